@@ -1,0 +1,62 @@
+# penumbra: `make run` and `make test` set everything up by themselves in .venv; nothing else is needed than Python 3.11, pip, gcc and git.
+COHORT  ?=
+PROFILE ?= quick
+PYTHON  ?= $(shell command -v python3.11 || command -v python3)
+
+export PYTHONWARNINGS ?= ignore
+penumbra := .venv/bin/penumbra
+ready := .venv/.ready
+
+.PHONY: run test lint bench bench-radiomics bench-network bench-statistics bench-store parity lock clean setup help
+.DEFAULT_GOAL := help
+
+help:                      ## this list
+	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  +##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
+
+setup: $(ready)            ## install the pinned requirements into .venv (the other targets do it by themselves)
+
+# uv comes out of the same lock file, hash-checked like the rest; pip installs it into a virtual environment that needs no ensurepip.
+$(ready): requirements.lock pyproject.toml
+	@echo "setting up .venv (once)" >&2
+	$(PYTHON) -m venv --without-pip --clear .venv
+	awk '/^[a-z]/{keep=/^uv==/} keep' requirements.lock > .venv/uv.lock
+	$(PYTHON) -m pip --python .venv/bin/python install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
+	VIRTUAL_ENV=$(CURDIR)/.venv .venv/bin/uv pip install --quiet --require-hashes -r requirements.lock -b requirements.lock
+	VIRTUAL_ENV=$(CURDIR)/.venv .venv/bin/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(ready)              ## the main job; COHORT=folder (default: the simulated three-center cohort), PROFILE=quick|paper
+ifeq ($(COHORT),)
+	$(penumbra) simulate data/simulated
+	$(penumbra) run --cohort data/simulated --profile $(PROFILE)
+else
+	$(penumbra) run --cohort $(COHORT) --profile $(PROFILE)
+endif
+
+test: lint                 ## lint and every test
+	.venv/bin/python -m pytest -n 2 --dist loadgroup
+
+lint: $(ready)             ## ruff, mypy, import-linter
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: bench-radiomics bench-network bench-statistics bench-store   ## paired timings; each ends with one JSON line of figures
+bench-radiomics: $(ready)
+	OMP_NUM_THREADS=1 .venv/bin/python -m penumbra.bench.radiomics
+bench-network: $(ready)
+	.venv/bin/python -m penumbra.network.bench
+bench-statistics: $(ready)
+	OMP_NUM_THREADS=1 .venv/bin/python -m penumbra.bench.statistics
+bench-store: $(ready)
+	.venv/bin/python -m penumbra.store.bench
+
+parity: $(ready)           ## compare each of the 1316 features with PyRadiomics itself and record the largest difference
+	.venv/bin/python -m penumbra.bench.parity
+
+lock:                      ## resolve requirements.in into requirements.lock
+	.venv/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 requirements.in -o requirements.lock
+
+clean:                     ## remove the environment and caches; data/ stays
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

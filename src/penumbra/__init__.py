@@ -1,0 +1,1 @@
+"""Feature store and model registry for survival prediction from radiotherapy planning CT."""

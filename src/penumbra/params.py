@@ -1,0 +1,109 @@
+"""params.yaml, features/ and models/ as frozen dataclasses: numbers enter here, once, and nowhere else.
+
+Each room declares the dataclass of its own settings; `build` fills it from a group of a YAML file and refuses what does not fit. A value that
+depends on the profile is written as a mapping with one entry per profile, `{paper: 100, quick: 12}`; `resolve` picks the profile's entry.
+"""
+
+import dataclasses
+import os
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+T = typing.TypeVar("T")
+
+PROFILES = ("quick", "paper")
+
+
+class ParamsError(ValueError):
+    """A parameter is unknown, missing or of the wrong type; the message names it."""
+
+
+def project_root() -> Path:
+    """The folder that holds params.yaml, features/ and models/: PENUMBRA_PROJECT, or the checkout that this package runs from."""
+    chosen = os.environ.get("PENUMBRA_PROJECT")
+    root = Path(chosen) if chosen else Path(__file__).resolve().parents[2]
+    if not (root / "params.yaml").is_file():
+        raise ParamsError(f"no params.yaml in {root}; set PENUMBRA_PROJECT to the folder of the penumbra checkout")
+    return root
+
+
+def state_home() -> Path:
+    """The folder of all state (store, images, models, reports): PENUMBRA_HOME, by default `data` in the checkout."""
+    chosen = os.environ.get("PENUMBRA_HOME")
+    return Path(chosen).resolve() if chosen else project_root() / "data"
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in one YAML file.
+
+    Raises ParamsError: `params.yaml is not a mapping of names to values`.
+    """
+    import yaml
+
+    with path.open(encoding="utf-8") as stream:
+        content = yaml.safe_load(stream)
+    if not isinstance(content, dict):
+        raise ParamsError(f"{path.name} is not a mapping of names to values")
+    return content
+
+
+def resolve(value: Any, profile: str) -> Any:
+    """`value` with every mapping over the profiles replaced by the entry of `profile`, at any depth."""
+    if isinstance(value, Mapping):
+        if value and set(value) <= set(PROFILES):
+            if profile not in value:
+                raise ParamsError(f"no value for profile {profile!r} in {dict(value)}; give one for each of {', '.join(PROFILES)}")
+            return resolve(value[profile], profile)
+        return {key: resolve(entry, profile) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [resolve(entry, profile) for entry in value]
+    return value
+
+
+def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """A frozen dataclass `cls` from the mapping `values`; `where` names the group in messages.
+
+    Raises ParamsError: `unknown parameter train.epoch; known: batch_size, epochs, ...`, and likewise for a missing one or one of the wrong type.
+    """
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ParamsError(f"unknown parameter {where}.{unknown[0]}; known: {', '.join(sorted(fields))}")
+    missing = [
+        name for name, field in fields.items() if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ParamsError(f"parameter {where}.{missing[0]} is missing")
+    hints = typing.get_type_hints(cls)
+    return cls(**{name: _convert(value, hints[name], f"{where}.{name}") for name, value in values.items()})
+
+
+def _convert(value: Any, wanted: Any, where: str) -> Any:
+    """`value` as the annotated type `wanted`, strictly: an int may become a float, a list a tuple, a mapping a dataclass, nothing else."""
+    origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(value, next(a for a in arguments if a is not type(None)), where)
+    if dataclasses.is_dataclass(wanted) and isinstance(value, Mapping):
+        return build(typing.cast(type, wanted), value, where)
+    if origin is tuple and isinstance(value, list):
+        element = [arguments[0]] * len(value) if arguments[1:] == (Ellipsis,) else list(arguments)
+        if len(element) != len(value):
+            raise ParamsError(f"{where} needs {len(element)} values, found {len(value)}: {value}")
+        return tuple(_convert(entry, kind, f"{where}[{i}]") for i, (entry, kind) in enumerate(zip(value, element, strict=True)))
+    if origin in (dict, Mapping, types.MappingProxyType) or (isinstance(origin, type) and issubclass(origin, Mapping)):
+        if isinstance(value, Mapping):
+            return {key: _convert(entry, arguments[1], f"{where}.{key}") for key, entry in value.items()}
+    elif origin is typing.Literal:
+        if value in arguments:
+            return value
+        raise ParamsError(f"{where} is {value!r}; allowed: {', '.join(map(repr, arguments))}")
+    elif wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    elif wanted is typing.Any or (isinstance(wanted, type) and type(value) is wanted):
+        return value
+    raise ParamsError(f"{where} is {value!r}, which is not of type {getattr(wanted, '__name__', wanted)}")
