@@ -1,0 +1,35 @@
+"""Volumes: planning CT and GTV from DICOM or NIfTI, the isotropic grid, rings, and the certificate that a mask is right."""
+
+from penumbra.imaging.certificate import Certificate, CertificateLimits, Finding, RoiFigures, certify
+from penumbra.imaging.contours import Contours, Plane, Region
+from penumbra.imaging.grid import to_grid
+from penumbra.imaging.names import GTV_PATTERNS, Several
+from penumbra.imaging.patient import read_patient, roi_names
+from penumbra.imaging.rings import ring_loss, ring_name, rings
+from penumbra.imaging.saved import load_scan, save_scan
+from penumbra.imaging.volume import Mask, Moments, Scan, Volume
+
+__all__ = [
+    "GTV_PATTERNS",
+    "Certificate",
+    "CertificateLimits",
+    "Contours",
+    "Finding",
+    "Mask",
+    "Moments",
+    "Plane",
+    "Region",
+    "RoiFigures",
+    "Scan",
+    "Several",
+    "Volume",
+    "certify",
+    "load_scan",
+    "read_patient",
+    "ring_loss",
+    "ring_name",
+    "rings",
+    "roi_names",
+    "save_scan",
+    "to_grid",
+]

@@ -1,0 +1,299 @@
+"""The certificate of a mask: figures that show whether it is what was drawn, and what follows from them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from penumbra.imaging.grid import bounding_box
+from penumbra.imaging.rings import ring_loss
+from penumbra.imaging.volume import Mask, Scan
+
+Status = Literal["accepted", "flagged", "refused"]
+
+
+@dataclass(frozen=True)
+class CertificateLimits:
+    """From which value on a figure flags or refuses a mask; None: never.
+
+    planimetric_flag, planimetric_refuse  share by which the volume on the grid differs from contour area times slab thickness; small
+                                          masks are allowed `planimetric_floor_mm3` of difference, one layer of voxels being more than the share.
+    planes_flag, planes_refuse            share of contour planes that hit no voxel.
+    border_flag                           GTV voxels on the outermost voxels of the scan as it arrived.
+    lost_flag                             share of a ring that lies beyond the scan.
+    share_flag                            share of the GTV in its largest connected part, at least.
+    skipped_flag                          empty slices between the first and last slice of one part of the drawing.
+    small_flag_mm3                        smaller volumes are flagged.
+    small_refuse_voxels                   fewer voxels on the grid are refused: texture needs neighbours.
+    gap_flag                              largest slice gap over the smallest, within the GTV.
+    gap_refuse_mm                         largest slice gap within the GTV.
+    hu_low_flag, hu_high_flag             median HU inside.
+    """
+
+    planimetric_flag: float | None = 0.03
+    planimetric_refuse: float | None = 0.15
+    planimetric_floor_mm3: float = 150.0
+    planes_flag: float | None = 0.0
+    planes_refuse: float | None = 0.2
+    border_flag: int | None = 0
+    lost_flag: float | None = 0.1
+    share_flag: float | None = 0.5
+    skipped_flag: int | None = 0
+    small_flag_mm3: float | None = 100.0
+    small_refuse_voxels: int | None = 8
+    gap_flag: float | None = 1.5
+    gap_refuse_mm: float | None = 12.0
+    hu_low_flag: float | None = -850.0
+    hu_high_flag: float | None = 300.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One limit that was passed: `rule`, the value `found`, `advice` what to do."""
+
+    rule: str
+    found: str
+    advice: str
+
+
+@dataclass(frozen=True)
+class RoiFigures:
+    """Figures of one ROI on the grid: volume, volume lost beyond the scan, HU inside."""
+
+    roi: str
+    volume_mm3: float
+    voxels: int
+    lost_mm3: float
+    hu_min: float
+    hu_median: float
+    hu_max: float
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Figures of the GTV and its rings, and the verdict.
+
+    contour_planes    planes that were drawn, None where the mask arrived as voxels.
+    contour_planes_hit  of those, planes with at least one mask voxel.
+    slices            voxel planes of the native mask with at least one voxel.
+    skipped_slices    empty ones between the first and the last.
+    planimetric_mm3   contour area times slab thickness, None where unknown.
+    native_mm3, grid_mm3  volume of the mask as it arrived and on the grid.
+    holes             enclosed holes, counted plane by plane on the native grid.
+    islands           connected parts (26 neighbours) on the grid.
+    largest_share     share of the largest part in the volume.
+    border_voxels     GTV voxels on the outermost voxels of the native grid.
+    gap_min_mm, gap_max_mm  distances between neighbouring slices within the GTV.
+    rois              figures of the GTV and of each ring.
+    """
+
+    status: Status
+    findings: tuple[Finding, ...]
+    contour_planes: int | None
+    contour_planes_hit: int | None
+    slices: int
+    skipped_slices: int
+    planimetric_mm3: float | None
+    native_mm3: float
+    grid_mm3: float
+    holes: int
+    islands: int
+    largest_share: float
+    border_voxels: int
+    gap_min_mm: float
+    gap_max_mm: float
+    rois: tuple[RoiFigures, ...]
+
+
+def certify(native: Scan, grid: Scan, rings: Mapping[str, Mask], limits: CertificateLimits) -> Certificate:
+    """The certificate of a patient's masks.
+
+    native  the scan as `read_patient` gave it.
+    grid    the same on the grid, cropped or not, as `to_grid` gave it.
+    rings   on that grid, as `rings` gave them.
+    """
+    mask = native.gtv.values
+    planes = mask.any(axis=(1, 2))
+    used = np.flatnonzero(planes)
+    islands, largest = _parts(grid.gtv.values)
+    hit = _planes_hit(native)
+    low, high = _gaps(native)
+    draft = Certificate(
+        status="accepted",
+        findings=(),
+        contour_planes=native.contours.planes_named if native.contours else None,
+        contour_planes_hit=hit,
+        slices=len(used),
+        skipped_slices=int(used[-1] - used[0] + 1 - len(used)) if used.size else 0,
+        planimetric_mm3=native.contours.planimetric_mm3 if native.contours else None,
+        native_mm3=native.gtv.volume_mm3,
+        grid_mm3=grid.gtv.volume_mm3,
+        holes=_holes(mask),
+        islands=islands,
+        largest_share=largest,
+        border_voxels=_border(mask),
+        gap_min_mm=low,
+        gap_max_mm=high,
+        rois=_rois(grid, rings),
+    )
+    refusing, flagging = _judge(draft, limits)
+    status: Status = "refused" if refusing else "flagged" if flagging else "accepted"
+    return replace(draft, status=status, findings=(*refusing, *flagging))
+
+
+def _judge(figures: Certificate, limits: CertificateLimits) -> tuple[list[Finding], list[Finding]]:
+    """Findings that refuse and findings that flag."""
+    refusing: list[Finding] = []
+    flagging: list[Finding] = []
+
+    def check(rule: str, value: float | None, refuse: float | None, flag: float | None, found: str, advice: str) -> None:
+        if value is None:
+            return
+        if refuse is not None and value > refuse:
+            refusing.append(Finding(rule, found, advice))
+        elif flag is not None and value > flag:
+            flagging.append(Finding(rule, found, advice))
+
+    gtv = figures.rois[0]
+    if not gtv.voxels:
+        refusing.append(Finding("gtv_not_empty", "the GTV holds no voxel", "Contour the GTV of this patient, or leave the patient out"))
+        return refusing, flagging
+    smallest = limits.small_refuse_voxels
+    if smallest is not None and gtv.voxels < smallest:
+        refusing.append(Finding("gtv_large_enough", f"the GTV has {gtv.voxels} voxels on the grid", "Check whether the right structure was named"))
+    elif limits.small_flag_mm3 is not None and gtv.volume_mm3 < limits.small_flag_mm3:
+        flagging.append(Finding("gtv_large_enough", f"the GTV has {gtv.volume_mm3:.0f} mm3", "Check whether the right structure was named"))
+    if figures.planimetric_mm3 is not None:
+        difference = abs(figures.grid_mm3 - figures.planimetric_mm3)
+        check(
+            "volume_as_drawn",
+            max(difference - limits.planimetric_floor_mm3, 0.0) / max(figures.planimetric_mm3, 1e-9),
+            limits.planimetric_refuse,
+            limits.planimetric_flag,
+            f"{figures.grid_mm3:.0f} mm3 in voxels, {figures.planimetric_mm3:.0f} mm3 by the contours",
+            "Look at the contours: they may cross themselves or each other, or lie beyond the scan",
+        )
+    if figures.contour_planes and figures.contour_planes_hit is not None:
+        missed = figures.contour_planes - figures.contour_planes_hit
+        check(
+            "planes_hit",
+            missed / figures.contour_planes,
+            limits.planes_refuse,
+            limits.planes_flag,
+            f"{missed} of {figures.contour_planes} contour planes hit no voxel",
+            "Check that all slices of the contoured CT were sent",
+        )
+    check(
+        "inside_scan",
+        figures.border_voxels,
+        None,
+        limits.border_flag,
+        f"{figures.border_voxels} GTV voxels touch the border of the scan",
+        "Part of the tumour or its rings may be cut off; send a larger field of view if there is one",
+    )
+    for roi in figures.rois[1:]:
+        check(
+            "ring_inside_scan",
+            roi.lost_mm3 / (roi.lost_mm3 + roi.volume_mm3) if roi.lost_mm3 + roi.volume_mm3 > 0 else None,
+            None,
+            limits.lost_flag,
+            f"{roi.roi} loses {roi.lost_mm3:.0f} of {roi.lost_mm3 + roi.volume_mm3:.0f} mm3 beyond the scan",
+            "Send a larger field of view if there is one",
+        )
+    check(
+        "one_part",
+        1 - figures.largest_share,
+        None,
+        None if limits.share_flag is None else 1 - limits.share_flag,
+        f"{figures.islands} parts; the largest holds {figures.largest_share:.0%}",
+        "Look at the contours",
+    )
+    check(
+        "slices_in_a_row",
+        figures.skipped_slices,
+        None,
+        limits.skipped_flag,
+        f"{figures.skipped_slices} slices without contour between the first and the last",
+        "Look whether slices were forgotten in contouring",
+    )
+    if limits.gap_refuse_mm is not None and figures.gap_max_mm > limits.gap_refuse_mm:
+        refusing.append(Finding("slice_gaps", f"slices {figures.gap_max_mm:.2f} mm apart within the GTV", "Send the missing slices"))
+    elif limits.gap_flag is not None and figures.gap_max_mm > limits.gap_flag * figures.gap_min_mm:
+        flagging.append(Finding("slice_gaps", f"slice gaps of {figures.gap_min_mm:.2f} to {figures.gap_max_mm:.2f} mm within the GTV", "Look at the contours"))
+    if (limits.hu_low_flag is not None and gtv.hu_median < limits.hu_low_flag) or (limits.hu_high_flag is not None and gtv.hu_median > limits.hu_high_flag):
+        flagging.append(
+            Finding(
+                "hu_of_tissue",
+                f"median of {gtv.hu_median:.0f} HU inside the GTV",
+                "Check that the contours belong to this image, and that it holds HU",
+            )
+        )
+    return refusing, flagging
+
+
+def _rois(grid: Scan, rings: Mapping[str, Mask]) -> tuple[RoiFigures, ...]:
+    margins = {name: float(name.removeprefix("ring_").removesuffix("mm")) for name in rings}
+    lost = ring_loss(grid.gtv, list(margins.values())) if margins and grid.gtv.values.any() else dict.fromkeys(margins, 0.0)
+    figures = []
+    for name, mask in {"gtv": grid.gtv, **rings}.items():
+        inside = grid.image.values[mask.values]
+        low, middle, high = (float(inside.min()), float(np.median(inside)), float(inside.max())) if inside.size else (np.nan,) * 3
+        figures.append(RoiFigures(name, mask.volume_mm3, int(inside.size), lost.get(name, 0.0), low, middle, high))
+    return tuple(figures)
+
+
+def _parts(mask: np.ndarray) -> tuple[int, float]:
+    """Number of connected parts and the share of the largest."""
+    from scipy.ndimage import label
+
+    tight = mask[bounding_box(mask)]
+    labels, count = label(tight, structure=np.ones((3, 3, 3)))
+    if not count:
+        return 0, 0.0
+    sizes = np.bincount(labels.ravel())[1:]
+    return int(count), float(sizes.max() / sizes.sum())
+
+
+def _holes(mask: np.ndarray) -> int:
+    """Parts of the background that a plane's mask encloses, over all planes."""
+    from scipy.ndimage import label
+
+    count = 0
+    for plane in mask[bounding_box(mask)]:
+        _, parts = label(~np.pad(plane, 1))
+        count += parts - 1
+    return count
+
+
+def _border(mask: np.ndarray) -> int:
+    inner = mask[1:-1, 1:-1, 1:-1]
+    return int(np.count_nonzero(mask)) - int(np.count_nonzero(inner))
+
+
+def _planes_hit(native: Scan) -> int | None:
+    """Contour planes with a mask voxel in the part of the image that their slab covers."""
+    if native.contours is None:
+        return None
+    step = native.image.spacing[0]
+    occupied = np.asarray(native.gtv.values.any(axis=(1, 2)))
+    hit = 0
+    for region in native.contours.regions:
+        for plane in region.planes:
+            first = max(int(np.floor(plane.lower / step + 0.5)), 0)
+            last = max(int(np.ceil(plane.upper / step + 0.5 - 1e-6)), first + 1)
+            hit += bool(occupied[first:last].any())
+    return hit
+
+
+def _gaps(native: Scan) -> tuple[float, float]:
+    """Smallest and largest distance between neighbouring slices from the one before the GTV to the one behind."""
+    step = native.image.spacing[0]
+    positions = np.asarray(native.slice_positions) if native.slice_positions else np.arange(native.image.values.shape[0]) * step
+    used = np.flatnonzero(native.gtv.values.any(axis=(1, 2)))
+    gaps = np.diff(positions)
+    if not used.size or not gaps.size:
+        return step, step
+    near = (positions[1:] >= used[0] * step - 1e-6) & (positions[:-1] <= used[-1] * step + 1e-6)
+    gaps = gaps[near] if near.any() else gaps
+    return float(gaps.min()), float(gaps.max())

@@ -1,0 +1,220 @@
+"""DICOM files of a patient: what lies in a folder, and the slices of one CT series."""
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from penumbra.refusal import Refusal
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+# What a damaged or foreign file makes pydicom raise.
+BROKEN = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    TypeError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
+)
+
+# The only attributes read from image files; none identifies a person.
+_HEADER = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "Modality",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "ImageType",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+    "ImageOrientationPatient",
+    "ImagePositionPatient",
+)
+_CT = "1.2.840.10008.5.1.4.1.1.2"
+_ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
+
+
+@dataclass(frozen=True)
+class SliceHeader:
+    """One CT slice before its pixels are read.
+
+    spacing      mm between rows (y) and between columns (x), in this order, as PixelSpacing has them.
+    orientation  (6,) direction cosines of a row (x axis), then of a column (y axis).
+    position     (3,) centre of the first pixel, mm, LPS.
+    """
+
+    path: Path
+    instance: str
+    series: str
+    frame: str | None
+    size: tuple[int, int]
+    spacing: tuple[float, float]
+    orientation: np.ndarray
+    position: np.ndarray
+
+
+@dataclass(frozen=True)
+class Found:
+    """DICOM content of a folder; `notes` says what was left out."""
+
+    slices: tuple[SliceHeader, ...]
+    structure_sets: tuple[Path, ...]
+    segmentations: tuple[Path, ...]
+    files: int
+    notes: tuple[str, ...]
+
+
+def find_dicom(folder: Path) -> Found:
+    """All CT slices, structure sets and segmentations below `folder`, recognised by content, whatever their names and nesting.
+
+    Raises Refusal: `slice_geometry: 3 CT files lack position, orientation or pixel spacing. ...`.
+    """
+    slices: list[SliceHeader] = []
+    structure_sets: list[Path] = []
+    segmentations: list[Path] = []
+    placeless: list[str] = []
+    files = broken = others = enhanced = 0
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file():
+            continue
+        files += 1
+        if not _looks_like_dicom(path):
+            continue
+        try:
+            header = read_file(path, _HEADER)
+            modality = str(header.get("Modality", ""))
+            kind = str(header.get("SOPClassUID", ""))
+            described_at_all = bool(kind or modality or "MediaStorageSOPClassUID" in getattr(header, "file_meta", ()))
+        except BROKEN:
+            described_at_all = False
+        if not described_at_all:
+            broken += 1
+            continue
+        if modality == "RTSTRUCT":
+            structure_sets.append(path)
+        elif modality == "SEG":
+            segmentations.append(path)
+        elif modality == "CT":
+            image_type = header.get("ImageType") or []
+            localizer = "LOCALIZER" in [str(part).upper() for part in ([image_type] if isinstance(image_type, str) else image_type)]
+            if localizer or kind not in ("", _CT, _ENHANCED_CT):
+                others += 1
+            elif kind == _ENHANCED_CT or int(header.get("NumberOfFrames") or 1) > 1:
+                enhanced += 1
+            else:
+                described = _slice_header(path, header)
+                if described is None:
+                    placeless.append(str(header.get("SeriesInstanceUID", "")))
+                else:
+                    slices.append(described)
+    known = {item.series for item in slices}
+    if placeless and (not slices or known & set(placeless)):
+        raise Refusal(
+            "slice_geometry",
+            f"{len(placeless)} CT files lack position, orientation or pixel spacing",
+            "Export the series again with ImagePositionPatient, ImageOrientationPatient and PixelSpacing in every slice",
+        )
+    if enhanced and not slices:
+        raise Refusal("classic_ct", f"the CT comes as {enhanced} multi-frame files", "Export the series as one file per slice (CT Image Storage)")
+    notes = []
+    if broken:
+        notes.append(f"{broken} damaged DICOM files were left out.")
+    if others + len(placeless):
+        notes.append(f"{others + len(placeless)} localizers and other pictures of modality CT were left out.")
+    return Found(tuple(slices), tuple(structure_sets), tuple(segmentations), files, tuple(notes))
+
+
+def read_file(path: Path, only: tuple[str, ...] | None = None) -> "Dataset":
+    """The dataset of a DICOM file, with or without the preamble; `only` these attributes and no pixels, or all."""
+    import pydicom
+
+    with lenient():
+        return pydicom.dcmread(path, force=True, stop_before_pixels=only is not None, specific_tags=list(only) if only else None)
+
+
+def pixels(path: Path) -> np.ndarray:
+    """The HU of a slice, (y, x): stored values by this slice's own rescale slope and intercept; int32, or float64 where these are not whole.
+
+    Raises Refusal: `pixels_readable: the pixels of a slice cannot be decoded (transfer syntax ...). ...`.
+
+    Source: DICOM PS3.3 C.11.1 (Modality LUT), C.7.6.3.
+    """
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    try:
+        dataset = read_file(path)
+        with lenient():
+            if "TransferSyntaxUID" not in dataset.file_meta:  # a file without preamble tells its encoding by its bytes alone
+                dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if dataset.original_encoding[0] else ExplicitVRLittleEndian
+            stored = dataset.pixel_array
+        if stored.ndim != 2:
+            raise ValueError("not one monochrome plane")
+        slope, intercept = float(dataset.get("RescaleSlope", 1) or 1), float(dataset.get("RescaleIntercept", 0) or 0)
+    except (*BROKEN, MemoryError) as error:
+        raise Refusal(
+            "pixels_readable",
+            f"the pixels of a slice cannot be decoded ({type(error).__name__})",
+            "Send the series again; if it is compressed, in a lossless transfer syntax of JPEG, JPEG-LS, JPEG 2000 or RLE, or uncompressed",
+        ) from error
+    if slope.is_integer() and intercept.is_integer():
+        return stored.astype(np.int32) * int(slope) + int(intercept)
+    return stored.astype(np.float64) * slope + intercept
+
+
+@contextmanager
+def lenient() -> Iterator[None]:
+    """pydicom without complaints about values that break a rule of form only, such as too long a name."""
+    import warnings
+
+    from pydicom import config
+
+    with config.disable_value_validation(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pydicom")
+        yield
+
+
+def _looks_like_dicom(path: Path) -> bool:
+    """The preamble, or a data set that starts with group 0008 in little endian, as old archives write it."""
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(132)
+    except OSError:
+        return False
+    return start[128:132] == b"DICM" or (len(start) == 132 and start[:2] == b"\x08\x00" and start[2:4] in (b"\x00\x00", b"\x05\x00", b"\x08\x00"))
+
+
+def _slice_header(path: Path, header: "Dataset") -> SliceHeader | None:
+    try:
+        orientation = np.array([float(value) for value in header.ImageOrientationPatient])
+        position = np.array([float(value) for value in header.ImagePositionPatient])
+        rows, columns = (float(value) for value in header.PixelSpacing)
+        described = SliceHeader(
+            path=path,
+            instance=str(header.SOPInstanceUID),
+            series=str(header.SeriesInstanceUID),
+            frame=str(header.get("FrameOfReferenceUID") or "") or None,
+            size=(int(header.Rows), int(header.Columns)),
+            spacing=(rows, columns),
+            orientation=orientation,
+            position=position,
+        )
+    except BROKEN:
+        return None
+    numbers = np.concatenate([orientation, position, [rows, columns]])
+    if orientation.shape != (6,) or position.shape != (3,) or not np.isfinite(numbers).all() or min(rows, columns) <= 0:
+        return None
+    return described

@@ -1,0 +1,58 @@
+"""Rings around the GTV."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from penumbra.imaging.grid import bounding_box
+from penumbra.imaging.volume import Mask
+
+
+def ring_name(margin_mm: float) -> str:
+    """The name of a ring: `ring_3mm` for 3."""
+    return f"ring_{margin_mm:g}mm"
+
+
+def rings(gtv: Mask, margins_mm: Sequence[float]) -> dict[str, Mask]:
+    """One mask per margin: voxels whose distance to the nearest GTV voxel is in (0, margin] mm, clipped to the image.
+
+    margins_mm  outer margins in mm, each a ring of its own from the GTV outwards.
+
+    Source: PROTOCOL 2.
+    """
+    inner, distance = _distance(gtv, margins_mm, clipped=True)
+    found = {}
+    for margin in margins_mm:
+        values = np.zeros(gtv.values.shape, dtype=bool)
+        values[inner] = _within(distance, margin)
+        found[ring_name(margin)] = Mask(values, gtv.spacing, gtv.origin, gtv.direction)
+    return found
+
+
+def ring_loss(gtv: Mask, margins_mm: Sequence[float]) -> dict[str, float]:
+    """Per ring the volume in mm3 that lies beyond the image and is therefore missing from it."""
+    _, distance = _distance(gtv, margins_mm, clipped=False)
+    clipped = rings(gtv, margins_mm)
+    voxel = gtv.voxel_volume_mm3
+    return {ring_name(margin): float(np.count_nonzero(_within(distance, margin))) * voxel - clipped[ring_name(margin)].volume_mm3 for margin in margins_mm}
+
+
+def _within(distance: np.ndarray, margin_mm: float) -> np.ndarray:
+    inside: np.ndarray = (distance > 0) & (distance <= margin_mm + 1e-6)
+    return inside
+
+
+def _distance(gtv: Mask, margins_mm: Sequence[float], *, clipped: bool) -> tuple[tuple[slice, ...], np.ndarray]:
+    """Distances in mm to the GTV in its box widened by the largest margin, clipped to the image or continued beyond it."""
+    from scipy.ndimage import distance_transform_edt
+
+    tight = bounding_box(gtv.values)
+    widen = [int(np.ceil(max(margins_mm) / step)) + 1 for step in gtv.spacing]
+    wide = tuple(slice(max(0, part.start - more), min(size, part.stop + more)) for part, more, size in zip(tight, widen, gtv.values.shape, strict=True))
+    region = gtv.values[wide]
+    if not clipped:
+        region = np.pad(gtv.values[tight], [(more, more) for more in widen])
+    if not region.any():
+        return wide, np.zeros(region.shape)
+    distance: np.ndarray = distance_transform_edt(~region, sampling=gtv.spacing)
+    return wide, distance

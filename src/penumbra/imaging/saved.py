@@ -1,0 +1,100 @@
+"""Scans on disk: image, mask and what else a later step needs, complete or not there at all."""
+
+import gzip
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from penumbra.imaging.nifti import read_nifti, to_sitk
+from penumbra.imaging.volume import Mask, Moments, Scan, Volume
+from penumbra.refusal import Refusal
+
+_IMAGE, _MASK, _FACTS = "image.nii.gz", "gtv.nii.gz", "scan.json"
+
+
+def save_scan(scan: Scan, folder: str | Path) -> None:
+    """Writes `image.nii.gz` (int16 HU), `gtv.nii.gz` (uint8) and `scan.json` (moments, source, ROI name, notes) into `folder`.
+
+    The folder appears complete or not at all; one that is there is replaced. The same scan gives the same bytes. Contours are not kept.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        image = Volume(np.rint(scan.image.values).astype(np.int16), scan.image.spacing, scan.image.origin, scan.image.direction)
+        _write_nifti(image, fresh / _IMAGE)
+        _write_nifti(scan.gtv, fresh / _MASK)
+        facts = {
+            "moments": asdict(scan.moments) if scan.moments else None,
+            "source": scan.source,
+            "roi_name": scan.roi_name,
+            "notes": list(scan.notes),
+        }
+        _write_bytes(fresh / _FACTS, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
+        _sync_folder(fresh)
+        fresh.chmod(0o755)
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+            folder.rename(old / "replaced")
+            fresh.rename(folder)
+            shutil.rmtree(old)
+        else:
+            fresh.rename(folder)
+        _sync_folder(folder.parent)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+
+
+def load_scan(folder: str | Path) -> Scan:
+    """The scan that `save_scan` wrote.
+
+    Raises Refusal: `saved_scan: <name> is not a saved scan. ...`.
+    """
+    folder = Path(folder)
+    if not (folder / _FACTS).is_file():
+        raise Refusal("saved_scan", f"{folder.name} is not a saved scan", "Ingest the patient again")
+    facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+    image, mask = read_nifti(folder / _IMAGE), read_nifti(folder / _MASK)
+    return Scan(
+        image=image,
+        gtv=Mask(mask.values != 0, image.spacing, image.origin, image.direction),
+        moments=Moments(**facts["moments"]) if facts["moments"] else None,
+        source=facts["source"],
+        roi_name=facts["roi_name"],
+        notes=tuple(facts["notes"]),
+    )
+
+
+def _write_nifti(volume: Volume, path: Path) -> None:
+    """Level 1 and no time stamp: three times faster than the default, a tenth larger, and the same bytes every time."""
+    import SimpleITK as sitk
+
+    plain = path.with_suffix("")  # .nii
+    sitk.WriteImage(to_sitk(volume), str(plain))
+    with path.open("wb") as stream:
+        with gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=stream, mtime=0) as packed:
+            packed.write(plain.read_bytes())
+        stream.flush()
+        os.fsync(stream.fileno())
+    plain.unlink()
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    with path.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,216 @@
+"""RTSTRUCT: the structures of a structure set, and their contours on the slices of a volume."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from penumbra.imaging.contours import Contours, Plane, Region
+from penumbra.imaging.dicom import BROKEN, lenient, read_file
+from penumbra.imaging.volume import Volume
+from penumbra.refusal import Refusal
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+_ON_SLICE = 0.2  # share of the slice gap within which a contour lies on its slice (exports round positions)
+_CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "CLOSED_PLANAR_XOR")
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One ROI of a structure set: its name and number, the frame of reference it is drawn in, and its closed contours, each (n, 3) in mm, LPS."""
+
+    name: str
+    number: int
+    frame: str | None
+    contours: tuple[np.ndarray, ...]
+    ignored: int = 0
+
+
+@dataclass(frozen=True)
+class StructureSet:
+    """What a structure set says about itself: names by ROI number, frames by ROI number, the CT series and slices it was drawn on."""
+
+    names: dict[int, str]
+    frames: dict[int, str | None]
+    drawn: frozenset[int]
+    series: frozenset[str]
+    instances: frozenset[str]
+    saved: str
+    dataset: "Dataset"
+
+
+def read_structure_set(path: Path) -> StructureSet:
+    """The directory of a structure set; contour points are read by `structure`.
+
+    Raises Refusal: `structure_set_readable: the RTSTRUCT is damaged (...). ...`.
+
+    Source: DICOM PS3.3 C.8.8.5, C.8.8.6.
+    """
+    try:
+        dataset = read_file(path)
+        with lenient():
+            named = {int(item.ROINumber): item for item in dataset.get("StructureSetROISequence") or []}
+            contoured = {int(item.ReferencedROINumber): item for item in dataset.get("ROIContourSequence") or []}
+            series, instances = set(), set()
+            for frame in dataset.get("ReferencedFrameOfReferenceSequence") or []:
+                for study in frame.get("RTReferencedStudySequence") or []:
+                    for item in study.get("RTReferencedSeriesSequence") or []:
+                        series.add(str(item.SeriesInstanceUID))
+                        instances |= set(_instances(item))
+            for item in contoured.values():
+                for contour in item.get("ContourSequence") or []:
+                    instances |= set(_instances(contour))
+            return StructureSet(
+                names={number: str(item.get("ROIName") or "") for number, item in named.items()},
+                frames={number: str(item.get("ReferencedFrameOfReferenceUID") or "") or None for number, item in named.items()},
+                drawn=frozenset(number for number, item in contoured.items() if item.get("ContourSequence")),
+                series=frozenset(series),
+                instances=frozenset(instances),
+                saved=f"{dataset.get('StructureSetDate') or ''}{dataset.get('StructureSetTime') or ''}",
+                dataset=dataset,
+            )
+    except BROKEN as error:
+        raise Refusal("structure_set_readable", f"the RTSTRUCT is damaged ({type(error).__name__})", "Export the structure set again") from error
+
+
+def structure(drawing: StructureSet, number: int) -> Structure:
+    """One ROI with its contour points, found by ROI number and never by its place in a sequence.
+
+    POINT and OPEN_PLANAR contours and those of fewer than three points enclose nothing: they are counted in `ignored`.
+
+    Raises Refusal: `contour_data: a contour of 'GTV-1' has 7 numbers, which are not points in space. ...`.
+    """
+    name = drawing.names[number].strip()
+    closed: list[np.ndarray] = []
+    ignored = 0
+    try:
+        with lenient():
+            for contour in _contour_items(drawing.dataset, number):
+                numbers = np.array(_floats(contour.get("ContourData")))
+                kind = str(contour.get("ContourGeometricType") or "CLOSED_PLANAR").upper()
+                if kind not in _CLOSED:
+                    ignored += 1
+                    continue
+                if numbers.size % 3 or not np.isfinite(numbers).all():
+                    raise Refusal(
+                        "contour_data",
+                        f"a contour of {name!r} has {numbers.size} numbers, which are not points in space",
+                        "Export the structure set again",
+                    )
+                points = numbers.reshape(-1, 3)
+                if len(points) < 3:
+                    ignored += 1
+                else:
+                    closed.append(points)
+    except BROKEN as error:
+        raise Refusal("contour_data", f"the contours of {name!r} are damaged ({type(error).__name__})", "Export the structure set again") from error
+    return Structure(name, number, drawing.frames[number], tuple(closed), ignored)
+
+
+def place(structures: Sequence[Structure], image: Volume, positions: np.ndarray) -> tuple[Contours, tuple[str, ...]]:
+    """The contours of the structures on the planes of a volume, and notes.
+
+    image      on whose slices they were drawn.
+    positions  mm along the normal from voxel plane 0 of the slices that arrived.
+
+    A contour within a fifth of a gap from a slice lies on it and stands for that slice's slab, from halfway to the slice before to halfway
+    to the slice behind. Where contours lie between slices, or regularly on every second or third slice, each stands for the slab halfway to
+    the neighbouring contours.
+
+    Raises Refusal: rules contours_parallel, contours_on_image.
+    """
+    notes: list[str] = []
+    regions: list[Region] = []
+    named = off = 0
+    for item in structures:
+        found, beyond = _planes(item, image, positions, notes)
+        named += len(found) + beyond
+        off += beyond
+        if found:
+            regions.append(Region(item.name, item.number, found))
+        if item.ignored:
+            notes.append(f"{item.ignored} contours of {item.name!r} that enclose nothing (points, open lines) were ignored.")
+    if not regions:
+        raise Refusal("contours_on_image", "all contours lie beyond the first or last slice", "Send all slices of the contoured CT")
+    if off:
+        notes.append(f"{off} of {named} contour planes lie beyond the scan.")
+    return Contours(tuple(regions), named, off), tuple(notes)
+
+
+def _planes(item: Structure, image: Volume, positions: np.ndarray, notes: list[str]) -> tuple[tuple[Plane, ...], int]:
+    gap = float(np.median(np.diff(positions)))
+    edges = np.concatenate([[positions[0] - (positions[1] - positions[0]) / 2], (positions[1:] + positions[:-1]) / 2])
+    edges = np.append(edges, positions[-1] + (positions[-1] - positions[-2]) / 2)
+
+    rings: dict[float, list[np.ndarray]] = {}
+    copies = 0
+    beyond: set[float] = set()
+    for points in item.contours:
+        framed = (points - np.asarray(image.origin)) @ image.direction
+        height = float(framed[:, 2].mean())
+        if np.ptp(framed[:, 2]) > max(2 * _ON_SLICE * gap, 0.1):
+            raise Refusal(
+                "contours_parallel",
+                f"a contour of {item.name!r} spans {np.ptp(framed[:, 2]):.1f} mm across the slices",
+                "Contour on the slices of the planning CT, or export the structure set for this series",
+            )
+        if not edges[0] - _ON_SLICE * gap <= height <= edges[-1] + _ON_SLICE * gap:
+            beyond.add(round(height, 1))
+            continue
+        nearest = int(np.abs(positions - height).argmin())
+        on_slice = abs(positions[nearest] - height) <= _ON_SLICE * gap
+        key = float(positions[nearest]) if on_slice else next((known for known in rings if abs(known - height) < 0.05 * gap), height)
+        drawn = rings.setdefault(key, [])
+        ring = framed[:, :2].copy()
+        if any(ring.shape == other.shape and np.abs(ring - other).max() < 1e-3 for other in drawn):
+            copies += 1  # by the even-odd rule a second copy would erase the first
+        else:
+            drawn.append(ring)
+    if copies:
+        notes.append(f"{copies} contours of {item.name!r} that were sent twice were taken once.")
+    heights = np.array(sorted(rings))
+    lower, upper = _slabs(heights, positions, edges, item.name, notes)
+    return tuple(Plane(float(at), float(low), float(high), tuple(rings[float(at)])) for at, low, high in zip(heights, lower, upper, strict=True)), len(beyond)
+
+
+def _slabs(heights: np.ndarray, positions: np.ndarray, edges: np.ndarray, name: str, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper end of the slab of each contour plane."""
+    index = np.searchsorted(edges, heights, side="right") - 1
+    index = np.clip(index, 0, len(positions) - 1)
+    on_slice = bool(np.isin(heights, positions).all())
+    steps = np.diff(index)
+    if on_slice and (len(steps) < 2 or steps.min() == 1):
+        return edges[index], edges[index + 1]
+    apart = np.diff(heights)
+    reach = float(apart.min()) if apart.size else float(np.median(np.diff(positions)))
+    if on_slice:
+        notes.append(f"{name!r} is drawn on every {int(steps.min())}. slice; the slices between were filled halfway to the next contour.")
+    else:
+        notes.append(f"Contours of {name!r} lie between slices; each stands for {reach:.2f} mm around it.")
+    middle = (heights[1:] + heights[:-1]) / 2
+    lower = np.maximum(heights - reach / 2, np.concatenate([[-np.inf], middle]))
+    upper = np.minimum(heights + reach / 2, np.concatenate([middle, [np.inf]]))
+    return lower, upper
+
+
+def _contour_items(dataset: "Dataset", number: int) -> Iterator["Dataset"]:
+    for item in dataset.get("ROIContourSequence") or []:
+        if int(item.ReferencedROINumber) == number:
+            yield from item.get("ContourSequence") or []
+
+
+def _instances(item: "Dataset") -> Iterator[str]:
+    for reference in item.get("ContourImageSequence") or []:
+        yield str(reference.get("ReferencedSOPInstanceUID") or "")
+
+
+def _floats(values: Any) -> list[float]:
+    if values is None:
+        return []
+    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+        values = [values]
+    return [float(value) for value in values]

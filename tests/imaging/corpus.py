@@ -1,0 +1,765 @@
+"""Difficult and malformed folders: what is done to a sound patient, and what must come of it.
+
+A case is a function that writes a folder. Its one-line docstring says what the folder is like. `right(...)` cases must come back with the shape
+and the HU of the phantom, `refused(...)` cases with that rule and no other.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence as Items
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, MediaStorageDirectoryStorage, RLELossless, generate_uid
+
+from .phantom import Box, Ellipsoid, Patient, Shape, Torus, contour, save, turned
+
+BALL = Ellipsoid((31.3, 33.6, 34.7), (13.0, 13.0, 13.0))
+OTHER = Ellipsoid((14.0, 15.0, 30.0), (8.0, 8.0, 8.0))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One folder. `shape` is what the mask must be, in the frame of `patient`; `rule` the refusal instead; `note` a word that `notes` must hold."""
+
+    make: Callable[[Patient, Path], Shape | None]
+    patient: Callable[[], Patient]
+    rule: str | None
+    note: str | None
+    several: str
+    overlap: float
+
+    @property
+    def name(self) -> str:
+        return self.make.__name__
+
+
+CASES: list[Case] = []
+
+
+def sound() -> Patient:
+    return Patient((24, 58, 64), (3.0, 1.2, 1.0), rois={"Lung_L": OTHER, "GTV-1": BALL, "Heart": OTHER})
+
+
+def right(
+    note: str | None = None, *, patient: Callable[[], Patient] = sound, several: str = "first", overlap: float = 0.96
+) -> Callable[[Callable[[Patient, Path], Shape | None]], Callable[[Patient, Path], Shape | None]]:
+    def add(make: Callable[[Patient, Path], Shape | None]) -> Callable[[Patient, Path], Shape | None]:
+        CASES.append(Case(make, patient, None, note, several, overlap))
+        return make
+
+    return add
+
+
+def refused(rule: str, *, patient: Callable[[], Patient] = sound) -> Callable[[Callable[[Patient, Path], None]], Callable[[Patient, Path], None]]:
+    def add(make: Callable[[Patient, Path], None]) -> Callable[[Patient, Path], None]:
+        CASES.append(Case(make, patient, rule, None, "first", 0.0))
+        return make
+
+    return add
+
+
+def write(patient: Patient, folder: Path, structures: Dataset | None = None, slices: list[Dataset] | None = None) -> None:
+    for index, item in enumerate(patient.slices() if slices is None else slices):
+        save(item, folder / f"{(index * 7) % 1009:04d}.dcm")
+    save(patient.structures() if structures is None else structures, folder / "structures.dcm")
+
+
+def drawn(structures: Dataset, patient: Patient, name: str = "GTV-1") -> Dataset:
+    number = patient.first_number + list(patient.rois).index(name)
+    found: Dataset = next(item for item in structures.ROIContourSequence if item.ReferencedROINumber == number)
+    return found
+
+
+# ---- files and folders
+
+
+@right()
+def sound_patient(patient: Patient, folder: Path) -> None:
+    """Nothing is wrong."""
+    patient.write(folder)
+
+
+@right()
+def names_without_extension(patient: Patient, folder: Path) -> None:
+    """Files named by numbers alone."""
+    patient.write(folder)
+    for path in list(folder.rglob("*.dcm")):
+        path.rename(path.with_suffix(""))
+
+
+@right()
+def deep_nesting(patient: Patient, folder: Path) -> None:
+    """Every slice in a folder of its own."""
+    for index, item in enumerate(patient.slices()):
+        save(item, folder / "a" / str(index % 3) / f"s{index}" / "image")
+    save(patient.structures(), folder / "a" / "rs" / "x" / "RS")
+
+
+@right()
+def junk_beside(patient: Patient, folder: Path) -> None:
+    """Text, an empty file, a DICOMDIR, a broken link, a picture."""
+    patient.write(folder)
+    (folder / "readme.txt").write_text("hello" * 100)
+    (folder / "empty").write_bytes(b"")
+    directory = Dataset()
+    directory.file_meta = FileMetaDataset()
+    directory.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    directory.file_meta.MediaStorageSOPInstanceUID, directory.file_meta.TransferSyntaxUID = generate_uid(), ExplicitVRLittleEndian
+    save(directory, folder / "DICOMDIR")
+    (folder / "link.dcm").symlink_to(folder / "nowhere")
+    (folder / "shot.png").write_bytes(b"\x89PNG" + bytes(300))
+
+
+@right("damaged")
+def damaged_extra_file(patient: Patient, folder: Path) -> None:
+    """A DICOM file cut off in its header."""
+    patient.write(folder)
+    whole = next(folder.rglob("0000.dcm")).read_bytes()
+    (folder / "cut.dcm").write_bytes(whole[:150])
+
+
+@right()
+def no_preamble(patient: Patient, folder: Path) -> None:
+    """Old files that start with the data set, implicit little endian."""
+    for index, item in enumerate([*patient.slices(), patient.structures()]):
+        del item.file_meta
+        item.save_as(folder / f"{index}", implicit_vr=True, little_endian=True, enforce_file_format=False)
+
+
+@refused("ct_found")
+def empty_folder(patient: Patient, folder: Path) -> None:
+    """Nothing in it."""
+
+
+@refused("ct_found")
+def no_ct(patient: Patient, folder: Path) -> None:
+    """A structure set alone."""
+    save(patient.structures(), folder / "rs.dcm")
+
+
+@refused("contours_found")
+def no_structure_set(patient: Patient, folder: Path) -> None:
+    """A CT alone."""
+    for index, item in enumerate(patient.slices()):
+        save(item, folder / f"{index}.dcm")
+
+
+@refused("structure_set_readable")
+def damaged_structure_set(patient: Patient, folder: Path) -> None:
+    """An ROI without a number."""
+    structures = patient.structures()
+    del structures.StructureSetROISequence[0].ROINumber
+    write(patient, folder, structures)
+
+
+# ---- slices
+
+
+@right(patient=lambda: Patient((24, 60, 50), (3.0, 1.2, 0.8), rois={"GTV": Ellipsoid((18.0, 40.0, 34.7), (11.0, 16.0, 13.0))}))
+def unequal_pixels(patient: Patient, folder: Path) -> Shape:
+    """Rows 1.2 mm and columns 0.8 mm apart, matrix not square."""
+    patient.write(folder)
+    return patient.rois["GTV"]
+
+
+@right(patient=lambda: Patient((24, 58, 64), (3.0, 1.2, 1.0), direction=turned(20, -15, 30), rois={"GTV-1": BALL}))
+def oblique(patient: Patient, folder: Path) -> None:
+    """Slices turned about all three axes."""
+    patient.write(folder)
+
+
+@right(patient=lambda: Patient((24, 58, 64), (3.0, 1.2, 1.0), direction=np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0.0]]), rois={"GTV-1": BALL}))
+def coronal(patient: Patient, folder: Path) -> None:
+    """Coronal slices."""
+    patient.write(folder)
+
+
+@right(patient=lambda: Patient((24, 58, 64), (3.0, 1.2, 1.0), direction=np.diag([-1.0, -1.0, 1.0]), rois={"GTV-1": BALL}))
+def prone(patient: Patient, folder: Path) -> None:
+    """Rows run to the right, columns to the front."""
+    patient.write(folder)
+
+
+@right("tilt", patient=lambda: Patient((24, 70, 64), (3.0, 1.2, 1.0), tilt=-0.2, rois={"GTV-1": BALL}))
+def tilted_gantry(patient: Patient, folder: Path) -> None:
+    """Every slice shifted along its columns."""
+    patient.write(folder)
+
+
+@right("true positions", patient=lambda: Patient(heights=[*range(0, 30, 3), *range(30, 48, 6), *range(48, 80, 3)], rois={"GTV-1": BALL}), overlap=0.94)
+def gaps_of_3_and_6_mm(patient: Patient, folder: Path) -> None:
+    """Gaps of 6 mm in the middle of the tumour, as six patients of NSCLC-Radiomics have them."""
+    patient.write(folder)
+
+
+@right(
+    "true positions",
+    patient=lambda: Patient(heights=[0, 2.5, 5, 8, 10.5, 14, 17, 19.5, 22, 25, 28, 30.5, 33, 36, 38.5, 41, 44, 47, 49.5, 52, 55, 58, 61], rois={"GTV-1": BALL}),
+)
+def uneven_gaps(patient: Patient, folder: Path) -> None:
+    """Gaps between 2.5 and 3.5 mm without a common measure."""
+    patient.write(folder)
+
+
+@right(patient=lambda: Patient(heights=[round(k * 3 + 0.01 * (-1) ** k, 2) for k in range(24)], rois={"GTV-1": BALL}))
+def rounded_positions(patient: Patient, folder: Path) -> None:
+    """Positions off by a hundredth of a millimetre."""
+    patient.write(folder)
+
+
+@right("duplicate")
+def slices_twice(patient: Patient, folder: Path) -> None:
+    """The same files in two folders."""
+    patient.write(folder / "one")
+    for index, item in enumerate(patient.slices()):
+        save(item, folder / "two" / f"{index}.dcm")
+
+
+@right("share a position")
+def two_phases_one_named(patient: Patient, folder: Path) -> None:
+    """Two phases in one series; the structure set names the slices of one."""
+    write(patient, folder)
+    for index, item in enumerate(_another_phase(patient)):
+        save(item, folder / "phase" / f"{index}.dcm")
+
+
+@refused("one_slice_per_position")
+def two_phases_none_named(patient: Patient, folder: Path) -> None:
+    """Two phases in one series; nothing says which one was contoured."""
+    structures = patient.structures()
+    del structures.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0].RTReferencedSeriesSequence[0].ContourImageSequence
+    for item in structures.ROIContourSequence:
+        for part in item.ContourSequence:
+            part.pop("ContourImageSequence", None)
+    write(patient, folder, structures)
+    for index, item in enumerate(_another_phase(patient)):
+        save(item, folder / "phase" / f"{index}.dcm")
+
+
+def _another_phase(patient: Patient) -> list[Dataset]:
+    slices = patient.slices()
+    for item in slices:
+        item.SOPInstanceUID = item.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        item.RescaleIntercept = "-1000"
+    return slices
+
+
+@right("true positions")
+def a_slice_missing_beside_the_tumour(patient: Patient, folder: Path) -> None:
+    """One slice was lost far from the contours."""
+    slices = patient.slices()
+    write(patient, folder, slices=[*slices[:4], *slices[5:]])
+
+
+@right("true positions")
+def a_slice_missing_in_the_tumour(patient: Patient, folder: Path) -> None:
+    """One slice was lost whose contour is still there."""
+    slices = patient.slices()
+    write(patient, folder, slices=[*slices[:12], *slices[13:]])
+
+
+@refused("slice_gaps")
+def many_slices_missing(patient: Patient, folder: Path) -> None:
+    """Six slices in a row were lost."""
+    slices = patient.slices()
+    write(patient, folder, slices=[*slices[:8], *slices[14:]])
+
+
+@refused("slices_enough")
+def one_slice(patient: Patient, folder: Path) -> None:
+    """One slice is no volume."""
+    write(patient, folder, slices=patient.slices()[11:12])
+
+
+@refused("one_pixel_grid")
+def slices_of_two_sizes(patient: Patient, folder: Path) -> None:
+    """One slice with another matrix in the same series."""
+    slices = patient.slices()
+    slices[3].Rows, slices[3].PixelData = 32, slices[3].PixelData[: 32 * 64 * 2]
+    write(patient, folder, slices=slices)
+
+
+@refused("one_orientation")
+def reformats_in_the_series(patient: Patient, folder: Path) -> None:
+    """One coronal slice in the same series."""
+    slices = patient.slices()
+    slices[3].ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+    write(patient, folder, slices=slices)
+
+
+@refused("slice_geometry")
+def no_pixel_spacing(patient: Patient, folder: Path) -> None:
+    """Slices without PixelSpacing."""
+    slices = patient.slices()
+    for item in slices:
+        del item.PixelSpacing
+    write(patient, folder, slices=slices)
+
+
+@refused("slice_geometry")
+def skewed_orientation(patient: Patient, folder: Path) -> None:
+    """Row and column direction are not perpendicular."""
+    slices = patient.slices()
+    for item in slices:
+        item.ImageOrientationPatient = [1, 0, 0, 0.3, 0.954, 0]
+    write(patient, folder, slices=slices)
+
+
+@right("localizers")
+def localizer_in_the_series(patient: Patient, folder: Path) -> None:
+    """A scout view and a dose report among the slices."""
+    slices = patient.slices()
+    scout, report = patient.slices()[:2]
+    scout.ImageType, scout.ImageOrientationPatient = ["ORIGINAL", "PRIMARY", "LOCALIZER"], [1, 0, 0, 0, 0, -1]
+    report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.7")
+    del report.ImagePositionPatient
+    write(patient, folder, slices=[*slices, scout, report])
+
+
+@refused("classic_ct")
+def multi_frame(patient: Patient, folder: Path) -> None:
+    """One enhanced CT file instead of slices."""
+    item = patient.slices()[0]
+    item.SOPClassUID = item.file_meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.2.1")
+    item.NumberOfFrames = 24
+    write(patient, folder, slices=[item])
+
+
+# ---- pixels
+
+
+@right(patient=lambda: Patient((24, 58, 64), (3.0, 1.2, 1.0), signed=True, intercept=0.0, rois={"GTV-1": BALL}))
+def signed_pixels(patient: Patient, folder: Path) -> None:
+    """Stored as signed HU."""
+    patient.write(folder)
+
+
+@right(patient=lambda: Patient((24, 58, 64), (3.0, 1.2, 1.0), slope=0.25, rois={"GTV-1": BALL}))
+def fractional_slope(patient: Patient, folder: Path) -> None:
+    """Rescale slope of one quarter."""
+    patient.write(folder)
+
+
+@right()
+def rescale_of_its_own_in_every_slice(patient: Patient, folder: Path) -> None:
+    """Slope and intercept change from slice to slice."""
+    slices = []
+    for index in range(24):
+        patient.slope, patient.intercept = 1.0 + index % 3, -1024.0 - 10 * index
+        slices.append(patient.slices()[index])
+    write(patient, folder, slices=slices)
+
+
+@right()
+def no_rescale(patient: Patient, folder: Path) -> None:
+    """Signed HU without slope and intercept."""
+    patient.signed, patient.intercept = True, 0.0
+    slices = patient.slices()
+    for item in slices:
+        del item.RescaleSlope, item.RescaleIntercept
+    write(patient, folder, slices=slices)
+
+
+@right()
+def rle(patient: Patient, folder: Path) -> None:
+    """RLE lossless."""
+    slices = patient.slices()
+    for item in slices:
+        item.compress(RLELossless)
+    write(patient, folder, slices=slices)
+
+
+@right()
+def jpeg_2000(patient: Patient, folder: Path) -> None:
+    """JPEG 2000 lossless."""
+    slices = patient.slices()
+    for item in slices:
+        item.compress(JPEG2000Lossless)
+    write(patient, folder, slices=slices)
+
+
+@refused("pixels_readable")
+def pixels_cut_off(patient: Patient, folder: Path) -> None:
+    """Half the pixels of one slice are missing."""
+    slices = patient.slices()
+    slices[5].PixelData = slices[5].PixelData[: len(slices[5].PixelData) // 2]
+    write(patient, folder, slices=slices)
+
+
+@refused("pixels_readable")
+def no_pixels(patient: Patient, folder: Path) -> None:
+    """One slice has no pixels."""
+    slices = patient.slices()
+    del slices[5].PixelData
+    write(patient, folder, slices=slices)
+
+
+@refused("pixels_readable")
+def unknown_compression(patient: Patient, folder: Path) -> None:
+    """A transfer syntax that nobody can decode."""
+    slices = patient.slices()
+    for item in slices:
+        item.compress(RLELossless)
+        item.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.4.103")
+    write(patient, folder, slices=slices)
+
+
+# ---- series and frames of reference
+
+
+@right("series")
+def two_series(patient: Patient, folder: Path) -> None:
+    """A second CT beside the one that the structure set names."""
+    patient.write(folder / "planning")
+    other = Patient(rois={"GTV-1": OTHER}, seed=1)
+    for index, item in enumerate(other.slices()):
+        save(item, folder / "diagnostic" / f"{index}.dcm")
+
+
+@right("another series")
+def named_series_has_another_uid(patient: Patient, folder: Path) -> None:
+    """The series UID was changed on the way; the frame of reference was not."""
+    patient.referenced_series = generate_uid()
+    structures = patient.structures()
+    for index, instance in enumerate(patient.instances):
+        patient.instances[index] = generate_uid(entropy_srcs=[instance])
+    write(patient, folder, structures)
+
+
+@refused("one_series")
+def two_series_none_named(patient: Patient, folder: Path) -> None:
+    """Two CT series in one frame of reference; the structure set names neither."""
+    patient.referenced_series = generate_uid()
+    structures = patient.structures()
+    for half in range(2):
+        patient.series, patient.instances = generate_uid(), [generate_uid() for _ in patient.instances]
+        for index, item in enumerate(patient.slices()):
+            save(item, folder / str(half) / f"{index}.dcm")
+    save(structures, folder / "rs.dcm")
+
+
+@refused("frame_of_reference")
+def another_frame_of_reference(patient: Patient, folder: Path) -> None:
+    """The structure set was drawn in another frame of reference."""
+    patient.structure_frame = generate_uid()
+    patient.write(folder)
+
+
+@refused("frame_of_reference")
+def structure_set_of_another_scan(patient: Patient, folder: Path) -> None:
+    """Structure set and CT share nothing."""
+    for index, item in enumerate(patient.slices()):
+        save(item, folder / f"{index}.dcm")
+    save(sound().structures(), folder / "rs.dcm")
+
+
+@right()
+def no_frame_of_reference(patient: Patient, folder: Path) -> None:
+    """The CT has no frame of reference, but the structure set names its series."""
+    slices = patient.slices()
+    for item in slices:
+        del item.FrameOfReferenceUID
+    write(patient, folder, slices=slices)
+
+
+@right("newest")
+def two_structure_sets(patient: Patient, folder: Path) -> None:
+    """A corrected structure set beside the first."""
+    patient.write(folder)
+    patient.rois = {"GTV-1": OTHER}
+    old = patient.structures()
+    old.StructureSetDate = "20190101"
+    save(old, folder / "a_first.dcm")
+
+
+@refused("one_structure_set")
+def two_structure_sets_of_one_time(patient: Patient, folder: Path) -> None:
+    """Two different structure sets with the same date and time."""
+    patient.write(folder)
+    save(patient.structures(), folder / "second.dcm")
+
+
+@right("newest")
+def structure_set_without_gtv_beside(patient: Patient, folder: Path) -> None:
+    """A later structure set that holds organs alone."""
+    patient.write(folder)
+    patient.rois = {"Heart": OTHER}
+    later = patient.structures()
+    later.StructureSetDate = "20210101"
+    save(later, folder / "later.dcm")
+
+
+# ---- names
+
+
+@refused("gtv_named")
+def no_gtv(patient: Patient, folder: Path) -> None:
+    """Organs alone."""
+    patient.rois = {"Lung_L": OTHER, "Heart": OTHER, "PTV": BALL}
+    patient.write(folder)
+
+
+@refused("gtv_named")
+def nodes_alone(patient: Patient, folder: Path) -> None:
+    """Nodal volumes and derived ones are no primary tumour."""
+    patient.rois = {"GTVn": OTHER, "GTV_LN": OTHER, "GTV+5mm": BALL, "CTV": BALL}
+    patient.write(folder)
+
+
+@right()
+def blanks_and_case(patient: Patient, folder: Path) -> None:
+    """' gtv_Primary ' with blanks around."""
+    patient.rois = {"External": OTHER, " gtv_Primary ": BALL}
+    patient.write(folder)
+
+
+@right()
+def tumor_c40(patient: Patient, folder: Path) -> None:
+    """Named after the phase that it was drawn on."""
+    patient.rois = {"Tumor_c40": BALL}
+    patient.write(folder)
+
+
+@right("2 structures match")
+def several_first(patient: Patient, folder: Path) -> None:
+    """GTV-2 and GTV-1; the policy is first, in order of the patterns."""
+    patient.rois = {"GTV-2": OTHER, "GTV-1": BALL}
+    patient.write(folder)
+
+
+@right("2 structures match", several="largest")
+def several_largest(patient: Patient, folder: Path) -> None:
+    """The larger one is named second."""
+    patient.rois = {"GTV-1": OTHER, "GTV-2": BALL}
+    patient.write(folder)
+
+
+@dataclass(frozen=True)
+class Both:
+    """Two shapes as one."""
+
+    first: Shape
+    second: Shape
+
+    @property
+    def centre(self) -> tuple[float, float, float]:
+        return self.first.centre
+
+    @property
+    def volume(self) -> float:
+        return self.first.volume + self.second.volume
+
+    def section(self, z: float) -> list[np.ndarray]:
+        return self.first.section(z) + self.second.section(z)
+
+    def inside(self, xyz: np.ndarray) -> np.ndarray:
+        return self.first.inside(xyz) | self.second.inside(xyz)
+
+
+@right("2 structures match", several="union", overlap=0.95)
+def several_union(patient: Patient, folder: Path) -> Shape:
+    """Two tumours apart."""
+    small = Ellipsoid((13.0, 13.0, 40.0), (7.0, 7.0, 8.0))
+    patient.rois = {"GTV-1": small, "GTV-2": BALL}
+    patient.write(folder)
+    return Both(small, BALL)  # type: ignore[return-value]
+
+
+@right()
+def same_name_twice(patient: Patient, folder: Path) -> None:
+    """Two ROIs named GTV-1; the first has no contours."""
+    structures = patient.structures()
+    empty = Dataset()
+    empty.ROINumber, empty.ROIName, empty.ReferencedFrameOfReferenceUID = 1, "GTV-1", patient.frame
+    structures.StructureSetROISequence.insert(0, empty)
+    write(patient, folder, structures)
+
+
+@right(patient=lambda: Patient((24, 58, 64), (3.0, 1.2, 1.0), first_number=41, rois={"Heart": OTHER, "GTV-1": BALL, "Cord": OTHER}))
+def numbers_are_not_places(patient: Patient, folder: Path) -> None:
+    """ROI numbers start at 41 and the contour sequence is in another order."""
+    patient.write(folder)
+
+
+# ---- contours
+
+
+@refused("gtv_not_empty")
+def no_contour_sequence(patient: Patient, folder: Path) -> None:
+    """The GTV has a name and no ContourSequence."""
+    structures = patient.structures()
+    del drawn(structures, patient).ContourSequence
+    write(patient, folder, structures)
+
+
+@refused("gtv_not_empty")
+def empty_contour_sequence(patient: Patient, folder: Path) -> None:
+    """The GTV has an empty ContourSequence."""
+    structures = patient.structures()
+    drawn(structures, patient).ContourSequence = Items([])
+    write(patient, folder, structures)
+
+
+@refused("gtv_not_empty")
+def points_alone(patient: Patient, folder: Path) -> None:
+    """The GTV is one POINT."""
+    structures = patient.structures()
+    drawn(structures, patient).ContourSequence = Items([contour(patient.points(np.array([BALL.centre])), "POINT")])
+    write(patient, folder, structures)
+
+
+@right("enclose nothing")
+def points_and_lines_beside(patient: Patient, folder: Path) -> None:
+    """A POINT, an OPEN_PLANAR line and a contour of two points beside the closed ones."""
+    structures = patient.structures()
+    line = patient.points(np.array([[1.0, 2, 30], [50, 2, 30], [50, 50, 30]]))
+    extra = [contour(line[:1], "POINT"), contour(line, "OPEN_PLANAR"), contour(line[:2])]
+    drawn(structures, patient).ContourSequence.extend(extra)
+    write(patient, folder, structures)
+
+
+@refused("contour_data")
+def coordinates_missing(patient: Patient, folder: Path) -> None:
+    """A contour whose numbers are not a multiple of three."""
+    structures = patient.structures()
+    item = drawn(structures, patient).ContourSequence[2]
+    item.ContourData = list(item.ContourData)[:-1]
+    write(patient, folder, structures)
+
+
+@refused("contours_parallel")
+def sagittal_contours(patient: Patient, folder: Path) -> None:
+    """Contours drawn across the slices."""
+    structures = patient.structures()
+    for item in drawn(structures, patient).ContourSequence:
+        item.ContourData = list(np.reshape(item.ContourData, (-1, 3))[:, ::-1].ravel().round(3).astype(str))
+    write(patient, folder, structures)
+
+
+@refused("contours_on_image")
+def contours_beyond_the_slices(patient: Patient, folder: Path) -> None:
+    """All contours lie above the last slice."""
+    patient.rois = {"GTV": Ellipsoid((30.0, 30.0, 130.0), (10.0, 10.0, 10.0))}
+    patient.contour_heights = list(range(120, 142, 3))
+    patient.write(folder)
+
+
+@refused("gtv_not_empty")
+def contours_beside_the_image(patient: Patient, folder: Path) -> None:
+    """Contours on the slices, but outside the field of view."""
+    patient.rois = {"GTV": Ellipsoid((230.0, 30.0, 30.0), (10.0, 10.0, 10.0))}
+    patient.write(folder)
+
+
+@right(overlap=0.94)
+def donut(patient: Patient, folder: Path) -> Shape:
+    """An outer and an inner contour on every slice."""
+    torus = Torus((31.0, 33.0, 34.5), 17.0, 9.0)
+    patient.rois = {"GTV-1": torus}
+    patient.write(folder)
+    return torus
+
+
+@right(overlap=0.94)
+def donut_by_keyhole(patient: Patient, folder: Path) -> Shape:
+    """One contour that runs around, through a channel of no width, and back along the hole."""
+    torus = Torus((31.0, 33.0, 34.5), 17.0, 9.0)
+    patient.rois = {"GTV-1": torus}
+    structures = patient.structures()
+    items = []
+    for height in patient.heights or []:
+        rings = torus.section(height)
+        if rings:
+            outer, inner = rings
+            closed = np.concatenate([outer, outer[:1], inner[-1:], inner, outer[:1]])
+            items.append(contour(patient.points(np.column_stack([closed, np.full(len(closed), height)]))))
+    drawn(structures, patient).ContourSequence = Items(items)
+    write(patient, folder, structures)
+    return torus
+
+
+@right(overlap=0.94)
+def islands(patient: Patient, folder: Path) -> Shape:
+    """Two closed contours on the same slices."""
+    both = Both(BALL, Ellipsoid((10.0, 12.0, 36.0), (7.0, 7.0, 9.0)))
+    patient.rois = {"GTV-1": both}  # type: ignore[dict-item]
+    patient.write(folder)
+    return both  # type: ignore[return-value]
+
+
+@right()
+def other_winding(patient: Patient, folder: Path) -> None:
+    """Every second contour runs the other way round."""
+    structures = patient.structures()
+    for item in list(drawn(structures, patient).ContourSequence)[::2]:
+        item.ContourData = list(np.reshape(item.ContourData, (-1, 3))[::-1].ravel().round(5).astype(str))
+    write(patient, folder, structures)
+
+
+@right()
+def closed_by_hand(patient: Patient, folder: Path) -> None:
+    """The first point is repeated as the last."""
+    structures = patient.structures()
+    for item in drawn(structures, patient).ContourSequence:
+        item.ContourData = [*item.ContourData, *item.ContourData[:3]]
+    write(patient, folder, structures)
+
+
+@right("taken once")
+def contours_sent_twice(patient: Patient, folder: Path) -> None:
+    """Every contour is there twice; even-odd would leave nothing."""
+    structures = patient.structures()
+    sequence = drawn(structures, patient).ContourSequence
+    sequence.extend(list(sequence))
+    write(patient, folder, structures)
+
+
+@right()
+def contours_a_little_off(patient: Patient, folder: Path) -> None:
+    """Contours a tenth of a millimetre off their slices."""
+    patient.contour_heights = [height + 0.1 for height in patient.heights or []]
+    patient.write(folder)
+
+
+@right("between slices")
+def contours_between_slices(patient: Patient, folder: Path) -> None:
+    """Contours halfway between slices."""
+    patient.contour_heights = [height + 1.5 for height in patient.heights or []][:-1]
+    patient.write(folder)
+
+
+@right("every 2. slice")
+def contours_on_every_second_slice(patient: Patient, folder: Path) -> Shape:
+    """The physician drew on every second slice."""
+    ball = Ellipsoid((31.3, 33.6, 34.7), (17.0, 17.0, 24.0))
+    patient.rois = {"GTV-1": ball}
+    patient.contour_heights = list(patient.heights or [])[::2]
+    patient.write(folder)
+    return ball
+
+
+@right()
+def no_reference_to_slices(patient: Patient, folder: Path) -> None:
+    """Contours name no slices; their position says where they lie."""
+    structures = patient.structures()
+    for item in structures.ROIContourSequence:
+        for part in item.ContourSequence:
+            part.pop("ContourImageSequence", None)
+    write(patient, folder, structures)
+
+
+@right("beyond the scan", overlap=0.0)
+def some_contours_beyond_the_slices(patient: Patient, folder: Path) -> None:
+    """The scan ends in the middle of the tumour."""
+    write(patient, folder, slices=patient.slices()[:12])
+
+
+@right()
+def a_box_at_the_edge(patient: Patient, folder: Path) -> Shape:
+    """The tumour reaches the edge of the field of view."""
+    box = Box((55.0, 30.0, 34.5), (30.0, 20.0, 18.0))
+    patient.rois = {"GTV-1": box}
+    patient.write(folder)
+    return Box((51.75, 30.0, 34.5), (23.5, 20.0, 18.0))  # the last column ends at 63.5 mm
