@@ -1,0 +1,66 @@
+"""Centers as they arrive: the clinical table, a center's folder, and a simulated cohort whose truth is known."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penumbra.cohort.clinical import ClinicalRecord, ClinicalTable, InclusionRules, read_clinical
+    from penumbra.cohort.incoming import (
+        CLINICAL_FILE,
+        Accepted,
+        ImageRules,
+        Rejected,
+        ingest_center,
+        load_patient,
+        patient_folders,
+        pseudonym,
+        pseudonym_key_from_environment,
+    )
+    from penumbra.cohort.rois import GtvNames, RoiRules, RoiSurvey, list_rois, roi_rules
+    from penumbra.cohort.simulate import CENTERS, CenterPlan, Truth, read_truth, small_cohort
+
+# The function that writes a cohort is penumbra.cohort.simulate.simulate: here its module already has that name.
+_HOMES = {
+    **dict.fromkeys(("ClinicalRecord", "ClinicalTable", "InclusionRules", "read_clinical"), "clinical"),
+    **dict.fromkeys(
+        (
+            *("CLINICAL_FILE", "Accepted", "ImageRules", "Rejected", "ingest_center", "load_patient", "patient_folders", "pseudonym"),
+            "pseudonym_key_from_environment",
+        ),
+        "incoming",
+    ),
+    **dict.fromkeys(("GtvNames", "RoiRules", "RoiSurvey", "list_rois", "roi_rules"), "rois"),
+    **dict.fromkeys(("CENTERS", "CenterPlan", "Truth", "read_truth", "small_cohort"), "simulate"),
+}
+
+__all__ = [
+    "CENTERS",
+    "CLINICAL_FILE",
+    "Accepted",
+    "CenterPlan",
+    "ClinicalRecord",
+    "ClinicalTable",
+    "GtvNames",
+    "ImageRules",
+    "InclusionRules",
+    "Rejected",
+    "RoiRules",
+    "RoiSurvey",
+    "Truth",
+    "ingest_center",
+    "list_rois",
+    "load_patient",
+    "patient_folders",
+    "pseudonym",
+    "pseudonym_key_from_environment",
+    "read_clinical",
+    "read_truth",
+    "roi_rules",
+    "small_cohort",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

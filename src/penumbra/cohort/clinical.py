@@ -1,0 +1,305 @@
+"""A center's clinical table: who arrived, what is known of them, and what became of them.
+
+Covariates may be missing; the outcome may not. What a cell means is never guessed: a covariate that cannot be understood counts as missing and
+is noted, an outcome that cannot be understood refuses the patient.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from penumbra.cohort import spellings
+from penumbra.cohort.staging import overall_stage, stage_group, tnm_category
+from penumbra.refusal import Refusal
+
+Value = TypeVar("Value")
+TimeUnit = Literal["days", "months", "years"]
+
+PATIENT_ID = re.compile(r"\w[\w .+\-]{0,63}")
+OLDEST_YEARS = 120.0
+LONGEST_DAYS = 36525.0  # a hundred years: more is a wrong unit, not a survivor
+REQUIRED = ("patient", "time", "event")
+COVARIATES = ("age", "sex", "histology", "t_stage", "n_stage", "m_stage", "overall_stage")
+
+
+@dataclass(frozen=True)
+class ClinicalRecord:
+    """One patient of a clinical table, in canonical spelling; None: not known.
+
+    age               years.
+    t_stage ...       TNM categories without their letter: "2A", "0"; "X": not assessable.
+    overall_stage     in Roman form: "IIIB".
+    stage_derived     True: `overall_stage` was derived from TNM, since the table has none.
+    time              days, > 0.
+    event             True: died.
+    """
+
+    patient: str
+    age: float | None
+    sex: str | None
+    histology: str | None
+    t_stage: str | None
+    n_stage: str | None
+    m_stage: str | None
+    overall_stage: str | None
+    stage_derived: bool
+    time: float
+    event: bool
+
+    @property
+    def version(self) -> str:
+        """First 12 hex digits of a SHA-256 over the record: changes when the center sends longer follow-up."""
+        content = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class RefusedRecord:
+    """A patient whose record cannot be used; `patient` is "row 7" where the row has no usable identifier."""
+
+    patient: str
+    refusal: Refusal
+
+
+@dataclass(frozen=True)
+class ClinicalTable:
+    """What a clinical table holds.
+
+    records  one per usable patient, in the order of the table.
+    refused  the others.
+    notes    what was not understood and counts as missing, one sentence each, without any value of a patient.
+    """
+
+    records: tuple[ClinicalRecord, ...]
+    refused: tuple[RefusedRecord, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class InclusionRules:
+    """Who belongs to the study; the defaults include everyone with an outcome.
+
+    histologies   None: all; otherwise only these.
+    minimum_age   years, exclusive; None: no rule. With a rule, an unknown age is refused.
+    complete      covariates that must be known.
+    """
+
+    histologies: tuple[str, ...] | None = None
+    minimum_age: float | None = None
+    complete: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.histologies or ():
+            if spellings.histology(name) is None:
+                raise Refusal("histology_rule", f"{name!r} is no histology that is known", "Use adenocarcinoma, squamous, large cell or nos")
+        for name in self.complete:
+            if name not in COVARIATES:
+                raise Refusal("complete_rule", f"{name!r} is not a covariate", f"Use {', '.join(COVARIATES)}")
+
+    def check(self, record: ClinicalRecord) -> None:
+        """Raises Refusal: `histology_included`, `age_included` or `record_complete`."""
+        if self.histologies is not None:
+            included = {spellings.histology(name) for name in self.histologies}
+            if record.histology not in included:
+                raise Refusal("histology_included", f"histology {record.histology or 'unknown'}", "Excluded by cohort.histologies in params.yaml")
+        if self.minimum_age is not None and (record.age is None or record.age <= self.minimum_age):
+            shown = "unknown" if record.age is None else f"{record.age:g}"
+            raise Refusal("age_included", f"age {shown}, not above {self.minimum_age:g}", "Excluded by cohort.minimum_age in params.yaml")
+        missing = [name for name in self.complete if getattr(record, name) is None]
+        if missing:
+            raise Refusal("record_complete", f"{', '.join(missing)} unknown", "Complete the record, or relax the rule in params.yaml")
+
+
+def read_clinical(path: Path, *, time_unit: TimeUnit = "days", staging_edition: str = "ajcc7", inclusion: InclusionRules | None = None) -> ClinicalTable:
+    """A clinical table in our column names or those of NSCLC-Radiomics.
+
+    path             CSV, separated by commas, semicolons or tabs; UTF-8, UTF-16 or Windows-1252.
+    time_unit        of the survival column where the table does not say: by its name (`survival_months`) or a column `time_unit`.
+    staging_edition  "ajcc7" or "ajcc8": for an overall stage that is missing while T, N and M are there.
+    inclusion        who belongs to the study.
+
+    Raises Refusal for a table that cannot be used at all: `clinical_found`, `clinical_readable`, `clinical_columns: no column for time; found:
+    PatientID, age. ...`. A patient that cannot be used is in `refused`: `survival_missing`, `time_a_number`, `time_not_positive`,
+    `time_plausible`, `time_unit`, `event_missing`, `event_known`, `patient_twice`, `patient_id`, `row_shape`, and the rules of inclusion.
+    """
+    rules = inclusion or InclusionRules()
+    header, rows, separator = _cells(path)
+    columns, unit, notes = _columns(header, time_unit)
+    reader = _RowReader(columns, unit, decimal_comma=separator != ",", edition=staging_edition)
+    identified = [(number, row, _identifier(row, columns)) for number, row in rows]
+    seen = Counter(patient.casefold() for _, _, patient in identified)
+    records: list[ClinicalRecord] = []
+    refused: dict[str, RefusedRecord] = {}
+    for line, row, patient in identified:
+        shown = patient if PATIENT_ID.fullmatch(patient) else f"row {line}"
+        try:
+            if len(row) != len(header):
+                raise Refusal("row_shape", f"{len(row)} cells in row {line}, {len(header)} columns", "Quote cells that hold the separator")
+            if shown != patient:
+                raise Refusal("patient_id", "empty" if not patient else "not usable as a name", "Use letters, digits, '_', '-', '.' and spaces")
+            if seen[patient.casefold()] > 1:
+                raise Refusal("patient_twice", f"{seen[patient.casefold()]} rows", "Send one row for each patient")
+            record = reader.record(patient, row)
+            rules.check(record)
+            records.append(record)
+        except Refusal as refusal:
+            refused.setdefault(shown, RefusedRecord(shown, refusal))
+    return ClinicalTable(tuple(records), tuple(refused.values()), (*notes, *reader.notes()))
+
+
+def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]], str]:
+    """Header, rows with their line number as a person counts them (the header is 1), and the separator."""
+    if not path.is_file():
+        raise Refusal("clinical_found", f"no {path.name} in the center's folder", "Send the clinical table under this name")
+    content = path.read_bytes()
+    text = _decoded(content)
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    separator = max(",;\t", key=first.count)
+    try:
+        table = [(n, [cell.strip() for cell in row]) for n, row in enumerate(csv.reader(io.StringIO(text), delimiter=separator, strict=True), start=1)]
+    except csv.Error as error:
+        raise Refusal("clinical_readable", f"not a table: {error}", "Save it as CSV with matching quotes") from error
+    table = [(n, row) for n, row in table if any(row)]
+    if len(table) < 2:
+        raise Refusal("clinical_readable", "no rows below a header", "Send one row for each patient below a header")
+    return table[0][1], table[1:], separator
+
+
+def _decoded(content: bytes) -> str:
+    if content.startswith(b"PK\x03\x04") or content.startswith(b"\xd0\xcf\x11\xe0"):
+        raise Refusal("clinical_readable", "a spreadsheet, not a CSV file", "Save the sheet as CSV")
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encodings = ["utf-16"]
+    else:
+        encodings = ["utf-8-sig", "cp1252"]
+    for encoding in encodings:
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text:
+            return text
+    raise Refusal("clinical_readable", "its characters are neither UTF-8 nor UTF-16 nor Windows-1252", "Save it as CSV in UTF-8")
+
+
+def _columns(header: Sequence[str], declared: TimeUnit) -> tuple[dict[str, int], TimeUnit, list[str]]:
+    """Canonical column -> place in the row, the unit of time, and notes."""
+    if declared not in spellings.DAYS_PER:
+        raise Refusal("time_unit", f"{declared!r} is not one of {', '.join(spellings.DAYS_PER)}", "Correct cohort.time_unit in params.yaml")
+    keys = [spellings.column_key(name) for name in header]
+    columns: dict[str, int] = {}
+    for canonical, names in spellings.COLUMNS.items():
+        places = [i for i, key in enumerate(keys) if key in names]
+        if len(places) > 1:
+            shown = ", ".join(header[i] for i in places)
+            raise Refusal("clinical_columns", f"{len(places)} columns for {canonical}: {shown}", "Keep the one that counts")
+        if places:
+            columns[canonical] = places[0]
+    missing = [name for name in REQUIRED if name not in columns]
+    if missing:
+        raise Refusal(
+            "clinical_columns",
+            f"no column for {', '.join(missing)}; found: {', '.join(header)}",
+            "Name the columns patient, time, event, and where known age, sex, histology, t_stage, n_stage, m_stage, overall_stage",
+        )
+    unit: TimeUnit = declared
+    for candidate in spellings.DAYS_PER:
+        if keys[columns["time"]].endswith("_" + candidate):
+            unit = candidate  # type: ignore[assignment]
+    absent = [name for name in COVARIATES if name not in columns]
+    ignored = len(header) - len(columns)
+    notes = [f"No column for {', '.join(absent)}."] if absent else []
+    return columns, unit, notes + ([f"{ignored} other columns were not read."] if ignored else [])
+
+
+def _identifier(row: Sequence[str], columns: Mapping[str, int]) -> str:
+    place = columns["patient"]
+    return row[place] if place < len(row) else ""
+
+
+class _RowReader:
+    """Reads the cells of one table, and counts what it could not understand."""
+
+    def __init__(self, columns: Mapping[str, int], unit: TimeUnit, *, decimal_comma: bool, edition: str) -> None:
+        self.columns, self.unit, self.decimal_comma, self.edition = columns, unit, decimal_comma, edition
+        self.not_understood: Counter[str] = Counter()
+        self.derived = 0
+
+    def notes(self) -> list[str]:
+        found = [f"{count} values of {name} were not understood and count as missing." for name, count in self.not_understood.items()]
+        return found + ([f"{self.derived} overall stages were derived from TNM ({self.edition})."] if self.derived else [])
+
+    def record(self, patient: str, row: Sequence[str]) -> ClinicalRecord:
+        time, event = self._time(row), self._event(row)
+        t = self._covariate(row, "t_stage", lambda text: tnm_category("T", text))
+        n = self._covariate(row, "n_stage", lambda text: tnm_category("N", text))
+        m = self._covariate(row, "m_stage", lambda text: tnm_category("M", text))
+        sent = self._covariate(row, "overall_stage", stage_group)
+        derived = None if sent else overall_stage(t, n, m, edition=self.edition)
+        self.derived += derived is not None
+        return ClinicalRecord(
+            patient=patient,
+            age=self._covariate(row, "age", self._age),
+            sex=self._covariate(row, "sex", spellings.sex),
+            histology=self._covariate(row, "histology", spellings.histology),
+            t_stage=t,
+            n_stage=n,
+            m_stage=m,
+            overall_stage=sent or derived,
+            stage_derived=derived is not None,
+            time=time,
+            event=event,
+        )
+
+    def _text(self, row: Sequence[str], column: str) -> str | None:
+        """The cell, or None where the column or the value is missing."""
+        if column not in self.columns or spellings.is_missing(row[self.columns[column]]):
+            return None
+        return row[self.columns[column]]
+
+    def _covariate(self, row: Sequence[str], column: str, understand: Callable[[str], Value | None]) -> Value | None:
+        text = self._text(row, column)
+        if text is None:
+            return None
+        value = understand(text)
+        if value is None:
+            self.not_understood[column] += 1
+        return value
+
+    def _age(self, text: str) -> float | None:
+        years = spellings.number(text, decimal_comma=self.decimal_comma)
+        return years if years is not None and 0 < years <= OLDEST_YEARS else None
+
+    def _time(self, row: Sequence[str]) -> float:
+        text = self._text(row, "time")
+        if text is None:
+            raise Refusal("survival_missing", "no survival time", "Send the days from the start of radiotherapy to death or last follow-up")
+        value = spellings.number(text, decimal_comma=self.decimal_comma)
+        if value is None:
+            raise Refusal("time_a_number", "a survival time that is not one number", "Send a number, with a point as decimal sign")
+        said = self._text(row, "time_unit")
+        unit = spellings.UNITS.get(said.lower()) if said else self.unit
+        if unit is None:
+            raise Refusal("time_unit", "a unit that is not days, months or years", "Correct the column of units")
+        days = value * spellings.DAYS_PER[unit]
+        if days <= 0:
+            raise Refusal("time_not_positive", f"a survival time of {value:g} {unit}", "Correct the dates behind it; time runs from the start of therapy")
+        if days > LONGEST_DAYS:
+            raise Refusal("time_plausible", f"a survival time of {value:g} {unit}", "Check the unit: cohort.time_unit in params.yaml")
+        return days
+
+    def _event(self, row: Sequence[str]) -> bool:
+        text = self._text(row, "event")
+        if text is None:
+            raise Refusal("event_missing", "neither died nor censored", "Send 1 for death, 0 for alive at last follow-up")
+        value = spellings.event(text)
+        if value is None:
+            raise Refusal("event_known", "an event that is neither 0 nor 1", "Send 1 for death, 0 for alive at last follow-up")
+        return value

@@ -1,0 +1,304 @@
+"""A center's folder, as it arrived, to accepted patients and rejections.
+
+What one patient's files give is kept in `<images>/<center>/<patient>/<image_version>/`: the scan on the grid, and `record.json` with the rows of
+the certificate and what they were made from. The record is written last: where it is, the patient is done, and is read again only when a file
+or a setting changed.
+"""
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from penumbra.cohort.clinical import ClinicalRecord, ClinicalTable
+from penumbra.cohort.record import Evidence, Record, find_record, folder_digest, has_records, image_version, write_record
+from penumbra.cohort.rois import GtvNames
+from penumbra.imaging import Certificate, CertificateLimits, Finding, Scan, certify, load_scan, read_patient, rings, roi_names, save_scan, to_grid
+from penumbra.imaging.names import matching
+from penumbra.refusal import Refusal
+from penumbra.workers import over
+
+CLINICAL_FILE = "clinical.csv"
+STAGE = "ingest"
+FEW = 3  # patients: sooner read here than processes start
+NO_PATIENT = frozenset(("__MACOSX", "lost+found"))
+
+
+@dataclass(frozen=True)
+class ImageRules:
+    """What a patient's files become.
+
+    grid_mm     edge of the isotropic voxel.
+    margin_mm   kept around the GTV: the widest ring and what the filters need beyond it.
+    margins_mm  of the rings, for the certificate.
+    names       of the GTV at this center.
+    limits      of the certificate.
+    """
+
+    grid_mm: float
+    margin_mm: float
+    margins_mm: tuple[float, ...]
+    names: GtvNames
+    limits: CertificateLimits
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A patient that can be used: rows of the relations `patients`, `images` and `rois`.
+
+    read    False: nothing changed since the files were read the last time; the rows are those of then.
+    status  "accepted" or "flagged", by the certificate.
+    """
+
+    patient: str
+    center: str
+    image_version: str
+    status: str
+    read: bool
+    clinical: Mapping[str, Any]
+    image: Mapping[str, Any]
+    rois: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A patient that cannot be used: rows of the relation `rejections`, one for each rule."""
+
+    patient: str
+    center: str
+    rejections: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The record of one patient's files; `fresh`: they were read for it just now."""
+
+    record: Record
+    fresh: bool
+
+
+@dataclass(frozen=True)
+class _Job:
+    patient: str
+    folder: Path
+
+
+def ingest_center(
+    folder: Path,
+    center: str,
+    *,
+    clinical: ClinicalTable,
+    images: Path,
+    rules: ImageRules,
+    workers: int = 1,
+    taken: Collection[str] = (),
+    pseudonym_key: str | None = None,
+) -> Iterator[Accepted | Rejected]:
+    """Every patient of a center, each once, in no fixed order; what was read before and has not changed is not read again.
+
+    folder         one folder per patient, named like the patient in the clinical table.
+    clinical       the center's table, see `read_clinical`.
+    images         folder of all saved scans; this writes `<images>/<center>/<patient>/<image_version>/`.
+    workers        processes; 1 works in this one.
+    taken          patients of other centers: a name is used once.
+    pseudonym_key  replaces every patient's name by a keyed hash, in rows and in folders.
+
+    A patient is rejected by the rules of `read_clinical`, `read_patient` and `certify`, and by `scan_found`, `clinical_record`,
+    `patient_id_free`, `files_readable`, `worker_killed`.
+    """
+    folders = patient_folders(folder)
+    known = {record.patient: record for record in clinical.records}
+    named = partial(pseudonym, center=center, key=pseudonym_key) if pseudonym_key else str
+    refused: dict[str, list[Refusal]] = {}
+    for entry in clinical.refused:
+        refused.setdefault(entry.patient, []).append(entry.refusal)
+    for patient in known:
+        if patient not in folders:
+            refused[patient] = [Refusal("scan_found", "no folder of this name", "Send the patient's CT and contours, or leave the row out")]
+        elif named(patient) in taken:
+            refused[patient] = [Refusal("patient_id_free", "another center has a patient of this name", "Give patients names that differ")]
+    for patient in folders:
+        if patient not in known and patient not in refused:
+            refused[patient] = [Refusal("clinical_record", f"no row in {CLINICAL_FILE}", "Send the patient's row, or leave the folder out")]
+    for patient, refusals in refused.items():
+        yield rejected(named(patient), center, refusals)
+    jobs = [_Job(named(patient), place) for patient, place in folders.items() if patient in known and patient not in refused]
+    records = {named(patient): record for patient, record in known.items()}
+    work = partial(ingest_images, center=center, images=images, rules=rules)
+    changed = []
+    for job in jobs:  # here, since a process costs more to start than unchanged files cost to hash
+        try:
+            earlier = read_before(job.folder, images / center / job.patient, rules)
+        except Refusal as refusal:
+            yield rejected(job.patient, center, [refusal])
+            continue
+        if earlier is None:
+            changed.append(job)
+        else:
+            yield _accepted(job.patient, center, records[job.patient], Reading(earlier, fresh=False))
+    for job, outcome in over(work, changed, workers) if workers > 1 and len(changed) > FEW else _here(work, changed):
+        if isinstance(outcome, Refusal):
+            yield rejected(job.patient, center, [outcome])
+        elif isinstance(outcome, Reading):
+            yield _accepted(job.patient, center, records[job.patient], outcome)
+        else:
+            yield rejected(job.patient, center, outcome)
+
+
+def patient_folders(folder: Path) -> dict[str, Path]:
+    """Name -> folder of every patient below a center's folder; files beside them and hidden folders are no patients.
+
+    Raises Refusal: `center_folder: there is no such folder. ...`.
+    """
+    if not folder.is_dir():
+        raise Refusal("center_folder", "there is no such folder", "Give the folder that holds clinical.csv and one folder per patient")
+    places = sorted(place for place in folder.iterdir() if place.is_dir())
+    return {place.name: place for place in places if not place.name.startswith(".") and place.name not in NO_PATIENT}
+
+
+def pseudonym(patient: str, *, center: str, key: str) -> str:
+    """A patient's name as the first 16 hex digits of an HMAC-SHA256: the same for the same key, not to be undone without it.
+
+    Raises Refusal: `pseudonym_key: a key of 5 characters. ...`.
+    """
+    import hashlib
+    import hmac
+
+    if len(key) < 16:
+        raise Refusal("pseudonym_key", f"a key of {len(key)} characters", "Set PENUMBRA_PSEUDONYM_KEY to at least 16 characters, and keep them")
+    return "p" + hmac.new(key.encode(), f"{center}\x1f{patient}".encode(), hashlib.sha256).hexdigest()[:16]
+
+
+def rejected(patient: str, center: str, refusals: Collection[Refusal]) -> Rejected:
+    """A rejection with one row for each refusal."""
+    common = {"patient": patient, "center": center, "stage": STAGE}
+    return Rejected(patient, center, tuple({**common, "rule": r.rule, "found": r.found, "advice": r.advice} for r in refusals))
+
+
+def load_patient(images: Path, row: Mapping[str, Any]) -> Scan:
+    """The saved scan of an accepted patient.
+
+    row  of the relation `images`: center, patient, image_version.
+
+    Raises Refusal: `saved_scan`.
+    """
+    return load_scan(images / row["center"] / row["patient"] / row["image_version"])
+
+
+def ingest_images(job: _Job, *, center: str, images: Path, rules: ImageRules) -> Reading | tuple[Refusal, ...]:
+    """The record of one patient's files, or the findings for which the certificate refuses them.
+
+    Raises Refusal, as `read_patient`, `to_grid` and `files_readable`.
+    """
+    home = images / center / job.patient
+    settings = _settings(rules)
+    with readable():
+        files = folder_digest(job.folder)
+        names = tuple(roi_names(job.folder))
+        native = read_patient(job.folder, gtv_patterns=rules.names.patterns, several=rules.names.several)
+    grid = to_grid(native, rules.grid_mm, margin_mm=rules.margin_mm)
+    certificate = certify(native, grid, rings(grid.gtv, rules.margins_mm), rules.limits)
+    if certificate.status == "refused":
+        return tuple(Refusal(finding.rule, finding.found, finding.advice) for finding in certificate.findings)
+    version = image_version(files, native.roi_name, grid_mm=rules.grid_mm, margin_mm=rules.margin_mm)
+    evidence = Evidence(files, settings, names, _matched(names, rules.names))
+    image = {
+        "image_version": version,
+        "source": native.source,
+        "sha256": files,
+        "spacing": [round(float(step), 6) for step in native.image.spacing],
+        "size": [int(n) for n in native.image.values.shape],
+        "status": certificate.status,
+        "certificate": _certificate(certificate, native),
+    }
+    record = Record(evidence, image, tuple(_roi_rows(certificate, version)))
+    save_scan(grid, home / version)
+    write_record(home / version, record)
+    return Reading(record, fresh=True)
+
+
+def read_before(folder: Path, home: Path, rules: ImageRules) -> Record | None:
+    """The record of an earlier reading that still holds: same files, same settings, same choice of the GTV; otherwise None.
+
+    folder  of the patient's files.
+    home    of the patient's saved scans.
+
+    Raises Refusal: `files_readable`.
+    """
+    if not has_records(home):
+        return None
+    with readable():
+        earlier = find_record(home, folder_digest(folder), _settings(rules))
+    if earlier is None or _matched(earlier.evidence.names, rules.names) != earlier.evidence.matched:
+        return None
+    return earlier
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Turn what the system says of a file into a refusal, which names no path: folders may be named after persons."""
+    try:
+        yield
+    except OSError as error:
+        raise Refusal("files_readable", f"a file cannot be read ({error.strerror})", "Check the permissions and the medium") from None
+
+
+def _accepted(patient: str, center: str, clinical: ClinicalRecord, reading: Reading) -> Accepted:
+    record = reading.record
+    own = {"patient": patient, "center": center}
+    facts = {name: value for name, value in asdict(clinical).items() if name not in ("patient", "stage_derived")}
+    details = {"overall_stage": "derived from TNM"} if clinical.stage_derived else {}
+    return Accepted(
+        patient=patient,
+        center=center,
+        image_version=record.image["image_version"],
+        status=record.image["status"],
+        read=reading.fresh,
+        clinical={**own, **facts, "details": details or None},
+        image={**own, **record.image},
+        rois=tuple({**own, **row} for row in record.rois),
+    )
+
+
+def _settings(rules: ImageRules) -> dict[str, Any]:
+    """What a record depends on beside the files and the choice of the GTV."""
+    return {"grid_mm": rules.grid_mm, "margin_mm": rules.margin_mm, "margins_mm": list(rules.margins_mm), "limits": asdict(rules.limits)}
+
+
+def _matched(names: tuple[str, ...], wanted: GtvNames) -> tuple[str, ...]:
+    """The choice among the names: the policy, and the names that match in order; an unchanged choice needs no second reading."""
+    return (wanted.several, *(names[i] for i in matching(names, wanted.patterns)))
+
+
+def _certificate(certificate: Certificate, native: Scan) -> dict[str, Any]:
+    """Figures of the GTV as it arrived, with the reader's notes; those of each ROI stand in `rois`."""
+    figures = {name: value for name, value in asdict(certificate).items() if name not in ("rois", "status", "findings")}
+    return {**figures, "roi_name": native.roi_name, "notes": list(native.notes), "findings": [asdict(finding) for finding in certificate.findings]}
+
+
+def _roi_rows(certificate: Certificate, version: str) -> Iterator[dict[str, Any]]:
+    for figures in certificate.rois:
+        about = [finding for finding in certificate.findings if _roi_of(finding) == figures.roi]
+        reason = "; ".join(f"{finding.rule}: {finding.found}" for finding in about) or None
+        yield {"image_version": version, **asdict(figures), "status": "flagged" if about else "accepted", "reason": reason}
+
+
+def _roi_of(finding: Finding) -> str:
+    """The ROI that a finding is about: a ring where it says so, otherwise the GTV."""
+    return finding.found.split(" ", 1)[0] if finding.rule == "ring_inside_scan" else "gtv"
+
+
+def _here(work: Any, jobs: list[_Job]) -> Iterator[tuple[_Job, Any]]:
+    for job in jobs:
+        try:
+            yield job, work(job)
+        except Refusal as refusal:
+            yield job, refusal
+
+
+def pseudonym_key_from_environment() -> str | None:
+    """PENUMBRA_PSEUDONYM_KEY, or None where names stay as they arrive."""
+    return os.environ.get("PENUMBRA_PSEUDONYM_KEY") or None

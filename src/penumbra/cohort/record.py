@@ -1,0 +1,103 @@
+"""What is remembered of a patient's files, so that they are read again only when something changed."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from penumbra.store.version import version_key
+
+READER = 1  # raise when the same files and settings give other voxels than before: every scan becomes a new image_version
+RECORD_FILE = "record.json"
+SYSTEM_FILES = frozenset(("Thumbs.db", "desktop.ini"))
+NAMED_FILES = (".nii", ".nii.gz", ".nrrd", ".mha")  # of these, the name says what is image and what is mask
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a record was made from.
+
+    files     digest of all file contents, see `folder_digest`.
+    settings  grid, margins and limits.
+    names     of all structures that the files hold.
+    matched   the policy and the names taken for the GTV, in order of preference.
+    """
+
+    files: str
+    settings: Mapping[str, Any]
+    names: tuple[str, ...]
+    matched: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Record:
+    """Rows of `images` and `rois` of one patient, without the patient, and the evidence they rest on."""
+
+    evidence: Evidence
+    image: Mapping[str, Any]
+    rois: tuple[Mapping[str, Any], ...]
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the sorted contents of all files below a patient's folder; moved and renamed DICOM files change nothing.
+
+    Raises OSError where a file cannot be read.
+    """
+    digests = []
+    for root, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in names:
+            if name.startswith(".") or name in SYSTEM_FILES:
+                continue
+            with (Path(root) / name).open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            digests.append(f"{name.lower()}:{digest}" if name.lower().endswith(NAMED_FILES) else digest)
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+
+
+def image_version(files: str, roi_name: str | None, *, grid_mm: float, margin_mm: float) -> str:
+    """The key of a scan on the grid: the same files, GTV and settings give the same version on every machine.
+
+    files     digest of all file contents.
+    roi_name  of the structures that became the GTV.
+    """
+    return version_key({"files": files, "roi_name": roi_name, "grid_mm": float(grid_mm), "margin_mm": float(margin_mm), "reader": READER})
+
+
+def has_records(home: Path) -> bool:
+    """Whether anything was read for this patient before; `home` is the folder of the patient's versions."""
+    return any(home.glob(f"*/{RECORD_FILE}"))
+
+
+def find_record(home: Path, files: str, settings: Mapping[str, Any]) -> Record | None:
+    """The record of an earlier reading of the same files with the same settings, or None.
+
+    home  folder of one patient's versions.
+    """
+    for path in sorted(home.glob(f"*/{RECORD_FILE}")):
+        if path.parent.name.startswith("."):
+            continue
+        content = json.loads(path.read_text(encoding="utf-8"))
+        about = content["evidence"]
+        if about["files"] == files and about["settings"] == dict(settings) and content["reader"] == READER:
+            evidence = Evidence(files, settings, tuple(about["names"]), tuple(about["matched"]))
+            return Record(evidence, content["image"], tuple(content["rois"]))
+    return None
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Write the record into the folder of its scan, whole or not at all."""
+    fresh = folder / f".{RECORD_FILE}.{os.getpid()}"
+    with fresh.open("w", encoding="utf-8") as stream:
+        json.dump({"reader": READER, **asdict(record)}, stream, indent=1, sort_keys=True)
+        stream.write("\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    fresh.replace(folder / RECORD_FILE)
+
+
+def _raise(error: OSError) -> None:
+    raise error

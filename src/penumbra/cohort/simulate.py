@@ -1,0 +1,385 @@
+"""A cohort of three centers whose truth is known, written as hospitals send it: DICOM CT, RTSTRUCT and a clinical table.
+
+The hazard depends on the tumour's volume, on the texture inside it, and on the texture of the shell around it; on nothing else.
+Every patient is drawn from its own random stream, so that the same seed gives the same bytes whatever the order of work.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from penumbra.cohort import simulate_anatomy as anatomy
+from penumbra.cohort.simulate_dicom import Contours, Identity, Pixels, Study, write_study
+from penumbra.cohort.simulate_outcomes import (
+    COEFFICIENTS,
+    Course,
+    draw_courses,
+    draw_covariates,
+    invent_identity,
+    spell,
+    write_clinical,
+)
+from penumbra.refusal import Refusal
+from penumbra.workers import over
+
+TRUTH_FILE = "truth.json"
+UNFINISHED = ".unfinished"
+DEPTH_MM = 110.0  # of the scan
+MIXED_SLICE_MM = 3.0
+
+# What is wrong with a patient that must be refused, and the rule that refuses it.
+REFUSED_BY = {
+    "no_gtv": "gtv_named",
+    "empty_gtv": "gtv_not_empty",
+    "foreign_frame": "frame_of_reference",
+    "survival_missing": "survival_missing",
+    "time_negative": "time_not_positive",
+}
+
+
+@dataclass(frozen=True)
+class CenterPlan:
+    """A center to simulate: how many patients, and how it scans, stores, names and spells.
+
+    patients    usable patients with a complete outcome.
+    refused     kinds of patients that must be refused, keys of REFUSED_BY, one patient each; they come on top.
+    rows, columns  of a slice.
+    pixel_mm    between rows, between columns.
+    slice_mm    slice thicknesses in use, one drawn for each patient.
+    noise_hu    range of the noise's standard deviation, one drawn for each patient.
+    roi_names   of GTV, PTV, lung, cord and body.
+    baseline    factor on survival times.
+    mixed_gaps  True: the first patient's slices are 3 mm apart in one half and 6 mm in the other.
+    """
+
+    name: str
+    patients: int
+    refused: tuple[str, ...]
+    rows: int
+    columns: int
+    pixel_mm: tuple[float, float]
+    slice_mm: tuple[float, ...]
+    noise_hu: tuple[float, float]
+    offset_hu: float
+    pixels: Pixels
+    layout: str
+    roi_names: tuple[str, ...]
+    clinical_style: str
+    baseline: float
+    scanner: tuple[str, str, str]  # manufacturer, model, kernel
+    institution: tuple[str, str]  # name and address, invented
+    mixed_gaps: bool = False
+
+
+CENTERS = (
+    CenterPlan(
+        name="north",
+        patients=72,
+        refused=("no_gtv", "empty_gtv", "foreign_frame", "survival_missing", "time_negative"),
+        rows=100,
+        columns=100,
+        pixel_mm=(1.2, 1.2),
+        slice_mm=(2.5, 3.0, 5.0),
+        noise_hu=(10.0, 22.0),
+        offset_hu=0.0,
+        pixels=Pixels(slope=1.0, intercept=-1024.0, signed=False),
+        layout="nested",
+        roi_names=("GTV-1", "PTV-1", "Lung-Left", "Spinal-Cord", "BODY"),
+        clinical_style="ours",
+        baseline=1.0,
+        scanner=("Siemens-like", "Sensation Open", "B30f"),
+        institution=("Saint Aldwyn Cancer Institute", "4 Quarry Terrace, Northmoor"),
+        mixed_gaps=True,
+    ),
+    CenterPlan(
+        name="east",
+        patients=36,
+        refused=("no_gtv", "foreign_frame", "survival_missing"),
+        rows=112,
+        columns=92,
+        pixel_mm=(1.05, 1.3),
+        slice_mm=(2.0, 2.5),
+        noise_hu=(16.0, 24.0),
+        offset_hu=22.0,
+        pixels=Pixels(slope=1.0, intercept=0.0, signed=True),
+        layout="flat",
+        roi_names=("gtv_primary", "ptv_60", "lung_r", "cord", "external"),
+        clinical_style="nsclc_radiomics",
+        baseline=1.15,
+        scanner=("Philips-like", "Brilliance Big Bore", "B"),
+        institution=("Estermarch University Hospital", "77 Kanal Promenade, Estermarch"),
+    ),
+    CenterPlan(
+        name="south",
+        patients=28,
+        refused=("empty_gtv", "time_negative"),
+        rows=124,
+        columns=124,
+        pixel_mm=(0.96, 0.96),
+        slice_mm=(4.0, 5.0),
+        noise_hu=(9.0, 14.0),
+        offset_hu=-17.0,
+        pixels=Pixels(slope=0.5, intercept=-1000.0, signed=False),
+        layout="scattered",
+        roi_names=("Tumor_c40", "Planning target", "Lung_L", "Myelon", "Skin"),
+        clinical_style="letters",
+        baseline=0.9,
+        scanner=("GE-like", "LightSpeed RT16", "STANDARD"),
+        institution=("Clinica Sudbrook", "Via Fontanella 12, Sudbrook"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class TruePatient:
+    """A usable patient and what is true of them; `volume_mm3` is exact, `planimetric_mm3` is that of the contours drawn."""
+
+    patient: str
+    center: str
+    volume_mm3: float
+    planimetric_mm3: float
+    course: Course
+
+
+@dataclass(frozen=True)
+class ExpectedRefusal:
+    """A patient that must be refused, what is wrong, and by which rule."""
+
+    patient: str
+    center: str
+    kind: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a simulated cohort is made of; written beside the centers as `truth.json`.
+
+    coefficients  log hazard per standard deviation of each hidden cause.
+    planted       identifying strings in the DICOM files, which must appear nowhere else.
+    """
+
+    seed: int
+    coefficients: dict[str, float]
+    patients: tuple[TruePatient, ...]
+    refusals: tuple[ExpectedRefusal, ...]
+    planted: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """One patient before it is drawn: everything that the pixels depend on."""
+
+    patient: str
+    plan: CenterPlan
+    course: Course
+    stream: tuple[int, ...]  # seed of the patient's own random numbers
+    refused: str | None
+    mixed_gaps: bool
+
+
+@dataclass(frozen=True)
+class Written:
+    """What writing a patient leaves for the tables: the clinical row, the planted identity, the volume of the contours in mm3."""
+
+    row: dict[str, str]
+    identity: Identity
+    planimetric_mm3: float
+
+
+def simulate(
+    folder: Path,
+    *,
+    seed: int,
+    centers: Sequence[CenterPlan] | None = None,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Truth:
+    """Write a cohort below `folder`, one folder per center, and its truth beside them.
+
+    centers   default: CENTERS, 136 usable patients and 10 to be refused.
+    workers   processes; the result is the same.
+    progress  called with patients done and patients in all.
+
+    Raises FileExistsError: `<folder>/<center> exists; simulate writes into a new folder`.
+    """
+    plans = CENTERS if centers is None else tuple(centers)
+    for plan in plans:
+        if (folder / plan.name).exists():
+            raise FileExistsError(f"{folder / plan.name} exists; simulate writes into a new folder")
+    drafts = {plan.name: draft_center(plan, seed) for plan in plans}
+    total = sum(map(len, drafts.values()))
+    unfinished = folder / UNFINISHED  # a run that is killed leaves no center that looks complete
+    shutil.rmtree(unfinished, ignore_errors=True)
+    tasks = [(unfinished / plan.name, draft) for plan in plans for draft in drafts[plan.name]]
+    written: dict[tuple[str, str], Written] = {}
+    results = over(write_patient, tasks, workers) if workers > 1 else ((task, write_patient(task)) for task in tasks)
+    for done, ((_, draft), result) in enumerate(results, start=1):
+        if isinstance(result, Refusal):
+            raise result
+        written[draft.plan.name, draft.patient] = result
+        if progress:
+            progress(done, total)
+    patients: list[TruePatient] = []
+    refusals: list[ExpectedRefusal] = []
+    for plan in plans:
+        for draft in drafts[plan.name]:
+            if draft.refused:
+                refusals.append(ExpectedRefusal(draft.patient, plan.name, draft.refused, REFUSED_BY[draft.refused]))
+            else:
+                drawn_mm3 = written[plan.name, draft.patient].planimetric_mm3
+                patients.append(TruePatient(draft.patient, plan.name, draft.course.volume_mm3, drawn_mm3, draft.course))
+        rows = [written[plan.name, draft.patient].row for draft in drafts[plan.name]]
+        order = np.random.default_rng((seed, *plan.name.encode())).permutation(len(rows))
+        write_clinical(unfinished / plan.name / "clinical.csv", plan.clinical_style, [rows[i] for i in order])
+    for plan in plans:
+        (unfinished / plan.name).rename(folder / plan.name)
+    unfinished.rmdir()
+    planted = {word for result in written.values() for word in result.identity.words()}
+    truth = Truth(seed, dict(COEFFICIENTS), tuple(patients), tuple(refusals), tuple(sorted(planted)))
+    (folder / TRUTH_FILE).write_text(json.dumps(asdict(truth), indent=1) + "\n", encoding="utf-8")
+    return truth
+
+
+def read_truth(folder: Path) -> Truth:
+    """The truth that `simulate` wrote into `folder`."""
+    content = json.loads((folder / TRUTH_FILE).read_text(encoding="utf-8"))
+    return Truth(
+        seed=content["seed"],
+        coefficients=content["coefficients"],
+        patients=tuple(TruePatient(**{**p, "course": Course(**p["course"])}) for p in content["patients"]),
+        refusals=tuple(ExpectedRefusal(**r) for r in content["refusals"]),
+        planted=tuple(content["planted"]),
+    )
+
+
+def small_cohort(patients: int = 3, *, refused: bool = True) -> tuple[CenterPlan, ...]:
+    """The three centers with few patients each, for tests and trials."""
+    return tuple(replace(plan, patients=patients, refused=plan.refused if refused else ()) for plan in CENTERS)
+
+
+def draft_center(plan: CenterPlan, seed: int) -> list[Draft]:
+    """All patients of a center in the order of their names; who is to be refused is spread among them."""
+    rng = np.random.default_rng((seed, 1, *plan.name.encode()))
+    courses = draw_courses(plan.patients, rng, baseline=plan.baseline)
+    fates: list[str | None] = [None] * plan.patients + list(plan.refused)
+    if plan.refused:
+        courses += draw_courses(len(plan.refused), rng, baseline=plan.baseline)
+    order = rng.permutation(len(fates))
+    mixed = next((place for place, i in enumerate(order) if fates[i] is None), None) if plan.mixed_gaps else None
+    return [
+        Draft(f"{plan.name[0].upper()}{place + 1:03d}", plan, courses[i], (seed, 2, *plan.name.encode(), int(i)), fates[i], place == mixed)
+        for place, i in enumerate(order)
+    ]
+
+
+def slice_positions(slice_mm: float, *, mixed_gaps: bool) -> np.ndarray:
+    """Centres of the slices along z in mm, around 0."""
+    if not mixed_gaps:
+        depth = round(DEPTH_MM / slice_mm)
+        return np.asarray((np.arange(depth) - (depth - 1) / 2) * slice_mm)
+    near, far = np.arange(0.0, DEPTH_MM / 2, slice_mm), np.arange(0.0, DEPTH_MM / 2, 2 * slice_mm)
+    return np.concatenate([-near[:0:-1], far]) - 2.0  # the gap changes in the middle of the tumour
+
+
+def write_patient(task: tuple[Path, Draft]) -> Written:
+    """Draw one patient and write the folder below the center's.
+
+    task  the center's folder, and the patient.
+    """
+    center_folder, draft = task
+    rng = np.random.default_rng(draft.stream)
+    plan, course = draft.plan, draft.course
+    slice_mm = MIXED_SLICE_MM if draft.mixed_gaps else float(rng.choice(plan.slice_mm))
+    axes = (
+        slice_positions(slice_mm, mixed_gaps=draft.mixed_gaps),
+        (np.arange(plan.rows) - (plan.rows - 1) / 2) * plan.pixel_mm[0],
+        (np.arange(plan.columns) - (plan.columns - 1) / 2) * plan.pixel_mm[1],
+    )
+    fine_axes: tuple[np.ndarray, ...] = tuple(np.arange(np.floor(a[0]) - 4, np.ceil(a[-1]) + 4.5, anatomy.FINE_MM) for a in axes)
+    wall_side = int(rng.choice([-1, 1]))
+    tumour = anatomy.grow_tumour(course.volume_mm3, rng, max_reach_mm=34.0)
+    fine = anatomy.paint(
+        tumour,
+        (fine_axes[0], fine_axes[1], fine_axes[2]),
+        inside_hu=course.inside_hu,
+        shell_hu=course.shell_hu,
+        wall_side=wall_side,
+        rng=rng,
+    )
+    image = anatomy.acquire(
+        fine,
+        (fine_axes[0], fine_axes[1], fine_axes[2]),
+        axes,
+        slice_mm=slice_mm,
+        noise_hu=float(rng.uniform(*plan.noise_hu)),
+        offset_hu=plan.offset_hu,
+        rng=rng,
+    )
+    drawn = anatomy.outlines(tumour, axes[0])
+    planes_mm = np.gradient(axes[0])
+    planimetric_mm3 = sum(abs(anatomy.polygon_area(line)) * planes_mm[k] for k, lines in enumerate(drawn) for line in lines)
+    facts = draw_covariates(course.volume_mm3, rng)
+    identity = invent_identity(*plan.institution, {"male": "M", "female": "F", None: "O"}[facts.sex], facts.age or 70.0, rng)
+    table_origin = np.array([rng.uniform(-900, 900), rng.uniform(-250, -50), rng.uniform(-120, 120)]).round(1)  # where the couch stood
+    study = Study(
+        uid_entropy=f"{draft.stream}",
+        image=image,
+        axes=(axes[0] + table_origin[0], axes[1] + table_origin[1], axes[2] + table_origin[2]),
+        slice_mm=slice_mm,
+        pixels=plan.pixels,
+        rois=list(structures(draft, drawn, axes, wall_side, table_origin, rng)),
+        identity=identity,
+        manufacturer=plan.scanner[0],
+        model=plan.scanner[1],
+        kernel=plan.scanner[2],
+        study_date=f"20{rng.integers(8, 12):02d}{rng.integers(1, 13):02d}{rng.integers(1, 29):02d}",
+        layout=plan.layout,
+        foreign_frame=draft.refused == "foreign_frame",
+    )
+    write_study(center_folder / draft.patient, study, rng)
+    time, event = str(course.time), str(int(course.event))
+    if draft.refused == "survival_missing":
+        time = ""
+    elif draft.refused == "time_negative":
+        time = str(-course.time)
+    return Written(spell(plan.clinical_style, draft.patient, facts, time, event, rng), identity, float(planimetric_mm3))
+
+
+def structures(
+    draft: Draft,
+    drawn: Sequence[Sequence[np.ndarray]],
+    axes: tuple[np.ndarray, np.ndarray, np.ndarray],
+    wall_side: int,
+    table_origin: np.ndarray,
+    rng: np.random.Generator,
+) -> Iterator[Contours]:
+    """The ROIs of the structure set: GTV unless the patient lacks it, then what planning systems draw beside it."""
+    gtv, ptv, lung, cord, body = draft.plan.roi_names
+    shift = np.array([table_origin[2], table_origin[1]])
+    planes = range(0, len(axes[0]), 3)
+    numbers = [int(n) for n in rng.permutation(np.arange(3, 20))[:5]]  # planning systems number as they please
+
+    def placed(line: np.ndarray) -> np.ndarray:
+        return (line if rng.random() < 0.5 else line[::-1]) + shift  # either winding
+
+    if draft.refused != "no_gtv":
+        shown = {} if draft.refused == "empty_gtv" else {k: [placed(line) for line in lines] for k, lines in enumerate(drawn) if lines}
+        yield Contours(gtv, numbers[0], (255, 0, 0), "GTV", shown)
+    target = {k: [placed(line.mean(0) + 1.35 * (line - line.mean(0))) for line in lines] for k, lines in enumerate(drawn) if lines}
+    yield Contours(ptv, numbers[1], (0, 0, 255), "PTV", target)
+    height, width = axes[1][-1] - 4.0, axes[2][-1] - 1.0
+    edge = np.linspace(-height, height, 24)
+    wall = wall_side * (anatomy.WALL_MM - (edge / 16.0) ** 2 / 2)
+    middle = -wall_side * (anatomy.WALL_MM + 1.0 + 2.0 * np.sin(edge / 14.0))
+    lung_line = np.concatenate([np.column_stack([wall, edge]), np.column_stack([middle, edge])[::-1]])
+    yield Contours(lung, numbers[2], (0, 255, 255), "ORGAN", {k: [placed(lung_line)] for k in planes})
+    angle = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+    cord_line = np.column_stack([-wall_side * 54.0 + 4.0 * np.cos(angle), 30.0 + 4.0 * np.sin(angle)])
+    yield Contours(cord, numbers[3], (255, 255, 0), "ORGAN", {k: [placed(cord_line)] for k in planes})
+    box = np.array([[-width, -height], [width, -height], [width, height], [-width, height]])
+    yield Contours(body, numbers[4], (0, 255, 0), "EXTERNAL", {k: [placed(box)] for k in planes})

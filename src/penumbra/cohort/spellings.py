@@ -1,0 +1,77 @@
+"""How centers write things: column names, missing values, numbers, sex, histology, the event; each to one canonical form or None."""
+
+import re
+
+# Canonical column -> names under which it arrives, in lower case with single underscores (`column_key`).
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "patient": ("patient", "patient_id", "patientid", "subject", "subject_id", "case_id", "pseudonym"),
+    "age": ("age", "age_years", "age_at_diagnosis"),
+    "sex": ("sex", "gender"),
+    "histology": ("histology", "histologic_type", "histological_type"),
+    "t_stage": ("t_stage", "clinical_t_stage", "ct_stage", "tstage"),
+    "n_stage": ("n_stage", "clinical_n_stage", "cn_stage", "nstage"),
+    "m_stage": ("m_stage", "clinical_m_stage", "cm_stage", "mstage"),
+    "overall_stage": ("overall_stage", "stage", "overallstage", "stage_group"),
+    "time": (
+        *("time", "survival_time", "os_time", "time_days", "survival_days", "os_days", "time_months", "survival_months", "os_months"),
+        *("time_years", "survival_years", "os_years"),
+    ),
+    "event": ("event", "deadstatus_event", "dead", "death", "died", "os_event", "death_event"),
+    "time_unit": ("time_unit", "survival_unit"),
+}
+DAYS_PER = {"days": 1.0, "months": 365.25 / 12, "years": 365.25}
+UNITS = {"d": "days", "day": "days", "days": "days", "month": "months", "months": "months", "year": "years", "years": "years"}
+MISSING = frozenset(("", "na", "n/a", "nan", "none", "null", "nil", "unknown", "unk", "missing", "?", "-", "--", ".", "not available", "not recorded"))
+
+SEXES = {"m": "male", "male": "male", "man": "male", "f": "female", "female": "female", "woman": "female", "w": "female"}
+EVENTS = {
+    **dict.fromkeys(("1", "1.0", "true", "yes", "y", "dead", "died", "deceased", "death"), True),
+    **dict.fromkeys(("0", "0.0", "false", "no", "n", "alive", "censored", "living"), False),
+}
+# In this order: the first that matches the text is taken. The numbers are ICD-O-3 morphology codes.
+HISTOLOGIES: tuple[tuple[str, str], ...] = (
+    (r"adeno.?squam|\b8560", "adenosquamous"),
+    (r"small.?cell(?<!non.small.cell)(?<!non small cell)(?<!nonsmall cell)", "small cell"),
+    (r"adeno|bronchiolo|\bbac\b|\b8140|\b825\d", "adenocarcinoma"),
+    (r"squam|\bscc\b|\bsqcc\b|epidermoid|\b807\d", "squamous cell carcinoma"),
+    (r"large.?cell|\blcc\b|\b8012", "large cell"),
+    (r"\bnos\b|not otherwise|nsclc|non.?small|\b8046", "nos"),
+)
+# "1,200" in a table separated by commas: a thousand or one and a fifth?
+AMBIGUOUS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+
+
+def column_key(header: str) -> str:
+    """A header in lower case with single underscores: `clinical_t_stage` for "clinical.T.Stage"."""
+    return re.sub(r"[\s._\-]+", "_", header.strip().lower()).strip("_")
+
+
+def is_missing(text: str) -> bool:
+    return text.strip().lower() in MISSING
+
+
+def number(text: str, *, decimal_comma: bool) -> float | None:
+    """A finite number, or None where the text is none or can be read in two ways.
+
+    decimal_comma  True: a comma is the decimal sign, as in tables separated by semicolons.
+    """
+    compact = text.strip()
+    if not decimal_comma and AMBIGUOUS.fullmatch(compact):
+        return None
+    if re.fullmatch(r"[+-]?\d+,\d+", compact):
+        compact = compact.replace(",", ".")
+    return float(compact) if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", compact) else None
+
+
+def histology(text: str) -> str | None:
+    """The canonical histology, or None where the text names none that is known."""
+    plain = re.sub(r"[\s_\-/]+", " ", text.strip().lower())
+    return next((name for pattern, name in HISTOLOGIES if re.search(pattern, plain)), None)
+
+
+def sex(text: str) -> str | None:
+    return SEXES.get(text.strip().lower())
+
+
+def event(text: str) -> bool | None:
+    return EVENTS.get(text.strip().lower())

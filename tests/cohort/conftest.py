@@ -1,0 +1,47 @@
+"""A small simulated cohort and its ingest, made once for all tests of this room."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from penumbra.cohort.clinical import read_clinical
+from penumbra.cohort.incoming import Accepted, ImageRules, Rejected, ingest_center
+from penumbra.cohort.rois import RoiRules, roi_rules
+from penumbra.cohort.simulate import Truth, simulate, small_cohort
+from penumbra.imaging import CertificateLimits
+from penumbra.params import read_yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Ingest = Callable[..., list[Accepted | Rejected]]
+
+
+@pytest.fixture(scope="session")
+def declared() -> RoiRules:
+    return roi_rules(read_yaml(ROOT / "features" / "rois.yaml"))
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Truth]:
+    folder = tmp_path_factory.mktemp("cohort")
+    return folder, simulate(folder, seed=3, centers=small_cohort(2))
+
+
+@pytest.fixture(scope="session")
+def ingest(declared: RoiRules) -> Ingest:
+    def run(folder: Path, center: str, images: Path, **changes: object) -> list[Accepted | Rejected]:
+        rules = ImageRules(1.0, 12.0, declared.margins_mm, declared.of(center), CertificateLimits())
+        clinical = changes.pop("clinical", None) or read_clinical(folder / "clinical.csv")
+        return list(ingest_center(folder, center, clinical=clinical, images=images, **{"rules": rules, **changes}))  # type: ignore[arg-type]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def ingested(cohort: tuple[Path, Truth], ingest: Ingest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Accepted], list[Rejected]]:
+    folder, _ = cohort
+    images = tmp_path_factory.mktemp("images")
+    outcomes = [outcome for center in ("north", "east", "south") for outcome in ingest(folder / center, center, images)]
+    accepted = [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
+    return images, accepted, [outcome for outcome in outcomes if isinstance(outcome, Rejected)]
