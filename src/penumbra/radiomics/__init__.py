@@ -1,0 +1,20 @@
+"""1316 radiomic features for every ROI of a patient, value for value as PyRadiomics computes them."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penumbra.radiomics.extraction import engine_version, extract
+    from penumbra.radiomics.settings import feature_names, required_margin_mm
+
+__all__ = ["engine_version", "extract", "feature_names", "required_margin_mm"]
+
+# The module is called extraction, not extract: a submodule of that name would hide the function.
+_HOMES = {"engine_version": "extraction", "extract": "extraction", "feature_names": "settings", "required_margin_mm": "settings"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

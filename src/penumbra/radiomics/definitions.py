@@ -1,0 +1,141 @@
+"""What each feature is: its IBSI identifier, its unit and one line of meaning."""
+
+from dataclasses import dataclass
+
+# Units with `u` are units of the normalised image; the catalogue writes the fraction of a standard deviation that the settings make of it.
+INTENSITY, INTENSITY_SQUARED, ENERGY = "u", "u2", "u2 mm3"
+NUMBER, MM, MM2, MM3, PER_MM = "1", "mm", "mm2", "mm3", "1/mm"
+
+
+@dataclass(frozen=True)
+class Definition:
+    """`ibsi` is the permanent identifier of the IBSI 1 reference manual (Zwanenburg et al., Radiology 2020;295:328), empty where there is none."""
+
+    ibsi: str
+    unit: str
+    meaning: str
+
+
+DEFINITIONS: dict[str, dict[str, Definition]] = {
+    "shape": {
+        "Elongation": Definition("Q3CK", NUMBER, "minor over major axis; 1 is round, 0 a line"),
+        "Flatness": Definition("N17B", NUMBER, "least over major axis; 0 is flat"),
+        "LeastAxisLength": Definition("7J51", MM, "shortest axis of the ellipsoid with the ROI's second moments"),
+        "MajorAxisLength": Definition("TDIC", MM, "longest axis of the ellipsoid with the ROI's second moments"),
+        "Maximum2DDiameterColumn": Definition("", MM, "largest distance between surface points with the same y (coronal plane)"),
+        "Maximum2DDiameterRow": Definition("", MM, "largest distance between surface points with the same x (sagittal plane)"),
+        "Maximum2DDiameterSlice": Definition("", MM, "largest distance between surface points with the same z (axial plane)"),
+        "Maximum3DDiameter": Definition("L0JK", MM, "largest distance between two surface points"),
+        "MeshVolume": Definition("RNU0", MM3, "volume inside the surface mesh"),
+        "MinorAxisLength": Definition("P9VJ", MM, "middle axis of the ellipsoid with the ROI's second moments"),
+        "Sphericity": Definition("QCFX", NUMBER, "surface of a sphere of the same volume over the surface; 1 is a sphere"),
+        "SurfaceArea": Definition("C0JK", MM2, "area of the surface mesh"),
+        "SurfaceVolumeRatio": Definition("2PR5", PER_MM, "surface over volume of the mesh"),
+        "VoxelVolume": Definition("YEKZ", MM3, "number of voxels times the volume of one"),
+    },
+    "firstorder": {
+        "10Percentile": Definition("QG58", INTENSITY, "a tenth of the voxels lie below"),
+        "90Percentile": Definition("8DWT", INTENSITY, "nine tenths of the voxels lie below"),
+        "Energy": Definition("N8CA", INTENSITY_SQUARED, "sum of squared intensities; grows with the volume"),
+        "Entropy": Definition("TLU2", "bit", "information of the grey level histogram"),
+        "InterquartileRange": Definition("SALO", INTENSITY, "75th minus 25th percentile"),
+        "Kurtosis": Definition("IPH6", NUMBER, "fourth central moment over squared variance; 3 more than IBSI's excess kurtosis"),
+        "Maximum": Definition("84IY", INTENSITY, "highest intensity"),
+        "MeanAbsoluteDeviation": Definition("4FUA", INTENSITY, "mean distance from the mean"),
+        "Mean": Definition("Q4LE", INTENSITY, "mean intensity"),
+        "Median": Definition("Y12H", INTENSITY, "half of the voxels lie below"),
+        "Minimum": Definition("1GSF", INTENSITY, "lowest intensity"),
+        "Range": Definition("2OJQ", INTENSITY, "highest minus lowest intensity"),
+        "RobustMeanAbsoluteDeviation": Definition("1128", INTENSITY, "mean distance from the mean among the 10th to 90th percentile"),
+        "RootMeanSquared": Definition("5ZWQ", INTENSITY, "root of the mean squared intensity"),
+        "Skewness": Definition("KE2A", NUMBER, "asymmetry of the intensities; positive has a tail to high values"),
+        "TotalEnergy": Definition("", ENERGY, "energy times the volume of a voxel"),
+        "Uniformity": Definition("BJ5W", NUMBER, "sum of squared shares of the grey levels; 1 is a single level"),
+        "Variance": Definition("ECT3", INTENSITY_SQUARED, "mean squared distance from the mean"),
+    },
+    "glcm": {
+        "Autocorrelation": Definition("QWB0", NUMBER, "mean product of neighbouring grey levels"),
+        "ClusterProminence": Definition("AE86", NUMBER, "fourth moment of the sum of neighbouring levels"),
+        "ClusterShade": Definition("7NFM", NUMBER, "third moment of the sum of neighbouring levels"),
+        "ClusterTendency": Definition("DG8W", NUMBER, "variance of the sum of neighbouring levels"),
+        "Contrast": Definition("ACUI", NUMBER, "mean squared difference of neighbouring levels"),
+        "Correlation": Definition("NI2N", NUMBER, "correlation of neighbouring levels"),
+        "DifferenceAverage": Definition("TF7R", NUMBER, "mean absolute difference of neighbouring levels"),
+        "DifferenceEntropy": Definition("NTRS", "bit", "information of the differences of neighbouring levels"),
+        "DifferenceVariance": Definition("D3YU", NUMBER, "variance of the absolute differences of neighbouring levels"),
+        "Id": Definition("IB1Z", NUMBER, "local homogeneity, weight 1 / (1 + difference)"),
+        "Idm": Definition("WF0Z", NUMBER, "local homogeneity, weight 1 / (1 + difference squared)"),
+        "Idmn": Definition("1QCO", NUMBER, "Idm with the difference as a share of the number of levels"),
+        "Idn": Definition("NDRX", NUMBER, "Id with the difference as a share of the number of levels"),
+        "Imc1": Definition("R8DG", NUMBER, "mutual information of neighbouring levels over their entropy, negative"),
+        "Imc2": Definition("JN9H", NUMBER, "mutual information of neighbouring levels, 0 to 1"),
+        "InverseVariance": Definition("E8JP", NUMBER, "mean inverse squared difference of unequal neighbouring levels"),
+        "JointAverage": Definition("60VM", NUMBER, "mean grey level of voxels with neighbours"),
+        "JointEnergy": Definition("8ZQL", NUMBER, "sum of squared probabilities of pairs of levels"),
+        "JointEntropy": Definition("TU9B", "bit", "information of pairs of neighbouring levels"),
+        "MCC": Definition("", NUMBER, "maximal correlation coefficient of neighbouring levels"),
+        "MaximumProbability": Definition("GYBY", NUMBER, "share of the most frequent pair of levels"),
+        "SumAverage": Definition("ZGXS", NUMBER, "mean sum of neighbouring levels"),
+        "SumEntropy": Definition("P6QZ", "bit", "information of the sums of neighbouring levels"),
+        "SumSquares": Definition("UR99", NUMBER, "variance of the levels of voxels with neighbours (joint variance)"),
+    },
+    "glrlm": {
+        "GrayLevelNonUniformity": Definition("R5YN", NUMBER, "unevenness of the runs over grey levels; grows with the volume"),
+        "GrayLevelNonUniformityNormalized": Definition("OVBL", NUMBER, "the same over the number of runs"),
+        "GrayLevelVariance": Definition("8CE5", NUMBER, "variance of the grey levels of runs"),
+        "HighGrayLevelRunEmphasis": Definition("G3QZ", NUMBER, "runs of high grey level"),
+        "LongRunEmphasis": Definition("W4KF", NUMBER, "long runs: coarse texture"),
+        "LongRunHighGrayLevelEmphasis": Definition("3KUM", NUMBER, "long runs of high grey level"),
+        "LongRunLowGrayLevelEmphasis": Definition("IVPO", NUMBER, "long runs of low grey level"),
+        "LowGrayLevelRunEmphasis": Definition("V3SW", NUMBER, "runs of low grey level"),
+        "RunEntropy": Definition("HJ9O", "bit", "information of runs by grey level and length"),
+        "RunLengthNonUniformity": Definition("W92Y", NUMBER, "unevenness of the runs over lengths; grows with the volume"),
+        "RunLengthNonUniformityNormalized": Definition("IC23", NUMBER, "the same over the number of runs"),
+        "RunPercentage": Definition("9ZK5", NUMBER, "runs over voxels: 1 is the finest texture"),
+        "RunVariance": Definition("SXLW", NUMBER, "variance of run lengths"),
+        "ShortRunEmphasis": Definition("22OV", NUMBER, "short runs: fine texture"),
+        "ShortRunHighGrayLevelEmphasis": Definition("GD3A", NUMBER, "short runs of high grey level"),
+        "ShortRunLowGrayLevelEmphasis": Definition("HTZT", NUMBER, "short runs of low grey level"),
+    },
+    "glszm": {
+        "GrayLevelNonUniformity": Definition("JNSA", NUMBER, "unevenness of the zones over grey levels; grows with the volume"),
+        "GrayLevelNonUniformityNormalized": Definition("Y1RO", NUMBER, "the same over the number of zones"),
+        "GrayLevelVariance": Definition("BYLV", NUMBER, "variance of the grey levels of zones"),
+        "HighGrayLevelZoneEmphasis": Definition("5GN9", NUMBER, "zones of high grey level"),
+        "LargeAreaEmphasis": Definition("48P8", NUMBER, "large zones: coarse texture"),
+        "LargeAreaHighGrayLevelEmphasis": Definition("J17V", NUMBER, "large zones of high grey level"),
+        "LargeAreaLowGrayLevelEmphasis": Definition("YH51", NUMBER, "large zones of low grey level"),
+        "LowGrayLevelZoneEmphasis": Definition("XMSY", NUMBER, "zones of low grey level"),
+        "SizeZoneNonUniformity": Definition("4JP3", NUMBER, "unevenness of the zones over sizes; grows with the volume"),
+        "SizeZoneNonUniformityNormalized": Definition("VB3A", NUMBER, "the same over the number of zones"),
+        "SmallAreaEmphasis": Definition("5QRC", NUMBER, "small zones: fine texture"),
+        "SmallAreaHighGrayLevelEmphasis": Definition("HW1V", NUMBER, "small zones of high grey level"),
+        "SmallAreaLowGrayLevelEmphasis": Definition("5RAI", NUMBER, "small zones of low grey level"),
+        "ZoneEntropy": Definition("GU8N", "bit", "information of zones by grey level and size"),
+        "ZonePercentage": Definition("P30P", NUMBER, "zones over voxels: 1 is the finest texture"),
+        "ZoneVariance": Definition("3NSA", NUMBER, "variance of zone sizes"),
+    },
+    "gldm": {
+        "DependenceEntropy": Definition("FCBV", "bit", "information of voxels by grey level and number of equal neighbours"),
+        "DependenceNonUniformity": Definition("Z87G", NUMBER, "unevenness of the voxels over numbers of equal neighbours; grows with the volume"),
+        "DependenceNonUniformityNormalized": Definition("OKJI", NUMBER, "the same over the number of voxels"),
+        "DependenceVariance": Definition("DNX2", NUMBER, "variance of the number of equal neighbours"),
+        "GrayLevelNonUniformity": Definition("FP8K", NUMBER, "unevenness of the voxels over grey levels; grows with the volume"),
+        "GrayLevelVariance": Definition("1PFV", NUMBER, "variance of the grey levels"),
+        "HighGrayLevelEmphasis": Definition("OAE7", NUMBER, "voxels of high grey level"),
+        "LargeDependenceEmphasis": Definition("IMOQ", NUMBER, "voxels with many equal neighbours: coarse texture"),
+        "LargeDependenceHighGrayLevelEmphasis": Definition("9QMG", NUMBER, "many equal neighbours at high grey level"),
+        "LargeDependenceLowGrayLevelEmphasis": Definition("NBZI", NUMBER, "many equal neighbours at low grey level"),
+        "LowGrayLevelEmphasis": Definition("TL9H", NUMBER, "voxels of low grey level"),
+        "SmallDependenceEmphasis": Definition("SODN", NUMBER, "voxels with few equal neighbours: fine texture"),
+        "SmallDependenceHighGrayLevelEmphasis": Definition("JA6D", NUMBER, "few equal neighbours at high grey level"),
+        "SmallDependenceLowGrayLevelEmphasis": Definition("EQ3F", NUMBER, "few equal neighbours at low grey level"),
+    },
+    "ngtdm": {
+        "Busyness": Definition("NQ30", NUMBER, "rapid changes between neighbouring levels"),
+        "Coarseness": Definition("QCDE", NUMBER, "small differences to the neighbours' mean: coarse texture; 1000000 where there are none"),
+        "Complexity": Definition("HDEZ", NUMBER, "many and abrupt changes of level"),
+        "Contrast": Definition("65HE", NUMBER, "spread of the levels times the differences to the neighbours' mean"),
+        "Strength": Definition("1X9X", NUMBER, "clearly seen, slowly changing levels"),
+    },
+}

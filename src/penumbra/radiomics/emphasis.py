@@ -1,0 +1,227 @@
+"""Features of matrices that count grey level against a size: runs (GLRLM), zones (GLSZM), dependence (GLDM); and of grey tone differences (NGTDM)."""
+
+import math
+
+import numba
+import numpy as np
+
+from penumbra.radiomics.first_order import EPSILON
+from penumbra.radiomics.texture import Matrices
+
+# What `size_features` writes, in this order, and what each family calls it. In a family's own word a size is a run, an area or a dependence.
+RUNS = (
+    "ShortRunEmphasis",
+    "LongRunEmphasis",
+    "GrayLevelNonUniformity",
+    "GrayLevelNonUniformityNormalized",
+    "RunLengthNonUniformity",
+    "RunLengthNonUniformityNormalized",
+    "RunPercentage",
+    "GrayLevelVariance",
+    "RunVariance",
+    "RunEntropy",
+    "LowGrayLevelRunEmphasis",
+    "HighGrayLevelRunEmphasis",
+    "ShortRunLowGrayLevelEmphasis",
+    "ShortRunHighGrayLevelEmphasis",
+    "LongRunLowGrayLevelEmphasis",
+    "LongRunHighGrayLevelEmphasis",
+)
+ZONES = (
+    "SmallAreaEmphasis",
+    "LargeAreaEmphasis",
+    "GrayLevelNonUniformity",
+    "GrayLevelNonUniformityNormalized",
+    "SizeZoneNonUniformity",
+    "SizeZoneNonUniformityNormalized",
+    "ZonePercentage",
+    "GrayLevelVariance",
+    "ZoneVariance",
+    "ZoneEntropy",
+    "LowGrayLevelZoneEmphasis",
+    "HighGrayLevelZoneEmphasis",
+    "SmallAreaLowGrayLevelEmphasis",
+    "SmallAreaHighGrayLevelEmphasis",
+    "LargeAreaLowGrayLevelEmphasis",
+    "LargeAreaHighGrayLevelEmphasis",
+)
+DEPENDENCE = (
+    "SmallDependenceEmphasis",
+    "LargeDependenceEmphasis",
+    "GrayLevelNonUniformity",
+    "",  # equal to first-order uniformity
+    "DependenceNonUniformity",
+    "DependenceNonUniformityNormalized",
+    "",  # always 1
+    "GrayLevelVariance",
+    "DependenceVariance",
+    "DependenceEntropy",
+    "LowGrayLevelEmphasis",
+    "HighGrayLevelEmphasis",
+    "SmallDependenceLowGrayLevelEmphasis",
+    "SmallDependenceHighGrayLevelEmphasis",
+    "LargeDependenceLowGrayLevelEmphasis",
+    "LargeDependenceHighGrayLevelEmphasis",
+)
+DIFFERENCES = ("Coarseness", "Contrast", "Busyness", "Complexity", "Strength")
+NO_LARGE = np.empty((0, 2), dtype=np.int64)
+
+
+def run_features(counted: Matrices, grey: np.ndarray) -> dict[str, float]:
+    """The GLRLM features, averaged over directions. Source: PyRadiomics 3.0.1, class glrlm; IBSI 1 section 3.7, 3D:avg."""
+    used = counted.runs[counted.runs.any(axis=(1, 2))]
+    if not len(used):
+        return dict.fromkeys(RUNS, math.nan)
+    values = np.empty((len(used), len(RUNS)))
+    for runs, row in zip(used, values, strict=True):
+        size_features(runs, NO_LARGE, grey, EPSILON, row)
+    return dict(zip(RUNS, values.mean(axis=0).tolist(), strict=True))
+
+
+def zone_features(counted: Matrices, grey: np.ndarray) -> dict[str, float]:
+    """The GLSZM features. Source: PyRadiomics 3.0.1, class glszm; IBSI 1 section 3.8, 3D."""
+    large = counted.large_zones
+    values = np.empty(len(ZONES))
+    size_features(counted.small_zones, large[np.lexsort((large[:, 0], large[:, 1]))], grey, EPSILON, values)
+    return dict(zip(ZONES, values.tolist(), strict=True))
+
+
+def dependence_features(counted: Matrices, grey: np.ndarray) -> dict[str, float]:
+    """The GLDM features. Source: PyRadiomics 3.0.1, class gldm; IBSI 1 section 3.11 (NGLDM), 3D, coarseness 0."""
+    values = np.empty(len(DEPENDENCE))
+    size_features(counted.dependence, NO_LARGE, grey, EPSILON, values)
+    return {name: value for name, value in zip(DEPENDENCE, values.tolist(), strict=True) if name}
+
+
+def difference_features(counted: Matrices, grey: np.ndarray, counts: np.ndarray) -> dict[str, float]:
+    """The NGTDM features; `counts` (k,) are the voxels at each grey level. Source: PyRadiomics 3.0.1, class ngtdm; IBSI 1 section 3.10, 3D."""
+    values = np.empty(len(DIFFERENCES))
+    tone_features(counts, counted.differences, grey, values)
+    return dict(zip(DIFFERENCES, values.tolist(), strict=True))
+
+
+@numba.njit(cache=True, nogil=True)
+def size_features(counts, large, grey, epsilon, values):  # type: ignore[no-untyped-def]
+    """Features of a matrix of grey level against size, in the order of RUNS.
+
+    counts (k, s): how many of size s + 1. large (n, 2): row and size of each one beyond that, sorted by size, then row.
+    """
+    rows, columns = counts.shape
+    by_grey = np.zeros(rows)
+    total, extent = 0.0, 0.0
+    squared_sizes, size_mean, entropy = 0.0, 0.0, 0.0
+    small, big, small_low, small_high, big_low, big_high = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for k in range(rows):
+        for s in range(columns):
+            by_grey[k] += counts[k, s]
+            extent += counts[k, s] * (s + 1.0)
+        total += by_grey[k]
+    for n in range(large.shape[0]):
+        by_grey[large[n, 0]] += 1.0
+        extent += large[n, 1]
+        total += 1.0
+    size_mean = extent / total
+
+    size_variance = 0.0
+    for s in range(columns):
+        of_size, low, high = 0.0, 0.0, 0.0
+        for k in range(rows):
+            count = counts[k, s]
+            if count == 0:
+                continue
+            p = count / total
+            entropy -= p * np.log2(p + epsilon)
+            of_size += count
+            squared = grey[k] * grey[k]
+            low += count / squared
+            high += count * squared
+        if of_size == 0.0:
+            continue
+        size = s + 1.0
+        square = size * size
+        squared_sizes += of_size * of_size
+        size_variance += of_size / total * (size - size_mean) ** 2
+        small += of_size / square
+        big += of_size * square
+        small_low += low / square
+        small_high += high / square
+        big_low += low * square
+        big_high += high * square
+    n = 0
+    while n < large.shape[0]:
+        size = np.float64(large[n, 1])
+        square = size * size
+        of_size = 0.0
+        while n < large.shape[0] and large[n, 1] == size:
+            row = large[n, 0]
+            count = 0.0
+            while n < large.shape[0] and large[n, 1] == size and large[n, 0] == row:
+                count += 1.0
+                n += 1
+            p = count / total
+            entropy -= p * np.log2(p + epsilon)
+            of_size += count
+            squared = grey[row] * grey[row]
+            small_low += count / (squared * square)
+            small_high += count * squared / square
+            big_low += count * square / squared
+            big_high += count * squared * square
+        squared_sizes += of_size * of_size
+        size_variance += of_size / total * (size - size_mean) ** 2
+        small += of_size / square
+        big += of_size * square
+
+    squared_greys, grey_mean, low, high = 0.0, 0.0, 0.0, 0.0
+    for k in range(rows):
+        squared_greys += by_grey[k] * by_grey[k]
+        grey_mean += by_grey[k] / total * grey[k]
+        low += by_grey[k] / (grey[k] * grey[k])
+        high += by_grey[k] * grey[k] * grey[k]
+    grey_variance = 0.0
+    for k in range(rows):
+        grey_variance += by_grey[k] / total * (grey[k] - grey_mean) ** 2
+
+    values[0] = small / total
+    values[1] = big / total
+    values[2] = squared_greys / total
+    values[3] = squared_greys / (total * total)
+    values[4] = squared_sizes / total
+    values[5] = squared_sizes / (total * total)
+    values[6] = total / extent
+    values[7] = grey_variance
+    values[8] = size_variance
+    values[9] = entropy
+    values[10] = low / total
+    values[11] = high / total
+    values[12] = small_low / total
+    values[13] = small_high / total
+    values[14] = big_low / total
+    values[15] = big_high / total
+
+
+@numba.njit(cache=True, nogil=True)
+def tone_features(counts, differences, grey, values):  # type: ignore[no-untyped-def]
+    """Features of grey tone differences, in the order of DIFFERENCES."""
+    size = grey.size
+    voxels = 0.0
+    for k in range(size):
+        voxels += counts[k]
+    weighted, summed = 0.0, 0.0
+    for k in range(size):
+        weighted += counts[k] / voxels * differences[k]
+        summed += differences[k]
+    contrast, unlike, complexity, strength = 0.0, 0.0, 0.0, 0.0
+    for i in range(size):
+        pi = counts[i] / voxels
+        for j in range(i):  # both halves are equal, the diagonal is zero
+            pj = counts[j] / voxels
+            step = grey[i] - grey[j]
+            contrast += 2.0 * pi * pj * step * step
+            unlike += 2.0 * abs(grey[i] * pi - grey[j] * pj)
+            complexity += 2.0 * step * (pi * differences[i] + pj * differences[j]) / (pi + pj)
+            strength += 2.0 * (pi + pj) * step * step
+    values[0] = 1.0 / weighted if weighted != 0.0 else 1e6
+    values[1] = contrast * summed / voxels / (size * (size - 1.0)) if size > 1 else 0.0
+    values[2] = weighted / unlike if unlike != 0.0 else 0.0
+    values[3] = complexity / voxels
+    values[4] = strength / summed if summed != 0.0 else 0.0

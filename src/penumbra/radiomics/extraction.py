@@ -1,0 +1,56 @@
+"""A patient's features: every ROI at once, by one of two engines that agree value for value."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from penumbra.imaging.volume import Mask, Scan
+from penumbra.params import ParamsError
+from penumbra.radiomics.own import VERSION, extract_with_own_engine
+from penumbra.radiomics.reference import extract_with_pyradiomics
+from penumbra.radiomics.settings import load_settings
+from penumbra.refusal import Refusal
+
+ENGINES = {"penumbra": extract_with_own_engine, "pyradiomics": extract_with_pyradiomics}
+DEFAULT_ENGINE = "penumbra"
+
+
+def extract(
+    scan: Scan, masks: Mapping[str, Mask], settings: Path | str | Mapping[str, Any] | None = None, *, engine: str = DEFAULT_ENGINE
+) -> dict[str, dict[str, float]]:
+    """The features of every ROI of a patient, named as PyRadiomics names them.
+
+    scan        image in HU; normalised by `scan.moments` when it is a crop of a larger image, else by its own moments.
+    masks       ROI name -> mask on the grid of `scan.image`.
+    settings    a PyRadiomics parameter file, or a mapping of its form; None: features/radiomics.yaml, 1316 features.
+    engine      "penumbra", or "pyradiomics" for PyRadiomics itself.
+
+    Raises
+        Refusal: `roi_not_empty: ring_3mm has no voxel. ...`, likewise roi_on_grid, roi_dimensions, roi_size, image_varies, voxels_finite,
+        image_large_enough, grey_levels, and features_finite when a value is NaN or infinite. `found` names the ROI.
+        ParamsError: the settings hold something unknown, or the engine is.
+    """
+    if engine not in ENGINES:
+        raise ParamsError(f"unknown engine {engine!r}; known: {', '.join(sorted(ENGINES))}")
+    features = ENGINES[engine](scan, masks, load_settings(settings))
+    for roi, values in features.items():
+        bad = [name for name, value in values.items() if not math.isfinite(value)]
+        if bad:
+            raise Refusal(
+                "features_finite",
+                f"{roi}: {len(bad)} features are not finite, the first is {bad[0]}",
+                "The ROI is too small or too uniform; leave it out",
+            )
+    return features
+
+
+def engine_version(engine: str = DEFAULT_ENGINE) -> dict[str, str]:
+    """What decides the values besides the settings: the engine, its version, and the libraries whose definitions it uses.
+
+    The own engine takes the mesh of a cube from PyRadiomics and the wavelet's filters from PyWavelets; its arithmetic is its own.
+    """
+    from importlib.metadata import version
+
+    own = {"engine_version": VERSION} if engine == "penumbra" else {"SimpleITK": version("SimpleITK")}
+    return {"engine": engine, **own, "pyradiomics": version("pyradiomics"), "PyWavelets": version("PyWavelets")}

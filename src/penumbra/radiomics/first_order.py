@@ -1,0 +1,200 @@
+"""Grey levels of an ROI and the eighteen first-order features."""
+
+import math
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from penumbra.refusal import Refusal
+
+EPSILON = float(np.spacing(1.0))  # PyRadiomics adds it to every probability inside a logarithm
+# PyRadiomics' matrices grow with the square of the number of levels, and its MCC with the third power; beyond this it does not end within minutes.
+MAX_GREY_LEVELS = 2048
+BLOCK = 256  # values summed before they are added to a total
+NARROW_BINS = 4096
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The voxels of an ROI in bins of fixed width."""
+
+    rows: np.ndarray  # (voxels,) uint16, 1..K: which of the levels that occur
+    grey: np.ndarray  # (K,) float64: the level itself, 1..highest
+    counts: np.ndarray  # (K,) int64: voxels at each
+    highest: int
+
+
+def grey_levels(values: np.ndarray, precision: np.dtype, bin_width: float, roi: str) -> Levels:
+    """Bins of fixed width whose edges are multiples of it; the bin of the lowest value is level 1.
+
+    values       (voxels,), float64.
+    precision    of the image: the edges are computed in it, as PyRadiomics does.
+    bin_width    units of the image.
+
+    Raises Refusal: `grey_levels: gtv in wavelet-LLL spans 5211 grey levels. ...`
+    """
+    lowest, highest = precision.type(values.min()), precision.type(values.max())
+    span = (float(highest) - float(lowest)) / bin_width
+    if span > MAX_GREY_LEVELS:
+        raise Refusal(
+            "grey_levels",
+            f"{roi} spans {span:.0f} grey levels",
+            f"At most {MAX_GREY_LEVELS} are counted; remove metal from the ROI, or raise binWidth",
+        )
+    edges = np.arange(lowest - (lowest % bin_width), highest + 2 * bin_width, bin_width)
+    rows = np.empty(values.size, dtype=np.uint16)
+    counts = np.zeros(edges.size + 1, dtype=np.int64)
+    digitise(values, edges, 1.0 / bin_width, rows, counts)
+    present = np.flatnonzero(counts)
+    if present[-1] != present.size:  # some levels in between do not occur
+        order = np.zeros(counts.size, dtype=np.uint16)
+        order[present] = np.arange(1, present.size + 1)
+        rows = order[rows]
+    return Levels(rows, present.astype(np.float64), counts[present], int(present[-1]))
+
+
+@numba.njit(cache=True, nogil=True)
+def digitise(values, edges, per_width, levels, counts):  # type: ignore[no-untyped-def]
+    """levels[n] = how many edges are at or below values[n], and how often each level occurs."""
+    low = edges[0]
+    for n in range(values.size):
+        value = values[n]
+        level = min(int((value - low) * per_width) + 1, edges.size)
+        # the division is rounded, the comparison with the edges decides
+        while level > 0 and value < edges[level - 1]:
+            level -= 1
+        while level < edges.size and value >= edges[level]:
+            level += 1
+        levels[n] = level
+        counts[level] += 1
+
+
+def first_order(values: np.ndarray, counts: np.ndarray, voxel_volume_mm3: float) -> dict[str, float]:
+    """The first-order features of an ROI.
+
+    values    (voxels,), float64, any order.
+    counts    voxels at each grey level that occurs.
+
+    Source: PyRadiomics 3.0.1, class firstorder; IBSI 1 sections 3.3 and 3.4 (kurtosis here is not excess kurtosis).
+    """
+    n = values.size
+    lowest, highest = float(values.min()), float(values.max())
+    places = np.array([10.0, 25.0, 50.0, 75.0, 90.0]) / 100.0 * (n - 1)
+    below = places.astype(np.int64)
+    p10, p25, p50, p75, p90 = _between(values, lowest, highest, below, places - below)
+    if lowest == highest:
+        # PyRadiomics gives what the rounding of numpy's own mean leaves
+        mean = float(values.mean())
+        deviations = values - mean
+        m2, m3, m4 = (float((deviations**power).mean()) for power in (2, 3, 4))
+        energy, absolute, robust = float((values**2).sum()), float(np.abs(deviations).mean()), float(np.abs(deviations).mean())
+    else:
+        mean, energy, m2, m3, m4, absolute, robust = moments(values, p10, p90)
+    p = counts / n
+    return {
+        "10Percentile": p10,
+        "90Percentile": p90,
+        "Energy": energy,
+        "Entropy": float(-np.sum(p * np.log2(p + EPSILON))),
+        "InterquartileRange": p75 - p25,
+        "Kurtosis": m4 / m2**2 if m2 != 0 else m4,
+        "Maximum": highest,
+        "MeanAbsoluteDeviation": absolute,
+        "Mean": mean,
+        "Median": p50,
+        "Minimum": lowest,
+        "Range": highest - lowest,
+        "RobustMeanAbsoluteDeviation": robust,
+        "RootMeanSquared": math.sqrt(energy / n),
+        "Skewness": m3 / m2**1.5 if m2 != 0 else m3,
+        "TotalEnergy": energy * voxel_volume_mm3,
+        "Uniformity": float(np.sum(p * p)),
+        "Variance": m2,
+    }
+
+
+def _between(values: np.ndarray, lowest: float, highest: float, below: np.ndarray, part: np.ndarray) -> list[float]:
+    """Percentiles as numpy interpolates them: between the values of rank `below` and the next."""
+    ranks = np.concatenate([below, np.minimum(below + 1, values.size - 1)])
+    found = ranked(values, lowest, highest, ranks) if lowest < highest else np.full(ranks.size, lowest)
+    low, high = found[: below.size], found[below.size :]
+    return np.where(part < 0.5, low + (high - low) * part, high - (high - low) * (1 - part)).tolist()
+
+
+def ranked(values: np.ndarray, lowest: float, highest: float, ranks: np.ndarray) -> np.ndarray:
+    """The values of given ranks without sorting all: only those that share a narrow bin with one of them are sorted."""
+    scale = (NARROW_BINS - 1) / (highest - lowest)
+    counts = np.zeros(NARROW_BINS, dtype=np.int64)
+    count_narrow(values, lowest, scale, counts)
+    after = np.cumsum(counts)
+    bins = np.searchsorted(after, ranks, side="right")
+    wanted = np.zeros(NARROW_BINS, dtype=np.bool_)
+    wanted[bins] = True
+    kept = np.empty(int(counts[wanted].sum()))
+    keep_wanted(values, lowest, scale, wanted, kept)
+    kept.sort()
+    left_out = np.cumsum(np.where(wanted, 0, counts))
+    return kept[ranks - left_out[bins]]
+
+
+@numba.njit(cache=True, nogil=True)
+def count_narrow(values, lowest, scale, counts):  # type: ignore[no-untyped-def]
+    """How many values lie in each bin of width 1 / scale."""
+    for n in range(values.size):
+        counts[np.uint64((values[n] - lowest) * scale)] += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def keep_wanted(values, lowest, scale, wanted, kept):  # type: ignore[no-untyped-def]
+    """The values in the wanted bins."""
+    top = 0
+    for n in range(values.size):
+        if wanted[np.uint64((values[n] - lowest) * scale)]:
+            kept[top] = values[n]
+            top += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def moments(values, p10, p90):  # type: ignore[no-untyped-def]
+    """Mean, energy, central moments 2 to 4, mean absolute deviation, and the same among the values from p10 to p90.
+
+    Summed in blocks, so that the rounding does not grow with the number of voxels.
+    """
+    count = values.size
+    total, energy = 0.0, 0.0
+    for start in range(0, count, BLOCK):
+        s1, s2 = 0.0, 0.0
+        for n in range(start, min(start + BLOCK, count)):
+            s1 += values[n]
+            s2 += values[n] * values[n]
+        total += s1
+        energy += s2
+    mean = total / count
+    m2, m3, m4, absolute, middle, inner = 0.0, 0.0, 0.0, 0.0, 0.0, 0
+    for start in range(0, count, BLOCK):
+        s2, s3, s4, s, t = 0.0, 0.0, 0.0, 0.0, 0.0
+        for n in range(start, min(start + BLOCK, count)):
+            value = values[n]
+            deviation = value - mean
+            square = deviation * deviation
+            s2 += square
+            s3 += square * deviation
+            s4 += square * square
+            s += abs(deviation)
+            within = p10 <= value <= p90
+            t += value * within
+            inner += within
+        m2 += s2
+        m3 += s3
+        m4 += s4
+        absolute += s
+        middle += t
+    middle /= inner
+    robust = 0.0
+    for start in range(0, count, BLOCK):
+        s = 0.0
+        for n in range(start, min(start + BLOCK, count)):
+            s += abs(values[n] - middle) * (p10 <= values[n] <= p90)
+        robust += s
+    return mean, energy, m2 / count, m3 / count, m4 / count, absolute / count, robust / inner

@@ -1,0 +1,115 @@
+"""The project's own engine: filters once for all ROIs of a patient, grey levels once for all texture classes, compiled kernels for the rest."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from penumbra.imaging.volume import Mask, Scan, Volume
+from penumbra.radiomics.cooccurrence import cooccurrence_features
+from penumbra.radiomics.emphasis import dependence_features, difference_features, run_features, zone_features
+from penumbra.radiomics.first_order import first_order, grey_levels
+from penumbra.radiomics.gaussian import Scratch, laplacian_of_gaussian
+from penumbra.radiomics.region import Box, Normalisation, checked_boxes, checked_finite, grow, normalisation, normalise, shifted, union, voxels
+from penumbra.radiomics.settings import LOG_MARGIN_SIGMAS, ImageType, Settings
+from penumbra.radiomics.shape import shape_features
+from penumbra.radiomics.texture import Frame, frame, matrices
+from penumbra.radiomics.wavelet import wavelet_bands
+from penumbra.refusal import Refusal
+
+# Raise it with every change that moves a value: it is part of the version key of every row.
+VERSION = "1"
+
+
+def extract_with_own_engine(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[str, dict[str, float]]:
+    """The features of each ROI by compiled kernels; arguments and refusals as in `penumbra.radiomics.extract`."""
+    boxes = checked_boxes(scan.image, masks, settings)
+    how = normalisation(scan, settings)
+    wanted = union(list(boxes.values()))
+    frames = {}
+    features: dict[str, dict[str, float]] = {}
+    for roi, box in boxes.items():
+        inside = masks[roi].values[box]
+        z, y, x = (side.start for side in shifted(box, wanted))
+        frames[roi] = frame(inside, tuple(side.stop - side.start for side in wanted), (z, y, x))
+        features[roi] = {}
+        if "shape" in settings.features:
+            measured = shape_features(inside, scan.image.spacing)
+            features[roi] = {f"original_shape_{name}": measured[name] for name in settings.features["shape"]}
+    for image_type, image in filtered_images(scan, settings, how, wanted, ", ".join(masks)):
+        for roi, where in frames.items():
+            values = image.reshape(-1)[where.in_image]
+            measured_classes = measure(values.astype(np.float64), image.dtype, where, image_type, scan.image.voxel_volume_mm3, settings, roi)
+            for family, listed in settings.features.items():
+                for name in listed if family != "shape" else ():
+                    features[roi][f"{image_type.name}_{family}_{name}"] = measured_classes[family][name]
+    order = settings.names
+    return {roi: {name: values[name] for name in order} for roi, values in features.items()}
+
+
+def measure(
+    values: np.ndarray, precision: np.dtype, where: Frame, image_type: ImageType, voxel_volume_mm3: float, settings: Settings, roi: str
+) -> dict[str, dict[str, float]]:
+    """First-order and texture features of one ROI on one image, class by class; `values` are the ROI's voxels in the order of `where`,
+    from an image of the given precision."""
+    levels = grey_levels(values, precision, image_type.bin_width, f"{roi} in {image_type.name}")
+    measured = {}
+    if "firstorder" in settings.features:
+        measured["firstorder"] = first_order(values, levels.counts, voxel_volume_mm3)
+    if settings.features.keys() & {"glcm", "glrlm", "glszm", "gldm", "ngtdm"}:
+        counted = matrices(levels.rows, levels.grey, where)
+        measured["glcm"] = cooccurrence_features(counted.cooccurrence, levels.grey, levels.highest)
+        measured["glrlm"] = run_features(counted, levels.grey)
+        measured["glszm"] = zone_features(counted, levels.grey)
+        measured["gldm"] = dependence_features(counted, levels.grey)
+        measured["ngtdm"] = difference_features(counted, levels.grey, levels.counts)
+    return measured
+
+
+def filtered_images(scan: Scan, settings: Settings, how: Normalisation | None, wanted: Box, rois: str) -> Iterator[tuple[ImageType, np.ndarray]]:
+    """Each image that features are measured on, on the box `wanted` of the scan; one at a time is in memory."""
+    whole = scan.image.values
+    for kind, group in _groups(settings):
+        if kind == "original":
+            part = whole[wanted]
+            checked_finite(part, rois)
+            yield group[0], np.ascontiguousarray(normalise(part, how))
+        elif kind == "wavelet":
+            bands = {image_type.band: image_type for image_type in group}
+            for band, image in wavelet_bands(whole, group[0].wavelet, wanted, tuple(bands), lambda part: _finite_normal(part, how, rois)):
+                yield bands[band], image
+        else:
+            yield from _log_images(group, scan.image, settings, how, wanted, rois)
+
+
+def _log_images(
+    group: list[ImageType], image: Volume, settings: Settings, how: Normalisation | None, wanted: Box, rois: str
+) -> Iterator[tuple[ImageType, np.ndarray]]:
+    # Where the widest filter needs it anyway, the narrower ones take more than they need: they then agree with the whole image to the last bit.
+    limit = settings.log_margin_mm
+    margins = [voxels(min(1.5 * LOG_MARGIN_SIGMAS * image_type.sigma_mm, limit), image.spacing) for image_type in group]
+    widest = grow(wanted, voxels(limit, image.spacing), image.values.shape)
+    normal = _finite_normal(image.values[widest], how, rois)
+    inner = shifted(wanted, widest)
+    scratch = Scratch()
+    for image_type, margin in zip(group, margins, strict=True):
+        part = grow(inner, margin, normal.shape)
+        extent = [side.stop - side.start for side in part]
+        if min(extent) < 4 or any(n < np.ceil(image_type.sigma_mm / step) + 1 for n, step in zip(extent, image.spacing, strict=True)):
+            raise Refusal("image_large_enough", f"{rois}: the image is {extent} voxels, too few for {image_type.name}", "Keep more of the image around the ROI")
+        yield image_type, laplacian_of_gaussian(normal, part, image.spacing, image_type.sigma_mm, inner, scratch)
+
+
+def _finite_normal(part: np.ndarray, how: Normalisation | None, rois: str) -> np.ndarray:
+    checked_finite(part, rois)
+    return normalise(part, how)
+
+
+def _groups(settings: Settings) -> list[tuple[str, list[ImageType]]]:
+    """Image types that share work, in their order: the bands of a wavelet, and the LoG images."""
+    groups: list[tuple[str, list[ImageType]]] = []
+    for image_type in settings.images:
+        if groups and groups[-1][0] == image_type.kind:
+            groups[-1][1].append(image_type)
+        else:
+            groups.append((image_type.kind, [image_type]))
+    return groups

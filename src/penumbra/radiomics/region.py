@@ -1,0 +1,154 @@
+"""The door of extraction: which voxels an ROI has, what a box around them is, and which ROIs cannot be measured."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from penumbra.imaging.volume import Mask, Moments, Scan, Volume
+from penumbra.radiomics.settings import Settings
+from penumbra.refusal import Refusal
+
+Box = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """The affine map from HU to the units of the features: (HU + shift) x scale, cut at +-limit, x factor; PyRadiomics' `normalize`."""
+
+    shift: float
+    scale: float
+    factor: float
+    limit: float | None
+
+
+def bounding_box(mask: np.ndarray) -> Box | None:
+    """The smallest box that holds every True of a mask (z, y, x); None when there is none."""
+    lines = np.asarray(mask.any(axis=2))
+    z, y = np.flatnonzero(lines.any(axis=1)), np.flatnonzero(lines.any(axis=0))
+    if not z.size:
+        return None
+    # most of a whole image is outside: look along x only where there is something
+    slab = mask[z[0] : z[-1] + 1, y[0] : y[-1] + 1]
+    x = np.flatnonzero(slab.any(axis=(0, 1)))
+    return slice(int(z[0]), int(z[-1]) + 1), slice(int(y[0]), int(y[-1]) + 1), slice(int(x[0]), int(x[-1]) + 1)
+
+
+def union(boxes: list[Box]) -> Box:
+    """The smallest box that holds all boxes."""
+    sides = [slice(min(box[axis].start for box in boxes), max(box[axis].stop for box in boxes)) for axis in range(3)]
+    return sides[0], sides[1], sides[2]
+
+
+def grow(box: Box, margin: tuple[int, int, int], shape: tuple[int, ...]) -> Box:
+    """The box with `margin` voxels more on each side, as far as an array of `shape` reaches."""
+    sides = [slice(max(side.start - m, 0), min(side.stop + m, n)) for side, m, n in zip(box, margin, shape, strict=True)]
+    return sides[0], sides[1], sides[2]
+
+
+def shifted(box: Box, outer: Box) -> Box:
+    """The box as seen from the first voxel of another box."""
+    sides = [slice(side.start - o.start, side.stop - o.start) for side, o in zip(box, outer, strict=True)]
+    return sides[0], sides[1], sides[2]
+
+
+def voxels(margin_mm: float, spacing: tuple[float, float, float]) -> tuple[int, int, int]:
+    """A margin in mm as whole voxels for each axis, rounded up."""
+    z, y, x = (math.ceil(margin_mm / step) for step in spacing)
+    return z, y, x
+
+
+def checked_boxes(image: Volume, masks: Mapping[str, Mask], settings: Settings) -> dict[str, Box]:
+    """The box of each ROI, after the checks that PyRadiomics makes.
+
+    Raises Refusal: `roi_on_grid`, `roi_not_empty`, `roi_dimensions`, `roi_size`; `found` starts with the ROI's name.
+    """
+    boxes = {}
+    for roi, mask in masks.items():
+        if mask.values.shape != image.values.shape:
+            raise Refusal(
+                "roi_on_grid",
+                f"{roi} has {mask.values.shape} voxels, its image {image.values.shape}",
+                "Put the mask on the grid of its image",
+            )
+        box = bounding_box(mask.values)
+        if box is None:
+            raise Refusal("roi_not_empty", f"{roi} has no voxel", "Check the contour; a ring has none when the image ends at the GTV")
+        extents = [side.stop - side.start for side in box]
+        wide = sum(extent > 1 for extent in extents)
+        if wide == 0 or wide < settings.minimum_dimensions:
+            raise Refusal(
+                "roi_dimensions",
+                f"{roi} is {' x '.join(map(str, extents))} voxels, wider than one voxel along {wide} axes",
+                f"At least {max(settings.minimum_dimensions, 1)} axes are needed (minimumROIDimensions); contour more slices or use a finer grid",
+            )
+        count = int(np.count_nonzero(mask.values[box]))
+        if settings.minimum_size and count <= settings.minimum_size:
+            raise Refusal("roi_size", f"{roi} has {count} voxels", f"More than {settings.minimum_size} are needed (minimumROISize); leave the ROI out")
+        boxes[roi] = box
+    return boxes
+
+
+def normalisation(scan: Scan, settings: Settings) -> Normalisation | None:
+    """How HU become the units of the features; None when the settings do not normalise.
+
+    The moments are those of the whole image: `scan.moments` if it has them, else those of `scan.image`.
+
+    Raises Refusal: `image_varies` when all voxels are equal, `voxels_finite` when some are NaN or infinite.
+    """
+    if not settings.normalize:
+        return None
+    moments = scan.moments if scan.moments is not None else image_moments(scan.image.values)
+    # PyRadiomics divides by the sample standard deviation (ITK), Moments hold the population's.
+    deviation = moments.std * math.sqrt(moments.count / (moments.count - 1)) if moments.count > 1 else 0.0
+    if not (math.isfinite(moments.mean) and math.isfinite(deviation)):
+        raise Refusal(
+            "voxels_finite",
+            f"the image has voxels that are NaN or infinite: mean {moments.mean:g}, standard deviation {deviation:g}",
+            "They would spread to every voxel through the normalisation; repair the image",
+        )
+    if not deviation > 0:
+        raise Refusal(
+            "image_varies",
+            f"the image has mean {moments.mean:g} and standard deviation {deviation:g}",
+            "Features need an image whose HU differ; check the reconstruction",
+        )
+    return Normalisation(-moments.mean, 1.0 / deviation, settings.normalize_scale, settings.remove_outliers)
+
+
+def image_moments(values: np.ndarray) -> Moments:
+    """Mean and population standard deviation over all voxels; exact for integer HU, slab by slab, so that no copy of the image is made."""
+    count = int(values.size)
+    if np.issubdtype(values.dtype, np.integer):
+        total = sum(int(slab.sum(dtype=np.int64)) for slab in values)
+        squares = sum(int(np.square(slab, dtype=np.int64).sum()) for slab in values)
+        variance = (squares * count - total * total) / count**2
+        return Moments(total / count, math.sqrt(variance), count)
+    mean = math.fsum(float(slab.sum(dtype=np.float64)) for slab in values) / count
+    if not math.isfinite(mean):
+        return Moments(mean, math.nan, count)
+    squared = math.fsum(float(np.square(slab - mean, dtype=np.float64).sum()) for slab in values)
+    return Moments(mean, math.sqrt(squared / count), count)
+
+
+def normalise(values: np.ndarray, how: Normalisation | None) -> np.ndarray:
+    """`values` (HU) in the units of the features, float64; the order of the operations is ITK's, so that the last bit agrees."""
+    if how is None:
+        return values.astype(np.float64)
+    result = values.astype(np.float64)
+    result += how.shift
+    result *= how.scale
+    if how.limit is not None:
+        np.clip(result, -how.limit, how.limit, out=result)
+    result *= how.factor
+    return result
+
+
+def checked_finite(values: np.ndarray, rois: str) -> None:
+    """Raises Refusal `voxels_finite` when a voxel that a filter of these ROIs reads is NaN or infinite."""
+    if np.issubdtype(values.dtype, np.integer):
+        return
+    bad = values.size - int(np.count_nonzero(np.isfinite(values)))
+    if bad:
+        raise Refusal("voxels_finite", f"{bad} voxels in or around {rois} are NaN or infinite", "Every filter would spread them; repair the image")

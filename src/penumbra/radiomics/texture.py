@@ -1,0 +1,180 @@
+"""The five texture matrices of an ROI, counted in three passes over its voxels.
+
+Levels are kept on the ROI's box with one voxel of zeros around it, so that a neighbour is read without asking whether it exists; zero is "outside the
+ROI". Only levels that occur get a row: `rows` hold 1..K, `grey[k]` is the grey level of row k + 1.
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
+
+# The thirteen directions, z, y, x; the other thirteen neighbours are their opposites.
+DIRECTIONS = np.array([(1, dy, dx) for dy in (1, 0, -1) for dx in (1, 0, -1)] + [(0, 1, dx) for dx in (1, 0, -1)] + [(0, 0, 1)], dtype=np.int64)
+SMALL_ZONE = 64  # zones up to this size are counted in a table, the few larger ones in a list
+OPPOSITE = 13  # bits 0..12 of a voxel's marks: neighbours ahead that are equal; 13..25: neighbours behind
+SEEN = 31
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where an ROI's voxels lie, in the order z, y, x: in the array of a filtered image, and in the padded box of levels."""
+
+    in_image: np.ndarray  # int64, positions in the flat image
+    in_box: np.ndarray  # int32, positions in the flat padded box
+    padded: tuple[int, int, int]  # shape of the padded box
+    steps: np.ndarray  # int64, distance in the flat padded box to the neighbour in each direction that the box is wide enough for
+    with_lines: np.ndarray  # bool, whether two voxels share a line in that direction
+    neighbours: np.ndarray  # int32, of each voxel: how many of its 26 neighbours are in the ROI
+
+
+@dataclass(frozen=True)
+class Matrices:
+    """Counts for one image and one ROI. a: direction, k: row of a grey level from 1 on, s: size from 1 on."""
+
+    cooccurrence: np.ndarray  # (a, k, k), a neighbour in one sense only; row and column 0 are outside the ROI
+    runs: np.ndarray  # (a, k - 1, s - 1)
+    dependence: np.ndarray  # (k - 1, dependent neighbours)
+    differences: np.ndarray  # (k - 1,), sum of |grey - mean of the neighbours|
+    small_zones: np.ndarray  # (k - 1, s - 1), sizes up to SMALL_ZONE
+    large_zones: np.ndarray  # (n, 2), k - 1 and s
+
+
+def frame(mask: np.ndarray, image_shape: tuple[int, ...], offset: tuple[int, int, int]) -> Frame:
+    """The places of the True voxels of `mask` (an ROI's box, z, y, x), which lies at `offset` in an image of `image_shape`."""
+    places = np.stack(np.nonzero(mask))
+    z, y, x = places
+    padded = (mask.shape[0] + 2, mask.shape[1] + 2, mask.shape[2] + 2)
+    in_image = ((z + offset[0]) * image_shape[1] + y + offset[1]) * image_shape[2] + x + offset[2]
+    in_box = (((z + 1) * padded[1] + y + 1) * padded[2] + x + 1).astype(np.int32)
+    # PyRadiomics leaves out the directions along which the box is one voxel wide.
+    directions = DIRECTIONS[np.all(np.abs(DIRECTIONS) < np.array(mask.shape), axis=1)]
+    steps = directions @ np.array([padded[1] * padded[2], padded[2], 1])
+    inside = np.zeros(padded, dtype=np.int32).reshape(-1)
+    inside[in_box] = 1
+    with_lines = [bool(inside[in_box + step].any()) or _shares_a_line(places, way) for step, way in zip(steps, directions, strict=True)]
+    around = np.empty_like(inside)
+    sum_of_27(inside, padded[2], padded[1] * padded[2], np.zeros_like(inside), around)
+    return Frame(in_image, in_box, padded, steps, np.array(with_lines), around[in_box] - 1)
+
+
+def _shares_a_line(places: np.ndarray, direction: np.ndarray) -> bool:
+    axis = int(np.flatnonzero(direction)[0])
+    starts = places - np.outer(direction, places[axis] * direction[axis])
+    return len(np.unique(starts, axis=1).T) < places.shape[1]
+
+
+def matrices(rows: np.ndarray, grey: np.ndarray, where: Frame) -> Matrices:
+    """The matrices of an ROI whose voxels have the rows `rows` (1..K, in the order of `where`) with grey levels `grey` (K,)."""
+    levels, longest, size = len(grey), max(where.padded) - 2, int(np.prod(where.padded))
+    box = np.zeros(size, dtype=np.uint16)
+    box[where.in_box] = rows
+    lengths, marks = np.zeros(size, dtype=np.uint16), np.zeros(size, dtype=np.uint32)
+    cooccurrence = np.zeros((len(where.steps), levels + 1, levels + 1), dtype=np.int32)
+    runs = np.zeros((len(where.steps), levels + 1, longest), dtype=np.int32)
+    count_pairs(box, where.in_box, where.steps, cooccurrence.reshape(len(runs), -1), runs.reshape(len(runs), -1), longest, lengths, marks)
+    runs[~where.with_lines] = 0  # a direction in which no line holds two voxels says nothing of runs
+
+    small_zones = np.zeros((levels, SMALL_ZONE), dtype=np.int32)
+    large_zones = np.empty((len(rows) // SMALL_ZONE + 1, 2), dtype=np.int64)
+    dependence = np.zeros((levels, 2 * len(DIRECTIONS) + 1), dtype=np.int32)
+    found = grow_zones(box, where.in_box, where.steps, marks, small_zones, large_zones, dependence)
+
+    tones = np.concatenate([[0], grey]).astype(np.int32)[box]
+    around = marks.view(np.int32)  # no longer needed
+    sum_of_27(tones, where.padded[2], where.padded[1] * where.padded[2], np.zeros_like(tones), around)
+    differences = np.zeros(levels)
+    sum_differences(box, where.in_box, tones, around, where.neighbours, differences)
+    return Matrices(cooccurrence, runs[:, 1:], dependence, differences, small_zones, large_zones[:found])
+
+
+@numba.njit(cache=True, nogil=True)
+def count_pairs(box, places, steps, cooccurrence, runs, longest, lengths, marks):  # type: ignore[no-untyped-def]
+    """Co-occurrence and runs, direction by direction, and in `marks` which neighbours of a voxel are its equals.
+
+    Nothing in the inner loop depends on a guess: whether neighbours are equal is as good as random, and a wrong guess costs more than the sums.
+    `lengths` holds how long the run is that goes on from a voxel; 0: it ends there. Unsigned numbers spare the test for negative positions.
+    """
+    one = np.uint64(1)
+    side, width = np.uint64(0), np.uint64(longest)
+    while side * side < np.uint64(cooccurrence.shape[1]):
+        side += one
+    for a in range(steps.size):
+        step = np.uint64(steps[a])
+        pairs, ended = cooccurrence[a], runs[a]
+        ahead, behind = np.uint32(1) << np.uint32(a), np.uint32(1) << np.uint32(a + OPPOSITE)
+        for n in range(places.size):
+            place = np.uint64(places[n])
+            own = np.uint64(box[place])
+            other = np.uint64(box[place + step])
+            pairs[own * side + other] += 1
+            goes_on = np.uint64(own == other)
+            before = np.uint64(lengths[place - step])
+            lengths[place] = (before + one) * goes_on
+            ended[own * width + before] += np.int32(one - goes_on)
+            marks[place] |= ahead * np.uint32(goes_on) | behind * np.uint32(before > np.uint64(0))
+
+
+@numba.njit(cache=True, nogil=True)
+def grow_zones(box, places, steps, marks, small_zones, large_zones, dependence):  # type: ignore[no-untyped-def]
+    """Zones of equal level, connected through any of the 26 neighbours, and the number of equal neighbours of each voxel.
+
+    Returns how many large zones were written.
+    """
+    stack = np.empty(places.size, dtype=np.int64)
+    seen = np.uint32(1) << np.uint32(SEEN)
+    to_neighbour = np.empty(2 * OPPOSITE, dtype=np.int64)
+    for a in range(steps.size):
+        to_neighbour[a] = steps[a]
+        to_neighbour[OPPOSITE + a] = -steps[a]
+    found = 0
+    for n in range(places.size):
+        if marks[places[n]] & seen:
+            continue
+        own = box[places[n]] - 1
+        marks[places[n]] |= seen
+        stack[0] = places[n]
+        top, size = 1, 0
+        while top > 0:
+            top -= 1
+            place = stack[top]
+            size += 1
+            equals = marks[place] ^ seen
+            equal = 0
+            while equals:
+                neighbour = place + to_neighbour[trailing_zeros(equals)]  # type: ignore[call-arg]
+                equals &= equals - np.uint32(1)
+                equal += 1
+                if not marks[neighbour] & seen:
+                    marks[neighbour] |= seen
+                    stack[top] = neighbour
+                    top += 1
+            dependence[own, equal] += 1
+        if size <= small_zones.shape[1]:
+            small_zones[own, size - 1] += 1
+        else:
+            large_zones[found, 0] = own
+            large_zones[found, 1] = size
+            found += 1
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def sum_of_27(values, row, plane, between, result):  # type: ignore[no-untyped-def]
+    """Sum over each voxel and its 26 neighbours in a flat padded box; right for every voxel that is not padding."""
+    for source, target, step in ((values, result, 1), (result, between, row), (between, result, plane)):
+        if values.size > 2 * step:
+            before, own, after = source[: -2 * step], source[step:-step], source[2 * step :]
+            middle = target[step:-step]
+            for i in range(own.size):
+                middle[i] = before[i] + own[i] + after[i]
+
+
+@numba.njit(cache=True, nogil=True)
+def sum_differences(box, places, tones, around, neighbours, differences):  # type: ignore[no-untyped-def]
+    """Sum of |grey - mean of the neighbours| for each level; a voxel without neighbours differs by nothing."""
+    for n in range(places.size):
+        place = places[n]
+        if neighbours[n] > 0:
+            differences[box[place] - 1] += abs(tones[place] - (around[place] - tones[place]) / neighbours[n])

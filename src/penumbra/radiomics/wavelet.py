@@ -1,0 +1,87 @@
+"""The eight bands of a stationary wavelet transform at its first level, bit for bit what PyWavelets gives, on the part that is wanted.
+
+The image is taken as periodic; an axis of odd length is first made even by repeating its first voxel at the end, as PyRadiomics does. Each band is a
+convolution along x, then y, then z; here only the voxels that the wanted box needs are convolved.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numba
+import numpy as np
+
+from penumbra.radiomics.region import Box
+
+LOW, HIGH = "L", "H"
+BLOCK = 1024  # outputs that stay in the fastest cache while all taps are added
+
+
+def wavelet_bands(
+    image: np.ndarray, wavelet: str, wanted: Box, bands: tuple[str, ...], prepare: Callable[[np.ndarray], np.ndarray]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """The bands of an image on a box of it, one after the other, so that only a few are in memory.
+
+    image     shape (z, y, x).
+    wavelet   a name that PyWavelets knows, e.g. "coif1".
+    wanted    the box of `image` that is returned.
+    bands     names of three letters, L or H, for x, y, z.
+    prepare   turns the part of `image` that is needed into float64.
+
+    Yields (band, float64 of the shape of `wanted`).
+    """
+    filters = filter_pair(wavelet)
+    taps = len(filters[LOW])
+    # Output o needs inputs o + taps/2 - j for j = 0 .. taps-1; positions are periodic, so the part that is needed is gathered once.
+    needed = [positions(side, taps, n) for side, n in zip(wanted, image.shape, strict=True)]
+    part = prepare(image[np.ix_(*needed)])
+    for x in _letters(bands, 0, ""):
+        along_x = convolved(part, 2, filters[x])
+        for y in _letters(bands, 1, x):
+            along_y = convolved(along_x, 1, filters[y])
+            for z in _letters(bands, 2, x + y):
+                yield x + y + z, convolved(along_y, 0, filters[z])
+
+
+def filter_pair(wavelet: str) -> dict[str, np.ndarray]:
+    """The decomposition filters of a wavelet, low and high pass."""
+    import pywt
+
+    chosen = pywt.Wavelet(wavelet)
+    return {LOW: np.array(chosen.dec_lo), HIGH: np.array(chosen.dec_hi)}
+
+
+def positions(side: slice, taps: int, length: int) -> np.ndarray:
+    """The voxels along an axis of `length` that the outputs in `side` need, wrapped around."""
+    period = length + length % 2
+    wrapped = np.arange(side.start + taps // 2 - taps + 1, side.stop + taps // 2) % period
+    return np.where(wrapped == length, 0, wrapped)  # the voxel that makes an odd axis even
+
+
+def _letters(bands: tuple[str, ...], place: int, before: str) -> list[str]:
+    return sorted({band[place] for band in bands if band.startswith(before)}, reverse=True)
+
+
+def convolved(part: np.ndarray, axis: int, taps: np.ndarray) -> np.ndarray:
+    """`part` convolved with `taps` along one axis, where all taps have an input."""
+    shape = list(part.shape)
+    shape[axis] -= len(taps) - 1
+    result = np.empty(shape)
+    stride = int(np.prod(part.shape[axis + 1 :], dtype=np.int64))
+    convolve(np.ascontiguousarray(part).reshape(-1, part.shape[axis] * stride), result.reshape(-1, shape[axis] * stride), taps, stride)
+    return result
+
+
+@numba.njit(cache=True, nogil=True)
+def convolve(source, result, taps, stride):  # type: ignore[no-untyped-def]
+    """Rows of a block (rows, length x stride): result[r, k] = sum over j of taps[j] x source[r, k + (n - 1 - j) stride], in the order of j."""
+    n = taps.size
+    for r in range(result.shape[0]):
+        for low in range(0, result.shape[1], BLOCK):
+            high = min(low + BLOCK, result.shape[1])
+            target = result[r, low:high]
+            target[:] = 0.0
+            for j in range(n):
+                tap = taps[j]
+                first = low + (n - 1 - j) * stride
+                inputs = source[r, first : first + high - low]
+                for k in range(high - low):
+                    target[k] += tap * inputs[k]

@@ -1,0 +1,59 @@
+"""Names, versions and margins; and the own engine on real patients."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from penumbra.bench.parity import differences, tolerance
+from penumbra.bench.patients import with_rings
+from penumbra.imaging import Mask, Scan, read_patient
+from penumbra.params import ParamsError
+from penumbra.radiomics import engine_version, extract, feature_names, required_margin_mm
+
+from .conftest import SHARED
+
+REAL = ("nsclc/maastro/M029", "nsclc/radiogenomics/R334")
+
+
+def test_names_are_pyradiomics_own(parameter_file: Path) -> None:
+    names = feature_names(parameter_file)
+    assert len(names) == len(set(names)) == 1316
+    assert names[0] == "original_shape_Elongation"
+    assert {"wavelet-LLH_glcm_Imc1", "log-sigma-1-0-mm-3D_ngtdm_Strength", "original_firstorder_10Percentile"} <= set(names)
+    assert not any(name.endswith(("StandardDeviation", "Compactness1", "Dissimilarity", "Homogeneity1")) for name in names)
+
+
+def test_importing_the_room_loads_nothing_heavy() -> None:
+    heavy = "numba, scipy, SimpleITK, radiomics, pywt, numpy"
+    program = f"import sys, penumbra.radiomics; sys.exit(any(name in sys.modules for name in {heavy.split(', ')!r}))"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_margin_is_decided_by_the_widest_filter(parameter_file: Path) -> None:
+    assert required_margin_mm(parameter_file) == 60.0
+    assert required_margin_mm({"imageType": {"Original": {}}}) == 8.0
+
+
+def test_versions_name_what_decides_the_values() -> None:
+    assert engine_version()["engine"] == "penumbra"
+    assert set(engine_version()) == {"engine", "engine_version", "pyradiomics", "PyWavelets"}
+    assert set(engine_version("pyradiomics")) == {"engine", "pyradiomics", "SimpleITK", "PyWavelets"}
+
+
+def test_unknown_engine(simulated: tuple[Scan, dict[str, Mask]], parameter_file: Path) -> None:
+    scan, masks = simulated
+    with pytest.raises(ParamsError, match="unknown engine 'mirp'; known: penumbra, pyradiomics"):
+        extract(scan, masks, parameter_file, engine="mirp")
+
+
+@pytest.mark.parametrize("patient", REAL)
+def test_real_patient(patient: str, parameter_file: Path) -> None:
+    folder = SHARED / "data" / patient
+    if not folder.exists():
+        pytest.skip("the real crops are not beside the repository")
+    scan, masks = with_rings(read_patient(folder))
+    found = differences(scan, masks, parameter_file)
+    for name, largest in zip(feature_names(parameter_file), found.max(axis=0), strict=True):
+        assert largest <= tolerance(name)[0], name
