@@ -1,0 +1,10 @@
+CREATE VIEW feature_versions AS SELECT version, kind, label, params, engine, features, created_at, commit_id FROM stored.feature_versions;
+COMMENT ON VIEW feature_versions IS 'a definition of features: same definition, same version';
+COMMENT ON COLUMN feature_versions.version IS 'first 12 hex digits of the SHA-256 of the definition';
+COMMENT ON COLUMN feature_versions.kind IS 'radiomics or deep';
+COMMENT ON COLUMN feature_versions.label IS 'name for people';
+COMMENT ON COLUMN feature_versions.params IS 'the whole definition, JSON';
+COMMENT ON COLUMN feature_versions.engine IS 'program and its version, JSON';
+COMMENT ON COLUMN feature_versions.features IS 'names of its features, in order';
+COMMENT ON COLUMN feature_versions.created_at IS 'when it was first used, UTC';
+COMMENT ON COLUMN feature_versions.commit_id IS 'commit that wrote the row; see commits';

@@ -1,0 +1,16 @@
+CREATE VIEW model_metrics AS
+SELECT model, version, center, split, metric, "value", "lower", "upper", n, events, commit_id
+FROM stored.model_metrics
+QUALIFY row_number() OVER (PARTITION BY model, version, center, split, metric ORDER BY commit_id DESC) = 1;
+COMMENT ON VIEW model_metrics IS 'one number about a version of a model on the patients of a center';
+COMMENT ON COLUMN model_metrics.center IS 'whose patients it was measured on';
+COMMENT ON COLUMN model_metrics.split IS 'train: they fitted the model; external: they did not';
+COMMENT ON COLUMN model_metrics.metric IS 'name of the figure';
+COMMENT ON COLUMN model_metrics."value" IS 'the figure';
+COMMENT ON COLUMN model_metrics."lower" IS 'lower end of its confidence interval';
+COMMENT ON COLUMN model_metrics."upper" IS 'upper end of its confidence interval';
+COMMENT ON COLUMN model_metrics.n IS 'patients';
+COMMENT ON COLUMN model_metrics.events IS 'of these, died';
+COMMENT ON COLUMN model_metrics.model IS 'name in the registry';
+COMMENT ON COLUMN model_metrics.version IS 'version in the registry';
+COMMENT ON COLUMN model_metrics.commit_id IS 'commit that wrote the row; see commits';

@@ -1,0 +1,23 @@
+-- A refusal stands until the same stage refuses the patient for another reason, or until the patient passes it.
+CREATE VIEW rejections AS
+WITH latest AS (
+    SELECT *, max(commit_id) OVER (PARTITION BY patient, center, stage, CASE WHEN patient IS NULL THEN concat_ws('|', rule, found) END) AS latest
+    FROM stored.rejections),
+accepted AS (SELECT patient, max(commit_id) AS passed FROM stored.images GROUP BY patient),
+populated AS (SELECT patient, max(commit_id) AS passed FROM stored.radiomics GROUP BY patient),
+embedded AS (SELECT patient, max(commit_id) AS passed FROM stored.deep GROUP BY patient)
+SELECT latest.patient, latest.center, stage, rule, found, advice, "at", latest.commit_id
+FROM latest LEFT JOIN accepted USING (patient) LEFT JOIN populated USING (patient) LEFT JOIN embedded USING (patient)
+WHERE latest.commit_id = latest.latest
+  AND coalesce(accepted.passed, 0) <= latest.commit_id
+  AND (stage <> 'populate' OR coalesce(populated.passed, 0) <= latest.commit_id)
+  AND (stage NOT IN ('train', 'embed') OR coalesce(embedded.passed, 0) <= latest.commit_id);
+COMMENT ON VIEW rejections IS 'what stands refused now, and what to do about it; a patient accepted later is gone from here (see --as-of)';
+COMMENT ON COLUMN rejections.patient IS 'pseudonym; NULL where it could not be read';
+COMMENT ON COLUMN rejections.center IS 'center that sent it';
+COMMENT ON COLUMN rejections.stage IS 'stage that refused it';
+COMMENT ON COLUMN rejections.rule IS 'the rule that was broken';
+COMMENT ON COLUMN rejections.found IS 'what was found';
+COMMENT ON COLUMN rejections.advice IS 'what to do';
+COMMENT ON COLUMN rejections."at" IS 'when, UTC';
+COMMENT ON COLUMN rejections.commit_id IS 'commit that wrote the row; see commits';

@@ -1,0 +1,44 @@
+"""The feature store: every value by key and version, as of any commit, for programs and for SQL."""
+
+from typing import TYPE_CHECKING, Any
+
+from penumbra.store.version import canonical_json, version_key
+
+if TYPE_CHECKING:
+    from penumbra.store.answer import query
+    from penumbra.store.features import Matrix, declare_version, missing, read_matrix, write_features
+    from penumbra.store.proof import check, digest, export_relation
+    from penumbra.store.session import Store, connect, rows
+
+__all__ = [
+    "Matrix",
+    "Store",
+    "canonical_json",
+    "check",
+    "connect",
+    "declare_version",
+    "digest",
+    "export_relation",
+    "missing",
+    "query",
+    "read_matrix",
+    "rows",
+    "version_key",
+    "write_features",
+]
+
+_HOMES = {
+    "features": ("Matrix", "declare_version", "missing", "read_matrix", "write_features"),
+    "proof": ("check", "digest", "export_relation"),
+    "answer": ("query",),
+    "session": ("Store", "connect", "rows"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"penumbra.store.{module}"), name)
+    raise AttributeError(f"module 'penumbra.store' has no attribute {name!r}")

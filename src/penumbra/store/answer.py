@@ -1,0 +1,120 @@
+"""SQL for people: one read-only question, answered from the relations alone, within limits."""
+
+import re
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penumbra.refusal import Refusal
+from penumbra.store.guard import Verdict, judge
+from penumbra.store.session import Store, connect
+from penumbra.store.statements import literal
+from penumbra.store.statements import statement as named
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+TIMEOUT_S = 120.0
+MEMORY = "2GB"
+MOST_BYTES = 2 * 1024**3  # of the answer
+BATCH_ROWS = 65_536
+
+
+def query(
+    home: Path | str,
+    sql: str,
+    *,
+    as_of: int | None = None,
+    timeout_s: float = TIMEOUT_S,
+    memory: str = MEMORY,
+    most_rows: int | None = None,
+    catalog: str | None = None,
+    schema_root: Path | None = None,
+) -> "pa.Table":
+    """The answer to one statement; never waits for a writer, never makes one wait.
+
+    as_of      a commit's number: every relation as it was then.
+    timeout_s  seconds for the statement. memory  of the engine, such as "2GB". most_rows  an answer with more is refused; None: no limit but
+               two gigabytes.
+
+    Raises     Refusal: "read_only_sql", "sql_syntax", "relation", "sql_failed", "sql_timeout", "sql_memory", "sql_rows", "store_exists", "commit".
+    """
+    with connect(home, read_only=True, as_of=as_of, catalog=catalog, schema_root=schema_root) as store:
+        verdict = judge(store.connection, sql, store.views.names())
+        try:
+            store.require(None if verdict.every else sql)
+            for macros in ("catalog", "catalog_tables") if "duckdb_tables" in sql.lower() else ("catalog",):
+                store.connection.execute(named(macros))
+            lock(store, memory)
+            return _answer(store.connection, _spoken(verdict), timeout_s, most_rows)
+        except Exception as error:
+            raise _sentence(error, store, timeout_s, memory) from None
+
+
+def lock(store: Store, memory: str) -> None:
+    """Close every door of the engine but the store's own folder, and throw the key away."""
+    # The lake's own files must stay readable to the engine; that no statement names them is the guard's part.
+    folder = literal(str(store.lake.folder.resolve()) + "/")
+    for setting in (
+        f"memory_limit = {literal(memory)}",
+        "temp_directory = ''",
+        f"allowed_directories = [{folder}]",
+        "enable_external_access = false",
+        "allow_community_extensions = false",
+        "autoinstall_known_extensions = false",
+        "autoload_known_extensions = false",
+        "lock_configuration = true",
+    ):
+        store.connection.execute(f"SET {setting}")
+
+
+def _answer(connection: "duckdb.DuckDBPyConnection", statement: str, timeout_s: float, most_rows: int | None) -> "pa.Table":
+    import pyarrow as pa
+
+    deadline = time.monotonic() + timeout_s
+    alarm = threading.Timer(timeout_s, connection.interrupt)
+    alarm.daemon = True
+    alarm.start()
+    try:
+        reader = connection.execute(statement).to_arrow_reader(BATCH_ROWS)
+        batches, rows, size = [], 0, 0
+        for batch in reader:
+            rows, size = rows + batch.num_rows, size + batch.nbytes
+            if size > MOST_BYTES or (most_rows is not None and rows > most_rows):
+                limit = f"more than {most_rows} rows" if size <= MOST_BYTES else "more than two gigabytes"
+                raise Refusal("sql_rows", f"the answer has {limit}", "add LIMIT, a filter or an aggregate")
+            if time.monotonic() > deadline:
+                raise Refusal("sql_timeout", f"no whole answer within {timeout_s:g} s", "ask for less, or allow more time")
+            batches.append(batch)
+        return pa.Table.from_batches(batches, schema=reader.schema)
+    finally:
+        alarm.cancel()
+
+
+def _spoken(verdict: Verdict) -> str:
+    """The statement to run: the person's own, or where it asks what there is, ours that knows the comments."""
+    if verdict.listed:
+        return named("relations")
+    if verdict.described:
+        return named("described_columns", relation=verdict.described.lower())
+    return verdict.statement
+
+
+def _sentence(error: Exception, store: Store, timeout_s: float, memory: str) -> Exception:
+    """What the engine said, as one sentence with what to do; an error of another kind as it is."""
+    import duckdb
+
+    text = str(error).split("\n")[0]
+    if "Interrupted" in text or isinstance(error, duckdb.InterruptException):
+        return Refusal("sql_timeout", f"no answer within {timeout_s:g} s", "ask for less, or allow more time")
+    if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in text:
+        return Refusal("sql_memory", f"the statement needs more than {memory}", "ask for fewer columns or rows, or aggregate")
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, duckdb.Error | OSError):
+        text = re.sub(r"^[A-Z][A-Za-z ]*Error: ", "", text).strip()
+        text = text.replace(str(store.lake.folder.resolve()), "the store")[:400].rstrip(".")
+        return Refusal("sql_failed", text, "mend the statement; DESCRIBE shows the columns")
+    return error

@@ -1,0 +1,123 @@
+"""What the store costs: python -m penumbra.store.bench [--patients 300] [--large 100000]
+
+A table for people, and as the last line one JSON object. Values are random, so nothing compresses; --large 0 leaves the large store out.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from penumbra import store
+
+ROIS = ("gtv", "ring_3mm", "ring_6mm", "ring_9mm")
+FEATURES = [f"wavelet-{''.join('LH'[i >> b & 1] for b in range(3))}_feature_{i:04d}" for i in range(1316)]
+DEEP = [f"deep_{i:03d}" for i in range(512)]
+VERSION = "bench0000000"
+BATCH = 2000  # patients in one commit of the large store: 84 MB of values
+TWO_COLUMNS = f"SELECT patient, \"{FEATURES[3]}\", \"{FEATURES[900]}\" FROM radiomics WHERE center = 'c1' AND roi = 'gtv'"  # noqa: S608
+COMMAND = "import sys; from penumbra.store import query; import resource; t = query(sys.argv[1], sys.argv[2])\n"
+COMMAND += "print(t.num_rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)"
+
+
+def fill(lake: store.Store, first: int, many: int, draw: np.random.Generator) -> None:
+    """Patients first to first + many - 1, spread over three centers, with every feature."""
+    names = [(f"P{i:06d}", f"c{i % 3}") for i in range(first, first + many)]
+    lake.write(
+        {
+            "patients": [{"patient": patient, "center": center, "time": 100.0 + i, "event": i % 3 > 0} for i, (patient, center) in enumerate(names)],
+            "images": [{"patient": patient, "center": center, "image_version": "i1"} for patient, center in names],
+        },
+        run="bench",
+        what="patients",
+    )
+    common: list[dict[str, object]] = [{"patient": patient, "center": center, "image_version": "i1"} for patient, center in names]
+    rows = [{**row, "roi": roi, "values": draw.standard_normal(len(FEATURES))} for row in common for roi in ROIS]
+    store.write_features(lake, "radiomics", VERSION, rows, features=FEATURES, run="bench")
+    rows = [{**row, "roi": "gtv", "log_risk": 0.0, "values": draw.standard_normal(len(DEEP))} for row in common]
+    store.write_features(lake, "deep", VERSION, rows, features=DEEP, run="bench")
+
+
+def seconds(work: Callable[[], object], times: int = 5) -> float:
+    """The median of some runs after one that warms up."""
+    work()
+    taken = []
+    for _ in range(times):
+        started = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - started)
+    return float(np.median(taken))
+
+
+def cold(home: Path, sql: str) -> tuple[float, float]:
+    """Seconds and peak GB of one question asked by a new process."""
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", COMMAND, str(home), sql], check=True, capture_output=True, text=True)
+    return time.perf_counter() - started, float(done.stdout.split()[1])
+
+
+def megabytes(home: Path) -> float:
+    """What the store takes on disk."""
+    return sum(file.stat().st_size for file in home.rglob("*") if file.is_file()) / 1e6
+
+
+def measure_small(home: Path, patients: int) -> dict[str, float]:
+    """A store that grew by batches of four patients, as populate writes it."""
+    draw = np.random.default_rng(0)
+    figures: dict[str, float] = {}
+    with store.connect(home) as lake:
+        started = time.perf_counter()
+        for first in range(0, patients, 4):
+            fill(lake, first, min(4, patients - first), draw)
+        figures["fill_s"] = time.perf_counter() - started
+        figures["append_patient_s"] = seconds(lambda: fill(lake, 10**5 + len(lake.rows("patients")), 1, draw)) / 3  # three commits each
+        figures["matrix_s"] = seconds(lambda: store.read_matrix(lake, "radiomics", "gtv", version=VERSION))
+        figures["long_mean_s"] = seconds(lambda: lake.sql("SELECT feature, avg(value) FROM radiomics_long GROUP BY feature"), 3)
+        figures["drift_s"] = seconds(lambda: lake.sql("SELECT count(*) FROM center_drift"), 3)
+        figures["wide_row_s"] = seconds(lambda: lake.sql("FROM gtv_outcome LIMIT 1"), 3)
+    figures["sql_cold_s"] = float(np.median([cold(home, TWO_COLUMNS)[0] for _ in range(3)]))
+    figures["disk_mb"] = megabytes(home)
+    return figures
+
+
+def measure_large(home: Path, patients: int) -> dict[str, float]:
+    """A store of a whole registry of cancers."""
+    draw = np.random.default_rng(0)
+    figures: dict[str, float] = {}
+    with store.connect(home) as lake:
+        started = time.perf_counter()
+        for first in range(0, patients, BATCH):
+            fill(lake, first, min(BATCH, patients - first), draw)
+            print(f"{first + BATCH} patients after {time.perf_counter() - started:.0f} s", file=sys.stderr)
+        figures["large_fill_s"] = time.perf_counter() - started
+        figures["large_append_1000_s"] = seconds(lambda: fill(lake, 10**6 + len(lake.rows("patients")), 1000, draw), 1)
+        figures["large_append_patient_s"] = seconds(lambda: fill(lake, 2 * 10**6 + len(lake.rows("patients")), 1, draw), 1) / 3
+    figures["two_columns_100k_s"], figures["two_columns_100k_gb"] = cold(home, TWO_COLUMNS)
+    figures["large_disk_gb"] = megabytes(home) / 1000
+    return figures
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--patients", type=int, default=300)
+    parser.add_argument("--large", type=int, default=100_000)
+    parser.add_argument("--folder", type=Path, help="where the stores are made and removed again; default: the system's temporary folder")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
+        figures = measure_small(Path(folder) / "small", chosen.patients)
+        if chosen.large:
+            figures |= measure_large(Path(folder) / "large", chosen.large)
+    for name, value in figures.items():
+        print(f"{name:24s} {value:10.3f}")
+    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()

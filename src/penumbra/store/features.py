@@ -1,0 +1,251 @@
+"""Feature vectors: many rows in, one matrix out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from penumbra.refusal import Refusal
+from penumbra.store.statements import quoted, statement
+from penumbra.store.views import BLOCK, block_column, feature_slots
+from penumbra.store.writer import commit, places
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from penumbra.store.session import Store
+
+Kind = Literal["radiomics", "deep"]
+Key = tuple[str, str, str]  # patient, roi, image_version
+KEY_COLUMNS = ("patient", "center", "roi", "image_version")
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Features of one ROI, a row per patient in the order of their names.
+
+    patients, centers (n,) text; features (p,) names; values (n, p) float64, NaN where a feature is missing; log_risk (n,) for deep, else None.
+    version  the definition they were computed by.
+    """
+
+    patients: np.ndarray
+    centers: np.ndarray
+    features: tuple[str, ...]
+    values: np.ndarray
+    log_risk: np.ndarray | None
+    version: str
+
+
+def declare_version(
+    store: "Store",
+    version: str,
+    kind: Kind,
+    definition: Mapping[str, Any],
+    *,
+    features: Sequence[str],
+    run: str,
+    label: str | None = None,
+    engine: Mapping[str, Any] | None = None,
+) -> int | None:
+    """Record what a version means, before its rows; again for the same definition is nothing new.
+
+    definition  everything that the version is the key of.
+    features    names in the order of the values.
+
+    Raises      Refusal "immutable_row": the version stands for another definition already.
+    """
+    row = {"version": version, "kind": kind, "label": label, "params": definition, "engine": engine, "features": list(features)}
+    return store.write({"feature_versions": [row]}, run=run, what=f"{kind} version {version}")
+
+
+def write_features(store: "Store", kind: Kind, version: str, rows: Sequence[Mapping[str, Any]], *, features: Sequence[str], run: str) -> int | None:
+    """Append the vectors of some patients and ROIs in one transaction.
+
+    rows      {"patient", "center", "roi", "image_version", "values", and for deep "log_risk"}; values in the order of `features`, or a mapping
+              from each feature to its value. NaN is absence.
+    features  names, distinct; a name keeps its column whatever the order.
+
+    Returns   the commit's number; None when every row was there already with the same values.
+    Raises    Refusal "immutable_row": the key is stored with other values; "feature_rows": a row does not fit.
+    """
+    if kind not in ("radiomics", "deep"):
+        raise Refusal("feature_rows", f"no kind {kind!r} of features", "use radiomics or deep")
+    if len(set(features)) != len(features) or not all(isinstance(feature, str) and feature for feature in features):
+        raise Refusal("feature_rows", f"{len(features)} features with {len(set(features))} names", "give each feature one name")
+    if not rows:
+        return None
+    keys, values, log_risk = _checked(kind, rows, features)
+
+    def new(connection: "duckdb.DuckDBPyConnection", number: int) -> dict[str, "pa.Table"]:
+        slots = feature_slots(connection, kind)
+        added = {feature: len(slots) + place for place, feature in enumerate(f for f in features if f not in slots)}
+        slots |= added
+        placed = np.full((len(rows), -(-len(slots) // BLOCK) * BLOCK), np.nan)
+        placed[:, [slots[feature] for feature in features]] = values
+        table = _vectors(keys, version, placed, log_risk)
+        _add_blocks(connection, kind, table)
+        fresh: dict[str, pa.Table] = {str(kind): table.take(places(_unknown(connection, kind, table, version)))}
+        if added and fresh[kind].num_rows:
+            fresh = {"feature_slots": _slot_rows(kind, added), **fresh}
+        return fresh
+
+    return commit(store, new, run=run, what=f"{kind} features, version {version}")
+
+
+def _checked(kind: str, rows: Sequence[Mapping[str, Any]], features: Sequence[str]) -> tuple[dict[str, list[str]], np.ndarray, np.ndarray | None]:
+    """Keys (column -> n texts), values (n, p), log_risk (n,) or None, of rows that are whole and distinct."""
+    allowed = {*KEY_COLUMNS, "values"} | ({"log_risk"} if kind == "deep" else set())
+    values = np.empty((len(rows), len(features)))
+    for place, row in enumerate(rows):
+        if set(row) != allowed:
+            raise Refusal("feature_rows", f"a row of {kind} has {', '.join(sorted(row))}", f"give {', '.join(sorted(allowed))}")
+        vector = row["values"]
+        if isinstance(vector, Mapping):
+            odd = sorted(set(vector) ^ set(features))
+            if odd:
+                raise Refusal("feature_rows", f"{len(odd)} features are unlike the names given, such as {odd[0]}", "give a value for every feature")
+            vector = [vector[feature] for feature in features]
+        if len(vector) != len(features):
+            raise Refusal("feature_rows", f"{len(vector)} values for {len(features)} features", "give one value for every feature")
+        values[place] = vector
+    keys = {column: [str(row[column]) for row in rows] for column in KEY_COLUMNS}
+    if any(row[column] is None or row[column] == "" for row in rows for column in KEY_COLUMNS):
+        raise Refusal("feature_rows", "a row without patient, center, roi or image_version", "give all four")
+    images = dict(zip(keys["patient"], keys["image_version"], strict=True))
+    double = len(rows) - len(set(zip(keys["patient"], keys["roi"], strict=True)))
+    if double or any(images[patient] != image for patient, image in zip(keys["patient"], keys["image_version"], strict=True)):
+        raise Refusal("feature_rows", "one write holds a patient's ROI twice, or two images of a patient", "write each image on its own")
+    log_risk = np.array([np.nan if row["log_risk"] is None else float(row["log_risk"]) for row in rows]) if kind == "deep" else None
+    return keys, values, log_risk
+
+
+def _vectors(keys: Mapping[str, list[str]], version: str, placed: np.ndarray, log_risk: np.ndarray | None) -> "pa.Table":
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {column: pa.array(entries, pa.string()) for column, entries in keys.items()}
+    columns["version"] = pa.array([version] * len(placed), pa.string())
+    if log_risk is not None:
+        columns["log_risk"] = pa.array(log_risk, pa.float64(), from_pandas=True)  # NaN becomes NULL
+    offsets = np.arange(0, placed.shape[0] * BLOCK + 1, BLOCK, dtype=np.int32)
+    for block in range(placed.shape[1] // BLOCK):
+        flat = np.ascontiguousarray(placed[:, block * BLOCK : (block + 1) * BLOCK]).ravel()
+        columns[block_column(block)] = pa.ListArray.from_arrays(offsets, pa.array(flat, pa.float64(), from_pandas=True))
+    return pa.table(columns)
+
+
+def _slot_rows(kind: str, added: Mapping[str, int]) -> "pa.Table":
+    import pyarrow as pa
+
+    return pa.table({"kind": [kind] * len(added), "feature": list(added), "slot": pa.array(list(added.values()), pa.int64())})
+
+
+def _add_blocks(connection: "duckdb.DuckDBPyConnection", kind: str, table: "pa.Table") -> None:
+    stored = {str(name) for name, _ in connection.execute(statement("stored_columns", relation=kind)).fetchall()}
+    for column in table.column_names:
+        if column not in stored:
+            connection.execute(f"ALTER TABLE lake.{kind} ADD COLUMN {column} DOUBLE[]")
+
+
+def _unknown(connection: "duckdb.DuckDBPyConnection", kind: str, table: "pa.Table", version: str) -> list[int]:
+    """Places of the rows whose key is not stored; a stored key must have the same values."""
+    names = ("patient", "roi", "version", "image_version")
+    connection.register(f"incoming_{kind}", table.select(names))
+    found = connection.execute(statement("stored_keys", relation=kind, key=", ".join(quoted(name) for name in names))).fetchall()
+    kept = {}
+    if found:
+        rows = connection.execute(statement("stored_values", relation=kind)).to_arrow_table().to_pylist()
+        kept = {tuple(row[name] for name in names): row for row in rows}
+    connection.unregister(f"incoming_{kind}")
+    unknown = []
+    for place, row in enumerate(table.to_pylist() if found else table.select(names).to_pylist()):
+        before = kept.get(tuple(row[name] for name in names))
+        if before is None:
+            unknown.append(place)
+            continue
+        for column, value in row.items():
+            if _filled(before[column]) != _filled(value):
+                place_words = f"{kind} of patient {row['patient']}, {row['roi']}, version {version}, image {row['image_version']}"
+                advice = "give a changed definition a version of its own; missing() tells what is not there yet"
+                raise Refusal("immutable_row", f"{place_words} is stored with other values", advice)
+    return unknown
+
+
+def _filled(value: Any) -> Any:
+    """A list of nothing but NULL is what an older row has in a block that came later."""
+    return None if isinstance(value, list) and all(entry is None for entry in value) else value
+
+
+def missing(store: "Store", kind: Kind, version: str, keys: Iterable[Key]) -> list[Key]:
+    """Those of the keys (patient, roi, image_version) that have no row of this version, in the order given."""
+    found = store.sql(statement("present_keys", relation=kind), [version])
+    there = set(zip(*(found.column(i).to_pylist() for i in range(3)), strict=True))
+    return [key for key in keys if tuple(key) not in there]
+
+
+def read_matrix(
+    store: "Store",
+    kind: Kind,
+    roi: str,
+    *,
+    version: str | None = None,
+    patients: Sequence[str] | None = None,
+    centers: Sequence[str] | None = None,
+    as_of: int | None = None,
+) -> Matrix:
+    """The features of one ROI of all patients, or of those that are named and stored, from their newest images.
+
+    version   default: the newest definition that has rows of this ROI.
+    patients, centers  only these.
+    as_of     as it was after this commit; default: as the store was opened.
+
+    Raises    Refusal "features_stored" when there is no such row at all.
+    """
+    if as_of is not None and as_of != store.as_of:
+        from penumbra.store.session import connect
+
+        with connect(store.lake.folder.parent, as_of=as_of, catalog=store.lake.catalog, schema_root=store.views.folder.parent) as earlier:
+            return read_matrix(earlier, kind, roi, version=version, patients=patients, centers=centers)
+    chosen = version or _newest_version(store, kind, roi)
+    conditions, parameters = "", [roi, chosen]
+    for column, wanted in (("patient", patients), ("center", centers)):
+        if wanted is not None:
+            conditions += f" AND {column} IN (SELECT unnest(?::VARCHAR[]))"
+            parameters.append([str(entry) for entry in wanted])  # type: ignore[arg-type]
+    columns = "patient, center, log_risk" if kind == "deep" else "patient, center"
+    found = store.sql(statement("matrix_rows", relation=kind, columns=columns, conditions=conditions), parameters)
+    slots = feature_slots(store.connection, kind)
+    features = _declared(store, chosen) or list(slots)
+    blocks = [_block(found, block) for block in range(-(-len(slots) // BLOCK))]
+    whole = np.concatenate(blocks, axis=1) if blocks else np.empty((found.num_rows, 0))
+    return Matrix(
+        patients=np.array(found.column("patient").to_pylist(), dtype=str),
+        centers=np.array(found.column("center").to_pylist(), dtype=str),
+        features=tuple(features),
+        values=np.ascontiguousarray(whole[:, [slots[feature] for feature in features]]),
+        log_risk=np.array(found.column("log_risk").to_pylist(), dtype=float) if kind == "deep" else None,
+        version=chosen,
+    )
+
+
+def _newest_version(store: "Store", kind: str, roi: str) -> str:
+    found = store.sql(statement("newest_version", relation=kind), [roi])
+    if not found.num_rows:
+        raise Refusal("features_stored", f"no {kind} features of {roi} in the store", "run `penumbra populate`, and for deep `penumbra train`")
+    return str(found.column("version")[0])
+
+
+def _declared(store: "Store", version: str) -> list[str]:
+    """The names of a version's features in their order; where it was never declared, every feature of the kind."""
+    found = store.sql("SELECT features FROM stored.feature_versions WHERE version = ?", [version]).column("features").to_pylist()
+    return list(found[0]) if found and found[0] else []
+
+
+def _block(found: "pa.Table", block: int) -> np.ndarray:
+    """One list column as (n, 64); NULL becomes NaN."""
+    column = found.column(block_column(block)).combine_chunks()
+    if column.null_count == 0 and len(column.flatten()) == len(column) * BLOCK:
+        return np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype=float).reshape(-1, BLOCK)
+    rows = [[np.nan] * BLOCK if row is None else [np.nan if entry is None else entry for entry in row] for row in column.to_pylist()]
+    return np.array(rows, dtype=float).reshape(-1, BLOCK)

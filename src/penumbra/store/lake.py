@@ -1,0 +1,233 @@
+"""The table format: a DuckLake whose catalog is an SQLite file (or PostgreSQL) and whose rows are Parquet files. Nothing else knows it."""
+
+import contextlib
+import datetime as dt
+import fcntl
+import hashlib
+import importlib.util
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from penumbra.refusal import Refusal
+from penumbra.store.statements import literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+T = TypeVar("T")
+
+CATALOG_FILE = "catalog.sqlite"
+LOCK_FILE = "writer.lock"
+# Small commits stay in the catalog until they are compacted: a Parquet file a commit would make reading slower than writing.
+INLINED_ROWS = 10
+BUSY_MS = 30_000
+WAIT_S = 600.0  # a writer gives up after this long behind others
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.005, 0.5
+
+
+def store_folder(home: Path) -> Path:
+    """Where the store of `home` lies."""
+    return home / "store"
+
+
+def open_engine() -> "duckdb.DuckDBPyConnection":
+    """An empty DuckDB in memory with DuckLake loaded from the installed extension packages; nothing is downloaded."""
+    import duckdb
+
+    connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
+    connection.execute("SET python_enable_replacements = false")  # a table name never means a Python variable
+    connection.execute("SET enable_progress_bar = false")
+    load_extension(connection, "sqlite_scanner")
+    load_extension(connection, "ducklake")
+    return connection
+
+
+def load_extension(connection: "duckdb.DuckDBPyConnection", name: str) -> None:
+    """Load one extension by the file path inside its Python package.
+
+    Raises  Refusal "extension": the package is not installed.
+    """
+    package = importlib.util.find_spec(f"duckdb_extension_{name}")
+    files = [file for folder in (package.submodule_search_locations or ()) for file in Path(folder).rglob("*.duckdb_extension")] if package else []
+    if not files:
+        raise Refusal("extension", f"the package duckdb_extension_{name} is not installed", "install requirements.lock")
+    connection.execute(f"LOAD {literal(str(files[0]))}")
+
+
+class Lake:
+    """A catalog and how to attach it, lock it for one writer, and run a transaction on it."""
+
+    def __init__(self, home: Path, catalog: str | None = None) -> None:
+        """catalog  None: an SQLite file in the store's folder; otherwise a `postgres:` URI."""
+        self.folder = store_folder(home)
+        self.catalog = catalog
+
+    @property
+    def file(self) -> Path:
+        return self.folder / CATALOG_FILE
+
+    def exists(self) -> bool:
+        """Whether somebody has begun to create the catalog here."""
+        return self.catalog is not None or self.file.is_file()
+
+    def attach(self, connection: "duckdb.DuckDBPyConnection", *, read_only: bool, file: Path | None = None) -> None:
+        """Attach the catalog as `lake`; a writer creates it where there is none. file: another catalog file than the store's."""
+        options = [
+            f"DATA_PATH {literal(str(self.folder.resolve() / 'files') + '/')}",
+            "OVERRIDE_DATA_PATH true",  # the folder may have moved since it was written
+            f"DATA_INLINING_ROW_LIMIT {INLINED_ROWS}",
+        ]
+        if self.catalog is None:
+            # With a write-ahead log readers and the writer never wait for each other.
+            options += [f"META_BUSY_TIMEOUT {BUSY_MS}"] + ([] if read_only else ["META_JOURNAL_MODE 'WAL'"])
+            source = f"ducklake:sqlite:{(file or self.file).resolve()}"
+        else:
+            load_extension(connection, "postgres_scanner")
+            source = f"ducklake:{self.catalog}"
+        if read_only:
+            options.append("READ_ONLY")
+        connection.execute(f"ATTACH {literal(source)} AS lake ({', '.join(options)})")
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the one writer's place, across threads, processes and (with PostgreSQL) machines; a killed process leaves it at once."""
+        if self.catalog is not None:
+            with self._alone_in_postgres():
+                yield
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            for pause in pauses("another process has been writing to the store"):
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(min(pause, 0.05))
+            try:
+                yield
+            finally:
+                fcntl.flock(handle, fcntl.LOCK_UN)  # closing alone would not do where a forked child holds a copy
+        finally:
+            os.close(handle)
+
+    @contextlib.contextmanager
+    def _alone_in_postgres(self) -> Iterator[None]:
+        """An advisory lock of PostgreSQL, held by a session of its own."""
+        import duckdb
+
+        assert self.catalog is not None
+        with duckdb.connect(":memory:") as session:
+            load_extension(session, "postgres_scanner")
+            session.execute(f"ATTACH {literal(self.catalog.removeprefix('postgres:'))} AS locks (TYPE postgres)")
+            session.execute("BEGIN")
+            session.execute("SELECT * FROM postgres_query('locks', 'SELECT pg_advisory_xact_lock(7236112) IS NULL')").fetchall()
+            yield
+            session.execute("ROLLBACK")
+
+    def transact(self, connection: "duckdb.DuckDBPyConnection", work: Callable[["duckdb.DuckDBPyConnection"], T]) -> T:
+        """Run `work` in one transaction as the only writer, again from its start when the catalog was busy; all of it is kept or nothing."""
+        import duckdb
+
+        for pause in pauses("the store's catalog has been busy"):
+            with self.alone():
+                try:
+                    connection.execute("BEGIN TRANSACTION")
+                    outcome = work(connection)
+                    connection.execute("COMMIT")
+                    return outcome
+                except BaseException as error:
+                    with contextlib.suppress(duckdb.Error):  # a failed COMMIT has ended the transaction already
+                        connection.execute("ROLLBACK")
+                    if not (isinstance(error, duckdb.Error) and _passes(error)):
+                        raise
+            time.sleep(pause)
+        raise AssertionError("pauses() ends by raising")
+
+
+def pauses(what: str) -> Iterator[float]:
+    """Seconds to wait between attempts: doubled each time, with jitter so that waiting writers do not knock together.
+
+    Raises  Refusal "store_busy" after ten minutes.
+    """
+    started, pause, jitter = time.monotonic(), FIRST_PAUSE_S, random.Random()
+    while time.monotonic() - started < WAIT_S:
+        yield pause * (0.5 + jitter.random())
+        pause = min(2 * pause, LONGEST_PAUSE_S)
+    raise Refusal("store_busy", f"{what} for {WAIT_S:.0f} s", "look for a stopped penumbra process, or wait and run the command again")
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether an error of the engine is of the moment: a lock or a conflict, not a fault of the statement."""
+    text = str(error).lower()
+    return any(sign in text for sign in ("database is locked", "database table is locked", "conflict", "could not serialize", "deadlock"))
+
+
+def migrations(schema: Path) -> list[tuple[int, str, str]]:
+    """Number, name and SQL of every migration, in order.
+
+    Raises  Refusal "migrations": numbers with a gap or a double.
+    """
+    found = [(int(file.name.split("_")[0]), file.stem, file.read_text(encoding="utf-8")) for file in sorted(schema.glob("[0-9]*_*.sql"))]
+    if [number for number, _, _ in found] != list(range(1, len(found) + 1)) or not found:
+        raise Refusal("migrations", f"{schema.name} holds {[name for _, name, _ in found]}", "number the migrations 0001, 0002, ... without gaps")
+    return found
+
+
+def migrated_to(connection: "duckdb.DuckDBPyConnection") -> int:
+    """The number of the newest migration that the attached catalog has; 0 for a new one."""
+    import duckdb
+
+    try:
+        row = connection.execute("SELECT max(number) FROM lake.migrations").fetchone()
+    except duckdb.CatalogException:
+        return 0
+    return int(row[0] or 0) if row else 0
+
+
+def open_for_writing(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema: Path) -> None:
+    """Attach the catalog to write, newly made or brought to the newest schema; several processes may do this at once.
+
+    Raises  Refusal "schema_newer": the store was written by a newer version of this program.
+    """
+    with lake.alone():
+        if not lake.exists():
+            _create(lake, connection, schema)
+        lake.attach(connection, read_only=False)
+    if migrated_to(connection) != len(migrations(schema)):
+        lake.transact(connection, lambda inside: _migrate(inside, schema))
+
+
+def _create(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema: Path) -> None:
+    """Make the catalog aside and move it to its place when it is whole: a reader finds no store, or one with every table."""
+    for leftover in lake.folder.glob(f"{CATALOG_FILE}.new*"):
+        leftover.unlink()
+    fresh = lake.file.with_name(f"{CATALOG_FILE}.new")
+    lake.attach(connection, read_only=False, file=fresh)
+    connection.execute("BEGIN TRANSACTION")
+    _migrate(connection, schema)
+    connection.execute("COMMIT")
+    connection.execute("DETACH lake")
+    fresh.rename(lake.file)
+
+
+def _migrate(connection: "duckdb.DuckDBPyConnection", schema: Path) -> None:
+    """Bring the attached catalog to the newest migration and record each, inside the transaction that is open."""
+    known = migrations(schema)
+    connection.execute('CREATE TABLE IF NOT EXISTS lake.migrations (number BIGINT, name VARCHAR, sha256 VARCHAR, "at" TIMESTAMP)')
+    reached = migrated_to(connection)
+    if reached > len(known):
+        raise Refusal("schema_newer", f"the store has schema {reached}, this program knows {len(known)}", "update penumbra")
+    for number, name, text in known[reached:]:
+        connection.execute(text)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        connection.execute("INSERT INTO lake.migrations VALUES (?, ?, ?, ?)", [number, name, digest, utc_now()])
+
+
+def utc_now() -> dt.datetime:
+    """Now in UTC, without a time zone, as the store keeps every time."""
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)

@@ -1,0 +1,99 @@
+"""Proof of what the store holds: digests, exports, and a check of its promises."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penumbra.refusal import Refusal
+from penumbra.store.relations import RELATIONS
+from penumbra.store.statements import quoted, statement
+from penumbra.store.views import TABLES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from penumbra.store.session import Store
+
+# When and by which commit a row came is not what it says; an import elsewhere has other numbers.
+BESIDE = ("commit_id", "at", "created_at", "arrived_at")
+
+
+def digest(store: "Store", relation: str, *, without: Sequence[str] = (), **where: Any) -> str:
+    """SHA-256 over the canonical rows of a relation as it is shown: the same values give the same digest in any store, order and year.
+
+    where    column = value, or a sequence of values; for radiomics and deep the vectors are digested with the names of their features.
+    without  columns left out beside commit numbers and times.
+    """
+    rows = selected(store, relation, **where)
+    kept = sorted(column for column in rows.column_names if column not in BESIDE and column not in without)
+    total = hashlib.sha256("\x1f".join(kept).encode())
+    for line in sorted(_lines(rows.select(kept))):
+        total.update(hashlib.sha256(line).digest())
+    return total.hexdigest()
+
+
+def _lines(rows: "pa.Table") -> list[bytes]:
+    """Every row as bytes; a float by its shortest exact text, so that 0.1 is 0.1 everywhere."""
+    columns = [[_text(value) for value in column.to_pylist()] for column in rows.columns]
+    return ["\x1f".join(cells).encode() for cells in zip(*columns, strict=True)]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return repr(value + 0.0)  # -0.0 is 0.0
+    if isinstance(value, list):
+        return "[" + "\x1e".join(_text(entry) for entry in value) + "]"
+    return "\x00" if value is None else str(value)
+
+
+def selected(store: "Store", relation: str, **where: Any) -> "pa.Table":
+    """The rows of a relation that have the given values, in the order of their columns.
+
+    Raises  Refusal "relation" for a name that is none, "relation_columns" for a column it does not have.
+    """
+    if relation not in store.views.names():
+        raise Refusal("relation", f"no relation {relation!r}", f"use one of {', '.join(store.views.names())}")
+    conditions, parameters = [], []
+    for column, value in where.items():
+        values = [value] if isinstance(value, str | int | float) or value is None else list(value)
+        conditions.append(f"list_contains(?, {quoted(column)})")
+        parameters.append(values)
+    known = store.sql(f"SELECT column_name FROM (DESCRIBE {relation})").column(0).to_pylist()  # noqa: S608 a known relation
+    unknown = sorted(set(where) - set(known))
+    if unknown:
+        raise Refusal("relation_columns", f"{relation} has no column {unknown[0]!r}", f"its columns are {', '.join(known[:20])}")
+    keys = [column for column in (RELATIONS[relation].key if relation in RELATIONS else ()) if column in known]
+    order = f" ORDER BY {', '.join(quoted(column) for column in keys)}" if keys else ""
+    return store.sql(f"FROM {relation}{' WHERE ' if conditions else ''}{' AND '.join(conditions)}{order}", parameters)
+
+
+def export_relation(store: "Store", relation: str, file: Path, **where: Any) -> str:
+    """Write a relation as it is shown to one Parquet file, whole or not at all; returns its digest."""
+    import pyarrow.parquet as pq
+
+    rows = selected(store, relation, **where)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(file.name + ".partial")
+    pq.write_table(rows, partial)
+    partial.replace(file)
+    return digest(store, relation, **where)
+
+
+def check(store: "Store") -> list[str]:
+    """Sentences about broken promises: doubled keys, rows without their commit, commits that do not hold what they say. Empty: all is well."""
+    problems = []
+    for table in TABLES:
+        relation = RELATIONS[table]
+        unique = relation.key if relation.growth == "immutable" else (*relation.key, "commit_id")
+        if relation.growth == "rejections":
+            unique = (*unique, "rule", "found")
+        keys = ", ".join(quoted(column) for column in unique)
+        doubled = store.sql(statement("doubled_keys", relation=table, key=keys)).to_pylist()
+        problems += [f"{table} holds {row.pop('times')} rows of {', '.join(f'{k} {v}' for k, v in row.items())}" for row in doubled]
+        orphans = store.sql(statement("rows_without_commit", relation=table)).to_pylist()
+        problems += [f"{table} holds {row['found']} rows of commit {row['commit_id']}, which says {row['said']}" for row in orphans]
+    gaps = store.sql("SELECT count(*) AS n, max(id) AS newest, count(DISTINCT id) AS ids FROM stored.commits").to_pylist()[0]
+    if gaps["n"] and not gaps["n"] == gaps["newest"] == gaps["ids"]:
+        problems.append(f"commits holds {gaps['n']} rows with {gaps['ids']} numbers up to {gaps['newest']}")
+    return problems

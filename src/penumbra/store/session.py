@@ -1,0 +1,183 @@
+"""An open store: what the rooms above hold in their hands."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from penumbra.params import project_root
+from penumbra.refusal import Refusal
+from penumbra.store.lake import Lake, migrated_to, migrations, open_engine, open_for_writing, pauses
+from penumbra.store.relations import Rows
+from penumbra.store.statements import statement as named
+from penumbra.store.views import Views
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+T = TypeVar("T")
+
+MANY_COMMITS = 20  # small ones cost a reader more than compacting costs the writer
+
+
+class Store:
+    """A connection to the store of one home; made by `connect`, closed by `with` or `close`."""
+
+    def __init__(self, lake: Lake, connection: "duckdb.DuckDBPyConnection", views: Views, *, read_only: bool) -> None:
+        self.lake = lake
+        self.connection = connection
+        self.views = views
+        self.read_only = read_only
+        self._columns: dict[str, dict[str, str]] = {}
+        self.commits = 0  # made by this connection and not compacted yet
+        self._turn = threading.RLock()  # a DuckDB connection serves one thread at a time
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connection back; what was committed stays. Many small commits are compacted first."""
+        try:
+            if self.commits >= MANY_COMMITS:
+                self.compact()
+        finally:
+            self.connection.close()
+
+    def compact(self) -> None:
+        """Put the rows of small commits together into larger files; values, commits and as-of stay as they are."""
+        with self._turn, self.lake.alone():
+            for step in ("compact_rows", "compact_files", "expire_snapshots", "remove_files"):
+                self.connection.execute(named(step))
+            self.commits = 0
+
+    @property
+    def as_of(self) -> int | None:
+        return self.views.as_of
+
+    def write(self, relations: "Mapping[str, Rows | pa.Table]", *, run: str, what: str) -> int | None:
+        """Append rows to one or several relations in one transaction.
+
+        relations  name -> dicts (a column left out is NULL) or an Arrow table. Which rows are new is declared in penumbra.store.relations.
+        run, what  who wrote it and why, for `commits`.
+
+        Returns    the commit's number; None when every row was there already.
+        Raises     Refusal "immutable_row", "fixed_column", "relation_columns", "relation_value", "relation_key", "read_only_store", "store_busy".
+        """
+        from penumbra.store.writer import write
+
+        return write(self, relations, run=run, what=what)
+
+    def require(self, statement: str | None) -> None:
+        """Make the relations that `statement` names; None: all of them."""
+        with self._turn:
+            self.views.require(self.connection, statement)
+
+    def sql(self, statement: str, parameters: Sequence[Any] = ()) -> "pa.Table":
+        """Answer a statement of this program (trusted; `query` is for people) from the relations."""
+        with self._turn:
+            self.views.require(self.connection, statement)
+            return self.connection.execute(statement, list(parameters)).to_arrow_table()
+
+    def rows(self, relation: str) -> list[dict[str, Any]]:
+        """All rows of one relation as dicts, in the order of its columns."""
+        if relation not in self.views.names():
+            raise Refusal("relation", f"no relation {relation!r}", f"use one of {', '.join(self.views.names())}")
+        return self.sql(f"FROM {relation} ORDER BY ALL").to_pylist()
+
+    def columns(self, table: str) -> dict[str, str]:
+        """Name -> DuckDB type of a stored table's columns."""
+        with self._turn:
+            if table not in self._columns:
+                found = self.connection.execute(named("stored_columns", relation=table)).fetchall()
+                self._columns[table] = dict(found)
+            return self._columns[table]
+
+    def transact(self, work: "Callable[[duckdb.DuckDBPyConnection], T]") -> T:
+        """Run `work` in one transaction of the one writer; see Lake.transact."""
+        if self.read_only:
+            raise Refusal("read_only_store", "this connection only reads", "connect without read_only to write")
+        with self._turn:
+            return self.lake.transact(self.connection, work)
+
+    def newest_commit(self) -> int:
+        """The number of the newest commit (or of the one the store is shown as of); 0 when nothing was written."""
+        with self._turn:
+            row = self.connection.execute("SELECT coalesce(max(id), 0) FROM memory.stored.commits").fetchone()
+        return int(row[0]) if row else 0
+
+
+def connect(
+    home: Path | str,
+    *,
+    read_only: bool = False,
+    as_of: int | None = None,
+    catalog: str | None = None,
+    schema_root: Path | None = None,
+) -> Store:
+    """Open the store of `home`, and create it or bring it to the newest schema when it is opened for writing.
+
+    home         the folder of all state; the store is its subfolder `store`.
+    as_of        a commit's number: every relation as it was when that commit had just been made; implies read_only.
+    catalog      None: an SQLite file in the store; otherwise `postgres:dbname=... host=...`.
+    schema_root  the folder with schema/ and views/; default `features/` of the project.
+
+    Raises  Refusal "store_exists" when there is nothing to read, "commit" for an as_of that never was, "schema_older", "schema_newer".
+    """
+    features = schema_root or project_root() / "features"
+    lake, read_only = Lake(Path(home), catalog), read_only or as_of is not None
+    if read_only and not lake.exists():
+        raise Refusal("store_exists", f"no feature store in {lake.folder}", "run `penumbra run` or `penumbra ingest` first")
+    connection = open_engine()
+    try:
+        if read_only:
+            _attach_to_read(lake, connection, features / "schema")
+        else:
+            open_for_writing(lake, connection, features / "schema")
+        views = Views(features / "views", as_of)
+        views.prepare(connection)
+        store = Store(lake, connection, views, read_only=read_only)
+        if as_of is not None and not 0 <= as_of <= _newest(connection):
+            raise Refusal("commit", f"no commit {as_of}; the newest is {_newest(connection)}", 'see penumbra sql "SELECT * FROM commits"')
+    except BaseException:
+        connection.close()
+        raise
+    return store
+
+
+def rows(store: Store, relation: str) -> list[dict[str, Any]]:
+    """All rows of one relation as dicts; see Store.rows."""
+    return store.rows(relation)
+
+
+def _newest(connection: "duckdb.DuckDBPyConnection") -> int:
+    row = connection.execute("SELECT coalesce(max(id), 0) FROM lake.commits").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _attach_to_read(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema: Path) -> None:
+    """Attach for reading; a migration that another process runs at this moment is waited for."""
+    import duckdb
+
+    wanted = len(migrations(schema))
+    for attempt, pause in enumerate(pauses("the store has been migrated")):
+        try:
+            lake.attach(connection, read_only=True)
+            reached = migrated_to(connection)
+        except duckdb.Error:
+            if attempt >= 12:  # about three seconds
+                raise
+            reached = 0
+        if reached == wanted:
+            return
+        if reached > wanted:
+            raise Refusal("schema_newer", f"the store has schema {reached}, this program knows {wanted}", "update penumbra")
+        if attempt >= 12:
+            raise Refusal("schema_older", f"the store has schema {reached} of {wanted}", "open it once for writing: penumbra populate")
+        connection.execute("DETACH DATABASE IF EXISTS lake")
+        time.sleep(pause)

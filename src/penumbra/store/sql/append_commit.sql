@@ -1,0 +1,1 @@
+INSERT INTO lake.commits VALUES (?, ?, ?, ?, ?, ?)

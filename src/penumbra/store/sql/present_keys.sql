@@ -1,0 +1,1 @@
+SELECT patient, roi, image_version FROM stored.$relation WHERE version = ?

@@ -1,0 +1,120 @@
+"""The SQL face: features/views/*.sql over the stored tables, for now or as of a commit, created only where a statement needs them."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+
+from penumbra.store.statements import literal, quoted
+
+if TYPE_CHECKING:
+    import duckdb
+
+BLOCK = 64  # features in one list column: reading one feature reads its list, so 1/21 of a row
+TABLES = (
+    "centers",
+    "patients",
+    "images",
+    "rois",
+    "rejections",
+    "feature_versions",
+    "feature_slots",
+    "radiomics",
+    "deep",
+    "signatures",
+    "model_versions",
+    "model_patients",
+    "model_metrics",
+    "predictions",
+)
+INTERNAL = frozenset(("radiomics_vectors", "deep_vectors"))  # views that lie in the schema `stored`
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def block_column(block: int) -> str:
+    """The list column of the features at slots 64 * block and on."""
+    return f"v{block:02d}"
+
+
+@dataclass
+class Views:
+    """The views of one connection; `folder` holds one file per relation, `<relation>.sql`.
+
+    Relations lie in the connection's own memory, never in the store: an older program and a newer one can read the same store side by side.
+    """
+
+    folder: Path
+    as_of: int | None = None
+    _made: set[str] = field(default_factory=set)
+    _slots: dict[str, int] = field(default_factory=dict)
+    _by_slot: set[str] = field(default_factory=set)  # those of them whose columns are the features known then
+
+    def names(self) -> list[str]:
+        """Every relation that people can ask."""
+        return sorted(name for name in self._files() if name not in INTERNAL)
+
+    def _files(self) -> dict[str, Path]:
+        return {file.stem: file for file in self.folder.glob("*.sql")}
+
+    def prepare(self, connection: "duckdb.DuckDBPyConnection") -> None:
+        """Put the stored tables, up to the commit asked for, into the schema `stored`."""
+        connection.execute("CREATE SCHEMA IF NOT EXISTS memory.stored")
+        for table in TABLES:
+            upto = "" if self.as_of is None else f" WHERE commit_id <= {int(self.as_of)}"
+            connection.execute(f"CREATE VIEW memory.stored.{table} AS FROM lake.{table}{upto}")
+        upto = "" if self.as_of is None else f" WHERE id <= {int(self.as_of)}"
+        connection.execute(f"CREATE VIEW memory.stored.commits AS FROM lake.commits{upto}")
+
+    def require(self, connection: "duckdb.DuckDBPyConnection", statement: str | None) -> None:
+        """Create the views that `statement` names, and those that they name; None: every view."""
+        known = self._files()
+        asked = set(known) if statement is None else {word.lower() for word in _WORD.findall(statement)} & set(known)
+        if asked & self._by_slot:
+            self._forget_grown(connection)
+        for name in sorted(asked):
+            self._create(connection, name, known)
+
+    def _create(self, connection: "duckdb.DuckDBPyConnection", name: str, known: dict[str, Path]) -> None:
+        if name in self._made:
+            return
+        self._made.add(name)
+        text = known[name].read_text(encoding="utf-8")
+        body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
+        code = re.sub(r"\bstored\.(?!\w+_vectors)\w+|'(?:[^']|'')*'", " ", body)
+        needed = set(_WORD.findall(code)) & set(known) - {name}
+        for word in sorted(needed):
+            self._create(connection, word, known)
+        if "$" in body:
+            body = Template(body).substitute(self._columns(connection, "radiomics"), **self._columns(connection, "deep"))
+        if "$" in text or needed & self._by_slot:
+            self._by_slot.add(name)
+        connection.execute(body)
+
+    def _columns(self, connection: "duckdb.DuckDBPyConnection", kind: str) -> dict[str, str]:
+        """What the views of features are made of: one expression per feature, and the names and values as whole lists."""
+        features = feature_slots(connection, kind)
+        self._slots[kind] = len(features)
+        named = [f"{block_column(slot // BLOCK)}[{slot % BLOCK + 1}] AS {quoted(feature)}" for feature, slot in features.items()]
+        blocks = ", ".join(block_column(block) for block in range(max(features.values(), default=-1) // BLOCK + 1))
+        return {
+            f"{kind}_columns": "".join(f", {expression}" for expression in named),
+            f"{kind}_names": "[" + ", ".join(literal(feature) for feature in features) + "]::VARCHAR[]",
+            f"{kind}_values": f"flatten([{blocks}])" if blocks else "[]::DOUBLE[]",
+        }
+
+    def _forget_grown(self, connection: "duckdb.DuckDBPyConnection") -> None:
+        """Another process may have added features since the views were made."""
+        grown = [kind for kind, size in self._slots.items() if len(feature_slots(connection, kind)) != size]
+        if grown:
+            for name in list(self._made):
+                connection.execute(f"DROP VIEW memory.{'stored' if name in INTERNAL else 'main'}.{name}")
+            self._made.clear()
+            self._slots.clear()
+            self._by_slot.clear()
+
+
+def feature_slots(connection: "duckdb.DuckDBPyConnection", kind: str) -> dict[str, int]:
+    """Feature name -> its slot, in the order of the slots (0, 1, 2, ... without gaps)."""
+    found = connection.execute("SELECT kind, feature, slot FROM memory.stored.feature_slots ORDER BY slot").fetchall()
+    return {str(feature): int(slot) for of, feature, slot in found if of == kind}

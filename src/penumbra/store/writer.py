@@ -1,0 +1,145 @@
+"""One transaction of rows: what is new among those that arrive, and its entry in `commits`."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from penumbra.refusal import Refusal
+from penumbra.store.lake import utc_now
+from penumbra.store.relations import RELATIONS, Relation, Rows, arrow_rows, relation_named
+from penumbra.store.statements import quoted, statement
+from penumbra.store.version import canonical_json
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from penumbra.store.session import Store
+
+FEATURE_RELATIONS = ("radiomics", "deep")
+# Stages that refuse a patient whose image was accepted; a refusal of any other stage is lifted by accepting the image.
+LATER_STAGES = ("populate", "train", "embed")
+
+New = Callable[["duckdb.DuckDBPyConnection", int], Mapping[str, "pa.Table"]]
+
+
+def commit(store: "Store", new: New, *, run: str, what: str) -> int | None:
+    """Append what `new` finds to be new, in one transaction; returns the commit's number, None when there was nothing.
+
+    new  called inside the transaction with the connection and the number of this commit; gives relation -> rows without commit_id.
+    """
+
+    def work(connection: "duckdb.DuckDBPyConnection") -> int | None:
+        newest = connection.execute("SELECT coalesce(max(id), 0) FROM lake.commits").fetchone()
+        number = int(newest[0]) + 1 if newest else 1
+        fresh = {name: rows for name, rows in new(connection, number).items() if rows.num_rows}
+        if not fresh:
+            return None
+        for name, rows in fresh.items():
+            connection.register(f"incoming_{name}", rows)
+            connection.execute(statement("append_rows", relation=name), [number])
+            connection.unregister(f"incoming_{name}")
+        counts = {name: rows.num_rows for name, rows in fresh.items()}
+        connection.execute(statement("append_commit"), [number, utc_now(), run, what, sum(counts.values()), canonical_json(counts)])
+        return number
+
+    number = store.transact(work)
+    store.commits += number is not None
+    return number
+
+
+def write(store: "Store", relations: "Mapping[str, Rows | pa.Table]", *, run: str, what: str) -> int | None:
+    """Rows of several relations in one transaction; see Store.write."""
+    now = utc_now()
+    arriving: dict[str, pa.Table] = {}
+    for name, rows in relations.items():
+        relation_named(name)
+        if name in FEATURE_RELATIONS:
+            raise Refusal("relation", f"{name} takes whole vectors", "write them with write_features")
+        arriving[name] = arrow_rows(name, rows, store.columns(name), now)
+
+    store.require("rejections")  # before the transaction, which can write to one database only
+
+    def new(connection: "duckdb.DuckDBPyConnection", number: int) -> dict[str, "pa.Table"]:
+        return {name: _new_rows(connection, name, rows, arriving) for name, rows in arriving.items() if rows.num_rows}
+
+    return commit(store, new, run=run, what=what)
+
+
+def _new_rows(connection: "duckdb.DuckDBPyConnection", name: str, rows: "pa.Table", arriving: Mapping[str, "pa.Table"]) -> "pa.Table":
+    relation = RELATIONS[name]
+    if relation.growth == "rejections":
+        return _new_rejections(connection, rows)
+    connection.register(f"incoming_{name}", rows)
+    keys = ", ".join(quoted(column) for column in relation.key)
+    kept = connection.execute(statement("newest_rows", relation=name, key=keys)).to_arrow_table().to_pylist()
+    connection.unregister(f"incoming_{name}")
+    newest = {tuple(row[column] for column in relation.key): row for row in kept}
+    reopened = _reopened(connection, arriving) if name == "images" else {}
+    chosen: dict[tuple[Any, ...], tuple[int, Mapping[str, Any]]] = {}
+    for place, row in enumerate(rows.to_pylist()):
+        key = tuple(row[column] for column in relation.key)
+        if key in chosen:
+            _same_or_refuse(name, relation, key, chosen[key][1], row, "twice in one write with different values")
+            continue
+        before = newest.get(key)
+        if before is not None:
+            for column in relation.fixed:
+                if row[column] != before[column]:
+                    found = f"{_words(relation, key)} of {name} has {column} {before[column]!r}, and now {row[column]!r}"
+                    raise Refusal("fixed_column", found, f"a {relation.key[0]} keeps its {column}; give the new one another name")
+            if relation.growth == "immutable":
+                _same_or_refuse(name, relation, key, before, row, "stored already with another value")
+        chosen[key] = (place, row)
+    fresh = [
+        place
+        for key, (place, row) in chosen.items()
+        if key not in newest or _differing(relation, newest[key], row) or reopened.get(key[0], 0) > newest[key]["commit_id"]
+    ]
+    return rows.take(places(fresh))
+
+
+def places(numbers: list[int]) -> "pa.Array":
+    """Row numbers as Arrow takes them, also when there are none."""
+    import pyarrow as pa
+
+    return pa.array(numbers, pa.int64())
+
+
+def _same_or_refuse(name: str, relation: Relation, key: tuple[Any, ...], before: Mapping[str, Any], row: Mapping[str, Any], fault: str) -> None:
+    differing = _differing(relation, before, row)
+    if differing:
+        found = f"{_words(relation, key)} of {name} comes {fault}: {differing} was {before[differing]!r}, now {row[differing]!r}"
+        raise Refusal("immutable_row", found[:500], "what is stored never changes; give the changed definition a version of its own")
+
+
+def _differing(relation: Relation, before: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
+    """The first column that makes `row` another value than `before`."""
+    return next((column for column in row if column not in relation.beside and before[column] != row[column]), None)
+
+
+def _words(relation: Relation, key: tuple[Any, ...]) -> str:
+    return ", ".join(f"{column} {value}" for column, value in zip(relation.key, key, strict=True))
+
+
+def _reopened(connection: "duckdb.DuckDBPyConnection", arriving: Mapping[str, "pa.Table"]) -> dict[str, int]:
+    """Patients that stand refused by a commit; accepting the same image again is news for them. Not those that this write refuses."""
+    standing = connection.execute("SELECT patient, stage, commit_id FROM rejections WHERE patient IS NOT NULL").fetchall()
+    refused = set(arriving["rejections"].column("patient").to_pylist()) if "rejections" in arriving else set()
+    return {patient: number for patient, stage, number in standing if stage not in LATER_STAGES and patient not in refused}
+
+
+def _new_rejections(connection: "duckdb.DuckDBPyConnection", rows: "pa.Table") -> "pa.Table":
+    """All that a patient broke at a stage, where it is not exactly what stands refused already."""
+    standing: dict[tuple[Any, ...], set[tuple[Any, Any]]] = {}
+    for row in connection.execute("FROM rejections").to_arrow_table().to_pylist():
+        standing.setdefault(_refused(row), set()).add((row["rule"], row["found"]))
+    arrived: dict[tuple[Any, ...], dict[tuple[Any, Any], int]] = {}
+    for place, row in enumerate(rows.to_pylist()):
+        arrived.setdefault(_refused(row), {}).setdefault((row["rule"], row["found"]), place)
+    fresh = [place for group, broken in arrived.items() if standing.get(group) != set(broken) for place in broken.values()]
+    return rows.take(places(sorted(fresh)))
+
+
+def _refused(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What was refused: a patient at a stage; where even the patient could not be read, the finding itself."""
+    return (row["patient"], row["center"], row["stage"], None if row["patient"] is not None else (row["rule"], row["found"]))

@@ -1,0 +1,174 @@
+"""A small filled store: three centers, two ROIs, a corrected scan, a model."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from penumbra import store
+from penumbra.store.answer import lock
+
+FEATURES = tuple(f"{image}_{family}" for image in ("original", "wavelet-LLH") for family in ("glcm_Contrast", "firstorder_Mean", "shape_MeshVolume"))
+ROIS = ("gtv", "ring_3mm", "ring_6mm", "ring_9mm")
+CENTERS = {"north": 6, "east": 4, "south": 3}
+VERSION = "0123456789ab"
+
+
+def patients() -> list[dict[str, Any]]:
+    names = [(f"{center[0].upper()}{i:03d}", center, i) for center, many in CENTERS.items() for i in range(many)]
+    return [
+        {
+            "patient": name,
+            "center": center,
+            "age": 60.0 + i,
+            "sex": "male" if i % 2 else "female",
+            "overall_stage": "IIIA",
+            "time": 200.0 * (i + 1),
+            "event": i % 3 > 0,
+        }
+        for name, center, i in names
+    ]
+
+
+def image(patient: str, center: str, version: str = "image1") -> dict[str, Any]:
+    return {"patient": patient, "center": center, "image_version": version, "sha256": "0" * 64, "spacing": (3.0, 0.98, 0.98), "size": [80, 64, 60]}
+
+
+def vector_rows(image_version: str = "image1", seed: int = 0) -> list[dict[str, Any]]:
+    draw = np.random.default_rng(seed)
+    return [
+        {"patient": row["patient"], "center": row["center"], "roi": roi, "image_version": image_version, "values": draw.standard_normal(len(FEATURES))}
+        for row in patients()
+        for roi in ROIS
+    ]
+
+
+def fill(home: Path) -> None:
+    people = patients()
+    with store.connect(home) as lake:
+        lake.write(
+            {
+                "centers": [{"center": center} for center in CENTERS],
+                "patients": people,
+                "images": [image(row["patient"], row["center"]) for row in people],
+                "rois": [
+                    {
+                        "patient": row["patient"],
+                        "center": row["center"],
+                        "roi": roi,
+                        "image_version": "image1",
+                        "volume_mm3": 1000.0 * (k + 1),
+                        "status": "accepted",
+                    }
+                    for row in people
+                    for k, roi in enumerate(ROIS)
+                ],
+                "rejections": [{"patient": "N900", "center": "north", "stage": "ingest", "rule": "gtv_found", "found": "Lung_L", "advice": "add a synonym"}],
+            },
+            run="run1",
+            what="ingest",
+        )
+        store.declare_version(lake, VERSION, "radiomics", {"engine": "test"}, features=FEATURES, run="run1")
+        store.write_features(lake, "radiomics", VERSION, vector_rows(), features=FEATURES, run="run1")
+        deep = [
+            {
+                "patient": row["patient"],
+                "center": row["center"],
+                "roi": "gtv",
+                "image_version": "image1",
+                "log_risk": row["age"] / 100,
+                "values": [row["age"]] * 4,
+            }
+            for row in people
+        ]
+        store.write_features(lake, "deep", "d00000000000", deep, features=[f"deep_{i:03d}" for i in range(4)], run="run1")
+        register(lake, "1")
+
+
+def register(lake: "store.Store", version: str) -> None:
+    people = patients()
+    metrics = [
+        {
+            "model": "nsclc-os",
+            "version": version,
+            "center": center,
+            "split": "train" if center == "north" else "external",
+            "metric": "c_index",
+            "value": 0.6 + int(version) / 50,
+            "lower": 0.5,
+            "upper": 0.7,
+            "n": many,
+            "events": many // 2,
+        }
+        for center, many in CENTERS.items()
+    ]
+    lake.write(
+        {
+            "signatures": [{"patient": row["patient"], "signature": "combined", "model_version": version, "score": row["age"] / 50} for row in people],
+            "model_versions": [
+                {"model": "nsclc-os", "version": version, "alias": "champion", "store_commit": lake.newest_commit(), "train_centers": ["north"]}
+            ],
+            "model_patients": [
+                {"model": "nsclc-os", "version": version, "patient": row["patient"], "center": row["center"], "split": "train"}
+                for row in people
+                if row["center"] == "north"
+            ],
+            "model_metrics": metrics,
+            "predictions": [
+                {
+                    "patient": row["patient"],
+                    "center": row["center"],
+                    "model": "nsclc-os",
+                    "version": version,
+                    "log_risk": row["age"] / 50,
+                    "risk_group": "high" if row["age"] > 62 else "low",
+                    "survival_1y": 0.8,
+                    "survival_2y": 0.6,
+                    "survival_3y": 0.5,
+                }
+                for row in people
+            ],
+        },
+        run="run1",
+        what=f"register {version}",
+    )
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with every migration and no rows, to be copied: making one takes longer than most tests."""
+    home = tmp_path_factory.mktemp("empty")
+    store.connect(home).close()
+    return home
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A filled store that tests only read."""
+    home = tmp_path_factory.mktemp("filled")
+    fill(home)
+    return home
+
+
+@pytest.fixture
+def lake(home: Path, empty: Path) -> Iterator["store.Store"]:
+    shutil.copytree(empty, home)
+    with store.connect(home) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def locked(filled: Path) -> Iterator["store.Store"]:
+    """One connection as `query` makes it, for all statements: opening one for each would take minutes."""
+    with store.connect(filled, read_only=True) as lake:
+        lake.require(None)
+        lock(lake, "1GB")
+        yield lake

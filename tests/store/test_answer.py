@@ -1,0 +1,123 @@
+"""SQL for people: what is answered, what is refused, and that a refusal is one clear sentence."""
+
+import hashlib
+import time
+from pathlib import Path
+
+import pytest
+
+from penumbra import store
+from penumbra.refusal import Refusal
+from penumbra.store import Store
+from penumbra.store.guard import judge
+
+from .hostile_statements import HARMLESS, HOSTILE
+
+RULES = {"read_only_sql", "relation", "sql_syntax"}
+
+
+def fill_in(statement: str, filled: Path) -> str:
+    inside = next((filled / "store" / "files").rglob("*.parquet"))
+    for name, path in {"{store}": filled / "store", "{secret}": filled.parent / "secret.csv", "{inside}": inside}.items():
+        statement = statement.replace(name, str(path))
+    return statement.replace("{{", "{").replace("}}", "}")
+
+
+def folder_digest(folder: Path) -> dict[str, str]:
+    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.rglob("*")) if file.is_file() and file.suffix != ".sqlite-shm"}
+
+
+@pytest.mark.parametrize("number", range(len(HOSTILE)))
+def test_hostile_statements_are_refused(locked: Store, filled: Path, number: int) -> None:
+    statement = fill_in(HOSTILE[number], filled)
+    with pytest.raises(Refusal) as refusal:
+        judge(locked.connection, statement, locked.views.names())
+    assert refusal.value.rule in RULES, str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert len(refusal.value.found) < 400
+
+
+@pytest.mark.parametrize("number", range(len(HARMLESS)))
+def test_harmless_statements_are_answered(locked: Store, filled: Path, number: int) -> None:
+    statement = fill_in(HARMLESS[number], filled)
+    judge(locked.connection, statement, locked.views.names())
+    locked.connection.execute(statement).fetchall()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "FROM '{secret}'",
+        "FROM read_text('{secret}')",
+        "COPY (SELECT 1) TO '{secret}'",
+        "ATTACH '{secret}' AS other",
+        "SET enable_external_access = true",
+        "SET memory_limit = '1TB'",
+        "LOAD httpfs",
+        "INSERT INTO lake.patients (patient) VALUES ('x')",
+        "DROP TABLE lake.patients",
+        "CALL ducklake_expire_snapshots('lake', older_than => now())",
+    ],
+)
+def test_the_engine_refuses_too(locked: Store, filled: Path, statement: str) -> None:
+    """The second lock: what would happen if the guard let it pass."""
+    import duckdb
+
+    (filled.parent / "secret.csv").write_text("a\n1\n")
+    with pytest.raises(duckdb.Error):
+        locked.connection.execute(fill_in(statement, filled)).fetchall()
+
+
+def test_asking_changes_no_file(filled: Path) -> None:
+    before = folder_digest(filled)
+    store.query(filled, "SELECT count(*) FROM radiomics_long")
+    with pytest.raises(Refusal):
+        store.query(filled, "DROP TABLE lake.patients")
+    assert folder_digest(filled) == before
+
+
+def test_answers(filled: Path) -> None:
+    assert store.query(filled, "SELECT center, patients FROM centers ORDER BY center").to_pylist() == [
+        {"center": "east", "patients": 4},
+        {"center": "north", "patients": 6},
+        {"center": "south", "patients": 3},
+    ]
+    assert store.query(filled, "SHOW TABLES").column("name").to_pylist()[:3] == ["center_drift", "centers", "commits"]
+
+
+def test_describe_explains_every_column_of_every_relation(filled: Path) -> None:
+    tables = store.query(filled, "SELECT table_name, comment FROM duckdb_tables()").to_pylist()
+    columns = store.query(filled, "SELECT table_name, column_name, comment FROM duckdb_columns()").to_pylist()
+    assert [row["table_name"] for row in tables if not row["comment"]] == []
+    features = ("deep_", "original_", "wavelet-")
+    assert [(row["table_name"], row["column_name"]) for row in columns if not row["comment"] and not row["column_name"].startswith(features)] == []
+    described = store.query(filled, "DESCRIBE patients").to_pylist()
+    assert {"column_name": "age", "column_type": "DOUBLE", "comment": "years at diagnosis"} in described
+
+
+def test_unknown_names_are_told(filled: Path) -> None:
+    with pytest.raises(Refusal, match=r"no relation 'patient'\. the relations are .*patients, predictions"):
+        store.query(filled, "SELECT * FROM patient")
+    with pytest.raises(Refusal, match=r"sql_failed: .*agee"):
+        store.query(filled, "SELECT agee FROM patients")
+
+
+def test_limits(filled: Path) -> None:
+    started = time.monotonic()
+    with pytest.raises(Refusal, match=r"no answer within 0\.5 s"):
+        store.query(filled, "SELECT sum(a.range * b.range) FROM range(10000000) a, range(1000000) b", timeout_s=0.5)
+    with pytest.raises(Refusal, match="more than 10 rows"):
+        store.query(filled, "FROM range(100)", most_rows=10)
+    with pytest.raises(Refusal, match="needs more than 100MB"):
+        store.query(filled, "SELECT list(a.range || 'x') FROM range(3000) a, range(3000) b", memory="100MB")
+    assert time.monotonic() - started < 60
+
+
+def test_as_of_shows_all_relations_as_they_were(filled: Path) -> None:
+    with store.connect(filled, read_only=True) as lake:
+        newest = lake.newest_commit()
+    for relation, since in {"patients": 1, "feature_versions": 2, "radiomics": 3, "deep": 4, "predictions": 5, "model_metrics": 5}.items():
+        counts = [store.query(filled, f"SELECT count(*) AS n FROM {relation}", as_of=commit).to_pylist()[0]["n"] for commit in (since - 1, since)]  # noqa: S608
+        assert counts[0] == 0 < counts[1], relation
+    with pytest.raises(Refusal, match=f"no commit {newest + 1}; the newest is {newest}"):
+        store.query(filled, "SELECT 1", as_of=newest + 1)

@@ -1,0 +1,125 @@
+"""Vectors in, matrices out, bit for bit."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from penumbra import store
+from penumbra.refusal import Refusal
+from penumbra.store import Store
+
+NAMES = [f"wavelet-LLH_glcm_F{i}" for i in range(150)]
+
+
+def rows_of(values: np.ndarray, image: str = "i1", roi: str = "gtv") -> list[dict[str, Any]]:
+    return [{"patient": f"P{i:03d}", "center": "c", "roi": roi, "image_version": image, "values": vector} for i, vector in enumerate(values)]
+
+
+@pytest.mark.parametrize("n", [3, 40])  # in the catalog; in a Parquet file
+def test_matrix_is_what_was_written(lake: Store, n: int) -> None:
+    values = np.random.default_rng(1).standard_normal((n, len(NAMES))) * 10.0 ** np.random.default_rng(2).integers(-300, 300, (n, len(NAMES)))
+    values[0, :5] = [np.inf, -np.inf, 5e-324, 0.1 + 0.2, np.nan]
+    assert store.write_features(lake, "radiomics", "v1", rows_of(values)[::-1], features=NAMES, run="r") == 1
+    assert store.write_features(lake, "radiomics", "v1", rows_of(values), features=NAMES, run="r") is None
+    matrix = store.read_matrix(lake, "radiomics", "gtv")
+    assert list(matrix.patients) == [f"P{i:03d}" for i in range(n)]
+    assert matrix.features == tuple(NAMES)
+    assert matrix.version == "v1"
+    np.testing.assert_array_equal(matrix.values, values)
+    assert matrix.log_risk is None
+    assert set(matrix.centers) == {"c"}
+
+
+def test_another_value_under_a_key_is_refused_and_nothing_of_the_write_is_kept(lake: Store) -> None:
+    values = np.ones((2, 3))
+    store.write_features(lake, "radiomics", "v1", rows_of(values[:1]), features=NAMES[:3], run="r")
+    with pytest.raises(Refusal, match="radiomics of patient P000, gtv, version v1, image i1 is stored with other values"):
+        store.write_features(lake, "radiomics", "v1", rows_of(values * 2), features=NAMES[:3], run="r")
+    assert store.missing(lake, "radiomics", "v1", [("P000", "gtv", "i1"), ("P001", "gtv", "i1"), ("P000", "gtv", "i2")]) == [
+        ("P001", "gtv", "i1"),
+        ("P000", "gtv", "i2"),
+    ]
+
+
+def test_features_keep_their_columns_when_the_list_changes(lake: Store) -> None:
+    old, new = NAMES[:70], [*NAMES[100:], *NAMES[5:0:-1], "extra"]
+    values = np.random.default_rng(0).standard_normal((4, len(old)))
+    for version, names in (("v1", old), ("v2", new)):
+        store.declare_version(lake, version, "radiomics", {"names": names}, features=names, run="r")
+        store.write_features(lake, "radiomics", version, rows_of(values[:, : len(names)]), features=names, run="r")
+    values = values[:, : len(new)]
+    matrix = store.read_matrix(lake, "radiomics", "gtv", version="v2")
+    assert matrix.features == tuple(new)
+    np.testing.assert_array_equal(matrix.values, values)
+    assert store.read_matrix(lake, "radiomics", "gtv", version="v1").features == tuple(old)
+    table = lake.sql(
+        """SELECT version, "wavelet-LLH_glcm_F0" AS only_old, "extra" AS only_new FROM radiomics WHERE patient = ? ORDER BY version""", ["P000"]
+    ).to_pylist()
+    assert [(row["only_old"] is None, row["only_new"] is None) for row in table] == [(False, True), (True, False)]
+    long = lake.sql("SELECT feature, value FROM radiomics_long WHERE version = 'v2' AND patient = 'P002'").to_pylist()
+    assert {row["feature"]: row["value"] for row in long} == dict(zip(new, values[2], strict=True))
+
+
+def test_more_features_than_columns_were_made_for(lake: Store) -> None:
+    names = [f"f{i}" for i in range(21 * 64 + 10)]
+    values = np.arange(2.0 * len(names)).reshape(2, -1)
+    store.write_features(lake, "radiomics", "v1", rows_of(values), features=names, run="r")
+    np.testing.assert_array_equal(store.read_matrix(lake, "radiomics", "gtv").values, values)
+    assert lake.sql("FROM radiomics ORDER BY patient").column(names[-1]).to_pylist() == [len(names) - 1, 2 * len(names) - 1]
+
+
+def test_a_corrected_image_replaces_what_is_shown(lake: Store, home: Path) -> None:
+    image = {"patient": "P000", "center": "c", "image_version": "i1"}
+    lake.write({"images": [image]}, run="r", what="w")
+    store.write_features(lake, "radiomics", "v1", rows_of(np.ones((1, 3))), features=NAMES[:3], run="r")
+    lake.write({"images": [{**image, "image_version": "i2"}]}, run="r", what="corrected")
+    assert len(store.read_matrix(lake, "radiomics", "gtv", version="v1").patients) == 0  # never the features of a scan that was withdrawn
+    newest = store.write_features(lake, "radiomics", "v1", rows_of(np.full((1, 3), 2.0), "i2"), features=NAMES[:3], run="r")
+    assert store.read_matrix(lake, "radiomics", "gtv").values.tolist() == [[2.0, 2.0, 2.0]]
+    assert newest is not None
+    assert store.read_matrix(lake, "radiomics", "gtv", as_of=newest - 2).values.tolist() == [[1.0, 1.0, 1.0]]
+    lake.write({"images": [image]}, run="r", what="the first scan was right")
+    assert store.read_matrix(lake, "radiomics", "gtv").values.tolist() == [[1.0, 1.0, 1.0]]
+
+
+def test_without_images_the_newest_features_are_shown(lake: Store) -> None:
+    for image, value in (("i1", 1.0), ("i2", 2.0)):
+        store.write_features(lake, "radiomics", "v1", rows_of(np.full((1, 3), value), image), features=NAMES[:3], run="r")
+    assert store.read_matrix(lake, "radiomics", "gtv").values.tolist() == [[2.0, 2.0, 2.0]]
+
+
+def test_chosen_patients_and_centers(filled: Path) -> None:
+    with store.connect(filled, read_only=True) as lake:
+        assert list(store.read_matrix(lake, "radiomics", "ring_6mm", patients=["S001", "N002", "nobody"]).patients) == ["N002", "S001"]
+        assert set(store.read_matrix(lake, "radiomics", "ring_6mm", centers=["south"]).centers) == {"south"}
+        assert store.read_matrix(lake, "radiomics", "ring_6mm", patients=[]).values.shape == (0, 6)
+        deep = store.read_matrix(lake, "deep", "gtv", patients=["N001"])
+        assert deep.log_risk is not None
+        assert deep.log_risk.tolist() == [0.61]
+        assert deep.values[0, :4].tolist() == [61.0] * 4
+        with pytest.raises(Refusal, match="features_stored"):
+            store.read_matrix(lake, "deep", "ring_3mm")
+
+
+def test_mapping_of_values_is_taken_by_name(lake: Store) -> None:
+    row = {**rows_of(np.zeros((1, 2)))[0], "values": {"b": 2.0, "a": 1.0}}
+    store.write_features(lake, "radiomics", "v", [row], features=["a", "b"], run="r")
+    assert store.read_matrix(lake, "radiomics", "gtv").values.tolist() == [[1.0, 2.0]]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"values": [1.0]}, "1 values for 2 features"),
+        ({"values": {"a": 1.0}}, "1 features are unlike the names given, such as b"),
+        ({"extra": 1}, "a row of radiomics has"),
+        ({"patient": ""}, "without patient"),
+    ],
+)
+def test_rows_that_do_not_fit(lake: Store, change: dict[str, Any], words: str) -> None:
+    with pytest.raises(Refusal, match=words):
+        store.write_features(lake, "radiomics", "v", [{**rows_of(np.zeros((1, 2)))[0], **change}], features=["a", "b"], run="r")
+    with pytest.raises(Refusal, match="a patient's ROI twice"):
+        store.write_features(lake, "radiomics", "v", rows_of(np.zeros((1, 2))) * 2, features=["a", "b"], run="r")

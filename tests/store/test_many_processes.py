@@ -1,0 +1,115 @@
+"""Writers beside writers and readers, processes killed at any moment: nothing lost, doubled or half visible."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penumbra import store
+
+from .writing_process import FEATURES, ROIS, values
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(*arguments: object) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "tests.store.writing_process", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: "subprocess.Popen[str]", expected: int = 0) -> str:
+    out, err = process.communicate(timeout=800)
+    assert process.returncode == expected, err[-2000:]
+    return out
+
+
+def told(out: str) -> dict[str, int | None]:
+    """Acknowledged patient -> number of its commit, None where it was there already; a line cut by the kill does not count."""
+    lines = [line.split() for line in out.splitlines(keepends=True) if line.endswith("\n")]
+    return {patient: None if number == "None" else int(number) for patient, number in lines}
+
+
+def assert_whole(home: Path, acknowledged: set[str]) -> set[str]:
+    """The store opens, keeps its promises, holds what was acknowledged and only whole patients; returns the patients with features."""
+    with store.connect(home, read_only=True) as lake:
+        assert store.check(lake) == []
+        held = {row["patient"] for row in lake.rows("patients")} - {"shared"}
+        assert held == {row["patient"] for row in lake.rows("images")}
+        counts = {row["patient"]: row["n"] for row in lake.sql("SELECT patient, count(*) AS n FROM stored.radiomics GROUP BY patient").to_pylist()}
+        assert set(counts.values()) <= {len(ROIS)}
+        assert acknowledged <= set(counts) <= held
+        for roi in ROIS if counts else ():
+            matrix = store.read_matrix(lake, "radiomics", roi, version="v1")
+            for patient, vector in zip(matrix.patients, matrix.values, strict=True):
+                np.testing.assert_array_equal(vector, values(str(patient), roi))
+            assert matrix.features == tuple(FEATURES)
+        return set(counts)
+
+
+def run_together(home: Path, writers: int, readers: int, count: int) -> None:
+    """Everybody starts at once, on a store that nobody has made yet; all must end well."""
+    stop = home.parent / "stop"
+    writing = [start("write", home, f"w{i}", count) for i in range(writers)]
+    while not (home / "store" / "catalog.sqlite").exists():
+        time.sleep(0.05)
+    reading = [start("read", home, stop) for _ in range(readers)]
+    outs = [told(finish(process)) for process in writing]
+    stop.touch()
+    for process in reading:
+        assert int(finish(process).split()[1]) > 0
+    numbers = [number for out in outs for number in out.values()]
+    assert None not in numbers
+    assert len(set(numbers)) == len(numbers) == writers * count
+    everybody = {f"w{i}-{k:03d}" for i in range(writers) for k in range(count)}
+    assert assert_whole(home, everybody) == everybody
+    with store.connect(home, read_only=True) as lake:
+        assert lake.newest_commit() == 2 * writers * count  # the shared record came with the first and never again
+
+
+def run_and_kill(home: Path, writers: int, count: int, kills: int, seed: int) -> None:
+    """Kill writers at random moments, look, start them again until all have written everything."""
+    choose = random.Random(seed)
+    acknowledged: set[str] = set()
+    processes = {f"w{i}": start("write", home, f"w{i}", count) for i in range(writers)}
+    for _ in range(kills):
+        time.sleep(choose.uniform(0.1, 2.5))
+        writer = choose.choice(sorted(processes))
+        processes[writer].send_signal(signal.SIGKILL)
+        out, _ = processes[writer].communicate()
+        acknowledged |= set(told(out))
+        if (home / "store" / "catalog.sqlite").exists():
+            with store.connect(home):  # whoever comes next repairs what the killed one left
+                pass
+            assert_whole(home, acknowledged)
+        processes[writer] = start("write", home, writer, count)
+    for process in processes.values():
+        acknowledged |= set(told(finish(process)))
+    everybody = {f"w{i}-{k:03d}" for i in range(writers) for k in range(count)}
+    assert assert_whole(home, acknowledged) == everybody == acknowledged
+
+
+def test_writers_and_readers_together(tmp_path: Path) -> None:
+    run_together(tmp_path / "home", writers=2, readers=1, count=3)
+
+
+def test_killed_writers(tmp_path: Path) -> None:
+    run_and_kill(tmp_path / "home", writers=2, count=6, kills=3, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_eight_writers_and_eight_readers(tmp_path: Path) -> None:
+    run_together(tmp_path / "home", writers=8, readers=8, count=5)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_killed_at_fifty_moments(tmp_path: Path) -> None:
+    run_and_kill(tmp_path / "home", writers=4, count=30, kills=50, seed=2)
