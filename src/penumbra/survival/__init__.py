@@ -1,0 +1,77 @@
+"""Survival statistics: plain functions of `event, time, log_risk` (or of `event, time, X`), in that order.
+
+A name is loaded from its module when it is first used, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penumbra.survival import cox as cox
+    from penumbra.survival.agreement import brier as brier
+    from penumbra.survival.agreement import calibration as calibration
+    from penumbra.survival.agreement import calibration_intercept as calibration_intercept
+    from penumbra.survival.agreement import calibration_slope as calibration_slope
+    from penumbra.survival.agreement import integrated_brier as integrated_brier
+    from penumbra.survival.bootstrap import bootstrap_ci as bootstrap_ci
+    from penumbra.survival.bootstrap import harrell_resampled as harrell_resampled
+    from penumbra.survival.bootstrap import paired_difference as paired_difference
+    from penumbra.survival.components import principal_components as principal_components
+    from penumbra.survival.concordance import compare_c as compare_c
+    from penumbra.survival.concordance import concordance_index as concordance_index
+    from penumbra.survival.concordance import harrell as harrell
+    from penumbra.survival.concordance import uno as uno
+    from penumbra.survival.concordance import uno_c as uno_c
+    from penumbra.survival.groups import hazard_ratio as hazard_ratio
+    from penumbra.survival.groups import kaplan_meier as kaplan_meier
+    from penumbra.survival.groups import log_rank as log_rank
+    from penumbra.survival.outcome import Undefined as Undefined
+    from penumbra.survival.regression import breslow_baseline as breslow_baseline
+    from penumbra.survival.regression import cox_fit as cox_fit
+    from penumbra.survival.regression import univariate_cox as univariate_cox
+    from penumbra.survival.roc import auc_binary as auc_binary
+    from penumbra.survival.roc import auc_ipcw as auc_ipcw
+    from penumbra.survival.roc import delong_test as delong_test
+    from penumbra.survival.roc import roc_curve as roc_curve
+    from penumbra.survival.selection import lasso_cox_cv as lasso_cox_cv
+
+_MODULE = {
+    "auc_binary": "roc",
+    "auc_ipcw": "roc",
+    "bootstrap_ci": "bootstrap",
+    "breslow_baseline": "regression",
+    "brier": "agreement",
+    "calibration": "agreement",
+    "calibration_intercept": "agreement",
+    "calibration_slope": "agreement",
+    "compare_c": "concordance",
+    "concordance_index": "concordance",
+    "cox_fit": "regression",
+    "delong_test": "roc",
+    "harrell": "concordance",
+    "harrell_resampled": "bootstrap",
+    "hazard_ratio": "groups",
+    "integrated_brier": "agreement",
+    "kaplan_meier": "groups",
+    "lasso_cox_cv": "selection",
+    "log_rank": "groups",
+    "paired_difference": "bootstrap",
+    "principal_components": "components",
+    "roc_curve": "roc",
+    "Undefined": "outcome",
+    "univariate_cox": "regression",
+    "uno": "concordance",
+    "uno_c": "concordance",
+}
+
+__all__ = sorted([*_MODULE, "cox"])
+
+
+def __getattr__(name: str) -> Any:
+    if name == "cox":
+        return import_module("penumbra.survival.cox")
+    if name not in _MODULE:
+        raise AttributeError(f"penumbra.survival has no {name!r}; it has {', '.join(__all__)}")
+    value = getattr(import_module(f"penumbra.survival.{_MODULE[name]}"), name)
+    globals()[name] = value
+    return value

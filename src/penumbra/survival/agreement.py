@@ -1,0 +1,225 @@
+"""Calibration: do predicted survival probabilities come true? And the Brier score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from penumbra.survival.bootstrap import resample_counts
+from penumbra.survival.censoring import censoring_survival
+from penumbra.survival.groups import kaplan_meier
+from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome, checked_risk, require_events
+from penumbra.survival.regression import univariate_cox
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Groups of rising predicted survival, each (g,): mean predicted, observed (Kaplan-Meier) with bootstrap limits, patients, deaths by the horizon.
+
+    observed_expected  deaths observed over deaths expected by the horizon, over all patients (Kaplan-Meier over mean prediction).
+    """
+
+    horizon: float
+    predicted: Floats
+    observed: Floats
+    lower: Floats
+    upper: Floats
+    n: np.ndarray
+    deaths: np.ndarray
+    observed_expected: float
+
+
+@dataclass(frozen=True)
+class Slope:
+    """Cox coefficient of log_risk with limits: 1 when the spread of predictions is right, below 1 when it is too wide."""
+
+    value: float
+    lower: float
+    upper: float
+    p: float
+
+
+@dataclass(frozen=True)
+class Intercept:
+    """Log of deaths observed over deaths expected from the predicted hazards, with limits: 0 when the level of predictions is right."""
+
+    value: float
+    lower: float
+    upper: float
+    observed: float
+    expected: float
+
+
+def calibration(
+    event: ArrayLike,
+    time: ArrayLike,
+    survival: ArrayLike,
+    horizon: float,
+    *,
+    groups: int = 5,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Calibration:
+    """Compare predicted with observed survival at a horizon in groups of equal size.
+
+    event     shape (n,), bool; True = died.
+    time      shape (n,), days.
+    survival  shape (n,), predicted probability to be alive at the horizon, 0 .. 1.
+    horizon   days, not beyond the longest follow-up.
+    groups    how many; fewer where predictions are tied or patients few (at least 5 in a group where possible).
+    resamples bootstrap resamples of patients within each group, for the limits of the observed survival.
+
+    Raises
+      Undefined   "nobody is followed to day ..."
+      ValueError  "survival must lie between 0 and 1; found ..."
+
+    Source: Harrell 2015, Regression Modeling Strategies, ch. 20.
+    """
+    events, times = checked_outcome(event, time)
+    predicted = _probabilities(survival, events.size)
+    _require_follow_up(times, horizon)
+    edges = np.unique(np.quantile(predicted, np.linspace(0, 1, max(1, min(groups, events.size // 5)) + 1)[1:-1]))
+    group = np.searchsorted(edges, predicted, side="left")
+    rng = np.random.default_rng(seed)
+    rows = []
+    for g in np.unique(group):
+        mine = group == g
+        observed = float(kaplan_meier(events[mine], times[mine]).at([horizon])[0][0])
+        drawn = _resampled_survival(events[mine], times[mine], horizon, resample_counts(int(mine.sum()), resamples, rng))
+        limits = np.quantile(drawn, [0.5 - 0.5 * level, 0.5 + 0.5 * level]) if resamples else np.full(2, np.nan)
+        rows.append((predicted[mine].mean(), observed, *limits, mine.sum(), (events & (times <= horizon))[mine].sum()))
+    table = np.array(rows, dtype=float).T
+    dead = 1.0 - float(kaplan_meier(events, times).at([horizon])[0][0])
+    expected = 1.0 - float(predicted.mean())
+    return Calibration(
+        horizon=float(horizon),
+        predicted=table[0],
+        observed=table[1],
+        lower=table[2],
+        upper=table[3],
+        n=table[4].astype(int),
+        deaths=table[5].astype(int),
+        observed_expected=dead / expected if expected > 0 else float("nan"),
+    )
+
+
+def _resampled_survival(event: Bools, time: Floats, horizon: float, counts: np.ndarray) -> Floats:
+    """Return Kaplan-Meier at the horizon in each resample."""
+    death_times = np.unique(time[event & (time <= horizon)])
+    if death_times.size == 0:
+        return np.ones(counts.shape[0])
+    weight = counts.astype(float)
+    at_risk = weight @ (time[:, None] >= death_times)
+    deaths = weight @ ((time[:, None] == death_times) & event[:, None])
+    return np.prod(1.0 - deaths / np.maximum(at_risk, 1.0), axis=1)
+
+
+def calibration_slope(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, *, ties: str = "efron") -> Slope:
+    """Return the coefficient of log_risk in a Cox model of these patients, with 95 % limits.
+
+    event, time, log_risk  shape (n,).
+
+    Raises
+      Undefined   "no event among n patients ..." / "calibration slope has no value: ..."
+
+    Source: van Houwelingen 2000, Stat Med 19:3401.
+    """
+    events, times = checked_outcome(event, time)
+    fit = univariate_cox(events, times, checked_risk(log_risk, events.size), ties=ties)
+    if fit.reason[0]:
+        raise Undefined(
+            f"calibration slope has no value: log_risk is {fit.reason[0]}"
+            if fit.reason[0] == "constant"
+            else f"calibration slope has no value: log_risk orders all {int(events.sum())} deaths perfectly"
+        )
+    value, se = float(fit.coef[0]), float(fit.se[0])
+    return Slope(value, value - 1.959963984540054 * se, value + 1.959963984540054 * se, float(fit.p[0]))
+
+
+def calibration_intercept(event: ArrayLike, cumulative_hazard: ArrayLike) -> Intercept:
+    """Return calibration in the large: the log of observed over expected deaths.
+
+    event              shape (n,), bool; True = died.
+    cumulative_hazard  shape (n,), predicted for each patient at the end of the patient's own follow-up.
+
+    Raises
+      Undefined   "no event among n patients ..." / "no death is expected ..."
+
+    Source: Crowson et al. 2016, Stat Methods Med Res 25:1692 (Poisson).
+    """
+    hazard = np.asarray(cumulative_hazard, dtype=float)
+    events, _ = checked_outcome(event, np.zeros(hazard.shape))
+    checked_risk(hazard, events.size, "cumulative_hazard")
+    require_events(events)
+    observed, expected = float(events.sum()), float(hazard.sum())
+    if not expected > 0:
+        raise Undefined(f"no death is expected among {events.size} patients: their follow-up ends before the first death of the training")
+    value, se = float(np.log(observed / expected)), observed**-0.5
+    return Intercept(value, value - 1.959963984540054 * se, value + 1.959963984540054 * se, observed, expected)
+
+
+def brier(event: ArrayLike, time: ArrayLike, survival: ArrayLike, horizon: float) -> float:
+    """Return the Brier score at a horizon, weighted by the inverse probability of censoring.
+
+    Mean of (0 - S)^2 / G(t-) over deaths by the horizon and (1 - S)^2 / G(horizon) over those alive then; who was censored earlier adds 0.
+
+    event     shape (n,), bool; True = died.
+    time      shape (n,), days.
+    survival  shape (n,), predicted probability to be alive at the horizon.
+    horizon   days, not beyond the longest follow-up.
+
+    Raises
+      Undefined   "nobody is followed to day ..."
+
+    Source: Graf et al. 1999, Stat Med 18:2529. Equals R's riskRegression::Score.
+    """
+    events, times = checked_outcome(event, time)
+    return float(_brier(events, times, _probabilities(survival, events.size)[:, None], np.array([horizon], dtype=float))[0])
+
+
+def integrated_brier(event: ArrayLike, time: ArrayLike, survival: ArrayLike, times_days: ArrayLike) -> float:
+    """Return the Brier score averaged over times (trapezoidal rule).
+
+    event, time  shape (n,).
+    survival     shape (n, k), predicted probability to be alive at each of times_days.
+    times_days   shape (k,), rising, k >= 2, not beyond the longest follow-up.
+    """
+    events, times = checked_outcome(event, time)
+    horizons = np.asarray(times_days, dtype=float)
+    predicted = np.asarray(survival, dtype=float)
+    if horizons.ndim != 1 or horizons.size < 2 or not (np.diff(horizons) > 0).all():
+        raise ValueError(f"times_days must be at least two rising days; found {times_days!r}")
+    if predicted.shape != (events.size, horizons.size):
+        raise ValueError(f"survival must have shape ({events.size}, {horizons.size}); found {predicted.shape}")
+    scores = _brier(events, times, predicted, horizons)
+    return float(np.trapezoid(scores, horizons) / (horizons[-1] - horizons[0]))
+
+
+def _brier(event: Bools, time: Floats, survival: Floats, horizons: Floats) -> Floats:
+    for horizon in horizons:
+        _require_follow_up(time, float(horizon))
+    censoring = censoring_survival(event, time)
+    died_weight = np.where(event, 1.0 / np.maximum(censoring.before(time), np.finfo(float).tiny), 0.0)
+    dead = (time[:, None] <= horizons) & event[:, None]
+    alive = (time[:, None] > horizons) | ((time[:, None] == horizons) & ~event[:, None])
+    reach = censoring.at(horizons)
+    alive_weight = np.divide(1.0, reach, out=np.zeros_like(reach), where=reach > 0)
+    return np.mean(dead * survival**2 * died_weight[:, None] + alive * (1.0 - survival) ** 2 * alive_weight, axis=0)
+
+
+def _require_follow_up(time: Floats, horizon: float) -> None:
+    if not (np.isfinite(horizon) and horizon > 0):
+        raise ValueError(f"horizon must be a positive number of days; found {horizon}")
+    if time.max() < horizon:
+        raise Undefined(f"nobody is followed to day {horizon:g} (last at day {time.max():g})")
+
+
+def _probabilities(survival: ArrayLike, n: int) -> Floats:
+    predicted = checked_risk(survival, n, "survival")
+    strange = (predicted < 0) | (predicted > 1)
+    if strange.any():
+        raise ValueError(f"survival must lie between 0 and 1; found {predicted[strange][0]:g}")
+    return predicted

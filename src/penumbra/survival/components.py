@@ -1,0 +1,52 @@
+"""Principal components, with a sign that does not depend on the machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from penumbra.survival.outcome import Floats, Undefined, checked_covariates
+
+
+@dataclass(frozen=True)
+class Components:
+    """mean (p,), components (k, p) with orthonormal rows, explained (m,) = share of variance of every component, k = how many are kept."""
+
+    mean: Floats
+    components: Floats
+    explained: Floats
+
+    def transform(self, X: ArrayLike) -> Floats:
+        """Return the scores (n, k) of X (n, p)."""
+        return (np.asarray(X, dtype=float) - self.mean) @ self.components.T
+
+
+def principal_components(X: ArrayLike, *, variance: float = 0.95) -> Components:
+    """Return the fewest principal components that hold at least `variance` of the variance of X (n, p), columns z-scored before.
+
+    variance  share, 0 < variance <= 1.
+    The largest loading of each component is positive, so that every machine gives the same sign.
+
+    Raises
+      Undefined   "X has no variance ..."
+      ValueError  "variance must be ..."
+
+    Source: Jolliffe 2002, Principal Component Analysis; equals R's prcomp up to sign.
+    """
+    if not 0 < variance <= 1:
+        raise ValueError(f"variance must be above 0 and at most 1; found {variance}")
+    table = np.asarray(X, dtype=float)
+    table = checked_covariates(table, table.shape[0] if table.ndim else 0)
+    mean = table.mean(axis=0)
+    _, singular, rows = np.linalg.svd(table - mean, full_matrices=False)
+    power = singular**2
+    if not power.sum() > 0:
+        raise Undefined(f"X has no variance among {table.shape[0]} patients: no component to keep")
+    explained = power / power.sum()
+    # the last component of a table of rank r is rounding error: 1 - 1e-12 stands for 1
+    kept = min(int(np.searchsorted(np.cumsum(explained), variance - 1e-12)) + 1, int((explained > 1e-20).sum()))
+    rows = rows[:kept]
+    largest = rows[np.arange(kept), np.abs(rows).argmax(axis=1)]
+    return Components(mean, rows * np.sign(largest)[:, None], explained)

@@ -1,0 +1,92 @@
+"""The door of every statistic: is this an outcome, is this a risk, is this a table of covariates?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.floating[Any]]
+Bools = NDArray[np.bool_]
+
+
+class Undefined(ValueError):
+    """The statistic has no value for these patients (nobody died, one group is empty, ...); the message is the reason."""
+
+
+def checked_outcome(event: ArrayLike, time: ArrayLike) -> tuple[Bools, Floats]:
+    """Return event as bool and time as float64, both of shape (n,).
+
+    event  shape (n,), bool or 0/1; True = died.
+    time   shape (n,), days, finite and not negative.
+
+    Raises
+      ValueError  "event must hold only 0/1 or True/False; found ... (event comes before time)"
+      ValueError  "time must be finite and not negative; found ... at row ..."
+      ValueError  "event and time must have the same shape (n,) with n > 0; found ..."
+    """
+    events, times = np.asarray(event), np.asarray(time)
+    if events.ndim != 1 or events.shape != times.shape or events.size == 0:
+        raise ValueError(f"event and time must have the same shape (n,) with n > 0; found {events.shape} and {times.shape}")
+    if events.dtype != bool:
+        events = _numbers(events, "event")
+        strange = ~((events == 0) | (events == 1))
+        if strange.any():
+            raise ValueError(f"event must hold only 0/1 or True/False; found {events[strange][0]:g} (event comes before time)")
+    times = _numbers(times, "time")
+    strange = ~(np.isfinite(times) & (times >= 0))
+    if strange.any():
+        row = int(np.flatnonzero(strange)[0])
+        raise ValueError(f"time must be finite and not negative; found {times[row]:g} at row {row}")
+    return events.astype(bool), times
+
+
+def checked_risk(log_risk: ArrayLike, n: int, name: str = "log_risk") -> Floats:
+    """Return log_risk as float64 of shape (n,).
+
+    log_risk  shape (n,); higher = earlier death.
+
+    Raises
+      ValueError  "log_risk must have shape (n,) ...; found ..."
+      ValueError  "log_risk must be finite; found nan at row ..."
+    """
+    risk = _numbers(np.asarray(log_risk), name)
+    if risk.shape != (n,):
+        raise ValueError(f"{name} must have shape ({n},), one value per patient; found {risk.shape}")
+    strange = ~np.isfinite(risk)
+    if strange.any():
+        row = int(np.flatnonzero(strange)[0])
+        raise ValueError(f"{name} must be finite; found {risk[row]} at row {row}: drop or impute it first")
+    return risk
+
+
+def checked_covariates(X: ArrayLike, n: int, *, finite: bool = True) -> Floats:
+    """Return X as float64 of shape (n, p); a single column may come as (n,).
+
+    Raises
+      ValueError  "X must have shape (n, p) ...; found ..."
+      ValueError  "X must be finite; found nan in column ..."
+    """
+    covariates = _numbers(np.asarray(X), "X")
+    if covariates.ndim == 1:
+        covariates = covariates[:, None]
+    if covariates.ndim != 2 or covariates.shape[0] != n or covariates.shape[1] == 0:
+        raise ValueError(f"X must have shape ({n}, p) with p > 0, one row per patient; found {np.shape(X)}")
+    if finite and not np.isfinite(covariates).all():
+        row, column = (int(i) for i in np.argwhere(~np.isfinite(covariates))[0])
+        raise ValueError(f"X must be finite; found {covariates[row, column]} in column {column}, row {row}: drop or impute it first")
+    return covariates
+
+
+def require_events(event: Bools) -> None:
+    """Raise Undefined "no event among n patients ..." when nobody died."""
+    if not event.any():
+        raise Undefined(f"no event among {event.size} patients: nothing to compare or fit")
+
+
+def _numbers(values: NDArray[Any], name: str) -> Floats:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be numbers; found values of type {values.dtype}") from None

@@ -1,0 +1,182 @@
+"""Lasso-Cox: the path of coefficients and its cross-validation, as glmnet does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from penumbra.survival.outcome import Bools, Floats, Undefined, checked_covariates, checked_outcome, require_events
+
+MIN_FOLDS = 3
+STOP_GAIN = 2e-4  # the path ends where a step adds less than this share to the explained deviance (glmnet ends its path there too, by its own rule)
+STOP_EXPLAINED = 0.999  # or where this share of the deviance is explained (glmnet: devmax)
+
+
+@dataclass(frozen=True)
+class LassoCox:
+    """The path and its cross-validation.
+
+    lambdas          (k,), falling
+    deviance         (k,), mean over folds of the partial-likelihood deviance per event, folds weighted by their events
+    deviance_se      (k,), its standard error
+    nonzero          (k,), number of non-zero coefficients
+    lambda_min       where the deviance is lowest
+    lambda_1se       the largest lambda within one standard error of the lowest deviance
+    coef_min, coef_1se   (p,), coefficients there, of the fit on all patients
+    path             (p, k), coefficients along the path
+    """
+
+    lambdas: Floats
+    deviance: Floats
+    deviance_se: Floats
+    nonzero: NDArray[np.int64]
+    lambda_min: float
+    lambda_1se: float
+    coef_min: Floats
+    coef_1se: Floats
+    path: Floats
+
+
+def assign_folds(event: ArrayLike, folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return a fold number 1 .. folds per patient, with the deaths spread evenly over the folds.
+
+    event  shape (n,), bool; True = died.
+    """
+    events = np.asarray(event, dtype=bool)
+    order = np.concatenate([rng.permutation(np.flatnonzero(events)), rng.permutation(np.flatnonzero(~events))])
+    fold = np.empty(events.size, dtype=np.int64)
+    fold[order] = np.arange(events.size) % folds + 1
+    return fold
+
+
+def lasso_cox_cv(
+    event: ArrayLike,
+    time: ArrayLike,
+    X: ArrayLike,
+    *,
+    folds: ArrayLike | int = 10,
+    seed: int = 0,
+    lambdas: ArrayLike | None = None,
+    n_lambdas: int = 100,
+    patience: int | None = None,
+    tolerance: float = 1e-7,
+) -> LassoCox:
+    """Fit the Lasso-Cox path and choose its penalty by cross-validation.
+
+    Minimises -2/n log partial likelihood / 2 + lambda times the sum of absolute coefficients, Breslow ties, without scaling the columns:
+    scale them before. A fold's deviance is that of all patients minus that of the patients outside the fold, both at the coefficients
+    fitted outside the fold ("grouped" in glmnet).
+
+    event      shape (n,), bool; True = died.
+    time       shape (n,), days.
+    X          shape (n, p), columns z-scored.
+    folds      fold number per patient, shape (n,), or how many folds to draw with `seed`, deaths spread evenly.
+    lambdas    penalties, falling; default: n_lambdas from the smallest that keeps nothing down to its 1e-4 (1e-2 when n <= p), log-spaced,
+               ended early where the fit no longer improves.
+    patience   end the path when the deviance has not fallen below its lowest for this many penalties; None: never (as glmnet).
+    tolerance  largest change of a coefficient at which a fit has converged.
+
+    Raises
+      Undefined   "no event among n patients ..."
+      Undefined   "cross-validation needs ... folds with an event outside each; found ..."
+      ValueError  "folds must be ..."
+
+    Source: Simon et al. 2011, J Stat Softw 39(5):1; Verweij and van Houwelingen 1993, Stat Med 12:2305. glmnet 4.1 drops a patient
+    censored at a time of death from that risk set when its internal nudge of 2e-14 days is lost to rounding; here such a patient is at risk.
+    """
+    events, times = checked_outcome(event, time)
+    require_events(events)
+    from penumbra.survival.lasso_path import LassoPath
+
+    covariates = checked_covariates(X, events.size)
+    fold = _checked_folds(folds, events, seed)
+    names = np.unique(fold)
+    if names.size < MIN_FOLDS or any(not events[fold != name].any() for name in names):
+        raise Undefined(
+            f"cross-validation needs at least {MIN_FOLDS} folds with an event outside each; found {names.size} folds and {int(events.sum())} events"
+        )
+    asked = None if lambdas is None else _checked_lambdas(lambdas)
+    if asked is None:
+        asked = _default_lambdas(events, times, covariates, n_lambdas)
+    everybody = LassoPath(events, times, covariates, tolerance)
+    outside = [fold != name for name in names]
+    others = [LassoPath(events[rows], times[rows], covariates[rows], tolerance) for rows in outside]
+    weights = np.array([events[~rows].sum() for rows in outside], dtype=float)
+    counted = weights > 0
+    weights = weights[counted]
+    steps: list[Floats] = []
+    scores: list[Floats] = []
+    explained = 0.0
+    for k, lam in enumerate(asked):
+        steps.append(everybody.step(float(lam)))
+        betas = [path.step(float(lam)) for path in others]
+        left_out = [
+            _deviance(events, times, covariates @ beta) - _deviance(events[rows], times[rows], covariates[rows] @ beta)
+            for rows, beta in zip(outside, betas, strict=True)
+        ]
+        scores.append(np.array(left_out)[counted] / weights)
+        before, explained = explained, everybody.explained()
+        if lambdas is None and k >= 4 and (explained > STOP_EXPLAINED or explained - before < STOP_GAIN * explained):
+            break
+        if patience is not None and k - int(np.argmin([weights @ score for score in scores])) >= patience:
+            break
+    used, path, table = asked[: len(steps)], np.stack(steps, axis=1), np.stack(scores, axis=1)
+    mean = weights @ table / weights.sum()
+    se = np.sqrt(weights @ (table - mean) ** 2 / weights.sum() / max(weights.size - 1, 1))
+    best = int(np.argmin(mean))
+    within = int(np.flatnonzero(mean <= mean[best] + se[best])[0])
+    return LassoCox(
+        lambdas=used,
+        deviance=mean,
+        deviance_se=se,
+        nonzero=(path != 0).sum(axis=0),
+        lambda_min=float(used[best]),
+        lambda_1se=float(used[within]),
+        coef_min=path[:, best].copy(),
+        coef_1se=path[:, within].copy(),
+        path=path,
+    )
+
+
+def _checked_folds(folds: ArrayLike | int, event: Bools, seed: int) -> NDArray[np.int64]:
+    if isinstance(folds, int | np.integer):
+        if not MIN_FOLDS <= folds <= event.size:
+            raise Undefined(f"cross-validation needs at least {MIN_FOLDS} folds and no more than patients; found {folds} folds, {event.size} patients")
+        return assign_folds(event, int(folds), np.random.default_rng(seed))
+    fold = np.asarray(folds)
+    if fold.shape != event.shape:
+        raise ValueError(f"folds must be a number or one fold per patient, shape {event.shape}; found {fold.shape}")
+    return np.unique(fold, return_inverse=True)[1].astype(np.int64)
+
+
+def _checked_lambdas(lambdas: ArrayLike) -> Floats:
+    asked = np.atleast_1d(np.asarray(lambdas, dtype=np.float64))
+    if asked.ndim != 1 or not (np.isfinite(asked) & (asked > 0)).all():
+        raise ValueError(f"lambdas must be positive numbers, shape (k,); found {lambdas!r}")
+    return np.sort(asked)[::-1]
+
+
+def _default_lambdas(event: Bools, time: Floats, X: Floats, n_lambdas: int) -> Floats:
+    """Return the penalties from the smallest that keeps nothing."""
+    order = np.argsort(-time, kind="stable")
+    sorted_time, died = -time[order], event[order]
+    last = np.searchsorted(sorted_time, sorted_time[died], side="right") - 1
+    mean_at_risk = np.cumsum(X[order], axis=0)[last] / (last + 1.0)[:, None]
+    largest = float(np.abs(np.sum(X[order][died] - mean_at_risk, axis=0)).max()) / event.size
+    if not largest > 1e-12:
+        raise Undefined("no column has any association with the outcome: every column is constant among those at risk")
+    n, p = X.shape
+    return largest * np.geomspace(1.0, 1e-4 if n > p else 1e-2, n_lambdas)
+
+
+def _deviance(event: Bools, time: Floats, log_risk: Floats) -> float:
+    """Return twice the saturated minus the model's log partial likelihood (Breslow)."""
+    order = np.argsort(-time, kind="stable")
+    died, eta = event[order], log_risk[order]
+    sorted_time = -time[order]
+    last = np.searchsorted(sorted_time, sorted_time[died], side="right") - 1
+    likelihood = float(np.sum(eta[died] - np.logaddexp.accumulate(eta)[last]))
+    deaths = np.unique(time[event], return_counts=True)[1]
+    return -2.0 * (likelihood + float(np.sum(deaths * np.log(deaths))))
