@@ -1,0 +1,44 @@
+"""3D-SE-ResNet: inputs, augmentation, training and deep features. Imports alone, with numpy, jax, flax and optax."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penumbra.network.compilation import keep_compiled as keep_compiled
+    from penumbra.network.inputs import prepare as prepare
+    from penumbra.network.se_resnet import SEResNet3D as SEResNet3D
+    from penumbra.network.settings import Augment as Augment
+    from penumbra.network.settings import Network as Network
+    from penumbra.network.settings import Train as Train
+    from penumbra.network.train import fit as fit
+    from penumbra.network.trained import Epoch as Epoch
+    from penumbra.network.trained import Trained as Trained
+    from penumbra.network.trained import digest as digest
+    from penumbra.network.trained import embed as embed
+    from penumbra.network.trained import load as load
+    from penumbra.network.trained import save as save
+
+_HOME = {
+    "Augment": "settings",
+    "Epoch": "trained",
+    "Network": "settings",
+    "SEResNet3D": "se_resnet",
+    "Train": "settings",
+    "Trained": "trained",
+    "digest": "trained",
+    "embed": "trained",
+    "fit": "train",
+    "keep_compiled": "compilation",
+    "load": "trained",
+    "prepare": "inputs",
+    "save": "trained",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module when it is first asked for, so that importing the room imports no jax."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

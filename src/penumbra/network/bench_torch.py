@@ -1,0 +1,80 @@
+"""The same network in PyTorch, for the benchmark alone; torch is no dependency of the package."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from penumbra.network.settings import Network
+
+
+class Block(nn.Module):
+    """Two units, the skip, then squeeze and excitation."""
+
+    def __init__(self, channels: int, filters: int, reduction: int, *, first: bool) -> None:
+        super().__init__()
+        stride = 1 if first else 2
+        self.norm_1 = None if first else nn.BatchNorm3d(channels)
+        self.conv_1 = nn.Conv3d(channels, filters, 3, stride, 1, bias=False)
+        self.norm_2 = nn.BatchNorm3d(filters)
+        self.conv_2 = nn.Conv3d(filters, filters, 3, 1, 1, bias=False)
+        self.projection = None if first and channels == filters else nn.Conv3d(channels, filters, 1, stride, bias=False)
+        self.squeeze = nn.Linear(filters, max(1, filters // reduction))
+        self.excite = nn.Linear(max(1, filters // reduction), filters)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        skip = x if self.projection is None else self.projection(x)
+        if self.norm_1 is not None:
+            x = functional.relu(self.norm_1(x))
+        x = self.conv_2(functional.relu(self.norm_2(self.conv_1(x)))) + skip
+        weight = torch.sigmoid(self.excite(functional.relu(self.squeeze(x.mean(dim=(2, 3, 4))))))
+        return x * weight[:, :, None, None, None]
+
+
+class Reference(nn.Module):
+    """penumbra.network.SEResNet3D, layer by layer."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.stem = nn.Conv3d(1, network.stem_filters, 3, 2, 1, bias=False)
+        widths = (network.stem_filters, *network.filters)
+        self.blocks = nn.Sequential(*(Block(widths[i], widths[i + 1], network.se_reduction, first=i == 0) for i in range(len(network.filters))))
+        units = (network.filters[-1], *network.head)
+        self.head = nn.ModuleList(nn.Linear(units[i], units[i + 1]) for i in range(len(network.head)))
+        self.output = nn.Linear(units[-1], 1)
+        self.dropout = network.dropout
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.blocks(functional.max_pool3d(self.stem(x), 3, 2, 1)).mean(dim=(2, 3, 4))
+        for layer in self.head:
+            x = functional.dropout(functional.relu(layer(x)), self.dropout, self.training)
+        return torch.tanh(self.output(x))[:, 0]
+
+
+def theirs(batch: int, network: Network, threads: int) -> dict[str, Callable[[], Any]]:
+    """Return what is timed of PyTorch: a training step (Cox loss, L2, Adam) and a forward pass."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    model = Reference(network)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    volumes = torch.randn(batch, 1, 64, 64, 64)
+    died = torch.arange(batch) % 3 > 0
+    order = torch.argsort(torch.rand(batch), descending=True)
+
+    def step() -> None:
+        model.train()
+        optimizer.zero_grad()
+        log_risk = model(volumes)[order]
+        loss = -((log_risk - torch.logcumsumexp(log_risk, 0)) * died[order]).sum() / died.sum()
+        loss = loss + network.l2 * sum((layer.weight**2).sum() for layer in model.head)
+        loss.backward()
+        optimizer.step()
+
+    def infer() -> None:
+        model.eval()
+        with torch.no_grad():
+            model(volumes)
+
+    return {"train_step": step, "forward": infer}

@@ -1,0 +1,18 @@
+"""Compiled programs kept on disk, so that the next process need not compile them again."""
+
+from pathlib import Path
+
+
+def keep_compiled(folder: Path, *, at_least_seconds: float) -> None:
+    """Keep every program that took longer than `at_least_seconds` to compile in `folder`, for this process and later ones.
+
+    folder  made when it is missing; one folder may serve several processes. Must be set before the first compilation.
+    """
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", at_least_seconds)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    compilation_cache.reset_cache()  # jax settles on "no cache" at the first compilation; this lets it look again

@@ -1,0 +1,141 @@
+"""3D-SE-ResNet, from its input to its log_risk, in the order of its diagram (PROTOCOL 4)."""
+
+from typing import TYPE_CHECKING, Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from penumbra.network.convolution import convolve, max_pool
+from penumbra.network.settings import Network
+
+if TYPE_CHECKING:
+    from jax.typing import DTypeLike
+
+
+class SEResNet3D(nn.Module):
+    """The network; `apply` returns (log_risk, {"embedding": ...}).
+
+    volumes    shape (n, z, y, x), z-scored.
+    train      dropout on, batch statistics in place of the running ones.
+    log_risk   shape (n,), within -1..1; higher = earlier death.
+    embedding  shape (n, filters[-1]): the globally averaged last block, the deep features.
+
+    Source: He 2016 (arXiv 1603.05027, units of BN, ReLU, convolution), Hu 2018 (arXiv 1709.01507, squeeze and excitation).
+    """
+
+    settings: Network
+    dtype: "DTypeLike" = jnp.float32
+
+    @nn.compact
+    def __call__(self, volumes: jax.Array, *, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
+        net = self.settings
+
+        x = volumes[..., None].astype(self.dtype)
+        x = Convolution(net.stem_filters, stride=2, dtype=self.dtype, name="stem")(x)
+        x = max_pool(x)
+
+        for i, filters in enumerate(net.filters):
+            x = ResidualBlock(filters, first=i == 0, norm=net.norm, dtype=self.dtype, name=f"block_{i + 1}")(x, train=train)
+            if net.se:
+                x = SqueezeExcitation(net.se_reduction, dtype=self.dtype, name=f"se_{i + 1}")(x)
+
+        embedding = x.astype(jnp.float32).mean(axis=(1, 2, 3))
+
+        x = embedding
+        for i, units in enumerate(net.head):
+            x = nn.relu(nn.Dense(units, name=f"head_{i + 1}")(x))
+            x = nn.Dropout(net.dropout, deterministic=not train)(x)
+        log_risk = jnp.tanh(nn.Dense(1, name="output")(x))[:, 0]
+        return log_risk, {"embedding": embedding}
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutional units and the skip around them; the first block keeps the grid, the others halve it."""
+
+    filters: int
+    first: bool
+    norm: str
+    dtype: "DTypeLike"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        stride = 1 if self.first else 2
+        skip = x
+        if stride != 1 or x.shape[-1] != self.filters:
+            skip = Convolution(self.filters, size=1, stride=stride, dtype=self.dtype, name="projection")(x)
+
+        if not self.first:  # the very first unit is the convolution alone
+            x = nn.relu(Norm(self.norm, dtype=self.dtype, name="norm_1")(x, train=train))
+        x = Convolution(self.filters, stride=stride, dtype=self.dtype, name="conv_1")(x)
+
+        x = nn.relu(Norm(self.norm, dtype=self.dtype, name="norm_2")(x, train=train))
+        x = Convolution(self.filters, stride=1, dtype=self.dtype, name="conv_2")(x)
+        return x + skip
+
+
+class SqueezeExcitation(nn.Module):
+    """Each channel is scaled by a weight in 0..1 that depends on the means of all channels."""
+
+    reduction: int
+    dtype: "DTypeLike"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        channels = x.shape[-1]
+        weight = x.astype(jnp.float32).mean(axis=(1, 2, 3))
+        weight = nn.relu(nn.Dense(max(1, channels // self.reduction), name="squeeze")(weight))
+        weight = nn.sigmoid(nn.Dense(channels, name="excite")(weight))
+        return x * weight[:, None, None, None, :].astype(self.dtype)
+
+
+class Convolution(nn.Module):
+    """A cubic convolution without bias, borders padded with zeros so that stride 1 keeps the grid."""
+
+    filters: int
+    stride: int
+    dtype: "DTypeLike"
+    size: int = 3
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (self.size, self.size, self.size, x.shape[-1], self.filters)
+        kernel = self.param("kernel", nn.initializers.zeros, shape, jnp.float32)
+        return convolve(x, kernel.astype(self.dtype), stride=self.stride)
+
+
+class Norm(nn.Module):
+    """BatchNorm, or GroupNorm in groups of at most 16 channels, which needs no statistics of the batch."""
+
+    kind: str
+    dtype: "DTypeLike"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        if self.kind == "group":
+            return nn.GroupNorm(num_groups=None, group_size=min(16, x.shape[-1]), dtype=self.dtype, name="group")(x)
+        # momentum 0.9: with two to seven steps an epoch the running statistics must follow within a few epochs
+        return nn.BatchNorm(use_running_average=not train, momentum=0.9, dtype=self.dtype, name="batch")(x)
+
+
+def initial_variables(network: Network, *, seed: int) -> dict[str, Any]:
+    """Return the variables before training: kernels normal with variance 2 / fan-in (He 2015), scales and variances 1, all else 0.
+
+    The output's kernel is drawn smaller, 1 / fan-in: a tanh that starts saturated has no gradient, and some trainings never left it.
+    Drawn by numpy, leaf after leaf, so that they are the same on every device and need no compilation.
+    """
+    generator = np.random.default_rng(seed)
+    volumes = jax.ShapeDtypeStruct((1, *(network.input_size,) * 3), jnp.float32)
+    shapes = jax.eval_shape(lambda v: SEResNet3D(network).init(jax.random.key(0), v, train=False), volumes)
+
+    def draw(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+        name = path[-1].key
+        if name == "kernel":
+            fan_in = np.prod(leaf.shape[:-1])
+            deviation = 1 / fan_in if path[-2].key == "output" else np.sqrt(2 / fan_in)
+            return (deviation * generator.standard_normal(leaf.shape)).astype(np.float32)
+        return np.full(leaf.shape, 1.0 if name in ("scale", "var") else 0.0, np.float32)
+
+    variables: dict[str, Any] = jax.tree_util.tree_map_with_path(draw, shapes)
+    return variables

@@ -1,0 +1,125 @@
+"""The settings of the network as frozen dataclasses; their values stand in params.yaml and models/se_resnet.yaml. Standard library only."""
+
+from dataclasses import dataclass
+
+NORMS = ("batch", "group")
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+def _check(rule: str, held: bool, found: object) -> None:
+    if not held:
+        raise ValueError(f"{rule}; found {found!r}. Correct it in params.yaml or models/se_resnet.yaml")
+
+
+@dataclass(frozen=True)
+class Network:
+    """The architecture: what decides the shape of every weight.
+
+    input_size    edge of the cubic input, voxels; a multiple of 4 (the stem halves it twice).
+    filters       channels of the residual blocks, from the first to the last; the last is the width of the embedding.
+    stem_filters  channels of the first convolution.
+    se            squeeze-and-excitation after every block; false is the ablation.
+    se_reduction  C channels are squeezed to C / se_reduction units, at least 1.
+    head          units of the dense layers between embedding and output.
+    dropout       probability that a unit of the head is dropped while training.
+    l2            weight of the sum of squared kernels of the head in the loss.
+    masked_input  voxels outside the GTV are set to the mean (see inputs.prepare).
+    norm          "batch" (BatchNorm) or "group" (GroupNorm, independent of the batch).
+    """
+
+    input_size: int
+    filters: tuple[int, ...]
+    stem_filters: int
+    se: bool
+    se_reduction: int
+    head: tuple[int, ...]
+    dropout: float
+    l2: float
+    masked_input: bool
+    norm: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "filters", tuple(self.filters))  # YAML gives lists; a setting must be hashable
+        object.__setattr__(self, "head", tuple(self.head))
+        _check("network.input_size is a positive multiple of 4", self.input_size > 0 and self.input_size % 4 == 0, self.input_size)
+        _check("network.filters has at least one positive entry", bool(self.filters) and min(self.filters) > 0, self.filters)
+        _check("network.stem_filters is positive", self.stem_filters > 0, self.stem_filters)
+        _check("network.se_reduction is positive", self.se_reduction > 0, self.se_reduction)
+        _check("network.head has positive entries", all(units > 0 for units in self.head), self.head)
+        _check("network.dropout is in [0, 1)", 0 <= self.dropout < 1, self.dropout)
+        _check("network.l2 is not negative", self.l2 >= 0, self.l2)
+        _check(f"network.norm is one of {', '.join(NORMS)}", self.norm in NORMS, self.norm)
+
+
+@dataclass(frozen=True)
+class Augment:
+    """The seven transforms, each drawn independently for every sample of a batch: a probability, and the range of a uniform draw.
+
+    contrast_range         factor on the distance of a voxel from the mean of its volume.
+    brightness_range       factor on the z-scored values.
+    gamma_range            exponent on the values scaled to 0..1.
+    noise_variance_range   variance of added Gaussian noise, in squared standard deviations of the volume.
+    blur_sigma_range       standard deviation of the Gaussian blur, voxels of the network's input.
+    mirror_probability     for each of the three axes on its own.
+    rotation_range         degrees about z.
+    """
+
+    contrast_probability: float
+    contrast_range: tuple[float, float]
+    brightness_probability: float
+    brightness_range: tuple[float, float]
+    gamma_probability: float
+    gamma_range: tuple[float, float]
+    noise_probability: float
+    noise_variance_range: tuple[float, float]
+    blur_probability: float
+    blur_sigma_range: tuple[float, float]
+    mirror_probability: float
+    rotation_probability: float
+    rotation_range: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name.endswith("_probability"):
+                _check(f"augment.{name} is in [0, 1]", 0 <= value <= 1, value)
+            else:
+                object.__setattr__(self, name, tuple(value))
+                _check(f"augment.{name} is a pair, low to high", len(value) == 2 and value[0] <= value[1], value)
+
+
+@dataclass(frozen=True)
+class Train:
+    """How the weights are found.
+
+    learning_rate, decay_rate, decay_steps  Adam at learning_rate x decay_rate ** (step / decay_steps).
+    batch_size           patients a step, at most.
+    epochs, patience     at most `epochs`; stop after `patience` epochs without a better validation loss.
+    validation_fraction  share of the given patients, drawn within events and within censored, that only decides when to stop.
+    ties                 "efron" or "breslow" in the Cox loss.
+    weight_decay         decoupled weight decay (AdamW) on all kernels; 0 is Adam.
+    seed                 of the initial weights, the split, the batches, the augmentation and the dropout.
+    precision            of the convolutions: "float32", "bfloat16", or "auto": bfloat16 on a GPU, float32 elsewhere.
+    data_parallel        each batch is divided over all devices of the host; the loss stays that of the whole batch.
+    checkpoint_seconds   least time between two checkpoints.
+    """
+
+    learning_rate: float
+    decay_rate: float
+    decay_steps: int
+    batch_size: int
+    epochs: int
+    patience: int
+    validation_fraction: float
+    ties: str
+    weight_decay: float
+    seed: int
+    precision: str
+    data_parallel: bool
+    checkpoint_seconds: float
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "decay_rate", "decay_steps", "batch_size", "epochs", "patience"):
+            _check(f"train.{name} is positive", getattr(self, name) > 0, getattr(self, name))
+        _check("train.validation_fraction is in (0, 1)", 0 < self.validation_fraction < 1, self.validation_fraction)
+        _check("train.weight_decay is not negative", self.weight_decay >= 0, self.weight_decay)
+        _check(f"train.precision is one of {', '.join(PRECISIONS)}", self.precision in PRECISIONS, self.precision)

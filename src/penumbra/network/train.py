@@ -1,0 +1,129 @@
+"""Training: epochs that are one compiled call each, early stopping, checkpoints."""
+
+import dataclasses
+import hashlib
+import json
+import time as clock
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from penumbra.network.batches import Plan, draw_epoch, plan, split
+from penumbra.network.checkpoint import Progress, resume, store
+from penumbra.network.se_resnet import initial_variables
+from penumbra.network.settings import Augment, Network, Train
+from penumbra.network.step import Cohort, Recipe, initial_state, run_epoch
+from penumbra.network.trained import Epoch, Trained, check_volumes
+
+
+def fit(
+    volumes: np.ndarray,
+    event: np.ndarray,
+    time: np.ndarray,
+    *,
+    network: Network,
+    augment: Augment,
+    train: Train,
+    checkpoint: Path | None = None,
+    progress: Callable[[Epoch], None] | None = None,
+) -> Trained:
+    """Return the network of the epoch with the lowest validation loss; the same patients and settings give the same weights.
+
+    volumes     shape (n, s, s, s) with s = network.input_size, as `prepare` makes them; training centers only.
+    event       shape (n,), bool, true = died.
+    time        shape (n,), days.
+    checkpoint  file that holds the training while it runs; a training of the same patients and settings goes on from it, to the same
+                weights as without interruption, any other starts anew.
+    progress    called after every epoch.
+
+    Raises
+      ValueError  "volumes must have shape (n, s, s, s) ...", "event and time must have shape (n,) ..."
+      Refusal     enough_events_to_train
+    """
+    check_volumes(volumes, network.input_size)
+    if not (event.shape == time.shape == (len(volumes),)):
+        raise ValueError(f"event and time must have shape (n,) with n = {len(volumes)}; found {event.shape} and {time.shape}")
+    event = event.astype(bool)
+    training, validation = split(event, fraction=train.validation_fraction, seed=train.seed)
+    deaths = int(event[training].sum())
+    devices = len(jax.devices()) if train.data_parallel else 1
+    batches = plan(deaths=deaths, others=len(training) - deaths, batch_size=train.batch_size, multiple_of=devices)
+    recipe = _recipe(network, augment, train, devices)
+    cohort, held_out = (
+        Cohort(jnp.asarray(volumes[rows], jnp.float32), jnp.asarray(event[rows]), jnp.asarray(time[rows], jnp.float32)) for rows in (training, validation)
+    )
+
+    start = initial_state(jax.tree.map(jnp.asarray, initial_variables(network, seed=train.seed)), recipe)
+    run = Progress(state=start, best=None, best_epoch=0, history=())
+    identity = _identity(volumes, event, time, batches, network, augment, train, devices)
+    if checkpoint is not None:
+        run = resume(checkpoint, run, identity=identity)
+    stored = clock.monotonic()
+    while not _finished(run, train):
+        number = len(run.history) + 1
+        rows, counts = draw_epoch(batches, seed=(train.seed, number))
+        # the key depends on nothing before it, so a training can go on from any epoch; the generator is the device's own, because
+        # JAX's default one takes a second longer to compile for each normal draw
+        key = jax.random.fold_in(jax.random.key(train.seed, impl="rbg"), number)
+        state, measured = run_epoch(run.state, cohort, held_out, jnp.asarray(rows), jnp.asarray(counts), key=key, recipe=recipe)
+        epoch = Epoch(number, *(float(value) for value in jax.device_get(measured)))
+        run = run.after(state, epoch)
+        if checkpoint is not None and (clock.monotonic() - stored >= train.checkpoint_seconds or _finished(run, train)):
+            store(checkpoint, run, identity=identity)
+            stored = clock.monotonic()
+        if progress is not None:
+            progress(epoch)
+
+    assert run.best is not None
+    return Trained(
+        variables=jax.device_get({"params": run.best.params, "batch_stats": run.best.batch_stats}),
+        network=network,
+        augment=augment,
+        train=train,
+        history=run.history,
+        best_epoch=run.best_epoch,
+    )
+
+
+def _finished(run: Progress, train: Train) -> bool:
+    done = len(run.history)
+    return done >= train.epochs or done - run.best_epoch >= train.patience
+
+
+def _recipe(network: Network, augment: Augment, train: Train, devices: int) -> Recipe:
+    narrow = train.precision == "bfloat16" or (train.precision == "auto" and jax.default_backend() == "gpu")
+    return Recipe(
+        network=network,
+        augment=augment,
+        ties=train.ties,
+        learning_rate=train.learning_rate,
+        decay_rate=train.decay_rate,
+        decay_steps=train.decay_steps,
+        weight_decay=train.weight_decay,
+        narrow=narrow,
+        devices=Mesh(np.array(jax.devices()), ("patients",)) if devices > 1 else None,
+    )
+
+
+def _identity(
+    volumes: np.ndarray,
+    event: np.ndarray,
+    time: np.ndarray,
+    batches: Plan,
+    network: Network,
+    augment: Augment,
+    train: Train,
+    devices: int,
+) -> str:
+    """Return the SHA-256 over patients, settings and engine: what must be equal for a checkpoint to be of use."""
+    settings = [dataclasses.asdict(group) for group in (network, augment, train, batches)]
+    engine = [jax.__version__, jax.default_backend(), devices]
+    sha = hashlib.sha256(json.dumps([settings, engine], sort_keys=True).encode())
+    for array in (volumes.astype(np.float32), event, time.astype(np.float32)):
+        sha.update(f"{array.dtype.str} {array.shape}".encode())
+        sha.update(np.ascontiguousarray(array).tobytes())
+    return sha.hexdigest()
