@@ -1,0 +1,20 @@
+"""Selection and fusion (PROTOCOL 5): from tables of features to one fitted object that holds every learnt number.
+
+A model is declared in models/*.yaml and is of one of three kinds:
+    signature   z-score, univariate Cox, Lasso-Cox in each block; the linear combination of what is kept
+    components  what is kept of each block, together through PCA, then Cox on the components
+    cox         a Cox model of named columns
+"""
+
+from penumbra.fusion.declaration import CLINICAL as CLINICAL
+from penumbra.fusion.declaration import DEEP as DEEP
+from penumbra.fusion.declaration import Block as Block
+from penumbra.fusion.declaration import Declaration as Declaration
+from penumbra.fusion.declaration import declarations as declarations
+from penumbra.fusion.fitting import fit as fit
+from penumbra.fusion.fitting import fit_all as fit_all
+from penumbra.fusion.model import NothingRetained as NothingRetained
+from penumbra.fusion.model import SurvivalModel as SurvivalModel
+from penumbra.fusion.selection import BlockSelection as BlockSelection
+from penumbra.fusion.selection import benjamini_hochberg as benjamini_hochberg
+from penumbra.fusion.selection import select as select

@@ -1,0 +1,258 @@
+"""From a declaration and the training patients to a fitted model. Nothing here can reach a patient who is not handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from penumbra.fusion.declaration import Block, Declaration, by_name
+from penumbra.fusion.model import SurvivalModel, Training, linear_risk, transformed
+from penumbra.fusion.selection import BlockSelection, lasso, select
+from penumbra.survival.components import principal_components
+from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome, require_events
+from penumbra.survival.regression import CoxFit, breslow_baseline, cox_fit
+
+
+def fit_all(
+    declared: Iterable[Declaration],
+    blocks: Mapping[str, Block] | Iterable[Block],
+    event: ArrayLike,
+    time: ArrayLike,
+    *,
+    alpha: float,
+    folds: int,
+    seed: int,
+    ties: str,
+    pca_variance: float,
+    penalty: str = "min",
+    ridge: float = 1.0,
+) -> dict[str, SurvivalModel]:
+    """Fit every declared model, selecting each block once; arguments as fit."""
+    named = by_name(blocks)
+    selections: dict[str, BlockSelection] = {}
+    models = {}
+    for declaration in declared:
+        for name in declaration.blocks:
+            if name not in selections and name in named:
+                selections[name] = select(named[name], event, time, alpha=alpha, folds=folds, seed=seed, ties=ties, penalty=penalty)
+        models[declaration.name] = fit(
+            declaration,
+            named,
+            event,
+            time,
+            alpha=alpha,
+            folds=folds,
+            seed=seed,
+            ties=ties,
+            pca_variance=pca_variance,
+            penalty=penalty,
+            ridge=ridge,
+            selections=selections,
+        )
+    return models
+
+
+def fit(
+    declaration: Declaration,
+    blocks: Mapping[str, Block] | Iterable[Block],
+    event: ArrayLike,
+    time: ArrayLike,
+    *,
+    alpha: float,
+    folds: int,
+    seed: int,
+    ties: str,
+    pca_variance: float,
+    penalty: str = "min",
+    ridge: float = 1.0,
+    selections: Mapping[str, BlockSelection] | None = None,
+) -> SurvivalModel:
+    """Fit one model on training patients.
+
+    blocks        of the training patients, rows in the order of event and time.
+    event, time   shape (n,), of the training patients; days.
+    alpha         univariate Cox: columns with a Wald p below it go on.
+    folds         of the Lasso's cross-validation; fewer where there are fewer events.
+    seed          of the folds.
+    ties          "efron" or "breslow", of the Cox models (the Lasso uses Breslow's).
+    pca_variance  share of variance that the kept components hold at least.
+    penalty       "min" or "1se": which lambda of the path.
+    ridge         penalty of a Cox fit that has no finite maximum without one (separation, more columns than deaths); said in a remark.
+    selections    of blocks already selected with the same numbers; the others are selected here.
+
+    A model that keeps no feature is returned with `retained` false and its reason, not raised.
+
+    Raises
+      ValueError  "Combined needs the block deep; found ..."
+      Undefined   "no event among n patients ..."
+    """
+    events, times = checked_outcome(event, time)
+    require_events(events)
+    named = by_name(blocks)
+    for block in named.values():
+        if np.shape(block.values) != (events.size, len(block.features)):
+            raise ValueError(f"block {block.name} has values of shape {np.shape(block.values)}; expected {(events.size, len(block.features))}")
+    numbers = {"alpha": alpha, "folds": folds, "seed": seed, "ties": ties, "penalty": penalty, "pca_variance": pca_variance, "ridge": ridge}
+    fitter = _Fitter(declaration, named, events, times, numbers, [])
+    if declaration.kind == "cox":
+        return fitter.cox()
+    for name in declaration.blocks:
+        _require_block(declaration, named, name)
+    done = dict(selections or {})
+    chosen = []
+    for name in declaration.blocks:
+        if name not in done:
+            done[name] = select(named[name], events, times, alpha=alpha, folds=folds, seed=seed, ties=ties, penalty=penalty)
+        chosen.append(done[name])
+    return fitter.selected(tuple(chosen))
+
+
+@dataclass
+class _Fitter:
+    """The training patients of one model, on the way from columns to numbers."""
+
+    declaration: Declaration
+    blocks: dict[str, Block]
+    event: Bools
+    time: Floats
+    numbers: dict[str, Any]
+    remarks: list[str]
+
+    def column(self, name: str) -> Floats:
+        block = self.blocks[name.split(".", 1)[0]]
+        return np.asarray(block.values[:, block.columns.index(name)], dtype=float)
+
+    def selected(self, selections: tuple[BlockSelection, ...]) -> SurvivalModel:
+        self.remarks += [selection.reason for selection in selections if selection.reason]
+        columns = tuple(name for selection in selections for name in selection.kept)
+        if not columns:
+            return self.model(selections=selections)
+        raw = np.stack([self.column(name) for name in columns], axis=1)
+        means, sds = raw.mean(axis=0), raw.std(axis=0)
+        z = (raw - means) / sds
+        if self.declaration.kind == "components":
+            return self.through_components(columns, means, sds, z, selections)
+        coefficients = np.array([value for selection in selections for value in selection.coefficients])
+        if len(selections) > 1:
+            numbers = self.numbers
+            coefficients, _, reason = lasso(self.event, self.time, z, numbers["folds"], numbers["seed"], numbers["penalty"], self.declaration.name)
+            if reason:
+                self.remarks.append(reason)
+                return self.model(selections=selections)
+            kept = coefficients != 0
+            columns = tuple(name for name, keep in zip(columns, kept, strict=True) if keep)
+            means, sds, z, coefficients = means[kept], sds[kept], z[:, kept], coefficients[kept]
+        return self.model(columns, means, sds, coefficients, z, selections=selections)
+
+    def through_components(self, columns: tuple[str, ...], means: Floats, sds: Floats, z: Floats, selections: tuple[BlockSelection, ...]) -> SurvivalModel:
+        found = principal_components(z, variance=self.numbers["pca_variance"])
+        cox = self.cox_of(found.transform(z))
+        return self.model(
+            columns,
+            means,
+            sds,
+            found.components.T @ cox.coef,
+            z,
+            selections=selections,
+            components=tuple(tuple(row) for row in found.components.tolist()),
+            component_means=tuple(found.mean.tolist()),
+            explained=tuple(found.explained.tolist()),
+            cox=cox,
+        )
+
+    def cox(self) -> SurvivalModel:
+        declaration = self.declaration
+        columns, logs, fills, raw = [], [], [], []
+        for name in declaration.columns:
+            block = _require_block(declaration, self.blocks, name.split(".", 1)[0])
+            if name not in block.columns:
+                raise ValueError(f"{declaration.name} needs the column {name}; block {block.name} has {', '.join(block.features[:5])}, ...")
+            values = transformed(name, self.column(name), name in declaration.log)
+            known = np.isfinite(values)
+            if not known.any():
+                self.remarks.append(f"{name} is missing for every training patient: left out")
+                continue
+            if not known.all() and name not in declaration.impute:
+                raise ValueError(f"{name} is missing for {int((~known).sum())} of {known.size} training patients (model {declaration.name})")
+            fill = float(np.median(values[known])) if name in declaration.impute else None
+            if not known.all():
+                self.remarks.append(f"{name} is missing for {int((~known).sum())} of {known.size} training patients: taken as {fill:g}, their median")
+            values = np.where(known, values, 0.0 if fill is None else fill)
+            if values.std() <= 1e-12 * max(abs(float(values.mean())), 1e-300):
+                self.remarks.append(f"{name} is the same for every training patient: left out")
+                continue
+            columns.append(name)
+            logs.append(name in declaration.log)
+            fills.append(fill)
+            raw.append(values)
+        if not columns:
+            return self.model()
+        table = np.stack(raw, axis=1)
+        means, sds = table.mean(axis=0), table.std(axis=0)
+        z = (table - means) / sds
+        cox = self.cox_of(z)
+        return self.model(tuple(columns), means, sds, cox.coef, z, logs=tuple(logs), fills=tuple(fills), cox=cox)
+
+    def cox_of(self, z: Floats) -> CoxFit:
+        try:
+            return cox_fit(self.event, self.time, z, ties=self.numbers["ties"])
+        except Undefined as undefined:
+            self.remarks.append(f"Cox with a ridge penalty of {self.numbers['ridge']:g}: {undefined}")
+            return cox_fit(self.event, self.time, z, ties=self.numbers["ties"], ridge=self.numbers["ridge"])
+
+    def model(
+        self,
+        columns: tuple[str, ...] = (),
+        means: ArrayLike = (),
+        sds: ArrayLike = (),
+        coefficients: ArrayLike = (),
+        z: Floats | None = None,
+        *,
+        logs: tuple[bool, ...] | None = None,
+        fills: tuple[float | None, ...] | None = None,
+        selections: tuple[BlockSelection, ...] = (),
+        components: tuple[tuple[float, ...], ...] = (),
+        component_means: tuple[float, ...] = (),
+        explained: tuple[float, ...] = (),
+        cox: CoxFit | None = None,
+    ) -> SurvivalModel:
+        weights = np.asarray(coefficients, dtype=float)
+        risk = np.zeros(self.event.size) if z is None else linear_risk(z, weights)
+        baseline = breslow_baseline(self.event, self.time, risk)
+        return SurvivalModel(
+            name=self.declaration.name,
+            label=self.declaration.label,
+            family=self.declaration.family,
+            kind=self.declaration.kind,
+            columns=columns,
+            logs=logs or (False,) * len(columns),
+            fills=fills or (None,) * len(columns),
+            means=_floats(means),
+            sds=_floats(sds),
+            coefficients=_floats(weights),
+            selections=selections,
+            components=components,
+            component_means=component_means,
+            explained=explained,
+            cox_coef=() if cox is None else _floats(cox.coef),
+            cox_se=() if cox is None else _floats(cox.se),
+            cox_p=() if cox is None else _floats(cox.p),
+            baseline_times=_floats(baseline.times) if columns else (),
+            baseline_hazard=_floats(baseline.cumulative_hazard) if columns else (),
+            cutoff=float(np.median(risk)),
+            training=Training(self.event.size, int(self.event.sum()), remarks=tuple(self.remarks), **self.numbers),
+        )
+
+
+def _require_block(declaration: Declaration, blocks: Mapping[str, Block], name: str) -> Block:
+    if name not in blocks:
+        raise ValueError(f"{declaration.name} needs the block {name}; found {', '.join(blocks) or 'none'}")
+    return blocks[name]
+
+
+def _floats(values: ArrayLike) -> tuple[float, ...]:
+    return tuple(float(value) for value in np.asarray(values, dtype=float))

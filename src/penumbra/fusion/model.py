@@ -1,0 +1,196 @@
+"""One fitted object that holds every learnt number of a model, from z-score to cut-off."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from penumbra.fusion.selection import BlockSelection
+from penumbra.survival.outcome import Floats, Undefined
+from penumbra.survival.regression import BaselineHazard
+
+Table = Mapping[str, ArrayLike] | tuple[ArrayLike, Iterable[str]]
+
+
+class NothingRetained(Undefined):
+    """The model kept no feature, so it has no risk; the message says why."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a model was fitted: patients, events, the numbers of fitting, and what had to be said on the way."""
+
+    patients: int
+    events: int
+    alpha: float
+    folds: int
+    seed: int
+    ties: str
+    penalty: str
+    pca_variance: float
+    ridge: float
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SurvivalModel:
+    """Every learnt number of one model, from z-score to cut-off.
+
+    columns             the input columns it needs, `<block>.<feature>`
+    logs                whether the natural logarithm is taken first, per column
+    fills               what a missing value becomes, per column; None: a missing value is refused
+    means, sds          of the training patients, per column
+    coefficients        per standard deviation: log_risk = sum of coefficients x (column - mean) / sd; for components, the product of the
+                        loadings with the component coefficients
+    selections          what was kept of each block, with coefficients and p's
+    components          loadings, one row per component over the columns; explained: share of variance of every component
+    component_means     of the z-scored columns (0 up to rounding)
+    cox_coef, cox_se, cox_p   of the Cox model on the components or columns; empty for a signature
+    baseline_times, baseline_hazard   Breslow's cumulative hazard at log_risk 0
+    cutoff              median of the training risk: higher is "high"
+    """
+
+    name: str
+    label: str
+    family: str
+    kind: str
+    columns: tuple[str, ...]
+    logs: tuple[bool, ...]
+    fills: tuple[float | None, ...]
+    means: tuple[float, ...]
+    sds: tuple[float, ...]
+    coefficients: tuple[float, ...]
+    selections: tuple[BlockSelection, ...]
+    components: tuple[tuple[float, ...], ...]
+    component_means: tuple[float, ...]
+    explained: tuple[float, ...]
+    cox_coef: tuple[float, ...]
+    cox_se: tuple[float, ...]
+    cox_p: tuple[float, ...]
+    baseline_times: tuple[float, ...]
+    baseline_hazard: tuple[float, ...]
+    cutoff: float
+    training: Training
+
+    @property
+    def retained(self) -> bool:
+        """Whether any feature is kept; without one there is no risk to give."""
+        return bool(self.columns)
+
+    @property
+    def reason(self) -> str:
+        """Why nothing is retained; "" where something is."""
+        return "" if self.retained else "; ".join(self.training.remarks) or "no feature retained"
+
+    def log_risk(self, table: Table, *, missing: str = "refuse") -> Floats:
+        """Return the risk of each patient, shape (n,); higher = earlier death.
+
+        table    columns by name, each of shape (n,), or (values (n, p), names (p,)); more columns than needed do no harm.
+        missing  what a patient gets who lacks a value that has no fill: "refuse" raises, "nan" answers nan for that patient.
+
+        Raises
+          NothingRetained  "Rad retained no feature: ..."
+          ValueError       "Rad needs the column ...; found ... columns" / "gtv.... is missing for 2 of 30 patients (model Rad)"
+        """
+        raw = self._raw(table)
+        for j, name in enumerate(self.columns):
+            absent = ~np.isfinite(raw[:, j])
+            fill = self.fills[j]
+            if fill is not None:
+                raw[absent, j] = fill
+            elif absent.any() and missing != "nan":
+                raise ValueError(f"{name} is missing for {int(absent.sum())} of {raw.shape[0]} patients (model {self.name}): populate it first")
+        z = (raw - np.array(self.means)) / np.array(self.sds)
+        return linear_risk(z, self.coefficients)
+
+    def _raw(self, table: Table) -> Floats:
+        if not self.retained:
+            raise NothingRetained(f"{self.name} retained no feature: {self.reason}. It has no risk to give")
+        columns = _columns(table)
+        raw = []
+        for name, log in zip(self.columns, self.logs, strict=True):
+            if name not in columns:
+                raise ValueError(f"{self.name} needs the column {name}; found {len(columns)} columns ({', '.join(list(columns)[:3])}, ...)")
+            raw.append(transformed(name, columns[name], log))
+        return np.stack(raw, axis=1)
+
+    def scores(self, table: Table) -> Floats:
+        """Return the principal component scores, shape (n, k), of a model of kind components; arguments and errors as log_risk."""
+        raw = self._raw(table)
+        return ((raw - np.array(self.means)) / np.array(self.sds) - np.array(self.component_means)) @ np.array(self.components).T
+
+    def survival(self, log_risk: ArrayLike, times_days: ArrayLike) -> Floats:
+        """Return the probability to be alive at each time, shape (n, k), for log_risk (n,) and times (k,) in days."""
+        if not self.retained:
+            raise NothingRetained(f"{self.name} retained no feature: {self.reason}. It has no survival to give")
+        return self.baseline.survival(log_risk, times_days)
+
+    @property
+    def baseline(self) -> BaselineHazard:
+        return BaselineHazard(np.array(self.baseline_times), np.array(self.baseline_hazard))
+
+    def risk_group(self, log_risk: ArrayLike) -> np.ndarray:
+        """Return "high" above the cut-off and "low" at or below it, shape (n,)."""
+        return np.where(np.asarray(log_risk, dtype=float) > self.cutoff, "high", "low")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"format": 1, **asdict(self)}
+
+    def to_json(self) -> str:
+        """Return canonical JSON (sorted keys, shortest exact floats): the same numbers give the same text."""
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str | Mapping[str, Any]) -> SurvivalModel:
+        """Return the model that `to_json` or `to_dict` wrote, equal to the last bit.
+
+        Raises
+          ValueError  "not a survival model of format 1: ..."
+        """
+        document = dict(json.loads(text) if isinstance(text, str) else text)
+        if document.pop("format", None) != 1 or set(document) != {field.name for field in fields(cls)}:
+            raise ValueError(f"not a survival model of format 1: keys {', '.join(sorted(document)[:5])}, ...")
+        document["selections"] = tuple(BlockSelection(**_tupled(entry)) for entry in document["selections"])
+        document["training"] = Training(**_tupled(document["training"]))
+        document["components"] = tuple(tuple(row) for row in document["components"])
+        return cls(**_tupled(document))
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the canonical JSON, 64 hex digits."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+def linear_risk(z: Floats, coefficients: Iterable[float]) -> Floats:
+    """Return the sum of coefficients times z-scored columns, (n,), column by column: the same bits for a patient alone or among others."""
+    risk = np.zeros(z.shape[0])
+    for j, coefficient in enumerate(coefficients):
+        risk += coefficient * z[:, j]
+    return risk
+
+
+def _columns(table: Table) -> Mapping[str, ArrayLike]:
+    if isinstance(table, tuple):
+        values, names = table
+        return dict(zip(names, np.asarray(values).T, strict=True))
+    return table
+
+
+def transformed(name: str, values: ArrayLike, log: bool) -> Floats:
+    """Return one column as floats, or its natural logarithm; missing values stay nan."""
+    numbers = np.atleast_1d(np.asarray(values, dtype=float))
+    if not log:
+        return numbers
+    known = np.isfinite(numbers)
+    if (numbers[known] <= 0).any():
+        raise ValueError(f"{name} must be positive, its logarithm is taken; found {numbers[known].min():g}")
+    return np.log(numbers, where=known, out=np.full(numbers.shape, np.nan))
+
+
+def _tupled(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in document.items()}

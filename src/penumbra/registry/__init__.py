@@ -1,0 +1,36 @@
+"""Registered versions of the survival model: everything needed to score a patient, with its metrics per center and its lineage."""
+
+from penumbra.registry.bundle import Bundle, Lineage, environment, verify
+from penumbra.registry.compare import ComparisonRow, MetricRow, compare
+from penumbra.registry.differences import Difference, differences
+from penumbra.registry.gate import CenterScore, Margins, Verdict, gate
+from penumbra.registry.model import LoadedModel, load, record_metrics, register
+from penumbra.registry.tracking import logged_metrics
+from penumbra.registry.versions import AliasChange, RegisteredVersion, find, promote, tracking_uri, versions
+
+__all__ = [
+    "AliasChange",
+    "Bundle",
+    "CenterScore",
+    "ComparisonRow",
+    "Difference",
+    "Lineage",
+    "LoadedModel",
+    "Margins",
+    "MetricRow",
+    "RegisteredVersion",
+    "Verdict",
+    "compare",
+    "differences",
+    "environment",
+    "find",
+    "gate",
+    "load",
+    "logged_metrics",
+    "promote",
+    "record_metrics",
+    "register",
+    "tracking_uri",
+    "verify",
+    "versions",
+]

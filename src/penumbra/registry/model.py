@@ -1,0 +1,217 @@
+"""Registering a fitted bundle as a version, and loading it again to score patients."""
+
+import json
+import math
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penumbra.refusal import Refusal
+from penumbra.registry import tracking
+from penumbra.registry.bundle import Bundle, Lineage, network_path, read_lineage, read_manifest, read_models, read_settings, verify, write_bundle
+from penumbra.registry.compare import MetricRow
+from penumbra.registry.versions import CHALLENGER, CHAMPION, MODEL, RegisteredVersion, client, experiment_root, find, versions, writing
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from penumbra.fusion import SurvivalModel
+
+DESCRIPTION = "Overall survival of patients with non-small-cell lung cancer after radiotherapy, from the planning CT"
+SERVING = ("penumbra", "numpy", "pandas", "scipy", "mlflow")  # what the model server imports
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A version read from its files, ready to score.
+
+    entry             number, aliases, digest, lineage tags.
+    models            name -> fitted model; `served` names the one that answers.
+    horizons_days     times of survival_1y, survival_2y, ...
+    feature_versions  ROI or "deep" -> version key the models need.
+    settings          documents that compute the features of a new patient.
+    network_path      for `penumbra.network.load`; None when the version has no network.
+    """
+
+    entry: RegisteredVersion
+    models: "dict[str, SurvivalModel]"
+    served: str
+    horizons_days: tuple[float, ...]
+    feature_versions: dict[str, str]
+    settings: dict[str, Any]
+    network_path: Path | None
+    lineage: Lineage
+
+    @property
+    def model(self) -> "SurvivalModel":
+        """The served model."""
+        return self.models[self.served]
+
+
+def register(home: Path, bundle: Bundle, metrics: Iterable[MetricRow] = (), *, challenger: bool = False, model: str = MODEL) -> RegisteredVersion:
+    """Register a bundle as a new version, or return the version that already holds exactly this bundle.
+
+    The first version becomes champion; a later one becomes challenger only if `challenger` is set. Metrics that MLflow does not hold
+    yet are added in both cases. A call that was killed half-way is completed by the next one with the same bundle.
+
+    home  the folder of `PENUMBRA_HOME`; the registry lies below `<home>/mlflow`.
+    """
+    rows = list(metrics)
+    with writing(home):
+        staging = experiment_root(home).parent / "staging"
+        shutil.rmtree(staging, ignore_errors=True)
+        digest = write_bundle(bundle, staging / "bundle")
+        entry = next((entry for entry in versions(home, model) if entry.digest == digest), None)
+        if entry is None:
+            entry = _add_version(home, model, bundle, digest, staging, rows)
+        elif not _intact(entry):
+            shutil.copytree(staging / "bundle", entry.folder, dirs_exist_ok=True)  # same digest: these are the files it was registered with
+        shutil.rmtree(staging)
+        _complete(home, entry, bundle.served, rows, bundle.lineage)
+        if challenger and CHAMPION not in find(home, entry.version, model).aliases:
+            client(home).set_registered_model_alias(model, CHALLENGER, str(entry.version))
+        return find(home, entry.version, model)
+
+
+def record_metrics(home: Path, which: str | int, metrics: Iterable[MetricRow], *, model: str = MODEL) -> int:
+    """Add metrics to a version that is registered, such as those of a center that arrived later; returns how many values were new."""
+    with writing(home):
+        entry = find(home, which, model)
+        return _complete(home, entry, read_manifest(entry.folder)["served"], list(metrics), read_lineage(entry.folder))
+
+
+def load(home: Path, which: str | int = CHAMPION, *, model: str = MODEL) -> LoadedModel:
+    """A version's models, settings, network folder and lineage, read straight from its files.
+
+    which   alias or number, see `versions.find`.
+    Raises  Refusal "model_registered", "version_registered" or "bundle_readable".
+    """
+    entry = find(home, which, model)
+    manifest = read_manifest(entry.folder)
+    return LoadedModel(
+        entry=entry,
+        models=read_models(entry.folder),
+        served=manifest["served"],
+        horizons_days=tuple(manifest["horizons_days"]),
+        feature_versions=manifest["feature_versions"],
+        settings=read_settings(entry.folder),
+        network_path=network_path(entry.folder),
+        lineage=read_lineage(entry.folder),
+    )
+
+
+def _intact(entry: RegisteredVersion) -> bool:
+    try:
+        verify(entry.folder, entry.digest)
+    except Refusal:
+        return False
+    return True
+
+
+def _complete(home: Path, entry: RegisteredVersion, served: str, rows: list[MetricRow], lineage: Lineage) -> int:
+    """Whatever may come after a version's creation: the first champion, and metrics not held yet."""
+    held = tracking.logged_metrics(home, entry)
+    missing = {name: pair for name, pair in tracking.named_values(rows, served).items() if held.get(name) != pair[0]}
+    known = versions(home, entry.model)
+    if missing:
+        tracking.log_metrics(client(home), entry.run_id, entry.model_id, missing, lineage)
+    if not any(CHAMPION in other.aliases for other in known):
+        client(home).set_registered_model_alias(entry.model, CHAMPION, str(known[0].version))
+    return len(missing)
+
+
+def _add_version(home: Path, model: str, bundle: Bundle, digest: str, staging: Path, rows: list[MetricRow]) -> RegisteredVersion:
+    mlflow_client = client(home)
+    experiment = _experiment(mlflow_client, home, model)
+    logged = _finished_model(mlflow_client, experiment, digest)
+    if logged is None:
+        _discard_unfinished(mlflow_client, home, experiment)
+        logged = _log_model(mlflow_client, experiment, bundle, digest, staging, rows)
+    tags = {
+        "digest": digest,
+        "model_id": logged.model_id,
+        "train_centers": json.dumps(list(bundle.lineage.train_centers)),
+        "store_commit": str(bundle.lineage.store_commit),
+        "store_digest": bundle.lineage.store_digest,
+        "code_commit": bundle.lineage.code_commit,
+    }
+    if not mlflow_client.search_registered_models(f"name = '{model}'"):
+        mlflow_client.create_registered_model(model, description=DESCRIPTION)
+    # one transaction writes the version and its tags: a version without its digest, which a second call would double, cannot exist
+    created = mlflow_client.create_model_version(
+        model, source=logged.artifact_location, run_id=logged.source_run_id, tags=tags, model_id=logged.model_id, await_creation_for=0
+    )
+    return find(home, created.version, model)
+
+
+def _experiment(mlflow_client: "MlflowClient", home: Path, name: str) -> str:
+    found = mlflow_client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    return str(mlflow_client.create_experiment(name, artifact_location=experiment_root(home).resolve().as_uri()))
+
+
+def _finished_model(mlflow_client: "MlflowClient", experiment: str, digest: str) -> Any:
+    from mlflow.entities import LoggedModelStatus
+
+    found = mlflow_client.search_logged_models([experiment], filter_string=f"tags.digest = '{digest}'")
+    return next((logged for logged in found if logged.status == LoggedModelStatus.READY), None)
+
+
+def _discard_unfinished(mlflow_client: "MlflowClient", home: Path, experiment: str) -> None:
+    """Runs and models of calls that died: no call is under way elsewhere, since this one holds the registry alone."""
+    from mlflow.entities import LoggedModelStatus
+
+    for run in mlflow_client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+        mlflow_client.set_terminated(run.info.run_id, "KILLED")
+    for logged in mlflow_client.search_logged_models([experiment]):
+        if logged.status == LoggedModelStatus.PENDING:
+            mlflow_client.finalize_logged_model(logged.model_id, LoggedModelStatus.FAILED)
+            shutil.rmtree(experiment_root(home) / "models" / logged.model_id, ignore_errors=True)
+
+
+def _log_model(mlflow_client: "MlflowClient", experiment: str, bundle: Bundle, digest: str, staging: Path, rows: list[MetricRow]) -> Any:
+    lineage = bundle.lineage
+    tags = {
+        "digest": digest,
+        "store_commit": str(lineage.store_commit),
+        "store_digest": lineage.store_digest,
+        "code_commit": lineage.code_commit,
+        "train_centers": ", ".join(lineage.train_centers),
+        **{f"data_digest.{center}": value for center, value in lineage.data_digests.items()},
+    }
+    run = mlflow_client.create_run(experiment, tags=tags, run_name=digest[:12])
+    run_id = run.info.run_id
+    tracking.log_run(mlflow_client, run_id, lineage, {row.center: row.split for row in rows if row.split in tracking.PLAIN_SPLITS})
+    logged = mlflow_client.create_logged_model(experiment, name=bundle.served, source_run_id=run_id, tags=tags)
+    _save_pyfunc(bundle, staging, staging / "pyfunc", run_id, logged.model_id)
+    mlflow_client.log_model_artifacts(logged.model_id, str(staging / "pyfunc"))
+    mlflow_client.set_terminated(run_id, "FINISHED")
+    return mlflow_client.finalize_logged_model(logged.model_id, "READY")
+
+
+def _save_pyfunc(bundle: Bundle, staging: Path, target: Path, run_id: str, model_id: str) -> None:
+    """The bundle as an MLflow model folder: our code file, the bundle as an artifact, signature and input example."""
+    import pandas as pd
+    from mlflow.models import Model, ModelSignature
+    from mlflow.pyfunc import save_model
+    from mlflow.types import ColSpec, DataType, Schema
+
+    served = bundle.models[bundle.served]
+    columns = list(served.columns)
+    # the mean training patient: nobody
+    middle = [math.exp(mean) if log else mean for mean, log in zip(served.means, served.logs, strict=True)]
+    survival = [f"survival_{year}y" for year in range(1, len(bundle.horizons_days) + 1)]
+    outputs = [ColSpec(DataType.double, "log_risk"), ColSpec(DataType.string, "risk_group"), *(ColSpec(DataType.double, name) for name in survival)]
+    save_model(
+        str(target),
+        python_model=str(Path(__file__).with_name("pyfunc.py")),
+        artifacts={"bundle": str(staging / "bundle")},
+        signature=ModelSignature(inputs=Schema([ColSpec(DataType.double, name) for name in columns]), outputs=Schema([*outputs])),
+        input_example=pd.DataFrame([middle], columns=columns),
+        pip_requirements=[f"{package}=={installed(package)}" for package in SERVING],
+        mlflow_model=Model(run_id=run_id, model_id=model_id),
+    )

@@ -1,0 +1,87 @@
+"""What MLflow shows of a version beside its files: the run, its parameters, and metrics per center."""
+
+import json
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penumbra.registry.bundle import Lineage
+from penumbra.registry.compare import MetricRow
+from penumbra.registry.versions import RegisteredVersion, query
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # limits of MLflow's log_batch
+DIGEST_LENGTH = 36  # of an MLflow dataset
+PLAIN_SPLITS = ("train", "test")
+
+
+def metric_name(row: MetricRow, served: str) -> str:
+    """MLflow's name of a metric: "harrell_c/east" for the served model, "harrell_c/east/deep" for another, a subgroup behind it."""
+    parts = [row.metric, row.center]
+    if row.model != served:
+        parts.append(row.model)
+    if row.split not in PLAIN_SPLITS:
+        parts.append(row.split)
+    return "/".join("".join(letter if letter.isalnum() or letter in "_-. :" else "_" for letter in part) for part in parts)
+
+
+def logged_metrics(home: Path, entry: RegisteredVersion) -> dict[str, float]:
+    """Newest value of every metric MLflow holds for a version, by name: "harrell_c/east", "harrell_c_lower/east", "n/east", ..."""
+    return {row["name"]: float(row["value"]) for row in query(home, "metrics.sql", {"model_id": entry.model_id})}
+
+
+def named_values(rows: Iterable[MetricRow], served: str) -> dict[str, tuple[float, str]]:
+    """Metric name -> (value, center) of all finite numbers in `rows`: estimate, limits, patients and events.
+
+    What is undefined is left out: MLflow would store a NaN as 0.
+    """
+    named: dict[str, tuple[float, str]] = {}
+    for row in rows:
+        name = metric_name(row, served)
+        metric, _, place = name.partition("/")
+        numbers = {name: row.value, f"{metric}_lower/{place}": row.lower, f"{metric}_upper/{place}": row.upper}
+        if row.model == served:
+            numbers |= {f"n/{place}": row.n, f"events/{place}": row.events}
+        named |= {key: (float(value), row.center) for key, value in numbers.items() if math.isfinite(value)}
+    return named
+
+
+def log_metrics(client: "MlflowClient", run_id: str, model_id: str, named: Mapping[str, tuple[float, str]], lineage: Lineage) -> None:
+    """Attach metrics to a run and to its logged model, each with the center it was measured on as its dataset."""
+    from mlflow.entities import Metric
+
+    now = time.time_ns() // 1_000_000
+    metrics = [
+        Metric(name, value, now, 0, model_id=model_id, dataset_name=center, dataset_digest=_digest(center, lineage), run_id=run_id)
+        for name, (value, center) in sorted(named.items())
+    ]
+    for part in _parts(metrics, METRICS_PER_CALL):
+        client.log_batch(run_id, metrics=part)
+
+
+def log_run(client: "MlflowClient", run_id: str, lineage: Lineage, centers: Mapping[str, str]) -> None:
+    """Parameters and, per center, the dataset a run used; `centers` is center -> "train" or "test"."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+    params = [Param(name, str(value)) for name, value in sorted(lineage.params.items())]
+    for part in _parts(params, PARAMS_PER_CALL):
+        client.log_batch(run_id, params=part)
+    source = json.dumps({"store_commit": lineage.store_commit})
+    inputs = [
+        DatasetInput(Dataset(center, _digest(center, lineage), "penumbra store", source), [InputTag("mlflow.data.context", split)])
+        for center, split in sorted(centers.items())
+    ]
+    if inputs:
+        client.log_inputs(run_id, datasets=inputs)
+
+
+def _digest(center: str, lineage: Lineage) -> str:
+    return lineage.data_digests.get(center, lineage.store_digest)[:DIGEST_LENGTH]
+
+
+def _parts(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -1,0 +1,208 @@
+"""Registered versions and their aliases, in an MLflow registry on SQLite under `<home>/mlflow`.
+
+Reading goes straight to the SQLite file: importing MLflow takes seconds, and `penumbra predict` should not wait for them.
+Writing goes through MLflow's client, one process at a time.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import sqlite3
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penumbra.refusal import Refusal
+from penumbra.registry.bundle import verify
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+MODEL = "nsclc-os"
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+OWN_WARNINGS = (  # of MLflow 3.17 about its own source
+    "The ``noload`` loader strategy",
+    r".*Any type hint is inferred as AnyType",
+    "Operation with range is deprecated",
+)
+BUNDLE_PATH = Path("artifacts") / "artifacts" / "bundle"  # MLflow's folder of a logged model, and in it the artifact named "bundle"
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """One version of the registered model.
+
+    aliases        e.g. ("champion",); empty when none points here.
+    digest         SHA-256 of all that scores a patient, see `bundle.write_bundle`.
+    run_id, model_id   MLflow's names of the run and of the logged model.
+    created_at     UTC.
+    store_commit, store_digest, code_commit, train_centers   lineage, see `bundle.Lineage`.
+    folder         the bundle's files.
+    """
+
+    model: str
+    version: int
+    aliases: tuple[str, ...]
+    digest: str
+    run_id: str
+    model_id: str
+    created_at: datetime
+    train_centers: tuple[str, ...]
+    store_commit: int
+    store_digest: str
+    code_commit: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class AliasChange:
+    """An alias that moved: one row for the audit trail."""
+
+    model: str
+    alias: str
+    version: int
+    previous: int | None
+    digest: str
+    reason: str
+    at: datetime
+
+
+def tracking_uri(home: Path) -> str:
+    """MLflow's tracking and registry URI of a home folder, as `mlflow ui --backend-store-uri` wants it."""
+    return f"sqlite:///{_database(home).resolve()}"
+
+
+def versions(home: Path, model: str = MODEL) -> list[RegisteredVersion]:
+    """All registered versions, oldest first; empty when nothing is registered yet.
+
+    home  the folder of `PENUMBRA_HOME`.
+    """
+    return [_registered(home, model, row) for row in query(home, "versions.sql", {"model": model})]
+
+
+def find(home: Path, which: str | int = CHAMPION, model: str = MODEL) -> RegisteredVersion:
+    """The version an alias or a number names: "champion", 3, "3", "v3", "nsclc-os/3" or "nsclc-os@champion".
+
+    Raises  Refusal "model_registered" when nothing is registered, "version_registered" with the versions and aliases there are.
+    """
+    known = versions(home, model)
+    if not known:
+        raise Refusal("model_registered", f"no version of {model} is registered", "run `penumbra run` or `penumbra register` first")
+    wanted = str(which).removeprefix(f"{model}/").removeprefix(f"{model}@")
+    number = wanted.removeprefix("v")
+    for entry in known:
+        if wanted in entry.aliases or (number.isdecimal() and int(number) == entry.version):
+            return entry
+    offered = ", ".join(f"{entry.version}" + (f" ({', '.join(entry.aliases)})" if entry.aliases else "") for entry in known)
+    raise Refusal("version_registered", f"no version or alias {which!r} of {model}", f"registered: {offered}")
+
+
+def promote(home: Path, which: str | int, alias: str = CHAMPION, *, reason: str = "", model: str = MODEL) -> AliasChange:
+    """Point an alias to a version whose files still are what was registered; the former holder keeps its number.
+
+    A challenger that becomes champion is no challenger any more.
+    Raises  Refusal "version_registered", or "bundle_unchanged" when a file of the version was altered.
+    """
+    with writing(home):
+        entry = find(home, which, model)
+        verify(entry.folder, entry.digest)
+        previous = next((other.version for other in versions(home, model) if alias in other.aliases), None)
+        mlflow_client = client(home)
+        if previous != entry.version:
+            mlflow_client.set_registered_model_alias(model, alias, str(entry.version))
+        if alias == CHAMPION and CHALLENGER in entry.aliases:
+            mlflow_client.delete_registered_model_alias(model, CHALLENGER)
+    return AliasChange(model, alias, entry.version, previous, entry.digest, reason, datetime.now(UTC))
+
+
+def query(home: Path, name: str, values: dict[str, Any]) -> list[sqlite3.Row]:
+    """Rows of one of this room's named queries on MLflow's database; none when there is no database yet."""
+    path = _database(home)
+    if not path.is_file():
+        return []
+    statement = files("penumbra.registry").joinpath(name).read_text(encoding="utf-8")
+    with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=60)) as connection:
+        connection.row_factory = sqlite3.Row
+        return connection.execute(statement, values).fetchall()
+
+
+@contextlib.contextmanager
+def writing(home: Path) -> Iterator[None]:
+    """Hold the registry alone, with MLflow quiet; released by the system when the process dies, however it dies."""
+    folder = _root(home)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as stream, quiet_mlflow():
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def quiet_mlflow() -> Iterator[None]:
+    """MLflow without telemetry, progress on the log, and the warnings it raises about itself."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    with warnings.catch_warnings():
+        for message in OWN_WARNINGS:
+            warnings.filterwarnings("ignore", message)
+        yield
+
+
+def client(home: Path) -> "MlflowClient":
+    """MLflow's client on the home's database, which is created when absent (inside `writing`)."""
+    from mlflow import MlflowClient
+
+    path = _database(home)
+    if not path.is_file():
+        # MLflow's migrations are not one transaction: a database half made by a killed process must not be found later
+        unfinished = path.with_suffix(".new")
+        unfinished.unlink(missing_ok=True)
+        _create_database(f"sqlite:///{unfinished.resolve()}")
+        unfinished.rename(path)
+    return MlflowClient(tracking_uri=tracking_uri(home), registry_uri=tracking_uri(home))
+
+
+def experiment_root(home: Path) -> Path:
+    """Folder below which MLflow keeps the artifacts of this registry."""
+    return _root(home) / "artifacts"
+
+
+def _create_database(uri: str) -> None:
+    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
+
+    engine = create_sqlalchemy_engine(uri)
+    _initialize_tables(engine)
+    engine.dispose()
+
+
+def _root(home: Path) -> Path:
+    return Path(home) / "mlflow"
+
+
+def _database(home: Path) -> Path:
+    return _root(home) / "mlflow.db"
+
+
+def _registered(home: Path, model: str, row: sqlite3.Row) -> RegisteredVersion:
+    tags = json.loads(row["tags"])
+    return RegisteredVersion(
+        model=model,
+        version=int(row["version"]),
+        aliases=tuple(sorted(json.loads(row["aliases"]))),
+        digest=tags["digest"],
+        run_id=row["run_id"],
+        model_id=tags["model_id"],
+        created_at=datetime.fromtimestamp(row["created_ms"] / 1000, UTC),
+        train_centers=tuple(json.loads(tags["train_centers"])),
+        store_commit=int(tags["store_commit"]),
+        store_digest=tags["store_digest"],
+        code_commit=tags["code_commit"],
+        # from the home, not from the address MLflow stored: a home that was copied or restored elsewhere keeps working
+        folder=experiment_root(home) / "models" / tags["model_id"] / BUNDLE_PATH,
+    )

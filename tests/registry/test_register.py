@@ -1,0 +1,224 @@
+"""Registering, loading, aliases and metrics on a real MLflow registry in SQLite."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penumbra.refusal import Refusal
+from penumbra.registry import Bundle, MetricRow, find, load, logged_metrics, promote, record_metrics, register, tracking_uri, versions
+from penumbra.registry.versions import client, quiet_mlflow
+
+
+@pytest.fixture
+def home(tmp_path: Path, empty_registry: Path) -> Path:
+    shutil.copytree(empty_registry, tmp_path / "home")
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's database takes seconds to create: once for all tests."""
+    folder = tmp_path_factory.mktemp("registry")
+    (folder / "mlflow").mkdir()
+    with quiet_mlflow():
+        client(folder)
+    return folder
+
+
+def test_first_version_is_champion_and_the_same_bundle_is_the_same_version(home: Path, make_bundle: Callable[..., Bundle], metrics: list[MetricRow]) -> None:
+    first = register(home, make_bundle(), metrics)
+    assert (first.version, first.aliases, first.train_centers, first.store_commit) == (1, ("champion",), ("north",), 7)
+    assert register(home, make_bundle(code_commit="later"), metrics) == first
+    second = register(home, make_bundle(0.6), metrics)
+    assert (second.version, second.aliases) == (2, ())
+    third = register(home, make_bundle(0.7), challenger=True)
+    assert (third.version, third.aliases) == (3, ("challenger",))
+    assert [entry.version for entry in versions(home)] == [1, 2, 3]
+    assert not (home / "mlflow" / "staging").exists()
+
+
+def test_metrics_per_center_are_in_mlflow(home: Path, make_bundle: Callable[..., Bundle], metrics: list[MetricRow]) -> None:
+    entry = register(home, make_bundle(), metrics)
+    held = logged_metrics(home, entry)
+    assert held["harrell_c/north"] == 0.8
+    assert held["harrell_c_lower/east"] == 0.6
+    assert held["harrell_c/east/Volume"] == 0.55
+    assert held["n/east"] == 30
+    assert held["events/east"] == 20
+    assert "harrell_c/south" not in held, "undefined is absent, not 0"
+    with quiet_mlflow():
+        mlflow = client(home)
+        run = mlflow.get_run(entry.run_id)
+        logged = mlflow.get_logged_model(entry.model_id)
+    assert run.inputs is not None
+    assert logged.metrics is not None
+    assert run.data.metrics["harrell_c/east"] == 0.7
+    assert run.data.params["network.filters"] == "8"
+    assert run.data.tags["store_commit"] == "7"
+    splits = {item.dataset.name: item.tags[0].value for item in run.inputs.dataset_inputs}
+    assert splits == {"north": "train", "east": "test", "south": "test"}
+    assert {metric.dataset_name for metric in logged.metrics if metric.key == "harrell_c/east"} == {"east"}
+
+
+def test_a_later_center_adds_metrics_without_a_new_version(home: Path, make_bundle: Callable[..., Bundle], metrics: list[MetricRow]) -> None:
+    entry = register(home, make_bundle(), metrics)
+    west = MetricRow("Combined", "west", "test", "harrell_c", 0.66, 0.5, 0.8, 25, 15)
+    assert record_metrics(home, 1, [*metrics, west]) == 5
+    assert record_metrics(home, 1, [*metrics, west]) == 0
+    assert logged_metrics(home, entry)["harrell_c/west"] == 0.66
+    register(home, make_bundle(), [MetricRow("Combined", "west", "test", "harrell_c", 0.67, 0.5, 0.8, 26, 16)])
+    assert logged_metrics(home, entry)["harrell_c/west"] == 0.67, "the newest value"
+    assert len(versions(home)) == 1
+
+
+def test_load_gives_back_what_scores_a_patient(home: Path, make_bundle: Callable[..., Bundle]) -> None:
+    bundle = make_bundle()
+    register(home, bundle)
+    loaded = load(home)
+    assert loaded.models == bundle.models
+    assert loaded.model == bundle.models["Combined"]
+    assert loaded.settings == bundle.settings
+    assert loaded.lineage == bundle.lineage
+    assert loaded.feature_versions == {"gtv": "0123456789ab"}
+    assert loaded.network_path is not None
+    assert loaded.network_path.read_bytes() == b"weights"
+
+
+def test_a_moved_home_keeps_working(home: Path, make_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
+    register(home, make_bundle())
+    shutil.move(home, tmp_path / "elsewhere")
+    assert load(tmp_path / "elsewhere").entry.version == 1
+    assert register(tmp_path / "elsewhere", make_bundle()).version == 1
+
+
+@pytest.mark.parametrize("which", ["champion", 1, "1", "v1", "nsclc-os/1", "nsclc-os@champion"])
+def test_ways_to_name_a_version(home: Path, make_bundle: Callable[..., Bundle], which: str | int) -> None:
+    register(home, make_bundle())
+    assert find(home, which).version == 1
+
+
+def test_unknown_names_say_what_there_is(home: Path, make_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="model_registered: no version of nsclc-os is registered"):
+        load(tmp_path / "nowhere")
+    register(home, make_bundle())
+    with pytest.raises(Refusal, match=r"version_registered: no version or alias 'challenger' of nsclc-os\. registered: 1 \(champion\)"):
+        load(home, "challenger")
+
+
+def test_promote_moves_the_alias_and_says_from_where(home: Path, make_bundle: Callable[..., Bundle]) -> None:
+    register(home, make_bundle())
+    register(home, make_bundle(0.6), challenger=True)
+    change = promote(home, "challenger", reason="better at every center")
+    assert (change.alias, change.version, change.previous, change.reason) == ("champion", 2, 1, "better at every center")
+    assert [entry.aliases for entry in versions(home)] == [(), ("champion",)]
+    assert register(home, make_bundle()).aliases == (), "registering the former champion again does not bring it back"
+
+
+def test_an_altered_version_is_not_promoted_and_registering_again_mends_it(home: Path, make_bundle: Callable[..., Bundle]) -> None:
+    register(home, make_bundle())
+    second = register(home, make_bundle(0.6))
+    (second.folder / "models" / "Combined.json").write_text("{}")
+    with pytest.raises(Refusal, match=r"bundle_unchanged: models/Combined\.json"):
+        promote(home, 2)
+    assert find(home).version == 1
+    assert register(home, make_bundle(0.6)).version == 2
+    assert promote(home, 2).version == 2
+
+
+def test_pyfunc_answers_as_the_fitted_model(home: Path, make_bundle: Callable[..., Bundle]) -> None:
+    bundle = make_bundle()
+    register(home, bundle)
+    with quiet_mlflow():
+        import mlflow
+        import pandas as pd
+        from mlflow.exceptions import MlflowException
+
+        mlflow.set_tracking_uri(tracking_uri(home))
+        served = mlflow.pyfunc.load_model("models:/nsclc-os@champion")
+        model = bundle.models["Combined"]
+        table = {name: np.array([0.3, 1.2]) * (position + 1) for position, name in enumerate(model.columns)}
+        answer = served.predict(pd.DataFrame(table)[list(reversed(model.columns))])
+        log_risk = model.log_risk(table)
+        np.testing.assert_allclose(answer["log_risk"], log_risk, rtol=1e-12)
+        survival = model.survival(log_risk, np.array([365.25, 730.5, 1095.75]))
+        np.testing.assert_allclose(answer[["survival_1y", "survival_2y", "survival_3y"]], survival)
+        assert list(answer["risk_group"]) == list(model.risk_group(log_risk))
+        with pytest.raises(MlflowException, match=r"deep\.deep_007 is missing for 1 of 2 patients"):
+            served.predict(pd.DataFrame({**table, "deep.deep_007": [0.0, float("nan")]}))
+        with pytest.raises(MlflowException, match="missing inputs"):
+            served.predict(pd.DataFrame({"deep.deep_007": [0.0]}))
+        example = served.input_example
+        assert example is not None
+        np.testing.assert_allclose(model.log_risk({name: example[name] for name in model.columns}), 0.0, atol=1e-12)
+
+
+STEPS = [
+    "create_run",
+    "create_logged_model",
+    "log_model_artifacts",
+    "finalize_logged_model",
+    "create_model_version",
+    "set_registered_model_alias",
+    "log_batch",
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_at_any_step_the_next_call_completes(
+    home: Path, make_bundle: Callable[..., Bundle], metrics: list[MetricRow], monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """The call dies right after the named step took effect, without any clean-up of its own."""
+    from mlflow import MlflowClient
+
+    child = os.fork()
+    if child == 0:
+        done = getattr(MlflowClient, step)
+
+        def die_after(*positional: object, **named: object) -> None:
+            done(*positional, **named)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        setattr(MlflowClient, step, die_after)
+        register(home, make_bundle(), metrics)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    entry = register(home, make_bundle(), metrics)
+    assert [other.version for other in versions(home)] == [1]
+    assert entry.aliases == ("champion",)
+    assert logged_metrics(home, entry)["harrell_c/east"] == 0.7
+    assert load(home).model == make_bundle().models["Combined"]
+    with quiet_mlflow():
+        experiment = client(home).get_experiment_by_name("nsclc-os")
+        assert experiment is not None
+        runs = client(home).search_runs([experiment.experiment_id])
+    assert all(run.info.status in ("FINISHED", "KILLED") for run in runs)
+
+
+def test_two_processes_at_once_make_one_version(home: Path, make_bundle: Callable[..., Bundle], metrics: list[MetricRow]) -> None:
+    children = []
+    for _ in range(2):
+        child = os.fork()
+        if child == 0:
+            register(home, make_bundle(), metrics)
+            os._exit(0)
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0]
+    assert [(entry.version, entry.aliases) for entry in versions(home)] == [(1, ("champion",))]
+
+
+def test_reading_does_not_import_mlflow(home: Path) -> None:
+    code = textwrap.dedent(f"""
+        import sys, pathlib
+        from penumbra.registry import versions, find
+        assert versions(pathlib.Path({str(home)!r})) == []
+        assert not {{"mlflow", "pandas", "matplotlib"}} & sys.modules.keys()
+    """)
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,123 @@
+"""Evaluation: who is together, what equals the statistics called alone, what has no value and why."""
+
+import math
+
+import numpy as np
+import pytest
+
+from penumbra import survival
+from penumbra.evaluate import EXTERNAL, TRAINING, ModelRisk, evaluate
+from penumbra.registry import MetricRow
+
+NUMBERS = {"horizons_days": (365, 730, 1095), "resamples": 200, "level": 0.95, "seed": 1, "combined": "Combined", "volume": "Volume"}
+
+
+def simulated(n: int = 180, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    log_risk = random.normal(size=n)
+    death, left = random.exponential(700 * np.exp(-log_risk)), random.exponential(1500, n)
+    return log_risk, death <= left, np.ceil(np.minimum(death, left)), np.repeat(["north", "east", "south"], n // 3)
+
+
+def risks(log_risk: np.ndarray) -> dict[str, ModelRisk]:
+    random = np.random.default_rng(5)
+    noisy = log_risk + 1.5 * random.normal(size=log_risk.size)
+    death = 1 - np.exp(-np.outer(np.exp(log_risk), np.array([365, 730, 1095]) / 700))
+    return {"Combined": ModelRisk(log_risk, 0.0, death), "Volume": ModelRisk(noisy, 0.0), "Rad": ModelRisk(-log_risk, 0.0)}
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[tuple[str, str, str], MetricRow]:
+    log_risk, event, time, centers = simulated()
+    found = evaluate(risks(log_risk), centers, centers == "north", event, time, **NUMBERS)
+    by_key = {(row.model, row.center, row.metric): row for row in found}
+    assert len(by_key) == len(found)
+    return by_key
+
+
+def test_sets_are_training_each_center_and_the_external_pool(rows) -> None:
+    assert {(row.center, row.split) for row in rows.values()} == {
+        ("north", "train"),
+        ("east", "test"),
+        ("south", "test"),
+        (EXTERNAL, "test"),
+    }
+    assert rows["Combined", EXTERNAL, "harrell_c"].n == 120
+    log_risk, event, time, centers = simulated()
+    several = evaluate(risks(log_risk), centers, centers != "south", event, time, **NUMBERS)
+    assert {row.center for row in several if row.split == "train"} == {"north", "east", TRAINING}
+
+
+def test_values_are_those_of_the_statistics_alone(rows) -> None:
+    log_risk, event, time, centers = simulated()
+    east = centers == "east"
+    here = (event[east], time[east], log_risk[east])
+    alone = {
+        "harrell_c": survival.concordance_index(*here),
+        "uno_c": survival.uno_c(*here),
+        "auc_2y": survival.auc_binary(*here, 730).auc,
+        "auc_ipcw_2y": survival.auc_ipcw(*here, 730).auc,
+        "hazard_ratio": survival.hazard_ratio(*here[:2], log_risk[east] > 0).value,
+        "log_rank_p": survival.log_rank(*here[:2], log_risk[east] > 0).p,
+        "calibration_slope": survival.calibration_slope(*here).value,
+    }
+    for metric, value in alone.items():
+        assert rows["Combined", "east", metric].value == pytest.approx(value, rel=1e-12)
+    limits = survival.bootstrap_ci(*here, resamples=200, seed=1)
+    row = rows["Combined", "east", "harrell_c"]
+    assert (row.lower, row.upper, row.n, row.events) == (limits.lower, limits.upper, 60, int(event[east].sum()))
+    assert rows["Combined", "east", "brier_1y"].value < 0.25
+
+
+def test_differences_are_paired(rows) -> None:
+    log_risk, event, time, centers = simulated()
+    away = centers != "north"
+    models = risks(log_risk)
+    alone = survival.paired_difference(event[away], time[away], models["Combined"].log_risk[away], models["Volume"].log_risk[away], resamples=200, seed=1)
+    row = rows["Combined", EXTERNAL, "delta_c_volume"]
+    assert (row.value, row.lower, row.upper) == (alone.value, alone.lower, alone.upper)
+    assert rows["Combined", EXTERNAL, "delta_c_volume_p"].value == alone.p
+    assert rows["Rad", EXTERNAL, "delta_c_volume"].value < 0
+    test = survival.delong_test(event[away], time[away], models["Combined"].log_risk[away], models["Volume"].log_risk[away], 365)
+    assert rows["Volume", EXTERNAL, "delong_p_1y"].value == pytest.approx(test.p)
+    assert ("Combined", EXTERNAL, "delong_p_1y") not in rows
+
+
+def test_what_has_no_value_is_a_row_with_its_reason() -> None:
+    log_risk, event, time, centers = simulated()
+    event = event & (centers != "south")
+    time = np.where(centers == "east", np.minimum(time, 500), time)
+    models = risks(log_risk) | {"DL": ModelRisk(np.full(log_risk.size, math.nan), math.nan)}
+    models["Rad"] = ModelRisk(log_risk, 99.0)
+    found = {(row.model, row.center, row.metric): row for row in evaluate(models, centers, centers == "north", event, time, **NUMBERS)}
+    expected = {
+        ("Combined", "south", "harrell_c"): "no comparable pair among 60 patients",
+        ("Combined", "south", "hazard_ratio"): "no event",
+        ("Combined", "east", "auc_3y"): "nobody is followed to day 1095 (last at day 500)",
+        ("Combined", "east", "brier_3y"): "nobody is followed to day 1095",
+        ("Rad", "east", "hazard_ratio"): "hazard ratio needs two groups; found one: all 60 patients are low",
+        ("DL", "east", "harrell_c"): "no feature",
+    }
+    for key, reason in expected.items():
+        assert math.isnan(found[key].value)
+        assert reason in found[key].reason
+    assert all(row.reason == "" for row in found.values() if not math.isnan(row.value))
+    assert all(row.reason for row in found.values() if math.isnan(row.value))
+
+
+def test_same_seed_same_rows(rows) -> None:
+    log_risk, event, time, centers = simulated()
+    again = evaluate(risks(log_risk), centers, centers == "north", event, time, **NUMBERS)
+    for row in again:
+        assert str(row) == str(rows[row.model, row.center, row.metric])
+
+
+def test_one_patient_in_a_center() -> None:
+    log_risk, event, time, centers = simulated()
+    centers = centers.copy()
+    centers[-59:] = "east"
+    found = evaluate(risks(log_risk), centers, centers == "north", event, time, **NUMBERS)
+    alone = [row for row in found if row.center == "south"]
+    assert alone
+    assert all(row.n == 1 for row in alone)
+    assert all(math.isnan(row.value) and row.reason for row in alone if row.metric in ("harrell_c", "auc_1y", "hazard_ratio"))
