@@ -1,0 +1,96 @@
+"""How figures look and how they become SVG and PNG, the same bytes for the same figure."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette (2008), told apart by the colour-blind; the page swaps these through CSS variables for dark screens.
+INK, MUTED, GRID = "#1c1c1c", "#6e6e6e", "#dcdcdc"
+BLUE, VERMILION, SKY, GREEN, YELLOW, PURPLE = "#0072b2", "#d55e00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7"
+VARIABLES = {"#ffffff": "paper", INK: "ink", MUTED: "muted", GRID: "grid", BLUE: "blue", VERMILION: "vermilion"}
+
+WIDTH_IN = 4.1  # a figure that fills a phone's width keeps its letters readable
+PNG_DPI = 200
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # letters stay letters: they can be searched, read aloud and take the page's font
+    "svg.hashsalt": "penumbra",
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A figure as files and as part of a page.
+
+    name     file name without ending, unique on the page.
+    alt      what it shows, for those who do not see it.
+    caption  what to see in it.
+    svg      a file of its own; png on white.
+    """
+
+    name: str
+    alt: str
+    caption: str
+    svg: str
+    png: bytes
+
+    @property
+    def inline_svg(self) -> str:
+        """The SVG for a page: scalable, named for screen readers, coloured by the page's variables, its ids its own."""
+        body = self.svg[self.svg.index("<svg") :]
+        body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+        body = re.sub(r'\b(id|xlink:href|href)="(#?)([^"#]+)"', rf'\1="\2{self.name}-\3"', body)
+        body = re.sub(r"url\(#([^)]+)\)", rf"url(#{self.name}-\1)", body)
+        for colour, variable in VARIABLES.items():
+            body = body.replace(colour, f"var(--{variable})")
+        head, rest = body.split(">", 1)
+        head = re.sub(r' (width|height)="[^"]*"', "", head)
+        return f'{head} role="img" aria-label="{_attribute(self.alt)}">{rest}'
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw with this page's style, leaving matplotlib's own settings as they were."""
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE):
+        yield
+
+
+def render(figure: "Figure", name: str, *, alt: str, caption: str) -> Rendered:
+    """Write a figure as SVG and as PNG on white; without dates, so that equal figures are equal bytes."""
+    svg, png = io.StringIO(), io.BytesIO()
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None}, facecolor="white")
+    return Rendered(name, alt, caption, svg.getvalue(), png.getvalue())
+
+
+def _attribute(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")

@@ -1,0 +1,174 @@
+"""The report's tables: cells for the page, plain rows for CSV."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from penumbra.registry import MetricRow
+from penumbra.report.groups import PanelNumbers
+from penumbra.report.inputs import CenterColumn, CenterFlow, KeptFeature, ModelRow, PaperValue, ReportInputs
+from penumbra.report.words import ABSENT, count, interval, number, p_value, percent
+
+ALIVE_YEARS = (1, 2, 3)
+AUC = {"auc_1y": "AUC 1 year", "auc_2y": "AUC 2 years", "auc_3y": "AUC 3 years"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a cell says, and what stands below it in grey: the paper's value, or the size of a column's set."""
+
+    text: str
+    note: str = ""
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page.
+
+    name     file name without ending; csv holds the same numbers unrounded.
+    words    number of leading columns that are words; the rest is aligned as numbers.
+    """
+
+    name: str
+    caption: str
+    header: tuple[Cell, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    csv: str
+    words: int = 1
+
+
+def flow_table(flow: Sequence[CenterFlow]) -> Table:
+    """Patients per center: found, excluded, accepted, deaths."""
+    header = _header("center", "role", "found", "excluded", "accepted", "deaths")
+    numbers = [(center.found, _excluded(center), center.accepted, center.events) for center in flow]
+    roles = ["training" if center.training else "external test" for center in flow]
+    rows = [(Cell(center.center), Cell(role), *(Cell(str(value)) for value in line)) for center, role, line in zip(flow, roles, numbers, strict=True)]
+    if len(flow) > 1:
+        rows.append((Cell("all", strong=True), Cell(""), *(Cell(str(sum(column)), strong=True) for column in zip(*numbers, strict=True))))
+    text = _csv(("center", "step", "patients"), [line for center in flow for line in _flow_lines(center)])
+    return Table("cohort", "Patients per center, from the folder to the model.", header, tuple(rows), text, words=2)
+
+
+def concordance_table(inputs: ReportInputs) -> Table:
+    """Harrell's C with 95 % interval, every model on every center, the paper's value in grey."""
+    rows = []
+    for model in inputs.models:
+        strong = model.name == inputs.combined
+        cells = [_metric_cell(inputs.metrics, inputs.paper, model, column, "harrell_c", strong) for column in inputs.columns]
+        rows.append((Cell(model.label, strong=strong), *cells))
+    caption = "Harrell's C with 95 % interval; 0.5 is chance. In grey the paper's value on its own patients."
+    return Table("c_index", caption, (Cell("model"), *_sized_columns(inputs)), tuple(rows), _metrics_csv(inputs, ("harrell_c",)))
+
+
+def discrimination_table(inputs: ReportInputs) -> Table:
+    """AUC at 1, 2, 3 years, hazard ratio and log-rank p of the combined model per center."""
+    model = next(model for model in inputs.models if model.name == inputs.combined)
+    header = _header("center", *AUC.values(), "hazard ratio", "log-rank p")
+    rows = []
+    for column in inputs.columns:
+        measured = [_metric_cell(inputs.metrics, inputs.paper, model, column, metric, False) for metric in (*AUC, "hazard_ratio")]
+        test = _find(inputs.metrics, model.name, column.center, "log_rank_p")
+        rows.append((Cell(column.label), *measured, Cell(p_value(test.value) if test else ABSENT)))
+    caption = f"{model.label}: AUC for death within 1, 2, 3 years, and high against low risk, with 95 % intervals. In grey the paper's values."
+    return Table("combined", caption, header, tuple(rows), _metrics_csv(inputs, (*AUC, "hazard_ratio", "log_rank_p"), model.name))
+
+
+def auc_table(inputs: ReportInputs) -> Table:
+    """AUC at 1, 2, 3 years of every model on every center."""
+    rows = [
+        (Cell(model.label), Cell(column.label), *(_metric_cell(inputs.metrics, inputs.paper, model, column, metric, False) for metric in AUC))
+        for model in inputs.models
+        for column in inputs.columns
+    ]
+    caption = "AUC for death within 1, 2 and 3 years with 95 % interval, every model."
+    return Table("auc", caption, _header("model", "center", *AUC.values()), tuple(rows), _metrics_csv(inputs, tuple(AUC)), words=2)
+
+
+def groups_table(panels: Sequence[PanelNumbers]) -> Table:
+    """Risk groups per panel: patients, deaths, median survival and share alive at 1, 2, 3 years."""
+    header = _header("set", "group", "patients", "deaths", "median, years", *(f"alive at {count(year, 'year')}" for year in ALIVE_YEARS))
+    rows, lines = [], []
+    for panel in panels:
+        for curve in panel.curves:
+            group = "high" if curve.high else "low"
+            alive = [curve.alive_at(year) for year in ALIVE_YEARS]
+            texts = [panel.title, group, str(curve.n), str(curve.events), number(curve.median, 1), *(percent(share) for share in alive)]
+            rows.append(tuple(Cell(text) for text in texts))
+            tested = (*(panel.hazard_ratio or ("", "", "")), "" if panel.p is None else panel.p)
+            lines.append((panel.title, group, curve.n, curve.events, curve.median, *alive, *tested))
+    alive_names = [f"alive_{year}y" for year in ALIVE_YEARS]
+    names = ("set", "group", "patients", "deaths", "median_years", *alive_names, "hazard_ratio", "lower", "upper", "log_rank_p")
+    caption = "Risk groups, split at the median risk of the training patients; a dash where follow-up ended earlier or the median was not reached."
+    return Table("risk_groups", caption, header, tuple(rows), _csv(names, lines), words=2)
+
+
+def features_table(features: Sequence[KeptFeature], models: Sequence[ModelRow]) -> Table:
+    """Every kept feature with its coefficient, by model."""
+    labels = {model.name: model.label for model in models}
+    place = {model.name: position for position, model in enumerate(models)}
+    order = sorted(features, key=lambda feature: (place.get(feature.model, len(place)), -abs(feature.coefficient), feature.feature))
+    rows = tuple((Cell(labels.get(entry.model, entry.model)), Cell(entry.feature), Cell(number(entry.coefficient, 3))) for entry in order)
+    text = _csv(("model", "feature", "coefficient"), [(entry.model, entry.feature, entry.coefficient) for entry in order])
+    caption = f"{count(len(order), 'coefficient')}, in log hazard per standard deviation of the training patients."
+    return Table("features", caption, _header("model", "feature", "coefficient"), rows, text, words=2)
+
+
+def _metric_cell(rows: Sequence[MetricRow], paper: Sequence[PaperValue], model: ModelRow, column: CenterColumn, metric: str, strong: bool) -> Cell:
+    row = _find(rows, model.name, column.center, metric)
+    theirs = next((value for value in paper if (value.model, value.metric, value.split) == (model.name, metric, column.paper)), None)
+    if row is not None and math.isfinite(row.value):
+        text = interval(row)
+    else:
+        text = "no feature retained" if model.features == 0 else ABSENT
+    notes = [row.reason if row is not None else "", _paper_words(theirs) if theirs else ""]
+    return Cell(text, "; ".join(note for note in notes if note), strong)
+
+
+def _paper_words(theirs: PaperValue) -> str:
+    limits = f" ({number(theirs.lower)}–{number(theirs.upper)})" if theirs.lower is not None and theirs.upper is not None else ""
+    return f"paper {number(theirs.value)}{limits}"
+
+
+def _find(rows: Sequence[MetricRow], model: str, center: str, metric: str) -> MetricRow | None:
+    return next((row for row in rows if (row.model, row.center, row.metric) == (model, center, metric)), None)
+
+
+def _header(*names: str) -> tuple[Cell, ...]:
+    return tuple(Cell(name) for name in names)
+
+
+def _sized_columns(inputs: ReportInputs) -> list[Cell]:
+    sizes = {row.center: f"{count(row.n, 'patient')}, {count(row.events, 'death')}" for row in inputs.metrics}
+    return [Cell(column.label, sizes.get(column.center, "")) for column in inputs.columns]
+
+
+def _excluded(flow: CenterFlow) -> int:
+    return sum(excluded for _, excluded in flow.excluded)
+
+
+def _flow_lines(flow: CenterFlow) -> list[tuple[str, str, int]]:
+    reasons = [(flow.center, f"excluded: {reason}", excluded) for reason, excluded in flow.excluded]
+    flagged = [(flow.center, f"flagged: {remark}", remarked) for remark, remarked in flow.flagged]
+    return [(flow.center, "found", flow.found), *reasons, (flow.center, "accepted", flow.accepted), *flagged, (flow.center, "deaths", flow.events)]
+
+
+def _metrics_csv(inputs: ReportInputs, metrics: Sequence[str], model: str | None = None) -> str:
+    theirs = {(value.model, value.metric, value.split): value.value for value in inputs.paper}
+    paper = {column.center: column.paper for column in inputs.columns}
+    lines = []
+    for row in inputs.metrics:
+        if row.metric in metrics and model in (None, row.model):
+            beside = theirs.get((row.model, row.metric, paper.get(row.center) or ""), "")
+            lines.append((row.model, row.center, row.split, row.metric, row.value, row.lower, row.upper, row.n, row.events, beside))
+    return _csv(("model", "center", "split", "metric", "value", "lower", "upper", "n", "events", "paper"), lines)
+
+
+def _csv(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(["" if isinstance(value, float) and math.isnan(value) else value for value in line] for line in lines)
+    return stream.getvalue()
