@@ -1,0 +1,17 @@
+"""Radiomics features of every ROI that the store does not have yet."""
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from flows.retry import worth_retrying
+from penumbra import stages
+
+
+@task(name="populate", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=[5, 30], retry_condition_fn=worth_retrying)
+def populate_task(work: stages.Work) -> stages.Manifest:
+    return stages.populate(work)
+
+
+@flow(name="populate", validate_parameters=False)
+def populate(profile: str = "quick") -> stages.Manifest:
+    return populate_task(stages.begin(profile))

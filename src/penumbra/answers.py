@@ -1,0 +1,112 @@
+"""What a person asks of a finished run: SQL, versions side by side, the table at the end."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penumbra import arrivals, cohort, registry, store, tables
+from penumbra.cohort.rois import list_rois as survey
+from penumbra.modelling import metric_rows
+from penumbra.params import project_root, read_yaml
+from penumbra.refusal import Refusal
+from penumbra.work import Manifest, Work, read_manifest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def ask(home: Path, statement: str, as_of: str | None = None) -> "pa.Table":
+    """Answer one read-only SQL statement, on the store as it is or as of a commit number or a registered version such as `nsclc-os/3`.
+
+    Raises  Refusal for whatever the store does not answer.
+    """
+    commit = None
+    if as_of is not None:
+        commit = int(as_of) if as_of.isdecimal() else registry.find(home, as_of).store_commit
+    return store.query(home, statement, as_of=commit)
+
+
+def compare(home: Path, versions: Sequence[str]) -> str:
+    """Harrell's C of registered versions side by side, per center, the combined model first."""
+    entries = [registry.find(home, version) for version in versions] if versions else registry.versions(home)
+    if not entries:
+        raise Refusal("model_registered", "no version is registered", "run penumbra run first")
+    found = store.query(home, "SELECT * EXCLUDE (commit_id) FROM model_metrics WHERE metric IN ('harrell_c', 'hazard_ratio')").to_pylist()
+    rows = [(str(row.pop("version")), _metric_row(row)) for row in found]
+    name = entries[0].model
+    compared = registry.compare(rows, [str(entry.version) for entry in entries], metrics=("harrell_c", "hazard_ratio"), models=(name,))
+    header = ["center", "split", "metric", "n", "events"]
+    for entry in entries:
+        header.append(f"{entry.model}/{entry.version}" + (f" ({', '.join(entry.aliases)})" if entry.aliases else ""))
+    if len(entries) > 1:
+        header.append("difference")
+    body = []
+    for row in compared:
+        cells = [f"{v:.3f} ({lo:.3f} to {hi:.3f})" if v == v else "-" for v, lo, hi in zip(row.values, row.lower, row.upper, strict=True)]
+        body.append([row.center, row.split, row.metric, row.n, row.events, *cells, *([f"{row.difference:+.3f}"] if len(entries) > 1 else [])])
+    trained = ", ".join(f"{entry.version}: {', '.join(entry.train_centers)}" for entry in entries)
+    return tables.render(header, body) + f"\n\nTrained on  {trained}"
+
+
+def _metric_row(row: dict[str, Any]) -> registry.MetricRow:
+    """A row of `model_metrics`; NULL is NaN."""
+    numbers = {name: float("nan") if row[name] is None else row[name] for name in ("value", "lower", "upper")}
+    return registry.MetricRow(**{**row, **numbers})
+
+
+def cohort_flow(manifest: Manifest) -> str:
+    """Found, accepted, flagged and rejected per center, with the rules."""
+    rows = [
+        [
+            center,
+            facts["found"],
+            len(facts["accepted"]),
+            ", ".join(f"{rule} {count}" for rule, count in facts["flagged"].items()) or "-",
+            ", ".join(f"{rule} {count}" for rule, count in facts["rejected"].items()) or "-",
+        ]
+        for center, facts in manifest["centers"].items()
+    ]
+    return tables.render(["center", "found", "accepted", "remarks", "rejected"], rows)
+
+
+def summary(work: Work) -> str:
+    """The table at the end of a run: C of every model on every set of patients, the cohort, the version, the report."""
+    rows = [row for row in metric_rows(read_manifest(work.home, "evaluate")) if row.metric == "harrell_c"]
+    sets = list(dict.fromkeys((row.center, row.split) for row in rows))
+    sizes = {(row.center, row.split): (row.n, row.events) for row in rows}
+    header = ["C-index (95 % CI)", *(f"{center}, {split}\nn {sizes[center, split][0]}, died {sizes[center, split][1]}" for center, split in sets)]
+    by_place = {(row.model, row.center, row.split): row for row in rows}
+    body = []
+    for model in dict.fromkeys(row.model for row in rows):
+        cells = [by_place[model, *place] for place in sets]
+        body.append([model, *(f"{row.value:.2f} ({row.lower:.2f}-{row.upper:.2f})" if row.value == row.value else "-" for row in cells)])
+    registered, page = read_manifest(work.home, "register"), read_manifest(work.home, "report")["page"]
+    lines = [cohort_flow(read_manifest(work.home, "ingest")), "", tables.render(header, body), ""]
+    if registered["version"] is None:
+        lines.append(f"registered  nothing: {registered['reason']}")
+    else:
+        entry = registry.find(work.home, registered["version"], registered["model"])
+        aliases = f" ({', '.join(entry.aliases)})" if entry.aliases else ""
+        lines.append(f"registered  {entry.model}/{entry.version}{aliases}, digest {entry.digest[:12]}, trained on {', '.join(entry.train_centers)}")
+    return "\n".join([*lines, f"report      {work.home / page}"])
+
+
+def example_patient(work: Work) -> str:
+    """The folder of some accepted patient, to type after `penumbra predict`."""
+    folders = arrivals.center_folders(work.home)
+    for center, facts in sorted(read_manifest(work.home, "ingest")["centers"].items(), key=lambda item: item[0] in work.settings.cohort.train_centers):
+        for patient in facts["accepted"]:
+            place = folders[center].resolve() / patient
+            if place.is_dir():
+                return str(place.relative_to(Path.cwd())) if place.is_relative_to(Path.cwd()) else str(place)
+    return "FOLDER"
+
+
+def rois(folder: Path, center: str) -> str:
+    """All structure names below a center's folder, in how many patients, and what each maps to; then who would be refused."""
+    rules = cohort.roi_rules(read_yaml(project_root() / "features" / "rois.yaml"))
+    found = survey(folder, rules.of(center))
+    text = tables.render(["name", "patients", "maps to"], [[entry.name, entry.patients, entry.meaning] for entry in found.names])
+    if found.refused:
+        text += "\n\n" + tables.render(["refused patient", "why"], [[patient, str(refusal)] for patient, refusal in found.refused])
+    return text

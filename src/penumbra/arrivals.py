@@ -1,0 +1,115 @@
+"""Which centers have arrived: the links in incoming/, and a manifest with the hash of every file in them."""
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from penumbra.refusal import Refusal
+
+INCOMING = "incoming"
+CENTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]*")
+
+
+def center_folders(home: Path) -> dict[str, Path]:
+    """Center name -> its folder, for every center in incoming/, in the order of their names.
+
+    Raises  Refusal "a_center_has_arrived" when there is none.
+    """
+    incoming = home / INCOMING
+    folders = _centers_in(incoming) if incoming.is_dir() else {}
+    if not folders:
+        raise Refusal("a_center_has_arrived", "no center folder in incoming/", "use penumbra run --cohort DIR, or penumbra ingest DIR --center NAME")
+    return folders
+
+
+def take_cohort(home: Path, cohort: Path) -> None:
+    """Make the centers of the folder `cohort` (one subfolder each) the centers in incoming/, as links; links to earlier cohorts go.
+
+    Raises  Refusal "cohort_has_centers" when `cohort` holds no subfolder, or "incoming_is_free" when incoming/ holds real folders of its own.
+    """
+    folders = _centers_in(cohort)
+    if not folders:
+        raise Refusal("cohort_has_centers", "no center folder in it", "a cohort is <folder>/<center>/clinical.csv and <folder>/<center>/<patient>/...")
+    if cohort.resolve() == (home / INCOMING).resolve():
+        return
+    own = [path.name for path in _entries(home / INCOMING) if not path.is_symlink()]
+    if own:
+        raise Refusal("incoming_is_free", f"incoming/ has folders of its own: {', '.join(own)}", "run without --cohort, or set PENUMBRA_HOME to another folder")
+    for path in _entries(home / INCOMING):
+        if path.name not in folders:
+            path.unlink()
+    for center, folder in folders.items():
+        take_center(home, folder, center)
+
+
+def take_center(home: Path, folder: Path, center: str) -> None:
+    """Link `folder` into incoming/ as the center of that name.
+
+    Raises  Refusal "center_name" or "incoming_is_free".
+    """
+    _check_name(center)
+    link = home / INCOMING / center
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if link.is_dir() and not link.is_symlink():
+        if folder.resolve() == link.resolve():
+            return
+        raise Refusal("incoming_is_free", f"incoming/ has a folder {center} of its own", "ingest without FOLDER, or choose another center name")
+    fresh = link.with_name(f".{center}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(folder.resolve(), target_is_directory=True)
+    fresh.replace(link)
+
+
+def describe(home: Path) -> dict[str, Any]:
+    """What arrived: per center the number of files and one SHA-256 over all names and contents, the same wherever the folder lies.
+
+    Hashes of files are remembered by size and modification time, so that a second look at an unchanged center reads no file.
+    """
+    memory = home / "manifests" / ".file-hashes.json"
+    known: dict[str, list[Any]] = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
+    seen: dict[str, list[Any]] = {}
+    centers = {}
+    for center, folder in center_folders(home).items():
+        root = folder.resolve()
+        digest, files = hashlib.sha256(), 0
+        for path in sorted(_files(root)):
+            stat = path.stat()
+            stamp = [stat.st_size, stat.st_mtime_ns]
+            key = str(path)
+            seen[key] = known[key] if key in known and known[key][:2] == stamp else [*stamp, _sha256(path)]
+            digest.update(f"{path.relative_to(root).as_posix()}\0{seen[key][2]}\n".encode())
+            files += 1
+        centers[center] = {"files": files, "sha256": digest.hexdigest()}
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    fresh = memory.with_name(f"{memory.name}.{os.getpid()}")
+    fresh.write_text(json.dumps(seen), encoding="utf-8")
+    fresh.replace(memory)
+    return {"centers": centers}
+
+
+def _centers_in(folder: Path) -> dict[str, Path]:
+    centers = {path.name: path for path in _entries(folder) if path.is_dir()}
+    for name in centers:
+        _check_name(name)
+    return centers
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
+
+
+def _check_name(center: str) -> None:
+    if not CENTER_NAME.fullmatch(center):
+        raise Refusal("center_name", f"a center called {center!r}", "use letters, digits, '_', '-', '.' and spaces, and begin with a letter or digit")
+
+
+def _files(folder: Path) -> list[Path]:
+    return [Path(root) / name for root, _, names in os.walk(folder, followlinks=True) for name in names]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,49 @@
+"""Real patients for measurements, from the data that lies beside the repository."""
+
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from penumbra import imaging
+from penumbra.imaging import Mask, Scan
+from penumbra.params import project_root
+from penumbra.refusal import Refusal
+
+MARGINS_MM = (3.0, 6.0, 9.0)
+
+
+def shared_data() -> Path:
+    """The folder `shared/data` beside the repository."""
+    return project_root().parent / "shared" / "data"
+
+
+def with_rings(scan: Scan) -> tuple[Scan, dict[str, Mask]]:
+    """A scan with its GTV and the rings around it."""
+    return scan, {"gtv": scan.gtv, **imaging.rings(scan.gtv, MARGINS_MM)}
+
+
+def crops(count: int, data: Path) -> Iterator[tuple[str, Scan, dict[str, Mask]]]:
+    """`count` patients of <data>/nsclc/<center>/<patient>, spread evenly over the size of their GTV; those without a GTV are left out."""
+    sized = []
+    for folder in sorted(data.glob("nsclc/*/*/")):
+        try:
+            scan = imaging.read_patient(folder)
+        except Refusal:
+            continue  # an empty mask: nothing to measure
+        sized.append((int(np.count_nonzero(scan.gtv.values)), folder))
+    sized.sort()
+    chosen = {round(place) for place in np.linspace(0, len(sized) - 1, min(count, len(sized)))}
+    for place in sorted(chosen):
+        folder = sized[place][1]
+        yield (folder.name, *with_rings(imaging.read_patient(folder)))
+
+
+def lung1_001(data: Path) -> tuple[Scan, dict[str, Mask]]:
+    """LUNG1-001 from its DICOM files, the whole image on the 1 mm grid."""
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(data / "LUNG1-001.tar.xz") as archive:
+            archive.extractall(folder, filter="data")
+        return with_rings(imaging.to_grid(imaging.read_patient(folder), 1.0))

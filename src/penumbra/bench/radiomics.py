@@ -1,0 +1,198 @@
+"""What the features cost, paired in one run with PyRadiomics as a user runs it: `python -m penumbra.bench.radiomics`.
+
+LUNG1-001 as the whole image on the 1 mm grid, and crops of real patients spread over the size of their tumours; the GTV and three rings of each; images
+in memory, a warm process, one thread. Core-seconds. On LUNG1-001 PyRadiomics measures the GTV alone (about three minutes and 16 GB), which counts four
+times: its filters, not its ROIs, take the time. The last line is one JSON object.
+"""
+
+import argparse
+import cProfile
+import json
+import os
+import pstats
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from penumbra.bench.patients import crops, lung1_001, shared_data
+from penumbra.bench.plain import plain_pyradiomics
+from penumbra.imaging import Mask, Scan, Volume
+from penumbra.params import project_root
+from penumbra.radiomics import extract
+
+Patient = tuple[Scan, dict[str, Mask]]
+REFERENCE_GB = 18  # free memory that PyRadiomics needs for LUNG1-001
+PARTS = {
+    "shape": ("shape_features",),
+    "grey levels": ("grey_levels",),
+    "first order": ("first_order",),
+    "GLCM, GLRLM counts": ("count_pairs",),
+    "GLSZM, GLDM counts": ("grow_zones",),
+    "NGTDM counts": ("sum_of_27", "sum_differences"),
+    "GLCM features": ("cooccurrence_features",),
+    "other features": ("run_features", "zone_features", "dependence_features", "difference_features"),
+    "LoG filters": ("laplacian_of_gaussian",),
+    "wavelets": ("convolved",),
+}
+
+
+def parameter_file() -> Path:
+    return project_root() / "features" / "radiomics.yaml"
+
+
+def seconds(patient: Patient, repeats: int) -> float:
+    """Core-seconds of one extraction by the own engine, the best of `repeats`: other work on the machine only ever adds."""
+    best = float("inf")
+    for _ in range(repeats):
+        start = time.process_time()
+        extract(*patient, parameter_file())
+        best = min(best, time.process_time() - start)
+    return best
+
+
+def reference_seconds(patient: Patient) -> float:
+    """Core-seconds of PyRadiomics' extractor on the same."""
+    start = time.process_time()
+    plain_pyradiomics(*patient, parameter_file())
+    return time.process_time() - start
+
+
+def warm_up() -> None:
+    """Loads or compiles every kernel, and PyRadiomics."""
+    ball = ((np.indices((40, 40, 40)) - 20.0) ** 2).sum(axis=0) < 64
+    mask = Mask(ball, (1.0, 1.0, 1.0))
+    scan = Scan(Volume(np.random.default_rng(0).normal(0, 100, ball.shape), mask.spacing), mask)
+    extract(scan, {"gtv": mask}, parameter_file())
+    plain_pyradiomics(scan, {"gtv": mask}, parameter_file())
+
+
+def by_part(patient: Patient) -> dict[str, float]:
+    """Share of the time of one extraction that each part takes."""
+    profile = cProfile.Profile(time.process_time)
+    profile.runcall(extract, *patient, parameter_file())
+    spent: dict[str, float] = {}
+    rows = pstats.Stats(profile).get_stats_profile()
+    for part, functions in PARTS.items():
+        spent[part] = sum(rows.func_profiles[name].cumtime for name in functions if name in rows.func_profiles)
+    total = rows.total_tt
+    spent["the rest"] = total - sum(spent.values())
+    return {part: value / total for part, value in spent.items()}
+
+
+def saved(patient: Patient, folder: Path) -> list[str]:
+    """Writes a patient as plain arrays and returns the names of its ROIs: a fresh process then starts from the image alone."""
+    scan, masks = patient
+    np.save(folder / "image.npy", scan.image.values)
+    for roi, mask in masks.items():
+        np.save(folder / f"{roi}.npy", mask.values)
+    return list(masks)
+
+
+def peak_gb(folder: str, rois: list[str], spacing: tuple[float, float, float]) -> float:
+    """Peak memory of an extraction above that of the process with image and masks in memory; runs in a process of its own."""
+    masks = {roi: Mask(np.load(Path(folder) / f"{roi}.npy"), spacing) for roi in rois}
+    scan = Scan(Volume(np.load(Path(folder) / "image.npy"), spacing), masks["gtv"])
+    warm_up()
+    before = _memory_kb("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak so far was that of loading
+    extract(scan, masks, parameter_file())
+    return (_memory_kb("VmHWM") - before) / 2**20
+
+
+def _memory_kb(entry: str) -> int:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return int(next(line for line in lines if line.startswith(entry)).split()[1])
+
+
+def _available_gb() -> float:
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    return int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) / 2**20
+
+
+def work_through(data: Path, count: int, rounds: int) -> float:
+    """Wall seconds to extract `count` crops `rounds` times, all in memory before."""
+    patients = [(scan, masks) for _, scan, masks in crops(count, data)]
+    warm_up()
+    start = time.perf_counter()
+    for _ in range(rounds):
+        for patient in patients:
+            extract(*patient, parameter_file())
+    return time.perf_counter() - start
+
+
+def scaling(data: Path, count: int = 8, rounds: int = 3) -> float:
+    """Throughput of two processes over that of one."""
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        alone = pool.submit(work_through, data, count, rounds).result()
+        together = [pool.submit(work_through, data, count, rounds) for _ in range(2)]
+        return 2 * alone / max(job.result() for job in together)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prints a table and one line of JSON."""
+    parser = argparse.ArgumentParser(prog="python -m penumbra.bench.radiomics", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--patients", type=int, default=30, help="crops to measure (default 30)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of the own engine, of which the best counts (default 3)")
+    parser.add_argument("--no-lung1-reference", action="store_true", help="leave out PyRadiomics on the whole LUNG1-001")
+    parser.add_argument("--data", type=Path, default=shared_data(), help="folder with nsclc/ and LUNG1-001.tar.xz")
+    chosen = parser.parse_args(arguments)
+    warm_up()
+    packages = ", ".join(f"{name} {version(name)}" for name in ("pyradiomics", "numpy", "numba", "SimpleITK"))
+    print(f"radiomics, {time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {packages}; core-seconds for four ROIs x 1316 features\n")
+
+    lung1 = lung1_001(chosen.data)
+    lung1_seconds = seconds(lung1, chosen.repeats)
+    parts = by_part(lung1)
+    with tempfile.TemporaryDirectory() as folder:
+        rois = saved(lung1, Path(folder))
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            lung1_peak = pool.submit(peak_gb, folder, rois, lung1[0].image.spacing).result()
+    speedup: float | None = None
+    shape = " x ".join(map(str, lung1[0].image.values.shape))
+    print(f"LUNG1-001 ({shape} voxels)  own {lung1_seconds:.2f} s, peak {lung1_peak:.2f} GB above the image")
+    if chosen.no_lung1_reference:
+        print("    PyRadiomics left out, as asked", flush=True)
+    elif _available_gb() < REFERENCE_GB:
+        print(f"    PyRadiomics left out: it needs {REFERENCE_GB} GB of free memory, {_available_gb():.0f} are there", flush=True)
+    else:
+        one = reference_seconds((lung1[0], {"gtv": lung1[1]["gtv"]}))
+        speedup = 4 * one / lung1_seconds
+        print(f"    PyRadiomics {one:.0f} s for the GTV alone: {speedup:.0f} times", flush=True)
+    print("    " + ", ".join(f"{part} {share:.0%}" for part, share in parts.items()) + "\n")
+
+    print(f"{'patient':12} {'GTV cm3':>8} {'voxels':>8} {'own s':>7} {'PyRadiomics s':>14} {'times':>6}")
+    own, reference, sizes = [], [], []
+    for name, scan, masks in crops(chosen.patients, chosen.data):
+        own.append(seconds((scan, masks), chosen.repeats))
+        reference.append(reference_seconds((scan, masks)))
+        sizes.append(sum(int(np.count_nonzero(mask.values)) for mask in masks.values()))
+        row = f"{name:12} {masks['gtv'].volume_mm3 / 1000:8.1f} {sizes[-1]:8d} {own[-1]:7.3f} {reference[-1]:14.2f} {reference[-1] / own[-1]:6.1f}"
+        print(row, flush=True)
+    ratios = np.array(reference) / np.array(own)
+    for label, values in (("own", own), ("PyRadiomics", reference)):
+        print(f"{label:12} median {np.median(values):.3f}, p95 {np.quantile(values, 0.95):.3f}, maximum {max(values):.3f} s a patient")
+    slope, constant = np.polyfit(sizes, own, 1)
+    print(f"own time = {constant:.3f} s + {slope * 1e6:.2f} s a million ROI voxels (r {np.corrcoef(sizes, own)[0, 1]:.3f})")
+    twice = scaling(chosen.data)
+    print(f"two processes: {twice:.2f} times the throughput of one\n")
+    figures = {
+        "lung1_seconds": round(lung1_seconds, 3),
+        "lung1_speedup": None if speedup is None else round(speedup, 1),
+        "lung1_peak_gb": round(lung1_peak, 3),
+        "crops_speedup_median": round(float(np.median(ratios)), 2),
+        "crops_speedup_p95": round(float(np.quantile(reference, 0.95) / np.quantile(own, 0.95)), 2),
+        "crops_speedup_worst_5_percent": round(float(np.quantile(ratios, 0.05)), 2),
+        "scaling_2": round(twice, 2),
+    }
+    print(json.dumps(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

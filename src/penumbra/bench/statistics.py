@@ -1,0 +1,112 @@
+"""What the statistics cost, beside scikit-survival where it has the same: `python -m penumbra.bench.statistics`.
+
+303 simulated patients, 1316 columns driven by eight hidden causes (as correlated as radiomics), three centers, 11 models. Each figure is the
+best of `--repeats` runs: other work on the machine only ever adds. The last line is one JSON object.
+"""
+
+import argparse
+import json
+import time as clock
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from penumbra.evaluate import ModelRisk, evaluate
+from penumbra.fusion import Block, select
+from penumbra.survival import bootstrap_ci, concordance_index, lasso_cox_cv, univariate_cox
+
+PATIENTS, COLUMNS, MANY = 303, 1316, 100_000
+
+
+def main() -> None:
+    """Print a table and one line of JSON."""
+    parser = argparse.ArgumentParser(prog="python -m penumbra.bench.statistics", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each figure, of which the best counts (default 3)")
+    repeats = parser.parse_args().repeats
+    random = np.random.default_rng(0)
+    causes = random.normal(size=(PATIENTS, 8))
+    X = causes @ random.normal(size=(8, COLUMNS)) + 2 * random.normal(size=(PATIENTS, COLUMNS))
+    log_risk = causes[:, 0]
+    death, left = random.exponential(700 * np.exp(-0.6 * log_risk)), random.exponential(1500, PATIENTS)
+    event, time = death <= left, np.ceil(np.minimum(death, left))
+    block = Block("gtv", tuple(f"f{i:04d}" for i in range(COLUMNS)), X)
+    centers = np.array(["a"] * 203 + ["b"] * 68 + ["c"] * 32)
+    models = {
+        name: ModelRisk(log_risk + random.normal(size=PATIENTS), 0.0, random.uniform(0.1, 0.9, (PATIENTS, 3)))
+        for name in ("Combined", "Volume", *(f"model_{i}" for i in range(9)))
+    }
+    many_risk = random.normal(size=MANY)
+    many_time, many_event = np.ceil(random.exponential(1000 * np.exp(-many_risk))), random.random(MANY) < 0.6
+    ours: dict[str, Callable[[], object]] = {
+        "univariate_1316_s": lambda: univariate_cox(event, time, X),
+        "bootstrap_1000_s": lambda: bootstrap_ci(event, time, log_risk, resamples=1000),
+        "signature_s": lambda: select(block, event, time, alpha=0.05, folds=10, seed=1, ties="efron"),
+        "lasso_60_full_path_s": lambda: lasso_cox_cv(event, time, X[:, :60] / X[:, :60].std(axis=0), folds=10),
+        "evaluation_s": lambda: evaluate(
+            models,
+            centers,
+            centers == "a",
+            event,
+            time,
+            horizons_days=(365, 730, 1095),
+            resamples=1000,
+            level=0.95,
+            seed=1,
+            combined="Combined",
+            volume="Volume",
+        ),
+        "harrell_100k_s": lambda: concordance_index(many_event, many_time, many_risk),
+    }
+    theirs = _scikit_survival(event, time, X, log_risk)
+    figures = {}
+    print(f"{'':24}{'ours, s':>10}{'scikit-survival, s':>20}")
+    for name, run in ours.items():
+        run()
+        figures[name] = _best(run, repeats)
+        beside = f"{_best(theirs[name], 1):20.3f}" if name in theirs else ""
+        print(f"{name:24}{figures[name]:10.3f}{beside}")
+    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
+
+
+def _best(run: Callable[[], object], repeats: int) -> float:
+    taken = []
+    for _ in range(max(1, repeats)):
+        start = clock.perf_counter()
+        run()
+        taken.append(clock.perf_counter() - start)
+    return min(taken)
+
+
+def _scikit_survival(event: np.ndarray, time: np.ndarray, X: np.ndarray, log_risk: np.ndarray) -> dict[str, Callable[[], object]]:
+    """The same work, as a user of scikit-survival writes it."""
+    from sksurv.linear_model import CoxnetSurvivalAnalysis, CoxPHSurvivalAnalysis
+    from sksurv.metrics import concordance_index_censored
+    from sksurv.util import Surv
+
+    outcome = Surv.from_arrays(event, time)
+    few = X[:, :60] / X[:, :60].std(axis=0)
+    fold = np.arange(event.size) % 10
+
+    def univariate() -> None:
+        for j in range(X.shape[1]):
+            CoxPHSurvivalAnalysis(ties="efron").fit(X[:, [j]] / X[:, j].std(), outcome)
+
+    def bootstrap() -> None:
+        random = np.random.default_rng(0)
+        for _ in range(1000):
+            rows = random.integers(event.size, size=event.size)
+            concordance_index_censored(event[rows], time[rows], log_risk[rows])
+
+    def lasso() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            lambdas = CoxnetSurvivalAnalysis(l1_ratio=1.0).fit(few, outcome).alphas_
+            for k in range(10):
+                CoxnetSurvivalAnalysis(l1_ratio=1.0, alphas=lambdas).fit(few[fold != k], outcome[fold != k])
+
+    return {"univariate_1316_s": univariate, "bootstrap_1000_s": bootstrap, "lasso_60_full_path_s": lasso}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""`penumbra`: the command line. Results go to stdout, progress and errors to stderr; heavy libraries load inside the commands that need them."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from penumbra.params import PROFILES, ParamsError, state_home
+from penumbra.refusal import Refusal
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+profile_option = click.option(
+    "--profile", type=click.Choice(PROFILES), help="Size of the network: quick for a CPU, paper as published. Default: the profile in params.yaml."
+)
+
+
+class Commands(click.Group):
+    """Lists commands in the order of the path, and turns the errors a user can mend into one sentence."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (Refusal, ParamsError) as error:
+            raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            raise click.ClickException("stopped; what was finished is kept, the same command goes on from there") from None
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="penumbra")
+def main() -> None:
+    """Survival prediction from radiotherapy planning CT: a feature store and a model registry.
+
+    \b
+    From nothing to a registered model:   make run
+    Then ask the store:                   penumbra sql "SELECT * FROM centers"
+    """
+
+
+def command(example: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command of `penumbra` whose help ends with `example`."""
+    return main.command(epilog=f"Example:  {example}")
+
+
+def next_commands(*lines: str) -> None:
+    """Say on stderr what to type next."""
+    click.echo("\nNext:\n" + "\n".join(f"  {line}" for line in lines), err=True)
+
+
+@command("penumbra run --cohort data/simulated")
+@click.option("--cohort", type=FOLDER, help="Folder with one subfolder per center. Default: the centers already in incoming/.")
+@profile_option
+def run(cohort: Path | None, profile: str | None) -> None:
+    """The whole path: ingest, populate, train, fuse, evaluate, register, report."""
+    from penumbra import answers, arrivals, drive
+    from penumbra.work import begin, one_run_at_a_time
+
+    work = begin(profile)
+    with one_run_at_a_time(work.home):
+        if cohort is not None:
+            arrivals.take_cohort(work.home, cohort)
+        drive.run_flow(work)
+        drive.record_with_dvc(work)
+    click.echo(answers.summary(work))
+    next_commands(
+        'penumbra sql "SELECT patient, risk_group, survival_2y FROM predictions LIMIT 5"',
+        "penumbra compare",
+        f"penumbra predict {answers.example_patient(work)}",
+    )
+
+
+@command("penumbra simulate data/simulated --seed 7")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--seed", type=int, help="Default: simulate.seed in params.yaml.")
+def simulate(folder: Path, seed: int | None) -> None:
+    """Write the simulated three-center cohort: DICOM CT, RTSTRUCT and clinical.csv, with the truth beside."""
+    from penumbra.simulation import simulate_cohort
+
+    click.echo(simulate_cohort(folder, seed))
+    next_commands(f"penumbra run --cohort {folder}")
+
+
+@command("penumbra ingest /data/from-east --center east")
+@click.argument("folder", type=FOLDER, required=False)
+@click.option("--center", help="Name of the center whose folder this is.")
+@profile_option
+def ingest(folder: Path | None, center: str | None, profile: str | None) -> None:
+    """One center's FOLDER into the store; without FOLDER, every center in incoming/. Prints accepted and rejected."""
+    from penumbra import answers, arrivals, stages
+    from penumbra.work import begin, one_run_at_a_time
+
+    if (folder is None) != (center is None):
+        raise click.UsageError("FOLDER and --center go together: penumbra ingest FOLDER --center NAME")
+    work = begin(profile)
+    with one_run_at_a_time(work.home):
+        if folder is not None and center is not None:
+            arrivals.take_center(work.home, folder, center)
+        manifest = stages.ingest(work, only=center)
+    click.echo(answers.cohort_flow(manifest))
+    next_commands('penumbra sql "SELECT patient, rule, found, advice FROM rejections"', "penumbra populate")
+
+
+def _stage_command(name: str, does: str, *after: str) -> None:
+    @command(f"penumbra {name}")
+    @profile_option
+    def stage(profile: str | None) -> None:
+        from penumbra import stages, tables
+        from penumbra.work import begin, one_run_at_a_time
+
+        work = begin(profile)
+        with one_run_at_a_time(work.home):
+            manifest = getattr(stages, name)(work)
+        click.echo(tables.facts(manifest))
+        next_commands(*after)
+
+    stage.name, stage.help = name, does
+    main.commands[name] = stage
+    del main.commands["stage"]
+
+
+_stage_command("populate", "All missing (patient, ROI, version) rows: 1316 radiomics features for GTV and rings.", "penumbra train")
+_stage_command("train", "Train the network on the training centers; log_risk and deep features of every patient.", "penumbra fuse")
+_stage_command("fuse", "Fit signatures, combined model and controls on the training centers.", "penumbra evaluate")
+_stage_command("evaluate", "Every metric for training, each center and all external centers pooled.", "penumbra register")
+_stage_command("register", "Register the combined model with its metrics, predictions and lineage.", "penumbra compare", "penumbra report")
+_stage_command("report", "Write the report: one page, with its figures and tables beside.", 'penumbra sql "SELECT * FROM model_metrics LIMIT 5"')
+
+
+@command('penumbra sql "SELECT center, patients, events FROM centers"')
+@click.argument("statement")
+@click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), default="table", show_default=True)
+@click.option("--as-of", help="A registered version (nsclc-os/3) or a commit id: the store as it was then.")
+def sql(statement: str, form: str, as_of: str | None) -> None:
+    """Ask the store: one read-only SQL STATEMENT. Works while a run goes on."""
+    from penumbra import answers, tables
+
+    tables.write(answers.ask(state_home(), statement, as_of), form, sys.stdout)
+
+
+@command("penumbra compare 1 2")
+@click.argument("versions", nargs=-1)
+def compare(versions: tuple[str, ...]) -> None:
+    """Registered VERSIONS side by side, per center; without VERSIONS, all of them."""
+    from penumbra import answers
+
+    click.echo(answers.compare(state_home(), versions))
+
+
+@command("penumbra predict data/simulated/east/E001")
+@click.argument("path", type=FOLDER)
+@click.option("--model", default="champion", show_default=True, help="Alias or version number.")
+@click.option("--center", help="Whose synonyms name the GTV. Default: the name of the folder above PATH.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def predict(path: Path, model: str, center: str | None, form: str) -> None:
+    """Risk, risk group and survival of one patient from the DICOM or NIfTI folder PATH."""
+    import json
+    from dataclasses import asdict
+
+    from penumbra import scoring, tables
+
+    prediction = scoring.predict(state_home(), path, model, center)
+    if form == "json":
+        click.echo(json.dumps(asdict(prediction)))
+        return
+    survival = {f"alive after {years.removesuffix('y')} y": value for years, value in prediction.survival.items()}
+    facts = {name: value for name, value in asdict(prediction).items() if name not in ("survival", "remarks")}
+    click.echo(tables.facts({**facts, **survival, **{f"remark {i}": text for i, text in enumerate(prediction.remarks, 1)}}))
+
+
+@command("penumbra rois data/simulated/east")
+@click.argument("folder", type=FOLDER)
+@click.option("--center", help="Use this center's synonyms. Default: the folder's name.")
+def rois(folder: Path, center: str | None) -> None:
+    """All ROI names in a center's FOLDER with counts, and what each would map to; nothing is ingested."""
+    from penumbra import answers
+
+    click.echo(answers.rois(folder, center or folder.resolve().name))
+
+
+@command("penumbra doctor")
+def doctor() -> None:
+    """Is everything installed, reachable and consistent?"""
+    from penumbra import checkup
+
+    findings = checkup.examine(state_home())
+    for finding in findings:
+        click.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.what}: {finding.found}")
+    if any(not finding.ok for finding in findings):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    main()

@@ -1,0 +1,122 @@
+"""The patients of a run with their features and outcome: what fusing, evaluating, registering and reporting read from the store."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penumbra import store
+from penumbra.fusion import CLINICAL, DEEP, Block
+from penumbra.refusal import Refusal
+from penumbra.work import Work, read_manifest
+
+GTV = "gtv"
+# Overall stage as an ordinal, for the clinical control model; 0 and occult count as I.
+STAGE_ORDINAL = {"I": 1.0, "II": 2.0, "III": 3.0, "IV": 4.0}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Patients in the order of their keys, with every block of features complete.
+
+    event (n,) bool; time (n,) days; training (n,) bool: the patient belongs to a training center.
+    blocks  name -> its features, values (n, p). `deep_log_risk` (n,): the network's own output.
+    fingerprint  key of all values and outcomes; training_fingerprint: of those of the training centers alone.
+    commit       the store's newest when it was read.
+    clinical  one record per patient as the relation `patients` has it.
+    """
+
+    patients: np.ndarray
+    centers: np.ndarray
+    event: np.ndarray
+    time: np.ndarray
+    training: np.ndarray
+    blocks: Mapping[str, Block]
+    deep_log_risk: np.ndarray
+    fingerprint: str
+    training_fingerprint: str
+    commit: int
+    clinical: tuple[dict[str, Any], ...]
+
+    def rows(self, chosen: np.ndarray) -> dict[str, Block]:
+        """The blocks of some patients, (n,) bool or indices."""
+        return {name: Block(block.name, block.features, block.values[chosen]) for name, block in self.blocks.items()}
+
+
+def read_dataset(work: Work) -> Dataset:
+    """Everything about the patients that were accepted, populated and embedded, from the versions that the manifests name.
+
+    Raises  Refusal "training_patients" when no training center has a patient.
+    """
+    populate, train = read_manifest(work.home, "populate"), read_manifest(work.home, "train")
+    wanted = sorted(set(populate["patients"]) & set(train["patients"]))
+    with store.connect(work.home, read_only=True) as lake:
+        matrices = {roi: store.read_matrix(lake, "radiomics", roi, version=populate["version"], patients=wanted) for roi in populate["rois"]}
+        deep = store.read_matrix(lake, DEEP, GTV, version=train["version"], patients=wanted)
+        commit = lake.newest_commit()
+        clinical = {row["patient"]: row for row in lake.rows("patients")}
+    records = tuple({name: value for name, value in clinical[patient].items() if name != "commit_id"} for patient in wanted)
+    centers = np.array([record["center"] for record in records])
+    training = np.isin(centers, work.settings.cohort.train_centers)
+    if not training.any():
+        raise no_training_center(work, set(centers.tolist()))
+    values = {name: Block(name, matrix.features, _aligned(matrix, wanted)) for name, matrix in {**matrices, DEEP: deep}.items()}
+    return Dataset(
+        patients=np.array(wanted),
+        centers=centers,
+        event=np.array([bool(record["event"]) for record in records]),
+        time=np.array([float(record["time"]) for record in records]),
+        training=training,
+        blocks={**values, CLINICAL: _clinical_block(records)},
+        deep_log_risk=np.asarray(deep.log_risk),
+        fingerprint=_key(values, records, np.arange(len(wanted))),
+        training_fingerprint=_key(values, records, np.flatnonzero(training)),
+        commit=commit,
+        clinical=records,
+    )
+
+
+def _key(blocks: Mapping[str, Block], records: tuple[dict[str, Any], ...], rows: np.ndarray) -> str:
+    """A key of the features and the clinical records of some patients."""
+    hashes = {name: hashlib.sha256(np.ascontiguousarray(block.values[rows], dtype="<f8").tobytes()).hexdigest() for name, block in blocks.items()}
+    names = {name: store.version_key({"names": block.features}) for name, block in blocks.items()}
+    return store.version_key({"values": hashes, "features": names, "records": [records[i] for i in rows]})
+
+
+def fingerprint(matrix: store.Matrix) -> str:
+    """SHA-256 over the patients, the names and the values of a matrix, bit for bit."""
+    digest = hashlib.sha256(repr((matrix.features, matrix.patients.tolist(), matrix.values.shape)).encode())
+    digest.update(np.ascontiguousarray(matrix.values, dtype="<f8").tobytes())
+    if matrix.log_risk is not None:
+        digest.update(np.ascontiguousarray(matrix.log_risk, dtype="<f8").tobytes())
+    return digest.hexdigest()
+
+
+def network_file(home: Path, version: str) -> Path:
+    """Where the weights of one deep feature version lie, alone in their folder."""
+    return home / "networks" / version / "network.safetensors"
+
+
+def no_training_center(work: Work, found: Iterable[str]) -> Refusal:
+    """The refusal of a cohort in which nobody trains."""
+    wanted, here = ", ".join(work.settings.cohort.train_centers), ", ".join(sorted(found)) or "none"
+    return Refusal(
+        "training_patients",
+        f"none of the training centers ({wanted}) has an accepted patient; centers here: {here}",
+        "name the center that trains in params.yaml, cohort.train_centers",
+    )
+
+
+def _aligned(matrix: store.Matrix, patients: list[str]) -> np.ndarray:
+    place = {patient: i for i, patient in enumerate(matrix.patients)}
+    return np.asarray(matrix.values)[[place[patient] for patient in patients]]
+
+
+def _clinical_block(records: tuple[dict[str, Any], ...]) -> Block:
+    """Age in years and overall stage as 1 to 4; NaN where unknown."""
+    age = [np.nan if record["age"] is None else float(record["age"]) for record in records]
+    stage = [STAGE_ORDINAL.get((record["overall_stage"] or "").rstrip("ABC"), np.nan) for record in records]
+    return Block(CLINICAL, ("age", "overall_stage"), np.array([age, stage], dtype=float).T.reshape(len(records), 2))

@@ -1,0 +1,256 @@
+"""The stages from features to a registered version: fuse, evaluate, register."""
+
+import json
+import math
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penumbra import fusion, registry, store
+from penumbra.dataset import Dataset, network_file, read_dataset
+from penumbra.evaluate import ModelRisk
+from penumbra.evaluate import evaluate as evaluate_models
+from penumbra.params import project_root
+from penumbra.progress import say
+from penumbra.refusal import Refusal
+from penumbra.registry import MetricRow
+from penumbra.work import Manifest, Work, read_manifest, write_manifest, write_whole
+
+FITTED = "fitted"  # folder of fitted models below the state folder, one subfolder for each key
+VOLUME = "Volume"  # the control that texture has to beat
+FUSION_CODE = 1  # raise when the same data and numbers fit another model than before
+
+
+def fuse(work: Work) -> Manifest:
+    """Signatures, combined model and controls, fitted on the training centers and on nothing else."""
+    data, settings = read_dataset(work), work.settings
+    declared = fusion.declarations(settings.models)
+    numbers = {name: value for name, value in asdict(settings.fuse).items() if name != "lasso_lambda"} | {"penalty": settings.fuse.lasso_lambda}
+    key = store.version_key({"models": settings.models, "numbers": numbers, "code": FUSION_CODE, "training": data.training_fingerprint})
+    folder = work.home / FITTED / key
+    if not folder.is_dir():
+        say(f"fusing {len(declared)} models on {int(data.training.sum())} training patients")
+        fitted = fusion.fit_all(declared.values(), data.rows(data.training), data.event[data.training], data.time[data.training], **numbers)
+        _save_models(folder, fitted)
+    models = load_models(work, key)
+    content = {
+        "key": key,
+        "dataset": data.fingerprint,
+        "trained_on": int(data.training.sum()),
+        "events": int(data.event[data.training].sum()),
+        "features": {name: len(model.columns) for name, model in models.items()},
+        "not_retained": {name: model.reason for name, model in models.items() if not model.retained},
+        "digests": {name: model.digest() for name, model in models.items()},
+    }
+    return write_manifest(work.home, "fuse", content)
+
+
+def _save_models(folder: Path, models: Mapping[str, fusion.SurvivalModel]) -> None:
+    """All models of one fit: the folder is there complete, or not."""
+    fresh = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    for name, model in models.items():
+        write_whole(fresh / f"{name}.json", model.to_json())
+    fresh.rename(folder)
+
+
+def load_models(work: Work, key: str) -> dict[str, fusion.SurvivalModel]:
+    """The fitted models of one key by name, in the order in which they are declared."""
+    folder = work.home / FITTED / key
+    names = fusion.declarations(work.settings.models)
+    return {name: fusion.SurvivalModel.from_json((folder / f"{name}.json").read_text(encoding="utf-8")) for name in names}
+
+
+def risks(models: Mapping[str, fusion.SurvivalModel], data: Dataset, horizons_days: Iterable[float]) -> dict[str, ModelRisk]:
+    """Every model on every patient; NaN from a model that retained no feature."""
+    table = {column: block.values[:, i] for block in data.blocks.values() for i, column in enumerate(block.columns)}
+    found = {}
+    for name, model in models.items():
+        if model.retained:
+            log_risk = model.log_risk(table)
+            found[name] = ModelRisk(log_risk, model.cutoff, 1.0 - model.survival(log_risk, np.array(list(horizons_days))))
+        else:
+            found[name] = ModelRisk(np.full(len(data.patients), math.nan), math.nan)
+    return found
+
+
+def evaluate(work: Work) -> Manifest:
+    """Every metric for training, each center and all external centers pooled; C-indices also as metrics.json for `dvc metrics`."""
+    data, settings, fused = read_dataset(work), work.settings, read_manifest(work.home, "fuse")
+    numbers = asdict(settings.evaluate)
+    key = store.version_key({"fuse": fused["key"], "dataset": data.fingerprint, "numbers": numbers, "served": settings.register.served})
+    path = work.home / "manifests" / "evaluate.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if before.get("key") == key:
+        content = before
+    else:
+        say(f"evaluating {len(fused['features'])} models on {len(data.patients)} patients, {settings.evaluate.bootstraps} bootstraps")
+        rows = evaluate_models(
+            risks(load_models(work, fused["key"]), data, settings.evaluate.horizons_days),
+            data.centers,
+            data.training,
+            data.event,
+            data.time,
+            horizons_days=settings.evaluate.horizons_days,
+            resamples=settings.evaluate.bootstraps,
+            level=settings.evaluate.confidence,
+            seed=settings.evaluate.seed,
+            combined=settings.register.served,
+            volume=VOLUME,
+        )
+        content = {"key": key, "metrics": [_plain(asdict(row)) for row in rows]}
+    if work.home == project_root() / "data":
+        write_whole(project_root() / "metrics.json", json.dumps(_c_indices(content["metrics"]), indent=1) + "\n")
+    return write_manifest(work.home, "evaluate", content)
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """NaN as null, since JSON has none."""
+    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}
+
+
+def metric_rows(manifest: Manifest) -> list[MetricRow]:
+    """The rows that `evaluate` left."""
+    numbers = ("value", "lower", "upper")
+    return [MetricRow(**{**row, **{name: math.nan if row[name] is None else row[name] for name in numbers}}) for row in manifest["metrics"]]
+
+
+def _c_indices(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Model -> center -> C, to four digits."""
+    table: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if row["metric"] == "harrell_c" and row["value"] is not None:
+            table.setdefault(row["model"], {})[row["center"]] = round(row["value"], 4)
+    return table
+
+
+def register(work: Work) -> Manifest:
+    """The served model as a registry version with everything that scores a patient; its metrics, scores and predictions into the store."""
+    data, settings, fused = read_dataset(work), work.settings, read_manifest(work.home, "fuse")
+    models = load_models(work, fused["key"])
+    served = models[settings.register.served]
+    if not served.retained:
+        say(f"nothing registered: {served.name} retained no feature ({served.reason})")
+        return write_manifest(work.home, "register", {"version": None, "reason": served.reason})
+    rows = metric_rows(read_manifest(work.home, "evaluate"))
+    train_centers = tuple(sorted(set(data.centers[data.training].tolist())))
+    populate, train = read_manifest(work.home, "populate"), read_manifest(work.home, "train")
+    bundle = registry.Bundle(
+        models={name: model for name, model in models.items() if model.retained},
+        served=served.name,
+        horizons_days=settings.evaluate.horizons_days,
+        feature_versions={**{roi: str(populate["version"]) for roi in populate["rois"]}, fusion.DEEP: str(train["version"])},
+        settings={
+            "radiomics": dict(settings.radiomics),
+            "rois": dict(settings.rois),
+            "ingest": {"grid_mm": settings.ingest.grid_mm, "certificate": asdict(settings.ingest.certificate)},
+            "populate": {"engine": settings.populate.engine},
+        },
+        network=network_file(work.home, train["version"]),
+        lineage=registry.Lineage(
+            train_centers=train_centers,
+            store_commit=data.commit,
+            store_digest=data.training_fingerprint,
+            code_commit=_code_commit(),
+            data_digests={center: str(facts["clinical"]) for center, facts in read_manifest(work.home, "ingest")["centers"].items()},
+            params=_flat(settings),
+            environment=registry.environment(),
+        ),
+    )
+    entry = registry.register(work.home, bundle, rows, model=settings.register.model)
+    _write_version(work, data, models, rows, entry)
+    content = {"model": entry.model, "version": entry.version, "digest": entry.digest, "train_centers": list(train_centers), "metrics": len(rows)}
+    return write_manifest(work.home, "register", content)
+
+
+def _write_version(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow], entry: registry.RegisteredVersion) -> None:
+    """What the store says of a version, in one transaction; the served model's rows carry the registry's name, the others their own."""
+    settings, version = work.settings, str(entry.version)
+    found = risks(models, data, settings.evaluate.horizons_days)
+    served = models[settings.register.served]
+    log_risk, death = found[served.name].log_risk, found[served.name].death
+    assert death is not None, "a retained model gives survival"
+    groups = served.risk_group(log_risk)
+    who = [{"patient": str(patient), "center": str(center)} for patient, center in zip(data.patients, data.centers, strict=True)]
+    with store.connect(work.home) as lake:
+        lake.write(
+            {
+                "model_versions": [
+                    {
+                        "model": entry.model,
+                        "version": version,
+                        "alias": ", ".join(entry.aliases) or None,
+                        "run_id": entry.run_id,
+                        "store_commit": entry.store_commit,
+                        "train_centers": list(entry.train_centers),
+                        "digest": entry.digest,
+                        "created_at": entry.created_at.replace(tzinfo=None),
+                    }
+                ],
+                "model_patients": [
+                    {"model": entry.model, "version": version, **person, "split": "train" if trains else "test"}
+                    for person, trains in zip(who, data.training, strict=True)
+                ],
+                "model_metrics": [
+                    {
+                        "model": entry.model if row.model == served.name else row.model,
+                        "version": version,
+                        **{name: getattr(row, name) for name in ("center", "split", "metric", "value", "lower", "upper", "n", "events")},
+                    }
+                    for row in rows
+                ],
+                "signatures": [
+                    {**who[i], "signature": name, "model_version": version, "score": float(model.log_risk[i])}
+                    for name, model in found.items()
+                    if np.isfinite(model.log_risk).all()
+                    for i in range(len(who))
+                ],
+                "predictions": [
+                    {
+                        **who[i],
+                        "model": entry.model,
+                        "version": version,
+                        "log_risk": float(log_risk[i]),
+                        "risk_group": str(groups[i]),
+                        **{f"survival_{year}y": float(1.0 - death[i, year - 1]) for year in range(1, death.shape[1] + 1)},
+                    }
+                    for i in range(len(who))
+                ],
+            },
+            run=work.run,
+            what=f"{entry.model}/{version} registered",
+        )
+
+
+def _flat(settings: Any) -> dict[str, Any]:
+    """The groups of params.yaml as flat names."""
+    flat: dict[str, Any] = {"profile": settings.profile}
+    for group in ("cohort", "network", "augment", "train", "fuse", "evaluate", "register"):
+        flat |= {f"{group}.{name}": value for name, value in asdict(getattr(settings, group)).items()}
+    return flat
+
+
+def _code_commit() -> str:
+    """The revision of the checkout, "" outside one."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project_root(), capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return found.stdout.strip()
+
+
+def require_version(work: Work) -> int:
+    """The version that the last `register` made or found.
+
+    Raises  Refusal "model_registered" when the combined model kept no feature.
+    """
+    content = read_manifest(work.home, "register")
+    if content["version"] is None:
+        raise Refusal("model_registered", f"the last run registered nothing: {content['reason']}", "see the report for the models that kept features")
+    return int(content["version"])

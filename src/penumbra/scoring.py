@@ -1,0 +1,96 @@
+"""One patient's folder through a registered version: the same path as training, with the version's own settings."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from penumbra import imaging, radiomics, registry
+from penumbra.cohort.rois import RoiRules, roi_rules
+from penumbra.fusion import CLINICAL, DEEP
+from penumbra.refusal import Refusal
+
+GTV = "gtv"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a version says of one patient.
+
+    log_risk          higher = earlier death; `cutoff` divides low from high (the median of the training centers).
+    survival          years -> probability to be alive then.
+    gtv_cm3           volume of the GTV on the grid.
+    remarks           what the certificate of the mask flagged, and what the reader noted.
+    """
+
+    model: str
+    version: int
+    log_risk: float
+    cutoff: float
+    risk_group: str
+    survival: dict[str, float]
+    gtv_cm3: float
+    certificate: str
+    remarks: tuple[str, ...]
+
+
+def crop_margin_mm(rules: RoiRules, radiomics_settings: object) -> float:
+    """How much of the image around the GTV has to be kept: the outermost ring and the reach of the widest filter around it, mm."""
+    return max(rules.margins_mm) + radiomics.required_margin_mm(radiomics_settings)  # type: ignore[arg-type]
+
+
+def predict(home: Path, folder: Path, which: str = "champion", center: str | None = None) -> Prediction:
+    """Score the DICOM or NIfTI folder of one patient; nothing is written.
+
+    which   alias or version number.
+    center  whose synonyms name the GTV; None: the folder above the patient's.
+
+    Raises  Refusal: no such version, a scan that cannot be used, a mask that its certificate refuses, or a model that needs what a folder
+            does not hold (a clinical column).
+    """
+    loaded = registry.load(home, which)
+    settings, model = loaded.settings, loaded.model
+    rules = roi_rules(settings["rois"])
+    names = rules.of(center or folder.resolve().parent.name)
+    arrived = imaging.read_patient(folder, gtv_patterns=names.patterns, several=names.several)
+    scan = imaging.to_grid(arrived, settings["ingest"]["grid_mm"], margin_mm=crop_margin_mm(rules, settings["radiomics"]))
+    rings = imaging.rings(scan.gtv, rules.margins_mm)
+    certificate = imaging.certify(arrived, scan, rings, imaging.CertificateLimits(**settings["ingest"]["certificate"]))
+    if certificate.status == "refused":
+        worst = certificate.findings[0]
+        raise Refusal(worst.rule, worst.found, worst.advice)
+
+    needed = {column.split(".", 1)[0] for column in model.columns}
+    if CLINICAL in needed:
+        raise Refusal("images_only", f"{model.name} needs clinical columns", "choose a version whose model reads images alone")
+    masks = {roi: mask for roi, mask in {GTV: scan.gtv, **rings}.items() if roi in needed}
+    table = {
+        f"{roi}.{name}": np.array([value])
+        for roi, values in radiomics.extract(scan, masks, settings["radiomics"], engine=settings["populate"]["engine"]).items()
+        for name, value in values.items()
+    }
+    if DEEP in needed:
+        table |= _deep(loaded, scan)
+    log_risk = model.log_risk(table)
+    survival = model.survival(log_risk, np.asarray(loaded.horizons_days, dtype=float))[0]
+    return Prediction(
+        model=loaded.entry.model,
+        version=loaded.entry.version,
+        log_risk=float(log_risk[0]),
+        cutoff=float(model.cutoff),
+        risk_group=str(model.risk_group(log_risk)[0]),
+        survival={f"{i}y": float(value) for i, value in enumerate(survival, 1)},
+        gtv_cm3=scan.gtv.volume_mm3 / 1000,
+        certificate=certificate.status,
+        remarks=(*(f"{finding.rule}: {finding.found}" for finding in certificate.findings), *arrived.notes),
+    )
+
+
+def _deep(loaded: registry.LoadedModel, scan: imaging.Scan) -> dict[str, np.ndarray]:
+    from penumbra import network
+
+    assert loaded.network_path is not None, "a version with deep features carries its network"
+    trained = network.load(loaded.network_path)
+    cube = network.prepare(scan.image.values, scan.gtv.values, size=trained.network.input_size, masked=trained.network.masked_input)
+    _, features = network.embed(trained, cube[None])
+    return {f"{DEEP}.{DEEP}_{i:03d}": features[:, i].astype(float) for i in range(features.shape[1])}

@@ -1,0 +1,146 @@
+"""All numbers of a run: params.yaml, features/ and models/ for one profile, each group as the frozen dataclass of the room that uses it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from penumbra.cohort import InclusionRules
+from penumbra.imaging import CertificateLimits
+from penumbra.network import Augment, Network, Train
+from penumbra.params import ParamsError, build, project_root, read_yaml, resolve
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Who trains, who is included, and how a clinical table is read.
+
+    train_centers     centers whose patients fit the models; every other center that arrived is external test.
+    time_unit         of the survival column where the table does not say.
+    staging_edition   TNM edition for an overall stage that is missing.
+    """
+
+    train_centers: tuple[str, ...]
+    time_unit: Literal["days", "months", "years"]
+    staging_edition: Literal["ajcc7", "ajcc8"]
+    inclusion: InclusionRules
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """grid_mm: edge of the isotropic voxel. batch: patients written in one transaction. certificate: what a mask must fulfil."""
+
+    grid_mm: float
+    batch: int
+    certificate: CertificateLimits
+
+
+@dataclass(frozen=True)
+class Populate:
+    """engine: "penumbra" (this project's) or "pyradiomics" (the reference). batch: patients written in one transaction."""
+
+    engine: Literal["penumbra", "pyradiomics"]
+    batch: int
+
+
+@dataclass(frozen=True)
+class Fuse:
+    """Selection and fusion, PROTOCOL 5.
+
+    alpha         univariate Wald p below this is kept.
+    ties          of the Cox likelihood.
+    folds         of the Lasso's cross-validation.
+    lasso_lambda  which lambda of the path: "min" or "1se".
+    pca_variance  share of variance that the kept components explain at least.
+    seed          of the folds.
+    """
+
+    alpha: float
+    ties: Literal["efron", "breslow"]
+    folds: int
+    lasso_lambda: Literal["min", "1se"]
+    pca_variance: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """horizons_days: of AUC, Brier score and S(t). bootstraps: resamples of every interval. confidence: of the intervals."""
+
+    horizons_days: tuple[float, ...]
+    bootstraps: int
+    confidence: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Register:
+    """model: name in the registry. served: which fitted model it is."""
+
+    model: str
+    served: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """patients: how many are shown as pictures. slice_margin_mm: shown around the GTV. window_hu: centre and width."""
+
+    patients: int
+    slice_margin_mm: float
+    window_hu: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything, for one profile. `rois`, `radiomics` and the model declarations keep the form of their YAML files."""
+
+    profile: str
+    chosen_profile: str
+    cohort: Cohort
+    simulate_seed: int
+    ingest: Ingest
+    populate: Populate
+    network: Network
+    augment: Augment
+    train: Train
+    fuse: Fuse
+    evaluate: Evaluate
+    register: Register
+    report: Report
+    rois: Mapping[str, Any]
+    radiomics: Mapping[str, Any]
+    models: Mapping[str, Mapping[str, Any]]
+
+
+GROUPS = {
+    "cohort": Cohort, "ingest": Ingest, "populate": Populate, "network": Network, "augment": Augment, "train": Train,
+    "fuse": Fuse, "evaluate": Evaluate, "register": Register, "report": Report,
+}  # fmt: skip
+
+
+def load_settings(profile: str | None = None) -> Settings:
+    """Settings of `profile`, by default the one that params.yaml names.
+
+    Raises ParamsError that names an unknown, missing or ill-typed parameter.
+    """
+    root = project_root()
+    declared = read_yaml(root / "params.yaml")
+    stated = declared.pop("profile", None)
+    if stated is None:
+        raise ParamsError("parameter profile is missing in params.yaml")
+    chosen = profile or str(stated)
+    values = resolve(declared, chosen)
+    values["network"] = resolve(read_yaml(root / "models" / "se_resnet.yaml")["network"], chosen) | values.get("network", {})
+    known = {*GROUPS, "simulate"}
+    for names, problem in ((set(values) - known, "unknown group"), (known - set(values), "missing group")):
+        if names:
+            raise ParamsError(f"{problem} {sorted(names)[0]} in params.yaml; groups: profile, {', '.join(sorted(known))}")
+    groups: dict[str, Any] = {name: build(kind, values[name], name) for name, kind in GROUPS.items()}
+    return Settings(
+        profile=chosen,
+        chosen_profile=str(stated),
+        simulate_seed=int(values["simulate"]["seed"]),
+        rois=read_yaml(root / "features" / "rois.yaml"),
+        radiomics=read_yaml(root / "features" / "radiomics.yaml"),
+        models={name: read_yaml(root / "models" / f"{name}.yaml") for name in ("signatures", "combined", "controls")},
+        **groups,
+    )

@@ -1,0 +1,284 @@
+"""The stages of the path, each one plain function of the work: the only place where rooms meet, and what DVC and Prefect drive.
+
+Every stage reads what the ones before left (manifests/<stage>.json and the store), does only what is missing, and leaves its own manifest.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penumbra import arrivals, cohort, imaging, radiomics, store
+from penumbra.dataset import GTV, fingerprint, network_file, no_training_center
+from penumbra.fusion import DEEP
+from penumbra.modelling import evaluate, fuse, register
+from penumbra.pages import report
+from penumbra.progress import say, track
+from penumbra.refusal import Refusal
+from penumbra.scoring import crop_margin_mm
+from penumbra.work import Manifest, Work, begin, read_manifest, write_manifest
+from penumbra.workers import available_cores, over
+
+__all__ = ["Manifest", "Work", "begin", "evaluate", "fuse", "ingest", "populate", "register", "report", "train"]
+
+COMPILE_WORTH_KEEPING_S = 0.5  # a program that compiled faster is not worth a file
+
+Images = dict[str, dict[str, str]]  # patient -> center and image_version of the accepted scan
+
+
+def ingest(work: Work, only: str | None = None) -> Manifest:
+    """Every arrived center (or `only` one) into the store: images on the grid, certificates, clinical records, rejections."""
+    write_manifest(work.home, "arrivals", arrivals.describe(work.home))
+    centers = arrivals.center_folders(work.home)
+    before: dict[str, Any] = {}
+    if only and (work.home / "manifests" / "ingest.json").is_file():
+        before = {center: entry for center, entry in read_manifest(work.home, "ingest")["centers"].items() if center in centers}
+    with store.connect(work.home) as lake:
+        facts = {center: _ingest_center(work, lake, center, folder) for center, folder in centers.items() if only in (None, center)}
+    return write_manifest(work.home, "ingest", {"centers": {**before, **facts}})
+
+
+def _ingest_center(work: Work, lake: store.Store, center: str, folder: Path) -> dict[str, Any]:
+    """One center into the store; what the manifest says of it."""
+    settings, rules = work.settings, cohort.roi_rules(work.settings.rois)
+    taken = {row["patient"] for row in lake.rows("patients") if row["center"] != center}
+    try:
+        clinical = cohort.read_clinical(
+            folder / cohort.CLINICAL_FILE,
+            time_unit=settings.cohort.time_unit,
+            staging_edition=settings.cohort.staging_edition,
+            inclusion=settings.cohort.inclusion,
+        )
+    except Refusal as refusal:
+        lake.write({"rejections": [_rejection(None, center, "ingest", refusal)]}, run=work.run, what=f"ingest {center}: no usable clinical table")
+        say(f"{center}: {refusal}")
+        return {"found": 0, "accepted": {}, "flagged": {}, "rejected": {refusal.rule: 1}, "outcomes": ""}
+    for note in clinical.notes:
+        say(f"{center}: {note}")
+    image_rules = cohort.ImageRules(
+        grid_mm=settings.ingest.grid_mm,
+        margin_mm=crop_margin_mm(rules, settings.radiomics),
+        margins_mm=rules.margins_mm,
+        names=rules.of(center),
+        limits=settings.ingest.certificate,
+    )
+    listed = {record.patient for record in clinical.records} | {entry.patient for entry in clinical.refused}
+    total = len(listed | set(cohort.patient_folders(folder)))
+    accepted: list[cohort.Accepted] = []
+    refused: list[cohort.Rejected] = []
+    unsaved: list[cohort.Accepted | cohort.Rejected] = []
+    lake.write({"centers": [{"center": center}]}, run=work.run, what=f"{center} arrived")
+    with track(f"ingest {center}", total) as advance:
+        for outcome in cohort.ingest_center(
+            folder,
+            center,
+            clinical=clinical,
+            images=work.home / "images",
+            rules=image_rules,
+            workers=available_cores(),
+            taken=taken,
+            pseudonym_key=cohort.pseudonym_key_from_environment(),
+        ):
+            if isinstance(outcome, cohort.Accepted):
+                accepted.append(outcome)
+            else:
+                refused.append(outcome)
+            unsaved.append(outcome)
+            if len(unsaved) >= settings.ingest.batch:
+                _save(work, lake, center, unsaved)
+                unsaved = []
+            advance()
+        _save(work, lake, center, unsaved)
+    return {
+        "found": total,
+        "accepted": {entry.patient: entry.image_version for entry in sorted(accepted, key=lambda entry: entry.patient)},
+        "flagged": _counts(finding["rule"] for entry in accepted for finding in entry.image["certificate"]["findings"]),
+        "rejected": _counts(entry.rejections[0]["rule"] for entry in refused),
+        "clinical": store.version_key({entry.patient: {**entry.clinical} for entry in accepted}),
+    }
+
+
+def _save(work: Work, lake: store.Store, center: str, outcomes: Sequence[cohort.Accepted | cohort.Rejected]) -> None:
+    """One transaction for some patients: each is in the store with everything or not at all."""
+    accepted = [entry for entry in outcomes if isinstance(entry, cohort.Accepted)]
+    lake.write(
+        {
+            "patients": [entry.clinical for entry in accepted],
+            "images": [entry.image for entry in accepted],
+            "rois": [row for entry in accepted for row in entry.rois],
+            "rejections": [row for entry in outcomes if isinstance(entry, cohort.Rejected) for row in entry.rejections],
+        },
+        run=work.run,
+        what=f"ingest {center}",
+    )
+
+
+def populate(work: Work) -> Manifest:
+    """Rings, then the radiomics of every ROI of every accepted patient that the store does not have yet."""
+    images, settings = _images(work), work.settings
+    margins = cohort.roi_rules(settings.rois).margins_mm
+    rois = (GTV, *(imaging.ring_name(margin) for margin in margins))
+    names = radiomics.feature_names(settings.radiomics)
+    engine = radiomics.engine_version(settings.populate.engine)
+    definition = {"radiomics": dict(settings.radiomics), "margins_mm": list(margins), "grid_mm": settings.ingest.grid_mm, "engine": engine}
+    version = store.version_key(definition)
+    extract = partial(_extract, images=work.home / "images", settings=settings.radiomics, margins=margins, engine=settings.populate.engine)
+    with store.connect(work.home) as lake:
+        store.declare_version(lake, version, "radiomics", definition, features=names, run=work.run, label=engine["engine"], engine=engine)
+        keys = [(patient, roi, image["image_version"]) for patient, image in images.items() for roi in rois]
+        lacking = sorted({patient for patient, _, _ in store.missing(lake, "radiomics", version, keys)})
+        jobs = [(patient, images[patient]["center"], images[patient]["image_version"]) for patient in lacking]
+        unsaved: list[dict[str, Any]] = []
+        with track("populate", len(jobs)) as advance:
+            for (patient, center, image_version), outcome in over(extract, jobs, available_cores()):
+                if isinstance(outcome, Refusal):
+                    lake.write({"rejections": [_rejection(patient, center, "populate", outcome)]}, run=work.run, what="populate: a refusal")
+                else:
+                    common = {"patient": patient, "center": center, "image_version": image_version}
+                    unsaved += [{**common, "roi": roi, "values": values} for roi, values in outcome.items()]
+                if len(unsaved) >= settings.populate.batch * len(rois):
+                    store.write_features(lake, "radiomics", version, unsaved, features=names, run=work.run)
+                    unsaved = []
+                advance()
+            store.write_features(lake, "radiomics", version, unsaved, features=names, run=work.run)
+        refused = sorted({patient for patient, _, _ in store.missing(lake, "radiomics", version, keys)})
+        done = sorted(set(images) - set(refused))
+        matrices = {roi: store.read_matrix(lake, "radiomics", roi, version=version, patients=done) for roi in rois}
+        content = {
+            "version": version,
+            "rois": list(rois),
+            "features": len(names),
+            "patients": done,
+            "refused": refused,
+            "values": int(sum(matrix.values.size for matrix in matrices.values())),
+            "not_finite": int(sum((~np.isfinite(matrix.values)).sum() for matrix in matrices.values())),
+            "digest": store.version_key({roi: fingerprint(matrix) for roi, matrix in matrices.items()}),
+        }
+    return write_manifest(work.home, "populate", content)
+
+
+def _extract(job: tuple[str, str, str], *, images: Path, settings: Mapping[str, Any], margins: tuple[float, ...], engine: str) -> dict[str, np.ndarray]:
+    """The features of one patient's ROIs, in the order of `radiomics.feature_names`; runs in a worker process."""
+    patient, center, image_version = job
+    scan = cohort.load_patient(images, {"patient": patient, "center": center, "image_version": image_version})
+    found = radiomics.extract(scan, {GTV: scan.gtv, **imaging.rings(scan.gtv, margins)}, settings, engine=engine)
+    names = radiomics.feature_names(settings)
+    return {roi: np.array([values[name] for name in names]) for roi, values in found.items()}
+
+
+def train(work: Work) -> Manifest:
+    """The network on the training centers; its log_risk and deep features of every accepted patient into the store."""
+    from penumbra import network
+
+    images, settings = _images(work), work.settings
+    fitted = sorted(patient for patient in images if images[patient]["center"] in settings.cohort.train_centers)
+    if not fitted:
+        raise no_training_center(work, {image["center"] for image in images.values()})
+    with store.connect(work.home) as lake:
+        records = {row["patient"]: row for row in lake.rows("patients")}
+        engine = {name: installed(name) for name in ("jax", "flax", "optax")}
+        definition = {
+            "network": asdict(settings.network),
+            "augment": asdict(settings.augment),
+            "train": asdict(settings.train),
+            "grid_mm": settings.ingest.grid_mm,
+            "engine": engine,
+            "trained_on": [[patient, images[patient]["image_version"], float(records[patient]["time"]), bool(records[patient]["event"])] for patient in fitted],
+        }
+        version = store.version_key(definition)
+        weights = network_file(work.home, version)
+        keys = [(patient, GTV, image["image_version"]) for patient, image in sorted(images.items())]
+        lacking = [patient for patient, _, _ in store.missing(lake, DEEP, version, keys)]
+        if not weights.is_file():
+            _train(work, weights, fitted, images, records)
+        trained = network.load(weights)
+        if lacking:
+            names = tuple(f"{DEEP}_{i:03d}" for i in range(settings.network.filters[-1]))
+            store.declare_version(lake, version, DEEP, definition, features=names, run=work.run, label=f"{DEEP} {work.profile}", engine=engine)
+            log_risk, features = network.embed(trained, _volumes(work, lacking, images, "embed"))
+            rows = [
+                {
+                    "patient": patient,
+                    "center": images[patient]["center"],
+                    "roi": GTV,
+                    "image_version": images[patient]["image_version"],
+                    "log_risk": float(log_risk[i]),
+                    "values": features[i].astype(float),
+                }
+                for i, patient in enumerate(lacking)
+            ]
+            store.write_features(lake, DEEP, version, rows, features=names, run=work.run)
+        matrix = store.read_matrix(lake, DEEP, GTV, version=version, patients=sorted(images))
+    content = {
+        "version": version,
+        "patients": sorted(images),
+        "trained_on": len(fitted),
+        "epochs": len(trained.history),
+        "best_epoch": trained.best_epoch,
+        "network": network.digest(trained),
+        "digest": fingerprint(matrix),
+    }
+    return write_manifest(work.home, "train", content)
+
+
+def _train(work: Work, weights: Path, fitted: Sequence[str], images: Images, records: dict[str, dict[str, Any]]) -> None:
+    """Train and save as the file `weights`; a training that was killed goes on from its checkpoint, to the same weights."""
+    from penumbra import network
+
+    settings = work.settings
+    network.keep_compiled(work.home / "networks" / "compiled", at_least_seconds=COMPILE_WORTH_KEEPING_S)
+    volumes = _volumes(work, fitted, images, "prepare")
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint = weights.with_name("checkpoint")
+    with track("train", settings.train.epochs) as advance:
+        trained = network.fit(
+            volumes,
+            np.array([bool(records[patient]["event"]) for patient in fitted]),
+            np.array([float(records[patient]["time"]) for patient in fitted]),
+            network=settings.network,
+            augment=settings.augment,
+            train=settings.train,
+            checkpoint=checkpoint,
+            progress=lambda epoch: advance(),
+        )
+    network.save(trained, weights)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _volumes(work: Work, patients: Sequence[str], images: Images, what: str) -> np.ndarray:
+    """The network's inputs, (n, size, size, size)."""
+    from penumbra import network
+
+    settings = work.settings.network
+    cubes = []
+    with track(what, len(patients)) as advance:
+        for patient in patients:
+            scan = cohort.load_patient(work.home / "images", {"patient": patient, **images[patient]})
+            cubes.append(network.prepare(scan.image.values, scan.gtv.values, size=settings.input_size, masked=settings.masked_input))
+            advance()
+    return np.stack(cubes)
+
+
+def _images(work: Work) -> Images:
+    """The accepted scans of the centers that arrived, in the order of their patients."""
+    accepted = {
+        patient: {"center": center, "image_version": version}
+        for center, facts in read_manifest(work.home, "ingest")["centers"].items()
+        for patient, version in facts["accepted"].items()
+    }
+    if not accepted:
+        raise Refusal("a_patient_is_accepted", "no patient was accepted at ingest", 'see penumbra sql "SELECT * FROM rejections"')
+    return dict(sorted(accepted.items()))
+
+
+def _rejection(patient: str | None, center: str, stage: str, refusal: Refusal) -> dict[str, Any]:
+    return {"patient": patient, "center": center, "stage": stage, "rule": refusal.rule, "found": refusal.found, "advice": refusal.advice}
+
+
+def _counts(rules: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(rules).items()))

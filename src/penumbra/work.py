@@ -1,0 +1,87 @@
+"""What every stage works on: where the state is, which numbers hold, which run this is; and the manifests stages leave for DVC."""
+
+import fcntl
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from penumbra.params import state_home
+from penumbra.refusal import Refusal
+from penumbra.settings import Settings, load_settings
+
+Manifest = dict[str, Any]
+STAGES = ("ingest", "populate", "train", "fuse", "evaluate", "register", "report")
+
+
+@dataclass(frozen=True)
+class Work:
+    """home: the folder of all state. run: identifies this run in the store's commits."""
+
+    home: Path
+    settings: Settings
+    run: str
+
+    @property
+    def profile(self) -> str:
+        return self.settings.profile
+
+
+def begin(profile: str | None = None) -> Work:
+    """The work of one run: settings of `profile` (default: the one in params.yaml), state in PENUMBRA_HOME."""
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    return Work(state_home(), load_settings(profile), f"{now}-{uuid.uuid4().hex[:6]}")
+
+
+@contextmanager
+def one_run_at_a_time(home: Path) -> Iterator[None]:
+    """Hold the state folder for one writing run; the system lets go when the process ends, however it ends.
+
+    Raises  Refusal "one_run_at_a_time". Queries and predictions need no turn.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / ".run-lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refusal(
+                "one_run_at_a_time",
+                "another run is working in this state folder",
+                "wait for it, or set PENUMBRA_HOME to another folder; penumbra sql works meanwhile",
+            ) from None
+        yield
+
+
+def write_manifest(home: Path, stage: str, content: Mapping[str, Any]) -> Manifest:
+    """Leave what a stage produced as manifests/<stage>.json, whole or not at all; the same content gives the same bytes."""
+    folder = home / "manifests"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / f"{stage}.json", json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n")
+    return dict(content)
+
+
+def read_manifest(home: Path, stage: str) -> Manifest:
+    """What the stage left.
+
+    Raises  Refusal "stages_in_order" when it has not run.
+    """
+    path = home / "manifests" / f"{stage}.json"
+    if not path.is_file():
+        raise Refusal("stages_in_order", f"{stage} has not run here", f"run penumbra {stage}, or penumbra run for all stages")
+    content: Manifest = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader, or a run after a crash, finds the old text or the new one and never half of it."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    with fresh.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    fresh.replace(path)

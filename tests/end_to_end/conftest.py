@@ -1,0 +1,42 @@
+"""One run of the whole path on the simulated three-center cohort, which the tests beside this file look at."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Run:
+    """A state folder with a finished run, its cohort, and what the run printed."""
+
+    home: Path
+    cohort: Path
+    printed: str
+
+    def penumbra(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return penumbra(self.home, *arguments, check=check)
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Of a command whose state lies in `home`; the tests' own warnings filter is not the command's."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    return {**kept, "PENUMBRA_HOME": str(home), "PYTHONWARNINGS": "ignore"}
+
+
+def penumbra(home: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run one command of the command line with its state in `home`."""
+    done = subprocess.run([sys.executable, "-m", "penumbra.cli", *arguments], env=environment(home), capture_output=True, text=True)
+    assert not check or done.returncode == 0, f"penumbra {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-3000:]}"
+    return done
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """`make run`, without make: simulate, then the whole path."""
+    folder = tmp_path_factory.mktemp("run")
+    penumbra(folder / "home", "simulate", str(folder / "simulated"))
+    return Run(folder / "home", folder / "simulated", penumbra(folder / "home", "run", "--cohort", str(folder / "simulated")).stdout)

@@ -1,0 +1,62 @@
+"""Centers in incoming/: links, their replacement, and a manifest that depends on contents alone."""
+
+from pathlib import Path
+
+import pytest
+
+from penumbra import arrivals
+from penumbra.refusal import Refusal
+
+
+def make_cohort(folder: Path, *centers: str) -> Path:
+    for center in centers:
+        (folder / center / "P1").mkdir(parents=True)
+        (folder / center / "clinical.csv").write_text(f"patient,center\nP1,{center}\n")
+        (folder / center / "P1" / "slice.dcm").write_bytes(b"pixels")
+    (folder / "truth.json").write_text("{}")
+    return folder
+
+
+def test_a_cohort_s_centers_become_links_and_the_next_cohort_replaces_them(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    arrivals.take_cohort(home, make_cohort(tmp_path / "a", "north", "east"))
+    assert list(arrivals.center_folders(home)) == ["east", "north"]
+    arrivals.take_cohort(home, make_cohort(tmp_path / "b", "south", "east"))
+    assert {center: folder.resolve().parent.name for center, folder in arrivals.center_folders(home).items()} == {"east": "b", "south": "b"}
+
+
+def test_real_folders_in_incoming_are_never_replaced(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    make_cohort(home / "incoming", "west")
+    (home / "incoming" / "truth.json").unlink()
+    with pytest.raises(Refusal, match="incoming_is_free: incoming/ has folders of its own: west"):
+        arrivals.take_cohort(home, make_cohort(tmp_path / "a", "north"))
+    with pytest.raises(Refusal, match="incoming_is_free"):
+        arrivals.take_center(home, tmp_path / "a" / "north", "west")
+    arrivals.take_cohort(home, home / "incoming")
+    assert list(arrivals.center_folders(home)) == ["west"]
+
+
+@pytest.mark.parametrize("name", ["../up", ".hidden", "", "a/b", "-x"])
+def test_a_center_s_name_cannot_leave_incoming(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Refusal, match="center_name"):
+        arrivals.take_center(tmp_path / "home", tmp_path, name)
+
+
+def test_no_center_is_said(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="a_center_has_arrived"):
+        arrivals.center_folders(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(Refusal, match="cohort_has_centers"):
+        arrivals.take_cohort(tmp_path / "home", tmp_path / "empty")
+
+
+def test_the_manifest_depends_on_contents_not_on_place_and_notices_a_change(tmp_path: Path) -> None:
+    described = []
+    for name in ("a", "b"):
+        arrivals.take_cohort(tmp_path / f"home-{name}", make_cohort(tmp_path / name, "north"))
+        described.append(arrivals.describe(tmp_path / f"home-{name}"))
+    assert described[0] == described[1]
+    assert arrivals.describe(tmp_path / "home-a") == described[0]
+    (tmp_path / "a" / "north" / "P1" / "slice.dcm").write_bytes(b"pixelz")
+    assert arrivals.describe(tmp_path / "home-a") != described[0]

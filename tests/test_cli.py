@@ -1,0 +1,51 @@
+"""The command line as a person meets it: help with an example, errors as one sentence, results on stdout."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from penumbra.cli import main
+
+CONTRACT = ["run", "simulate", "ingest", "populate", "train", "fuse", "evaluate", "register", "report", "sql", "compare", "predict", "doctor"]
+
+
+@pytest.mark.parametrize("name", sorted({*CONTRACT, *main.commands}))
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    shown = CliRunner().invoke(main, [name, "--help"])
+    assert shown.exit_code == 0
+    assert f"Example:  penumbra {name}" in " ".join(shown.output.split("\n"))
+
+
+def test_help_needs_no_heavy_library() -> None:
+    """Importing the command line must not import what only some commands need: `penumbra --help` answers in half a second."""
+    heavy = [
+        *("numpy", "pandas", "pyarrow", "duckdb", "SimpleITK", "pydicom", "radiomics", "numba"),
+        *("jax", "flax", "mlflow", "prefect", "sksurv", "scipy", "matplotlib", "rich", "yaml"),
+    ]
+    code = f"import penumbra.cli, sys; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_an_unknown_table_is_one_sentence_on_stderr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENUMBRA_HOME", str(tmp_path))
+    shown = CliRunner().invoke(main, ["sql", "SELECT 1"])
+    assert shown.exit_code == 1
+    assert shown.stdout == ""
+    assert shown.stderr.startswith("Error: ")
+    assert "Traceback" not in shown.stderr
+
+
+def test_predict_without_a_model_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENUMBRA_HOME", str(tmp_path))
+    shown = CliRunner().invoke(main, ["predict", str(tmp_path)])
+    assert shown.exit_code == 1
+    assert "penumbra run" in shown.stderr
+
+
+def test_commands_are_listed_in_the_order_of_the_path() -> None:
+    listed = main.list_commands(click.Context(main))
+    assert listed.index("ingest") < listed.index("populate") < listed.index("train") < listed.index("fuse") < listed.index("register")
