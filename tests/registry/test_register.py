@@ -1,6 +1,5 @@
 """Registering, loading, aliases and metrics on a real MLflow registry in SQLite."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -15,6 +14,8 @@ import pytest
 from penumbra.refusal import Refusal
 from penumbra.registry import Bundle, MetricRow, find, load, logged_metrics, promote, record_metrics, register, tracking_uri, versions
 from penumbra.registry.versions import client, quiet_mlflow
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -160,6 +161,11 @@ def test_pyfunc_answers_as_the_fitted_model(home: Path, make_bundle: Callable[..
         np.testing.assert_allclose(model.log_risk({name: example[name] for name in model.columns}), 0.0, atol=1e-12)
 
 
+def start(home: Path, network: Path, *step: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "tests.registry.registering_process", str(home), str(network), *step]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+
+
 STEPS = [
     "create_run",
     "create_logged_model",
@@ -172,24 +178,8 @@ STEPS = [
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_killed_at_any_step_the_next_call_completes(
-    home: Path, make_bundle: Callable[..., Bundle], metrics: list[MetricRow], monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    """The call dies right after the named step took effect, without any clean-up of its own."""
-    from mlflow import MlflowClient
-
-    child = os.fork()
-    if child == 0:
-        done = getattr(MlflowClient, step)
-
-        def die_after(*positional: object, **named: object) -> None:
-            done(*positional, **named)
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        setattr(MlflowClient, step, die_after)
-        register(home, make_bundle(), metrics)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+def test_killed_at_any_step_the_next_call_completes(home: Path, network: Path, make_bundle: Callable[..., Bundle], metrics: list[MetricRow], step: str) -> None:
+    assert start(home, network, step).wait() == -signal.SIGKILL
     entry = register(home, make_bundle(), metrics)
     assert [other.version for other in versions(home)] == [1]
     assert entry.aliases == ("champion",)
@@ -202,15 +192,8 @@ def test_killed_at_any_step_the_next_call_completes(
     assert all(run.info.status in ("FINISHED", "KILLED") for run in runs)
 
 
-def test_two_processes_at_once_make_one_version(home: Path, make_bundle: Callable[..., Bundle], metrics: list[MetricRow]) -> None:
-    children = []
-    for _ in range(2):
-        child = os.fork()
-        if child == 0:
-            register(home, make_bundle(), metrics)
-            os._exit(0)
-        children.append(child)
-    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0]
+def test_two_processes_at_once_make_one_version(home: Path, network: Path) -> None:
+    assert [process.wait() for process in [start(home, network), start(home, network)]] == [0, 0]
     assert [(entry.version, entry.aliases) for entry in versions(home)] == [(1, ("champion",))]
 
 
