@@ -11,7 +11,7 @@ from penumbra.fusion import Block, Declaration, NothingRetained, SurvivalModel, 
 from penumbra.survival import concordance_index
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
-NUMBERS = {"alpha": 0.05, "folds": 5, "seed": 1, "ties": "efron", "pca_variance": 0.95}
+NUMBERS = {"alpha": 0.05, "folds": 5, "seed": 1, "ties": "efron", "pca_variance": 0.95, "patience": 15, "ridge": 1.0}
 TRUE = np.array([0.8, -0.6, 0.5])
 
 
@@ -54,7 +54,7 @@ def fitted(declared) -> dict[str, SurvivalModel]:
 def test_every_declared_model_is_there(declared) -> None:
     assert list(declared) == [
         *("Rad", "Rad_3mm", "Rad_6mm", "Rad_9mm", "Rad+Rad_3mm", "Rad+Rad_6mm", "Rad+Rad_9mm", "DL"),
-        *("Combined", "Volume", "Clinical"),
+        *("Combined", "Combined+Clinical", "Volume", "Clinical"),
     ]
     assert declared["Combined"].blocks == ("gtv", "ring_6mm", "deep")
 
@@ -112,8 +112,8 @@ def test_json_is_exact_and_names_the_numbers(fitted) -> None:
         assert SurvivalModel.from_json(json.loads(model.to_json())) == model
         if model.retained:
             np.testing.assert_array_equal(again.log_risk(table(blocks)), model.log_risk(table(blocks)))
-    with pytest.raises(ValueError, match="not a survival model of format 1"):
-        SurvivalModel.from_json({"format": 2})
+    with pytest.raises(ValueError, match="not a survival model of format 2"):
+        SurvivalModel.from_json({"format": 1})
 
 
 def test_the_same_patient_alone_or_among_others(fitted) -> None:
@@ -134,6 +134,22 @@ def test_combined_is_its_components(fitted) -> None:
     np.testing.assert_allclose(model.scores(columns) @ np.array(model.cox_coef), model.log_risk(columns), atol=1e-10)
     assert sum(model.explained[: len(model.components)]) >= 0.95 - 1e-12
     assert sum(model.explained[: len(model.components) - 1]) < 0.95
+
+
+def test_age_and_stage_stand_beside_the_components(declared) -> None:
+    """With an outcome that age alone drives, the further block carries it, unturned and unselected; the components stay what they were."""
+    blocks, _, _, _ = simulated(400, 3)
+    age = blocks["clinical"].values[:, 0]
+    random = np.random.default_rng(4)
+    time = random.exponential(500 * np.exp(-0.1 * (age - 65) - 0.5 * (blocks["gtv"].values[:, 0] - 10) / 3))
+    plain, further = (fit(declared[name], blocks, np.ones(400, bool), time, **NUMBERS) for name in ("Combined", "Combined+Clinical"))
+    assert further.columns == (*plain.columns, "clinical.age", "clinical.overall_stage")
+    assert [row[: len(plain.columns)] for row in further.components[: len(plain.components)]] == list(plain.components)
+    assert further.coefficients[-2] / further.sds[-2] == pytest.approx(0.1, abs=0.015)
+    columns = table(blocks)
+    np.testing.assert_allclose(further.scores(columns) @ np.array(further.cox_coef), further.log_risk(columns), atol=1e-10)
+    columns["clinical.age"] = np.full(400, np.nan)
+    assert np.isfinite(further.log_risk(columns)).all()
 
 
 def test_other_patients_change_nothing(declared) -> None:

@@ -19,18 +19,19 @@ from penumbra.params import project_root
 from penumbra.progress import say
 from penumbra.refusal import Refusal
 from penumbra.registry import MetricRow
+from penumbra.settings import Fuse
 from penumbra.work import Manifest, Work, read_manifest, write_manifest, write_whole
 
 FITTED = "fitted"  # folder of fitted models below the state folder, one subfolder for each key
 VOLUME = "Volume"  # the control that texture has to beat
-FUSION_CODE = 1  # raise when the same data and numbers fit another model than before
+FUSION_CODE = 2  # raise when the same data and numbers fit another model than before
 
 
 def fuse(work: Work) -> Manifest:
     """Signatures, combined model and controls, fitted on the training centers and on nothing else."""
     data, settings = read_dataset(work), work.settings
     declared = fusion.declarations(settings.models)
-    numbers = {name: value for name, value in asdict(settings.fuse).items() if name != "lasso_lambda"} | {"penalty": settings.fuse.lasso_lambda}
+    numbers = fusion_numbers(settings.fuse)
     key = store.version_key({"models": settings.models, "numbers": numbers, "code": FUSION_CODE, "training": data.training_fingerprint})
     folder = work.home / FITTED / key
     if not folder.is_dir():
@@ -48,6 +49,12 @@ def fuse(work: Work) -> Manifest:
         "digests": {name: model.digest() for name, model in models.items()},
     }
     return write_manifest(work.home, "fuse", content)
+
+
+def fusion_numbers(fuse: Fuse) -> dict[str, Any]:
+    """The group `fuse` as the arguments of `fusion.fit`."""
+    names = {"lasso_lambda": "penalty", "lasso_patience": "patience"}
+    return {names.get(name, name): value for name, value in asdict(fuse).items()}
 
 
 def _save_models(folder: Path, models: Mapping[str, fusion.SurvivalModel]) -> None:

@@ -50,7 +50,9 @@ class Fuse:
     ties          of the Cox likelihood.
     folds         of the Lasso's cross-validation.
     lasso_lambda  which lambda of the path: "min" or "1se".
+    lasso_patience  the path ends when the deviance has not improved for this many penalties.
     pca_variance  share of variance that the kept components explain at least.
+    ridge         penalty of a Cox fit that has no finite maximum without one.
     seed          of the folds.
     """
 
@@ -58,16 +60,31 @@ class Fuse:
     ties: Literal["efron", "breslow"]
     folds: int
     lasso_lambda: Literal["min", "1se"]
+    lasso_patience: int
     pca_variance: float
+    ridge: float
     seed: int
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """horizons_days: of AUC, Brier score and S(t). bootstraps: resamples of every interval. confidence: of the intervals."""
+    """What is measured, PROTOCOL 6.
+
+    horizons_days       of AUC, Brier score and S(t).
+    bootstraps          resamples of every interval.
+    refits              resamples in which the served model is refitted, for stability of selection and optimism.
+    confidence          of the intervals.
+    calibration_groups  of equal size.
+    thresholds          probabilities of death at which net benefit is shown.
+    age_split           years, of the subgroups.
+    """
 
     horizons_days: tuple[float, ...]
     bootstraps: int
+    refits: int
+    calibration_groups: int
+    thresholds: tuple[float, ...]
+    age_split: float
     confidence: float
     seed: int
 

@@ -65,7 +65,16 @@ def test_shuffled_outcomes_give_chance(run: Run) -> None:
     for _ in range(6):
         shuffled = order.permutation(np.flatnonzero(data.training))
         model = fusion.fit_all(
-            declared, data.rows(data.training), data.event[shuffled], data.time[shuffled], alpha=0.05, folds=10, seed=1, ties="efron", pca_variance=0.95
+            declared,
+            data.rows(data.training),
+            data.event[shuffled],
+            data.time[shuffled],
+            alpha=0.05,
+            folds=10,
+            seed=1,
+            ties="efron",
+            pca_variance=0.95,
+            ridge=1.0,
         )["Both"]
         if model.retained:
             table = {column: block.values[~data.training, i] for block in data.blocks.values() for i, column in enumerate(block.columns)}

@@ -28,7 +28,8 @@ class Block:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a model is, as models/*.yaml says it: blocks for signature and components, columns (with log and impute) for cox."""
+    """What a model is, as models/*.yaml says it: blocks for signature and components, columns (with log and impute) for cox;
+    columns of components enter the Cox model beside the components."""
 
     name: str
     label: str

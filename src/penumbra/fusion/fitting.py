@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.linalg import block_diag
 
 from penumbra.fusion.declaration import Block, Declaration, by_name
 from penumbra.fusion.model import SurvivalModel, Training, linear_risk, transformed
@@ -29,7 +30,8 @@ def fit_all(
     ties: str,
     pca_variance: float,
     penalty: str = "min",
-    ridge: float = 1.0,
+    patience: int | None = None,
+    ridge: float,
 ) -> dict[str, SurvivalModel]:
     """Fit every declared model, selecting each block once; arguments as fit."""
     named = by_name(blocks)
@@ -38,7 +40,7 @@ def fit_all(
     for declaration in declared:
         for name in declaration.blocks:
             if name not in selections and name in named:
-                selections[name] = select(named[name], event, time, alpha=alpha, folds=folds, seed=seed, ties=ties, penalty=penalty)
+                selections[name] = select(named[name], event, time, alpha=alpha, folds=folds, seed=seed, ties=ties, penalty=penalty, patience=patience)
         models[declaration.name] = fit(
             declaration,
             named,
@@ -50,6 +52,7 @@ def fit_all(
             ties=ties,
             pca_variance=pca_variance,
             penalty=penalty,
+            patience=patience,
             ridge=ridge,
             selections=selections,
         )
@@ -68,7 +71,8 @@ def fit(
     ties: str,
     pca_variance: float,
     penalty: str = "min",
-    ridge: float = 1.0,
+    patience: int | None = None,
+    ridge: float,
     selections: Mapping[str, BlockSelection] | None = None,
 ) -> SurvivalModel:
     """Fit one model on training patients.
@@ -81,6 +85,7 @@ def fit(
     ties          "efron" or "breslow", of the Cox models (the Lasso uses Breslow's).
     pca_variance  share of variance that the kept components hold at least.
     penalty       "min" or "1se": which lambda of the path.
+    patience      the path ends when the deviance has not improved for this many penalties; None: never.
     ridge         penalty of a Cox fit that has no finite maximum without one (separation, more columns than deaths); said in a remark.
     selections    of blocks already selected with the same numbers; the others are selected here.
 
@@ -96,7 +101,8 @@ def fit(
     for block in named.values():
         if np.shape(block.values) != (events.size, len(block.features)):
             raise ValueError(f"block {block.name} has values of shape {np.shape(block.values)}; expected {(events.size, len(block.features))}")
-    numbers = {"alpha": alpha, "folds": folds, "seed": seed, "ties": ties, "penalty": penalty, "pca_variance": pca_variance, "ridge": ridge}
+    selecting = {"alpha": alpha, "folds": folds, "seed": seed, "ties": ties, "penalty": penalty, "patience": patience}
+    numbers = {**selecting, "pca_variance": pca_variance, "ridge": ridge}
     fitter = _Fitter(declaration, named, events, times, numbers, [])
     if declaration.kind == "cox":
         return fitter.cox()
@@ -106,9 +112,21 @@ def fit(
     chosen = []
     for name in declaration.blocks:
         if name not in done:
-            done[name] = select(named[name], events, times, alpha=alpha, folds=folds, seed=seed, ties=ties, penalty=penalty)
+            done[name] = select(named[name], events, times, alpha=alpha, folds=folds, seed=seed, ties=ties, penalty=penalty, patience=patience)
         chosen.append(done[name])
     return fitter.selected(tuple(chosen))
+
+
+@dataclass(frozen=True)
+class _Covariates:
+    """Named columns of the training patients: z (n, k) with what z-scores another patient's."""
+
+    columns: tuple[str, ...]
+    logs: tuple[bool, ...]
+    fills: tuple[float | None, ...]
+    means: Floats
+    sds: Floats
+    z: Floats
 
 
 @dataclass
@@ -139,7 +157,8 @@ class _Fitter:
         coefficients = np.array([value for selection in selections for value in selection.coefficients])
         if len(selections) > 1:
             numbers = self.numbers
-            coefficients, _, reason = lasso(self.event, self.time, z, numbers["folds"], numbers["seed"], numbers["penalty"], self.declaration.name)
+            rules = (numbers["folds"], numbers["seed"], numbers["penalty"], numbers["patience"])
+            coefficients, _, reason = lasso(self.event, self.time, z, *rules, self.declaration.name)
             if reason:
                 self.remarks.append(reason)
                 return self.model(selections=selections)
@@ -150,21 +169,34 @@ class _Fitter:
 
     def through_components(self, columns: tuple[str, ...], means: Floats, sds: Floats, z: Floats, selections: tuple[BlockSelection, ...]) -> SurvivalModel:
         found = principal_components(z, variance=self.numbers["pca_variance"])
-        cox = self.cox_of(found.transform(z))
+        beside = self.covariates()
+        # a covariate is a component of its own: it enters the Cox model as it is, after the principal components
+        loadings = block_diag(found.components, np.eye(len(beside.columns)))
+        cox = self.cox_of(np.hstack([found.transform(z), beside.z]))
         return self.model(
-            columns,
-            means,
-            sds,
-            found.components.T @ cox.coef,
-            z,
+            (*columns, *beside.columns),
+            np.concatenate([means, beside.means]),
+            np.concatenate([sds, beside.sds]),
+            loadings.T @ cox.coef,
+            np.hstack([z, beside.z]),
+            logs=(*(False,) * len(columns), *beside.logs),
+            fills=(*(None,) * len(columns), *beside.fills),
             selections=selections,
-            components=tuple(tuple(row) for row in found.components.tolist()),
-            component_means=tuple(found.mean.tolist()),
+            components=tuple(tuple(row) for row in loadings.tolist()),
+            component_means=(*found.mean.tolist(), *(0.0,) * len(beside.columns)),
             explained=tuple(found.explained.tolist()),
             cox=cox,
         )
 
     def cox(self) -> SurvivalModel:
+        found = self.covariates()
+        if not found.columns:
+            return self.model()
+        cox = self.cox_of(found.z)
+        return self.model(found.columns, found.means, found.sds, cox.coef, found.z, logs=found.logs, fills=found.fills, cox=cox)
+
+    def covariates(self) -> _Covariates:
+        """The columns that the declaration names one by one, z-scored; what cannot be used is left out, and said."""
         declaration = self.declaration
         columns, logs, fills, raw = [], [], [], []
         for name in declaration.columns:
@@ -189,13 +221,9 @@ class _Fitter:
             logs.append(name in declaration.log)
             fills.append(fill)
             raw.append(values)
-        if not columns:
-            return self.model()
-        table = np.stack(raw, axis=1)
+        table = np.stack(raw, axis=1) if raw else np.zeros((self.event.size, 0))
         means, sds = table.mean(axis=0), table.std(axis=0)
-        z = (table - means) / sds
-        cox = self.cox_of(z)
-        return self.model(tuple(columns), means, sds, cox.coef, z, logs=tuple(logs), fills=tuple(fills), cox=cox)
+        return _Covariates(tuple(columns), tuple(logs), tuple(fills), means, sds, (table - means) / sds)
 
     def cox_of(self, z: Floats) -> CoxFit:
         try:

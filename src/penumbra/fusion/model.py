@@ -15,6 +15,7 @@ from penumbra.fusion.selection import BlockSelection
 from penumbra.survival.outcome import Floats, Undefined
 from penumbra.survival.regression import BaselineHazard
 
+FORMAT = 2  # of the JSON
 Table = Mapping[str, ArrayLike] | tuple[ArrayLike, Iterable[str]]
 
 
@@ -33,6 +34,7 @@ class Training:
     seed: int
     ties: str
     penalty: str
+    patience: int | None
     pca_variance: float
     ridge: float
     remarks: tuple[str, ...]
@@ -49,7 +51,8 @@ class SurvivalModel:
     coefficients        per standard deviation: log_risk = sum of coefficients x (column - mean) / sd; for components, the product of the
                         loadings with the component coefficients
     selections          what was kept of each block, with coefficients and p's
-    components          loadings, one row per component over the columns; explained: share of variance of every component
+    components          loadings, one row per component over the columns, then one per column that enters the Cox model as it is;
+                        explained: share of variance of every principal component
     component_means     of the z-scored columns (0 up to rounding)
     cox_coef, cox_se, cox_p   of the Cox model on the components or columns; empty for a signature
     baseline_times, baseline_hazard   Breslow's cumulative hazard at log_risk 0
@@ -140,7 +143,7 @@ class SurvivalModel:
         return np.where(np.asarray(log_risk, dtype=float) > self.cutoff, "high", "low")
 
     def to_dict(self) -> dict[str, Any]:
-        return {"format": 1, **asdict(self)}
+        return {"format": FORMAT, **asdict(self)}
 
     def to_json(self) -> str:
         """Return canonical JSON (sorted keys, shortest exact floats): the same numbers give the same text."""
@@ -151,11 +154,11 @@ class SurvivalModel:
         """Return the model that `to_json` or `to_dict` wrote, equal to the last bit.
 
         Raises
-          ValueError  "not a survival model of format 1: ..."
+          ValueError  "not a survival model of format 2: ..."
         """
         document = dict(json.loads(text) if isinstance(text, str) else text)
-        if document.pop("format", None) != 1 or set(document) != {field.name for field in fields(cls)}:
-            raise ValueError(f"not a survival model of format 1: keys {', '.join(sorted(document)[:5])}, ...")
+        if document.pop("format", None) != FORMAT or set(document) != {field.name for field in fields(cls)}:
+            raise ValueError(f"not a survival model of format {FORMAT}: keys {', '.join(sorted(document)[:5])}, ...")
         document["selections"] = tuple(BlockSelection(**_tupled(entry)) for entry in document["selections"])
         document["training"] = Training(**_tupled(document["training"]))
         document["components"] = tuple(tuple(row) for row in document["components"])

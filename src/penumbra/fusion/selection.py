@@ -12,9 +12,6 @@ from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome
 from penumbra.survival.regression import univariate_cox
 from penumbra.survival.selection import MIN_FOLDS, assign_folds, lasso_cox_cv
 
-# of about 100 penalties over two to four decades: where the deviance has not improved for this many, it only rises; the tail costs the most time
-PATIENCE = 15
-
 
 @dataclass(frozen=True)
 class BlockSelection:
@@ -23,7 +20,8 @@ class BlockSelection:
     offered         how many columns came in
     constant, not_finite   columns dropped before any step
     significant     how many have a univariate p below alpha; significant_fdr: after Benjamini and Hochberg, at the same level
-    kept            columns with a non-zero Lasso coefficient; coefficients (per standard deviation), univariate_p: theirs
+    kept            columns with a non-zero Lasso coefficient; coefficients (per standard deviation), univariate_p and univariate_q (Benjamini and
+                    Hochberg's adjusted p, over all columns offered): theirs
     candidates      the significant columns, all of them
     penalty         the chosen lambda; 0.0 where the Lasso was not run
     reason          "" or why nothing is kept
@@ -39,11 +37,23 @@ class BlockSelection:
     kept: tuple[str, ...]
     coefficients: tuple[float, ...]
     univariate_p: tuple[float, ...]
+    univariate_q: tuple[float, ...]
     penalty: float
     reason: str
 
 
-def select(block: Block, event: ArrayLike, time: ArrayLike, *, alpha: float, folds: int, seed: int, ties: str, penalty: str = "min") -> BlockSelection:
+def select(
+    block: Block,
+    event: ArrayLike,
+    time: ArrayLike,
+    *,
+    alpha: float,
+    folds: int,
+    seed: int,
+    ties: str,
+    penalty: str = "min",
+    patience: int | None = None,
+) -> BlockSelection:
     """Return what z-score, univariate Cox and Lasso-Cox keep of one block of the training patients; arguments as fit."""
     events, times = checked_outcome(event, time)
     values = np.asarray(block.values, dtype=float)
@@ -51,6 +61,8 @@ def select(block: Block, event: ArrayLike, time: ArrayLike, *, alpha: float, fol
     reasons = np.array([]) if fitted is None else fitted.reason
     p = np.array([]) if fitted is None else fitted.p
     significant = np.flatnonzero(p < alpha)
+    q = np.full(p.size, np.nan)
+    q[np.isfinite(p)] = benjamini_hochberg(p[np.isfinite(p)])
     columns = np.array(block.columns, dtype=object)
     kept, coefficients, chosen, reason = np.zeros(0, dtype=int), np.zeros(0), 0.0, ""
     if significant.size == 0:
@@ -58,7 +70,7 @@ def select(block: Block, event: ArrayLike, time: ArrayLike, *, alpha: float, fol
     else:
         z = values[:, significant]
         z = (z - z.mean(axis=0)) / z.std(axis=0)
-        coef, chosen, reason = lasso(events, times, z, folds, seed, penalty, block.name)
+        coef, chosen, reason = lasso(events, times, z, folds, seed, penalty, patience, block.name)
         kept, coefficients = significant[coef != 0], coef[coef != 0]
     return BlockSelection(
         block=block.name,
@@ -66,11 +78,12 @@ def select(block: Block, event: ArrayLike, time: ArrayLike, *, alpha: float, fol
         constant=tuple(columns[reasons == "constant"]),
         not_finite=tuple(columns[reasons == "not finite"]),
         significant=int(significant.size),
-        significant_fdr=int((benjamini_hochberg(p[np.isfinite(p)]) < alpha).sum()),
+        significant_fdr=int((q < alpha).sum()),
         candidates=tuple(columns[significant]),
         kept=tuple(columns[kept]),
         coefficients=tuple(coefficients.tolist()),
         univariate_p=tuple(p[kept].tolist()),
+        univariate_q=tuple(q[kept].tolist()),
         penalty=chosen,
         reason=reason,
     )
@@ -85,7 +98,7 @@ def benjamini_hochberg(p: ArrayLike) -> Floats:
     return np.minimum(adjusted, 1.0)
 
 
-def lasso(event: Bools, time: Floats, z: Floats, folds: int, seed: int, penalty: str, where: str) -> tuple[Floats, float, str]:
+def lasso(event: Bools, time: Floats, z: Floats, folds: int, seed: int, penalty: str, patience: int | None, where: str) -> tuple[Floats, float, str]:
     """Return coefficients of the z-scored columns, the chosen lambda, and why nothing is kept ("" where something is)."""
     if penalty not in ("min", "1se"):
         raise ValueError(f"penalty must be 'min' or '1se'; found {penalty!r}")
@@ -94,7 +107,7 @@ def lasso(event: Bools, time: Floats, z: Floats, folds: int, seed: int, penalty:
         return np.zeros(z.shape[1]), 0.0, f"{int(event.sum())} events in training are too few to cross-validate the Lasso of {where}"
     fold = assign_folds(event, possible, np.random.default_rng(seed))
     try:
-        path = lasso_cox_cv(event, time, z, folds=fold, patience=PATIENCE)
+        path = lasso_cox_cv(event, time, z, folds=fold, patience=patience)
     except Undefined as undefined:
         return np.zeros(z.shape[1]), 0.0, f"Lasso of {where}: {undefined}"
     coef, chosen = (path.coef_min, path.lambda_min) if penalty == "min" else (path.coef_1se, path.lambda_1se)
