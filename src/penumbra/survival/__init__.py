@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from penumbra.survival.agreement import calibration_intercept as calibration_intercept
     from penumbra.survival.agreement import calibration_slope as calibration_slope
     from penumbra.survival.agreement import integrated_brier as integrated_brier
+    from penumbra.survival.benefit import net_benefit as net_benefit
     from penumbra.survival.bootstrap import bootstrap_ci as bootstrap_ci
     from penumbra.survival.bootstrap import harrell_resampled as harrell_resampled
     from penumbra.survival.bootstrap import paired_difference as paired_difference
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from penumbra.survival.groups import kaplan_meier as kaplan_meier
     from penumbra.survival.groups import log_rank as log_rank
     from penumbra.survival.outcome import Undefined as Undefined
+    from penumbra.survival.pooling import pooled as pooled
+    from penumbra.survival.pooling import pooled_c as pooled_c
     from penumbra.survival.regression import breslow_baseline as breslow_baseline
     from penumbra.survival.regression import cox_fit as cox_fit
     from penumbra.survival.regression import univariate_cox as univariate_cox
@@ -55,7 +58,10 @@ _MODULE = {
     "kaplan_meier": "groups",
     "lasso_cox_cv": "selection",
     "log_rank": "groups",
+    "net_benefit": "benefit",
     "paired_difference": "bootstrap",
+    "pooled": "pooling",
+    "pooled_c": "pooling",
     "principal_components": "components",
     "roc_curve": "roc",
     "Undefined": "outcome",

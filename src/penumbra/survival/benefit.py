@@ -1,0 +1,59 @@
+"""Decision curve: what treating those above a threshold is worth, against treating all and treating none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from penumbra.survival.groups import kaplan_meier
+from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome, checked_risk
+
+
+@dataclass(frozen=True)
+class NetBenefit:
+    """Net benefit at each threshold (t,): of the model and of treating all; treating none is worth 0."""
+
+    thresholds: Floats
+    model: Floats
+    treat_all: Floats
+
+
+def net_benefit(event: ArrayLike, time: ArrayLike, death: ArrayLike, horizon: float, thresholds: ArrayLike) -> NetBenefit:
+    """Return the net benefit of acting on those whose predicted probability to have died by the horizon is at or above a threshold.
+
+    True positives less false positives weighted by the odds of the threshold, per patient; deaths by the horizon are counted by
+    Kaplan-Meier among those above it, so that patients censored earlier stay in.
+
+    event       shape (n,), bool; True = died.
+    time        shape (n,), days.
+    death       shape (n,), predicted probability to have died by the horizon.
+    horizon     days, not beyond the longest follow-up.
+    thresholds  shape (t,), probabilities, 0 < t < 1.
+
+    Raises
+      Undefined   "nobody is followed to day ..."
+      ValueError  "thresholds must lie between 0 and 1 ..."
+
+    Source: Vickers and Elkin 2006, Med Decis Making 26:565; Vickers et al. 2008, BMC Med Inform Decis Mak 8:53 (censoring).
+    """
+    events, times = checked_outcome(event, time)
+    predicted = checked_risk(death, events.size, "death")
+    levels = np.atleast_1d(np.asarray(thresholds, dtype=float))
+    if not ((levels > 0) & (levels < 1)).all():
+        raise ValueError(f"thresholds must lie between 0 and 1, both excluded; found {thresholds!r}")
+    if times.max() < horizon:
+        raise Undefined(f"nobody is followed to day {horizon:g} (last at day {times.max():g})")
+    everybody = np.ones(events.size, dtype=bool)
+    odds = levels / (1.0 - levels)
+    model = [_benefit(events, times, predicted >= level, horizon, odd) for level, odd in zip(levels, odds, strict=True)]
+    treat_all = [_benefit(events, times, everybody, horizon, odd) for odd in odds]
+    return NetBenefit(levels, np.array(model), np.array(treat_all))
+
+
+def _benefit(event: Bools, time: Floats, chosen: Bools, horizon: float, odds: float) -> float:
+    if not chosen.any():
+        return 0.0
+    died = 1.0 - float(kaplan_meier(event[chosen], time[chosen]).at([horizon])[0][0])
+    return float(chosen.mean() * (died - (1.0 - died) * odds))
