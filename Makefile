@@ -46,7 +46,7 @@ bench: bench-radiomics bench-network bench-statistics bench-store   ## paired ti
 bench-radiomics: $(ready)
 	OMP_NUM_THREADS=1 .venv/bin/python -m penumbra.bench.radiomics
 bench-network: $(ready)
-	.venv/bin/python -m penumbra.network.bench
+	.venv/bin/python -m penumbra.bench.network
 bench-statistics: $(ready)
 	OMP_NUM_THREADS=1 .venv/bin/python -m penumbra.bench.statistics
 bench-store: $(ready)

@@ -12,8 +12,12 @@ from penumbra.network.settings import Augment, Network, Train
 
 SMALL = Network(
     input_size=16,
-    filters=(4, 8),
+    kernel=3,
     stem_filters=4,
+    stem_stride=2,
+    filters=(4, 8),
+    strides=(1, 2),
+    units=2,
     se=True,
     se_reduction=4,
     head=(8,),
@@ -21,6 +25,7 @@ SMALL = Network(
     l2=1e-4,
     masked_input=False,
     norm="batch",
+    norm_momentum=0.9,
 )
 PAPER_AUGMENT = Augment(
     contrast_probability=0.15,

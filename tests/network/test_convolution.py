@@ -6,21 +6,20 @@ import pytest
 from penumbra.network.convolution import by_patches, by_planes, by_xla, convolve, max_pool
 
 
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("size", [2, 5, 8])
-def test_every_lowering_gives_the_same_numbers_and_gradients(size: int, stride: int) -> None:
+@pytest.mark.parametrize(("size", "stride", "edge"), [(2, 1, 3), (2, 2, 3), (5, 1, 3), (5, 2, 3), (8, 1, 3), (8, 2, 3), (8, 1, 5), (8, 2, 5)])
+def test_every_lowering_gives_the_same_numbers_and_gradients(size: int, stride: int, edge: int) -> None:
     generator = np.random.default_rng(0)
     x = jnp.asarray(generator.normal(size=(2, size, size, size, 3)), jnp.float32)
-    kernel = jnp.asarray(generator.normal(size=(3, 3, 3, 3, 4)), jnp.float32)
+    kernel = jnp.asarray(generator.normal(size=(edge, edge, edge, 3, 4)), jnp.float32)
     expected = by_xla(x, kernel, stride=stride)
     weight = jnp.asarray(generator.normal(size=expected.shape), jnp.float32)
     gradients = [
         jax.grad(lambda x, k, f=lowering: jnp.sum(f(x, k, stride=stride) * weight), (0, 1))(x, kernel) for lowering in (by_xla, by_patches, by_planes, convolve)
     ]
     for lowering, gradient in zip((by_patches, by_planes, convolve), gradients[1:], strict=True):
-        np.testing.assert_allclose(lowering(x, kernel, stride=stride), expected, atol=2e-5)
-        np.testing.assert_allclose(gradient[0], gradients[0][0], atol=5e-5)
-        np.testing.assert_allclose(gradient[1], gradients[0][1], rtol=1e-4, atol=2e-4)
+        np.testing.assert_allclose(lowering(x, kernel, stride=stride), expected, atol=5e-5)
+        np.testing.assert_allclose(gradient[0], gradients[0][0], atol=1e-4)
+        np.testing.assert_allclose(gradient[1], gradients[0][1], rtol=1e-4, atol=5e-4)
 
 
 def test_a_kernel_of_one_voxel_is_a_product() -> None:
@@ -34,4 +33,4 @@ def test_max_pool_equals_the_maximum_over_each_window(size: int) -> None:
     x = np.random.default_rng(0).normal(size=(1, size, size, size, 2)).astype(np.float32)
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (1, 1), (0, 0)), constant_values=-np.inf)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3, 3), axis=(1, 2, 3))[:, ::2, ::2, ::2]
-    np.testing.assert_array_equal(max_pool(jnp.asarray(x)), windows.max(axis=(-3, -2, -1)))
+    np.testing.assert_array_equal(max_pool(jnp.asarray(x), size=3, stride=2), windows.max(axis=(-3, -2, -1)))

@@ -14,8 +14,12 @@ from .conftest import SMALL
 
 PAPER = Network(
     input_size=64,
-    filters=(64, 128, 256, 512),
+    kernel=3,
     stem_filters=64,
+    stem_stride=2,
+    filters=(64, 128, 256, 512),
+    strides=(1, 2, 2, 2),
+    units=2,
     se=True,
     se_reduction=64,
     head=(512, 512, 256, 128),
@@ -23,6 +27,7 @@ PAPER = Network(
     l2=1e-4,
     masked_input=False,
     norm="batch",
+    norm_momentum=0.9,
 )
 
 

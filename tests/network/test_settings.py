@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from penumbra.network import Network
 from penumbra.settings import load_settings
 
 from .conftest import PAPER_AUGMENT, SHORT, SMALL
+from .test_se_resnet import PAPER
 
 
 def test_profile_paper_is_the_protocol() -> None:
     settings = load_settings("paper")
     network, augment, train = settings.network, settings.augment, settings.train
-    assert network == Network(64, (64, 128, 256, 512), 64, True, 64, (512, 512, 256, 128), 0.4, 1e-4, False, "batch")
+    assert network == PAPER
     assert augment == PAPER_AUGMENT
     assert (train.learning_rate, train.decay_rate, train.decay_steps) == (1e-4, 0.96, 1000)
     assert (train.batch_size, train.epochs, train.patience) == (32, 100, 15)
@@ -33,6 +33,8 @@ def test_every_profile_builds() -> None:
         ({"norm": "layer"}, "norm is one of batch, group; found 'layer'"),
         ({"dropout": 1.0}, "dropout"),
         ({"filters": ()}, "filters"),
+        ({"strides": (1,)}, "strides has one positive entry a block; found \\(1,\\)"),
+        ({"kernel": 4}, "kernel is odd and positive; found 4"),
     ],
 )
 def test_an_impossible_network_is_refused(change: dict[str, Any], message: str) -> None:

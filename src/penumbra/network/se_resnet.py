@@ -33,11 +33,11 @@ class SEResNet3D(nn.Module):
         net = self.settings
 
         x = volumes[..., None].astype(self.dtype)
-        x = Convolution(net.stem_filters, stride=2, dtype=self.dtype, name="stem")(x)
-        x = max_pool(x)
+        x = Convolution(net.stem_filters, net.kernel, stride=net.stem_stride, dtype=self.dtype, name="stem")(x)
+        x = max_pool(x, size=net.kernel, stride=net.stem_stride)
 
-        for i, filters in enumerate(net.filters):
-            x = ResidualBlock(filters, first=i == 0, norm=net.norm, dtype=self.dtype, name=f"block_{i + 1}")(x, train=train)
+        for i, (filters, stride) in enumerate(zip(net.filters, net.strides, strict=True)):
+            x = ResidualBlock(net, filters, stride, bare=i == 0, dtype=self.dtype, name=f"block_{i + 1}")(x, train=train)
             if net.se:
                 x = SqueezeExcitation(net.se_reduction, dtype=self.dtype, name=f"se_{i + 1}")(x)
 
@@ -52,26 +52,29 @@ class SEResNet3D(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutional units and the skip around them; the first block keeps the grid, the others halve it."""
+    """Convolutional units (norm, ReLU, convolution) and the skip around them.
 
+    stride  of the first unit and of the skip; the other units keep the grid.
+    bare    the first unit is the convolution alone: the very first one of the network.
+    """
+
+    network: Network
     filters: int
-    first: bool
-    norm: str
+    stride: int
+    bare: bool
     dtype: "DTypeLike"
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        stride = 1 if self.first else 2
         skip = x
-        if stride != 1 or x.shape[-1] != self.filters:
-            skip = Convolution(self.filters, size=1, stride=stride, dtype=self.dtype, name="projection")(x)
+        if self.stride != 1 or x.shape[-1] != self.filters:
+            skip = Convolution(self.filters, size=1, stride=self.stride, dtype=self.dtype, name="projection")(x)
 
-        if not self.first:  # the very first unit is the convolution alone
-            x = nn.relu(Norm(self.norm, dtype=self.dtype, name="norm_1")(x, train=train))
-        x = Convolution(self.filters, stride=stride, dtype=self.dtype, name="conv_1")(x)
-
-        x = nn.relu(Norm(self.norm, dtype=self.dtype, name="norm_2")(x, train=train))
-        x = Convolution(self.filters, stride=1, dtype=self.dtype, name="conv_2")(x)
+        for unit in range(1, self.network.units + 1):
+            if unit > 1 or not self.bare:
+                x = nn.relu(Norm(self.network.norm, self.network.norm_momentum, dtype=self.dtype, name=f"norm_{unit}")(x, train=train))
+            stride = self.stride if unit == 1 else 1
+            x = Convolution(self.filters, self.network.kernel, stride=stride, dtype=self.dtype, name=f"conv_{unit}")(x)
         return x + skip
 
 
@@ -94,9 +97,9 @@ class Convolution(nn.Module):
     """A cubic convolution without bias, borders padded with zeros so that stride 1 keeps the grid."""
 
     filters: int
+    size: int
     stride: int
     dtype: "DTypeLike"
-    size: int = 3
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -109,14 +112,14 @@ class Norm(nn.Module):
     """BatchNorm, or GroupNorm in groups of at most 16 channels, which needs no statistics of the batch."""
 
     kind: str
+    momentum: float
     dtype: "DTypeLike"
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         if self.kind == "group":
             return nn.GroupNorm(num_groups=None, group_size=min(16, x.shape[-1]), dtype=self.dtype, name="group")(x)
-        # momentum 0.9: with two to seven steps an epoch the running statistics must follow within a few epochs
-        return nn.BatchNorm(use_running_average=not train, momentum=0.9, dtype=self.dtype, name="batch")(x)
+        return nn.BatchNorm(use_running_average=not train, momentum=self.momentum, dtype=self.dtype, name="batch")(x)
 
 
 def initial_variables(network: Network, *, seed: int) -> dict[str, Any]:

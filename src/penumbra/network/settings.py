@@ -15,9 +15,12 @@ def _check(rule: str, held: bool, found: object) -> None:
 class Network:
     """The architecture: what decides the shape of every weight.
 
-    input_size    edge of the cubic input, voxels; a multiple of 4 (the stem halves it twice).
+    input_size    edge of the cubic input, voxels; the stem's convolution and its max-pooling divide it by stem_stride each.
+    kernel        edge of the stem's convolution, of its max-pooling, and of every convolutional unit, voxels; odd.
+    stem_filters, stem_stride  of the first convolution; its max-pooling has the same stride.
     filters       channels of the residual blocks, from the first to the last; the last is the width of the embedding.
-    stem_filters  channels of the first convolution.
+    strides       of the first unit of each block; all other units have 1.
+    units         convolutional units in a block.
     se            squeeze-and-excitation after every block; false is the ablation.
     se_reduction  C channels are squeezed to C / se_reduction units, at least 1.
     head          units of the dense layers between embedding and output.
@@ -25,11 +28,16 @@ class Network:
     l2            weight of the sum of squared kernels of the head in the loss.
     masked_input  voxels outside the GTV are set to the mean (see inputs.prepare).
     norm          "batch" (BatchNorm) or "group" (GroupNorm, independent of the batch).
+    norm_momentum share of BatchNorm's running statistics that a step keeps.
     """
 
     input_size: int
-    filters: tuple[int, ...]
+    kernel: int
     stem_filters: int
+    stem_stride: int
+    filters: tuple[int, ...]
+    strides: tuple[int, ...]
+    units: int
     se: bool
     se_reduction: int
     head: tuple[int, ...]
@@ -37,17 +45,23 @@ class Network:
     l2: float
     masked_input: bool
     norm: str
+    norm_momentum: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "filters", tuple(self.filters))  # YAML gives lists; a setting must be hashable
-        object.__setattr__(self, "head", tuple(self.head))
-        _check("network.input_size is a positive multiple of 4", self.input_size > 0 and self.input_size % 4 == 0, self.input_size)
+        for name in ("filters", "strides", "head"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # YAML gives lists; a setting must be hashable
+        _check("network.stem_stride and network.units are positive", min(self.stem_stride, self.units) > 0, (self.stem_stride, self.units))
+        halved = self.stem_stride**2
+        _check(f"network.input_size is a positive multiple of {halved}", self.input_size > 0 and self.input_size % halved == 0, self.input_size)
+        _check("network.kernel is odd and positive", self.kernel > 0 and self.kernel % 2 == 1, self.kernel)
         _check("network.filters has at least one positive entry", bool(self.filters) and min(self.filters) > 0, self.filters)
+        _check("network.strides has one positive entry a block", len(self.strides) == len(self.filters) and min(self.strides) > 0, self.strides)
         _check("network.stem_filters is positive", self.stem_filters > 0, self.stem_filters)
         _check("network.se_reduction is positive", self.se_reduction > 0, self.se_reduction)
         _check("network.head has positive entries", all(units > 0 for units in self.head), self.head)
         _check("network.dropout is in [0, 1)", 0 <= self.dropout < 1, self.dropout)
         _check("network.l2 is not negative", self.l2 >= 0, self.l2)
+        _check("network.norm_momentum is in [0, 1)", 0 <= self.norm_momentum < 1, self.norm_momentum)
         _check(f"network.norm is one of {', '.join(NORMS)}", self.norm in NORMS, self.norm)
 
 

@@ -1,4 +1,4 @@
-"""Speed of the network beside the same network in PyTorch: `python -m penumbra.network.bench`.
+"""Speed of the network beside the same network in PyTorch: `python -m penumbra.bench.network`.
 
 Both are timed in turns in one process with two threads each, on the same machine in the same minute; the smallest time of each counts,
 since other work on the machine only ever adds. PyTorch is a dependency of this benchmark alone (`--torch` names a site-packages folder
@@ -21,7 +21,23 @@ from penumbra.network.se_resnet import initial_variables
 from penumbra.network.settings import Augment, Network
 from penumbra.network.step import Cohort, Recipe, forward, initial_state, train_step
 
-PAPER = Network(64, (64, 128, 256, 512), 64, True, 64, (512, 512, 256, 128), 0.4, 1e-4, False, "batch")
+PAPER = Network(
+    input_size=64,
+    kernel=3,
+    stem_filters=64,
+    stem_stride=2,
+    filters=(64, 128, 256, 512),
+    strides=(1, 2, 2, 2),
+    units=2,
+    se=True,
+    se_reduction=64,
+    head=(512, 512, 256, 128),
+    dropout=0.4,
+    l2=1e-4,
+    masked_input=False,
+    norm="batch",
+    norm_momentum=0.9,
+)
 NEVER = Augment(0, (1, 1), 0, (1, 1), 0, (1, 1), 0, (0, 0), 0, (0, 0), 0, 0, (0, 0))
 THREADS = 2
 
@@ -60,7 +76,7 @@ def paired(runs: dict[str, Callable[[], Any]], *, seconds: float) -> dict[str, f
 
 def main() -> None:
     """Print the table and the JSON line."""
-    parser = argparse.ArgumentParser(prog="python -m penumbra.network.bench", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m penumbra.bench.network", description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, nargs="+", default=[8], help="batch sizes at 64^3, e.g. --batch 8 32")
     parser.add_argument("--seconds", type=float, default=10.0, help="time for each measurement")
     parser.add_argument("--torch", type=Path, help="site-packages folder that holds torch, when this environment does not")
@@ -69,9 +85,9 @@ def main() -> None:
         sys.path.append(str(chosen.torch))  # behind our own packages
     theirs: Callable[[int, Network, int], dict[str, Callable[[], Any]]] | None = None
     try:
-        from penumbra.network import bench_torch
+        from penumbra.bench import network_torch
 
-        theirs = bench_torch.theirs
+        theirs = network_torch.theirs
     except ModuleNotFoundError as error:
         print(f"PyTorch is absent ({error}); ratios are null. Install torch==2.13.0 in a folder of its own and name it with --torch", file=sys.stderr)
 
