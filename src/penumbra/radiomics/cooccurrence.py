@@ -2,9 +2,9 @@
 
 import math
 
-import numba
 import numpy as np
 
+from penumbra.radiomics.compiled import kernel
 from penumbra.radiomics.first_order import EPSILON
 
 # What `direction_features` writes, in this order; MCC comes from `correlation_coefficients`.
@@ -51,23 +51,14 @@ def cooccurrence_features(counts: np.ndarray, grey: np.ndarray, highest: int) ->
     used = direction_features(counts, grey, highest, EPSILON, probabilities, values)
     if used == 0:
         return dict.fromkeys((*NAMES, "MCC"), math.nan)
+    values[:used, -1] = maximal_correlations(probabilities[:used])
     means = np.empty(len(NAMES) + 1)
-    maximal_correlations(probabilities[:used], EPSILON, values[:used, -1])
-    for a in np.flatnonzero(values[:used, -1] < 0):
-        values[a, -1] = _maximal_correlation(probabilities[a])
     mean_of_numbers(values[:used], means)
     return dict(zip((*NAMES, "MCC"), means.tolist(), strict=True))
 
 
-def _maximal_correlation(p: np.ndarray) -> float:
-    """The same as `maximal_correlations` by all eigenvalues of Q, for the rare matrices whose second eigenvalue has a near neighbour."""
-    px = p.sum(axis=1)
-    squares = np.sort(np.linalg.eigvals((p / (np.outer(px, px) + EPSILON)) @ p).real)
-    return math.sqrt(max(float(squares[-2]), 0.0))
-
-
-@numba.njit(cache=True, nogil=True)
-def direction_features(counts, grey, highest, epsilon, p, values):  # type: ignore[no-untyped-def]
+@kernel
+def direction_features(counts: np.ndarray, grey: np.ndarray, highest: int, epsilon: float, p: np.ndarray, values: np.ndarray) -> int:
     """For each direction that has neighbours: p (k, k), the symmetric matrix of probabilities, and its features in the order of NAMES.
 
     Returns how many directions have neighbours; they come first.
@@ -187,79 +178,66 @@ def direction_features(counts, grey, highest, epsilon, p, values):  # type: igno
     return used
 
 
-@numba.njit(cache=True, nogil=True)
-def maximal_correlations(p, epsilon, result):  # type: ignore[no-untyped-def]
+def maximal_correlations(p: np.ndarray) -> np.ndarray:
     """PyRadiomics' MCC of each direction: the root of the second largest eigenvalue of Q.
 
     p    (direction, k, k), symmetric, each summing to 1.
 
     Q[i, j] = sum over l of p[i, l] p[j, l] / (px[i] px[l] + epsilon). Without epsilon Q is similar to the square of the symmetric matrix
     S = p / sqrt(px px'), whose eigenvalues cost a tenth; both eigenvectors of Q follow from that of S, and Rayleigh's quotient with them corrects the
-    eigenvalue to first order. Where a level is so rare that epsilon is not small beside px[i] px[l], one inverse iteration sharpens the vectors.
-    -1 where that fails, because another eigenvalue is too near.
+    eigenvalue to first order. Where a level is so rare that epsilon is not small beside px[i] px[l], one inverse iteration sharpens the vectors;
+    where another eigenvalue is too near for that, all eigenvalues of Q are computed.
     """
-    size = p.shape[1]
+    directions, size = p.shape[:2]
     if size < 2:
-        result[:] = 1.0
-        return
+        return np.ones(directions)
+    px = p.sum(axis=2)
+    symmetric, q = np.zeros_like(p), np.zeros_like(p)
+    correlation_matrices(p, px, EPSILON, symmetric, q)
+    eigenvalues, vectors = np.linalg.eigh(symmetric)
+    # the largest square is 1 and stands last
+    squares = np.sort(eigenvalues[:, :-1] ** 2, axis=1)
+    second = np.argmax(eigenvalues[:, :-1] ** 2, axis=1)
+    vector = np.take_along_axis(vectors, second[:, None, None], axis=2)[:, :, 0]
+    root = np.sqrt(px)
+    left, right = root * vector, np.divide(vector, root, out=np.zeros_like(px), where=px > 0)
+    largest = rayleigh_quotient(q, left, right)
+
+    rarest = np.min(px, axis=1, where=px > 0, initial=1.0)
+    for a in np.flatnonzero((1e-8 * rarest**2 < EPSILON) & (largest > 1e-12)):
+        nearest = min(1.0 - largest[a], largest[a] - squares[a, -2] if size > 2 else 1.0)
+        if nearest < 1e-3:  # eigenvectors of almost equal eigenvalues are mixed
+            largest[a] = np.sort(np.linalg.eigvals(q[a]).real)[-2]
+            continue
+        shift = largest[a] * (1.0 - 1e-10)
+        near = q[a] - shift * np.eye(size)
+        sharper = np.linalg.solve(near.T, left[a]), np.linalg.solve(near, right[a])
+        largest[a] = shift + rayleigh_quotient(near, *sharper)
+    return np.sqrt(np.maximum(largest, 0.0))
+
+
+def rayleigh_quotient(matrix: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """left' matrix right / left' right of each matrix (..., k, k); 0 where both vectors are 0."""
+    above, below = (left[..., None, :] @ matrix @ right[..., None])[..., 0, 0], (left * right).sum(axis=-1)
+    return np.divide(above, below, out=np.zeros_like(below), where=below != 0)
+
+
+@kernel
+def correlation_matrices(p: np.ndarray, px: np.ndarray, epsilon: float, symmetric: np.ndarray, q: np.ndarray) -> None:
+    """Fills S and Q of `maximal_correlations`; a level without a neighbour in a direction keeps its row of zeros and adds an eigenvalue of zero."""
     for a in range(p.shape[0]):
-        px = np.zeros(size)
-        symmetric = np.zeros((size, size))
-        for i in range(size):
-            for j in range(size):
-                px[i] += p[a, i, j]
-        for i in range(size):
-            for j in range(size):
-                if p[a, i, j] > 0.0:  # a level without a neighbour in this direction keeps its row of zeros and adds an eigenvalue of zero
-                    symmetric[i, j] = p[a, i, j] / np.sqrt(px[i] * px[j])
-        eigenvalues, vectors = np.linalg.eigh(symmetric)
-        # the largest square is 1 and stands last; the second is at one of the ends of what remains, the third beside it
-        second, third = size - 2, 0
-        if eigenvalues[0] ** 2 > eigenvalues[size - 2] ** 2:
-            second = 0
-            third = 1 if size > 2 and eigenvalues[1] ** 2 > eigenvalues[size - 2] ** 2 else size - 2
-        elif size > 2 and eigenvalues[size - 3] ** 2 > eigenvalues[0] ** 2:
-            third = size - 3
-        left, right = np.zeros(size), np.zeros(size)
-        rarest = 1.0
-        for i in range(size):
-            if px[i] > 0.0:
-                rarest = min(rarest, px[i])
-                left[i] = np.sqrt(px[i]) * vectors[i, second]
-                right[i] = vectors[i, second] / np.sqrt(px[i])
-        q = np.zeros((size, size))
-        for i in range(size):
-            for k in range(size):
+        for i in range(p.shape[1]):
+            for k in range(p.shape[1]):
                 if p[a, i, k] > 0.0:
-                    weighted = p[a, i, k] / (px[i] * px[k] + epsilon)
-                    for j in range(size):
-                        q[i, j] += weighted * p[a, j, k]
-        square = rayleigh_quotient(q, left, right)
-        if epsilon > 1e-8 * rarest * rarest and square > 1e-12:
-            nearest = 1.0 - square if third == second else min(1.0 - square, square - eigenvalues[third] ** 2)
-            if nearest < 1e-3:  # eigenvectors of almost equal eigenvalues are mixed: the caller asks for all eigenvalues
-                result[a] = -1.0
-                continue
-            for i in range(size):
-                q[i, i] -= square * (1.0 - 1e-10)
-            left, right = np.linalg.solve(q.T.copy(), left), np.linalg.solve(q, right)
-            square = square * (1.0 - 1e-10) + rayleigh_quotient(q, left, right)
-        result[a] = np.sqrt(max(square, 0.0))
+                    both = px[a, i] * px[a, k]
+                    symmetric[a, i, k] = p[a, i, k] / np.sqrt(both)
+                    weighted = p[a, i, k] / (both + epsilon)
+                    for j in range(p.shape[1]):
+                        q[a, i, j] += weighted * p[a, j, k]
 
 
-@numba.njit(cache=True, nogil=True)
-def rayleigh_quotient(matrix, left, right):  # type: ignore[no-untyped-def]
-    """left' matrix right / left' right."""
-    above, below = 0.0, 0.0
-    for i in range(left.size):
-        below += left[i] * right[i]
-        for j in range(left.size):
-            above += left[i] * matrix[i, j] * right[j]
-    return above / below if below != 0.0 else 0.0
-
-
-@numba.njit(cache=True, nogil=True)
-def mean_of_numbers(values, means):  # type: ignore[no-untyped-def]
+@kernel
+def mean_of_numbers(values: np.ndarray, means: np.ndarray) -> None:
     """The mean of each column over the rows that are not NaN: a rounding may make Imc2 the root of a negative number; PyRadiomics leaves it out."""
     for column in range(values.shape[1]):
         total, count = 0.0, 0

@@ -2,9 +2,9 @@
 
 import math
 
-import numba
 import numpy as np
 
+from penumbra.radiomics.compiled import kernel
 from penumbra.radiomics.first_order import EPSILON
 from penumbra.radiomics.texture import Matrices
 
@@ -100,8 +100,8 @@ def difference_features(counted: Matrices, grey: np.ndarray, counts: np.ndarray)
     return dict(zip(DIFFERENCES, values.tolist(), strict=True))
 
 
-@numba.njit(cache=True, nogil=True)
-def size_features(counts, large, grey, epsilon, values):  # type: ignore[no-untyped-def]
+@kernel
+def size_features(counts: np.ndarray, large: np.ndarray, grey: np.ndarray, epsilon: float, values: np.ndarray) -> None:
     """Features of a matrix of grey level against size, in the order of RUNS.
 
     counts (k, s): how many of size s + 1. large (n, 2): row and size of each one beyond that, sorted by size, then row.
@@ -199,8 +199,8 @@ def size_features(counts, large, grey, epsilon, values):  # type: ignore[no-unty
     values[15] = big_high / total
 
 
-@numba.njit(cache=True, nogil=True)
-def tone_features(counts, differences, grey, values):  # type: ignore[no-untyped-def]
+@kernel
+def tone_features(counts: np.ndarray, differences: np.ndarray, grey: np.ndarray, values: np.ndarray) -> None:
     """Features of grey tone differences, in the order of DIFFERENCES."""
     size = grey.size
     voxels = 0.0

@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
+from penumbra.radiomics.compiled import kernel
 from penumbra.refusal import Refusal
 
 EPSILON = float(np.spacing(1.0))  # PyRadiomics adds it to every probability inside a logarithm
@@ -54,8 +54,8 @@ def grey_levels(values: np.ndarray, precision: np.dtype, bin_width: float, roi: 
     return Levels(rows, present.astype(np.float64), counts[present], int(present[-1]))
 
 
-@numba.njit(cache=True, nogil=True)
-def digitise(values, edges, per_width, levels, counts):  # type: ignore[no-untyped-def]
+@kernel
+def digitise(values: np.ndarray, edges: np.ndarray, per_width: float, levels: np.ndarray, counts: np.ndarray) -> None:
     """levels[n] = how many edges are at or below values[n], and how often each level occurs."""
     low = edges[0]
     for n in range(values.size):
@@ -138,15 +138,15 @@ def ranked(values: np.ndarray, lowest: float, highest: float, ranks: np.ndarray)
     return kept[ranks - left_out[bins]]
 
 
-@numba.njit(cache=True, nogil=True)
-def count_narrow(values, lowest, scale, counts):  # type: ignore[no-untyped-def]
+@kernel
+def count_narrow(values: np.ndarray, lowest: float, scale: float, counts: np.ndarray) -> None:
     """How many values lie in each bin of width 1 / scale."""
     for n in range(values.size):
         counts[np.uint64((values[n] - lowest) * scale)] += 1
 
 
-@numba.njit(cache=True, nogil=True)
-def keep_wanted(values, lowest, scale, wanted, kept):  # type: ignore[no-untyped-def]
+@kernel
+def keep_wanted(values: np.ndarray, lowest: float, scale: float, wanted: np.ndarray, kept: np.ndarray) -> None:
     """The values in the wanted bins."""
     top = 0
     for n in range(values.size):
@@ -155,8 +155,8 @@ def keep_wanted(values, lowest, scale, wanted, kept):  # type: ignore[no-untyped
             top += 1
 
 
-@numba.njit(cache=True, nogil=True)
-def moments(values, p10, p90):  # type: ignore[no-untyped-def]
+@kernel
+def moments(values: np.ndarray, p10: float, p90: float) -> tuple[float, float, float, float, float, float, float]:
     """Mean, energy, central moments 2 to 4, mean absolute deviation, and the same among the values from p10 to p90.
 
     Summed in blocks, so that the rounding does not grow with the number of voxels.

@@ -10,9 +10,9 @@ Improving Deriche-style recursive Gaussian filters, J Math Imaging Vis 26, 2006,
 
 import math
 
-import numba
 import numpy as np
 
+from penumbra.radiomics.compiled import kernel
 from penumbra.radiomics.region import Box
 
 LINES = 16  # side by side: four registers of four doubles
@@ -129,8 +129,8 @@ def _second(n: tuple[float, float, float, float]) -> float:
     return n[1] + 4 * n[2] + 9 * n[3]
 
 
-@numba.njit(cache=True, nogil=True)
-def recurse(work, length, c):  # type: ignore[no-untyped-def]
+@kernel
+def recurse(work: np.ndarray, length: int, c: np.ndarray) -> None:
     """Both passes of the recursive filter over LINES lines that lie side by side.
 
     work    flat, three blocks of `length` rows of LINES: the input, the causal and the anticausal pass; their sum is the outcome.
@@ -178,8 +178,8 @@ def recurse(work, length, c):  # type: ignore[no-untyped-def]
             )
 
 
-@numba.njit(cache=True, nogil=True)
-def filter_axis(source, corner, axis, length, start, c, result):  # type: ignore[no-untyped-def]
+@kernel
+def filter_axis(source: np.ndarray, corner: np.ndarray, axis: int, length: int, start: int, c: np.ndarray, result: np.ndarray) -> None:
     """Filters `length` voxels along `axis` of the part of `source` at `corner`; `result` takes those from `start` on, and sets the other extents."""
     work = np.zeros(3 * length * LINES)
     z0, y0, x0 = np.uint64(corner[0]), np.uint64(corner[1]), np.uint64(corner[2])
@@ -221,8 +221,8 @@ def filter_axis(source, corner, axis, length, start, c, result):  # type: ignore
                         result[a, b + w, i] = work[causal + i * all_lines + w] + work[anticausal + i * all_lines + w]
 
 
-@numba.njit(cache=True, nogil=True)
-def add_scaled(total, part, factor):  # type: ignore[no-untyped-def]
+@kernel
+def add_scaled(total: np.ndarray, part: np.ndarray, factor: float) -> None:
     """total += part x factor, in double, kept as float32."""
     for i in range(total.size):
         total[i] = np.float64(total[i]) + np.float64(part[i]) * factor

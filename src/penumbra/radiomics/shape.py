@@ -3,8 +3,9 @@
 import functools
 import math
 
-import numba
 import numpy as np
+
+from penumbra.radiomics.compiled import kernel
 
 Spacing = tuple[float, float, float]
 
@@ -89,8 +90,8 @@ def cube_table(spacing: Spacing) -> np.ndarray:
     return table
 
 
-@numba.njit(cache=True, nogil=True)
-def mesh_sums(padded, table, steps):  # type: ignore[no-untyped-def]
+@kernel
+def mesh_sums(padded: np.ndarray, table: np.ndarray, steps: np.ndarray) -> tuple[float, float]:
     """Surface and volume of the mesh around the True voxels of a padded mask."""
     area, volume = 0.0, 0.0
     for z in range(padded.shape[0] - 1):
@@ -140,8 +141,8 @@ def outermost(padded: np.ndarray) -> np.ndarray:
     return ends
 
 
-@numba.njit(cache=True, nogil=True)
-def find_outermost(padded, ends):  # type: ignore[no-untyped-def]
+@kernel
+def find_outermost(padded: np.ndarray, ends: np.ndarray) -> None:
     """Fills `ends` as `outermost` describes."""
     for z in range(padded.shape[0]):
         for y in range(padded.shape[1]):
@@ -174,8 +175,8 @@ def planes_diameter(ends: np.ndarray, step_row: float, step_line: float) -> floa
     return math.sqrt(largest_in_planes(ends, planes[order], reach[order], step_row, step_line))
 
 
-@numba.njit(cache=True, nogil=True)
-def largest_in_planes(ends, planes, reach, step_row, step_line):  # type: ignore[no-untyped-def]
+@kernel
+def largest_in_planes(ends: np.ndarray, planes: np.ndarray, reach: np.ndarray, step_row: float, step_line: float) -> float:
     """The squared largest distance in the planes, which come in falling order of their reach."""
     rows = ends.shape[1]
     best = 0.0
@@ -195,8 +196,8 @@ def largest_in_planes(ends, planes, reach, step_row, step_line):  # type: ignore
     return best
 
 
-@numba.njit(cache=True, nogil=True)
-def hull_corners(ends, step_row, step_line):  # type: ignore[no-untyped-def]
+@kernel
+def hull_corners(ends: np.ndarray, step_row: float, step_line: float) -> np.ndarray:
     """The corners of each plane's convex hull, in half steps (n, 3); the ends of a diameter are among them."""
     planes, rows = ends.shape[0], ends.shape[1]
     corners = np.empty((2 * planes * rows, 3))
@@ -228,8 +229,8 @@ def hull_corners(ends, step_row, step_line):  # type: ignore[no-untyped-def]
     return corners[:found]
 
 
-@numba.njit(cache=True, nogil=True)
-def largest_distance(points):  # type: ignore[no-untyped-def]
+@kernel
+def largest_distance(points: np.ndarray) -> float:
     """The largest distance between two points (n, 3)."""
     best = 0.0
     for i in range(points.shape[0]):

@@ -6,9 +6,10 @@ ROI". Only levels that occur get a row: `rows` hold 1..K, `grey[k]` is the grey 
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
+
+from penumbra.radiomics.compiled import kernel
 
 # The thirteen directions, z, y, x; the other thirteen neighbours are their opposites.
 DIRECTIONS = np.array([(1, dy, dx) for dy in (1, 0, -1) for dx in (1, 0, -1)] + [(0, 1, dx) for dx in (1, 0, -1)] + [(0, 0, 1)], dtype=np.int64)
@@ -89,8 +90,10 @@ def matrices(rows: np.ndarray, grey: np.ndarray, where: Frame) -> Matrices:
     return Matrices(cooccurrence, runs[:, 1:], dependence, differences, small_zones, large_zones[:found])
 
 
-@numba.njit(cache=True, nogil=True)
-def count_pairs(box, places, steps, cooccurrence, runs, longest, lengths, marks):  # type: ignore[no-untyped-def]
+@kernel
+def count_pairs(
+    box: np.ndarray, places: np.ndarray, steps: np.ndarray, cooccurrence: np.ndarray, runs: np.ndarray, longest: int, lengths: np.ndarray, marks: np.ndarray
+) -> None:
     """Co-occurrence and runs, direction by direction, and in `marks` which neighbours of a voxel are its equals.
 
     Nothing in the inner loop depends on a guess: whether neighbours are equal is as good as random, and a wrong guess costs more than the sums.
@@ -116,8 +119,10 @@ def count_pairs(box, places, steps, cooccurrence, runs, longest, lengths, marks)
             marks[place] |= ahead * np.uint32(goes_on) | behind * np.uint32(before > np.uint64(0))
 
 
-@numba.njit(cache=True, nogil=True)
-def grow_zones(box, places, steps, marks, small_zones, large_zones, dependence):  # type: ignore[no-untyped-def]
+@kernel
+def grow_zones(
+    box: np.ndarray, places: np.ndarray, steps: np.ndarray, marks: np.ndarray, small_zones: np.ndarray, large_zones: np.ndarray, dependence: np.ndarray
+) -> int:
     """Zones of equal level, connected through any of the 26 neighbours, and the number of equal neighbours of each voxel.
 
     Returns how many large zones were written.
@@ -160,8 +165,8 @@ def grow_zones(box, places, steps, marks, small_zones, large_zones, dependence):
     return found
 
 
-@numba.njit(cache=True, nogil=True)
-def sum_of_27(values, row, plane, between, result):  # type: ignore[no-untyped-def]
+@kernel
+def sum_of_27(values: np.ndarray, row: int, plane: int, between: np.ndarray, result: np.ndarray) -> None:
     """Sum over each voxel and its 26 neighbours in a flat padded box; right for every voxel that is not padding."""
     for source, target, step in ((values, result, 1), (result, between, row), (between, result, plane)):
         if values.size > 2 * step:
@@ -171,8 +176,8 @@ def sum_of_27(values, row, plane, between, result):  # type: ignore[no-untyped-d
                 middle[i] = before[i] + own[i] + after[i]
 
 
-@numba.njit(cache=True, nogil=True)
-def sum_differences(box, places, tones, around, neighbours, differences):  # type: ignore[no-untyped-def]
+@kernel
+def sum_differences(box: np.ndarray, places: np.ndarray, tones: np.ndarray, around: np.ndarray, neighbours: np.ndarray, differences: np.ndarray) -> None:
     """Sum of |grey - mean of the neighbours| for each level; a voxel without neighbours differs by nothing."""
     for n in range(places.size):
         place = places[n]

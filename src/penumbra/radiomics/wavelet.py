@@ -6,9 +6,9 @@ convolution along x, then y, then z; here only the voxels that the wanted box ne
 
 from collections.abc import Callable, Iterator
 
-import numba
 import numpy as np
 
+from penumbra.radiomics.compiled import kernel
 from penumbra.radiomics.region import Box
 
 LOW, HIGH = "L", "H"
@@ -70,8 +70,8 @@ def convolved(part: np.ndarray, axis: int, taps: np.ndarray) -> np.ndarray:
     return result
 
 
-@numba.njit(cache=True, nogil=True)
-def convolve(source, result, taps, stride):  # type: ignore[no-untyped-def]
+@kernel
+def convolve(source: np.ndarray, result: np.ndarray, taps: np.ndarray, stride: int) -> None:
     """Rows of a block (rows, length x stride): result[r, k] = sum over j of taps[j] x source[r, k + (n - 1 - j) stride], in the order of j."""
     n = taps.size
     for r in range(result.shape[0]):
