@@ -8,8 +8,16 @@ import pytest
 from penumbra import survival
 from penumbra.evaluate import EXTERNAL, TRAINING, ModelRisk, evaluate
 from penumbra.registry import MetricRow
+from penumbra.survival.regression import BaselineHazard
 
-NUMBERS = {"horizons_days": (365, 730, 1095), "resamples": 200, "level": 0.95, "seed": 1, "combined": "Combined", "volume": "Volume"}
+NUMBERS = {
+    "horizons_days": (365, 730, 1095),
+    "resamples": 200,
+    "level": 0.95,
+    "seed": 1,
+    "combined": "Combined",
+    "controls": {"volume": "Volume", "clinical": "Clinical"},
+}
 
 
 def simulated(n: int = 180, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -22,8 +30,8 @@ def simulated(n: int = 180, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.n
 def risks(log_risk: np.ndarray) -> dict[str, ModelRisk]:
     random = np.random.default_rng(5)
     noisy = log_risk + 1.5 * random.normal(size=log_risk.size)
-    death = 1 - np.exp(-np.outer(np.exp(log_risk), np.array([365, 730, 1095]) / 700))
-    return {"Combined": ModelRisk(log_risk, 0.0, death), "Volume": ModelRisk(noisy, 0.0), "Rad": ModelRisk(-log_risk, 0.0)}
+    true = BaselineHazard(np.arange(1.0, 4000.0), np.arange(1.0, 4000.0) / 700)
+    return {"Combined": ModelRisk(log_risk, 0.0, true), "Volume": ModelRisk(noisy, 0.0), "Rad": ModelRisk(-log_risk, 0.0)}
 
 
 @pytest.fixture(scope="module")

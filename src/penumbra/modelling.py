@@ -5,7 +5,7 @@ import math
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from penumbra import fusion, registry, store
 from penumbra.dataset import Dataset, network_file, read_dataset
-from penumbra.evaluate import ModelRisk
+from penumbra.evaluate import ModelRisk, internal_external, resampled_fits
 from penumbra.evaluate import evaluate as evaluate_models
 from penumbra.params import project_root
 from penumbra.progress import say
@@ -21,9 +21,11 @@ from penumbra.refusal import Refusal
 from penumbra.registry import MetricRow
 from penumbra.settings import Fuse
 from penumbra.work import Manifest, Work, read_manifest, write_manifest, write_whole
+from penumbra.workers import available_cores
 
 FITTED = "fitted"  # folder of fitted models below the state folder, one subfolder for each key
-VOLUME = "Volume"  # the control that texture has to beat
+CONTROLS = {"volume": "Volume", "clinical": "Clinical"}  # what a useful model has to beat: short name in delta_c_<name> -> model
+EVALUATION_CODE = 2  # raise when the same models, patients and numbers give other metrics than before
 FUSION_CODE = 2  # raise when the same data and numbers fit another model than before
 
 
@@ -74,14 +76,13 @@ def load_models(work: Work, key: str) -> dict[str, fusion.SurvivalModel]:
     return {name: fusion.SurvivalModel.from_json((folder / f"{name}.json").read_text(encoding="utf-8")) for name in names}
 
 
-def risks(models: Mapping[str, fusion.SurvivalModel], data: Dataset, horizons_days: Iterable[float]) -> dict[str, ModelRisk]:
+def risks(models: Mapping[str, fusion.SurvivalModel], data: Dataset) -> dict[str, ModelRisk]:
     """Every model on every patient; NaN from a model that retained no feature."""
     table = {column: block.values[:, i] for block in data.blocks.values() for i, column in enumerate(block.columns)}
     found = {}
     for name, model in models.items():
         if model.retained:
-            log_risk = model.log_risk(table)
-            found[name] = ModelRisk(log_risk, model.cutoff, 1.0 - model.survival(log_risk, np.array(list(horizons_days))))
+            found[name] = ModelRisk(model.log_risk(table), model.cutoff, model.baseline)
         else:
             found[name] = ModelRisk(np.full(len(data.patients), math.nan), math.nan)
     return found
@@ -91,15 +92,18 @@ def evaluate(work: Work) -> Manifest:
     """Every metric for training, each center and all external centers pooled; C-indices also as metrics.json for `dvc metrics`."""
     data, settings, fused = read_dataset(work), work.settings, read_manifest(work.home, "fuse")
     numbers = asdict(settings.evaluate)
-    key = store.version_key({"fuse": fused["key"], "dataset": data.fingerprint, "numbers": numbers, "served": settings.register.served})
+    key = store.version_key(
+        {"fuse": fused["key"], "dataset": data.fingerprint, "numbers": numbers, "served": settings.register.served, "code": EVALUATION_CODE}
+    )
     path = work.home / "manifests" / "evaluate.json"
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if before.get("key") == key:
         content = before
     else:
         say(f"evaluating {len(fused['features'])} models on {len(data.patients)} patients, {settings.evaluate.bootstraps} bootstraps")
+        models = load_models(work, fused["key"])
         rows = evaluate_models(
-            risks(load_models(work, fused["key"]), data, settings.evaluate.horizons_days),
+            risks(models, data),
             data.centers,
             data.training,
             data.event,
@@ -109,12 +113,42 @@ def evaluate(work: Work) -> Manifest:
             level=settings.evaluate.confidence,
             seed=settings.evaluate.seed,
             combined=settings.register.served,
-            volume=VOLUME,
+            controls=CONTROLS,
         )
-        content = {"key": key, "metrics": [_plain(asdict(row)) for row in rows]}
+        more, kept = _refitted(work, data, models, rows)
+        content = {"key": key, "metrics": [_plain(asdict(row)) for row in (*rows, *more)], "kept": kept}
     if work.home == project_root() / "data":
         write_whole(project_root() / "metrics.json", json.dumps(_c_indices(content["metrics"]), indent=1) + "\n")
     return write_manifest(work.home, "evaluate", content)
+
+
+def _refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow]) -> tuple[list[MetricRow], dict[str, float]]:
+    """What refitting the served model says: each center left out, optimism of the training C, and how often resamples keep a feature."""
+    settings, declared = work.settings, fusion.declarations(work.settings.models)
+    numbers, served = fusion_numbers(settings.fuse), settings.register.served
+    say("refitting with each center left out")
+    wanted = [declared[name] for name in (served, *CONTROLS.values()) if name in declared]
+    found = internal_external(wanted, data.blocks, data.centers, data.event, data.time, level=settings.evaluate.confidence, numbers=numbers)
+    if not models[served].retained:
+        return found, {}
+    say(f"refitting {served} on {settings.evaluate.refits} resamples of the training patients")
+    again = resampled_fits(
+        declared[served],
+        models[served],
+        data.rows(data.training),
+        data.event[data.training],
+        data.time[data.training],
+        refits=settings.evaluate.refits,
+        seed=settings.evaluate.seed,
+        numbers=numbers,
+        workers=available_cores(),
+    )
+    apparent = [row for row in rows if (row.model, row.split, row.metric) == (served, "train", "harrell_c")][-1]  # the pool comes last
+    values = {"harrell_c_optimism": again.optimism, "harrell_c_corrected": apparent.value - again.optimism}
+    reason = "" if math.isfinite(again.optimism) else apparent.reason or "no resample has a C"
+    return [*found, *(replace(apparent, metric=name, value=value, lower=math.nan, upper=math.nan, reason=reason) for name, value in values.items())], dict(
+        again.kept
+    )
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,10 +213,9 @@ def register(work: Work) -> Manifest:
 def _write_version(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow], entry: registry.RegisteredVersion) -> None:
     """What the store says of a version, in one transaction; the served model's rows carry the registry's name, the others their own."""
     settings, version = work.settings, str(entry.version)
-    found = risks(models, data, settings.evaluate.horizons_days)
+    found = risks(models, data)
     served = models[settings.register.served]
-    log_risk, death = found[served.name].log_risk, found[served.name].death
-    assert death is not None, "a retained model gives survival"
+    log_risk, death = found[served.name].log_risk, found[served.name].death(settings.evaluate.horizons_days)
     groups = served.risk_group(log_risk)
     who = [{"patient": str(patient), "center": str(center)} for patient, center in zip(data.patients, data.centers, strict=True)]
     with store.connect(work.home) as lake:

@@ -7,7 +7,7 @@ import numpy as np
 
 from penumbra import cohort, imaging, registry, store
 from penumbra.dataset import GTV, Dataset, read_dataset
-from penumbra.evaluate import EXTERNAL, TRAINING, ModelRisk
+from penumbra.evaluate import EXTERNAL, LEFT_OUT, TRAINING, ModelRisk
 from penumbra.modelling import load_models, metric_rows, risks
 from penumbra.params import project_root, read_yaml
 from penumbra.progress import say
@@ -39,7 +39,7 @@ def _inputs(work: Work, registered: Manifest, evaluated: Manifest) -> page.Repor
     data, settings = read_dataset(work), work.settings
     models = load_models(work, read_manifest(work.home, "fuse")["key"])
     combined = models[settings.register.served]
-    risk = risks(models, data, settings.evaluate.horizons_days)[combined.name]
+    risk = risks(models, data)[combined.name]
     rows = tuple(metric_rows(evaluated))
     columns = tuple(_columns(rows))
     notes = [f"{model.label}: no feature retained ({model.reason})." for model in models.values() if not model.retained]
@@ -102,7 +102,7 @@ def _flow(work: Work) -> Iterator[page.CenterFlow]:
 def _columns(rows: tuple[registry.MetricRow, ...]) -> Iterator[page.CenterColumn]:
     """Sets of patients in the order of the evaluation; the paper's training numbers stand beside training, its test numbers beside the pool."""
     seen: dict[str, str] = {}
-    for row in rows:
+    for row in (row for row in rows if row.split != LEFT_OUT):
         seen.setdefault(row.center, row.split)
     for center, split in seen.items():
         label = POOLED.get(center, f"{center} (training)" if split == "train" else center)

@@ -14,7 +14,7 @@ import numpy as np
 
 from penumbra.evaluate import ModelRisk, evaluate
 from penumbra.fusion import Block, select
-from penumbra.survival import bootstrap_ci, concordance_index, lasso_cox_cv, univariate_cox
+from penumbra.survival import bootstrap_ci, breslow_baseline, concordance_index, lasso_cox_cv, univariate_cox
 
 PATIENTS, COLUMNS, MANY = 303, 1316, 100_000
 
@@ -33,7 +33,7 @@ def main() -> None:
     block = Block("gtv", tuple(f"f{i:04d}" for i in range(COLUMNS)), X)
     centers = np.array(["a"] * 203 + ["b"] * 68 + ["c"] * 32)
     models = {
-        name: ModelRisk(log_risk + random.normal(size=PATIENTS), 0.0, random.uniform(0.1, 0.9, (PATIENTS, 3)))
+        name: ModelRisk(log_risk + random.normal(size=PATIENTS), 0.0, breslow_baseline(event, time, log_risk))
         for name in ("Combined", "Volume", *(f"model_{i}" for i in range(9)))
     }
     many_risk = random.normal(size=MANY)
@@ -54,7 +54,7 @@ def main() -> None:
             level=0.95,
             seed=1,
             combined="Combined",
-            volume="Volume",
+            controls={"volume": "Volume"},
         ),
         "harrell_100k_s": lambda: concordance_index(many_event, many_time, many_risk),
     }

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from penumbra.fusion.declaration import Block
 from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome
 from penumbra.survival.regression import univariate_cox
-from penumbra.survival.selection import MIN_FOLDS, assign_folds, lasso_cox_cv
+from penumbra.survival.selection import MIN_FOLDS, assign_folds, lasso_cox, lasso_cox_cv
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,13 @@ def select(
     folds: int,
     seed: int,
     ties: str,
-    penalty: str = "min",
+    penalty: str | float = "min",
     patience: int | None = None,
 ) -> BlockSelection:
-    """Return what z-score, univariate Cox and Lasso-Cox keep of one block of the training patients; arguments as fit."""
+    """Return what z-score, univariate Cox and Lasso-Cox keep of one block of the training patients.
+
+    Arguments as fit; a number as penalty is the lambda itself, and nothing is cross-validated.
+    """
     events, times = checked_outcome(event, time)
     values = np.asarray(block.values, dtype=float)
     fitted = univariate_cox(events, times, values, ties=ties) if values.shape[1] else None
@@ -98,8 +101,11 @@ def benjamini_hochberg(p: ArrayLike) -> Floats:
     return np.minimum(adjusted, 1.0)
 
 
-def lasso(event: Bools, time: Floats, z: Floats, folds: int, seed: int, penalty: str, patience: int | None, where: str) -> tuple[Floats, float, str]:
+def lasso(event: Bools, time: Floats, z: Floats, folds: int, seed: int, penalty: str | float, patience: int | None, where: str) -> tuple[Floats, float, str]:
     """Return coefficients of the z-scored columns, the chosen lambda, and why nothing is kept ("" where something is)."""
+    if isinstance(penalty, float):
+        coef = lasso_cox(event, time, z, penalty=penalty)
+        return coef, penalty, "" if coef.any() else f"the Lasso of {where} keeps none of {z.shape[1]} columns at lambda {penalty:g}"
     if penalty not in ("min", "1se"):
         raise ValueError(f"penalty must be 'min' or '1se'; found {penalty!r}")
     possible = min(folds, int(event.sum()))

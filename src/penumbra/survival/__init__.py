@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from penumbra.survival.roc import auc_ipcw as auc_ipcw
     from penumbra.survival.roc import delong_test as delong_test
     from penumbra.survival.roc import roc_curve as roc_curve
+    from penumbra.survival.selection import lasso_cox as lasso_cox
     from penumbra.survival.selection import lasso_cox_cv as lasso_cox_cv
 
 _MODULE = {
@@ -56,6 +57,7 @@ _MODULE = {
     "hazard_ratio": "groups",
     "integrated_brier": "agreement",
     "kaplan_meier": "groups",
+    "lasso_cox": "selection",
     "lasso_cox_cv": "selection",
     "log_rank": "groups",
     "net_benefit": "benefit",

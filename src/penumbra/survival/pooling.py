@@ -67,8 +67,10 @@ def pooled_c(values: ArrayLike, ses: ArrayLike, *, level: float = 0.95) -> Poole
     if not inside.all():
         raise Undefined(f"a concordance of {c[~inside][0]:g} has no logit: pooling has no value")
     found = pooled(logit(c), errors / (c * (1.0 - c)), level=level)
-    ends = (found.mean, found.lower, found.upper, found.prediction_lower, found.prediction_upper)
-    return Pooled(*(float(expit(end)) for end in ends), found.tau2, found.centers)
+    mean, lower, upper, prediction_lower, prediction_upper = (
+        float(expit(end)) for end in (found.mean, found.lower, found.upper, found.prediction_lower, found.prediction_upper)
+    )
+    return Pooled(mean, lower, upper, prediction_lower, prediction_upper, found.tau2, found.centers)
 
 
 def _restricted_likelihood(effects: Floats, variances: Floats) -> float:

@@ -11,6 +11,7 @@ from penumbra.survival.outcome import Bools, Floats, Undefined, checked_covariat
 
 MIN_FOLDS = 3
 STOP_GAIN = 2e-4  # the path ends where a step adds less than this share to the explained deviance (glmnet ends its path there too, by its own rule)
+WARM_STEPS = 6  # penalties on the way to a single one: each starts where the last ended
 STOP_EXPLAINED = 0.999  # or where this share of the deviance is explained (glmnet: devmax)
 
 
@@ -140,6 +141,26 @@ def lasso_cox_cv(
     )
 
 
+def lasso_cox(event: ArrayLike, time: ArrayLike, X: ArrayLike, *, penalty: float, tolerance: float = 1e-7) -> Floats:
+    """Return the Lasso-Cox coefficients (p,) at one penalty; arguments as lasso_cox_cv.
+
+    Raises
+      Undefined   "no event among n patients ..."
+    """
+    events, times = checked_outcome(event, time)
+    require_events(events)
+    from penumbra.survival.lasso_path import LassoPath
+
+    covariates = checked_covariates(X, events.size)
+    largest = _largest_lambda(events, times, covariates)
+    coefficients: Floats = np.zeros(covariates.shape[1])
+    if penalty < largest:
+        path = LassoPath(events, times, covariates, tolerance)
+        for lam in np.geomspace(largest, penalty, WARM_STEPS):
+            coefficients = path.step(float(lam))
+    return coefficients
+
+
 def _checked_folds(folds: ArrayLike | int, event: Bools, seed: int) -> NDArray[np.int64]:
     if isinstance(folds, int | np.integer):
         if not MIN_FOLDS <= folds <= event.size:
@@ -160,6 +181,12 @@ def _checked_lambdas(lambdas: ArrayLike) -> Floats:
 
 def _default_lambdas(event: Bools, time: Floats, X: Floats, n_lambdas: int) -> Floats:
     """Return the penalties from the smallest that keeps nothing."""
+    n, p = X.shape
+    return _largest_lambda(event, time, X) * np.geomspace(1.0, 1e-4 if n > p else 1e-2, n_lambdas)
+
+
+def _largest_lambda(event: Bools, time: Floats, X: Floats) -> float:
+    """Return the smallest penalty that keeps nothing."""
     order = np.argsort(-time, kind="stable")
     sorted_time, died = -time[order], event[order]
     last = np.searchsorted(sorted_time, sorted_time[died], side="right") - 1
@@ -167,8 +194,7 @@ def _default_lambdas(event: Bools, time: Floats, X: Floats, n_lambdas: int) -> F
     largest = float(np.abs(np.sum(X[order][died] - mean_at_risk, axis=0)).max()) / event.size
     if not largest > 1e-12:
         raise Undefined("no column has any association with the outcome: every column is constant among those at risk")
-    n, p = X.shape
-    return largest * np.geomspace(1.0, 1e-4 if n > p else 1e-2, n_lambdas)
+    return largest
 
 
 def _deviance(event: Bools, time: Floats, log_risk: Floats) -> float:

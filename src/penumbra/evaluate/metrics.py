@@ -1,0 +1,168 @@
+"""Every metric of every model on every set of patients."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+
+from penumbra import survival
+from penumbra.evaluate.across import pooled_rows
+from penumbra.evaluate.sets import ModelRisk, PatientSet, Value, alone, limits, sets_of, tried
+from penumbra.registry import MetricRow
+from penumbra.survival import Undefined
+from penumbra.survival.bootstrap import PairedDifference, difference_from, percentile_limits, resample_counts
+
+MONTHS = 12  # steps between two horizons when the Brier score is averaged over time
+
+
+def evaluate(
+    models: Mapping[str, ModelRisk],
+    centers: np.ndarray,
+    training: np.ndarray,
+    event: np.ndarray,
+    time: np.ndarray,
+    *,
+    horizons_days: Sequence[float],
+    resamples: int,
+    level: float,
+    seed: int,
+    combined: str,
+    controls: Mapping[str, str],
+) -> list[MetricRow]:
+    """All metrics as rows; a metric that these patients do not define is a row with NaN and its reason.
+
+    models    name -> its risks.
+    centers   shape (n,), names.
+    training  shape (n,), bool: the patient's center trained the models.
+    event     shape (n,), bool; True = died. time: shape (n,), days.
+    horizons_days  of AUC, Brier score and calibration; named 1y, 2y, ... in their order.
+    resamples, level, seed  of the bootstrap behind C and its differences; the same resamples for every model, so that they pair.
+    combined  the model that every other is compared with (delta_c_combined: C of `combined` minus its own; delong_p_1y).
+    controls  short name -> model: every model's C minus the control's is delta_c_<short name>.
+
+    Metrics: harrell_c, uno_c, auc_1y (status at the horizon, DeLong's limits), auc_ipcw_1y, brier_1y, brier_integrated (mean over the time from
+    the first horizon to the last), hazard_ratio and log_rank_p (high against low at the training median), calibration_slope,
+    calibration_intercept (log of observed over expected deaths), observed_expected_1y, delta_c_volume and its _p (paired bootstrap),
+    delta_c_combined and its _p, delong_p_1y; for the external pool also harrell_c_pooled, harrell_c_prediction, calibration_slope_pooled and
+    calibration_slope_prediction (random effects over the test centers).
+    """
+    rows: list[MetricRow] = []
+    for chosen in sets_of(centers, training):
+        inside = chosen.rows
+        events, times = event[inside], time[inside]
+        here = {name: model.of(inside) for name, model in models.items()}
+        counts = resample_counts(events.size, resamples, np.random.default_rng(seed))
+        resampled = {name: _resampled(events, times, model.log_risk, counts) for name, model in here.items()}
+        for name, model in here.items():
+            one = OneModel(events, times, model, level)
+            found: dict[str, Callable[[], Value]] = {"harrell_c": partial(one.concordance, resampled[name]), **dict(one.metrics(horizons_days))}
+            for against, other in controls.items():
+                if other in here and name != other:
+                    found |= _difference(events, times, here, resampled, (name, other), f"delta_c_{against}", level)
+            if combined in here and name != combined:
+                found |= _difference(events, times, here, resampled, (combined, name), "delta_c_combined", level)
+                for year, horizon in enumerate(horizons_days, 1):
+                    found[f"delong_p_{year}y"] = partial(_delong, events, times, here[combined].log_risk, model.log_risk, horizon)
+            rows += _rows(name, chosen, found, model.log_risk, events)
+    return [*rows, *pooled_rows(models, centers, training, event, time, level)]
+
+
+def _rows(name: str, chosen: PatientSet, found: Mapping[str, Callable[[], Value]], log_risk: np.ndarray, event: np.ndarray) -> Iterator[MetricRow]:
+    for metric, compute in found.items():
+        value, lower, upper, reason = tried(compute, log_risk)
+        yield MetricRow(name, chosen.center, chosen.split, metric, value, lower, upper, event.size, int(event.sum()), reason)
+
+
+@dataclass(frozen=True)
+class OneModel:
+    """One model on one set of patients: event (n,), time (n,) in days."""
+
+    event: np.ndarray
+    time: np.ndarray
+    model: ModelRisk
+    level: float
+
+    def metrics(self, horizons_days: Sequence[float]) -> Iterator[tuple[str, Callable[[], Value]]]:
+        """Name and computation of everything but what needs resamples or another model."""
+        outcome, log_risk = (self.event, self.time), self.model.log_risk
+        high = log_risk > self.model.cutoff
+        yield "uno_c", lambda: alone(survival.uno_c(*outcome, log_risk))
+        for year, horizon in enumerate(horizons_days, 1):
+            yield f"auc_{year}y", partial(self._auc, survival.auc_binary, horizon)
+            yield f"auc_ipcw_{year}y", partial(self._auc, survival.auc_ipcw, horizon)
+        yield "hazard_ratio", lambda: limits(survival.hazard_ratio(*outcome, high, level=self.level), "value")
+        yield "log_rank_p", lambda: alone(survival.log_rank(*outcome, high).p)
+        yield "calibration_slope", lambda: limits(survival.calibration_slope(*outcome, log_risk), "value")
+        if self.model.baseline is not None:
+            yield "calibration_intercept", self.intercept
+            for year, horizon in enumerate(horizons_days, 1):
+                yield f"brier_{year}y", partial(self._brier, horizon)
+                yield f"observed_expected_{year}y", partial(self._observed_expected, horizon)
+            if len(horizons_days) > 1:
+                yield "brier_integrated", partial(self._integrated_brier, horizons_days[0], horizons_days[-1], MONTHS * (len(horizons_days) - 1) + 1)
+
+    def concordance(self, resampled: np.ndarray) -> Value:
+        """Harrell's C with the limits of its resamples (b,)."""
+        return survival.concordance_index(self.event, self.time, self.model.log_risk), *percentile_limits(resampled, self.level)[:2]
+
+    def harrell(self) -> Value:
+        """Harrell's C with limits by its own standard error."""
+        found = survival.harrell(self.event, self.time, self.model.log_risk)
+        reach = float(ndtri(0.5 + 0.5 * self.level)) * found.se
+        return found.c, max(0.0, found.c - reach), min(1.0, found.c + reach)
+
+    def intercept(self) -> Value:
+        """Log of observed over expected deaths, each patient's hazard cumulated over the own follow-up."""
+        assert self.model.baseline is not None
+        return limits(survival.calibration_intercept(self.event, self.model.baseline.at(self.time) * np.exp(self.model.log_risk)), "value")
+
+    def _auc(self, auc: Callable[..., Any], horizon: float) -> Value:
+        return limits(auc(self.event, self.time, self.model.log_risk, horizon, level=self.level), "auc")
+
+    def _brier(self, horizon: float) -> Value:
+        return alone(survival.brier(self.event, self.time, 1.0 - self.model.death([horizon])[:, 0], horizon))
+
+    def _integrated_brier(self, first: float, last: float, steps: int) -> Value:
+        days = np.linspace(first, last, steps)
+        return alone(survival.integrated_brier(self.event, self.time, 1.0 - self.model.death(days), days))
+
+    def _observed_expected(self, horizon: float) -> Value:
+        alive = 1.0 - self.model.death([horizon])[:, 0]
+        return alone(survival.calibration(self.event, self.time, alive, horizon, groups=1, resamples=0).observed_expected)
+
+
+def _resampled(event: np.ndarray, time: np.ndarray, log_risk: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    if not np.isfinite(log_risk).all():
+        return np.full(counts.shape[0], math.nan)
+    return np.asarray(survival.harrell_resampled(event, time, log_risk[None, :], counts)[0])
+
+
+def _difference(
+    event: np.ndarray,
+    time: np.ndarray,
+    models: Mapping[str, ModelRisk],
+    resampled: Mapping[str, np.ndarray],
+    pair: tuple[str, str],
+    metric: str,
+    level: float,
+) -> dict[str, Callable[[], Value]]:
+    """C of the first of a pair minus C of the second on the same resamples, and its p."""
+    a, b = (models[name].log_risk for name in pair)
+
+    def both() -> PairedDifference:
+        if not (np.isfinite(a).all() and np.isfinite(b).all()):
+            raise Undefined("one of the two models has no risk")
+        value = survival.concordance_index(event, time, a) - survival.concordance_index(event, time, b)
+        return difference_from(value, resampled[pair[0]] - resampled[pair[1]], level)
+
+    return {metric: lambda: limits(both(), "value"), f"{metric}_p": lambda: alone(both().p)}
+
+
+def _delong(event: np.ndarray, time: np.ndarray, combined: np.ndarray, log_risk: np.ndarray, horizon: float) -> Value:
+    if not np.isfinite(combined).all():
+        raise Undefined("the model to compare with has no risk")
+    return alone(survival.delong_test(event, time, combined, log_risk, horizon).p)

@@ -1,0 +1,175 @@
+"""What refitting says of a model: on resamples of its training patients, and with each center left out in turn."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from penumbra import fusion, survival
+from penumbra.evaluate.across import pooled
+from penumbra.evaluate.metrics import OneModel
+from penumbra.evaluate.sets import LEFT_OUT, ModelRisk, Value, limits, tried
+from penumbra.fusion import Block, Declaration, SurvivalModel
+from penumbra.refusal import Refusal
+from penumbra.registry import MetricRow
+from penumbra.survival import Undefined
+from penumbra.workers import over
+
+
+@dataclass(frozen=True)
+class Refits:
+    """What bootstrap refits of one model found.
+
+    kept      share of the refits that keep a feature, for every feature that any of them kept.
+    optimism  mean over the refits of the C on their own resample minus the C on the training patients; nan where none has both.
+    refits    how many there were; a refit that keeps nothing counts, with a C of 0.5.
+    """
+
+    kept: Mapping[str, float]
+    optimism: float
+    refits: int
+
+
+def resampled_fits(
+    declaration: Declaration,
+    model: SurvivalModel,
+    blocks: Mapping[str, Block],
+    event: np.ndarray,
+    time: np.ndarray,
+    *,
+    refits: int,
+    seed: int,
+    numbers: Mapping[str, Any],
+    workers: int,
+) -> Refits:
+    """Refit a model on bootstrap resamples of its training patients, from z-score to Cox.
+
+    The penalty of each block's Lasso stays the one that cross-validation chose on the training patients, as stability selection asks;
+    every other step is done anew, the univariate one included.
+
+    model    as fitted on all of them.
+    blocks, event, time  of the training patients; n rows.
+    refits   how many; each has its own seed, so that the number of workers changes nothing.
+    numbers  of `fusion.fit`.
+    workers  processes.
+
+    Source: Meinshausen and Buehlmann 2010, JRSS B 72:417 (stability); Harrell et al. 1996, Stat Med 15:361 (optimism).
+    """
+    used = {name: blocks[name] for name in {*declaration.blocks, *(column.split(".", 1)[0] for column in declaration.columns)}}
+    penalties = {selection.block: selection.penalty for selection in model.selections}
+    work = partial(_refit, declaration=declaration, penalties=penalties, blocks=used, event=event, time=time, seed=seed, numbers=dict(numbers))
+    chunks = [tuple(part.tolist()) for part in np.array_split(np.arange(refits), max(1, min(workers, refits)))]
+    found = [work(chunks[0])] if workers == 1 else [outcome for _, outcome in over(work, chunks, workers)]
+    kept: Counter[str] = Counter()
+    optimism: dict[int, float] = {}
+    for outcome in found:
+        if isinstance(outcome, Refusal):
+            raise outcome
+        kept.update(outcome[0])
+        optimism |= outcome[1]
+    known = [optimism[i] for i in sorted(optimism)]
+    shares = {column: kept[column] / refits for column in sorted(kept, key=lambda column: (-kept[column], column))}
+    return Refits(shares, float(np.mean(known)) if known else math.nan, refits)
+
+
+def _refit(
+    which: Sequence[int],
+    *,
+    declaration: Declaration,
+    penalties: Mapping[str, float],
+    blocks: Mapping[str, Block],
+    event: np.ndarray,
+    time: np.ndarray,
+    seed: int,
+    numbers: dict[str, Any],
+) -> tuple[Counter[str], dict[int, float]]:
+    """How often each column is kept in some of the refits, and the optimism of each."""
+    kept: Counter[str] = Counter()
+    optimism = {}
+    selecting = {name: numbers[name] for name in ("alpha", "folds", "seed", "ties", "patience")}
+    everybody = {column: block.values[:, j] for block in blocks.values() for j, column in enumerate(block.columns)}
+    for i in which:
+        rows = np.random.default_rng([seed, i]).integers(event.size, size=event.size)
+        drawn = {name: Block(name, block.features, block.values[rows]) for name, block in blocks.items()}
+        try:
+            # no penalty known (no candidate in training): cross-validated as there
+            chosen = {
+                name: fusion.select(drawn[name], event[rows], time[rows], **selecting, penalty=penalties.get(name) or numbers["penalty"])
+                for name in declaration.blocks
+            }
+            model = fusion.fit(declaration, drawn, event[rows], time[rows], **numbers, selections=chosen)
+            kept.update(column for column in model.columns if column not in declaration.columns)
+            if model.retained:
+                log_risk = model.log_risk(everybody)
+                optimism[i] = survival.concordance_index(event[rows], time[rows], log_risk[rows]) - survival.concordance_index(event, time, log_risk)
+            else:
+                optimism[i] = 0.0
+        except Undefined:
+            # a resample without a death, or without a comparable pair, has no C to be optimistic about
+            continue
+    return kept, optimism
+
+
+def internal_external(
+    declared: Sequence[Declaration],
+    blocks: Mapping[str, Block],
+    centers: np.ndarray,
+    event: np.ndarray,
+    time: np.ndarray,
+    *,
+    level: float,
+    numbers: Mapping[str, Any],
+) -> list[MetricRow]:
+    """Leave each center out in turn, refit everything from z-score to Cox on the others, and measure on the one left out.
+
+    Rows of split "left_out": internal_external_c, _slope and _intercept of each center; over all of them, center "left_out", the random-effects
+    mean (`_pooled`) and prediction interval (`_prediction`) of C and slope. The features themselves, the deep ones too, stay as they are:
+    only what is learnt after them is refitted.
+
+    Source: Royston et al. 2004, Stat Med 23:907; Debray et al. 2013, Stat Med 32:3158.
+    """
+    names = sorted(set(centers.tolist()))
+    log_risk = {declaration.name: np.full(event.size, math.nan) for declaration in declared}
+    rows = []
+    for name in names:
+        out = centers == name
+        fitted, obstacle = _fitted_without(out, declared, blocks, event, time, numbers)
+        table = {column: block.values[out, j] for block in blocks.values() for j, column in enumerate(block.columns)}
+        for declaration in declared:
+            model = fitted.get(declaration.name)
+            if model is not None and model.retained:
+                log_risk[declaration.name][out] = model.log_risk(table)
+            risk = ModelRisk(log_risk[declaration.name][out], math.nan, model.baseline if model is not None and model.retained else None)
+            for metric, compute in _measured(OneModel(event[out], time[out], risk, level)):
+                value, lower, upper, reason = tried(compute, risk.log_risk)
+                reason = obstacle or (model.reason if model is not None and not model.retained else reason)
+                rows.append(MetricRow(declaration.name, name, LEFT_OUT, metric, value, lower, upper, int(out.sum()), int(event[out].sum()), reason))
+    for declaration in declared:
+        risks = log_risk[declaration.name]
+        per_center = [(event[centers == name], time[centers == name], risks[centers == name]) for name in names]
+        for metric, value, lower, upper, reason in pooled(per_center, "internal_external_c", "internal_external_slope", level):
+            rows.append(MetricRow(declaration.name, LEFT_OUT, LEFT_OUT, metric, value, lower, upper, event.size, int(event.sum()), reason))
+    return rows
+
+
+def _fitted_without(
+    out: np.ndarray, declared: Sequence[Declaration], blocks: Mapping[str, Block], event: np.ndarray, time: np.ndarray, numbers: Mapping[str, Any]
+) -> tuple[dict[str, SurvivalModel], str]:
+    """The models fitted on everybody else, or why there is none."""
+    if out.all():
+        return {}, "one center only: nobody is left to fit on"
+    others = {name: Block(block.name, block.features, block.values[~out]) for name, block in blocks.items()}
+    try:
+        return fusion.fit_all(declared, others, event[~out], time[~out], **numbers), ""
+    except Undefined as undefined:
+        return {}, f"without this center: {undefined}"
+
+
+def _measured(one: OneModel) -> Iterator[tuple[str, Callable[[], Value]]]:
+    yield "internal_external_c", one.harrell
+    yield "internal_external_slope", lambda: limits(survival.calibration_slope(one.event, one.time, one.model.log_risk), "value")
+    yield "internal_external_intercept", one.intercept

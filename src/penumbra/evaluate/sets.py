@@ -1,0 +1,75 @@
+"""Who is evaluated together, and one model on every patient; how a value that patients do not define becomes a row with its reason."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from penumbra.survival import Undefined
+from penumbra.survival.regression import BaselineHazard
+
+TRAINING, EXTERNAL = "training", "external"  # names of the pooled sets
+LEFT_OUT = "left_out"  # split of rows measured on a center by a model fitted on all others; the name of their pool as well
+Value = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class ModelRisk:
+    """One model on every patient: log_risk (n,), NaN where it has none; cutoff divides high from low, the median of the training risk.
+
+    baseline  Breslow's, of the training patients; None where the model gives no survival.
+    """
+
+    log_risk: np.ndarray
+    cutoff: float
+    baseline: BaselineHazard | None = None
+
+    def of(self, rows: np.ndarray) -> "ModelRisk":
+        """The same model on some patients, (n,) bool or indices."""
+        return ModelRisk(self.log_risk[rows], self.cutoff, self.baseline)
+
+    def death(self, times_days: Sequence[float] | np.ndarray) -> np.ndarray:
+        """Probability to have died by each time, 1 - S(t), shape (n, k)."""
+        if self.baseline is None:
+            raise Undefined("the model gives no survival")
+        return np.asarray(1.0 - self.baseline.survival(self.log_risk, np.asarray(times_days, dtype=float)))
+
+
+@dataclass(frozen=True)
+class PatientSet:
+    """Patients that are evaluated together: rows (n,) bool."""
+
+    center: str
+    split: str
+    rows: np.ndarray
+
+
+def sets_of(centers: np.ndarray, training: np.ndarray) -> Iterator[PatientSet]:
+    """Training centers first, then the others, each group followed by its pool (the training pool only where several centers train)."""
+    for split, pool, members in (("train", TRAINING, training), ("test", EXTERNAL, ~training)):
+        names = sorted(set(centers[members].tolist()))
+        yield from (PatientSet(name, split, members & (centers == name)) for name in names)
+        if len(names) > 1 or (names and split == "test"):
+            yield PatientSet(pool, split, members)
+
+
+def tried(compute: Callable[[], Value], log_risk: np.ndarray) -> tuple[float, float, float, str]:
+    """The value with its limits, or NaN with the reason why these patients have none."""
+    if not np.isfinite(log_risk).all():
+        return math.nan, math.nan, math.nan, "the model retained no feature"
+    try:
+        return (*compute(), "")
+    except Undefined as undefined:
+        return math.nan, math.nan, math.nan, str(undefined)
+
+
+def alone(value: float) -> Value:
+    """A value without limits."""
+    return float(value), math.nan, math.nan
+
+
+def limits(estimate: Any, name: str) -> Value:
+    """A value with the limits that stand beside it."""
+    return float(getattr(estimate, name)), float(estimate.lower), float(estimate.upper)
