@@ -45,17 +45,26 @@ class Dataset:
         """The blocks of some patients, (n,) bool or indices."""
         return {name: Block(block.name, block.features, block.values[chosen]) for name, block in self.blocks.items()}
 
+    def key_of(self, rows: np.ndarray) -> str:
+        """A key of the features and the clinical records of some patients (indices)."""
+        return _key(self.blocks, self.clinical, rows)
 
-def read_dataset(work: Work) -> Dataset:
-    """Everything about the patients that were accepted, populated and embedded, from the versions that the manifests name.
+
+def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
+    """Everything about the patients that were accepted, populated and embedded.
+
+    deep_version  of the deep features, which every populated patient must have; None: the one that the last training left.
 
     Raises  Refusal "training_patients" when no training center has a patient.
     """
-    populate, train = read_manifest(work.home, "populate"), read_manifest(work.home, "train")
-    wanted = sorted(set(populate["patients"]) & set(train["patients"]))
+    populate = read_manifest(work.home, "populate")
+    wanted = list(populate["patients"])
+    if deep_version is None:
+        train = read_manifest(work.home, "train")
+        deep_version, wanted = train["version"], sorted(set(wanted) & set(train["patients"]))
     with store.connect(work.home, read_only=True) as lake:
         matrices = {roi: store.read_matrix(lake, "radiomics", roi, version=populate["version"], patients=wanted) for roi in populate["rois"]}
-        deep = store.read_matrix(lake, DEEP, GTV, version=train["version"], patients=wanted)
+        deep = store.read_matrix(lake, DEEP, GTV, version=deep_version, patients=wanted)
         commit = lake.newest_commit()
         clinical = {row["patient"]: row for row in lake.rows("patients")}
     records = tuple({name: value for name, value in clinical[patient].items() if name != "commit_id"} for patient in wanted)

@@ -78,7 +78,7 @@ def load_models(work: Work, key: str) -> dict[str, fusion.SurvivalModel]:
 
 def risks(models: Mapping[str, fusion.SurvivalModel], data: Dataset) -> dict[str, ModelRisk]:
     """Every model on every patient; NaN from a model that retained no feature."""
-    table = {column: block.values[:, i] for block in data.blocks.values() for i, column in enumerate(block.columns)}
+    table = columns_of(data.blocks)
     found = {}
     for name, model in models.items():
         if model.retained:
@@ -86,6 +86,11 @@ def risks(models: Mapping[str, fusion.SurvivalModel], data: Dataset) -> dict[str
         else:
             found[name] = ModelRisk(np.full(len(data.patients), math.nan), math.nan)
     return found
+
+
+def columns_of(blocks: Mapping[str, fusion.Block]) -> dict[str, np.ndarray]:
+    """ "block.feature" -> its values, (n,): the table that a fitted model reads."""
+    return {column: block.values[:, i] for block in blocks.values() for i, column in enumerate(block.columns)}
 
 
 def evaluate(work: Work) -> Manifest:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from penumbra.refusal import Refusal
 from penumbra.scoring import crop_margin_mm
 from penumbra.work import Manifest, Work, begin, read_manifest, write_manifest
 from penumbra.workers import available_cores, over
+
+if TYPE_CHECKING:
+    from penumbra.network import Network, Trained
 
 __all__ = ["Manifest", "Work", "begin", "evaluate", "fuse", "ingest", "populate", "register", "report", "train"]
 
@@ -120,7 +123,7 @@ def _save(work: Work, lake: store.Store, center: str, outcomes: Sequence[cohort.
 
 def populate(work: Work) -> Manifest:
     """Rings, then the radiomics of every ROI of every accepted patient that the store does not have yet."""
-    images, settings = _images(work), work.settings
+    images, settings = accepted_images(work), work.settings
     margins = cohort.roi_rules(settings.rois).margins_mm
     rois = (GTV, *(imaging.ring_name(margin) for margin in margins))
     names = radiomics.feature_names(settings.radiomics)
@@ -175,7 +178,7 @@ def train(work: Work) -> Manifest:
     """The network on the training centers; its log_risk and deep features of every accepted patient into the store."""
     from penumbra import network
 
-    images, settings = _images(work), work.settings
+    images, settings = accepted_images(work), work.settings
     fitted = sorted(patient for patient in images if images[patient]["center"] in settings.cohort.train_centers)
     if not fitted:
         raise no_training_center(work, {image["center"] for image in images.values()})
@@ -198,21 +201,9 @@ def train(work: Work) -> Manifest:
             _train(work, weights, fitted, images, records)
         trained = network.load(weights)
         if lacking:
-            names = tuple(f"{DEEP}_{i:03d}" for i in range(settings.network.filters[-1]))
+            names = deep_names(settings.network.filters[-1])
             store.declare_version(lake, version, DEEP, definition, features=names, run=work.run, label=f"{DEEP} {work.profile}", engine=engine)
-            log_risk, features = network.embed(trained, _volumes(work, lacking, images, "embed"))
-            rows = [
-                {
-                    "patient": patient,
-                    "center": images[patient]["center"],
-                    "roi": GTV,
-                    "image_version": images[patient]["image_version"],
-                    "log_risk": float(log_risk[i]),
-                    "values": features[i].astype(float),
-                }
-                for i, patient in enumerate(lacking)
-            ]
-            store.write_features(lake, DEEP, version, rows, features=names, run=work.run)
+            _embed(work, lake, version, trained, lacking, images)
         matrix = store.read_matrix(lake, DEEP, GTV, version=version, patients=sorted(images))
     content = {
         "version": version,
@@ -226,13 +217,48 @@ def train(work: Work) -> Manifest:
     return write_manifest(work.home, "train", content)
 
 
+def embed(work: Work, version: str, weights: Path) -> None:
+    """Deep features and log_risk, from a network that was trained before, of every accepted patient that has none of this version yet."""
+    from penumbra import network
+
+    images = accepted_images(work)
+    with store.connect(work.home) as lake:
+        keys = [(patient, GTV, image["image_version"]) for patient, image in images.items()]
+        lacking = sorted(patient for patient, _, _ in store.missing(lake, DEEP, version, keys))
+        if lacking:
+            _embed(work, lake, version, network.load(weights), lacking, images)
+
+
+def _embed(work: Work, lake: store.Store, version: str, trained: "Trained", patients: Sequence[str], images: Images) -> None:
+    from penumbra import network
+
+    log_risk, features = network.embed(trained, network_inputs(work, patients, images, trained.network))
+    rows = [
+        {
+            "patient": patient,
+            "center": images[patient]["center"],
+            "roi": GTV,
+            "image_version": images[patient]["image_version"],
+            "log_risk": float(log_risk[i]),
+            "values": features[i].astype(float),
+        }
+        for i, patient in enumerate(patients)
+    ]
+    store.write_features(lake, DEEP, version, rows, features=deep_names(features.shape[1]), run=work.run)
+
+
+def deep_names(width: int) -> tuple[str, ...]:
+    """Names of the deep features of a network with that many channels in its last block."""
+    return tuple(f"{DEEP}_{i:03d}" for i in range(width))
+
+
 def _train(work: Work, weights: Path, fitted: Sequence[str], images: Images, records: dict[str, dict[str, Any]]) -> None:
     """Train and save as the file `weights`; a training that was killed goes on from its checkpoint, to the same weights."""
     from penumbra import network
 
     settings = work.settings
-    network.keep_compiled(work.home / "networks" / "compiled", at_least_seconds=COMPILE_WORTH_KEEPING_S)
-    volumes = _volumes(work, fitted, images, "prepare")
+    keep_compiled(work)
+    volumes = network_inputs(work, fitted, images, settings.network)
     weights.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = weights.with_name("checkpoint")
     with track("train", settings.train.epochs) as advance:
@@ -250,13 +276,19 @@ def _train(work: Work, weights: Path, fitted: Sequence[str], images: Images, rec
     checkpoint.unlink(missing_ok=True)
 
 
-def _volumes(work: Work, patients: Sequence[str], images: Images, what: str) -> np.ndarray:
-    """The network's inputs, (n, size, size, size)."""
+def keep_compiled(work: Work) -> None:
+    """Compiled programs of the network stay in the state folder, for the next process."""
     from penumbra import network
 
-    settings = work.settings.network
+    network.keep_compiled(work.home / "networks" / "compiled", at_least_seconds=COMPILE_WORTH_KEEPING_S)
+
+
+def network_inputs(work: Work, patients: Sequence[str], images: Images, settings: "Network") -> np.ndarray:
+    """What the network sees of some patients, (n, size, size, size)."""
+    from penumbra import network
+
     cubes = []
-    with track(what, len(patients)) as advance:
+    with track("prepare", len(patients)) as advance:
         for patient in patients:
             scan = cohort.load_patient(work.home / "images", {"patient": patient, **images[patient]})
             cubes.append(network.prepare(scan.image.values, scan.gtv.values, size=settings.input_size, masked=settings.masked_input))
@@ -264,7 +296,7 @@ def _volumes(work: Work, patients: Sequence[str], images: Images, what: str) -> 
     return np.stack(cubes)
 
 
-def _images(work: Work) -> Images:
+def accepted_images(work: Work) -> Images:
     """The accepted scans of the centers that arrived, in the order of their patients."""
     accepted = {
         patient: {"center": center, "image_version": version}
