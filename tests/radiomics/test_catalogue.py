@@ -27,6 +27,16 @@ def test_the_catalogue_is_what_its_command_writes(tmp_path: Path, parameter_file
     assert {row["image"] for row in rows} >= {"original", "wavelet-LLH", "log-sigma-5-0-mm-3D"}
 
 
+def test_the_store_answers_with_the_catalogue(tmp_path: Path) -> None:
+    from penumbra import store
+
+    with store.connect(tmp_path) as lake:
+        told = lake.rows("catalogue")
+    with (ROOT / "features" / "catalogue.csv").open(encoding="utf-8") as stream:
+        listed = [{**row, "ibsi": row["ibsi"] or None} for row in csv.DictReader(stream)]
+    assert sorted(told, key=lambda row: row["feature"]) == sorted(listed, key=lambda row: row["feature"])
+
+
 def test_parity_registry_names_every_feature_and_holds(parameter_file: Path) -> None:
     with (ROOT / "tests" / "reference" / "radiomics_parity.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))

@@ -82,7 +82,7 @@ def test_answers(filled: Path) -> None:
         {"center": "north", "patients": 6},
         {"center": "south", "patients": 3},
     ]
-    assert store.query(filled, "SHOW TABLES").column("name").to_pylist()[:3] == ["center_drift", "centers", "commits"]
+    assert store.query(filled, "SHOW TABLES").column("name").to_pylist()[:3] == ["catalogue", "center_drift", "centers"]
 
 
 def test_describe_explains_every_column_of_every_relation(filled: Path) -> None:

@@ -1,5 +1,6 @@
 """The SQL face: features/views/*.sql over the stored tables, for now or as of a commit, created only where a statement needs them."""
 
+import csv
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ TABLES = (
     "predictions",
 )
 INTERNAL = frozenset(("radiomics_vectors", "deep_vectors"))  # views that lie in the schema `stored`
+CATALOGUE = "$catalogue_rows"  # in a view: the rows of features/catalogue.csv
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -62,9 +64,9 @@ class Views:
         connection.execute("CREATE SCHEMA IF NOT EXISTS memory.stored")
         for table in TABLES:
             upto = "" if self.as_of is None else f" WHERE commit_id <= {int(self.as_of)}"
-            connection.execute(f"CREATE VIEW memory.stored.{table} AS FROM lake.{table}{upto}")
+            connection.execute(f"CREATE OR REPLACE VIEW memory.stored.{table} AS FROM lake.{table}{upto}")
         upto = "" if self.as_of is None else f" WHERE id <= {int(self.as_of)}"
-        connection.execute(f"CREATE VIEW memory.stored.commits AS FROM lake.commits{upto}")
+        connection.execute(f"CREATE OR REPLACE VIEW memory.stored.commits AS FROM lake.commits{upto}")
 
     def require(self, connection: "duckdb.DuckDBPyConnection", statement: str | None) -> None:
         """Create the views that `statement` names, and those that they name; None: every view."""
@@ -78,18 +80,21 @@ class Views:
     def _create(self, connection: "duckdb.DuckDBPyConnection", name: str, known: dict[str, Path]) -> None:
         if name in self._made:
             return
-        self._made.add(name)
         text = known[name].read_text(encoding="utf-8")
         body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
         code = re.sub(r"\bstored\.(?!\w+_vectors)\w+|'(?:[^']|'')*'", " ", body)
         needed = set(_WORD.findall(code)) & set(known) - {name}
         for word in sorted(needed):
             self._create(connection, word, known)
-        if "$" in body:
+        if CATALOGUE in body:
+            body = body.replace(CATALOGUE, catalogue_rows(self.folder.parent / "catalogue.csv"))
+        of_features = "$" in body
+        if of_features:
             body = Template(body).substitute(self._columns(connection, "radiomics"), **self._columns(connection, "deep"))
-        if "$" in text or needed & self._by_slot:
+        if of_features or needed & self._by_slot:
             self._by_slot.add(name)
         connection.execute(body)
+        self._made.add(name)
 
     def _columns(self, connection: "duckdb.DuckDBPyConnection", kind: str) -> dict[str, str]:
         """What the views of features are made of: one expression per feature, and the names and values as whole lists."""
@@ -112,6 +117,13 @@ class Views:
             self._made.clear()
             self._slots.clear()
             self._by_slot.clear()
+
+
+def catalogue_rows(file: Path) -> str:
+    """The rows of a CSV file as SQL literals: the connection of a question can read no file."""
+    with file.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.reader(stream))[1:]
+    return ", ".join("(" + ", ".join(literal(value) for value in row) + ")" for row in rows)
 
 
 def feature_slots(connection: "duckdb.DuckDBPyConnection", kind: str) -> dict[str, int]:
