@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence as Items
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RTStructureSetStorage, SegmentationStorage, generate_uid
 
 Rings = list[np.ndarray]
 
@@ -199,6 +199,57 @@ class Patient:
         dataset.ROIContourSequence = Items(drawn[::-1])  # the order of this sequence means nothing
         return dataset
 
+    def segmentation(self, fractional: int | None = None) -> Dataset:
+        """The same shapes as a DICOM SEG: a frame for every slice that a shape reaches; shares of `fractional` (its maximum) where given."""
+        dataset = _file(SegmentationStorage, generate_uid())
+        dataset.Modality, dataset.SeriesInstanceUID, dataset.StudyInstanceUID = "SEG", generate_uid(), self.study
+        dataset.PatientName, dataset.PatientID, dataset.FrameOfReferenceUID = PLANTED[0], "P1", self.structure_frame
+        dataset.SegmentationType = "BINARY" if fractional is None else "FRACTIONAL"
+        series = Dataset()
+        series.SeriesInstanceUID = self.referenced_series
+        dataset.ReferencedSeriesSequence = Items([series])
+        shared, measures, orientation = Dataset(), Dataset(), Dataset()
+        measures.PixelSpacing = [_ds(self.spacing[1]), _ds(self.spacing[2])]
+        orientation.ImageOrientationPatient = [_ds(value) for value in (*self.direction[:, 0], *self.direction[:, 1])]
+        shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = Items([measures]), Items([orientation])
+        dataset.SharedFunctionalGroupsSequence = Items([shared])
+        rows, columns = self.shape[1:]
+        fine = (np.arange(4) - 1.5) / 4
+        y = ((np.arange(rows)[:, None] + fine) * self.spacing[1]).ravel()
+        x = ((np.arange(columns)[:, None] + fine) * self.spacing[2]).ravel()
+        segments, frames, planes = [], [], []
+        for number, (name, shape) in enumerate(self.rois.items(), self.first_number):
+            segment = Dataset()
+            segment.SegmentNumber, segment.SegmentLabel, segment.SegmentAlgorithmType = number, name, "MANUAL"
+            segments.append(segment)
+            for index, height in enumerate(self.heights or []):
+                points = np.stack([*np.meshgrid(x, y, indexing="xy"), np.full((len(y), len(x)), float(height))], axis=-1)
+                share = shape.inside(points).reshape(rows, 4, columns, 4).mean(axis=(1, 3))
+                if share.any():
+                    frames.append(self._frame(number, index, float(height)))
+                    planes.append(share)
+        dataset.SegmentSequence, dataset.PerFrameFunctionalGroupsSequence = Items(segments), Items(frames)
+        dataset.NumberOfFrames, dataset.Rows, dataset.Columns = len(frames), rows, columns
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PixelRepresentation = 1, "MONOCHROME2", 0
+        if fractional is None:
+            dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 1, 1, 0
+            packed = np.packbits((np.array(planes) >= 0.5).ravel(), bitorder="little").tobytes()
+        else:
+            dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.MaximumFractionalValue = 8, 8, 7, fractional
+            packed = np.rint(np.array(planes) * fractional).astype(np.uint8).tobytes()
+        dataset.PixelData = packed + bytes(len(packed) % 2)
+        return dataset
+
+    def _frame(self, number: int, index: int, height: float) -> Dataset:
+        """Functional groups of one frame: its segment, its place, the slice that it lies on."""
+        frame, segment, place, image = Dataset(), Dataset(), Dataset(), Dataset()
+        segment.ReferencedSegmentNumber = number
+        place.ImagePositionPatient = [_ds(value) for value in self.points(np.array([[0.0, self.tilt * height, height]]))[0]]
+        image.SourceImageSequence = Items([self._reference(self.instances[index])])
+        frame.SegmentIdentificationSequence, frame.PlanePositionSequence = Items([segment]), Items([place])
+        frame.DerivationImageSequence = Items([image])
+        return frame
+
     def contours(self, shape: Shape) -> list[Dataset]:
         """One item per contour; every contour names its slice where it lies on one."""
         made = []
@@ -240,6 +291,22 @@ def contour(points: np.ndarray, kind: str = "CLOSED_PLANAR") -> Dataset:
     item.NumberOfContourPoints = len(points)
     item.ContourData = [_ds(value) for value in np.ravel(points)]
     return item
+
+
+def jpeg_lossless_stream(stored: np.ndarray, scratch: Path) -> bytes:
+    """The pixels, (y, x) in 16 bits, as a JPEG lossless code stream: SimpleITK writes it with GDCM into the file `scratch`."""
+    import SimpleITK as sitk
+    from pydicom import dcmread
+    from pydicom.encaps import get_frame
+
+    writer = sitk.ImageFileWriter()
+    writer.SetImageIO("GDCMImageIO")
+    writer.UseCompressionOn()
+    writer.SetCompressor("JPEG")
+    writer.SetFileName(str(scratch))
+    writer.Execute(sitk.GetImageFromArray(stored))
+    stream: bytes = get_frame(dcmread(scratch).PixelData, 0, number_of_frames=1)
+    return stream
 
 
 def save(dataset: Dataset, path: Path) -> Path:

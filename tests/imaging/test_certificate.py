@@ -21,7 +21,9 @@ def certificate(scan: Scan, limits: CertificateLimits | None = None) -> Certific
 
 def voxels(mask: np.ndarray, hu: float = 40.0) -> Scan:
     spacing = (1.0, 1.0, 1.0)
-    return Scan(Volume(np.full(mask.shape, hu, dtype=np.int16), spacing), Mask(mask, spacing))
+    image = np.full(mask.shape, hu, dtype=np.int16)
+    image[-1, -1, -1] = -1000  # air
+    return Scan(Volume(image, spacing), Mask(mask, spacing))
 
 
 def block() -> np.ndarray:
@@ -75,6 +77,7 @@ def test_a_mask_at_the_border_is_flagged_and_never_refused() -> None:
         ({"hu_low_flag": 41.0}, "flagged", "hu_of_tissue"),
         ({"hu_high_flag": 39.0}, "flagged", "hu_of_tissue"),
         ({"gap_refuse_mm": 0.5}, "refused", "slice_gaps"),
+        ({"air_flag": -1001.0}, "flagged", "hu_of_air"),
     ],
 )
 def test_each_limit_alone(limits: dict[str, float], status: str, rule: str) -> None:

@@ -1,5 +1,7 @@
 """NIfTI pairs: the sound one in any orientation, and each thing that can be wrong."""
 
+import gzip
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,12 +59,15 @@ def two_labels(mask: np.ndarray) -> np.ndarray:
     [
         (lambda image, mask: (image, mask * 0), "gtv_not_empty"),
         (lambda image, mask: (image, two_labels(mask)), "mask_binary"),
+        (lambda image, mask: (image, 1 - mask), "mask_inverted"),
+        (lambda image, mask: (image, mask * 0.4 * np.linspace(0.1, 1, 14, dtype=np.float32)), "gtv_not_empty"),
+        (lambda image, mask: (image, np.where(mask == 1, np.nan, mask).astype(np.float32)), "finite_values"),
         (lambda image, mask: (image, mask[:-1]), "same_grid"),
-        (lambda image, mask: (np.where(image > 300, np.nan, image).astype(np.float32), mask), "finite_hu"),
+        (lambda image, mask: (np.where(image > 300, np.nan, image).astype(np.float32), mask), "finite_values"),
         (lambda image, mask: (image, None), "nifti_pair"),
         (lambda image, mask: (None, mask), "nifti_pair"),
     ],
-    ids=["empty", "two labels", "another size", "not a number", "no mask", "no image"],
+    ids=["empty", "two labels", "inverted", "faint", "not a number in the mask", "another size", "not a number", "no mask", "no image"],
 )
 def test_refused(tmp_path: Path, what: Callable[..., tuple[np.ndarray | None, np.ndarray | None]], rule: str) -> None:
     write(tmp_path, *what(*sound()))
@@ -78,12 +83,82 @@ def test_a_mask_elsewhere_is_refused(tmp_path: Path) -> None:
         read_patient(tmp_path)
 
 
-def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+def test_axes_in_another_order_are_another_grid(tmp_path: Path) -> None:
+    """A cube whose mask was written with x and y exchanged: the first and the last voxel lie where they should."""
+    cube = np.zeros((10, 10, 10), dtype=np.int16)
+    mask = np.zeros((10, 10, 10), dtype=np.uint8)
+    mask[2:4, 3:5, 6:9] = 1
+    sitk.WriteImage(to_sitk(Volume(cube, (1.0, 1.0, 1.0))), str(tmp_path / "ct.nii.gz"))
+    exchanged = np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, 1]])
+    sitk.WriteImage(to_sitk(Volume(mask.swapaxes(1, 2).copy(), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), exchanged)), str(tmp_path / "gtv.nii.gz"))
+    with pytest.raises(Refusal, match="same_grid: image and mask lie"):
+        read_patient(tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.98])
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("which", ["ct", "gtv"])
+def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, which: str, packed: bool, share: float) -> None:
+    """ITK reads such a file without a word and makes up the voxels that are missing."""
+    write(tmp_path, *sound())
+    path = tmp_path / f"{which}.nii.gz"
+    content = path.read_bytes()
+    if not packed:
+        path.unlink()
+        path, content = tmp_path / f"{which}.nii", gzip.decompress(content)
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(Refusal, match=f"nifti_readable: {path.name}"):
+        read_patient(tmp_path)
+
+
+def put(start: int, kind: str, *numbers: float) -> Callable[[bytearray], None]:
+    """Write numbers into a header: pixdim stands at 76, qform_code at 252, the quaternion at 256, its offset at 268, the sform at 280."""
+
+    def change(header: bytearray) -> None:
+        struct.pack_into(f"<{len(numbers)}{kind}", header, start, *numbers)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (put(80, "f", 0.0), "voxel size that is not positive"),
+        (put(84, "f", -0.9), "voxel size that is not positive"),
+        (put(80, "f", 2.2), "not that of its affine"),
+        (put(268, "f", 14.0), r"sform and qform of ct.nii.gz lie 4.0 mm apart"),
+        (put(256, "f", 0.0, 0.0, 0.0), "sform and qform of ct.nii.gz lie"),
+        (put(280, "f", 1.1, 0.4, 0.0, 10.0, 0.0, 0.8062, 0.0, -20.0, 0.0, 0.0, 2.0, 5.0), "axes of ct.nii.gz are not perpendicular"),
+        (put(280, "f", float("nan")), "not that of its affine"),
+    ],
+    ids=["zero pixdim", "negative pixdim", "pixdim against sform", "qform elsewhere", "qform turned", "sheared", "not a number"],
+)
+def test_a_geometry_that_can_be_read_in_two_ways_is_refused(tmp_path: Path, change: Callable[[bytearray], None], text: str) -> None:
     write(tmp_path, *sound())
     path = tmp_path / "ct.nii.gz"
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(Refusal, match="nifti_readable"):
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    change(content)
+    path.write_bytes(gzip.compress(bytes(content)))
+    with pytest.raises(Refusal, match=f"nifti_geometry: .*{text}"):
         read_patient(tmp_path)
+
+
+def test_one_affine_is_enough(tmp_path: Path) -> None:
+    """With the sform alone, and with neither, the voxels are where they were."""
+    write(tmp_path, *sound())
+    for name in ("ct.nii.gz", "gtv.nii.gz"):
+        content = bytearray(gzip.decompress((tmp_path / name).read_bytes()))
+        put(252, "h", 0)(content)
+        (tmp_path / name).write_bytes(gzip.compress(bytes(content)))
+    assert read_patient(tmp_path).image.origin == pytest.approx(ORIGIN, abs=1e-4)
+
+
+def test_shares_count_from_one_half(tmp_path: Path) -> None:
+    image, mask = sound()
+    soft = mask.astype(np.float32)
+    soft[3:6, 3, 5:9], soft[3:6, 8, 5:9] = 0.49, 0.5
+    write(tmp_path, image, soft)
+    assert np.array_equal(read_patient(tmp_path).gtv.values, soft >= 0.5)
 
 
 def test_four_dimensions_are_refused(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from penumbra.imaging.folder import files_below
 from penumbra.store.version import version_key
 
-READER = 1  # raise when the same files and settings give other voxels than before: every scan becomes a new image_version
+READER = 2  # raise when the same files and settings give other voxels than before: every scan becomes a new image_version
 RECORD_FILE = "record.json"
-SYSTEM_FILES = frozenset(("Thumbs.db", "desktop.ini"))
 NAMED_FILES = (".nii", ".nii.gz", ".nrrd", ".mha")  # of these, the name says what is image and what is mask
 
 
@@ -47,14 +47,10 @@ def folder_digest(folder: Path) -> str:
     Raises OSError where a file cannot be read.
     """
     digests = []
-    for root, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in names:
-            if name.startswith(".") or name in SYSTEM_FILES:
-                continue
-            with (Path(root) / name).open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            digests.append(f"{name.lower()}:{digest}" if name.lower().endswith(NAMED_FILES) else digest)
+    for path in files_below(folder):
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digests.append(f"{path.name.lower()}:{digest}" if path.name.lower().endswith(NAMED_FILES) else digest)
     return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
 
 
@@ -97,7 +93,3 @@ def write_record(folder: Path, record: Record) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     fresh.replace(folder / RECORD_FILE)
-
-
-def _raise(error: OSError) -> None:
-    raise error

@@ -29,6 +29,8 @@ class CertificateLimits:
     gap_flag                              largest slice gap over the smallest, within the GTV.
     gap_refuse_mm                         largest slice gap within the GTV.
     hu_low_flag, hu_high_flag             median HU inside.
+    air_flag                              lowest HU of the scan: a CT without air around or in the patient is rescaled or windowed.
+    series_flag                           True flags contours that were drawn on another series of the same frame of reference.
     """
 
     planimetric_flag: float | None = 0.03
@@ -46,6 +48,8 @@ class CertificateLimits:
     gap_refuse_mm: float | None = 12.0
     hu_low_flag: float | None = -850.0
     hu_high_flag: float | None = 300.0
+    air_flag: float | None = -400.0
+    series_flag: bool | None = True
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,8 @@ class Certificate:
     largest_share     share of the largest part in the volume.
     border_voxels     GTV voxels on the outermost voxels of the native grid.
     gap_min_mm, gap_max_mm  distances between neighbouring slices within the GTV.
+    hu_lowest         lowest HU of the scan as it arrived.
+    series_named      whether the contours name this CT series; None for NIfTI.
     rois              figures of the GTV and of each ring.
     """
 
@@ -103,6 +109,8 @@ class Certificate:
     border_voxels: int
     gap_min_mm: float
     gap_max_mm: float
+    hu_lowest: float
+    series_named: bool | None
     rois: tuple[RoiFigures, ...]
 
 
@@ -135,6 +143,8 @@ def certify(native: Scan, grid: Scan, rings: Mapping[str, Mask], limits: Certifi
         border_voxels=_border(mask),
         gap_min_mm=low,
         gap_max_mm=high,
+        hu_lowest=float(native.image.values.min()),
+        series_named=native.series_named,
         rois=_rois(grid, rings),
     )
     refusing, flagging = _judge(draft, limits)
@@ -227,6 +237,15 @@ def _judge(figures: Certificate, limits: CertificateLimits) -> tuple[list[Findin
                 "hu_of_tissue",
                 f"median of {gtv.hu_median:.0f} HU inside the GTV",
                 "Check that the contours belong to this image, and that it holds HU",
+            )
+        )
+    check("hu_of_air", figures.hu_lowest, None, limits.air_flag, f"no voxel of the scan lies below {figures.hu_lowest:.0f} HU", "Check that the scan holds HU")
+    if limits.series_flag and figures.series_named is False:
+        flagging.append(
+            Finding(
+                "series_named",
+                "the contours name another CT series of the same frame of reference",
+                "Check that they were drawn on this phase and reconstruction",
             )
         )
     return refusing, flagging

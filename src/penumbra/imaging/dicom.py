@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from penumbra.imaging.folder import files_below
 from penumbra.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -88,9 +89,7 @@ def find_dicom(folder: Path) -> Found:
     segmentations: list[Path] = []
     placeless: list[str] = []
     files = broken = others = enhanced = 0
-    for path in sorted(folder.rglob("*")):
-        if not path.is_file():
-            continue
+    for path in files_below(folder):
         files += 1
         if not _looks_like_dicom(path):
             continue
@@ -131,6 +130,8 @@ def find_dicom(folder: Path) -> Found:
     if enhanced and not slices:
         raise Refusal("classic_ct", f"the CT comes as {enhanced} multi-frame files", "Export the series as one file per slice (CT Image Storage)")
     notes = []
+    if enhanced:
+        notes.append(f"{enhanced} multi-frame CT files were left out.")
     if broken:
         notes.append(f"{broken} damaged DICOM files were left out.")
     if others + len(placeless):
@@ -144,35 +145,6 @@ def read_file(path: Path, only: tuple[str, ...] | None = None) -> "Dataset":
 
     with lenient():
         return pydicom.dcmread(path, force=True, stop_before_pixels=only is not None, specific_tags=list(only) if only else None)
-
-
-def pixels(path: Path) -> np.ndarray:
-    """The HU of a slice, (y, x): stored values by this slice's own rescale slope and intercept; int32, or float64 where these are not whole.
-
-    Raises Refusal: `pixels_readable: the pixels of a slice cannot be decoded (transfer syntax ...). ...`.
-
-    Source: DICOM PS3.3 C.11.1 (Modality LUT), C.7.6.3.
-    """
-    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-
-    try:
-        dataset = read_file(path)
-        with lenient():
-            if "TransferSyntaxUID" not in dataset.file_meta:  # a file without preamble tells its encoding by its bytes alone
-                dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if dataset.original_encoding[0] else ExplicitVRLittleEndian
-            stored = dataset.pixel_array
-        if stored.ndim != 2:
-            raise ValueError("not one monochrome plane")
-        slope, intercept = float(dataset.get("RescaleSlope", 1) or 1), float(dataset.get("RescaleIntercept", 0) or 0)
-    except (*BROKEN, MemoryError) as error:
-        raise Refusal(
-            "pixels_readable",
-            f"the pixels of a slice cannot be decoded ({type(error).__name__})",
-            "Send the series again; if it is compressed, in a lossless transfer syntax of JPEG, JPEG-LS, JPEG 2000 or RLE, or uncompressed",
-        ) from error
-    if slope.is_integer() and intercept.is_integer():
-        return stored.astype(np.int32) * int(slope) + int(intercept)
-    return stored.astype(np.float64) * slope + intercept
 
 
 @contextmanager

@@ -1,11 +1,11 @@
 """NIfTI pairs: an image and a mask on the same grid."""
 
-import gzip
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from penumbra.imaging.nifti_file import check_file
 from penumbra.imaging.volume import Mask, Scan, Volume
 from penumbra.refusal import Refusal
 
@@ -24,7 +24,8 @@ def find_pair(folder: Path) -> tuple[Path | None, Path | None]:
 def read_pair(image_path: Path, mask_path: Path) -> Scan:
     """The scan of an image and a mask in NIfTI.
 
-    Raises Refusal: rules nifti_readable, three_dimensions, same_grid, finite_hu, mask_binary, gtv_not_empty.
+    Raises Refusal: rules nifti_readable, nifti_geometry, three_dimensions, same_grid, finite_values, mask_binary, mask_inverted,
+    gtv_not_empty.
 
     Source: NIfTI-1 standard (2003); SimpleITK turns its axes (RAS) to those of DICOM (LPS).
     """
@@ -34,24 +35,18 @@ def read_pair(image_path: Path, mask_path: Path) -> Scan:
     apart = np.abs(_corners(image) - _corners(mask)).max()
     if apart > 0.1 * min(image.spacing):
         raise Refusal("same_grid", f"image and mask lie {apart:.2f} mm apart", "Send a mask on the grid of its image")
-    if not _all_finite(image_path):
-        raise Refusal("finite_hu", "the image holds values that are not numbers", "Send the image in HU")
-    labels = np.unique(mask.values)
-    if not np.isfinite(labels).all() or (np.count_nonzero(labels) > 1 and not _is_share(labels)):
-        raise Refusal("mask_binary", f"the mask holds {len(labels)} different values", "Send a mask of zeros and ones for the GTV alone")
-    inside = mask.values >= labels.max() / 2 if labels.max() > 0 else np.zeros(mask.values.shape, dtype=bool)
-    if not inside.any():
-        raise Refusal("gtv_not_empty", "the mask holds no voxel", "Contour the GTV of this patient, or leave the patient out")
+    inside = _inside(mask.values)
     return Scan(image=image, gtv=Mask(inside, image.spacing, image.origin, image.direction), source="nifti")
 
 
 def read_nifti(path: Path) -> Volume:
     """One NIfTI image as a volume; whole numbers stay whole.
 
-    Raises Refusal: `nifti_readable: an image cannot be read. ...`, `three_dimensions: an image has 4 dimensions. ...`.
+    Raises Refusal: `nifti_readable: ct.nii.gz cannot be read. ...`, `nifti_geometry: ...`, `finite_values: ...`, `three_dimensions: ...`.
     """
     import SimpleITK as sitk
 
+    check_file(path)
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
@@ -85,18 +80,17 @@ def to_sitk(volume: Volume) -> "SimpleITK.Image":
     return image
 
 
-def _all_finite(path: Path) -> bool:
-    """Are all numbers of the file finite? Asked of its bytes, because the library that reads NIfTI turns NaN and infinity into 0."""
-    with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as stream:
-        header = stream.read(352)
-        order = "<" if header[:4] == (348).to_bytes(4, "little") else ">"
-        kind = {16: "f4", 64: "f8"}.get(int(np.frombuffer(header[70:72], dtype=f"{order}i2")[0]))
-        if kind is None:
-            return True  # whole numbers
-        stream.seek(int(np.frombuffer(header[108:112], dtype=f"{order}f4")[0]))
-        content = stream.read()
-    numbers = np.frombuffer(content[: len(content) // int(kind[1]) * int(kind[1])], dtype=order + kind)
-    return bool(np.isfinite(numbers).all())
+def _inside(values: np.ndarray) -> np.ndarray:
+    """The mask of zeros and one other value, or of shares between 0 and 1, of which at least half counts as inside."""
+    labels = np.unique(values)
+    if np.count_nonzero(labels) > 1 and not _is_share(labels):
+        raise Refusal("mask_binary", f"the mask holds {len(labels)} different values", "Send a mask of zeros and ones for the GTV alone")
+    inside = values >= 0.5 if np.count_nonzero(labels) > 1 else values > 0
+    if not inside.any():
+        raise Refusal("gtv_not_empty", "the mask holds no voxel", "Contour the GTV of this patient, or leave the patient out")
+    if inside[:: max(1, inside.shape[0] - 1), :: max(1, inside.shape[1] - 1), :: max(1, inside.shape[2] - 1)].all():
+        raise Refusal("mask_inverted", "all corners of the scan lie inside the mask", "Send ones inside the GTV and zeros around it")
+    return inside
 
 
 def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
@@ -104,9 +98,9 @@ def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _corners(volume: Volume) -> np.ndarray:
-    """First and last voxel centre in mm."""
-    last = (np.array(volume.values.shape) - 1)[::-1] * np.array(volume.spacing[::-1])
-    return np.stack([np.asarray(volume.origin), np.asarray(volume.origin) + volume.direction @ last])
+    """The first voxel centre and the last along each axis, in mm: equal corners are equal grids, axes in the same order."""
+    last = np.diag((np.array(volume.values.shape) - 1)[::-1] * np.array(volume.spacing[::-1]))
+    return np.asarray(volume.origin) + np.vstack([np.zeros(3), (volume.direction @ last).T])
 
 
 def _is_share(labels: np.ndarray) -> bool:

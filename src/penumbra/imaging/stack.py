@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from penumbra.imaging.dicom import SliceHeader, pixels
+from penumbra.imaging.dicom import SliceHeader
+from penumbra.imaging.pixels import AIR_HU, pixels
 from penumbra.imaging.spline import bands, cubic_matrix, true_position_matrix
 from penumbra.imaging.volume import Volume
 from penumbra.refusal import Refusal
@@ -15,7 +16,6 @@ _SAME_PLACE_MM = 0.01  # positions are sent with two or more decimals
 _UNIFORM = 0.02  # share of a gap by which positions may differ from a regular series (rounding of the positions sent)
 _LARGEST_GAP = 4.0  # in medians: three slices missing in a row; what lies between is not known
 _SHIFT_MM = 0.02  # sideways offset between slices that counts as a tilted gantry
-_OUTSIDE_HU = -1024  # air, beside slices that a tilted gantry shifts
 
 
 @dataclass(frozen=True)
@@ -24,24 +24,27 @@ class Stack:
 
     image      HU, int16, or float32 where rescaling is not whole.
     positions  mm along the normal from voxel plane 0, one per slice that arrived.
+    heights    the same by SOP instance UID, of every slice that was sent.
     notes      what was done.
     """
 
     image: Volume
     positions: np.ndarray
+    heights: dict[str, float]
     notes: tuple[str, ...]
 
 
-def read_stack(slices: Sequence[SliceHeader], preferred: Set[str] = frozenset()) -> Stack:
+def read_stack(slices: Sequence[SliceHeader], preferred: Sequence[Set[str]] = ()) -> Stack:
     """The volume of one series.
 
     slices     of one series, in any order.
-    preferred  SOP instance UIDs that the contours name; they win where two slices share a position.
+    preferred  sets of SOP instance UIDs that contours name, in order; they win where two slices share a position.
 
     Uneven gaps are filled by a cubic spline through the slices at their true positions, on a lattice as fine as the smallest gap. Slices that
     are shifted sideways (tilted gantry) are brought onto one rectangular lattice by a cubic B-spline in their plane.
 
-    Raises Refusal: rules one_pixel_grid, one_orientation, slices_enough, one_slice_per_position, slice_gaps, pixels_readable.
+    Raises Refusal: rules one_pixel_grid, one_orientation, slices_enough, one_slice_per_position, slice_gaps, pixels_readable,
+    rescale_known.
 
     Source: DICOM PS3.3 C.7.6.2.1.1 (position and orientation).
     """
@@ -73,6 +76,7 @@ def read_stack(slices: Sequence[SliceHeader], preferred: Set[str] = frozenset())
 
     row_mm, column_mm = first.spacing
     origin = order[0].position
+    heights = {item.instance: float((item.position - origin) @ direction[:, 2]) for item in slices}
     sideways = offsets[:, :2]
     if np.abs(sideways).max() > _SHIFT_MM:
         planes, corner = _straighten(planes, sideways, (row_mm, column_mm))
@@ -99,7 +103,7 @@ def read_stack(slices: Sequence[SliceHeader], preferred: Set[str] = frozenset())
         (float(origin[0]), float(origin[1]), float(origin[2])),
         direction,
     )
-    return Stack(image, positions, tuple(notes))
+    return Stack(image, positions, heights, tuple(notes))
 
 
 def _direction(orientation: np.ndarray) -> np.ndarray:
@@ -113,7 +117,7 @@ def _direction(orientation: np.ndarray) -> np.ndarray:
     return np.stack([along, np.cross(normal, along), normal], axis=1)
 
 
-def _one_per_position(order: list[SliceHeader], normal: np.ndarray, preferred: Set[str], notes: list[str]) -> list[SliceHeader]:
+def _one_per_position(order: list[SliceHeader], normal: np.ndarray, preferred: Sequence[Set[str]], notes: list[str]) -> list[SliceHeader]:
     """One slice for each position: copies are dropped, the one that the contours name wins, anything else is refused."""
     groups: list[list[SliceHeader]] = []
     for item in order:
@@ -123,7 +127,7 @@ def _one_per_position(order: list[SliceHeader], normal: np.ndarray, preferred: S
             groups.append([item])
     chosen, copies, unnamed = [], 0, 0
     for group in groups:
-        named = [item for item in group if item.instance in preferred]
+        named = next((found for wanted in preferred if (found := [item for item in group if item.instance in wanted])), [])
         if len(group) == 1 or len({item.instance for item in group}) == 1:
             copies += len(group) - 1
             chosen.append(group[0])
@@ -168,8 +172,8 @@ def _straighten(planes: list[np.ndarray], sideways: np.ndarray, spacing: tuple[f
         x = np.arange(columns + int(extra[0])) + low[0] - shift[0]
         y = np.arange(rows + int(extra[1])) + low[1] - shift[1]
         moved = cubic_matrix(rows, y) @ plane @ cubic_matrix(columns, x).T
-        moved[(y < -0.5) | (y > rows - 0.5), :] = _OUTSIDE_HU
-        moved[:, (x < -0.5) | (x > columns - 0.5)] = _OUTSIDE_HU
+        moved[(y < -0.5) | (y > rows - 0.5), :] = AIR_HU
+        moved[:, (x < -0.5) | (x > columns - 0.5)] = AIR_HU
         straight.append(moved)
     return straight, low * steps
 

@@ -1,6 +1,6 @@
 """RTSTRUCT: the structures of a structure set, and their contours on the slices of a volume."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +21,25 @@ _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "CLOSED_PLANAR_XOR")
 
 @dataclass(frozen=True)
 class Structure:
-    """One ROI of a structure set: its name and number, the frame of reference it is drawn in, and its closed contours, each (n, 3) in mm, LPS."""
+    """One ROI of a structure set.
+
+    frame     of reference that it is drawn in.
+    contours  closed ones, each (n, 3) in mm, LPS.
+    slices    per contour the SOP instance UID of the slice that it names; None where it names none or several.
+    ignored   contours that enclose nothing.
+    """
 
     name: str
     number: int
     frame: str | None
     contours: tuple[np.ndarray, ...]
+    slices: tuple[str | None, ...]
     ignored: int = 0
+
+    @property
+    def instances(self) -> frozenset[str]:
+        """Slices that the contours name."""
+        return frozenset(name for name in self.slices if name)
 
 
 @dataclass(frozen=True)
@@ -46,17 +58,18 @@ class StructureSet:
 def read_structure_set(path: Path) -> StructureSet:
     """The directory of a structure set; contour points are read by `structure`.
 
-    Raises Refusal: `structure_set_readable: the RTSTRUCT is damaged (...). ...`.
+    Raises Refusal: `structure_set_readable: the RTSTRUCT is damaged (...). ...`, `roi_numbers: two structures have the number 3. ...`.
 
     Source: DICOM PS3.3 C.8.8.5, C.8.8.6.
     """
     try:
         dataset = read_file(path)
         with lenient():
-            named = {int(item.ROINumber): item for item in dataset.get("StructureSetROISequence") or []}
-            contoured = {int(item.ReferencedROINumber): item for item in dataset.get("ROIContourSequence") or []}
-            series, instances = set(), set()
+            named = _by_number(dataset.get("StructureSetROISequence"), "ROINumber")
+            contoured = _by_number(dataset.get("ROIContourSequence"), "ReferencedROINumber")
+            frames, series, instances = [], set(), set()
             for frame in dataset.get("ReferencedFrameOfReferenceSequence") or []:
+                frames.append(str(frame.get("FrameOfReferenceUID") or ""))
                 for study in frame.get("RTReferencedStudySequence") or []:
                     for item in study.get("RTReferencedSeriesSequence") or []:
                         series.add(str(item.SeriesInstanceUID))
@@ -64,9 +77,10 @@ def read_structure_set(path: Path) -> StructureSet:
             for item in contoured.values():
                 for contour in item.get("ContourSequence") or []:
                     instances |= set(_instances(contour))
+            only_frame = frames[0] if len(frames) == 1 else ""  # of a structure that names none itself
             return StructureSet(
                 names={number: str(item.get("ROIName") or "") for number, item in named.items()},
-                frames={number: str(item.get("ReferencedFrameOfReferenceUID") or "") or None for number, item in named.items()},
+                frames={number: str(item.get("ReferencedFrameOfReferenceUID") or only_frame) or None for number, item in named.items()},
                 drawn=frozenset(number for number, item in contoured.items() if item.get("ContourSequence")),
                 series=frozenset(series),
                 instances=frozenset(instances),
@@ -86,6 +100,7 @@ def structure(drawing: StructureSet, number: int) -> Structure:
     """
     name = drawing.names[number].strip()
     closed: list[np.ndarray] = []
+    slices: list[str | None] = []
     ignored = 0
     try:
         with lenient():
@@ -106,28 +121,34 @@ def structure(drawing: StructureSet, number: int) -> Structure:
                     ignored += 1
                 else:
                     closed.append(points)
+                    on = list(_instances(contour))
+                    slices.append(on[0] if len(on) == 1 and on[0] else None)
     except BROKEN as error:
         raise Refusal("contour_data", f"the contours of {name!r} are damaged ({type(error).__name__})", "Export the structure set again") from error
-    return Structure(name, number, drawing.frames[number], tuple(closed), ignored)
+    return Structure(name, number, drawing.frames[number], tuple(closed), tuple(slices), ignored)
 
 
-def place(structures: Sequence[Structure], image: Volume, positions: np.ndarray) -> tuple[Contours, tuple[str, ...]]:
+def place(
+    structures: Sequence[Structure], image: Volume, positions: np.ndarray, heights: Mapping[str, float] | None = None
+) -> tuple[Contours, tuple[str, ...]]:
     """The contours of the structures on the planes of a volume, and notes.
 
     image      on whose slices they were drawn.
     positions  mm along the normal from voxel plane 0 of the slices that arrived.
+    heights    the same for every slice by its SOP instance UID: a contour that names a slice must lie on it.
 
     A contour within a fifth of a gap from a slice lies on it and stands for that slice's slab, from halfway to the slice before to halfway
     to the slice behind. Where contours lie between slices, or regularly on every second or third slice, each stands for the slab halfway to
     the neighbouring contours.
 
-    Raises Refusal: rules contours_parallel, contours_on_image.
+    Raises Refusal: rules contours_parallel, contours_on_image, contours_on_named_slices.
     """
     notes: list[str] = []
     regions: list[Region] = []
     named = off = 0
     for item in structures:
         found, beyond = _planes(item, image, positions, notes)
+        _check_named_slices(item, image, positions, heights or {})
         named += len(found) + beyond
         off += beyond
         if found:
@@ -139,6 +160,23 @@ def place(structures: Sequence[Structure], image: Volume, positions: np.ndarray)
     if off:
         notes.append(f"{off} of {named} contour planes lie beyond the scan.")
     return Contours(tuple(regions), named, off), tuple(notes)
+
+
+def _check_named_slices(item: Structure, image: Volume, positions: np.ndarray, heights: Mapping[str, float]) -> None:
+    """Contours whose points lie more than half a gap from the slice that they name were moved against the CT, or belong to another one."""
+    gap = float(np.diff(positions).max())
+    apart = [
+        abs(float(((points - np.asarray(image.origin)) @ image.direction)[:, 2].mean()) - heights[name])
+        for points, name in zip(item.contours, item.slices, strict=True)
+        if name in heights
+    ]
+    off = [distance for distance in apart if distance > (0.5 + _ON_SLICE) * gap]
+    if off:
+        raise Refusal(
+            "contours_on_named_slices",
+            f"{len(off)} contours of {item.name!r} lie up to {max(off):.1f} mm from the slices that they name",
+            "Export the structure set again together with its CT",
+        )
 
 
 def _planes(item: Structure, image: Volume, positions: np.ndarray, notes: list[str]) -> tuple[tuple[Plane, ...], int]:
@@ -195,6 +233,16 @@ def _slabs(heights: np.ndarray, positions: np.ndarray, edges: np.ndarray, name: 
     lower = np.maximum(heights - reach / 2, np.concatenate([[-np.inf], middle]))
     upper = np.minimum(heights + reach / 2, np.concatenate([middle, [np.inf]]))
     return lower, upper
+
+
+def _by_number(items: "Iterable[Dataset] | None", key: str) -> dict[int, "Dataset"]:
+    found: dict[int, Dataset] = {}
+    for item in items or []:
+        number = int(item[key].value)
+        if number in found:
+            raise Refusal("roi_numbers", f"two structures have the number {number}", "Export the structure set again; contours find their name by number")
+        found[number] = item
+    return found
 
 
 def _contour_items(dataset: "Dataset", number: int) -> Iterator["Dataset"]:

@@ -58,6 +58,7 @@ class Scan:
     source           "dicom" or "nifti", None for a scan that was made in memory.
     roi_name         name of the contoured structure(s) that became `gtv`.
     contours         the planar contours that `gtv` was filled from, in the frame of `image`; None for a mask that arrived as voxels.
+    series_named     False where the contours name another CT series than this one and share only its frame of reference; None for NIfTI.
     slice_positions  mm along the slice normal from voxel plane 0, one per arrived slice; not the planes of `image` where gaps were uneven.
     notes            what the reader did that a person may want to know, one sentence each.
     """
@@ -68,5 +69,6 @@ class Scan:
     source: str | None = None
     roi_name: str | None = None
     contours: "Contours | None" = None
+    series_named: bool | None = None
     slice_positions: tuple[float, ...] | None = None
     notes: tuple[str, ...] = ()

@@ -1,0 +1,27 @@
+"""The files of a patient: what below a folder counts, for every reader of it alike."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+SYSTEM_FILES = frozenset(("Thumbs.db", "desktop.ini"))
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file below `folder`, in order of names; links to folders are followed once, hidden files and those that a system leaves do not count.
+
+    Raises OSError where a folder cannot be listed.
+    """
+    seen = {os.path.realpath(folder)}
+    for root, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
+        inner = {name: os.path.realpath(Path(root) / name) for name in sorted(folders) if not name.startswith(".")}
+        folders[:] = [name for name, place in inner.items() if place not in seen]
+        seen |= set(inner.values())
+        for name in sorted(names):
+            path = Path(root) / name
+            if not name.startswith(".") and name not in SYSTEM_FILES and not (path.is_symlink() and not path.exists()):
+                yield path
+
+
+def _raise(error: OSError) -> None:
+    raise error

@@ -1,0 +1,84 @@
+"""The HU of one CT slice."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from penumbra.imaging.dicom import BROKEN, lenient, read_file
+from penumbra.refusal import Refusal
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+AIR_HU = -1024  # what stands beyond the field of view
+
+
+def pixels(path: Path) -> np.ndarray:
+    """The HU of a slice, (y, x): stored values by this slice's own rescale slope and intercept; int32, or float64 where these are not whole.
+
+    Padding beyond the scanner's field of view that lies below air becomes air: it is no measurement, and would shift the mean of the scan.
+
+    Raises Refusal: `pixels_readable: the pixels of a slice cannot be decoded (ValueError). ...`, `rescale_known: a slice has no RescaleSlope. ...`.
+
+    Source: DICOM PS3.3 C.11.1 (Modality LUT), C.7.6.3, C.7.5.1.1.2 (padding).
+    """
+    try:
+        dataset = read_file(path)
+        with lenient():
+            stored = _stored(dataset)
+        slope, intercept = _rescale(dataset)
+        padding = _is_padding(dataset, stored)
+    except (*BROKEN, MemoryError) as error:
+        raise Refusal(
+            "pixels_readable",
+            f"the pixels of a slice cannot be decoded ({type(error).__name__})",
+            "Send the series again; if it is compressed, in a lossless transfer syntax of JPEG, JPEG-LS, JPEG 2000 or RLE, or uncompressed",
+        ) from error
+    if slope.is_integer() and intercept.is_integer():
+        hu: np.ndarray = stored.astype(np.int32) * int(slope) + int(intercept)
+    else:
+        hu = stored.astype(np.float64) * slope + intercept
+    if padding is not None:
+        hu[padding & (hu < AIR_HU)] = AIR_HU
+    return hu
+
+
+def _stored(dataset: "Dataset") -> np.ndarray:
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if "TransferSyntaxUID" not in dataset.file_meta:  # a file without preamble tells its encoding by its bytes alone
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if dataset.original_encoding[0] else ExplicitVRLittleEndian
+    stored: np.ndarray = dataset.pixel_array
+    if stored.ndim != 2:
+        raise ValueError("not one monochrome plane")
+    return stored
+
+
+def _rescale(dataset: "Dataset") -> tuple[float, float]:
+    """Slope and intercept; signed pixels without either are HU already."""
+    advice = "Export the series again with RescaleSlope and RescaleIntercept in every slice"
+    if dataset.get("ModalityLUTSequence"):
+        raise Refusal("rescale_known", "a slice has a table (Modality LUT) in place of RescaleSlope and RescaleIntercept", advice)
+    sent = [dataset.get(name) for name in ("RescaleSlope", "RescaleIntercept")]
+    if all(value in (None, "") for value in sent) and int(dataset.get("PixelRepresentation") or 0) == 1:
+        return 1.0, 0.0
+    if any(value in (None, "") for value in sent):
+        raise Refusal("rescale_known", "a slice of unsigned pixels has no RescaleSlope or no RescaleIntercept", advice)
+    slope, intercept = float(sent[0]), float(sent[1])  # type: ignore[arg-type]
+    if not (np.isfinite([slope, intercept]).all() and slope > 0):
+        raise Refusal("rescale_known", f"a slice has RescaleSlope {slope:g} and RescaleIntercept {intercept:g}", advice)
+    return slope, intercept
+
+
+def _is_padding(dataset: "Dataset", stored: np.ndarray) -> np.ndarray | None:
+    """Where the slice is padding; compared in the bits that are stored, since exports write a negative value as an unsigned one."""
+    value = dataset.get("PixelPaddingValue")
+    if value is None:
+        return None
+    bits = (1 << int(dataset.BitsAllocated)) - 1
+    limit = dataset.get("PixelPaddingRangeLimit")
+    if limit is None:
+        return np.asarray((stored.astype(np.int64) & bits) == (int(value) & bits))
+    low, high = sorted((int(value), int(limit)))
+    return np.asarray((stored >= low) & (stored <= high))

@@ -1,0 +1,151 @@
+"""DICOM SEG: the segments of a segmentation, and their voxels on the slices of a CT series."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from penumbra.imaging.dicom import BROKEN, lenient, read_file
+from penumbra.imaging.stack import Stack
+from penumbra.imaging.volume import Mask
+from penumbra.refusal import Refusal
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+INSIDE = 0.5  # share of a voxel from which on a fractional segment holds it, as for interpolated masks (IBSI reference manual 2019, 2.4)
+_OFF = 0.1  # voxels by which a frame may lie beside its slice (exports round positions)
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What a segmentation says about itself: labels by segment number, the frame of reference, and the CT that it was drawn on."""
+
+    names: dict[int, str]
+    frame: str | None
+    series: frozenset[str]
+    instances: frozenset[str]
+    dataset: "Dataset"
+
+
+def read_segmentation(path: Path) -> Segmentation:
+    """The directory of a DICOM SEG.
+
+    Raises Refusal: `segmentation_readable: ...`, `segmentation_type: a segmentation of type LABELMAP. ...`.
+
+    Source: DICOM PS3.3 A.51, C.8.20.
+    """
+    try:
+        dataset = read_file(path)
+        with lenient():
+            kind = str(dataset.get("SegmentationType") or "").upper()
+            if kind not in ("BINARY", "FRACTIONAL"):
+                raise Refusal("segmentation_type", f"a segmentation of type {kind or 'unknown'}", "Send it as BINARY or FRACTIONAL, or send an RTSTRUCT")
+            names = {int(item.SegmentNumber): str(item.get("SegmentLabel") or "") for item in dataset.SegmentSequence}
+            series = {str(item.SeriesInstanceUID) for item in dataset.get("ReferencedSeriesSequence") or []}
+            instances = {
+                str(source.ReferencedSOPInstanceUID)
+                for frame in dataset.PerFrameFunctionalGroupsSequence
+                for image in frame.get("DerivationImageSequence") or []
+                for source in image.get("SourceImageSequence") or []
+            }
+            return Segmentation(names, str(dataset.get("FrameOfReferenceUID") or "") or None, frozenset(series), frozenset(instances), dataset)
+    except BROKEN as error:
+        raise _damaged(error) from error
+
+
+def segment_masks(drawing: Segmentation, numbers: Sequence[int], stack: Stack) -> list[Mask]:
+    """One mask per segment number on the volume of its CT series.
+
+    A fractional segment holds the voxels of which it fills at least half. Where slice gaps are uneven, each plane of the volume takes the
+    frame of the nearest slice.
+
+    Raises Refusal: `same_grid: the segmentation has 32 x 32 pixels of 2.00 x 2.00 mm ...`, `gtv_not_empty`, `segmentation_readable`.
+    """
+    image = stack.image
+    try:
+        with lenient():
+            frames = list(_frames(drawing.dataset))
+            stored = np.asarray(drawing.dataset.pixel_array)
+            highest = float(drawing.dataset.get("MaximumFractionalValue") or 1) if str(drawing.dataset.SegmentationType).upper() == "FRACTIONAL" else 1.0
+    except (*BROKEN, MemoryError) as error:
+        raise _damaged(error) from error
+    stored = stored.reshape(-1, *stored.shape[-2:])
+    if len(stored) != len(frames):
+        raise _damaged(ValueError())
+    planes = np.arange(image.values.shape[0]) * image.spacing[0]
+    nearest = np.abs(planes[:, None] - stack.positions[None, :]).argmin(axis=1)
+    masks = {number: np.zeros(image.values.shape, dtype=bool) for number in numbers}
+    filled: set[tuple[int, int]] = set()
+    for (number, frame), values in zip(frames, stored, strict=True):
+        if number not in masks:
+            continue
+        inside = values >= INSIDE * highest
+        if not inside.any():
+            continue
+        index = _slice_of(frame, values.shape, stack)
+        if (number, index) in filled:
+            raise Refusal("same_grid", "two frames of one segment lie on the same slice", "Export the segmentation again")
+        filled.add((number, index))
+        masks[number][nearest == index] = inside
+    return [Mask(values, image.spacing, image.origin, image.direction) for values in masks.values()]
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Place of a frame: pixel spacing (row, column) in mm, orientation (6,), centre of the first pixel (3,) in mm, LPS."""
+
+    spacing: np.ndarray
+    orientation: np.ndarray
+    position: np.ndarray
+
+
+def _frames(dataset: "Dataset") -> "Sequence[tuple[int, _Frame]]":
+    """Segment number and place of every frame, in the order of the pixels."""
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    found = []
+    for own in dataset.PerFrameFunctionalGroupsSequence:
+
+        def group(name: str, own: "Dataset" = own) -> "Dataset":
+            holder = own if name in own else shared
+            item: Dataset = holder[name].value[0]
+            return item
+
+        place = _Frame(
+            np.array(group("PixelMeasuresSequence").PixelSpacing, dtype=float),
+            np.array(group("PlaneOrientationSequence").ImageOrientationPatient, dtype=float),
+            np.array(group("PlanePositionSequence").ImagePositionPatient, dtype=float),
+        )
+        found.append((int(group("SegmentIdentificationSequence").ReferencedSegmentNumber), place))
+    return found
+
+
+def _slice_of(frame: _Frame, shape: tuple[int, ...], stack: Stack) -> int:
+    """Index of the slice that a frame lies on, pixel on pixel."""
+    image, direction = stack.image, stack.image.direction
+    row_mm, column_mm = image.spacing[1:]
+    if shape != image.values.shape[1:] or np.abs(frame.spacing - (row_mm, column_mm)).max() > 1e-3:
+        raise Refusal(
+            "same_grid",
+            f"the segmentation has {shape[0]} x {shape[1]} pixels of {frame.spacing[0]:.2f} x {frame.spacing[1]:.2f} mm, "
+            f"the CT {image.values.shape[1]} x {image.values.shape[2]} of {row_mm:.2f} x {column_mm:.2f} mm",
+            "Send the segmentation on the slices of the planning CT",
+        )
+    if np.abs(frame.orientation - direction[:, :2].T.ravel()).max() > 1e-3:
+        raise Refusal("same_grid", "the segmentation is turned against the CT", "Send the segmentation on the slices of the planning CT")
+    along, down, height = (frame.position - np.asarray(image.origin)) @ direction
+    index = int(np.abs(stack.positions - height).argmin())
+    gap = float(np.diff(stack.positions).min())
+    if abs(along) > _OFF * column_mm or abs(down) > _OFF * row_mm or abs(stack.positions[index] - height) > 2 * _OFF * gap:
+        raise Refusal(
+            "same_grid",
+            f"a frame of the segmentation lies {along:.1f}, {down:.1f} and {height - stack.positions[index]:.1f} mm beside its slice",
+            "Send the segmentation on the slices of the planning CT, and all of those",
+        )
+    return index
+
+
+def _damaged(error: BaseException) -> Refusal:
+    return Refusal("segmentation_readable", f"the DICOM SEG is damaged ({type(error).__name__})", "Export the segmentation again")
