@@ -48,6 +48,52 @@ def compare(home: Path, versions: Sequence[str]) -> str:
     return tables.render(header, body) + f"\n\nTrained on  {trained}"
 
 
+def models(home: Path) -> str:
+    """Every registered version: when, on which centers, its aliases, and the C-index of each center."""
+    entries = registry.versions(home)
+    if not entries:
+        raise Refusal("model_registered", "no version is registered", "run penumbra run first")
+    found = store.query(
+        home, "SELECT model, version, center, split, value FROM model_metrics WHERE metric = 'harrell_c' AND split IN ('train', 'test')"
+    ).to_pylist()
+    name = entries[0].model
+    centers = list(dict.fromkeys(row["center"] for row in found if row["model"] == name))
+    values = {(row["version"], row["center"]): row for row in found if row["model"] == name}
+
+    def cell(version: str, center: str) -> str:
+        row = values.get((version, center))
+        if row is None or row["value"] is None:
+            return "-"
+        return f"{row['value']:.3f}" + (" *" if row["split"] == "train" else "")
+
+    body = [
+        [entry.version, ", ".join(entry.aliases) or "-", f"{entry.created_at:%Y-%m-%d %H:%M}", *(cell(str(entry.version), center) for center in centers)]
+        for entry in entries
+    ]
+    return tables.render(["version", "alias", "registered (UTC)", *(f"C {center}" for center in centers)], body) + "\n\n* fitted on this center"
+
+
+def decision(manifest: Manifest) -> str:
+    """What a retraining decided: champion and challenger per center on patients that neither was fitted on, and the verdict."""
+    rows = [row for row in manifest["comparison"] if row["metric"] in ("harrell_c", "delta_c_combined", "delta_c_combined_p")]
+    value = {(row["model"], row["center"], row["metric"]): row for row in rows}
+    centers = list(dict.fromkeys(row["center"] for row in rows))
+    models = list(dict.fromkeys(row["model"] for row in rows))
+
+    def number(model: str, center: str, metric: str, form: str) -> str:
+        row = value.get((model, center, metric))
+        return "-" if row is None or row["value"] is None else format(row["value"], form)
+
+    body = []
+    for center in centers:
+        sized = value[models[0], center, "harrell_c"]
+        difference, p = number("champion", center, "delta_c_combined", "+.3f"), number("champion", center, "delta_c_combined_p", ".3f")
+        body.append([center, sized["n"], sized["events"], *(number(model, center, "harrell_c", ".3f") for model in models), difference, p])
+    header = ["center", "n", "died", *(f"C {model}" for model in models), "difference", "p"]
+    table = tables.render(header, body) + "\n\n" if body else ""
+    return table + manifest["reason"]
+
+
 def _metric_row(row: dict[str, Any]) -> registry.MetricRow:
     """A row of `model_metrics`; NULL is NaN."""
     numbers = {name: float("nan") if row[name] is None else row[name] for name in ("value", "lower", "upper")}

@@ -152,6 +152,62 @@ def compare(versions: tuple[str, ...]) -> None:
     click.echo(answers.compare(state_home(), versions))
 
 
+@command("penumbra models")
+def models() -> None:
+    """Registered versions with alias, date, and C per center."""
+    from penumbra import answers
+
+    click.echo(answers.models(state_home()))
+    next_commands("penumbra compare champion 1", 'penumbra sql "SELECT alias, version, previous, reason, at FROM alias_changes"')
+
+
+@command("penumbra retrain --center east")
+@click.option("--center", help="A center in incoming/. Default: every center there that was not decided yet.")
+@profile_option
+def retrain(center: str | None, profile: str | None) -> None:
+    """The center-arrival protocol: validate the champion on the new center, refit with it, compare, decide."""
+    from penumbra import answers, drive, retraining
+    from penumbra.work import begin, one_run_at_a_time
+
+    work = begin(profile)
+    with one_run_at_a_time(work.home, wait=True):
+        centers = [center] if center else retraining.waiting(work)
+        for name in centers:
+            if retraining.is_new(work, name):
+                click.echo(answers.decision(drive.retrain_flow(work, name)))
+            else:
+                click.echo(f"Nothing new at {name} since it was decided.\n\n{answers.decision(retraining.last(work, name))}")
+        if not centers:
+            click.echo("Nothing new: every center in incoming/ is fitted by the champion or was decided as it is now.")
+    next_commands('penumbra sql "SELECT center, step, outcome FROM retrainings"', "penumbra models")
+
+
+@command('penumbra promote 2 --reason "agreed by the tumour board"')
+@click.argument("version")
+@click.option("--reason", required=True, help="Kept in the relation alias_changes.")
+@click.option("--alias", type=click.Choice(["champion", "challenger"]), default="champion", show_default=True)
+def promote(version: str, reason: str, alias: str) -> None:
+    """Make a registered VERSION champion, if its files still are what was registered."""
+    from penumbra import aliases
+    from penumbra.work import begin
+
+    change = aliases.set_alias(begin(), version, alias, reason=reason)
+    click.echo(f"{change.model}/{change.version} is {change.alias}; before: {change.previous or 'none'}")
+    next_commands("penumbra models")
+
+
+@command('penumbra rollback --reason "drift at east"')
+@click.option("--reason", required=True, help="Kept in the relation alias_changes.")
+def rollback(reason: str) -> None:
+    """Make the version champion again that was it before the last change."""
+    from penumbra import aliases
+    from penumbra.work import begin
+
+    change = aliases.rollback(begin(), reason=reason)
+    click.echo(f"{change.model}/{change.version} is {change.alias} again; before: {change.previous}")
+    next_commands("penumbra models")
+
+
 @command("penumbra predict data/simulated/east/E001")
 @click.argument("path", type=FOLDER)
 @click.option("--model", default="champion", show_default=True, help="Alias or version number.")

@@ -7,23 +7,36 @@ from pathlib import Path
 
 from penumbra.params import project_root
 from penumbra.progress import say
-from penumbra.work import Work
+from penumbra.work import Manifest, Work
 
 # A temporary Prefect API takes about 20 s to start on two cores, longer on a loaded machine.
 PREFECT_START_TIMEOUT_S = 180
 
 
 def run_flow(work: Work) -> None:
-    """Run flows/run.py on `work` as one Prefect flow run, with a temporary API on loopback unless PREFECT_API_URL names a server."""
+    """Run flows/run.py on `work` as one Prefect flow run."""
+    prepare_prefect(work)
+    from flows.run import run
+
+    run(work.profile)
+
+
+def retrain_flow(work: Work, center: str) -> Manifest:
+    """Run flows/retrain.py for one center as one Prefect flow run; what it decided."""
+    prepare_prefect(work)
+    from flows.retrain import retrain
+
+    return retrain(center, work.profile)
+
+
+def prepare_prefect(work: Work) -> None:
+    """Settings of Prefect before its import: a temporary API on loopback unless PREFECT_API_URL names a server, state below the home."""
     os.environ.setdefault("PREFECT_HOME", str(work.home / "prefect"))
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", str(PREFECT_START_TIMEOUT_S))
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     say("starting the flow (a temporary Prefect API takes about 20 s)")
-    from flows.run import run
-
-    run(work.profile)
 
 
 def record_with_dvc(work: Work) -> None:

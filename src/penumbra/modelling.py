@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from penumbra import fusion, registry, store
+from penumbra.aliases import first_champion, version_record
 from penumbra.dataset import Dataset, network_file, read_dataset
 from penumbra.evaluate import ModelRisk, internal_external, resampled_fits
 from penumbra.evaluate import evaluate as evaluate_models
@@ -216,61 +217,62 @@ def register(work: Work) -> Manifest:
 
 
 def _write_version(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow], entry: registry.RegisteredVersion) -> None:
-    """What the store says of a version, in one transaction; the served model's rows carry the registry's name, the others their own."""
-    settings, version = work.settings, str(entry.version)
+    """What the store says of a version, in one transaction."""
+    version, served = str(entry.version), models[work.settings.register.served]
     found = risks(models, data)
-    served = models[settings.register.served]
-    log_risk, death = found[served.name].log_risk, found[served.name].death(settings.evaluate.horizons_days)
-    groups = served.risk_group(log_risk)
-    who = [{"patient": str(patient), "center": str(center)} for patient, center in zip(data.patients, data.centers, strict=True)]
+    who = _people(data)
     with store.connect(work.home) as lake:
         lake.write(
             {
-                "model_versions": [
-                    {
-                        "model": entry.model,
-                        "version": version,
-                        "alias": ", ".join(entry.aliases) or None,
-                        "run_id": entry.run_id,
-                        "store_commit": entry.store_commit,
-                        "train_centers": list(entry.train_centers),
-                        "digest": entry.digest,
-                        "created_at": entry.created_at.replace(tzinfo=None),
-                    }
-                ],
+                "model_versions": [version_record(entry)],
+                "alias_changes": first_champion(entry),
                 "model_patients": [
                     {"model": entry.model, "version": version, **person, "split": "train" if trains else "test"}
                     for person, trains in zip(who, data.training, strict=True)
                 ],
-                "model_metrics": [
-                    {
-                        "model": entry.model if row.model == served.name else row.model,
-                        "version": version,
-                        **{name: getattr(row, name) for name in ("center", "split", "metric", "value", "lower", "upper", "n", "events")},
-                    }
-                    for row in rows
-                ],
+                "model_metrics": metric_records(entry, served.name, rows),
                 "signatures": [
                     {**who[i], "signature": name, "model_version": version, "score": float(model.log_risk[i])}
                     for name, model in found.items()
                     if np.isfinite(model.log_risk).all()
                     for i in range(len(who))
                 ],
-                "predictions": [
-                    {
-                        **who[i],
-                        "model": entry.model,
-                        "version": version,
-                        "log_risk": float(log_risk[i]),
-                        "risk_group": str(groups[i]),
-                        **{f"survival_{year}y": float(1.0 - death[i, year - 1]) for year in range(1, death.shape[1] + 1)},
-                    }
-                    for i in range(len(who))
-                ],
+                "predictions": prediction_records(entry, served, data, found[served.name], work.settings.evaluate.horizons_days),
             },
             run=work.run,
-            what=f"{entry.model}/{version} registered",
+            what=f"{entry.model}/{entry.version} registered",
         )
+
+
+def metric_records(entry: registry.RegisteredVersion, served: str, rows: Iterable[MetricRow]) -> list[dict[str, Any]]:
+    """Rows of `model_metrics`; those of the served model carry the registry's name, the others their own."""
+    columns = ("center", "split", "metric", "value", "lower", "upper", "n", "events")
+    return [
+        {"model": entry.model if row.model == served else row.model, "version": str(entry.version), **{name: getattr(row, name) for name in columns}}
+        for row in rows
+    ]
+
+
+def prediction_records(
+    entry: registry.RegisteredVersion, served: fusion.SurvivalModel, data: Dataset, risk: ModelRisk, horizons_days: Iterable[float]
+) -> list[dict[str, Any]]:
+    """Rows of `predictions`: what the served model says of every patient of `data`."""
+    death, groups = risk.death(tuple(horizons_days)), served.risk_group(risk.log_risk)
+    return [
+        {
+            **person,
+            "model": entry.model,
+            "version": str(entry.version),
+            "log_risk": float(risk.log_risk[i]),
+            "risk_group": str(groups[i]),
+            **{f"survival_{year}y": float(1.0 - death[i, year - 1]) for year in range(1, death.shape[1] + 1)},
+        }
+        for i, person in enumerate(_people(data))
+    ]
+
+
+def _people(data: Dataset) -> list[dict[str, str]]:
+    return [{"patient": str(patient), "center": str(center)} for patient, center in zip(data.patients, data.centers, strict=True)]
 
 
 def _flat(settings: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from penumbra.cohort import InclusionRules
 from penumbra.imaging import CertificateLimits
 from penumbra.network import Augment, Network, Train
 from penumbra.params import ParamsError, build, project_root, read_yaml, resolve
+from penumbra.registry import Margins
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,23 @@ class Register:
 
 
 @dataclass(frozen=True)
+class Retrain:
+    """The center-arrival protocol.
+
+    folds, seed    of the cross-fitted risks that compare challenger and champion where they were fitted.
+    min_events     deaths that a new center must have to be trained on.
+    most_rejected  share of a center's patients that may be refused at ingest.
+    margins        what the gate tolerates.
+    """
+
+    folds: int
+    seed: int
+    min_events: int
+    most_rejected: float
+    margins: Margins
+
+
+@dataclass(frozen=True)
 class Report:
     """patients: how many are shown as pictures. slice_margin_mm: shown around the GTV. window_hu: centre and width."""
 
@@ -122,6 +140,7 @@ class Settings:
     fuse: Fuse
     evaluate: Evaluate
     register: Register
+    retrain: Retrain
     report: Report
     rois: Mapping[str, Any]
     radiomics: Mapping[str, Any]
@@ -130,7 +149,7 @@ class Settings:
 
 GROUPS = {
     "cohort": Cohort, "ingest": Ingest, "populate": Populate, "network": Network, "augment": Augment, "train": Train,
-    "fuse": Fuse, "evaluate": Evaluate, "register": Register, "report": Report,
+    "fuse": Fuse, "evaluate": Evaluate, "register": Register, "retrain": Retrain, "report": Report,
 }  # fmt: skip
 
 

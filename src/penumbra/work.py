@@ -39,15 +39,17 @@ def begin(profile: str | None = None) -> Work:
 
 
 @contextmanager
-def one_run_at_a_time(home: Path) -> Iterator[None]:
+def one_run_at_a_time(home: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold the state folder for one writing run; the system lets go when the process ends, however it ends.
+
+    wait    for the other run to end, instead of refusing.
 
     Raises  Refusal "one_run_at_a_time". Queries and predictions need no turn.
     """
     home.mkdir(parents=True, exist_ok=True)
     with (home / ".run-lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise Refusal(
                 "one_run_at_a_time",

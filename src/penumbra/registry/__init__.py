@@ -6,9 +6,11 @@ from penumbra.registry.differences import Difference, differences
 from penumbra.registry.gate import CenterScore, Margins, Verdict, gate
 from penumbra.registry.model import LoadedModel, load, record_metrics, register
 from penumbra.registry.tracking import logged_metrics
-from penumbra.registry.versions import AliasChange, RegisteredVersion, find, promote, tracking_uri, versions
+from penumbra.registry.versions import CHALLENGER, CHAMPION, AliasChange, RegisteredVersion, find, promote, tracking_uri, versions
 
 __all__ = [
+    "CHALLENGER",
+    "CHAMPION",
     "AliasChange",
     "Bundle",
     "CenterScore",

@@ -49,6 +49,8 @@ RELATIONS: Mapping[str, Relation] = {
     "model_versions": Relation(("model", "version"), beside=("created_at",), stamped="created_at"),
     "model_patients": Relation(("model", "version", "patient")),
     "model_metrics": Relation(("model", "version", "center", "split", "metric")),
+    "retrainings": Relation(("retraining", "step"), beside=("at",), stamped="at"),
+    "alias_changes": Relation(("model", "alias", "at"), "immutable"),
     "predictions": Relation(("patient", "model", "version"), beside=("at",), stamped="at"),
 }
 

@@ -1,0 +1,71 @@
+"""Which version is champion: every change of an alias, with its reason, as a row of `alias_changes`."""
+
+import getpass
+from dataclasses import asdict
+from typing import Any
+
+from penumbra import registry, store
+from penumbra.refusal import Refusal
+from penumbra.registry import CHAMPION, AliasChange
+from penumbra.work import Work
+
+
+def set_alias(work: Work, which: str | int, alias: str = CHAMPION, *, reason: str) -> AliasChange:
+    """Point an alias to a version whose files still are what was registered, and record it.
+
+    Raises  Refusal "reason_given", "version_registered", or "bundle_unchanged" when a file of the version was altered.
+    """
+    if not reason.strip():
+        raise Refusal("reason_given", "no reason", 'say why: --reason "..."')
+    model = work.settings.register.model
+    change = registry.promote(work.home, which, alias, reason=reason, model=model)
+    if change.previous != change.version:
+        _record(work, change)
+    return change
+
+
+def rollback(work: Work, *, reason: str) -> AliasChange:
+    """Make the version champion that was it before the last change.
+
+    Raises  Refusal "earlier_champion" when there was none.
+    """
+    model = work.settings.register.model
+    with store.connect(work.home) as lake:
+        changes = [row for row in lake.rows("alias_changes") if (row["model"], row["alias"]) == (model, CHAMPION)]
+    changes.sort(key=lambda row: row["commit_id"])
+    if not changes or changes[-1]["previous"] is None:
+        raise Refusal("earlier_champion", f"{model} never had another champion", "penumbra models lists the versions; penumbra promote chooses one")
+    return set_alias(work, int(changes[-1]["previous"]), reason=reason)
+
+
+def version_record(entry: registry.RegisteredVersion) -> dict[str, Any]:
+    """A row of `model_versions`."""
+    return {
+        "model": entry.model,
+        "version": str(entry.version),
+        "alias": ", ".join(entry.aliases) or None,
+        "run_id": entry.run_id,
+        "store_commit": entry.store_commit,
+        "train_centers": list(entry.train_centers),
+        "digest": entry.digest,
+        "created_at": entry.created_at.replace(tzinfo=None),
+    }
+
+
+def first_champion(entry: registry.RegisteredVersion) -> list[dict[str, Any]]:
+    """The row of `alias_changes` for the version that registering made champion: the first; none for a later one."""
+    if entry.version != 1:
+        return []
+    change = AliasChange(entry.model, CHAMPION, 1, None, entry.digest, "the first version", entry.created_at)
+    return [_row(change)]
+
+
+def _row(change: AliasChange) -> dict[str, Any]:
+    return asdict(change) | {"who": getpass.getuser(), "at": change.at.replace(tzinfo=None)}
+
+
+def _record(work: Work, change: AliasChange) -> None:
+    """The change, and the aliases that every version has now."""
+    versions = [version_record(entry) for entry in registry.versions(work.home, change.model)]
+    with store.connect(work.home) as lake:
+        lake.write({"alias_changes": [_row(change)], "model_versions": versions}, run=work.run, what=f"{change.model}/{change.version} is {change.alias}")
