@@ -78,7 +78,7 @@ def describe(home: Path) -> dict[str, Any]:
         for path in sorted(_files(root)):
             stat = path.stat()
             stamp = [stat.st_size, stat.st_mtime_ns]
-            key = str(path)
+            key = hashlib.sha256(os.fsencode(path)).hexdigest()  # folders may be named after persons
             seen[key] = known[key] if key in known and known[key][:2] == stamp else [*stamp, _sha256(path)]
             digest.update(f"{path.relative_to(root).as_posix()}\0{seen[key][2]}\n".encode())
             files += 1

@@ -1,14 +1,17 @@
 """Clinical tables as centers write them. CASES is the list a reader can scan: what the table holds, what is read, what is refused."""
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from penumbra.cohort.clinical import ClinicalTable, InclusionRules, read_clinical
 from penumbra.cohort.simulate import Truth
 from penumbra.refusal import Refusal
 
-SHARED = Path(__file__).resolve().parents[2] / ".." / "shared"
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT / ".." / "shared"
 OURS = "patient,age,sex,histology,t_stage,n_stage,m_stage,overall_stage,time,event"
 AEN = (
     "PatientID,age,clinical.T.Stage,Clinical.N.Stage,Clinical.M.Stage,Overall.Stage,Histology,gender,Survival.time,deadstatus.event\n"
@@ -31,9 +34,9 @@ def test_our_columns(tmp_path: Path) -> None:
     table = read(tmp_path, f"{OURS}\nP1,64.5,F,Adenocarcinoma,2,1,0,,512,1\nP2,,male,,,,,3b,90.5,0\n")
     first, second = table.records
     assert (first.patient, first.age, first.sex, first.histology) == ("P1", 64.5, "female", "adenocarcinoma")
-    assert (first.t_stage, first.n_stage, first.m_stage, first.overall_stage, first.stage_derived) == ("2", "1", "0", "IIA", True)
+    assert (first.t_stage, first.n_stage, first.m_stage, first.overall_stage, first.stage_edition) == ("2", "1", "0", "IIA", "ajcc7")
     assert (first.time, first.event) == (512.0, True)
-    assert (second.age, second.histology, second.overall_stage, second.stage_derived, second.time, second.event) == (*(None, None, "IIIB", False, 90.5, False),)
+    assert (second.age, second.histology, second.overall_stage, second.stage_edition, second.time, second.event) == (*(None, None, "IIIB", None, 90.5, False),)
     assert table.refused == ()
 
 
@@ -193,8 +196,32 @@ def test_inclusion_rules_are_off_unless_they_are_asked_for(tmp_path: Path) -> No
         "S": "age_included",
         "T": "record_complete",
     }
+    declared = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["cohort"]["inclusion"]
+    advised = {name for entry in table.refused for name in re.findall(r"cohort\.inclusion\.(\w+)", entry.refusal.advice)}
+    assert advised == set(declared)  # the advice names the params as they are called
     with pytest.raises(Refusal, match="'cheese' is no histology"):
         InclusionRules(histologies=("cheese",))
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("age", {"17": 17.0, "64.5": 64.5, "0": None, "-3": None, "121": None, "old": None, "64-70": None}),
+        ("sex", {"F": "female", "Male": "male", "x": None}),
+        ("histology", {"SCC": "squamous cell carcinoma", "cheese": None}),
+        ("t_stage", {"cT2a": "2A", "T7": None}),
+        ("n_stage", {"N3": "3", "N5": None}),
+        ("m_stage", {"M1b": "1B", "2": None}),
+        ("overall_stage", {"Stage IIIb": "IIIB", "V": None}),
+    ],
+)
+def test_types_ranges_and_allowed_values_of_covariates(tmp_path: Path, column: str, values: dict[str, object]) -> None:
+    """A value outside counts as missing, is counted in a note, and refuses nobody."""
+    rows = "".join(f"P{i},100,1,{text}\n" for i, text in enumerate(values))
+    table = read(tmp_path, f"patient,time,event,{column}\n{rows}")
+    assert [getattr(record, column) for record in table.records] == list(values.values())
+    wrong = sum(value is None for value in values.values())
+    assert f"{wrong} values of {column} were not understood and count as missing." in table.notes
 
 
 def test_longer_follow_up_is_another_version_of_the_record(tmp_path: Path) -> None:

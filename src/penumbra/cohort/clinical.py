@@ -36,7 +36,7 @@ class ClinicalRecord:
     age               years.
     t_stage ...       TNM categories without their letter: "2A", "0"; "X": not assessable.
     overall_stage     in Roman form: "IIIB".
-    stage_derived     True: `overall_stage` was derived from TNM, since the table has none.
+    stage_edition     of the TNM that `overall_stage` was derived from; None: as the table has it.
     time              days, > 0.
     event             True: died.
     """
@@ -49,7 +49,7 @@ class ClinicalRecord:
     n_stage: str | None
     m_stage: str | None
     overall_stage: str | None
-    stage_derived: bool
+    stage_edition: str | None
     time: float
     event: bool
 
@@ -108,13 +108,13 @@ class InclusionRules:
         if self.histologies is not None:
             included = {spellings.histology(name) for name in self.histologies}
             if record.histology not in included:
-                raise Refusal("histology_included", f"histology {record.histology or 'unknown'}", "Excluded by cohort.histologies in params.yaml")
+                raise Refusal("histology_included", f"histology {record.histology or 'unknown'}", "Excluded by cohort.inclusion.histologies in params.yaml")
         if self.minimum_age is not None and (record.age is None or record.age <= self.minimum_age):
             shown = "unknown" if record.age is None else f"{record.age:g}"
-            raise Refusal("age_included", f"age {shown}, not above {self.minimum_age:g}", "Excluded by cohort.minimum_age in params.yaml")
+            raise Refusal("age_included", f"age {shown}, not above {self.minimum_age:g}", "Excluded by cohort.inclusion.minimum_age in params.yaml")
         missing = [name for name in self.complete if getattr(record, name) is None]
         if missing:
-            raise Refusal("record_complete", f"{', '.join(missing)} unknown", "Complete the record, or relax the rule in params.yaml")
+            raise Refusal("record_complete", f"{', '.join(missing)} unknown", "Complete the record, or relax cohort.inclusion.complete in params.yaml")
 
 
 def read_clinical(path: Path, *, time_unit: TimeUnit = "days", staging_edition: str = "ajcc7", inclusion: InclusionRules | None = None) -> ClinicalTable:
@@ -253,7 +253,7 @@ class _RowReader:
             n_stage=n,
             m_stage=m,
             overall_stage=sent or derived,
-            stage_derived=derived is not None,
+            stage_edition=self.edition if derived else None,
             time=time,
             event=event,
         )

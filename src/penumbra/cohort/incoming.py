@@ -249,8 +249,8 @@ def readable() -> Iterator[None]:
 def _accepted(patient: str, center: str, clinical: ClinicalRecord, reading: Reading) -> Accepted:
     record = reading.record
     own = {"patient": patient, "center": center}
-    facts = {name: value for name, value in asdict(clinical).items() if name not in ("patient", "stage_derived")}
-    details = {"overall_stage": "derived from TNM"} if clinical.stage_derived else {}
+    facts = {name: value for name, value in asdict(clinical).items() if name not in ("patient", "stage_edition")}
+    details = {"overall_stage": f"derived from TNM, {clinical.stage_edition}"} if clinical.stage_edition else {}
     return Accepted(
         patient=patient,
         center=center,

@@ -65,7 +65,7 @@ def _rescale(dataset: "Dataset") -> tuple[float, float]:
         return 1.0, 0.0
     if any(value in (None, "") for value in sent):
         raise Refusal("rescale_known", "a slice of unsigned pixels has no RescaleSlope or no RescaleIntercept", advice)
-    slope, intercept = float(sent[0]), float(sent[1])  # type: ignore[arg-type]
+    slope, intercept = float(sent[0]), float(sent[1])
     if not (np.isfinite([slope, intercept]).all() and slope > 0):
         raise Refusal("rescale_known", f"a slice has RescaleSlope {slope:g} and RescaleIntercept {intercept:g}", advice)
     return slope, intercept

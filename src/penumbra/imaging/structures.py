@@ -168,7 +168,7 @@ def _check_named_slices(item: Structure, image: Volume, positions: np.ndarray, h
     apart = [
         abs(float(((points - np.asarray(image.origin)) @ image.direction)[:, 2].mean()) - heights[name])
         for points, name in zip(item.contours, item.slices, strict=True)
-        if name in heights
+        if name is not None and name in heights
     ]
     off = [distance for distance in apart if distance > (0.5 + _ON_SLICE) * gap]
     if off:

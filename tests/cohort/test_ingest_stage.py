@@ -1,0 +1,127 @@
+"""The ingest stage on small centers of NIfTI pairs: sent again, sent longer, sent twice, and what of a person is left in the state folder."""
+
+import gzip
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from penumbra import arrivals, stages, store
+from penumbra.cohort import pseudonym
+from penumbra.settings import load_settings
+from penumbra.work import Manifest, Work
+
+HEADER = "patient,name,birth_date,address,sex,time,event\n"
+PERSON = ("Oldenkamp-Vries", "1947-01-02", "Lindenlaan 5")
+
+
+@dataclass
+class Center:
+    """An arriving folder and the state it is ingested into."""
+
+    work: Work
+    root: Path
+
+    def send(self, center: str, rows: dict[str, str], seed: int = 0) -> Manifest:
+        """Write the center's table, and a scan for everyone who has none; ingest it."""
+        folder = self.root / center
+        for patient in rows:
+            write_pair(folder / patient, seed)
+        table = "".join(f"{patient},{','.join(PERSON)},{row}\n" for patient, row in rows.items())
+        (folder / "clinical.csv").write_text(HEADER + table)
+        arrivals.take_center(self.work.home, folder, center)
+        return stages.ingest(self.work, only=center)
+
+
+def write_pair(folder: Path, seed: int) -> None:
+    if folder.exists():
+        return
+    folder.mkdir(parents=True)
+    image = np.random.default_rng([seed, *folder.name.encode()]).integers(-1000, 300, (24, 24, 24)).astype(np.int16)
+    mask = np.zeros(image.shape, dtype=np.uint8)
+    mask[9:15, 9:15, 9:15] = 1
+    sitk.WriteImage(sitk.GetImageFromArray(image), str(folder / "ct.nii.gz"))
+    sitk.WriteImage(sitk.GetImageFromArray(mask), str(folder / "gtv.nii.gz"))
+
+
+def rows(work: Work, statement: str, as_of: int | None = None) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = store.query(work.home, statement, as_of=as_of).to_pylist()
+    return found
+
+
+@pytest.fixture
+def center(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Center:
+    monkeypatch.delenv("PENUMBRA_PSEUDONYM_KEY", raising=False)
+    return Center(Work(tmp_path / "home", load_settings("quick"), "test"), tmp_path / "sent")
+
+
+def test_longer_follow_up_is_a_new_clinical_version_and_the_old_one_is_kept(center: Center) -> None:
+    first = center.send("alpha", {"A1": "F,100,0", "A2": "M,200,1"})
+    before = int(rows(center.work, "SELECT max(id) AS id FROM commits")[0]["id"])  # type: ignore[call-overload]
+    scans = {path: path.stat().st_mtime_ns for path in (center.work.home / "images").rglob("*")}
+    second = center.send("alpha", {"A1": "F,300,1", "A2": "M,200,1"})
+    statement = "SELECT patient, time, event, clinical_version FROM patients ORDER BY patient"
+    then, now = rows(center.work, statement, as_of=before), rows(center.work, statement)
+    assert [(row["patient"], row["time"], row["event"]) for row in then] == [("A1", 100.0, False), ("A2", 200.0, True)]
+    assert [(row["patient"], row["time"], row["event"]) for row in now] == [("A1", 300.0, True), ("A2", 200.0, True)]
+    assert [a["clinical_version"] == b["clinical_version"] for a, b in zip(then, now, strict=True)] == [False, True]
+    facts = first["centers"]["alpha"], second["centers"]["alpha"]
+    assert facts[0]["clinical"] != facts[1]["clinical"]
+    assert facts[0]["accepted"] == facts[1]["accepted"]
+    assert {path: path.stat().st_mtime_ns for path in (center.work.home / "images").rglob("*")} == scans
+
+
+def test_a_second_ingest_of_the_same_folder_commits_nothing_and_a_changed_file_is_noticed(center: Center) -> None:
+    sent = {"A1": "F,100,0", "A2": "M,200,1"}
+    first = center.send("alpha", sent)
+    commits = rows(center.work, "SELECT count(*) AS n FROM commits")
+    assert center.send("alpha", sent) == first
+    assert rows(center.work, "SELECT count(*) AS n FROM commits") == commits
+    path = center.root / "alpha" / "A2" / "ct.nii.gz"
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[-1] ^= 1  # one bit of one voxel, and neither size nor time of the file
+    stamp = path.stat()
+    path.write_bytes(gzip.compress(bytes(content)))
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    accepted = [manifest["centers"]["alpha"]["accepted"] for manifest in (first, center.send("alpha", sent))]
+    assert accepted[0]["A1"] == accepted[1]["A1"]
+    assert accepted[0]["A2"] != accepted[1]["A2"]
+
+
+def test_a_patient_of_two_centers_is_rejected_at_the_second(center: Center) -> None:
+    center.send("alpha", {"A1": "F,100,0"})
+    found = center.send("beta", {"A1": "F,100,0", "B1": "M,200,1"}, seed=1)
+    assert list(found["centers"]["beta"]["accepted"]) == ["B1"]
+    assert found["centers"]["beta"]["rejected"] == {"patient_id_free": 1}
+    assert rows(center.work, "SELECT patient, center, rule FROM rejections") == [{"patient": "A1", "center": "beta", "rule": "patient_id_free"}]
+    assert rows(center.work, "SELECT center FROM patients WHERE patient = 'A1'") == [{"center": "alpha"}]
+
+
+@pytest.mark.parametrize("keyed", [False, True], ids=["names as sent", "pseudonyms"])
+def test_nothing_of_a_person_is_left_in_the_state_folder(
+    center: Center, keyed: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Store, images, manifests, and what was printed; with a key not even the patient's id."""
+    key = "a key that is long enough"
+    if keyed:
+        monkeypatch.setenv("PENUMBRA_PSEUDONYM_KEY", key)
+    center.send("alpha", {"HOSP-4711": "F,100,0", "HOSP-4712": "M,,1", "HOSP-4713": "M,200,1"})
+    (center.root / "alpha" / "HOSP-4713" / "gtv.nii.gz").write_bytes(b"broken")
+    center.send("alpha", {"HOSP-4711": "F,100,0", "HOSP-4712": "M,,1", "HOSP-4713": "M,200,1"})
+    kept = "".join(capfd.readouterr()).encode()
+    sent = (center.root / "alpha" / "clinical.csv").read_bytes()
+    for path in center.work.home.rglob("*"):
+        kept += str(path.relative_to(center.work.home)).encode() + b"\n"
+        if path.is_file():
+            content = path.read_bytes()
+            kept += gzip.decompress(content) if path.suffix == ".gz" else content
+    for relation in ("patients", "images", "rois", "rejections", "commits"):
+        kept += repr(rows(center.work, f"SELECT * FROM {relation}")).encode()  # noqa: S608 names are ours
+    words = [*PERSON, *(("HOSP-4711", "HOSP-4712", "HOSP-4713") if keyed else ())]
+    assert all(word.encode() in sent for word in words)
+    assert [word for word in words if word.encode() in kept] == []
+    expected = pseudonym("HOSP-4711", center="alpha", key=key) if keyed else "HOSP-4711"
+    assert expected.encode() in kept
