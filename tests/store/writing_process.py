@@ -1,10 +1,11 @@
 """One writer, or one reader, of a store in a process of its own: started by test_many_processes and killed there.
 
-    python -m tests.store.writing_process write HOME WRITER COUNT
+    python -m tests.store.writing_process write HOME WRITER COUNT STOP_FILE
     python -m tests.store.writing_process read HOME STOP_FILE
 
-A writer tells every acknowledged commit on stdout. Batch k of a writer is the patient `<writer>-<k>` with a clinical record, an image and four
-vectors that can be computed from its name; a batch that is there already is not news, so a killed writer can simply be started again.
+Each goes on until STOP_FILE is there, a writer at most COUNT batches, and each does its work at least once. A writer tells every acknowledged
+commit on stdout. Batch k of a writer is the patient `<writer>-<k>` with a clinical record, an image and four vectors that can be computed from its
+name; a batch that is there already is not news, so a killed writer can simply be started again.
 """
 
 import sys
@@ -22,9 +23,11 @@ def values(patient: str, roi: str) -> np.ndarray:
     return np.random.default_rng([*patient.encode(), *roi.encode()]).standard_normal(len(FEATURES))
 
 
-def write(home: Path, writer: str, count: int) -> None:
+def write(home: Path, writer: str, count: int, stop: Path) -> None:
     with store.connect(home) as lake:
         for k in range(count):
+            if k and stop.exists():
+                return
             patient = f"{writer}-{k:03d}"
             lake.write(
                 {
@@ -46,7 +49,7 @@ def write(home: Path, writer: str, count: int) -> None:
 
 def read(home: Path, stop: Path) -> None:
     reads = 0
-    while not stop.exists():
+    while not (reads and stop.exists()):
         with store.connect(home, read_only=True) as lake:
             for _ in range(5):
                 torn = lake.sql(
@@ -62,6 +65,6 @@ def read(home: Path, stop: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "write":
-        write(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+        write(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), Path(sys.argv[5]))
     else:
         read(Path(sys.argv[2]), Path(sys.argv[3]))

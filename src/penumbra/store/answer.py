@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from penumbra.refusal import Refusal
 from penumbra.store.guard import Verdict, judge
+from penumbra.store.lake import patiently
 from penumbra.store.session import Store, connect
 from penumbra.store.statements import literal
 from penumbra.store.statements import statement as named
@@ -48,7 +49,7 @@ def query(
             for macros in ("catalog", "catalog_tables") if "duckdb_tables" in sql.lower() else ("catalog",):
                 store.connection.execute(named(macros))
             lock(store, memory)
-            return _answer(store.connection, _spoken(verdict), timeout_s, most_rows)
+            return patiently(lambda: _answer(store.connection, _spoken(verdict), timeout_s, most_rows))
         except Exception as error:
             raise _sentence(error, store, timeout_s, memory) from None
 

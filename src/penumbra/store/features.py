@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from penumbra.refusal import Refusal
+from penumbra.store.lake import patiently
 from penumbra.store.statements import quoted, statement
 from penumbra.store.views import BLOCK, block_column, feature_slots
 from penumbra.store.writer import commit, places
@@ -214,9 +215,10 @@ def read_matrix(
             conditions += f" AND {column} IN (SELECT unnest(?::VARCHAR[]))"
             parameters.append([str(entry) for entry in wanted])  # type: ignore[arg-type]
     columns = "patient, center, log_risk" if kind == "deep" else "patient, center"
+    # In this order: whoever writes beside us adds features and rows, and rows read last have a column for every feature read before.
+    slots = patiently(lambda: feature_slots(store.connection, kind))
+    features = [feature for feature in _declared(store, chosen) or slots if feature in slots]
     found = store.sql(statement("matrix_rows", relation=kind, columns=columns, conditions=conditions), parameters)
-    slots = feature_slots(store.connection, kind)
-    features = _declared(store, chosen) or list(slots)
     blocks = [_block(found, block) for block in range(-(-len(slots) // BLOCK))]
     whole = np.concatenate(blocks, axis=1) if blocks else np.empty((found.num_rows, 0))
     return Matrix(

@@ -23,10 +23,12 @@ T = TypeVar("T")
 CATALOG_FILE = "catalog.sqlite"
 LOCK_FILE = "writer.lock"
 # Small commits stay in the catalog until they are compacted: a Parquet file a commit would make reading slower than writing.
-INLINED_ROWS = 10
+INLINED_ROWS = 0
 BUSY_MS = 30_000
 WAIT_S = 600.0  # a writer gives up after this long behind others
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.005, 0.5
+# How a busy catalog words it; "locking protocol" is SQLite after a hundred lost races for a place in the write-ahead log.
+MOMENTARY = ("database is locked", "database table is locked", "locking protocol", "conflict", "could not serialize", "deadlock")
 
 
 def store_folder(home: Path) -> Path:
@@ -143,7 +145,7 @@ class Lake:
                 except BaseException as error:
                     with contextlib.suppress(duckdb.Error):  # a failed COMMIT has ended the transaction already
                         connection.execute("ROLLBACK")
-                    if not (isinstance(error, duckdb.Error) and _passes(error)):
+                    if not (isinstance(error, duckdb.Error) and momentary(error)):
                         raise
             time.sleep(pause)
         raise AssertionError("pauses() ends by raising")
@@ -161,10 +163,27 @@ def pauses(what: str) -> Iterator[float]:
     raise Refusal("store_busy", f"{what} for {WAIT_S:.0f} s", "look for a stopped penumbra process, or wait and run the command again")
 
 
-def _passes(error: BaseException) -> bool:
+def patiently(ask: Callable[[], T]) -> T:
+    """The answer of `ask`, which only reads; asked again while the catalog is busy.
+
+    Raises  Refusal "store_busy" after ten minutes.
+    """
+    import duckdb
+
+    for pause in pauses("the store's catalog has been busy"):
+        try:
+            return ask()
+        except duckdb.Error as error:
+            if not momentary(error):
+                raise
+        time.sleep(pause)
+    raise AssertionError("pauses() ends by raising")
+
+
+def momentary(error: BaseException) -> bool:
     """Whether an error of the engine is of the moment: a lock or a conflict, not a fault of the statement."""
     text = str(error).lower()
-    return any(sign in text for sign in ("database is locked", "database table is locked", "conflict", "could not serialize", "deadlock"))
+    return any(sign in text for sign in MOMENTARY)
 
 
 def migrations(schema: Path) -> list[tuple[int, str, str]]:

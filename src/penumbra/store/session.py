@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from penumbra.params import project_root
 from penumbra.refusal import Refusal
-from penumbra.store.lake import Lake, migrated_to, migrations, open_engine, open_for_writing, pauses
+from penumbra.store.lake import Lake, migrated_to, migrations, momentary, open_engine, open_for_writing, patiently, pauses
 from penumbra.store.relations import Rows
 from penumbra.store.statements import statement as named
 from penumbra.store.views import Views
@@ -52,7 +52,7 @@ class Store:
     def compact(self) -> None:
         """Put the rows of small commits together into larger files; values, commits and as-of stay as they are."""
         with self._turn, self.lake.alone():
-            for step in ("compact_rows", "compact_files", "expire_snapshots", "remove_files"):
+            for step in ("compact_files", "expire_snapshots", "remove_files"):
                 self.connection.execute(named(step))
             self.commits = 0
 
@@ -76,13 +76,13 @@ class Store:
     def require(self, statement: str | None) -> None:
         """Make the relations that `statement` names; None: all of them."""
         with self._turn:
-            self.views.require(self.connection, statement)
+            patiently(lambda: self.views.require(self.connection, statement))
 
     def sql(self, statement: str, parameters: Sequence[Any] = ()) -> "pa.Table":
         """Answer a statement of this program (trusted; `query` is for people) from the relations."""
+        self.require(statement)
         with self._turn:
-            self.views.require(self.connection, statement)
-            return self.connection.execute(statement, list(parameters)).to_arrow_table()
+            return patiently(lambda: self.connection.execute(statement, list(parameters)).to_arrow_table())
 
     def rows(self, relation: str) -> list[dict[str, Any]]:
         """All rows of one relation as dicts, in the order of its columns."""
@@ -94,8 +94,7 @@ class Store:
         """Name -> DuckDB type of a stored table's columns."""
         with self._turn:
             if table not in self._columns:
-                found = self.connection.execute(named("stored_columns", relation=table)).fetchall()
-                self._columns[table] = dict(found)
+                self._columns[table] = dict(patiently(lambda: self.connection.execute(named("stored_columns", relation=table)).fetchall()))
             return self._columns[table]
 
     def transact(self, work: "Callable[[duckdb.DuckDBPyConnection], T]") -> T:
@@ -107,9 +106,7 @@ class Store:
 
     def newest_commit(self) -> int:
         """The number of the newest commit (or of the one the store is shown as of); 0 when nothing was written."""
-        with self._turn:
-            row = self.connection.execute("SELECT coalesce(max(id), 0) FROM memory.stored.commits").fetchone()
-        return int(row[0]) if row else 0
+        return int(self.sql("SELECT coalesce(max(id), 0) FROM stored.commits").column(0)[0].as_py())
 
 
 def connect(
@@ -140,10 +137,12 @@ def connect(
         else:
             open_for_writing(lake, connection, features / "schema")
         views = Views(features / "views", as_of)
-        views.prepare(connection)
+        patiently(lambda: views.prepare(connection))
         store = Store(lake, connection, views, read_only=read_only)
-        if as_of is not None and not 0 <= as_of <= _newest(connection):
-            raise Refusal("commit", f"no commit {as_of}; the newest is {_newest(connection)}", 'see penumbra sql "SELECT * FROM commits"')
+        if as_of is not None:
+            newest = patiently(lambda: _newest(connection))
+            if not 0 <= as_of <= newest:
+                raise Refusal("commit", f"no commit {as_of}; the newest is {newest}", 'see penumbra sql "SELECT * FROM commits"')
     except BaseException:
         connection.close()
         raise
@@ -169,8 +168,8 @@ def _attach_to_read(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema:
         try:
             lake.attach(connection, read_only=True)
             reached = migrated_to(connection)
-        except duckdb.Error:
-            if attempt >= 12:  # about three seconds
+        except duckdb.Error as error:
+            if attempt >= 12 and not momentary(error):  # about three seconds
                 raise
             reached = 0
         if reached == wanted:

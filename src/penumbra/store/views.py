@@ -7,28 +7,14 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
+from penumbra.store.relations import RELATIONS
 from penumbra.store.statements import literal, quoted
 
 if TYPE_CHECKING:
     import duckdb
 
 BLOCK = 64  # features in one list column: reading one feature reads its list, so 1/21 of a row
-TABLES = (
-    "centers",
-    "patients",
-    "images",
-    "rois",
-    "rejections",
-    "feature_versions",
-    "feature_slots",
-    "radiomics",
-    "deep",
-    "signatures",
-    "model_versions",
-    "model_patients",
-    "model_metrics",
-    "predictions",
-)
+TABLES = tuple(RELATIONS)
 INTERNAL = frozenset(("radiomics_vectors", "deep_vectors"))  # views that lie in the schema `stored`
 CATALOGUE = "$catalogue_rows"  # in a view: the rows of features/catalogue.csv
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -1,2 +1,0 @@
--- Rows that small commits left in the catalog, into Parquet files.
-CALL ducklake_flush_inlined_data('lake')
