@@ -108,7 +108,10 @@ def test_tables_as_csv_are_not_rounded(folder: Path) -> None:
     north = next(row for row in rows if row["model"] == "combined" and row["center"] == "north")
     assert (north["value"], north["lower"], north["paper"], north["n"]) == ("0.712", "0.61", "0.77", "40")
     assert next(row for row in rows if row["model"] == "volume_only" and row["center"] == "east")["value"] == ""
-    assert {path.stem for path in folder.glob("*.csv")} == {"cohort", "c_index", "combined", "auc", "risk_groups", "features"}
+    assert {path.stem for path in folder.glob("*.csv")} == {
+        *("cohort", "c_index", "combined", "auc", "risk_groups", "features", "calibration", "calibration_summary", "net_benefit"),
+        *("increments", "across_centers", "subgroups", "checklist"),
+    }
     cohort = (folder / "cohort.csv").read_text(encoding="utf-8").splitlines()
     assert cohort[:6] == [
         "center,step,patients",

@@ -87,12 +87,75 @@ class SurvivalPanel:
 
 
 @dataclass(frozen=True)
+class RiskPanel:
+    """One model on the patients of one set, for the figures that need more than groups.
+
+    center     as in `MetricRow.center`; title is what a reader sees.
+    model      name, as in `MetricRow.model`.
+    event      (n,) bool; time (n,) days; log_risk (n,).
+    death      (n, k) probability to have died by each horizon.
+    subgroups  (split, level, (n,) bool) in the order of showing; high_risk (n,) bool, above the training median.
+    """
+
+    center: str
+    title: str
+    model: str
+    event: np.ndarray
+    time: np.ndarray
+    log_risk: np.ndarray
+    death: np.ndarray
+    high_risk: np.ndarray
+    subgroups: tuple[tuple[str, str, np.ndarray], ...] = ()
+
+
+@dataclass(frozen=True)
+class Measures:
+    """The numbers behind the figures, from params.yaml, group evaluate."""
+
+    horizons_days: tuple[float, ...] = ()
+    bootstraps: int = 0
+    confidence: float = 0.95
+    seed: int = 0
+    calibration_groups: int = 1
+    thresholds: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Loadings:
+    """Principal components: loadings (k, p) over `features` (p,), explained (k,) share of variance of each, coefficient (k,) and its p (k,)."""
+
+    features: tuple[str, ...]
+    loadings: np.ndarray
+    explained: tuple[float, ...]
+    coefficients: tuple[float, ...]
+    p: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ChecklistItem:
+    """One item of a reporting guideline: answer "" stands for unanswered; evidence is a link on this page or beside it."""
+
+    guideline: str
+    item: str
+    question: str
+    answer: str = ""
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
 class KeptFeature:
-    """A feature a model uses; coefficient per standard deviation of the feature in the training centers, in log hazard."""
+    """A feature a model uses; coefficient per standard deviation of the feature in the training centers, in log hazard.
+
+    p, q  of the univariate step, raw and after Benjamini and Hochberg; NaN where it had none.
+    kept  share of the bootstrap refits that keep it; NaN where the model was not refitted.
+    """
 
     model: str
     feature: str
     coefficient: float
+    p: float = float("nan")
+    q: float = float("nan")
+    kept: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -155,6 +218,9 @@ class ReportInputs:
     metrics    rows of `model_metrics`: harrell_c, auc_1y, auc_2y, auc_3y, hazard_ratio, log_rank_p (the last without limits).
     window_hu  (centre, width) of the CT pictures.
     notes      sentences a reader must know, shown under the headline.
+    panels     the combined and the deep model on every set; checklist: items of reporting guidelines.
+    shown_in_subgroups  centers, or pooled sets, whose subgroups have Kaplan-Meier figures; the table and the forest plots have all.
+    ablation   the paper's numbers for the network without squeeze-and-excitation, in words.
     """
 
     title: str
@@ -172,3 +238,9 @@ class ReportInputs:
     next_commands: tuple[NextCommand, ...]
     window_hu: tuple[float, float]
     notes: tuple[str, ...] = field(default=())
+    measures: Measures = field(default=Measures())
+    panels: tuple[RiskPanel, ...] = field(default=())
+    loadings: Loadings | None = None
+    checklist: tuple[ChecklistItem, ...] = field(default=())
+    shown_in_subgroups: tuple[str, ...] = field(default=())
+    ablation: str = ""

@@ -1,15 +1,17 @@
 """The report: one HTML page that needs nothing but itself, and beside it every figure as SVG and PNG and every table as CSV."""
 
 import base64
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from penumbra.report import figures, slices, tables
+from penumbra.report import curves, evidence, figures, forest, slices, tables
+from penumbra.report.checks import checklist_table, counted
 from penumbra.report.groups import panel_numbers
 from penumbra.report.ink import Rendered
-from penumbra.report.inputs import ReportInputs
+from penumbra.report.inputs import ReportInputs, RiskPanel
 from penumbra.report.tables import Table
 from penumbra.report.words import interval
 
@@ -26,10 +28,18 @@ class Contents:
     coefficients: tuple[Rendered, ...]
     slices: tuple[Rendered, ...]
     tables: dict[str, Table]
+    roc: tuple[Rendered, ...] = ()
+    roc_deep: tuple[Rendered, ...] = ()
+    calibration: tuple[Rendered, ...] = ()
+    decision: tuple[Rendered, ...] = ()
+    forest: tuple[Rendered, ...] = ()
+    subgroups: tuple[Rendered, ...] = ()
+    heat_map: tuple[Rendered, ...] = ()
 
     @property
     def figures(self) -> tuple[Rendered, ...]:
-        return (*self.flow, *self.concordance, *self.survival, *self.coefficients, *self.slices)
+        beyond = (*self.roc, *self.roc_deep, *self.calibration, *self.decision, *self.forest, *self.subgroups, *self.heat_map)
+        return (*self.flow, *self.concordance, *self.survival, *self.coefficients, *self.slices, *beyond)
 
 
 def write_report(inputs: ReportInputs, folder: Path) -> Path:
@@ -54,7 +64,18 @@ def draw(inputs: ReportInputs) -> Contents:
     panels = [panel_numbers(panel) for panel in inputs.survival]
     combined = next(model for model in inputs.models if model.name == inputs.combined)
     kept = [feature for feature in inputs.features if feature.model == inputs.combined]
+    main = [panel for panel in inputs.panels if panel.model == inputs.combined]
+    calibrations, benefits = _per_panel(curves.calibration, main, inputs, "calibration"), _per_panel(curves.decision, main, inputs, "decision")
+    groups = [(panel, forest.subgroup_numbers(panel)) for panel in main]
     shown = (
+        curves.calibration_table([row for _, rows in calibrations for row in rows]),
+        curves.decision_table([row for _, rows in benefits for row in rows]),
+        forest.subgroups_table(groups),
+        *((forest.loadings_table(inputs.loadings),) if inputs.loadings else ()),
+        evidence.calibration_summary(inputs),
+        evidence.increments_table(inputs),
+        evidence.across_table(inputs),
+        checklist_table(inputs.checklist),
         tables.flow_table(inputs.flow),
         tables.concordance_table(inputs),
         tables.discrimination_table(inputs),
@@ -72,7 +93,40 @@ def draw(inputs: ReportInputs) -> Contents:
         coefficients=(figures.coefficients(kept, combined.label, "coefficients"),) if kept else (),
         slices=tuple(slices.axial_slice(picture, inputs.window_hu, f"slice_{place}") for place, picture in enumerate(inputs.slices, 1)),
         tables={table.name: table for table in shown},
+        roc=tuple(_roc(inputs, panel, f"roc_{place}") for place, panel in enumerate(main, 1)),
+        roc_deep=tuple(_roc(inputs, panel, f"roc_deep_{place}") for place, panel in enumerate((p for p in inputs.panels if p.model != inputs.combined), 1)),
+        calibration=tuple(figure for figure, _ in calibrations),
+        decision=tuple(figure for figure, _ in benefits),
+        forest=tuple(
+            forest.forest(panel, numbers, _paper(inputs, panel, "hazard_ratio"), f"hazard_ratios_{place}") for place, (panel, numbers) in enumerate(groups, 1)
+        ),
+        subgroups=tuple(
+            figures.kaplan_meier(replace(entry, title=f"{panel.title}: {entry.title}"), f"subgroup_{place}_{level}")
+            for place, (panel, numbers) in enumerate(groups, 1)
+            if panel.center in inputs.shown_in_subgroups
+            for level, entry in enumerate(numbers[1:], 1)
+        ),
+        heat_map=(forest.heat_map(inputs.loadings, combined.label, "loadings"),) if inputs.loadings else (),
     )
+
+
+def _per_panel(draw_one: Callable[..., Any], panels: Sequence[RiskPanel], inputs: ReportInputs, name: str) -> list[tuple[Rendered, list[tuple[object, ...]]]]:
+    return [draw_one(panel, inputs.measures, _label(inputs, panel), f"{name}_{place}") for place, panel in enumerate(panels, 1)]
+
+
+def _roc(inputs: ReportInputs, panel: RiskPanel, name: str) -> Rendered:
+    theirs = [_paper(inputs, panel, f"auc_{year}y") for year in range(1, len(inputs.measures.horizons_days) + 1)]
+    return curves.roc(panel, inputs.measures, _label(inputs, panel), theirs, name)
+
+
+def _label(inputs: ReportInputs, panel: RiskPanel) -> str:
+    return next(model.label for model in inputs.models if model.name == panel.model)
+
+
+def _paper(inputs: ReportInputs, panel: RiskPanel, metric: str) -> float | None:
+    """The paper's value of a panel's model, where the panel's set compares with one of the paper's."""
+    beside = next((column.paper for column in inputs.columns if column.center == panel.center), None)
+    return next((value.value for value in inputs.paper if (value.model, value.metric, value.split) == (panel.model, metric, beside)), None)
 
 
 def html(inputs: ReportInputs, contents: Contents) -> str:
@@ -91,6 +145,9 @@ def html(inputs: ReportInputs, contents: Contents) -> str:
         pictures=list(zip(inputs.slices, contents.slices, strict=True)),
         contour_colours={roi: colour for roi, (colour, _) in slices.CONTOUR_STYLE.items()},
         most_bars=figures.MOST_BARS,
+        most_rows=forest.MOST_ROWS,
+        guidelines=counted(inputs.checklist),
+        ablation=inputs.ablation,
     )
 
 

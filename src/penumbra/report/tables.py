@@ -42,7 +42,7 @@ class Table:
 
 def flow_table(flow: Sequence[CenterFlow]) -> Table:
     """Patients per center: found, excluded, accepted, deaths."""
-    header = _header("center", "role", "found", "excluded", "accepted", "deaths")
+    header = header_cells("center", "role", "found", "excluded", "accepted", "deaths")
     numbers = [(center.found, _excluded(center), center.accepted, center.events) for center in flow]
     roles = ["training" if center.training else "external test" for center in flow]
     rows = [(Cell(center.center), Cell(role), *(Cell(str(value)) for value in line)) for center, role, line in zip(flow, roles, numbers, strict=True)]
@@ -57,39 +57,39 @@ def concordance_table(inputs: ReportInputs) -> Table:
     rows = []
     for model in inputs.models:
         strong = model.name == inputs.combined
-        cells = [_metric_cell(inputs.metrics, inputs.paper, model, column, "harrell_c", strong) for column in inputs.columns]
+        cells = [metric_cell(inputs.metrics, inputs.paper, model, column, "harrell_c", strong) for column in inputs.columns]
         rows.append((Cell(model.label, strong=strong), *cells))
     caption = "Harrell's C with 95 % interval; 0.5 is chance. In grey the paper's value on its own patients."
-    return Table("c_index", caption, (Cell("model"), *_sized_columns(inputs)), tuple(rows), _metrics_csv(inputs, ("harrell_c",)))
+    return Table("c_index", caption, (Cell("model"), *_sized_columns(inputs)), tuple(rows), metrics_csv(inputs, ("harrell_c",)))
 
 
 def discrimination_table(inputs: ReportInputs) -> Table:
     """AUC at 1, 2, 3 years, hazard ratio and log-rank p of the combined model per center."""
     model = next(model for model in inputs.models if model.name == inputs.combined)
-    header = _header("center", *AUC.values(), "hazard ratio", "log-rank p")
+    header = header_cells("center", *AUC.values(), "hazard ratio", "log-rank p")
     rows = []
     for column in inputs.columns:
-        measured = [_metric_cell(inputs.metrics, inputs.paper, model, column, metric, False) for metric in (*AUC, "hazard_ratio")]
-        test = _find(inputs.metrics, model.name, column.center, "log_rank_p")
+        measured = [metric_cell(inputs.metrics, inputs.paper, model, column, metric, False) for metric in (*AUC, "hazard_ratio")]
+        test = find_row(inputs.metrics, model.name, column.center, "log_rank_p")
         rows.append((Cell(column.label), *measured, Cell(p_value(test.value) if test else ABSENT)))
     caption = f"{model.label}: AUC for death within 1, 2, 3 years, and high against low risk, with 95 % intervals. In grey the paper's values."
-    return Table("combined", caption, header, tuple(rows), _metrics_csv(inputs, (*AUC, "hazard_ratio", "log_rank_p"), model.name))
+    return Table("combined", caption, header, tuple(rows), metrics_csv(inputs, (*AUC, "hazard_ratio", "log_rank_p"), model.name))
 
 
 def auc_table(inputs: ReportInputs) -> Table:
     """AUC at 1, 2, 3 years of every model on every center."""
     rows = [
-        (Cell(model.label), Cell(column.label), *(_metric_cell(inputs.metrics, inputs.paper, model, column, metric, False) for metric in AUC))
+        (Cell(model.label), Cell(column.label), *(metric_cell(inputs.metrics, inputs.paper, model, column, metric, False) for metric in AUC))
         for model in inputs.models
         for column in inputs.columns
     ]
     caption = "AUC for death within 1, 2 and 3 years with 95 % interval, every model."
-    return Table("auc", caption, _header("model", "center", *AUC.values()), tuple(rows), _metrics_csv(inputs, tuple(AUC)), words=2)
+    return Table("auc", caption, header_cells("model", "center", *AUC.values()), tuple(rows), metrics_csv(inputs, tuple(AUC)), words=2)
 
 
 def groups_table(panels: Sequence[PanelNumbers]) -> Table:
     """Risk groups per panel: patients, deaths, median survival and share alive at 1, 2, 3 years."""
-    header = _header("set", "group", "patients", "deaths", "median, years", *(f"alive at {count(year, 'year')}" for year in ALIVE_YEARS))
+    header = header_cells("set", "group", "patients", "deaths", "median, years", *(f"alive at {count(year, 'year')}" for year in ALIVE_YEARS))
     rows, lines = [], []
     for panel in panels:
         for curve in panel.curves:
@@ -110,14 +110,33 @@ def features_table(features: Sequence[KeptFeature], models: Sequence[ModelRow]) 
     labels = {model.name: model.label for model in models}
     place = {model.name: position for position, model in enumerate(models)}
     order = sorted(features, key=lambda feature: (place.get(feature.model, len(place)), -abs(feature.coefficient), feature.feature))
-    rows = tuple((Cell(labels.get(entry.model, entry.model)), Cell(entry.feature), Cell(number(entry.coefficient, 3))) for entry in order)
-    text = _csv(("model", "feature", "coefficient"), [(entry.model, entry.feature, entry.coefficient) for entry in order])
-    caption = f"{count(len(order), 'coefficient')}, in log hazard per standard deviation of the training patients."
-    return Table("features", caption, _header("model", "feature", "coefficient"), rows, text, words=2)
+    rows = tuple(
+        (
+            Cell(labels.get(entry.model, entry.model)),
+            Cell(entry.feature),
+            Cell(number(entry.coefficient, 3)),
+            *(Cell(p_value(p)) for p in (entry.p, entry.q)),
+            Cell(percent(entry.kept)),
+        )
+        for entry in order
+    )
+    names = ("model", "feature", "coefficient", "univariate_p", "adjusted_p", "kept_in_refits")
+    text = _csv(names, [(entry.model, entry.feature, entry.coefficient, entry.p, entry.q, entry.kept) for entry in order])
+    caption = (
+        f"{count(len(order), 'coefficient')}, in log hazard per standard deviation of the training patients; p of the univariate step, raw and adjusted "
+        "after Benjamini and Hochberg; and how often bootstrap refits of the combined model keep the feature."
+    )
+    return Table("features", caption, header_cells("model", "feature", "coefficient", "p", "adjusted p", "kept in refits"), rows, text, words=2)
 
 
-def _metric_cell(rows: Sequence[MetricRow], paper: Sequence[PaperValue], model: ModelRow, column: CenterColumn, metric: str, strong: bool) -> Cell:
-    row = _find(rows, model.name, column.center, metric)
+def plain_table(name: str, caption: str, header: Sequence[str], rows: Sequence[Sequence[object]], words: int = 1) -> Table:
+    """A table of words and numbers: three digits on the page, all of them in the CSV."""
+    cells = tuple(tuple(Cell(number(value, 3) if isinstance(value, float) else str(value)) for value in row) for row in rows)
+    return Table(name, caption, header_cells(*header), cells, _csv(tuple(header), rows), words=words)
+
+
+def metric_cell(rows: Sequence[MetricRow], paper: Sequence[PaperValue], model: ModelRow, column: CenterColumn, metric: str, strong: bool) -> Cell:
+    row = find_row(rows, model.name, column.center, metric)
     theirs = next((value for value in paper if (value.model, value.metric, value.split) == (model.name, metric, column.paper)), None)
     if row is not None and math.isfinite(row.value):
         text = interval(row)
@@ -132,11 +151,11 @@ def _paper_words(theirs: PaperValue) -> str:
     return f"paper {number(theirs.value)}{limits}"
 
 
-def _find(rows: Sequence[MetricRow], model: str, center: str, metric: str) -> MetricRow | None:
+def find_row(rows: Sequence[MetricRow], model: str, center: str, metric: str) -> MetricRow | None:
     return next((row for row in rows if (row.model, row.center, row.metric) == (model, center, metric)), None)
 
 
-def _header(*names: str) -> tuple[Cell, ...]:
+def header_cells(*names: str) -> tuple[Cell, ...]:
     return tuple(Cell(name) for name in names)
 
 
@@ -155,7 +174,7 @@ def _flow_lines(flow: CenterFlow) -> list[tuple[str, str, int]]:
     return [(flow.center, "found", flow.found), *reasons, (flow.center, "accepted", flow.accepted), *flagged, (flow.center, "deaths", flow.events)]
 
 
-def _metrics_csv(inputs: ReportInputs, metrics: Sequence[str], model: str | None = None) -> str:
+def metrics_csv(inputs: ReportInputs, metrics: Sequence[str], model: str | None = None) -> str:
     theirs = {(value.model, value.metric, value.split): value.value for value in inputs.paper}
     paper = {column.center: column.paper for column in inputs.columns}
     lines = []

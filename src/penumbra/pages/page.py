@@ -1,18 +1,20 @@
-"""The stage that draws the report: from manifests, the store and the fitted models to the rows and arrays that the page shows."""
+"""Everything on one page, gathered."""
 
+import math
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
-from penumbra import cohort, imaging, registry, store
-from penumbra.dataset import GTV, Dataset, read_dataset
-from penumbra.evaluate import EXTERNAL, LEFT_OUT, TRAINING, ModelRisk
+from penumbra import registry, store
+from penumbra.dataset import read_dataset
+from penumbra.evaluate import EXTERNAL, LEFT_OUT, TRAINING
+from penumbra.fusion import SurvivalModel
 from penumbra.modelling import load_models, metric_rows, risks
+from penumbra.pages.card import guidelines, model_card
+from penumbra.pages.patients import risk_panels, slices, survival_panels
 from penumbra.params import project_root, read_yaml
 from penumbra.progress import say
 from penumbra.report import inputs as page
-from penumbra.report import picture_of
 from penumbra.report.page import write_report
 from penumbra.work import Manifest, Work, read_manifest, write_manifest
 
@@ -25,7 +27,8 @@ def report(work: Work) -> Manifest:
     version = registered["version"]
     name = f"{registered['model']}-{version}" if version is not None else f"{work.settings.register.model}-unregistered"
     folder = work.home / "reports" / name
-    key = store.version_key({"registered": registered, "evaluated": evaluated["key"], "ingest": read_manifest(work.home, "ingest"), "code": 1})
+    shown = {name: read_yaml(project_root() / "models" / f"{name}.yaml") for name in ("paper", "checklist")} | {"report": vars(work.settings.report)}
+    key = store.version_key({"registered": registered, "evaluated": evaluated["key"], "ingest": read_manifest(work.home, "ingest"), **shown, "code": 2})
     path = folder / "index.html"
     done = (folder / ".key").read_text(encoding="utf-8") if (folder / ".key").is_file() else ""
     if done != key or not path.is_file():
@@ -39,7 +42,11 @@ def _inputs(work: Work, registered: Manifest, evaluated: Manifest) -> page.Repor
     data, settings = read_dataset(work), work.settings
     models = load_models(work, read_manifest(work.home, "fuse")["key"])
     combined = models[settings.register.served]
-    risk = risks(models, data)[combined.name]
+    found = risks(models, data)
+    risk = found[combined.name]
+    kept = evaluated["kept"]
+    flow, card = tuple(_flow(work)), model_card(work, registered)
+    deep = [model.name for model in models.values() if model.family == "deep"]
     rows = tuple(metric_rows(evaluated))
     columns = tuple(_columns(rows))
     notes = [f"{model.label}: no feature retained ({model.reason})." for model in models.values() if not model.retained]
@@ -50,19 +57,15 @@ def _inputs(work: Work, registered: Manifest, evaluated: Manifest) -> page.Repor
         title="Overall survival from planning CT",
         date=_date(work, registered),
         combined=combined.name,
-        flow=tuple(_flow(work)),
+        flow=flow,
         models=tuple(page.ModelRow(model.name, model.label, model.family, len(model.columns)) for model in models.values()),
         columns=columns,
         metrics=rows,
         paper=tuple(_paper()),
-        survival=tuple(_panels(data, risk, columns)) if combined.retained else (),
-        features=tuple(
-            page.KeptFeature(model.name, column, coefficient)
-            for model in models.values()
-            for column, coefficient in zip(model.columns, model.coefficients, strict=True)
-        ),
-        slices=tuple(_slices(work, data, risk)) if combined.retained else (),
-        card=_card(work, registered),
+        survival=tuple(survival_panels(data, risk, columns)) if combined.retained else (),
+        features=tuple(feature for model in models.values() for feature in _kept_features(model, kept if model.name == combined.name else {})),
+        slices=tuple(slices(work, data, risk)) if combined.retained else (),
+        card=card,
         next_commands=(
             page.NextCommand('penumbra sql "SELECT model, center, metric, value FROM model_metrics"', "every number of this page, by SQL"),
             page.NextCommand("penumbra compare", "registered versions side by side"),
@@ -70,6 +73,50 @@ def _inputs(work: Work, registered: Manifest, evaluated: Manifest) -> page.Repor
         ),
         window_hu=settings.report.window_hu,
         notes=tuple(notes),
+        measures=page.Measures(
+            horizons_days=settings.evaluate.horizons_days,
+            bootstraps=settings.evaluate.bootstraps,
+            confidence=settings.evaluate.confidence,
+            seed=settings.evaluate.seed,
+            calibration_groups=settings.evaluate.calibration_groups,
+            thresholds=settings.evaluate.thresholds,
+        ),
+        panels=tuple(risk_panels(data, {name: found[name] for name in (combined.name, *deep)}, columns, settings.evaluate)),
+        loadings=_loadings(combined),
+        checklist=guidelines(work, data, card, flow),
+        shown_in_subgroups=_shown_in_subgroups(columns),
+        ablation=_ablation(),
+    )
+
+
+def _kept_features(model: SurvivalModel, kept: Mapping[str, float]) -> Iterator[page.KeptFeature]:
+    """What a model uses: coefficient, p and adjusted p of the univariate step, and how often refits keep it."""
+    tested = {
+        column: (p, q) for selection in model.selections for column, p, q in zip(selection.kept, selection.univariate_p, selection.univariate_q, strict=True)
+    }
+    for column, coefficient in zip(model.columns, model.coefficients, strict=True):
+        p, q = tested.get(column, (math.nan, math.nan))
+        share = kept.get(column, 0.0) if kept and column in tested else math.nan
+        yield page.KeptFeature(model.name, column, coefficient, p, q, share)
+
+
+def _loadings(model: SurvivalModel) -> page.Loadings | None:
+    """The principal components of a model that has some."""
+    if not model.components:
+        return None
+    return page.Loadings(model.columns, np.array(model.components), model.explained[: len(model.components)], model.cox_coef, model.cox_p)
+
+
+def _shown_in_subgroups(columns: tuple[page.CenterColumn, ...]) -> tuple[str, ...]:
+    """The training patients and the pool of the external centers: single centers have too few in a subgroup to draw."""
+    pools = [column.center for column in columns if column.center in POOLED]
+    return tuple(pools if TRAINING in pools else [*(column.center for column in columns if column.paper == "train"), *pools])
+
+
+def _ablation() -> str:
+    numbers = read_yaml(project_root() / "models" / "paper.yaml")["ablation_without_se"]
+    return "; ".join(
+        f"{metric.replace('_', ' ')} {', '.join(f'{split} {values[0]:g}' for split, values in splits.items())}" for metric, splits in numbers.items()
     )
 
 
@@ -115,71 +162,3 @@ def _paper() -> Iterator[page.PaperValue]:
         for metric, splits in metrics.items():
             for split, numbers in splits.items():
                 yield page.PaperValue(model, metric, split, *numbers)
-
-
-def _panels(data: Dataset, risk: ModelRisk, columns: tuple[page.CenterColumn, ...]) -> Iterator[page.SurvivalPanel]:
-    for column in columns:
-        pool = {TRAINING: data.training, EXTERNAL: ~data.training}
-        rows = pool.get(column.center, data.centers == column.center)
-        yield page.SurvivalPanel(column.label, data.event[rows], data.time[rows], risk.log_risk[rows] > risk.cutoff)
-
-
-def _slices(work: Work, data: Dataset, risk: ModelRisk) -> Iterator[page.SlicePicture]:
-    """The patients of highest and lowest risk of each center in turn, through the GTV's largest slice."""
-    margins = cohort.roi_rules(work.settings.rois).margins_mm
-    images = {
-        patient: (center, version) for center, facts in read_manifest(work.home, "ingest")["centers"].items() for patient, version in facts["accepted"].items()
-    }
-    for i in _shown(data, risk, work.settings.report.patients):
-        patient = str(data.patients[i])
-        center, version = images[patient]
-        scan = cohort.load_patient(work.home / "images", {"center": center, "patient": patient, "image_version": version})
-        yield picture_of(
-            scan,
-            imaging.rings(scan.gtv, margins),
-            patient=patient,
-            center=center,
-            log_risk=float(risk.log_risk[i]),
-            risk_group="high" if risk.log_risk[i] > risk.cutoff else "low",
-            margin_mm=work.settings.report.slice_margin_mm,
-        )
-
-
-def _shown(data: Dataset, risk: ModelRisk, wanted: int) -> list[int]:
-    """Indices: per center by turns its highest risk, its lowest, its second highest, ..."""
-    queues = []
-    for center in sorted(set(data.centers.tolist())):
-        ranked = sorted(np.flatnonzero(data.centers == center), key=lambda i: -risk.log_risk[i])
-        queues.append([int(ranked[k // 2] if k % 2 == 0 else ranked[-1 - k // 2]) for k in range(len(ranked))])
-    longest = max(len(queue) for queue in queues)
-    return [queue[k] for k in range(longest) for queue in queues if k < len(queue)][:wanted]
-
-
-def _card(work: Work, registered: Manifest) -> page.ModelCard:
-    settings = work.settings
-    parameters: dict[str, Any] = {"profile": settings.profile}
-    for group, values in (("fuse", settings.fuse), ("train", settings.train), ("evaluate", settings.evaluate)):
-        parameters |= {f"{group}.{name}": value for name, value in vars(values).items()}
-    facts = (
-        ("Intended use", "research on retrospective cohorts; not a medical device, no decision on a patient rests on it"),
-        ("Outcome", "overall survival in days from the start of radiotherapy"),
-        ("Input", f"planning CT and GTV; ROIs {GTV} and rings"),
-    )
-    common: Mapping[str, Any] = {"parameters": tuple((name, str(value)) for name, value in parameters.items()), "facts": facts}
-    if registered["version"] is None:
-        return page.ModelCard(settings.register.model, 0, (), "", settings.cohort.train_centers, "", 0, "", "", **common)
-    entry = registry.find(work.home, registered["version"], registered["model"])
-    lineage = registry.load(work.home, entry.version, model=entry.model).lineage
-    return page.ModelCard(
-        model=entry.model,
-        version=entry.version,
-        aliases=entry.aliases,
-        digest=entry.digest,
-        train_centers=entry.train_centers,
-        registered_at=entry.created_at.date().isoformat(),
-        store_commit=entry.store_commit,
-        store_digest=entry.store_digest,
-        code_commit=entry.code_commit,
-        environment=tuple(lineage.environment.items()),
-        **common,
-    )

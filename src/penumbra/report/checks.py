@@ -1,0 +1,58 @@
+"""The checklist of reporting guidelines: what is answered, with its evidence, and what is not."""
+
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from penumbra.report.inputs import ChecklistItem
+from penumbra.report.tables import Table, plain_table
+
+UNANSWERED = "unanswered"
+
+
+@dataclass(frozen=True)
+class Guideline:
+    """One guideline with its items, and how many of them have an answer."""
+
+    name: str
+    items: tuple[ChecklistItem, ...]
+
+    @property
+    def answered(self) -> int:
+        return sum(bool(item.answer) for item in self.items)
+
+
+def counted(items: Sequence[ChecklistItem]) -> list[Guideline]:
+    """The items by guideline, in the order in which they come."""
+    names = dict.fromkeys(item.guideline for item in items)
+    return [Guideline(name, tuple(item for item in items if item.guideline == name)) for name in names]
+
+
+def checklist_table(items: Sequence[ChecklistItem]) -> Table:
+    """All items as a table; who answers none says so."""
+    rows = [(item.guideline, item.item, item.question, item.answer or UNANSWERED, item.evidence) for item in items]
+    return plain_table("checklist", "Reporting guidelines.", ("guideline", "item", "question", "answer", "evidence"), rows, words=5)
+
+
+def checklist(declared: Mapping[str, Sequence[Mapping[str, Any]]], facts: Mapping[str, object]) -> tuple[ChecklistItem, ...]:
+    """The declared items with their answers filled in.
+
+    declared  guideline -> items {item, question, answer, evidence}; an answer may name facts in braces, null is unanswered.
+    facts     what lineage and evaluation say; an answer that names a fact which is unknown or empty is unanswered.
+    """
+    found = []
+    for guideline, entries in declared.items():
+        for entry in entries:
+            answer = _filled(entry.get("answer"), facts)
+            found.append(ChecklistItem(guideline, str(entry["item"]), entry["question"], answer, entry.get("evidence", "") if answer else ""))
+    return tuple(found)
+
+
+def _filled(answer: str | None, facts: Mapping[str, object]) -> str:
+    if not answer:
+        return ""
+    needed = {name for _, name, _, _ in string.Formatter().parse(answer) if name}
+    if any(facts.get(name) in (None, "", ()) for name in needed):
+        return ""
+    return answer.format(**facts)

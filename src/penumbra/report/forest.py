@@ -1,0 +1,122 @@
+"""Hazard ratios of the risk groups, overall and in subgroups, as a forest plot; and the loadings of the components as a heat map."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from penumbra.report import ink
+from penumbra.report.groups import PanelNumbers, panel_numbers
+from penumbra.report.ink import BLUE, INK, MUTED, WIDTH_IN, Rendered, render
+from penumbra.report.inputs import Loadings, RiskPanel, SurvivalPanel
+from penumbra.report.tables import Table, plain_table
+from penumbra.report.words import number
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDEST = (0.1, 30.0)  # hazard ratios beyond are cut, with an arrow
+MOST_ROWS = 45
+
+
+def subgroup_numbers(panel: RiskPanel) -> list[PanelNumbers]:
+    """Everybody, then every subgroup, each with curves, hazard ratio and log-rank test; titles name the level."""
+    everybody = ("", "all", np.ones(panel.event.size, dtype=bool))
+    return [panel_numbers(SurvivalPanel(level, panel.event[rows], panel.time[rows], panel.high_risk[rows])) for _, level, rows in (everybody, *panel.subgroups)]
+
+
+def forest(panel: RiskPanel, numbers: Sequence[PanelNumbers], paper: float | None, name: str) -> Rendered:
+    """Hazard ratio, high against low risk, with limits on a log scale; hollow: the paper's overall."""
+    with ink.style():
+        figure = _figure(0.27 * len(numbers) + 0.95)
+        axes = figure.subplots()
+        axes.set_xscale("log")
+        axes.axvline(1, color=MUTED, linewidth=0.9, linestyle=":")
+        lines = []
+        for place, entry in enumerate(numbers):
+            patients, deaths = sum(curve.n for curve in entry.curves), sum(curve.events for curve in entry.curves)
+            if entry.hazard_ratio is None:
+                words = f"{patients} patients, not defined"
+                axes.text(1.05, place, "not defined", va="center", size=7, color=MUTED)
+            else:
+                value, lower, upper = entry.hazard_ratio
+                words = f"{number(value)} ({number(lower)}–{number(upper)})"
+                axes.plot([max(lower, WIDEST[0]), min(upper, WIDEST[1])], [place, place], color=BLUE if place == 0 else INK, linewidth=1.4)
+                axes.plot(min(max(value, WIDEST[0]), WIDEST[1]), place, "s" if place else "D", color=BLUE if place == 0 else INK, markersize=4.5)
+                if lower < WIDEST[0]:
+                    axes.plot(WIDEST[0], place, "<", color=INK, markersize=4)
+                if upper > WIDEST[1]:
+                    axes.plot(WIDEST[1], place, ">", color=INK, markersize=4)
+                axes.text(1.02, place, words, transform=axes.get_yaxis_transform(), va="center", size=7.5)
+            lines.append(f"{entry.title} {words}, {deaths} deaths")
+        if paper is not None:
+            axes.plot(paper, 0.33, "D", color=MUTED, markerfacecolor="none", markersize=3.5, markeredgewidth=0.8)
+        axes.set_yticks(range(len(numbers)), [f"{entry.title} ({sum(curve.n for curve in entry.curves)})" for entry in numbers])
+        axes.set_ylim(len(numbers) - 0.5, -0.6)
+        axes.set_xlim(WIDEST[0] * 0.9, WIDEST[1] * 1.1)
+        axes.set_xticks([0.1, 0.3, 1, 3, 10, 30], ["0.1", "0.3", "1", "3", "10", "30"])
+        axes.minorticks_off()
+        axes.grid(axis="y", visible=False)
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel("hazard ratio, high against low risk")
+        axes.set_title(panel.title)
+        return render(figure, name, alt=f"Hazard ratios, {panel.title}: {'; '.join(lines)}.", caption="")
+
+
+def subgroups_table(found: Sequence[tuple[RiskPanel, Sequence[PanelNumbers]]]) -> Table:
+    """Every subgroup of every set: patients, deaths, medians of both groups, hazard ratio and log-rank p."""
+    names = ("set", "subgroup", "patients", "deaths", "median high, years", "median low, years", "hazard ratio", "lower", "upper", "log-rank p")
+    rows: list[tuple[object, ...]] = []
+    for panel, numbers in found:
+        for entry in numbers:
+            medians = {curve.high: curve.median for curve in entry.curves}
+            sizes = (sum(curve.n for curve in entry.curves), sum(curve.events for curve in entry.curves))
+            ratio = entry.hazard_ratio or (math.nan, math.nan, math.nan)
+            p = math.nan if entry.p is None else entry.p
+            rows.append((panel.title, entry.title, *sizes, medians.get(True, math.nan), medians.get(False, math.nan), *ratio, p))
+    caption = "High against low risk in every subgroup; a dash where the median was not reached or a group is empty."
+    return plain_table("subgroups", caption, names, rows, words=2)
+
+
+def heat_map(loadings: Loadings, label: str, name: str) -> Rendered:
+    """Loadings of each feature (row, numbered as in the table) on each component (column)."""
+    shown = min(len(loadings.features), MOST_ROWS)
+    values = np.asarray(loadings.loadings)[:, :shown].T
+    with ink.style():
+        figure = _figure(max(1.6, 0.14 * shown + 1.1))
+        axes = figure.subplots()
+        reach = float(np.abs(values).max()) or 1.0
+        # a mesh, not an image: every cell stays a shape in the SVG
+        mesh = axes.pcolormesh(values, cmap="PuOr_r", vmin=-reach, vmax=reach, edgecolors="white", linewidth=0.3)
+        axes.set_ylim(shown, 0)
+        step = max(1, math.ceil(shown / 25))
+        axes.set_yticks(np.arange(0, shown, step) + 0.5, [str(i + 1) for i in range(0, shown, step)], size=7)
+        step = max(1, math.ceil(values.shape[1] / 15))
+        axes.set_xticks(np.arange(0, values.shape[1], step) + 0.5, [str(i + 1) for i in range(0, values.shape[1], step)], size=7)
+        axes.grid(visible=False)
+        axes.set_xlabel("principal component")
+        axes.set_ylabel("feature, numbered as in the table")
+        axes.set_title(label)
+        figure.colorbar(mesh, ax=axes, shrink=0.7, aspect=25).set_label("loading", size=8)
+        more = f", the first {shown} of {len(loadings.features)} features" if shown < len(loadings.features) else ""
+        alt = f"Loadings of {shown} features on {values.shape[1]} principal components of {label}{more}."
+        return render(figure, name, alt=alt, caption="")
+
+
+def loadings_table(loadings: Loadings) -> Table:
+    """Features in the order of the heat map with their loadings; the first two rows are variance explained and coefficient."""
+    components = [f"PC{i + 1}" for i in range(len(loadings.loadings))]
+    rows: list[tuple[object, ...]] = [
+        ("", "share of variance", *loadings.explained[: len(components)]),
+        ("", "log hazard per unit", *loadings.coefficients[: len(components)]),
+        ("", "p (Wald)", *loadings.p[: len(components)]),
+    ]
+    rows += [(i + 1, feature, *(float(value) for value in np.asarray(loadings.loadings)[:, i])) for i, feature in enumerate(loadings.features)]
+    return plain_table("loadings", "Loadings of every feature on every component.", ("number", "feature", *components), rows, words=2)
+
+
+def _figure(height: float) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(WIDTH_IN, height), layout="constrained")

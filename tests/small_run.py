@@ -1,0 +1,62 @@
+"""A state folder as ingest, populate and train leave it, with simulated features in a real store: what fuse and all stages after it start from."""
+
+from pathlib import Path
+
+import numpy as np
+
+from penumbra import store
+from penumbra.params import PROFILES
+from penumbra.settings import load_settings
+from penumbra.work import Work, write_manifest
+
+ROIS = ("gtv", "ring_3mm", "ring_6mm", "ring_9mm")
+CENTERS = {"north": 60, "east": 36, "south": 24}
+HAZARD = np.array([0.8, -0.6, 0.5])  # of the first feature of gtv, ring_6mm and deep
+
+
+def small_work(home: Path, *, centers: dict[str, int] | None = None, features: int = 12, seed: int = 0, spoil: frozenset[str] = frozenset()) -> Work:
+    """Write the store and the manifests; the outcome follows one feature of gtv, ring_6mm and deep.
+
+    centers   center -> patients; north trains.
+    features  of each block, at least 2; the second of gtv is the volume.
+    spoil     centers whose outcomes are turned round and whose features are replaced.
+    """
+    random = np.random.default_rng(seed)
+    names = ("original_firstorder_Mean", "original_shape_MeshVolume", *(f"noise_{i:03d}" for i in range(features - 2)))
+    deep_names = tuple(f"deep_{i:03d}" for i in range(features))
+    patients: list[dict[str, object]] = []
+    rows: dict[str, list[dict[str, object]]] = {"radiomics": [], "deep": []}
+    for center, count in (centers or CENTERS).items():
+        for i in range(count):
+            patient, cause = f"{center[0].upper()}{i:03d}", random.normal(size=3)
+            values = {roi: random.normal(size=features) for roi in (*ROIS, "deep")}
+            for roi, driver in (("gtv", 0), ("ring_6mm", 1), ("deep", 2)):
+                values[roi][0] = cause[driver]
+            values["gtv"][1] = np.exp(8 + 0.5 * cause[0])
+            death, left = random.exponential(700 * np.exp(-cause @ HAZARD)), random.exponential(2200)
+            event, time = bool(death <= left), float(np.ceil(min(death, left)))
+            if center in spoil:
+                event, time = not event, time + 1000.0
+                values = {roi: 1e3 + 7 * part**2 for roi, part in values.items()}
+            common = {"patient": patient, "center": center}
+            sex, histology = ("female", "male")[i % 2], ("adenocarcinoma", "squamous")[i % 3 > 0]
+            stage = ("I", "II", "IIIA", "IIIB")[i % 4]
+            clinical = {"age": 50.0 + i % 35, "sex": sex, "histology": histology, "overall_stage": stage, "time": time, "event": event}
+            patients.append({**common, **clinical})
+            rows["radiomics"] += [{**common, "roi": roi, "image_version": "i1", "values": values[roi]} for roi in ROIS]
+            rows["deep"].append({**common, "roi": "gtv", "image_version": "i1", "log_risk": float(cause[2]), "values": values["deep"]})
+    work = Work(home, load_settings(PROFILES[0]), "test")
+    with store.connect(home) as lake:
+        lake.write({"centers": [{"center": center} for center in centers or CENTERS], "patients": patients}, run="test", what="ingest")
+        for kind, columns in (("radiomics", names), ("deep", deep_names)):
+            store.declare_version(lake, f"{kind}1", kind, {"kind": kind}, features=columns, run="test")  # type: ignore[arg-type]
+            store.write_features(lake, kind, f"{kind}1", rows[kind], features=columns, run="test")  # type: ignore[arg-type]
+    listed = sorted(str(row["patient"]) for row in patients)
+    of = {center: {patient: "i1" for patient in listed if patient[0] == center[0].upper()} for center in centers or CENTERS}
+    facts = {
+        center: {"found": len(found) + 1, "accepted": found, "flagged": {}, "rejected": {"gtv_not_empty": 1}, "clinical": "c"} for center, found in of.items()
+    }
+    write_manifest(home, "ingest", {"centers": facts})
+    write_manifest(home, "populate", {"version": "radiomics1", "rois": list(ROIS), "features": features, "patients": listed, "refused": []})
+    write_manifest(home, "train", {"version": "deep1", "patients": listed})
+    return work
