@@ -133,14 +133,21 @@ _stage_command("report", "Write the report: one page, with its figures and table
 
 
 @command('penumbra sql "SELECT center, patients, events FROM centers"')
-@click.argument("statement")
-@click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), default="table", show_default=True)
+@click.argument("statement", required=False)
+@click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet", "arrow"]), default="table", show_default=True)
 @click.option("--as-of", help="A registered version (nsclc-os/3) or a commit id: the store as it was then.")
 def sql(statement: str, form: str, as_of: str | None) -> None:
-    """Ask the store: one read-only SQL STATEMENT. Works while a run goes on."""
-    from penumbra import answers, tables
+    """Ask the store: one read-only SQL STATEMENT, or without it as many as you like. Works while a run goes on."""
+    from penumbra import store, tables
 
-    tables.write(answers.ask(state_home(), statement, as_of), form, sys.stdout)
+    home = state_home()
+    if statement is None and sys.stdin.isatty():
+        from penumbra.store.shell import converse
+
+        converse(home, sys.stdout)
+        return
+    commit = None if as_of is None else store.commit_of(home, as_of)
+    tables.write(store.query(home, sys.stdin.read() if statement is None else statement, as_of=commit), form, sys.stdout)
 
 
 @command("penumbra compare 1 2")

@@ -43,7 +43,7 @@ def _cell(value: Any) -> str:
 
 
 def write(table: "pa.Table", form: str, stream: TextIO) -> None:
-    """An Arrow table to `stream` as table, csv, json (a list of records) or parquet (bytes; refused on a terminal)."""
+    """An Arrow table to `stream` as table, csv, json (a list of records), parquet or an Arrow stream (bytes; refused on a terminal)."""
     if form == "table":
         rows = [list(row.values()) for row in table.slice(0, MOST_ROWS).to_pylist()]
         click.echo(render(table.column_names, rows), file=stream)
@@ -58,12 +58,18 @@ def write(table: "pa.Table", form: str, stream: TextIO) -> None:
     elif form == "json":
         click.echo(json.dumps(_records(table), default=str), file=stream)
     else:
-        from pyarrow import parquet
-
         if stream.isatty():
-            raise click.UsageError("parquet is binary: redirect it into a file, ... --format parquet > features.parquet")
+            raise click.UsageError(f"{form} is binary: redirect it into a file, ... --format {form} > features.{form}")
         buffer = io.BytesIO()
-        parquet.write_table(table, buffer)
+        if form == "parquet":
+            from pyarrow import parquet
+
+            parquet.write_table(table, buffer)
+        else:
+            from pyarrow import ipc
+
+            with ipc.new_stream(buffer, table.schema) as sink:
+                sink.write_table(table)
         stream.buffer.write(buffer.getvalue())
 
 

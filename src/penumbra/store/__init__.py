@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from penumbra.store.version import canonical_json, version_key
 
 if TYPE_CHECKING:
-    from penumbra.store.answer import query
+    from penumbra.store.answer import commit_of, query
     from penumbra.store.features import Matrix, declare_version, missing, read_matrix, write_features
     from penumbra.store.proof import check, digest, export_relation
     from penumbra.store.session import Store, connect, rows
@@ -15,6 +15,7 @@ __all__ = [
     "Store",
     "canonical_json",
     "check",
+    "commit_of",
     "connect",
     "declare_version",
     "digest",
@@ -30,7 +31,7 @@ __all__ = [
 _HOMES = {
     "features": ("Matrix", "declare_version", "missing", "read_matrix", "write_features"),
     "proof": ("check", "digest", "export_relation"),
-    "answer": ("query",),
+    "answer": ("commit_of", "query"),
     "session": ("Store", "connect", "rows"),
 }
 

@@ -54,6 +54,24 @@ def query(
             raise _sentence(error, store, timeout_s, memory) from None
 
 
+def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> int:
+    """The commit that "as of" means: a commit's number as it is, and of a registered version or alias, such as nsclc-os/3, the one it was trained on.
+
+    Raises  Refusal "version_registered" with the versions there are.
+    """
+    if which.isdecimal():
+        return int(which)
+    with connect(home, read_only=True, catalog=catalog) as store:
+        known = store.sql("SELECT model, version, alias, store_commit FROM model_versions WHERE store_commit IS NOT NULL ORDER BY created_at").to_pylist()
+    name = which.replace("@", "/")
+    for row in known:
+        aliases = (row["alias"] or "").split(", ")
+        if name in {f"{row['model']}/{end}" for end in (row["version"], *aliases)} | set(aliases) - {""}:
+            return int(row["store_commit"])
+    offered = ", ".join(f"{row['model']}/{row['version']}" for row in known) or "none"
+    raise Refusal("version_registered", f"no version {which!r} in the store", f"registered: {offered}; or give a commit's number")
+
+
 def lock(store: Store, memory: str) -> None:
     """Close every door of the engine but the store's own folder, and throw the key away."""
     # The lake's own files must stay readable to the engine; that no statement names them is the guard's part.

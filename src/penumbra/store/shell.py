@@ -1,0 +1,117 @@
+"""`penumbra sql` without a statement: ask, see, ask again; with completion and history."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import click
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.history import FileHistory
+
+from penumbra import tables
+from penumbra.refusal import Refusal
+from penumbra.store.answer import commit_of, query
+
+if TYPE_CHECKING:
+    from prompt_toolkit.document import Document
+    from prompt_toolkit.input import Input
+    from prompt_toolkit.output import Output
+
+HISTORY = "sql_history"  # in the home folder, readable by its owner alone
+SHOWN = ("table", "csv", "json")
+HELP = """A statement ends with a semicolon, or with an empty line. Tab completes.
+  \\as-of nsclc-os/3   the store as it was then; \\as-of now   as it is
+  \\format csv         table, csv or json
+  \\q                  leave"""
+
+
+@dataclass
+class _State:
+    form: str = "table"
+    as_of: int | None = None
+
+
+class Completions(Completer):
+    """Keywords, relations, and the columns of the relations that the statement names."""
+
+    def __init__(self, columns: dict[str, list[str]], keywords: list[str]) -> None:
+        self.columns, self.keywords = columns, keywords
+
+    def get_completions(self, document: "Document", complete_event: CompleteEvent) -> Iterable[Completion]:
+        word = document.get_word_before_cursor(WORD=False).lstrip('("')
+        named = {part.strip('(),;"').lower() for part in document.text.split()}
+        offered = [column for relation in self.columns if relation in named for column in self.columns[relation]]
+        for text in dict.fromkeys((*offered, *self.columns, *self.keywords)):
+            if word and text.lower().startswith(word.lower()):
+                quoted = text if text.isidentifier() else f'"{text}"'
+                yield Completion(quoted, start_position=-len(word), display=text)
+
+
+def relation_columns(home: Path) -> dict[str, list[str]]:
+    """Relation -> its columns, for completion."""
+    found = query(home, "SELECT table_name, list(column_name ORDER BY column_index) AS columns FROM duckdb_columns() GROUP BY table_name ORDER BY 1")
+    return {row["table_name"]: row["columns"] for row in found.to_pylist()}
+
+
+def keywords(home: Path) -> list[str]:
+    """The words of the language, for completion."""
+    return [word.upper() for word in query(home, "SELECT keyword_name FROM duckdb_keywords()").column(0).to_pylist()]
+
+
+def converse(home: Path, stream: TextIO, *, source: "Input | None" = None, screen: "Output | None" = None) -> None:
+    """Answer statements until the person leaves. source, screen: the terminal, by default this one.
+
+    Raises  Refusal "store_exists" where there is nothing to ask.
+    """
+    columns = relation_columns(home)
+    completions = Completions(columns, keywords(home))
+    history = home / HISTORY
+    history.touch(mode=0o600)
+    session: PromptSession[str] = PromptSession(history=FileHistory(str(history)), completer=completions, input=source, output=screen)
+    state, lines = _State(), list[str]()
+    click.echo(f"{len(columns)} relations; SHOW TABLES; lists them, DESCRIBE patients; explains one, \\? helps", file=stream)
+    while True:
+        try:
+            line = session.prompt("   ...> " if lines else "penumbra> ")
+        except KeyboardInterrupt:
+            lines = []
+            continue
+        except EOFError:
+            return
+        if not lines and line.strip().startswith("\\"):
+            if line.strip() in ("\\q", "\\quit"):
+                return
+            _command(home, line.strip(), state, stream)
+            continue
+        lines.append(line)
+        if any(lines) and (not line.strip() or line.rstrip().endswith(";")):
+            _answer(home, "\n".join(lines).strip(), state, stream)
+            lines = []
+        elif not line.strip():
+            lines = []
+
+
+def _command(home: Path, line: str, state: _State, stream: TextIO) -> None:
+    name, _, value = line.partition(" ")
+    value = value.strip()
+    if name == "\\format" and value in SHOWN:
+        state.form = value
+    elif name == "\\as-of" and value:
+        try:
+            state.as_of = None if value == "now" else commit_of(home, value)
+        except Refusal as refusal:
+            click.echo(str(refusal), file=stream)
+    else:
+        click.echo(HELP, file=stream)
+
+
+def _answer(home: Path, statement: str, state: _State, stream: TextIO) -> None:
+    try:
+        answer = query(home, statement, as_of=state.as_of)
+        tables.write(answer, state.form, stream)
+    except Refusal as refusal:
+        click.echo(str(refusal), file=stream)
+    except KeyboardInterrupt:
+        click.echo("stopped", file=stream)
