@@ -1,4 +1,4 @@
-"""The center-arrival protocol for one center, from its files to the decision on a new champion."""
+"""The center-arrival protocol, from a center's files to the decision on a new champion."""
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -14,4 +14,12 @@ def retrain_task(work: stages.Work, center: str) -> stages.Manifest:
 
 @flow(name="retrain", validate_parameters=False)
 def retrain(center: str, profile: str = "quick") -> stages.Manifest:
+    """One center."""
     return retrain_task(stages.begin(profile), center)
+
+
+@flow(name="retrain-waiting", validate_parameters=False)
+def retrain_waiting(profile: str = "quick") -> dict[str, stages.Manifest]:
+    """Every center that arrived after the champion was registered and is not decided as it is now."""
+    work = stages.begin(profile)
+    return {center: retrain_task(work, center) for center in retraining.waiting(work)}

@@ -169,24 +169,40 @@ def models() -> None:
 
 
 @command("penumbra retrain --center east")
-@click.option("--center", help="A center in incoming/. Default: every center there that was not decided yet.")
+@click.option("--center", help="A center in incoming/. Default: those that arrived after the champion was registered.")
 @profile_option
 def retrain(center: str | None, profile: str | None) -> None:
-    """The center-arrival protocol: validate the champion on the new center, refit with it, compare, decide."""
+    """The center-arrival protocol: validate the champion on the new center, refit with it, compare, decide.
+
+    A second retraining waits for the first.
+    """
     from penumbra import answers, drive, retraining
-    from penumbra.work import begin, one_run_at_a_time
+    from penumbra.work import begin
 
     work = begin(profile)
-    with one_run_at_a_time(work.home, wait=True):
-        centers = [center] if center else retraining.waiting(work)
-        for name in centers:
-            if retraining.is_new(work, name):
-                click.echo(answers.decision(drive.retrain_flow(work, name)))
-            else:
-                click.echo(f"Nothing new at {name} since it was decided.\n\n{answers.decision(retraining.last(work, name))}")
-        if not centers:
-            click.echo("Nothing new: every center in incoming/ is fitted by the champion or was decided as it is now.")
+    centers = [center] if center else retraining.waiting(work)
+    for name in centers:
+        if retraining.is_new(work, name):
+            click.echo(answers.decision(drive.retrain_flow(work, name)))
+        else:
+            click.echo(f"Nothing new at {name} since it was decided.\n\n{answers.decision(retraining.last(work, name))}")
+    if not centers:
+        click.echo("Nothing new: no center arrived after the champion was registered that is not decided yet.")
     next_commands('penumbra sql "SELECT center, step, outcome FROM retrainings"', "penumbra models")
+
+
+@command("penumbra serve")
+@profile_option
+def serve(profile: str | None) -> None:
+    """Watch incoming/ and retrain when a center is complete; a weekly retraining and a nightly check beside.
+
+    A center is complete when its folder holds a file named `complete`, or after a quiet period (params.yaml, group serve). Runs until it is
+    stopped, with a Prefect server on loopback unless PREFECT_API_URL names one.
+    """
+    from penumbra import service
+    from penumbra.work import begin
+
+    service.serve(begin(profile))
 
 
 @command('penumbra promote 2 --reason "agreed by the tumour board"')
@@ -244,6 +260,17 @@ def rois(folder: Path, center: str | None) -> None:
     from penumbra import answers
 
     click.echo(answers.rois(folder, center or folder.resolve().name))
+
+
+@command("penumbra gallery --center east")
+@click.option("--center", help="Default: every center in the store.")
+def gallery(center: str | None) -> None:
+    """One HTML page per center to look at every mask: three planes with contour and rings, the suspicious first."""
+    from penumbra.gallery import gallery as write_pages
+    from penumbra.work import begin
+
+    for page in write_pages(begin(), center):
+        click.echo(page)
 
 
 @command("penumbra doctor")

@@ -31,7 +31,7 @@ from penumbra.settings import Fuse
 from penumbra.stages import accepted_images, embed, ingest, populate, register, report, train
 from penumbra.stages import evaluate as evaluate_stage
 from penumbra.stages import fuse as fuse_stage
-from penumbra.work import Manifest, Work, read_manifest, write_manifest
+from penumbra.work import Manifest, Work, one_run_at_a_time, read_manifest, write_manifest
 
 OLD, NEW, SHUFFLED = "champion", "challenger", "Shuffled"
 METRIC = "harrell_c"
@@ -40,8 +40,15 @@ METRIC = "harrell_c"
 def retrain(work: Work, center: str) -> Manifest:
     """The whole protocol for one center in incoming/; what it decided, as manifests/retrain-<center>.json has it.
 
+    One retraining at a time in a state folder: a second one waits.
+
     Raises  Refusal "center_arrived", "model_registered" when there is no champion yet, and what its stages raise.
     """
+    with one_run_at_a_time(work.home, wait=True):
+        return _retrain(work, center)
+
+
+def _retrain(work: Work, center: str) -> Manifest:
     champion = _champion(work)
     if center not in arrivals.center_folders(work.home):
         arrived = ", ".join(arrivals.center_folders(work.home))
@@ -83,10 +90,11 @@ def last(work: Work, center: str) -> Manifest:
 
 
 def waiting(work: Work) -> list[str]:
-    """The centers in incoming/ that a retraining would have something to do for: neither fitted by the champion nor decided as they are now."""
-    fitted = _champion(work).lineage.train_centers
-    decided = [center for center in arrivals.center_folders(work.home) if (work.home / "manifests" / f"{_manifest(center)}.json").is_file()]
-    return [center for center in arrivals.center_folders(work.home) if (center in decided or center not in fitted) and is_new(work, center)]
+    """The centers in incoming/ that a retraining would have something to do for: those that arrived after the champion was registered and are
+    not decided as they are now. A center that was there then is the champion's training or external test, and stays so unless it is named."""
+    champion = _champion(work)
+    later = [center for center in arrivals.center_folders(work.home) if center not in champion.lineage.data_digests]
+    return [center for center in later if is_new(work, center)]
 
 
 def _champion(work: Work) -> LoadedModel:
@@ -99,7 +107,7 @@ def _manifest(center: str) -> str:
 
 def _key(work: Work, champion: LoadedModel, center: str) -> str:
     """What decides a retraining: the center's files, the champion, and every number."""
-    settings = asdict(replace(work.settings, rois={}, radiomics={}, models={}))
+    settings = {name: value for name, value in asdict(replace(work.settings, rois={}, radiomics={}, models={})).items() if name not in ("serve", "report")}
     documents = [work.settings.rois, work.settings.radiomics, work.settings.models]
     files = arrivals.describe(work.home)["centers"][center]
     return store.version_key({"files": files, "champion": champion.entry.digest, "settings": settings, "documents": documents})

@@ -116,6 +116,16 @@ class Retrain:
 
 
 @dataclass(frozen=True)
+class Serve:
+    """The watch on incoming/ and the schedules: seconds between two looks, seconds without a change after which a center is complete, crons."""
+
+    look_s: float
+    quiet_s: float
+    retrain_cron: str
+    check_cron: str
+
+
+@dataclass(frozen=True)
 class Report:
     """patients: how many are shown as pictures. slice_margin_mm: shown around the GTV. window_hu: centre and width."""
 
@@ -141,6 +151,7 @@ class Settings:
     evaluate: Evaluate
     register: Register
     retrain: Retrain
+    serve: Serve
     report: Report
     rois: Mapping[str, Any]
     radiomics: Mapping[str, Any]
@@ -149,7 +160,7 @@ class Settings:
 
 GROUPS = {
     "cohort": Cohort, "ingest": Ingest, "populate": Populate, "network": Network, "augment": Augment, "train": Train,
-    "fuse": Fuse, "evaluate": Evaluate, "register": Register, "retrain": Retrain, "report": Report,
+    "fuse": Fuse, "evaluate": Evaluate, "register": Register, "retrain": Retrain, "serve": Serve, "report": Report,
 }  # fmt: skip
 
 

@@ -1,0 +1,128 @@
+"""`penumbra serve`: a watch on incoming/ and two schedules, on one machine without any other service."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from penumbra import arrivals, retraining
+from penumbra.drive import PREFECT_START_TIMEOUT_S, prepare_prefect
+from penumbra.progress import say
+from penumbra.refusal import Refusal
+from penumbra.work import Work
+
+COMPLETE = "complete"  # a file of this name in a center's folder says that everything was sent
+
+
+def serve(work: Work) -> None:
+    """Run until stopped: retrain when a center is complete, retrain weekly, check nightly; one retraining at a time."""
+    prepare_prefect(work)
+    with _prefect_server(work.home):
+        from prefect import serve as serve_deployments
+
+        from flows.check import check
+        from flows.retrain import retrain_waiting
+
+        numbers = work.settings.serve
+        threading.Thread(target=Watch(work).run, daemon=True).start()
+        say(f"watching {arrivals.INCOMING}/ every {numbers.look_s:g} s; stop with Ctrl-C")
+        deployments = (
+            retrain_waiting.to_deployment("weekly", cron=numbers.retrain_cron, parameters={"profile": work.profile}, concurrency_limit=1),
+            check.to_deployment("nightly", cron=numbers.check_cron),
+        )
+        serve_deployments(*deployments, print_starting_message=False)  # type: ignore[arg-type]  # awaitables only inside an event loop
+
+
+@dataclass
+class Watch:
+    """What was seen of each center: (files, bytes, newest change), since when; and in which state its retraining failed for good."""
+
+    work: Work
+    seen: dict[str, tuple[tuple[int, int, float], float]] = field(default_factory=dict)
+    failed: dict[str, tuple[int, int, float]] = field(default_factory=dict)
+
+    def run(self) -> None:
+        while True:
+            time.sleep(self.work.settings.serve.look_s)
+            for center in self.look():
+                self.retrain(center)
+
+    def look(self) -> list[str]:
+        """The centers that are complete, undecided, and did not fail in the state they are in.
+
+        Complete: the folder holds a file named `complete`, or nothing in it changed for the quiet period.
+        """
+        try:
+            folders = {center: folder for center, folder in arrivals.center_folders(self.work.home).items() if center in self._waiting()}
+        except Refusal:  # nothing has arrived, or there is no champion yet
+            return []
+        now, ready = time.monotonic(), []
+        for center, folder in folders.items():
+            state = _state(folder.resolve())
+            if center not in self.seen or self.seen[center][0] != state:
+                self.seen[center] = (state, now)
+            quiet = now - self.seen[center][1] >= self.work.settings.serve.quiet_s
+            if (quiet or (folder / COMPLETE).is_file()) and self.failed.get(center) != state:
+                ready.append(center)
+        return ready
+
+    def _waiting(self) -> list[str]:
+        return retraining.waiting(self.work)
+
+    def retrain(self, center: str) -> None:
+        """Retrain in a process of its own: one that is killed leaves its center undecided, and the next look starts it again."""
+        say(f"{center} is complete")
+        command = [sys.executable, "-m", "penumbra.cli", "retrain", "--center", center, "--profile", self.work.profile]
+        ended = subprocess.run(command, check=False).returncode
+        if ended > 0:
+            self.failed[center] = _state(arrivals.center_folders(self.work.home)[center].resolve())
+            say(f"{center}: the retraining failed; it is tried again when the folder changes")
+
+
+def _state(folder: Path) -> tuple[int, int, float]:
+    """Number of files, bytes, and the newest change."""
+    stats = [(Path(root) / name).stat() for root, _, names in os.walk(folder) for name in names]
+    return len(stats), sum(stat.st_size for stat in stats), max((stat.st_mtime for stat in stats), default=0.0)
+
+
+@contextmanager
+def _prefect_server(home: Path) -> Iterator[None]:
+    """A Prefect API: the one that PREFECT_API_URL names, or a server on a free port of loopback that ends with this process."""
+    if os.environ.get("PREFECT_API_URL"):
+        yield
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    address, log = f"http://127.0.0.1:{port}/api", home / "prefect" / "server.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as stream:
+        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui"]
+        server = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
+    try:
+        _wait_until_healthy(f"{address}/health", server)
+        os.environ["PREFECT_API_URL"] = address
+        yield
+    finally:
+        os.environ.pop("PREFECT_API_URL", None)
+        server.terminate()
+        server.wait()
+
+
+def _wait_until_healthy(address: str, server: "subprocess.Popen[bytes]") -> None:
+    end = time.monotonic() + PREFECT_START_TIMEOUT_S
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=5):  # loopback
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    raise Refusal("prefect_server", "the Prefect server did not answer", "see prefect/server.log in the state folder")
