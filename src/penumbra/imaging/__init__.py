@@ -5,6 +5,7 @@ from penumbra.imaging.contours import Contours, Plane, Region
 from penumbra.imaging.grid import to_grid
 from penumbra.imaging.names import GTV_PATTERNS, Several
 from penumbra.imaging.patient import read_patient, roi_names
+from penumbra.imaging.planes import Planes, three_planes
 from penumbra.imaging.rings import ring_loss, ring_name, rings
 from penumbra.imaging.saved import load_scan, save_scan
 from penumbra.imaging.volume import Mask, Moments, Scan, Volume
@@ -18,6 +19,7 @@ __all__ = [
     "Mask",
     "Moments",
     "Plane",
+    "Planes",
     "Region",
     "RoiFigures",
     "Scan",
@@ -31,5 +33,6 @@ __all__ = [
     "rings",
     "roi_names",
     "save_scan",
+    "three_planes",
     "to_grid",
 ]
