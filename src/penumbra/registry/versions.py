@@ -7,6 +7,7 @@ Writing goes through MLflow's client, one process at a time.
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import sqlite3
 import warnings
@@ -148,6 +149,7 @@ def quiet_mlflow() -> Iterator[None]:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # it asks for pip, which .venv does without
     with warnings.catch_warnings():
         for message in OWN_WARNINGS:
             warnings.filterwarnings("ignore", message)
