@@ -262,6 +262,22 @@ def rois(folder: Path, center: str | None) -> None:
     click.echo(answers.rois(folder, center or folder.resolve().name))
 
 
+@command("penumbra baseline north east,south")
+@click.argument("groups", nargs=-1)
+def baseline(groups: tuple[str, ...]) -> None:
+    """The baseline table (Table 2) of GROUPS of centers, and what became of each center's patients.
+
+    A group is one center or several joined by commas. Default: the training centers against all others.
+    """
+    from penumbra import answers, tables
+    from penumbra.work import begin, read_manifest
+
+    work = begin()
+    header, lines = answers.baseline(work, groups)
+    click.echo(tables.render(header, lines))
+    click.echo("\n" + answers.cohort_flow(read_manifest(work.home, "ingest")))
+
+
 @command("penumbra gallery --center east")
 @click.option("--center", help="Default: every center in the store.")
 def gallery(center: str | None) -> None:
