@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from penumbra import survival
-from penumbra.evaluate import EXTERNAL, TRAINING, ModelRisk, evaluate
+from penumbra.evaluate import EXTERNAL, TRAINING, ModelRisk, evaluate, internal_external, resampled_fits
+from penumbra.fusion import Block, Declaration, fit
 from penumbra.registry import MetricRow
 from penumbra.survival.regression import BaselineHazard
 
@@ -129,3 +130,52 @@ def test_one_patient_in_a_center() -> None:
     assert alone
     assert all(row.n == 1 for row in alone)
     assert all(math.isnan(row.value) and row.reason for row in alone if row.metric in ("harrell_c", "auc_1y", "hazard_ratio"))
+
+
+def test_pooling_over_test_centers_and_calibration_in_the_large() -> None:
+    log_risk, event, time, _ = simulated()
+    centers = np.repeat(["north", "east", "south", "west"], 45)
+    found = {(row.model, row.center, row.metric): row for row in evaluate(risks(log_risk), centers, centers == "north", event, time, **NUMBERS)}
+    alone = [survival.harrell(event[centers == name], time[centers == name], log_risk[centers == name]) for name in ("east", "south", "west")]
+    pooled = survival.pooled_c([one.c for one in alone], [one.se for one in alone])
+    row = found["Combined", EXTERNAL, "harrell_c_pooled"]
+    assert (row.value, row.lower, row.upper) == pytest.approx((pooled.mean, pooled.lower, pooled.upper))
+    row = found["Combined", EXTERNAL, "harrell_c_prediction"]
+    assert (row.lower, row.upper) == pytest.approx((pooled.prediction_lower, pooled.prediction_upper))
+    # the truth is calibrated: intercept 0, slope 1, as many deaths as expected, within their errors
+    for metric, truth in (("calibration_intercept", 0.0), ("calibration_slope", 1.0)):
+        row = found["Combined", EXTERNAL, metric]
+        assert row.lower < truth < row.upper
+    assert found["Combined", EXTERNAL, "observed_expected_2y"].value == pytest.approx(1.0, abs=0.25)
+    assert 0 < found["Combined", EXTERNAL, "brier_integrated"].value < 0.25
+    assert ("Rad", EXTERNAL, "brier_integrated") not in found, "a model without a baseline has no probabilities"
+
+
+def test_refits_do_not_depend_on_how_they_are_shared_out() -> None:
+    log_risk, event, time, _ = simulated(120, 3)
+    random = np.random.default_rng(1)
+    values = np.column_stack([log_risk + 0.3 * random.normal(size=120), random.normal(size=(120, 6))])
+    blocks = {"gtv": Block("gtv", tuple(f"f{i}" for i in range(7)), values)}
+    declared = Declaration("Rad", "Rad", "radiomics", "signature", blocks=("gtv",))
+    numbers = {"alpha": 0.05, "folds": 5, "seed": 1, "ties": "efron", "pca_variance": 0.95, "penalty": "min", "patience": 15, "ridge": 1.0}
+    model = fit(declared, blocks, event, time, **numbers)
+    alone, shared = (resampled_fits(declared, model, blocks, event, time, refits=6, seed=1, numbers=numbers, workers=workers) for workers in (1, 2))
+    assert alone == shared
+    assert alone.kept["gtv.f0"] == 1.0
+    assert all(share < 1 for column, share in alone.kept.items() if column != "gtv.f0")
+    assert -0.02 < alone.optimism < 0.1
+
+
+def test_a_center_left_out_is_measured_by_a_model_that_never_saw_it() -> None:
+    log_risk, event, time, centers = simulated()
+    blocks = {"gtv": Block("gtv", ("f0",), log_risk[:, None])}
+    declared = [Declaration("Rad", "Rad", "control", "cox", columns=("gtv.f0",))]
+    numbers = {"alpha": 0.05, "folds": 5, "seed": 1, "ties": "efron", "pca_variance": 0.95, "penalty": "min", "patience": 15, "ridge": 1.0}
+    found = {(row.center, row.metric): row for row in internal_external(declared, blocks, centers, event, time, level=0.95, numbers=numbers)}
+    south = centers == "south"
+    others = fit(declared[0], {"gtv": Block("gtv", ("f0",), log_risk[~south, None])}, event[~south], time[~south], **numbers)
+    here = others.log_risk({"gtv.f0": log_risk[south]})
+    assert found["south", "internal_external_slope"].value == pytest.approx(survival.calibration_slope(event[south], time[south], here).value)
+    assert found["south", "internal_external_c"].value == survival.concordance_index(event[south], time[south], here)
+    one = internal_external(declared, blocks, np.full(180, "north"), event, time, level=0.95, numbers=numbers)
+    assert {row.reason for row in one if row.center == "north"} == {"one center only: nobody is left to fit on"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penumbra.survival import Undefined, lasso_cox_cv
+from penumbra.survival import Undefined, lasso_cox, lasso_cox_cv
 from penumbra.survival.lasso_path import LassoPath
 from penumbra.survival.selection import assign_folds
 
@@ -116,3 +116,11 @@ def test_too_few_events_or_folds_are_said(cohort) -> None:
         lasso_cox_cv(cohort.event, cohort.time, cohort.X, folds=[1, 2, 3])
     with pytest.raises(Undefined, match="no column has any association"):
         lasso_cox_cv(cohort.event, cohort.time, np.ones((cohort.event.size, 2)), folds=5)
+
+
+def test_one_penalty_is_its_place_on_the_path(cohort) -> None:
+    lambdas = np.geomspace(0.2, 0.02, 20)
+    path = lasso_cox_cv(cohort.event, cohort.time, cohort.X, folds=cohort.fold, lambdas=lambdas)
+    for k in (0, 9, 19):
+        np.testing.assert_allclose(lasso_cox(cohort.event, cohort.time, cohort.X, penalty=float(lambdas[k])), path.path[:, k], atol=1e-6)
+    assert not lasso_cox(cohort.event, cohort.time, cohort.X, penalty=100.0).any()

@@ -85,7 +85,7 @@ def _inputs(work: Work, registered: Manifest, evaluated: Manifest) -> page.Repor
         loadings=_loadings(combined),
         checklist=guidelines(work, data, card, flow),
         shown_in_subgroups=_shown_in_subgroups(columns),
-        ablation=_ablation(),
+        ablation=_ablation(settings.network.se),
     )
 
 
@@ -113,11 +113,13 @@ def _shown_in_subgroups(columns: tuple[page.CenterColumn, ...]) -> tuple[str, ..
     return tuple(pools if TRAINING in pools else [*(column.center for column in columns if column.paper == "train"), *pools])
 
 
-def _ablation() -> str:
+def _ablation(squeezes: bool) -> str:
+    """Whether this network squeezes and excites, and what the paper found without."""
     numbers = read_yaml(project_root() / "models" / "paper.yaml")["ablation_without_se"]
-    return "; ".join(
-        f"{metric.replace('_', ' ')} {', '.join(f'{split} {values[0]:g}' for split, values in splits.items())}" for metric, splits in numbers.items()
-    )
+    words = {"harrell_c": "C", "auc_1y": "AUC at 1 year", "auc_2y": "2 years", "auc_3y": "3 years"}
+    found = "; ".join(f"{words[metric]} {', '.join(f'{split} {values[0]:g}' for split, values in splits.items())}" for metric, splits in numbers.items())
+    ours = "with" if squeezes else "without"
+    return f"This network is {ours} squeeze-and-excitation (models/se_resnet.yaml, se). The paper's without it: {found}."
 
 
 def _date(work: Work, registered: Manifest) -> str:

@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,15 +10,17 @@ from penumbra.report import ink
 from penumbra.report.ink import BLUE, GREEN, INK, MUTED, VERMILION, WIDTH_IN, Rendered, render
 from penumbra.report.inputs import Measures, RiskPanel
 from penumbra.report.tables import Table, plain_table
-from penumbra.report.words import ABSENT, count, number
+from penumbra.report.words import count, number
 from penumbra.survival import Undefined
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # told apart by dash and marker as well as by colour
 HORIZON_STYLE: tuple[tuple[str, Any, str], ...] = ((BLUE, "-", "o"), (VERMILION, (0, (5, 1.5)), "s"), (GREEN, (0, (1, 1)), "^"))
-SQUARE_IN = 3.6
+SQUARE_IN = 4.2
+PAPER = "paper"  # begins the entries of a legend that stand in grey
 
 
 def roc(panel: RiskPanel, measures: Measures, label: str, paper: Sequence[float | None], name: str) -> Rendered:
@@ -28,7 +30,7 @@ def roc(panel: RiskPanel, measures: Measures, label: str, paper: Sequence[float 
     with ink.style():
         figure, axes = _square()
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=":")
-        lines = []
+        lines, beside = [], []
         for year, (horizon, theirs) in enumerate(zip(measures.horizons_days, paper, strict=True), 1):
             colour, dashes, _ = HORIZON_STYLE[(year - 1) % len(HORIZON_STYLE)]
             try:
@@ -41,11 +43,13 @@ def roc(panel: RiskPanel, measures: Measures, label: str, paper: Sequence[float 
             lines.append(words)
             axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=colour, linestyle=dashes, linewidth=1.6, label=words)
             if theirs is not None:
-                axes.plot([], [], " ", label=f"paper {number(theirs)}")
+                beside.append(f"{PAPER} {number(theirs)}")
+        for words in beside:
+            axes.plot([], [], " ", label=words)
         axes.set_xlabel("1 − specificity")
         axes.set_ylabel("sensitivity")
         axes.set_title(f"{label}, {panel.title}")
-        _legend(axes, "lower right", lines)
+        _legend(figure, axes, lines)
         return render(figure, name, alt=f"ROC curves of {label}, {panel.title}: AUC at {'; '.join(lines)}.", caption="")
 
 
@@ -86,7 +90,7 @@ def calibration(panel: RiskPanel, measures: Measures, label: str, name: str) -> 
         axes.set_xlabel("predicted survival")
         axes.set_ylabel("observed survival (Kaplan-Meier)")
         axes.set_title(f"{label}, {panel.title}")
-        _legend(axes, "upper left", lines)
+        _legend(figure, axes, lines)
         return render(figure, name, alt=f"Calibration of {label}, {panel.title}: {'; '.join(lines)}.", caption=""), rows
 
 
@@ -103,7 +107,7 @@ def decision(panel: RiskPanel, measures: Measures, label: str, name: str) -> tup
     rows: list[tuple[object, ...]] = []
     middle = (len(measures.horizons_days) + 1) // 2
     with ink.style():
-        figure, axes = _square(height=2.9)
+        figure, axes = _square(height=3.2)
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=":", label="nobody treated")
         words = ""
         for year, horizon in enumerate(measures.horizons_days, 1):
@@ -125,7 +129,7 @@ def decision(panel: RiskPanel, measures: Measures, label: str, name: str) -> tup
         axes.set_xlabel(f"threshold: probability to die within {count(middle, 'year')}")
         axes.set_ylabel("net benefit")
         axes.set_title(panel.title)
-        _legend(axes, "upper right", [words] if words else [label])
+        _legend(figure, axes, [words] if words else [label])
         alt = f"Decision curve of {label}, {panel.title}, {count(middle, 'year')}: {words or 'net benefit against treating all and none'}."
         return render(figure, name, alt=alt, caption=""), rows
 
@@ -136,7 +140,7 @@ def decision_table(rows: Sequence[tuple[object, ...]]) -> Table:
     return plain_table("net_benefit", "Net benefit at each threshold and horizon; treating nobody is worth 0.", names, rows)
 
 
-def _square(height: float = SQUARE_IN) -> tuple[Any, "Axes"]:
+def _square(height: float = SQUARE_IN) -> tuple["Figure", "Axes"]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
@@ -145,11 +149,16 @@ def _square(height: float = SQUARE_IN) -> tuple[Any, "Axes"]:
     return figure, axes
 
 
-def _legend(axes: "Axes", place: Literal["lower right", "upper left", "upper right"], lines: Sequence[str]) -> None:
-    """The legend, and below it in the middle what could not be drawn."""
-    if axes.get_legend_handles_labels()[1]:
-        axes.legend(loc=place, fontsize=7, frameon=True, framealpha=0.85, edgecolor="none", facecolor="white")
+def _legend(figure: "Figure", axes: "Axes", lines: Sequence[str]) -> None:
+    """The legend below the axes, where it hides nothing; what could not be drawn stands in their middle."""
+    handles, labels = axes.get_legend_handles_labels()
+    if labels:
+        columns = 2 if any(label.startswith(PAPER) for label in labels) else 1
+        legend = figure.legend(handles, labels, loc="outside lower center", fontsize=7.5, frameon=False, ncols=columns)
+        for entry in legend.get_texts():
+            if entry.get_text().startswith(PAPER):
+                entry.set_color(MUTED)
     missing = [line for line in lines if ":" in line or "followed" in line]
     if missing:
-        text = "\n".join(part for line in missing for part in textwrap.wrap(line, 52))
-        axes.text(0.5, 0.5, text or ABSENT, transform=axes.transAxes, ha="center", va="center", size=7, color=MUTED)
+        words = "\n".join(part for line in missing for part in textwrap.wrap(line, 52))
+        axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", size=7.5, color=MUTED)

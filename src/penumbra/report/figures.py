@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 GROUP_STYLE = {True: (VERMILION, "-", "high risk"), False: (BLUE, (0, (4, 1.5)), "low risk")}
 CHANCE = 0.5
 MOST_BARS = 20
+SHORT_TITLE = 16  # letters that fit beside the legend
 REASON_LETTERS = 29  # what fits beside the boxes of the cohort flow
 
 
@@ -105,7 +106,8 @@ def kaplan_meier(numbers: PanelNumbers, name: str) -> Rendered:
         axes.set_xticks(ticks)
         axes.set_xlabel("years since start of radiotherapy", labelpad=2)
         axes.set_ylabel("alive")
-        axes.set_title(numbers.title)
+        # a long title stands above the legend instead of beside it
+        axes.set_title(numbers.title, pad=6 if len(numbers.title) <= SHORT_TITLE else 20)
         if numbers.curves:
             axes.legend(loc="lower right", bbox_to_anchor=(1.02, 0.99), ncols=2, frameon=False, borderaxespad=0, columnspacing=1.2, handlelength=1.8)
         verdict = "\n".join(_wrapped(numbers.verdict))

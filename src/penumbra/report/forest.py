@@ -43,12 +43,13 @@ def forest(panel: RiskPanel, numbers: Sequence[PanelNumbers], paper: float | Non
                 value, lower, upper = entry.hazard_ratio
                 words = f"{number(value)} ({number(lower)}–{number(upper)})"
                 axes.plot([max(lower, WIDEST[0]), min(upper, WIDEST[1])], [place, place], color=BLUE if place == 0 else INK, linewidth=1.4)
-                axes.plot(min(max(value, WIDEST[0]), WIDEST[1]), place, "s" if place else "D", color=BLUE if place == 0 else INK, markersize=4.5)
+                if WIDEST[0] <= value <= WIDEST[1]:
+                    axes.plot(value, place, "s" if place else "D", color=BLUE if place == 0 else INK, markersize=4.5)
                 if lower < WIDEST[0]:
                     axes.plot(WIDEST[0], place, "<", color=INK, markersize=4)
                 if upper > WIDEST[1]:
                     axes.plot(WIDEST[1], place, ">", color=INK, markersize=4)
-                axes.text(1.02, place, words, transform=axes.get_yaxis_transform(), va="center", size=7.5)
+                axes.text(1.06, place, words, transform=axes.get_yaxis_transform(), va="center", size=7.5)
             lines.append(f"{entry.title} {words}, {deaths} deaths")
         if paper is not None:
             axes.plot(paper, 0.33, "D", color=MUTED, markerfacecolor="none", markersize=3.5, markeredgewidth=0.8)
