@@ -45,18 +45,25 @@ lint: $(ready)             ## ruff, mypy, import-linter
 bench: bench-radiomics bench-network bench-statistics bench-store   ## paired timings; each ends with one JSON line of figures
 bench-radiomics: $(ready)
 	OMP_NUM_THREADS=1 .venv/bin/python -m penumbra.bench.radiomics
-bench-network: $(ready)
-	.venv/bin/python -m penumbra.bench.network
+bench-network: .bench/torch
+	.venv/bin/python -m penumbra.bench.network --torch .bench/torch
 bench-statistics: $(ready)
 	OMP_NUM_THREADS=1 .venv/bin/python -m penumbra.bench.statistics
 bench-store: $(ready)
 	.venv/bin/python -m penumbra.store.bench
 
+# PyTorch comes with its GPU libraries, 4.5 GB: in a folder of its own, for this benchmark alone
+.bench/torch: requirements-bench.lock | $(ready)
+	.venv/bin/uv pip install --quiet --require-hashes --target $@ -r requirements-bench.lock
+	@touch $@
+
 parity: $(ready)           ## compare each of the 1316 features with PyRadiomics itself and record the largest difference
 	.venv/bin/python -m penumbra.bench.parity
 
 lock:                      ## resolve requirements.in into requirements.lock
-	.venv/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 requirements.in -o requirements.lock
+	for set in requirements requirements-bench; do \
+	  .venv/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 $$set.in -o $$set.lock; \
+	done
 
 clean:                     ## remove the environment and caches; data/ stays
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .bench build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -89,7 +89,7 @@ def main() -> None:
 
         theirs = network_torch.theirs
     except ModuleNotFoundError as error:
-        print(f"PyTorch is absent ({error}); ratios are null. Install torch==2.13.0 in a folder of its own and name it with --torch", file=sys.stderr)
+        print(f"PyTorch is absent ({error}); ratios are null. `make bench-network` installs it", file=sys.stderr)
 
     backend = jax.default_backend()
     print(f"3D-SE-ResNet, 64^3, float32, {backend}{'' if backend == 'gpu' else f', {THREADS} threads (no GPU was measured)'}")
