@@ -15,7 +15,10 @@ CENTRE = (40.3, 36.6, 45.2)
 
 
 def shapes(slice_mm: float) -> dict[str, tuple[Shape, np.ndarray]]:
-    """Over 2 cm3 each, with the direction of their scan; the box is as thick as a whole number of slices, so that their slabs fill it."""
+    """Over 2 cm3 each, with the direction of their scan; the box is as thick as a whole number of slices, so that their slabs fill it.
+
+    Slabs of slices 3 mm apart miss a torus by up to 4 %, whatever reads them; for a tube of 15.5 mm they miss it by less than 0.8 %.
+    """
     straight, oblique = np.eye(3), turned(12, 7, 4)
     middle = slice_mm * (round(CENTRE[2] / slice_mm) + 0.5)
     return {
@@ -24,7 +27,7 @@ def shapes(slice_mm: float) -> dict[str, tuple[Shape, np.ndarray]]:
         "oblique ellipsoid": (Ellipsoid(CENTRE, (28.0, 15.0, 20.0), turned(30, 20, 40)), straight),
         "oblique ellipsoid in an oblique scan": (Ellipsoid(CENTRE, (28.0, 15.0, 20.0), turned(70, 20, 10)), oblique),
         "turned box": (Box((CENTRE[0], CENTRE[1], middle), (30.0, 22.0, 2 * slice_mm * round(14 / slice_mm)), 0.3), straight),
-        "torus": (Torus((CENTRE[0], CENTRE[1], middle), 20.0, 12.0), straight),
+        "torus": (Torus((CENTRE[0], CENTRE[1], middle), 19.5, 15.5), straight),
     }
 
 
@@ -43,12 +46,9 @@ def test_volume_and_centre(tmp_path: Path, spacing: tuple[float, float, float], 
     scan = read_patient(patient.write(tmp_path))
     grid = to_grid(scan, 1.0, margin_mm=2)
     assert scan.contours is not None
-    drawn = scan.contours.planimetric_mm3
-    assert drawn is not None
-    # slabs of a torus at 2 mm and more differ from the torus itself: what the voxels must give is the volume as drawn
-    exact = drawn if name == "torus" else shape.volume
-    assert scan.gtv.volume_mm3 == pytest.approx(exact, rel=0.01)
-    assert grid.gtv.volume_mm3 == pytest.approx(exact, rel=0.01)
+    assert scan.contours.planimetric_mm3 == pytest.approx(shape.volume, rel=0.01)
+    assert scan.gtv.volume_mm3 == pytest.approx(shape.volume, rel=0.01)
+    assert grid.gtv.volume_mm3 == pytest.approx(shape.volume, rel=0.01)
     truth = patient.points(np.array([shape.centre]))[0]
     assert np.linalg.norm(centroid(grid.gtv) - truth) < 0.2
     assert np.linalg.norm(centroid(scan.gtv) - truth) < 0.2
