@@ -40,8 +40,8 @@ def read_cohort(folder: Path) -> Cohort:
             return np.array([float(row[column]) for row in csv.DictReader(lines)])
 
     X = np.column_stack([column("cohort.csv", f"x{i:02d}") for i in range(1, 61)])
-    risks = [column(name, "log_risk") for name in ("log_risk.csv", "log_risk_other.csv")]
-    return Cohort(column("cohort.csv", "event") == 1, column("cohort.csv", "time"), X, *risks, column("folds.csv", "fold").astype(int))
+    risk, other = (column(name, "log_risk") for name in ("log_risk.csv", "log_risk_other.csv"))
+    return Cohort(column("cohort.csv", "event") == 1, column("cohort.csv", "time"), X, risk, other, column("folds.csv", "fold").astype(int))
 
 
 def main() -> None:
@@ -69,12 +69,15 @@ def pairs(cohort: Cohort, r: dict[str, Any]) -> Iterator[Pair]:
 
 
 def _cox(cohort: Cohort, r: dict[str, Any]) -> Iterator[Pair]:
+    import jax.numpy as jnp
+
     event, time = cohort.event, cohort.time
+    arrays = [jnp.asarray(values) for values in (cohort.risk, time, event)]
     for ties in ("efron", "breslow"):
         one = survival.univariate_cox(event, time, cohort.X, ties=ties)
         for name, ours in (("coef", one.coef), ("se", one.se), ("wald_p", one.p), ("loglik0", one.log_likelihood_null), ("loglik", one.log_likelihood)):
             yield f"univariate.{ties}.{name}", ours, r["univariate"][ties][name]
-        yield f"partial_loglik.{ties}", -float(negative_log_partial_likelihood(cohort.risk, time, event, ties=ties)), r["partial_loglik"][ties]
+        yield f"partial_loglik.{ties}", -float(negative_log_partial_likelihood(*arrays, ties=ties)), r["partial_loglik"][ties]
     many = survival.cox_fit(event, time, cohort.X[:, :5], ties="efron")
     yield "cox5.coef", many.coef, r["cox5"]["coef"]
     yield "cox5.se", many.se, r["cox5"]["se"]

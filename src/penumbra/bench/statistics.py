@@ -10,6 +10,7 @@ import json
 import time as clock
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,7 @@ def main() -> None:
 
 def _everything(models: dict[str, ModelRisk], centers: np.ndarray, event: np.ndarray, time: np.ndarray, block: Block) -> None:
     """The stage: every metric with 1000 resamples, each center left out, and 200 refits of a model of three blocks of 1316 columns."""
-    numbers = {"alpha": 0.05, "folds": 10, "seed": 1, "ties": "efron", "penalty": "min", "patience": 15, "pca_variance": 0.95, "ridge": 1.0}
+    numbers: dict[str, Any] = {"alpha": 0.05, "folds": 10, "seed": 1, "ties": "efron", "penalty": "min", "patience": 15, "pca_variance": 0.95, "ridge": 1.0}
     years, training = (365, 730, 1095), centers == "a"
     evaluate(
         models, centers, training, event, time, horizons_days=years, resamples=1000, level=0.95, seed=1, combined="Combined", controls={"volume": "Volume"}
