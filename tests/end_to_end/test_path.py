@@ -74,6 +74,7 @@ def test_shuffled_outcomes_give_chance(run: Run) -> None:
             seed=1,
             ties="efron",
             pca_variance=0.95,
+            patience=15,
             ridge=1.0,
         )["Both"]
         if model.retained:

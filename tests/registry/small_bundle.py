@@ -32,7 +32,7 @@ def fitted_models() -> Mapping[str, SurvivalModel]:
         Declaration("Combined", "Combined", "Combined", "cox", columns=COLUMNS, log=COLUMNS[:1]),
         Declaration("Volume", "Volume only", "control", "cox", columns=COLUMNS[:1], log=COLUMNS[:1]),
     ]
-    return fit_all(declared, blocks, np.arange(40) % 3 > 0, time, alpha=0.05, folds=5, seed=1, ties="efron", pca_variance=0.95, ridge=1.0)
+    return fit_all(declared, blocks, np.arange(40) % 3 > 0, time, alpha=0.05, folds=5, seed=1, ties="efron", pca_variance=0.95, patience=15, ridge=1.0)
 
 
 def small_bundle(network: Path, volume_weight: float = 0.5, *, code_commit: str = "c0ffee", served: str = "Combined") -> Bundle:

@@ -44,7 +44,7 @@ def main() -> None:
     ours: dict[str, Callable[[], object]] = {
         "univariate_1316_s": lambda: univariate_cox(event, time, X),
         "bootstrap_1000_s": lambda: bootstrap_ci(event, time, log_risk, resamples=1000),
-        "signature_s": lambda: select(block, event, time, alpha=0.05, folds=10, seed=1, ties="efron"),
+        "signature_s": lambda: select(block, event, time, alpha=0.05, folds=10, seed=1, ties="efron", patience=15),
         "lasso_60_full_path_s": lambda: lasso_cox_cv(event, time, X[:, :60] / X[:, :60].std(axis=0), folds=10),
         "evaluation_s": lambda: _everything(models, centers, event, time, block),
         "harrell_100k_s": lambda: concordance_index(many_event, many_time, many_risk),
