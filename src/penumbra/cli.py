@@ -150,6 +150,17 @@ def sql(statement: str, form: str, as_of: str | None) -> None:
     tables.write(store.query(home, sys.stdin.read() if statement is None else statement, as_of=commit), form, sys.stdout)
 
 
+@command("penumbra verify nsclc-os/1")
+@click.argument("version")
+def verify(version: str) -> None:
+    """Rebuild what a registered VERSION was trained on, as of its commit, and prove by SHA-256 that it is the same."""
+    from dataclasses import asdict
+
+    from penumbra import tables, verification
+
+    click.echo(tables.facts(asdict(verification.verify(state_home(), version))))
+
+
 @command("penumbra compare 1 2")
 @click.argument("versions", nargs=-1)
 def compare(versions: tuple[str, ...]) -> None:

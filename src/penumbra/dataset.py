@@ -1,7 +1,7 @@
 """The patients of a run with their features and outcome: what fusing, evaluating, registering and reporting read from the store."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from penumbra import store
 from penumbra.fusion import CLINICAL, DEEP, Block
 from penumbra.refusal import Refusal
+from penumbra.store.version import KEY_LENGTH
 from penumbra.work import Work, read_manifest
 
 GTV = "gtv"
@@ -24,7 +25,7 @@ class Dataset:
 
     event (n,) bool; time (n,) days; training (n,) bool: the patient belongs to a training center.
     blocks  name -> its features, values (n, p). `deep_log_risk` (n,): the network's own output.
-    fingerprint  key of all values and outcomes; training_fingerprint: of those of the training centers alone.
+    fingerprint  key of all values and outcomes; training_sha256: over those of the training centers alone.
     commit       the store's newest when it was read.
     clinical  one record per patient as the relation `patients` has it.
     """
@@ -37,13 +38,18 @@ class Dataset:
     blocks: Mapping[str, Block]
     deep_log_risk: np.ndarray
     fingerprint: str
-    training_fingerprint: str
+    training_sha256: str
     commit: int
     clinical: tuple[dict[str, Any], ...]
 
     def rows(self, chosen: np.ndarray) -> dict[str, Block]:
         """The blocks of some patients, (n,) bool or indices."""
         return {name: Block(block.name, block.features, block.values[chosen]) for name, block in self.blocks.items()}
+
+    @property
+    def training_fingerprint(self) -> str:
+        """Key of the values and outcomes of the training centers."""
+        return self.training_sha256[: len(self.fingerprint)]
 
     def key_of(self, rows: np.ndarray) -> str:
         """A key of the features and the clinical records of some patients (indices)."""
@@ -72,7 +78,7 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
     training = np.isin(centers, work.settings.cohort.train_centers)
     if not training.any():
         raise no_training_center(work, set(centers.tolist()))
-    values = {name: Block(name, matrix.features, _aligned(matrix, wanted)) for name, matrix in {**matrices, DEEP: deep}.items()}
+    values = {name: matrix_block(name, matrix, wanted) for name, matrix in {**matrices, DEEP: deep}.items()}
     return Dataset(
         patients=np.array(wanted),
         centers=centers,
@@ -82,17 +88,32 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
         blocks={**values, CLINICAL: _clinical_block(records)},
         deep_log_risk=np.asarray(deep.log_risk),
         fingerprint=_key(values, records, np.arange(len(wanted))),
-        training_fingerprint=_key(values, records, np.flatnonzero(training)),
+        training_sha256=_sha256(values, records, np.flatnonzero(training)),
         commit=commit,
         clinical=records,
     )
 
 
-def _key(blocks: Mapping[str, Block], records: tuple[dict[str, Any], ...], rows: np.ndarray) -> str:
+def _key(blocks: Mapping[str, Block], records: Sequence[dict[str, Any]], rows: np.ndarray) -> str:
     """A key of the features and the clinical records of some patients."""
-    hashes = {name: hashlib.sha256(np.ascontiguousarray(block.values[rows], dtype="<f8").tobytes()).hexdigest() for name, block in blocks.items()}
+    return _sha256(blocks, records, rows)[:KEY_LENGTH]
+
+
+def _sha256(blocks: Mapping[str, Block], records: Sequence[dict[str, Any]], rows: np.ndarray) -> str:
+    chosen = {name: Block(name, block.features, block.values[rows]) for name, block in blocks.items() if name != CLINICAL}
+    return sha256_of(chosen, [records[i] for i in rows])
+
+
+def sha256_of(blocks: Mapping[str, Block], records: Sequence[Mapping[str, Any]]) -> str:
+    """SHA-256 over names and values of the features, bit for bit, and over the clinical records of the same patients in the same order."""
+    hashes = {name: hashlib.sha256(np.ascontiguousarray(block.values, dtype="<f8").tobytes()).hexdigest() for name, block in blocks.items()}
     names = {name: store.version_key({"names": block.features}) for name, block in blocks.items()}
-    return store.version_key({"values": hashes, "features": names, "records": [records[i] for i in rows]})
+    return store.sha256({"values": hashes, "features": names, "records": list(records)})
+
+
+def matrix_block(name: str, matrix: store.Matrix, patients: list[str]) -> Block:
+    """A stored matrix with its rows in the order of some patients."""
+    return Block(name, matrix.features, _aligned(matrix, patients))
 
 
 def fingerprint(matrix: store.Matrix) -> str:

@@ -203,7 +203,7 @@ def register(work: Work) -> Manifest:
         lineage=registry.Lineage(
             train_centers=train_centers,
             store_commit=data.commit,
-            store_digest=data.training_fingerprint,
+            store_digest=data.training_sha256,
             code_commit=_code_commit(),
             data_digests={center: str(facts["clinical"]) for center, facts in read_manifest(work.home, "ingest")["centers"].items()},
             params=_flat(settings),

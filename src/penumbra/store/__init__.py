@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from penumbra.store.version import canonical_json, version_key
+from penumbra.store.version import canonical_json, sha256, version_key
 
 if TYPE_CHECKING:
     from penumbra.store.answer import commit_of, query
@@ -24,6 +24,7 @@ __all__ = [
     "query",
     "read_matrix",
     "rows",
+    "sha256",
     "version_key",
     "write_features",
 ]

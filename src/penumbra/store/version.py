@@ -21,7 +21,12 @@ def canonical_json(value: Any) -> str:
 
 def version_key(definition: Mapping[str, Any]) -> str:
     """The first 12 hex digits of the SHA-256 over the canonical JSON of all that defines a value."""
-    return hashlib.sha256(canonical_json(definition).encode("ascii")).hexdigest()[:KEY_LENGTH]
+    return sha256(definition)[:KEY_LENGTH]
+
+
+def sha256(value: Any) -> str:
+    """The whole SHA-256 over the canonical JSON, where a value is to be proved rather than named."""
+    return hashlib.sha256(canonical_json(value).encode("ascii")).hexdigest()
 
 
 def _plain(value: Any) -> Any:
