@@ -1,5 +1,6 @@
 """Which rows are new, and what is refused."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,20 @@ def test_a_moved_store_opens(lake: Store, home: Path, tmp_path: Path) -> None:
     home.rename(tmp_path / "elsewhere")
     with store.connect(tmp_path / "elsewhere", read_only=True) as moved:
         assert store.read_matrix(moved, "radiomics", "gtv").values.sum() == sum(range(20))
+
+
+def test_merged_files_stay_a_day_for_readers_that_have_begun_and_then_go(lake: Store, home: Path) -> None:
+    """Broke: with an SQLite catalog an hour's grace was none, since DuckLake compares the times as text and " " comes before "T"."""
+    for patient in ("A1", "A2", "A3"):
+        put(lake, patients=[{**ANN, "patient": patient}])
+    before = set((home / "store").rglob("*.parquet"))
+    lake.compact()
+    assert before < set((home / "store").rglob("*.parquet"))
+    with sqlite3.connect(home / "store" / "catalog.sqlite") as catalog:
+        catalog.execute("UPDATE ducklake_files_scheduled_for_deletion SET schedule_start = strftime('%Y-%m-%d %H:%M:%S+00', 'now', '-3 days')")
+    lake.compact()
+    assert len(before & set((home / "store").rglob("*.parquet"))) < len(before)
+    assert [row["patient"] for row in lake.rows("patients")] == ["A1", "A2", "A3"]
 
 
 def test_compacting_changes_nothing_that_is_shown(home: Path) -> None:

@@ -27,7 +27,6 @@ INLINED_ROWS = 0
 BUSY_MS = 30_000
 WAIT_S = 600.0  # a writer gives up after this long behind others
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.005, 0.5
-GONE_ATTEMPTS = 8  # of a reader whose list of files is older than a compaction; more: the file is lost
 # How a busy catalog words it; "locking protocol" is SQLite after a hundred lost races for a place in the write-ahead log.
 MOMENTARY = ("database is locked", "database table is locked", "locking protocol", "conflict", "could not serialize", "deadlock")
 
@@ -165,18 +164,17 @@ def pauses(what: str) -> Iterator[float]:
 
 
 def patiently(ask: Callable[[], T]) -> T:
-    """The answer of `ask`, which only reads; asked again while the catalog is busy, and a few times when a file was compacted away under it.
+    """The answer of `ask`, which only reads; asked again while the catalog is busy.
 
     Raises  Refusal "store_busy" after ten minutes.
     """
     import duckdb
 
-    for attempt, pause in enumerate(pauses("the store's catalog has been busy")):
+    for pause in pauses("the store's catalog has been busy"):
         try:
             return ask()
         except duckdb.Error as error:
-            gone = "no such file" in str(error).lower() and attempt < GONE_ATTEMPTS
-            if not (gone or momentary(error)):
+            if not momentary(error):
                 raise
         time.sleep(pause)
     raise AssertionError("pauses() ends by raising")
