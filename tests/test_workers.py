@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from penumbra.refusal import Refusal
-from penumbra.workers import over
+from penumbra.workers import available_bytes, over
 
 
 def square(value: int) -> int:
@@ -48,11 +48,46 @@ def test_a_worker_killed_once_is_tried_again(tmp_path: Path) -> None:
     assert dict(over(killed_the_first_time, [tmp_path / "marker"], workers=1)) == {tmp_path / "marker": "second try"}
 
 
+def moment(place: tuple[str, int]) -> tuple[float, float]:
+    start = time.monotonic()
+    time.sleep(0.3)
+    return start, time.monotonic()
+
+
+def test_memory_admits_and_the_largest_go_first() -> None:
+    items = [("small", 1), ("half", 5), ("whole", 10), ("beyond", 30)]
+    spans = dict(over(moment, items, workers=4, needs=lambda item: item[1], room=10))
+    together = [(a[0], b[0]) for a in items for b in items if a < b and spans[a][0] < spans[b][1] and spans[b][0] < spans[a][1]]
+    assert set(together) <= {("half", "small")}  # 5 + 1 fit into 10; the whole, and what needs more than there is, work alone
+    starts = sorted(items, key=lambda item: spans[item][0])
+    assert [name for name, _ in starts[:2]] == ["beyond", "whole"]
+
+
+def test_a_killed_worker_costs_the_run_nothing_under_admission() -> None:
+    outcome = dict(over(killed_at_three, range(6), workers=2, needs=lambda value: value + 1, room=8))
+    assert isinstance(outcome[3], Refusal)
+    assert {item: result for item, result in outcome.items() if item != 3} == {0: 0, 1: 1, 2: 2, 4: 4, 5: 5}
+
+
+def test_workers_are_killed_before_their_parent() -> None:
+    ((_, score),) = over(kill_order, ["once"], workers=1)
+    assert not isinstance(score, Refusal)
+    assert score > int(Path("/proc/self/oom_score_adj").read_text())
+
+
+def kill_order(_: str) -> int:
+    return int(Path("/proc/self/oom_score_adj").read_text())
+
+
+def test_there_is_memory() -> None:
+    assert 2**20 < available_bytes() < 2**50
+
+
 def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(
         "import os, pathlib, time\n"
-        "from penumbra.workers import over\n"
+        "from penumbra.workers import available_bytes, over\n"
         "def work(folder):\n"
         "    (pathlib.Path(folder) / f'pid{os.getpid()}').touch()\n"
         "    time.sleep(60)\n"

@@ -10,34 +10,44 @@ LOG_EVERY_S = 15.0
 
 
 class Advance(Protocol):
-    """Called once per finished item, or with how many finished."""
+    """Called once per finished item, or with how many finished; `cost` where `track` was told the cost of all."""
 
-    def __call__(self, items: int = 1) -> None: ...
+    def __call__(self, items: int = 1, *, cost: float | None = None) -> None: ...
 
 
 @contextmanager
-def track(what: str, total: int) -> Iterator[Advance]:
-    """Show `what` advancing to `total` items; yields the function to call after each."""
+def track(what: str, total: int, *, cost: float | None = None) -> Iterator[Advance]:
+    """Show `what` advancing to `total` items; yields the function to call after each.
+
+    cost    of all items together, in any unit, when they differ much: the remaining time then follows the cost that is left, not the number.
+    """
+    whole = total if cost is None else cost
     if sys.stderr.isatty():
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        times = TimeElapsedColumn(), TimeRemainingColumn()
+        columns = (TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.fields[done]}/{task.fields[items]}"), *times)
         with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task(what, total=total)
-            yield lambda items=1: bar.advance(task, items)
+            task = bar.add_task(what, total=whole, done=0, items=total)
+
+            def draw(items: int = 1, *, cost: float | None = None) -> None:
+                bar.update(task, advance=items if cost is None else cost, done=bar.tasks[0].fields["done"] + items)
+
+            yield draw
         return
 
     began = said = time.monotonic()
-    done = 0
+    done, spent = 0, 0.0
 
-    def advance(items: int = 1) -> None:
-        nonlocal done, said
+    def advance(items: int = 1, *, cost: float | None = None) -> None:
+        nonlocal done, spent, said
         done += items
+        spent += items if cost is None else cost
         now = time.monotonic()
-        if now - said >= LOG_EVERY_S and done:
+        if now - said >= LOG_EVERY_S and spent:
             said = now
-            say(f"{what} {done}/{total}, about {(now - began) / done * (total - done):.0f} s left")
+            say(f"{what} {done}/{total}, about {(now - began) / spent * (whole - spent):.0f} s left")
 
     yield advance
     say(f"{what} {done}/{total} in {time.monotonic() - began:.0f} s")

@@ -37,10 +37,16 @@ class Ingest:
 
 @dataclass(frozen=True)
 class Populate:
-    """engine: "penumbra" (this project's) or "pyradiomics" (the reference). batch: patients written in one transaction."""
+    """How features are extracted.
+
+    engine        "penumbra" (this project's) or "pyradiomics" (the reference).
+    batch         patients written in one transaction.
+    memory_share  of the free memory that the patients at work may need together.
+    """
 
     engine: Literal["penumbra", "pyradiomics"]
     batch: int
+    memory_share: float
 
 
 @dataclass(frozen=True)

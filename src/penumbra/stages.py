@@ -3,6 +3,7 @@
 Every stage reads what the ones before left (manifests/<stage>.json and the store), does only what is missing, and leaves its own manifest.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -16,13 +17,14 @@ import numpy as np
 from penumbra import arrivals, cohort, imaging, radiomics, store
 from penumbra.dataset import GTV, fingerprint, network_file, no_training_center
 from penumbra.fusion import DEEP
+from penumbra.imaging.saved import saved_shape
 from penumbra.modelling import evaluate, fuse, register
 from penumbra.pages import report
 from penumbra.progress import say, track
 from penumbra.refusal import Refusal
 from penumbra.scoring import crop_margin_mm
 from penumbra.work import Manifest, Work, begin, read_manifest, write_manifest
-from penumbra.workers import available_cores, over
+from penumbra.workers import available_bytes, available_cores, over
 
 if TYPE_CHECKING:
     from penumbra.network import Network, Trained
@@ -32,6 +34,8 @@ __all__ = ["Manifest", "Work", "begin", "evaluate", "fuse", "ingest", "populate"
 COMPILE_WORTH_KEEPING_S = 0.5  # a program that compiled faster is not worth a file
 
 Images = dict[str, dict[str, str]]  # patient -> center and image_version of the accepted scan
+Job = tuple[str, str, str]  # patient, center, image_version
+Vectors = dict[str, np.ndarray]  # ROI -> its features, in the order of `radiomics.feature_names`
 
 
 def ingest(work: Work, only: str | None = None) -> Manifest:
@@ -136,9 +140,12 @@ def populate(work: Work) -> Manifest:
         keys = [(patient, roi, image["image_version"]) for patient, image in images.items() for roi in rois]
         lacking = sorted({patient for patient, _, _ in store.missing(lake, "radiomics", version, keys)})
         jobs = [(patient, images[patient]["center"], images[patient]["image_version"]) for patient in lacking]
+        needs = {job: _needed_bytes(work, job) for job in jobs}
+        room = int(settings.populate.memory_share * available_bytes())
         unsaved: list[dict[str, Any]] = []
-        with track("populate", len(jobs)) as advance:
-            for (patient, center, image_version), outcome in over(extract, jobs, available_cores()):
+        with track("populate", len(jobs), cost=sum(needs.values())) as advance:
+            for job, outcome in over(extract, needs, available_cores(), needs=needs.__getitem__, room=room):
+                patient, center, image_version = job
                 if isinstance(outcome, Refusal):
                     lake.write({"rejections": [_rejection(patient, center, "populate", outcome)]}, run=work.run, what="populate: a refusal")
                 else:
@@ -147,7 +154,7 @@ def populate(work: Work) -> Manifest:
                 if len(unsaved) >= settings.populate.batch * len(rois):
                     store.write_features(lake, "radiomics", version, unsaved, features=names, run=work.run)
                     unsaved = []
-                advance()
+                advance(cost=needs[job])
             store.write_features(lake, "radiomics", version, unsaved, features=names, run=work.run)
         refused = sorted({patient for patient, _, _ in store.missing(lake, "radiomics", version, keys)})
         done = sorted(set(images) - set(refused))
@@ -165,7 +172,16 @@ def populate(work: Work) -> Manifest:
     return write_manifest(work.home, "populate", content)
 
 
-def _extract(job: tuple[str, str, str], *, images: Path, settings: Mapping[str, Any], margins: tuple[float, ...], engine: str) -> dict[str, np.ndarray]:
+def _needed_bytes(work: Work, job: Job) -> int:
+    patient, center, image_version = job
+    try:
+        shape = saved_shape(work.home / "images" / center / patient / image_version)
+    except Refusal:
+        return 0  # the worker that loads it will say so, and the patient is rejected
+    return radiomics.predicted_bytes(math.prod(shape), work.settings.populate.engine)
+
+
+def _extract(job: Job, *, images: Path, settings: Mapping[str, Any], margins: tuple[float, ...], engine: str) -> Vectors:
     """The features of one patient's ROIs, in the order of `radiomics.feature_names`; runs in a worker process."""
     patient, center, image_version = job
     scan = cohort.load_patient(images, {"patient": patient, "center": center, "image_version": image_version})

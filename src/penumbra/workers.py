@@ -1,4 +1,4 @@
-"""Processes over patients: a pool that dies with its parent and outlives a worker killed for memory."""
+"""Processes over patients: a pool that keeps within the memory there is, dies with its parent and outlives a worker that was killed."""
 
 import multiprocessing
 import os
@@ -6,9 +6,12 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import TypeVar
 
 from penumbra.refusal import Refusal
+
+KILLED_FIRST = Path("/proc/self/oom_score_adj")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,47 +28,61 @@ def die_with_parent() -> None:
 
 
 def one_thread_each() -> None:
-    """Worker start: die with the parent, and keep numerical libraries to one thread, since the processes already share the cores."""
+    """Worker start: die with the parent, be the one that is killed when memory ends (Linux), and keep numerical libraries to one thread, since the
+    processes already share the cores."""
     die_with_parent()
+    if KILLED_FIRST.exists():
+        KILLED_FIRST.write_text("500", encoding="ascii")  # between 0, as any process, and 1000, before all others
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
         os.environ[name] = "1"
 
 
-def over(work: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[tuple[Item, Result | Refusal]]:
+def over(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int, *, needs: Callable[[Item], int] | None = None, room: int = 0
+) -> Iterator[tuple[Item, Result | Refusal]]:
     """`(item, work(item))` as each finishes, in `workers` processes, in no fixed order.
+
+    needs   predicted bytes of memory for an item; the largest then go first, and an item is handed out only while all that were handed out need
+            at most `room` bytes together, or when it is the only one. None: order and number alone decide.
+    room    bytes, see `available_bytes`.
 
     A Refusal raised by `work` is yielded in place of a result. When a worker dies (killed for memory, say), whatever was in flight is tried
     again one at a time in a process of its own; who dies alone again is yielded as a Refusal, and the others go on.
     """
-    todo = list(items)
+    sized = [(needs(item) if needs else 0, item) for item in items]
+    todo = sorted(sized, key=lambda entry: -entry[0]) if needs else sized
     while todo:
         lost: list[Item] = []
         with _pool(workers) as pool:
-            waiting: dict[Future[Result], Item] = {}
-            rest = iter(todo)
-            todo = []
-            broken = False
+            waiting: dict[Future[Result], tuple[int, Item]] = {}
             while True:
-                while not broken and len(waiting) < 2 * workers and (item := next(rest, None)) is not None:
+                # twice as many as there are workers: none is idle while the caller handles a result
+                while not lost and len(waiting) < 2 * workers and (entry := _admitted(todo, [need for need, _ in waiting.values()], room)):
                     try:
-                        waiting[pool.submit(work, item)] = item
+                        waiting[pool.submit(work, entry[1])] = entry
                     except BrokenProcessPool:
-                        lost.append(item)
-                        broken = True
+                        lost.append(entry[1])
                 if not waiting:
                     break
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                    item = waiting.pop(future)
+                    _, item = waiting.pop(future)
                     try:
                         yield item, future.result()
                     except Refusal as refusal:
                         yield item, refusal
                     except BrokenProcessPool:
                         lost.append(item)
-                        broken = True
-            todo = list(rest) if broken else []
         for item in lost:
             yield item, _alone(work, item)
+
+
+def _admitted(todo: list[tuple[int, Item]], handed_out: list[int], room: int) -> tuple[int, Item] | None:
+    """Takes from `todo` the first entry that fits beside those handed out; None when there is none."""
+    free = room - sum(handed_out)
+    for place, (need, _) in enumerate(todo):
+        if need <= max(free, 0) or not handed_out:
+            return todo.pop(place)
+    return None
 
 
 def _alone(work: Callable[[Item], Result], item: Item) -> Result | Refusal:
@@ -75,11 +92,16 @@ def _alone(work: Callable[[Item], Result], item: Item) -> Result | Refusal:
         except Refusal as refusal:
             return refusal
         except BrokenProcessPool:
-            return Refusal(
-                "worker_killed",
-                "the process that worked on this patient was killed twice, the second time alone",
-                "most likely memory: see the size of the image, or give the machine more memory, and run again",
-            )
+            return killed("twice, the second time alone")
+
+
+def killed(how: str) -> Refusal:
+    """What is said of an item whose process did not survive it."""
+    return Refusal(
+        "worker_killed",
+        f"the process that worked on this patient was killed {how}",
+        "most likely memory: see the size of the image, or give the machine more memory, and run again",
+    )
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
@@ -90,3 +112,13 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 def available_cores() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def available_bytes() -> int:
+    """Memory that processes started now can use: what the system has free, within the limit of its control group (Linux)."""
+    facts = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    free = next(int(line.split()[1]) * 1024 for line in facts if line.startswith("MemAvailable:"))
+    group = Path("/sys/fs/cgroup")
+    if not (group / "memory.max").exists() or (limit := (group / "memory.max").read_text().strip()) == "max":
+        return free
+    return min(free, int(limit) - int((group / "memory.current").read_text()))

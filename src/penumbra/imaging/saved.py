@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import shutil
+import struct
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -69,6 +70,22 @@ def load_scan(folder: str | Path) -> Scan:
         roi_name=facts["roi_name"],
         notes=tuple(facts["notes"]),
     )
+
+
+def saved_shape(folder: str | Path) -> tuple[int, int, int]:
+    """The shape (z, y, x) of a saved scan, from the header of its image alone.
+
+    Raises Refusal: `saved_scan`, as `load_scan`.
+    """
+    folder = Path(folder)
+    if not (folder / _FACTS).is_file():
+        raise Refusal("saved_scan", f"{folder.name} is not a saved scan", "Ingest the patient again")
+    try:
+        with gzip.open(folder / _IMAGE) as stream:
+            x, y, z = struct.unpack_from("<3h", stream.read(48), 42)  # NIfTI-1: dim[1..3], little-endian as SimpleITK writes it
+    except (OSError, EOFError, struct.error) as error:
+        raise Refusal("saved_scan", f"{folder.name} has no readable image", "Ingest the patient again") from error
+    return z, y, x
 
 
 def _write_nifti(volume: Volume, path: Path) -> None:

@@ -3,13 +3,19 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from penumbra.radiomics.extraction import engine_version, extract
+    from penumbra.radiomics.extraction import engine_version, extract, predicted_bytes
     from penumbra.radiomics.settings import feature_names, required_margin_mm
 
-__all__ = ["engine_version", "extract", "feature_names", "required_margin_mm"]
+__all__ = ["engine_version", "extract", "feature_names", "predicted_bytes", "required_margin_mm"]
 
 # The module is called extraction, not extract: a submodule of that name would hide the function.
-_HOMES = {"engine_version": "extraction", "extract": "extraction", "feature_names": "settings", "required_margin_mm": "settings"}
+_HOMES = {
+    "engine_version": "extraction",
+    "extract": "extraction",
+    "feature_names": "settings",
+    "predicted_bytes": "extraction",
+    "required_margin_mm": "settings",
+}
 
 
 def __getattr__(name: str) -> Any:
