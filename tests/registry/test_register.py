@@ -100,6 +100,22 @@ def test_a_moved_home_keeps_working(home: Path, make_bundle: Callable[..., Bundl
     assert register(tmp_path / "elsewhere", make_bundle()).version == 1
 
 
+def test_a_copied_home_writes_its_versions_into_itself(home: Path, make_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
+    """MLflow keeps absolute addresses: version 2 of a copy was written into the home it was copied from, and could not be loaded."""
+    register(home, make_bundle())
+    copy = tmp_path / "copy"
+    shutil.copytree(home, copy)
+    second = register(copy, make_bundle(0.6))
+    assert load(copy, second.version).model == make_bundle(0.6).models["Combined"]
+    shutil.rmtree(home)
+    with quiet_mlflow():
+        import mlflow
+
+        mlflow.set_tracking_uri(tracking_uri(copy))
+        for version in (1, 2):
+            assert mlflow.pyfunc.load_model(f"models:/nsclc-os/{version}").input_example is not None
+
+
 @pytest.mark.parametrize("which", ["champion", 1, "1", "v1", "nsclc-os/1", "nsclc-os@champion"])
 def test_ways_to_name_a_version(home: Path, make_bundle: Callable[..., Bundle], which: str | int) -> None:
     register(home, make_bundle())

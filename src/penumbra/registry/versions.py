@@ -32,6 +32,7 @@ OWN_WARNINGS = (  # of MLflow 3.17 about its own source
     r".*Any type hint is inferred as AnyType",
     "Operation with range is deprecated",
 )
+ARTIFACTS = "/mlflow/artifacts"  # how the address of a home's artifacts ends
 BUNDLE_PATH = Path("artifacts") / "artifacts" / "bundle"  # MLflow's folder of a logged model, and in it the artifact named "bundle"
 
 
@@ -167,7 +168,21 @@ def client(home: Path) -> "MlflowClient":
         unfinished.unlink(missing_ok=True)
         _create_database(f"sqlite:///{unfinished.resolve()}")
         unfinished.rename(path)
+    relocate(home)
     return MlflowClient(tracking_uri=tracking_uri(home), registry_uri=tracking_uri(home))
+
+
+def relocate(home: Path) -> None:
+    """Make the artifact addresses in MLflow's database those of this home; does nothing in a home that stayed where it was."""
+    now = experiment_root(home).resolve().as_uri()
+    script = files("penumbra.registry").joinpath("relocate.sql").read_text(encoding="utf-8")
+    with contextlib.closing(sqlite3.connect(_database(home), timeout=60)) as connection:
+        stored = {str(row[0]) for row in connection.execute("SELECT DISTINCT artifact_location FROM experiments")}
+        for before in sorted(stored - {now}):
+            if before.endswith(ARTIFACTS):  # not MLflow's own default experiment, which holds nothing of ours
+                with connection:
+                    for statement in script.split(";\n"):
+                        connection.execute(statement, {"before": before, "now": now})
 
 
 def experiment_root(home: Path) -> Path:
