@@ -1,0 +1,85 @@
+"""DVC decides whether a stage must run: nothing after a run, and after a changed number only what depends on it.
+
+Looked at with a stand-in for `penumbra` that writes a stage's manifest anew: what is tested is dvc.yaml, and the order in which DVC runs it.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+STAND_IN = """#!/bin/sh
+echo "$1" >> ran.txt
+date +%N > "data/manifests/$1.json"
+if [ "$1" = evaluate ]; then date +{\\"Combined\\":{\\"east\\":0.%N}} > metrics.json; fi
+"""
+BEHIND_FUSE = ["fuse", "evaluate", "register", "report"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The declarations of the checkout with a finished run, recorded as `penumbra run` records it and committed."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("features", "models"):
+        shutil.copytree(ROOT / name, folder / name)
+    (folder / "data" / "manifests").mkdir(parents=True)
+    (folder / "bin").mkdir()
+    program = folder / "bin" / "penumbra"
+    program.write_text(STAND_IN, encoding="utf-8")
+    program.chmod(0o755)
+    for stage in ("arrivals", "ingest", "populate", "train", *BEHIND_FUSE):
+        call(folder, "penumbra", stage)
+    (folder / ".gitignore").write_text("/bin\n/data\n/ran.txt\n/.dvc/tmp\n", encoding="utf-8")
+    who = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+    call(folder, "git", "init", "--quiet")
+    call(folder, sys.executable, "-m", "dvc", "init", "--quiet")
+    call(folder, sys.executable, "-m", "dvc", "commit", "--force", "--quiet")
+    call(folder, "git", "add", "-A")
+    call(folder, "git", *who, "commit", "--quiet", "-m", "a run")
+    return folder
+
+
+def call(folder: Path, *command: str) -> str:
+    """Run one command in the project with the stand-in on its path; what it printed."""
+    here = {**os.environ, "DVC_NO_ANALYTICS": "1", "PYTHONWARNINGS": "ignore", "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(command, cwd=folder, env=here, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}: {done.stderr[-3000:]}"
+    return done.stdout
+
+
+def repro(folder: Path) -> list[str]:
+    """The stages that `dvc repro` ran, in order."""
+    (folder / "ran.txt").write_text("", encoding="utf-8")
+    call(folder, sys.executable, "-m", "dvc", "repro")
+    return (folder / "ran.txt").read_text(encoding="utf-8").split()
+
+
+@pytest.mark.parametrize(
+    ("number", "changed", "stages"),
+    [
+        ("  alpha: 0.05", "  alpha: 0.05", []),
+        ("  alpha: 0.05", "  alpha: 0.04", BEHIND_FUSE),
+        ("  patients: 6 ", "  patients: 4 ", ["report"]),
+        ("  pooled_worse: 0.02", "  pooled_worse: 0.03", []),
+    ],
+    ids=["nothing", "fuse.alpha", "report.patients", "retrain.margins.pooled_worse"],
+)
+def test_a_changed_number_reruns_what_depends_on_it(project: Path, number: str, changed: str, stages: list[str]) -> None:
+    params = project / "params.yaml"
+    before = params.read_text(encoding="utf-8")
+    assert before.count(number) == 1, number
+    params.write_text(before.replace(number, changed), encoding="utf-8")
+    assert repro(project) == stages
+
+
+def test_metrics_compare_with_the_commit(project: Path) -> None:
+    (project / "metrics.json").write_text('{"Combined": {"east": 0.75}}\n', encoding="utf-8")
+    printed = call(project, sys.executable, "-m", "dvc", "metrics", "diff")
+    assert "Combined.east" in printed
+    assert "0.75" in printed
