@@ -12,7 +12,7 @@ from penumbra import fusion, store
 from penumbra.dataset import Dataset
 from penumbra.fusion import DEEP, Block
 from penumbra.modelling import columns_of, fusion_numbers
-from penumbra.network import Augment, Network, Train
+from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.progress import track
 from penumbra.settings import Fuse
 from penumbra.stages import Images, keep_compiled, network_inputs
@@ -28,6 +28,8 @@ class Recipe:
     network: Network
     augment: Augment
     train: Train
+    pretrain: Pretrain
+    ensemble: EnsembleSettings
     fuse: Fuse
     declared: tuple[fusion.Declaration, ...]
 
@@ -87,7 +89,16 @@ def _deep(work: Work, data: Dataset, images: Images, inside: np.ndarray, held_ou
     keep_compiled(work)
     volumes = network_inputs(work, data.patients[inside].tolist(), images, recipe.network)
     event, time = data.event[inside], data.time[inside]
-    trained = network.fit(volumes[~held_out], event[~held_out], time[~held_out], network=recipe.network, augment=recipe.augment, train=recipe.train)
+    trained = network.fit_ensemble(
+        volumes[~held_out],
+        event[~held_out],
+        time[~held_out],
+        network=recipe.network,
+        augment=recipe.augment,
+        train=recipe.train,
+        pretrain=recipe.pretrain,
+        ensemble=recipe.ensemble,
+    )
     features = network.embed(trained, volumes)[1].astype(float)
     return Block(DEEP, tuple(f"{DEEP}_{i:03d}" for i in range(features.shape[1])), features)
 

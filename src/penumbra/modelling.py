@@ -278,7 +278,7 @@ def _people(data: Dataset) -> list[dict[str, str]]:
 def _flat(settings: Any) -> dict[str, Any]:
     """The groups of params.yaml as flat names."""
     flat: dict[str, Any] = {"profile": settings.profile}
-    for group in ("cohort", "network", "augment", "train", "fuse", "evaluate", "register"):
+    for group in ("cohort", "network", "augment", "train", "pretrain", "ensemble", "fuse", "evaluate", "register"):
         flat |= {f"{group}.{name}": value for name, value in asdict(getattr(settings, group)).items()}
     return flat
 

@@ -14,7 +14,7 @@ from typing import Any
 
 T = typing.TypeVar("T")
 
-PROFILES = ("quick", "paper")
+PROFILES = ("quick", "paper", "best")
 
 
 class ParamsError(ValueError):

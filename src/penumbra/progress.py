@@ -10,9 +10,9 @@ LOG_EVERY_S = 15.0
 
 
 class Advance(Protocol):
-    """Called once per finished item, or with how many finished; `cost` where `track` was told the cost of all."""
+    """Called once per finished item, or with how many finished; `cost` where `track` was told the cost of all; `note` is shown beside."""
 
-    def __call__(self, items: int = 1, *, cost: float | None = None) -> None: ...
+    def __call__(self, items: int = 1, *, cost: float | None = None, note: str = "") -> None: ...
 
 
 @contextmanager
@@ -27,12 +27,12 @@ def track(what: str, total: int, *, cost: float | None = None) -> Iterator[Advan
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         times = TimeElapsedColumn(), TimeRemainingColumn()
-        columns = (TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.fields[done]}/{task.fields[items]}"), *times)
+        columns = (TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.fields[done]}/{task.fields[items]}"), *times, TextColumn("{task.fields[note]}"))
         with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task(what, total=whole, done=0, items=total)
+            task = bar.add_task(what, total=whole, done=0, items=total, note="")
 
-            def draw(items: int = 1, *, cost: float | None = None) -> None:
-                bar.update(task, advance=items if cost is None else cost, done=bar.tasks[0].fields["done"] + items)
+            def draw(items: int = 1, *, cost: float | None = None, note: str = "") -> None:
+                bar.update(task, advance=items if cost is None else cost, done=bar.tasks[0].fields["done"] + items, note=note)
 
             yield draw
         return
@@ -40,14 +40,14 @@ def track(what: str, total: int, *, cost: float | None = None) -> Iterator[Advan
     began = said = time.monotonic()
     done, spent = 0, 0.0
 
-    def advance(items: int = 1, *, cost: float | None = None) -> None:
+    def advance(items: int = 1, *, cost: float | None = None, note: str = "") -> None:
         nonlocal done, spent, said
         done += items
         spent += items if cost is None else cost
         now = time.monotonic()
         if now - said >= LOG_EVERY_S and spent:
             said = now
-            say(f"{what} {done}/{total}, about {(now - began) / spent * (whole - spent):.0f} s left")
+            say(f"{what} {done}/{total}, about {(now - began) / spent * (whole - spent):.0f} s left{'; ' + note if note else ''}")
 
     yield advance
     say(f"{what} {done}/{total} in {time.monotonic() - began:.0f} s")

@@ -24,6 +24,7 @@ from penumbra.dataset import Dataset, read_dataset
 from penumbra.evaluate import EXTERNAL, ModelRisk, evaluate
 from penumbra.fusion import DEEP
 from penumbra.modelling import CONTROLS, load_models, metric_records, prediction_records, risks
+from penumbra.network import EnsembleSettings, Pretrain
 from penumbra.progress import say
 from penumbra.refusal import Refusal
 from penumbra.registry import CenterScore, LoadedModel, MetricRow, Verdict
@@ -205,7 +206,7 @@ def _compare(work: Work, champion: LoadedModel, data: Dataset) -> list[MetricRow
     settings, limits = work.settings, work.settings.retrain
     declared = fusion.declarations(settings.models)
     wanted = tuple(declared[name] for name in (settings.register.served, *CONTROLS.values()) if name in declared)
-    today = Recipe(settings.network, settings.augment, settings.train, settings.fuse, wanted)
+    today = Recipe(settings.network, settings.augment, settings.train, settings.pretrain, settings.ensemble, settings.fuse, wanted)
     now = read_dataset(work)
     images = accepted_images(work)
     fitted = load_models(work, read_manifest(work.home, "fuse")["key"])
@@ -230,9 +231,20 @@ def _recipe_of(champion: LoadedModel, today: Recipe) -> Recipe:
 
     assert champion.network_path is not None, "a registered model carries its network"
     trained = network.load(champion.network_path)
-    known = {name.removeprefix("fuse."): value for name, value in champion.lineage.params.items() if name.startswith("fuse.")}
-    numbers = {name: known.get(name, value) for name, value in asdict(today.fuse).items()}
-    return replace(today, network=trained.network, augment=trained.augment, train=trained.train, fuse=Fuse(**numbers))
+    known = champion.lineage.params
+
+    def registered(group: str, now: Any) -> dict[str, Any]:
+        return {name: known.get(f"{group}.{name}", value) for name, value in asdict(now).items()}
+
+    return replace(
+        today,
+        network=trained.network,
+        augment=trained.augment,
+        train=trained.train,
+        pretrain=Pretrain(**registered("pretrain", today.pretrain)),
+        ensemble=EnsembleSettings(**registered("ensemble", today.ensemble)),
+        fuse=Fuse(**registered("fuse", today.fuse)),
+    )
 
 
 def _out_of_sample(own: Mapping[str, ModelRisk], crossed: Mapping[str, np.ndarray]) -> dict[str, ModelRisk]:

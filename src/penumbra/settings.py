@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from penumbra.cohort import InclusionRules
 from penumbra.imaging import CertificateLimits
-from penumbra.network import Augment, Network, Train
+from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.params import ParamsError, build, project_root, read_yaml, resolve
 from penumbra.registry import Margins
 
@@ -153,6 +153,8 @@ class Settings:
     network: Network
     augment: Augment
     train: Train
+    pretrain: Pretrain
+    ensemble: EnsembleSettings
     fuse: Fuse
     evaluate: Evaluate
     register: Register
@@ -166,7 +168,7 @@ class Settings:
 
 GROUPS = {
     "cohort": Cohort, "ingest": Ingest, "populate": Populate, "network": Network, "augment": Augment, "train": Train,
-    "fuse": Fuse, "evaluate": Evaluate, "register": Register, "retrain": Retrain, "serve": Serve, "report": Report,
+    "pretrain": Pretrain, "ensemble": EnsembleSettings, "fuse": Fuse, "evaluate": Evaluate, "register": Register, "retrain": Retrain, "serve": Serve, "report": Report,
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ Every stage reads what the ones before left (manifests/<stage>.json and the stor
 """
 
 import math
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -27,7 +28,7 @@ from penumbra.work import Manifest, Work, begin, read_manifest, write_manifest
 from penumbra.workers import available_bytes, available_cores, over
 
 if TYPE_CHECKING:
-    from penumbra.network import Network, Trained
+    from penumbra.network import Ensemble, Epoch, Network
 
 __all__ = ["Manifest", "Work", "begin", "evaluate", "fuse", "ingest", "populate", "register", "report", "train"]
 
@@ -205,6 +206,8 @@ def train(work: Work) -> Manifest:
             "network": asdict(settings.network),
             "augment": asdict(settings.augment),
             "train": asdict(settings.train),
+            "pretrain": asdict(settings.pretrain),
+            "ensemble": asdict(settings.ensemble),
             "grid_mm": settings.ingest.grid_mm,
             "engine": engine,
             "trained_on": [[patient, images[patient]["image_version"], float(records[patient]["time"]), bool(records[patient]["event"])] for patient in fitted],
@@ -225,8 +228,8 @@ def train(work: Work) -> Manifest:
         "version": version,
         "patients": sorted(images),
         "trained_on": len(fitted),
-        "epochs": len(trained.history),
-        "best_epoch": trained.best_epoch,
+        "networks": len(trained.members),
+        "best_epochs": list(trained.best_epochs),
         "network": network.digest(trained),
         "digest": fingerprint(matrix),
     }
@@ -245,7 +248,7 @@ def embed(work: Work, version: str, weights: Path) -> None:
             _embed(work, lake, version, network.load(weights), lacking, images)
 
 
-def _embed(work: Work, lake: store.Store, version: str, trained: "Trained", patients: Sequence[str], images: Images) -> None:
+def _embed(work: Work, lake: store.Store, version: str, trained: "Ensemble", patients: Sequence[str], images: Images) -> None:
     from penumbra import network
 
     log_risk, features = network.embed(trained, network_inputs(work, patients, images, trained.network))
@@ -275,21 +278,33 @@ def _train(work: Work, weights: Path, fitted: Sequence[str], images: Images, rec
     settings = work.settings
     keep_compiled(work)
     volumes = network_inputs(work, fitted, images, settings.network)
-    weights.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint = weights.with_name("checkpoint")
-    with track("train", settings.train.epochs) as advance:
-        trained = network.fit(
+    event = np.array([bool(records[patient]["event"]) for patient in fitted])
+    time = np.array([float(records[patient]["time"]) for patient in fitted])
+    unfinished = weights.parent / "unfinished"
+    networks = max(1, settings.ensemble.folds) * settings.ensemble.seeds
+    with track("train", networks * settings.train.epochs) as advance:
+        done = 0
+
+        def show(member: int, epoch: "Epoch") -> None:
+            nonlocal done
+            reached = member * settings.train.epochs + epoch.epoch  # a member that stopped early leaves its other epochs out
+            advance(reached - done, note=f"loss {epoch.train_loss:.2f}, validation {epoch.validation_loss:.2f}, C {epoch.validation_c:.2f}")
+            done = reached
+
+        trained = network.fit_ensemble(
             volumes,
-            np.array([bool(records[patient]["event"]) for patient in fitted]),
-            np.array([float(records[patient]["time"]) for patient in fitted]),
+            event,
+            time,
             network=settings.network,
             augment=settings.augment,
             train=settings.train,
-            checkpoint=checkpoint,
-            progress=lambda epoch: advance(),
+            pretrain=settings.pretrain,
+            ensemble=settings.ensemble,
+            folder=unfinished,
+            progress=show,
         )
     network.save(trained, weights)
-    checkpoint.unlink(missing_ok=True)
+    shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def keep_compiled(work: Work) -> None:

@@ -54,6 +54,7 @@ SHORT = Train(
     validation_fraction=0.25,
     ties="efron",
     weight_decay=0.0,
+    average_from=0,
     seed=3,
     precision="float32",
     data_parallel=False,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from penumbra.params import PROFILES
 from penumbra.settings import load_settings
 
 from .conftest import PAPER_AUGMENT, SHORT, SMALL
@@ -18,12 +19,14 @@ def test_profile_paper_is_the_protocol() -> None:
     assert augment == PAPER_AUGMENT
     assert (train.learning_rate, train.decay_rate, train.decay_steps) == (1e-4, 0.96, 1000)
     assert (train.batch_size, train.epochs, train.patience) == (32, 100, 15)
+    assert (train.weight_decay, train.average_from, settings.pretrain.epochs) == (0, 0, 0)
+    assert (settings.ensemble.folds, settings.ensemble.seeds) == (0, 1)
 
 
-def test_every_profile_builds() -> None:
-    settings = load_settings("quick")
-    assert settings.network.input_size <= 48
-    assert settings.train.epochs < 100
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_builds(profile: str) -> None:
+    settings = load_settings(profile)
+    assert settings.network.input_size <= (64 if profile == "paper" else 48)
 
 
 @pytest.mark.parametrize(

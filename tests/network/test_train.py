@@ -79,6 +79,17 @@ def test_a_killed_training_goes_on_to_the_same_weights(cohort: Cohort, trained: 
     assert digest(finished) == digest(trained)
 
 
+def test_weights_are_averaged_over_epochs(cohort: Cohort) -> None:
+    volumes, event, time, _ = cohort
+    settings = {"network": SMALL, "augment": NO_AUGMENT}
+    averaged = fit(volumes, event, time, train=replace(SHORT, average_from=2), **settings)  # type: ignore[arg-type]
+    plain = fit(volumes, event, time, train=SHORT, **settings)  # type: ignore[arg-type]
+    # the mean changes what validates and is kept, never the way the weights go
+    assert [epoch.train_loss for epoch in averaged.history] == [epoch.train_loss for epoch in plain.history]
+    assert [epoch.validation_loss for epoch in averaged.history[:2]] == [epoch.validation_loss for epoch in plain.history[:2]]
+    assert averaged.history[2].validation_loss != plain.history[2].validation_loss
+
+
 def test_a_checkpoint_of_other_patients_or_settings_or_half_a_file_is_not_used(cohort: Cohort, trained: Trained, tmp_path: Path) -> None:
     volumes, event, time, _ = cohort
     file = tmp_path / "training.safetensors"
@@ -95,7 +106,7 @@ def test_saved_and_loaded_is_the_same_bit_for_bit(cohort: Cohort, trained: Train
     loaded = load(tmp_path / "network.safetensors")
     assert digest(loaded) == digest(trained)
     assert (loaded.network, loaded.augment, loaded.train) == (trained.network, trained.augment, trained.train)
-    assert (loaded.history, loaded.best_epoch, loaded.seed) == (trained.history, trained.best_epoch, SHORT.seed)
+    assert [(one.history, one.best_epoch, one.seed) for one in loaded.members] == [(trained.history, trained.best_epoch, SHORT.seed)]
     for mine, theirs in zip(embed(trained, cohort[0]), embed(loaded, cohort[0]), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 

@@ -44,7 +44,7 @@ THREADS = 2
 
 def ours(batch: int, *, narrow: bool) -> dict[str, Callable[[], Any]]:
     """Return what is timed of ours: a compiled training step without augmentation, as PyTorch's has none, and a forward pass."""
-    recipe = Recipe(PAPER, NEVER, "efron", 1e-4, 0.96, 1000, 0.0, narrow, None, augmented=False)
+    recipe = Recipe(PAPER, NEVER, "efron", 1e-4, 0.96, 1000, 0.0, 0, narrow, None, augmented=False)
     state = initial_state(jax.tree.map(jnp.asarray, initial_variables(PAPER, seed=0)), recipe)
     generator = np.random.default_rng(0)
     volumes = jnp.asarray(generator.normal(size=(batch, 64, 64, 64)), jnp.float32)

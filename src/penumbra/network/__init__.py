@@ -5,33 +5,43 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penumbra.network.compilation import keep_compiled as keep_compiled
+    from penumbra.network.ensemble import Ensemble as Ensemble
+    from penumbra.network.ensemble import digest as digest
+    from penumbra.network.ensemble import embed as embed
+    from penumbra.network.ensemble import fit_ensemble as fit_ensemble
+    from penumbra.network.ensemble import load as load
+    from penumbra.network.ensemble import save as save
     from penumbra.network.inputs import prepare as prepare
+    from penumbra.network.self_supervised import pretrain as pretrain
     from penumbra.network.se_resnet import SEResNet3D as SEResNet3D
     from penumbra.network.settings import Augment as Augment
+    from penumbra.network.settings import EnsembleSettings as EnsembleSettings
     from penumbra.network.settings import Network as Network
+    from penumbra.network.settings import Pretrain as Pretrain
     from penumbra.network.settings import Train as Train
     from penumbra.network.train import fit as fit
     from penumbra.network.trained import Epoch as Epoch
     from penumbra.network.trained import Trained as Trained
-    from penumbra.network.trained import digest as digest
-    from penumbra.network.trained import embed as embed
-    from penumbra.network.trained import load as load
-    from penumbra.network.trained import save as save
 
 _HOME = {
     "Augment": "settings",
+    "Ensemble": "ensemble",
+    "EnsembleSettings": "settings",
     "Epoch": "trained",
     "Network": "settings",
+    "Pretrain": "settings",
     "SEResNet3D": "se_resnet",
     "Train": "settings",
     "Trained": "trained",
-    "digest": "trained",
-    "embed": "trained",
+    "digest": "ensemble",
+    "embed": "ensemble",
     "fit": "train",
+    "fit_ensemble": "ensemble",
     "keep_compiled": "compilation",
-    "load": "trained",
+    "load": "ensemble",
     "prepare": "inputs",
-    "save": "trained",
+    "pretrain": "self_supervised",
+    "save": "ensemble",
 }
 
 __all__ = sorted(_HOME)

@@ -45,6 +45,15 @@ def split(event: np.ndarray, *, fraction: float, seed: int) -> tuple[np.ndarray,
     return np.concatenate(training), np.concatenate(validation)
 
 
+def deal(event: np.ndarray, *, folds: int, seed: int) -> np.ndarray:
+    """Return the fold of each patient, shape (n,), 0 to folds - 1: deaths and censored are spread evenly."""
+    generator = np.random.default_rng(seed)
+    order = np.concatenate([generator.permutation(np.flatnonzero(event)), generator.permutation(np.flatnonzero(~event))])
+    fold = np.empty(len(event), int)
+    fold[order] = np.arange(len(order)) % folds
+    return fold
+
+
 def plan(*, deaths: int, others: int, batch_size: int, multiple_of: int = 1) -> Plan:
     """Return how many batches of which size an epoch has: as few as `batch_size` allows, of nearly equal size.
 

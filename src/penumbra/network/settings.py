@@ -111,6 +111,8 @@ class Train:
     validation_fraction  share of the given patients, drawn within events and within censored, that only decides when to stop.
     ties                 "efron" or "breslow" in the Cox loss.
     weight_decay         decoupled weight decay (AdamW) on all kernels; 0 is Adam.
+    average_from         epoch from which on the mean of the weights after each epoch is what validates and is kept (stochastic weight
+                         averaging, Izmailov 2018, arXiv 1803.05407), running statistics of BatchNorm included; 0: never.
     seed                 of the initial weights, the split, the batches, the augmentation and the dropout.
     precision            of the convolutions: "float32", "bfloat16", or "auto": bfloat16 on a GPU, float32 elsewhere.
     data_parallel        each batch is divided over all devices of the host; the loss stays that of the whole batch.
@@ -126,6 +128,7 @@ class Train:
     validation_fraction: float
     ties: str
     weight_decay: float
+    average_from: int
     seed: int
     precision: str
     data_parallel: bool
@@ -136,4 +139,44 @@ class Train:
             _check(f"train.{name} is positive", getattr(self, name) > 0, getattr(self, name))
         _check("train.validation_fraction is in (0, 1)", 0 < self.validation_fraction < 1, self.validation_fraction)
         _check("train.weight_decay is not negative", self.weight_decay >= 0, self.weight_decay)
+        _check("train.average_from is not negative", self.average_from >= 0, self.average_from)
         _check(f"train.precision is one of {', '.join(PRECISIONS)}", self.precision in PRECISIONS, self.precision)
+
+
+@dataclass(frozen=True)
+class Pretrain:
+    """What the network learns of the training centers' images before it sees an outcome: two augmented views of a patient shall have one
+    embedding, and no two channels of it the same (Barlow twins, Zbontar 2021, arXiv 2103.03230).
+
+    epochs         0: none, the weights start at random.
+    learning_rate  of Adam.
+    batch_size     patients a step, at most.
+    redundancy     weight of the correlations between different channels against those of a channel with itself.
+    """
+
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    redundancy: float
+
+    def __post_init__(self) -> None:
+        _check("pretrain.epochs is not negative", self.epochs >= 0, self.epochs)
+        _check("pretrain.learning_rate is positive", self.learning_rate > 0, self.learning_rate)
+        _check("pretrain.batch_size is at least 2", self.batch_size >= 2, self.batch_size)
+        _check("pretrain.redundancy is not negative", self.redundancy >= 0, self.redundancy)
+
+
+@dataclass(frozen=True)
+class EnsembleSettings:
+    """How many networks answer together.
+
+    folds  0: one set of patients; else each network leaves one fold out, and a training patient is answered by those that never saw it.
+    seeds  networks a fold.
+    """
+
+    folds: int
+    seeds: int
+
+    def __post_init__(self) -> None:
+        _check("ensemble.folds is 0 or at least 2", self.folds == 0 or self.folds >= 2, self.folds)
+        _check("ensemble.seeds is positive", self.seeds > 0, self.seeds)

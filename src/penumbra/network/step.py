@@ -16,11 +16,13 @@ from penumbra.survival.cox import negative_log_partial_likelihood
 
 
 class State(NamedTuple):
-    """What a training step changes: weights, running statistics of the norms, and the optimizer with its place in the schedule."""
+    """What a training changes: weights, running statistics of the norms, the optimizer with its place in the schedule, and the mean of
+    weights and statistics over the epochs since `average_from` (empty when nothing is averaged)."""
 
     params: Any
     batch_stats: Any
     optimizer: Any
+    average: Any = ()
 
 
 class Cohort(NamedTuple):
@@ -46,6 +48,7 @@ class Recipe(NamedTuple):
     decay_rate: float
     decay_steps: int
     weight_decay: float
+    average_from: int
     narrow: bool
     devices: Mesh | None
     augmented: bool = True
@@ -53,27 +56,37 @@ class Recipe(NamedTuple):
 
 def initial_state(variables: Mapping[str, Any], recipe: Recipe) -> State:
     """Return the state before the first step."""
-    return State(variables["params"], variables.get("batch_stats", {}), _optimizer(recipe).init(variables["params"]))
+    params, batch_stats = variables["params"], variables.get("batch_stats", {})
+    return State(params, batch_stats, optimizer(recipe).init(params), (params, batch_stats) if recipe.average_from else ())
+
+
+def kept(state: State, *, epoch: int, recipe: Recipe) -> tuple[Any, Any]:
+    """Return (params, batch_stats) that an epoch leaves for use: the mean since `average_from`, or the weights themselves."""
+    return state.average if 0 < recipe.average_from <= epoch else (state.params, state.batch_stats)
 
 
 @partial(jax.jit, static_argnames="recipe")
-def run_epoch(state: State, cohort: Cohort, held_out: Cohort, rows: jax.Array, counts: jax.Array, *, key: jax.Array, recipe: Recipe) -> tuple[State, jax.Array]:
+def run_epoch(
+    state: State, cohort: Cohort, held_out: Cohort, rows: jax.Array, counts: jax.Array, epoch: jax.Array, *, key: jax.Array, recipe: Recipe
+) -> tuple[State, jax.Array]:
     """Return the state after an epoch and its four measurements in the order of `Epoch`.
 
     rows    shape (steps, size): the patients of `cohort` in each batch.
     counts  shape (steps, size), bool: who of them counts in the loss.
+    epoch   its number, the first is 1.
     """
 
     def step(state: State, batch: tuple[jax.Array, ...]) -> tuple[State, tuple[jax.Array, jax.Array]]:
         row, count, step_key = batch
-        chosen = Cohort(*(_shared_out(values[row], recipe) for values in cohort))
+        chosen = Cohort(*(shared_out(values[row], recipe) for values in cohort))
         return train_step(state, chosen, count, key=step_key, recipe=recipe)
 
     state, (losses, log_risk) = jax.lax.scan(step, state, (rows, counts, jax.random.split(key, len(rows))))
     flat, counted = rows.reshape(-1), counts.reshape(-1)
     train_c = concordance(cohort.event[flat], cohort.time[flat], log_risk.reshape(-1), where=counted)
 
-    held_risk = _predict(state, held_out.volumes, size=rows.shape[1], recipe=recipe)
+    state = _averaged(state, epoch, recipe)
+    held_risk = _predict(_for_use(state, epoch, recipe), held_out.volumes, size=rows.shape[1], recipe=recipe)
     validation_loss = cox_loss(held_risk, held_out.time, held_out.event, ties=recipe.ties, where=None)
     validation_c = concordance(held_out.event, held_out.time, held_risk, where=None)
     return state, jnp.stack([losses.mean(), train_c, validation_loss, validation_c])
@@ -89,13 +102,13 @@ def train_step(state: State, batch: Cohort, where: jax.Array, *, key: jax.Array,
 
     def loss_of(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
         variables = {"params": params, "batch_stats": state.batch_stats}
-        (log_risk, _), changed = _model(recipe).apply(variables, volumes, train=True, mutable=["batch_stats"], rngs={"dropout": of_dropout})
+        (log_risk, _), changed = model(recipe).apply(variables, volumes, train=True, mutable=["batch_stats"], rngs={"dropout": of_dropout})
         loss = cox_loss(log_risk, batch.time, batch.event, ties=recipe.ties, where=where)
         return loss + recipe.network.l2 * squared_head(params), (log_risk, changed.get("batch_stats", {}))
 
     (loss, (log_risk, batch_stats)), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params)
-    update, optimizer = _optimizer(recipe).update(gradient, state.optimizer, state.params)
-    return State(optax.apply_updates(state.params, update), batch_stats, optimizer), (loss, log_risk)
+    update, moments = optimizer(recipe).update(gradient, state.optimizer, state.params)
+    return State(optax.apply_updates(state.params, update), batch_stats, moments, state.average), (loss, log_risk)
 
 
 def cox_loss(log_risk: jax.Array, time: jax.Array, event: jax.Array, *, ties: str, where: jax.Array | None) -> jax.Array:
@@ -120,35 +133,55 @@ def concordance(event: jax.Array, time: jax.Array, log_risk: jax.Array, *, where
     return jnp.where(pairs > 0, jnp.sum(jnp.where(comparable, agreed, 0.0)) / jnp.maximum(pairs, 1), 0.5)
 
 
+def _averaged(state: State, epoch: jax.Array, recipe: Recipe) -> State:
+    """Return the state with the weights of this epoch taken into the mean."""
+    if not recipe.average_from:
+        return state
+    n = jnp.maximum(epoch - recipe.average_from + 1, 1)
+    average = jax.tree.map(lambda mean, now: mean + (now - mean) / n, state.average, (state.params, state.batch_stats))
+    return state._replace(average=average)
+
+
+def _for_use(state: State, epoch: jax.Array, recipe: Recipe) -> State:
+    if not recipe.average_from:
+        return state
+    params, batch_stats = jax.tree.map(
+        lambda mean, now: jnp.where(epoch >= recipe.average_from, mean, now), state.average, (state.params, state.batch_stats)
+    )
+    return state._replace(params=params, batch_stats=batch_stats)
+
+
 def _predict(state: State, volumes: jax.Array, *, size: int, recipe: Recipe) -> jax.Array:
     """Return the log_risk of patients in inference mode, `size` at a time."""
     n = len(volumes)
     padded = jnp.pad(volumes, ((0, -n % size), (0, 0), (0, 0), (0, 0)))
 
     def infer(batch: jax.Array) -> jax.Array:
-        return forward(state, _shared_out(batch, recipe), recipe=recipe)
+        return forward(state, shared_out(batch, recipe), recipe=recipe)
 
     return jax.lax.map(infer, padded.reshape(-1, size, *volumes.shape[1:])).reshape(-1)[:n]
 
 
 def forward(state: State, volumes: jax.Array, *, recipe: Recipe) -> jax.Array:
     """Return the log_risk (n,) in inference mode."""
-    log_risk, _ = _model(recipe).apply({"params": state.params, "batch_stats": state.batch_stats}, volumes, train=False)
+    log_risk, _ = model(recipe).apply({"params": state.params, "batch_stats": state.batch_stats}, volumes, train=False)
     return log_risk
 
 
-def _model(recipe: Recipe) -> SEResNet3D:
+def model(recipe: Recipe) -> SEResNet3D:
+    """Return the network in the precision of the recipe."""
     return SEResNet3D(recipe.network, dtype=jnp.bfloat16 if recipe.narrow else jnp.float32)
 
 
-def _optimizer(recipe: Recipe) -> optax.GradientTransformation:
+def optimizer(recipe: Recipe) -> optax.GradientTransformation:
+    """Return Adam, or AdamW, with its schedule."""
     rate = optax.exponential_decay(recipe.learning_rate, recipe.decay_steps, recipe.decay_rate)
     if recipe.weight_decay == 0:
         return optax.adam(rate)
     return optax.adamw(rate, weight_decay=recipe.weight_decay, mask=lambda params: jax.tree.map(lambda value: value.ndim > 1, params))
 
 
-def _shared_out(batch: jax.Array, recipe: Recipe) -> jax.Array:
+def shared_out(batch: jax.Array, recipe: Recipe) -> jax.Array:
     """Divide a batch over the devices; the loss, which needs all of it, makes XLA bring the risks together again."""
     if recipe.devices is None:
         return batch

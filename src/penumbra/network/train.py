@@ -4,8 +4,9 @@ import dataclasses
 import hashlib
 import json
 import time as clock
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ from penumbra.network.batches import Plan, draw_epoch, plan, split
 from penumbra.network.checkpoint import Progress, resume, store
 from penumbra.network.se_resnet import initial_variables
 from penumbra.network.settings import Augment, Network, Train
-from penumbra.network.step import Cohort, Recipe, initial_state, run_epoch
+from penumbra.network.step import Cohort, Recipe, initial_state, kept, run_epoch
 from penumbra.network.trained import Epoch, Trained, check_volumes
 
 
@@ -28,6 +29,7 @@ def fit(
     network: Network,
     augment: Augment,
     train: Train,
+    start: Mapping[str, Any] | None = None,
     checkpoint: Path | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> Trained:
@@ -36,6 +38,7 @@ def fit(
     volumes     shape (n, s, s, s) with s = network.input_size, as `prepare` makes them; training centers only.
     event       shape (n,), bool, true = died.
     time        shape (n,), days.
+    start       flax variables to start from, as `pretrain` gives them; None: drawn from the seed.
     checkpoint  file that holds the training while it runs; a training of the same patients and settings goes on from it, to the same
                 weights as without interruption, any other starts anew.
     progress    called after every epoch.
@@ -52,14 +55,14 @@ def fit(
     deaths = int(event[training].sum())
     devices = len(jax.devices()) if train.data_parallel else 1
     batches = plan(deaths=deaths, others=len(training) - deaths, batch_size=train.batch_size, multiple_of=devices)
-    recipe = _recipe(network, augment, train, devices)
+    recipe = recipe_of(network, augment, train, devices)
     cohort, held_out = (
         Cohort(jnp.asarray(volumes[rows], jnp.float32), jnp.asarray(event[rows]), jnp.asarray(time[rows], jnp.float32)) for rows in (training, validation)
     )
 
-    start = initial_state(jax.tree.map(jnp.asarray, initial_variables(network, seed=train.seed)), recipe)
-    run = Progress(state=start, best=None, best_epoch=0, history=())
-    identity = _identity(volumes, event, time, batches, network, augment, train, devices)
+    variables = initial_variables(network, seed=train.seed) if start is None else start
+    run = Progress(state=initial_state(jax.tree.map(jnp.asarray, variables), recipe), best=None, best_epoch=0, history=())
+    identity = _identity(volumes, event, time, variables, batches, network, augment, train, devices)
     if checkpoint is not None:
         run = resume(checkpoint, run, identity=identity)
     stored = clock.monotonic()
@@ -69,7 +72,7 @@ def fit(
         # the key depends on nothing before it, so a training can go on from any epoch; the generator is the device's own, because
         # JAX's default one takes a second longer to compile for each normal draw
         key = jax.random.fold_in(jax.random.key(train.seed, impl="rbg"), number)
-        state, measured = run_epoch(run.state, cohort, held_out, jnp.asarray(rows), jnp.asarray(counts), key=key, recipe=recipe)
+        state, measured = run_epoch(run.state, cohort, held_out, jnp.asarray(rows), jnp.asarray(counts), jnp.asarray(number), key=key, recipe=recipe)
         epoch = Epoch(number, *(float(value) for value in jax.device_get(measured)))
         run = run.after(state, epoch)
         if checkpoint is not None and (clock.monotonic() - stored >= train.checkpoint_seconds or _finished(run, train)):
@@ -79,8 +82,9 @@ def fit(
             progress(epoch)
 
     assert run.best is not None
+    params, batch_stats = kept(run.best, epoch=run.best_epoch, recipe=recipe)
     return Trained(
-        variables=jax.device_get({"params": run.best.params, "batch_stats": run.best.batch_stats}),
+        variables=jax.device_get({"params": params, "batch_stats": batch_stats}),
         network=network,
         augment=augment,
         train=train,
@@ -94,7 +98,8 @@ def _finished(run: Progress, train: Train) -> bool:
     return done >= train.epochs or done - run.best_epoch >= train.patience
 
 
-def _recipe(network: Network, augment: Augment, train: Train, devices: int) -> Recipe:
+def recipe_of(network: Network, augment: Augment, train: Train, devices: int) -> Recipe:
+    """Return what is compiled into a step."""
     narrow = train.precision == "bfloat16" or (train.precision == "auto" and jax.default_backend() == "gpu")
     return Recipe(
         network=network,
@@ -104,6 +109,7 @@ def _recipe(network: Network, augment: Augment, train: Train, devices: int) -> R
         decay_rate=train.decay_rate,
         decay_steps=train.decay_steps,
         weight_decay=train.weight_decay,
+        average_from=train.average_from,
         narrow=narrow,
         devices=Mesh(np.array(jax.devices()), ("patients",)) if devices > 1 else None,
     )
@@ -113,17 +119,18 @@ def _identity(
     volumes: np.ndarray,
     event: np.ndarray,
     time: np.ndarray,
+    variables: Mapping[str, Any],
     batches: Plan,
     network: Network,
     augment: Augment,
     train: Train,
     devices: int,
 ) -> str:
-    """Return the SHA-256 over patients, settings and engine: what must be equal for a checkpoint to be of use."""
+    """Return the SHA-256 over patients, first weights, settings and engine: what must be equal for a checkpoint to be of use."""
     settings = [dataclasses.asdict(group) for group in (network, augment, train, batches)]
     engine = [jax.__version__, jax.default_backend(), devices]
     sha = hashlib.sha256(json.dumps([settings, engine], sort_keys=True).encode())
-    for array in (volumes.astype(np.float32), event, time.astype(np.float32)):
+    for array in (volumes.astype(np.float32), event, time.astype(np.float32), *jax.tree.leaves(variables)):
         sha.update(f"{array.dtype.str} {array.shape}".encode())
         sha.update(np.ascontiguousarray(array).tobytes())
     return sha.hexdigest()

@@ -1,21 +1,15 @@
-"""A trained network: what it is, what it says about volumes, and how it is kept on disk."""
+"""A trained network: what it is, and what it says about volumes."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from penumbra.network import tensors
 from penumbra.network.se_resnet import SEResNet3D
 from penumbra.network.settings import Augment, Network, Train
-
-FORMAT = "penumbra network 1"
 
 
 @dataclass(frozen=True)
@@ -86,42 +80,8 @@ def check_volumes(volumes: np.ndarray, size: int) -> None:
         raise ValueError(f"volumes must have shape (n, s, s, s) with s = {size} (network.input_size); found {volumes.shape}")
 
 
-def save(trained: Trained, path: Path) -> None:
-    """Write the weights (safetensors) with settings and history (JSON in its header) to one file, whole or not at all."""
-    tensors.write(Path(path), flatten(trained.variables), {"format": FORMAT, "trained": json.dumps(_description(trained))})
-
-
-def load(path: Path) -> Trained:
-    """Return what `save` wrote, bit for bit.
-
-    Raises
-      ValueError  "<name> holds no trained network of this version"
-    """
-    path = Path(path)
-    arrays, metadata = tensors.read(path)
-    if metadata.get("format") != FORMAT:
-        raise ValueError(f"{path.name} holds no trained network of this version ({FORMAT!r}), but {metadata.get('format')!r}; train again")
-    description = json.loads(metadata["trained"])
-    return Trained(
-        variables=unflatten(arrays),
-        network=Network(**description["network"]),
-        augment=Augment(**description["augment"]),
-        train=Train(**description["train"]),
-        history=tuple(Epoch(**entry) for entry in description["history"]),
-        best_epoch=description["best_epoch"],
-    )
-
-
-def digest(trained: Trained) -> str:
-    """Return the SHA-256 (hexadecimal) over settings, history and every weight: the identity of the trained network."""
-    sha = hashlib.sha256(json.dumps(_description(trained), sort_keys=True).encode())
-    for name, array in sorted(flatten(trained.variables).items()):
-        sha.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        sha.update(np.ascontiguousarray(array).tobytes())
-    return sha.hexdigest()
-
-
-def _description(trained: Trained) -> dict[str, Any]:
+def describe(trained: Trained) -> dict[str, Any]:
+    """Return everything but the weights, as plain values."""
     return {
         "network": asdict(trained.network),
         "augment": asdict(trained.augment),
@@ -129,6 +89,18 @@ def _description(trained: Trained) -> dict[str, Any]:
         "history": [asdict(entry) for entry in trained.history],
         "best_epoch": trained.best_epoch,
     }
+
+
+def rebuild(variables: Mapping[str, Any], description: Mapping[str, Any]) -> Trained:
+    """Return the network that `describe` described, with its weights."""
+    return Trained(
+        variables=variables,
+        network=Network(**description["network"]),
+        augment=Augment(**description["augment"]),
+        train=Train(**description["train"]),
+        history=tuple(Epoch(**entry) for entry in description["history"]),
+        best_epoch=description["best_epoch"],
+    )
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, np.ndarray]:

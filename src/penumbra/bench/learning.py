@@ -1,0 +1,170 @@
+"""What helps the network to learn from few patients: `python -m penumbra.bench.learning`, on a state folder with ingested centers.
+
+Each row of models/learning.yaml is one change of a profile. For every seed the training centers' patients are divided into folds; a network
+is trained without each fold and answers for it. Inside: the C of those answers, the mean over folds. Outside: the C of the mean answer of all
+networks on each other center, which decides nothing. A training that was finished is kept, and a second call goes on. The last line is JSON.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penumbra import network, stages, store
+from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
+from penumbra.network.batches import deal
+from penumbra.params import project_root, read_yaml
+from penumbra.progress import track
+from penumbra.settings import Settings, load_settings
+from penumbra.survival import bootstrap_ci, concordance_index
+from penumbra.tables import text_table
+from penumbra.work import Work
+
+ALONE = EnsembleSettings(folds=0, seeds=1)
+
+
+@dataclass(frozen=True)
+class Patients:
+    """Who is studied: names, centers, event, time, (n,) each."""
+
+    names: list[str]
+    centers: np.ndarray
+    event: np.ndarray
+    time: np.ndarray
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one change gave.
+
+    inside    C on the folds left out, one value a seed.
+    outside   center -> C of the mean over all networks, with its interval.
+    spread    center -> C of the mean over the networks of one seed, one value a seed.
+    """
+
+    inside: list[float]
+    outside: dict[str, tuple[float, float, float]]
+    spread: dict[str, list[float]]
+
+
+def changed(settings: Settings, change: Mapping[str, Any]) -> Settings:
+    """Settings with some parameters replaced: {"network.norm": "group", ...}."""
+    for name, value in change.items():
+        group, field = name.split(".")
+        settings = replace(settings, **{group: replace(getattr(settings, group), **{field: value})})
+    return settings
+
+
+def study(work: Work, who: Patients, settings: Settings, *, folds: int, seeds: Sequence[int]) -> Row:
+    """One row of the table."""
+    volumes = stages.network_inputs(work, who.names, stages.accepted_images(work), settings.network)
+    inside = np.isin(who.centers, settings.cohort.train_centers)
+    answers = {seed: [] for seed in seeds}  # type: dict[int, list[np.ndarray]]
+    found = []
+    with track("train", folds * len(seeds)) as advance:
+        for seed in seeds:
+            fold = np.full(len(who.names), -1)
+            fold[inside] = deal(who.event[inside], folds=folds, seed=seed)
+            within = []
+            for number in range(folds):
+                fitted = inside & (fold != number)
+                risk = _answer(work, settings, volumes, who, fitted, seed)
+                held_out = fold == number
+                within.append(concordance_index(who.event[held_out], who.time[held_out], risk[held_out]))
+                answers[seed].append(risk)
+                advance()
+            found.append(float(np.nanmean(within)))
+    outside, spread = {}, {}
+    for center in sorted(set(who.centers[~inside].tolist())):
+        rows = who.centers == center
+        event, time = who.event[rows], who.time[rows]
+        mean = np.mean([risk[rows] for seed in seeds for risk in answers[seed]], axis=0)
+        interval = bootstrap_ci(partial(concordance_index), event, time, mean, resamples=1000, seed=1)
+        outside[center] = (concordance_index(event, time, mean), interval.lower, interval.upper)
+        spread[center] = [concordance_index(event, time, np.mean([risk[rows] for risk in answers[seed]], axis=0)) for seed in seeds]
+    return Row(found, outside, spread)
+
+
+def _answer(work: Work, settings: Settings, volumes: np.ndarray, who: Patients, fitted: np.ndarray, seed: int) -> np.ndarray:
+    """The log_risk (n,) of everybody from a network trained on `fitted`, read back when it was trained before."""
+    groups: tuple[Network | Augment | Train | Pretrain, ...] = (settings.network, settings.augment, replace(settings.train, seed=seed), settings.pretrain)
+    outcome = [[name, float(who.time[i]), bool(who.event[i])] for i, name in enumerate(who.names) if fitted[i]]
+    key = store.version_key({"groups": [asdict(group) for group in groups], "fitted": outcome, "asked": who.names})
+    file = work.home / "study" / f"{key}.npy"
+    if file.is_file():
+        kept: np.ndarray = np.load(file, allow_pickle=False)
+        return kept
+    trained = network.fit_ensemble(
+        volumes[fitted],
+        who.event[fitted],
+        who.time[fitted],
+        network=settings.network,
+        augment=settings.augment,
+        train=replace(settings.train, seed=seed),
+        pretrain=settings.pretrain,
+        ensemble=ALONE,
+    )
+    log_risk = network.embed(trained, volumes)[0]
+    file.parent.mkdir(exist_ok=True)
+    np.save(file.with_name(f".{key}.npy"), log_risk)
+    file.with_name(f".{key}.npy").replace(file)
+    return log_risk
+
+
+def _patients(work: Work) -> Patients:
+    names = list(stages.accepted_images(work))
+    with store.connect(work.home, read_only=True) as lake:
+        of = {row["patient"]: row for row in lake.rows("patients")}
+    records = [of[name] for name in names]
+    return Patients(
+        names,
+        np.array([row["center"] for row in records]),
+        np.array([bool(row["event"]) for row in records]),
+        np.array([float(row["time"]) for row in records]),
+    )
+
+
+def main() -> None:
+    """Print the table and the JSON line."""
+    parser = argparse.ArgumentParser(prog="python -m penumbra.bench.learning", description=__doc__.splitlines()[0])
+    parser.add_argument("home", type=Path, help="state folder (PENUMBRA_HOME) whose centers were ingested")
+    parser.add_argument("--profile", help="study this profile in place of the one in models/learning.yaml")
+    parser.add_argument("--rows", nargs="+", help="only these rows")
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=1, help="how many; each divides the patients anew and trains anew")
+    chosen = parser.parse_args()
+    declared = read_yaml(project_root() / "models" / "learning.yaml")
+    settings = load_settings(chosen.profile or declared["from"])
+    work = Work(chosen.home.resolve(), settings, "study")
+    stages.keep_compiled(work)
+    who = _patients(work)
+    seeds = [settings.train.seed + 1000 * i for i in range(chosen.seeds)]
+    figures: dict[str, Any] = {}
+    lines = []
+    for name, change in declared["rows"].items():
+        if chosen.rows and name not in chosen.rows:
+            continue
+        print(f"  {name}", file=sys.stderr)
+        row = study(work, who, changed(settings, change), folds=chosen.folds, seeds=seeds)
+        figures[name] = asdict(row)
+        outside = [f"{c:.3f} ({low:.2f}-{high:.2f})" for c, low, high in row.outside.values()]
+        lines.append([name, _spread(row.inside), *outside, *(_spread(values) for values in row.spread.values())])
+    centers = list(next(iter(figures.values()))["outside"])
+    headings = ["row", f"C inside, {chosen.folds} folds", *(f"C {center}, mean of all" for center in centers), *(f"C {center}, a seed" for center in centers)]
+    print(text_table(headings, lines))
+    print(json.dumps(figures))
+
+
+def _spread(values: Sequence[float]) -> str:
+    deviation = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{deviation}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""Networks that answer together: how they are trained, what they say, how they are kept. One network is an ensemble of one.
+
+Members start from the same weights, so that channel i of one began as channel i of the other; then each member's channels are z-scored by the
+patients it was trained on, without looking at an outcome, and averaged. What that leaves of agreement is measured in docs/network.md.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penumbra.network import tensors
+from penumbra.network.batches import deal
+from penumbra.network.self_supervised import pretrain as pretrained
+from penumbra.network.settings import Augment, EnsembleSettings, Network, Pretrain, Train
+from penumbra.network.train import fit
+from penumbra.network.trained import Epoch, Trained, describe, flatten, rebuild, unflatten
+from penumbra.network.trained import embed as embed_one
+
+FORMAT = "penumbra network 2"
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Trained networks with all that makes one answer of theirs.
+
+    members  at least one.
+    unseen   digest of a training volume -> the members that were trained without it; empty when every member saw everybody.
+    mean, deviation  shape (members, channels): of each member's embedding of the patients it was trained on.
+    """
+
+    members: tuple[Trained, ...]
+    unseen: Mapping[str, tuple[int, ...]]
+    mean: np.ndarray
+    deviation: np.ndarray
+
+    @property
+    def network(self) -> Network:
+        return self.members[0].network
+
+    @property
+    def augment(self) -> Augment:
+        return self.members[0].augment
+
+    @property
+    def train(self) -> Train:
+        return self.members[0].train
+
+    @property
+    def best_epochs(self) -> tuple[int, ...]:
+        """Of each member."""
+        return tuple(member.best_epoch for member in self.members)
+
+
+def alone(trained: Trained) -> Ensemble:
+    """Return one network as an ensemble that says what it says."""
+    channels = trained.network.filters[-1]
+    return Ensemble((trained,), {}, np.zeros((1, channels), np.float32), np.ones((1, channels), np.float32))
+
+
+def fit_ensemble(
+    volumes: np.ndarray,
+    event: np.ndarray,
+    time: np.ndarray,
+    *,
+    network: Network,
+    augment: Augment,
+    train: Train,
+    pretrain: Pretrain,
+    ensemble: EnsembleSettings,
+    folder: Path | None = None,
+    progress: Callable[[int, Epoch], None] | None = None,
+) -> Ensemble:
+    """Return the trained ensemble; the same patients and settings give the same weights. With 0 folds, 1 seed and no pretraining it is
+    the network of `fit`.
+
+    volumes, event, time  as `fit` takes them; training centers only.
+    folder    where finished and unfinished members wait while the others train; a call that was killed goes on from it.
+    progress  called with the number of the member after each of its epochs.
+    """
+    start = _start(volumes, network, augment, train, pretrain, folder)
+    fold = deal(event.astype(bool), folds=ensemble.folds, seed=train.seed) if ensemble.folds else np.full(len(event), -1)
+    members: list[Trained] = []
+    embeddings: list[np.ndarray] = []
+    unseen: dict[str, tuple[int, ...]] = {}
+    for number in range(max(1, ensemble.folds) * ensemble.seeds):
+        left_out = fold == number // ensemble.seeds
+        member = fit(
+            volumes[~left_out],
+            event[~left_out],
+            time[~left_out],
+            network=network,
+            augment=augment,
+            train=replace(train, seed=train.seed + number % ensemble.seeds),
+            start=start,
+            checkpoint=None if folder is None else folder / f"member-{number:02d}",
+            progress=None if progress is None else partial(progress, number),
+        )
+        members.append(member)
+        embeddings.append(embed_one(member, volumes[~left_out])[1])
+        for row in np.flatnonzero(left_out):
+            digest = volume_digest(volumes[row])
+            unseen[digest] = (*unseen.get(digest, ()), number)
+    if len(members) == 1:
+        return alone(members[0])
+    deviation = np.array([embedding.std(axis=0) for embedding in embeddings])
+    mean = np.array([embedding.mean(axis=0) for embedding in embeddings])
+    return Ensemble(tuple(members), unseen, mean, np.where(deviation > 0, deviation, np.float32(1.0)))
+
+
+def embed(trained: Ensemble | Trained, volumes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return log_risk (n,) and the deep features (n, channels), float32: the mean over the members, over those that never saw a patient
+    when the patient is one of the training.
+
+    volumes  shape (n, s, s, s) as `prepare` makes them.
+
+    Raises
+      ValueError  "volumes must have shape (n, s, s, s) with s = ..., found ..."
+    """
+    if isinstance(trained, Trained):
+        return embed_one(trained, volumes)
+    if len(trained.members) == 1:
+        return embed_one(trained.members[0], volumes)
+    answers = [embed_one(member, volumes) for member in trained.members]
+    everybody = tuple(range(len(answers)))
+    asked = np.zeros((len(volumes), len(answers), 1), np.float32)
+    for row, volume in enumerate(volumes):
+        members = list(trained.unseen.get(volume_digest(volume), everybody))
+        asked[row, members] = 1 / len(members)
+    log_risk = np.stack([risk for risk, _ in answers], axis=1)
+    features = np.stack([(embedding - trained.mean[i]) / trained.deviation[i] for i, (_, embedding) in enumerate(answers)], axis=1)
+    return (log_risk * asked[..., 0]).sum(axis=1), (features * asked).sum(axis=1)
+
+
+def volume_digest(volume: np.ndarray) -> str:
+    """Return what a training volume is recognised by: the first 16 hexadecimal digits of its SHA-256."""
+    return hashlib.sha256(np.ascontiguousarray(volume, np.float32).tobytes()).hexdigest()[:16]
+
+
+def save(trained: Ensemble | Trained, path: Path) -> None:
+    """Write the weights (safetensors) with settings and history (JSON in its header) to one file, whole or not at all."""
+    whole = trained if isinstance(trained, Ensemble) else alone(trained)
+    tensors.write(Path(path), _arrays(whole), {"format": FORMAT, "ensemble": json.dumps(_description(whole))})
+
+
+def load(path: Path) -> Ensemble:
+    """Return what `save` wrote, bit for bit.
+
+    Raises
+      ValueError  "<name> holds no trained network of this version"
+    """
+    path = Path(path)
+    arrays, metadata = tensors.read(path)
+    if metadata.get("format") != FORMAT:
+        raise ValueError(f"{path.name} holds no trained network of this version ({FORMAT!r}), but {metadata.get('format')!r}; train again")
+    description = json.loads(metadata["ensemble"])
+    tree = unflatten(arrays)
+    members = [rebuild(tree["member"][f"{i:02d}"], entry) for i, entry in enumerate(description["members"])]
+    unseen = {name: tuple(who) for name, who in description["unseen"].items()}
+    return Ensemble(tuple(members), unseen, tree["mean"], tree["deviation"])
+
+
+def digest(trained: Ensemble | Trained) -> str:
+    """Return the SHA-256 (hexadecimal) over settings, history and every weight: the identity of what was trained."""
+    whole = trained if isinstance(trained, Ensemble) else alone(trained)
+    sha = hashlib.sha256(json.dumps(_description(whole), sort_keys=True).encode())
+    for name, array in sorted(_arrays(whole).items()):
+        sha.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        sha.update(np.ascontiguousarray(array).tobytes())
+    return sha.hexdigest()
+
+
+def _description(whole: Ensemble) -> dict[str, Any]:
+    return {"members": [describe(member) for member in whole.members], "unseen": {name: list(who) for name, who in sorted(whole.unseen.items())}}
+
+
+def _arrays(whole: Ensemble) -> dict[str, np.ndarray]:
+    weights = {f"member/{i:02d}/{name}": array for i, member in enumerate(whole.members) for name, array in flatten(member.variables).items()}
+    return {**weights, "mean": whole.mean, "deviation": whole.deviation}
+
+
+def _start(volumes: np.ndarray, network: Network, augment: Augment, train: Train, pretrain: Pretrain, folder: Path | None) -> Mapping[str, Any]:
+    """The weights that every member starts from; those of a pretraining wait in the folder."""
+    if folder is None or not pretrain.epochs:
+        return pretrained(volumes, network=network, augment=augment, train=train, pretrain=pretrain)
+    settings = [asdict(group) for group in (network, augment, train, pretrain)]
+    identity = hashlib.sha256(json.dumps([settings, [volume_digest(volume) for volume in volumes]], sort_keys=True).encode()).hexdigest()
+    file = folder / "pretrained"
+    if file.is_file():
+        try:
+            arrays, metadata = tensors.read(file)
+        except ValueError:  # damaged: computed again
+            arrays, metadata = {}, {}
+        if metadata.get("identity") == identity:
+            return unflatten(arrays)
+    found = pretrained(volumes, network=network, augment=augment, train=train, pretrain=pretrain)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors.write(file, flatten(found), {"identity": identity})
+    return found
