@@ -27,7 +27,13 @@ def track(what: str, total: int, *, cost: float | None = None) -> Iterator[Advan
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         times = TimeElapsedColumn(), TimeRemainingColumn()
-        columns = (TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.fields[done]}/{task.fields[items]}"), *times, TextColumn("{task.fields[note]}"))
+        columns = (
+            TextColumn("{task.description:<10}"),
+            BarColumn(),
+            TextColumn("{task.fields[done]}/{task.fields[items]}"),
+            *times,
+            TextColumn("{task.fields[note]}"),
+        )
         with Progress(*columns, console=Console(stderr=True)) as bar:
             task = bar.add_task(what, total=whole, done=0, items=total, note="")
 

@@ -168,7 +168,8 @@ class Settings:
 
 GROUPS = {
     "cohort": Cohort, "ingest": Ingest, "populate": Populate, "network": Network, "augment": Augment, "train": Train,
-    "pretrain": Pretrain, "ensemble": EnsembleSettings, "fuse": Fuse, "evaluate": Evaluate, "register": Register, "retrain": Retrain, "serve": Serve, "report": Report,
+    "pretrain": Pretrain, "ensemble": EnsembleSettings,
+    "fuse": Fuse, "evaluate": Evaluate, "register": Register, "retrain": Retrain, "serve": Serve, "report": Report,
 }  # fmt: skip
 
 

@@ -10,7 +10,6 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from penumbra.params import project_root, read_yaml
 from penumbra.progress import track
 from penumbra.settings import Settings, load_settings
 from penumbra.survival import bootstrap_ci, concordance_index
-from penumbra.tables import text_table
+from penumbra.tables import render
 from penumbra.work import Work
 
 ALONE = EnsembleSettings(folds=0, seeds=1)
@@ -85,7 +84,7 @@ def study(work: Work, who: Patients, settings: Settings, *, folds: int, seeds: S
         rows = who.centers == center
         event, time = who.event[rows], who.time[rows]
         mean = np.mean([risk[rows] for seed in seeds for risk in answers[seed]], axis=0)
-        interval = bootstrap_ci(partial(concordance_index), event, time, mean, resamples=1000, seed=1)
+        interval = bootstrap_ci(event, time, mean, seed=1)
         outside[center] = (concordance_index(event, time, mean), interval.lower, interval.upper)
         spread[center] = [concordance_index(event, time, np.mean([risk[rows] for risk in answers[seed]], axis=0)) for seed in seeds]
     return Row(found, outside, spread)
@@ -157,7 +156,7 @@ def main() -> None:
         lines.append([name, _spread(row.inside), *outside, *(_spread(values) for values in row.spread.values())])
     centers = list(next(iter(figures.values()))["outside"])
     headings = ["row", f"C inside, {chosen.folds} folds", *(f"C {center}, mean of all" for center in centers), *(f"C {center}, a seed" for center in centers)]
-    print(text_table(headings, lines))
+    print(render(headings, lines))
     print(json.dumps(figures))
 
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from penumbra.network.ensemble import load as load
     from penumbra.network.ensemble import save as save
     from penumbra.network.inputs import prepare as prepare
-    from penumbra.network.self_supervised import pretrain as pretrain
     from penumbra.network.se_resnet import SEResNet3D as SEResNet3D
+    from penumbra.network.self_supervised import pretrain as pretrain
     from penumbra.network.settings import Augment as Augment
     from penumbra.network.settings import EnsembleSettings as EnsembleSettings
     from penumbra.network.settings import Network as Network

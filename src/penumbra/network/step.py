@@ -145,9 +145,7 @@ def _averaged(state: State, epoch: jax.Array, recipe: Recipe) -> State:
 def _for_use(state: State, epoch: jax.Array, recipe: Recipe) -> State:
     if not recipe.average_from:
         return state
-    params, batch_stats = jax.tree.map(
-        lambda mean, now: jnp.where(epoch >= recipe.average_from, mean, now), state.average, (state.params, state.batch_stats)
-    )
+    params, batch_stats = jax.tree.map(lambda mean, now: jnp.where(epoch >= recipe.average_from, mean, now), state.average, (state.params, state.batch_stats))
     return state._replace(params=params, batch_stats=batch_stats)
 
 
