@@ -200,6 +200,7 @@ def register(work: Work) -> Manifest:
             "populate": {"engine": settings.populate.engine},
         },
         network=network_file(work.home, train["version"]),
+        curves=_curves(network_file(work.home, train["version"])),
         lineage=registry.Lineage(
             train_centers=train_centers,
             store_commit=data.commit,
@@ -214,6 +215,20 @@ def register(work: Work) -> Manifest:
     _write_version(work, data, models, rows, entry)
     content = {"model": entry.model, "version": entry.version, "digest": entry.digest, "train_centers": list(train_centers), "metrics": len(rows)}
     return write_manifest(work.home, "register", content)
+
+
+def _curves(weights: Path) -> dict[str, list[float]]:
+    """What each epoch of each network measured: "network_0/validation_loss" -> its values."""
+    from penumbra import network
+
+    if not weights.is_file():
+        return {}
+    members = enumerate(network.load(weights).members)
+    return {
+        f"network_{i}/{name}": [getattr(epoch, name) for epoch in member.history]
+        for i, member in members
+        for name in ("train_loss", "train_c", "validation_loss", "validation_c")
+    }
 
 
 def _write_version(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow], entry: registry.RegisteredVersion) -> None:

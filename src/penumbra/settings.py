@@ -133,11 +133,14 @@ class Serve:
 
 @dataclass(frozen=True)
 class Report:
-    """patients: how many are shown as pictures. slice_margin_mm: shown around the GTV. window_hu: centre and width."""
+    """patients: how many are shown as pictures. slice_margin_mm: shown around the GTV. window_hu: centre and width. occlusion_edge,
+    occlusion_stride: of the cube that is hidden from the network, and between two of them, voxels of its input."""
 
     patients: int
     slice_margin_mm: float
     window_hu: tuple[float, float]
+    occlusion_edge: int
+    occlusion_stride: int
 
 
 @dataclass(frozen=True)

@@ -50,4 +50,4 @@ def small_bundle(network: Path, volume_weight: float = 0.5, *, code_commit: str 
         environment={"python": "3.11"},
     )
     settings = {"radiomics": {"binWidth": 25}, "rois": {"margins_mm": [3, 6, 9]}}
-    return Bundle(models, served, (365.25, 730.5, 1095.75), {"gtv": "0123456789ab"}, settings, lineage, network)
+    return Bundle(models, served, (365.25, 730.5, 1095.75), {"gtv": "0123456789ab"}, settings, lineage, network, {"network_0/validation_loss": [3.0, 2.5]})

@@ -62,6 +62,8 @@ def test_metrics_per_center_are_in_mlflow(home: Path, make_bundle: Callable[...,
     assert run.inputs is not None
     assert logged.metrics is not None
     assert run.data.metrics["harrell_c/east"] == 0.7
+    with quiet_mlflow():
+        assert [(m.step, m.value) for m in mlflow.get_metric_history(entry.run_id, "network_0/validation_loss")] == [(1, 3.0), (2, 2.5)]
     assert run.data.params["network.filters"] == "8"
     assert run.data.tags["store_commit"] == "7"
     splits = {item.dataset.name: item.tags[0].value for item in run.inputs.dataset_inputs}

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penumbra.network.attribution import occlusion as occlusion
     from penumbra.network.compilation import keep_compiled as keep_compiled
     from penumbra.network.ensemble import Ensemble as Ensemble
     from penumbra.network.ensemble import digest as digest
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from penumbra.network.ensemble import fit_ensemble as fit_ensemble
     from penumbra.network.ensemble import load as load
     from penumbra.network.ensemble import save as save
+    from penumbra.network.inputs import back_to_box as back_to_box
     from penumbra.network.inputs import prepare as prepare
     from penumbra.network.se_resnet import SEResNet3D as SEResNet3D
     from penumbra.network.self_supervised import pretrain as pretrain
@@ -33,12 +35,14 @@ _HOME = {
     "SEResNet3D": "se_resnet",
     "Train": "settings",
     "Trained": "trained",
+    "back_to_box": "inputs",
     "digest": "ensemble",
     "embed": "ensemble",
     "fit": "train",
     "fit_ensemble": "ensemble",
     "keep_compiled": "compilation",
     "load": "ensemble",
+    "occlusion": "attribution",
     "prepare": "inputs",
     "pretrain": "self_supervised",
     "save": "ensemble",

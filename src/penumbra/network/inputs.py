@@ -45,10 +45,22 @@ def prepare(image: np.ndarray, gtv: np.ndarray, *, size: int, masked: bool) -> n
     return np.where(kept, _z_score(cube, cube[kept]), 0.0).astype(np.float32)
 
 
-def resize(values: np.ndarray, size: int) -> np.ndarray:
-    """Return `values` (z, y, x) resized linearly to (size, size, size), borders aligned (see prepare)."""
-    for axis in range(3):
-        values = np.moveaxis(np.tensordot(_interpolation(values.shape[axis], size), values, axes=(1, axis)), 0, axis)
+def back_to_box(cube: np.ndarray, gtv: np.ndarray) -> np.ndarray:
+    """Return a map of the network's input, shape (s, s, s), on the grid of the GTV it was made of, shape (z, y, x); NaN outside the box.
+
+    gtv  shape (z, y, x), bool, as `prepare` was given it.
+    """
+    box = _bounding_box(gtv.astype(bool))
+    placed = np.full(gtv.shape, np.nan)
+    placed[box] = resize(cube.astype(float), gtv[box].shape)
+    return placed
+
+
+def resize(values: np.ndarray, size: int | tuple[int, ...]) -> np.ndarray:
+    """Return `values` (z, y, x) resized linearly to `size`, a shape or one edge for all axes, borders aligned (see prepare)."""
+    lengths = (size,) * 3 if isinstance(size, int) else size
+    for axis, length in enumerate(lengths):
+        values = np.moveaxis(np.tensordot(_interpolation(values.shape[axis], length), values, axes=(1, axis)), 0, axis)
     return values
 
 

@@ -11,6 +11,7 @@ from penumbra.evaluate import EXTERNAL, LEFT_OUT, TRAINING
 from penumbra.fusion import SurvivalModel
 from penumbra.modelling import load_models, metric_rows, risks
 from penumbra.pages.card import guidelines, model_card
+from penumbra.pages.network import learning_curves, network_of, risk_maps
 from penumbra.pages.patients import risk_panels, slices, survival_panels
 from penumbra.params import project_root, read_yaml
 from penumbra.progress import say
@@ -28,7 +29,7 @@ def report(work: Work) -> Manifest:
     name = f"{registered['model']}-{version}" if version is not None else f"{work.settings.register.model}-unregistered"
     folder = work.home / "reports" / name
     shown = {name: read_yaml(project_root() / "models" / f"{name}.yaml") for name in ("paper", "checklist")} | {"report": vars(work.settings.report)}
-    key = store.version_key({"registered": registered, "evaluated": evaluated["key"], "ingest": read_manifest(work.home, "ingest"), **shown, "code": 2})
+    key = store.version_key({"registered": registered, "evaluated": evaluated["key"], "ingest": read_manifest(work.home, "ingest"), **shown, "code": 3})
     path = folder / "index.html"
     done = (folder / ".key").read_text(encoding="utf-8") if (folder / ".key").is_file() else ""
     if done != key or not path.is_file():
@@ -45,6 +46,8 @@ def _inputs(work: Work, registered: Manifest, evaluated: Manifest) -> page.Repor
     found = risks(models, data)
     risk = found[combined.name]
     kept = evaluated["kept"]
+    trained = network_of(work)
+    pictures = tuple(slices(work, data, risk)) if combined.retained else ()
     flow, card = tuple(_flow(work)), model_card(work, registered)
     deep = [model.name for model in models.values() if model.family == "deep"]
     rows = tuple(metric_rows(evaluated))
@@ -64,7 +67,7 @@ def _inputs(work: Work, registered: Manifest, evaluated: Manifest) -> page.Repor
         paper=tuple(_paper()),
         survival=tuple(survival_panels(data, risk, columns)) if combined.retained else (),
         features=tuple(feature for model in models.values() for feature in _kept_features(model, kept if model.name == combined.name else {})),
-        slices=tuple(slices(work, data, risk)) if combined.retained else (),
+        slices=pictures,
         card=card,
         next_commands=(
             page.NextCommand('penumbra sql "SELECT model, center, metric, value FROM model_metrics"', "every number of this page, by SQL"),
@@ -86,6 +89,8 @@ def _inputs(work: Work, registered: Manifest, evaluated: Manifest) -> page.Repor
         checklist=guidelines(work, data, card, flow),
         shown_in_subgroups=_shown_in_subgroups(columns),
         ablation=_ablation(settings.network.se),
+        learning=tuple(learning_curves(trained)) if trained else (),
+        maps=tuple(risk_maps(work, trained, pictures)) if trained else (),
     )
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -58,6 +58,7 @@ class Bundle:
     settings          name -> document (radiomics, rois, image, ...) that computes the features of a new patient.
     network           file that `penumbra.network.save` wrote (or a folder of such files), or None.
     lineage           see `Lineage`.
+    curves            name -> value after each epoch of a training; MLflow shows them, they are no part of the digest.
     """
 
     models: "Mapping[str, SurvivalModel]"
@@ -67,6 +68,7 @@ class Bundle:
     settings: Mapping[str, Any]
     lineage: Lineage
     network: Path | None = None
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 def environment() -> dict[str, str]:

@@ -186,6 +186,7 @@ def _log_model(mlflow_client: "MlflowClient", experiment: str, bundle: Bundle, d
     run = mlflow_client.create_run(experiment, tags=tags, run_name=digest[:12])
     run_id = run.info.run_id
     tracking.log_run(mlflow_client, run_id, lineage, {row.center: row.split for row in rows if row.split in tracking.PLAIN_SPLITS})
+    tracking.log_curves(mlflow_client, run_id, bundle.curves)
     logged = mlflow_client.create_logged_model(experiment, name=bundle.served, source_run_id=run_id, tags=tags)
     _save_pyfunc(bundle, staging, staging / "pyfunc", run_id, logged.model_id)
     mlflow_client.log_model_artifacts(logged.model_id, str(staging / "pyfunc"))

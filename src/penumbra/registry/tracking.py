@@ -63,6 +63,16 @@ def log_metrics(client: "MlflowClient", run_id: str, model_id: str, named: Mappi
         client.log_batch(run_id, metrics=part)
 
 
+def log_curves(client: "MlflowClient", run_id: str, curves: Mapping[str, Sequence[float]]) -> None:
+    """Values by epoch, the first is step 1, so that MLflow draws them."""
+    from mlflow.entities import Metric
+
+    now = time.time_ns() // 1_000_000
+    metrics = [Metric(name, float(value), now, step) for name, values in sorted(curves.items()) for step, value in enumerate(values, 1) if math.isfinite(value)]
+    for part in _parts(metrics, METRICS_PER_CALL):
+        client.log_batch(run_id, metrics=part)
+
+
 def log_run(client: "MlflowClient", run_id: str, lineage: Lineage, centers: Mapping[str, str]) -> None:
     """Parameters and, per center, the dataset a run used; `centers` is center -> "train" or "test"."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param

@@ -180,6 +180,34 @@ class SlicePicture:
 
 
 @dataclass(frozen=True)
+class LearningCurve:
+    """How one network was trained; tuples with one entry an epoch. `best_epoch`, the first is 1, is the one that was kept."""
+
+    best_epoch: int
+    train_loss: tuple[float, ...]
+    validation_loss: tuple[float, ...]
+    train_c: tuple[float, ...]
+    validation_c: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class RiskMap:
+    """One axial slice of a patient and what of it moves the network's answer.
+
+    hu      (y, x) CT numbers in HU.
+    gtv     (y, x) bool.
+    effect  (y, x) change of the network's log_risk by what is seen there; NaN outside the box that the network is given.
+    """
+
+    patient: str
+    center: str
+    hu: np.ndarray
+    gtv: np.ndarray
+    effect: np.ndarray
+    spacing_mm: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """Facts of the registered version.
 
@@ -221,6 +249,7 @@ class ReportInputs:
     panels     the combined and the deep model on every set; checklist: items of reporting guidelines.
     shown_in_subgroups  centers, or pooled sets, whose subgroups have Kaplan-Meier figures; the table and the forest plots have all.
     ablation   the paper's numbers for the network without squeeze-and-excitation, in words.
+    learning   one curve for each network of the version; maps: where it looks, for some of the patients in `slices`.
     """
 
     title: str
@@ -244,3 +273,5 @@ class ReportInputs:
     checklist: tuple[ChecklistItem, ...] = field(default=())
     shown_in_subgroups: tuple[str, ...] = field(default=())
     ablation: str = ""
+    learning: tuple[LearningCurve, ...] = field(default=())
+    maps: tuple[RiskMap, ...] = field(default=())

@@ -7,7 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from penumbra.report import curves, evidence, figures, forest, slices, tables
+import numpy as np
+
+from penumbra.report import curves, evidence, figures, forest, learning, slices, tables
 from penumbra.report.checks import checklist_table, counted
 from penumbra.report.groups import panel_numbers
 from penumbra.report.ink import Rendered
@@ -35,10 +37,12 @@ class Contents:
     forest: tuple[Rendered, ...] = ()
     subgroups: tuple[Rendered, ...] = ()
     heat_map: tuple[Rendered, ...] = ()
+    learning: tuple[Rendered, ...] = ()
+    maps: tuple[Rendered, ...] = ()
 
     @property
     def figures(self) -> tuple[Rendered, ...]:
-        beyond = (*self.roc, *self.roc_deep, *self.calibration, *self.decision, *self.forest, *self.subgroups, *self.heat_map)
+        beyond = (*self.roc, *self.roc_deep, *self.calibration, *self.decision, *self.forest, *self.subgroups, *self.heat_map, *self.learning, *self.maps)
         return (*self.flow, *self.concordance, *self.survival, *self.coefficients, *self.slices, *beyond)
 
 
@@ -107,6 +111,8 @@ def draw(inputs: ReportInputs) -> Contents:
             for level, entry in enumerate(numbers[1:], 1)
         ),
         heat_map=(forest.heat_map(inputs.loadings, combined.label, "loadings"),) if inputs.loadings else (),
+        learning=(learning.curves(inputs.learning, "learning"),) if inputs.learning else (),
+        maps=tuple(learning.risk_map(each, inputs.window_hu, _most(inputs), f"map_{place}") for place, each in enumerate(inputs.maps, 1)),
     )
 
 
@@ -117,6 +123,11 @@ def _per_panel(draw_one: Callable[..., Any], panels: Sequence[RiskPanel], inputs
 def _roc(inputs: ReportInputs, panel: RiskPanel, name: str) -> Rendered:
     theirs = [_paper(inputs, panel, f"auc_{year}y") for year in range(1, len(inputs.measures.horizons_days) + 1)]
     return curves.roc(panel, inputs.measures, _label(inputs, panel), theirs, name)
+
+
+def _most(inputs: ReportInputs) -> float:
+    """The largest effect in any map: all are drawn on one scale."""
+    return max(float(np.nanmax(np.abs(each.effect))) for each in inputs.maps)
 
 
 def _label(inputs: ReportInputs, panel: RiskPanel) -> str:
@@ -143,6 +154,7 @@ def html(inputs: ReportInputs, contents: Contents) -> str:
         css=room.joinpath("page.css").read_text(encoding="utf-8"),
         headline=_headline(inputs),
         pictures=list(zip(inputs.slices, contents.slices, strict=True)),
+        maps=list(zip(inputs.maps, contents.maps, strict=True)),
         contour_colours={roi: colour for roi, (colour, _) in slices.CONTOUR_STYLE.items()},
         most_bars=figures.MOST_BARS,
         most_rows=forest.MOST_ROWS,

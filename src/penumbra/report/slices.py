@@ -15,22 +15,29 @@ def picture_of(scan: Scan, rings: "dict[str, Mask]", *, patient: str, center: st
 
     scan, rings  on one grid; margin_mm is left free around the tumour's bounding box.
     """
+    plane, cut = square_around(scan, margin_mm)
     gtv = scan.gtv.values
-    plane = int(np.argmax(gtv.sum(axis=(1, 2))))
-    rows, columns = np.flatnonzero(gtv[plane].any(axis=1)), np.flatnonzero(gtv[plane].any(axis=0))
-    spacing = (scan.image.spacing[1], scan.image.spacing[2])
-    half_mm = max((rows[-1] - rows[0] + 1) * spacing[0], (columns[-1] - columns[0] + 1) * spacing[1]) / 2 + margin_mm
-    cut = tuple(_window((found[0] + found[-1]) / 2, half_mm / step, size) for found, step, size in zip((rows, columns), spacing, gtv.shape[1:], strict=True))
     return SlicePicture(
         patient=patient,
         center=center,
         hu=scan.image.values[plane][cut],
         gtv=gtv[plane][cut],
         rings={roi: ring.values[plane][cut] for roi, ring in rings.items()},
-        spacing_mm=spacing,
+        spacing_mm=(scan.image.spacing[1], scan.image.spacing[2]),
         log_risk=log_risk,
         risk_group=risk_group,
     )
+
+
+def square_around(scan: Scan, margin_mm: float) -> tuple[int, tuple[slice, ...]]:
+    """The axial slice with the largest tumour area, and in it (rows, columns) of a square that leaves margin_mm around the tumour's box."""
+    gtv = scan.gtv.values
+    plane = int(np.argmax(gtv.sum(axis=(1, 2))))
+    rows, columns = np.flatnonzero(gtv[plane].any(axis=1)), np.flatnonzero(gtv[plane].any(axis=0))
+    spacing = (scan.image.spacing[1], scan.image.spacing[2])
+    half_mm = max((rows[-1] - rows[0] + 1) * spacing[0], (columns[-1] - columns[0] + 1) * spacing[1]) / 2 + margin_mm
+    cut = tuple(_window((found[0] + found[-1]) / 2, half_mm / step, size) for found, step, size in zip((rows, columns), spacing, gtv.shape[1:], strict=True))
+    return plane, cut
 
 
 def axial_slice(picture: SlicePicture, window_hu: tuple[float, float], name: str) -> Rendered:

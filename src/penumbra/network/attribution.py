@@ -1,0 +1,48 @@
+"""Where in the box a network looks: how much its log_risk changes when a part of the box is hidden."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from penumbra.network.ensemble import Ensemble, alone
+from penumbra.network.trained import Trained, check_volumes
+from penumbra.network.trained import embed as embed_one
+
+
+def occlusion(trained: Ensemble | Trained, volume: np.ndarray, *, edge: int, stride: int) -> np.ndarray:
+    """Return the map (s, s, s), float32: log_risk of the volume minus log_risk with a cube around the voxel hidden.
+
+    Above 0 what is seen there raises the risk, below 0 it lowers it. A cube is hidden by 0, the mean of a z-scored volume; a voxel has the
+    mean over all cubes that cover it. All members of an ensemble are asked, those too that the patient trained.
+
+    volume  shape (s, s, s) as `prepare` makes it.
+    edge    of the hidden cube, voxels.
+    stride  voxels between cubes; the last one ends at the border.
+
+    Raises
+      ValueError  "volumes must have shape (n, s, s, s) ...", "edge and stride must be within 1 and s ..."
+    Source: Zeiler and Fergus 2014 (arXiv 1311.2901), section 2.1, with every cube's effect spread over its voxels.
+    """
+    whole = alone(trained) if isinstance(trained, Trained) else trained
+    check_volumes(volume[None], whole.network.input_size)
+    size = len(volume)
+    if not (1 <= edge <= size and 1 <= stride <= size):
+        raise ValueError(f"edge and stride must be within 1 and s = {size}; found {edge} and {stride}")
+    cubes = list(_cubes(size, edge, stride))
+    asked = np.repeat(volume[None], len(cubes) + 1, axis=0)
+    for i, cube in enumerate(cubes):
+        asked[i][cube] = 0.0
+    log_risk = np.mean([embed_one(member, asked)[0] for member in whole.members], axis=0)
+    effect, covered = np.zeros(volume.shape), np.zeros(volume.shape)
+    for i, cube in enumerate(cubes):
+        effect[cube] += log_risk[-1] - log_risk[i]
+        covered[cube] += 1
+    return (effect / covered).astype(np.float32)
+
+
+def _cubes(size: int, edge: int, stride: int) -> Iterator[tuple[slice, slice, slice]]:
+    starts = sorted({*range(0, size - edge + 1, stride), size - edge})
+    for z in starts:
+        for y in starts:
+            for x in starts:
+                yield slice(z, z + edge), slice(y, y + edge), slice(x, x + edge)

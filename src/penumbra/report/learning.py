@@ -1,0 +1,62 @@
+"""The network's training as curves, and where it looks as a map over the CT."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from penumbra.report import ink
+from penumbra.report.ink import BLUE, MUTED, VERMILION, WIDTH_IN, Rendered, render
+from penumbra.report.inputs import LearningCurve, RiskMap
+from penumbra.report.words import count
+
+SEEN, HELD_OUT = (BLUE, "-"), (VERMILION, (0, (4, 1.5)))
+MOST_OPAQUE = 0.75
+
+
+def curves(networks: Sequence[LearningCurve], name: str) -> Rendered:
+    """Loss and C against the epoch, of every network of a version."""
+    from matplotlib.figure import Figure
+
+    thin = len(networks) > 1
+    with ink.style():
+        figure = Figure(figsize=(WIDTH_IN, 3.6), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True)
+        for network in networks:
+            epochs = np.arange(1, len(network.train_loss) + 1)
+            for axes, seen, held_out in ((above, network.train_loss, network.validation_loss), (below, network.train_c, network.validation_c)):
+                for values, (colour, dashes), label in ((seen, SEEN, "training"), (held_out, HELD_OUT, "validation")):
+                    axes.plot(epochs, values, color=colour, linestyle=dashes, linewidth=0.9 if thin else 1.5, alpha=0.7 if thin else 1.0, label=label)
+                axes.plot(network.best_epoch, held_out[network.best_epoch - 1], "o", color=VERMILION, markersize=4)
+        above.set(ylabel="loss per death")
+        below.set(ylabel="Harrell's C", xlabel="epoch", xlim=(1, None))
+        below.axhline(0.5, color=MUTED, linewidth=0.9, linestyle=":")
+        handles, labels = above.get_legend_handles_labels()
+        above.legend(handles[:2], labels[:2], frameon=False, fontsize=8, loc="best")
+        kept = ", ".join(str(network.best_epoch) for network in networks)
+        return render(figure, name, alt=f"Training curves of {count(len(networks), 'network')}; epochs kept: {kept}.", caption="")
+
+
+def risk_map(each: RiskMap, window_hu: tuple[float, float], most: float, name: str) -> Rendered:
+    """A CT slice under the map; `most` is the effect at full colour."""
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.figure import Figure
+
+    centre, width = window_hu
+    rows, columns = each.hu.shape
+    height_mm, width_mm = rows * each.spacing_mm[0], columns * each.spacing_mm[1]
+    extent = (0, width_mm, height_mm, 0)
+    with ink.style():
+        figure = Figure(figsize=(2.6, 2.6 * height_mm / width_mm))
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_axis_off()
+        axes.imshow(each.hu, cmap="gray", vmin=centre - width / 2, vmax=centre + width / 2, extent=extent, interpolation="bilinear")
+        effect = np.nan_to_num(each.effect) / (most or 1.0)
+        colours = LinearSegmentedColormap.from_list("effect", [BLUE, "#ffffff", VERMILION])
+        axes.imshow(effect, cmap=colours, vmin=-1, vmax=1, alpha=MOST_OPAQUE * np.abs(effect) ** 0.5, extent=extent, interpolation="nearest")
+        x = (np.arange(columns) + 0.5) * each.spacing_mm[1]
+        y = (np.arange(rows) + 0.5) * each.spacing_mm[0]
+        if each.gtv.any() and not each.gtv.all():
+            axes.contour(x, y, each.gtv.astype(float), levels=[0.5], colors="white", linewidths=1.0)
+        axes.set_xlim(0, width_mm)
+        axes.set_ylim(height_mm, 0)
+        return render(figure, name, alt=f"Axial CT slice of patient {each.patient}, {each.center}, coloured by what raises or lowers the risk.", caption="")
