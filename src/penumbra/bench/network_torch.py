@@ -53,28 +53,51 @@ class Reference(nn.Module):
         return torch.tanh(self.output(x))[:, 0]
 
 
-def theirs(batch: int, network: Network, threads: int) -> dict[str, Callable[[], Any]]:
-    """Return what is timed of PyTorch: a training step (Cox loss, L2, Adam) and a forward pass."""
+def variants(*, gpu: bool, narrow: bool) -> dict[str, dict[str, Any]]:
+    """Return the ways in which PyTorch is run, as arguments of `theirs`: as it comes on a CPU; on a GPU also channels last and compiled."""
+    if not gpu:
+        return {"torch": {}}
+    plain = {"device": "cuda", "narrow": narrow}
+    return {"torch": plain, "torch, channels last": {**plain, "channels_last": True}, "torch, compiled": {**plain, "channels_last": True, "compiled": True}}
+
+
+def theirs(
+    batch: int, network: Network, threads: int, *, device: str = "cpu", narrow: bool = False, channels_last: bool = False, compiled: bool = False
+) -> dict[str, Callable[[], Any]]:
+    """Return what is timed of PyTorch: a training step (Cox loss, L2, Adam) and a forward pass.
+
+    narrow  bfloat16 by autocast.
+    """
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    model = Reference(network)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
-    volumes = torch.randn(batch, 1, 64, 64, 64)
-    died = torch.arange(batch) % 3 > 0
-    order = torch.argsort(torch.rand(batch), descending=True)
+    layout = torch.channels_last_3d if channels_last else torch.contiguous_format
+    whole = Reference(network).to(device=device, memory_format=layout)
+    model = torch.compile(whole) if compiled else whole
+    optimizer = torch.optim.Adam(whole.parameters(), lr=1e-4)
+    volumes = torch.randn(batch, 1, *(network.input_size,) * 3, device=device).to(memory_format=layout)
+    died = torch.arange(batch, device=device) % 3 > 0
+    order = torch.argsort(torch.rand(batch, device=device), descending=True)
+
+    def finish() -> None:
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     def step() -> None:
         model.train()
         optimizer.zero_grad()
-        log_risk = model(volumes)[order]
+        with torch.autocast(device, torch.bfloat16, enabled=narrow):
+            log_risk = model(volumes)
+        log_risk = log_risk.float()[order]
         loss = -((log_risk - torch.logcumsumexp(log_risk, 0)) * died[order]).sum() / died.sum()
-        loss = loss + network.l2 * sum((layer.weight**2).sum() for layer in model.head)
+        loss = loss + network.l2 * sum((layer.weight**2).sum() for layer in whole.head)
         loss.backward()
         optimizer.step()
+        finish()
 
     def infer() -> None:
         model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=narrow):
             model(volumes)
+        finish()
 
     return {"train_step": step, "forward": infer}
