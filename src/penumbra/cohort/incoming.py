@@ -6,6 +6,7 @@ or a setting changed.
 """
 
 import os
+import traceback
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -107,7 +108,7 @@ def ingest_center(
     pseudonym_key  replaces every patient's name by a keyed hash, in rows and in folders.
 
     A patient is rejected by the rules of `read_clinical`, `read_patient` and `certify`, and by `scan_found`, `clinical_record`,
-    `patient_id_free`, `files_readable`, `worker_killed`.
+    `patient_id_free`, `files_readable`, `files_understood`, `worker_killed`.
     """
     folders = patient_folders(folder)
     known = {record.patient: record for record in clinical.records}
@@ -191,16 +192,17 @@ def load_patient(images: Path, row: Mapping[str, Any]) -> Scan:
 def ingest_images(job: _Job, *, center: str, images: Path, rules: ImageRules) -> Reading | tuple[Refusal, ...]:
     """The record of one patient's files, or the findings for which the certificate refuses them.
 
-    Raises Refusal, as `read_patient`, `to_grid` and `files_readable`.
+    Raises Refusal, as `read_patient`, `to_grid`, `files_readable` and `files_understood`.
     """
     home = images / center / job.patient
     settings = _settings(rules)
     with readable():
         files = folder_digest(job.folder)
-        names = tuple(roi_names(job.folder))
-        native = read_patient(job.folder, gtv_patterns=rules.names.patterns, several=rules.names.several)
-    grid = to_grid(native, rules.grid_mm, margin_mm=rules.margin_mm)
-    certificate = certify(native, grid, rings(grid.gtv, rules.margins_mm), rules.limits)
+        with understood():
+            names = tuple(roi_names(job.folder))
+            native = read_patient(job.folder, gtv_patterns=rules.names.patterns, several=rules.names.several)
+            grid = to_grid(native, rules.grid_mm, margin_mm=rules.margin_mm)
+            certificate = certify(native, grid, rings(grid.gtv, rules.margins_mm), rules.limits)
     if certificate.status == "refused":
         return tuple(Refusal(finding.rule, finding.found, finding.advice) for finding in certificate.findings)
     version = image_version(files, native.roi_name, grid_mm=rules.grid_mm, margin_mm=rules.margin_mm)
@@ -244,6 +246,19 @@ def readable() -> Iterator[None]:
         yield
     except OSError as error:
         raise Refusal("files_readable", f"a file cannot be read ({error.strerror})", "Check the permissions and the medium") from None
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """Turn what no rule foresaw into a refusal that says where it happened: one patient's files do not stop the others."""
+    try:
+        yield
+    except (Refusal, OSError):
+        raise
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        found = f"the reader fails on these files ({type(error).__name__} in {Path(place.filename).name}, line {place.lineno})"
+        raise Refusal("files_understood", found, "Export the patient again; if that does not help, report it: no rule foresaw this") from error
 
 
 def _accepted(patient: str, center: str, clinical: ClinicalRecord, reading: Reading) -> Accepted:

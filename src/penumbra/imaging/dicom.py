@@ -47,6 +47,9 @@ _HEADER = (
 )
 _CT = "1.2.840.10008.5.1.4.1.1.2"
 _ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
+_MODALITIES = {_CT: "CT", _ENHANCED_CT: "CT", "1.2.840.10008.5.1.4.1.1.481.3": "RTSTRUCT", "1.2.840.10008.5.1.4.1.1.66.4": "SEG"}  # where it is left out
+_END_OF_STREAM, _ENDING = b"\xff\xd9", 16  # of all JPEG families; zeros may fill the rest of the fragment
+_NAMED_DICOM = (".dcm", ".dicom", ".ima")
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,13 @@ def find_dicom(folder: Path) -> Found:
     for path in files_below(folder):
         files += 1
         if not _looks_like_dicom(path):
+            broken += path.name.lower().endswith(_NAMED_DICOM)
             continue
         try:
             header = read_file(path, _HEADER)
             modality = str(header.get("Modality", ""))
             kind = str(header.get("SOPClassUID", ""))
+            modality = modality or _MODALITIES.get(kind, "")
             described_at_all = bool(kind or modality or "MediaStorageSOPClassUID" in getattr(header, "file_meta", ()))
         except BROKEN:
             described_at_all = False
@@ -116,7 +121,9 @@ def find_dicom(folder: Path) -> Found:
                 enhanced += 1
             else:
                 described = _slice_header(path, header)
-                if described is None:
+                if described is None and "SeriesInstanceUID" not in header:
+                    broken += 1
+                elif described is None:
                     placeless.append(str(header.get("SeriesInstanceUID", "")))
                 else:
                     slices.append(described)
@@ -145,6 +152,28 @@ def read_file(path: Path, only: tuple[str, ...] | None = None) -> "Dataset":
 
     with lenient():
         return pydicom.dcmread(path, force=True, stop_before_pixels=only is not None, specific_tags=list(only) if only else None)
+
+
+def decoded(dataset: "Dataset") -> np.ndarray:
+    """The stored pixels, decompressed.
+
+    Raises ValueError for a code stream without its end, which decoders fill up without a word, and for whatever else a decoder makes of damaged bytes:
+    that of RLE raises what is no Exception.
+    """
+    from pydicom.encaps import generate_frames
+    from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
+
+    try:
+        if dataset.file_meta.TransferSyntaxUID in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes):
+            streams = generate_frames(dataset.PixelData, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
+            if not all(_END_OF_STREAM in stream[-_ENDING:] for stream in streams):
+                raise ValueError("cut off")
+        stored: np.ndarray = dataset.pixel_array
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        raise ValueError(type(error).__name__) from error
+    return stored
 
 
 @contextmanager

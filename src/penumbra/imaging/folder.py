@@ -8,18 +8,19 @@ SYSTEM_FILES = frozenset(("Thumbs.db", "desktop.ini"))
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Every file below `folder`, in order of names; links to folders are followed once, hidden files and those that a system leaves do not count.
+    """Every regular file below `folder`, in order of names. Hidden files, those that a system leaves, broken links and what is no file (a pipe would
+    never end) do not count. Links to folders are followed once, and never to a folder that holds this one: other patients lie there.
 
     Raises OSError where a folder cannot be listed.
     """
-    seen = {os.path.realpath(folder)}
+    seen = {str(place) for place in (Path(os.path.realpath(folder)), *Path(os.path.realpath(folder)).parents)}
     for root, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
         inner = {name: os.path.realpath(Path(root) / name) for name in sorted(folders) if not name.startswith(".")}
         folders[:] = [name for name, place in inner.items() if place not in seen]
         seen |= set(inner.values())
         for name in sorted(names):
             path = Path(root) / name
-            if not name.startswith(".") and name not in SYSTEM_FILES and not (path.is_symlink() and not path.exists()):
+            if not name.startswith(".") and name not in SYSTEM_FILES and path.is_file():
                 yield path
 
 

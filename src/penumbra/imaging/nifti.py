@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from penumbra.imaging.nifti_file import check_file
-from penumbra.imaging.volume import Mask, Scan, Volume
+from penumbra.imaging.volume import Mask, Scan, Volume, check_range, check_size
 from penumbra.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -17,14 +17,17 @@ _MASK = ("gtv.nii.gz", "gtv.nii")
 
 
 def find_pair(folder: Path) -> tuple[Path | None, Path | None]:
-    """The files `ct.nii.gz` and `gtv.nii.gz` (or without .gz) directly in `folder`; None for one that is absent."""
-    return _first(folder, _IMAGE), _first(folder, _MASK)
+    """The files `ct.nii.gz` and `gtv.nii.gz` (or without .gz) directly in `folder`; None for one that is absent.
+
+    Raises Refusal: `nifti_pair: ct.nii.gz and ct.nii lie side by side. ...`: whichever is asked for, ITK reads the second.
+    """
+    return _only(folder, _IMAGE), _only(folder, _MASK)
 
 
 def read_pair(image_path: Path, mask_path: Path) -> Scan:
     """The scan of an image and a mask in NIfTI.
 
-    Raises Refusal: rules nifti_readable, nifti_geometry, three_dimensions, same_grid, finite_values, mask_binary, mask_inverted,
+    Raises Refusal: rules nifti_readable, nifti_geometry, three_dimensions, same_grid, finite_values, hu_range, mask_binary, mask_inverted,
     gtv_not_empty.
 
     Source: NIfTI-1 standard (2003); SimpleITK turns its axes (RAS) to those of DICOM (LPS).
@@ -35,6 +38,8 @@ def read_pair(image_path: Path, mask_path: Path) -> Scan:
     apart = np.abs(_corners(image) - _corners(mask)).max()
     if apart > 0.1 * min(image.spacing):
         raise Refusal("same_grid", f"image and mask lie {apart:.2f} mm apart", "Send a mask on the grid of its image")
+    check_size(image.values.shape, image.spacing, "nifti_geometry", image_path.name)
+    check_range(image.values, image_path.name)
     inside = _inside(mask.values)
     return Scan(image=image, gtv=Mask(inside, image.spacing, image.origin, image.direction), source="nifti")
 
@@ -88,13 +93,17 @@ def _inside(values: np.ndarray) -> np.ndarray:
     inside = values >= 0.5 if np.count_nonzero(labels) > 1 else values > 0
     if not inside.any():
         raise Refusal("gtv_not_empty", "the mask holds no voxel", "Contour the GTV of this patient, or leave the patient out")
-    if inside[:: max(1, inside.shape[0] - 1), :: max(1, inside.shape[1] - 1), :: max(1, inside.shape[2] - 1)].all():
-        raise Refusal("mask_inverted", "all corners of the scan lie inside the mask", "Send ones inside the GTV and zeros around it")
+    faces = [inside.take(at, axis) for axis in range(3) for at in (0, -1)]
+    if 2 * sum(int(np.count_nonzero(face)) for face in faces) > sum(face.size for face in faces):
+        raise Refusal("mask_inverted", "more than half of the scan's surface lies inside the mask", "Send ones inside the GTV and zeros around it")
     return inside
 
 
-def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+def _only(folder: Path, names: tuple[str, ...]) -> Path | None:
+    found = [folder / name for name in names if (folder / name).is_file()]
+    if len(found) > 1:
+        raise Refusal("nifti_pair", f"{' and '.join(names)} lie side by side", "Send one image and one mask")
+    return found[0] if found else None
 
 
 def _corners(volume: Volume) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 import gzip
 import zlib
+from collections.abc import Callable
+from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
@@ -9,51 +11,80 @@ import numpy as np
 from penumbra.refusal import Refusal
 
 _HEADER = 348  # bytes
+_FIRST_VOXEL = 352  # bytes; earlier would be in the header
+_MORE = 1 << 20  # bytes that may follow the voxels
 _KINDS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 _SAME = 0.1  # voxels by which the two affines of a file may differ (headers hold single precision)
+_AGAIN = "Send the file again; it is damaged or not NIfTI-1"
 
 
 def check_file(path: Path) -> None:
-    """Refuse a file that is cut off, holds values that are not numbers, or whose geometry can be read in two ways.
+    """Refuse a file that is cut off, holds values that are not numbers, or whose geometry or values can be read in two ways.
 
     Raises Refusal: `nifti_readable`, `finite_values`, `nifti_geometry: sform and qform of ct.nii.gz lie 4.0 mm apart. ...`.
 
-    Source: NIfTI-1 standard (2003): dim, datatype, pixdim, vox_offset, methods 1 to 3 of orientation.
+    Source: NIfTI-1 standard (2003): dim, datatype, pixdim, vox_offset, scl_slope, methods 1 to 3 of orientation.
     """
-    name, again = path.name, "Send the file again; it is damaged or not NIfTI-1"
+    name = path.name
     try:
         with gzip.open(path) if name.endswith(".gz") else path.open("rb") as stream:
-            content = stream.read()
+            _check_stream(stream, name)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise Refusal("nifti_readable", f"{name} is cut off or damaged", again) from error
-    order = "<" if content[:4] == _HEADER.to_bytes(4, "little") else ">"
-    if len(content) < _HEADER or content[344:347] not in (b"n+1", b"ni1") or int(np.frombuffer(content[:4], f"{order}i4")[0]) != _HEADER:
-        raise Refusal("nifti_readable", f"{name} is not NIfTI-1", again)
+        raise Refusal("nifti_readable", f"{name} is cut off or damaged", _AGAIN) from error
+
+
+def _check_stream(stream: BufferedIOBase, name: str) -> None:
+    """No more is read than the header announces, however much a small file would unpack to."""
+    header = stream.read(_FIRST_VOXEL)
+    order = "<" if header[:4] == _HEADER.to_bytes(4, "little") else ">"
+    if len(header) < _FIRST_VOXEL or header[344:347] not in (b"n+1", b"ni1") or int(np.frombuffer(header[:4], f"{order}i4")[0]) != _HEADER:
+        raise Refusal("nifti_readable", f"{name} is not NIfTI-1", _AGAIN)
 
     def numbers(start: int, kind: str, count: int = 1) -> np.ndarray:
-        return np.frombuffer(content, dtype=order + kind, count=count, offset=start)
+        return np.frombuffer(header, dtype=order + kind, count=count, offset=start).astype(float)
 
     dimensions = numbers(40, "i2", 8).astype(int)
-    size = dimensions[1 : 1 + max(0, min(7, int(dimensions[0])))]
+    size = dimensions[1 : 1 + int(dimensions[0])] if 1 <= dimensions[0] <= 7 else dimensions[:0]
     kind = _KINDS.get(int(numbers(70, "i2")[0]))
     if kind is None or len(size) < 3 or size.min() < 1 or (size[3:] > 1).any():
         raise Refusal("three_dimensions", f"{name} is no single image of three dimensions in real numbers", "Send one three-dimensional image")
-    start, voxels = int(numbers(108, "f4")[0]), int(np.prod(size))
-    if len(content) < start + voxels * int(kind[1]):
-        raise Refusal("nifti_readable", f"{name} is cut off", again)
-    if kind[0] == "f" and not np.isfinite(numbers(start, kind, voxels)).all():
-        raise Refusal("finite_values", f"{name} holds values that are not numbers", "Send HU, and zeros and ones for the mask")
-    spacing = numbers(76, "f4", 4)[1:].astype(float)
+    slope, intercept = numbers(112, "f4", 2)
+    if (slope == 0 and intercept != 0) or np.isinf([slope, intercept]).any() or np.isnan(slope) != np.isnan(intercept):
+        raise Refusal("nifti_readable", f"{name} is scaled by {slope:g} and {intercept:g}", "Write the file again without scaling")
+    _check_geometry(numbers, size[:3], name)
+    _check_voxels(stream, float(numbers(108, "f4")[0]), int(np.prod(size.astype(object))), order + kind, name)
+
+
+def _check_voxels(stream: BufferedIOBase, offset: float, voxels: int, kind: str, name: str) -> None:
+    if not _FIRST_VOXEL <= offset < 1 << 30:
+        raise Refusal("nifti_readable", f"{name} says that its voxels start at byte {offset:g}", _AGAIN)
+    stream.read(int(offset) - _FIRST_VOXEL)
+    item = np.dtype(kind).itemsize
+    left = voxels * item
+    while left:
+        part = stream.read(min(left, 1 << 24))
+        if not part:
+            raise Refusal("nifti_readable", f"{name} is cut off", _AGAIN)
+        left -= len(part)
+        if kind[1] == "f" and not np.isfinite(np.frombuffer(part[: len(part) // item * item], kind)).all():
+            raise Refusal("finite_values", f"{name} holds values that are not numbers", "Send HU, and zeros and ones for the mask")
+    if len(stream.read(_MORE + 1)) > _MORE:
+        raise Refusal("nifti_readable", f"{name} is longer than its header says", _AGAIN)
+
+
+def _check_geometry(numbers: Callable[..., np.ndarray], size: np.ndarray, name: str) -> None:
+    """The two affines of the header (methods 2 and 3) and the voxel size agree, where they are there."""
+    spacing = numbers(76, "f4", 4)[1:]
     if not (np.isfinite(spacing).all() and spacing.min() > 0):
         raise Refusal("nifti_geometry", f"{name} has a voxel size that is not positive", "Write the file again with its voxel size in mm")
     by_q, by_s = (int(code) for code in numbers(252, "i2", 2))
-    sform = numbers(280, "f4", 12).astype(float).reshape(3, 4)
-    qform = _qform(numbers(256, "f4", 6).astype(float), spacing, float(numbers(76, "f4")[0]))
+    sform = numbers(280, "f4", 12).reshape(3, 4)
     if by_s > 0:
         _check_affine(sform, spacing, name)
-    if by_s > 0 and by_q > 0:
-        corners = np.vstack([np.zeros(3), np.diag(size[:3] - 1)])
-        apart = float(np.abs((corners @ (sform - qform)[:, :3].T) + (sform - qform)[:, 3]).max())
+    if by_q > 0:
+        qform = _qform(numbers(256, "f4", 6), spacing, float(numbers(76, "f4")[0]), name)
+        corners = np.vstack([np.zeros(3), np.diag(size - 1)])
+        apart = float(np.abs((corners @ (sform - qform)[:, :3].T) + (sform - qform)[:, 3]).max()) if by_s > 0 else 0.0
         if not apart <= _SAME * spacing.min():
             raise Refusal("nifti_geometry", f"sform and qform of {name} lie {apart:.1f} mm apart", "Write the file again with one affine")
 
@@ -67,11 +98,13 @@ def _check_affine(affine: np.ndarray, spacing: np.ndarray, name: str) -> None:
         raise Refusal("nifti_geometry", f"the axes of {name} are not perpendicular", "Resample the image onto a rectangular grid")
 
 
-def _qform(parameters: np.ndarray, spacing: np.ndarray, qfac: float) -> np.ndarray:
+def _qform(parameters: np.ndarray, spacing: np.ndarray, qfac: float, name: str) -> np.ndarray:
     """(3, 4) affine of quaternion b, c, d and offset x, y, z (method 2 of the standard)."""
     from scipy.spatial.transform import Rotation
 
     b, c, d = parameters[:3]
+    if not (np.isfinite(parameters).all() and b * b + c * c + d * d <= 1 + 1e-3):
+        raise Refusal("nifti_geometry", f"the quaternion of {name} is no rotation", "Write the file again with one affine")
     a = np.sqrt(max(0.0, 1.0 - b * b - c * c - d * d))
     turn = Rotation.from_quat([b, c, d, a]).as_matrix()
     scale = spacing * (1.0, 1.0, -1.0 if qfac < 0 else 1.0)

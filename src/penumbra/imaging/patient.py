@@ -146,11 +146,17 @@ def _structure_set(found: Found, patterns: Sequence[str], notes: list[str]) -> S
     fitting = [drawing for drawing in fitting if drawing.series & series] or fitting
     newest = max(drawing.saved for drawing in fitting)
     latest = [drawing for drawing in fitting if drawing.saved == newest]
-    if len({str(drawing.dataset.get("SOPInstanceUID")) for drawing in latest}) > 1:
+    if any(not _same_drawing(drawing, latest[0]) for drawing in latest[1:]):
         raise Refusal("one_structure_set", f"{len(latest)} structure sets of the same date hold a GTV", "Send the structure set to use alone")
     if len(drawings) > 1:
         notes.append(f"Of {len(drawings)} structure sets the newest one with a GTV on this CT was taken.")
     return latest[0]
+
+
+def _same_drawing(one: StructureSet, other: StructureSet) -> bool:
+    """Copies of one structure set: the same identifier is not enough, since an edited copy may keep it."""
+    parts = ("SOPInstanceUID", "StructureSetROISequence", "ROIContourSequence")
+    return all(one.dataset.get(part) == other.dataset.get(part) for part in parts)
 
 
 def _gtv_numbers(drawing: StructureSet, patterns: Sequence[str], notes: list[str]) -> list[int]:

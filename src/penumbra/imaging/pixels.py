@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from penumbra.imaging.dicom import BROKEN, lenient, read_file
+from penumbra.imaging.dicom import BROKEN, decoded, lenient, read_file
+from penumbra.imaging.volume import check_range
 from penumbra.refusal import Refusal
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 AIR_HU = -1024  # what stands beyond the field of view
+_FACTOR = 1e6  # a slope or an intercept beyond is no rescaling to HU
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -19,7 +21,8 @@ def pixels(path: Path) -> np.ndarray:
 
     Padding beyond the scanner's field of view that lies below air becomes air: it is no measurement, and would shift the mean of the scan.
 
-    Raises Refusal: `pixels_readable: the pixels of a slice cannot be decoded (ValueError). ...`, `rescale_known: a slice has no RescaleSlope. ...`.
+    Raises Refusal: `pixels_readable: the pixels of a slice cannot be decoded (ValueError). ...`, `rescale_known: a slice has no RescaleSlope. ...`,
+    `hu_range: a slice holds values up to 4e+12, which are no HU. ...`.
 
     Source: DICOM PS3.3 C.11.1 (Modality LUT), C.7.6.3, C.7.5.1.1.2 (padding).
     """
@@ -36,12 +39,13 @@ def pixels(path: Path) -> np.ndarray:
             "Send the series again; if it is compressed, in a lossless transfer syntax of JPEG, JPEG-LS, JPEG 2000 or RLE, or uncompressed",
         ) from error
     if slope.is_integer() and intercept.is_integer():
-        hu: np.ndarray = stored.astype(np.int32) * int(slope) + int(intercept)
+        hu: np.ndarray = stored.astype(np.int64) * int(slope) + int(intercept)
     else:
         hu = stored.astype(np.float64) * slope + intercept
     if padding is not None:
         hu[padding & (hu < AIR_HU)] = AIR_HU
-    return hu
+    check_range(hu, "a slice")
+    return hu if hu.dtype.kind == "f" else hu.astype(np.int32)
 
 
 def _stored(dataset: "Dataset") -> np.ndarray:
@@ -49,7 +53,7 @@ def _stored(dataset: "Dataset") -> np.ndarray:
 
     if "TransferSyntaxUID" not in dataset.file_meta:  # a file without preamble tells its encoding by its bytes alone
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if dataset.original_encoding[0] else ExplicitVRLittleEndian
-    stored: np.ndarray = dataset.pixel_array
+    stored = decoded(dataset)
     if stored.ndim != 2:
         raise ValueError("not one monochrome plane")
     return stored
@@ -66,7 +70,7 @@ def _rescale(dataset: "Dataset") -> tuple[float, float]:
     if any(value in (None, "") for value in sent):
         raise Refusal("rescale_known", "a slice of unsigned pixels has no RescaleSlope or no RescaleIntercept", advice)
     slope, intercept = float(sent[0]), float(sent[1])
-    if not (np.isfinite([slope, intercept]).all() and slope > 0):
+    if not (np.isfinite([slope, intercept]).all() and 0 < slope <= _FACTOR and abs(intercept) <= _FACTOR):
         raise Refusal("rescale_known", f"a slice has RescaleSlope {slope:g} and RescaleIntercept {intercept:g}", advice)
     return slope, intercept
 

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from penumbra.imaging.dicom import BROKEN, lenient, read_file
+from penumbra.imaging.dicom import BROKEN, decoded, lenient, read_file
+from penumbra.imaging.grid import bounding_box
+from penumbra.imaging.raster import mask_at_half
+from penumbra.imaging.spline import linear_matrix
 from penumbra.imaging.stack import Stack
 from penumbra.imaging.volume import Mask
 from penumbra.refusal import Refusal
@@ -33,7 +36,7 @@ class Segmentation:
 def read_segmentation(path: Path) -> Segmentation:
     """The directory of a DICOM SEG.
 
-    Raises Refusal: `segmentation_readable: ...`, `segmentation_type: a segmentation of type LABELMAP. ...`.
+    Raises Refusal: `segmentation_readable: ...`, `segmentation_type: a segmentation of type LABELMAP. ...`, `roi_numbers: two segments ...`.
 
     Source: DICOM PS3.3 A.51, C.8.20.
     """
@@ -43,7 +46,10 @@ def read_segmentation(path: Path) -> Segmentation:
             kind = str(dataset.get("SegmentationType") or "").upper()
             if kind not in ("BINARY", "FRACTIONAL"):
                 raise Refusal("segmentation_type", f"a segmentation of type {kind or 'unknown'}", "Send it as BINARY or FRACTIONAL, or send an RTSTRUCT")
-            names = {int(item.SegmentNumber): str(item.get("SegmentLabel") or "") for item in dataset.SegmentSequence}
+            numbers = [int(item.SegmentNumber) for item in dataset.SegmentSequence]
+            if len(set(numbers)) < len(numbers):
+                raise Refusal("roi_numbers", "two segments have one number", "Export the segmentation again; frames find their segment by number")
+            names = {number: str(item.get("SegmentLabel") or "") for number, item in zip(numbers, dataset.SegmentSequence, strict=True)}
             series = {str(item.SeriesInstanceUID) for item in dataset.get("ReferencedSeriesSequence") or []}
             instances = {
                 str(source.ReferencedSOPInstanceUID)
@@ -59,8 +65,8 @@ def read_segmentation(path: Path) -> Segmentation:
 def segment_masks(drawing: Segmentation, numbers: Sequence[int], stack: Stack) -> list[Mask]:
     """One mask per segment number on the volume of its CT series.
 
-    A fractional segment holds the voxels of which it fills at least half. Where slice gaps are uneven, each plane of the volume takes the
-    frame of the nearest slice.
+    A fractional segment holds the voxels of which it fills at least half. Where slice gaps are uneven, the planes between slices are interpolated
+    linearly, threshold 0.5.
 
     Raises Refusal: `same_grid: the segmentation has 32 x 32 pixels of 2.00 x 2.00 mm ...`, `gtv_not_empty`, `segmentation_readable`.
     """
@@ -68,16 +74,14 @@ def segment_masks(drawing: Segmentation, numbers: Sequence[int], stack: Stack) -
     try:
         with lenient():
             frames = list(_frames(drawing.dataset))
-            stored = np.asarray(drawing.dataset.pixel_array)
+            stored = decoded(drawing.dataset)
             highest = float(drawing.dataset.get("MaximumFractionalValue") or 1) if str(drawing.dataset.SegmentationType).upper() == "FRACTIONAL" else 1.0
     except (*BROKEN, MemoryError) as error:
         raise _damaged(error) from error
     stored = stored.reshape(-1, *stored.shape[-2:])
     if len(stored) != len(frames):
         raise _damaged(ValueError())
-    planes = np.arange(image.values.shape[0]) * image.spacing[0]
-    nearest = np.abs(planes[:, None] - stack.positions[None, :]).argmin(axis=1)
-    masks = {number: np.zeros(image.values.shape, dtype=bool) for number in numbers}
+    masks = {number: np.zeros((len(stack.positions), *image.values.shape[1:]), dtype=bool) for number in numbers}
     filled: set[tuple[int, int]] = set()
     for (number, frame), values in zip(frames, stored, strict=True):
         if number not in masks:
@@ -89,8 +93,20 @@ def segment_masks(drawing: Segmentation, numbers: Sequence[int], stack: Stack) -
         if (number, index) in filled:
             raise Refusal("same_grid", "two frames of one segment lie on the same slice", "Export the segmentation again")
         filled.add((number, index))
-        masks[number][nearest == index] = inside
-    return [Mask(values, image.spacing, image.origin, image.direction) for values in masks.values()]
+        masks[number][index] = inside
+    return [Mask(_on_lattice(values, stack), image.spacing, image.origin, image.direction) for values in masks.values()]
+
+
+def _on_lattice(drawn: np.ndarray, stack: Stack) -> np.ndarray:
+    """A mask of the slices, (slices, y, x), on the planes of the volume."""
+    planes = np.arange(stack.image.values.shape[0]) * stack.image.spacing[0]
+    if len(planes) == len(drawn):
+        return drawn
+    place = np.interp(planes, stack.positions, np.arange(len(drawn)))
+    mask = np.zeros(stack.image.values.shape, dtype=bool)
+    rows = bounding_box(drawn)[1:]
+    mask[:, *rows] = mask_at_half(np.tensordot(linear_matrix(len(drawn), place), drawn[:, *rows], axes=(1, 0)))
+    return mask
 
 
 @dataclass(frozen=True)

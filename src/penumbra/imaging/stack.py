@@ -8,11 +8,12 @@ import numpy as np
 from penumbra.imaging.dicom import SliceHeader
 from penumbra.imaging.pixels import AIR_HU, pixels
 from penumbra.imaging.spline import bands, cubic_matrix, true_position_matrix
-from penumbra.imaging.volume import Volume
+from penumbra.imaging.volume import Volume, check_size
 from penumbra.refusal import Refusal
 
 _HU = np.iinfo(np.int16)
 _SAME_PLACE_MM = 0.01  # positions are sent with two or more decimals
+_SAME_PLACE = 0.1  # share of the usual gap below which two slices are of one place: no scanner steps so unevenly, and a spline through both runs wild
 _UNIFORM = 0.02  # share of a gap by which positions may differ from a regular series (rounding of the positions sent)
 _LARGEST_GAP = 4.0  # in medians: three slices missing in a row; what lies between is not known
 _SHIFT_MM = 0.02  # sideways offset between slices that counts as a tilted gantry
@@ -43,8 +44,8 @@ def read_stack(slices: Sequence[SliceHeader], preferred: Sequence[Set[str]] = ()
     Uneven gaps are filled by a cubic spline through the slices at their true positions, on a lattice as fine as the smallest gap. Slices that
     are shifted sideways (tilted gantry) are brought onto one rectangular lattice by a cubic B-spline in their plane.
 
-    Raises Refusal: rules one_pixel_grid, one_orientation, slices_enough, one_slice_per_position, slice_gaps, pixels_readable,
-    rescale_known.
+    Raises Refusal: rules one_pixel_grid, one_orientation, slices_enough, one_slice_per_position, slice_gaps, slice_geometry, pixels_readable,
+    rescale_known, hu_range.
 
     Source: DICOM PS3.3 C.7.6.2.1.1 (position and orientation).
     """
@@ -69,6 +70,7 @@ def read_stack(slices: Sequence[SliceHeader], preferred: Sequence[Set[str]] = ()
             f"a gap of {gaps.max():.2f} mm between slices that are mostly {np.median(gaps):.2f} mm apart",
             "Send the missing slices, or each scan as a series of its own",
         )
+    check_size((*first.size, len(order)), (*first.spacing, float(gaps.max())), "slice_geometry", "the series")
     planes = [_compact(pixels(item.path)) for item in order]
     if any(plane.shape != first.size for plane in planes):
         raise Refusal("one_pixel_grid", "a slice has another size than its header says", "Send the series again")
@@ -118,37 +120,40 @@ def _direction(orientation: np.ndarray) -> np.ndarray:
 
 
 def _one_per_position(order: list[SliceHeader], normal: np.ndarray, preferred: Sequence[Set[str]], notes: list[str]) -> list[SliceHeader]:
-    """One slice for each position: copies are dropped, the one that the contours name wins, anything else is refused."""
+    """One slice for each position: the one that the contours name wins, copies of the same pixels are dropped, anything else is refused."""
     groups: list[list[SliceHeader]] = []
+    same_place = _same_place(np.array([item.position @ normal for item in order]))
     for item in order:
-        if groups and (item.position - groups[-1][0].position) @ normal < _SAME_PLACE_MM:
+        if groups and (item.position - groups[-1][0].position) @ normal < same_place:
             groups[-1].append(item)
         else:
             groups.append([item])
-    chosen, copies, unnamed = [], 0, 0
+    copies = unnamed = 0
     for group in groups:
-        named = next((found for wanted in preferred if (found := [item for item in group if item.instance in wanted])), [])
-        if len(group) == 1 or len({item.instance for item in group}) == 1:
-            copies += len(group) - 1
-            chosen.append(group[0])
-        elif len({item.instance for item in named}) == 1:
-            unnamed += len(group) - 1
-            chosen.append(named[0])
-        else:
-            reference = pixels(group[0].path)
-            if not all(np.array_equal(reference, pixels(item.path)) for item in group[1:]):
+        named = next((found for wanted in preferred if (found := [item for item in group if item.instance in wanted])), group)
+        if len(named) > 1:
+            reference = pixels(named[0].path)
+            if not all(np.array_equal(reference, pixels(item.path)) for item in named[1:]):
                 raise Refusal(
                     "one_slice_per_position",
-                    f"{len(group)} different slices of one series lie at the same position",
+                    f"{len(named)} different slices of one series lie at the same position",
                     "Send one phase or reconstruction, the one that was contoured",
                 )
-            copies += len(group) - 1
-            chosen.append(group[0])
+        copies += len(named) - 1
+        unnamed += len(group) - len(named)
+        group[:] = named[:1]
     if copies:
         notes.append(f"{copies} duplicate slices were left out.")
     if unnamed:
         notes.append(f"{unnamed} slices that share a position with a slice named by the contours were left out.")
-    return chosen
+    return [item for group in groups for item in group]
+
+
+def _same_place(heights: np.ndarray) -> float:
+    """mm along the normal below which two of the slices, at increasing `heights`, share a position."""
+    gaps = np.diff(heights)
+    apart = gaps[gaps >= _SAME_PLACE_MM]
+    return max(_SAME_PLACE_MM, _SAME_PLACE * float(np.quantile(apart, 0.9))) if apart.size else _SAME_PLACE_MM
 
 
 def _compact(plane: np.ndarray) -> np.ndarray:

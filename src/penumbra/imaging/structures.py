@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 _ON_SLICE = 0.2  # share of the slice gap within which a contour lies on its slice (exports round positions)
+_SAME_MM = 1e-3  # between the points of two contours that are one
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "CLOSED_PLANAR_XOR")
 
 
@@ -79,7 +80,7 @@ def read_structure_set(path: Path) -> StructureSet:
                     instances |= set(_instances(contour))
             only_frame = frames[0] if len(frames) == 1 else ""  # of a structure that names none itself
             return StructureSet(
-                names={number: str(item.get("ROIName") or "") for number, item in named.items()},
+                names={number: _name(item) for number, item in named.items()},
                 frames={number: str(item.get("ReferencedFrameOfReferenceUID") or only_frame) or None for number, item in named.items()},
                 drawn=frozenset(number for number, item in contoured.items() if item.get("ContourSequence")),
                 series=frozenset(series),
@@ -137,9 +138,8 @@ def place(
     positions  mm along the normal from voxel plane 0 of the slices that arrived.
     heights    the same for every slice by its SOP instance UID: a contour that names a slice must lie on it.
 
-    A contour within a fifth of a gap from a slice lies on it and stands for that slice's slab, from halfway to the slice before to halfway
-    to the slice behind. Where contours lie between slices, or regularly on every second or third slice, each stands for the slab halfway to
-    the neighbouring contours.
+    A contour within a fifth of a gap from a slice lies on it. Each stands for the slab that ends halfway to its neighbours: the next contour plane,
+    where no slice between them was left out, or all between them regularly are (every second or third slice is drawn); otherwise the next slice.
 
     Raises Refusal: rules contours_parallel, contours_on_image, contours_on_named_slices.
     """
@@ -204,35 +204,58 @@ def _planes(item: Structure, image: Volume, positions: np.ndarray, notes: list[s
         key = float(positions[nearest]) if on_slice else next((known for known in rings if abs(known - height) < 0.05 * gap), height)
         drawn = rings.setdefault(key, [])
         ring = framed[:, :2].copy()
-        if any(ring.shape == other.shape and np.abs(ring - other).max() < 1e-3 for other in drawn):
+        if any(_same_ring(ring, other) for other in drawn):
             copies += 1  # by the even-odd rule a second copy would erase the first
         else:
             drawn.append(ring)
     if copies:
         notes.append(f"{copies} contours of {item.name!r} that were sent twice were taken once.")
     heights = np.array(sorted(rings))
-    lower, upper = _slabs(heights, positions, edges, item.name, notes)
+    lower, upper = _slabs(heights, positions, edges, item.name, notes) if rings else (heights, heights)
     return tuple(Plane(float(at), float(low), float(high), tuple(rings[float(at)])) for at, low, high in zip(heights, lower, upper, strict=True)), len(beyond)
 
 
 def _slabs(heights: np.ndarray, positions: np.ndarray, edges: np.ndarray, name: str, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper end of the slab of each contour plane."""
-    index = np.searchsorted(edges, heights, side="right") - 1
-    index = np.clip(index, 0, len(positions) - 1)
-    on_slice = bool(np.isin(heights, positions).all())
-    steps = np.diff(index)
-    if on_slice and (len(steps) < 2 or steps.min() == 1):
-        return edges[index], edges[index + 1]
-    apart = np.diff(heights)
-    reach = float(apart.min()) if apart.size else float(np.median(np.diff(positions)))
-    if on_slice:
-        notes.append(f"{name!r} is drawn on every {int(steps.min())}. slice; the slices between were filled halfway to the next contour.")
-    else:
-        notes.append(f"Contours of {name!r} lie between slices; each stands for {reach:.2f} mm around it.")
+    """Lower and upper end of the slab of each contour plane, halfway to the neighbours.
+
+    heights    of the contour planes, increasing, mm.
+    positions  of the slices; `edges` halfway between them and as far beyond the first and the last.
+    """
+    between = np.searchsorted(positions, heights[1:], side="left") - np.searchsorted(positions, heights[:-1], side="right")
+    usual = int(np.sort(between)[(len(between) - 1) // 2]) if len(between) > 1 else 0  # slices between two contours; the smaller median
+    on_slice = np.isin(heights, positions)
+    if not on_slice.all():
+        notes.append(f"{np.count_nonzero(~on_slice)} contour planes of {name!r} lie between slices; each stands for half the way to the next contours.")
+    elif usual:
+        notes.append(f"{name!r} is drawn on every {usual + 1}. slice; the slices between were filled halfway to the next contour.")
     middle = (heights[1:] + heights[:-1]) / 2
-    lower = np.maximum(heights - reach / 2, np.concatenate([[-np.inf], middle]))
-    upper = np.minimum(heights + reach / 2, np.concatenate([middle, [np.inf]]))
-    return lower, upper
+    neighbours = between <= usual
+    below = np.concatenate([[np.nan], np.where(neighbours, heights[1:] - middle, np.nan)])
+    above = np.concatenate([np.where(neighbours, middle - heights[:-1], np.nan), [np.nan]])
+
+    # without a neighbour on one side: as far as on the other; on slices that were all drawn, as far as the slice itself reaches
+    cell = np.clip(np.searchsorted(edges, heights, side="right") - 1, 0, len(positions) - 1)
+    half_gap = float(np.median(np.diff(positions))) / 2
+    reach_below = np.where(np.isnan(above), half_gap, above)
+    reach_above = np.where(np.isnan(below), half_gap, below)
+    if on_slice.all() and not usual:
+        reach_below, reach_above = heights - edges[cell], edges[cell + 1] - heights
+    return heights - np.where(np.isnan(below), reach_below, below), heights + np.where(np.isnan(above), reach_above, above)
+
+
+def _same_ring(ring: np.ndarray, other: np.ndarray) -> bool:
+    """Are two contours, (n, 2) in mm, one and the same, wherever they start and whichever way they run?"""
+    if ring.shape != other.shape:
+        return False
+    starts = np.flatnonzero(np.abs(other - ring[0]).max(axis=1) < _SAME_MM)
+    turned = (np.roll(way, shift, axis=0) for start in starts for way, shift in ((other, -start), (other[::-1], start + 1)))
+    return any(np.abs(candidate - ring).max() < _SAME_MM for candidate in turned)
+
+
+def _name(item: "Dataset") -> str:
+    """The name as sent; one that holds a backslash arrives in parts."""
+    value = item.get("ROIName") or ""
+    return value if isinstance(value, str) else "\\".join(map(str, value))
 
 
 def _by_number(items: "Iterable[Dataset] | None", key: str) -> dict[int, "Dataset"]:
@@ -259,6 +282,8 @@ def _instances(item: "Dataset") -> Iterator[str]:
 def _floats(values: Any) -> list[float]:
     if values is None:
         return []
-    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+    if isinstance(values, bytes):  # more than 64 kB with an explicit VR can only be sent as of unknown VR
+        values = values.decode("ascii").strip(" \0").split("\\")
+    if isinstance(values, str) or not hasattr(values, "__iter__"):
         values = [values]
     return [float(value) for value in values]

@@ -1,12 +1,20 @@
 """Voxels in space: an image or a mask with its place in the patient, and the scan that holds both."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from penumbra.refusal import Refusal
+
 if TYPE_CHECKING:
     from penumbra.imaging.contours import Contours
+
+# A scan beyond these is none of a person in mm: it was written in another unit, or its header is damaged.
+_STEP_MM = (0.05, 25.0)
+_LONGEST_MM = 3000.0
+_LARGEST_HU = 131072.0  # metal reaches 32767 in extended scanners, and twice that in 16 unsigned bits
 
 
 @dataclass(frozen=True)
@@ -72,3 +80,24 @@ class Scan:
     series_named: bool | None = None
     slice_positions: tuple[float, ...] | None = None
     notes: tuple[str, ...] = ()
+
+
+def check_size(size: Sequence[int], spacing: Sequence[float], rule: str, name: str) -> None:
+    """Refuse what cannot be a scan of a person, before memory is asked for it.
+
+    size, spacing  voxels and mm, in the same order of axes.
+    rule           of the refusal.
+
+    Raises Refusal: `nifti_geometry: ct.nii.gz has voxels of 1000 x 1000 x 3000 mm and is 512000 mm long. ...`.
+    """
+    longest = max(count * step for count, step in zip(size, spacing, strict=True))
+    if not (min(spacing) >= _STEP_MM[0] and max(spacing) <= _STEP_MM[1] and longest <= _LONGEST_MM):
+        shown = " x ".join(f"{step:.6g}" for step in spacing)
+        raise Refusal(rule, f"{name} has voxels of {shown} mm and is {longest:.6g} mm long", "Write it again with its voxel size in mm")
+
+
+def check_range(values: np.ndarray, name: str) -> None:
+    """Raises Refusal: `hu_range: ct.nii.gz holds values up to 1e+30, which are no HU. ...`."""
+    largest = max(abs(float(values.min())), abs(float(values.max()))) if values.size else 0.0
+    if not largest <= _LARGEST_HU:
+        raise Refusal("hu_range", f"{name} holds values up to {largest:.3g}, which are no HU", "Export the scan again in HU")
