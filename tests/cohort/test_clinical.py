@@ -100,6 +100,9 @@ def test_events_as_written(tmp_path: Path, text: str, died: bool) -> None:
         ("small cell", "small cell"),
         ("NA", None),
         ("mesothelioma", None),
+        ("not adenocarcinoma", None),
+        ("squamous; adeno", None),
+        ("large cell neuroendocrine", None),
     ],
 )
 def test_histologies_as_written(tmp_path: Path, text: str, canonical: str | None) -> None:
@@ -126,8 +129,29 @@ def test_units_are_declared_never_guessed(tmp_path: Path) -> None:
     each = read(tmp_path, "patient,time,time_unit,event\nP,12,months,1\nQ,12,days,1\nR,12,weeks,1\nS,12,,1\n")
     assert [record.time for record in each.records] == [pytest.approx(365.25), 12, 12]
     assert [(entry.patient, entry.refusal.rule) for entry in each.refused] == [("R", "time_unit")]
+    both = read(tmp_path, "patient,survival_months,time_unit,event\nP,12,days,1\nQ,12,,1\n")
+    assert [entry.refusal.rule for entry in both.refused] == ["time_unit"]
+    assert [record.patient for record in both.records] == ["Q"]
     with pytest.raises(Refusal, match="'weeks' is not one of days, months, years"):
         read(tmp_path, plain, time_unit="weeks")
+
+
+@pytest.mark.parametrize(
+    ("content", "time"),
+    [
+        ("patient;time;event\nP;1.200;1\n", None),
+        ("patient;age;time;event\nP;60,5;1.200;1\n", None),
+        ("patient;age;time;event\nP;60.5;1.200;1\n", 1.2),
+        ("patient;age;time;event\nP;60,5;1,200;1\n", 1.2),
+        ('patient,time,event\nP,"1,200",1\n', None),
+        ("patient,time,event\nP,1.200,1\n", 1.2),
+    ],
+)
+def test_a_thousand_or_one_and_a_fifth(tmp_path: Path, content: str, time: float | None) -> None:
+    """Read only where the table shows elsewhere which sign is its decimal sign."""
+    table = read(tmp_path, content)
+    assert [record.time for record in table.records] == ([] if time is None else [time])
+    assert [entry.refusal.rule for entry in table.refused] == (["time_a_number"] if time is None else [])
 
 
 SAME_TABLE = [
@@ -138,6 +162,9 @@ SAME_TABLE = [
     ("UTF-16", "patient,age,histology,time,event\nP,64.5,nos,512.5,1\n".encode("utf-16")),
     ("Windows line ends and blanks", b"patient , age,histology,time,event\r\n P ,64.5 , nos,512.5, 1\r\n\r\n,,,,\r\n"),
     ("Windows-1252 in a column that is not read", b"patient,age,histology,time,event,ort\nP,64.5,nos,512.5,1,M\xfcnster\n"),
+    ("a line of Excel's own", b"sep=;\r\npatient;age;histology;time;event\r\nP;64,5;nos;512,5;1\r\n"),
+    ("carriage returns alone", b"patient,age,histology,time,event\rP,64.5,nos,512.5,1\r"),
+    ("a unit in brackets", b"patient,age (years),histology,survival time (days),event\nP,64.5,nos,512.5,1\n"),
     ("upper case and points", b"PATIENT.ID,AGE,Histology,Survival.Time,Event\nP,64.5,nos,512.5,1\n"),
 ]
 
@@ -155,6 +182,7 @@ UNUSABLE = [
     ("empty", "", "clinical_readable", "no rows"),
     ("a workbook", b"PK\x03\x04rest", "clinical_readable", "a spreadsheet"),
     ("an open quote", 'patient,time,event\n"P,1,1\n', "clinical_readable", "not a table"),
+    ("events of 1 and 2", "patient,time,event\nP,1,1\nQ,2,2\n", "event_coded", "events of 1 and 2"),
     ("binary", b"\x00\x01\x81\x00" * 50, "clinical_readable", "characters"),
 ]
 

@@ -125,14 +125,18 @@ def read_clinical(path: Path, *, time_unit: TimeUnit = "days", staging_edition: 
     staging_edition  "ajcc7" or "ajcc8": for an overall stage that is missing while T, N and M are there.
     inclusion        who belongs to the study.
 
-    Raises Refusal for a table that cannot be used at all: `clinical_found`, `clinical_readable`, `clinical_columns: no column for time; found:
+    Raises Refusal for a table that cannot be used at all: `clinical_found`, `clinical_readable`, `event_coded`, `clinical_columns: no column for time; found:
     PatientID, age. ...`. A patient that cannot be used is in `refused`: `survival_missing`, `time_a_number`, `time_not_positive`,
     `time_plausible`, `time_unit`, `event_missing`, `event_known`, `patient_twice`, `patient_id`, `row_shape`, and the rules of inclusion.
     """
     rules = inclusion or InclusionRules()
     header, rows, separator = _cells(path)
     columns, unit, notes = _columns(header, time_unit)
-    reader = _RowReader(columns, unit, decimal_comma=separator != ",", edition=staging_edition)
+    _check_events(rows, columns)
+    texts = [row[columns[name]] for _, row in rows for name in ("time", "age") if name in columns and columns[name] < len(row)]
+    decimal = frozenset(".") if separator == "," else spellings.decimal_signs(texts)
+    named = next((candidate for candidate in spellings.DAYS_PER if spellings.column_key(header[columns["time"]]).endswith("_" + candidate)), None)
+    reader = _RowReader(columns, unit, named=named, decimal=decimal, edition=staging_edition)
     identified = [(number, row, _identifier(row, columns)) for number, row in rows]
     seen = Counter(patient.casefold() for _, _, patient in identified)
     records: list[ClinicalRecord] = []
@@ -159,17 +163,29 @@ def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]], str]:
     if not path.is_file():
         raise Refusal("clinical_found", f"no {path.name} in the center's folder", "Send the clinical table under this name")
     content = path.read_bytes()
-    text = _decoded(content)
+    text = re.sub(r"\A\s*sep=.\s*?(\r\n|\r|\n)", r"\1", _decoded(content))  # a line that Excel writes for itself
     first = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(",;\t", key=first.count)
     try:
-        table = [(n, [cell.strip() for cell in row]) for n, row in enumerate(csv.reader(io.StringIO(text), delimiter=separator, strict=True), start=1)]
+        table = [
+            (n, [cell.strip() for cell in row]) for n, row in enumerate(csv.reader(io.StringIO(text, newline=None), delimiter=separator, strict=True), start=1)
+        ]
     except csv.Error as error:
         raise Refusal("clinical_readable", f"not a table: {error}", "Save it as CSV with matching quotes") from error
     table = [(n, row) for n, row in table if any(row)]
     if len(table) < 2:
         raise Refusal("clinical_readable", "no rows below a header", "Send one row for each patient below a header")
     return table[0][1], table[1:], separator
+
+
+def _check_events(rows: Sequence[tuple[int, Sequence[str]]], columns: Mapping[str, int]) -> None:
+    """Some programs write 1 for alive and 2 for dead; read by our code, every survivor would have died.
+
+    Raises Refusal: `event_coded: events of 1 and 2, and none of 0. ...`.
+    """
+    sent = {row[columns["event"]].strip().removesuffix(".0") for _, row in rows if columns["event"] < len(row)}
+    if "2" in sent and "0" not in sent:
+        raise Refusal("event_coded", "events of 1 and 2, and none of 0", "Send 1 for death, 0 for alive at last follow-up")
 
 
 def _decoded(content: bytes) -> str:
@@ -227,8 +243,8 @@ def _identifier(row: Sequence[str], columns: Mapping[str, int]) -> str:
 class _RowReader:
     """Reads the cells of one table, and counts what it could not understand."""
 
-    def __init__(self, columns: Mapping[str, int], unit: TimeUnit, *, decimal_comma: bool, edition: str) -> None:
-        self.columns, self.unit, self.decimal_comma, self.edition = columns, unit, decimal_comma, edition
+    def __init__(self, columns: Mapping[str, int], unit: TimeUnit, *, named: str | None, decimal: frozenset[str], edition: str) -> None:
+        self.columns, self.unit, self.named, self.decimal, self.edition = columns, unit, named, decimal, edition
         self.not_understood: Counter[str] = Counter()
         self.derived = 0
 
@@ -274,20 +290,22 @@ class _RowReader:
         return value
 
     def _age(self, text: str) -> float | None:
-        years = spellings.number(text, decimal_comma=self.decimal_comma)
+        years = spellings.number(text, decimal=self.decimal)
         return years if years is not None and 0 < years <= OLDEST_YEARS else None
 
     def _time(self, row: Sequence[str]) -> float:
         text = self._text(row, "time")
         if text is None:
             raise Refusal("survival_missing", "no survival time", "Send the days from the start of radiotherapy to death or last follow-up")
-        value = spellings.number(text, decimal_comma=self.decimal_comma)
+        value = spellings.number(text, decimal=self.decimal)
         if value is None:
-            raise Refusal("time_a_number", "a survival time that is not one number", "Send a number, with a point as decimal sign")
+            raise Refusal("time_a_number", "a survival time that is not one number", "Send a number, with a point as decimal sign and none for thousands")
         said = self._text(row, "time_unit")
         unit = spellings.UNITS.get(said.lower()) if said else self.unit
         if unit is None:
             raise Refusal("time_unit", "a unit that is not days, months or years", "Correct the column of units")
+        if said and self.named and unit != self.named:
+            raise Refusal("time_unit", f"a column in {self.named} with a row in {unit}", "Correct the name of the column, or the column of units")
         days = value * spellings.DAYS_PER[unit]
         if days <= 0:
             raise Refusal("time_not_positive", f"a survival time of {value:g} {unit}", "Correct the dates behind it; time runs from the start of therapy")

@@ -1,6 +1,7 @@
 """How centers write things: column names, missing values, numbers, sex, histology, the event; each to one canonical form or None."""
 
 import re
+from collections.abc import Iterable
 
 # Canonical column -> names under which it arrives, in lower case with single underscores (`column_key`).
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -13,15 +14,15 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "m_stage": ("m_stage", "clinical_m_stage", "cm_stage", "mstage"),
     "overall_stage": ("overall_stage", "stage", "overallstage", "stage_group"),
     "time": (
-        *("time", "survival_time", "os_time", "time_days", "survival_days", "os_days", "time_months", "survival_months", "os_months"),
-        *("time_years", "survival_years", "os_years"),
+        *("time", "survival_time", "os_time"),
+        *(f"{name}_{unit}" for name in ("time", "survival", "os", "survival_time", "os_time") for unit in ("days", "months", "years")),
     ),
     "event": ("event", "deadstatus_event", "dead", "death", "died", "os_event", "death_event"),
     "time_unit": ("time_unit", "survival_unit"),
 }
 DAYS_PER = {"days": 1.0, "months": 365.25 / 12, "years": 365.25}
 UNITS = {"d": "days", "day": "days", "days": "days", "month": "months", "months": "months", "year": "years", "years": "years"}
-MISSING = frozenset(("", "na", "n/a", "nan", "none", "null", "nil", "unknown", "unk", "missing", "?", "-", "--", ".", "not available", "not recorded"))
+MISSING = frozenset(("", "na", "n/a", "nan", "none", "null", "nil", "unknown", "unk", "missing", "?", "-", "--", ".", "not available", "not recorded", "#n/a"))
 
 SEXES = {"m": "male", "male": "male", "man": "male", "f": "female", "female": "female", "woman": "female", "w": "female"}
 EVENTS = {
@@ -34,29 +35,37 @@ HISTOLOGIES: tuple[tuple[str, str], ...] = (
     (r"small.?cell(?<!non.small.cell)(?<!non small cell)(?<!nonsmall cell)", "small cell"),
     (r"adeno|bronchiolo|\bbac\b|\b8140|\b825\d", "adenocarcinoma"),
     (r"squam|\bscc\b|\bsqcc\b|epidermoid|\b807\d", "squamous cell carcinoma"),
-    (r"large.?cell|\blcc\b|\b8012", "large cell"),
+    (r"large.?cell(?!.*neuroendocrine)|\blcc\b|\b8012", "large cell"),
     (r"\bnos\b|not otherwise|nsclc|non.?small|\b8046", "nos"),
 )
-# "1,200" in a table separated by commas: a thousand or one and a fifth?
-AMBIGUOUS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+NEGATED = re.compile(r"\b(no|not(?! otherwise)|without|kein\w*|excl\w*|ruled? out)\b")
+# "1,200" and "1.200": a thousand two hundred, or one and a fifth?
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}([.,])\d{3}")
 
 
 def column_key(header: str) -> str:
-    """A header in lower case with single underscores: `clinical_t_stage` for "clinical.T.Stage"."""
-    return re.sub(r"[\s._\-]+", "_", header.strip().lower()).strip("_")
+    """A header in lower case with single underscores: `clinical_t_stage` for "clinical.T.Stage", `time_months` for "Time (months)"."""
+    return re.sub(r"[\s._\-()\[\]]+", "_", header.strip().lower()).strip("_")
 
 
 def is_missing(text: str) -> bool:
     return text.strip().lower() in MISSING
 
 
-def number(text: str, *, decimal_comma: bool) -> float | None:
+def decimal_signs(texts: Iterable[str]) -> frozenset[str]:
+    """The decimal signs that the numbers of a table show beyond doubt: those of 60,5 or 0.25, not those of 1.200."""
+    shown = (re.fullmatch(r"[+-]?\d*([.,])\d+", text.strip()) for text in texts if not THOUSANDS.fullmatch(text.strip()))
+    return frozenset(match[1] for match in shown if match)
+
+
+def number(text: str, *, decimal: frozenset[str]) -> float | None:
     """A finite number, or None where the text is none or can be read in two ways.
 
-    decimal_comma  True: a comma is the decimal sign, as in tables separated by semicolons.
+    decimal  signs that are known to be decimal signs in this table; 1.200 is a number only where the point is.
     """
     compact = text.strip()
-    if not decimal_comma and AMBIGUOUS.fullmatch(compact):
+    thousands = THOUSANDS.fullmatch(compact)
+    if thousands and (thousands[1] not in decimal or len(decimal) > 1):
         return None
     if re.fullmatch(r"[+-]?\d+,\d+", compact):
         compact = compact.replace(",", ".")
@@ -64,9 +73,11 @@ def number(text: str, *, decimal_comma: bool) -> float | None:
 
 
 def histology(text: str) -> str | None:
-    """The canonical histology, or None where the text names none that is known."""
+    """The canonical histology, or None where the text names none that is known, denies one, or names two."""
     plain = re.sub(r"[\s_\-/]+", " ", text.strip().lower())
-    return next((name for pattern, name in HISTOLOGIES if re.search(pattern, plain)), None)
+    found = next((name for pattern, name in HISTOLOGIES if re.search(pattern, plain)), None)
+    two = found == "adenocarcinoma" and "squam" in plain
+    return None if two or NEGATED.search(plain) else found
 
 
 def sex(text: str) -> str | None:
