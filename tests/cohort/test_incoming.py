@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from penumbra.cohort.clinical import read_clinical
-from penumbra.cohort.incoming import Accepted, ImageRules, Rejected, ingest_center, load_patient, patient_folders, pseudonym
+from penumbra.cohort.incoming import Accepted, ImageRules, Rejected, ingest_center, load_patient, patient_folders, pseudonym, understood
 from penumbra.cohort.record import folder_digest, image_version
 from penumbra.cohort.rois import GtvNames, RoiRules
 from penumbra.cohort.simulate import Truth
@@ -259,7 +259,7 @@ def files(folder: Path) -> Iterator[Path]:
 def test_the_name_of_an_image_version_is_fixed() -> None:
     """Whoever changes this changes the key of every scan in every store."""
     assert image_version("0" * 64, "GTV-1", grid_mm=1, margin_mm=33) == image_version("0" * 64, "GTV-1", grid_mm=1.0, margin_mm=33.0)
-    assert image_version("0" * 64, "GTV-1", grid_mm=1.0, margin_mm=33.0) == "11c2c78a9fd9"
+    assert image_version("0" * 64, "GTV-1", grid_mm=1.0, margin_mm=33.0) == "4ee00b80d438"
 
 
 def test_which_nifti_is_image_and_which_is_mask_counts(tmp_path: Path) -> None:
@@ -287,3 +287,9 @@ def test_a_real_center_loses_only_the_empty_masks(center: str, empty: set[str], 
     assert rejected == {patient: ["gtv_not_empty"] for patient in empty}
     assert sum(entry.status == "flagged" for entry in accepted.values()) == flagged
     assert len(accepted) == 79
+
+
+def test_what_no_rule_foresaw_is_a_refusal_that_says_where(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=r"files_understood: .*ZeroDivisionError in test_incoming.py, line \d+") as refused, understood():
+        _ = 1 / len(list(tmp_path.iterdir()))
+    assert str(tmp_path) not in str(refused.value)
