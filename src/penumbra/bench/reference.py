@@ -113,7 +113,8 @@ def _discrimination(cohort: Cohort, r: dict[str, Any]) -> Iterator[Pair]:
         yield f"{name}.c", found.c, r[name]["c"]
         yield f"{name}.se", found.se, r[name]["se"]
     own = survival.harrell(*patients)
-    yield "harrell.count", (own.concordant, own.discordant, own.tied_risk), [r["harrell"]["count"][name] for name in ("concordant", "discordant", "tied.x")]
+    counts = (own.concordant, own.discordant, own.tied_risk, own.tied_time, own.tied_both)
+    yield "harrell.count", counts, [r["harrell"]["count"][name] for name in ("concordant", "discordant", "tied.x", "tied.y", "tied.xy")]
     compared = survival.compare_c(*patients, cohort.other)
     yield "compare_c.c", (compared.a, compared.b), r["compare_c"]["c"]
     yield "compare_c.se_difference", compared.se, r["compare_c"]["se_difference"]
@@ -127,6 +128,9 @@ def _discrimination(cohort: Cohort, r: dict[str, Any]) -> Iterator[Pair]:
         weighted = [survival.auc_ipcw(cohort.event, cohort.time, risk, day) for day in HORIZONS]
         for field in ("auc", "se", "lower", "upper"):
             yield f"ipcw_auc.{name}.{field}", [getattr(one, field) for one in weighted], r["ipcw_auc"][name][field]
+    tests = [survival.auc_ipcw_test(cohort.event, cohort.time, cohort.other, cohort.risk, day) for day in HORIZONS]
+    for name, values in (("delta.AUC", [test.difference for test in tests]), ("se", [test.se for test in tests]), ("p", [test.p for test in tests])):
+        yield f"ipcw_auc_contrast.{name}", values, r["ipcw_auc_contrast"][name]
 
 
 def _groups(cohort: Cohort, theirs: dict[str, Any]) -> Iterator[Pair]:

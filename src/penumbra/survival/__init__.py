@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from penumbra.survival.regression import univariate_cox as univariate_cox
     from penumbra.survival.roc import auc_binary as auc_binary
     from penumbra.survival.roc import auc_ipcw as auc_ipcw
+    from penumbra.survival.roc import auc_ipcw_test as auc_ipcw_test
     from penumbra.survival.roc import delong_test as delong_test
     from penumbra.survival.roc import roc_curve as roc_curve
     from penumbra.survival.selection import lasso_cox as lasso_cox
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _MODULE = {
     "auc_binary": "roc",
     "auc_ipcw": "roc",
+    "auc_ipcw_test": "roc",
     "bootstrap_ci": "bootstrap",
     "breslow_baseline": "regression",
     "brier": "agreement",

@@ -11,10 +11,14 @@ from penumbra.survival.censoring import censoring_survival
 from penumbra.survival.dominance import sums_below
 from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome, checked_risk
 
+NO_SPREAD = 1e-12  # a standard error or a difference below this is rounding
+
 
 @dataclass(frozen=True)
 class Concordance:
     """c and its standard error, and the (weighted) number of comparable pairs of each kind.
+
+    tied_time, tied_both  pairs of deaths at the same time, with different and with equal risk; not comparable, counted unweighted.
 
     influence  (n,), derivative of c for each patient's weight: the standard error is the root of its sum of squares.
     """
@@ -24,6 +28,8 @@ class Concordance:
     concordant: float
     discordant: float
     tied_risk: float
+    tied_time: float
+    tied_both: float
     influence: Floats
 
 
@@ -107,7 +113,9 @@ def compare_c(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_risk
 
     a, b = harrell(event, time, log_risk_a), harrell(event, time, log_risk_b)
     value, se = a.c - b.c, float(np.sqrt(np.sum((a.influence - b.influence) ** 2)))
-    z = value / se if se > 0 else 0.0
+    if se <= NO_SPREAD < abs(value):
+        raise Undefined(f"the concordances {a.c:g} and {b.c:g} have no standard error: one of the risks orders all pairs perfectly")
+    z = value / se if se > NO_SPREAD else 0.0
     return Difference(a.c, b.c, value, se, value - 1.959963984540054 * se, value + 1.959963984540054 * se, z, float(two_sided_p(z)))
 
 
@@ -164,5 +172,13 @@ def _with_error(event: Bools, time: Floats, risk: Floats, weight: Floats) -> Con
         concordant=float(own @ below),
         discordant=float(own @ (comparable - below - equal)),
         tied_risk=float(own @ equal),
+        tied_time=_pairs(time[died]) - _pairs(time[died], risk[died]),
+        tied_both=_pairs(time[died], risk[died]),
         influence=influence,
     )
+
+
+def _pairs(*columns: Floats) -> float:
+    """Return how many pairs of rows are equal in every column."""
+    counts = np.unique(np.stack(columns, axis=1), axis=0, return_counts=True)[1].astype(float)
+    return float((counts * (counts - 1) / 2).sum())

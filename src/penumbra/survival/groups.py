@@ -19,7 +19,7 @@ LIMITS = ("log", "log-log", "plain")
 class KaplanMeier:
     """One curve: at each distinct time (k,) survival with limits, standard error of log survival, patients at risk just before, deaths, censored.
 
-    Limits are nan where survival is 0 (or, for log-log, 1). median is nan when survival never reaches one half, and so are its limits.
+    Limits are nan where survival is 0, and 1 where it is 1. median is nan when survival never reaches one half, and so are its limits.
     """
 
     times: Floats

@@ -11,6 +11,9 @@ Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
 
 
+LARGEST = 1e150  # of a covariate: sums of squares of larger ones leave the range of floats
+
+
 class Undefined(ValueError):
     """The statistic has no value for these patients (nobody died, one group is empty, ...); the message is the reason."""
 
@@ -71,10 +74,12 @@ def checked_covariates(X: ArrayLike, n: int, *, finite: bool = True) -> Floats:
     covariates = _numbers(np.asarray(X), "X")
     if covariates.ndim == 1:
         covariates = covariates[:, None]
-    if covariates.ndim != 2 or covariates.shape[0] != n or covariates.shape[1] == 0:
+    if covariates.ndim != 2 or covariates.shape[0] != n or covariates.size == 0:
         raise ValueError(f"X must have shape ({n}, p) with p > 0, one row per patient; found {np.shape(X)}")
-    if finite and not np.isfinite(covariates).all():
-        row, column = (int(i) for i in np.argwhere(~np.isfinite(covariates))[0])
+    if finite and not (np.abs(covariates) < LARGEST).all():
+        row, column = (int(i) for i in np.argwhere(~(np.abs(covariates) < LARGEST))[0])
+        if np.isfinite(covariates[row, column]):
+            raise ValueError(f"X must lie within {LARGEST:g}, its squares overflow; found {covariates[row, column]:g} in column {column}, row {row}: scale it")
         raise ValueError(f"X must be finite; found {covariates[row, column]} in column {column}, row {row}: drop or impute it first")
     return covariates
 

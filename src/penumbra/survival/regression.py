@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from penumbra.survival.outcome import Bools, Floats, Undefined, checked_covariates, checked_outcome, checked_risk, require_events
+from penumbra.survival.outcome import LARGEST, Bools, Floats, Undefined, checked_covariates, checked_outcome, checked_risk, require_events
 
 TIES = ("efron", "breslow")
 MAX_STEPS = 60
@@ -143,7 +143,7 @@ def _fit_columns(x: Floats, sets: _RiskSets) -> tuple[Floats, Floats, Floats, np
     q = x.shape[1]
     coef, se, gain = np.full(q, np.nan), np.full(q, np.nan), np.full(q, np.nan)
     reason = np.full(q, "", dtype="<U10")
-    finite = np.isfinite(x).all(axis=0)
+    finite = (np.abs(x) < LARGEST).all(axis=0)
     reason[~finite] = "not finite"
     with np.errstate(invalid="ignore", over="ignore"):
         mean, scale = x.mean(axis=0), x.std(axis=0)

@@ -10,6 +10,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from penumbra.survival.censoring import CensoringSurvival, censoring_survival
+from penumbra.survival.concordance import NO_SPREAD
 from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome, checked_risk
 from penumbra.survival.regression import two_sided_p
 
@@ -27,7 +28,7 @@ class Auc:
 
 
 @dataclass(frozen=True)
-class DeLong:
+class AucDifference:
     """Two areas on the same patients, difference = a - b with standard error, limits, z and two-sided p."""
 
     z: float
@@ -71,7 +72,7 @@ def auc_binary(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: 
     return _limited(auc, se, int(case.sum()), int(control.sum()), level)
 
 
-def delong_test(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_risk_b: ArrayLike, horizon: float) -> DeLong:
+def delong_test(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_risk_b: ArrayLike, horizon: float) -> AucDifference:
     """Compare the AUC of two risks at a horizon on the same patients; status as auc_binary.
 
     Raises
@@ -85,10 +86,7 @@ def delong_test(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_ri
     auc_a, auc_b = (float(a) for a in above.mean(axis=1))
     covariance = _covariance(above, below)
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    difference, se = auc_a - auc_b, float(np.sqrt(max(variance, 0.0)))
-    # two risks of the same order: no difference, and rounding must not make one
-    z = difference / se if se > 1e-12 else 0.0
-    return DeLong(z, float(two_sided_p(z)), auc_a, auc_b, difference, se, difference - _normal(0.95) * se, difference + _normal(0.95) * se)
+    return _difference(auc_a, auc_b, float(np.sqrt(max(variance, 0.0))))
 
 
 def auc_ipcw(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: float, *, level: float = 0.95) -> Auc:
@@ -104,22 +102,47 @@ def auc_ipcw(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: fl
     Source: Uno et al. 2007, JASA 102:527; Hung and Chiang 2010, Can J Stat 38:8; Blanche et al. 2013, Stat Med 32:5381.
     Equals R's riskRegression::Score.
     """
+    case, control, (risk,) = _status(event, time, horizon, log_risk)
     events, times = checked_outcome(event, time)
-    risk = checked_risk(log_risk, events.size)
-    case, control = _cases(events, times, horizon)
-    censoring = censoring_survival(events, times)
-    weight = 1.0 / censoring.before(times[case])
+    auc, influence = _weighted_auc(events, times, risk, case, control)
+    return _limited(auc, _influence_error(influence), int(case.sum()), int(control.sum()), level)
+
+
+def auc_ipcw_test(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_risk_b: ArrayLike, horizon: float) -> AucDifference:
+    """Compare the weighted AUC of two risks at a horizon on the same patients; status and weights as auc_ipcw.
+
+    event, time, horizon    as auc_ipcw.
+    log_risk_a, log_risk_b  shape (n,).
+
+    Raises
+      Undefined   "nobody died by day ..." / "nobody is followed to day ..."
+
+    Source: Blanche et al. 2013, Stat Med 32:5381 (difference of the influence functions). Equals the contrasts of R's riskRegression::Score.
+    """
+    case, control, risks = _status(event, time, horizon, log_risk_a, log_risk_b)
+    events, times = checked_outcome(event, time)
+    (a, of_a), (b, of_b) = (_weighted_auc(events, times, risk, case, control) for risk in risks)
+    return _difference(a, b, _influence_error(of_a - of_b))
+
+
+def _weighted_auc(event: Bools, time: Floats, risk: Floats, case: Bools, control: Bools) -> tuple[float, Floats]:
+    """Return the weighted AUC and each patient's influence on it (n,)."""
+    censoring = censoring_survival(event, time)
+    weight = 1.0 / censoring.before(time[case])
     share = weight / weight.sum()
     above = _placements(risk[case], risk[control])[0]
     auc = float(share @ above)
     below = _weighted_placements(risk[case], share, risk[control])
-
-    n = events.size
+    n = event.size
     influence = np.zeros(n)
     influence[case] += n * share * (above - auc)
     influence[control] += n / control.sum() * (below - auc)
-    influence += n * _censoring_influence(censoring, times, events, times[case], share * (above - auc))
-    return _limited(auc, float(np.sqrt(np.sum(influence**2) / (n * max(n - 1, 1)))), int(case.sum()), int(control.sum()), level)
+    influence += n * _censoring_influence(censoring, time, event, time[case], share * (above - auc))
+    return auc, influence
+
+
+def _influence_error(influence: Floats) -> float:
+    return float(np.sqrt(np.sum(influence**2) / (influence.size * max(influence.size - 1, 1))))
 
 
 def roc_curve(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: float) -> RocCurve:
@@ -187,6 +210,17 @@ def _censoring_influence(censoring: CensoringSurvival, time: Floats, event: Bool
     moved = -drift[last]
     moved[~event] += jump[np.searchsorted(censoring.times, time[~event])]
     return moved
+
+
+def _difference(a: float, b: float, se: float) -> AucDifference:
+    difference = a - b
+    if se <= NO_SPREAD:
+        if abs(difference) > NO_SPREAD:
+            raise Undefined(f"the areas {a:g} and {b:g} have no standard error: one of the risks orders all cases and controls perfectly")
+        # two risks of the same order: no difference, and rounding must not make one
+        return AucDifference(0.0, 1.0, a, b, difference, se, difference, difference)
+    z, reach = difference / se, _normal(0.95) * se
+    return AucDifference(z, float(two_sided_p(z)), a, b, difference, se, difference - reach, difference + reach)
 
 
 def _normal(level: float) -> float:
