@@ -15,6 +15,8 @@ import numpy as np
 from penumbra import survival
 from penumbra.params import project_root
 from penumbra.survival.cox import negative_log_partial_likelihood
+from penumbra.survival.lasso_path import LassoPath
+from penumbra.survival.selection import chosen, deviance, largest_lambda, weighted_mean
 
 HORIZONS = (365, 730, 1095)
 Pair = tuple[str, Any, Any]  # name, ours, R's
@@ -105,6 +107,36 @@ def _lasso(cohort: Cohort, theirs: dict[str, Any]) -> Iterator[Pair]:
     for name in ("min", "1se"):
         place = int(np.argmin(np.abs(at.lambdas - theirs[f"lambda_{name}"])))
         yield f"lasso.coef_{name}", at.path[:, place], theirs[f"coef_{name}"]
+    yield from with_glmnets_risk_sets(cohort, theirs)
+
+
+def with_glmnets_risk_sets(cohort: Cohort, theirs: dict[str, Any]) -> Iterator[Pair]:
+    """The same Lasso with the patients moved out of a risk set whom glmnet's sort loses from it (tests/reference/survival/README.md)."""
+    lost = json.loads((project_root() / "tests" / "reference" / "survival" / "glmnet_ties.json").read_text(encoding="utf-8"))
+    event, X, lambdas = cohort.event, cohort.X, theirs["lambda"]
+
+    def moved(rows: list[int]) -> np.ndarray:
+        time = cohort.time.copy()
+        time[np.array(rows) - 1] -= 1e-3
+        return time
+
+    everybody = moved(lost["everybody"])
+    path = LassoPath(event, everybody, X, 1e-9)
+    steps = np.stack([path.step(lam) for lam in lambdas], axis=1)
+    scores, weights = [], []
+    for name in np.unique(cohort.fold):
+        rows, time = cohort.fold != name, moved(lost["outside_fold"][str(name)])
+        path = LassoPath(event[rows], time[rows], X[rows], 1e-9)
+        betas = [path.step(lam) for lam in lambdas]
+        weights.append(float(event[~rows].sum()))
+        scores.append([deviance(event, everybody, X @ beta) - deviance(event[rows], time[rows], X[rows] @ beta) for beta in betas])
+    mean, se = weighted_mean(np.array(scores) / np.array(weights)[:, None], np.array(weights))
+    best, within = chosen(mean, se)
+    for name, ours in (("lambda", largest_lambda(event, everybody, X)), ("cvm", mean), ("cvsd", se), ("nzero", (steps != 0).sum(axis=0))):
+        yield f"lasso.{name}, glmnet's risk sets", ours, theirs[name][0] if name == "lambda" else theirs[name]
+    for name, place in (("min", best), ("1se", within)):
+        yield f"lasso.lambda_{name}, glmnet's risk sets", lambdas[place], theirs[f"lambda_{name}"]
+        yield f"lasso.coef_{name}, glmnet's risk sets", steps[:, place], theirs[f"coef_{name}"]
 
 
 def _discrimination(cohort: Cohort, r: dict[str, Any]) -> Iterator[Pair]:

@@ -130,7 +130,7 @@ def calibration_slope(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, *,
     events, times = checked_outcome(event, time)
     fit = univariate_cox(events, times, checked_risk(log_risk, events.size), ties=ties)
     if fit.reason[0]:
-        why = "log_risk orders all {} deaths perfectly".format(int(events.sum())) if fit.reason[0] == "separation" else f"log_risk is {fit.reason[0]}"
+        why = f"log_risk orders all {int(events.sum())} deaths perfectly" if fit.reason[0] == "separation" else f"log_risk is {fit.reason[0]}"
         raise Undefined(f"calibration slope has no value: {why}")
     value, se = float(fit.coef[0]), float(fit.se[0])
     return Slope(value, value - 1.959963984540054 * se, value + 1.959963984540054 * se, float(fit.p[0]))

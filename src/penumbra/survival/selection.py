@@ -114,7 +114,7 @@ def lasso_cox_cv(
         steps.append(everybody.step(float(lam)))
         betas = [path.step(float(lam)) for path in others]
         left_out = [
-            _deviance(events, times, covariates @ beta) - _deviance(events[rows], times[rows], covariates[rows] @ beta)
+            deviance(events, times, covariates @ beta) - deviance(events[rows], times[rows], covariates[rows] @ beta)
             for rows, beta in zip(outside, betas, strict=True)
         ]
         scores.append(np.array(left_out)[counted] / weights)
@@ -124,10 +124,8 @@ def lasso_cox_cv(
         if patience is not None and k - int(np.argmin([weights @ score for score in scores])) >= patience:
             break
     used, path, table = asked[: len(steps)], np.stack(steps, axis=1), np.stack(scores, axis=1)
-    mean = weights @ table / weights.sum()
-    se = np.sqrt(weights @ (table - mean) ** 2 / weights.sum() / max(weights.size - 1, 1))
-    best = int(np.argmin(mean))
-    within = int(np.flatnonzero(mean <= mean[best] + se[best])[0])
+    mean, se = weighted_mean(table, weights)
+    best, within = chosen(mean, se)
     return LassoCox(
         lambdas=used,
         deviance=mean,
@@ -152,13 +150,25 @@ def lasso_cox(event: ArrayLike, time: ArrayLike, X: ArrayLike, *, penalty: float
     from penumbra.survival.lasso_path import LassoPath
 
     covariates = checked_covariates(X, events.size)
-    largest = _largest_lambda(events, times, covariates)
+    largest = largest_lambda(events, times, covariates)
     coefficients: Floats = np.zeros(covariates.shape[1])
     if penalty < largest:
         path = LassoPath(events, times, covariates, tolerance)
         for lam in np.geomspace(largest, penalty, WARM_STEPS):
             coefficients = path.step(float(lam))
     return coefficients
+
+
+def weighted_mean(scores: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Return the mean over folds of scores (folds, k) and its standard error, folds weighing `weights` (folds,)."""
+    mean = weights @ scores / weights.sum()
+    return mean, np.sqrt(weights @ (scores - mean) ** 2 / weights.sum() / max(weights.size - 1, 1))
+
+
+def chosen(mean: Floats, se: Floats) -> tuple[int, int]:
+    """Return where the deviance is lowest, and the first place within one standard error of it."""
+    best = int(np.argmin(mean))
+    return best, int(np.flatnonzero(mean <= mean[best] + se[best])[0])
 
 
 def _checked_folds(folds: ArrayLike | int, event: Bools, seed: int) -> NDArray[np.int64]:
@@ -182,10 +192,10 @@ def _checked_lambdas(lambdas: ArrayLike) -> Floats:
 def _default_lambdas(event: Bools, time: Floats, X: Floats, n_lambdas: int) -> Floats:
     """Return the penalties from the smallest that keeps nothing."""
     n, p = X.shape
-    return _largest_lambda(event, time, X) * np.geomspace(1.0, 1e-4 if n > p else 1e-2, n_lambdas)
+    return largest_lambda(event, time, X) * np.geomspace(1.0, 1e-4 if n > p else 1e-2, n_lambdas)
 
 
-def _largest_lambda(event: Bools, time: Floats, X: Floats) -> float:
+def largest_lambda(event: Bools, time: Floats, X: Floats) -> float:
     """Return the smallest penalty that keeps nothing."""
     order = np.argsort(-time, kind="stable")
     sorted_time, died = -time[order], event[order]
@@ -197,7 +207,7 @@ def _largest_lambda(event: Bools, time: Floats, X: Floats) -> float:
     return largest
 
 
-def _deviance(event: Bools, time: Floats, log_risk: Floats) -> float:
+def deviance(event: Bools, time: Floats, log_risk: Floats) -> float:
     """Return twice the saturated minus the model's log partial likelihood (Breslow)."""
     order = np.argsort(-time, kind="stable")
     died, eta = event[order], log_risk[order]
