@@ -77,9 +77,10 @@ def _fold(work: Work, data: Dataset, images: Images, inside: np.ndarray, held_ou
     if any(DEEP in declaration.blocks for declaration in recipe.declared):
         blocks[DEEP] = _deep(work, data, images, inside, held_out, recipe)
     train = {name: Block(block.name, block.features, block.values[~held_out]) for name, block in blocks.items()}
-    models = fusion.fit_all(recipe.declared, train, data.event[fitted], data.time[fitted], **fusion_numbers(recipe.fuse))
+    models = fusion.fit_all(recipe.declared, train, data.event[fitted], data.time[fitted], centers=data.centers[fitted], **fusion_numbers(recipe.fuse))
     table = {column: values[held_out] for column, values in columns_of(blocks).items()}
-    return {name: model.log_risk(table) if model.retained else np.full(int(held_out.sum()), np.nan) for name, model in models.items()}
+    centers = data.centers[inside[held_out]]
+    return {name: model.log_risk(table, centers=centers) if model.retained else np.full(int(held_out.sum()), np.nan) for name, model in models.items()}
 
 
 def _deep(work: Work, data: Dataset, images: Images, inside: np.ndarray, held_out: np.ndarray, recipe: Recipe) -> Block:

@@ -26,7 +26,7 @@ from penumbra.workers import available_cores
 
 FITTED = "fitted"  # folder of fitted models below the state folder, one subfolder for each key
 CONTROLS = {"volume": "Volume", "clinical": "Clinical"}  # what a useful model has to beat: short name in delta_c_<name> -> model
-EVALUATION_CODE = 2  # raise when the same models, patients and numbers give other metrics than before
+EVALUATION_CODE = 3  # raise when the same models, patients and numbers give other metrics than before
 FUSION_CODE = 2  # raise when the same data and numbers fit another model than before
 
 
@@ -39,7 +39,14 @@ def fuse(work: Work) -> Manifest:
     folder = work.home / FITTED / key
     if not folder.is_dir():
         say(f"fusing {len(declared)} models on {int(data.training.sum())} training patients")
-        fitted = fusion.fit_all(declared.values(), data.rows(data.training), data.event[data.training], data.time[data.training], **numbers)
+        fitted = fusion.fit_all(
+            declared.values(),
+            data.rows(data.training),
+            data.event[data.training],
+            data.time[data.training],
+            centers=data.centers[data.training],
+            **numbers,
+        )
         _save_models(folder, fitted)
     models = load_models(work, key)
     content = {
@@ -78,12 +85,13 @@ def load_models(work: Work, key: str) -> dict[str, fusion.SurvivalModel]:
 
 
 def risks(models: Mapping[str, fusion.SurvivalModel], data: Dataset) -> dict[str, ModelRisk]:
-    """Every model on every patient; NaN from a model that retained no feature."""
+    """Every model on every patient; NaN from a model that retained no feature, and for a center that it refuses."""
     table = columns_of(data.blocks)
     found = {}
     for name, model in models.items():
         if model.retained:
-            found[name] = ModelRisk(model.log_risk(table), model.cutoff, model.baseline)
+            log_risk = model.log_risk(table, centers=data.centers, missing="nan" if model.harmoniser else "refuse")
+            found[name] = ModelRisk(log_risk, model.cutoff, model.baseline)
         else:
             found[name] = ModelRisk(np.full(len(data.patients), math.nan), math.nan)
     return found
@@ -144,6 +152,7 @@ def _refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalMod
         data.rows(data.training),
         data.event[data.training],
         data.time[data.training],
+        centers=data.centers[data.training],
         refits=settings.evaluate.refits,
         seed=settings.evaluate.seed,
         numbers=numbers,

@@ -71,7 +71,7 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
     }
     if DEEP in needed:
         table |= _deep(loaded, scan)
-    log_risk = model.log_risk(table)
+    log_risk = model.log_risk(table, centers=[center or folder.resolve().parent.name])
     survival = model.survival(log_risk, np.asarray(loaded.horizons_days, dtype=float))[0]
     return Prediction(
         model=loaded.entry.model,

@@ -61,6 +61,8 @@ class Fuse:
     pca_variance  share of variance that the kept components explain at least.
     ridge         penalty of a Cox fit that has no finite maximum without one.
     seed          of the folds.
+    harmonise     of the features between training centers, before selection.
+    unseen_center what a center gets that did not train, where features are harmonised.
     """
 
     alpha: float
@@ -71,6 +73,9 @@ class Fuse:
     pca_variance: float
     ridge: float
     seed: int
+    # defaults: a version registered before there was a choice had none
+    harmonise: Literal["none", "combat"] = "none"
+    unseen_center: Literal["refuse", "leave", "estimate"] = "refuse"
 
 
 @dataclass(frozen=True)

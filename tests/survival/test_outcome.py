@@ -73,3 +73,12 @@ def test_every_public_name_loads() -> None:
 def test_importing_the_room_loads_nothing_heavy() -> None:
     code = "import sys, penumbra.survival; assert not {'jax', 'scipy', 'sksurv', 'pandas'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_horizon_survival.within_follow_up() -> None:
+    event, time = [1, 0, 1, 0, 0], [100, 200, 300, 400, 500]
+    assert survival.within_follow_up(event, time, 365) == 365
+    assert survival.within_follow_up(event, time, 500) == 500, "one is known to be alive at the day of the own censoring"
+    assert survival.within_follow_up(event, time, 501) == 400, "the last day with two alive"
+    with pytest.raises(Undefined, match=r"nobody is followed to day 900 \(last at day 5\)"):
+        survival.within_follow_up([1], [5.0], 900)

@@ -8,3 +8,4 @@ from penumbra.evaluate.sets import EXTERNAL as EXTERNAL
 from penumbra.evaluate.sets import LEFT_OUT as LEFT_OUT
 from penumbra.evaluate.sets import TRAINING as TRAINING
 from penumbra.evaluate.sets import ModelRisk as ModelRisk
+from penumbra.evaluate.sets import clipped as clipped

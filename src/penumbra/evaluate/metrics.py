@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from penumbra import survival
 from penumbra.evaluate.across import pooled_rows
-from penumbra.evaluate.sets import ModelRisk, PatientSet, Value, alone, limits, sets_of, tried
+from penumbra.evaluate.sets import ModelRisk, PatientSet, Value, alone, clipped, limits, sets_of, tried
 from penumbra.registry import MetricRow
 from penumbra.survival import Undefined
 from penumbra.survival.bootstrap import PairedDifference, difference_from, percentile_limits, resample_counts
@@ -33,7 +33,8 @@ def evaluate(
     combined: str,
     controls: Mapping[str, str],
 ) -> list[MetricRow]:
-    """All metrics as rows; a metric that these patients do not define is a row with NaN and its reason.
+    """All metrics as rows; a metric that these patients do not define is a row with NaN and its reason. A horizon beyond the follow-up of a
+    set is clipped to its last day with two patients alive, and the row says so.
 
     models    name -> its risks.
     centers   shape (n,), names.
@@ -54,26 +55,31 @@ def evaluate(
     for chosen in sets_of(centers, training):
         inside = chosen.rows
         events, times = event[inside], time[inside]
+        days, notes = clipped(events, times, horizons_days)
         here = {name: model.of(inside) for name, model in models.items()}
         counts = resample_counts(events.size, resamples, np.random.default_rng(seed))
         resampled = {name: _resampled(events, times, model.log_risk, counts) for name, model in here.items()}
         for name, model in here.items():
             one = OneModel(events, times, model, level)
-            found: dict[str, Callable[[], Value]] = {"harrell_c": partial(one.concordance, resampled[name]), **dict(one.metrics(horizons_days))}
+            found: dict[str, Callable[[], Value]] = {"harrell_c": partial(one.concordance, resampled[name]), **dict(one.metrics(days))}
             for against, other in controls.items():
                 if other in here and name != other:
                     found |= _difference(events, times, here, resampled, (name, other), f"delta_c_{against}", level)
             if combined in here and name != combined:
                 found |= _difference(events, times, here, resampled, (combined, name), "delta_c_combined", level)
-                for year, horizon in enumerate(horizons_days, 1):
+                for year, horizon in enumerate(days, 1):
                     found[f"delong_p_{year}y"] = partial(_delong, events, times, here[combined].log_risk, model.log_risk, horizon)
-            rows += _rows(name, chosen, found, model.log_risk, events)
+            rows += _rows(name, chosen, found, model.log_risk, events, notes)
     return [*rows, *pooled_rows(models, centers, training, event, time, level)]
 
 
-def _rows(name: str, chosen: PatientSet, found: Mapping[str, Callable[[], Value]], log_risk: np.ndarray, event: np.ndarray) -> Iterator[MetricRow]:
+def _rows(
+    name: str, chosen: PatientSet, found: Mapping[str, Callable[[], Value]], log_risk: np.ndarray, event: np.ndarray, notes: Sequence[str]
+) -> Iterator[MetricRow]:
+    said = {f"_{year}y": note for year, note in enumerate(notes, 1)} | {"brier_integrated": notes[-1]}
     for metric, compute in found.items():
         value, lower, upper, reason = tried(compute, log_risk)
+        reason = reason or next((note for suffix, note in said.items() if metric.endswith(suffix)), "")
         yield MetricRow(name, chosen.center, chosen.split, metric, value, lower, upper, event.size, int(event.sum()), reason)
 
 
@@ -102,7 +108,7 @@ class OneModel:
             for year, horizon in enumerate(horizons_days, 1):
                 yield f"brier_{year}y", partial(self._brier, horizon)
                 yield f"observed_expected_{year}y", partial(self._observed_expected, horizon)
-            if len(horizons_days) > 1:
+            if len(set(horizons_days)) > 1:
                 yield "brier_integrated", partial(self._integrated_brier, horizons_days[0], horizons_days[-1], MONTHS * (len(horizons_days) - 1) + 1)
 
     def concordance(self, resampled: np.ndarray) -> Value:

@@ -41,6 +41,7 @@ def resampled_fits(
     event: np.ndarray,
     time: np.ndarray,
     *,
+    centers: np.ndarray | None = None,
     refits: int,
     seed: int,
     numbers: Mapping[str, Any],
@@ -52,7 +53,7 @@ def resampled_fits(
     every other step is done anew, the univariate one included.
 
     model    as fitted on all of them.
-    blocks, event, time  of the training patients; n rows.
+    blocks, event, time  of the training patients; n rows. centers (n,): theirs, needed for harmonising alone.
     refits   how many; each has its own seed, so that the number of workers changes nothing.
     numbers  of `fusion.fit`.
     workers  processes.
@@ -61,7 +62,8 @@ def resampled_fits(
     """
     used = {name: blocks[name] for name in {*declaration.blocks, *(column.split(".", 1)[0] for column in declaration.columns)}}
     penalties = {selection.block: selection.penalty for selection in model.selections}
-    work = partial(_refit, declaration=declaration, penalties=penalties, blocks=used, event=event, time=time, seed=seed, numbers=dict(numbers))
+    names = np.full(event.size, "") if centers is None else centers
+    work = partial(_refit, declaration=declaration, penalties=penalties, blocks=used, event=event, time=time, centers=names, seed=seed, numbers=dict(numbers))
     chunks = [tuple(part.tolist()) for part in np.array_split(np.arange(refits), max(1, min(workers, refits)))]
     found = [work(chunks[0])] if workers == 1 else [outcome for _, outcome in over(work, chunks, workers)]
     kept: Counter[str] = Counter()
@@ -84,6 +86,7 @@ def _refit(
     blocks: Mapping[str, Block],
     event: np.ndarray,
     time: np.ndarray,
+    centers: np.ndarray,
     seed: int,
     numbers: dict[str, Any],
 ) -> tuple[Counter[str], dict[int, float]]:
@@ -96,20 +99,21 @@ def _refit(
         rows = np.random.default_rng([seed, i]).integers(event.size, size=event.size)
         drawn = {name: Block(name, block.features, block.values[rows]) for name, block in blocks.items()}
         try:
+            harmonised = fusion.harmonised_blocks(drawn, centers[rows], numbers.get("harmonise", "none"), numbers.get("unseen_center", "refuse"))
             # no penalty known (no candidate in training): cross-validated as there
             chosen = {
-                name: fusion.select(drawn[name], event[rows], time[rows], **selecting, penalty=penalties.get(name) or numbers["penalty"])
+                name: fusion.select(harmonised[0][name], event[rows], time[rows], **selecting, penalty=penalties.get(name) or numbers["penalty"])
                 for name in declaration.blocks
             }
-            model = fusion.fit(declaration, drawn, event[rows], time[rows], **numbers, selections=chosen)
+            model = fusion.fit(declaration, drawn, event[rows], time[rows], **numbers, centers=centers[rows], selections=chosen, harmonised=harmonised)
             kept.update(column for column in model.columns if column not in declaration.columns)
             if model.retained:
-                log_risk = model.log_risk(everybody)
+                log_risk = model.log_risk(everybody, centers=centers)
                 optimism[i] = survival.concordance_index(event[rows], time[rows], log_risk[rows]) - survival.concordance_index(event, time, log_risk)
             else:
                 optimism[i] = 0.0
-        except Undefined:
-            # a resample without a death, or without a comparable pair, has no C to be optimistic about
+        except (Undefined, Refusal):
+            # a resample without a death, a comparable pair, or one of the centers to harmonise has no C to be optimistic about
             continue
     return kept, optimism
 
@@ -137,12 +141,12 @@ def internal_external(
     rows = []
     for name in names:
         out = centers == name
-        fitted, obstacle = _fitted_without(out, declared, blocks, event, time, numbers)
+        fitted, obstacle = _fitted_without(out, declared, blocks, centers, event, time, numbers)
         table = {column: block.values[out, j] for block in blocks.values() for j, column in enumerate(block.columns)}
         for declaration in declared:
             model = fitted.get(declaration.name)
             if model is not None and model.retained:
-                log_risk[declaration.name][out] = model.log_risk(table)
+                log_risk[declaration.name][out] = model.log_risk(table, centers=centers[out], missing="nan" if model.harmoniser else "refuse")
             risk = ModelRisk(log_risk[declaration.name][out], math.nan, model.baseline if model is not None and model.retained else None)
             for metric, compute in _measured(OneModel(event[out], time[out], risk, level)):
                 value, lower, upper, reason = tried(compute, risk.log_risk)
@@ -157,14 +161,20 @@ def internal_external(
 
 
 def _fitted_without(
-    out: np.ndarray, declared: Sequence[Declaration], blocks: Mapping[str, Block], event: np.ndarray, time: np.ndarray, numbers: Mapping[str, Any]
+    out: np.ndarray,
+    declared: Sequence[Declaration],
+    blocks: Mapping[str, Block],
+    centers: np.ndarray,
+    event: np.ndarray,
+    time: np.ndarray,
+    numbers: Mapping[str, Any],
 ) -> tuple[dict[str, SurvivalModel], str]:
     """The models fitted on everybody else, or why there is none."""
     if out.all():
         return {}, "one center only: nobody is left to fit on"
     others = {name: Block(block.name, block.features, block.values[~out]) for name, block in blocks.items()}
     try:
-        return fusion.fit_all(declared, others, event[~out], time[~out], **numbers), ""
+        return fusion.fit_all(declared, others, event[~out], time[~out], centers=centers[~out], **numbers), ""
     except Undefined as undefined:
         return {}, f"without this center: {undefined}"
 

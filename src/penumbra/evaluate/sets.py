@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from penumbra import survival
 from penumbra.survival import Undefined
 from penumbra.survival.regression import BaselineHazard
 
 TRAINING, EXTERNAL = "training", "external"  # names of the pooled sets
 LEFT_OUT = "left_out"  # split of rows measured on a center by a model fitted on all others; the name of their pool as well
+NO_RISK = "the model gives these patients no risk: it retained no feature, or refuses their center"
 Value = tuple[float, float, float]
 
 
@@ -19,7 +21,7 @@ Value = tuple[float, float, float]
 class ModelRisk:
     """One model on every patient: log_risk (n,), NaN where it has none; cutoff divides high from low, the median of the training risk.
 
-    baseline  Breslow's, of the training patients; None where the model gives no survival.
+    baseline  Breslow's, of the training patients; None where the model gives no survival, or has retained nothing.
     """
 
     log_risk: np.ndarray
@@ -55,10 +57,23 @@ def sets_of(centers: np.ndarray, training: np.ndarray) -> Iterator[PatientSet]:
             yield PatientSet(pool, split, members)
 
 
+def clipped(event: np.ndarray, time: np.ndarray, horizons_days: Sequence[float]) -> tuple[tuple[float, ...], tuple[str, ...]]:
+    """Each horizon within the follow-up of these patients, and what has to be said of it: "" where it stands as asked."""
+    days, notes = [], []
+    for horizon in horizons_days:
+        try:
+            day = survival.within_follow_up(event, time, horizon)
+        except Undefined:
+            day = horizon  # what is measured there says itself why it has no value
+        days.append(float(day))
+        notes.append("" if day == horizon else f"at day {day:g}: nobody is followed to day {horizon:g}")
+    return tuple(days), tuple(notes)
+
+
 def tried(compute: Callable[[], Value], log_risk: np.ndarray) -> tuple[float, float, float, str]:
     """The value with its limits, or NaN with the reason why these patients have none."""
     if not np.isfinite(log_risk).all():
-        return math.nan, math.nan, math.nan, "the model retained no feature"
+        return math.nan, math.nan, math.nan, NO_RISK
     try:
         return (*compute(), "")
     except Undefined as undefined:

@@ -13,6 +13,8 @@ from penumbra.fusion.declaration import Declaration as Declaration
 from penumbra.fusion.declaration import declarations as declarations
 from penumbra.fusion.fitting import fit as fit
 from penumbra.fusion.fitting import fit_all as fit_all
+from penumbra.fusion.fitting import harmonised_blocks as harmonised_blocks
+from penumbra.fusion.harmonise import Harmoniser as Harmoniser
 from penumbra.fusion.model import NothingRetained as NothingRetained
 from penumbra.fusion.model import SurvivalModel as SurvivalModel
 from penumbra.fusion.selection import BlockSelection as BlockSelection

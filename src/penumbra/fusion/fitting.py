@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import block_diag
 
-from penumbra.fusion.declaration import Block, Declaration, by_name
+from penumbra.fusion.declaration import CLINICAL, Block, Declaration, by_name
+from penumbra.fusion.harmonise import METHODS, POLICIES, Harmoniser, joined
+from penumbra.fusion.harmonise import fitted as harmoniser_of
+from penumbra.fusion.harmonise import harmonised as harmonised_block
 from penumbra.fusion.model import SurvivalModel, Training, linear_risk, transformed
 from penumbra.fusion.selection import BlockSelection, lasso, select
 from penumbra.survival.components import principal_components
@@ -32,9 +35,12 @@ def fit_all(
     penalty: str = "min",
     patience: int | None = None,
     ridge: float,
+    centers: ArrayLike | None = None,
+    harmonise: str = "none",
+    unseen_center: str = "refuse",
 ) -> dict[str, SurvivalModel]:
-    """Fit every declared model, selecting each block once; arguments as fit."""
-    named = by_name(blocks)
+    """Fit every declared model, harmonising and selecting each block once; arguments as fit."""
+    named, harmonisers = harmonised_blocks(blocks, centers, harmonise, unseen_center)
     selections: dict[str, BlockSelection] = {}
     models = {}
     for declaration in declared:
@@ -43,7 +49,7 @@ def fit_all(
                 selections[name] = select(named[name], event, time, alpha=alpha, folds=folds, seed=seed, ties=ties, penalty=penalty, patience=patience)
         models[declaration.name] = fit(
             declaration,
-            named,
+            blocks,
             event,
             time,
             alpha=alpha,
@@ -54,9 +60,34 @@ def fit_all(
             penalty=penalty,
             patience=patience,
             ridge=ridge,
+            centers=centers,
+            harmonise=harmonise,
+            unseen_center=unseen_center,
             selections=selections,
+            harmonised=(named, harmonisers),
         )
     return models
+
+
+def harmonised_blocks(
+    blocks: Mapping[str, Block] | Iterable[Block], centers: ArrayLike | None, harmonise: str, unseen_center: str
+) -> tuple[dict[str, Block], dict[str, Harmoniser]]:
+    """The blocks of the training patients as selection sees them, and what was learnt on the way; clinical columns stay as they are.
+
+    Raises
+      ValueError  "harmonise must be one of ..." / "harmonising needs the center of each patient"
+    """
+    named = by_name(blocks)
+    for value, known, name in ((harmonise, METHODS, "harmonise"), (unseen_center, POLICIES, "unseen_center")):
+        if value not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}; found {value!r}")
+    if harmonise == "none":
+        return named, {}
+    if centers is None:
+        raise ValueError("harmonising needs the center of each patient, shape (n,)")
+    names = np.asarray(centers, dtype=str).tolist()
+    learnt = {name: harmoniser_of(block, names, unseen_center) for name, block in named.items() if name != CLINICAL}
+    return {name: harmonised_block(block, learnt[name], names) if name in learnt else block for name, block in named.items()}, learnt
 
 
 def fit(
@@ -73,7 +104,11 @@ def fit(
     penalty: str = "min",
     patience: int | None = None,
     ridge: float,
+    centers: ArrayLike | None = None,
+    harmonise: str = "none",
+    unseen_center: str = "refuse",
     selections: Mapping[str, BlockSelection] | None = None,
+    harmonised: tuple[dict[str, Block], dict[str, Harmoniser]] | None = None,
 ) -> SurvivalModel:
     """Fit one model on training patients.
 
@@ -87,7 +122,11 @@ def fit(
     penalty       "min" or "1se": which lambda of the path.
     patience      the path ends when the deviance has not improved for this many penalties; None: never.
     ridge         penalty of a Cox fit that has no finite maximum without one (separation, more columns than deaths); said in a remark.
-    selections    of blocks already selected with the same numbers; the others are selected here.
+    centers       shape (n,), of the training patients; needed for harmonising alone.
+    harmonise     "none" or "combat": the blocks, before selection; a Cox model of named columns takes them as they are.
+    unseen_center what a center gets that did not train: "refuse", "leave" or "estimate".
+    selections    of blocks already selected (harmonised, with the same numbers); the others are selected here.
+    harmonised    of `harmonised_blocks` with the same arguments, where they are at hand.
 
     A model that keeps no feature is returned with `retained` false and its reason, not raised.
 
@@ -103,9 +142,10 @@ def fit(
             raise ValueError(f"block {block.name} has values of shape {np.shape(block.values)}; expected {(events.size, len(block.features))}")
     selecting = {"alpha": alpha, "folds": folds, "seed": seed, "ties": ties, "penalty": penalty, "patience": patience}
     numbers = {**selecting, "pca_variance": pca_variance, "ridge": ridge}
-    fitter = _Fitter(declaration, named, events, times, numbers, [])
     if declaration.kind == "cox":
-        return fitter.cox()
+        return _Fitter(declaration, named, events, times, numbers, []).cox()
+    named, harmonisers = harmonised or harmonised_blocks(named, centers, harmonise, unseen_center)
+    fitter = _Fitter(declaration, named, events, times, numbers, [], harmonisers)
     for name in declaration.blocks:
         _require_block(declaration, named, name)
     done = dict(selections or {})
@@ -139,6 +179,7 @@ class _Fitter:
     time: Floats
     numbers: dict[str, Any]
     remarks: list[str]
+    harmonisers: Mapping[str, Harmoniser] = field(default_factory=dict)
 
     def column(self, name: str) -> Floats:
         block = self.blocks[name.split(".", 1)[0]]
@@ -232,6 +273,15 @@ class _Fitter:
             self.remarks.append(f"Cox with a ridge penalty of {self.numbers['ridge']:g}: {undefined}")
             return cox_fit(self.event, self.time, z, ties=self.numbers["ties"], ridge=self.numbers["ridge"])
 
+    def harmoniser(self, columns: tuple[str, ...]) -> Harmoniser | None:
+        """What was learnt of the columns that the model uses, as one."""
+        parts = []
+        for block in dict.fromkeys(column.split(".", 1)[0] for column in columns):
+            if block in self.harmonisers:
+                known = self.harmonisers[block]
+                parts.append(known.of([column for column in columns if column.startswith(f"{block}.") and column in known.columns]))
+        return joined(parts)
+
     def model(
         self,
         columns: tuple[str, ...] = (),
@@ -272,6 +322,7 @@ class _Fitter:
             baseline_times=_floats(baseline.times) if columns else (),
             baseline_hazard=_floats(baseline.cumulative_hazard) if columns else (),
             cutoff=float(np.median(risk)),
+            harmoniser=self.harmoniser(columns),
             training=Training(self.event.size, int(self.event.sum()), remarks=tuple(self.remarks), **self.numbers),
         )
 

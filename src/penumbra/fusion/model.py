@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from penumbra.fusion.harmonise import Harmoniser
 from penumbra.fusion.selection import BlockSelection
 from penumbra.survival.outcome import Floats, Undefined
 from penumbra.survival.regression import BaselineHazard
@@ -57,6 +58,7 @@ class SurvivalModel:
     cox_coef, cox_se, cox_p   of the Cox model on the components or columns; empty for a signature
     baseline_times, baseline_hazard   Breslow's cumulative hazard at log_risk 0
     cutoff              median of the training risk: higher is "high"
+    harmoniser          ComBat of the columns, before the z-score; None: the columns enter as they are
     """
 
     name: str
@@ -80,6 +82,7 @@ class SurvivalModel:
     baseline_hazard: tuple[float, ...]
     cutoff: float
     training: Training
+    harmoniser: Harmoniser | None = None
 
     @property
     def retained(self) -> bool:
@@ -91,17 +94,18 @@ class SurvivalModel:
         """Why nothing is retained; "" where something is."""
         return "" if self.retained else "; ".join(self.training.remarks) or "no feature retained"
 
-    def log_risk(self, table: Table, *, missing: str = "refuse") -> Floats:
+    def log_risk(self, table: Table, *, centers: ArrayLike | None = None, missing: str = "refuse") -> Floats:
         """Return the risk of each patient, shape (n,); higher = earlier death.
 
         table    columns by name, each of shape (n,), or (values (n, p), names (p,)); more columns than needed do no harm.
-        missing  what a patient gets who lacks a value that has no fill: "refuse" raises, "nan" answers nan for that patient.
+        centers  of each patient, (n,), where the model harmonises between centers; None: all of one center that did not train.
+        missing  what a patient gets who lacks a value that has no fill, or whose center is refused: "refuse" raises, "nan" answers nan.
 
         Raises
           NothingRetained  "Rad retained no feature: ..."
           ValueError       "Rad needs the column ...; found ... columns" / "gtv.... is missing for 2 of 30 patients (model Rad)"
         """
-        raw = self._raw(table)
+        raw = self._raw(table, centers, missing)
         for j, name in enumerate(self.columns):
             absent = ~np.isfinite(raw[:, j])
             fill = self.fills[j]
@@ -112,7 +116,7 @@ class SurvivalModel:
         z = (raw - np.array(self.means)) / np.array(self.sds)
         return linear_risk(z, self.coefficients)
 
-    def _raw(self, table: Table) -> Floats:
+    def _raw(self, table: Table, centers: ArrayLike | None, missing: str = "refuse") -> Floats:
         if not self.retained:
             raise NothingRetained(f"{self.name} retained no feature: {self.reason}. It has no risk to give")
         columns = _columns(table)
@@ -121,11 +125,15 @@ class SurvivalModel:
             if name not in columns:
                 raise ValueError(f"{self.name} needs the column {name}; found {len(columns)} columns ({', '.join(list(columns)[:3])}, ...)")
             raw.append(transformed(name, columns[name], log))
-        return np.stack(raw, axis=1)
+        values = np.stack(raw, axis=1)
+        if self.harmoniser is not None:
+            at = [self.columns.index(column) for column in self.harmoniser.columns]
+            values[:, at] = self.harmoniser.apply(values[:, at], centers, missing=missing)
+        return values
 
-    def scores(self, table: Table) -> Floats:
+    def scores(self, table: Table, *, centers: ArrayLike | None = None) -> Floats:
         """Return the principal component scores, shape (n, k), of a model of kind components; arguments and errors as log_risk."""
-        raw = self._raw(table)
+        raw = self._raw(table, centers)
         return ((raw - np.array(self.means)) / np.array(self.sds) - np.array(self.component_means)) @ np.array(self.components).T
 
     def survival(self, log_risk: ArrayLike, times_days: ArrayLike) -> Floats:
@@ -143,7 +151,10 @@ class SurvivalModel:
         return np.where(np.asarray(log_risk, dtype=float) > self.cutoff, "high", "low")
 
     def to_dict(self) -> dict[str, Any]:
-        return {"format": FORMAT, **asdict(self)}
+        document = {"format": FORMAT, **asdict(self)}
+        if self.harmoniser is None:
+            del document["harmoniser"]  # a model without one reads as it did before there were any
+        return document
 
     def to_json(self) -> str:
         """Return canonical JSON (sorted keys, shortest exact floats): the same numbers give the same text."""
@@ -157,10 +168,14 @@ class SurvivalModel:
           ValueError  "not a survival model of format 2: ..."
         """
         document = dict(json.loads(text) if isinstance(text, str) else text)
+        document.setdefault("harmoniser", None)
         if document.pop("format", None) != FORMAT or set(document) != {field.name for field in fields(cls)}:
             raise ValueError(f"not a survival model of format {FORMAT}: keys {', '.join(sorted(document)[:5])}, ...")
         document["selections"] = tuple(BlockSelection(**_tupled(entry)) for entry in document["selections"])
         document["training"] = Training(**_tupled(document["training"]))
+        if document["harmoniser"] is not None:
+            found = _tupled(document["harmoniser"])
+            document["harmoniser"] = Harmoniser(**{name: _nested(value) for name, value in found.items()})
         document["components"] = tuple(tuple(row) for row in document["components"])
         return cls(**_tupled(document))
 
@@ -193,6 +208,10 @@ def transformed(name: str, values: ArrayLike, log: bool) -> Floats:
     if (numbers[known] <= 0).any():
         raise ValueError(f"{name} must be positive, its logarithm is taken; found {numbers[known].min():g}")
     return np.log(numbers, where=known, out=np.full(numbers.shape, np.nan))
+
+
+def _nested(value: Any) -> Any:
+    return tuple(_nested(entry) for entry in value) if isinstance(value, list | tuple) else value
 
 
 def _tupled(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from penumbra import cohort, imaging
 from penumbra.dataset import Dataset
-from penumbra.evaluate import EXTERNAL, TRAINING, ModelRisk
+from penumbra.evaluate import EXTERNAL, TRAINING, ModelRisk, clipped
 from penumbra.report import inputs as page
 from penumbra.report import picture_of
 from penumbra.settings import Evaluate
@@ -15,7 +15,7 @@ from penumbra.work import Work, read_manifest
 
 
 def risk_panels(data: Dataset, found: Mapping[str, ModelRisk], columns: tuple[page.CenterColumn, ...], numbers: Evaluate) -> Iterator[page.RiskPanel]:
-    """Each model on each set: risks, probabilities and subgroups; a model that retained nothing has no panel."""
+    """Each model on each set: risks, probabilities and subgroups; a model that retained nothing, or refuses the center, has no panel."""
     splits = subgroups(data.clinical, numbers.age_split)
     for model, risk in found.items():
         if risk.baseline is None:
@@ -23,6 +23,9 @@ def risk_panels(data: Dataset, found: Mapping[str, ModelRisk], columns: tuple[pa
         for column in columns:
             rows = rows_of(data, column.center)
             here = risk.of(rows)
+            if not np.isfinite(here.log_risk).all():
+                continue  # a center that the model refuses: the tables say so
+            days, _ = clipped(data.event[rows], data.time[rows], numbers.horizons_days)
             yield page.RiskPanel(
                 center=column.center,
                 title=column.label,
@@ -30,7 +33,8 @@ def risk_panels(data: Dataset, found: Mapping[str, ModelRisk], columns: tuple[pa
                 event=data.event[rows],
                 time=data.time[rows],
                 log_risk=here.log_risk,
-                death=here.death(numbers.horizons_days),
+                days=days,
+                death=here.death(days),
                 high_risk=here.log_risk > risk.cutoff,
                 subgroups=tuple((split, level, member[rows]) for split, level, member in splits),
             )
@@ -59,7 +63,8 @@ def rows_of(data: Dataset, center: str) -> np.ndarray:
 def survival_panels(data: Dataset, risk: ModelRisk, columns: tuple[page.CenterColumn, ...]) -> Iterator[page.SurvivalPanel]:
     for column in columns:
         rows = rows_of(data, column.center)
-        yield page.SurvivalPanel(column.label, data.event[rows], data.time[rows], risk.log_risk[rows] > risk.cutoff)
+        if np.isfinite(risk.log_risk[rows]).all():
+            yield page.SurvivalPanel(column.label, data.event[rows], data.time[rows], risk.log_risk[rows] > risk.cutoff)
 
 
 def slices(work: Work, data: Dataset, risk: ModelRisk) -> Iterator[page.SlicePicture]:
@@ -87,7 +92,7 @@ def _shown(data: Dataset, risk: ModelRisk, wanted: int) -> list[int]:
     """Indices: per center by turns its highest risk, its lowest, its second highest, ..."""
     queues = []
     for center in sorted(set(data.centers.tolist())):
-        ranked = sorted(np.flatnonzero(data.centers == center), key=lambda i: -risk.log_risk[i])
+        ranked = sorted(np.flatnonzero((data.centers == center) & np.isfinite(risk.log_risk)), key=lambda i: -risk.log_risk[i])
         queues.append([int(ranked[k // 2] if k % 2 == 0 else ranked[-1 - k // 2]) for k in range(len(ranked))])
     longest = max(len(queue) for queue in queues)
     return [queue[k] for k in range(longest) for queue in queues if k < len(queue)][:wanted]

@@ -31,15 +31,15 @@ def roc(panel: RiskPanel, measures: Measures, label: str, paper: Sequence[float 
         figure, axes = _square()
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=":")
         lines, beside = [], []
-        for year, (horizon, theirs) in enumerate(zip(measures.horizons_days, paper, strict=True), 1):
+        for year, (horizon, theirs) in enumerate(zip(panel.days, paper, strict=True), 1):
             colour, dashes, _ = HORIZON_STYLE[(year - 1) % len(HORIZON_STYLE)]
             try:
                 found = auc_binary(panel.event, panel.time, panel.log_risk, horizon, level=measures.confidence)
                 curve = roc_curve(panel.event, panel.time, panel.log_risk, horizon)
             except Undefined as undefined:
-                lines.append(f"{count(year, 'year')}: {undefined}")
+                lines.append(f"{_when(panel, measures, year)}: {undefined}")
                 continue
-            words = f"{count(year, 'year')} {number(found.auc)} ({number(found.lower)}–{number(found.upper)})"
+            words = f"{_when(panel, measures, year)} {number(found.auc)} ({number(found.lower)}–{number(found.upper)})"
             lines.append(words)
             axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=colour, linestyle=dashes, linewidth=1.6, label=words)
             if theirs is not None:
@@ -62,7 +62,7 @@ def calibration(panel: RiskPanel, measures: Measures, label: str, name: str) -> 
         figure, axes = _square()
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=":")
         lines = []
-        for year, horizon in enumerate(measures.horizons_days, 1):
+        for year, horizon in enumerate(panel.days, 1):
             colour, dashes, marker = HORIZON_STYLE[(year - 1) % len(HORIZON_STYLE)]
             try:
                 found = compare(
@@ -76,9 +76,9 @@ def calibration(panel: RiskPanel, measures: Measures, label: str, name: str) -> 
                     seed=measures.seed,
                 )
             except Undefined as undefined:
-                lines.append(f"{count(year, 'year')}: {undefined}")
+                lines.append(f"{_when(panel, measures, year)}: {undefined}")
                 continue
-            shown = f"{count(year, 'year')}, observed / expected {number(found.observed_expected)}"
+            shown = f"{_when(panel, measures, year)}, observed / expected {number(found.observed_expected)}"
             lines.append(shown)
             spread = np.array([np.maximum(found.observed - found.lower, 0), np.maximum(found.upper - found.observed, 0)])
             axes.errorbar(
@@ -110,7 +110,7 @@ def decision(panel: RiskPanel, measures: Measures, label: str, name: str) -> tup
         figure, axes = _square(height=3.2)
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=":", label="nobody treated")
         words = ""
-        for year, horizon in enumerate(measures.horizons_days, 1):
+        for year, horizon in enumerate(panel.days, 1):
             try:
                 found = net_benefit(panel.event, panel.time, panel.death[:, year - 1], horizon, measures.thresholds)
             except Undefined as undefined:
@@ -126,7 +126,7 @@ def decision(panel: RiskPanel, measures: Measures, label: str, name: str) -> tup
                 lowest = float(min(found.model.min(), 0.0))
                 axes.set_ylim(max(lowest, -0.3) - 0.05, float(max(found.model.max(), found.treat_all.max(), 0.05)) + 0.05)
         axes.set_xlim(0, 1)
-        axes.set_xlabel(f"threshold: probability to die within {count(middle, 'year')}")
+        axes.set_xlabel(f"threshold: probability to die within {_when(panel, measures, middle)}")
         axes.set_ylabel("net benefit")
         axes.set_title(panel.title)
         _legend(figure, axes, [words] if words else [label])
@@ -138,6 +138,12 @@ def decision_table(rows: Sequence[tuple[object, ...]]) -> Table:
     """Net benefit at every threshold and horizon."""
     names = ("set", "year", "threshold", "net benefit", "everybody treated")
     return plain_table("net_benefit", "Net benefit at each threshold and horizon; treating nobody is worth 0.", names, rows)
+
+
+def _when(panel: RiskPanel, measures: Measures, year: int) -> str:
+    """ "3 years", or where the follow-up of these patients ends earlier: "3 years (day 890)"."""
+    asked, day = measures.horizons_days[year - 1], panel.days[year - 1]
+    return count(year, "year") if day == asked else f"{count(year, 'year')} (day {day:g})"
 
 
 def _square(height: float = SQUARE_IN) -> tuple["Figure", "Axes"]:

@@ -93,7 +93,7 @@ class RiskPanel:
     center     as in `MetricRow.center`; title is what a reader sees.
     model      name, as in `MetricRow.model`.
     event      (n,) bool; time (n,) days; log_risk (n,).
-    death      (n, k) probability to have died by each horizon.
+    days       (k,) of the horizons, within the follow-up of these patients; death (n, k) probability to have died by each.
     subgroups  (split, level, (n,) bool) in the order of showing; high_risk (n,) bool, above the training median.
     """
 
@@ -103,6 +103,7 @@ class RiskPanel:
     event: np.ndarray
     time: np.ndarray
     log_risk: np.ndarray
+    days: tuple[float, ...]
     death: np.ndarray
     high_risk: np.ndarray
     subgroups: tuple[tuple[str, str, np.ndarray], ...] = ()

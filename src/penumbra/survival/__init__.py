@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from penumbra.survival.groups import kaplan_meier as kaplan_meier
     from penumbra.survival.groups import log_rank as log_rank
     from penumbra.survival.outcome import Undefined as Undefined
+    from penumbra.survival.outcome import within_follow_up as within_follow_up
     from penumbra.survival.pooling import pooled as pooled
     from penumbra.survival.pooling import pooled_c as pooled_c
     from penumbra.survival.regression import breslow_baseline as breslow_baseline
@@ -72,6 +73,7 @@ _MODULE = {
     "univariate_cox": "regression",
     "uno": "concordance",
     "uno_c": "concordance",
+    "within_follow_up": "outcome",
 }
 
 __all__ = sorted([*_MODULE, "cox"])

@@ -90,6 +90,32 @@ def require_events(event: Bools) -> None:
         raise Undefined(f"no event among {event.size} patients: nothing to compare or fit")
 
 
+def within_follow_up(event: ArrayLike, time: ArrayLike, horizon: float) -> float:
+    """Return the horizon where somebody is known to be alive then; else the last day at which at least two are.
+
+    event    shape (n,), bool; True = died.
+    time     shape (n,), days.
+    horizon  days.
+
+    Raises
+      Undefined   "nobody is followed to day ..."
+    """
+    events, times = checked_outcome(event, time)
+    lasting = np.sort(times)
+    left = np.sort(times[~events])
+
+    def alive(days: Floats) -> NDArray[np.int64]:
+        longer = times.size - np.searchsorted(lasting, days, side="right")
+        return longer + np.searchsorted(left, days, side="right") - np.searchsorted(left, days, side="left")
+
+    if alive(np.array([horizon]))[0] > 0:
+        return float(horizon)
+    days = lasting[(alive(lasting) >= 2) & (lasting > 0)]
+    if days.size == 0:
+        raise Undefined(f"nobody is followed to day {horizon:g} (last at day {times.max():g})")
+    return float(days[-1])
+
+
 def _numbers(values: NDArray[Any], name: str) -> Floats:
     try:
         return np.asarray(values, dtype=np.float64)

@@ -1,0 +1,185 @@
+"""ComBat: features of several centers brought to one location and scale, learnt on the training patients, without outcomes.
+
+A center shifts and stretches a feature (scanner, protocol). ComBat estimates both for every training center, drawn towards the center's mean over all
+features of a block (empirical Bayes), and takes them out. A center that did not train is treated by an explicit policy:
+    refuse    it gets no risk
+    leave     its values stay as they are
+    estimate  its location and scale come from its own images, without outcomes; needs several patients at once
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from penumbra.fusion.declaration import Block
+from penumbra.refusal import Refusal
+from penumbra.survival.outcome import Floats, Undefined
+
+METHODS = ("none", "combat")
+POLICIES = ("refuse", "leave", "estimate")
+MIN_PATIENTS = 5  # of a center, to estimate a location and a scale of its own
+CONVERGED = 1e-6  # largest relative change of the posterior means
+MOST_ROUNDS = 1000
+
+
+@dataclass(frozen=True)
+class Harmoniser:
+    """What ComBat learnt of some columns.
+
+    columns          (p,) names, `<block>.<feature>`
+    centers          (c,) training centers
+    means, sds       (p,) over the training patients: mean, and standard deviation within centers
+    shifts, scales   (c, p) of each center, in units of sds
+    unseen           policy for a center that did not train
+    """
+
+    columns: tuple[str, ...]
+    centers: tuple[str, ...]
+    means: tuple[float, ...]
+    sds: tuple[float, ...]
+    shifts: tuple[tuple[float, ...], ...]
+    scales: tuple[tuple[float, ...], ...]
+    unseen: str
+
+    def of(self, columns: Sequence[str]) -> Harmoniser:
+        """The same for some of its columns."""
+        at = [self.columns.index(column) for column in columns]
+
+        def picked(row: tuple[float, ...]) -> tuple[float, ...]:
+            return tuple(row[j] for j in at)
+
+        return Harmoniser(
+            tuple(columns),
+            self.centers,
+            picked(self.means),
+            picked(self.sds),
+            tuple(picked(row) for row in self.shifts),
+            tuple(picked(row) for row in self.scales),
+            self.unseen,
+        )
+
+    def apply(self, values: Floats, centers: ArrayLike | None, *, missing: str = "refuse") -> Floats:
+        """Return values (n, p) of the columns, harmonised.
+
+        centers  of each patient, (n,); None: all of one center that did not train.
+        missing  what the patients of a center get that the policy refuses: "refuse" raises, "nan" answers nan.
+
+        Raises
+          Refusal "center_trained", "center_large_enough"
+        """
+        names = np.full(len(values), "") if centers is None else np.asarray(centers, dtype=str)
+        means, sds = np.array(self.means), np.array(self.sds)
+        z = (values - means) / sds
+        for name in np.unique(names):
+            here = names == name
+            if name in self.centers:
+                place = self.centers.index(name)
+                z[here] = (z[here] - np.array(self.shifts[place])) / np.array(self.scales[place])
+                continue
+            refusal = self._refusal(str(name) or "of unknown name", int(here.sum()))
+            if refusal is not None and missing == "nan":
+                z[here] = np.nan
+            elif refusal is not None:
+                raise refusal
+            elif self.unseen == "estimate":
+                spread = z[here].std(axis=0, ddof=1)
+                z[here] = (z[here] - z[here].mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+        return z * sds + means
+
+    def _refusal(self, name: str, patients: int) -> Refusal | None:
+        if self.unseen == "refuse":
+            known = ", ".join(self.centers)
+            return Refusal("center_trained", f"center {name}; the model harmonises between {known}", "train with it, or set fuse.unseen_center")
+        if self.unseen == "estimate" and patients < MIN_PATIENTS:
+            found = f"{patients} patients of center {name}; {MIN_PATIENTS} are needed to estimate its location and scale"
+            return Refusal("center_large_enough", found, "score more of its patients at once, or set fuse.unseen_center")
+        return None
+
+
+def fitted(block: Block, centers: ArrayLike, unseen: str) -> Harmoniser:
+    """Fit ComBat on the training patients of one block, without covariates; constant columns and those with missing values stay out.
+
+    centers  of each patient, (n,).
+    unseen   policy for other centers, kept with what is learnt.
+
+    Raises
+      Undefined   "center east has 2 training patients ..."
+
+    Source: Johnson, Li and Rabinovic 2007, Biostatistics 8:118 (parametric); equals neuroCombat without covariates.
+    """
+    names = np.asarray(centers, dtype=str)
+    every = np.unique(names)
+    for name in every:
+        if (names == name).sum() < MIN_PATIENTS:
+            raise Undefined(f"center {name} has {int((names == name).sum())} training patients; ComBat needs {MIN_PATIENTS}: train without it")
+    values = np.asarray(block.values, dtype=float)
+    with np.errstate(invalid="ignore", over="ignore"):
+        inside = values - sum((names == name)[:, None] * values[names == name].mean(axis=0) for name in every)
+        sds = np.sqrt(np.mean(inside**2, axis=0))
+        usable = np.flatnonzero(np.isfinite(sds) & (sds > 1e-12 * np.maximum(np.abs(values).max(axis=0), np.finfo(float).tiny)))
+    values, sds = values[:, usable], sds[usable]
+    means = values.mean(axis=0)
+    z = (values - means) / sds
+    found = [_posterior(z[names == name]) for name in every] if every.size > 1 else [(np.zeros(usable.size), np.ones(usable.size))]
+    return Harmoniser(
+        columns=tuple(block.columns[j] for j in usable),
+        centers=tuple(every.tolist()),
+        means=tuple(means.tolist()),
+        sds=tuple(sds.tolist()),
+        shifts=tuple(tuple(shift.tolist()) for shift, _ in found),
+        scales=tuple(tuple(scale.tolist()) for _, scale in found),
+        unseen=unseen,
+    )
+
+
+def harmonised(block: Block, harmoniser: Harmoniser, centers: ArrayLike) -> Block:
+    """The block of the training patients with the harmoniser's columns harmonised, the others as they are."""
+    values = np.array(block.values, dtype=float)
+    at = [block.columns.index(column) for column in harmoniser.columns]
+    values[:, at] = harmoniser.apply(values[:, at], centers)
+    return Block(block.name, block.features, values)
+
+
+def joined(parts: Sequence[Harmoniser]) -> Harmoniser | None:
+    """Harmonisers of different columns, learnt on the same patients, as one; None where there is no column."""
+    parts = [part for part in parts if part.columns]
+    if not parts:
+        return None
+    first = parts[0]
+
+    def beside(rows: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+        return tuple(value for row in rows for value in row)
+
+    return Harmoniser(
+        tuple(column for part in parts for column in part.columns),
+        first.centers,
+        beside([part.means for part in parts]),
+        beside([part.sds for part in parts]),
+        tuple(beside([part.shifts[c] for part in parts]) for c in range(len(first.centers))),
+        tuple(beside([part.scales[c] for part in parts]) for c in range(len(first.centers))),
+        first.unseen,
+    )
+
+
+def _posterior(z: Floats) -> tuple[Floats, Floats]:
+    """Location and scale of one center's standardised features (n, p), each drawn towards their distribution over the features."""
+    n, p = z.shape
+    location, variance = z.mean(axis=0), z.var(axis=0, ddof=1)
+    if p < 2 or not (variance.var(ddof=1) > 0 and location.var(ddof=1) > 0):
+        return location, np.sqrt(np.where(variance > 0, variance, 1.0))
+    prior, spread = float(location.mean()), float(location.var(ddof=1))
+    m, s2 = float(variance.mean()), float(variance.var(ddof=1))
+    a, b = (2 * s2 + m**2) / s2, (m * s2 + m**3) / s2
+    shift, scale = location.copy(), variance.copy()
+    for _ in range(MOST_ROUNDS):
+        new_shift = (n * spread * location + scale * prior) / (n * spread + scale)
+        new_scale = (0.5 * np.sum((z - new_shift) ** 2, axis=0) + b) / (n / 2.0 + a - 1.0)
+        change = max(float(np.abs(new_shift - shift).max()), float(np.abs(new_scale / scale - 1.0).max()))
+        shift, scale = new_shift, new_scale
+        if change < CONVERGED:
+            break
+    return shift, np.sqrt(scale)
