@@ -75,7 +75,7 @@ def test_importing_the_room_loads_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_horizon_survival.within_follow_up() -> None:
+def test_horizon_within_follow_up() -> None:
     event, time = [1, 0, 1, 0, 0], [100, 200, 300, 400, 500]
     assert survival.within_follow_up(event, time, 365) == 365
     assert survival.within_follow_up(event, time, 500) == 500, "one is known to be alive at the day of the own censoring"
