@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from penumbra import fusion, registry, store
+from penumbra.ablation import DECLARED as WITHOUT_SE
+from penumbra.ablation import ablation, version_without_se
 from penumbra.aliases import first_champion, version_record
 from penumbra.dataset import Dataset, network_file, read_dataset
 from penumbra.evaluate import ModelRisk, internal_external, resampled_fits
@@ -106,8 +108,10 @@ def evaluate(work: Work) -> Manifest:
     """Every metric for training, each center and all external centers pooled; C-indices also as metrics.json for `dvc metrics`."""
     data, settings, fused = read_dataset(work), work.settings, read_manifest(work.home, "fuse")
     numbers = asdict(settings.evaluate)
+    without_se = version_without_se(work)
     key = store.version_key(
         {"fuse": fused["key"], "dataset": data.fingerprint, "numbers": numbers, "served": settings.register.served, "code": EVALUATION_CODE}
+        | ({} if without_se is None else {"without_se": without_se})
     )
     path = work.home / "manifests" / "evaluate.json"
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
@@ -116,8 +120,9 @@ def evaluate(work: Work) -> Manifest:
     else:
         say(f"evaluating {len(fused['features'])} models on {len(data.patients)} patients, {settings.evaluate.bootstraps} bootstraps")
         models = load_models(work, fused["key"])
+        beside = ablation(work, data, fusion_numbers(settings.fuse))
         rows = evaluate_models(
-            risks(models, data),
+            risks(models, data) | ({} if beside is None else {WITHOUT_SE.name: beside.risk}),
             data.centers,
             data.training,
             data.event,

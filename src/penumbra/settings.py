@@ -50,6 +50,13 @@ class Populate:
 
 
 @dataclass(frozen=True)
+class Ablation:
+    """without_se: the network is trained a second time, without squeeze-and-excitation, for comparison alone."""
+
+    without_se: bool
+
+
+@dataclass(frozen=True)
 class Fuse:
     """Selection and fusion, PROTOCOL 5.
 
@@ -163,6 +170,7 @@ class Settings:
     train: Train
     pretrain: Pretrain
     ensemble: EnsembleSettings
+    ablation: Ablation
     fuse: Fuse
     evaluate: Evaluate
     register: Register
@@ -176,7 +184,7 @@ class Settings:
 
 GROUPS = {
     "cohort": Cohort, "ingest": Ingest, "populate": Populate, "network": Network, "augment": Augment, "train": Train,
-    "pretrain": Pretrain, "ensemble": EnsembleSettings,
+    "pretrain": Pretrain, "ensemble": EnsembleSettings, "ablation": Ablation,
     "fuse": Fuse, "evaluate": Evaluate, "register": Register, "retrain": Retrain, "serve": Serve, "report": Report,
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ import math
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -201,28 +201,10 @@ def train(work: Work) -> Manifest:
         raise no_training_center(work, {image["center"] for image in images.values()})
     with store.connect(work.home) as lake:
         records = {row["patient"]: row for row in lake.rows("patients")}
-        engine = {name: installed(name) for name in ("jax", "flax", "optax")}
-        definition = {
-            "network": asdict(settings.network),
-            "augment": asdict(settings.augment),
-            "train": asdict(settings.train),
-            "pretrain": asdict(settings.pretrain),
-            "ensemble": asdict(settings.ensemble),
-            "grid_mm": settings.ingest.grid_mm,
-            "engine": engine,
-            "trained_on": [[patient, images[patient]["image_version"], float(records[patient]["time"]), bool(records[patient]["event"])] for patient in fitted],
-        }
-        version = store.version_key(definition)
-        weights = network_file(work.home, version)
-        keys = [(patient, GTV, image["image_version"]) for patient, image in sorted(images.items())]
-        lacking = [patient for patient, _, _ in store.missing(lake, DEEP, version, keys)]
-        if not weights.is_file():
-            _train(work, weights, fitted, images, records)
-        trained = network.load(weights)
-        if lacking:
-            names = deep_names(settings.network.filters[-1])
-            store.declare_version(lake, version, DEEP, definition, features=names, run=work.run, label=f"{DEEP} {work.profile}", engine=engine)
-            _embed(work, lake, version, trained, lacking, images)
+        without_se = None
+        if settings.ablation.without_se:
+            without_se, _ = _embedded(work, lake, replace(settings.network, se=False), fitted, images, records, f"{DEEP} {work.profile}, without SE")
+        version, trained = _embedded(work, lake, settings.network, fitted, images, records, f"{DEEP} {work.profile}")
         matrix = store.read_matrix(lake, DEEP, GTV, version=version, patients=sorted(images))
     content = {
         "version": version,
@@ -233,7 +215,39 @@ def train(work: Work) -> Manifest:
         "network": network.digest(trained),
         "digest": fingerprint(matrix),
     }
-    return write_manifest(work.home, "train", content)
+    return write_manifest(work.home, "train", content if without_se is None else {**content, "without_se": without_se})
+
+
+def _embedded(
+    work: Work, lake: store.Store, architecture: "Network", fitted: Sequence[str], images: Images, records: dict[str, dict[str, Any]], label: str
+) -> tuple[str, "Ensemble"]:
+    """A network of one architecture, trained where it is not yet, with its features of every accepted patient in the store; their version."""
+    from penumbra import network
+
+    settings = work.settings
+    engine = {name: installed(name) for name in ("jax", "flax", "optax")}
+    definition = {
+        "network": asdict(architecture),
+        "augment": asdict(settings.augment),
+        "train": asdict(settings.train),
+        "pretrain": asdict(settings.pretrain),
+        "ensemble": asdict(settings.ensemble),
+        "grid_mm": settings.ingest.grid_mm,
+        "engine": engine,
+        "trained_on": [[patient, images[patient]["image_version"], float(records[patient]["time"]), bool(records[patient]["event"])] for patient in fitted],
+    }
+    version = store.version_key(definition)
+    weights = network_file(work.home, version)
+    keys = [(patient, GTV, image["image_version"]) for patient, image in sorted(images.items())]
+    lacking = [patient for patient, _, _ in store.missing(lake, DEEP, version, keys)]
+    if not weights.is_file():
+        _train(work, architecture, weights, fitted, images, records)
+    trained = network.load(weights)
+    if lacking:
+        names = deep_names(architecture.filters[-1])
+        store.declare_version(lake, version, DEEP, definition, features=names, run=work.run, label=label, engine=engine)
+        _embed(work, lake, version, trained, lacking, images)
+    return version, trained
 
 
 def embed(work: Work, version: str, weights: Path) -> None:
@@ -271,13 +285,13 @@ def deep_names(width: int) -> tuple[str, ...]:
     return tuple(f"{DEEP}_{i:03d}" for i in range(width))
 
 
-def _train(work: Work, weights: Path, fitted: Sequence[str], images: Images, records: dict[str, dict[str, Any]]) -> None:
+def _train(work: Work, architecture: "Network", weights: Path, fitted: Sequence[str], images: Images, records: dict[str, dict[str, Any]]) -> None:
     """Train and save as the file `weights`; a training that was killed goes on from its checkpoint, to the same weights."""
     from penumbra import network
 
     settings = work.settings
     keep_compiled(work)
-    volumes = network_inputs(work, fitted, images, settings.network)
+    volumes = network_inputs(work, fitted, images, architecture)
     event = np.array([bool(records[patient]["event"]) for patient in fitted])
     time = np.array([float(records[patient]["time"]) for patient in fitted])
     unfinished = weights.parent / "unfinished"
@@ -295,7 +309,7 @@ def _train(work: Work, weights: Path, fitted: Sequence[str], images: Images, rec
             volumes,
             event,
             time,
-            network=settings.network,
+            network=architecture,
             augment=settings.augment,
             train=settings.train,
             pretrain=settings.pretrain,

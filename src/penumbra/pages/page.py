@@ -6,19 +6,22 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from penumbra import registry, store
+from penumbra.ablation import DECLARED as WITHOUT_SE
+from penumbra.ablation import ablation
 from penumbra.dataset import read_dataset
 from penumbra.evaluate import EXTERNAL, LEFT_OUT, TRAINING
 from penumbra.fusion import SurvivalModel
-from penumbra.modelling import load_models, metric_rows, risks
+from penumbra.modelling import fusion_numbers, load_models, metric_rows, risks
 from penumbra.pages.card import guidelines, model_card
 from penumbra.pages.network import learning_curves, network_of, risk_maps
-from penumbra.pages.patients import risk_panels, slices, survival_panels
+from penumbra.pages.patients import baseline_of, risk_panels, slices, survival_panels
 from penumbra.params import project_root, read_yaml
 from penumbra.progress import say
 from penumbra.report import inputs as page
 from penumbra.report.page import write_report
 from penumbra.work import Manifest, Work, read_manifest, write_manifest
 
+DEEP_SIGNATURE = "DL"  # in models/signatures.yaml
 POOLED = {TRAINING: "training centers", EXTERNAL: "external, pooled"}
 
 
@@ -44,6 +47,11 @@ def _inputs(work: Work, registered: Manifest, evaluated: Manifest) -> page.Repor
     models = load_models(work, read_manifest(work.home, "fuse")["key"])
     combined = models[settings.register.served]
     found = risks(models, data)
+    without_se = ablation(work, data, fusion_numbers(settings.fuse))
+    if without_se is not None:
+        listed = list(models.items())
+        listed.insert(list(models).index(DEEP_SIGNATURE) + 1, (WITHOUT_SE.name, without_se.model))  # beside what it is compared with
+        models, found = dict(listed), {**found, WITHOUT_SE.name: without_se.risk}
     risk = found[combined.name]
     kept = evaluated["kept"]
     trained = network_of(work)
@@ -76,6 +84,7 @@ def _inputs(work: Work, registered: Manifest, evaluated: Manifest) -> page.Repor
         ),
         window_hu=settings.report.window_hu,
         notes=tuple(notes),
+        baseline=baseline_of(data),
         measures=page.Measures(
             horizons_days=settings.evaluate.horizons_days,
             bootstraps=settings.evaluate.bootstraps,
@@ -88,7 +97,7 @@ def _inputs(work: Work, registered: Manifest, evaluated: Manifest) -> page.Repor
         loadings=_loadings(combined),
         checklist=guidelines(work, data, card, flow),
         shown_in_subgroups=_shown_in_subgroups(columns),
-        ablation=_ablation(settings.network.se),
+        ablation=_ablation(settings.network.se, without_se is not None),
         learning=tuple(learning_curves(trained)) if trained else (),
         maps=tuple(risk_maps(work, trained, pictures)) if trained else (),
     )
@@ -118,13 +127,16 @@ def _shown_in_subgroups(columns: tuple[page.CenterColumn, ...]) -> tuple[str, ..
     return tuple(pools if TRAINING in pools else [*(column.center for column in columns if column.paper == "train"), *pools])
 
 
-def _ablation(squeezes: bool) -> str:
+def _ablation(squeezes: bool, compared: bool) -> str:
     """Whether this network squeezes and excites, and what the paper found without."""
     numbers = read_yaml(project_root() / "models" / "paper.yaml")["ablation_without_se"]
     words = {"harrell_c": "C", "auc_1y": "AUC at 1 year", "auc_2y": "2 years", "auc_3y": "3 years"}
     found = "; ".join(f"{words[metric]} {', '.join(f'{split} {values[0]:g}' for split, values in splits.items())}" for metric, splits in numbers.items())
     ours = "with" if squeezes else "without"
-    return f"This network is {ours} squeeze-and-excitation (models/se_resnet.yaml, se). The paper's without it: {found}."
+    if compared:
+        return f"Below, the network {ours} squeeze-and-excitation, then the same trained without it. The paper's without it: {found}."
+    more = "ablation.without_se in params.yaml trains both and draws both here"
+    return f"This network is {ours} squeeze-and-excitation (models/se_resnet.yaml, se); {more}. The paper's without it: {found}."
 
 
 def _date(work: Work, registered: Manifest) -> str:
@@ -165,7 +177,8 @@ def _columns(rows: tuple[registry.MetricRow, ...]) -> Iterator[page.CenterColumn
 
 
 def _paper() -> Iterator[page.PaperValue]:
-    for model, metrics in read_yaml(project_root() / "models" / "paper.yaml")["metrics"].items():
+    paper = read_yaml(project_root() / "models" / "paper.yaml")
+    for model, metrics in {**paper["metrics"], WITHOUT_SE.name: paper["ablation_without_se"]}.items():
         for metric, splits in metrics.items():
             for split, numbers in splits.items():
                 yield page.PaperValue(model, metric, split, *numbers)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from penumbra import cohort, imaging
+from penumbra.cohort.baseline import baseline_table
 from penumbra.dataset import Dataset
 from penumbra.evaluate import EXTERNAL, TRAINING, ModelRisk, clipped
 from penumbra.report import inputs as page
@@ -58,6 +59,16 @@ def rows_of(data: Dataset, center: str) -> np.ndarray:
     """Which patients, (n,) bool, a center or a pooled set holds."""
     pool = {TRAINING: data.training, EXTERNAL: ~data.training}
     return pool.get(center, data.centers == center)
+
+
+def baseline_of(data: Dataset) -> page.Baseline:
+    """The baseline table, training centers against all others."""
+    groups = {
+        f"{role}: {', '.join(sorted(set(data.centers[chosen].tolist())))}": [data.clinical[i] for i in np.flatnonzero(chosen)]
+        for role, chosen in (("training", data.training), ("external test", ~data.training))
+        if chosen.any()
+    }
+    return page.Baseline(tuple(groups), tuple(len(patients) for patients in groups.values()), baseline_table(groups))
 
 
 def survival_panels(data: Dataset, risk: ModelRisk, columns: tuple[page.CenterColumn, ...]) -> Iterator[page.SurvivalPanel]:

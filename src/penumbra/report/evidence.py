@@ -2,7 +2,9 @@
 
 import math
 
-from penumbra.report.inputs import ReportInputs
+from penumbra.evaluate import EXTERNAL, LEFT_OUT
+from penumbra.registry import MetricRow
+from penumbra.report.inputs import ModelRow, ReportInputs
 from penumbra.report.tables import Cell, Table, find_row, header_cells, metric_cell, metrics_csv
 from penumbra.report.words import ABSENT, count, interval, number, p_value
 
@@ -48,30 +50,53 @@ def increments_table(inputs: ReportInputs) -> Table:
     return Table("increments", caption, header, tuple(rows), metrics_csv(inputs, names), words=2)
 
 
+PERFORMANCE = ("harrell_c_pooled", "harrell_c_prediction", "calibration_slope_pooled", "calibration_slope_prediction")  # over the test centers
+LEFT_OUT_POOL = tuple(f"internal_external_{name}" for name in ("c_pooled", "c_prediction", "slope_pooled", "slope_prediction"))
+LEFT_OUT_ONE = ("internal_external_c", "", "internal_external_slope", "", "internal_external_intercept")
+OPTIMISM = ("harrell_c_corrected", "harrell_c_optimism")
+
+
 def across_table(inputs: ReportInputs) -> Table:
     """Over centers: random-effects means with limits and prediction intervals, and what a model is worth where it was not fitted."""
-    metrics = {"harrell_c": "Harrell's C", "calibration_slope": "calibration slope"}
-    left_out = {"internal_external_c": "C", "internal_external_slope": "calibration slope", "internal_external_intercept": "calibration intercept"}
-    labels = {model.name: model.label for model in inputs.models}
+    found = {(row.model, row.center, row.metric): row for row in inputs.metrics}
+    shown = (*PERFORMANCE, *LEFT_OUT_POOL, *filter(None, LEFT_OUT_ONE), *OPTIMISM)
     rows: list[tuple[Cell, ...]] = []
-    names: list[str] = []
-    for row in inputs.metrics:
-        base, _, kind = row.metric.rpartition("_")
-        if kind in ("pooled", "prediction") and base in (*metrics, *left_out):
-            what = f"{metrics.get(base) or left_out[base]}, {'mean over centers' if kind == 'pooled' else 'prediction interval'}"
-            where = "test centers" if base in metrics else "each center left out"
-        elif row.metric in left_out:
-            what, where = left_out[row.metric], f"{row.center}, left out"
-        elif row.metric in ("harrell_c_optimism", "harrell_c_corrected"):
-            what, where = ("optimism of C" if row.metric.endswith("optimism") else "C less optimism"), "training"
-        else:
-            continue
-        names.append(row.metric)
-        words = interval(row) if kind != "prediction" or not math.isfinite(row.lower) else f"{number(row.lower)}–{number(row.upper)}"
-        rows.append((Cell(labels.get(row.model, row.model)), Cell(where), Cell(what), Cell(words, row.reason)))
+    for where, center, metrics in (("test centers", EXTERNAL, PERFORMANCE), ("each center left out", LEFT_OUT, LEFT_OUT_POOL)):
+        rows += _said_once([_line(model, where, [found.get((model.name, center, metric)) for metric in metrics]) for model in inputs.models])
+    for center in dict.fromkeys(row.center for row in inputs.metrics if row.metric == "internal_external_c"):
+        for model in inputs.models:
+            rows += _line(model, f"{center}, left out", [found.get((model.name, center, metric)) for metric in LEFT_OUT_ONE])
+    for model in inputs.models:
+        for row in (row for row in inputs.metrics if (row.model, row.metric) == (model.name, OPTIMISM[0])):
+            optimism = found.get((model.name, row.center, OPTIMISM[1]))
+            note = row.reason or (f"optimism {number(optimism.value)}" if optimism else "")
+            rows.append((Cell(model.label), Cell("training, less optimism"), Cell(number(row.value), note), *(Cell("") for _ in range(4))))
+    header = header_cells("model", "where", "C", "C of a further center", "slope", "slope of a further center", "intercept")
     caption = (
-        "Mean over centers: random effects. Prediction interval: where the value of a further center is expected. "
+        "Over several centers: the random-effects mean, and in the columns beside it the interval in which the value of a further center is expected. "
         "Left out: everything after the features was refitted on the other centers."
     )
-    text = metrics_csv(inputs, tuple(dict.fromkeys(names)))
-    return Table("across_centers", caption, header_cells("model", "where", "what", "value"), tuple(rows), text, words=3)
+    return Table("across_centers", caption, header, tuple(rows), metrics_csv(inputs, shown), words=2)
+
+
+def _line(model: ModelRow, where: str, measured: list[MetricRow | None]) -> list[tuple[Cell, ...]]:
+    """One row for a model, none where nothing was measured; a reason stands at the first value that it explains."""
+    if not any(measured):
+        return []
+    cells, said = [], {""}
+    for row in measured:
+        if row is None:
+            cells.append(Cell(""))
+            continue
+        words = f"{number(row.lower)}–{number(row.upper)}" if row.metric.endswith("prediction") and math.isfinite(row.lower) else interval(row)
+        cells.append(Cell(words, "" if row.reason in said else row.reason))
+        said.add(row.reason)
+    return [(Cell(model.label), Cell(where), *cells, *(Cell("") for _ in range(5 - len(cells))))]
+
+
+def _said_once(lines: list[list[tuple[Cell, ...]]]) -> list[tuple[Cell, ...]]:
+    """The rows of every model; one row where all say the same."""
+    rows = [row for line in lines for row in line]
+    if len(rows) > 1 and len({row[1:] for row in rows}) == 1:
+        return [(Cell("every model"), *rows[0][1:])]
+    return rows

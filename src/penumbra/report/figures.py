@@ -1,6 +1,7 @@
 """The report's figures, drawn by matplotlib without a screen; each fits a phone's width and stands alone as SVG or PNG."""
 
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 GROUP_STYLE = {True: (VERMILION, "-", "high risk"), False: (BLUE, (0, (4, 1.5)), "low risk")}
 CHANCE = 0.5
 MOST_BARS = 20
+LABEL_LETTERS = 55  # of a feature's name that fit a figure's width; a longer one is set smaller
 SHORT_TITLE = 16  # letters that fit beside the legend
 REASON_LETTERS = 29  # what fits beside the boxes of the cohort flow
 
@@ -130,7 +132,9 @@ def coefficients(features: Sequence[KeptFeature], label: str, name: str) -> Rend
             colour = VERMILION if feature.coefficient > 0 else BLUE
             axes.barh(place + 0.22, feature.coefficient, height=0.34, color=colour)
             axes.plot([0, 0], [place, place + 0.44], color=MUTED, linewidth=0.9)
-            axes.text(0.01, place - 0.12, _feature_words(feature.feature), transform=axes.get_yaxis_transform(), va="center", size=7.5).set_in_layout(False)
+            words = _feature_words(feature.feature)
+            size = min(7.5, 7.5 * LABEL_LETTERS / len(words))
+            axes.text(0.01, place - 0.12, words, transform=axes.get_yaxis_transform(), va="center", size=size).set_in_layout(False)
         axes.grid(visible=False)
         axes.set_xlim(-largest * 1.05, largest * 1.05)
         axes.set_ylim(len(order) - 0.4, -0.5)
@@ -175,6 +179,7 @@ def _year_ticks(last_year: float) -> list[float]:
 
 def _feature_words(feature: str) -> str:
     block, _, rest = feature.partition(".")
+    rest = re.sub(r"log-sigma-(\d+)-0-mm-3D", r"LoG \1 mm", rest)
     return f"{block}: {rest.replace('_', ' ')}" if rest else feature
 
 

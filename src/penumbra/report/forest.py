@@ -10,8 +10,8 @@ from penumbra.report import ink
 from penumbra.report.groups import PanelNumbers, panel_numbers
 from penumbra.report.ink import BLUE, INK, MUTED, WIDTH_IN, Rendered, render
 from penumbra.report.inputs import Loadings, RiskPanel, SurvivalPanel
-from penumbra.report.tables import Table, plain_table
-from penumbra.report.words import number
+from penumbra.report.tables import Cell, Table, csv_text, header_cells, plain_table
+from penumbra.report.words import number, p_value
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +38,7 @@ def forest(panel: RiskPanel, numbers: Sequence[PanelNumbers], paper: float | Non
             patients, deaths = sum(curve.n for curve in entry.curves), sum(curve.events for curve in entry.curves)
             if entry.hazard_ratio is None:
                 words = f"{patients} patients, not defined"
-                axes.text(1.05, place, "not defined", va="center", size=7, color=MUTED)
+                axes.text(1.06, place, "not defined" if patients else "no patient", transform=axes.get_yaxis_transform(), va="center", size=7.5, color=MUTED)
             else:
                 value, lower, upper = entry.hazard_ratio
                 words = f"{number(value)} ({number(lower)}–{number(upper)})"
@@ -56,7 +56,7 @@ def forest(panel: RiskPanel, numbers: Sequence[PanelNumbers], paper: float | Non
         axes.set_yticks(range(len(numbers)), [f"{entry.title} ({sum(curve.n for curve in entry.curves)})" for entry in numbers])
         axes.set_ylim(len(numbers) - 0.5, -0.6)
         axes.set_xlim(WIDEST[0] * 0.9, WIDEST[1] * 1.1)
-        axes.set_xticks([0.1, 0.3, 1, 3, 10, 30], ["0.1", "0.3", "1", "3", "10", "30"])
+        axes.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
         axes.minorticks_off()
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)
@@ -68,16 +68,19 @@ def forest(panel: RiskPanel, numbers: Sequence[PanelNumbers], paper: float | Non
 def subgroups_table(found: Sequence[tuple[RiskPanel, Sequence[PanelNumbers]]]) -> Table:
     """Every subgroup of every set: patients, deaths, medians of both groups, hazard ratio and log-rank p."""
     names = ("set", "subgroup", "patients", "deaths", "median high, years", "median low, years", "hazard ratio", "lower", "upper", "log-rank p")
-    rows: list[tuple[object, ...]] = []
+    rows: list[tuple[Cell, ...]] = []
+    lines: list[tuple[object, ...]] = []
     for panel, numbers in found:
         for entry in numbers:
             medians = {curve.high: curve.median for curve in entry.curves}
             sizes = (sum(curve.n for curve in entry.curves), sum(curve.events for curve in entry.curves))
             ratio = entry.hazard_ratio or (math.nan, math.nan, math.nan)
             p = math.nan if entry.p is None else entry.p
-            rows.append((panel.title, entry.title, *sizes, medians.get(True, math.nan), medians.get(False, math.nan), *ratio, p))
+            numbers_of = (medians.get(True, math.nan), medians.get(False, math.nan), *ratio)
+            rows.append((Cell(panel.title), Cell(entry.title), *(Cell(str(size)) for size in sizes), *(Cell(number(x)) for x in numbers_of), Cell(p_value(p))))
+            lines.append((panel.title, entry.title, *sizes, *numbers_of, p))
     caption = "High against low risk in every subgroup; a dash where the median was not reached or a group is empty."
-    return plain_table("subgroups", caption, names, rows, words=2)
+    return Table("subgroups", caption, header_cells(*names), tuple(rows), csv_text(names, lines), words=2)
 
 
 def heat_map(loadings: Loadings, label: str, name: str) -> Rendered:
@@ -99,7 +102,9 @@ def heat_map(loadings: Loadings, label: str, name: str) -> Rendered:
         axes.set_xlabel("principal component")
         axes.set_ylabel("feature, numbered as in the table")
         axes.set_title(label)
-        figure.colorbar(mesh, ax=axes, shrink=0.7, aspect=25).set_label("loading", size=8)
+        bar = figure.colorbar(mesh, ax=axes, shrink=0.7, aspect=25)
+        bar.set_label("loading", size=8)
+        bar.solids.set(rasterized=False, edgecolor="face")  # type: ignore[union-attr]  # shapes here too
         more = f", the first {shown} of {len(loadings.features)} features" if shown < len(loadings.features) else ""
         alt = f"Loadings of {shown} features on {values.shape[1]} principal components of {label}{more}."
         return render(figure, name, alt=alt, caption="")

@@ -26,6 +26,14 @@ class GroupCurve:
     followed: np.ndarray
     censored: np.ndarray
     median: float
+    median_limits: tuple[float, float] = (math.nan, math.nan)
+
+    @property
+    def median_in_words(self) -> str:
+        """ "1.3 (0.9–2.1)"; a dash for what is not reached."""
+        if not math.isfinite(self.median):
+            return number(self.median)
+        return f"{number(self.median, 1)} ({'–'.join(number(end, 1) if math.isfinite(end) else 'not reached' for end in self.median_limits)})"
 
     @property
     def in_words(self) -> str:
@@ -34,8 +42,8 @@ class GroupCurve:
         return f"{count(self.n, 'patient')}, {count(self.events, 'death')}, median {median}"
 
     def alive_at(self, years: float) -> float:
-        """Share alive at a time; NaN beyond the last follow-up."""
-        return float(self.step(np.array([years]))[0]) if years <= self.followed.max() else math.nan
+        """Share alive at a time; NaN beyond the last follow-up, unless nobody was left alive."""
+        return float(self.step(np.array([years]))[0]) if years <= self.followed.max() or self.alive[-1] == 0 else math.nan
 
     def step(self, years: np.ndarray) -> np.ndarray:
         """The curve's height at given times."""
@@ -114,7 +122,8 @@ def _curve(event: np.ndarray, time: np.ndarray, high: bool) -> GroupCurve:
     years = np.concatenate([[0.0], np.asarray(steps.times) / DAYS_PER_YEAR])
     alive, lower, upper = (np.concatenate([[1.0], np.asarray(values)]) for values in (steps.survival, steps.lower, steps.upper))
     followed = time / DAYS_PER_YEAR
-    return GroupCurve(high, len(time), int(event.sum()), years, alive, lower, upper, followed, followed[~event], steps.median / DAYS_PER_YEAR)
+    median, *limits = (days / DAYS_PER_YEAR for days in (steps.median, steps.median_lower, steps.median_upper))
+    return GroupCurve(high, len(time), int(event.sum()), years, alive, lower, upper, followed, followed[~event], median, (limits[0], limits[1]))
 
 
 def _last_year(curve: GroupCurve) -> float:

@@ -66,7 +66,8 @@ class Rendered:
         """The SVG for a page: scalable, named for screen readers, coloured by the page's variables, its ids its own."""
         body = self.svg[self.svg.index("<svg") :]
         body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-        body = re.sub(r'\b(id|xlink:href|href)="(#?)([^"#]+)"', rf'\1="\2{self.name}-\3"', body)
+        body = re.sub(r'\bid="([^"]+)"', rf'id="{self.name}-\1"', body)
+        body = re.sub(r'\b(xlink:href|href)="#([^"]+)"', rf'\1="#{self.name}-\2"', body)
         body = re.sub(r"url\(#([^)]+)\)", rf"url(#{self.name}-\1)", body)
         for colour, variable in VARIABLES.items():
             body = body.replace(colour, f"var(--{variable})")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from penumbra.cohort.baseline import BaselineRow
 from penumbra.registry import MetricRow
 
 
@@ -26,6 +27,15 @@ class CenterFlow:
     accepted: int
     events: int
     flagged: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The baseline table: names of the groups of patients, how many each has, and one row per variable or level."""
+
+    groups: tuple[str, ...]
+    sizes: tuple[int, ...]
+    rows: tuple[BaselineRow, ...]
 
 
 @dataclass(frozen=True)
@@ -276,3 +286,4 @@ class ReportInputs:
     ablation: str = ""
     learning: tuple[LearningCurve, ...] = field(default=())
     maps: tuple[RiskMap, ...] = field(default=())
+    baseline: Baseline | None = None

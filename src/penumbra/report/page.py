@@ -81,6 +81,7 @@ def draw(inputs: ReportInputs) -> Contents:
         evidence.across_table(inputs),
         checklist_table(inputs.checklist),
         tables.flow_table(inputs.flow),
+        *((tables.baseline_table(inputs.baseline),) if inputs.baseline else ()),
         tables.concordance_table(inputs),
         tables.discrimination_table(inputs),
         tables.groups_table(panels),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from penumbra.registry import MetricRow
 from penumbra.report.groups import PanelNumbers
-from penumbra.report.inputs import CenterColumn, CenterFlow, KeptFeature, ModelRow, PaperValue, ReportInputs
+from penumbra.report.inputs import Baseline, CenterColumn, CenterFlow, KeptFeature, ModelRow, PaperValue, ReportInputs
 from penumbra.report.words import ABSENT, count, interval, number, p_value, percent
 
 ALIVE_YEARS = (1, 2, 3)
@@ -48,8 +48,20 @@ def flow_table(flow: Sequence[CenterFlow]) -> Table:
     rows = [(Cell(center.center), Cell(role), *(Cell(str(value)) for value in line)) for center, role, line in zip(flow, roles, numbers, strict=True)]
     if len(flow) > 1:
         rows.append((Cell("all", strong=True), Cell(""), *(Cell(str(sum(column)), strong=True) for column in zip(*numbers, strict=True))))
-    text = _csv(("center", "step", "patients"), [line for center in flow for line in _flow_lines(center)])
+    text = csv_text(("center", "step", "patients"), [line for center in flow for line in _flow_lines(center)])
     return Table("cohort", "Patients per center, from the folder to the model.", header, tuple(rows), text, words=2)
+
+
+def baseline_table(baseline: Baseline) -> Table:
+    """What the patients of each group are like (the paper's Table 2)."""
+    header = (Cell("", ""), *(Cell(name, count(n, "patient")) for name, n in zip(baseline.groups, baseline.sizes, strict=True)), Cell("p"), Cell("test"))
+    rows, lines = [], []
+    for row in baseline.rows:
+        name = Cell(f"\u2003{row.level}" if row.level else row.variable, strong=row.level is None)
+        rows.append((name, *(Cell(cell) for cell in row.cells), Cell("" if row.p is None else p_value(row.p)), Cell(row.test)))
+        lines.append((row.variable, row.level or "", *row.cells, "" if row.p is None else row.p, row.test))
+    caption = "Median (quartiles) or patients (%), with the difference between the groups; unknown values take no part in the tests."
+    return Table("baseline", caption, header, tuple(rows), csv_text(("variable", "level", *baseline.groups, "p", "test"), lines))
 
 
 def concordance_table(inputs: ReportInputs) -> Table:
@@ -60,7 +72,7 @@ def concordance_table(inputs: ReportInputs) -> Table:
         cells = [metric_cell(inputs.metrics, inputs.paper, model, column, "harrell_c", strong) for column in inputs.columns]
         rows.append((Cell(model.label, strong=strong), *cells))
     caption = "Harrell's C with 95 % interval; 0.5 is chance. In grey the paper's value on its own patients."
-    return Table("c_index", caption, (Cell("model"), *_sized_columns(inputs)), tuple(rows), metrics_csv(inputs, ("harrell_c",)))
+    return Table("c_index", caption, (Cell("model"), *_sized_columns(inputs)), tuple(rows), metrics_csv(inputs, ("harrell_c", "uno_c")))
 
 
 def discrimination_table(inputs: ReportInputs) -> Table:
@@ -77,32 +89,37 @@ def discrimination_table(inputs: ReportInputs) -> Table:
 
 
 def auc_table(inputs: ReportInputs) -> Table:
-    """AUC at 1, 2, 3 years of every model on every center."""
+    """AUC at 1, 2, 3 years of every model on every center, in both definitions."""
+    weighted = {f"auc_ipcw_{metric.removeprefix('auc_')}": f"{words}, weighted" for metric, words in AUC.items()}
+    both = AUC | weighted
     rows = [
-        (Cell(model.label), Cell(column.label), *(metric_cell(inputs.metrics, inputs.paper, model, column, metric, False) for metric in AUC))
+        (Cell(model.label), Cell(column.label), *(metric_cell(inputs.metrics, inputs.paper, model, column, metric, False) for metric in both))
         for model in inputs.models
         for column in inputs.columns
     ]
-    caption = "AUC for death within 1, 2 and 3 years with 95 % interval, every model."
-    return Table("auc", caption, header_cells("model", "center", *AUC.values()), tuple(rows), metrics_csv(inputs, tuple(AUC)), words=2)
+    caption = (
+        "AUC for death within 1, 2 and 3 years with 95 % interval, every model: by the status at the horizon, who was censored earlier left out; and weighted "
+        "by the inverse probability of not being censored."
+    )
+    return Table("auc", caption, header_cells("model", "center", *both.values()), tuple(rows), metrics_csv(inputs, tuple(both)), words=2)
 
 
 def groups_table(panels: Sequence[PanelNumbers]) -> Table:
     """Risk groups per panel: patients, deaths, median survival and share alive at 1, 2, 3 years."""
-    header = header_cells("set", "group", "patients", "deaths", "median, years", *(f"alive at {count(year, 'year')}" for year in ALIVE_YEARS))
+    header = header_cells("set", "group", "patients", "deaths", "median (95 %), years", *(f"alive at {count(year, 'year')}" for year in ALIVE_YEARS))
     rows, lines = [], []
     for panel in panels:
         for curve in panel.curves:
             group = "high" if curve.high else "low"
             alive = [curve.alive_at(year) for year in ALIVE_YEARS]
-            texts = [panel.title, group, str(curve.n), str(curve.events), number(curve.median, 1), *(percent(share) for share in alive)]
+            texts = [panel.title, group, str(curve.n), str(curve.events), curve.median_in_words, *(percent(share) for share in alive)]
             rows.append(tuple(Cell(text) for text in texts))
             tested = (*(panel.hazard_ratio or ("", "", "")), "" if panel.p is None else panel.p)
-            lines.append((panel.title, group, curve.n, curve.events, curve.median, *alive, *tested))
+            lines.append((panel.title, group, curve.n, curve.events, curve.median, *curve.median_limits, *alive, *tested))
     alive_names = [f"alive_{year}y" for year in ALIVE_YEARS]
-    names = ("set", "group", "patients", "deaths", "median_years", *alive_names, "hazard_ratio", "lower", "upper", "log_rank_p")
-    caption = "Risk groups, split at the median risk of the training patients; a dash where follow-up ended earlier or the median was not reached."
-    return Table("risk_groups", caption, header, tuple(rows), _csv(names, lines), words=2)
+    names = ("set", "group", "patients", "deaths", "median_years", "median_lower", "median_upper", *alive_names, "hazard_ratio", "lower", "upper", "log_rank_p")
+    caption = "Risk groups, split at the median risk of the training patients; a dash where follow-up ended earlier or the median or its limit was not reached."
+    return Table("risk_groups", caption, header, tuple(rows), csv_text(names, lines), words=2)
 
 
 def features_table(features: Sequence[KeptFeature], models: Sequence[ModelRow]) -> Table:
@@ -121,7 +138,7 @@ def features_table(features: Sequence[KeptFeature], models: Sequence[ModelRow]) 
         for entry in order
     )
     names = ("model", "feature", "coefficient", "univariate_p", "adjusted_p", "kept_in_refits")
-    text = _csv(names, [(entry.model, entry.feature, entry.coefficient, entry.p, entry.q, entry.kept) for entry in order])
+    text = csv_text(names, [(entry.model, entry.feature, entry.coefficient, entry.p, entry.q, entry.kept) for entry in order])
     caption = (
         f"{count(len(order), 'coefficient')}, in log hazard per standard deviation of the training patients; p of the univariate step, raw and adjusted "
         "after Benjamini and Hochberg; and how often bootstrap refits of the combined model keep the feature."
@@ -132,7 +149,7 @@ def features_table(features: Sequence[KeptFeature], models: Sequence[ModelRow]) 
 def plain_table(name: str, caption: str, header: Sequence[str], rows: Sequence[Sequence[object]], words: int = 1) -> Table:
     """A table of words and numbers: three digits on the page, all of them in the CSV."""
     cells = tuple(tuple(Cell(number(value, 3) if isinstance(value, float) else str(value)) for value in row) for row in rows)
-    return Table(name, caption, header_cells(*header), cells, _csv(tuple(header), rows), words=words)
+    return Table(name, caption, header_cells(*header), cells, csv_text(tuple(header), rows), words=words)
 
 
 def metric_cell(rows: Sequence[MetricRow], paper: Sequence[PaperValue], model: ModelRow, column: CenterColumn, metric: str, strong: bool) -> Cell:
@@ -182,10 +199,10 @@ def metrics_csv(inputs: ReportInputs, metrics: Sequence[str], model: str | None 
         if row.metric in metrics and model in (None, row.model):
             beside = theirs.get((row.model, row.metric, paper.get(row.center) or ""), "")
             lines.append((row.model, row.center, row.split, row.metric, row.value, row.lower, row.upper, row.n, row.events, beside))
-    return _csv(("model", "center", "split", "metric", "value", "lower", "upper", "n", "events", "paper"), lines)
+    return csv_text(("model", "center", "split", "metric", "value", "lower", "upper", "n", "events", "paper"), lines)
 
 
-def _csv(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+def csv_text(header: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)
