@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from penumbra import store
 from penumbra.modelling import evaluate, fuse, metric_rows
 from penumbra.pages import report
-from penumbra.work import Work, write_manifest
+from penumbra.work import Work, read_manifest, write_manifest
 
 from .small_run import small_work
 
@@ -73,6 +74,36 @@ def test_the_page_of_a_small_run(work: Work) -> None:
         assert (work.home / "reports" / "nsclc-os-unregistered" / f"{name}.png").is_file()
     assert "pooling needs at least 3 centers; found 2" in text
     assert "unanswered" in text
+    assert "<image" not in text, "figures are shapes: an image inside an SVG breaks where its ids are renamed"
+    assert "training: north" in text
+    assert text.count("pooling needs at least 3 centers") == 1, "what all models share is said once"
+
+
+def test_the_network_without_se_stands_beside_the_other(work: Work) -> None:
+    """Its features lie in the store as a version of their own; its signature is measured and drawn, and no other model's numbers change."""
+    before = {(row.model, row.center, row.metric): row.value for row in metric_rows(evaluate(work))}
+    with store.connect(work.home) as lake:
+        known = store.read_matrix(lake, "deep", "gtv", version="deep1")
+        store.declare_version(lake, "deep2", "deep", {"kind": "deep", "se": False}, features=known.features, run="test")
+        rows = [
+            {"patient": patient, "center": {"N": "north", "E": "east", "S": "south"}[patient[0]], "roi": "gtv", "image_version": "i1", "log_risk": 0.0}
+            | {"values": values[::-1].copy()}
+            for patient, values in zip(known.patients.tolist(), known.values, strict=True)
+        ]
+        store.write_features(lake, "deep", "deep2", rows, features=known.features, run="test")
+    train = read_manifest(work.home, "train")
+    write_manifest(work.home, "train", {**train, "without_se": "deep2"})
+    try:
+        after = {(row.model, row.center, row.metric): row.value for row in metric_rows(evaluate(work))}
+        assert {key for key in after if key[0] == "DL_without_SE"} >= {("DL_without_SE", center, "auc_2y") for center in ("north", "external")}
+        assert after["DL_without_SE", "external", "harrell_c"] == before["DL", "external", "harrell_c"], "the same features in another order"
+        assert all(after[key] == value or value != value for key, value in before.items())
+        text = written(work)
+        assert "then the same trained without it" in text
+        assert 'href="roc_deep_8.svg"' in text
+        assert "paper 0.65" in text
+    finally:
+        write_manifest(work.home, "train", train)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ def test_curves_medians_and_numbers_at_risk_by_hand() -> None:
     assert (high.n, high.events, low.n, low.events) == (3, 2, 2, 1)
     assert high.alive_at(1.2) == pytest.approx(2 / 3)
     assert high.alive_at(2.0) == pytest.approx(0.0)
-    assert math.isnan(high.alive_at(2.5)), "nobody is followed that long"
+    assert high.alive_at(2.5) == 0, "nobody was left alive"
+    assert math.isnan(low.alive_at(4.5)), "nobody is followed that long"
+    assert low.median_in_words == "3.0 (3.0–not reached)"
     assert low.alive_at(3.5) == pytest.approx(0.5)
     assert high.median == pytest.approx(2.0)
     assert low.median == pytest.approx(3.0), "half are alive from year 3 on, and nobody dies later"

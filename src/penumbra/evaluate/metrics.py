@@ -108,7 +108,7 @@ class OneModel:
             for year, horizon in enumerate(horizons_days, 1):
                 yield f"brier_{year}y", partial(self._brier, horizon)
                 yield f"observed_expected_{year}y", partial(self._observed_expected, horizon)
-            if len(set(horizons_days)) > 1:
+            if len(horizons_days) > 1:
                 yield "brier_integrated", partial(self._integrated_brier, horizons_days[0], horizons_days[-1], MONTHS * (len(horizons_days) - 1) + 1)
 
     def concordance(self, resampled: np.ndarray) -> Value:
@@ -133,6 +133,8 @@ class OneModel:
         return alone(survival.brier(self.event, self.time, 1.0 - self.model.death([horizon])[:, 0], horizon))
 
     def _integrated_brier(self, first: float, last: float, steps: int) -> Value:
+        if not first < last:
+            raise Undefined(f"no time to average over: follow-up ends at day {last:g}")
         days = np.linspace(first, last, steps)
         return alone(survival.integrated_brier(self.event, self.time, 1.0 - self.model.death(days), days))
 
