@@ -8,6 +8,7 @@ import pytest
 from penumbra import store
 from penumbra.modelling import evaluate, fuse, metric_rows
 from penumbra.pages import report
+from penumbra.refusal import Refusal
 from penumbra.work import Work, read_manifest, write_manifest
 
 from .small_run import small_work
@@ -104,6 +105,15 @@ def test_the_network_without_se_stands_beside_the_other(work: Work) -> None:
         assert "paper 0.65" in text
     finally:
         write_manifest(work.home, "train", train)
+
+
+def test_training_without_a_death_is_refused(tmp_path: Path) -> None:
+    work = few(small_work(tmp_path, centers={"north": 6, "east": 4}))
+    with store.connect(work.home) as lake:
+        known = [{name: value for name, value in row.items() if name not in ("commit_id", "event")} for row in lake.rows("patients")]
+        lake.write({"patients": [{**row, "event": False} for row in known]}, run="test", what="nobody dies")
+    with pytest.raises(Refusal, match="none of the 6 training patients died"):
+        fuse(work)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,12 @@ def fuse(work: Work) -> Manifest:
     numbers = fusion_numbers(settings.fuse)
     key = store.version_key({"models": settings.models, "numbers": numbers, "code": FUSION_CODE, "training": data.training_fingerprint})
     folder = work.home / FITTED / key
+    if not data.event[data.training].any():
+        raise Refusal(
+            "training_events",
+            f"none of the {int(data.training.sum())} training patients died",
+            "name a center with deaths in params.yaml, cohort.train_centers, or check the column event",
+        )
     if not folder.is_dir():
         say(f"fusing {len(declared)} models on {int(data.training.sum())} training patients")
         fitted = fusion.fit_all(
