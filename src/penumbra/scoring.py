@@ -34,9 +34,9 @@ class Prediction:
     remarks: tuple[str, ...]
 
 
-def crop_margin_mm(rules: RoiRules, radiomics_settings: object) -> float:
+def crop_margin_mm(rules: RoiRules, radiomics_settings: object, grid_mm: float) -> float:
     """How much of the image around the GTV has to be kept: the outermost ring and the reach of the widest filter around it, mm."""
-    return max(rules.margins_mm) + radiomics.required_margin_mm(radiomics_settings)  # type: ignore[arg-type]
+    return max(rules.margins_mm) + radiomics.required_margin_mm(radiomics_settings, spacing_mm=grid_mm)  # type: ignore[arg-type]
 
 
 def predict(home: Path, folder: Path, which: str = "champion", center: str | None = None) -> Prediction:
@@ -53,7 +53,8 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
     rules = roi_rules(settings["rois"])
     names = rules.of(center or folder.resolve().parent.name)
     arrived = imaging.read_patient(folder, gtv_patterns=names.patterns, several=names.several)
-    scan = imaging.to_grid(arrived, settings["ingest"]["grid_mm"], margin_mm=crop_margin_mm(rules, settings["radiomics"]))
+    grid_mm = settings["ingest"]["grid_mm"]
+    scan = imaging.to_grid(arrived, grid_mm, margin_mm=crop_margin_mm(rules, settings["radiomics"], grid_mm))
     rings = imaging.rings(scan.gtv, rules.margins_mm)
     certificate = imaging.certify(arrived, scan, rings, imaging.CertificateLimits(**settings["ingest"]["certificate"]))
     if certificate.status == "refused":

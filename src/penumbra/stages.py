@@ -25,7 +25,7 @@ from penumbra.progress import say, track
 from penumbra.refusal import Refusal
 from penumbra.scoring import crop_margin_mm
 from penumbra.work import Manifest, Work, begin, read_manifest, write_manifest
-from penumbra.workers import available_bytes, available_cores, over
+from penumbra.workers import Crew, available_cores, over, this_machine
 
 if TYPE_CHECKING:
     from penumbra.network import Ensemble, Epoch, Network
@@ -70,7 +70,7 @@ def _ingest_center(work: Work, lake: store.Store, center: str, folder: Path) -> 
         say(f"{center}: {note}")
     image_rules = cohort.ImageRules(
         grid_mm=settings.ingest.grid_mm,
-        margin_mm=crop_margin_mm(rules, settings.radiomics),
+        margin_mm=crop_margin_mm(rules, settings.radiomics, settings.ingest.grid_mm),
         margins_mm=rules.margins_mm,
         names=rules.of(center),
         limits=settings.ingest.certificate,
@@ -126,12 +126,16 @@ def _save(work: Work, lake: store.Store, center: str, outcomes: Sequence[cohort.
     )
 
 
-def populate(work: Work) -> Manifest:
-    """Rings, then the radiomics of every ROI of every accepted patient that the store does not have yet."""
+def populate(work: Work, crew: Crew | None = None) -> Manifest:
+    """Rings, then the radiomics of every ROI of every accepted patient that the store does not have yet.
+
+    crew    who extracts; None: processes of this machine.
+    """
+    crew = crew or this_machine()
     images, settings = accepted_images(work), work.settings
     margins = cohort.roi_rules(settings.rois).margins_mm
     rois = (GTV, *(imaging.ring_name(margin) for margin in margins))
-    names = radiomics.feature_names(settings.radiomics)
+    names = radiomics.feature_names(settings.radiomics, engine=settings.populate.engine)
     engine = radiomics.engine_version(settings.populate.engine)
     definition = {"radiomics": dict(settings.radiomics), "margins_mm": list(margins), "grid_mm": settings.ingest.grid_mm, "engine": engine}
     version = store.version_key(definition)
@@ -142,10 +146,10 @@ def populate(work: Work) -> Manifest:
         lacking = sorted({patient for patient, _, _ in store.missing(lake, "radiomics", version, keys)})
         jobs = [(patient, images[patient]["center"], images[patient]["image_version"]) for patient in lacking]
         needs = {job: _needed_bytes(work, job) for job in jobs}
-        room = int(settings.populate.memory_share * available_bytes())
+        room = int(settings.populate.memory_share * crew.bytes)
         unsaved: list[dict[str, Any]] = []
         with track("populate", len(jobs), cost=sum(needs.values())) as advance:
-            for job, outcome in over(extract, needs, available_cores(), needs=needs.__getitem__, room=room):
+            for job, outcome in over(extract, needs, crew.workers, needs=needs.__getitem__, room=room, crew=crew):
                 patient, center, image_version = job
                 if isinstance(outcome, Refusal):
                     lake.write({"rejections": [_rejection(patient, center, "populate", outcome)]}, run=work.run, what="populate: a refusal")
@@ -187,7 +191,7 @@ def _extract(job: Job, *, images: Path, settings: Mapping[str, Any], margins: tu
     patient, center, image_version = job
     scan = cohort.load_patient(images, {"patient": patient, "center": center, "image_version": image_version})
     found = radiomics.extract(scan, {GTV: scan.gtv, **imaging.rings(scan.gtv, margins)}, settings, engine=engine)
-    names = radiomics.feature_names(settings)
+    names = radiomics.feature_names(settings, engine=engine)
     return {roi: np.array([values[name] for name in names]) for roi, values in found.items()}
 
 

@@ -4,8 +4,10 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +17,27 @@ KILLED_FIRST = Path("/proc/self/oom_score_adj")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who works: processes of this machine, or the workers of a cluster.
+
+    workers  how many.
+    bytes    memory that they can use together.
+    start    a fresh executor with so many workers.
+    killed   what a future raises whose worker did not survive it.
+    """
+
+    workers: int
+    bytes: int
+    start: Callable[[int], AbstractContextManager[Executor]]
+    killed: tuple[type[Exception], ...]
+
+
+def this_machine() -> Crew:
+    """A process for each core."""
+    return Crew(available_cores(), available_bytes(), _pool, (BrokenProcessPool,))
 
 
 def die_with_parent() -> None:
@@ -38,29 +61,37 @@ def one_thread_each() -> None:
 
 
 def over(
-    work: Callable[[Item], Result], items: Iterable[Item], workers: int, *, needs: Callable[[Item], int] | None = None, room: int = 0
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: int,
+    *,
+    needs: Callable[[Item], int] | None = None,
+    room: int = 0,
+    crew: Crew | None = None,
 ) -> Iterator[tuple[Item, Result | Refusal]]:
     """`(item, work(item))` as each finishes, in `workers` processes, in no fixed order.
 
     needs   predicted bytes of memory for an item; the largest then go first, and an item is handed out only while all that were handed out need
             at most `room` bytes together, or when it is the only one. None: order and number alone decide.
     room    bytes, see `available_bytes`.
+    crew    who works; None: this machine.
 
     A Refusal raised by `work` is yielded in place of a result. When a worker dies (killed for memory, say), whatever was in flight is tried
     again one at a time in a process of its own; who dies alone again is yielded as a Refusal, and the others go on.
     """
+    crew = crew or this_machine()
     sized = [(needs(item) if needs else 0, item) for item in items]
     todo = sorted(sized, key=lambda entry: -entry[0]) if needs else sized
     while todo:
         lost: list[Item] = []
-        with _pool(workers) as pool:
+        with crew.start(workers) as pool:
             waiting: dict[Future[Result], tuple[int, Item]] = {}
             while True:
                 # twice as many as there are workers: none is idle while the caller handles a result
                 while not lost and len(waiting) < 2 * workers and (entry := _admitted(todo, [need for need, _ in waiting.values()], room)):
                     try:
                         waiting[pool.submit(work, entry[1])] = entry
-                    except BrokenProcessPool:
+                    except crew.killed:
                         lost.append(entry[1])
                 if not waiting:
                     break
@@ -70,10 +101,10 @@ def over(
                         yield item, future.result()
                     except Refusal as refusal:
                         yield item, refusal
-                    except BrokenProcessPool:
+                    except crew.killed:
                         lost.append(item)
         for item in lost:
-            yield item, _alone(work, item)
+            yield item, _alone(work, item, crew)
 
 
 def _admitted(todo: list[tuple[int, Item]], handed_out: list[int], room: int) -> tuple[int, Item] | None:
@@ -85,13 +116,13 @@ def _admitted(todo: list[tuple[int, Item]], handed_out: list[int], room: int) ->
     return None
 
 
-def _alone(work: Callable[[Item], Result], item: Item) -> Result | Refusal:
-    with _pool(1) as pool:
+def _alone(work: Callable[[Item], Result], item: Item, crew: Crew) -> Result | Refusal:
+    with crew.start(1) as pool:
         try:
             return pool.submit(work, item).result()
         except Refusal as refusal:
             return refusal
-        except BrokenProcessPool:
+        except crew.killed:
             return killed("twice, the second time alone")
 
 

@@ -38,8 +38,8 @@ def test_margin_is_decided_by_the_widest_filter(parameter_file: Path) -> None:
 
 def test_versions_name_what_decides_the_values() -> None:
     assert engine_version()["engine"] == "penumbra"
-    assert set(engine_version()) == {"engine", "engine_version", "pyradiomics", "PyWavelets"}
-    assert set(engine_version("pyradiomics")) == {"engine", "pyradiomics", "SimpleITK", "PyWavelets"}
+    assert set(engine_version()) == {"engine", "engine_version", "pyradiomics", "PyWavelets", "numba", "numpy"}
+    assert set(engine_version("pyradiomics")) == {"engine", "pyradiomics", "SimpleITK", "PyWavelets", "numpy"}
 
 
 def test_unknown_engine(simulated: tuple[Scan, dict[str, Mask]], parameter_file: Path) -> None:

@@ -130,8 +130,8 @@ def test_ring_clipped_to_nothing() -> None:
 @pytest.mark.parametrize(
     ("section", "key", "message"),
     [
-        ("setting", "resampledPixelSpacing", "unknown setting resampledPixelSpacing"),
-        ("imageType", "Gradient", "unknown image type Gradient"),
+        ("setting", "pixelSpacing", "unknown setting pixelSpacing"),
+        ("imageType", "LBP2D", "unknown image type LBP2D"),
         ("featureClass", "shape2D", "unknown feature class shape2D"),
     ],
 )

@@ -32,12 +32,12 @@ def extract(
 
     Raises
         Refusal: `roi_not_empty: ring_3mm has no voxel. ...`, likewise roi_on_grid, roi_dimensions, roi_size, image_varies, voxels_finite,
-        image_large_enough, grey_levels, and features_finite when a value is NaN or infinite. `found` names the ROI.
-        ParamsError: the settings hold something unknown, or the engine is.
+        image_large_enough, grey_levels, resegmentation, and features_finite when a value is NaN or infinite. `found` names the ROI.
+        ParamsError: the settings hold something unknown, or something that this engine does not offer; or the engine is unknown.
     """
     if engine not in ENGINES:
         raise ParamsError(f"unknown engine {engine!r}; known: {', '.join(sorted(ENGINES))}")
-    features = ENGINES[engine](scan, masks, load_settings(settings))
+    features = ENGINES[engine](scan, masks, load_settings(settings, engine=engine))
     for roi, values in features.items():
         bad = [name for name, value in values.items() if not math.isfinite(value)]
         if bad:
@@ -57,9 +57,10 @@ def predicted_bytes(voxels: int, engine: str = DEFAULT_ENGINE) -> int:
 def engine_version(engine: str = DEFAULT_ENGINE) -> dict[str, str]:
     """What decides the values besides the settings: the engine, its version, and the libraries whose definitions it uses.
 
-    The own engine takes the mesh of a cube from PyRadiomics and the wavelet's filters from PyWavelets; its arithmetic is its own.
+    The own engine takes the mesh of a cube from PyRadiomics and the wavelet's filters from PyWavelets; numba compiles its arithmetic, numpy finds
+    eigenvalues and the edges of bins.
     """
     from importlib.metadata import version
 
-    own = {"engine_version": VERSION} if engine == "penumbra" else {"SimpleITK": version("SimpleITK")}
-    return {"engine": engine, **own, "pyradiomics": version("pyradiomics"), "PyWavelets": version("PyWavelets")}
+    own = {"engine_version": VERSION, "numba": version("numba")} if engine == "penumbra" else {"SimpleITK": version("SimpleITK")}
+    return {"engine": engine, **own, **{name: version(name) for name in ("pyradiomics", "PyWavelets", "numpy")}}

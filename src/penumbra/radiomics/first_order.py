@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from penumbra.radiomics.compiled import kernel
+from penumbra.radiomics.settings import ImageType
 from penumbra.refusal import Refusal
 
 EPSILON = float(np.spacing(1.0))  # PyRadiomics adds it to every probability inside a logarithm
@@ -17,7 +18,7 @@ NARROW_BINS = 4096
 
 @dataclass(frozen=True)
 class Levels:
-    """The voxels of an ROI in bins of fixed width."""
+    """The voxels of an ROI in bins."""
 
     rows: np.ndarray  # (voxels,) uint16, 1..K: which of the levels that occur
     grey: np.ndarray  # (K,) float64: the level itself, 1..highest
@@ -25,33 +26,44 @@ class Levels:
     highest: int
 
 
-def grey_levels(values: np.ndarray, precision: np.dtype, bin_width: float, roi: str) -> Levels:
-    """Bins of fixed width whose edges are multiples of it; the bin of the lowest value is level 1.
+def grey_levels(values: np.ndarray, precision: np.dtype, image: ImageType, roi: str) -> Levels:
+    """The level of each voxel: the number of its bin, counted from that of the lowest value.
 
     values       (voxels,), float64.
     precision    of the image: the edges are computed in it, as PyRadiomics does.
-    bin_width    units of the image.
+    image        whose bins they are: of fixed width with edges at its multiples, or a fixed count between lowest and highest.
 
     Raises Refusal: `grey_levels: gtv in wavelet-LLL spans 5211 grey levels. ...`
     """
     lowest, highest = precision.type(values.min()), precision.type(values.max())
-    span = (float(highest) - float(lowest)) / bin_width
-    if span > MAX_GREY_LEVELS:
-        raise Refusal(
-            "grey_levels",
-            f"{roi} spans {span:.0f} grey levels",
-            f"At most {MAX_GREY_LEVELS} are counted; remove metal from the ROI, or raise binWidth",
-        )
-    edges = np.arange(lowest - (lowest % bin_width), highest + 2 * bin_width, bin_width)
+    checked_span(float(lowest), float(highest), image, roi)
+    width = image.bin_width
+    if image.bin_count is None:
+        edges = np.arange(lowest - (lowest % width), highest + 2 * width, width)
+    else:
+        edges = np.histogram_bin_edges(np.array([lowest, highest]), image.bin_count)
+        width = float(edges[-1] - edges[0]) / image.bin_count
+        edges[-1] += 1  # the highest value belongs to the last bin
     rows = np.empty(values.size, dtype=np.uint16)
     counts = np.zeros(edges.size + 1, dtype=np.int64)
-    digitise(values, edges, 1.0 / bin_width, rows, counts)
+    digitise(values, edges, 1.0 / width, rows, counts)
     present = np.flatnonzero(counts)
     if present[-1] != present.size:  # some levels in between do not occur
         order = np.zeros(counts.size, dtype=np.uint16)
         order[present] = np.arange(1, present.size + 1)
         rows = order[rows]
     return Levels(rows, present.astype(np.float64), counts[present], int(present[-1]))
+
+
+def checked_span(lowest: float, highest: float, image: ImageType, roi: str) -> None:
+    """Raises Refusal `grey_levels` when an ROI with these extremes has more levels than are counted."""
+    span = (highest - lowest) / image.bin_width if image.bin_count is None else image.bin_count
+    if span > MAX_GREY_LEVELS:
+        raise Refusal(
+            "grey_levels",
+            f"{roi} in {image.name} spans {span:.0f} grey levels",
+            f"At most {MAX_GREY_LEVELS} are counted; remove metal from the ROI, or choose wider bins",
+        )
 
 
 @kernel
@@ -70,11 +82,12 @@ def digitise(values: np.ndarray, edges: np.ndarray, per_width: float, levels: np
         counts[level] += 1
 
 
-def first_order(values: np.ndarray, counts: np.ndarray, voxel_volume_mm3: float) -> dict[str, float]:
+def first_order(values: np.ndarray, counts: np.ndarray, voxel_volume_mm3: float, shift: float = 0.0) -> dict[str, float]:
     """The first-order features of an ROI.
 
     values    (voxels,), float64, any order.
     counts    voxels at each grey level that occurs.
+    shift     added to each value before it is squared for an energy.
 
     Source: PyRadiomics 3.0.1, class firstorder; IBSI 1 sections 3.3 and 3.4 (kurtosis here is not excess kurtosis).
     """
@@ -88,9 +101,9 @@ def first_order(values: np.ndarray, counts: np.ndarray, voxel_volume_mm3: float)
         mean = float(values.mean())
         deviations = values - mean
         m2, m3, m4 = (float((deviations**power).mean()) for power in (2, 3, 4))
-        energy, absolute, robust = float((values**2).sum()), float(np.abs(deviations).mean()), float(np.abs(deviations).mean())
+        energy, absolute, robust = float(((values + shift) ** 2).sum()), float(np.abs(deviations).mean()), float(np.abs(deviations).mean())
     else:
-        mean, energy, m2, m3, m4, absolute, robust = moments(values, p10, p90)
+        mean, energy, m2, m3, m4, absolute, robust = moments(values, p10, p90, shift)
     p = counts / n
     return {
         "10Percentile": p10,
@@ -107,6 +120,7 @@ def first_order(values: np.ndarray, counts: np.ndarray, voxel_volume_mm3: float)
         "Range": highest - lowest,
         "RobustMeanAbsoluteDeviation": robust,
         "RootMeanSquared": math.sqrt(energy / n),
+        "StandardDeviation": math.sqrt(m2),
         "Skewness": m3 / m2**1.5 if m2 != 0 else m3,
         "TotalEnergy": energy * voxel_volume_mm3,
         "Uniformity": float(np.sum(p * p)),
@@ -156,8 +170,8 @@ def keep_wanted(values: np.ndarray, lowest: float, scale: float, wanted: np.ndar
 
 
 @kernel
-def moments(values: np.ndarray, p10: float, p90: float) -> tuple[float, float, float, float, float, float, float]:
-    """Mean, energy, central moments 2 to 4, mean absolute deviation, and the same among the values from p10 to p90.
+def moments(values: np.ndarray, p10: float, p90: float, shift: float) -> tuple[float, float, float, float, float, float, float]:
+    """Mean, energy of the values + shift, central moments 2 to 4, mean absolute deviation, and the same among the values from p10 to p90.
 
     Summed in blocks, so that the rounding does not grow with the number of voxels.
     """
@@ -167,7 +181,7 @@ def moments(values: np.ndarray, p10: float, p90: float) -> tuple[float, float, f
         s1, s2 = 0.0, 0.0
         for n in range(start, min(start + BLOCK, count)):
             s1 += values[n]
-            s2 += values[n] * values[n]
+            s2 += (values[n] + shift) * (values[n] + shift)
         total += s1
         energy += s2
     mean = total / count

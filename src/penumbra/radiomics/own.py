@@ -9,7 +9,20 @@ from penumbra.radiomics.cooccurrence import cooccurrence_features
 from penumbra.radiomics.emphasis import dependence_features, difference_features, run_features, zone_features
 from penumbra.radiomics.first_order import first_order, grey_levels
 from penumbra.radiomics.gaussian import Scratch, laplacian_of_gaussian
-from penumbra.radiomics.region import Box, Normalisation, checked_boxes, checked_finite, grow, normalisation, normalise, shifted, union, voxels
+from penumbra.radiomics.region import (
+    Box,
+    Normalisation,
+    checked_box,
+    checked_boxes,
+    checked_finite,
+    grow,
+    normalisation,
+    normalise,
+    resegmented,
+    shifted,
+    union,
+    voxels,
+)
 from penumbra.radiomics.settings import LOG_MARGIN_SIGMAS, ImageType, Settings
 from penumbra.radiomics.shape import shape_features
 from penumbra.radiomics.texture import Frame, frame, matrices
@@ -17,23 +30,27 @@ from penumbra.radiomics.wavelet import wavelet_bands
 from penumbra.refusal import Refusal
 
 # Raise it with every change that moves a value: it is part of the version key of every row.
-VERSION = "1"
+VERSION = "2"  # 2: normalised by ITK's own sums
 
 
 def extract_with_own_engine(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[str, dict[str, float]]:
     """The features of each ROI by compiled kernels; arguments and refusals as in `penumbra.radiomics.extract`."""
     boxes = checked_boxes(scan.image, masks, settings)
     how = normalisation(scan, settings)
+    inside_of = {roi: masks[roi].values[box] for roi, box in boxes.items()}
+    shape_of = dict(inside_of)
+    if settings.resegmentation is not None:
+        for roi, box in boxes.items():
+            boxes[roi], inside_of[roi], shape_of[roi] = _resegmented(scan, inside_of[roi], box, settings, how, roi)
     wanted = union(list(boxes.values()))
     frames = {}
     features: dict[str, dict[str, float]] = {}
     for roi, box in boxes.items():
-        inside = masks[roi].values[box]
         z, y, x = (side.start for side in shifted(box, wanted))
-        frames[roi] = frame(inside, tuple(side.stop - side.start for side in wanted), (z, y, x))
+        frames[roi] = frame(inside_of[roi], tuple(side.stop - side.start for side in wanted), (z, y, x))
         features[roi] = {}
         if "shape" in settings.features:
-            measured = shape_features(inside, scan.image.spacing)
+            measured = shape_features(shape_of[roi], scan.image.spacing)
             features[roi] = {f"original_shape_{name}": measured[name] for name in settings.features["shape"]}
     for image_type, image in filtered_images(scan, settings, how, wanted, ", ".join(masks)):
         for roi, where in frames.items():
@@ -46,15 +63,27 @@ def extract_with_own_engine(scan: Scan, masks: Mapping[str, Mask], settings: Set
     return {roi: {name: values[name] for name in order} for roi, values in features.items()}
 
 
+def _resegmented(scan: Scan, inside: np.ndarray, box: Box, settings: Settings, how: Normalisation | None, roi: str) -> tuple[Box, np.ndarray, np.ndarray]:
+    """The box of what resegmentation leaves of an ROI, the ROI in it, and what shape is measured on: by default the whole ROI, but as PyRadiomics cuts it,
+    to that box."""
+    assert settings.resegmentation is not None
+    part = scan.image.values[box]
+    checked_finite(part, roi)
+    kept = resegmented(inside, part if how is None else normalise(part, how), settings.resegmentation, roi)
+    inner = checked_box(kept, settings, roi)
+    outer = tuple(slice(side.start + within.start, side.start + within.stop) for side, within in zip(box, inner, strict=True))
+    return (outer[0], outer[1], outer[2]), kept[inner], kept[inner] if settings.resegmentation.shape else inside[inner]
+
+
 def measure(
     values: np.ndarray, precision: np.dtype, where: Frame, image_type: ImageType, voxel_volume_mm3: float, settings: Settings, roi: str
 ) -> dict[str, dict[str, float]]:
     """First-order and texture features of one ROI on one image, class by class; `values` are the ROI's voxels in the order of `where`,
     from an image of the given precision."""
-    levels = grey_levels(values, precision, image_type.bin_width, f"{roi} in {image_type.name}")
+    levels = grey_levels(values, precision, image_type, roi)
     measured = {}
     if "firstorder" in settings.features:
-        measured["firstorder"] = first_order(values, levels.counts, voxel_volume_mm3)
+        measured["firstorder"] = first_order(values, levels.counts, voxel_volume_mm3, image_type.array_shift)
     if settings.features.keys() & {"glcm", "glrlm", "glszm", "gldm", "ngtdm"}:
         counted = matrices(levels.rows, levels.grey, where)
         measured["glcm"] = cooccurrence_features(counted.cooccurrence, levels.grey, levels.highest)

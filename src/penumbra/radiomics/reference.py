@@ -1,4 +1,7 @@
-"""The reference engine: PyRadiomics itself, on a crop around each ROI, normalised with the moments of the whole image."""
+"""The reference engine: PyRadiomics itself, on a crop around each ROI, normalised with the moments of the whole image.
+
+With settings that the own engine does not offer (another filter, resampling), PyRadiomics gets all of the image that there is.
+"""
 
 import logging
 import warnings
@@ -7,10 +10,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from penumbra.imaging.volume import Mask, Scan
-from penumbra.radiomics.first_order import grey_levels
+from penumbra.params import ParamsError
+from penumbra.radiomics.first_order import checked_span
 from penumbra.radiomics.region import Box, checked_boxes, checked_finite, grow, normalisation, normalise, voxels
-from penumbra.radiomics.settings import WAVELET_MARGIN_VOXELS, Settings
+from penumbra.radiomics.settings import Settings
 from penumbra.refusal import Refusal
+
+SCALED_BY_THE_WHOLE = frozenset({"square", "squareroot", "logarithm", "exponential"})
 
 
 def extract_with_pyradiomics(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[str, dict[str, float]]:
@@ -30,16 +36,26 @@ def _extract(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[
     boxes = checked_boxes(scan.image, masks, settings)
     how = normalisation(scan, settings)
     own = {"normalize": False, "additionalInfo": False, "label": 1}
-    extractor = RadiomicsFeatureExtractor({**settings.raw, "setting": {**settings.raw["setting"], **own}})
+    try:
+        extractor = RadiomicsFeatureExtractor({**settings.raw, "setting": {**settings.raw["setting"], **own}})
+    except Exception as error:  # its schema has its own exceptions
+        raise ParamsError(f"PyRadiomics does not accept these settings: {error}") from error
+    whole = tuple(slice(0, extent) for extent in scan.image.values.shape)
     features = {}
     for roi, mask in masks.items():
-        crop = crop_with_margins(boxes[roi], scan.image.spacing, scan.image.values.shape, settings)
+        if settings.only_pyradiomics:
+            crop = whole[0], whole[1], whole[2]
+            _checked_whole(scan, settings, roi)
+        else:
+            crop = crop_with_margins(boxes[roi], scan.image.spacing, scan.image.values.shape, settings)
         hu = scan.image.values[crop]
         checked_finite(hu, roi)
         normal = normalise(hu, how)
         inside = normal[mask.values[crop]]
         # With too many bins PyRadiomics does not fail but crashes the process.
-        grey_levels(inside, inside.dtype, settings.images[0].bin_width, f"{roi} in the original image")
+        for image_type in settings.images:
+            if image_type.kind == "original":
+                checked_span(float(inside.min()), float(inside.max()), image_type, roi)
         image = sitk.GetImageFromArray(normal)
         label = sitk.GetImageFromArray(mask.values[crop].astype(np.uint8))
         for part in (image, label):
@@ -55,14 +71,25 @@ def _extract(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[
     return features
 
 
+def _checked_whole(scan: Scan, settings: Settings, roi: str) -> None:
+    scaled = [image.name for image in settings.images if image.name in SCALED_BY_THE_WHOLE]
+    if scaled and scan.moments is not None:
+        raise Refusal(
+            "whole_image",
+            f"{roi}: the image {scaled[0]} is scaled by the largest value of the whole image, and this is a crop of it",
+            f"Leave {scaled[0]} out of features/radiomics.yaml",
+        )
+
+
 def crop_with_margins(box: Box, spacing: tuple[float, float, float], shape: tuple[int, ...], settings: Settings) -> Box:
     """The part of an image that decides the features of an ROI with this box.
 
     Where the ROI comes so near to the border that the wavelets wrap around it, the crop keeps the whole axis.
     """
-    margin = [max(WAVELET_MARGIN_VOXELS, step) for step in voxels(settings.log_margin_mm, spacing)]
+    least = settings.margin_voxels
+    margin = [max(least, step) for step in voxels(settings.log_margin_mm, spacing)]
     crop = list(grow(box, (margin[0], margin[1], margin[2]), shape))
     for axis, side in enumerate(box):
-        if side.start < WAVELET_MARGIN_VOXELS or side.stop > shape[axis] - WAVELET_MARGIN_VOXELS:
+        if side.start < least or side.stop > shape[axis] - least:
             crop[axis] = slice(0, shape[axis])
     return crop[0], crop[1], crop[2]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from penumbra.imaging.volume import Mask, Moments, Scan, Volume
-from penumbra.radiomics.settings import Settings
+from penumbra.imaging.volume import Mask, Scan, Volume
+from penumbra.radiomics.compiled import kernel
+from penumbra.radiomics.settings import Resegmentation, Settings
 from penumbra.refusal import Refusal
 
 Box = tuple[slice, slice, slice]
@@ -72,70 +73,126 @@ def checked_boxes(image: Volume, masks: Mapping[str, Mask], settings: Settings) 
                 f"{roi} has {mask.values.shape} voxels, its image {image.values.shape}",
                 "Put the mask on the grid of its image",
             )
-        box = bounding_box(mask.values)
-        if box is None:
-            raise Refusal("roi_not_empty", f"{roi} has no voxel", "Check the contour; a ring has none when the image ends at the GTV")
-        extents = [side.stop - side.start for side in box]
-        wide = sum(extent > 1 for extent in extents)
-        if wide == 0 or wide < settings.minimum_dimensions:
-            raise Refusal(
-                "roi_dimensions",
-                f"{roi} is {' x '.join(map(str, extents))} voxels, wider than one voxel along {wide} axes",
-                f"At least {max(settings.minimum_dimensions, 1)} axes are needed (minimumROIDimensions); contour more slices or use a finer grid",
-            )
-        count = int(np.count_nonzero(mask.values[box]))
-        if settings.minimum_size and count <= settings.minimum_size:
-            raise Refusal("roi_size", f"{roi} has {count} voxels", f"More than {settings.minimum_size} are needed (minimumROISize); leave the ROI out")
-        boxes[roi] = box
+        boxes[roi] = checked_box(mask.values, settings, roi)
     return boxes
+
+
+def checked_box(mask: np.ndarray, settings: Settings, roi: str) -> Box:
+    """The box of one mask (z, y, x); raises as `checked_boxes`."""
+    box = bounding_box(mask)
+    if box is None:
+        raise Refusal("roi_not_empty", f"{roi} has no voxel", "Check the contour; a ring has none when the image ends at the GTV")
+    extents = [side.stop - side.start for side in box]
+    wide = sum(extent > 1 for extent in extents)
+    if wide == 0 or wide < settings.minimum_dimensions:
+        raise Refusal(
+            "roi_dimensions",
+            f"{roi} is {' x '.join(map(str, extents))} voxels, wider than one voxel along {wide} axes",
+            f"At least {max(settings.minimum_dimensions, 1)} axes are needed (minimumROIDimensions); contour more slices or use a finer grid",
+        )
+    count = int(np.count_nonzero(mask[box]))
+    if settings.minimum_size and count <= settings.minimum_size:
+        raise Refusal("roi_size", f"{roi} has {count} voxels", f"More than {settings.minimum_size} are needed (minimumROISize); leave the ROI out")
+    return box
+
+
+def resegmented(mask: np.ndarray, values: np.ndarray, how: Resegmentation, roi: str) -> np.ndarray:
+    """The voxels of an ROI that lie within the thresholds; a mask of the same shape.
+
+    mask, values    the box of the ROI, (z, y, x): bool, and the normalised image in the precision in which PyRadiomics has it.
+
+    Raises Refusal `resegmentation` when fewer than two are left.
+    """
+    inside = values[mask]
+    if how.mode == "relative":
+        thresholds = [inside.max() * factor for factor in how.thresholds]
+    elif how.mode == "sigma":
+        mean, deviation = np.mean(inside), np.std(inside)
+        thresholds = [mean + deviation * factor for factor in how.thresholds]
+    else:
+        thresholds = list(how.thresholds)
+    kept = inside >= thresholds[0]
+    if len(thresholds) == 2:
+        kept &= inside <= thresholds[1]
+    if np.count_nonzero(kept) <= 1:
+        raise Refusal(
+            "resegmentation",
+            f"{roi} has {np.count_nonzero(kept)} of {inside.size} voxels within {' to '.join(f'{value:g}' for value in thresholds)}",
+            "Widen resegmentRange in features/radiomics.yaml; it is in the units of the normalised image",
+        )
+    result = np.zeros_like(mask)
+    result[mask] = kept
+    return result
 
 
 def normalisation(scan: Scan, settings: Settings) -> Normalisation | None:
     """How HU become the units of the features; None when the settings do not normalise.
 
-    The moments are those of the whole image: `scan.moments` if it has them, else those of `scan.image`.
+    The moments are those of the whole image: `scan.moments` if it has them, else those of `scan.image`. They are computed as ITK does, to the last bit:
+    where values lie on the edges of bins (a fixed count of bins; wavelets with simple coefficients), the last bit decides.
 
     Raises Refusal: `image_varies` when all voxels are equal, `voxels_finite` when some are NaN or infinite.
     """
     if not settings.normalize:
         return None
-    moments = scan.moments if scan.moments is not None else image_moments(scan.image.values)
-    # PyRadiomics divides by the sample standard deviation (ITK), Moments hold the population's.
-    deviation = moments.std * math.sqrt(moments.count / (moments.count - 1)) if moments.count > 1 else 0.0
-    if not (math.isfinite(moments.mean) and math.isfinite(deviation)):
+    values, known = scan.image.values, scan.moments
+    if known is not None and np.issubdtype(values.dtype, np.integer) and math.isfinite(known.mean) and math.isfinite(known.std):
+        # sums of whole HU are whole numbers: rounding gives back what the division lost
+        count, total, squares = known.count, float(round(known.mean * known.count)), float(round((known.std**2 + known.mean**2) * known.count))
+    elif known is not None:
+        count, total, squares = known.count, known.mean * known.count, (known.std**2 + known.mean**2) * known.count
+    else:
+        count, (total, squares) = values.size, image_sums(values)
+    mean = total / count
+    variance = (squares - total * total / count) / (count - 1) if count > 1 else 0.0
+    if not (math.isfinite(mean) and math.isfinite(variance)):
         raise Refusal(
             "voxels_finite",
-            f"the image has voxels that are NaN or infinite: mean {moments.mean:g}, standard deviation {deviation:g}",
+            f"the image has voxels that are NaN or infinite: mean {mean:g}, variance {variance:g}",
             "They would spread to every voxel through the normalisation; repair the image",
         )
-    if not deviation > 0:
+    if not variance > 0:
         raise Refusal(
             "image_varies",
-            f"the image has mean {moments.mean:g} and standard deviation {deviation:g}",
+            f"the image has mean {mean:g} and variance {variance:g}",
             "Features need an image whose HU differ; check the reconstruction",
         )
-    return Normalisation(-moments.mean, 1.0 / deviation, settings.normalize_scale, settings.remove_outliers)
+    return Normalisation(-mean, 1.0 / math.sqrt(variance), settings.normalize_scale, settings.remove_outliers)
 
 
-def image_moments(values: np.ndarray) -> Moments:
-    """Mean and population standard deviation over all voxels; exact for integer HU, slab by slab, so that no copy of the image is made."""
-    count = int(values.size)
+def image_sums(values: np.ndarray) -> tuple[float, float]:
+    """Sum of all voxels and of their squares; exact for whole numbers, slab by slab, so that no copy of the image is made."""
     if np.issubdtype(values.dtype, np.integer):
         total = sum(int(slab.sum(dtype=np.int64)) for slab in values)
         squares = sum(int(np.square(slab, dtype=np.int64).sum()) for slab in values)
-        variance = (squares * count - total * total) / count**2
-        return Moments(total / count, math.sqrt(variance), count)
-    mean = math.fsum(float(slab.sum(dtype=np.float64)) for slab in values) / count
-    if not math.isfinite(mean):
-        return Moments(mean, math.nan, count)
-    squared = math.fsum(float(np.square(slab - mean, dtype=np.float64).sum()) for slab in values)
-    return Moments(mean, math.sqrt(squared / count), count)
+        return float(total), float(squares)
+    return compensated_sums(np.ascontiguousarray(values).reshape(-1))
+
+
+@kernel
+def compensated_sums(values: np.ndarray) -> tuple[float, float]:
+    """Kahan's sums of the values and of their squares, in the order of ITK's statistics on one thread."""
+    total, lost, squares, lost_squares = 0.0, 0.0, 0.0, 0.0
+    for n in range(values.size):
+        value = np.float64(values[n])
+        added = value - lost
+        summed = total + added
+        lost = (summed - total) - added
+        total = summed
+        added = value * value - lost_squares
+        summed = squares + added
+        lost_squares = (summed - squares) - added
+        squares = summed
+    return total, squares
 
 
 def normalise(values: np.ndarray, how: Normalisation | None) -> np.ndarray:
-    """`values` (HU) in the units of the features, float64; the order of the operations is ITK's, so that the last bit agrees."""
+    """`values` (HU) in the units of the features; the order of the operations is ITK's, so that the last bit agrees.
+
+    float64; 32-bit floats that are not normalised stay what they are, as PyRadiomics and PyWavelets leave them.
+    """
     if how is None:
-        return values.astype(np.float64)
+        return values.astype(np.float32 if values.dtype == np.float32 else np.float64)
     result = values.astype(np.float64)
     result += how.shift
     result *= how.scale

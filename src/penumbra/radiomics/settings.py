@@ -1,36 +1,58 @@
 """A PyRadiomics parameter file as one frozen value: which images, which features, which numbers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from penumbra.params import ParamsError, project_root, read_yaml
-from penumbra.radiomics.names import FEATURES, WAVELET_BANDS
+from penumbra.radiomics.names import DEPRECATED, FEATURES, wavelet_images
 
 # Beyond this many sigma the recursive Gaussian's impulse response, exp(-1.37 distance / sigma), is under the resolution of the 32-bit floats in which
 # the LoG image is kept: a wider crop changes no value by more than a rounding.
 LOG_MARGIN_SIGMAS = 12.0
-# Half the length of the longest filter offered, plus one voxel of wrap.
-WAVELET_MARGIN_VOXELS = 8
+# What a crop keeps at least; more than half of most wavelets' filters.
+LEAST_MARGIN_VOXELS = 8
+# Beyond this many voxels a cubic B-spline's coefficients no longer feel where the image ends (0.27^20 = 4e-12).
+SPLINE_MARGIN_VOXELS = 20
 
 
 @dataclass(frozen=True)
 class ImageType:
-    """One image that features are measured on: its name in feature names, how it is made, and the width of its bins."""
+    """One image that features are measured on: its name in feature names, how it is made, and how its values are binned."""
 
     name: str
-    kind: str  # original, wavelet or log
+    kind: str  # original, wavelet or log; pyradiomics: an image that PyRadiomics alone makes
     bin_width: float
+    bin_count: int | None = None  # this many bins between lowest and highest, in place of the width
+    array_shift: float = 0.0  # added to every value before it is squared for an energy
     band: str = ""  # of a wavelet image, letters x, y, z
     wavelet: str = ""
     sigma_mm: float = 0.0
 
 
 @dataclass(frozen=True)
+class Resegmentation:
+    """Leaves out voxels below the first threshold and, where there are two, above the second; thresholds in the units of the normalised image.
+
+    mode     "absolute"; "relative": times the highest value of the ROI; "sigma": standard deviations of the ROI from its mean.
+    shape    whether the shape is that of what is left.
+    """
+
+    thresholds: tuple[float, ...]
+    mode: str
+    shape: bool
+
+
+@dataclass(frozen=True)
 class Settings:
-    """What a PyRadiomics parameter file says, checked; `raw` is the file's own mapping, for PyRadiomics itself."""
+    """What a PyRadiomics parameter file says, checked.
+
+    raw                  the file's own mapping, for PyRadiomics itself.
+    wavelet_reach        voxels around an ROI that decide its wavelet images.
+    only_pyradiomics     what of it the own engine does not offer; empty for most files.
+    """
 
     raw: Mapping[str, Any]
     normalize: bool
@@ -38,8 +60,11 @@ class Settings:
     remove_outliers: float | None
     minimum_dimensions: int
     minimum_size: int
+    resegmentation: Resegmentation | None
     images: tuple[ImageType, ...]
     features: Mapping[str, tuple[str, ...]]
+    wavelet_reach: int
+    only_pyradiomics: tuple[str, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,102 +83,205 @@ class Settings:
     def log_margin_mm(self) -> float:
         return LOG_MARGIN_SIGMAS * max((image.sigma_mm for image in self.images), default=0.0)
 
-
-# Settings that both engines obey; everything else in a parameter file must be left at PyRadiomics' default.
-KNOWN = frozenset(
-    {
-        "normalize",
-        "normalizeScale",
-        "removeOutliers",
-        "binWidth",
-        "minimumROIDimensions",
-        "minimumROISize",
-        "label",
-        "additionalInfo",
-        "sigma",
-        "wavelet",
-    }
-)
-IMAGE_TYPES = ("Original", "Wavelet", "LoG")
+    @property
+    def margin_voxels(self) -> int:
+        """What the wavelets need around an ROI, at least LEAST_MARGIN_VOXELS."""
+        return max(LEAST_MARGIN_VOXELS, self.wavelet_reach)
 
 
-def load_settings(settings: Path | str | Mapping[str, Any] | None = None) -> Settings:
+# Settings of PyRadiomics that both engines obey.
+OBEYED = frozenset({"normalize", "normalizeScale", "removeOutliers", "binWidth", "binCount", "minimumROIDimensions", "minimumROISize", "sigma", "wavelet"})
+OBEYED |= {"voxelArrayShift", "resegmentRange", "resegmentMode", "resegmentShape"}
+# Settings that decide nothing: of reading a mask, of notes in the result, or of something else in this file that the own engine does not offer.
+WITHOUT_EFFECT = frozenset({"label", "label_channel", "additionalInfo", "geometryTolerance", "correctMask"})
+WITHOUT_EFFECT |= {"interpolator", "padDistance", "force2Ddimension", "gradientUseSpacing"}
+# Settings that PyRadiomics alone obeys, with the value at which they do nothing.
+NEUTRAL: dict[str, Any] = {
+    "resampledPixelSpacing": None,
+    "preCrop": False,
+    "distances": [1],
+    "force2D": False,
+    "symmetricalGLCM": True,
+    "weightingNorm": None,
+    "gldm_a": 0,
+    "level": 1,
+    "start_level": 0,
+}
+KNOWN = OBEYED | WITHOUT_EFFECT | NEUTRAL.keys()
+# LBP2D and LBP3D need packages that are not installed, and PyRadiomics leaves them out without a word.
+FILTERED = {"Square": "square", "SquareRoot": "squareroot", "Logarithm": "logarithm", "Exponential": "exponential", "Gradient": "gradient"}
+IMAGE_TYPES = ("Original", "Wavelet", "LoG", *FILTERED)
+
+
+def load_settings(settings: Path | str | Mapping[str, Any] | None = None, *, engine: str = "penumbra") -> Settings:
     """The settings in a PyRadiomics parameter file, or in a mapping of the same form.
 
     settings    None: features/radiomics.yaml of the project.
+    engine      which engine has to follow them.
 
-    Raises ParamsError: `unknown setting resampledPixelSpacing; known: ...`, and likewise for image types, feature classes and features.
+    Raises ParamsError: `unknown setting pixelSpacing; known: ...`, and likewise for image types, feature classes, features and values; `the engine
+    penumbra does not offer gldm_a = 1. ...`.
     """
     if settings is None:
         settings = project_root() / "features" / "radiomics.yaml"
     raw: Mapping[str, Any] = settings if isinstance(settings, Mapping) else read_yaml(Path(settings))
-    _only(raw, {"setting", "imageType", "featureClass"}, "section")
-    values = dict(raw.get("setting") or {})
+    _only(raw, {"setting", "imageType", "featureClass", "voxelSetting"}, "section")
+    values = _mapping(raw.get("setting"), "setting")
+    enabled = _mapping(raw.get("imageType"), "imageType") or {"Original": {}}
     _only(values, KNOWN, "setting")
-    outliers = values.get("removeOutliers")
-    return Settings(
-        raw={"setting": values, "imageType": dict(raw.get("imageType") or {"Original": {}}), "featureClass": _features(raw)},
-        normalize=bool(values.get("normalize", False)),
+    _only(enabled, IMAGE_TYPES, "image type")
+    each = {kind: {**values, **_mapping(own, f"imageType {kind}")} for kind, own in enabled.items()}
+    for kind, own in each.items():
+        _only(own, KNOWN, f"setting of {kind}")
+    features = _features(raw)
+    outliers, size = values.get("removeOutliers"), values.get("minimumROISize")
+    loaded = Settings(
+        raw={"setting": values, "imageType": enabled, "featureClass": features},
+        normalize=_flag(values.get("normalize", False), "normalize"),
         normalize_scale=_positive(values.get("normalizeScale", 1), "normalizeScale"),
         remove_outliers=None if outliers is None else _positive(outliers, "removeOutliers"),
-        minimum_dimensions=int(values.get("minimumROIDimensions", 2)),
-        minimum_size=int(values.get("minimumROISize") or 0),
-        images=tuple(_images(raw.get("imageType") or {"Original": {}}, values)),
-        features={family: tuple(listed) for family, listed in _features(raw).items()},
+        minimum_dimensions=_count(values.get("minimumROIDimensions", 2), "minimumROIDimensions"),
+        minimum_size=0 if size is None else _count(size, "minimumROISize"),
+        resegmentation=_resegmentation(values),
+        images=tuple(image for kind, own in each.items() for image in _images(kind, own)),
+        features={family: tuple(listed) for family, listed in features.items()},
+        wavelet_reach=_wavelet_reach(each["Wavelet"]) if "Wavelet" in each else 0,
+        only_pyradiomics=tuple(dict.fromkeys(_only_pyradiomics(each))),
     )
+    if engine == "penumbra" and loaded.only_pyradiomics:
+        raise ParamsError(
+            f"the engine penumbra does not offer {' or '.join(loaded.only_pyradiomics)}. "
+            "Set populate.engine: pyradiomics in params.yaml, or leave it out of features/radiomics.yaml"
+        )
+    return loaded
 
 
-def feature_names(settings: Path | str | Mapping[str, Any] | None = None) -> tuple[str, ...]:
+def feature_names(settings: Path | str | Mapping[str, Any] | None = None, *, engine: str = "penumbra") -> tuple[str, ...]:
     """The names of all features that `extract` gives for every ROI, in a stable order, without extracting.
 
-    settings    as in `load_settings`.
+    settings, engine    as in `load_settings`.
     """
-    return load_settings(settings).names
+    return load_settings(settings, engine=engine).names
 
 
-def required_margin_mm(settings: Path | str | Mapping[str, Any] | None = None) -> float:
+def required_margin_mm(settings: Path | str | Mapping[str, Any] | None = None, *, spacing_mm: float = 1.0) -> float:
     """How many mm of image around the outermost ROI a crop must keep, so that its features are those of the whole image.
 
-    The widest LoG filter decides: LOG_MARGIN_SIGMAS of its sigma. Where the image itself ends earlier, the crop ends there.
+    settings      as in `load_settings`.
+    spacing_mm    edge of a voxel: wavelets reach so many voxels, LoG filters so many mm.
+
+    The widest filter decides: LOG_MARGIN_SIGMAS of the largest sigma, or half of the longest wavelet filter. Where the image itself ends earlier, the
+    crop ends there.
     """
-    loaded = load_settings(settings)
-    return max(loaded.log_margin_mm, float(WAVELET_MARGIN_VOXELS))
+    loaded = load_settings(settings, engine="pyradiomics")
+    margin = max(loaded.log_margin_mm, loaded.margin_voxels * spacing_mm)
+    values = loaded.raw["setting"]
+    if values.get("resampledPixelSpacing"):
+        padded = values.get("padDistance", 5) * max(*values["resampledPixelSpacing"], spacing_mm)
+        margin = max(margin, padded + SPLINE_MARGIN_VOXELS * spacing_mm)
+    return margin
+
+
+def wraps_within_mm(settings: Path | str | Mapping[str, Any] | None = None, *, spacing_mm: float = 1.0) -> float:
+    """How near to an ROI the border of the image may come before its wavelets, which take the image as periodic, read the opposite border.
+
+    settings, spacing_mm    as in `required_margin_mm`. 0: no filter wraps.
+    """
+    return load_settings(settings, engine="pyradiomics").wavelet_reach * spacing_mm
 
 
 def _features(raw: Mapping[str, Any]) -> dict[str, list[str]]:
-    enabled = raw.get("featureClass") or dict.fromkeys(FEATURES)
+    # without a list PyRadiomics takes its classes in the order of the alphabet
+    enabled = _mapping(raw.get("featureClass"), "featureClass") or dict.fromkeys(sorted(FEATURES))
     _only(enabled, FEATURES, "feature class")
     chosen = {}
     for family, listed in enabled.items():
-        _only(dict.fromkeys(listed or ()), FEATURES[family], f"feature of {family}")
-        chosen[family] = list(listed or FEATURES[family])
+        if listed is not None and not isinstance(listed, list | tuple):
+            raise ParamsError(f"featureClass {family} must be a list of features, empty for all; found {listed!r}")
+        _only(dict.fromkeys(listed or ()), (*FEATURES[family], *DEPRECATED.get(family, ())), f"feature of {family}")
+        chosen[family] = list(dict.fromkeys(listed or FEATURES[family]))
     return chosen
 
 
-def _images(enabled: Mapping[str, Any], values: Mapping[str, Any]) -> list[ImageType]:
-    _only(enabled, IMAGE_TYPES, "image type")
-    images = []
-    for kind, own in enabled.items():
-        own = {**values, **(own or {})}
-        _only(own, KNOWN, f"setting of {kind}")
-        width = _positive(own.get("binWidth", 25), "binWidth")
-        if kind == "Original":
-            images.append(ImageType("original", "original", width))
-        elif kind == "Wavelet":
-            wavelet = str(own.get("wavelet", "coif1"))
-            images += [ImageType(f"wavelet-{band}", "wavelet", width, band=band, wavelet=wavelet) for band in WAVELET_BANDS]
-        else:
-            # PyRadiomics writes sigma as YAML gave it: 1.0 becomes log-sigma-1-0-mm-3D, 1 becomes log-sigma-1-mm-3D.
-            images += [
-                ImageType(f"log-sigma-{str(sigma).replace('.', '-')}-mm-3D", "log", width, sigma_mm=_positive(sigma, "sigma")) for sigma in own.get("sigma", ())
-            ]
-    return images
+def _images(kind: str, own: Mapping[str, Any]) -> Iterator[ImageType]:
+    width = _positive(own.get("binWidth", 25), "binWidth")
+    count = None if own.get("binCount") is None else _count(own["binCount"], "binCount")
+    shift = own.get("voxelArrayShift", 0)
+    if isinstance(shift, bool) or not isinstance(shift, int | float) or not math.isfinite(shift):
+        raise ParamsError(f"voxelArrayShift must be a number; found {shift!r}")
+    binned: dict[str, Any] = {"bin_width": width, "bin_count": count, "array_shift": float(shift)}
+    if kind == "Original":
+        yield ImageType("original", "original", **binned)
+    elif kind == "Wavelet":
+        wavelet, level = str(own.get("wavelet", "coif1")), _count(own.get("level", 1), "level")
+        plain = level == 1 and own.get("start_level", 0) == 0 and not own.get("force2D", False)
+        for name, band in wavelet_images(level, axes=2 if own.get("force2D", False) else 3):
+            yield ImageType(name, "wavelet" if plain else "pyradiomics", **binned, band=band, wavelet=wavelet)
+    elif kind == "LoG":
+        sigmas = own.get("sigma")
+        if not isinstance(sigmas, list | tuple) or not sigmas:
+            raise ParamsError(f"LoG needs sigma, a list of widths in mm; found {sigmas!r}")
+        # PyRadiomics writes sigma as YAML gave it: 1.0 becomes log-sigma-1-0-mm-3D, 1 becomes log-sigma-1-mm-3D.
+        for sigma in dict.fromkeys(sigmas):
+            yield ImageType(f"log-sigma-{str(sigma).replace('.', '-')}-mm-3D", "log", **binned, sigma_mm=_positive(sigma, "sigma"))
+    else:
+        yield ImageType(FILTERED[kind], "pyradiomics", **binned)
+
+
+def _wavelet_reach(own: Mapping[str, Any]) -> int:
+    import pywt
+
+    wavelet = own.get("wavelet", "coif1")
+    if wavelet not in pywt.wavelist(kind="discrete"):
+        raise ParamsError(f"unknown wavelet {wavelet!r}; known: {', '.join(pywt.wavelist(kind='discrete'))}")
+    levels = _count(own.get("level", 1), "level") + int(own.get("start_level", 0))
+    return levels * (pywt.Wavelet(wavelet).dec_len // 2) + 1  # one more where an odd axis is made even
+
+
+def _only_pyradiomics(each: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for kind, own in each.items():
+        if kind in FILTERED:
+            yield f"image type {kind}"
+        for name, neutral in NEUTRAL.items():
+            if own.get(name, neutral) != neutral:
+                yield f"{name} = {own[name]}"
+
+
+def _resegmentation(values: Mapping[str, Any]) -> Resegmentation | None:
+    thresholds, mode = values.get("resegmentRange"), values.get("resegmentMode", "absolute")
+    if mode not in ("absolute", "relative", "sigma"):
+        raise ParamsError(f"resegmentMode must be absolute, relative or sigma; found {mode!r}")
+    shape = _flag(values.get("resegmentShape", False), "resegmentShape")
+    if thresholds is None:
+        return None
+    numbers = isinstance(thresholds, list | tuple) and all(isinstance(t, int | float) and not isinstance(t, bool) for t in thresholds)
+    if not numbers or len(thresholds) not in (1, 2):
+        raise ParamsError(f"resegmentRange must be one or two numbers; found {thresholds!r}")
+    return Resegmentation(tuple(sorted(thresholds)), mode, shape)
 
 
 def _positive(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0 or not math.isfinite(value):
         raise ParamsError(f"{name} must be a number above 0; found {value!r}")
     return float(value)
+
+
+def _count(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ParamsError(f"{name} must be a whole number above 0; found {value!r}")
+    return value
+
+
+def _flag(value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise ParamsError(f"{name} must be true or false; found {value!r}")
+    return value
+
+
+def _mapping(value: Any, name: str) -> dict[str, Any]:
+    if value is not None and not isinstance(value, Mapping):
+        raise ParamsError(f"{name} must be a mapping of names to values; found {value!r}")
+    return dict(value or {})
 
 
 def _only(given: Mapping[str, Any], known: Any, what: str) -> None:

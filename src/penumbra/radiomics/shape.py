@@ -1,4 +1,4 @@
-"""The fourteen shape features of an ROI: mesh volume and surface, diameters, axes."""
+"""The shape features of an ROI: mesh volume and surface, diameters, axes."""
 
 import functools
 import math
@@ -24,7 +24,10 @@ def shape_features(mask: np.ndarray, spacing: Spacing) -> dict[str, float]:
     whole, same_z, same_y, same_x = diameters(padded, spacing)
     least, minor, major = axes(mask, spacing)
     count = int(np.count_nonzero(mask))
+    sphericity = (36 * math.pi * volume**2) ** (1.0 / 3.0) / area
     return {
+        "Compactness1": volume / (area**1.5 * math.sqrt(math.pi)),
+        "Compactness2": 36 * math.pi * volume**2 / area**3,
         "Elongation": math.sqrt(minor / major),
         "Flatness": math.sqrt(least / major),
         "LeastAxisLength": 4 * math.sqrt(least),
@@ -35,7 +38,8 @@ def shape_features(mask: np.ndarray, spacing: Spacing) -> dict[str, float]:
         "Maximum3DDiameter": whole,
         "MeshVolume": volume,
         "MinorAxisLength": 4 * math.sqrt(minor),
-        "Sphericity": (36 * math.pi * volume**2) ** (1.0 / 3.0) / area,
+        "SphericalDisproportion": 1.0 / sphericity,
+        "Sphericity": sphericity,
         "SurfaceArea": area,
         "SurfaceVolumeRatio": area / volume,
         "VoxelVolume": count * spacing[0] * spacing[1] * spacing[2],

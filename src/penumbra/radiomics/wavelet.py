@@ -24,21 +24,35 @@ def wavelet_bands(
     wavelet   a name that PyWavelets knows, e.g. "coif1".
     wanted    the box of `image` that is returned.
     bands     names of three letters, L or H, for x, y, z.
-    prepare   turns the part of `image` that is needed into float64.
+    prepare   turns the part of `image` that is needed into float64 or float32.
 
-    Yields (band, float64 of the shape of `wanted`).
+    Yields (band, array of the shape of `wanted` in the precision of `prepare`).
     """
     filters = filter_pair(wavelet)
-    taps = len(filters[LOW])
-    # Output o needs inputs o + taps/2 - j for j = 0 .. taps-1; positions are periodic, so the part that is needed is gathered once.
-    needed = [positions(side, taps, n) for side, n in zip(wanted, image.shape, strict=True)]
+    reach = len(filters[LOW])
+    # Output o needs inputs o + reach/2 - j for j = 0 .. reach-1; positions are periodic, so the part that is needed is gathered once.
+    needed = [positions(side, reach, n) for side, n in zip(wanted, image.shape, strict=True)]
     part = prepare(image[np.ix_(*needed)])
+    if part.dtype == np.float32:
+        start = reach - 1 - reach // 2
+        yield from _bands_in_32_bits(part, wavelet, tuple(slice(start, start + side.stop - side.start) for side in wanted), bands)
+        return
     for x in _letters(bands, 0, ""):
         along_x = convolved(part, 2, filters[x])
         for y in _letters(bands, 1, x):
             along_y = convolved(along_x, 1, filters[y])
             for z in _letters(bands, 2, x + y):
                 yield x + y + z, convolved(along_y, 0, filters[z])
+
+
+def _bands_in_32_bits(part: np.ndarray, wavelet: str, inner: tuple[slice, ...], bands: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
+    """PyWavelets' own transform of 32-bit floats, which rounds otherwise than the kernel here; they are rare: HU that were not normalised."""
+    import pywt
+
+    even = np.pad(part, [(0, extent % 2) for extent in part.shape], "wrap")
+    found = pywt.swtn(even, wavelet, level=1, start_level=0, axes=(2, 1, 0))[0]
+    for band in bands:
+        yield band, np.ascontiguousarray(found[band.replace("L", "a").replace("H", "d")][inner])
 
 
 def filter_pair(wavelet: str) -> dict[str, np.ndarray]:
