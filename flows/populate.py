@@ -3,13 +3,15 @@
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from flows.crew import crew
 from flows.retry import worth_retrying
 from penumbra import stages
 
 
 @task(name="populate", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=[5, 30], retry_condition_fn=worth_retrying)
 def populate_task(work: stages.Work) -> stages.Manifest:
-    return stages.populate(work)
+    with crew() as who:
+        return stages.populate(work, who)
 
 
 @flow(name="populate", validate_parameters=False)

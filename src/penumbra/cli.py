@@ -110,12 +110,12 @@ def _stage_command(name: str, does: str, *after: str) -> None:
     @command(f"penumbra {name}")
     @profile_option
     def stage(profile: str | None) -> None:
-        from penumbra import stages, tables
+        from penumbra import drive, stages, tables
         from penumbra.work import begin, one_run_at_a_time
 
         work = begin(profile)
         with one_run_at_a_time(work.home):
-            manifest = getattr(stages, name)(work)
+            manifest = drive.populate(work) if name == "populate" else getattr(stages, name)(work)
         click.echo(tables.facts(manifest))
         next_commands(*after)
 

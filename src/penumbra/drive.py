@@ -21,6 +21,15 @@ def run_flow(work: Work) -> None:
     run(work.profile)
 
 
+def populate(work: Work) -> Manifest:
+    """The stage populate without a flow, by the crew that PENUMBRA_DASK names."""
+    from flows.crew import crew
+    from penumbra import stages
+
+    with crew() as who:
+        return stages.populate(work, who)
+
+
 def retrain_flow(work: Work, center: str) -> Manifest:
     """Run flows/retrain.py for one center as one Prefect flow run; what it decided."""
     prepare_prefect(work)
