@@ -182,14 +182,6 @@ def required_margin_mm(settings: Path | str | Mapping[str, Any] | None = None, *
     return margin
 
 
-def wraps_within_mm(settings: Path | str | Mapping[str, Any] | None = None, *, spacing_mm: float = 1.0) -> float:
-    """How near to an ROI the border of the image may come before its wavelets, which take the image as periodic, read the opposite border.
-
-    settings, spacing_mm    as in `required_margin_mm`. 0: no filter wraps.
-    """
-    return load_settings(settings, engine="pyradiomics").wavelet_reach * spacing_mm
-
-
 def _features(raw: Mapping[str, Any]) -> dict[str, list[str]]:
     # without a list PyRadiomics takes its classes in the order of the alphabet
     enabled = _mapping(raw.get("featureClass"), "featureClass") or dict.fromkeys(sorted(FEATURES))
