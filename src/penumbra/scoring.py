@@ -34,9 +34,14 @@ class Prediction:
     remarks: tuple[str, ...]
 
 
-def crop_margin_mm(rules: RoiRules, radiomics_settings: object, grid_mm: float) -> float:
-    """How much of the image around the GTV has to be kept: the outermost ring and the reach of the widest filter around it, mm."""
-    return max(rules.margins_mm) + radiomics.required_margin_mm(radiomics_settings, spacing_mm=grid_mm)  # type: ignore[arg-type]
+def kept_around(rules: RoiRules, radiomics_settings: object, grid_mm: float) -> dict[str, float]:
+    """What `to_grid` has to keep of the image: margin_mm, the outermost ring and the reach of the widest filter around it; periodic_mm, the
+    same for the wavelets alone."""
+    ring = max(rules.margins_mm)
+    return {
+        "margin_mm": ring + radiomics.required_margin_mm(radiomics_settings, spacing_mm=grid_mm),  # type: ignore[arg-type]
+        "periodic_mm": ring + radiomics.periodic_margin_mm(radiomics_settings, spacing_mm=grid_mm),  # type: ignore[arg-type]
+    }
 
 
 def predict(home: Path, folder: Path, which: str = "champion", center: str | None = None) -> Prediction:
@@ -54,7 +59,7 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
     names = rules.of(center or folder.resolve().parent.name)
     arrived = imaging.read_patient(folder, gtv_patterns=names.patterns, several=names.several)
     grid_mm = settings["ingest"]["grid_mm"]
-    scan = imaging.to_grid(arrived, grid_mm, margin_mm=crop_margin_mm(rules, settings["radiomics"], grid_mm))
+    scan = imaging.to_grid(arrived, grid_mm, **kept_around(rules, settings["radiomics"], grid_mm))
     rings = imaging.rings(scan.gtv, rules.margins_mm)
     certificate = imaging.certify(arrived, scan, rings, imaging.CertificateLimits(**settings["ingest"]["certificate"]))
     if certificate.status == "refused":

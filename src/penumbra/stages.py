@@ -23,7 +23,7 @@ from penumbra.modelling import evaluate, fuse, register
 from penumbra.pages import report
 from penumbra.progress import say, track
 from penumbra.refusal import Refusal
-from penumbra.scoring import crop_margin_mm
+from penumbra.scoring import kept_around
 from penumbra.work import Manifest, Work, begin, read_manifest, write_manifest
 from penumbra.workers import Crew, available_cores, over, this_machine
 
@@ -68,9 +68,10 @@ def _ingest_center(work: Work, lake: store.Store, center: str, folder: Path) -> 
         return {"found": 0, "accepted": {}, "flagged": {}, "rejected": {refusal.rule: 1}, "outcomes": ""}
     for note in clinical.notes:
         say(f"{center}: {note}")
+    kept = kept_around(rules, settings.radiomics, settings.ingest.grid_mm)
     image_rules = cohort.ImageRules(
         grid_mm=settings.ingest.grid_mm,
-        margin_mm=crop_margin_mm(rules, settings.radiomics, settings.ingest.grid_mm),
+        **kept,
         margins_mm=rules.margins_mm,
         names=rules.of(center),
         limits=settings.ingest.certificate,
@@ -107,6 +108,7 @@ def _ingest_center(work: Work, lake: store.Store, center: str, folder: Path) -> 
         "accepted": {entry.patient: entry.image_version for entry in sorted(accepted, key=lambda entry: entry.patient)},
         "flagged": _counts(finding["rule"] for entry in accepted for finding in entry.image["certificate"]["findings"]),
         "rejected": _counts(entry.rejections[0]["rule"] for entry in refused),
+        "kept": kept,
         "clinical": store.version_key({entry.patient: {**entry.clinical} for entry in accepted}),
     }
 
@@ -133,6 +135,7 @@ def populate(work: Work, crew: Crew | None = None) -> Manifest:
     """
     crew = crew or this_machine()
     images, settings = accepted_images(work), work.settings
+    _require_margins(work)
     margins = cohort.roi_rules(settings.rois).margins_mm
     rois = (GTV, *(imaging.ring_name(margin) for margin in margins))
     names = radiomics.feature_names(settings.radiomics, engine=settings.populate.engine)
@@ -175,6 +178,16 @@ def populate(work: Work, crew: Crew | None = None) -> Manifest:
             "digest": store.version_key({roi: fingerprint(matrix) for roi, matrix in matrices.items()}),
         }
     return write_manifest(work.home, "populate", content)
+
+
+def _require_margins(work: Work) -> None:
+    """Refuse images of which ingest kept less than today's filters read: their features would be those of the crop, not of the scan."""
+    needed = kept_around(cohort.roi_rules(work.settings.rois), work.settings.radiomics, work.settings.ingest.grid_mm)
+    for center, facts in read_manifest(work.home, "ingest")["centers"].items():
+        short = [name for name, length in needed.items() if facts["accepted"] and facts["kept"][name] < length]
+        if short:
+            found = ", ".join(f"{name} {facts['kept'][name]:g} of {needed[name]:g}" for name in short)
+            raise Refusal("margin_kept", f"{center}: ingest kept {found} around the GTV", "run `penumbra ingest` again: the filters or rings changed since")
 
 
 def _needed_bytes(work: Work, job: Job) -> int:

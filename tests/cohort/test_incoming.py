@@ -153,7 +153,7 @@ def test_moved_and_renamed_files_change_nothing(south: Path, ingest: Ingest, tmp
 def test_what_a_setting_changes(south: Path, ingest: Ingest, declared: RoiRules, tmp_path: Path) -> None:
     images = tmp_path / "images"
     first, _ = split(ingest(south, "south", images))
-    rules = ImageRules(1.0, 12.0, declared.margins_mm, declared.of("south"), CertificateLimits())
+    rules = ImageRules(1.0, 12.0, 0.0, declared.margins_mm, declared.of("south"), CertificateLimits())
 
     def again(changed: ImageRules) -> tuple[set[bool], bool]:
         accepted, _ = split(ingest(south, "south", images, rules=changed))
@@ -168,7 +168,7 @@ def test_what_a_setting_changes(south: Path, ingest: Ingest, declared: RoiRules,
 
 
 def test_a_certificate_that_refuses_is_a_rejection(south: Path, ingest: Ingest, declared: RoiRules, tmp_path: Path) -> None:
-    rules = ImageRules(1.0, 12.0, declared.margins_mm, declared.of("south"), CertificateLimits(small_refuse_voxels=10**6))
+    rules = ImageRules(1.0, 12.0, 0.0, declared.margins_mm, declared.of("south"), CertificateLimits(small_refuse_voxels=10**6))
     accepted, rejected = split(ingest(south, "south", tmp_path / "images", rules=rules))
     assert accepted == {}
     assert {tuple(found) for found in rejected.values()} == {("gtv_large_enough",)}
@@ -234,7 +234,7 @@ def test_killed_and_started_again_it_ends_the_same(cohort: Cohort, ingested: Ing
         "from penumbra.cohort.rois import GtvNames\n"
         "from penumbra.imaging import CertificateLimits\n"
         "folder, images = map(Path, sys.argv[1:])\n"
-        "rules = ImageRules(1.0, 12.0, (3.0, 6.0, 9.0), GtvNames(('gtv-1',), 'first'), CertificateLimits())\n"
+        "rules = ImageRules(1.0, 12.0, 0.0, (3.0, 6.0, 9.0), GtvNames(('gtv-1',), 'first'), CertificateLimits())\n"
         "list(ingest_center(folder, 'north', clinical=read_clinical(folder / 'clinical.csv'), images=images, rules=rules))\n"
     )
     running = subprocess.Popen([sys.executable, "-c", program, str(folder / "north"), str(tmp_path)])
@@ -258,8 +258,10 @@ def files(folder: Path) -> Iterator[Path]:
 
 def test_the_name_of_an_image_version_is_fixed() -> None:
     """Whoever changes this changes the key of every scan in every store."""
-    assert image_version("0" * 64, "GTV-1", grid_mm=1, margin_mm=33) == image_version("0" * 64, "GTV-1", grid_mm=1.0, margin_mm=33.0)
-    assert image_version("0" * 64, "GTV-1", grid_mm=1.0, margin_mm=33.0) == "4ee00b80d438"
+    assert image_version("0" * 64, "GTV-1", grid_mm=1, margin_mm=33, periodic_mm=12) == image_version(
+        "0" * 64, "GTV-1", grid_mm=1.0, margin_mm=33.0, periodic_mm=12.0
+    )
+    assert image_version("0" * 64, "GTV-1", grid_mm=1.0, margin_mm=33.0, periodic_mm=12.0) == "ee3e23db0dde"
 
 
 def test_which_nifti_is_image_and_which_is_mask_counts(tmp_path: Path) -> None:
@@ -281,7 +283,7 @@ def test_a_real_center_loses_only_the_empty_masks(center: str, empty: set[str], 
     folder = SHARED / "data" / "nsclc" / center
     if not folder.is_dir():
         pytest.skip("the real cohort is not beside the repository")
-    rules = ImageRules(1.0, 30.0, declared.margins_mm, declared.of(center), CertificateLimits())
+    rules = ImageRules(1.0, 30.0, 0.0, declared.margins_mm, declared.of(center), CertificateLimits())
     outcomes = list(ingest_center(folder, center, clinical=read_clinical(folder / "clinical.csv"), images=tmp_path, rules=rules, workers=2))
     accepted, rejected = split(outcomes)
     assert rejected == {patient: ["gtv_not_empty"] for patient in empty}

@@ -34,6 +34,7 @@ class ImageRules:
 
     grid_mm     edge of the isotropic voxel.
     margin_mm   kept around the GTV: the widest ring and what the filters need beyond it.
+    periodic_mm distance to the scan's end below which an axis is kept whole, see `to_grid`.
     margins_mm  of the rings, for the certificate.
     names       of the GTV at this center.
     limits      of the certificate.
@@ -41,6 +42,7 @@ class ImageRules:
 
     grid_mm: float
     margin_mm: float
+    periodic_mm: float
     margins_mm: tuple[float, ...]
     names: GtvNames
     limits: CertificateLimits
@@ -201,11 +203,11 @@ def ingest_images(job: _Job, *, center: str, images: Path, rules: ImageRules) ->
         with understood():
             names = tuple(roi_names(job.folder))
             native = read_patient(job.folder, gtv_patterns=rules.names.patterns, several=rules.names.several)
-            grid = to_grid(native, rules.grid_mm, margin_mm=rules.margin_mm)
+            grid = to_grid(native, rules.grid_mm, margin_mm=rules.margin_mm, periodic_mm=rules.periodic_mm)
             certificate = certify(native, grid, rings(grid.gtv, rules.margins_mm), rules.limits)
     if certificate.status == "refused":
         return tuple(Refusal(finding.rule, finding.found, finding.advice) for finding in certificate.findings)
-    version = image_version(files, native.roi_name, grid_mm=rules.grid_mm, margin_mm=rules.margin_mm)
+    version = image_version(files, native.roi_name, grid_mm=rules.grid_mm, margin_mm=rules.margin_mm, periodic_mm=rules.periodic_mm)
     evidence = Evidence(files, settings, names, _matched(names, rules.names))
     image = {
         "image_version": version,
@@ -280,7 +282,7 @@ def _accepted(patient: str, center: str, clinical: ClinicalRecord, reading: Read
 
 def _settings(rules: ImageRules) -> dict[str, Any]:
     """What a record depends on beside the files and the choice of the GTV."""
-    return {"grid_mm": rules.grid_mm, "margin_mm": rules.margin_mm, "margins_mm": list(rules.margins_mm), "limits": asdict(rules.limits)}
+    return {name: value for name, value in asdict(rules).items() if name != "names"} | {"margins_mm": list(rules.margins_mm)}
 
 
 def _matched(names: tuple[str, ...], wanted: GtvNames) -> tuple[str, ...]:

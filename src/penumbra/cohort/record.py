@@ -54,13 +54,14 @@ def folder_digest(folder: Path) -> str:
     return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
 
 
-def image_version(files: str, roi_name: str | None, *, grid_mm: float, margin_mm: float) -> str:
+def image_version(files: str, roi_name: str | None, *, grid_mm: float, margin_mm: float, periodic_mm: float) -> str:
     """The key of a scan on the grid: the same files, GTV and settings give the same version on every machine.
 
     files     digest of all file contents.
     roi_name  of the structures that became the GTV.
     """
-    return version_key({"files": files, "roi_name": roi_name, "grid_mm": float(grid_mm), "margin_mm": float(margin_mm), "reader": READER})
+    kept = {"grid_mm": float(grid_mm), "margin_mm": float(margin_mm), "periodic_mm": float(periodic_mm)}
+    return version_key({"files": files, "roi_name": roi_name, **kept, "reader": READER})
 
 
 def has_records(home: Path) -> bool:

@@ -12,12 +12,14 @@ from penumbra.refusal import Refusal
 _HU = np.iinfo(np.int16)
 
 
-def to_grid(scan: Scan, spacing_mm: float = 1.0, *, margin_mm: float | None = None) -> Scan:
+def to_grid(scan: Scan, spacing_mm: float = 1.0, *, margin_mm: float | None = None, periodic_mm: float = 0.0) -> Scan:
     """The scan on an isotropic grid: cubic B-spline for the image, rounded to whole HU (int16); linear with threshold 0.5 for the mask.
 
     spacing_mm  distance of the new voxel centres.
     margin_mm   keep only the box of the GTV widened by this much and clipped to the image; None keeps the whole image. The voxels kept and
                 `moments` are those of the whole grid either way.
+    periodic_mm how far from the GTV a filter looks that continues the image periodically (wavelets do). Where the scan ends nearer than that,
+                the whole axis is kept, since what lies beyond is the scan's opposite side.
 
     The grid starts at the centre of voxel [0, 0, 0], keeps the direction, and has round(size * spacing / spacing_mm) voxels an axis. Its last
     plane may lie up to half a voxel beyond the scan; there the spline's mirror image continues the scan, and no filler value enters.
@@ -43,7 +45,7 @@ def to_grid(scan: Scan, spacing_mm: float = 1.0, *, margin_mm: float | None = No
             f"the GTV holds no voxel of the {spacing_mm:g} mm grid",
             "Send contours that enclose more than one voxel, on the slices of this scan",
         )
-    keep = _crop(gtv_box, gtv, shape, margin_mm, spacing_mm)
+    keep = _crop(gtv_box, gtv, shape, margin_mm, periodic_mm, spacing_mm)
     values, moments = _image_on(image, positions, keep)
     mask = np.zeros([part.stop - part.start for part in keep], dtype=bool)
     inner = tuple(slice(max(k.start, g.start), min(k.stop, g.stop)) for k, g in zip(keep, gtv_box, strict=True))
@@ -131,12 +133,15 @@ def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:
     return box[0], box[1], box[2]
 
 
-def _crop(gtv_box: tuple[slice, ...], gtv: np.ndarray, shape: tuple[int, ...], margin_mm: float | None, spacing_mm: float) -> tuple[slice, ...]:
+def _crop(
+    gtv_box: tuple[slice, ...], gtv: np.ndarray, shape: tuple[int, ...], margin_mm: float | None, periodic_mm: float, spacing_mm: float
+) -> tuple[slice, ...]:
     if margin_mm is None:
         return tuple(slice(0, size) for size in shape)
-    widen = int(np.ceil(margin_mm / spacing_mm - 1e-9))
-    tight = bounding_box(gtv)
-    return tuple(
-        slice(max(0, outer.start + part.start - widen), min(size, outer.start + part.stop + widen))
-        for outer, part, size in zip(gtv_box, tight, shape, strict=True)
-    )
+    widen, reach = (int(np.ceil(length / spacing_mm - 1e-9)) for length in (margin_mm, periodic_mm))
+    keep = []
+    for outer, part, size in zip(gtv_box, bounding_box(gtv), shape, strict=True):
+        first, beyond = outer.start + part.start, outer.start + part.stop
+        around = reach > 0 and (first < reach or beyond + reach > size)
+        keep.append(slice(0, size) if around else slice(max(0, first - widen), min(size, beyond + widen)))
+    return tuple(keep)

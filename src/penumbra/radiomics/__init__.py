@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penumbra.radiomics.extraction import engine_version, extract, predicted_bytes
-    from penumbra.radiomics.settings import feature_names, required_margin_mm
+    from penumbra.radiomics.settings import feature_names, periodic_margin_mm, required_margin_mm
 
-__all__ = ["engine_version", "extract", "feature_names", "predicted_bytes", "required_margin_mm"]
+__all__ = ["engine_version", "extract", "feature_names", "periodic_margin_mm", "predicted_bytes", "required_margin_mm"]
 
 # The module is called extraction, not extract: a submodule of that name would hide the function.
 _HOMES = {
@@ -14,6 +14,7 @@ _HOMES = {
     "extract": "extraction",
     "feature_names": "settings",
     "predicted_bytes": "extraction",
+    "periodic_margin_mm": "settings",
     "required_margin_mm": "settings",
 }
 

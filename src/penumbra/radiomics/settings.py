@@ -182,6 +182,11 @@ def required_margin_mm(settings: Path | str | Mapping[str, Any] | None = None, *
     return margin
 
 
+def periodic_margin_mm(settings: Path | str | Mapping[str, Any] | None = None, *, spacing_mm: float = 1.0) -> float:
+    """How many mm around an ROI the wavelets read, which continue the image periodically; 0 without wavelets. Arguments as in `required_margin_mm`."""
+    return load_settings(settings, engine="pyradiomics").wavelet_reach * spacing_mm
+
+
 def _features(raw: Mapping[str, Any]) -> dict[str, list[str]]:
     # without a list PyRadiomics takes its classes in the order of the alphabet
     enabled = _mapping(raw.get("featureClass"), "featureClass") or dict.fromkeys(sorted(FEATURES))
