@@ -7,7 +7,7 @@ export PYTHONWARNINGS ?= ignore
 penumbra := .venv/bin/penumbra
 ready := .venv/.ready
 
-.PHONY: run test lint bench bench-radiomics bench-network bench-statistics bench-store parity lock clean setup help
+.PHONY: run test lint bench bench-radiomics bench-network bench-statistics bench-store stress-store parity lock clean setup help
 .DEFAULT_GOAL := help
 
 help:                      ## this list
@@ -51,6 +51,8 @@ bench-statistics: $(ready)
 	OMP_NUM_THREADS=1 .venv/bin/python -m penumbra.bench.statistics
 bench-store: $(ready)
 	.venv/bin/python -m penumbra.store.bench
+stress-store: $(ready)     ## 8 writers and 8 readers for a minute, then 100 kills, on both catalogs of the store
+	STRESS_SECONDS=60 STRESS_KILLS=100 .venv/bin/python -m pytest tests/store/test_many_processes.py -m slow -v
 
 # PyTorch comes with its GPU libraries, 4.5 GB: in a folder of its own, for this benchmark alone
 .bench/torch: requirements-bench.lock | $(ready)

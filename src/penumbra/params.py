@@ -36,6 +36,14 @@ def state_home() -> Path:
     return Path(chosen).resolve() if chosen else project_root() / "data"
 
 
+def catalog_uri() -> str | None:
+    """Where the store's catalog is: PENUMBRA_CATALOG, postgresql://user@host:port/database; None: an SQLite file in the state folder.
+
+    The password stands in PGPASSWORD or ~/.pgpass, as every client of PostgreSQL reads it.
+    """
+    return os.environ.get("PENUMBRA_CATALOG") or None
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in one YAML file.
 

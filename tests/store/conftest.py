@@ -1,7 +1,6 @@
 """A small filled store: three centers, two ROIs, a corrected scan, a model."""
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,8 @@ import pytest
 
 from penumbra import store
 from penumbra.store.answer import lock
+
+from .catalogs import PROGRAMS, Catalogs, Server
 
 FEATURES = tuple(f"{image}_{family}" for image in ("original", "wavelet-LLH") for family in ("glcm_Contrast", "firstorder_Mean", "shape_MeshVolume"))
 ROIS = ("gtv", "ring_3mm", "ring_6mm", "ring_9mm")
@@ -138,37 +139,84 @@ def register(lake: "store.Store", version: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with every migration and no rows, to be copied: making one takes longer than most tests."""
-    home = tmp_path_factory.mktemp("empty")
-    store.connect(home).close()
-    return home
+def servers() -> Iterator[list[Server]]:
+    """The PostgreSQL server of this session, started by the first test that needs it."""
+    started: list[Server] = []
+    yield started
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def catalogs(request: pytest.FixtureRequest, servers: list[Server]) -> Catalogs:
+    """Every test of the store runs on both catalogs."""
+    if request.param == "sqlite":
+        return Catalogs(None)
+    if not PROGRAMS:
+        pytest.skip("PostgreSQL is not installed here (apt-get install postgresql; .ci/run does it): the store is tested on its SQLite catalog alone")
+    if not servers:
+        servers.append(Server())
+    return Catalogs(servers[0])
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Stores that several tests share, by name and catalog."""
+    shared: dict[str, Any] = {"folder": tmp_path_factory.mktemp("stores")}
+    yield shared
+    for kept in shared.values():
+        if isinstance(kept, store.Store):
+            kept.close()
+
+
+def _shared(made: dict[str, Any], catalogs: Catalogs, name: str, make: Callable[[Path], None]) -> Path:
+    key = f"{name}-{'sqlite' if catalogs.server is None else 'postgres'}"
+    if key not in made:
+        home = catalogs.begin(made["folder"] / key)
+        make(home)
+        made[key] = home
+    path: Path = made[key]
+    return path
+
+
+@pytest.fixture
+def empty(made: dict[str, Any], catalogs: Catalogs) -> Path:
+    """A store with every migration and no rows."""
+    return _shared(made, catalogs, "empty", lambda home: store.connect(home).close())
+
+
+@pytest.fixture
+def filled(made: dict[str, Any], catalogs: Catalogs) -> Path:
+    """A filled store that tests only read."""
+    return _shared(made, catalogs, "filled", fill)
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
+    """Where `lake` lies, or a store that a test begins with `catalogs.begin`."""
     return tmp_path / "home"
 
 
-@pytest.fixture(scope="session")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A filled store that tests only read."""
-    home = tmp_path_factory.mktemp("filled")
-    fill(home)
-    return home
+@pytest.fixture
+def own(tmp_path: Path, catalogs: Catalogs, filled: Path) -> Path:
+    """A filled store that the test may change."""
+    return catalogs.copy(filled, tmp_path / "own")
 
 
 @pytest.fixture
-def lake(home: Path, empty: Path) -> Iterator["store.Store"]:
-    shutil.copytree(empty, home)
-    with store.connect(home) as opened:
+def lake(home: Path, catalogs: Catalogs, empty: Path) -> Iterator["store.Store"]:
+    """An empty store, open to write; it lies in `home`."""
+    with store.connect(catalogs.copy(empty, home)) as opened:
         yield opened
 
 
-@pytest.fixture(scope="session")
-def locked(filled: Path) -> Iterator["store.Store"]:
+@pytest.fixture
+def locked(made: dict[str, Any], catalogs: Catalogs, filled: Path) -> "store.Store":
     """One connection as `query` makes it, for all statements: opening one for each would take minutes."""
-    with store.connect(filled, read_only=True) as lake:
-        lake.require(None)
-        lock(lake, "1GB")
-        yield lake
+    key = f"locked {filled.name}"
+    if key not in made:  # a database that somebody has open cannot be copied, hence a copy of the shared one
+        made[key] = store.connect(catalogs.copy(filled, made["folder"] / key), read_only=True)
+        made[key].require(None)
+        lock(made[key], "1GB")
+    opened: store.Store = made[key]
+    return opened

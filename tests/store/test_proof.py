@@ -9,7 +9,7 @@ from penumbra import store
 from penumbra.refusal import Refusal
 from penumbra.store import Store
 
-from .conftest import FEATURES, VERSION, fill, patients, vector_rows
+from .conftest import FEATURES, VERSION, patients, vector_rows
 
 
 def test_digest_depends_on_values_alone(filled: Path, lake: Store) -> None:
@@ -56,9 +56,8 @@ def test_export_is_the_relation(filled: Path, tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["patients.parquet"]
 
 
-def test_check_finds_what_is_wrong(home: Path) -> None:
-    fill(home)
-    with store.connect(home) as lake:
+def test_check_finds_what_is_wrong(own: Path) -> None:
+    with store.connect(own) as lake:
         assert store.check(lake) == []
         lake.connection.execute("INSERT INTO lake.radiomics FROM lake.radiomics LIMIT 1")
         lake.connection.execute("DELETE FROM lake.patients WHERE patient = 'N000'")

@@ -13,8 +13,6 @@ from penumbra import store
 from penumbra.refusal import Refusal
 from penumbra.store.shell import HISTORY, Completions, converse, keywords, relation_columns
 
-from .conftest import fill
-
 
 def typed(home: Path, text: str) -> str:
     out = io.StringIO()
@@ -24,10 +22,9 @@ def typed(home: Path, text: str) -> str:
     return out.getvalue()
 
 
-def test_a_conversation(home: Path) -> None:
-    fill(home)
+def test_a_conversation(own: Path) -> None:
     said = typed(
-        home,
+        own,
         "\\format csv\rSELECT center, count(*) AS n\rFROM patients GROUP BY center ORDER BY center;\r"
         "DROP TABLE patients;\r\\as-of 0\rSELECT count(*) AS n FROM patients\r\r\\as-of nsclc-os/7\r\\?\r\\q\r",
     )
@@ -36,7 +33,7 @@ def test_a_conversation(home: Path) -> None:
     assert '"n"\n0\n' in said
     assert "no version 'nsclc-os/7' in the store. registered: nsclc-os/1" in said
     assert "\\format csv " in said
-    history = home / HISTORY
+    history = own / HISTORY
     assert "+DROP TABLE patients;" in history.read_text()
     assert history.stat().st_mode & 0o077 == 0
 

@@ -8,7 +8,7 @@ import pytest
 
 from penumbra import store
 
-from .conftest import CENTERS, FEATURES, ROIS, VERSION, fill, image, patients, register, vector_rows
+from .conftest import CENTERS, FEATURES, ROIS, VERSION, image, patients, register, vector_rows
 
 
 def test_outcome_joined_with_features(filled: Path) -> None:
@@ -34,30 +34,27 @@ def test_drift_is_the_standardised_mean_difference(filled: Path) -> None:
     assert pairs == 3 * len(ROIS) * len(FEATURES)
 
 
-def test_coverage_names_what_is_missing(home: Path) -> None:
-    fill(home)
-    with store.connect(home) as lake:
+def test_coverage_names_what_is_missing(own: Path) -> None:
+    with store.connect(own) as lake:
         lake.write({"images": [image("N000", "north", "image2"), image("N777", "north")]}, run="r", what="a corrected scan and a new patient")
-    missing = store.query(home, "SELECT patient, count(*) AS n FROM coverage WHERE NOT present GROUP BY patient ORDER BY patient").to_pylist()
+    missing = store.query(own, "SELECT patient, count(*) AS n FROM coverage WHERE NOT present GROUP BY patient ORDER BY patient").to_pylist()
     assert missing == [{"patient": "N000", "n": 5}, {"patient": "N777", "n": 5}]
-    held = store.query(home, 'SELECT DISTINCT kind, version, "values" FROM coverage WHERE present ORDER BY kind').to_pylist()
+    held = store.query(own, 'SELECT DISTINCT kind, version, "values" FROM coverage WHERE present ORDER BY kind').to_pylist()
     assert held == [{"kind": "deep", "version": "d00000000000", "values": 4}, {"kind": "radiomics", "version": VERSION, "values": len(FEATURES)}]
 
 
-def test_metrics_of_every_version(home: Path) -> None:
-    fill(home)
-    with store.connect(home) as lake:
+def test_metrics_of_every_version(own: Path) -> None:
+    with store.connect(own) as lake:
         register(lake, "2")
-    rows = store.query(home, "SELECT version, center, change FROM version_metrics WHERE metric = 'c_index' ORDER BY version, center").to_pylist()
+    rows = store.query(own, "SELECT version, center, change FROM version_metrics WHERE metric = 'c_index' ORDER BY version, center").to_pylist()
     assert [row["change"] for row in rows] == [None] * len(CENTERS) + [pytest.approx(0.02)] * len(CENTERS)
 
 
-def test_which_patients_a_model_used(home: Path) -> None:
-    fill(home)
-    with store.connect(home) as lake:
+def test_which_patients_a_model_used(own: Path) -> None:
+    with store.connect(own) as lake:
         lake.write({"model_versions": [{"model": "nsclc-os", "version": "9", "store_commit": 1, "train_centers": ["east", "south"]}]}, run="r", what="unlisted")
         lake.write({"patients": [{"patient": "E999", "center": "east"}]}, run="r", what="later")
-    rows = store.query(home, "SELECT version, source, list(patient ORDER BY patient) AS patients FROM model_uses GROUP BY ALL ORDER BY version").to_pylist()
+    rows = store.query(own, "SELECT version, source, list(patient ORDER BY patient) AS patients FROM model_uses GROUP BY ALL ORDER BY version").to_pylist()
     assert rows == [
         {"version": "1", "source": "recorded", "patients": [f"N{i:03d}" for i in range(6)]},
         {"version": "9", "source": "derived", "patients": [*(f"E{i:03d}" for i in range(4)), *(f"S{i:03d}" for i in range(3))]},

@@ -11,7 +11,7 @@ from penumbra import store
 from penumbra.refusal import Refusal
 from penumbra.store import Store
 
-from .conftest import fill
+from .catalogs import Catalogs
 
 ANN = {"patient": "A1", "center": "north", "age": 61.0, "time": 300.0, "event": True}
 SCAN = {"patient": "A1", "center": "north", "image_version": "i1", "source": "A1", "spacing": [3, 1, 1]}
@@ -140,10 +140,13 @@ def test_centers_count_their_patients(filled: Path) -> None:
         assert [(row["center"], row["patients"], row["events"]) for row in lake.rows("centers")] == [("east", 4, 2), ("north", 6, 4), ("south", 3, 2)]
 
 
-def test_reading_needs_a_store_and_does_not_write(home: Path, filled: Path) -> None:
-    with pytest.raises(Refusal, match="store_exists"):
+def test_reading_needs_a_store_and_does_not_write(home: Path, filled: Path, catalogs: Catalogs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penumbra.store.session.MIGRATING_S", 0.1)
+    catalogs.begin(home)
+    before = set(home.rglob("*"))
+    with pytest.raises(Refusal, match="store_exists: no feature store in"):
         store.connect(home, read_only=True)
-    assert not home.exists()
+    assert set(home.rglob("*")) == before
     with store.connect(filled, read_only=True) as lake, pytest.raises(Refusal, match="read_only_store"):
         lake.write({"patients": [ANN]}, run="r", what="w")
 
@@ -157,30 +160,38 @@ def test_a_moved_store_opens(lake: Store, home: Path, tmp_path: Path) -> None:
         assert store.read_matrix(moved, "radiomics", "gtv").values.sum() == sum(range(20))
 
 
-def test_merged_files_stay_a_day_for_readers_that_have_begun_and_then_go(lake: Store, home: Path) -> None:
+def three_days_ago(lake: Store, catalogs: Catalogs) -> None:
+    """Make the catalog believe that files were merged three days ago."""
+    if catalogs.server is None:
+        with sqlite3.connect(lake.lake.file) as catalog:
+            catalog.execute("UPDATE ducklake_files_scheduled_for_deletion SET schedule_start = strftime('%Y-%m-%d %H:%M:%S+00', 'now', '-3 days')")
+    else:
+        aged = "UPDATE ducklake_files_scheduled_for_deletion SET schedule_start = schedule_start - INTERVAL ''3 days''"
+        lake.connection.execute(f"CALL postgres_execute('__ducklake_metadata_lake', '{aged}')")
+
+
+def test_merged_files_stay_a_day_for_readers_that_have_begun_and_then_go(lake: Store, home: Path, catalogs: Catalogs) -> None:
     """Broke: with an SQLite catalog an hour's grace was none, since DuckLake compares the times as text and " " comes before "T"."""
     for patient in ("A1", "A2", "A3"):
         put(lake, patients=[{**ANN, "patient": patient}])
     before = set((home / "store").rglob("*.parquet"))
     lake.compact()
     assert before < set((home / "store").rglob("*.parquet"))
-    with sqlite3.connect(home / "store" / "catalog.sqlite") as catalog:
-        catalog.execute("UPDATE ducklake_files_scheduled_for_deletion SET schedule_start = strftime('%Y-%m-%d %H:%M:%S+00', 'now', '-3 days')")
+    three_days_ago(lake, catalogs)
     lake.compact()
     assert len(before & set((home / "store").rglob("*.parquet"))) < len(before)
     assert [row["patient"] for row in lake.rows("patients")] == ["A1", "A2", "A3"]
 
 
-def test_compacting_changes_nothing_that_is_shown(home: Path) -> None:
-    fill(home)
-    with store.connect(home) as lake:
+def test_compacting_changes_nothing_that_is_shown(own: Path) -> None:
+    with store.connect(own) as lake:
         lake.write({"patients": [{"patient": "N000", "center": "north", "age": 99.0}]}, run="r", what="corrected")
         before = {name: store.digest(lake, name) for name in lake.views.names()}
-        reader = store.connect(home, read_only=True)
+        reader = store.connect(own, read_only=True)
         lake.compact()
         assert {name: store.digest(lake, name) for name in lake.views.names()} == before
         assert store.digest(reader, "radiomics") == before["radiomics"]
         assert store.check(lake) == []
         reader.close()
-    with store.connect(home, as_of=1) as earlier:
+    with store.connect(own, as_of=1) as earlier:
         assert next(row["age"] for row in earlier.rows("patients") if row["patient"] == "N000") == 60.0

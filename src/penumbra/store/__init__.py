@@ -7,12 +7,14 @@ from penumbra.store.version import canonical_json, sha256, version_key
 if TYPE_CHECKING:
     from penumbra.store.answer import commit_of, query
     from penumbra.store.features import Matrix, declare_version, missing, read_matrix, write_features
+    from penumbra.store.forgetting import Traces, forget, purge, traces, unfinished
     from penumbra.store.proof import check, digest, export_relation
     from penumbra.store.session import Store, connect, rows
 
 __all__ = [
     "Matrix",
     "Store",
+    "Traces",
     "canonical_json",
     "check",
     "commit_of",
@@ -20,17 +22,22 @@ __all__ = [
     "declare_version",
     "digest",
     "export_relation",
+    "forget",
     "missing",
+    "purge",
     "query",
     "read_matrix",
     "rows",
     "sha256",
+    "traces",
+    "unfinished",
     "version_key",
     "write_features",
 ]
 
 _HOMES = {
     "features": ("Matrix", "declare_version", "missing", "read_matrix", "write_features"),
+    "forgetting": ("Traces", "forget", "purge", "traces", "unfinished"),
     "proof": ("check", "digest", "export_relation"),
     "answer": ("commit_of", "query"),
     "session": ("Store", "connect", "rows"),

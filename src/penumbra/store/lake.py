@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from penumbra.params import catalog_uri
 from penumbra.refusal import Refusal
+from penumbra.store import postgres
 from penumbra.store.statements import literal
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CATALOG_FILE = "catalog.sqlite"
+ADDRESS_FILE = "catalog.uri"  # where the catalog is, when it is not the file beside
 LOCK_FILE = "writer.lock"
 # Small commits stay in the catalog until they are compacted: a Parquet file a commit would make reading slower than writing.
 INLINED_ROWS = 0
@@ -29,6 +32,7 @@ WAIT_S = 600.0  # a writer gives up after this long behind others
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.005, 0.5
 # How a busy catalog words it; "locking protocol" is SQLite after a hundred lost races for a place in the write-ahead log.
 MOMENTARY = ("database is locked", "database table is locked", "locking protocol", "conflict", "could not serialize", "deadlock")
+MOMENTARY += ("too many clients", "remaining connection slots", "the database system is starting up")
 
 
 def store_folder(home: Path) -> Path:
@@ -64,9 +68,23 @@ class Lake:
     """A catalog and how to attach it, lock it for one writer, and run a transaction on it."""
 
     def __init__(self, home: Path, catalog: str | None = None) -> None:
-        """catalog  None: an SQLite file in the store's folder; otherwise a `postgres:` URI."""
+        """catalog  the address of a PostgreSQL database; None: as PENUMBRA_CATALOG says, or the store's folder, or an SQLite file in it."""
         self.folder = store_folder(home)
-        self.catalog = catalog
+        self.catalog = self._chosen(catalog or catalog_uri())
+        if self.catalog is not None:
+            postgres.connection_string(self.catalog)
+
+    def _chosen(self, wanted: str | None) -> str | None:
+        """Where the catalog is; a store keeps to the one that it began with, also for a process that was started without the setting."""
+        address = self.folder / ADDRESS_FILE
+        known = address.read_text(encoding="utf-8").strip() if address.is_file() else None
+        if known and wanted and postgres.without_password(wanted) != known:
+            found = f"the store in {self.folder} has its catalog at {known}, not at {postgres.without_password(wanted)}"
+            raise Refusal("catalog", found, "unset PENUMBRA_CATALOG, or move the store with penumbra export and import")
+        if wanted and not known and self.file.is_file():
+            found = f"the store in {self.folder} has its catalog in {CATALOG_FILE}, not at {postgres.without_password(wanted)}"
+            raise Refusal("catalog", found, "unset PENUMBRA_CATALOG, or move the store with penumbra export and import")
+        return wanted or known
 
     @property
     def file(self) -> Path:
@@ -89,16 +107,31 @@ class Lake:
             source = f"ducklake:sqlite:{(file or self.file).resolve()}"
         else:
             load_extension(connection, "postgres_scanner")
-            source = f"ducklake:{self.catalog}"
+            source = f"ducklake:postgres:{postgres.connection_string(self.catalog)}"
         if read_only:
             options.append("READ_ONLY")
-        connection.execute(f"ATTACH {literal(source)} AS lake ({', '.join(options)})")
+        with self.told():
+            connection.execute(f"ATTACH {literal(source)} AS lake ({', '.join(options)})")
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def told(self) -> Iterator[None]:
+        """A server that cannot be reached is one sentence, not a trace with its address and password."""
+        import duckdb
+
+        try:
+            yield
+        except duckdb.Error as error:
+            refusal = postgres.reached(error, self.catalog) if self.catalog else None
+            if refusal is None or momentary(error):
+                raise
+            raise refusal from None
+
+    @contextlib.contextmanager
+    def alone(self, connection: "duckdb.DuckDBPyConnection") -> Iterator[None]:
         """Hold the one writer's place, across threads, processes and (with PostgreSQL) machines; a killed process leaves it at once."""
         if self.catalog is not None:
-            with self._alone_in_postgres():
+            load_extension(connection, "postgres_scanner")
+            with self.told(), postgres.writer_alone(connection, self.catalog, WAIT_S):
                 yield
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -117,26 +150,12 @@ class Lake:
         finally:
             os.close(handle)
 
-    @contextlib.contextmanager
-    def _alone_in_postgres(self) -> Iterator[None]:
-        """An advisory lock of PostgreSQL, held by a session of its own."""
-        import duckdb
-
-        assert self.catalog is not None
-        with duckdb.connect(":memory:") as session:
-            load_extension(session, "postgres_scanner")
-            session.execute(f"ATTACH {literal(self.catalog.removeprefix('postgres:'))} AS locks (TYPE postgres)")
-            session.execute("BEGIN")
-            session.execute("SELECT * FROM postgres_query('locks', 'SELECT pg_advisory_xact_lock(7236112) IS NULL')").fetchall()
-            yield
-            session.execute("ROLLBACK")
-
     def transact(self, connection: "duckdb.DuckDBPyConnection", work: Callable[["duckdb.DuckDBPyConnection"], T]) -> T:
         """Run `work` in one transaction as the only writer, again from its start when the catalog was busy; all of it is kept or nothing."""
         import duckdb
 
         for pause in pauses("the store's catalog has been busy"):
-            with self.alone():
+            with self.alone(connection):
                 try:
                     connection.execute("BEGIN TRANSACTION")
                     outcome = work(connection)
@@ -213,10 +232,13 @@ def open_for_writing(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema
 
     Raises  Refusal "schema_newer": the store was written by a newer version of this program.
     """
-    with lake.alone():
+    with lake.alone(connection):
         if not lake.exists():
             _create(lake, connection, schema)
         lake.attach(connection, read_only=False)
+        if lake.catalog is not None and not (lake.folder / ADDRESS_FILE).is_file():
+            lake.folder.mkdir(parents=True, exist_ok=True)
+            (lake.folder / ADDRESS_FILE).write_text(postgres.without_password(lake.catalog) + "\n", encoding="utf-8")
     if migrated_to(connection) != len(migrations(schema)):
         lake.transact(connection, lambda inside: _migrate(inside, schema))
 

@@ -51,6 +51,7 @@ RELATIONS: Mapping[str, Relation] = {
     "model_metrics": Relation(("model", "version", "center", "split", "metric")),
     "retrainings": Relation(("retraining", "step"), beside=("at",), stamped="at"),
     "alias_changes": Relation(("model", "alias", "at"), "immutable"),
+    "withdrawals": Relation(("withdrawal",), beside=("at",), stamped="at"),
     "predictions": Relation(("patient", "model", "version"), beside=("at",), stamped="at"),
 }
 

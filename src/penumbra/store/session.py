@@ -1,8 +1,9 @@
 """An open store: what the rooms above hold in their hands."""
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from penumbra.params import project_root
 from penumbra.refusal import Refusal
 from penumbra.store.lake import Lake, migrated_to, migrations, momentary, open_engine, open_for_writing, patiently, pauses
+from penumbra.store.postgres import without_password
 from penumbra.store.relations import Rows
 from penumbra.store.statements import statement as named
 from penumbra.store.views import Views
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MIGRATING_S = 3.0  # a reader waits this long for a store that is being made or migrated
 MANY_COMMITS = 20  # small ones cost a reader more than compacting costs the writer
 
 
@@ -51,10 +54,18 @@ class Store:
 
     def compact(self) -> None:
         """Put the rows of small commits together into larger files; values, commits and as-of stay as they are."""
-        with self._turn, self.lake.alone():
+        with self.exclusively() as connection:
             for step in ("compact_files", "expire_snapshots", "remove_files"):
-                self.connection.execute(named(step))
+                connection.execute(named(step))
             self.commits = 0
+
+    @contextlib.contextmanager
+    def exclusively(self) -> Iterator["duckdb.DuckDBPyConnection"]:
+        """The connection as the one writer, outside a transaction."""
+        if self.read_only:
+            raise Refusal("read_only_store", "this connection only reads", "connect without read_only to write")
+        with self._turn, self.lake.alone(self.connection):
+            yield self.connection
 
     @property
     def as_of(self) -> int | None:
@@ -121,15 +132,16 @@ def connect(
 
     home         the folder of all state; the store is its subfolder `store`.
     as_of        a commit's number: every relation as it was when that commit had just been made; implies read_only.
-    catalog      None: an SQLite file in the store; otherwise `postgres:dbname=... host=...`.
+    catalog      `postgresql://user@host:port/database`; None: what PENUMBRA_CATALOG says, or an SQLite file in the store.
     schema_root  the folder with schema/ and views/; default `features/` of the project.
 
-    Raises  Refusal "store_exists" when there is nothing to read, "commit" for an as_of that never was, "schema_older", "schema_newer".
+    Raises  Refusal "store_exists" when there is nothing to read, "commit" for an as_of that never was, "schema_older", "schema_newer", "catalog",
+            "catalog_reached".
     """
     features = schema_root or project_root() / "features"
     lake, read_only = Lake(Path(home), catalog), read_only or as_of is not None
     if read_only and not lake.exists():
-        raise Refusal("store_exists", f"no feature store in {lake.folder}", "run `penumbra run` or `penumbra ingest` first")
+        raise _nothing(lake)
     connection = open_engine()
     try:
         if read_only:
@@ -154,6 +166,11 @@ def rows(store: Store, relation: str) -> list[dict[str, Any]]:
     return store.rows(relation)
 
 
+def _nothing(lake: Lake) -> Refusal:
+    where = lake.folder if lake.catalog is None else without_password(lake.catalog)
+    return Refusal("store_exists", f"no feature store in {where}", "run `penumbra run` or `penumbra ingest` first")
+
+
 def _newest(connection: "duckdb.DuckDBPyConnection") -> int:
     row = connection.execute("SELECT coalesce(max(id), 0) FROM lake.commits").fetchone()
     return int(row[0]) if row else 0
@@ -163,20 +180,25 @@ def _attach_to_read(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema:
     """Attach for reading; a migration that another process runs at this moment is waited for."""
     import duckdb
 
-    wanted = len(migrations(schema))
-    for attempt, pause in enumerate(pauses("the store has been migrated")):
+    wanted, started = len(migrations(schema)), time.monotonic()
+    for pause in pauses("the store has been migrated"):
+        late = time.monotonic() - started > MIGRATING_S
         try:
             lake.attach(connection, read_only=True)
             reached = migrated_to(connection)
         except duckdb.Error as error:
-            if attempt >= 12 and not momentary(error):  # about three seconds
+            if late and "creating a new DuckLake is explicitly disabled" in str(error):
+                raise _nothing(lake) from None
+            if late and not momentary(error):
                 raise
             reached = 0
         if reached == wanted:
             return
         if reached > wanted:
             raise Refusal("schema_newer", f"the store has schema {reached}, this program knows {wanted}", "update penumbra")
-        if attempt >= 12:
+        if late and not reached:
+            raise _nothing(lake)
+        if late:
             raise Refusal("schema_older", f"the store has schema {reached} of {wanted}", "open it once for writing: penumbra populate")
         connection.execute("DETACH DATABASE IF EXISTS lake")
         time.sleep(pause)

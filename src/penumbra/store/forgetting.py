@@ -1,0 +1,137 @@
+"""A patient who withdraws: every row of every commit, and then every file that held them; a tombstone without identity stays."""
+
+import contextlib
+import json
+import sqlite3
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from penumbra.refusal import Refusal
+from penumbra.store.lake import utc_now
+from penumbra.store.relations import RELATIONS
+from penumbra.store.statements import statement
+from penumbra.store.version import canonical_json
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from penumbra.store.session import Store
+
+REMOVED, PURGED = "removed", "purged"
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What the store holds of one patient.
+
+    rows        relation -> stored rows, of all commits.
+    uses        (model/version, split) of every registered version that used the patient. trained: those that learnt from them.
+    predictions model/version of every version that scored the patient.
+    """
+
+    patient: str
+    center: str | None
+    rows: dict[str, int]
+    uses: tuple[tuple[str, str], ...]
+    predictions: tuple[str, ...]
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        return tuple(sorted({label for label, split in self.uses if split == "train"}))
+
+
+def traces(store: "Store", patient: str) -> Traces:
+    """All that the store knows of a patient.
+
+    Raises  Refusal "patient_stored": nothing at all.
+    """
+    rows = {}
+    for relation in _personal(store):
+        found = store.sql(statement("count_patient", relation=relation), [patient]).column(0)[0].as_py()
+        if found:
+            rows[relation] = int(found)
+    if not rows:
+        raise Refusal("patient_stored", f"no patient {patient!r} in the store", 'penumbra sql "SELECT patient, center FROM patients" lists them')
+    center = store.sql("SELECT max(center) AS center FROM patients WHERE patient = ?", [patient]).column("center")[0].as_py()
+    uses = store.sql("SELECT model || '/' || version AS label, split FROM model_uses WHERE patient = ? ORDER BY ALL", [patient]).to_pylist()
+    scored = store.sql("SELECT DISTINCT model || '/' || version AS label FROM predictions WHERE patient = ? ORDER BY ALL", [patient]).to_pylist()
+    return Traces(patient, center, rows, tuple((row["label"], row["split"]) for row in uses), tuple(row["label"] for row in scored))
+
+
+def forget(store: "Store", patient: str, *, run: str, reason: str | None = None) -> Traces:
+    """Remove a patient from every commit, then from every file and snapshot. Killed in between, `purge` finishes it.
+
+    Raises  Refusal "patient_stored".
+    """
+    found = traces(store, patient)
+    name = uuid.uuid4().hex[:12]  # nothing that could be computed from the patient
+
+    def work(connection: "duckdb.DuckDBPyConnection") -> None:
+        removed: dict[str, dict[int, int]] = {}
+        for relation in _personal(store):
+            counts = connection.execute(statement("count_patient_by_commit", relation=relation), [patient]).fetchall()
+            if counts:
+                removed[relation] = {int(commit): int(rows) for commit, rows in counts}
+                connection.execute(statement("delete_patient", relation=relation), [patient])
+        _correct_commits(connection, removed)
+        total = canonical_json({relation: sum(counts.values()) for relation, counts in removed.items()})
+        _append(connection, [name, REMOVED, total, list(found.trained), reason], run, "a patient was forgotten")
+
+    store.transact(work)
+    purge(store, run=run)
+    return found
+
+
+def unfinished(store: "Store") -> bool:
+    """Whether a patient was removed whose values may still lie in files."""
+    return bool(store.sql("SELECT count(*) AS n FROM withdrawals WHERE state = ?", [REMOVED]).column("n")[0].as_py())
+
+
+def purge(store: "Store", *, run: str) -> None:
+    """Rewrite every file that has removed rows, and let go of all older snapshots and files at once; whoever reads meanwhile asks again."""
+    with store.exclusively() as connection:
+        for step in ("rewrite_files", "compact_files", "expire_all_snapshots", "remove_all_files", "remove_orphaned_files"):
+            connection.execute(statement(step)).fetchall()
+    _vacuum(store)
+
+    def work(connection: "duckdb.DuckDBPyConnection") -> None:
+        for row in connection.execute(statement("unpurged")).fetchall():
+            _append(connection, [row[0], PURGED, *row[1:]], run, "the files of a forgotten patient are gone")
+
+    store.transact(work)
+
+
+def _personal(store: "Store") -> list[str]:
+    """The stored tables that say something of a patient."""
+    return [relation for relation in RELATIONS if "patient" in store.columns(relation)]
+
+
+def _append(connection: "duckdb.DuckDBPyConnection", values: list[object], run: str, what: str) -> None:
+    """One row of withdrawals and its commit."""
+    newest = connection.execute("SELECT coalesce(max(id), 0) FROM lake.commits").fetchone()
+    number, now = (int(newest[0]) if newest else 0) + 1, utc_now()
+    connection.execute("INSERT INTO lake.withdrawals VALUES (?, ?, ?, ?, ?, ?, ?)", [*values, now, number])
+    connection.execute(statement("append_commit"), [number, now, run, what, 1, canonical_json({"withdrawals": 1})])
+
+
+def _correct_commits(connection: "duckdb.DuckDBPyConnection", removed: dict[str, dict[int, int]]) -> None:
+    """Each commit says what it holds now: a commit that told of more rows than there are would look like damage."""
+    for commit in sorted({commit for counts in removed.values() for commit in counts}):
+        row = connection.execute("SELECT relations FROM lake.commits WHERE id = ?", [commit]).fetchone()
+        told = json.loads(row[0]) if row else {}
+        for relation, counts in removed.items():
+            if commit in counts:
+                told[relation] = told.get(relation, 0) - counts[commit]
+        kept = {relation: rows for relation, rows in told.items() if rows}
+        connection.execute('UPDATE lake.commits SET relations = ?, "rows" = ? WHERE id = ?', [canonical_json(kept), sum(kept.values()), commit])
+
+
+def _vacuum(store: "Store") -> None:
+    """Deleted rows of the catalog (it keeps the smallest and largest value of every column) stay in its pages until they are written anew."""
+    if store.lake.catalog is not None:
+        store.connection.execute("CALL postgres_execute('__ducklake_metadata_lake', 'VACUUM (FULL)', use_transaction => false)")
+        return
+    with contextlib.closing(sqlite3.connect(store.lake.file, timeout=60, isolation_level=None)) as catalog:
+        catalog.execute("VACUUM")
+        catalog.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,0 +1,69 @@
+"""The catalog in PostgreSQL: its address, the one writer's place in it, and its faults in one sentence."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from penumbra.refusal import Refusal
+from penumbra.store.statements import literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+WRITER = 7236112  # names the advisory lock; locks of other databases on the server do not meet it
+FAULTS = ("Unable to connect to Postgres", "server closed the connection", "connection to server", "terminating connection", "no connection to the server")
+
+
+def connection_string(uri: str) -> str:
+    """What libpq takes: postgresql://user@host:port/database as it is, or dbname=... host=... after `postgres:`.
+
+    Raises  Refusal "catalog": it is neither.
+    """
+    if uri.startswith(("postgresql://", "postgres://")):
+        return uri
+    if uri.startswith("postgres:") and "=" in uri:
+        return uri.removeprefix("postgres:")
+    raise Refusal("catalog", f"{without_password(uri)!r} is no address of a PostgreSQL catalog", "write postgresql://user@host:port/database")
+
+
+def without_password(text: str) -> str:
+    """An address or an error as it may be shown and stored."""
+    text = re.sub(r"(postgres(?:ql)?://[^:@/\s]*):[^@/\s]*@", r"\1@", text)
+    return re.sub(r"password\s*=\s*('[^']*'|\S+)", "password=...", text)
+
+
+@contextlib.contextmanager
+def writer_alone(connection: "duckdb.DuckDBPyConnection", uri: str, wait_s: float) -> Iterator[None]:
+    """Hold an advisory lock in a transaction of a session of its own; a killed process or a lost machine leaves it at once.
+
+    Raises  Refusal "store_busy" after wait_s.
+    """
+    import duckdb
+
+    with connection.cursor() as session:
+        session.execute(f"ATTACH IF NOT EXISTS {literal(connection_string(uri))} AS turns (TYPE postgres)")
+        session.execute("BEGIN")
+        try:
+            for asked in (f"SELECT set_config('lock_timeout', '{int(wait_s * 1000)}', true)", f"SELECT pg_advisory_xact_lock({WRITER}) IS NULL"):
+                session.execute(f"FROM postgres_query('turns', {literal(asked)})").fetchall()
+        except duckdb.Error as error:
+            if "lock timeout" not in str(error):
+                raise
+            advice = "look for a stopped penumbra process, or wait and run the command again"
+            raise Refusal("store_busy", f"another process has been writing to the store for {wait_s:.0f} s", advice) from None
+        try:
+            yield
+        finally:
+            with contextlib.suppress(duckdb.Error):  # a lost server has let go already
+                session.execute("ROLLBACK")
+
+
+def reached(error: BaseException, uri: str) -> Refusal | None:
+    """The sentence for a server that cannot be reached; None for any other fault."""
+    text = str(error)
+    if not any(sign in text for sign in FAULTS):
+        return None
+    said = re.sub(r'^.*?(?:port \d+ failed: |to Postgres at "[^"]*": )', "", " ".join(text.split()))
+    advice = "start the server (infra/postgres.sh), and give the password in PGPASSWORD or ~/.pgpass"
+    return Refusal("catalog_reached", f"{without_password(uri)}: {without_password(said)[:200].strip()}", advice)

@@ -1,0 +1,1 @@
+SELECT count(*) AS n FROM stored.$relation WHERE patient = ?

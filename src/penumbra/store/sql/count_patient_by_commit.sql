@@ -1,0 +1,1 @@
+SELECT commit_id, count(*) FROM lake.$relation WHERE patient = ? GROUP BY commit_id
