@@ -65,6 +65,8 @@ def _store(home: Path) -> Iterator[Finding]:
         return
     with store.connect(home, read_only=True) as lake:
         problems = store.check(lake)
+        if store.unfinished(lake):
+            problems.append("a forgotten patient may still be in files; run penumbra forget again")
     for problem in problems:
         yield Finding("store", False, problem)
     if not problems:

@@ -43,9 +43,9 @@ def main() -> None:
     """
 
 
-def command(example: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command of `penumbra` whose help ends with `example`."""
-    return main.command(epilog=f"Example:  {example}")
+def command(example: str, name: str | None = None) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command of `penumbra`, named as its function where `name` is not given, whose help ends with `example`."""
+    return main.command(name, epilog=f"Example:  {example}")
 
 
 def next_commands(*lines: str) -> None:
@@ -150,6 +150,23 @@ def sql(statement: str, form: str, as_of: str | None) -> None:
     tables.write(store.query(home, sys.stdin.read() if statement is None else statement, as_of=commit), form, sys.stdout)
 
 
+@command("PENUMBRA_SQL_TOKEN=$(openssl rand -hex 16) penumbra serve-sql", name="serve-sql")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Other than loopback only behind a proxy that encrypts.")
+@click.option("--port", type=int, help="Default: serve_sql.port in params.yaml.")
+def serve_sql(host: str, port: int | None) -> None:
+    """Read-only SQL for colleagues over HTTP, with the token in PENUMBRA_SQL_TOKEN and the limits in params.yaml (group serve_sql)."""
+    from penumbra.store import serving
+    from penumbra.work import begin
+
+    token, work = serving.token_of_environment(), begin()
+    chosen = work.settings.serve_sql
+    limits = serving.Limits(timeout_s=chosen.timeout_s, memory_mb=chosen.memory_mb, most_rows=chosen.most_rows, at_once=chosen.at_once)
+    place = f"http://{host}:{port or chosen.port}"
+    click.echo(f"read-only SQL on {place}/sql, {chosen.timeout_s:g} s and {chosen.memory_mb} MB a statement; Ctrl-C ends it", err=True)
+    next_commands(f"""curl -s {place}/sql -H "Authorization: Bearer $PENUMBRA_SQL_TOKEN" -d '{{"sql": "FROM centers"}}'""")
+    serving.serve(work.home, token, limits, host=host, port=port or chosen.port)
+
+
 @command("penumbra verify nsclc-os/1")
 @click.argument("version")
 def verify(version: str) -> None:
@@ -159,6 +176,58 @@ def verify(version: str) -> None:
     from penumbra import tables, verification
 
     click.echo(tables.facts(asdict(verification.verify(state_home(), version))))
+
+
+@command("penumbra forget N001 --reason 'consent withdrawn'")
+@click.argument("patient", required=False)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--reason", help="Kept in the relation withdrawals; do not name the patient in it.")
+def forget(patient: str | None, yes: bool, reason: str | None) -> None:
+    """Remove PATIENT from every relation, commit, snapshot and file, and name the models to retrain. Lists what there is, and asks first.
+
+    Without PATIENT: complete a forgetting that was interrupted.
+    """
+    from penumbra import withdrawal
+    from penumbra.work import begin, one_run_at_a_time
+
+    work = begin()
+    with one_run_at_a_time(work.home):
+        finished = withdrawal.finish(work)
+        if patient is None:
+            click.echo("The interrupted forgetting is complete." if finished else "Nothing to complete.")
+            return
+        click.echo(withdrawal.listing(withdrawal.traces(work, patient)))
+        if not yes:
+            click.confirm(f"\nRemove all of this for ever, and {patient} from every file?", abort=True, err=True)
+        click.echo(withdrawal.told(withdrawal.forget(work, patient, reason)))
+    next_commands("penumbra retrain", 'penumbra sql "SELECT withdrawal, state, removed, models FROM withdrawals"')
+
+
+@command("penumbra export backup/store")
+@click.argument("folder", type=click.Path(path_type=Path))
+def export(folder: Path) -> None:
+    """Write the whole store, with its history, into the new FOLDER: Parquet files and a manifest with their SHA-256.
+
+    Works while a run goes on. Images and registered models are plain files of the state folder: copy them beside.
+    """
+    from penumbra import store, tables
+
+    with store.connect(state_home(), read_only=True) as lake:
+        done = store.export_store(lake, folder)
+    click.echo(tables.facts({"folder": str(folder), "commits": done.commits, "rows": sum(done.rows.values()), "digest": done.digest}))
+    next_commands(f"PENUMBRA_HOME=elsewhere penumbra import {folder}")
+
+
+@command("PENUMBRA_HOME=elsewhere penumbra import backup/store", name="import")
+@click.argument("folder", type=FOLDER)
+def import_(folder: Path) -> None:
+    """Fill an empty store from the FOLDER of an export, into PostgreSQL where PENUMBRA_CATALOG names it; every row is compared before it is kept."""
+    from penumbra import store, tables
+
+    with store.connect(state_home()) as lake:
+        done = store.import_store(lake, folder)
+    click.echo(tables.facts({"commits": done.commits, "rows": sum(done.rows.values()), "digest": done.digest}))
+    next_commands('penumbra sql "SELECT id, what FROM commits ORDER BY id DESC LIMIT 5"', "penumbra doctor")
 
 
 @command("penumbra compare 1 2")

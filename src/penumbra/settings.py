@@ -144,6 +144,17 @@ class Serve:
 
 
 @dataclass(frozen=True)
+class ServeSql:
+    """penumbra serve-sql: the port, and the limits of one statement (seconds, megabytes, rows) and of all (running beside each other)."""
+
+    port: int
+    timeout_s: float
+    memory_mb: int
+    most_rows: int
+    at_once: int
+
+
+@dataclass(frozen=True)
 class Report:
     """patients: how many are shown as pictures. slice_margin_mm: shown around the GTV. window_hu: centre and width. occlusion_edge,
     occlusion_stride: of the cube that is hidden from the network, and between two of them, voxels of its input."""
@@ -176,6 +187,7 @@ class Settings:
     register: Register
     retrain: Retrain
     serve: Serve
+    serve_sql: ServeSql
     report: Report
     rois: Mapping[str, Any]
     radiomics: Mapping[str, Any]
@@ -185,7 +197,7 @@ class Settings:
 GROUPS = {
     "cohort": Cohort, "ingest": Ingest, "populate": Populate, "network": Network, "augment": Augment, "train": Train,
     "pretrain": Pretrain, "ensemble": EnsembleSettings, "ablation": Ablation,
-    "fuse": Fuse, "evaluate": Evaluate, "register": Register, "retrain": Retrain, "serve": Serve, "report": Report,
+    "fuse": Fuse, "evaluate": Evaluate, "register": Register, "retrain": Retrain, "serve": Serve, "serve_sql": ServeSql, "report": Report,
 }  # fmt: skip
 
 

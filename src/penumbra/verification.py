@@ -35,6 +35,15 @@ def verify(home: Path, which: str) -> Proof:
     registry.verify(entry.folder, entry.digest)
     with store.connect(home, read_only=True) as lake:
         who = lake.sql("SELECT patient FROM model_patients WHERE model = ? AND version = ? AND split = 'train'", [entry.model, str(entry.version)])
+        label = f"{entry.model}/{entry.version}"
+        forgotten = lake.sql("SELECT count(*) AS n FROM withdrawals WHERE list_contains(models, ?)", [label]).column("n")[0].as_py()
+    if forgotten:
+        found = (
+            f"{label} was trained on {forgotten} patients who were forgotten since"
+            if forgotten > 1
+            else f"{label} was trained on a patient who was forgotten since"
+        )
+        raise Refusal("training_matrix", found, "retrain: penumbra run")
     patients = sorted(who.column("patient").to_pylist())
     with store.connect(home, as_of=entry.store_commit) as lake:
         matrices = {
@@ -43,7 +52,6 @@ def verify(home: Path, which: str) -> Proof:
         }
         records = {row["patient"]: {name: value for name, value in row.items() if name != "commit_id"} for row in lake.rows("patients")}
     lost = [patient for patient in patients if patient not in records or any(patient not in matrix.patients for matrix in matrices.values())]
-    label = f"{entry.model}/{entry.version}"
     if lost or not patients:
         raise Refusal("training_matrix", f"{len(lost)} of {len(patients)} training patients of {label} are not in the store", "retrain without them")
     blocks = {name: matrix_block(name, matrix, patients) for name, matrix in matrices.items()}

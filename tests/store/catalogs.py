@@ -44,7 +44,9 @@ class Server:
     def dump(self, name: str) -> bytes:
         """The bytes of a database's files, dead rows included."""
         psql = [PROGRAMS[-1].with_name("psql"), "-XAtq", f"{self.uri.rpartition('/')[0]}/{name}"]
-        number = subprocess.run([*psql, "-c", "CHECKPOINT", "-c", f"SELECT oid FROM pg_database WHERE datname = '{name}'"], check=True, capture_output=True)
+        number = subprocess.run(
+            [*psql, "-c", "CHECKPOINT", "-c", "SELECT oid FROM pg_database WHERE datname = current_database()"], check=True, capture_output=True
+        )
         folder = self.folder / "data" / "base" / number.stdout.decode().split()[-1]
         return b"".join(file.read_bytes() for file in folder.iterdir())
 

@@ -159,6 +159,14 @@ def catalogs(request: pytest.FixtureRequest, servers: list[Server]) -> Catalogs:
     return Catalogs(servers[0])
 
 
+@pytest.fixture
+def other(catalogs: Catalogs, servers: list[Server]) -> Catalogs:
+    """The other kind of catalog, to move to; where there is no PostgreSQL, another SQLite file."""
+    if catalogs.server is None and PROGRAMS and not servers:
+        servers.append(Server())
+    return Catalogs(servers[0] if catalogs.server is None and servers else None)
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """Stores that several tests share, by name and catalog."""

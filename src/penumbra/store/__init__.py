@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from penumbra.store.forgetting import Traces, forget, purge, traces, unfinished
     from penumbra.store.proof import check, digest, export_relation
     from penumbra.store.session import Store, connect, rows
+    from penumbra.store.transfer import Export, export_store, import_store
 
 __all__ = [
+    "Export",
     "Matrix",
     "Store",
     "Traces",
@@ -22,7 +24,9 @@ __all__ = [
     "declare_version",
     "digest",
     "export_relation",
+    "export_store",
     "forget",
+    "import_store",
     "missing",
     "purge",
     "query",
@@ -41,6 +45,7 @@ _HOMES = {
     "proof": ("check", "digest", "export_relation"),
     "answer": ("commit_of", "query"),
     "session": ("Store", "connect", "rows"),
+    "transfer": ("Export", "export_store", "import_store"),
 }
 
 

@@ -5,6 +5,7 @@ A table for people, and as the last line one JSON object. Values are random, so 
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -67,6 +68,61 @@ def megabytes(home: Path) -> float:
     return sum(file.stat().st_size for file in home.rglob("*") if file.is_file()) / 1e6
 
 
+def layouts(folder: Path, patients: int) -> dict[str, float]:
+    """The same values, 4 ROIs and 1316 features, as Parquet in three layouts: seconds to write, to read one ROI as a matrix and two columns, and MB."""
+    import duckdb
+    import pyarrow as pa
+
+    rows, draw = patients * len(ROIS), np.random.default_rng(0)
+    values = draw.standard_normal((rows, len(FEATURES)))
+    keys = {
+        "patient": pa.array(np.repeat([f"P{i:06d}" for i in range(patients)], len(ROIS))),
+        "center": pa.array(np.repeat([f"c{i % 3}" for i in range(patients)], len(ROIS))),
+        "roi": pa.array(list(ROIS) * patients),
+    }
+    blocks = {f"v{k // 64:02d}": pa.FixedSizeListArray.from_arrays(values[:, k : k + 64].ravel(), values[:, k : k + 64].shape[1]) for k in range(0, 1316, 64)}
+    tables = {
+        "wide": pa.table({**keys, **{name: pa.array(values[:, i]) for i, name in enumerate(FEATURES)}}),
+        "lists": pa.table({**keys, **{name: block.cast(pa.list_(pa.float64())) for name, block in blocks.items()}}),
+    }
+    sources = {"wide": "FROM wide", "lists": "FROM lists"}
+    sources["long"] = "SELECT patient, center, roi, unnest($names) AS feature, unnest(v) AS value FROM (SELECT * EXCLUDE (v), v FROM long_source)"
+    tables["long_source"] = pa.table({**keys, "v": pa.ListArray.from_arrays(np.arange(0, values.size + 1, len(FEATURES), dtype=np.int32), values.ravel())})
+    one, two = FEATURES[3], FEATURES[900]
+    matrix = {
+        "wide": "SELECT * EXCLUDE (patient, center, roi) FROM '{file}' WHERE roi = 'gtv' ORDER BY patient",
+        "lists": "SELECT COLUMNS('v.*') FROM '{file}' WHERE roi = 'gtv' ORDER BY patient",
+        "long": "SELECT value FROM '{file}' WHERE roi = 'gtv' ORDER BY patient, feature",
+    }
+    pair = {
+        "wide": "SELECT patient, \"{one}\", \"{two}\" FROM '{file}' WHERE center = 'c1' AND roi = 'gtv'",
+        "lists": "SELECT patient, v00[4], v14[5] FROM '{file}' WHERE center = 'c1' AND roi = 'gtv'",
+        "long": "SELECT patient, max(value) FILTER (feature = '{one}'), max(value) FILTER (feature = '{two}') FROM '{file}' "
+        "WHERE center = 'c1' AND roi = 'gtv' AND feature IN ('{one}', '{two}') GROUP BY patient",
+    }
+    figures: dict[str, float] = {}
+    with duckdb.connect() as engine:
+        for name, table in tables.items():
+            engine.register(name, table)
+        for layout, source in sources.items():
+            file = folder / f"{layout}.parquet"
+            started = time.perf_counter()
+            engine.execute(f"COPY ({source}) TO '{file}'", {"names": FEATURES} if "$names" in source else {})
+            figures[f"{layout}_write_s"] = time.perf_counter() - started
+            figures[f"{layout}_mb"] = file.stat().st_size / 1e6
+            figures[f"{layout}_matrix_s"] = seconds(lambda: engine.execute(matrix[layout].format(file=file)).to_arrow_table(), 3)  # noqa: B023 called here
+            figures[f"{layout}_two_s"] = seconds(lambda: engine.execute(pair[layout].format(file=file, one=one, two=two)).to_arrow_table(), 3)  # noqa: B023 called here
+            file.unlink()
+    return {f"{patients}_{name}": value for name, value in figures.items()}
+
+
+def shell(home: Path, sql: str) -> float:
+    """Seconds of one `penumbra sql` from the shell."""
+    started = time.perf_counter()
+    subprocess.run([Path(sys.executable).with_name("penumbra"), "sql", sql], check=True, capture_output=True, env={**os.environ, "PENUMBRA_HOME": str(home)})
+    return time.perf_counter() - started
+
+
 def measure_small(home: Path, patients: int) -> dict[str, float]:
     """A store that grew by batches of four patients, as populate writes it."""
     draw = np.random.default_rng(0)
@@ -81,7 +137,7 @@ def measure_small(home: Path, patients: int) -> dict[str, float]:
         figures["long_mean_s"] = seconds(lambda: lake.sql("SELECT feature, avg(value) FROM radiomics_long GROUP BY feature"), 3)
         figures["drift_s"] = seconds(lambda: lake.sql("SELECT count(*) FROM center_drift"), 3)
         figures["wide_row_s"] = seconds(lambda: lake.sql("FROM gtv_outcome LIMIT 1"), 3)
-    figures["sql_cold_s"] = float(np.median([cold(home, TWO_COLUMNS)[0] for _ in range(3)]))
+    figures["sql_cold_s"] = float(np.median([shell(home, TWO_COLUMNS) for _ in range(5)]))
     figures["disk_mb"] = megabytes(home)
     return figures
 
@@ -108,10 +164,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--patients", type=int, default=300)
     parser.add_argument("--large", type=int, default=100_000)
+    parser.add_argument("--layouts", type=int, default=3000, help="patients at which the layouts are compared once more; long rows take 500 million at 100,000")
     parser.add_argument("--folder", type=Path, help="where the stores are made and removed again; default: the system's temporary folder")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
-        figures = measure_small(Path(folder) / "small", chosen.patients)
+        figures = measure_small(Path(folder) / "small", chosen.patients) | layouts(Path(folder), chosen.patients)
+        if chosen.layouts:
+            figures |= layouts(Path(folder), chosen.layouts)
         if chosen.large:
             figures |= measure_large(Path(folder) / "large", chosen.large)
     for name, value in figures.items():

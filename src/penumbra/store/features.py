@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["radiomics", "deep"]
 Key = tuple[str, str, str]  # patient, roi, image_version
+FEATURE_KINDS: tuple[Kind, ...] = ("radiomics", "deep")
 KEY_COLUMNS = ("patient", "center", "roi", "image_version")
 
 
@@ -71,7 +72,7 @@ def write_features(store: "Store", kind: Kind, version: str, rows: Sequence[Mapp
     Returns   the commit's number; None when every row was there already with the same values.
     Raises    Refusal "immutable_row": the key is stored with other values; "feature_rows": a row does not fit.
     """
-    if kind not in ("radiomics", "deep"):
+    if kind not in FEATURE_KINDS:
         raise Refusal("feature_rows", f"no kind {kind!r} of features", "use radiomics or deep")
     if len(set(features)) != len(features) or not all(isinstance(feature, str) and feature for feature in features):
         raise Refusal("feature_rows", f"{len(features)} features with {len(set(features))} names", "give each feature one name")
@@ -86,7 +87,7 @@ def write_features(store: "Store", kind: Kind, version: str, rows: Sequence[Mapp
         placed = np.full((len(rows), -(-len(slots) // BLOCK) * BLOCK), np.nan)
         placed[:, [slots[feature] for feature in features]] = values
         table = _vectors(keys, version, placed, log_risk)
-        _add_blocks(connection, kind, table)
+        add_columns(connection, kind, table.column_names)
         fresh: dict[str, pa.Table] = {str(kind): table.take(places(_unknown(connection, kind, table, version)))}
         if added and fresh[kind].num_rows:
             fresh = {"feature_slots": _slot_rows(kind, added), **fresh}
@@ -142,11 +143,12 @@ def _slot_rows(kind: str, added: Mapping[str, int]) -> "pa.Table":
     return pa.table({"kind": [kind] * len(added), "feature": list(added), "slot": pa.array(list(added.values()), pa.int64())})
 
 
-def _add_blocks(connection: "duckdb.DuckDBPyConnection", kind: str, table: "pa.Table") -> None:
+def add_columns(connection: "duckdb.DuckDBPyConnection", kind: str, wanted: Iterable[str]) -> None:
+    """Add the list columns that the table of a kind does not have yet."""
     stored = {str(name) for name, _ in connection.execute(statement("stored_columns", relation=kind)).fetchall()}
-    for column in table.column_names:
+    for column in wanted:
         if column not in stored:
-            connection.execute(f"ALTER TABLE lake.{kind} ADD COLUMN {column} DOUBLE[]")
+            connection.execute(f"ALTER TABLE lake.{kind} ADD COLUMN {quoted(column)} DOUBLE[]")
 
 
 def _unknown(connection: "duckdb.DuckDBPyConnection", kind: str, table: "pa.Table", version: str) -> list[int]:

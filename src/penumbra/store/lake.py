@@ -31,8 +31,12 @@ BUSY_MS = 30_000
 WAIT_S = 600.0  # a writer gives up after this long behind others
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.005, 0.5
 # How a busy catalog words it; "locking protocol" is SQLite after a hundred lost races for a place in the write-ahead log.
-MOMENTARY = ("database is locked", "database table is locked", "locking protocol", "conflict", "could not serialize", "deadlock")
-MOMENTARY += ("too many clients", "remaining connection slots", "the database system is starting up")
+MOMENTARY = (
+    *("database is locked", "database table is locked", "locking protocol", "conflict", "could not serialize", "deadlock"),
+    *("too many clients", "remaining connection slots", "the database system is starting up"),
+)
+TAKEN_AWAY = "Cannot open file"  # said to a reader that had begun when a patient was forgotten
+ASK_AGAIN = 3
 
 
 def store_folder(home: Path) -> Path:
@@ -189,11 +193,11 @@ def patiently(ask: Callable[[], T]) -> T:
     """
     import duckdb
 
-    for pause in pauses("the store's catalog has been busy"):
+    for attempt, pause in enumerate(pauses("the store's catalog has been busy")):
         try:
             return ask()
         except duckdb.Error as error:
-            if not momentary(error):
+            if not (momentary(error) or (TAKEN_AWAY in str(error) and attempt < ASK_AGAIN)):
                 raise
         time.sleep(pause)
     raise AssertionError("pauses() ends by raising")

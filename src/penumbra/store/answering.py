@@ -1,0 +1,56 @@
+"""One question of a colleague, answered in a process of its own: python -m penumbra.store.answering, the question on stdin as JSON.
+
+The first line of stdout is `answer` or a refusal as JSON; the answer follows. Whatever a statement does to this process, the server lives on.
+"""
+
+import io
+import json
+import os
+import resource
+import sys
+import threading
+from pathlib import Path
+
+from penumbra import tables
+from penumbra.refusal import Refusal
+from penumbra.store.answer import commit_of, query
+
+ANSWER = b"answer\n"
+GRACE_S = 5.0  # for the engine to notice that it was interrupted
+OWN_BYTES = 6 * 1024**3  # address space of Python, Arrow and the engine's threads beside what the statement may take; most of it is never touched
+
+
+def main() -> None:
+    """Answer or refuse; ends by itself when the time is over."""
+    question = json.load(sys.stdin)
+    late = threading.Timer(question["timeout_s"] + GRACE_S, os._exit, (1,))
+    late.daemon = True
+    late.start()
+    most = OWN_BYTES + question["memory_mb"] * 1024**2
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    out = sys.stdout.buffer
+    try:
+        home, as_of = Path(question["home"]), question["as_of"]
+        table = query(
+            home,
+            question["sql"],
+            as_of=None if as_of is None else commit_of(home, as_of),
+            timeout_s=question["timeout_s"],
+            memory=f"{question['memory_mb']}MB",
+            most_rows=question["most_rows"],
+        )
+        stream = io.TextIOWrapper(written := io.BytesIO(), encoding="utf-8", write_through=True)
+        tables.write(table, question["format"], stream)
+        late.cancel()
+    except Refusal as refusal:
+        out.write(json.dumps({"rule": refusal.rule, "found": refusal.found, "advice": refusal.advice}).encode() + b"\n")
+        return
+    except MemoryError:
+        out.write(json.dumps({"rule": "sql_memory", "found": "the answer needs more memory than is allowed", "advice": "ask for less"}).encode() + b"\n")
+        return
+    out.write(ANSWER)
+    out.write(written.getbuffer())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""SQL for colleagues over the network: POST /sql with a token; each statement in a process of its own, within limits."""
+
+import asyncio
+import contextlib
+import hmac
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from penumbra.refusal import Refusal
+from penumbra.store.answering import ANSWER, GRACE_S
+from penumbra.store.guard import LONGEST
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+TOKEN = "PENUMBRA_SQL_TOKEN"
+SHORTEST_TOKEN = 16
+MEDIA = {
+    "json": "application/json",
+    "csv": "text/csv",
+    "arrow": "application/vnd.apache.arrow.stream",
+    "parquet": "application/vnd.apache.parquet",
+}
+USAGE = """penumbra: read-only SQL.
+POST /sql with the header "Authorization: Bearer TOKEN" and the body {"sql": "SELECT ...", "format": "json", "as_of": "nsclc-os/1"}.
+format: json (default), csv, arrow or parquet. as_of is optional: a registered version or a commit's number. SHOW TABLES and DESCRIBE explain.
+"""
+STATUS = {"sql_timeout": 408, "sql_memory": 413, "sql_rows": 413, "token": 401, "sql_busy": 503, "question": 400}
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """timeout_s for one statement; memory_mb of it; most_rows of its answer; at_once: statements that run beside each other."""
+
+    timeout_s: float
+    memory_mb: int
+    most_rows: int
+    at_once: int
+
+
+def token_of_environment() -> str:
+    """The token that colleagues must show.
+
+    Raises  Refusal "token": there is none, or one that could be guessed.
+    """
+    token = os.environ.get(TOKEN, "")
+    if len(token) < SHORTEST_TOKEN:
+        found = f"{TOKEN} has {len(token)} characters" if token else f"{TOKEN} is not set"
+        raise Refusal("token", found, f"export {TOKEN}=$(openssl rand -hex 16), and give it to those who may ask")
+    return token
+
+
+def serve(home: Path, token: str, limits: Limits, *, host: str, port: int) -> None:
+    """Answer until stopped."""
+    import uvicorn
+
+    config = uvicorn.Config(application(home, token, limits), host=host, port=port, log_level="warning", server_header=False, limit_concurrency=64)
+    uvicorn.Server(config).run()
+
+
+def application(home: Path, token: str, limits: Limits) -> "Starlette":
+    """The two pages: GET / explains, POST /sql answers."""
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+
+    turns = asyncio.Semaphore(limits.at_once)
+
+    async def usage(request: "Request") -> "Response":
+        return PlainTextResponse(USAGE)
+
+    async def sql(request: "Request") -> "Response":
+        try:
+            _check_token(request, token)
+            question = _question(await _body(request))
+            return await _answer(home, question, limits, turns)
+        except Refusal as refusal:
+            return _refused(refusal)
+
+    return Starlette(routes=[Route("/", usage), Route("/sql", sql, methods=["POST"])])
+
+
+def _check_token(request: "Request", token: str) -> None:
+    scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(shown.strip().encode(), token.encode()):
+        raise Refusal("token", "no token, or a wrong one", "send the header Authorization: Bearer TOKEN")
+
+
+async def _body(request: "Request") -> bytes:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > 4 * LONGEST + 1000:
+            raise Refusal("question", "the body is too long", f"a statement has at most {LONGEST} characters")
+    return body
+
+
+def _question(body: bytes) -> dict[str, Any]:
+    """The body as {"sql", "format", "as_of"}, checked."""
+    try:
+        asked = json.loads(body)
+    except ValueError:
+        asked = None
+    if not isinstance(asked, dict) or not isinstance(asked.get("sql"), str) or set(asked) - {"sql", "format", "as_of"}:
+        raise Refusal("question", "the body is no JSON object with sql, and at most format and as_of", 'send {"sql": "SELECT ..."}')
+    form, as_of = asked.get("format", "json"), asked.get("as_of")
+    if form not in MEDIA:
+        raise Refusal("question", f"no format {str(form)[:40]!r}", f"use {', '.join(MEDIA)}")
+    if not isinstance(as_of, str | int | None) or isinstance(as_of, bool):
+        raise Refusal("question", "as_of is neither a text nor a number", "use a registered version (nsclc-os/1) or a commit's number")
+    return {"sql": asked["sql"], "format": form, "as_of": None if as_of is None else str(as_of)}
+
+
+async def _answer(home: Path, question: dict[str, Any], limits: Limits, turns: asyncio.Semaphore) -> "Response":
+    """The whole answer lies in a nameless file before its first byte is sent: a slow reader holds no turn, and half an answer is never sent."""
+    from starlette.concurrency import run_in_threadpool
+    from starlette.responses import StreamingResponse
+
+    try:
+        await asyncio.wait_for(turns.acquire(), limits.timeout_s)
+    except TimeoutError:
+        raise Refusal("sql_busy", f"{limits.at_once} statements have been running for {limits.timeout_s:g} s", "ask again later") from None
+    try:
+        file = await run_in_threadpool(_ask, home, question, limits)
+    finally:
+        turns.release()
+    size = file.seek(0, os.SEEK_END) - file.seek(len(ANSWER))
+    parts = iter(lambda: file.read(CHUNK), b"")
+    return StreamingResponse(parts, media_type=MEDIA[question["format"]], headers={"Content-Length": str(size)})
+
+
+def _ask(home: Path, question: dict[str, Any], limits: Limits) -> IO[bytes]:
+    """The output of the process that answers.
+
+    Raises  Refusal, as that process told it or because it told nothing.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != TOKEN}
+    told = {**question, "home": str(home), "timeout_s": limits.timeout_s, "memory_mb": limits.memory_mb, "most_rows": limits.most_rows}
+    file = tempfile.TemporaryFile()  # noqa: SIM115 the response reads it, and it is gone with the last reader
+    command = [sys.executable, "-m", "penumbra.store.answering"]
+    with contextlib.suppress(subprocess.TimeoutExpired):  # it is killed then
+        subprocess.run(command, input=json.dumps(told).encode(), stdout=file, env=environment, timeout=limits.timeout_s + 6 * GRACE_S)
+        file.seek(0)
+        first = file.readline()
+        if first == ANSWER:
+            return file
+        if first.endswith(b"}\n"):
+            refused = json.loads(first)
+            raise Refusal(refused["rule"], refused["found"], refused["advice"])
+    file.close()
+    raise Refusal("sql_timeout", f"no answer within {limits.timeout_s:g} s and {limits.memory_mb} MB", "ask for less")
+
+
+def _refused(refusal: Refusal) -> "Response":
+    from starlette.responses import JSONResponse
+
+    body = {"rule": refusal.rule, "found": refusal.found, "advice": refusal.advice}
+    return JSONResponse(body, STATUS.get(refusal.rule, 400), headers={"WWW-Authenticate": "Bearer"} if refusal.rule == "token" else None)

@@ -1,0 +1,1 @@
+INSERT INTO lake.$relation BY NAME FROM $source

@@ -1,0 +1,191 @@
+"""The whole store as a folder of Parquet files with a manifest, and back: for a back-up, or to move to another catalog."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from penumbra.refusal import Refusal
+from penumbra.store.features import FEATURE_KINDS, add_columns
+from penumbra.store.lake import migrated_to, patiently
+from penumbra.store.relations import RELATIONS
+from penumbra.store.statements import literal, quoted, statement
+from penumbra.store.version import sha256
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from penumbra.store.session import Store
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+ROWS = 2048  # in a batch: 22 MB of radiomics
+STORED = ("commits", *RELATIONS)
+
+
+@dataclass(frozen=True)
+class Export:
+    """What a manifest says. digest: over the content of every table, the same for the same rows in whatever catalog. rows: table -> n."""
+
+    digest: str
+    commits: int
+    rows: dict[str, int]
+
+
+def export_store(store: "Store", folder: Path) -> Export:
+    """Write every stored row of every commit into a new folder, all as of one moment; whole or not at all.
+
+    Raises  Refusal "export_folder": there is something in it.
+    """
+    import pyarrow.parquet as pq
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Refusal("export_folder", f"{folder} is not empty", "name a new folder")
+    fresh = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+
+    def write() -> dict[str, dict[str, Any]]:
+        connection = store.connection
+        connection.execute("BEGIN TRANSACTION")  # one snapshot for all tables
+        try:
+            tables: dict[str, dict[str, Any]] = {}
+            for table in STORED:
+                file, content, rows = fresh / f"{table}.parquet", _Content(), 0
+                reader = _stored(connection, table)
+                with pq.ParquetWriter(file, reader.schema, compression="zstd") as writer:
+                    for batch in reader:
+                        writer.write_batch(batch)
+                        content.add(batch)
+                        rows += batch.num_rows
+                tables[table] = {"file": file.name, "rows": rows, "sha256": _file_sha256(file), "content": content.digest()}
+            return tables
+        finally:
+            connection.execute("ROLLBACK")
+
+    tables = patiently(write)
+    export = _summary(tables)
+    manifest = {"format": FORMAT, "schema": migrated_to(store.connection), "digest": export.digest, "commits": export.commits, "tables": tables}
+    (fresh / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    if folder.exists():
+        folder.rmdir()
+    fresh.rename(folder)
+    return export
+
+
+def import_store(store: "Store", folder: Path) -> Export:
+    """Fill an empty store from an export, in one transaction; what was stored is read again and compared before it is kept.
+
+    Raises  Refusal "export_manifest", "export_unchanged" (a file is missing or altered), "schema_newer", "store_empty".
+    """
+    manifest = _read_manifest(folder)
+    for table, told in manifest["tables"].items():
+        if table not in STORED or _file_sha256(folder / told["file"]) != told["sha256"]:
+            raise Refusal("export_unchanged", f"{told['file']} is not the file that was exported", "copy the export again, whole")
+    known = migrated_to(store.connection)
+    if manifest["schema"] > known:
+        raise Refusal("schema_newer", f"the export has schema {manifest['schema']}, this program knows {known}", "update penumbra")
+    if store.newest_commit():
+        raise Refusal("store_empty", f"the store has {store.newest_commit()} commits already", "import into a new PENUMBRA_HOME or database")
+
+    def work(connection: "duckdb.DuckDBPyConnection") -> dict[str, dict[str, Any]]:
+        newest = connection.execute("SELECT count(*) FROM lake.commits").fetchone()
+        if newest and newest[0]:
+            raise Refusal("store_empty", "somebody wrote to the store meanwhile", "import into a new PENUMBRA_HOME or database")
+        found = {}
+        for table, told in manifest["tables"].items():
+            source = f"read_parquet({literal(str(folder / told['file']))})"
+            if table in FEATURE_KINDS:
+                add_columns(connection, table, [row[0] for row in connection.execute(f"DESCRIBE FROM {source}").fetchall()])
+            connection.execute(statement("delete_all", relation=table))  # the slots that the schema begins with
+            connection.execute(statement("import_rows", relation=table, source=source))
+            content, rows = _Content(), 0
+            for batch in _stored(connection, table):
+                content.add(batch)
+                rows += batch.num_rows
+            found[table] = {"rows": rows, "content": content.digest()}
+            if (rows, found[table]["content"]) != (told["rows"], told["content"]):
+                raise Refusal("export_unchanged", f"{table} holds other rows after the import than the export says", "report this; nothing was kept")
+        return found
+
+    found = store.transact(work)
+    store.compact()
+    return _summary(found)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if manifest["format"] != FORMAT or sha256({t: e["content"] for t, e in manifest["tables"].items()}) != manifest["digest"]:
+            raise ValueError("its digest is not that of its tables")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Refusal("export_manifest", f"no whole export in {folder}: {error}", "name a folder that penumbra export wrote") from None
+    return manifest
+
+
+def _summary(tables: dict[str, dict[str, Any]]) -> Export:
+    digest = sha256({table: entry["content"] for table, entry in tables.items()})
+    return Export(digest, tables["commits"]["rows"], {table: entry["rows"] for table, entry in tables.items()})
+
+
+def _stored(connection: "duckdb.DuckDBPyConnection", table: str) -> "pa.RecordBatchReader":
+    """All rows of a stored table in one order and its columns by name, whatever the catalog and its history of files."""
+    columns = sorted(str(row[0]) for row in connection.execute(statement("stored_columns", relation=table)).fetchall())
+    order = ["id"] if table == "commits" else [*RELATIONS[table].key, "commit_id", *[c for c in ("rule", "found") if c in columns]]
+    names = ", ".join(quoted(column) for column in columns)
+    chosen = statement("export_rows", relation=table, columns=names, order=", ".join(quoted(column) for column in order))
+    return connection.execute(chosen).to_arrow_reader(ROWS)
+
+
+class _Content:
+    """SHA-256 over values column by column, the same however rows come in batches and whatever file format held them."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, list[Any]] = {}
+
+    def add(self, batch: "pa.RecordBatch") -> None:
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            for depth, part in enumerate(_parts(column)):
+                parts = self.columns.setdefault(name, [])
+                if depth == len(parts):
+                    parts.append(hashlib.sha256())
+                parts[depth].update(part)
+
+    def digest(self) -> str:
+        return sha256({name: [part.hexdigest() for part in parts] for name, parts in self.columns.items()})
+
+
+def _parts(column: "pa.Array") -> Iterator[bytes]:
+    """Which values are there, their lengths where they have any, and the values; numbers little-endian, every NaN the same."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    missing = column.is_null().to_numpy(zero_copy_only=False)
+    kind = column.type
+    if pa.types.is_list(kind):
+        lengths = pc.list_value_length(column).fill_null(-1).to_numpy(zero_copy_only=False)
+        yield lengths.astype("<i8").tobytes()
+        yield from _parts(column.flatten())
+    elif pa.types.is_string(kind):
+        yield pc.binary_length(column).fill_null(-1).to_numpy(zero_copy_only=False).astype("<i8").tobytes()
+        yield "".join(text for text in column.to_pylist() if text is not None).encode()
+    elif pa.types.is_floating(kind):
+        values = column.to_numpy(zero_copy_only=False).astype("<f8")
+        yield np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes()
+    else:
+        whole = column.cast(pa.int64()) if not pa.types.is_boolean(kind) else column.cast(pa.int8()).cast(pa.int64())
+        yield missing.tobytes()
+        yield whole.fill_null(0).to_numpy(zero_copy_only=False).astype("<i8").tobytes()
+
+
+def _file_sha256(file: Path) -> str:
+    if not file.is_file():
+        raise Refusal("export_unchanged", f"{file.name} is missing", "copy the export again, whole")
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
