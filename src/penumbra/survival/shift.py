@@ -1,0 +1,72 @@
+"""How far a new sample lies from the one that a model learnt from: per feature, for thousands of features at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import kstwo
+
+from penumbra.survival.outcome import Floats
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Of each feature (p,): finite values in the reference and in the sample, means, Kolmogorov-Smirnov statistic with its p, stability index.
+
+    NaN where a feature has fewer than two finite values on one side.
+    """
+
+    reference_n: np.ndarray
+    sample_n: np.ndarray
+    reference_mean: Floats
+    sample_mean: Floats
+    ks: Floats
+    p: Floats
+    psi: Floats
+
+
+def shift(reference: ArrayLike, sample: ArrayLike, *, bins: int) -> Shift:
+    """Compare each column of two samples.
+
+    reference  shape (n, p). sample  shape (m, p). Values that are not finite are left out.
+    bins       of the population stability index, between the quantiles of the reference.
+
+    Source: Kolmogorov-Smirnov with the asymptotic p of scipy.stats.ks_2samp(method="asymp"); population stability index, sum of
+            (a - b) ln(a / b) over the bins, with half a patient added to every bin so that an empty one is no infinity.
+    """
+    a, b = np.asarray(reference, dtype=float), np.asarray(sample, dtype=float)
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
+        raise ValueError(f"reference and sample must have the same columns; found shapes {a.shape} and {b.shape}")
+    a, b = np.where(np.isfinite(a), a, np.nan), np.where(np.isfinite(b), b, np.nan)
+    n, m = np.isfinite(a).sum(axis=0), np.isfinite(b).sum(axis=0)
+    enough = (n > 1) & (m > 1)
+    ks, p, psi = (np.full(a.shape[1], np.nan) for _ in range(3))
+    ks[enough] = _distance(a[:, enough], b[:, enough])
+    p[enough] = np.clip(kstwo.sf(ks[enough], np.round(n[enough] * m[enough] / (n[enough] + m[enough]))), 0, 1)
+    psi[enough] = [_stability(left[np.isfinite(left)], right[np.isfinite(right)], bins) for left, right in zip(a[:, enough].T, b[:, enough].T, strict=True)]
+    means = [np.divide(np.nansum(values, axis=0), count, out=np.full(a.shape[1], np.nan), where=count > 0) for values, count in ((a, n), (b, m))]
+    return Shift(n, m, means[0], means[1], ks, p, psi)
+
+
+def _distance(a: Floats, b: Floats) -> Floats:
+    """The largest distance between the two distribution functions of each column (p,); NaN sorts last and counts for neither."""
+    both = np.concatenate([a, b])
+    order = np.argsort(both, axis=0, kind="stable")
+    values = np.take_along_axis(both, order, axis=0)
+    there = ~np.isnan(values)
+    first = (order < len(a)) & there
+    share_a = np.cumsum(first, axis=0) / first.sum(axis=0)
+    second = ~(order < len(a)) & there
+    share_b = np.cumsum(second, axis=0) / second.sum(axis=0)
+    last_of_tie = np.ones(values.shape, dtype=bool)
+    last_of_tie[:-1] = values[:-1] != values[1:]
+    return np.max(np.where(last_of_tie & there, np.abs(share_a - share_b), 0.0), axis=0)
+
+
+def _stability(reference: Floats, sample: Floats, bins: int) -> float:
+    edges = np.unique(np.quantile(reference, np.linspace(0, 1, bins + 1)[1:-1]))
+    counts = [np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1) + 0.5 for values in (reference, sample)]
+    left, right = (count / count.sum() for count in counts)
+    return float(np.sum((right - left) * np.log(right / left)))
