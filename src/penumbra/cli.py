@@ -136,7 +136,8 @@ _stage_command("report", "Write the report: one page, with its figures and table
 @click.argument("statement", required=False)
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet", "arrow"]), default="table", show_default=True)
 @click.option("--as-of", help="A registered version (nsclc-os/3) or a commit id: the store as it was then.")
-def sql(statement: str, form: str, as_of: str | None) -> None:
+@click.option("--timeout", default=120.0, show_default=True, help="Seconds for the statement.")
+def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
     """Ask the store: one read-only SQL STATEMENT, or without it as many as you like. Works while a run goes on."""
     from penumbra import store, tables
 
@@ -146,8 +147,14 @@ def sql(statement: str, form: str, as_of: str | None) -> None:
 
         converse(home, sys.stdout)
         return
+    from penumbra.store.answering import MEMORY_MB, bound
+
+    question = sys.stdin.read() if statement is None else statement
+    late = bound(timeout, MEMORY_MB)
     commit = None if as_of is None else store.commit_of(home, as_of)
-    tables.write(store.query(home, sys.stdin.read() if statement is None else statement, as_of=commit), form, sys.stdout)
+    answer = store.query(home, question, as_of=commit, timeout_s=timeout, memory=f"{MEMORY_MB}MB")
+    late.cancel()
+    tables.write(answer, form, sys.stdout)
 
 
 @command("PENUMBRA_SQL_TOKEN=$(openssl rand -hex 16) penumbra serve-sql", name="serve-sql")
@@ -176,6 +183,26 @@ def verify(version: str) -> None:
     from penumbra import tables, verification
 
     click.echo(tables.facts(asdict(verification.verify(state_home(), version))))
+
+
+@command("penumbra drift east")
+@click.argument("center")
+@click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), default="table", show_default=True, help="Others: every feature.")
+def drift(center: str, form: str) -> None:
+    """How far CENTER lies from the training centers: every feature (Kolmogorov-Smirnov, stability index), follow-up and survival."""
+    from penumbra import drift as drifting
+    from penumbra import tables
+    from penumbra.work import begin
+
+    work = begin()
+    found = drifting.compare(work, center)
+    if form == "table":
+        click.echo(drifting.told(found, work))
+        next_commands(f"penumbra drift {center} --format csv", 'penumbra sql "SELECT * FROM feature_statistics LIMIT 5"')
+        return
+    import pyarrow as pa
+
+    tables.write(pa.Table.from_pylist(found.features), form, sys.stdout)
 
 
 @command("penumbra forget N001 --reason 'consent withdrawn'")

@@ -144,6 +144,16 @@ class Serve:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """bins of the stability index; alpha: q below it is counted, psi: an index above it; horizon_days at which survival is compared."""
+
+    bins: int
+    alpha: float
+    psi: float
+    horizon_days: float
+
+
+@dataclass(frozen=True)
 class ServeSql:
     """penumbra serve-sql: the port, and the limits of one statement (seconds, megabytes, rows) and of all (running beside each other)."""
 
@@ -188,6 +198,7 @@ class Settings:
     retrain: Retrain
     serve: Serve
     serve_sql: ServeSql
+    drift: Drift
     report: Report
     rois: Mapping[str, Any]
     radiomics: Mapping[str, Any]
@@ -197,7 +208,7 @@ class Settings:
 GROUPS = {
     "cohort": Cohort, "ingest": Ingest, "populate": Populate, "network": Network, "augment": Augment, "train": Train,
     "pretrain": Pretrain, "ensemble": EnsembleSettings, "ablation": Ablation,
-    "fuse": Fuse, "evaluate": Evaluate, "register": Register, "retrain": Retrain, "serve": Serve, "serve_sql": ServeSql, "report": Report,
+    "fuse": Fuse, "evaluate": Evaluate, "register": Register, "retrain": Retrain, "serve": Serve, "serve_sql": ServeSql, "drift": Drift, "report": Report,
 }  # fmt: skip
 
 

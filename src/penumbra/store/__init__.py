@@ -6,13 +6,14 @@ from penumbra.store.version import canonical_json, sha256, version_key
 
 if TYPE_CHECKING:
     from penumbra.store.answer import commit_of, query
-    from penumbra.store.features import Matrix, declare_version, missing, read_matrix, write_features
+    from penumbra.store.features import FEATURE_KINDS, Matrix, declare_version, missing, read_matrix, write_features
     from penumbra.store.forgetting import Traces, forget, purge, traces, unfinished
     from penumbra.store.proof import check, digest, export_relation
     from penumbra.store.session import Store, connect, rows
     from penumbra.store.transfer import Export, export_store, import_store
 
 __all__ = [
+    "FEATURE_KINDS",
     "Export",
     "Matrix",
     "Store",
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "features": ("Matrix", "declare_version", "missing", "read_matrix", "write_features"),
+    "features": ("FEATURE_KINDS", "Matrix", "declare_version", "missing", "read_matrix", "write_features"),
     "forgetting": ("Traces", "forget", "purge", "traces", "unfinished"),
     "proof": ("check", "digest", "export_relation"),
     "answer": ("commit_of", "query"),

@@ -16,18 +16,30 @@ from penumbra.refusal import Refusal
 from penumbra.store.answer import commit_of, query
 
 ANSWER = b"answer\n"
+MEMORY_MB = 2000  # of one statement at the command line
 GRACE_S = 5.0  # for the engine to notice that it was interrupted
 OWN_BYTES = 6 * 1024**3  # address space of Python, Arrow and the engine's threads beside what the statement may take; most of it is never touched
+
+
+def bound(timeout_s: float, memory_mb: int) -> threading.Timer:
+    """The last resort against a statement that heeds neither an interruption nor the engine's own limit: this process ends. Cancel it after the answer."""
+    most = OWN_BYTES + memory_mb * 1024**2
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+    def end() -> None:
+        print(f"Error: sql_timeout: no answer within {timeout_s:g} s. ask for less, or allow more time", file=sys.stderr, flush=True)
+        os._exit(1)
+
+    late = threading.Timer(timeout_s + GRACE_S, end)
+    late.daemon = True
+    late.start()
+    return late
 
 
 def main() -> None:
     """Answer or refuse; ends by itself when the time is over."""
     question = json.load(sys.stdin)
-    late = threading.Timer(question["timeout_s"] + GRACE_S, os._exit, (1,))
-    late.daemon = True
-    late.start()
-    most = OWN_BYTES + question["memory_mb"] * 1024**2
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    late = bound(question["timeout_s"], question["memory_mb"])
     out = sys.stdout.buffer
     try:
         home, as_of = Path(question["home"]), question["as_of"]
