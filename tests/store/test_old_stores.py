@@ -1,0 +1,66 @@
+"""A store written once opens for ever: the kept ones, and one of every earlier schema."""
+
+import contextlib
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from penumbra import store
+from penumbra.params import project_root
+from penumbra.refusal import Refusal
+from penumbra.store.lake import Lake, open_engine, open_for_writing
+
+from .catalogs import Catalogs
+
+KEPT = sorted((Path(__file__).parents[1] / "reference" / "store").glob("schema_*.tar.xz"))
+SCHEMA = sorted((project_root() / "features" / "schema").glob("*.sql"))
+
+
+def unpacked(archive: Path, home: Path) -> Path:
+    with tarfile.open(archive) as tar:
+        tar.extractall(home, filter="data")
+    return home
+
+
+def test_the_newest_schema_is_kept() -> None:
+    assert KEPT[-1].name == f"schema_{len(SCHEMA):04d}.tar.xz"
+
+
+@pytest.mark.parametrize("archive", KEPT, ids=lambda path: path.name.split(".")[0])
+def test_a_kept_store_says_what_it_said(archive: Path, tmp_path: Path) -> None:
+    home = unpacked(archive, tmp_path / "home")
+    with store.connect(home) as lake:
+        told = json.loads(archive.with_name(archive.name.replace(".tar.xz", ".json")).read_text())
+        assert {relation: store.digest(lake, relation) for relation in told} == told
+        assert store.check(lake) == []
+        commit = lake.newest_commit()
+        assert store.read_matrix(lake, "radiomics", "gtv").values.shape == (3, 6)
+        lake.write({"patients": [{"patient": "new", "center": "north"}]}, run="r", what="it can be written to")
+    with store.connect(home, as_of=1) as earlier:
+        assert next(row["age"] for row in earlier.rows("patients") if row["patient"] == "N000") == 60.0
+    assert store.query(home, "SELECT count(*) AS n FROM patients", as_of=commit).to_pylist() == [{"n": 3}]
+
+
+@pytest.mark.parametrize("number", range(1, len(SCHEMA)))
+def test_migrated_from_every_earlier_schema(home: Path, catalogs: Catalogs, tmp_path: Path, number: int) -> None:
+    early = tmp_path / "features" / "schema"
+    early.mkdir(parents=True)
+    for file in SCHEMA[:number]:
+        shutil.copy(file, early)
+    catalogs.begin(home)
+    with contextlib.closing(open_engine()) as engine:
+        open_for_writing(Lake(home), engine, early)
+        engine.execute("INSERT INTO lake.patients (patient, center, age, commit_id) VALUES ('A', 'north', 61, 1)")
+        engine.execute("INSERT INTO lake.commits VALUES (1, now(), 'r', 'early', 1, '{\"patients\":1}')")
+    with pytest.raises(Refusal, match=f"the store has schema {number} of {len(SCHEMA)}"):
+        store.connect(home, read_only=True)
+    with store.connect(home) as lake:
+        assert [(row["patient"], row["age"]) for row in lake.rows("patients")] == [("A", 61.0)]
+        assert lake.sql("SELECT number FROM lake.migrations ORDER BY number").column(0).to_pylist() == list(range(1, len(SCHEMA) + 1))
+        assert store.check(lake) == []
+        assert lake.write({"withdrawals": [{"withdrawal": "w", "state": "purged"}]}, run="r", what="the newest relation") == 2
+    with pytest.raises(Refusal, match="schema_newer"):
+        store.connect(home, schema_root=early.parent)
