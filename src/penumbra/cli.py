@@ -157,7 +157,7 @@ def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
     tables.write(answer, form, sys.stdout)
 
 
-@command("PENUMBRA_SQL_TOKEN=$(openssl rand -hex 16) penumbra serve-sql", name="serve-sql")
+@command("penumbra serve-sql --port 8765", name="serve-sql")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Other than loopback only behind a proxy that encrypts.")
 @click.option("--port", type=int, help="Default: serve_sql.port in params.yaml.")
 def serve_sql(host: str, port: int | None) -> None:
@@ -245,7 +245,7 @@ def export(folder: Path) -> None:
     next_commands(f"PENUMBRA_HOME=elsewhere penumbra import {folder}")
 
 
-@command("PENUMBRA_HOME=elsewhere penumbra import backup/store", name="import")
+@command("penumbra import backup/store", name="import")
 @click.argument("folder", type=FOLDER)
 def import_(folder: Path) -> None:
     """Fill an empty store from the FOLDER of an export, into PostgreSQL where PENUMBRA_CATALOG names it; every row is compared before it is kept."""
