@@ -161,13 +161,19 @@ def verify(version: str) -> None:
     click.echo(tables.facts(asdict(verification.verify(state_home(), version))))
 
 
-@command("penumbra compare 1 2")
+@command("penumbra compare champion challenger")
 @click.argument("versions", nargs=-1)
-def compare(versions: tuple[str, ...]) -> None:
-    """Registered VERSIONS side by side, per center; without VERSIONS, all of them."""
-    from penumbra import answers
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def compare(versions: tuple[str, ...], form: str) -> None:
+    """Registered VERSIONS side by side: numbers, aliases, or `dvc exp` experiments.
 
-    click.echo(answers.compare(state_home(), versions))
+    Two: what differs, every measure per center with paired difference, interval and p, patients that changed their risk group, calibration, and
+    a page with overlaid figures. More, or none for all: C at every center, each against the first.
+    """
+    from penumbra import versus
+    from penumbra.work import begin
+
+    click.echo(versus.compare(begin(), versions, form))
 
 
 @command("penumbra models")
