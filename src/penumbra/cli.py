@@ -252,8 +252,9 @@ def rollback(reason: str) -> None:
 @click.argument("path", type=FOLDER)
 @click.option("--model", default="champion", show_default=True, help="Alias or version number.")
 @click.option("--center", help="Whose synonyms name the GTV. Default: the name of the folder above PATH.")
+@click.option("--record", is_flag=True, help="Remember the prediction in the store, for penumbra monitor.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def predict(path: Path, model: str, center: str | None, form: str) -> None:
+def predict(path: Path, model: str, center: str | None, record: bool, form: str) -> None:
     """Risk, risk group and survival of one patient from the DICOM or NIfTI folder PATH."""
     import json
     from dataclasses import asdict
@@ -261,12 +262,34 @@ def predict(path: Path, model: str, center: str | None, form: str) -> None:
     from penumbra import scoring, tables
 
     prediction = scoring.predict(state_home(), path, model, center)
+    if record:
+        from penumbra import monitoring
+        from penumbra.work import begin
+
+        patient = monitoring.record(begin(), path, center or path.resolve().parent.name, prediction)
+        click.echo(f"recorded as {patient}", err=True)
     if form == "json":
         click.echo(json.dumps(asdict(prediction)))
         return
     survival = {f"alive after {years.removesuffix('y')} y": value for years, value in prediction.survival.items()}
     facts = {name: value for name, value in asdict(prediction).items() if name not in ("survival", "remarks")}
     click.echo(tables.facts({**facts, **survival, **{f"remark {i}": text for i, text in enumerate(prediction.remarks, 1)}}))
+
+
+@command("penumbra monitor")
+def monitor() -> None:
+    """C and calibration of every version on patients it scored before their outcome was known, per center."""
+    from penumbra import monitoring, tables
+    from penumbra.work import begin
+
+    found = monitoring.monitor(begin())
+    header = ["version", "center", "metric", "n", "died", "value", "95 %"]
+    body = [
+        [version, row.center, row.metric, row.n, row.events, row.reason or row.value, f"{row.lower:.3f} to {row.upper:.3f}" if row.lower == row.lower else "-"]
+        for version, row in found
+    ]
+    click.echo(tables.render(header, body) if body else "No patient that was scored has an outcome that came later.")
+    next_commands("penumbra sql \"SELECT version, center, metric, value, n FROM model_metrics WHERE split = 'live'\"")
 
 
 @command("penumbra rois data/simulated/east")
