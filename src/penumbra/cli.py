@@ -165,7 +165,7 @@ def verify(version: str) -> None:
 @click.argument("versions", nargs=-1)
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def compare(versions: tuple[str, ...], form: str) -> None:
-    """Registered VERSIONS side by side: numbers, aliases, or `dvc exp` experiments.
+    """Registered VERSIONS (numbers or aliases) side by side.
 
     Two: what differs, every measure per center with paired difference, interval and p, patients that changed their risk group, calibration, and
     a page with overlaid figures. More, or none for all: C at every center, each against the first.
@@ -193,14 +193,14 @@ def retrain(center: str | None, profile: str | None) -> None:
 
     A second retraining waits for the first.
     """
-    from penumbra import answers, drive, retraining
+    from penumbra import answers, decided, drive, retraining
     from penumbra.work import begin
 
     work = begin(profile)
     centers = [center] if center else retraining.waiting(work)
     for name in centers:
         if retraining.is_new(work, name):
-            click.echo(answers.decision(drive.retrain_flow(work, name)))
+            click.echo(f"{answers.decision(drive.retrain_flow(work, name))}\n\npage  {work.home / decided.page_of(name)}")
         else:
             click.echo(f"Nothing new at {name} since it was decided.\n\n{answers.decision(retraining.last(work, name))}")
     if not centers:

@@ -110,7 +110,7 @@ def compare_two(home: Path, first: str, second: str, numbers: Evaluate) -> Compa
     if one.version == other.version:
         raise Refusal("versions_differ", f"{first} and {second} are both {one.model}/{one.version}", "name two versions; penumbra models lists them")
     with store.connect(home, read_only=True) as lake:
-        scored, unscored = read_scored(lake, one.model, [one.version, other.version], len(numbers.horizons_days))
+        scored, unscored = scored_by(read_answers(lake, one.model), [one.version, other.version], len(numbers.horizons_days))
         uses = lake.sql("SELECT version, patient, center FROM model_uses WHERE model = ? AND split = 'train'", [one.model]).to_pylist()
         stored = lake.sql("SELECT version, center, metric, value FROM model_metrics WHERE model = ? AND split IN ('train', 'test')", [one.model]).to_pylist()
     paired: list[PairedRow] = []
@@ -163,24 +163,17 @@ def compare_many(home: Path, entries: Sequence[RegisteredVersion], numbers: Eval
     """Harrell's C of several versions at every center, each against the first on the patients both scored, all on seeded paired resamples."""
     found: list[Standing] = []
     with store.connect(home, read_only=True) as lake:
-        for entry in entries:
-            scored, _ = read_scored(lake, entry.model, [entries[0].version, entry.version], len(numbers.horizons_days))
-            for center, rows in sets(scored):
-                here = scored.rows(rows)
-                row = next(
-                    paired_rows(
-                        center,
-                        here.event,
-                        here.time,
-                        here.scores(0),
-                        here.scores(1),
-                        horizons_days=(),
-                        resamples=numbers.bootstraps,
-                        level=numbers.confidence,
-                        seed=numbers.seed,
-                    )
-                )
-                found.append(Standing(entry.version, center, row.second, row.difference, row.lower, row.upper, row.p, row.n, bool(here.fitted[1].any())))
+        answers = read_answers(lake, entries[0].model)
+    for entry in entries:
+        try:
+            scored, _ = scored_by(answers, [entries[0].version, entry.version], len(numbers.horizons_days))
+        except Refusal:  # no patient in common with the first: its line stays empty
+            continue
+        for center, rows in sets(scored):
+            here = scored.rows(rows)
+            both, drawing = (here.scores(0), here.scores(1)), {"resamples": numbers.bootstraps, "level": numbers.confidence, "seed": numbers.seed}
+            row = next(paired_rows(center, here.event, here.time, *both, horizons_days=(), **drawing))  # type: ignore[arg-type]
+            found.append(Standing(entry.version, center, row.second, row.difference, row.lower, row.upper, row.p, row.n, bool(here.fitted[1].any())))
     return found
 
 
@@ -192,16 +185,32 @@ def sets(scored: Scored) -> list[tuple[str, np.ndarray]]:
     return [*chosen, (EXTERNAL, outside)] if len(set(scored.centers[outside].tolist())) > 1 else chosen
 
 
-def read_scored(lake: store.Store, model: str, versions: Sequence[int], horizons: int) -> tuple[Scored, tuple[str, ...]]:
+@dataclass(frozen=True)
+class Answers:
+    """What versions said of patients, with the newest outcome: rows of `predictions` by version and patient, and who fitted which version."""
+
+    by_version: dict[int, dict[str, dict[str, Any]]]
+    trained: set[tuple[int, str]]
+
+
+def read_answers(lake: store.Store, model: str) -> Answers:
+    """Everything that was said by versions of a model."""
+    rows = lake.sql("SELECT p.*, o.time, o.event FROM predictions AS p JOIN patients AS o USING (patient) WHERE p.model = ?", [model]).to_pylist()
+    uses = lake.sql("SELECT version, patient FROM model_uses WHERE model = ? AND split = 'train'", [model]).to_pylist()
+    by_version: dict[int, dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        if row["time"] is not None:
+            by_version.setdefault(int(row["version"]), {})[row["patient"]] = row
+    return Answers(by_version, {(int(row["version"]), row["patient"]) for row in uses})
+
+
+def scored_by(answers: Answers, versions: Sequence[int], horizons: int) -> tuple[Scored, tuple[str, ...]]:
     """The patients that all `versions` scored, and the centers at which some are not.
 
     Raises  Refusal "scored_by_both" when there is none.
     """
     years = [f"survival_{year}y" for year in range(1, horizons + 1)]
-    rows = lake.sql("SELECT p.*, o.time, o.event FROM predictions AS p JOIN patients AS o USING (patient) WHERE p.model = ?", [model]).to_pylist()
-    uses = lake.sql("SELECT version, patient FROM model_uses WHERE model = ? AND split = 'train'", [model]).to_pylist()
-    trained = {(int(row["version"]), row["patient"]) for row in uses}
-    by_version = {version: {row["patient"]: row for row in rows if int(row["version"]) == version and row["time"] is not None} for version in versions}
+    by_version, trained = {version: answers.by_version.get(version, {}) for version in versions}, answers.trained
     everyone = set().union(*by_version.values())
     patients = sorted(set(by_version[versions[0]]).intersection(*by_version.values()))
     if not patients:

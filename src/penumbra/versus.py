@@ -57,7 +57,7 @@ def standing_table(entries: Sequence[RegisteredVersion], standings: Sequence[Sta
         if row is None or not math.isfinite(row.c):
             return "-"
         own = f"{row.c:.3f}{' *' if row.fitted else ''}"
-        return own if entry is entries[0] else f"{own}  {row.difference:+.3f} (p {row.p:.3f})"
+        return own if entry is entries[0] else f"{own}\n{row.difference:+.3f} p {row.p:.3f}"
 
     body = [[named(entry), ", ".join(entry.train_centers), *(cell(entry, center) for center in centers)] for entry in entries]
     first = f"+/-: against {named(entries[0])} on the same patients, paired bootstrap. " if len(entries) > 1 else ""
