@@ -45,7 +45,7 @@ def test_a_center_with_three_deaths_is_validated_and_stops_before_a_refit(run: R
         decided = home / "manifests" / "retrain-west.json"
         until(decided.is_file, serving, log)
     finally:
-        serving.send_signal(signal.SIGINT)
+        serving.terminate()
         try:
             serving.wait(60)
         finally:
