@@ -3,6 +3,7 @@
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from flows.crew import crew
 from flows.notify import notify
 from flows.retry import DELAYS_S, worth_retrying
 from penumbra import retraining, stages
@@ -10,7 +11,8 @@ from penumbra import retraining, stages
 
 @task(name="retrain", cache_policy=NO_CACHE, persist_result=False, retries=len(DELAYS_S), retry_delay_seconds=DELAYS_S, retry_condition_fn=worth_retrying)
 def retrain_task(work: stages.Work, center: str) -> stages.Manifest:
-    return retraining.retrain(work, center)
+    with crew() as who:
+        return retraining.retrain(work, center, who)
 
 
 @flow(name="retrain", validate_parameters=False)

@@ -28,23 +28,26 @@ from penumbra.refusal import Refusal
 from penumbra.registry import LoadedModel, Verdict
 from penumbra.stages import embed, evaluate, fuse, ingest, populate, register, report, train
 from penumbra.work import Manifest, Work, one_run_at_a_time, read_manifest, write_manifest
+from penumbra.workers import Crew
 
 ALIASES = {"promote": registry.CHAMPION, "keep": registry.CHALLENGER}  # what a verdict gives the challenger
 LARGE = 0.8  # a standardised mean difference beyond this is called large (Cohen 1988)
 
 
-def retrain(work: Work, center: str) -> Manifest:
+def retrain(work: Work, center: str, crew: Crew | None = None) -> Manifest:
     """The whole protocol for one center in incoming/; what it decided, as manifests/retrain-<center>.json has it.
 
     One retraining at a time in a state folder: a second one waits.
 
+    crew    who extracts features; None: processes of this machine.
+
     Raises  Refusal "center_arrived", "model_registered" when there is no champion yet, and what its stages raise.
     """
     with one_run_at_a_time(work.home, wait=True):
-        return _retrain(work, center)
+        return _retrain(work, center, crew)
 
 
-def _retrain(work: Work, center: str) -> Manifest:
+def _retrain(work: Work, center: str, crew: Crew | None) -> Manifest:
     if _pending(work, center).is_file():
         return _conclude(work, center)
     champion = _champion(work)
@@ -55,7 +58,7 @@ def _retrain(work: Work, center: str) -> Manifest:
         return last(work, center)
     key = _key(work, champion, center)
     journal = Journal(work, key, center)
-    outcome = _protocol(work, champion, center, journal)
+    outcome = _protocol(work, champion, center, journal, crew)
     report(work)
     decided.write_page(work, center, key, outcome.verdict.reason, outcome.left_out, outcome.compared)
     rows = outcome.compared.rows if outcome.compared else ()
@@ -160,11 +163,11 @@ class Outcome:
     compared: Challenge | None = None
 
 
-def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal) -> Outcome:
+def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal, crew: Crew | None) -> Outcome:
     """Steps a to f."""
     limits = work.settings.retrain
     found = ingest(work, only=center)["centers"][center]
-    filled = populate(work)
+    filled = populate(work, crew)
     accepted = len(found["accepted"])
     journal.write("arrival", f"{accepted} of {found['found']} accepted", {"rejected": found["rejected"], "flagged": found["flagged"]})
     for roi, needed in champion.feature_versions.items():
