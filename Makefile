@@ -7,7 +7,7 @@ export PYTHONWARNINGS ?= ignore
 penumbra := .venv/bin/penumbra
 ready := .venv/.ready
 
-.PHONY: run test lint bench bench-radiomics bench-network bench-statistics bench-store stress-store parity lock clean setup help
+.PHONY: run test lint bench bench-radiomics bench-network bench-statistics bench-store bench-served stress-store stack backup restore parity lock clean setup help
 .DEFAULT_GOAL := help
 
 help:                      ## this list
@@ -53,6 +53,16 @@ bench-store: $(ready)
 	.venv/bin/python -m penumbra.store.bench
 stress-store: $(ready)     ## 8 writers and 8 readers for a minute, then 100 kills, on both catalogs of the store
 	STRESS_SECONDS=60 STRESS_KILLS=100 .venv/bin/python -m pytest tests/store/test_many_processes.py -m slow -v
+
+bench-served: $(ready)     ## the champion of data/ served by MLflow: 50 requests a second from 4 clients for 30 s
+	.venv/bin/python -m penumbra.bench.served
+
+stack: $(ready)            ## PostgreSQL, MLflow, Prefect with a worker, the watch and the SQL server on loopback; Ctrl-C stops all of it
+	.venv/bin/honcho start -d $(CURDIR) -f infra/Procfile
+backup: $(ready)           ## everything that penumbra keeps into TO=file.tar
+	infra/backup.sh save $(TO)
+restore: $(ready)          ## back from FROM=file.tar, into an empty state folder
+	infra/backup.sh restore $(FROM)
 
 # PyTorch comes with its GPU libraries, 4.5 GB: in a folder of its own, for this benchmark alone
 .bench/torch: requirements-bench.lock | $(ready)

@@ -1,14 +1,15 @@
-"""The nightly check: is the store consistent, and does the champion still hold what was registered?"""
+"""The nightly check: is the store consistent, does the champion still hold what was registered, and how does it do on patients it scored?"""
 
 from prefect import flow
 
-from penumbra import checkup
-from penumbra.params import state_home
+from penumbra import checkup, monitoring, stages
 
 
 @flow(name="check")
 def check() -> None:
-    """Fails, naming what is wrong, when a finding of `penumbra doctor` is bad."""
-    bad = [f"{finding.what}: {finding.found}" for finding in checkup.examine(state_home()) if not finding.ok]
+    """Measures anew what outcomes have matured; fails, naming what is wrong, when a finding of `penumbra doctor` is bad."""
+    work = stages.begin()
+    bad = [f"{finding.what}: {finding.found}" for finding in checkup.examine(work.home) if not finding.ok]
+    monitoring.monitor(work)
     if bad:
         raise RuntimeError("; ".join(bad))

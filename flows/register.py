@@ -3,11 +3,11 @@
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.retry import worth_retrying
+from flows.retry import DELAYS_S, worth_retrying
 from penumbra import stages
 
 
-@task(name="register", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=[5, 30], retry_condition_fn=worth_retrying)
+@task(name="register", cache_policy=NO_CACHE, persist_result=False, retries=len(DELAYS_S), retry_delay_seconds=DELAYS_S, retry_condition_fn=worth_retrying)
 def register_task(work: stages.Work) -> stages.Manifest:
     return stages.register(work)
 

@@ -1,25 +1,33 @@
-"""The center-arrival protocol, from a center's files to the decision on a new champion."""
+"""The center-arrival protocol, from a center's files to the decision on a new champion and its announcement."""
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.retry import worth_retrying
+from flows.crew import crew
+from flows.notify import notify
+from flows.retry import DELAYS_S, worth_retrying
 from penumbra import retraining, stages
 
 
-@task(name="retrain", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=[5, 30], retry_condition_fn=worth_retrying)
+@task(name="retrain", cache_policy=NO_CACHE, persist_result=False, retries=len(DELAYS_S), retry_delay_seconds=DELAYS_S, retry_condition_fn=worth_retrying)
 def retrain_task(work: stages.Work, center: str) -> stages.Manifest:
-    return retraining.retrain(work, center)
+    with crew() as who:
+        return retraining.retrain(work, center, who)
 
 
 @flow(name="retrain", validate_parameters=False)
 def retrain(center: str, profile: str = "quick") -> stages.Manifest:
     """One center."""
-    return retrain_task(stages.begin(profile), center)
+    work = stages.begin(profile)
+    decided = retrain_task(work, center)
+    notify(work)
+    return decided
 
 
 @flow(name="retrain-waiting", validate_parameters=False)
 def retrain_waiting(profile: str = "quick") -> dict[str, stages.Manifest]:
     """Every center that arrived after the champion was registered and is not decided as it is now."""
     work = stages.begin(profile)
-    return {center: retrain_task(work, center) for center in retraining.waiting(work)}
+    decided = {center: retrain_task(work, center) for center in retraining.waiting(work)}
+    notify(work)
+    return decided

@@ -19,7 +19,8 @@ def set_alias(work: Work, which: str | int, alias: str = CHAMPION, *, reason: st
         raise Refusal("reason_given", "no reason", 'say why: --reason "..."')
     model = work.settings.register.model
     change = registry.promote(work.home, which, alias, reason=reason, model=model)
-    if change.previous != change.version:
+    recorded = [row["version"] for row in _changes(work, alias)][-1:]  # not what the registry had: a call may have been killed between both
+    if recorded != [change.version]:
         _record(work, change)
     return change
 
@@ -30,12 +31,17 @@ def rollback(work: Work, *, reason: str) -> AliasChange:
     Raises  Refusal "earlier_champion" when there was none.
     """
     model = work.settings.register.model
-    with store.connect(work.home) as lake:
-        changes = [row for row in lake.rows("alias_changes") if (row["model"], row["alias"]) == (model, CHAMPION)]
-    changes.sort(key=lambda row: row["commit_id"])
+    changes = _changes(work, CHAMPION)
     if not changes or changes[-1]["previous"] is None:
         raise Refusal("earlier_champion", f"{model} never had another champion", "penumbra models lists the versions; penumbra promote chooses one")
     return set_alias(work, int(changes[-1]["previous"]), reason=reason)
+
+
+def _changes(work: Work, alias: str) -> list[dict[str, Any]]:
+    """Every recorded change of an alias, oldest first."""
+    with store.connect(work.home) as lake:
+        found = [row for row in lake.rows("alias_changes") if (row["model"], row["alias"]) == (work.settings.register.model, alias)]
+    return sorted(found, key=lambda row: row["commit_id"])
 
 
 def version_record(entry: registry.RegisteredVersion) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from penumbra import arrivals, cohort, registry, store, tables
 from penumbra.cohort.baseline import baseline_table
@@ -25,28 +25,6 @@ def ask(home: Path, statement: str, as_of: str | None = None) -> "pa.Table":
     if as_of is not None:
         commit = int(as_of) if as_of.isdecimal() else registry.find(home, as_of).store_commit
     return store.query(home, statement, as_of=commit)
-
-
-def compare(home: Path, versions: Sequence[str]) -> str:
-    """Harrell's C of registered versions side by side, per center, the combined model first."""
-    entries = [registry.find(home, version) for version in versions] if versions else registry.versions(home)
-    if not entries:
-        raise Refusal("model_registered", "no version is registered", "run penumbra run first")
-    found = store.query(home, "SELECT * EXCLUDE (commit_id) FROM model_metrics WHERE metric IN ('harrell_c', 'hazard_ratio')").to_pylist()
-    rows = [(str(row.pop("version")), _metric_row(row)) for row in found]
-    name = entries[0].model
-    compared = registry.compare(rows, [str(entry.version) for entry in entries], metrics=("harrell_c", "hazard_ratio"), models=(name,))
-    header = ["center", "split", "metric", "n", "events"]
-    for entry in entries:
-        header.append(f"{entry.model}/{entry.version}" + (f" ({', '.join(entry.aliases)})" if entry.aliases else ""))
-    if len(entries) > 1:
-        header.append("difference")
-    body = []
-    for row in compared:
-        cells = [f"{v:.3f} ({lo:.3f} to {hi:.3f})" if v == v else "-" for v, lo, hi in zip(row.values, row.lower, row.upper, strict=True)]
-        body.append([row.center, row.split, row.metric, row.n, row.events, *cells, *([f"{row.difference:+.3f}"] if len(entries) > 1 else [])])
-    trained = ", ".join(f"{entry.version}: {', '.join(entry.train_centers)}" for entry in entries)
-    return tables.render(header, body) + f"\n\nTrained on  {trained}"
 
 
 def models(home: Path) -> str:
@@ -93,12 +71,6 @@ def decision(manifest: Manifest) -> str:
     header = ["center", "n", "died", *(f"C {model}" for model in models), "difference", "p"]
     table = tables.render(header, body) + "\n\n" if body else ""
     return table + manifest["reason"]
-
-
-def _metric_row(row: dict[str, Any]) -> registry.MetricRow:
-    """A row of `model_metrics`; NULL is NaN."""
-    numbers = {name: float("nan") if row[name] is None else row[name] for name in ("value", "lower", "upper")}
-    return registry.MetricRow(**{**row, **numbers})
 
 
 def cohort_flow(manifest: Manifest) -> str:

@@ -257,13 +257,19 @@ def import_(folder: Path) -> None:
     next_commands('penumbra sql "SELECT id, what FROM commits ORDER BY id DESC LIMIT 5"', "penumbra doctor")
 
 
-@command("penumbra compare 1 2")
+@command("penumbra compare champion challenger")
 @click.argument("versions", nargs=-1)
-def compare(versions: tuple[str, ...]) -> None:
-    """Registered VERSIONS side by side, per center; without VERSIONS, all of them."""
-    from penumbra import answers
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def compare(versions: tuple[str, ...], form: str) -> None:
+    """Registered VERSIONS (numbers or aliases) side by side.
 
-    click.echo(answers.compare(state_home(), versions))
+    Two: what differs, every measure per center with paired difference, interval and p, patients that changed their risk group, calibration, and
+    a page with overlaid figures. More, or none for all: C at every center, each against the first.
+    """
+    from penumbra import versus
+    from penumbra.work import begin
+
+    click.echo(versus.compare(begin(), versions, form))
 
 
 @command("penumbra models")
@@ -283,14 +289,14 @@ def retrain(center: str | None, profile: str | None) -> None:
 
     A second retraining waits for the first.
     """
-    from penumbra import answers, drive, retraining
+    from penumbra import answers, decided, drive, retraining
     from penumbra.work import begin
 
     work = begin(profile)
     centers = [center] if center else retraining.waiting(work)
     for name in centers:
         if retraining.is_new(work, name):
-            click.echo(answers.decision(drive.retrain_flow(work, name)))
+            click.echo(f"{answers.decision(drive.retrain_flow(work, name))}\n\npage  {work.home / decided.page_of(name)}")
         else:
             click.echo(f"Nothing new at {name} since it was decided.\n\n{answers.decision(retraining.last(work, name))}")
     if not centers:
@@ -342,8 +348,9 @@ def rollback(reason: str) -> None:
 @click.argument("path", type=FOLDER)
 @click.option("--model", default="champion", show_default=True, help="Alias or version number.")
 @click.option("--center", help="Whose synonyms name the GTV. Default: the name of the folder above PATH.")
+@click.option("--record", is_flag=True, help="Remember the prediction in the store, for penumbra monitor.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def predict(path: Path, model: str, center: str | None, form: str) -> None:
+def predict(path: Path, model: str, center: str | None, record: bool, form: str) -> None:
     """Risk, risk group and survival of one patient from the DICOM or NIfTI folder PATH."""
     import json
     from dataclasses import asdict
@@ -351,12 +358,34 @@ def predict(path: Path, model: str, center: str | None, form: str) -> None:
     from penumbra import scoring, tables
 
     prediction = scoring.predict(state_home(), path, model, center)
+    if record:
+        from penumbra import monitoring
+        from penumbra.work import begin
+
+        patient = monitoring.record(begin(), path, center or path.resolve().parent.name, prediction)
+        click.echo(f"recorded as {patient}", err=True)
     if form == "json":
         click.echo(json.dumps(asdict(prediction)))
         return
     survival = {f"alive after {years.removesuffix('y')} y": value for years, value in prediction.survival.items()}
     facts = {name: value for name, value in asdict(prediction).items() if name not in ("survival", "remarks")}
     click.echo(tables.facts({**facts, **survival, **{f"remark {i}": text for i, text in enumerate(prediction.remarks, 1)}}))
+
+
+@command("penumbra monitor")
+def monitor() -> None:
+    """C and calibration of every version on patients it scored before their outcome was known, per center."""
+    from penumbra import monitoring, tables
+    from penumbra.work import begin
+
+    found = monitoring.monitor(begin())
+    header = ["version", "center", "metric", "n", "died", "value", "95 %"]
+    body = [
+        [version, row.center, row.metric, row.n, row.events, row.reason or row.value, f"{row.lower:.3f} to {row.upper:.3f}" if row.lower == row.lower else "-"]
+        for version, row in found
+    ]
+    click.echo(tables.render(header, body) if body else "No patient that was scored has an outcome that came later.")
+    next_commands("penumbra sql \"SELECT version, center, metric, value, n FROM model_metrics WHERE split = 'live'\"")
 
 
 @command("penumbra rois data/simulated/east")

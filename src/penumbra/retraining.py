@@ -12,44 +12,44 @@ Every step is a row of the relation `retrainings`. A call that was killed goes o
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from penumbra import arrivals, fusion, registry, store
+from penumbra import arrivals, decided, registry, store
 from penumbra.aliases import set_alias
-from penumbra.crossfit import Recipe, cross_fitted
+from penumbra.challenge import METRIC, Challenge, challenge, decide, measured
 from penumbra.dataset import Dataset, read_dataset
-from penumbra.evaluate import EXTERNAL, ModelRisk, evaluate
 from penumbra.fusion import DEEP
-from penumbra.modelling import CONTROLS, load_models, metric_records, prediction_records, risks
-from penumbra.network import EnsembleSettings, Pretrain
+from penumbra.modelling import metric_records, prediction_records, risks
 from penumbra.progress import say
 from penumbra.refusal import Refusal
-from penumbra.registry import CenterScore, LoadedModel, MetricRow, Verdict
-from penumbra.settings import Fuse
-from penumbra.stages import accepted_images, embed, ingest, populate, register, report, train
-from penumbra.stages import evaluate as evaluate_stage
-from penumbra.stages import fuse as fuse_stage
+from penumbra.registry import LoadedModel, Verdict
+from penumbra.shifted import shifted
+from penumbra.stages import embed, evaluate, fuse, ingest, populate, register, report, train
 from penumbra.work import Manifest, Work, one_run_at_a_time, read_manifest, write_manifest
+from penumbra.workers import Crew
 
-OLD, NEW, SHUFFLED = "champion", "challenger", "Shuffled"
-METRIC = "harrell_c"
+ALIASES = {"promote": registry.CHAMPION, "keep": registry.CHALLENGER}  # what a verdict gives the challenger
+LARGE = 0.8  # a standardised mean difference beyond this is called large (Cohen 1988)
 
 
-def retrain(work: Work, center: str) -> Manifest:
+def retrain(work: Work, center: str, crew: Crew | None = None) -> Manifest:
     """The whole protocol for one center in incoming/; what it decided, as manifests/retrain-<center>.json has it.
 
     One retraining at a time in a state folder: a second one waits.
 
+    crew    who extracts features; None: processes of this machine.
+
     Raises  Refusal "center_arrived", "model_registered" when there is no champion yet, and what its stages raise.
     """
     with one_run_at_a_time(work.home, wait=True):
-        return _retrain(work, center)
+        return _retrain(work, center, crew)
 
 
-def _retrain(work: Work, center: str) -> Manifest:
+def _retrain(work: Work, center: str, crew: Crew | None) -> Manifest:
+    if _pending(work, center).is_file():
+        return _conclude(work, center)
     champion = _champion(work)
     if center not in arrivals.center_folders(work.home):
         arrived = ", ".join(arrivals.center_folders(work.home))
@@ -58,25 +58,52 @@ def _retrain(work: Work, center: str) -> Manifest:
         return last(work, center)
     key = _key(work, champion, center)
     journal = Journal(work, key, center)
-    verdict, version, compared = _protocol(work, champion, center, journal)
+    outcome = _protocol(work, champion, center, journal, crew)
     report(work)
+    decided.write_page(work, center, key, outcome.verdict.reason, outcome.left_out, outcome.compared)
+    rows = outcome.compared.rows if outcome.compared else ()
+    paired = outcome.compared.paired if outcome.compared else ()
     content = {
         "center": center,
         "key": key,
-        "key_after": _key(work, _champion(work), center),
-        "decision": verdict.decision,
-        "reason": verdict.reason,
+        "decision": outcome.verdict.decision,
+        "reason": outcome.verdict.reason,
         "champion": champion.entry.version,
-        "challenger": version,
-        "comparison": [row | {name: None for name in ("value", "lower", "upper") if row[name] != row[name]} for row in map(asdict, compared)],
+        "challenger": outcome.version,
+        "comparison": [_plain(asdict(row)) for row in rows],
+        "paired": [_plain(asdict(row)) for row in paired],
     }
-    journal.write("decision", verdict.reason, {"decision": verdict.decision, "champion": champion.entry.version, "challenger": version})
-    return write_manifest(work.home, _manifest(center), content)
+    write_manifest(work.home, _pending(work, center).stem, content)
+    return _conclude(work, center)
+
+
+def _conclude(work: Work, center: str) -> Manifest:
+    """Carry out and announce what was decided; a call that was killed in here is taken up by the next one."""
+    content = read_manifest(work.home, _pending(work, center).stem)
+    alias = ALIASES.get(content["decision"])
+    if alias is not None and content["challenger"] != content["champion"]:
+        set_alias(work, content["challenger"], alias, reason=content["reason"])
+    facts = {name: content[name] for name in ("decision", "champion", "challenger")}
+    Journal(work, content["key"], center).write("decision", content["reason"], facts)
+    decided.notify(work, content)
+    manifest = write_manifest(work.home, _manifest(center), {**content, "key_after": _key(work, _champion(work), center)})
+    _pending(work, center).unlink()
+    return manifest
+
+
+def _pending(work: Work, center: str) -> Path:
+    """The manifest of a decision that is not carried out yet."""
+    return work.home / "manifests" / f"pending-{center}.json"
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """NaN as null."""
+    return {name: None if isinstance(value, float) and value != value else value for name, value in row.items()}
 
 
 def is_new(work: Work, center: str) -> bool:
     """Whether the center's files, the champion or a number changed since the center was last decided."""
-    if not (work.home / "manifests" / f"{_manifest(center)}.json").is_file():
+    if _pending(work, center).is_file() or not (work.home / "manifests" / f"{_manifest(center)}.json").is_file():
         return True
     before = read_manifest(work.home, _manifest(center))
     return _key(work, _champion(work), center) not in (before["key"], before["key_after"])
@@ -93,9 +120,8 @@ def last(work: Work, center: str) -> Manifest:
 def waiting(work: Work) -> list[str]:
     """The centers in incoming/ that a retraining would have something to do for: those that arrived after the champion was registered and are
     not decided as they are now. A center that was there then is the champion's training or external test, and stays so unless it is named."""
-    champion = _champion(work)
-    later = [center for center in arrivals.center_folders(work.home) if center not in champion.lineage.data_digests]
-    return [center for center in later if is_new(work, center)]
+    known = _champion(work).lineage.data_digests
+    return [center for center in arrivals.center_folders(work.home) if _pending(work, center).is_file() or (center not in known and is_new(work, center))]
 
 
 def _champion(work: Work) -> LoadedModel:
@@ -127,12 +153,23 @@ class Journal:
             lake.write({"retrainings": [row]}, run=self.work.run, what=f"retrain {self.center}: {step}")
 
 
-def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal) -> tuple[Verdict, int | None, list[MetricRow]]:
-    """Steps a to f: the verdict, the challenger's version, and the comparison."""
+@dataclass(frozen=True)
+class Outcome:
+    """What the steps a to f found: the challenger's version, C with each center left out, and the comparison, where it came so far."""
+
+    verdict: Verdict
+    version: int | None = None
+    left_out: Mapping[str, float] = field(default_factory=dict)
+    compared: Challenge | None = None
+
+
+def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal, crew: Crew | None) -> Outcome:
+    """Steps a to f."""
     limits = work.settings.retrain
     found = ingest(work, only=center)["centers"][center]
-    filled = populate(work)
-    journal.write("arrival", f"{len(found['accepted'])} of {found['found']} accepted", {"rejected": found["rejected"], "flagged": found["flagged"]})
+    filled = populate(work, crew)
+    accepted = len(found["accepted"])
+    journal.write("arrival", f"{accepted} of {found['found']} accepted", {"rejected": found["rejected"], "flagged": found["flagged"]})
     for roi, needed in champion.feature_versions.items():
         if roi != DEEP and needed != filled["version"]:
             raise Refusal(
@@ -140,9 +177,8 @@ def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal) 
                 f"{champion.entry.model}/{champion.entry.version} reads features {needed}, the settings of today make {filled['version']}",
                 "register a version of today's settings first: penumbra run",
             )
-    accepted = len(found["accepted"])
     if not accepted or accepted < (1 - limits.most_rejected) * found["found"]:
-        return Verdict("stop", f"Stopped: {accepted} of {found['found']} patients of {center} were accepted; see the relation rejections."), None, []
+        return Outcome(Verdict("stop", f"Stopped: {accepted} of {found['found']} patients of {center} were accepted; see the relation rejections."))
 
     frozen = replace(work, settings=replace(work.settings, cohort=replace(work.settings.cohort, train_centers=champion.lineage.train_centers)))
     assert champion.network_path is not None, "a registered model carries its network"
@@ -151,28 +187,36 @@ def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal) 
     journal.write("validation", _validate(frozen, champion, data, center), {"version": champion.entry.version})
 
     events = int(data.event[data.centers == center].sum())
+    shift = shifted(data, champion.model.columns, center)
+    large = sum(abs(value) > LARGE for value in shift.values())
+    journal.write(
+        "checks",
+        f"{events} deaths among {accepted}; {sum(found['rejected'].values())} refused, {sum(found['flagged'].values())} remarks;"
+        f" {large} of {len(shift)} features of the champion differ by more than {LARGE:g} standard deviations",
+        {"events": events, "rejected": found["rejected"], "flagged": found["flagged"], "drift": shift},
+    )
     if events < limits.min_events:
-        return Verdict("stop", f"Stopped: {events} deaths at {center}, {limits.min_events} are needed; its validation is kept."), None, []
-    journal.write("checks", f"{events} deaths among {accepted}; {sum(found['flagged'].values())} remarks", {"events": events})
+        return Outcome(Verdict("stop", f"Stopped: {events} deaths at {center}, {limits.min_events} are needed; its validation is kept."))
 
     centers = tuple(sorted({*champion.lineage.train_centers, center}))
     refitted = replace(work, settings=replace(work.settings, cohort=replace(work.settings.cohort, train_centers=centers)))
-    for stage in (train, fuse_stage, evaluate_stage):
+    for stage in (train, fuse, evaluate):
         stage(refitted)
     registered = register(refitted)
     if registered["version"] is None:
-        return Verdict("reject", f"Rejected: the challenger retained no feature ({registered['reason']})."), None, []
-    journal.write("refit", f"version {registered['version']} on {', '.join(centers)}", {"digest": registered["digest"]})
-    if registered["version"] == champion.entry.version:
-        return Verdict("keep", "Kept: refitting gives the champion itself."), champion.entry.version, []
+        return Outcome(Verdict("reject", f"Rejected: the challenger retained no feature ({registered['reason']})."))
+    version = int(registered["version"])
+    left_out = decided.left_out_c(read_manifest(work.home, "evaluate")["metrics"], work.settings.register.served)
+    known = {place: c for place, c in left_out.items() if c == c}
+    said = "".join(f"; without {place} its C there is {c:.3f}" for place, c in known.items() if place in centers)
+    journal.write("refit", f"version {version} on {', '.join(centers)}{said}", {"digest": registered["digest"], "left_out": known})
+    if version == champion.entry.version:
+        return Outcome(Verdict("keep", "Kept: refitting gives the champion itself."), version, left_out)
 
-    compared = _compare(refitted, champion, data)
-    verdict = _decide(compared, work)
+    compared = challenge(refitted, champion, data)
+    verdict = decide(compared, work)
     journal.write("gate", verdict.reason, {"decision": verdict.decision})
-    alias = {"promote": registry.CHAMPION, "keep": registry.CHALLENGER}.get(verdict.decision)
-    if alias is not None:
-        set_alias(work, registered["version"], alias, reason=verdict.reason)
-    return verdict, int(registered["version"]), compared
+    return Outcome(verdict, version, left_out, compared)
 
 
 def _validate(work: Work, champion: LoadedModel, data: Dataset, center: str) -> str:
@@ -180,7 +224,7 @@ def _validate(work: Work, champion: LoadedModel, data: Dataset, center: str) -> 
     if center in champion.lineage.train_centers:
         return "the champion was fitted on this center: nothing to validate"
     found = risks(champion.models, data)
-    rows = [row for row in _metrics(work, found, data, combined=champion.served) if row.center == center]
+    rows = [row for row in measured(work, found, data, combined=champion.served) if row.center == center]
     entry = champion.entry
     with store.connect(work.home) as lake:
         lake.write(
@@ -194,85 +238,3 @@ def _validate(work: Work, champion: LoadedModel, data: Dataset, center: str) -> 
     registry.record_metrics(work.home, entry.version, rows, model=entry.model)
     c = next(row for row in rows if (row.model, row.metric) == (champion.served, METRIC))
     return f"{entry.model}/{entry.version} has C {c.value:.3f} ({c.lower:.3f} to {c.upper:.3f}) on {c.n} patients, {c.events} deaths"
-
-
-def _compare(work: Work, champion: LoadedModel, data: Dataset) -> list[MetricRow]:
-    """Metrics of champion and challenger for every center, from risks of patients that neither was fitted on.
-
-    Where a model was fitted its risks are cross-fitted: its recipe, network included, refitted without each fold. Elsewhere they are the
-    registered model's own. Beside them what must be beaten: the controls fitted as the challenger, and the challenger's risks dealt out anew
-    within each center (what is left when nothing of the image counts).
-    """
-    settings, limits = work.settings, work.settings.retrain
-    declared = fusion.declarations(settings.models)
-    wanted = tuple(declared[name] for name in (settings.register.served, *CONTROLS.values()) if name in declared)
-    today = Recipe(settings.network, settings.augment, settings.train, settings.pretrain, settings.ensemble, settings.fuse, wanted)
-    now = read_dataset(work)
-    images = accepted_images(work)
-    fitted = load_models(work, read_manifest(work.home, "fuse")["key"])
-    numbers = {"folds": limits.folds, "seed": limits.seed}
-
-    new = _out_of_sample(risks(fitted, now), cross_fitted(work, now, images, settings.cohort.train_centers, today, **numbers))
-    former = cross_fitted(work, data, images, champion.lineage.train_centers, _recipe_of(champion, today), **numbers)
-    old = _out_of_sample(risks(champion.models, data), former)[champion.served]
-    challenger = new[settings.register.served]
-    dealt = np.random.default_rng(limits.seed)
-    shuffled = challenger.log_risk.copy()
-    for center in sorted(set(now.centers.tolist())):
-        rows = np.flatnonzero(now.centers == center)
-        shuffled[rows] = shuffled[dealt.permutation(rows)]
-    models = {OLD: old, NEW: challenger, **{name: new[name] for name in CONTROLS.values() if name in new}, SHUFFLED: replace(challenger, log_risk=shuffled)}
-    return _metrics(work, models, replace(now, training=np.zeros_like(now.training)), combined=NEW)
-
-
-def _recipe_of(champion: LoadedModel, today: Recipe) -> Recipe:
-    """How the champion was fitted: its network's own settings and its registered numbers; the declarations are today's."""
-    from penumbra import network
-
-    assert champion.network_path is not None, "a registered model carries its network"
-    trained = network.load(champion.network_path)
-    known = champion.lineage.params
-
-    def registered(group: str, now: Any) -> dict[str, Any]:
-        return {name: known.get(f"{group}.{name}", value) for name, value in asdict(now).items()}
-
-    return replace(
-        today,
-        network=trained.network,
-        augment=trained.augment,
-        train=trained.train,
-        pretrain=Pretrain(**registered("pretrain", today.pretrain)),
-        ensemble=EnsembleSettings(**registered("ensemble", today.ensemble)),
-        fuse=Fuse(**registered("fuse", today.fuse)),
-    )
-
-
-def _out_of_sample(own: Mapping[str, ModelRisk], crossed: Mapping[str, np.ndarray]) -> dict[str, ModelRisk]:
-    """The models that were cross-fitted, with those risks where there are any and their own elsewhere."""
-    return {name: replace(own[name], log_risk=np.where(np.isfinite(risk), risk, own[name].log_risk)) for name, risk in crossed.items()}
-
-
-def _metrics(work: Work, models: Mapping[str, ModelRisk], data: Dataset, *, combined: str) -> list[MetricRow]:
-    numbers = work.settings.evaluate
-    return evaluate(
-        models,
-        data.centers,
-        data.training,
-        data.event,
-        data.time,
-        horizons_days=numbers.horizons_days,
-        resamples=numbers.bootstraps,
-        level=numbers.confidence,
-        seed=numbers.seed,
-        combined=combined,
-        controls=CONTROLS,
-    )
-
-
-def _decide(compared: list[MetricRow], work: Work) -> Verdict:
-    """The gate on the C-indices of a comparison."""
-    values = {(row.model, row.center): row for row in compared if row.metric == METRIC}
-    scores = {center: CenterScore(center, row.events, row.value, values[NEW, center].value) for (model, center), row in values.items() if model == OLD}
-    pooled = scores.pop(EXTERNAL)
-    falsifiers = {model: row.value for (model, center), row in values.items() if center == EXTERNAL and model not in (OLD, NEW) and row.value == row.value}
-    return registry.gate(pooled, list(scores.values()), falsifiers, work.settings.retrain.margins)

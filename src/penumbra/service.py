@@ -1,4 +1,4 @@
-"""`penumbra serve`: a watch on incoming/ and two schedules, on one machine without any other service."""
+"""`penumbra serve`: a watch on incoming/ and two schedules, on one machine without any other service; or the watch for a Prefect server."""
 
 import os
 import socket
@@ -8,31 +8,41 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from penumbra import arrivals, retraining
 from penumbra.drive import PREFECT_START_TIMEOUT_S, prepare_prefect
 from penumbra.progress import say
 from penumbra.refusal import Refusal
-from penumbra.work import Work
+from penumbra.work import Work, is_busy
 
 COMPLETE = "complete"  # a file of this name in a center's folder says that everything was sent
 
 
 def serve(work: Work) -> None:
-    """Run until stopped: retrain when a center is complete, retrain weekly, check nightly; one retraining at a time."""
+    """Run until stopped: retrain when a center is complete, retrain weekly, check nightly; one retraining at a time.
+
+    With PREFECT_API_URL the server there has the deployments and the schedules (infra/prefect.yaml): this process watches, and emits an event
+    for each center that is complete, on which an automation of the server retrains.
+    """
+    numbers = work.settings.serve
+    address = os.environ.get("PREFECT_API_URL")
     prepare_prefect(work)
+    if address:
+        say(f"watching {arrivals.INCOMING}/ every {numbers.look_s:g} s for the Prefect server; stop with Ctrl-C")
+        Watch(work, Announcer(work)).run()
+        return
     with _prefect_server(work.home):
         from prefect import serve as serve_deployments
 
         from flows.check import check
         from flows.retrain import retrain_waiting
 
-        numbers = work.settings.serve
-        threading.Thread(target=Watch(work).run, daemon=True).start()
+        threading.Thread(target=Watch(work, partial(retrain_in_process, work.profile)).run, daemon=True).start()
         say(f"watching {arrivals.INCOMING}/ every {numbers.look_s:g} s; stop with Ctrl-C")
         deployments = (
             retrain_waiting.to_deployment("weekly", cron=numbers.retrain_cron, parameters={"profile": work.profile}, concurrency_limit=1),
@@ -41,19 +51,32 @@ def serve(work: Work) -> None:
         serve_deployments(*deployments, print_starting_message=False)  # type: ignore[arg-type]  # awaitables only inside an event loop
 
 
+State = tuple[int, int, float]  # of a folder: files, bytes, newest change
+
+
 @dataclass
 class Watch:
-    """What was seen of each center: (files, bytes, newest change), since when; and in which state its retraining failed for good."""
+    """What was seen of each center: its state, since when; and in which state its retraining failed for good.
+
+    hand_over  what is done with a center that is complete; False: it failed, and is not tried again until its folder changes.
+    """
 
     work: Work
-    seen: dict[str, tuple[tuple[int, int, float], float]] = field(default_factory=dict)
-    failed: dict[str, tuple[int, int, float]] = field(default_factory=dict)
+    hand_over: Callable[[str], bool]
+    seen: dict[str, tuple[State, float]] = field(default_factory=dict)
+    failed: dict[str, State] = field(default_factory=dict)
 
     def run(self) -> None:
         while True:
             time.sleep(self.work.settings.serve.look_s)
-            for center in self.look():
-                self.retrain(center)
+            try:
+                for center in self.look():
+                    state = self.seen[center][0]
+                    if not self.hand_over(center):
+                        self.failed[center] = state
+                        say(f"{center}: the retraining failed; it is tried again when the folder changes")
+            except Exception as error:  # a folder that changes while it is read, a database that is started again: the watch goes on
+                say(f"the watch goes on after {type(error).__name__}: {error}")
 
     def look(self) -> list[str]:
         """The centers that are complete, undecided, and did not fail in the state they are in.
@@ -61,7 +84,7 @@ class Watch:
         Complete: the folder holds a file named `complete`, or nothing in it changed for the quiet period.
         """
         try:
-            folders = {center: folder for center, folder in arrivals.center_folders(self.work.home).items() if center in self._waiting()}
+            folders = {center: folder for center, folder in arrivals.center_folders(self.work.home).items() if center in retraining.waiting(self.work)}
         except Refusal:  # nothing has arrived, or there is no champion yet
             return []
         now, ready = time.monotonic(), []
@@ -74,31 +97,46 @@ class Watch:
                 ready.append(center)
         return ready
 
-    def _waiting(self) -> list[str]:
-        return retraining.waiting(self.work)
 
-    def retrain(self, center: str) -> None:
-        """Retrain in a process of its own: one that is killed leaves its center undecided, and the next look starts it again."""
-        say(f"{center} is complete")
-        command = [sys.executable, "-m", "penumbra.cli", "retrain", "--center", center, "--profile", self.work.profile]
-        ended = subprocess.run(command, check=False).returncode
-        if ended > 0:
-            self.failed[center] = _state(arrivals.center_folders(self.work.home)[center].resolve())
-            say(f"{center}: the retraining failed; it is tried again when the folder changes")
+def retrain_in_process(profile: str, center: str) -> bool:
+    """Retrain in a process of its own: one that is killed leaves its center undecided, and the next look starts it again."""
+    say(f"{center} is complete")
+    command = [sys.executable, "-m", "penumbra.cli", "retrain", "--center", center, "--profile", profile]
+    return subprocess.run(command, check=False).returncode <= 0
 
 
-def _state(folder: Path) -> tuple[int, int, float]:
+@dataclass
+class Announcer:
+    """Emits `penumbra.center.arrived` for a center, and again when nobody works in the state folder after serve.announce_s: its worker died."""
+
+    work: Work
+    told: dict[str, float] = field(default_factory=dict)
+
+    def __call__(self, center: str) -> bool:
+        from flows.events import center_arrived, close_abandoned
+
+        after = self.work.settings.serve.announce_s
+        if center in self.told and time.monotonic() - self.told[center] < after:
+            return True
+        if is_busy(self.work.home):
+            return True
+        if center in self.told:
+            say(f"{center}: nobody works on it; {close_abandoned(after)} abandoned runs closed")
+        say(f"{center} is complete: announced")
+        center_arrived(center)
+        self.told[center] = time.monotonic()
+        return True
+
+
+def _state(folder: Path) -> State:
     """Number of files, bytes, and the newest change."""
-    stats = [(Path(root) / name).stat() for root, _, names in os.walk(folder) for name in names]
+    stats = [(Path(root) / name).stat() for root, _, names in os.walk(folder, followlinks=True) for name in names]
     return len(stats), sum(stat.st_size for stat in stats), max((stat.st_mtime for stat in stats), default=0.0)
 
 
 @contextmanager
 def _prefect_server(home: Path) -> Iterator[None]:
-    """A Prefect API: the one that PREFECT_API_URL names, or a server on a free port of loopback that ends with this process."""
-    if os.environ.get("PREFECT_API_URL"):
-        yield
-        return
+    """A Prefect server on a free port of loopback that ends with this process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])

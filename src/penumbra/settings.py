@@ -135,10 +135,18 @@ class Retrain:
 
 @dataclass(frozen=True)
 class Serve:
-    """The watch on incoming/ and the schedules: seconds between two looks, seconds without a change after which a center is complete, crons."""
+    """The watch on incoming/ and the schedules.
+
+    look_s      s between two looks; quiet_s: s without a change after which a center is complete.
+    announce_s  s after which a center that nobody works on is announced again to a Prefect server: its worker died.
+    retrain_cron, check_cron  of the weekly retraining and the nightly check.
+    notification_block  Prefect notification block that is told every decision, such as slack-webhook/clinic; None: nobody.
+    """
 
     look_s: float
     quiet_s: float
+    announce_s: float
+    notification_block: str | None
     retrain_cron: str
     check_cron: str
 

@@ -59,6 +59,15 @@ def one_run_at_a_time(home: Path, *, wait: bool = False) -> Iterator[None]:
         yield
 
 
+def is_busy(home: Path) -> bool:
+    """Whether a writing run is under way in this state folder, on this machine."""
+    try:
+        with one_run_at_a_time(home):
+            return False
+    except Refusal:
+        return True
+
+
 def write_manifest(home: Path, stage: str, content: Mapping[str, Any]) -> Manifest:
     """Leave what a stage produced as manifests/<stage>.json, whole or not at all; the same content gives the same bytes."""
     folder = home / "manifests"

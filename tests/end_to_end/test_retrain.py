@@ -1,16 +1,18 @@
 """A center arrives at a champion: the protocol from its validation to the gate, on the simulated cohort."""
 
+import csv
 import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from penumbra import aliases, answers, registry, retraining, store
 from penumbra.refusal import Refusal
 from penumbra.settings import load_settings
-from penumbra.work import Manifest, Work
+from penumbra.work import Manifest, Work, write_manifest
 
 from .conftest import Run
 
@@ -96,6 +98,53 @@ def test_too_few_deaths_stop_before_a_refit(work: Work, decided: Manifest) -> No
     assert stopped["decision"] == "stop"
     assert "1000 are needed" in stopped["reason"]
     assert registry.versions(work.home) == versions
+
+
+def test_a_decision_is_told_and_shown(work: Work, decided: Manifest) -> None:
+    (told,) = (work.home / "notifications").glob(f"east-{decided['key']}.txt")
+    assert decided["reason"] in told.read_text()
+    page = (work.home / "reports" / "retrain-east" / "index.html").read_text()
+    assert page.count("<svg") == 1 + 3 * 4
+    for words in (decided["reason"].split(".")[0], "Each center left out", "Shuffled", "features of the champion differ"):
+        assert words in page
+    metrics = {row["metric"] for row in decided["paired"]}
+    assert metrics >= {"harrell_c", "auc_2y", "brier_2y", "calibration_2y"}
+
+
+def test_killed_between_verdict_and_alias_the_next_call_carries_it_out(work: Work, decided: Manifest) -> None:
+    """A decision that was reached and not carried out: the alias moves, the rows and the file are written, nothing is refitted."""
+    other = next(entry for entry in registry.versions(work.home) if "champion" not in entry.aliases)
+    before, versions = registry.find(work.home).version, len(registry.versions(work.home))
+    pending = {**decided, "center": "east", "key": "0" * 12, "decision": "promote", "reason": "decided before the kill", "challenger": other.version}
+    pending["champion"] = before
+    write_manifest(work.home, "pending-east", pending)
+    assert retraining.retrain(work, "east")["reason"] == "decided before the kill"
+    assert registry.find(work.home).version == other.version
+    assert not (work.home / "manifests" / "pending-east.json").exists()
+    assert len(registry.versions(work.home)) == versions
+    aliases.set_alias(work, before, reason="as it was")
+    write_manifest(work.home, "retrain-east", decided)
+
+
+def test_a_center_with_permuted_outcomes_is_not_promoted(work: Work, decided: Manifest, run: Run) -> None:
+    """The same scans of south, each with the outcome of another patient: what is learnt there is noise."""
+    south = work.home / "incoming" / "south"
+    source = south.resolve()
+    south.unlink()
+    shutil.copytree(source, south)
+    with (south / "clinical.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    order = np.random.default_rng(2).permutation(len(rows))
+    outcomes = [(rows[i]["survival_days"], rows[i]["event"]) for i in order]
+    for row, (time, event) in zip(rows, outcomes, strict=True):
+        row["survival_days"], row["event"] = time, event
+    with (south / "clinical.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    champion = registry.find(work.home).version
+    assert retraining.retrain(work, "south")["decision"] != "promote"
+    assert registry.find(work.home).version == champion
 
 
 def test_promotion_and_rollback_are_rows_with_a_reason(work: Work, decided: Manifest) -> None:

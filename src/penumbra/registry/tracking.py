@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penumbra.registry import remote
 from penumbra.registry.bundle import Lineage
 from penumbra.registry.compare import MetricRow
 from penumbra.registry.versions import RegisteredVersion, query
@@ -31,6 +32,9 @@ def metric_name(row: MetricRow, served: str) -> str:
 
 def logged_metrics(home: Path, entry: RegisteredVersion) -> dict[str, float]:
     """Newest value of every metric MLflow holds for a version, by name: "harrell_c/east", "harrell_c_lower/east", "n/east", ..."""
+    address = remote.server()
+    if address:
+        return remote.metrics(address, entry.model_id)
     return {row["name"]: float(row["value"]) for row in query(home, "metrics.sql", {"model_id": entry.model_id})}
 
 

@@ -1,7 +1,7 @@
-"""Registered versions and their aliases, in an MLflow registry on SQLite under `<home>/mlflow`.
+"""Registered versions and their aliases, in an MLflow registry on SQLite under `<home>/mlflow`, or on the server that PENUMBRA_MLFLOW names.
 
-Reading goes straight to the SQLite file: importing MLflow takes seconds, and `penumbra predict` should not wait for them.
-Writing goes through MLflow's client, one process at a time.
+Reading goes straight to the SQLite file or to the server's REST API: importing MLflow takes seconds, and `penumbra predict` should not wait for
+them. Writing goes through MLflow's client, one process at a time. Artifacts lie in the home in both cases.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import logging
 import os
 import sqlite3
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penumbra.refusal import Refusal
+from penumbra.registry import remote
 from penumbra.registry.bundle import verify
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ class AliasChange:
 
 
 def tracking_uri(home: Path) -> str:
-    """MLflow's tracking and registry URI of a home folder, as `mlflow ui --backend-store-uri` wants it."""
-    return f"sqlite:///{_database(home).resolve()}"
+    """MLflow's tracking and registry URI of a home folder, as `mlflow ui --backend-store-uri` wants it, or the server's address."""
+    return remote.server() or f"sqlite:///{_database(home).resolve()}"
 
 
 def versions(home: Path, model: str = MODEL) -> list[RegisteredVersion]:
@@ -85,7 +86,9 @@ def versions(home: Path, model: str = MODEL) -> list[RegisteredVersion]:
 
     home  the folder of `PENUMBRA_HOME`.
     """
-    return [_registered(home, model, row) for row in query(home, "versions.sql", {"model": model})]
+    address = remote.server()
+    rows = remote.versions(address, model) if address else query(home, "versions.sql", {"model": model})
+    return [_registered(home, model, row) for row in rows]
 
 
 def find(home: Path, which: str | int = CHAMPION, model: str = MODEL) -> RegisteredVersion:
@@ -158,10 +161,12 @@ def quiet_mlflow() -> Iterator[None]:
 
 
 def client(home: Path) -> "MlflowClient":
-    """MLflow's client on the home's database, which is created when absent (inside `writing`)."""
+    """MLflow's client on the server, or on the home's database, which is created when absent (inside `writing`)."""
     from mlflow import MlflowClient
 
-    path = _database(home)
+    address, path = remote.server(), _database(home)
+    if address:
+        return MlflowClient(tracking_uri=address, registry_uri=address)
     if not path.is_file():
         # MLflow's migrations are not one transaction: a database half made by a killed process must not be found later
         unfinished = path.with_suffix(".new")
@@ -206,7 +211,7 @@ def _database(home: Path) -> Path:
     return _root(home) / "mlflow.db"
 
 
-def _registered(home: Path, model: str, row: sqlite3.Row) -> RegisteredVersion:
+def _registered(home: Path, model: str, row: Mapping[str, Any] | sqlite3.Row) -> RegisteredVersion:
     tags = json.loads(row["tags"])
     return RegisteredVersion(
         model=model,

@@ -88,7 +88,7 @@ def calibration(
     for g in np.unique(group):
         mine = group == g
         observed = float(kaplan_meier(events[mine], times[mine]).at([horizon])[0][0])
-        drawn = _resampled_survival(events[mine], times[mine], horizon, resample_counts(int(mine.sum()), resamples, rng))
+        drawn = resampled_survival(events[mine], times[mine], horizon, resample_counts(int(mine.sum()), resamples, rng))
         limits = np.quantile(drawn, [0.5 - 0.5 * level, 0.5 + 0.5 * level]) if resamples else np.full(2, np.nan)
         rows.append((predicted[mine].mean(), observed, *limits, mine.sum(), (events & (times <= horizon))[mine].sum()))
     table = np.array(rows, dtype=float).T
@@ -106,8 +106,8 @@ def calibration(
     )
 
 
-def _resampled_survival(event: Bools, time: Floats, horizon: float, counts: np.ndarray) -> Floats:
-    """Return Kaplan-Meier at the horizon in each resample."""
+def resampled_survival(event: Bools, time: Floats, horizon: float, counts: np.ndarray) -> Floats:
+    """Return Kaplan-Meier at the horizon in each resample; counts (b, n): how often it holds each patient."""
     death_times = np.unique(time[event & (time <= horizon)])
     if death_times.size == 0:
         return np.ones(counts.shape[0])
@@ -195,7 +195,17 @@ def integrated_brier(event: ArrayLike, time: ArrayLike, survival: ArrayLike, tim
     return float(np.trapezoid(scores, horizons) / (horizons[-1] - horizons[0]))
 
 
+def brier_parts(event: ArrayLike, time: ArrayLike, survival: ArrayLike, horizon: float) -> Floats:
+    """Return what each patient adds to the Brier score at a horizon, (n,); their mean is the score. Arguments and errors as `brier`."""
+    events, times = checked_outcome(event, time)
+    return _brier_parts(events, times, _probabilities(survival, events.size)[:, None], np.array([horizon], dtype=float))[:, 0]
+
+
 def _brier(event: Bools, time: Floats, survival: Floats, horizons: Floats) -> Floats:
+    return np.mean(_brier_parts(event, time, survival, horizons), axis=0)
+
+
+def _brier_parts(event: Bools, time: Floats, survival: Floats, horizons: Floats) -> Floats:
     for horizon in horizons:
         _require_follow_up(time, float(horizon))
     censoring = censoring_survival(event, time)
@@ -204,7 +214,7 @@ def _brier(event: Bools, time: Floats, survival: Floats, horizons: Floats) -> Fl
     alive = (time[:, None] > horizons) | ((time[:, None] == horizons) & ~event[:, None])
     reach = censoring.at(horizons)
     alive_weight = np.divide(1.0, reach, out=np.zeros_like(reach), where=reach > 0)
-    return np.mean(dead * survival**2 * died_weight[:, None] + alive * (1.0 - survival) ** 2 * alive_weight, axis=0)
+    return dead * survival**2 * died_weight[:, None] + alive * (1.0 - survival) ** 2 * alive_weight
 
 
 def _require_follow_up(time: Floats, horizon: float) -> None:

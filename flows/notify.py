@@ -1,0 +1,33 @@
+"""Decisions to people: every notification in notifications/ that was not sent yet, by a notification block of Prefect."""
+
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from flows.retry import DELAYS_S
+from penumbra import decided, stages
+from penumbra.progress import say
+
+
+@task(name="notify", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=DELAYS_S[:2])
+def notify_task(work: stages.Work, slug: str) -> int:
+    """Send what is unsent by the block `slug` (such as slack-webhook/clinic) and remember it as sent; how many were sent."""
+    from prefect.blocks.core import Block
+
+    block: Any = Block.load(slug)
+    waiting = decided.unsent(work.home)
+    for path in waiting:
+        subject, _, body = path.read_text(encoding="utf-8").partition("\n\n")
+        block.notify(body=body, subject=subject)
+        path.with_suffix(".sent").touch()
+    return len(waiting)
+
+
+def notify(work: stages.Work) -> None:
+    """Tell whoever `serve.notification_block` names. Nobody is told when it is null; a service that fails is said, and tried with the next decision."""
+    slug = work.settings.serve.notification_block
+    if slug and decided.unsent(work.home):
+        state: Any = notify_task(work, slug, return_state=True)
+        if not state.is_completed():
+            say(f"no notification by {slug}: {state.message}; it stays in {decided.NOTIFICATIONS}/")

@@ -1,0 +1,148 @@
+"""Champion and challenger side by side on patients that neither was fitted on, with what a useful model must beat."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from penumbra import fusion
+from penumbra.crossfit import Recipe, cross_fitted
+from penumbra.dataset import Dataset, read_dataset
+from penumbra.evaluate import EXTERNAL, ModelRisk, evaluate
+from penumbra.evaluate.paired import PairedRow, Scores, paired_rows
+from penumbra.evaluate.sets import sets_of
+from penumbra.modelling import CONTROLS, load_models, risks
+from penumbra.network import EnsembleSettings, Pretrain
+from penumbra.registry import CenterScore, LoadedModel, MetricRow, Verdict, gate
+from penumbra.report.overlay import Overlay
+from penumbra.settings import Evaluate, Fuse
+from penumbra.stages import accepted_images
+from penumbra.work import Work, read_manifest
+
+OLD, NEW, SHUFFLED = "champion", "challenger", "Shuffled"
+METRIC = "harrell_c"
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """rows: every metric of every model at every center. paired: champion against challenger on the same resamples. panels: both, to be drawn."""
+
+    rows: tuple[MetricRow, ...]
+    paired: tuple[PairedRow, ...]
+    panels: tuple[Overlay, ...]
+
+
+def challenge(work: Work, champion: LoadedModel, data: Dataset) -> Challenge:
+    """Champion and challenger at every center, from risks of patients that neither was fitted on.
+
+    Where a model was fitted its risks are cross-fitted: its recipe, network included, refitted without each fold. Elsewhere they are the
+    registered model's own. Beside them what must be beaten: the controls fitted as the challenger, and the challenger's risks dealt out anew
+    within each center (what is left when nothing of the image counts).
+    """
+    settings, limits = work.settings, work.settings.retrain
+    declared = fusion.declarations(settings.models)
+    wanted = tuple(declared[name] for name in (settings.register.served, *CONTROLS.values()) if name in declared)
+    today = Recipe(settings.network, settings.augment, settings.train, settings.pretrain, settings.ensemble, settings.fuse, wanted)
+    now = read_dataset(work)
+    images = accepted_images(work)
+    fitted = load_models(work, read_manifest(work.home, "fuse")["key"])
+    numbers = {"folds": limits.folds, "seed": limits.seed}
+
+    new = _out_of_sample(risks(fitted, now), cross_fitted(work, now, images, settings.cohort.train_centers, today, **numbers))
+    former = cross_fitted(work, data, images, champion.lineage.train_centers, _recipe_of(champion, today), **numbers)
+    old = _out_of_sample(risks(champion.models, data), former)[champion.served]
+    challenger = new[settings.register.served]
+    dealt = np.random.default_rng(limits.seed)
+    shuffled = challenger.log_risk.copy()
+    for center in sorted(set(now.centers.tolist())):
+        rows = np.flatnonzero(now.centers == center)
+        shuffled[rows] = shuffled[dealt.permutation(rows)]
+    models = {OLD: old, NEW: challenger, **{name: new[name] for name in CONTROLS.values() if name in new}, SHUFFLED: replace(challenger, log_risk=shuffled)}
+    unseen = replace(now, training=np.zeros_like(now.training))
+    metrics = measured(work, models, unseen, combined=NEW)
+    panels = [_panel(place, inside, unseen, (old, challenger), settings.evaluate) for place, inside in _sets(unseen)]
+    paired = [row for panel in panels for row in _paired(panel, settings.evaluate)]
+    return Challenge(tuple(metrics), tuple(paired), tuple(panels))
+
+
+def _sets(data: Dataset) -> list[tuple[str, np.ndarray]]:
+    return [(chosen.center, chosen.rows) for chosen in sets_of(data.centers, data.training)]
+
+
+def _panel(center: str, inside: np.ndarray, data: Dataset, both: tuple[ModelRisk, ModelRisk], numbers: Evaluate) -> Overlay:
+    here = [model.of(inside) for model in both]
+    return Overlay(
+        title=center,
+        labels=(OLD, NEW),
+        event=data.event[inside],
+        time=data.time[inside],
+        log_risk=np.stack([model.log_risk for model in here]),
+        death=np.stack([_death(model, numbers.horizons_days) for model in here]),
+        high=np.stack([model.log_risk > model.cutoff for model in here]),
+    )
+
+
+def _death(model: ModelRisk, horizons_days: tuple[float, ...]) -> np.ndarray:
+    if model.baseline is None:
+        return np.full((len(model.log_risk), len(horizons_days)), np.nan)
+    return model.death(horizons_days)
+
+
+def _paired(panel: Overlay, numbers: Evaluate) -> list[PairedRow]:
+    first, second = (Scores(panel.log_risk[i], panel.death[i]) for i in (0, 1))
+    resampling = {"resamples": numbers.bootstraps, "level": numbers.confidence, "seed": numbers.seed}
+    return list(paired_rows(panel.title, panel.event, panel.time, first, second, horizons_days=numbers.horizons_days, **resampling))  # type: ignore[arg-type]
+
+
+def _recipe_of(champion: LoadedModel, today: Recipe) -> Recipe:
+    """How the champion was fitted: its network's own settings and its registered numbers; the declarations are today's."""
+    from penumbra import network
+
+    assert champion.network_path is not None, "a registered model carries its network"
+    trained = network.load(champion.network_path)
+    known = champion.lineage.params
+
+    def registered(group: str, now: Any) -> dict[str, Any]:
+        return {name: known.get(f"{group}.{name}", value) for name, value in asdict(now).items()}
+
+    return replace(
+        today,
+        network=trained.network,
+        augment=trained.augment,
+        train=trained.train,
+        pretrain=Pretrain(**registered("pretrain", today.pretrain)),
+        ensemble=EnsembleSettings(**registered("ensemble", today.ensemble)),
+        fuse=Fuse(**registered("fuse", today.fuse)),
+    )
+
+
+def _out_of_sample(own: Mapping[str, ModelRisk], crossed: Mapping[str, np.ndarray]) -> dict[str, ModelRisk]:
+    """The models that were cross-fitted, with those risks where there are any and their own elsewhere."""
+    return {name: replace(own[name], log_risk=np.where(np.isfinite(risk), risk, own[name].log_risk)) for name, risk in crossed.items()}
+
+
+def measured(work: Work, models: Mapping[str, ModelRisk], data: Dataset, *, combined: str) -> list[MetricRow]:
+    numbers = work.settings.evaluate
+    return evaluate(
+        models,
+        data.centers,
+        data.training,
+        data.event,
+        data.time,
+        horizons_days=numbers.horizons_days,
+        resamples=numbers.bootstraps,
+        level=numbers.confidence,
+        seed=numbers.seed,
+        combined=combined,
+        controls=CONTROLS,
+    )
+
+
+def decide(compared: Challenge, work: Work) -> Verdict:
+    """The gate on the C-indices of a challenge."""
+    values = {(row.model, row.center): row for row in compared.rows if row.metric == METRIC}
+    scores = {center: CenterScore(center, row.events, row.value, values[NEW, center].value) for (model, center), row in values.items() if model == OLD}
+    pooled = scores.pop(EXTERNAL)
+    falsifiers = {model: row.value for (model, center), row in values.items() if center == EXTERNAL and model not in (OLD, NEW) and row.value == row.value}
+    return gate(pooled, list(scores.values()), falsifiers, work.settings.retrain.margins)

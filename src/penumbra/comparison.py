@@ -1,0 +1,272 @@
+"""Registered versions side by side, from what the store and the registry hold: what differs, and on the same patients who predicts better."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penumbra import registry, store
+from penumbra.evaluate import EXTERNAL
+from penumbra.evaluate.paired import PairedRow, Scores, paired_rows
+from penumbra.refusal import Refusal
+from penumbra.registry import Difference, RegisteredVersion
+from penumbra.settings import Evaluate
+
+CALIBRATION = ("calibration_slope", "observed_expected_1y", "observed_expected_2y", "observed_expected_3y", "brier_integrated")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Patients whom every compared version scored, with their newest outcome.
+
+    event (n,) bool; time (n,) days. log_risk (v, n), death (v, n, k), high (v, n) bool: of each version in order.
+    fitted (v, n) bool: the patient's outcome fitted the version.
+    """
+
+    patients: np.ndarray
+    centers: np.ndarray
+    event: np.ndarray
+    time: np.ndarray
+    log_risk: np.ndarray
+    death: np.ndarray
+    high: np.ndarray
+    fitted: np.ndarray
+
+    def rows(self, chosen: np.ndarray) -> "Scored":
+        """Some patients, (n,) bool."""
+        one, more = (self.patients, self.centers, self.event, self.time), (self.log_risk, self.death, self.high, self.fitted)
+        return Scored(*(values[chosen] for values in one), *(values[:, chosen] for values in more))
+
+    def scores(self, version: int) -> Scores:
+        return Scores(self.log_risk[version], self.death[version])
+
+
+@dataclass(frozen=True)
+class Reclassified:
+    """Patients of one set by the risk group of two versions: those who died, and those who were alive at the end of their follow-up."""
+
+    center: str
+    died: bool
+    stayed_low: int
+    raised: int
+    lowered: int
+    stayed_high: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two registered versions.
+
+    differences   of params, data, settings, feature versions and kept features.
+    patients      per center: how many trained each version, and how many of the second's the first did not know.
+    fitted        center -> whether the first and the second were fitted on it: a value there flatters.
+    paired        per center and for all that neither was fitted on (EXTERNAL): both values, difference, interval, p.
+    calibration   per center, metric of CALIBRATION, both registered values.
+    unscored      centers that one of the two has not scored.
+    """
+
+    first: RegisteredVersion
+    second: RegisteredVersion
+    differences: tuple[Difference, ...]
+    patients: tuple[dict[str, Any], ...]
+    fitted: dict[str, tuple[bool, bool]]
+    paired: tuple[PairedRow, ...]
+    reclassified: tuple[Reclassified, ...]
+    calibration: tuple[dict[str, Any], ...]
+    unscored: tuple[str, ...]
+    scored: Scored
+
+    def document(self) -> dict[str, Any]:
+        """Everything but the single patients, as JSON has it."""
+
+        def version(entry: RegisteredVersion) -> dict[str, Any]:
+            kept = {name: getattr(entry, name) for name in ("model", "version", "digest", "store_commit", "code_commit")}
+            return {**kept, "aliases": list(entry.aliases), "train_centers": list(entry.train_centers), "created_at": entry.created_at.isoformat()}
+
+        rows: dict[str, Sequence[Any]] = {"differences": self.differences, "paired": self.paired, "reclassified": self.reclassified}
+        return {
+            "first": version(self.first),
+            "second": version(self.second),
+            **{name: [_plain(asdict(row)) for row in found] for name, found in rows.items()},
+            "fitted": {center: list(which) for center, which in self.fitted.items()},
+            "patients": list(self.patients),
+            "calibration": [_plain(row) for row in self.calibration],
+            "unscored": list(self.unscored),
+        }
+
+
+def compare_two(home: Path, first: str, second: str, numbers: Evaluate) -> Comparison:
+    """Compare two versions on the patients that both scored; the same call gives the same numbers (`numbers.seed`).
+
+    first, second  aliases or numbers.
+
+    Raises  Refusal "model_registered", "version_registered", or "versions_differ" for one version named twice.
+    """
+    one, other = registry.find(home, first), registry.find(home, second)
+    if one.version == other.version:
+        raise Refusal("versions_differ", f"{first} and {second} are both {one.model}/{one.version}", "name two versions; penumbra models lists them")
+    with store.connect(home, read_only=True) as lake:
+        scored, unscored = scored_by(read_answers(lake, one.model), [one.version, other.version], len(numbers.horizons_days))
+        uses = lake.sql("SELECT version, patient, center FROM model_uses WHERE model = ? AND split = 'train'", [one.model]).to_pylist()
+        stored = lake.sql("SELECT version, center, metric, value FROM model_metrics WHERE model = ? AND split IN ('train', 'test')", [one.model]).to_pylist()
+    paired: list[PairedRow] = []
+    moved: list[Reclassified] = []
+    for center, rows in sets(scored):
+        here = scored.rows(rows)
+        paired += paired_rows(
+            center,
+            here.event,
+            here.time,
+            here.scores(0),
+            here.scores(1),
+            horizons_days=numbers.horizons_days,
+            resamples=numbers.bootstraps,
+            level=numbers.confidence,
+            seed=numbers.seed,
+        )
+        moved += [_reclassified(center, here, died) for died in (True, False)]
+    trained = [{row["patient"]: row["center"] for row in uses if int(row["version"]) == entry.version} for entry in (one, other)]
+    return Comparison(
+        first=one,
+        second=other,
+        differences=tuple(registry.differences(registry.load(home, one.version), registry.load(home, other.version))),
+        patients=tuple(_patients(*trained)),
+        fitted={center: tuple(bool(scored.rows(rows).fitted[v].any()) for v in (0, 1)) for center, rows in sets(scored)},  # type: ignore[misc]
+        paired=tuple(paired),
+        reclassified=tuple(moved),
+        calibration=tuple(_calibration(stored, (one, other))),
+        unscored=unscored,
+        scored=scored,
+    )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One of many versions on one set of patients: C, and against the first version the difference and its p."""
+
+    version: int
+    center: str
+    c: float
+    difference: float
+    lower: float
+    upper: float
+    p: float
+    n: int
+    fitted: bool
+
+
+def compare_many(home: Path, entries: Sequence[RegisteredVersion], numbers: Evaluate) -> list[Standing]:
+    """Harrell's C of several versions at every center, each against the first on the patients both scored, all on seeded paired resamples."""
+    found: list[Standing] = []
+    with store.connect(home, read_only=True) as lake:
+        answers = read_answers(lake, entries[0].model)
+    for entry in entries:
+        try:
+            scored, _ = scored_by(answers, [entries[0].version, entry.version], len(numbers.horizons_days))
+        except Refusal:  # no patient in common with the first: its line stays empty
+            continue
+        for center, rows in sets(scored):
+            here = scored.rows(rows)
+            both, drawing = (here.scores(0), here.scores(1)), {"resamples": numbers.bootstraps, "level": numbers.confidence, "seed": numbers.seed}
+            row = next(paired_rows(center, here.event, here.time, *both, horizons_days=(), **drawing))  # type: ignore[arg-type]
+            found.append(Standing(entry.version, center, row.second, row.difference, row.lower, row.upper, row.p, row.n, bool(here.fitted[1].any())))
+    return found
+
+
+def sets(scored: Scored) -> list[tuple[str, np.ndarray]]:
+    """Each center, and where there are several that nobody was fitted on, these together."""
+    names = sorted(set(scored.centers.tolist()))
+    outside = ~np.isin(scored.centers, [name for name in names if scored.fitted[:, scored.centers == name].any()])
+    chosen = [(name, scored.centers == name) for name in names]
+    return [*chosen, (EXTERNAL, outside)] if len(set(scored.centers[outside].tolist())) > 1 else chosen
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What versions said of patients, with the newest outcome: rows of `predictions` by version and patient, and who fitted which version."""
+
+    by_version: dict[int, dict[str, dict[str, Any]]]
+    trained: set[tuple[int, str]]
+
+
+def read_answers(lake: store.Store, model: str) -> Answers:
+    """Everything that was said by versions of a model."""
+    rows = lake.sql("SELECT p.*, o.time, o.event FROM predictions AS p JOIN patients AS o USING (patient) WHERE p.model = ?", [model]).to_pylist()
+    uses = lake.sql("SELECT version, patient FROM model_uses WHERE model = ? AND split = 'train'", [model]).to_pylist()
+    by_version: dict[int, dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        if row["time"] is not None:
+            by_version.setdefault(int(row["version"]), {})[row["patient"]] = row
+    return Answers(by_version, {(int(row["version"]), row["patient"]) for row in uses})
+
+
+def scored_by(answers: Answers, versions: Sequence[int], horizons: int) -> tuple[Scored, tuple[str, ...]]:
+    """The patients that all `versions` scored, and the centers at which some are not.
+
+    Raises  Refusal "scored_by_both" when there is none.
+    """
+    years = [f"survival_{year}y" for year in range(1, horizons + 1)]
+    by_version, trained = {version: answers.by_version.get(version, {}) for version in versions}, answers.trained
+    everyone = set().union(*by_version.values())
+    patients = sorted(set(by_version[versions[0]]).intersection(*by_version.values()))
+    if not patients:
+        raise Refusal("scored_by_both", f"no patient was scored by versions {versions[0]} and {versions[-1]}", "penumbra retrain --center NAME scores a center")
+    newest = [by_version[versions[-1]][patient] for patient in patients]
+    each = [[by_version[version][patient] for patient in patients] for version in versions]
+    center = {patient: found[patient]["center"] for found in by_version.values() for patient in found}
+    scored = Scored(
+        patients=np.array(patients),
+        centers=np.array([row["center"] for row in newest]),
+        event=np.array([bool(row["event"]) for row in newest]),
+        time=np.array([float(row["time"]) for row in newest]),
+        log_risk=np.array([[row["log_risk"] for row in found] for found in each], dtype=float),
+        death=np.array([[[math.nan if row[year] is None else 1.0 - row[year] for year in years] for row in found] for found in each]),
+        high=np.array([[row["risk_group"] == "high" for row in found] for found in each]),
+        fitted=np.array([[(version, patient) in trained for patient in patients] for version in versions]),
+    )
+    return scored, tuple(sorted({center[patient] for patient in everyone - set(patients)}))
+
+
+def _reclassified(center: str, scored: Scored, died: bool) -> Reclassified:
+    first, second = scored.high[:, scored.event == died]
+    counts = [int(np.count_nonzero(moved)) for moved in (~first & ~second, ~first & second, first & ~second, first & second)]
+    return Reclassified(center, died, *counts)
+
+
+def _patients(first: dict[str, str], second: dict[str, str]) -> list[dict[str, Any]]:
+    """Per center: training patients of both versions, and how many of them only one has."""
+    return [
+        {
+            "center": center,
+            "first": sum(of == center for of in first.values()),
+            "second": sum(of == center for of in second.values()),
+            "added": sum(of == center and patient not in first for patient, of in second.items()),
+            "removed": sum(of == center and patient not in second for patient, of in first.items()),
+        }
+        for center in sorted({*first.values(), *second.values()})
+    ]
+
+
+def _calibration(stored: Sequence[dict[str, Any]], entries: Sequence[RegisteredVersion]) -> list[dict[str, Any]]:
+    """Registered calibration of both versions at every center that either was measured at."""
+    values = {(int(row["version"]), row["center"], row["metric"]): row["value"] for row in stored if row["metric"] in CALIBRATION}
+    numbers = [entry.version for entry in entries]
+    places = sorted({(center, metric) for version, center, metric in values if version in numbers}, key=lambda place: (place[0], CALIBRATION.index(place[1])))
+    return [
+        {"center": center, "metric": metric, **{name: values.get((number, center, metric)) for name, number in zip(("first", "second"), numbers, strict=True)}}
+        for center, metric in places
+    ]
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """NaN as null."""
+    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}
+
+
+def as_json(document: Any) -> str:
+    """One document for other programs."""
+    return json.dumps(document, indent=1, allow_nan=False)

@@ -1,0 +1,82 @@
+"""What a retraining leaves for people: a page per center, and a notification as a file."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from penumbra import store
+from penumbra.challenge import METRIC, NEW, OLD, Challenge
+from penumbra.evaluate import LEFT_OUT
+from penumbra.report import overlay
+from penumbra.report.sections import Section, write_sections
+from penumbra.report.words import number
+from penumbra.versus import measures_of, paired_section
+from penumbra.work import Manifest, Work, write_whole
+
+NOTIFICATIONS = "notifications"
+PAGE = "index.html"
+
+
+def page_of(center: str) -> str:
+    """Where the page of a center's retraining lies below the state folder."""
+    return f"reports/retrain-{center}/{PAGE}"
+
+
+def write_page(work: Work, center: str, key: str, reason: str, left_out: Mapping[str, float], compared: Challenge | None) -> Path:
+    """The page of one retraining: its steps, what refitting with each center left out gives, and champion and challenger side by side."""
+    with store.connect(work.home, read_only=True) as lake:
+        steps = lake.sql("SELECT step, outcome FROM retrainings WHERE retraining = ? ORDER BY commit_id", [key]).to_pylist()
+    sections = [
+        Section("Step by step", "As recorded in the relation retrainings.", ("step", "outcome"), tuple((row["step"], row["outcome"]) for row in steps), 2)
+    ]
+    if left_out:
+        rows = tuple((place, number(c, 3)) for place, c in left_out.items())
+        words = "The challenger's recipe refitted without each center, scored on that center (the network is not refitted here)."
+        sections.append(Section("Each center left out in turn", words, ("center", "C"), rows))
+    if compared is not None:
+        sections += _compared(work, compared)
+    footer = "penumbra retrain; research software, not a medical device."
+    return write_sections(work.home / page_of(center), f"{center} arrived", work.settings.register.model, [reason], sections, footer)
+
+
+def _compared(work: Work, compared: Challenge) -> Iterator[Section]:
+    numbers = work.settings.evaluate
+    measures, year = measures_of(numbers), (len(numbers.horizons_days) + 1) // 2
+    words = (
+        f"Patients that neither was fitted on: cross-fitted where one was. The same {numbers.bootstraps} resamples for both. Brier score and calibration,"
+        " |log(observed / predicted deaths)|, are better when lower; a cross-fitted risk meets the baseline of the whole fit there."
+    )
+    yield paired_section(compared.paired, (OLD, NEW), {}, words)
+    models = list(dict.fromkeys(row.model for row in compared.rows))
+    values = {(row.model, row.center): row.value for row in compared.rows if row.metric == METRIC}
+    places = list(dict.fromkeys(center for _, center in values))
+    rows = tuple((place, *(number(values.get((model, place), float("nan")), 3) for model in models)) for place in places)
+    beaten = "C of both beside volume alone, age and stage, and the challenger's own risks dealt out anew within each center."
+    yield Section("What must be beaten", beaten, ("center", *models), rows)
+    yield Section("ROC", "Blue and solid: champion.", figures=tuple(overlay.roc(panel, measures, year, f"roc_{i}") for i, panel in enumerate(compared.panels)))
+    drawn = tuple(overlay.calibration(panel, measures, year, f"calibration_{i}") for i, panel in enumerate(compared.panels))
+    yield Section("Calibration", "On the dotted line predictions come true.", figures=drawn)
+    curves = tuple(overlay.survival(panel, f"survival_{i}") for i, panel in enumerate(compared.panels))
+    yield Section("Survival by risk group", "Each model's own cut-off; thick lines are its high risk.", figures=curves)
+
+
+def left_out_c(rows: Iterable[Mapping[str, Any]], model: str) -> dict[str, float]:
+    """Center -> C of the recipe of `model` refitted without that center, from the rows that the stage evaluate left."""
+    chosen = [row for row in rows if (row["model"], row["split"], row["metric"]) == (model, LEFT_OUT, METRIC)]
+    return {row["center"]: float("nan") if row["value"] is None else row["value"] for row in chosen}
+
+
+def notify(work: Work, decided: Manifest) -> Path:
+    """Leave the decision as a file in notifications/, once for each retraining; flows/notify.py sends it on."""
+    path = work.home / NOTIFICATIONS / f"{decided['center']}-{decided['key']}.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = f"penumbra: {decided['center']} arrived, {decided['decision']}\n\n{decided['reason']}\n\n{work.home / page_of(decided['center'])}\n"
+    write_whole(path, text)
+    return path
+
+
+def unsent(home: Path) -> Sequence[Path]:
+    """Notifications that no service took yet, oldest first."""
+    folder = home / NOTIFICATIONS
+    waiting = [path for path in folder.glob("*.txt") if not path.with_suffix(".sent").exists()] if folder.is_dir() else []
+    return sorted(waiting, key=lambda path: path.stat().st_mtime)

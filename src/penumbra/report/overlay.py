@@ -1,0 +1,154 @@
+"""Two versions in one figure: C with intervals, ROC, calibration and survival by risk group, the first in blue and the second in vermilion."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from penumbra.evaluate.paired import PairedRow
+from penumbra.report import ink
+from penumbra.report.ink import BLUE, INK, MUTED, VERMILION, WIDTH_IN, Rendered, render
+from penumbra.report.inputs import Measures
+from penumbra.report.words import count, number, p_value
+from penumbra.survival import Undefined
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# told apart by dash and marker as well as by colour
+STYLES: tuple[tuple[str, Any, str], ...] = ((BLUE, "-", "o"), (VERMILION, (0, (5, 1.5)), "s"))
+DAYS_PER_YEAR = 365.25
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """Two versions on the same patients: event (n,), time (n,) days, log_risk (2, n), death (2, n, k), high (2, n) bool; labels of both."""
+
+    title: str
+    labels: tuple[str, str]
+    event: np.ndarray
+    time: np.ndarray
+    log_risk: np.ndarray
+    death: np.ndarray
+    high: np.ndarray
+
+
+def differences(rows: Sequence[PairedRow], fitted: dict[str, tuple[bool, bool]], labels: tuple[str, str], name: str) -> Rendered:
+    """The difference of C, second minus first, with its paired interval at every center; hollow where a version was fitted."""
+    shown = [row for row in rows if row.metric == "harrell_c"]
+    with ink.style():
+        figure = _figure(0.34 * len(shown) + 0.9)
+        axes = figure.subplots()
+        axes.axvline(0, color=MUTED, linewidth=0.9, linestyle=":")
+        words = []
+        for place, row in enumerate(shown):
+            if not np.isfinite(row.difference):
+                axes.text(0, place, row.reason, va="center", color=MUTED, size=7)
+                continue
+            axes.plot([row.lower, row.upper], [place, place], color=INK, linewidth=1.4, solid_capstyle="butt")
+            hollow = any(fitted.get(row.center, (False, False)))
+            axes.plot(row.difference, place, "o", color=INK, markerfacecolor="white" if hollow else INK, markersize=5)
+            words.append(f"{row.center} {number(row.difference, 3)} ({number(row.lower, 3)} to {number(row.upper, 3)}), p {p_value(row.p)}")
+        axes.set_yticks(range(len(shown)), [row.center for row in shown])
+        axes.set_ylim(len(shown) - 0.5, -0.5)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel(f"C of {labels[1]} minus C of {labels[0]}")
+        return render(figure, name, alt=f"Difference of Harrell's C: {'; '.join(words)}.", caption="")
+
+
+def roc(panel: Overlay, measures: Measures, year: int, name: str) -> Rendered:
+    """Both ROC curves for the status at one horizon."""
+    from penumbra.survival import auc_binary, roc_curve
+
+    def draw(axes: "Axes", version: int, label: str) -> str:
+        colour, dashes, _ = STYLES[version]
+        horizon = measures.horizons_days[year - 1]
+        found = auc_binary(panel.event, panel.time, panel.log_risk[version], horizon, level=measures.confidence)
+        curve = roc_curve(panel.event, panel.time, panel.log_risk[version], horizon)
+        words = f"{label}: {number(found.auc)} ({number(found.lower)}–{number(found.upper)})"
+        axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=colour, linestyle=dashes, linewidth=1.6, label=words)
+        return words
+
+    return _square(panel, draw, ("1 − specificity", "sensitivity"), f"ROC, {count(year, 'year')}, {panel.title}", name)
+
+
+def calibration(panel: Overlay, measures: Measures, year: int, name: str) -> Rendered:
+    """Observed against predicted survival of both versions at one horizon."""
+    from penumbra.survival import calibration as compare
+
+    def draw(axes: "Axes", version: int, label: str) -> str:
+        colour, dashes, marker = STYLES[version]
+        found = compare(
+            panel.event,
+            panel.time,
+            1.0 - panel.death[version, :, year - 1],
+            measures.horizons_days[year - 1],
+            groups=measures.calibration_groups,
+            resamples=measures.bootstraps,
+            level=measures.confidence,
+            seed=measures.seed,
+        )
+        words = f"{label}: observed / expected {number(found.observed_expected)}"
+        spread = np.array([np.maximum(found.observed - found.lower, 0), np.maximum(found.upper - found.observed, 0)])
+        axes.errorbar(found.predicted, found.observed, spread, color=colour, linestyle=dashes, marker=marker, markersize=4, linewidth=1.1, label=words)
+        return words
+
+    axes_names = ("predicted survival", "observed survival (Kaplan-Meier)")
+    return _square(panel, draw, axes_names, f"Calibration, {count(year, 'year')}, {panel.title}", name)
+
+
+def survival(panel: Overlay, name: str) -> Rendered:
+    """Kaplan-Meier of the high and the low risk group of both versions."""
+    from penumbra.survival import kaplan_meier
+
+    with ink.style():
+        figure = _figure(3.6)
+        axes = figure.subplots()
+        words = []
+        for version, label in enumerate(panel.labels):
+            colour, dashes, _ = STYLES[version]
+            for high in (True, False):
+                mine = panel.high[version] == high
+                if not mine.any():
+                    continue
+                curve = kaplan_meier(panel.event[mine], panel.time[mine])
+                group = f"{label}, {'high' if high else 'low'} risk, {count(int(mine.sum()), 'patient')}"
+                years = np.concatenate([[0.0], curve.times / DAYS_PER_YEAR])
+                alive = np.concatenate([[1.0], curve.survival])
+                axes.step(years, alive, where="post", color=colour, linestyle=dashes, linewidth=1.8 if high else 0.9, label=group)
+                words.append(group)
+        axes.set(xlabel="years", ylabel="alive", ylim=(0, 1.02), xlim=(0, None))
+        axes.set_title(panel.title)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", fontsize=7.5, frameon=False)
+        return render(figure, name, alt=f"Survival by risk group, {panel.title}: {'; '.join(words)}.", caption="")
+
+
+def _square(panel: Overlay, draw: Any, axes_names: tuple[str, str], title: str, name: str) -> Rendered:
+    """One square figure with a diagonal; what these patients do not define is said in its middle."""
+    with ink.style():
+        figure = _figure(4.2)
+        axes = figure.subplots()
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=":")
+        words = []
+        for version, label in enumerate(panel.labels):
+            try:
+                words.append(draw(axes, version, label))
+            except Undefined as undefined:
+                words.append(f"{label}: {undefined}")
+                axes.text(0.5, 0.5 - 0.08 * version, words[-1], ha="center", size=7, color=MUTED)
+        axes.set_xlabel(axes_names[0])
+        axes.set_ylabel(axes_names[1])
+        axes.set_title(title)
+        handles, labels = axes.get_legend_handles_labels()
+        if labels:
+            figure.legend(handles, labels, loc="outside lower center", fontsize=7.5, frameon=False)
+        return render(figure, name, alt=f"{title}: {'; '.join(words)}.", caption="")
+
+
+def _figure(height: float) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(WIDTH_IN, height), layout="constrained")

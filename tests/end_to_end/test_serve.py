@@ -1,0 +1,86 @@
+"""`penumbra serve`: a center dropped into incoming/ is dealt with without another command."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from penumbra.cohort import small_cohort
+from penumbra.cohort.simulate import simulate
+from penumbra.params import project_root
+
+from .conftest import Run, environment
+
+pytestmark = [pytest.mark.xdist_group("run"), pytest.mark.timeout(1800)]
+WAIT_S = 900
+
+
+def test_a_center_with_three_deaths_is_validated_and_stops_before_a_refit(run: Run, tmp_path: Path) -> None:
+    home, project = tmp_path / "home", tmp_path / "project"
+    shutil.copytree(run.home, home, symlinks=True)
+    project.mkdir()
+    for name in ("features", "models", "requirements.lock"):
+        (project / name).symlink_to(project_root() / name)
+    numbers = (project_root() / "params.yaml").read_text(encoding="utf-8").replace("look_s: 10.0", "look_s: 0.5").replace("bootstraps: 1000", "bootstraps: 20")
+    (project / "params.yaml").write_text(numbers, encoding="utf-8")
+    simulate(tmp_path / "cohort", seed=8, centers=[plan for plan in small_cohort(5, refused=False) if plan.name == "south"])
+    arrived = tmp_path / "west"
+    three_deaths(tmp_path / "cohort" / "south", arrived)
+
+    log = tmp_path / "log"
+    with log.open("w") as stream:
+        variables = environment(home) | {"PENUMBRA_PROJECT": str(project)}
+        serving = subprocess.Popen([sys.executable, "-m", "penumbra.cli", "serve"], env=variables, stdout=stream, stderr=stream, start_new_session=True)
+    try:
+        until(lambda: "watching incoming/" in log.read_text(), serving, log)
+        shutil.copytree(arrived, home / "incoming" / "west")
+        (home / "incoming" / "west" / "complete").touch()
+        decided = home / "manifests" / "retrain-west.json"
+        until(decided.is_file, serving, log)
+    finally:
+        serving.terminate()
+        try:
+            serving.wait(60)
+        finally:
+            if serving.poll() is None:
+                os.killpg(serving.pid, signal.SIGKILL)
+    content = json.loads(decided.read_text())
+    assert content["decision"] == "stop"
+    assert "3 deaths at west, 10 are needed" in content["reason"]
+    rows = json.loads(
+        Run(home, run.cohort, "").penumbra("sql", "SELECT step FROM retrainings WHERE center = 'west' ORDER BY commit_id", "--format", "json").stdout
+    )
+    assert [row["step"] for row in rows] == ["arrival", "validation", "checks", "decision"]
+    (told,) = (home / "notifications").glob("west-*.txt")
+    assert content["reason"] in told.read_text()
+    assert content["reason"] in (home / "reports" / "retrain-west" / "index.html").read_text()
+
+
+def three_deaths(source: Path, target: Path) -> None:
+    """The simulated center under other patients' names, three of whom died."""
+    with (source / "clinical.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for place, row in enumerate(rows):
+        name = row["patient_id"].replace("S", "W")
+        shutil.copytree(source / row["patient_id"], target / name)
+        row["patient_id"], row["event"] = name, str(int(place < 3))
+    with (target / "clinical.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def until(seen: object, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    assert callable(seen)
+    end = time.monotonic() + WAIT_S
+    while not seen():
+        assert process.poll() is None, log.read_text()[-3000:]
+        assert time.monotonic() < end, log.read_text()[-3000:]
+        time.sleep(0.3)

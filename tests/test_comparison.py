@@ -1,0 +1,119 @@
+"""Two registered versions side by side, many by their C, and patients scored before their outcome was known; on a small store."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penumbra import modelling, monitoring, registry, store, survival, versus
+from penumbra.comparison import compare_two
+from penumbra.modelling import evaluate, fuse, register
+from penumbra.refusal import Refusal
+from penumbra.scoring import Prediction
+from penumbra.work import Work
+
+from .small_run import small_work
+
+
+def trained_on(work: Work, *centers: str) -> Work:
+    settings = work.settings
+    few = replace(settings.evaluate, bootstraps=100, refits=1)
+    return replace(work, settings=replace(settings, evaluate=few, cohort=replace(settings.cohort, train_centers=centers)))
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
+    """Version 1 trained on north, version 2 on north and east."""
+    home = tmp_path_factory.mktemp("compared")
+    work = trained_on(small_work(home, centers={"north": 40, "east": 24, "south": 24}, features=6), "north")
+    weights = home / "networks" / "deep1" / "network.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(modelling, "_curves", lambda weights: {})  # the weights are carried along, not opened here
+        for one in (work, trained_on(work, "north", "east")):
+            for stage in (fuse, evaluate, register):
+                stage(one)
+    return work
+
+
+def test_both_versions_are_measured_on_the_patients_both_scored(work: Work) -> None:
+    found = compare_two(work.home, "champion", "2", work.settings.evaluate)
+    assert {row.center for row in found.paired} == {"north", "east", "south"}
+    assert found.fitted == {"east": (False, True), "north": (True, True), "south": (False, False)}
+    with store.connect(work.home, read_only=True) as lake:
+        stored = {
+            (row["version"], row["center"]): row["value"] for row in lake.rows("model_metrics") if row["metric"] == "harrell_c" and row["model"] == "nsclc-os"
+        }
+    for row in found.paired:
+        if row.metric == "harrell_c":
+            assert (row.first, row.second) == pytest.approx((stored["1", row.center], stored["2", row.center]), rel=1e-12)
+    assert found.patients == (
+        {"center": "east", "first": 0, "second": 24, "added": 24, "removed": 0},
+        {"center": "north", "first": 40, "second": 40, "added": 0, "removed": 0},
+    )
+    south = [row for row in found.reclassified if row.center == "south"]
+    assert sum(row.stayed_low + row.raised + row.lowered + row.stayed_high for row in south) == 24
+    assert {row.name for row in found.differences if row.aspect == "train_center"} == {"east"}
+
+
+def test_the_same_question_has_the_same_answer_as_text_as_json_and_as_a_page(work: Work) -> None:
+    text = versus.compare(work, ("1", "2"))
+    page = Path(text.rsplit("page  ", 1)[1])
+    drawn = page.read_bytes()
+    assert versus.compare(work, ("1", "2")) == text
+    assert page.read_bytes() == drawn
+    html = drawn.decode()
+    assert html.count("<svg") == 1 + 3 * 3  # differences; ROC, calibration and survival for each center
+    assert "http://" not in html.replace("http://www.w3.org", "")
+    document = json.loads(versus.compare(work, ("1", "2"), "json"))
+    assert {"differences", "paired", "reclassified", "calibration", "patients", "first", "second"} <= document.keys()
+    assert document["second"]["train_centers"] == ["east", "north"]
+
+
+def test_many_versions_stand_against_the_first(work: Work) -> None:
+    table = versus.compare(work, ())
+    assert "nsclc-os/1 (champion)" in table
+    rows = {(row["version"], row["center"]): row for row in json.loads(versus.compare(work, (), "json"))}
+    assert rows[1, "south"]["difference"] == 0
+    assert rows[2, "east"]["fitted"]
+    assert not rows[1, "east"]["fitted"]
+    pair = {row.center: row for row in compare_two(work.home, "1", "2", work.settings.evaluate).paired if row.metric == "harrell_c"}
+    assert (rows[2, "south"]["difference"], rows[2, "south"]["p"]) == (pair["south"].difference, pair["south"].p)
+
+
+def test_one_version_twice_and_an_unknown_one_are_refused(work: Work) -> None:
+    with pytest.raises(Refusal, match="versions_differ: champion and 1 are both nsclc-os/1"):
+        versus.compare(work, ("champion", "1"))
+    with pytest.raises(Refusal, match="version_registered"):
+        versus.compare(work, ("1", "9"))
+
+
+def test_a_scored_patient_is_measured_once_the_outcome_is_known(work: Work) -> None:
+    assert monitoring.monitor(work) == [], "outcomes that were there before are no prospective test"
+    random = np.random.default_rng(0)
+    risks = random.normal(size=30)
+    time, event = np.ceil(random.exponential(900 * np.exp(-risks))) + 1, random.random(30) < 0.8
+    for i, risk in enumerate(risks):
+        alive = {f"{year}y": math.exp(-0.3 * year * math.exp(risk)) for year in (1, 2, 3)}
+        prediction = Prediction("nsclc-os", 1, float(risk), 0.0, "high" if risk > 0 else "low", alive, 10.0, "accepted", ())
+        assert monitoring.record(work, Path(f"/anywhere/west/W{i:03d}"), "west", prediction) == f"W{i:03d}"
+    assert monitoring.monitor(work) == [], "no outcome yet"
+    patients = [{"patient": f"W{i:03d}", "center": "west", "time": float(time[i]), "event": bool(event[i])} for i in range(30)]
+    with store.connect(work.home) as lake:
+        lake.write({"centers": [{"center": "west"}], "patients": patients}, run="test", what="outcomes of west")
+    found = {row.metric: row for version, row in monitoring.monitor(work)}
+    assert found["harrell_c"].value == pytest.approx(survival.concordance_index(event, time, risks))
+    assert (found["harrell_c"].n, found["harrell_c"].events, found["harrell_c"].split) == (30, int(event.sum()), "live")
+    assert found["calibration_slope"].value == pytest.approx(survival.calibration_slope(event, time, risks).value)
+    with store.connect(work.home, read_only=True) as lake:
+        live = {row["metric"] for row in lake.rows("model_metrics") if row["split"] == "live"}
+        commits = lake.newest_commit()
+    assert live >= {"harrell_c", "calibration_slope", "observed_expected_2y"}
+    monitoring.monitor(work)
+    with store.connect(work.home, read_only=True) as lake:
+        assert lake.newest_commit() == commits, "nothing new, nothing written"
+    assert registry.find(work.home).version == 1

@@ -1,0 +1,119 @@
+"""What stands in infra/: schedules as params.yaml has them, services named once, back-up and restore; and the flows' rules of trying again."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from penumbra import decided, store
+from penumbra.params import project_root
+from penumbra.refusal import Refusal
+from penumbra.settings import load_settings
+from penumbra.work import Work
+
+from .small_run import small_work
+
+INFRA = project_root() / "infra"
+
+
+def test_the_deployments_run_when_params_yaml_says() -> None:
+    deployments = {entry["name"]: entry for entry in yaml.safe_load((INFRA / "prefect.yaml").read_text())["deployments"]}
+    serve = load_settings().serve
+    assert deployments["weekly"]["schedules"] == [{"cron": serve.retrain_cron}]
+    assert deployments["nightly"]["schedules"] == [{"cron": serve.check_cron}]
+    for entry in deployments.values():
+        file, _, flow = entry["entrypoint"].partition(":")
+        assert f"\ndef {flow}(" in (project_root() / file).read_text()
+
+
+def test_each_service_is_started_by_the_one_script() -> None:
+    services = dict(line.split(": ", 1) for line in (INFRA / "Procfile").read_text().splitlines())
+    assert all(command == f"infra/run {name}" for name, command in services.items())
+    known = set(re.findall(r"^([a-z]+)\)", (INFRA / "run").read_text(), re.MULTILINE))
+    assert set(services) <= known
+    composed = yaml.safe_load((project_root() / "compose.yaml").read_text())["services"]
+    assert {name: entry["command"] for name, entry in composed.items()} == {name: f"infra/run {name}" for name in services if name != "ready"}
+
+
+def backup(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "PENUMBRA_HOME": str(home)}
+    environment.pop("PENUMBRA_CATALOG", None)
+    return subprocess.run([INFRA / "backup.sh", *arguments], env=environment, capture_output=True, text=True)
+
+
+def test_a_state_folder_is_saved_and_restored_elsewhere(tmp_path: Path) -> None:
+    small_work(tmp_path / "home", centers={"north": 8}, features=3)
+    file = str(tmp_path / "saved.tar")
+    assert backup(tmp_path / "home", "save", file).returncode == 0
+    assert "exists already" in backup(tmp_path / "home", "save", file).stderr
+    assert backup(tmp_path / "elsewhere", "restore", file).returncode == 0
+    assert "holds a store already" in backup(tmp_path / "elsewhere", "restore", file).stderr
+    rows = []
+    for name in ("home", "elsewhere"):
+        with store.connect(tmp_path / name) as lake:
+            assert store.check(lake) == []
+            rows.append([lake.rows(relation) for relation in ("patients", "radiomics_long", "commits")])
+    assert rows[0] == rows[1]
+    assert not (tmp_path / "home" / "backup").exists()
+
+
+class Failed:
+    """The state of a task that raised `error`."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def result(self, raise_on_failure: bool) -> BaseException:
+        return self.error
+
+
+def raised_from(error: BaseException, cause: BaseException) -> BaseException:
+    error.__cause__ = cause
+    return error
+
+
+def test_only_input_and_output_are_tried_again() -> None:
+    from flows.retry import worth_retrying
+
+    def again(error: BaseException) -> bool:
+        return worth_retrying(None, None, Failed(error))  # type: ignore[arg-type]
+
+    assert again(OSError("disk"))
+    assert again(raised_from(RuntimeError("API request failed"), ConnectionError("refused")))
+    assert not again(ValueError("a wrong number"))
+    assert not again(raised_from(Refusal("readable", "no file", "send it again"), OSError("no file")))
+
+
+def test_a_notification_is_sent_once_and_a_failing_service_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.blocks.core import Block
+
+    from flows.notify import notify_task
+
+    work = Work(tmp_path, load_settings(), "test")
+    decided.notify(work, {"center": "east", "key": "k1", "decision": "reject", "reason": "Rejected: worse at east."})
+    told: list[tuple[str, str]] = []
+
+    class Service:
+        def notify(self, body: str, subject: str) -> None:
+            if not told:
+                told.append(("", ""))
+                raise ConnectionError("not now")
+            told.append((subject, body))
+
+    def load(name: str) -> Any:
+        assert name == "slack-webhook/clinic"
+        return Service()
+
+    monkeypatch.setattr(Block, "load", load)
+    with pytest.raises(ConnectionError):
+        notify_task.fn(work, "slack-webhook/clinic")
+    assert len(decided.unsent(tmp_path)) == 1
+    assert notify_task.fn(work, "slack-webhook/clinic") == 1
+    assert notify_task.fn(work, "slack-webhook/clinic") == 0
+    (subject, body) = told[-1]
+    assert subject == "penumbra: east arrived, reject"
+    assert "Rejected: worse at east." in body
