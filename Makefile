@@ -25,7 +25,7 @@ $(ready): requirements.lock pyproject.toml
 	VIRTUAL_ENV=$(CURDIR)/.venv .venv/bin/uv pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-run: $(ready)              ## the main job; COHORT=folder (default: the simulated three-center cohort), PROFILE=quick|paper
+run: $(ready)              ## the main job; COHORT=folder (default: the simulated three-center cohort), PROFILE=quick|paper|best
 ifeq ($(COHORT),)
 	$(penumbra) simulate data/simulated
 	$(penumbra) run --cohort data/simulated --profile $(PROFILE)
