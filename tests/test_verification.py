@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penumbra import registry, store
+from penumbra import network, registry, store
 from penumbra.dataset import network_file, read_dataset
 from penumbra.modelling import evaluate, fuse, register
+from penumbra.network.se_resnet import initial_variables
 from penumbra.refusal import Refusal
 from penumbra.verification import verify
 
+from .network.conftest import NO_AUGMENT, SHORT, SMALL
 from .small_run import small_work
 
 
@@ -20,7 +22,8 @@ def test_the_training_matrix_of_a_version(tmp_path: Path) -> None:
     work = replace(work, settings=replace(work.settings, evaluate=replace(work.settings.evaluate, bootstraps=20, refits=4)))
     weights = network_file(work.home, "deep1")
     weights.parent.mkdir(parents=True)
-    weights.write_bytes(b"the network is carried along, not opened here")
+    untrained = initial_variables(SMALL, seed=0)
+    network.save(network.Trained(untrained, SMALL, NO_AUGMENT, SHORT, history=(), best_epoch=0), weights)
     fuse(work)
     evaluate(work)
     register(work)

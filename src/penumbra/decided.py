@@ -15,6 +15,7 @@ from penumbra.work import Manifest, Work, write_whole
 
 NOTIFICATIONS = "notifications"
 PAGE = "index.html"
+LEFT_OUT_METRIC = "internal_external_c"  # of evaluate.internal_external
 
 
 def page_of(center: str) -> str:
@@ -62,7 +63,7 @@ def _compared(work: Work, compared: Challenge) -> Iterator[Section]:
 
 def left_out_c(rows: Iterable[Mapping[str, Any]], model: str) -> dict[str, float]:
     """Center -> C of the recipe of `model` refitted without that center, from the rows that the stage evaluate left."""
-    chosen = [row for row in rows if (row["model"], row["split"], row["metric"]) == (model, LEFT_OUT, METRIC)]
+    chosen = [row for row in rows if (row["model"], row["split"], row["metric"]) == (model, LEFT_OUT, LEFT_OUT_METRIC)]
     return {row["center"]: float("nan") if row["value"] is None else row["value"] for row in chosen}
 
 

@@ -63,12 +63,12 @@ def repro(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("number", "changed", "stages"),
     [
-        ("  alpha: 0.05", "  alpha: 0.05", []),
-        ("  alpha: 0.05", "  alpha: 0.04", BEHIND_FUSE),
+        ("  pca_variance: 0.95", "  pca_variance: 0.95", []),
+        ("  pca_variance: 0.95", "  pca_variance: 0.9", BEHIND_FUSE),
         ("  patients: 6 ", "  patients: 4 ", ["report"]),
         ("  pooled_worse: 0.02", "  pooled_worse: 0.03", []),
     ],
-    ids=["nothing", "fuse.alpha", "report.patients", "retrain.margins.pooled_worse"],
+    ids=["nothing", "fuse.pca_variance", "report.patients", "retrain.margins.pooled_worse"],
 )
 def test_a_changed_number_reruns_what_depends_on_it(project: Path, number: str, changed: str, stages: list[str]) -> None:
     params = project / "params.yaml"

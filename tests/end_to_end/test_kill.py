@@ -24,9 +24,9 @@ STAGES = ("populate", "train")
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve patients of one training center: enough to be in the middle of something."""
+    """Nine patients of one training center: enough to be in the middle of something."""
     folder = tmp_path_factory.mktemp("kill") / "cohort"
-    simulate(folder, seed=5, centers=[plan for plan in small_cohort(12, refused=False) if plan.name == "north"])
+    simulate(folder, seed=5, centers=[plan for plan in small_cohort(9, refused=False) if plan.name == "north"])
     return folder
 
 
@@ -58,7 +58,7 @@ def test_a_killed_run_goes_on_to_the_result_of_an_undisturbed_one(cohort: Path, 
             assert not (home / "manifests" / "populate.json").exists()
             with store.connect(home) as lake:
                 assert store.check(lake) == []
-            killed(home, "train", lambda home=home: any(home.glob("networks/*/checkpoint*")))
+            killed(home, "train", lambda home=home: any(home.glob("networks/*/unfinished/member-*")))
         for stage in STAGES:
             penumbra(home, stage)
     manifests = {name: {stage: read_manifest(home, stage) for stage in STAGES} for name, home in homes.items()}

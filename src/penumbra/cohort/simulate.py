@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from penumbra.cohort import simulate_anatomy as anatomy
 from penumbra.cohort.simulate_dicom import Contours, Identity, Pixels, Study, write_study
@@ -291,7 +292,11 @@ def write_patient(task: tuple[Path, Draft]) -> Written:
 
     task  the center's folder, and the patient.
     """
-    center_folder, draft = task
+    with threadpool_limits(limits=1, user_api="blas"):  # sums of several threads differ in their last bit, and a rounded voxel with it
+        return _written(*task)
+
+
+def _written(center_folder: Path, draft: Draft) -> Written:
     rng = np.random.default_rng(draft.stream)
     plan, course = draft.plan, draft.course
     slice_mm = MIXED_SLICE_MM if draft.mixed_gaps else float(rng.choice(plan.slice_mm))
