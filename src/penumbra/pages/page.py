@@ -32,7 +32,7 @@ def report(work: Work) -> Manifest:
     name = f"{registered['model']}-{version}" if version is not None else f"{work.settings.register.model}-unregistered"
     folder = work.home / "reports" / name
     shown = {name: read_yaml(project_root() / "models" / f"{name}.yaml") for name in ("paper", "checklist")} | {"report": vars(work.settings.report)}
-    key = store.version_key({"registered": registered, "evaluated": evaluated["key"], "ingest": read_manifest(work.home, "ingest"), **shown, "code": 3})
+    key = store.version_key({"registered": registered, "evaluated": evaluated["key"], "ingest": read_manifest(work.home, "ingest"), **shown, "code": 4})
     path = folder / "index.html"
     done = (folder / ".key").read_text(encoding="utf-8") if (folder / ".key").is_file() else ""
     if done != key or not path.is_file():

@@ -217,6 +217,11 @@ class RiskMap:
     effect: np.ndarray
     spacing_mm: tuple[float, float]
 
+    @property
+    def largest(self) -> float:
+        """The largest effect on the slice, whatever its sign; 0 where the slice has no box."""
+        return float(np.max(np.abs(np.nan_to_num(self.effect)), initial=0.0))
+
 
 @dataclass(frozen=True)
 class ModelCard:

@@ -36,8 +36,8 @@ def curves(networks: Sequence[LearningCurve], name: str) -> Rendered:
         return render(figure, name, alt=f"Training curves of {count(len(networks), 'network')}; epochs kept: {kept}.", caption="")
 
 
-def risk_map(each: RiskMap, window_hu: tuple[float, float], most: float, name: str) -> Rendered:
-    """A CT slice under the map; `most` is the effect at full colour."""
+def risk_map(each: RiskMap, window_hu: tuple[float, float], name: str) -> Rendered:
+    """A CT slice under the map; the largest effect on it has full colour."""
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
@@ -50,7 +50,7 @@ def risk_map(each: RiskMap, window_hu: tuple[float, float], most: float, name: s
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
         axes.imshow(each.hu, cmap="gray", vmin=centre - width / 2, vmax=centre + width / 2, extent=extent, interpolation="bilinear")
-        effect = np.nan_to_num(each.effect) / (most or 1.0)
+        effect = np.nan_to_num(each.effect) / (each.largest or 1.0)
         colours = LinearSegmentedColormap.from_list("effect", [BLUE, "#ffffff", VERMILION])
         axes.imshow(effect, cmap=colours, vmin=-1, vmax=1, alpha=MOST_OPAQUE * np.abs(effect) ** 0.5, extent=extent, interpolation="nearest")
         x = (np.arange(columns) + 0.5) * each.spacing_mm[1]

@@ -7,8 +7,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from penumbra.report import curves, evidence, figures, forest, learning, slices, tables
 from penumbra.report.checks import checklist_table, counted
 from penumbra.report.groups import panel_numbers
@@ -113,7 +111,7 @@ def draw(inputs: ReportInputs) -> Contents:
         ),
         heat_map=(forest.heat_map(inputs.loadings, combined.label, "loadings"),) if inputs.loadings else (),
         learning=(learning.curves(inputs.learning, "learning"),) if inputs.learning else (),
-        maps=tuple(learning.risk_map(each, inputs.window_hu, _most(inputs), f"map_{place}") for place, each in enumerate(inputs.maps, 1)),
+        maps=tuple(learning.risk_map(each, inputs.window_hu, f"map_{place}") for place, each in enumerate(inputs.maps, 1)),
     )
 
 
@@ -124,11 +122,6 @@ def _per_panel(draw_one: Callable[..., Any], panels: Sequence[RiskPanel], inputs
 def _roc(inputs: ReportInputs, panel: RiskPanel, name: str) -> Rendered:
     theirs = [_paper(inputs, panel, f"auc_{year}y") for year in range(1, len(inputs.measures.horizons_days) + 1)]
     return curves.roc(panel, inputs.measures, _label(inputs, panel), theirs, name)
-
-
-def _most(inputs: ReportInputs) -> float:
-    """The largest effect in any map: all are drawn on one scale."""
-    return max(float(np.nanmax(np.abs(each.effect))) for each in inputs.maps)
 
 
 def _label(inputs: ReportInputs, panel: RiskPanel) -> str:
