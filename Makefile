@@ -34,7 +34,7 @@ else
 endif
 
 test: lint                 ## lint and every test
-	.venv/bin/python -m pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadgroup
 
 lint: $(ready)             ## ruff, mypy, import-linter
 	.venv/bin/ruff check .

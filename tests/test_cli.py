@@ -1,5 +1,6 @@
 """The command line as a person meets it: help with an example, errors as one sentence, results on stdout."""
 
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -49,3 +50,10 @@ def test_predict_without_a_model_says_what_to_do(tmp_path: Path, monkeypatch: py
 def test_commands_are_listed_in_the_order_of_the_path() -> None:
     listed = main.list_commands(click.Context(main))
     assert listed.index("ingest") < listed.index("populate") < listed.index("train") < listed.index("fuse") < listed.index("register")
+
+
+def test_a_question_leaves_no_limit_behind() -> None:
+    """The memory limit of one statement stayed on the process that had asked: later work in it ran out of memory."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    CliRunner().invoke(main, ["sql", "SELECT 1"])
+    assert resource.getrlimit(resource.RLIMIT_AS) == before

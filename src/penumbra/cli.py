@@ -147,13 +147,12 @@ def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
 
         converse(home, sys.stdout)
         return
-    from penumbra.store.answering import MEMORY_MB, bound
+    from penumbra.store.answering import MEMORY_MB, bounded
 
     question = sys.stdin.read() if statement is None else statement
-    late = bound(timeout, MEMORY_MB)
-    commit = None if as_of is None else store.commit_of(home, as_of)
-    answer = store.query(home, question, as_of=commit, timeout_s=timeout, memory=f"{MEMORY_MB}MB")
-    late.cancel()
+    with bounded(timeout, MEMORY_MB):
+        commit = None if as_of is None else store.commit_of(home, as_of)
+        answer = store.query(home, question, as_of=commit, timeout_s=timeout, memory=f"{MEMORY_MB}MB")
     tables.write(answer, form, sys.stdout)
 
 

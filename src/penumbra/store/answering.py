@@ -3,12 +3,14 @@
 The first line of stdout is `answer` or a refusal as JSON; the answer follows. Whatever a statement does to this process, the server lives on.
 """
 
+import contextlib
 import io
 import json
 import os
 import resource
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from penumbra import tables
@@ -21,10 +23,13 @@ GRACE_S = 5.0  # for the engine to notice that it was interrupted
 OWN_BYTES = 6 * 1024**3  # address space of Python, Arrow and the engine's threads beside what the statement may take; most of it is never touched
 
 
-def bound(timeout_s: float, memory_mb: int) -> threading.Timer:
-    """The last resort against a statement that heeds neither an interruption nor the engine's own limit: this process ends. Cancel it after the answer."""
+@contextlib.contextmanager
+def bounded(timeout_s: float, memory_mb: int) -> Iterator[None]:
+    """The last resort against a statement that heeds neither an interruption nor the engine's own limit: inside, this process ends when the
+    time is over, and gets no more memory than is allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     most = OWN_BYTES + memory_mb * 1024**2
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
     def end() -> None:
         print(f"Error: sql_timeout: no answer within {timeout_s:g} s. ask for less, or allow more time", file=sys.stderr, flush=True)
@@ -33,27 +38,30 @@ def bound(timeout_s: float, memory_mb: int) -> threading.Timer:
     late = threading.Timer(timeout_s + GRACE_S, end)
     late.daemon = True
     late.start()
-    return late
+    try:
+        yield
+    finally:
+        late.cancel()
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def main() -> None:
     """Answer or refuse; ends by itself when the time is over."""
     question = json.load(sys.stdin)
-    late = bound(question["timeout_s"], question["memory_mb"])
     out = sys.stdout.buffer
     try:
         home, as_of = Path(question["home"]), question["as_of"]
-        table = query(
-            home,
-            question["sql"],
-            as_of=None if as_of is None else commit_of(home, as_of),
-            timeout_s=question["timeout_s"],
-            memory=f"{question['memory_mb']}MB",
-            most_rows=question["most_rows"],
-        )
-        stream = io.TextIOWrapper(written := io.BytesIO(), encoding="utf-8", write_through=True)
-        tables.write(table, question["format"], stream)
-        late.cancel()
+        with bounded(question["timeout_s"], question["memory_mb"]):
+            table = query(
+                home,
+                question["sql"],
+                as_of=None if as_of is None else commit_of(home, as_of),
+                timeout_s=question["timeout_s"],
+                memory=f"{question['memory_mb']}MB",
+                most_rows=question["most_rows"],
+            )
+            stream = io.TextIOWrapper(written := io.BytesIO(), encoding="utf-8", write_through=True)
+            tables.write(table, question["format"], stream)
     except Refusal as refusal:
         out.write(json.dumps({"rule": refusal.rule, "found": refusal.found, "advice": refusal.advice}).encode() + b"\n")
         return
