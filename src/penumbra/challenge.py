@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from penumbra import fusion
+from penumbra.comparison import paired
 from penumbra.crossfit import Recipe, cross_fitted
 from penumbra.dataset import Dataset, read_dataset
-from penumbra.evaluate import EXTERNAL, ModelRisk, evaluate
-from penumbra.evaluate.paired import PairedRow, Scores, paired_rows
+from penumbra.evaluate import EXTERNAL, ModelRisk
+from penumbra.evaluate.paired import PairedRow, Scores
 from penumbra.evaluate.sets import sets_of
-from penumbra.modelling import CONTROLS, load_models, risks
+from penumbra.modelling import CONTROLS, load_models, measured, risks
 from penumbra.network import EnsembleSettings, Pretrain
 from penumbra.registry import CenterScore, LoadedModel, MetricRow, Verdict, gate
 from penumbra.report.overlay import Overlay
@@ -91,8 +92,7 @@ def _death(model: ModelRisk, horizons_days: tuple[float, ...]) -> np.ndarray:
 
 def _paired(panel: Overlay, numbers: Evaluate) -> list[PairedRow]:
     first, second = (Scores(panel.log_risk[i], panel.death[i]) for i in (0, 1))
-    resampling = {"resamples": numbers.bootstraps, "level": numbers.confidence, "seed": numbers.seed}
-    return list(paired_rows(panel.title, panel.event, panel.time, first, second, horizons_days=numbers.horizons_days, **resampling))  # type: ignore[arg-type]
+    return list(paired(panel.title, panel.event, panel.time, first, second, numbers, numbers.horizons_days))
 
 
 def _recipe_of(champion: LoadedModel, today: Recipe) -> Recipe:
@@ -120,23 +120,6 @@ def _recipe_of(champion: LoadedModel, today: Recipe) -> Recipe:
 def _out_of_sample(own: Mapping[str, ModelRisk], crossed: Mapping[str, np.ndarray]) -> dict[str, ModelRisk]:
     """The models that were cross-fitted, with those risks where there are any and their own elsewhere."""
     return {name: replace(own[name], log_risk=np.where(np.isfinite(risk), risk, own[name].log_risk)) for name, risk in crossed.items()}
-
-
-def measured(work: Work, models: Mapping[str, ModelRisk], data: Dataset, *, combined: str) -> list[MetricRow]:
-    numbers = work.settings.evaluate
-    return evaluate(
-        models,
-        data.centers,
-        data.training,
-        data.event,
-        data.time,
-        horizons_days=numbers.horizons_days,
-        resamples=numbers.bootstraps,
-        level=numbers.confidence,
-        seed=numbers.seed,
-        combined=combined,
-        controls=CONTROLS,
-    )
 
 
 def decide(compared: Challenge, work: Work) -> Verdict:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,11 @@ class Scored:
         """Some patients, (n,) bool."""
         one, more = (self.patients, self.centers, self.event, self.time), (self.log_risk, self.death, self.high, self.fitted)
         return Scored(*(values[chosen] for values in one), *(values[:, chosen] for values in more))
+
+    @property
+    def fitted_here(self) -> tuple[bool, bool]:
+        """Whether any of these patients fitted the first version, and the second."""
+        return bool(self.fitted[0].any()), bool(self.fitted[1].any())
 
     def scores(self, version: int) -> Scores:
         return Scores(self.log_risk[version], self.death[version])
@@ -113,21 +118,11 @@ def compare_two(home: Path, first: str, second: str, numbers: Evaluate) -> Compa
         scored, unscored = scored_by(read_answers(lake, one.model), [one.version, other.version], len(numbers.horizons_days))
         uses = lake.sql("SELECT version, patient, center FROM model_uses WHERE model = ? AND split = 'train'", [one.model]).to_pylist()
         stored = lake.sql("SELECT version, center, metric, value FROM model_metrics WHERE model = ? AND split IN ('train', 'test')", [one.model]).to_pylist()
-    paired: list[PairedRow] = []
+    rows_of_all: list[PairedRow] = []
     moved: list[Reclassified] = []
     for center, rows in sets(scored):
         here = scored.rows(rows)
-        paired += paired_rows(
-            center,
-            here.event,
-            here.time,
-            here.scores(0),
-            here.scores(1),
-            horizons_days=numbers.horizons_days,
-            resamples=numbers.bootstraps,
-            level=numbers.confidence,
-            seed=numbers.seed,
-        )
+        rows_of_all += paired(center, here.event, here.time, here.scores(0), here.scores(1), numbers, numbers.horizons_days)
         moved += [_reclassified(center, here, died) for died in (True, False)]
     trained = [{row["patient"]: row["center"] for row in uses if int(row["version"]) == entry.version} for entry in (one, other)]
     return Comparison(
@@ -135,12 +130,21 @@ def compare_two(home: Path, first: str, second: str, numbers: Evaluate) -> Compa
         second=other,
         differences=tuple(registry.differences(registry.load(home, one.version), registry.load(home, other.version))),
         patients=tuple(_patients(*trained)),
-        fitted={center: tuple(bool(scored.rows(rows).fitted[v].any()) for v in (0, 1)) for center, rows in sets(scored)},  # type: ignore[misc]
-        paired=tuple(paired),
+        fitted={center: scored.rows(rows).fitted_here for center, rows in sets(scored)},
+        paired=tuple(rows_of_all),
         reclassified=tuple(moved),
         calibration=tuple(_calibration(stored, (one, other))),
         unscored=unscored,
         scored=scored,
+    )
+
+
+def paired(
+    center: str, event: np.ndarray, time: np.ndarray, first: Scores, second: Scores, numbers: Evaluate, horizons_days: Sequence[float]
+) -> Iterator[PairedRow]:
+    """`paired_rows` with the resamples of the group evaluate; no horizon: C alone."""
+    return paired_rows(
+        center, event, time, first, second, horizons_days=horizons_days, resamples=numbers.bootstraps, level=numbers.confidence, seed=numbers.seed
     )
 
 
@@ -171,9 +175,8 @@ def compare_many(home: Path, entries: Sequence[RegisteredVersion], numbers: Eval
             continue
         for center, rows in sets(scored):
             here = scored.rows(rows)
-            both, drawing = (here.scores(0), here.scores(1)), {"resamples": numbers.bootstraps, "level": numbers.confidence, "seed": numbers.seed}
-            row = next(paired_rows(center, here.event, here.time, *both, horizons_days=(), **drawing))  # type: ignore[arg-type]
-            found.append(Standing(entry.version, center, row.second, row.difference, row.lower, row.upper, row.p, row.n, bool(here.fitted[1].any())))
+            row = next(paired(center, here.event, here.time, here.scores(0), here.scores(1), numbers, horizons_days=()))
+            found.append(Standing(entry.version, center, row.second, row.difference, row.lower, row.upper, row.p, row.n, here.fitted_here[1]))
     return found
 
 

@@ -14,6 +14,7 @@ from penumbra import cohort, imaging, store
 from penumbra.progress import track
 from penumbra.refusal import Refusal
 from penumbra.report.slices import CONTOUR_STYLE
+from penumbra.report.templates import rendered
 from penumbra.work import Work, write_whole
 from penumbra.workers import available_cores, over
 
@@ -160,12 +161,9 @@ def _rejected(rejections: Sequence[Mapping[str, Any]]) -> Iterator[Card]:
 
 
 def _write_page(folder: Path, center: str, cards: Sequence[Card]) -> Path:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     counts = Counter(card.status for card in cards)
     legend = [(roi.replace("_", " ").replace("mm", " mm"), colour) for roi, (colour, _) in reversed(CONTOUR_STYLE.items())]
     path = folder / "index.html"
-    page = environment.get_template("gallery.html").render(center=center, cards=cards, counts=counts, legend=legend, pixels=PIXELS)
+    page = rendered("gallery.html", center=center, cards=cards, counts=counts, legend=legend, pixels=PIXELS)
     write_whole(path, page)
     return path

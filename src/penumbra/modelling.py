@@ -127,24 +127,31 @@ def evaluate(work: Work) -> Manifest:
         say(f"evaluating {len(fused['features'])} models on {len(data.patients)} patients, {settings.evaluate.bootstraps} bootstraps")
         models = load_models(work, fused["key"])
         beside = ablation(work, data, fusion_numbers(settings.fuse))
-        rows = evaluate_models(
-            risks(models, data) | ({} if beside is None else {WITHOUT_SE.name: beside.risk}),
-            data.centers,
-            data.training,
-            data.event,
-            data.time,
-            horizons_days=settings.evaluate.horizons_days,
-            resamples=settings.evaluate.bootstraps,
-            level=settings.evaluate.confidence,
-            seed=settings.evaluate.seed,
-            combined=settings.register.served,
-            controls=CONTROLS,
-        )
+        found = risks(models, data) | ({} if beside is None else {WITHOUT_SE.name: beside.risk})
+        rows = measured(work, found, data, combined=settings.register.served)
         more, kept = _refitted(work, data, models, rows)
         content = {"key": key, "metrics": [_plain(asdict(row)) for row in (*rows, *more)], "kept": kept}
     if work.home == project_root() / "data":
         write_whole(project_root() / "metrics.json", json.dumps(_c_indices(content["metrics"]), indent=1) + "\n")
     return write_manifest(work.home, "evaluate", content)
+
+
+def measured(work: Work, found: Mapping[str, ModelRisk], data: Dataset, *, combined: str) -> list[MetricRow]:
+    """Every metric of the models' risks on every set, by the numbers of the group evaluate; `combined` is what the others are compared with."""
+    numbers = work.settings.evaluate
+    return evaluate_models(
+        found,
+        data.centers,
+        data.training,
+        data.event,
+        data.time,
+        horizons_days=numbers.horizons_days,
+        resamples=numbers.bootstraps,
+        level=numbers.confidence,
+        seed=numbers.seed,
+        combined=combined,
+        controls=CONTROLS,
+    )
 
 
 def _refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow]) -> tuple[list[MetricRow], dict[str, float]]:

@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-T = typing.TypeVar("T")
+if typing.TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = typing.TypeVar("T", bound="DataclassInstance")
 
 PROFILES = ("quick", "paper", "best")
 
@@ -76,7 +79,7 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
     Raises ParamsError: `unknown parameter train.epoch; known: batch_size, epochs, ...`, and likewise for a missing one or one of the wrong type.
     """
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = {field.name: field for field in dataclasses.fields(cls)}
     unknown = sorted(set(values) - set(fields))
     if unknown:
         raise ParamsError(f"unknown parameter {where}.{unknown[0]}; known: {', '.join(sorted(fields))}")

@@ -18,10 +18,10 @@ from typing import Any
 
 from penumbra import arrivals, decided, registry, store
 from penumbra.aliases import set_alias
-from penumbra.challenge import METRIC, Challenge, challenge, decide, measured
+from penumbra.challenge import METRIC, Challenge, challenge, decide
 from penumbra.dataset import Dataset, read_dataset
 from penumbra.fusion import DEEP
-from penumbra.modelling import metric_records, prediction_records, risks
+from penumbra.modelling import measured, metric_records, prediction_records, risks
 from penumbra.progress import say
 from penumbra.refusal import Refusal
 from penumbra.registry import LoadedModel, Verdict

@@ -13,14 +13,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from penumbra.cohort import spellings
+from penumbra.cohort.spellings import TimeUnit
 from penumbra.cohort.staging import overall_stage, stage_group, tnm_category
 from penumbra.refusal import Refusal
 
 Value = TypeVar("Value")
-TimeUnit = Literal["days", "months", "years"]
 
 PATIENT_ID = re.compile(r"\w[\w .+\-]{0,63}")
 OLDEST_YEARS = 120.0
@@ -228,7 +228,7 @@ def _columns(header: Sequence[str], declared: TimeUnit) -> tuple[dict[str, int],
     unit: TimeUnit = declared
     for candidate in spellings.DAYS_PER:
         if keys[columns["time"]].endswith("_" + candidate):
-            unit = candidate  # type: ignore[assignment]
+            unit = candidate
     absent = [name for name in COVARIATES if name not in columns]
     ignored = len(header) - len(columns)
     notes = [f"No column for {', '.join(absent)}."] if absent else []

@@ -257,6 +257,8 @@ def understood() -> Iterator[None]:
         yield
     except (Refusal, OSError):
         raise
+    except MemoryError:
+        raise Refusal("memory_enough", "reading this patient needs more memory than is free", "Free memory and ingest the center again") from None
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         found = f"the reader fails on these files ({type(error).__name__} in {Path(place.filename).name}, line {place.lineno})"

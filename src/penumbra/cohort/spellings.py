@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from typing import Literal
 
 # Canonical column -> names under which it arrives, in lower case with single underscores (`column_key`).
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -20,8 +21,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "event": ("event", "deadstatus_event", "dead", "death", "died", "os_event", "death_event"),
     "time_unit": ("time_unit", "survival_unit"),
 }
-DAYS_PER = {"days": 1.0, "months": 365.25 / 12, "years": 365.25}
-UNITS = {"d": "days", "day": "days", "days": "days", "month": "months", "months": "months", "year": "years", "years": "years"}
+TimeUnit = Literal["days", "months", "years"]
+DAYS_PER: dict[TimeUnit, float] = {"days": 1.0, "months": 365.25 / 12, "years": 365.25}
+UNITS: dict[str, TimeUnit] = {"d": "days", "day": "days", "days": "days", "month": "months", "months": "months", "year": "years", "years": "years"}
 MISSING = frozenset(("", "na", "n/a", "nan", "none", "null", "nil", "unknown", "unk", "missing", "?", "-", "--", ".", "not available", "not recorded", "#n/a"))
 
 SEXES = {"m": "male", "male": "male", "man": "male", "f": "female", "female": "female", "woman": "female", "w": "female"}

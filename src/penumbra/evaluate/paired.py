@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -72,11 +73,11 @@ def paired_rows(
     """
     counts = resample_counts(event.size, resamples, np.random.default_rng(seed))
     both = (first, second)
-    measures: dict[str, Callable[[], Measured]] = {"harrell_c": lambda: _c(event, time, both, counts)}
+    measures: dict[str, Callable[[], Measured]] = {"harrell_c": partial(_c, event, time, both, counts)}
     for year, horizon in enumerate(horizons_days, 1):
-        measures[f"auc_{year}y"] = lambda horizon=horizon: _auc(event, time, both, counts, horizon)  # type: ignore[misc]
-        measures[f"brier_{year}y"] = lambda horizon=horizon, k=year - 1: _brier(event, time, both, counts, horizon, k)  # type: ignore[misc]
-        measures[f"calibration_{year}y"] = lambda horizon=horizon, k=year - 1: _calibration(event, time, both, counts, horizon, k)  # type: ignore[misc]
+        measures[f"auc_{year}y"] = partial(_auc, event, time, both, counts, horizon)
+        measures[f"brier_{year}y"] = partial(_brier, event, time, both, counts, horizon, year - 1)
+        measures[f"calibration_{year}y"] = partial(_calibration, event, time, both, counts, horizon, year - 1)
     size = event.size, int(event.sum())
     for metric, measure in measures.items():
         try:

@@ -24,9 +24,8 @@ BROKEN = (
     IndexError,
     AttributeError,
     TypeError,
-    NotImplementedError,
     OverflowError,
-    RuntimeError,
+    RuntimeError,  # NotImplementedError among them
     struct.error,
 )
 

@@ -29,6 +29,7 @@ def extract_with_pyradiomics(scan: Scan, masks: Mapping[str, Mask], settings: Se
 
 def _extract(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[str, dict[str, float]]:
     import SimpleITK as sitk
+    from pykwalify.errors import PyKwalifyException
     from radiomics.featureextractor import RadiomicsFeatureExtractor
 
     logging.getLogger("radiomics").setLevel(logging.CRITICAL)  # its warnings are about choices that the parameter file has made
@@ -38,7 +39,7 @@ def _extract(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[
     own = {"normalize": False, "additionalInfo": False, "label": 1}
     try:
         extractor = RadiomicsFeatureExtractor({**settings.raw, "setting": {**settings.raw["setting"], **own}})
-    except Exception as error:  # its schema has its own exceptions
+    except (PyKwalifyException, TypeError, ValueError, KeyError) as error:  # the first: of its schema
         raise ParamsError(f"PyRadiomics does not accept these settings: {error}") from error
     whole = tuple(slice(0, extent) for extent in scan.image.values.shape)
     features = {}

@@ -3,7 +3,6 @@
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from penumbra.report.groups import panel_numbers
 from penumbra.report.ink import Rendered
 from penumbra.report.inputs import ReportInputs, RiskPanel
 from penumbra.report.tables import Table
+from penumbra.report.templates import rendered
 from penumbra.report.words import interval
 
 PAGE = "index.html"
@@ -136,16 +136,11 @@ def _paper(inputs: ReportInputs, panel: RiskPanel, metric: str) -> float | None:
 
 def html(inputs: ReportInputs, contents: Contents) -> str:
     """The page itself."""
-    import jinja2
-
-    room = files("penumbra.report")
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters["embedded"] = _embedded
-    template = environment.from_string(room.joinpath("page.html").read_text(encoding="utf-8"))
-    return template.render(
+    return rendered(
+        "page.html",
+        {"embedded": _embedded},
         inputs=inputs,
         contents=contents,
-        css=room.joinpath("page.css").read_text(encoding="utf-8"),
         headline=_headline(inputs),
         pictures=list(zip(inputs.slices, contents.slices, strict=True)),
         maps=list(zip(inputs.maps, contents.maps, strict=True)),

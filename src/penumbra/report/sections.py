@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from penumbra.report.ink import Rendered
+from penumbra.report.tables import Cell
+from penumbra.report.templates import rendered
 
 
 @dataclass(frozen=True)
@@ -20,16 +21,15 @@ class Section:
     leading: int = 1
     figures: tuple[Rendered, ...] = ()
 
+    @property
+    def cells(self) -> tuple[list[Cell], list[list[Cell]]]:
+        """Header and rows as a table of the pages has them."""
+        return [Cell(text) for text in self.header], [[Cell(str(value)) for value in row] for row in self.rows]
+
 
 def write_sections(path: Path, title: str, kicker: str, verdict: Sequence[str], sections: Sequence[Section], footer: str) -> Path:
     """Write one HTML page that needs nothing but itself, whole or not at all; the same content gives the same bytes."""
-    import jinja2
-
-    room = files("penumbra.report")
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string(room.joinpath("sections.html").read_text(encoding="utf-8"))
-    css = room.joinpath("page.css").read_text(encoding="utf-8")
-    text = template.render(title=title, kicker=kicker, verdict=list(verdict), sections=list(sections), footer=footer, css=css)
+    text = rendered("sections.html", title=title, kicker=kicker, verdict=list(verdict), sections=list(sections), footer=footer)
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_text(text, encoding="utf-8")

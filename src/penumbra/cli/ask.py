@@ -1,0 +1,80 @@
+"""Questions to the store: SQL here and over the network, the proof of a training matrix, drift."""
+
+import sys
+
+import click
+
+from penumbra.cli.group import command, next_commands
+from penumbra.params import state_home
+
+
+@command('penumbra sql "SELECT center, patients, events FROM centers"')
+@click.argument("statement", required=False)
+@click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet", "arrow"]), default="table", show_default=True)
+@click.option("--as-of", help="A registered version (nsclc-os/3) or a commit id: the store as it was then.")
+@click.option("--timeout", default=120.0, show_default=True, help="Seconds for the statement.")
+def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
+    """Ask the store: one read-only SQL STATEMENT, or without it as many as you like. Works while a run goes on."""
+    from penumbra import store, tables
+
+    home = state_home()
+    if statement is None and sys.stdin.isatty():
+        from penumbra.store.shell import converse
+
+        converse(home, sys.stdout)
+        return
+    from penumbra.store.answering import MEMORY_MB, bounded
+
+    question = sys.stdin.read() if statement is None else statement
+    with bounded(timeout, MEMORY_MB):
+        commit = None if as_of is None else store.commit_of(home, as_of)
+        answer = store.query(home, question, as_of=commit, timeout_s=timeout, memory=f"{MEMORY_MB}MB")
+    tables.write(answer, form, sys.stdout)
+
+
+@command("penumbra serve-sql --port 8765", name="serve-sql")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Other than loopback only behind a proxy that encrypts.")
+@click.option("--port", type=int, help="Default: serve_sql.port in params.yaml.")
+def serve_sql(host: str, port: int | None) -> None:
+    """Read-only SQL for colleagues over HTTP, with the token in PENUMBRA_SQL_TOKEN and the limits in params.yaml (group serve_sql)."""
+    from penumbra.store import serving
+    from penumbra.work import begin
+
+    token, work = serving.token_of_environment(), begin()
+    chosen = work.settings.serve_sql
+    limits = serving.Limits(timeout_s=chosen.timeout_s, memory_mb=chosen.memory_mb, most_rows=chosen.most_rows, at_once=chosen.at_once)
+    place = f"http://{host}:{port or chosen.port}"
+    click.echo(f"read-only SQL on {place}/sql, {chosen.timeout_s:g} s and {chosen.memory_mb} MB a statement; Ctrl-C ends it", err=True)
+    next_commands(f"""curl -s {place}/sql -H "Authorization: Bearer $PENUMBRA_SQL_TOKEN" -d '{{"sql": "FROM centers"}}'""")
+    serving.serve(work.home, token, limits, host=host, port=port or chosen.port)
+
+
+@command("penumbra verify nsclc-os/1")
+@click.argument("version")
+def verify(version: str) -> None:
+    """Rebuild what a registered VERSION was trained on, as of its commit, and prove by SHA-256 that it is the same."""
+    from dataclasses import asdict
+
+    from penumbra import tables, verification
+
+    click.echo(tables.facts(asdict(verification.verify(state_home(), version))))
+
+
+@command("penumbra drift east")
+@click.argument("center")
+@click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), default="table", show_default=True, help="Others: every feature.")
+def drift(center: str, form: str) -> None:
+    """How far CENTER lies from the training centers: every feature (Kolmogorov-Smirnov, stability index), follow-up and survival."""
+    from penumbra import drift as drifting
+    from penumbra import tables
+    from penumbra.work import begin
+
+    work = begin()
+    found = drifting.compare(work, center)
+    if form == "table":
+        click.echo(drifting.told(found, work))
+        next_commands(f"penumbra drift {center} --format csv", 'penumbra sql "SELECT * FROM feature_statistics LIMIT 5"')
+        return
+    import pyarrow as pa
+
+    tables.write(pa.Table.from_pylist(found.features), form, sys.stdout)

@@ -1,0 +1,60 @@
+"""What is kept: a patient forgotten, the store moved."""
+
+from pathlib import Path
+
+import click
+
+from penumbra.cli.group import FOLDER, command, next_commands
+from penumbra.params import state_home
+
+
+@command("penumbra forget N001 --reason 'consent withdrawn'")
+@click.argument("patient", required=False)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--reason", help="Kept in the relation withdrawals; do not name the patient in it.")
+def forget(patient: str | None, yes: bool, reason: str | None) -> None:
+    """Remove PATIENT from every relation, commit, snapshot and file, and name the models to retrain. Lists what there is, and asks first.
+
+    Without PATIENT: complete a forgetting that was interrupted.
+    """
+    from penumbra import withdrawal
+    from penumbra.work import begin, one_run_at_a_time
+
+    work = begin()
+    with one_run_at_a_time(work.home):
+        finished = withdrawal.finish(work)
+        if patient is None:
+            click.echo("The interrupted forgetting is complete." if finished else "Nothing to complete.")
+            return
+        click.echo(withdrawal.listing(withdrawal.traces(work, patient)))
+        if not yes:
+            click.confirm(f"\nRemove all of this for ever, and {patient} from every file?", abort=True, err=True)
+        click.echo(withdrawal.told(withdrawal.forget(work, patient, reason)))
+    next_commands("penumbra retrain", 'penumbra sql "SELECT withdrawal, state, removed, models FROM withdrawals"')
+
+
+@command("penumbra export backup/store")
+@click.argument("folder", type=click.Path(path_type=Path))
+def export(folder: Path) -> None:
+    """Write the whole store, with its history, into the new FOLDER: Parquet files and a manifest with their SHA-256.
+
+    Works while a run goes on. Images and registered models are plain files of the state folder: copy them beside.
+    """
+    from penumbra import store, tables
+
+    with store.connect(state_home(), read_only=True) as lake:
+        done = store.export_store(lake, folder)
+    click.echo(tables.facts({"folder": str(folder), "commits": done.commits, "rows": sum(done.rows.values()), "digest": done.digest}))
+    next_commands(f"PENUMBRA_HOME=elsewhere penumbra import {folder}")
+
+
+@command("penumbra import backup/store", name="import")
+@click.argument("folder", type=FOLDER)
+def import_(folder: Path) -> None:
+    """Fill an empty store from the FOLDER of an export, into PostgreSQL where PENUMBRA_CATALOG names it; every row is compared before it is kept."""
+    from penumbra import store, tables
+
+    with store.connect(state_home()) as lake:
+        done = store.import_store(lake, folder)
+    click.echo(tables.facts({"commits": done.commits, "rows": sum(done.rows.values()), "digest": done.digest}))
+    next_commands('penumbra sql "SELECT id, what FROM commits ORDER BY id DESC LIMIT 5"', "penumbra doctor")

@@ -1,0 +1,58 @@
+"""A look before and after: names of structures, the baseline table, every mask, the state of the installation."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from penumbra.cli.group import FOLDER, command
+from penumbra.params import state_home
+
+
+@command("penumbra rois data/simulated/east")
+@click.argument("folder", type=FOLDER)
+@click.option("--center", help="Use this center's synonyms. Default: the folder's name.")
+def rois(folder: Path, center: str | None) -> None:
+    """All ROI names in a center's FOLDER with counts, and what each would map to; nothing is ingested."""
+    from penumbra import answers
+
+    click.echo(answers.rois(folder, center or folder.resolve().name))
+
+
+@command("penumbra baseline north east,south")
+@click.argument("groups", nargs=-1)
+def baseline(groups: tuple[str, ...]) -> None:
+    """The baseline table (Table 2) of GROUPS of centers, and what became of each center's patients.
+
+    A group is one center or several joined by commas. Default: the training centers against all others.
+    """
+    from penumbra import answers, tables
+    from penumbra.work import begin, read_manifest
+
+    work = begin()
+    header, lines = answers.baseline(work, groups)
+    click.echo(tables.render(header, lines))
+    click.echo("\n" + answers.cohort_flow(read_manifest(work.home, "ingest")))
+
+
+@command("penumbra gallery --center east")
+@click.option("--center", help="Default: every center in the store.")
+def gallery(center: str | None) -> None:
+    """One HTML page per center to look at every mask: three planes with contour and rings, the suspicious first."""
+    from penumbra.gallery import gallery as write_pages
+    from penumbra.work import begin
+
+    for page in write_pages(begin(), center):
+        click.echo(page)
+
+
+@command("penumbra doctor")
+def doctor() -> None:
+    """Is everything installed, reachable and consistent?"""
+    from penumbra import checkup
+
+    findings = checkup.examine(state_home())
+    for finding in findings:
+        click.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.what}: {finding.found}")
+    if any(not finding.ok for finding in findings):
+        sys.exit(1)

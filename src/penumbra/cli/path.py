@@ -1,0 +1,86 @@
+"""The path: from arrived centers to a registered model and its report, as one run or stage by stage."""
+
+from pathlib import Path
+
+import click
+
+from penumbra.cli.group import FOLDER, command, main, next_commands, profile_option
+
+
+@command("penumbra run --cohort data/simulated")
+@click.option("--cohort", type=FOLDER, help="Folder with one subfolder per center. Default: the centers already in incoming/.")
+@profile_option
+def run(cohort: Path | None, profile: str | None) -> None:
+    """The whole path: ingest, populate, train, fuse, evaluate, register, report."""
+    from penumbra import answers, arrivals, drive
+    from penumbra.work import begin, one_run_at_a_time
+
+    work = begin(profile)
+    with one_run_at_a_time(work.home):
+        if cohort is not None:
+            arrivals.take_cohort(work.home, cohort)
+        drive.run_flow(work)
+        drive.record_with_dvc(work)
+    click.echo(answers.summary(work))
+    next_commands(
+        'penumbra sql "SELECT patient, risk_group, survival_2y FROM predictions LIMIT 5"',
+        "penumbra compare",
+        f"penumbra predict {answers.example_patient(work)}",
+    )
+
+
+@command("penumbra simulate data/simulated --seed 7")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--seed", type=int, help="Default: simulate.seed in params.yaml.")
+def simulate(folder: Path, seed: int | None) -> None:
+    """Write the simulated three-center cohort: DICOM CT, RTSTRUCT and clinical.csv, with the truth beside."""
+    from penumbra.simulation import simulate_cohort
+
+    click.echo(simulate_cohort(folder, seed))
+    next_commands(f"penumbra run --cohort {folder}")
+
+
+@command("penumbra ingest /data/from-east --center east")
+@click.argument("folder", type=FOLDER, required=False)
+@click.option("--center", help="Name of the center whose folder this is.")
+@profile_option
+def ingest(folder: Path | None, center: str | None, profile: str | None) -> None:
+    """One center's FOLDER into the store; without FOLDER, every center in incoming/. Prints accepted and rejected."""
+    from penumbra import answers, arrivals, stages
+    from penumbra.work import begin, one_run_at_a_time
+
+    if (folder is None) != (center is None):
+        raise click.UsageError("FOLDER and --center go together: penumbra ingest FOLDER --center NAME")
+    work = begin(profile)
+    with one_run_at_a_time(work.home):
+        if folder is not None and center is not None:
+            arrivals.take_center(work.home, folder, center)
+        manifest = stages.ingest(work, only=center)
+    click.echo(answers.cohort_flow(manifest))
+    next_commands('penumbra sql "SELECT patient, rule, found, advice FROM rejections"', "penumbra populate")
+
+
+def _stage_command(name: str, does: str, *after: str) -> None:
+    @command(f"penumbra {name}")
+    @profile_option
+    def stage(profile: str | None) -> None:
+        from penumbra import drive, stages, tables
+        from penumbra.work import begin, one_run_at_a_time
+
+        work = begin(profile)
+        with one_run_at_a_time(work.home):
+            manifest = drive.populate(work) if name == "populate" else getattr(stages, name)(work)
+        click.echo(tables.facts(manifest))
+        next_commands(*after)
+
+    stage.name, stage.help = name, does
+    main.commands[name] = stage
+    del main.commands["stage"]
+
+
+_stage_command("populate", "All missing (patient, ROI, version) rows: 1316 radiomics features for GTV and rings.", "penumbra train")
+_stage_command("train", "Train the network on the training centers; log_risk and deep features of every patient.", "penumbra fuse")
+_stage_command("fuse", "Fit signatures, combined model and controls on the training centers.", "penumbra evaluate")
+_stage_command("evaluate", "Every metric for training, each center and all external centers pooled.", "penumbra register")
+_stage_command("register", "Register the combined model with its metrics, predictions and lineage.", "penumbra compare", "penumbra report")
+_stage_command("report", "Write the report: one page, with its figures and tables beside.", 'penumbra sql "SELECT * FROM model_metrics LIMIT 5"')

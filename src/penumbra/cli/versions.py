@@ -1,0 +1,139 @@
+"""Registered versions: compared, retrained, promoted, asked for one patient, followed."""
+
+from pathlib import Path
+
+import click
+
+from penumbra.cli.group import FOLDER, command, next_commands, profile_option
+from penumbra.params import state_home
+
+
+@command("penumbra compare champion challenger")
+@click.argument("versions", nargs=-1)
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def compare(versions: tuple[str, ...], form: str) -> None:
+    """Registered VERSIONS (numbers or aliases) side by side.
+
+    Two: what differs, every measure per center with paired difference, interval and p, patients that changed their risk group, calibration, and
+    a page with overlaid figures. More, or none for all: C at every center, each against the first.
+    """
+    from penumbra import versus
+    from penumbra.work import begin
+
+    click.echo(versus.compare(begin(), versions, form))
+
+
+@command("penumbra models")
+def models() -> None:
+    """Registered versions with alias, date, and C per center."""
+    from penumbra import answers
+
+    click.echo(answers.models(state_home()))
+    next_commands("penumbra compare champion 1", 'penumbra sql "SELECT alias, version, previous, reason, at FROM alias_changes"')
+
+
+@command("penumbra retrain --center east")
+@click.option("--center", help="A center in incoming/. Default: those that arrived after the champion was registered.")
+@profile_option
+def retrain(center: str | None, profile: str | None) -> None:
+    """The center-arrival protocol: validate the champion on the new center, refit with it, compare, decide.
+
+    A second retraining waits for the first.
+    """
+    from penumbra import answers, decided, drive, retraining
+    from penumbra.work import begin
+
+    work = begin(profile)
+    centers = [center] if center else retraining.waiting(work)
+    for name in centers:
+        if retraining.is_new(work, name):
+            click.echo(f"{answers.decision(drive.retrain_flow(work, name))}\n\npage  {work.home / decided.page_of(name)}")
+        else:
+            click.echo(f"Nothing new at {name} since it was decided.\n\n{answers.decision(retraining.last(work, name))}")
+    if not centers:
+        click.echo("Nothing new: no center arrived after the champion was registered that is not decided yet.")
+    next_commands('penumbra sql "SELECT center, step, outcome FROM retrainings"', "penumbra models")
+
+
+@command("penumbra serve")
+@profile_option
+def serve(profile: str | None) -> None:
+    """Watch incoming/ and retrain when a center is complete; a weekly retraining and a nightly check beside.
+
+    A center is complete when its folder holds a file named `complete`, or after a quiet period (params.yaml, group serve). Runs until it is
+    stopped, with a Prefect server on loopback unless PREFECT_API_URL names one.
+    """
+    from penumbra import service
+    from penumbra.work import begin
+
+    service.serve(begin(profile))
+
+
+@command('penumbra promote 2 --reason "agreed by the tumour board"')
+@click.argument("version")
+@click.option("--reason", required=True, help="Kept in the relation alias_changes.")
+@click.option("--alias", type=click.Choice(["champion", "challenger"]), default="champion", show_default=True)
+def promote(version: str, reason: str, alias: str) -> None:
+    """Make a registered VERSION champion, if its files still are what was registered."""
+    from penumbra import aliases
+    from penumbra.work import begin
+
+    change = aliases.set_alias(begin(), version, alias, reason=reason)
+    click.echo(f"{change.model}/{change.version} is {change.alias}; before: {change.previous or 'none'}")
+    next_commands("penumbra models")
+
+
+@command('penumbra rollback --reason "drift at east"')
+@click.option("--reason", required=True, help="Kept in the relation alias_changes.")
+def rollback(reason: str) -> None:
+    """Make the version champion again that was it before the last change."""
+    from penumbra import aliases
+    from penumbra.work import begin
+
+    change = aliases.rollback(begin(), reason=reason)
+    click.echo(f"{change.model}/{change.version} is {change.alias} again; before: {change.previous}")
+    next_commands("penumbra models")
+
+
+@command("penumbra predict data/simulated/east/E001")
+@click.argument("path", type=FOLDER)
+@click.option("--model", default="champion", show_default=True, help="Alias or version number.")
+@click.option("--center", help="Whose synonyms name the GTV. Default: the name of the folder above PATH.")
+@click.option("--record", is_flag=True, help="Remember the prediction in the store, for penumbra monitor.")
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def predict(path: Path, model: str, center: str | None, record: bool, form: str) -> None:
+    """Risk, risk group and survival of one patient from the DICOM or NIfTI folder PATH."""
+    import json
+    from dataclasses import asdict
+
+    from penumbra import scoring, tables
+
+    prediction = scoring.predict(state_home(), path, model, center)
+    if record:
+        from penumbra import monitoring
+        from penumbra.work import begin
+
+        patient = monitoring.record(begin(), path, center or path.resolve().parent.name, prediction)
+        click.echo(f"recorded as {patient}", err=True)
+    if form == "json":
+        click.echo(json.dumps(asdict(prediction)))
+        return
+    survival = {f"alive after {years.removesuffix('y')} y": value for years, value in prediction.survival.items()}
+    facts = {name: value for name, value in asdict(prediction).items() if name not in ("survival", "remarks")}
+    click.echo(tables.facts({**facts, **survival, **{f"remark {i}": text for i, text in enumerate(prediction.remarks, 1)}}))
+
+
+@command("penumbra monitor")
+def monitor() -> None:
+    """C and calibration of every version on patients it scored before their outcome was known, per center."""
+    from penumbra import monitoring, tables
+    from penumbra.work import begin
+
+    found = monitoring.monitor(begin())
+    header = ["version", "center", "metric", "n", "died", "value", "95 %"]
+    body = [
+        [version, row.center, row.metric, row.n, row.events, row.reason or row.value, f"{row.lower:.3f} to {row.upper:.3f}" if row.lower == row.lower else "-"]
+        for version, row in found
+    ]
+    click.echo(tables.render(header, body) if body else "No patient that was scored has an outcome that came later.")
+    next_commands("penumbra sql \"SELECT version, center, metric, value, n FROM model_metrics WHERE split = 'live'\"")
