@@ -148,7 +148,7 @@ def grow_zones(
             equals = marks[place] ^ seen
             equal = 0
             while equals:
-                neighbour = place + to_neighbour[trailing_zeros(equals)]  # type: ignore[call-arg]
+                neighbour = place + to_neighbour[trailing_zeros(equals)]  # type: ignore[call-arg]  # an intrinsic: numba adds its typing context itself
                 equals &= equals - np.uint32(1)
                 equal += 1
                 if not marks[neighbour] & seen:
