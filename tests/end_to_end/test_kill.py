@@ -24,9 +24,9 @@ STAGES = ("populate", "train")
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Nine patients of one training center: enough to be in the middle of something."""
+    """Seven patients of one training center: enough to be in the middle of something."""
     folder = tmp_path_factory.mktemp("kill") / "cohort"
-    simulate(folder, seed=5, centers=[plan for plan in small_cohort(9, refused=False) if plan.name == "north"])
+    simulate(folder, seed=5, centers=[plan for plan in small_cohort(7, refused=False) if plan.name == "north"])
     return folder
 
 

@@ -19,8 +19,8 @@ from .writing_process import FEATURES, ROIS, values
 
 ROOT = Path(__file__).parents[2]
 MANY = 10_000  # batches that no writer comes to
-SECONDS = float(os.environ.get("STRESS_SECONDS", "8"))
-KILLS = int(os.environ.get("STRESS_KILLS", "8"))
+SECONDS = float(os.environ.get("STRESS_SECONDS", "5"))
+KILLS = int(os.environ.get("STRESS_KILLS", "4"))
 
 
 def start(*arguments: object) -> "subprocess.Popen[str]":
