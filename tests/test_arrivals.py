@@ -51,6 +51,27 @@ def test_no_center_is_said(tmp_path: Path) -> None:
         arrivals.take_cohort(tmp_path / "home", tmp_path / "empty")
 
 
+def test_a_folder_that_is_no_cohort_and_no_center_leaves_incoming_as_it_is(tmp_path: Path) -> None:
+    """Any folder was linked: the centers of the cohort before were gone, and a link that led nowhere ended in a traceback."""
+    home, wrong = tmp_path / "home", tmp_path / "wrong"
+    arrivals.take_cohort(home, make_cohort(tmp_path / "a", "north"))
+    (wrong / "settings").mkdir(parents=True)
+    with pytest.raises(Refusal, match=r"cohort_has_centers: no subfolder with a clinical\.csv"):
+        arrivals.take_cohort(home, wrong)
+    with pytest.raises(Refusal, match=r"clinical_found: no clinical\.csv in the folder"):
+        arrivals.take_center(home, wrong, "south")
+    assert list(arrivals.center_folders(home)) == ["north"]
+
+
+def test_links_that_lead_nowhere_are_no_files(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    cohort = make_cohort(tmp_path / "a", "north")
+    arrivals.take_cohort(home, cohort)
+    before = arrivals.describe(home)
+    (cohort / "north" / "P1" / "lost.dcm").symlink_to(tmp_path / "nowhere")
+    assert arrivals.describe(home) == before
+
+
 def test_the_manifest_depends_on_contents_not_on_place_and_notices_a_change(tmp_path: Path) -> None:
     described = []
     for name in ("a", "b"):

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from penumbra.cohort import CLINICAL_FILE
 from penumbra.refusal import Refusal
 
 INCOMING = "incoming"
@@ -28,11 +29,15 @@ def center_folders(home: Path) -> dict[str, Path]:
 def take_cohort(home: Path, cohort: Path) -> None:
     """Make the centers of the folder `cohort` (one subfolder each) the centers in incoming/, as links; links to earlier cohorts go.
 
-    Raises  Refusal "cohort_has_centers" when `cohort` holds no subfolder, or "incoming_is_free" when incoming/ holds real folders of its own.
+    A cohort that cannot be one leaves incoming/ as it is.
+
+    Raises  Refusal "cohort_has_centers" when no subfolder of `cohort` holds a clinical table, "center_name", or "incoming_is_free" when incoming/
+            holds real folders of its own.
     """
     folders = _centers_in(cohort)
-    if not folders:
-        raise Refusal("cohort_has_centers", "no center folder in it", "a cohort is <folder>/<center>/clinical.csv and <folder>/<center>/<patient>/...")
+    if not any((path / CLINICAL_FILE).is_file() for path in folders.values()):
+        advice = f"a cohort is <folder>/<center>/{CLINICAL_FILE} and <folder>/<center>/<patient>/..."
+        raise Refusal("cohort_has_centers", f"no subfolder with a {CLINICAL_FILE}", advice)
     if cohort.resolve() == (home / INCOMING).resolve():
         return
     own = [path.name for path in _entries(home / INCOMING) if not path.is_symlink()]
@@ -42,15 +47,21 @@ def take_cohort(home: Path, cohort: Path) -> None:
         if path.name not in folders:
             path.unlink()
     for center, folder in folders.items():
-        take_center(home, folder, center)
+        _link(home, folder, center)
 
 
 def take_center(home: Path, folder: Path, center: str) -> None:
     """Link `folder` into incoming/ as the center of that name.
 
-    Raises  Refusal "center_name" or "incoming_is_free".
+    Raises  Refusal "center_name", "clinical_found" or "incoming_is_free".
     """
     _check_name(center)
+    if not (folder / CLINICAL_FILE).is_file():
+        raise Refusal("clinical_found", f"no {CLINICAL_FILE} in the folder", "a center is a folder with clinical.csv and one folder for each patient")
+    _link(home, folder, center)
+
+
+def _link(home: Path, folder: Path, center: str) -> None:
     link = home / INCOMING / center
     link.parent.mkdir(parents=True, exist_ok=True)
     if link.is_dir() and not link.is_symlink():
@@ -107,7 +118,9 @@ def _check_name(center: str) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [Path(root) / name for root, _, names in os.walk(folder, followlinks=True) for name in names]
+    """Every regular file; links that lead nowhere and pipes hold nothing."""
+    paths = (Path(root) / name for root, _, names in os.walk(folder, followlinks=True) for name in names)
+    return [path for path in paths if path.is_file()]
 
 
 def _sha256(path: Path) -> str:

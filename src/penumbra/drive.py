@@ -43,7 +43,7 @@ def prepare_prefect(work: Work) -> None:
     os.environ.setdefault("PREFECT_HOME", str(work.home / "prefect"))
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", str(PREFECT_START_TIMEOUT_S))
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # what ends a run is told once, by the command
     os.environ.setdefault("DO_NOT_TRACK", "1")
     say("starting the flow (a temporary Prefect API takes about 20 s)")
 

@@ -51,9 +51,7 @@ def _retrain(work: Work, center: str, crew: Crew | None) -> Manifest:
     if _pending(work, center).is_file():
         return _conclude(work, center)
     champion = _champion(work)
-    if center not in arrivals.center_folders(work.home):
-        arrived = ", ".join(arrivals.center_folders(work.home))
-        raise Refusal("center_arrived", f"no center {center} in incoming/; there are {arrived}", "penumbra ingest FOLDER --center NAME")
+    require_arrived(work, center)
     if not is_new(work, center):
         return last(work, center)
     key = _key(work, champion, center)
@@ -75,6 +73,13 @@ def _retrain(work: Work, center: str, crew: Crew | None) -> Manifest:
     }
     write_manifest(work.home, _pending(work, center).stem, content)
     return _conclude(work, center)
+
+
+def require_arrived(work: Work, center: str) -> None:
+    """Raises  Refusal "center_arrived" when incoming/ has no such center."""
+    arrived = arrivals.center_folders(work.home)
+    if center not in arrived:
+        raise Refusal("center_arrived", f"no center {center} in incoming/; there are {', '.join(arrived)}", "penumbra ingest FOLDER --center NAME")
 
 
 def _conclude(work: Work, center: str) -> Manifest:

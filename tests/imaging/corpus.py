@@ -1274,3 +1274,30 @@ def two_segments_of_one_number(patient: Patient, folder: Path) -> None:
     for segment in made.SegmentSequence:
         segment.SegmentNumber = 3
     save(made, folder / "seg.dcm")
+
+
+@refused("one_patient")
+def two_patients_in_one_folder(patient: Patient, folder: Path) -> None:
+    """Each with CT and structure set of their own: the newest structure set was taken without a word."""
+    patient.write(folder / "a")
+    other = Patient(rois={"GTV-1": OTHER})
+    for item in [*(slices := other.slices()), structures := other.structures()]:
+        item.PatientID = "P2"
+    write(other, folder / "b", structures, slices=slices)
+
+
+@refused("one_patient")
+def contours_of_another_patient(patient: Patient, folder: Path) -> None:
+    """A structure set that names this CT and another patient."""
+    structures = patient.structures()
+    structures.PatientID = "P2"
+    write(patient, folder, structures)
+
+
+@right()
+def patient_ids_written_differently(patient: Patient, folder: Path) -> None:
+    """Blanks and capitals make no other patient, and an id left out says nothing."""
+    slices, structures = patient.slices(), patient.structures()
+    structures.PatientID = " p1 "
+    del slices[0].PatientID
+    write(patient, folder, structures, slices=slices)

@@ -46,7 +46,7 @@ def test_what_is_refused(filled: Path, lake: store.Store, tmp_path: Path) -> Non
         store.export_store(full, out)
         with pytest.raises(Refusal, match="is not empty"):
             store.export_store(full, out)
-    with pytest.raises(Refusal, match="no whole export in"):
+    with pytest.raises(Refusal, match=r"no manifest\.json in"):
         store.import_store(lake, tmp_path)
     patients = (out / "patients.parquet").read_bytes()
     (out / "patients.parquet").write_bytes(patients[:100] + bytes([patients[100] ^ 1]) + patients[101:])

@@ -46,6 +46,7 @@ def retrain(center: str | None, profile: str | None) -> None:
     work = begin(profile)
     centers = [center] if center else retraining.waiting(work)
     for name in centers:
+        retraining.require_arrived(work, name)
         if retraining.is_new(work, name):
             click.echo(f"{answers.decision(drive.retrain_flow(work, name))}\n\npage  {work.home / decided.page_of(name)}")
         else:

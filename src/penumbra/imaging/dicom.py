@@ -29,8 +29,9 @@ BROKEN = (
     struct.error,
 )
 
-# The only attributes read from image files; none identifies a person.
+# The only attributes read from image files. PatientID is compared among the files of a folder and forgotten; none of the others identifies a person.
 _HEADER = (
+    "PatientID",
     "SOPClassUID",
     "SOPInstanceUID",
     "Modality",
@@ -84,12 +85,14 @@ class Found:
 def find_dicom(folder: Path) -> Found:
     """All CT slices, structure sets and segmentations below `folder`, recognised by content, whatever their names and nesting.
 
-    Raises Refusal: `slice_geometry: 3 CT files lack position, orientation or pixel spacing. ...`.
+    Raises Refusal: `one_patient: CT and contours of 2 patients in one folder. ...`,
+    `slice_geometry: 3 CT files lack position, orientation or pixel spacing. ...`.
     """
     slices: list[SliceHeader] = []
     structure_sets: list[Path] = []
     segmentations: list[Path] = []
     placeless: list[str] = []
+    persons: set[str] = set()
     files = broken = others = enhanced = 0
     for path in files_below(folder):
         files += 1
@@ -107,6 +110,8 @@ def find_dicom(folder: Path) -> Found:
         if not described_at_all:
             broken += 1
             continue
+        if modality in ("CT", "RTSTRUCT", "SEG"):
+            persons.add(str(header.get("PatientID") or "").strip().casefold())
         if modality == "RTSTRUCT":
             structure_sets.append(path)
         elif modality == "SEG":
@@ -126,6 +131,8 @@ def find_dicom(folder: Path) -> Found:
                     placeless.append(str(header.get("SeriesInstanceUID", "")))
                 else:
                     slices.append(described)
+    if len(persons - {""}) > 1:
+        raise Refusal("one_patient", f"CT and contours of {len(persons - {''})} patients in one folder", "Give every patient a folder of its own")
     known = {item.series for item in slices}
     if placeless and (not slices or known & set(placeless)):
         raise Refusal(

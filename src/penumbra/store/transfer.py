@@ -124,6 +124,8 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if manifest["format"] != FORMAT or sha256({t: e["content"] for t, e in manifest["tables"].items()}) != manifest["digest"]:
             raise ValueError("its digest is not that of its tables")
+    except FileNotFoundError:
+        raise Refusal("export_manifest", f"no {MANIFEST} in {folder}", "name a folder that penumbra export wrote") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Refusal("export_manifest", f"no whole export in {folder}: {error}", "name a folder that penumbra export wrote") from None
     return manifest
