@@ -23,6 +23,7 @@ from penumbra.work import Work, read_manifest
 
 OLD, NEW, SHUFFLED = "champion", "challenger", "Shuffled"
 METRIC = "harrell_c"
+ALL = "all centers"  # their pool: here nobody was fitted on, so that a training center is in it too
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,10 @@ def challenge(work: Work, champion: LoadedModel, data: Dataset) -> Challenge:
     fitted = load_models(work, read_manifest(work.home, "fuse")["key"])
     numbers = {"folds": limits.folds, "seed": limits.seed}
 
-    new = _out_of_sample(risks(fitted, now), cross_fitted(work, now, images, settings.cohort.train_centers, today, **numbers))
-    former = cross_fitted(work, data, images, champion.lineage.train_centers, _recipe_of(champion, today), **numbers)
-    old = _out_of_sample(risks(champion.models, data), former)[champion.served]
+    ours, theirs = settings.cohort.train_centers, champion.lineage.train_centers
+    new = out_of_sample(risks(fitted, now), cross_fitted(work, now, images, ours, today, **numbers), np.isin(now.centers, ours))
+    former = cross_fitted(work, data, images, theirs, _recipe_of(champion, today), **numbers)
+    old = out_of_sample(risks(champion.models, data), former, np.isin(data.centers, theirs))[champion.served]
     challenger = new[settings.register.served]
     dealt = np.random.default_rng(limits.seed)
     shuffled = challenger.log_risk.copy()
@@ -61,14 +63,14 @@ def challenge(work: Work, champion: LoadedModel, data: Dataset) -> Challenge:
         shuffled[rows] = shuffled[dealt.permutation(rows)]
     models = {OLD: old, NEW: challenger, **{name: new[name] for name in CONTROLS.values() if name in new}, SHUFFLED: replace(challenger, log_risk=shuffled)}
     unseen = replace(now, training=np.zeros_like(now.training))
-    metrics = measured(work, models, unseen, combined=NEW)
+    metrics = [row if row.center != EXTERNAL else replace(row, center=ALL) for row in measured(work, models, unseen, combined=NEW)]
     panels = [_panel(place, inside, unseen, (old, challenger), settings.evaluate) for place, inside in _sets(unseen)]
     paired = [row for panel in panels for row in _paired(panel, settings.evaluate)]
     return Challenge(tuple(metrics), tuple(paired), tuple(panels))
 
 
 def _sets(data: Dataset) -> list[tuple[str, np.ndarray]]:
-    return [(chosen.center, chosen.rows) for chosen in sets_of(data.centers, data.training)]
+    return [(ALL if chosen.center == EXTERNAL else chosen.center, chosen.rows) for chosen in sets_of(data.centers, data.training)]
 
 
 def _panel(center: str, inside: np.ndarray, data: Dataset, both: tuple[ModelRisk, ModelRisk], numbers: Evaluate) -> Overlay:
@@ -117,15 +119,24 @@ def _recipe_of(champion: LoadedModel, today: Recipe) -> Recipe:
     )
 
 
-def _out_of_sample(own: Mapping[str, ModelRisk], crossed: Mapping[str, np.ndarray]) -> dict[str, ModelRisk]:
-    """The models that were cross-fitted, with those risks where there are any and their own elsewhere."""
-    return {name: replace(own[name], log_risk=np.where(np.isfinite(risk), risk, own[name].log_risk)) for name, risk in crossed.items()}
+def out_of_sample(own: Mapping[str, ModelRisk], crossed: Mapping[str, np.ndarray], fitted: np.ndarray) -> dict[str, ModelRisk]:
+    """The models that were cross-fitted: those risks where a model was `fitted` (n,) bool, its own elsewhere.
+
+    A patient whose fold retained nothing gets the mean of the other cross-fitted risks (0 without any), which says nothing; never the risk of
+    the fit that saw the patient.
+    """
+    found = {}
+    for name, risk in crossed.items():
+        known = fitted & np.isfinite(risk)
+        nothing = float(risk[known].mean()) if known.any() else 0.0
+        found[name] = replace(own[name], log_risk=np.where(fitted, np.where(known, risk, nothing), own[name].log_risk))
+    return found
 
 
 def decide(compared: Challenge, work: Work) -> Verdict:
     """The gate on the C-indices of a challenge."""
     values = {(row.model, row.center): row for row in compared.rows if row.metric == METRIC}
     scores = {center: CenterScore(center, row.events, row.value, values[NEW, center].value) for (model, center), row in values.items() if model == OLD}
-    pooled = scores.pop(EXTERNAL)
-    falsifiers = {model: row.value for (model, center), row in values.items() if center == EXTERNAL and model not in (OLD, NEW) and row.value == row.value}
+    pooled = scores.pop(ALL)
+    falsifiers = {model: row.value for (model, center), row in values.items() if center == ALL and model not in (OLD, NEW) and row.value == row.value}
     return gate(pooled, list(scores.values()), falsifiers, work.settings.retrain.margins)

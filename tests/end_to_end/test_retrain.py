@@ -66,7 +66,7 @@ def test_a_challenger_of_both_centers_is_compared_where_nobody_was_fitted(work: 
     challenger = registry.find(work.home, decided["challenger"])
     assert challenger.train_centers == ("east", "north")
     centers = {row["center"] for row in decided["comparison"]}
-    assert centers == {"north", "east", "south", "external"}
+    assert centers == {"north", "east", "south", "all centers"}
     assert {row["model"] for row in decided["comparison"]} == {"champion", "challenger", "Volume", "Clinical", "Shuffled"}
     assert all(row["split"] == "test" for row in decided["comparison"])
     value = {(row["model"], row["center"]): row["value"] for row in decided["comparison"] if row["metric"] == "harrell_c"}
