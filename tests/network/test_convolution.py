@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from penumbra.network.convolution import by_patches, by_planes, by_xla, convolve, max_pool
+from penumbra.network.convolution import by_patches, by_planes, by_xla, convolve, in_parts, max_pool
 
 
 @pytest.mark.parametrize(("size", "stride", "edge"), [(2, 1, 3), (2, 2, 3), (5, 1, 3), (5, 2, 3), (8, 1, 3), (8, 2, 3), (8, 1, 5), (8, 2, 5)])
@@ -34,3 +34,19 @@ def test_max_pool_equals_the_maximum_over_each_window(size: int) -> None:
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (1, 1), (0, 0)), constant_values=-np.inf)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3, 3), axis=(1, 2, 3))[:, ::2, ::2, ::2]
     np.testing.assert_array_equal(max_pool(jnp.asarray(x), size=3, stride=2), windows.max(axis=(-3, -2, -1)))
+
+
+def test_a_few_patients_at_a_time_give_the_numbers_and_gradients_of_all_at_once() -> None:
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4, 4, 4, 3)), jnp.float32)
+    kernel = jnp.asarray(np.random.default_rng(1).normal(size=(3, 3, 3, 3, 4)), jnp.float32)
+
+    def whole(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return by_planes(x, kernel, stride=1)
+
+    def parted(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return in_parts(lambda part: whole(part, kernel), x)
+
+    np.testing.assert_allclose(parted(x, kernel), whole(x, kernel), atol=1e-5)
+    expected = jax.grad(lambda *given: jnp.sum(jnp.sin(whole(*given))), (0, 1))(x, kernel)
+    for found, gradient in zip(jax.grad(lambda *given: jnp.sum(jnp.sin(parted(*given))), (0, 1))(x, kernel), expected, strict=True):
+        np.testing.assert_allclose(found, gradient, atol=1e-4)

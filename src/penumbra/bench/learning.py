@@ -1,8 +1,9 @@
 """What helps the network to learn from few patients: `python -m penumbra.bench.learning`, on a state folder with ingested centers.
 
 Each row of models/learning.yaml is one change of a profile. For every seed the training centers' patients are divided into folds; a network
-is trained without each fold and answers for it. Inside: the C of those answers, the mean over folds. Outside: the C of the mean answer of all
-networks on each other center, which decides nothing. A training that was finished is kept, and a second call goes on. The last line is JSON.
+is trained without each fold, from a seed of its own, and answers for it. Inside: the C of those answers, the mean over folds. Outside: the C of
+the mean answer of all networks on each other center, and of one network; they decide nothing. A training that was finished is kept, and a
+second call goes on. The last line is JSON.
 """
 
 import argparse
@@ -44,12 +45,12 @@ class Row:
 
     inside    C on the folds left out, one value a seed.
     outside   center -> C of the mean over all networks, with its interval.
-    spread    center -> C of the mean over the networks of one seed, one value a seed.
+    single    center -> C of one network, one value a network.
     """
 
     inside: list[float]
     outside: dict[str, tuple[float, float, float]]
-    spread: dict[str, list[float]]
+    single: dict[str, list[float]]
 
 
 def changed(settings: Settings, change: Mapping[str, Any]) -> Settings:
@@ -64,7 +65,7 @@ def study(work: Work, who: Patients, settings: Settings, *, folds: int, seeds: S
     """One row of the table."""
     volumes = stages.network_inputs(work, who.names, stages.accepted_images(work), settings.network)
     inside = np.isin(who.centers, settings.cohort.train_centers)
-    answers = {seed: [] for seed in seeds}  # type: dict[int, list[np.ndarray]]
+    answers: list[np.ndarray] = []
     found = []
     with track("train", folds * len(seeds)) as advance:
         for seed in seeds:
@@ -73,21 +74,21 @@ def study(work: Work, who: Patients, settings: Settings, *, folds: int, seeds: S
             within = []
             for number in range(folds):
                 fitted = inside & (fold != number)
-                risk = _answer(work, settings, volumes, who, fitted, seed)
+                risk = _answer(work, settings, volumes, who, fitted, seed + number)
                 held_out = fold == number
                 within.append(concordance_index(who.event[held_out], who.time[held_out], risk[held_out]))
-                answers[seed].append(risk)
+                answers.append(risk)
                 advance()
             found.append(float(np.nanmean(within)))
-    outside, spread = {}, {}
+    outside, single = {}, {}
     for center in sorted(set(who.centers[~inside].tolist())):
         rows = who.centers == center
         event, time = who.event[rows], who.time[rows]
-        mean = np.mean([risk[rows] for seed in seeds for risk in answers[seed]], axis=0)
+        mean = np.mean([risk[rows] for risk in answers], axis=0)
         interval = bootstrap_ci(event, time, mean, seed=1)
         outside[center] = (concordance_index(event, time, mean), interval.lower, interval.upper)
-        spread[center] = [concordance_index(event, time, np.mean([risk[rows] for risk in answers[seed]], axis=0)) for seed in seeds]
-    return Row(found, outside, spread)
+        single[center] = [concordance_index(event, time, risk[rows]) for risk in answers]
+    return Row(found, outside, single)
 
 
 def _answer(work: Work, settings: Settings, volumes: np.ndarray, who: Patients, fitted: np.ndarray, seed: int) -> np.ndarray:
@@ -136,7 +137,7 @@ def main() -> None:
     parser.add_argument("--profile", help="study this profile in place of the one in models/learning.yaml")
     parser.add_argument("--rows", nargs="+", help="only these rows")
     parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--seeds", type=int, default=1, help="how many; each divides the patients anew and trains anew")
+    parser.add_argument("--seeds", type=int, default=1, help="how many divisions of the patients; each trains anew")
     chosen = parser.parse_args()
     declared = read_yaml(project_root() / "models" / "learning.yaml")
     settings = load_settings(chosen.profile or declared["from"])
@@ -153,9 +154,9 @@ def main() -> None:
         row = study(work, who, changed(settings, change), folds=chosen.folds, seeds=seeds)
         figures[name] = asdict(row)
         outside = [f"{c:.3f} ({low:.2f}-{high:.2f})" for c, low, high in row.outside.values()]
-        lines.append([name, _spread(row.inside), *outside, *(_spread(values) for values in row.spread.values())])
+        lines.append([name, _spread(row.inside), *outside, *(_spread(values) for values in row.single.values())])
     centers = list(next(iter(figures.values()))["outside"])
-    headings = ["row", f"C inside, {chosen.folds} folds", *(f"C {center}, mean of all" for center in centers), *(f"C {center}, a seed" for center in centers)]
+    headings = ["row", f"C inside, {chosen.folds} folds", *(f"C {center}, mean of all" for center in centers), *(f"C {center}, one network" for center in centers)]
     print(render(headings, lines))
     print(json.dumps(figures))
 

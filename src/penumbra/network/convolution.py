@@ -3,11 +3,14 @@
 Arrays are (n, z, y, x, channel), kernels (k, k, k, channel in, channel out) with odd k; zeros are padded so that stride 1 keeps the grid.
 """
 
-from functools import reduce
+from collections.abc import Callable
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+PATIENTS_AT_ONCE = 2  # on a CPU, where patches are large: 64 channels at 16^3 are 9 MB a patient
 
 
 def convolve(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
@@ -16,9 +19,17 @@ def convolve(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
         return _product(x[:, ::stride, ::stride, ::stride], kernel[0, 0, 0])
     if jax.default_backend() != "cpu":
         return by_xla(x, kernel, stride=stride)
-    if stride == 1 and x.shape[1] >= 8:
-        return by_planes(x, kernel, stride=stride)
-    return by_patches(x, kernel, stride=stride)
+    lowering = partial(by_planes if stride == 1 and x.shape[1] >= 4 else by_patches, kernel=kernel, stride=stride)
+    return in_parts(lowering, x) if x.shape[1] >= 16 else lowering(x)
+
+
+def in_parts(operation: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+    """Return operation(x), a few patients at a time; what lies between is computed again for the gradient in place of being kept."""
+
+    def of_one(patient: jax.Array) -> jax.Array:
+        return operation(patient[None])[0]
+
+    return lax.map(jax.checkpoint(of_one), x, batch_size=PATIENTS_AT_ONCE)
 
 
 def by_xla(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
