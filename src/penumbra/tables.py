@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_ROWS = 60  # a terminal table shows this many and says how many there are
+MOST_CHARACTERS = 2000  # of a cell, the same
 
 
 def render(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> str:
@@ -39,7 +40,8 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return "-" if math.isnan(value) else f"{value:.4g}" if abs(value) < 1e5 else f"{value:.0f}"
-    return str(value)
+    text = str(value)
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}... ({len(text)} characters)"
 
 
 def write(table: "pa.Table", form: str, stream: TextIO) -> None:

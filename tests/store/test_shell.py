@@ -26,10 +26,12 @@ def test_a_conversation(own: Path) -> None:
     said = typed(
         own,
         "\\format csv\rSELECT center, count(*) AS n\rFROM patients GROUP BY center ORDER BY center;\r"
-        "DROP TABLE patients;\r\\as-of 0\rSELECT count(*) AS n FROM patients\r\r\\as-of nsclc-os/7\r\\?\r\\q\r",
+        "DROP TABLE patients;\r\\format table\rSELECT repeat('x', 3000) AS x;\r\\format csv\r"
+        "\\as-of 0\rSELECT count(*) AS n FROM patients\r\r\\as-of nsclc-os/7\r\\?\r\\q\r",
     )
     assert '"center","n"\n"east",4\n"north",6\n"south",3\n' in said
     assert "read_only_sql: DROP is not a question" in said
+    assert "(3000 characters)" in said
     assert '"n"\n0\n' in said
     assert "no version 'nsclc-os/7' in the store. registered: nsclc-os/1" in said
     assert "\\format csv " in said

@@ -156,7 +156,12 @@ def main() -> None:
         outside = [f"{c:.3f} ({low:.2f}-{high:.2f})" for c, low, high in row.outside.values()]
         lines.append([name, _spread(row.inside), *outside, *(_spread(values) for values in row.single.values())])
     centers = list(next(iter(figures.values()))["outside"])
-    headings = ["row", f"C inside, {chosen.folds} folds", *(f"C {center}, mean of all" for center in centers), *(f"C {center}, one network" for center in centers)]
+    headings = [
+        "row",
+        f"C inside, {chosen.folds} folds",
+        *(f"C {center}, mean of all" for center in centers),
+        *(f"C {center}, one network" for center in centers),
+    ]
     print(render(headings, lines))
     print(json.dumps(figures))
 

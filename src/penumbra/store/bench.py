@@ -23,8 +23,9 @@ DEEP = [f"deep_{i:03d}" for i in range(512)]
 VERSION = "bench0000000"
 BATCH = 2000  # patients in one commit of the large store: 84 MB of values
 TWO_COLUMNS = f"SELECT patient, \"{FEATURES[3]}\", \"{FEATURES[900]}\" FROM radiomics WHERE center = 'c1' AND roi = 'gtv'"  # noqa: S608
-COMMAND = "import sys; from penumbra.store import query; import resource; t = query(sys.argv[1], sys.argv[2])\n"
-COMMAND += "print(t.num_rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)"
+# Not ru_maxrss: a child inherits its parent's.
+COMMAND = "import sys; from penumbra.store import query; t = query(sys.argv[1], sys.argv[2])\n"
+COMMAND += "print(t.num_rows, next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM')) / 2**20)"
 
 
 def fill(lake: store.Store, first: int, many: int, draw: np.random.Generator) -> None:

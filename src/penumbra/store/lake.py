@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +38,12 @@ MOMENTARY = (
 )
 TAKEN_AWAY = "Cannot open file"  # said to a reader that had begun when a patient was forgotten
 ASK_AGAIN = 3
+# How the engine words a Parquet file that is gone, cut or overwritten, and a catalog that is no longer SQLite.
+SPOILT_FILE = (
+    *(TAKEN_AWAY, "No files found that match", "Invalid footer", "No magic bytes", "too small to be a Parquet file", "Failed to read file"),
+    *("ecompression failure", "TProtocolException", "Out of buffer"),
+)
+SPOILT_CATALOG = ("file is not a database", "disk image is malformed")
 
 
 def store_folder(home: Path) -> Path:
@@ -119,13 +126,13 @@ class Lake:
 
     @contextlib.contextmanager
     def told(self) -> Iterator[None]:
-        """A server that cannot be reached is one sentence, not a trace with its address and password."""
+        """A server that cannot be reached is one sentence, not a trace with its address and password; so is a damaged store."""
         import duckdb
 
         try:
             yield
         except duckdb.Error as error:
-            refusal = postgres.reached(error, self.catalog) if self.catalog else None
+            refusal = (postgres.reached(error, self.catalog) if self.catalog else None) or damaged(error)
             if refusal is None or momentary(error):
                 raise
             raise refusal from None
@@ -169,7 +176,7 @@ class Lake:
                     with contextlib.suppress(duckdb.Error):  # a failed COMMIT has ended the transaction already
                         connection.execute("ROLLBACK")
                     if not (isinstance(error, duckdb.Error) and momentary(error)):
-                        raise
+                        raise (damaged(error) or error) from None
             time.sleep(pause)
         raise AssertionError("pauses() ends by raising")
 
@@ -198,7 +205,7 @@ def patiently(ask: Callable[[], T]) -> T:
             return ask()
         except duckdb.Error as error:
             if not (momentary(error) or (TAKEN_AWAY in str(error) and attempt < ASK_AGAIN)):
-                raise
+                raise (damaged(error) or error) from None
         time.sleep(pause)
     raise AssertionError("pauses() ends by raising")
 
@@ -207,6 +214,20 @@ def momentary(error: BaseException) -> bool:
     """Whether an error of the engine is of the moment: a lock or a conflict, not a fault of the statement."""
     text = str(error).lower()
     return any(sign in text for sign in MOMENTARY)
+
+
+def damaged(error: BaseException) -> Refusal | None:
+    """The sentence for a store that lost a file or holds one that cannot be read; None for any other error."""
+    text = str(error).split("\n")[0]
+    if any(sign in text for sign in SPOILT_CATALOG):
+        found = "the store's catalog cannot be read"
+    elif any(sign in text for sign in SPOILT_FILE):
+        file = re.search(r"[\w.-]+\.parquet", text)
+        found = f"the store's file {file[0] if file else '(not named by the engine)'} is missing or cannot be read"
+    else:
+        return None
+    advice = "bring back a back-up (infra/backup.sh restore, or penumbra import), or compute anew: penumbra run with another PENUMBRA_HOME"
+    return Refusal("store_damaged", found, advice)
 
 
 def migrations(schema: Path) -> list[tuple[int, str, str]]:

@@ -64,7 +64,7 @@ class Store:
         """The connection as the one writer, outside a transaction."""
         if self.read_only:
             raise Refusal("read_only_store", "this connection only reads", "connect without read_only to write")
-        with self._turn, self.lake.alone(self.connection):
+        with self._turn, self.lake.alone(self.connection), self.lake.told():
             yield self.connection
 
     @property

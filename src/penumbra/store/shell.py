@@ -12,7 +12,8 @@ from prompt_toolkit.history import FileHistory
 
 from penumbra import tables
 from penumbra.refusal import Refusal
-from penumbra.store.answer import commit_of, query
+from penumbra.store.answer import TIMEOUT_S, commit_of, query
+from penumbra.store.answering import MEMORY_MB, bounded
 
 if TYPE_CHECKING:
     from prompt_toolkit.document import Document
@@ -109,7 +110,8 @@ def _command(home: Path, line: str, state: _State, stream: TextIO) -> None:
 
 def _answer(home: Path, statement: str, state: _State, stream: TextIO) -> None:
     try:
-        answer = query(home, statement, as_of=state.as_of)
+        with bounded(TIMEOUT_S, MEMORY_MB):
+            answer = query(home, statement, as_of=state.as_of, timeout_s=TIMEOUT_S, memory=f"{MEMORY_MB}MB")
         tables.write(answer, state.form, stream)
     except Refusal as refusal:
         click.echo(str(refusal), file=stream)
