@@ -40,6 +40,10 @@ def test_the_training_matrix_of_a_version(tmp_path: Path) -> None:
         lake.write({"patients": [later]}, run="test", what="a longer follow-up")
         row = {"patient": "N999", "center": "north", "roi": "gtv", "image_version": "i1", "values": np.ones(12)}
         store.write_features(lake, "radiomics", "radiomics1", [row], features=data.blocks["gtv"].features, run="test")
+        lake.compact()
+        with lake.exclusively() as engine:  # no snapshot and no merged file is left but those of now
+            engine.execute("CALL ducklake_expire_snapshots('lake', older_than => now()::TIMESTAMP + INTERVAL 1 DAY)")
+            engine.execute("CALL ducklake_cleanup_old_files('lake', cleanup_all => true)")
     assert verify(work.home, "champion") == proof
 
     with store.connect(work.home) as lake:  # an alteration behind the store's back does

@@ -44,7 +44,10 @@ def shift(reference: ArrayLike, sample: ArrayLike, *, bins: int) -> Shift:
     enough = (n > 1) & (m > 1)
     ks, p, psi = (np.full(a.shape[1], np.nan) for _ in range(3))
     ks[enough] = _distance(a[:, enough], b[:, enough])
-    p[enough] = np.clip(kstwo.sf(ks[enough], np.round(n[enough] * m[enough] / (n[enough] + m[enough]))), 0, 1)
+    size = np.round(n[enough] * m[enough] / (n[enough] + m[enough]))
+    # Thousands of features take a few hundred distances.
+    _, one, again = np.unique(np.column_stack([ks[enough].round(12), size]), axis=0, return_index=True, return_inverse=True)
+    p[enough] = np.clip(kstwo.sf(ks[enough][one], size[one]), 0, 1)[again.reshape(-1)]
     psi[enough] = [_stability(left[np.isfinite(left)], right[np.isfinite(right)], bins) for left, right in zip(a[:, enough].T, b[:, enough].T, strict=True)]
     means = [np.divide(np.nansum(values, axis=0), count, out=np.full(a.shape[1], np.nan), where=count > 0) for values, count in ((a, n), (b, m))]
     return Shift(n, m, means[0], means[1], ks, p, psi)
