@@ -85,6 +85,8 @@ def test_only_input_and_output_are_tried_again() -> None:
     assert again(OSError("disk"))
     assert again(raised_from(RuntimeError("API request failed"), ConnectionError("refused")))
     assert not again(ValueError("a wrong number"))
+    assert again(Refusal("files_reached", "no answer", "look for it"))
+    assert not again(Refusal("files", "no bucket", "create it"))
     assert not again(raised_from(Refusal("readable", "no file", "send it again"), OSError("no file")))
 
 

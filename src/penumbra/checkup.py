@@ -63,14 +63,19 @@ def _store(home: Path) -> Iterator[Finding]:
     if not (home / "store").exists():
         yield Finding("store", True, "none yet; penumbra run fills it")
         return
-    with store.connect(home, read_only=True) as lake:
-        problems = store.check(lake)
-        if store.unfinished(lake):
-            problems.append("a forgotten patient may still be in files; run penumbra forget again")
+    try:
+        with store.connect(home, read_only=True) as lake:
+            problems = store.check(lake)
+            if store.unfinished(lake):
+                problems.append("a forgotten patient may still be in files; run penumbra forget again")
+            files = f"; files at {lake.lake.files}" if lake.lake.files else ""
+    except Refusal as refusal:
+        yield Finding("store", False, str(refusal))
+        return
     for problem in problems:
         yield Finding("store", False, problem)
     if not problems:
-        yield Finding("store", True, "every key unique, every row has its commit")
+        yield Finding("store", True, f"every key unique, every row has its commit{files}")
 
 
 def _registry(home: Path) -> Iterator[Finding]:

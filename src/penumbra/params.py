@@ -47,6 +47,14 @@ def catalog_uri() -> str | None:
     return os.environ.get("PENUMBRA_CATALOG") or None
 
 
+def files_uri() -> str | None:
+    """Where the store's files are: PENUMBRA_FILES, s3://bucket/folder; None: a folder of the state folder.
+
+    The key stands in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, as every client of such storage reads it.
+    """
+    return os.environ.get("PENUMBRA_FILES") or None
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in one YAML file.
 

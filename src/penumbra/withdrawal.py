@@ -21,12 +21,14 @@ class Forgotten:
 
     traces   of the store. removed  files and folders, relative to the state folder.
     remains  files of other programs that still name the patient. source: the center's own folder still has the patient.
+    bucket   where the store's files are, on object storage; None: in its folder.
     """
 
     traces: store.Traces
     removed: tuple[str, ...]
     remains: tuple[str, ...]
     source: bool
+    bucket: str | None
 
 
 def traces(work: Work, patient: str) -> store.Traces:
@@ -57,9 +59,10 @@ def forget(work: Work, patient: str, reason: str | None = None) -> Forgotten:
         known = store.traces(lake, patient)
         removed = [*_images(home, patient), *_manifests(home, patient), *_rebuilt(home, patient)]
         store.forget(lake, patient, run=work.run, reason=reason)
+        bucket = lake.lake.files
     remains = [path.relative_to(home).as_posix() for path in _naming(home, patient) if path.relative_to(home).parts[0] not in OWN]
     source = any((center / patient).exists() for center in (home / "incoming").glob("*"))
-    return Forgotten(known, tuple(removed), tuple(remains), source)
+    return Forgotten(known, tuple(removed), tuple(remains), source, bucket)
 
 
 def _images(home: Path, patient: str) -> Iterator[str]:
@@ -123,4 +126,8 @@ def told(forgotten: Forgotten) -> str:
         lines.append(f"still named in: {', '.join(forgotten.remains)}; remove these by hand")
     if forgotten.source:
         lines.append(f"the folder of center {traces.center} in incoming/ still has the patient: remove it there, or the next ingest brings it back")
+    if forgotten.bucket:
+        lines.append(
+            f"the objects of {forgotten.bucket} that held the patient are removed; a bucket that keeps versions or copies keeps them: remove those there"
+        )
     return "\n".join(lines)

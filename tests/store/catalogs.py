@@ -15,14 +15,20 @@ SCRIPT = Path(__file__).parents[2] / "infra" / "postgres.sh"
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 
 
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
 class Server:
     """A PostgreSQL server in a temporary folder, without waiting for the disk; the password is in the environment of the tests alone."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="penumbra-pg-"))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         os.environ["PGPASSWORD"] = secrets.token_hex(8)
         options = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0"
         started = self._script("start", str(port), POSTGRES_OPTIONS=options)

@@ -1,6 +1,8 @@
 """Which rows are new, and what is refused."""
 
+import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -175,8 +177,15 @@ def test_merged_files_stay_a_day_for_readers_that_have_begun_and_then_go(lake: S
     for patient in ("A1", "A2", "A3"):
         put(lake, patients=[{**ANN, "patient": patient}])
     before = set((home / "store").rglob("*.parquet"))
+    killed, beginning = (next(iter(before)).with_name(f"ducklake-{name}.parquet") for name in ("killed", "beginning"))
+    for file in (killed, beginning):
+        file.write_bytes(b"PAR1")
+    for file in (killed, *before):
+        os.utime(file, (time.time() - 3 * 86400,) * 2)
     lake.compact()
     assert before < set((home / "store").rglob("*.parquet"))
+    assert not killed.exists()
+    assert beginning.exists()  # of somebody who is writing, for all we know
     three_days_ago(lake, catalogs)
     lake.compact()
     assert len(before & set((home / "store").rglob("*.parquet"))) < len(before)

@@ -51,7 +51,8 @@ def export(folder: Path) -> None:
 @command("penumbra import backup/store", name="import")
 @click.argument("folder", type=FOLDER)
 def import_(folder: Path) -> None:
-    """Fill an empty store from the FOLDER of an export, into PostgreSQL where PENUMBRA_CATALOG names it; every row is compared before it is kept."""
+    """Fill an empty store from the FOLDER of an export, into PostgreSQL where PENUMBRA_CATALOG names it and object storage where
+    PENUMBRA_FILES does; every row is compared before it is kept."""
     from penumbra import store, tables
 
     with store.connect(state_home()) as lake:

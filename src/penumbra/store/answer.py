@@ -73,9 +73,9 @@ def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> in
 
 
 def lock(store: Store, memory: str) -> None:
-    """Close every door of the engine but the store's own folder, and throw the key away."""
-    # The lake's own files must stay readable to the engine; that no statement names them is the guard's part.
-    folder = literal(str(store.lake.folder.resolve()) + "/")
+    """Close every door of the engine but the folder of the store's files, here or on object storage, and throw the key away."""
+    # These must stay readable to the engine; that no statement names them is the guard's part.
+    folder = literal(store.lake.data_path)
     for setting in (
         f"memory_limit = {literal(memory)}",
         "temp_directory = ''",
@@ -134,6 +134,8 @@ def _sentence(error: Exception, store: Store, timeout_s: float, memory: str) -> 
         return error
     if isinstance(error, duckdb.Error | OSError):
         text = re.sub(r"^[A-Z][A-Za-z ]*Error: ", "", text).strip()
-        text = text.replace(str(store.lake.folder.resolve()), "the store")[:400].rstrip(".")
+        for place in (store.lake.data_path.rstrip("/"), str(store.lake.folder.resolve())):
+            text = text.replace(place, "the store")
+        text = text[:400].rstrip(".")
         return Refusal("sql_failed", text, "mend the statement; DESCRIBE shows the columns")
     return error

@@ -5,6 +5,7 @@ import json
 import sqlite3
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penumbra.refusal import Refusal
@@ -89,10 +90,17 @@ def unfinished(store: "Store") -> bool:
 
 
 def purge(store: "Store", *, run: str) -> None:
-    """Rewrite every file that has removed rows, and let go of all older snapshots and files at once; whoever reads meanwhile asks again."""
+    """Rewrite every file that has removed rows, and let go of all older snapshots and files at once; whoever reads meanwhile asks again.
+
+    Raises  Refusal "files_removed": a file is still there.
+    """
     with store.exclusively() as connection:
         for step in ("rewrite_files", "compact_files", "expire_all_snapshots", "remove_all_files", "remove_orphaned_files"):
             connection.execute(statement(step)).fetchall()
+        left = connection.execute(statement("left_files")).fetchall()
+    if left:  # object storage answers politely when the key may not remove
+        found = f"{len(left)} files of the store could not be removed, such as {Path(str(left[0][0])).name}"
+        raise Refusal("files_removed", found, "allow penumbra to remove them (s3:DeleteObject), then run penumbra forget again")
     _vacuum(store)
 
     def work(connection: "duckdb.DuckDBPyConnection") -> None:
@@ -130,7 +138,8 @@ def _correct_commits(connection: "duckdb.DuckDBPyConnection", removed: dict[str,
 def _vacuum(store: "Store") -> None:
     """Deleted rows of the catalog (it keeps the smallest and largest value of every column) stay in its pages until they are written anew."""
     if store.lake.catalog is not None:
-        store.connection.execute("CALL postgres_execute('__ducklake_metadata_lake', 'VACUUM (FULL)', use_transaction => false)")
+        for step in ("ANALYZE", "VACUUM (FULL)"):  # first, since the server's own statistics hold samples of every column
+            store.connection.execute(f"CALL postgres_execute('__ducklake_metadata_lake', '{step}', use_transaction => false)")
         return
     with contextlib.closing(sqlite3.connect(store.lake.file, timeout=60, isolation_level=None)) as catalog:
         catalog.execute("VACUUM")

@@ -1,4 +1,4 @@
-"""The table format: a DuckLake whose catalog is an SQLite file (or PostgreSQL) and whose rows are Parquet files. Nothing else knows it."""
+"""The table format: a DuckLake whose catalog is an SQLite file (or PostgreSQL) and whose rows are Parquet files (or objects). Nothing else knows it."""
 
 import contextlib
 import datetime as dt
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from penumbra.params import catalog_uri
 from penumbra.refusal import Refusal
-from penumbra.store import postgres
+from penumbra.store import objects, postgres
 from penumbra.store.statements import literal
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ ADDRESS_FILE = "catalog.uri"  # where the catalog is, when it is not the file be
 LOCK_FILE = "writer.lock"
 # Small commits stay in the catalog until they are compacted: a Parquet file a commit would make reading slower than writing.
 INLINED_ROWS = 0
+NO_FOLDER = "/dev/null"  # of secrets: none is written to disk or taken from there (the engine's own switch for that breaks postgres_scanner 1.5.5)
 BUSY_MS = 30_000
 WAIT_S = 600.0  # a writer gives up after this long behind others
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.005, 0.5
@@ -36,11 +37,11 @@ MOMENTARY = (
     *("database is locked", "database table is locked", "locking protocol", "conflict", "could not serialize", "deadlock"),
     *("too many clients", "remaining connection slots", "the database system is starting up"),
 )
-TAKEN_AWAY = "Cannot open file"  # said to a reader that had begun when a patient was forgotten
+TAKEN_AWAY = ("Cannot open file", "(HTTP 404 ")  # said to a reader that had begun when a patient was forgotten
 ASK_AGAIN = 3
 # How the engine words a Parquet file that is gone, cut or overwritten, and a catalog that is no longer SQLite.
 SPOILT_FILE = (
-    *(TAKEN_AWAY, "No files found that match", "Invalid footer", "No magic bytes", "too small to be a Parquet file", "Failed to read file"),
+    *(*TAKEN_AWAY, "No files found that match", "Invalid footer", "No magic bytes", "too small to be a Parquet file", "Failed to read file"),
     *("ecompression failure", "TProtocolException", "Out of buffer"),
 )
 SPOILT_CATALOG = ("file is not a database", "disk image is malformed")
@@ -55,7 +56,10 @@ def open_engine() -> "duckdb.DuckDBPyConnection":
     """An empty DuckDB in memory with DuckLake loaded from the installed extension packages; nothing is downloaded."""
     import duckdb
 
-    connection = duckdb.connect(":memory:", config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
+    connection = duckdb.connect(
+        ":memory:",
+        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "secret_directory": NO_FOLDER},
+    )
     connection.execute("SET python_enable_replacements = false")  # a table name never means a Python variable
     connection.execute("SET enable_progress_bar = false")
     load_extension(connection, "sqlite_scanner")
@@ -84,6 +88,8 @@ class Lake:
         self.catalog = self._chosen(catalog or catalog_uri())
         if self.catalog is not None:
             postgres.connection_string(self.catalog)
+        begun = self.file.is_file() if self.catalog is None else objects.remembered(self.folder) is not None
+        self.files = objects.chosen(self.folder, begun=begun)
 
     def _chosen(self, wanted: str | None) -> str | None:
         """Where the catalog is; a store keeps to the one that it began with, also for a process that was started without the setting."""
@@ -101,6 +107,11 @@ class Lake:
     def file(self) -> Path:
         return self.folder / CATALOG_FILE
 
+    @property
+    def data_path(self) -> str:
+        """The folder of the Parquet files, here or on object storage, with a slash at its end."""
+        return f"{self.files or self.folder.resolve() / 'files'}/"
+
     def exists(self) -> bool:
         """Whether somebody has begun to create the catalog here."""
         return self.catalog is not None or self.file.is_file()
@@ -108,7 +119,7 @@ class Lake:
     def attach(self, connection: "duckdb.DuckDBPyConnection", *, read_only: bool, file: Path | None = None) -> None:
         """Attach the catalog as `lake`; a writer creates it where there is none. file: another catalog file than the store's."""
         options = [
-            f"DATA_PATH {literal(str(self.folder.resolve() / 'files') + '/')}",
+            f"DATA_PATH {literal(self.data_path)}",
             "OVERRIDE_DATA_PATH true",  # the folder may have moved since it was written
             f"DATA_INLINING_ROW_LIMIT {INLINED_ROWS}",
         ]
@@ -121,8 +132,37 @@ class Lake:
             source = f"ducklake:postgres:{postgres.connection_string(self.catalog)}"
         if read_only:
             options.append("READ_ONLY")
+        if self.files is not None:
+            self.unlock(connection)
         with self.told():
             connection.execute(f"ATTACH {literal(source)} AS lake ({', '.join(options)})")
+            held = objects.told_by_catalog(connection)
+            if held == self.files:
+                return
+            connection.execute("DETACH lake")
+        # Begun by another process or machine, or without what this folder remembers: the catalog knows best.
+        asked = objects.wanted()
+        if asked is not None and not objects.within(held, asked):
+            raise objects.elsewhere(self.folder, held, asked)
+        self.files = held
+        self.attach(connection, read_only=read_only, file=file)
+
+    def unlock(self, connection: "duckdb.DuckDBPyConnection") -> None:
+        """Let the engine reach the store's objects."""
+        if self.files is not None:
+            load_extension(connection, "httpfs")
+            objects.unlock(connection, self.files)
+
+    def begin(self, connection: "duckdb.DuckDBPyConnection") -> None:
+        """Before anything is written: the storage answers, and these objects belong to no other folder's catalog."""
+        if self.files is None:
+            return
+        if self.catalog is None:
+            objects.refuse_copy(self.folder)
+        if objects.remembered(self.folder) is None:
+            self.unlock(connection)
+            with self.told():
+                objects.reach(connection, self.files)
 
     @contextlib.contextmanager
     def told(self) -> Iterator[None]:
@@ -132,7 +172,7 @@ class Lake:
         try:
             yield
         except duckdb.Error as error:
-            refusal = (postgres.reached(error, self.catalog) if self.catalog else None) or damaged(error)
+            refusal = (postgres.reached(error, self.catalog) if self.catalog else None) or fault(error)
             if refusal is None or momentary(error):
                 raise
             raise refusal from None
@@ -176,7 +216,7 @@ class Lake:
                     with contextlib.suppress(duckdb.Error):  # a failed COMMIT has ended the transaction already
                         connection.execute("ROLLBACK")
                     if not (isinstance(error, duckdb.Error) and momentary(error)):
-                        raise (damaged(error) or error) from None
+                        raise (fault(error) or error) from None
             time.sleep(pause)
         raise AssertionError("pauses() ends by raising")
 
@@ -203,9 +243,9 @@ def patiently(ask: Callable[[], T]) -> T:
     for attempt, pause in enumerate(pauses("the store's catalog has been busy")):
         try:
             return ask()
-        except duckdb.Error as error:
-            if not (momentary(error) or (TAKEN_AWAY in str(error) and attempt < ASK_AGAIN)):
-                raise (damaged(error) or error) from None
+        except (duckdb.Error, OSError) as error:  # Arrow tells a fault of the engine as one of input and output
+            if not (momentary(error) or (any(sign in str(error) for sign in TAKEN_AWAY) and attempt < ASK_AGAIN)):
+                raise (fault(error) or error) from None
         time.sleep(pause)
     raise AssertionError("pauses() ends by raising")
 
@@ -214,6 +254,11 @@ def momentary(error: BaseException) -> bool:
     """Whether an error of the engine is of the moment: a lock or a conflict, not a fault of the statement."""
     text = str(error).lower()
     return any(sign in text for sign in MOMENTARY)
+
+
+def fault(error: BaseException) -> Refusal | None:
+    """The sentence for object storage that does not answer as it should, or for a damaged store; None for any other error."""
+    return objects.reached(error) or damaged(error)
 
 
 def damaged(error: BaseException) -> Refusal | None:
@@ -258,9 +303,12 @@ def open_for_writing(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema
     Raises  Refusal "schema_newer": the store was written by a newer version of this program.
     """
     with lake.alone(connection):
+        lake.begin(connection)
         if not lake.exists():
             _create(lake, connection, schema)
         lake.attach(connection, read_only=False)
+        if lake.files is not None:
+            objects.remember(lake.folder, lake.files)
         if lake.catalog is not None and not (lake.folder / ADDRESS_FILE).is_file():
             lake.folder.mkdir(parents=True, exist_ok=True)
             (lake.folder / ADDRESS_FILE).write_text(postgres.without_password(lake.catalog) + "\n", encoding="utf-8")
@@ -273,10 +321,13 @@ def _create(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema: Path) -
     for leftover in lake.folder.glob(f"{CATALOG_FILE}.new*"):
         leftover.unlink()
     fresh = lake.file.with_name(f"{CATALOG_FILE}.new")
+    if lake.files is not None:
+        objects.remember(lake.folder, lake.files)  # first: when this is killed, the next one goes on in the same place
     lake.attach(connection, read_only=False, file=fresh)
-    connection.execute("BEGIN TRANSACTION")
-    _migrate(connection, schema)
-    connection.execute("COMMIT")
+    with lake.told():
+        connection.execute("BEGIN TRANSACTION")
+        _migrate(connection, schema)
+        connection.execute("COMMIT")
     connection.execute("DETACH lake")
     fresh.rename(lake.file)
 

@@ -55,7 +55,7 @@ class Store:
     def compact(self) -> None:
         """Put the rows of small commits together into larger files; values, commits and as-of stay as they are."""
         with self.exclusively() as connection:
-            for step in ("compact_files", "expire_snapshots", "remove_files"):
+            for step in ("compact_files", "expire_snapshots", "remove_files", "remove_left_files"):
                 connection.execute(named(step))
             self.commits = 0
 
@@ -136,7 +136,7 @@ def connect(
     schema_root  the folder with schema/ and views/; default `features/` of the project.
 
     Raises  Refusal "store_exists" when there is nothing to read, "commit" for an as_of that never was, "schema_older", "schema_newer", "catalog",
-            "catalog_reached".
+            "catalog_reached", "files", "files_reached".
     """
     features = schema_root or project_root() / "features"
     lake, read_only = Lake(Path(home), catalog), read_only or as_of is not None
