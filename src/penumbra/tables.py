@@ -55,7 +55,7 @@ def write(table: "pa.Table", form: str, stream: TextIO) -> None:
         from pyarrow import csv
 
         buffer = io.BytesIO()
-        csv.write_csv(table, buffer)
+        csv.write_csv(_flat(table), buffer)
         stream.write(buffer.getvalue().decode())
     elif form == "json":
         click.echo(json.dumps(_records(table), default=str), file=stream)
@@ -73,6 +73,17 @@ def write(table: "pa.Table", form: str, stream: TextIO) -> None:
             with ipc.new_stream(buffer, table.schema) as sink:
                 sink.write_table(table)
         stream.buffer.write(buffer.getvalue())
+
+
+def _flat(table: "pa.Table") -> "pa.Table":
+    """Lists, structs and maps as JSON text, since a cell of CSV holds one value."""
+    import pyarrow as pa
+
+    for place, field in enumerate(table.schema):
+        if pa.types.is_nested(field.type):
+            cells = [None if value is None else json.dumps(value, default=str) for value in table.column(place).to_pylist()]
+            table = table.set_column(place, field.name, pa.array(cells, pa.string()))
+    return table
 
 
 def _records(table: "pa.Table") -> list[dict[str, Any]]:
