@@ -38,6 +38,7 @@ def crew() -> Iterator[Crew]:
     import dask
     from distributed.scheduler import KilledWorker
 
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # each connection and each slow moment is otherwise a line in a worker's log
     # A task whose worker died is ours to try again, alone. An existing scheduler has this setting of its own (by default it tries three times before).
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}), _runner(executor) as runner:
         try:

@@ -1,5 +1,7 @@
 """The center-arrival protocol, from a center's files to the decision on a new champion and its announcement."""
 
+from typing import Any
+
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
@@ -10,24 +12,23 @@ from penumbra import retraining, stages
 
 
 @task(name="retrain", cache_policy=NO_CACHE, persist_result=False, retries=len(DELAYS_S), retry_delay_seconds=DELAYS_S, retry_condition_fn=worth_retrying)
-def retrain_task(work: stages.Work, center: str) -> stages.Manifest:
-    with crew() as who:
-        return retraining.retrain(work, center, who)
+def retrain_task(work: stages.Work, center: str, again: bool = False) -> stages.Manifest:
+    return retraining.retrain(work, center, crew, again=again)
 
 
 @flow(name="retrain", validate_parameters=False)
-def retrain(center: str, profile: str = "quick") -> stages.Manifest:
-    """One center."""
+def retrain(center: str, profile: str = "quick", again: bool = False) -> stages.Manifest:
+    """One center; `again`: also one that was set aside."""
     work = stages.begin(profile)
-    decided = retrain_task(work, center)
+    decided = retrain_task(work, center, again)
     notify(work)
     return decided
 
 
 @flow(name="retrain-waiting", validate_parameters=False)
 def retrain_waiting(profile: str = "quick") -> dict[str, stages.Manifest]:
-    """Every center that arrived after the champion was registered and is not decided as it is now."""
+    """Every center that arrived after the champion was registered and is not decided as it is now; one that fails holds up no other."""
     work = stages.begin(profile)
-    decided = {center: retrain_task(work, center) for center in retraining.waiting(work)}
+    states: dict[str, Any] = {center: retrain_task(work, center, return_state=True) for center in retraining.waiting(work)}
     notify(work)
-    return decided
+    return {center: state.result() for center, state in states.items()}

@@ -1,16 +1,19 @@
 """Two registered versions side by side, many by their C, and patients scored before their outcome was known; on a small store."""
 
+import hashlib
 import json
 import math
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from penumbra import modelling, monitoring, registry, store, survival, versus
+from penumbra import experiments, modelling, monitoring, registry, store, survival, versus
 from penumbra.comparison import compare_two
 from penumbra.modelling import evaluate, fuse, register
+from penumbra.params import project_root
 from penumbra.refusal import Refusal
 from penumbra.scoring import Prediction
 from penumbra.work import Work
@@ -90,6 +93,48 @@ def test_one_version_twice_and_an_unknown_one_are_refused(work: Work) -> None:
         versus.compare(work, ("champion", "1"))
     with pytest.raises(Refusal, match="version_registered"):
         versus.compare(work, ("1", "9"))
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+    return subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def lock_of(manifest: bytes) -> str:
+    """dvc.lock as DVC writes it, of the stage that left `manifest`."""
+    return f"stages:\n  register:\n    outs:\n    - path: data/manifests/register.json\n      hash: md5\n      md5: {hashlib.md5(manifest).hexdigest()}\n"
+
+
+def test_experiments_and_revisions_are_compared_as_the_versions_that_they_registered(work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project whose first commit registered version 1, with an experiment `both` on it that registered version 2, and one whose version is elsewhere."""
+    project = tmp_path / "project"
+    project.mkdir()
+    for name in ("params.yaml", "features", "models"):
+        (project / name).symlink_to(project_root() / name)
+    monkeypatch.setenv("PENUMBRA_PROJECT", str(project))
+    git(project, "init", "--quiet", "--initial-branch", "main")
+    kept = sorted((work.home / "manifests").glob("registered-*.json"), key=lambda path: json.loads(path.read_text())["version"])
+    manifests = {"first": kept[0].read_bytes(), "both": kept[1].read_bytes(), "elsewhere": b"{}"}
+    for name, manifest in manifests.items():
+        (project / "dvc.lock").write_text(lock_of(manifest))
+        git(project, "add", "-A")
+        git(project, "commit", "--quiet", "-m", name)
+        if name == "first":
+            baseline = git(project, "rev-parse", "HEAD")
+        else:  # where `dvc exp run -n NAME` puts it
+            git(project, "update-ref", f"refs/exps/{baseline[:2]}/{baseline[2:]}/{name}", "HEAD")
+            git(project, "reset", "--quiet", "--hard", baseline)
+
+    found = compare_two(work.home, "main", "both", work.settings.evaluate)
+    assert (found.first.version, found.second.version) == (1, 2)
+    assert versus.compare(work, ("main", "both", "1")) == versus.compare(work, ("1", "2", "1"))
+    assert experiments.find(work.home, baseline[:10]).version == 1
+    with pytest.raises(Refusal, match="versions_differ: champion and main are both nsclc-os/1"):
+        versus.compare(work, ("champion", "main"))
+    with pytest.raises(Refusal, match="experiment_registered: what the revision elsewhere registered is not in this state folder"):
+        versus.compare(work, ("main", "elsewhere"))
+    with pytest.raises(Refusal, match="version_registered: no version or alias 'none'"):
+        versus.compare(work, ("main", "none"))
 
 
 def test_a_scored_patient_is_measured_once_the_outcome_is_known(work: Work) -> None:

@@ -1,21 +1,17 @@
-"""What stands in infra/: schedules as params.yaml has them, services named once, back-up and restore; and the flows' rules of trying again."""
+"""What stands in infra/: schedules as params.yaml has them, services named once; and the flows' rules of trying again."""
 
-import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from penumbra import decided, store
+from penumbra import decided
 from penumbra.params import project_root
 from penumbra.refusal import Refusal
 from penumbra.settings import load_settings
 from penumbra.work import Work
-
-from .small_run import small_work
 
 INFRA = project_root() / "infra"
 
@@ -32,33 +28,11 @@ def test_the_deployments_run_when_params_yaml_says() -> None:
 
 def test_each_service_is_started_by_the_one_script() -> None:
     services = dict(line.split(": ", 1) for line in (INFRA / "Procfile").read_text().splitlines())
-    assert all(command == f"infra/run {name}" for name, command in services.items())
+    assert all(command == f"exec infra/run {name}" for name, command in services.items())
     known = set(re.findall(r"^([a-z]+)\)", (INFRA / "run").read_text(), re.MULTILINE))
     assert set(services) <= known
     composed = yaml.safe_load((project_root() / "compose.yaml").read_text())["services"]
     assert {name: entry["command"] for name, entry in composed.items()} == {name: f"infra/run {name}" for name in services if name != "ready"}
-
-
-def backup(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "PENUMBRA_HOME": str(home)}
-    environment.pop("PENUMBRA_CATALOG", None)
-    return subprocess.run([INFRA / "backup.sh", *arguments], env=environment, capture_output=True, text=True)
-
-
-def test_a_state_folder_is_saved_and_restored_elsewhere(tmp_path: Path) -> None:
-    small_work(tmp_path / "home", centers={"north": 8}, features=3)
-    file = str(tmp_path / "saved.tar")
-    assert backup(tmp_path / "home", "save", file).returncode == 0
-    assert "exists already" in backup(tmp_path / "home", "save", file).stderr
-    assert backup(tmp_path / "elsewhere", "restore", file).returncode == 0
-    assert "holds a store already" in backup(tmp_path / "elsewhere", "restore", file).stderr
-    rows = []
-    for name in ("home", "elsewhere"):
-        with store.connect(tmp_path / name) as lake:
-            assert store.check(lake) == []
-            rows.append([lake.rows(relation) for relation in ("patients", "radiomics_long", "commits")])
-    assert rows[0] == rows[1]
-    assert not (tmp_path / "home" / "backup").exists()
 
 
 class Failed:
@@ -87,6 +61,8 @@ def test_only_input_and_output_are_tried_again() -> None:
     assert not again(ValueError("a wrong number"))
     assert again(Refusal("files_reached", "no answer", "look for it"))
     assert not again(Refusal("files", "no bucket", "create it"))
+    assert again(Refusal("catalog_reached", "connection refused", "start the server"))
+    assert not again(BrokenPipeError("its worker was killed"))
     assert not again(raised_from(Refusal("readable", "no file", "send it again"), OSError("no file")))
 
 

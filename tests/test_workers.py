@@ -115,3 +115,15 @@ def wait_for(condition: object, seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
+
+
+def test_a_module_that_is_tied_ends_with_its_parent(tmp_path: Path) -> None:
+    (tmp_path / "sleeper.py").write_text("import os, pathlib, sys, time\npathlib.Path(sys.argv[1], f'pid{os.getpid()}').touch()\ntime.sleep(60)\n")
+    parent_of_it = f"import subprocess, sys\nfrom penumbra import tied\nsubprocess.run(tied.command('sleeper', {str(tmp_path)!r}))\n"
+    parent = subprocess.Popen([sys.executable, "-c", parent_of_it], cwd=tmp_path)
+    wait_for(lambda: any(tmp_path.glob("pid*")))
+    (child,) = (int(path.name[3:]) for path in tmp_path.glob("pid*"))
+    assert running(child)
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not running(child))

@@ -24,7 +24,7 @@ class Finding:
 
 def examine(home: Path) -> list[Finding]:
     """Look at everything that a run needs; changes nothing."""
-    return [*_packages(), *_parameters(), *_space(home), *_store(home), *_registry(home)]
+    return [*_packages(), *_parameters(), *_space(home), *_store(home), *_registry(home), *_retrainings(home)]
 
 
 def _packages() -> Iterator[Finding]:
@@ -87,3 +87,10 @@ def _registry(home: Path) -> Iterator[Finding]:
         yield Finding("registry", True, f"champion is {champion.model}/{champion.version}, files as registered")
     except Refusal as refusal:
         yield Finding("registry", refusal.rule == "model_registered", str(refusal))
+
+
+def _retrainings(home: Path) -> Iterator[Finding]:
+    from penumbra import retraining
+
+    for center, reason in retraining.set_aside(home).items():
+        yield Finding(f"retraining of {center}", False, reason)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from penumbra import registry, store
+from penumbra import experiments, registry, store
 from penumbra.evaluate import EXTERNAL
 from penumbra.evaluate.paired import PairedRow, Scores, paired_rows
 from penumbra.refusal import Refusal
@@ -107,11 +107,11 @@ class Comparison:
 def compare_two(home: Path, first: str, second: str, numbers: Evaluate) -> Comparison:
     """Compare two versions on the patients that both scored; the same call gives the same numbers (`numbers.seed`).
 
-    first, second  aliases or numbers.
+    first, second  aliases, numbers, experiments of DVC or git revisions.
 
     Raises  Refusal "model_registered", "version_registered", or "versions_differ" for one version named twice.
     """
-    one, other = registry.find(home, first), registry.find(home, second)
+    one, other = experiments.find(home, first), experiments.find(home, second)
     if one.version == other.version:
         raise Refusal("versions_differ", f"{first} and {second} are both {one.model}/{one.version}", "name two versions; penumbra models lists them")
     with store.connect(home, read_only=True) as lake:

@@ -30,12 +30,12 @@ def populate(work: Work) -> Manifest:
         return stages.populate(work, who)
 
 
-def retrain_flow(work: Work, center: str) -> Manifest:
+def retrain_flow(work: Work, center: str, *, again: bool = False) -> Manifest:
     """Run flows/retrain.py for one center as one Prefect flow run; what it decided."""
     prepare_prefect(work)
     from flows.retrain import retrain
 
-    return retrain(center, work.profile)
+    return retrain(center, work.profile, again)
 
 
 def prepare_prefect(work: Work) -> None:
@@ -45,7 +45,8 @@ def prepare_prefect(work: Work) -> None:
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", str(PREFECT_START_TIMEOUT_S))
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # what ends a run is told once, by the command
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    say("starting the flow (a temporary Prefect API takes about 20 s)")
+    if not os.environ.get("PREFECT_API_URL"):
+        say("starting the flow (a temporary Prefect API takes about 20 s)")
 
 
 def record_with_dvc(work: Work) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from penumbra import fusion, registry, store
+from penumbra import experiments, fusion, registry, store
 from penumbra.ablation import DECLARED as WITHOUT_SE
 from penumbra.ablation import ablation, version_without_se
 from penumbra.aliases import first_champion, version_record
@@ -211,7 +211,7 @@ def register(work: Work) -> Manifest:
     served = models[settings.register.served]
     if not served.retained:
         say(f"nothing registered: {served.name} retained no feature ({served.reason})")
-        return write_manifest(work.home, "register", {"version": None, "reason": served.reason})
+        return experiments.keep(work.home, {"version": None, "reason": served.reason})
     rows = metric_rows(read_manifest(work.home, "evaluate"))
     train_centers = tuple(sorted(set(data.centers[data.training].tolist())))
     populate, train = read_manifest(work.home, "populate"), read_manifest(work.home, "train")
@@ -241,7 +241,7 @@ def register(work: Work) -> Manifest:
     entry = registry.register(work.home, bundle, rows, model=settings.register.model)
     _write_version(work, data, models, rows, entry)
     content = {"model": entry.model, "version": entry.version, "digest": entry.digest, "train_centers": list(train_centers), "metrics": len(rows)}
-    return write_manifest(work.home, "register", content)
+    return experiments.keep(work.home, content)
 
 
 def _curves(weights: Path) -> dict[str, list[float]]:

@@ -8,15 +8,17 @@ e  champion and challenger side by side on patients that neither was fitted on, 
 f  the gate: promote, keep as challenger, or reject
 g  report and notification
 
-Every step is a row of the relation `retrainings`. A call that was killed goes on from what it finished; a call with nothing new says so.
+Every step is a row of the relation `retrainings`. A call that was killed goes on from what it finished, one that is killed in the same step again
+and again is set aside; a call with nothing new says so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from penumbra import arrivals, decided, registry, store
+from penumbra import arrivals, attempts, decided, registry, store
 from penumbra.aliases import set_alias
 from penumbra.challenge import METRIC, Challenge, challenge, decide
 from penumbra.dataset import Dataset, read_dataset
@@ -30,34 +32,45 @@ from penumbra.stages import embed, evaluate, fuse, ingest, populate, register, r
 from penumbra.work import Manifest, Work, one_run_at_a_time, read_manifest, write_manifest
 from penumbra.workers import Crew
 
+Hire = Callable[[], AbstractContextManager[Crew]]
 ALIASES = {"promote": registry.CHAMPION, "keep": registry.CHALLENGER}  # what a verdict gives the challenger
+STEPS = ("arrival", "validation", "checks", "refit", "gate", "decision")
+SET_ASIDE: Final = "set aside"  # the decision on a center whose retraining was killed too often
 LARGE = 0.8  # a standardised mean difference beyond this is called large (Cohen 1988)
 
 
-def retrain(work: Work, center: str, crew: Crew | None = None) -> Manifest:
+def retrain(work: Work, center: str, crew: Hire | None = None, *, again: bool = False) -> Manifest:
     """The whole protocol for one center in incoming/; what it decided, as manifests/retrain-<center>.json has it.
 
     One retraining at a time in a state folder: a second one waits.
 
-    crew    who extracts features; None: processes of this machine.
+    crew    gives who extracts features, for as long as that takes; None: processes of this machine.
+    again   try a center once more that was set aside.
 
     Raises  Refusal "center_arrived", "model_registered" when there is no champion yet, and what its stages raise.
     """
     with one_run_at_a_time(work.home, wait=True):
-        return _retrain(work, center, crew)
+        return _retrain(work, center, crew, again)
 
 
-def _retrain(work: Work, center: str, crew: Crew | None) -> Manifest:
+def _retrain(work: Work, center: str, crew: Hire | None, again: bool) -> Manifest:
     if _pending(work, center).is_file():
         return _conclude(work, center)
     champion = _champion(work)
     require_arrived(work, center)
-    if not is_new(work, center):
+    if not is_new(work, center, again=again):
         return last(work, center)
     key = _key(work, champion, center)
     journal = Journal(work, key, center)
-    outcome = _protocol(work, champion, center, journal, crew)
-    report(work)
+    step = journal.unfinished()
+    killed = attempts.kills(work.home, center, key, step)
+    if killed >= work.settings.serve.most_kills:
+        reason = f"Set aside: killed {killed} times in the step {step}, most likely for memory; the steps before it are kept."
+        outcome = Outcome(Verdict(SET_ASIDE, f"{reason} To try once more: penumbra retrain --center {center}"))
+    else:
+        with attempts.attempt(work.home, center, key, step):
+            outcome = _protocol(work, champion, center, journal, crew)
+            report(work)
     decided.write_page(work, center, key, outcome.verdict.reason, outcome.left_out, outcome.compared)
     rows = outcome.compared.rows if outcome.compared else ()
     paired = outcome.compared.paired if outcome.compared else ()
@@ -92,6 +105,7 @@ def _conclude(work: Work, center: str) -> Manifest:
     Journal(work, content["key"], center).write("decision", content["reason"], facts)
     decided.notify(work, content)
     manifest = write_manifest(work.home, _manifest(center), {**content, "key_after": _key(work, _champion(work), center)})
+    attempts.forget(work.home, center)
     _pending(work, center).unlink()
     return manifest
 
@@ -106,12 +120,12 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     return {name: None if isinstance(value, float) and value != value else value for name, value in row.items()}
 
 
-def is_new(work: Work, center: str) -> bool:
-    """Whether the center's files, the champion or a number changed since the center was last decided."""
+def is_new(work: Work, center: str, *, again: bool = False) -> bool:
+    """Whether the center's files, the champion or a number changed since the center was last decided; `again`: or whether it was set aside."""
     if _pending(work, center).is_file() or not (work.home / "manifests" / f"{_manifest(center)}.json").is_file():
         return True
     before = read_manifest(work.home, _manifest(center))
-    return _key(work, _champion(work), center) not in (before["key"], before["key_after"])
+    return (again and before["decision"] == SET_ASIDE) or _key(work, _champion(work), center) not in (before["key"], before["key_after"])
 
 
 def last(work: Work, center: str) -> Manifest:
@@ -127,6 +141,18 @@ def waiting(work: Work) -> list[str]:
     not decided as they are now. A center that was there then is the champion's training or external test, and stays so unless it is named."""
     known = _champion(work).lineage.data_digests
     return [center for center in arrivals.center_folders(work.home) if _pending(work, center).is_file() or (center not in known and is_new(work, center))]
+
+
+def set_aside(home: Path) -> dict[str, str]:
+    """Center in incoming/ -> why it is set aside."""
+    decided_so = (read_manifest(home, path.stem) for path in sorted((home / "manifests").glob(f"{_manifest('*')}.json")))
+    there = home / arrivals.INCOMING
+    return {content["center"]: content["reason"] for content in decided_so if content["decision"] == SET_ASIDE and (there / content["center"]).exists()}
+
+
+def failure(work: Work, center: str) -> str:
+    """Why the last attempt at a center as it is now failed; "" where none did."""
+    return attempts.failure(work.home, center, _key(work, _champion(work), center))
 
 
 def _champion(work: Work) -> LoadedModel:
@@ -151,6 +177,12 @@ class Journal:
     def __init__(self, work: Work, key: str, center: str) -> None:
         self.work, self.key, self.center = work, key, center
 
+    def unfinished(self) -> str:
+        """The first step that is no row yet."""
+        with store.connect(self.work.home) as lake:
+            done = {row["step"] for row in lake.rows("retrainings") if row["retraining"] == self.key}
+        return next((step for step in STEPS if step not in done), STEPS[-1])
+
     def write(self, step: str, outcome: str, facts: Mapping[str, Any]) -> None:
         say(f"{self.center}: {step}: {outcome}")
         row = {"retraining": self.key, "center": self.center, "step": step, "outcome": outcome, "facts": dict(facts)}
@@ -168,11 +200,12 @@ class Outcome:
     compared: Challenge | None = None
 
 
-def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal, crew: Crew | None) -> Outcome:
+def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal, crew: Hire | None) -> Outcome:
     """Steps a to f."""
     limits = work.settings.retrain
     found = ingest(work, only=center)["centers"][center]
-    filled = populate(work, crew)
+    with crew() if crew else nullcontext() as who:
+        filled = populate(work, who)
     accepted = len(found["accepted"])
     journal.write("arrival", f"{accepted} of {found['found']} accepted", {"rejected": found["rejected"], "flagged": found["flagged"]})
     for roi, needed in champion.feature_versions.items():

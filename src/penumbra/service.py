@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from penumbra import arrivals, retraining
+from penumbra import arrivals, retraining, tied
 from penumbra.drive import PREFECT_START_TIMEOUT_S, prepare_prefect
 from penumbra.progress import say
 from penumbra.refusal import Refusal
@@ -67,6 +66,7 @@ class Watch:
     failed: dict[str, State] = field(default_factory=dict)
 
     def run(self) -> None:
+        trouble = ""
         while True:
             time.sleep(self.work.settings.serve.look_s)
             try:
@@ -75,8 +75,11 @@ class Watch:
                     if not self.hand_over(center):
                         self.failed[center] = state
                         say(f"{center}: the retraining failed; it is tried again when the folder changes")
+                trouble = ""
             except Exception as error:  # a folder that changes while it is read, a database that is started again: the watch goes on
-                say(f"the watch goes on after {type(error).__name__}: {error}")
+                before, trouble = trouble, f"{type(error).__name__}: {error}"
+                if trouble != before:  # once, not at every look
+                    say(f"the watch goes on after {trouble}")
 
     def look(self) -> list[str]:
         """The centers that are complete, undecided, and did not fail in the state they are in.
@@ -99,15 +102,18 @@ class Watch:
 
 
 def retrain_in_process(profile: str, center: str) -> bool:
-    """Retrain in a process of its own: one that is killed leaves its center undecided, and the next look starts it again."""
+    """Retrain in a process of its own: one that is killed leaves its center undecided, and the next look starts it again. It ends with this one."""
     say(f"{center} is complete")
-    command = [sys.executable, "-m", "penumbra.cli", "retrain", "--center", center, "--profile", profile]
+    command = tied.command("penumbra.cli", "retrain", "--center", center, "--profile", profile)
     return subprocess.run(command, check=False).returncode <= 0
 
 
 @dataclass
 class Announcer:
-    """Emits `penumbra.center.arrived` for a center, and again when nobody works in the state folder after serve.announce_s: its worker died."""
+    """Emits `penumbra.center.arrived` for a center, and again when nobody works in the state folder for serve.announce_s: its worker died.
+
+    False for a center whose retraining failed as it is now.
+    """
 
     work: Work
     told: dict[str, float] = field(default_factory=dict)
@@ -116,12 +122,16 @@ class Announcer:
         from flows.events import center_arrived, close_abandoned
 
         after = self.work.settings.serve.announce_s
+        if is_busy(self.work.home):
+            self.told = dict.fromkeys(self.told, time.monotonic())  # one that waits for its turn is not forgotten
+            return True
+        if failed := retraining.failure(self.work, center):
+            say(f"{center}: {failed}")
+            return False
         if center in self.told and time.monotonic() - self.told[center] < after:
             return True
-        if is_busy(self.work.home):
-            return True
-        if center in self.told:
-            say(f"{center}: nobody works on it; {close_abandoned(after)} abandoned runs closed")
+        if closed := close_abandoned(after):  # they would keep the one place that a retraining has
+            say(f"{center}: nobody works on it; {closed} abandoned {'run' if closed == 1 else 'runs'} closed")
         say(f"{center} is complete: announced")
         center_arrived(center)
         self.told[center] = time.monotonic()
@@ -136,14 +146,14 @@ def _state(folder: Path) -> State:
 
 @contextmanager
 def _prefect_server(home: Path) -> Iterator[None]:
-    """A Prefect server on a free port of loopback that ends with this process."""
+    """A Prefect server on a free port of loopback that ends with this process, however that ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     address, log = f"http://127.0.0.1:{port}/api", home / "prefect" / "server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as stream:
-        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui"]
+        command = tied.command("prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui")
         server = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
     try:
         _wait_until_healthy(f"{address}/health", server)

@@ -139,6 +139,7 @@ class Serve:
 
     look_s      s between two looks; quiet_s: s without a change after which a center is complete.
     announce_s  s after which a center that nobody works on is announced again to a Prefect server: its worker died.
+    most_kills  times that a retraining may be killed in one step before its center is set aside.
     retrain_cron, check_cron  of the weekly retraining and the nightly check.
     notification_block  Prefect notification block that is told every decision, such as slack-webhook/clinic; None: nobody.
     """
@@ -146,6 +147,7 @@ class Serve:
     look_s: float
     quiet_s: float
     announce_s: float
+    most_kills: int
     notification_block: str | None
     retrain_cron: str
     check_cron: str

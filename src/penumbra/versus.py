@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from penumbra import registry, tables
+from penumbra import experiments, registry, tables
 from penumbra.comparison import CALIBRATION, Comparison, Standing, as_json, compare_many, compare_two, sets
 from penumbra.evaluate.paired import PairedRow
 from penumbra.refusal import Refusal
@@ -25,13 +25,16 @@ SHOWN_CELL = 48  # letters of a value in a table of differences
 
 
 def compare(work: Work, versions: Sequence[str], form: str = "table") -> str:
-    """Registered versions side by side: two in depth with a page, one or more than two (none named: all) by their C at every center."""
+    """Registered versions side by side: two in depth with a page, one or more than two (none named: all) by their C at every center.
+
+    versions   numbers, aliases, experiments of DVC or git revisions.
+    """
     numbers = work.settings.evaluate
     if len(versions) == 2:
         found = compare_two(work.home, versions[0], versions[1], numbers)
         page = write_page(work, found)
         return as_json({**found.document(), "page": str(page)}) if form == "json" else f"{text(found, numbers)}\n\npage  {page}"
-    entries = [registry.find(work.home, version) for version in versions] or registry.versions(work.home)
+    entries = [experiments.find(work.home, version) for version in versions] or registry.versions(work.home)
     if not entries:
         raise Refusal("model_registered", "no version is registered", "run penumbra run first")
     standings = compare_many(work.home, entries, numbers)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penumbra import aliases, answers, registry, retraining, store
+from penumbra import aliases, answers, checkup, registry, retraining, store
 from penumbra.refusal import Refusal
 from penumbra.settings import load_settings
 from penumbra.work import Manifest, Work, write_manifest
@@ -98,6 +98,20 @@ def test_too_few_deaths_stop_before_a_refit(work: Work, decided: Manifest) -> No
     assert stopped["decision"] == "stop"
     assert "1000 are needed" in stopped["reason"]
     assert registry.versions(work.home) == versions
+
+
+def test_a_retraining_that_is_killed_again_and_again_is_set_aside_until_somebody_names_its_center(work: Work, decided: Manifest) -> None:
+    key = retraining._key(work, registry.load(work.home), "south")
+    begun = {"key": key, "step": "arrival", "killed": work.settings.serve.most_kills - 1, "error": "", "final": False}
+    write_manifest(work.home, "attempts-south", begun)  # as a third attempt leaves it that was killed like the two before
+    aside = retraining.retrain(work, "south")
+    assert aside["decision"] == "set aside"
+    assert "killed 3 times in the step arrival" in aside["reason"]
+    assert not retraining.is_new(work, "south")
+    assert retraining.is_new(work, "south", again=True)
+    found = [finding for finding in checkup.examine(work.home) if not finding.ok]
+    assert [(finding.what, finding.found) for finding in found] == [("retraining of south", aside["reason"])]
+    assert not (work.home / "manifests" / "attempts-south.json").exists()
 
 
 def test_a_decision_is_told_and_shown(work: Work, decided: Manifest) -> None:

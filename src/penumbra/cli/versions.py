@@ -12,7 +12,7 @@ from penumbra.params import state_home
 @click.argument("versions", nargs=-1)
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def compare(versions: tuple[str, ...], form: str) -> None:
-    """Registered VERSIONS (numbers or aliases) side by side.
+    """Registered VERSIONS side by side: numbers, aliases, names of `dvc exp run`, git revisions.
 
     Two: what differs, every measure per center with paired difference, interval and p, patients that changed their risk group, calibration, and
     a page with overlaid figures. More, or none for all: C at every center, each against the first.
@@ -38,7 +38,7 @@ def models() -> None:
 def retrain(center: str | None, profile: str | None) -> None:
     """The center-arrival protocol: validate the champion on the new center, refit with it, compare, decide.
 
-    A second retraining waits for the first.
+    A second retraining waits for the first. One that was killed too often is set aside, until its center is named here.
     """
     from penumbra import answers, decided, drive, retraining
     from penumbra.work import begin
@@ -47,8 +47,8 @@ def retrain(center: str | None, profile: str | None) -> None:
     centers = [center] if center else retraining.waiting(work)
     for name in centers:
         retraining.require_arrived(work, name)
-        if retraining.is_new(work, name):
-            click.echo(f"{answers.decision(drive.retrain_flow(work, name))}\n\npage  {work.home / decided.page_of(name)}")
+        if retraining.is_new(work, name, again=center is not None):
+            click.echo(f"{answers.decision(drive.retrain_flow(work, name, again=center is not None))}\n\npage  {work.home / decided.page_of(name)}")
         else:
             click.echo(f"Nothing new at {name} since it was decided.\n\n{answers.decision(retraining.last(work, name))}")
     if not centers:

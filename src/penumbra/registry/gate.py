@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Decision = Literal["promote", "keep", "reject", "stop"]
+Decision = Literal["promote", "keep", "reject", "stop", "set aside"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class CenterScore:
 
 @dataclass(frozen=True)
 class Verdict:
-    """decision  "promote", "keep" (as challenger), "reject", or "stop" (before there was a challenger); reason is one paragraph."""
+    """reason is one paragraph. decision: "promote", "keep" (as challenger), "reject", "stop" (before there was a challenger), "set aside" (killed)."""
 
     decision: Decision
     reason: str
