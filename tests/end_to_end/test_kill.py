@@ -1,6 +1,8 @@
 """Killed at any moment and started again: the same result, nothing lost, nothing doubled."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import pytest
 from penumbra import store
 from penumbra.cohort import small_cohort
 from penumbra.cohort.simulate import simulate
+from penumbra.params import project_root
 from penumbra.work import read_manifest
 
 from .conftest import environment, penumbra
@@ -28,6 +31,19 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kill") / "cohort"
     simulate(folder, seed=5, centers=[plan for plan in small_cohort(7, refused=False) if plan.name == "north"])
     return folder
+
+
+@pytest.fixture
+def a_patient_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project with populate.batch 1: after the first commit there is more to do."""
+    project = tmp_path / "project"
+    for folder in ("features", "models"):
+        shutil.copytree(project_root() / folder, project / folder)
+    params = (project_root() / "params.yaml").read_text(encoding="utf-8")
+    before, found, after = params.partition("\npopulate:\n")
+    assert found
+    (project / "params.yaml").write_text(before + found + re.sub(r"batch: \d+", "batch: 1", after, count=1), encoding="utf-8")
+    monkeypatch.setenv("PENUMBRA_PROJECT", str(project))
 
 
 def killed(home: Path, stage: str, seen: object) -> None:
@@ -49,6 +65,7 @@ def radiomics_rows(home: Path) -> int:
         return int(lake.sql("SELECT count(*) AS n FROM radiomics").to_pylist()[0]["n"])
 
 
+@pytest.mark.usefixtures("a_patient_a_commit")
 def test_a_killed_run_goes_on_to_the_result_of_an_undisturbed_one(cohort: Path, tmp_path: Path) -> None:
     homes = {name: tmp_path / name for name in ("undisturbed", "killed")}
     for name, home in homes.items():
