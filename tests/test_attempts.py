@@ -49,7 +49,9 @@ def test_a_failure_is_no_kill_and_is_kept(tmp_path: Path, monkeypatch: pytest.Mo
     assert attempts.failure(tmp_path, "east", "k2") == ""
     with pytest.raises(ValueError, match="Muster"), attempts.attempt(tmp_path, "east", "k1", "refit"):
         raise ValueError("no scan in /data/Muster^Erika")
-    assert attempts.failure(tmp_path, "east", "k1") == "ValueError", "a folder may be named after a person"
+    said = attempts.failure(tmp_path, "east", "k1")
+    assert said.startswith("ValueError in test_attempts.py, line ")
+    assert "Muster" not in said, "a folder may be named after a person"
 
 
 @pytest.mark.parametrize("error", [OSError("disk"), Refusal("catalog_reached", "refused", "start the server"), KeyboardInterrupt()])
@@ -58,3 +60,11 @@ def test_what_may_pass_or_was_stopped_is_neither_kill_nor_failure(tmp_path: Path
         raise error
     assert attempts.failure(tmp_path, "east", "k1") == ""
     assert attempts.kills(tmp_path, "east", "k1", "refit") == 0
+
+
+def test_of_an_error_only_kind_and_place_are_told() -> None:
+    with pytest.raises(OSError) as caught:  # noqa: PT011 its words are what must not be told
+        (Path("/nowhere") / "Doe^John").read_bytes()
+    assert attempts.told(caught.value).startswith("FileNotFoundError in pathlib.py, line ")
+    assert "Doe" not in attempts.told(caught.value)
+    assert attempts.told(Refusal("a", "b", "c")) == "a: b. c"

@@ -4,6 +4,7 @@ One that is killed in the same step every time (memory, say) would be started ag
 """
 
 import json
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -41,6 +42,15 @@ def passing(error: BaseException) -> bool:
     return any(isinstance(each, OSError) or type(each).__name__ in DATABASE for each in _chain(error))
 
 
+def told(error: BaseException) -> str:
+    """What may be said and kept of an error. Of one that is no Refusal only kind and place: its words could hold the path of a folder that is named
+    after a person."""
+    if isinstance(error, Refusal):
+        return str(error)
+    places = traceback.extract_tb(error.__traceback__)
+    return type(error).__name__ + (f" in {Path(places[-1].filename).name}, line {places[-1].lineno}" if places else "")
+
+
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     """The error, and those that it was raised from."""
     while error is not None:
@@ -70,10 +80,8 @@ def attempt(home: Path, center: str, key: str, step: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        # of an error that is no Refusal only the kind: its words could hold the path of a folder that is named after a person
-        told = str(error) if isinstance(error, Refusal) else type(error).__name__
         final = isinstance(error, Exception) and not passing(error)  # a call that somebody stopped is no failure
-        _write(home, center, replace(begun, error=told, final=final))
+        _write(home, center, replace(begun, error=told(error), final=final))
         raise
     forget(home, center)
 

@@ -1,13 +1,16 @@
 """One patient's folder through a registered version: the same path as training, with the version's own settings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from penumbra import imaging, radiomics, registry
 from penumbra.cohort.rois import RoiRules, roi_rules
 from penumbra.fusion import CLINICAL, DEEP
+from penumbra.imaging.folder import readable, understood
 from penumbra.refusal import Refusal
 
 GTV = "gtv"
@@ -34,13 +37,13 @@ class Prediction:
     remarks: tuple[str, ...]
 
 
-def kept_around(rules: RoiRules, radiomics_settings: object, grid_mm: float) -> dict[str, float]:
+def kept_around(rules: RoiRules, radiomics_settings: Mapping[str, Any], grid_mm: float) -> dict[str, float]:
     """What `to_grid` has to keep of the image: margin_mm, the outermost ring and the reach of the widest filter around it; periodic_mm, the
     same for the wavelets alone."""
     ring = max(rules.margins_mm)
     return {
-        "margin_mm": ring + radiomics.required_margin_mm(radiomics_settings, spacing_mm=grid_mm),  # type: ignore[arg-type]
-        "periodic_mm": ring + radiomics.periodic_margin_mm(radiomics_settings, spacing_mm=grid_mm),  # type: ignore[arg-type]
+        "margin_mm": ring + radiomics.required_margin_mm(radiomics_settings, spacing_mm=grid_mm),
+        "periodic_mm": ring + radiomics.periodic_margin_mm(radiomics_settings, spacing_mm=grid_mm),
     }
 
 
@@ -57,9 +60,10 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
     settings, model = loaded.settings, loaded.model
     rules = roi_rules(settings["rois"])
     names = rules.of(center or folder.resolve().parent.name)
-    arrived = imaging.read_patient(folder, gtv_patterns=names.patterns, several=names.several)
     grid_mm = settings["ingest"]["grid_mm"]
-    scan = imaging.to_grid(arrived, grid_mm, **kept_around(rules, settings["radiomics"], grid_mm))
+    with readable(), understood():
+        arrived = imaging.read_patient(folder, gtv_patterns=names.patterns, several=names.several)
+        scan = imaging.to_grid(arrived, grid_mm, **kept_around(rules, settings["radiomics"], grid_mm))
     rings = imaging.rings(scan.gtv, rules.margins_mm)
     certificate = imaging.certify(arrived, scan, rings, imaging.CertificateLimits(**settings["ingest"]["certificate"]))
     if certificate.status == "refused":

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from penumbra import arrivals, retraining, tied
+from penumbra import arrivals, attempts, retraining, tied
 from penumbra.drive import PREFECT_START_TIMEOUT_S, prepare_prefect
 from penumbra.progress import say
 from penumbra.refusal import Refusal
@@ -50,6 +50,7 @@ def serve(work: Work) -> None:
         serve_deployments(*deployments, print_starting_message=False)  # type: ignore[arg-type]  # awaitables only inside an event loop
 
 
+NOTHING_YET = ("a_center_has_arrived", "model_registered", "version_registered")  # no folder, or no champion
 State = tuple[int, int, float]  # of a folder: files, bytes, newest change
 
 
@@ -76,8 +77,9 @@ class Watch:
                         self.failed[center] = state
                         say(f"{center}: the retraining failed; it is tried again when the folder changes")
                 trouble = ""
-            except Exception as error:  # a folder that changes while it is read, a database that is started again: the watch goes on
-                before, trouble = trouble, f"{type(error).__name__}: {error}"
+            # A folder that changes while it is read, a database that is started again; a fault of our own too, for nobody would start the watch again.
+            except Exception as error:
+                before, trouble = trouble, attempts.told(error)
                 if trouble != before:  # once, not at every look
                     say(f"the watch goes on after {trouble}")
 
@@ -88,8 +90,10 @@ class Watch:
         """
         try:
             folders = {center: folder for center, folder in arrivals.center_folders(self.work.home).items() if center in retraining.waiting(self.work)}
-        except Refusal:  # nothing has arrived, or there is no champion yet
-            return []
+        except Refusal as refusal:
+            if refusal.rule in NOTHING_YET:
+                return []
+            raise
         now, ready = time.monotonic(), []
         for center, folder in folders.items():
             state = _state(folder.resolve())

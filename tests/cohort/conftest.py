@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,10 +31,10 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Truth]:
 
 @pytest.fixture(scope="session")
 def ingest(declared: RoiRules) -> Ingest:
-    def run(folder: Path, center: str, images: Path, **changes: object) -> list[Accepted | Rejected]:
+    def run(folder: Path, center: str, images: Path, **changes: Any) -> list[Accepted | Rejected]:
         rules = ImageRules(1.0, 12.0, 0.0, declared.margins_mm, declared.of(center), CertificateLimits())
         clinical = changes.pop("clinical", None) or read_clinical(folder / "clinical.csv")
-        return list(ingest_center(folder, center, clinical=clinical, images=images, **{"rules": rules, **changes}))  # type: ignore[arg-type]
+        return list(ingest_center(folder, center, clinical=clinical, images=images, **{"rules": rules, **changes}))
 
     return run
 

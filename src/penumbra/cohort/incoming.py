@@ -6,9 +6,7 @@ or a setting changed.
 """
 
 import os
-import traceback
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +16,7 @@ from penumbra.cohort.clinical import ClinicalRecord, ClinicalTable
 from penumbra.cohort.record import Evidence, Record, find_record, folder_digest, has_records, image_version, write_record
 from penumbra.cohort.rois import GtvNames
 from penumbra.imaging import Certificate, CertificateLimits, Finding, Scan, certify, load_scan, read_patient, rings, roi_names, save_scan, to_grid
+from penumbra.imaging.folder import readable, understood
 from penumbra.imaging.names import matching
 from penumbra.refusal import Refusal
 from penumbra.workers import over
@@ -239,30 +238,6 @@ def read_before(folder: Path, home: Path, rules: ImageRules) -> Record | None:
     if earlier is None or _matched(earlier.evidence.names, rules.names) != earlier.evidence.matched:
         return None
     return earlier
-
-
-@contextmanager
-def readable() -> Iterator[None]:
-    """Turn what the system says of a file into a refusal, which names no path: folders may be named after persons."""
-    try:
-        yield
-    except OSError as error:
-        raise Refusal("files_readable", f"a file cannot be read ({error.strerror})", "Check the permissions and the medium") from None
-
-
-@contextmanager
-def understood() -> Iterator[None]:
-    """Turn what no rule foresaw into a refusal that says where it happened: one patient's files do not stop the others."""
-    try:
-        yield
-    except (Refusal, OSError):
-        raise
-    except MemoryError:
-        raise Refusal("memory_enough", "reading this patient needs more memory than is free", "Free memory and ingest the center again") from None
-    except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        found = f"the reader fails on these files ({type(error).__name__} in {Path(place.filename).name}, line {place.lineno})"
-        raise Refusal("files_understood", found, "Export the patient again; if that does not help, report it: no rule foresaw this") from error
 
 
 def _accepted(patient: str, center: str, clinical: ClinicalRecord, reading: Reading) -> Accepted:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from penumbra.imaging import Several, roi_names
+from penumbra.imaging.folder import readable, understood
 from penumbra.imaging.names import matching
 from penumbra.refusal import Refusal
 
@@ -89,7 +90,8 @@ def list_rois(folder: Path, names: GtvNames) -> RoiSurvey:
     refused: list[tuple[str, Refusal]] = []
     for patient, place in patient_folders(folder).items():
         try:
-            found = roi_names(place)
+            with readable(), understood():
+                found = roi_names(place)
         except Refusal as refusal:
             refused.append((patient, refusal))
             continue

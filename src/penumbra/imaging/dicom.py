@@ -1,6 +1,7 @@
 """DICOM files of a patient: what lies in a folder, and the slices of one CT series."""
 
 import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,15 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from penumbra.imaging.folder import files_below
+from penumbra.imaging.folder import files_below, readable
 from penumbra.refusal import Refusal
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-# What a damaged or foreign file makes pydicom raise.
+# What a damaged or foreign file makes pydicom and its decoders raise; what the system says of a file is no damage (`readable`).
 BROKEN = (
-    OSError,
+    OSError,  # of decoders, without a number
+    zlib.error,
     EOFError,
     ValueError,
     KeyError,
@@ -25,7 +27,7 @@ BROKEN = (
     AttributeError,
     TypeError,
     OverflowError,
-    RuntimeError,  # NotImplementedError among them
+    RuntimeError,  # of decoders; NotImplementedError and RecursionError (sequences within each other) among them
     struct.error,
 )
 
@@ -85,7 +87,7 @@ class Found:
 def find_dicom(folder: Path) -> Found:
     """All CT slices, structure sets and segmentations below `folder`, recognised by content, whatever their names and nesting.
 
-    Raises Refusal: `one_patient: CT and contours of 2 patients in one folder. ...`,
+    Raises Refusal: `files_readable`, `one_patient: CT and contours of 2 patients in one folder. ...`,
     `slice_geometry: 3 CT files lack position, orientation or pixel spacing. ...`.
     """
     slices: list[SliceHeader] = []
@@ -153,10 +155,13 @@ def find_dicom(folder: Path) -> Found:
 
 
 def read_file(path: Path, only: tuple[str, ...] | None = None) -> "Dataset":
-    """The dataset of a DICOM file, with or without the preamble; `only` these attributes and no pixels, or all."""
+    """The dataset of a DICOM file, with or without the preamble; `only` these attributes and no pixels, or all.
+
+    Raises Refusal: `files_readable`; of damaged content one of BROKEN.
+    """
     import pydicom
 
-    with lenient():
+    with readable(), lenient():
         return pydicom.dcmread(path, force=True, stop_before_pixels=only is not None, specific_tags=list(only) if only else None)
 
 
@@ -196,11 +201,8 @@ def lenient() -> Iterator[None]:
 
 def _looks_like_dicom(path: Path) -> bool:
     """The preamble, or a data set that starts with group 0008 in little endian, as old archives write it."""
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(132)
-    except OSError:
-        return False
+    with readable(), path.open("rb") as stream:
+        start = stream.read(132)
     return start[128:132] == b"DICM" or (len(start) == 132 and start[:2] == b"\x08\x00" and start[2:4] in (b"\x00\x00", b"\x05\x00", b"\x08\x00"))
 
 

@@ -1,8 +1,12 @@
 """The files of a patient: what below a folder counts, for every reader of it alike."""
 
 import os
+import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from penumbra.refusal import Refusal
 
 SYSTEM_FILES = frozenset(("Thumbs.db", "desktop.ini"))
 
@@ -22,6 +26,38 @@ def files_below(folder: Path) -> Iterator[Path]:
             path = Path(root) / name
             if not name.startswith(".") and name not in SYSTEM_FILES and path.is_file():
                 yield path
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Turn what the system says of a file into a refusal, which names no path: folders may be named after persons. What a decoder says of damaged
+    content passes; it has no number of the system's.
+
+    A file that cannot be read is not a damaged one: to go on without it would lose a slice, or take an older structure set, without a word.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise Refusal("files_readable", f"a file cannot be read ({error.strerror})", "Check the permissions and the medium") from None
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """Turn what no rule foresaw into a refusal that says where it happened: one patient's files do not stop the others."""
+    try:
+        yield
+    except Refusal:
+        raise
+    except MemoryError:
+        raise Refusal("memory_enough", "reading this patient needs more memory than is free", "Free memory and ingest the center again") from None
+    except Exception as error:  # whatever it is: a reader's own fault on strange files stops one patient, and says where
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        found = f"the reader fails on these files ({type(error).__name__} in {Path(place.filename).name}, line {place.lineno})"
+        raise Refusal("files_understood", found, "Export the patient again; if that does not help, report it: no rule foresaw this") from error
 
 
 def _raise(error: OSError) -> None:

@@ -104,7 +104,8 @@ def heat_map(loadings: Loadings, label: str, name: str) -> Rendered:
         axes.set_title(label)
         bar = figure.colorbar(mesh, ax=axes, shrink=0.7, aspect=25)
         bar.set_label("loading", size=8)
-        bar.solids.set(rasterized=False, edgecolor="face")  # type: ignore[union-attr]  # shapes here too
+        if bar.solids is not None:  # always, of a mesh
+            bar.solids.set(rasterized=False, edgecolor="face")  # shapes here too
         more = f", the first {shown} of {len(loadings.features)} features" if shown < len(loadings.features) else ""
         alt = f"Loadings of {shown} features on {values.shape[1]} principal components of {label}{more}."
         return render(figure, name, alt=alt, caption="")

@@ -132,6 +132,8 @@ def _sentence(error: Exception, store: Store, timeout_s: float, memory: str) -> 
         return Refusal("sql_memory", f"the statement needs more than {memory}", "ask for fewer columns or rows, or aggregate")
     if isinstance(error, Refusal):
         return error
+    if isinstance(error, duckdb.InternalException | duckdb.FatalException):
+        return Refusal("sql_failed", "the engine fails on this statement", "ask in another way, and report it: the fault is not the statement's")
     if isinstance(error, duckdb.Error | OSError):
         text = re.sub(r"^[A-Z][A-Za-z ]*Error: ", "", text).strip()
         for place in (store.lake.data_path.rstrip("/"), str(store.lake.folder.resolve())):

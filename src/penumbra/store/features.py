@@ -211,11 +211,12 @@ def read_matrix(
         with connect(store.lake.folder.parent, as_of=as_of, catalog=store.lake.catalog, schema_root=store.views.folder.parent) as earlier:
             return read_matrix(earlier, kind, roi, version=version, patients=patients, centers=centers)
     chosen = version or _newest_version(store, kind, roi)
-    conditions, parameters = "", [roi, chosen]
+    conditions = ""
+    parameters: list[str | list[str]] = [roi, chosen]
     for column, wanted in (("patient", patients), ("center", centers)):
         if wanted is not None:
             conditions += f" AND {column} IN (SELECT unnest(?::VARCHAR[]))"
-            parameters.append([str(entry) for entry in wanted])  # type: ignore[arg-type]
+            parameters.append([str(entry) for entry in wanted])
     columns = "patient, center, log_risk" if kind == "deep" else "patient, center"
     # In this order: whoever writes beside us adds features and rows, and rows read last have a column for every feature read before.
     slots = patiently(lambda: feature_slots(store.connection, kind))

@@ -37,7 +37,8 @@ class KaplanMeier:
     def at(self, times_days: ArrayLike) -> tuple[Floats, Floats, Floats]:
         """Return survival and its limits at times (m,), days; after the last follow-up the last value stands."""
         step = np.searchsorted(self.times, np.asarray(times_days, dtype=float), side="right")
-        return tuple(np.concatenate([[1.0], curve])[step] for curve in (self.survival, self.lower, self.upper))  # type: ignore[return-value]
+        survival, lower, upper = (np.concatenate([[1.0], curve])[step] for curve in (self.survival, self.lower, self.upper))
+        return survival, lower, upper
 
     def number_at_risk(self, times_days: ArrayLike) -> np.ndarray:
         """Return how many are still followed and alive just before times (m,), days."""

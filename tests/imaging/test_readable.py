@@ -1,0 +1,54 @@
+"""A file that the system does not give is not a damaged file: the patient is refused, and no other slice or structure set takes its place."""
+
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penumbra.cohort import small_cohort
+from penumbra.cohort.simulate import simulate
+from penumbra.imaging import read_patient
+from penumbra.imaging.folder import readable, understood
+from penumbra.refusal import Refusal
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("readable")
+    simulate(folder, seed=3, centers=[plan for plan in small_cohort(1, refused=False) if plan.name == "north"])
+    return next(path for path in sorted((folder / "north").iterdir()) if path.is_dir())
+
+
+@pytest.mark.parametrize("which", [0, -1])
+def test_a_medium_that_fails(patient: Path, which: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = sorted(path for path in patient.rglob("*") if path.is_file())
+    read_patient(patient)
+    opened = Path.open
+
+    def fails(self: Path, *arguments: Any, **others: Any) -> Any:
+        if self == files[which]:
+            raise OSError(errno.EIO, "Input/output error", str(self))
+        return opened(self, *arguments, **others)
+
+    monkeypatch.setattr(Path, "open", fails)
+    with pytest.raises(Refusal, match=r"^files_readable: a file cannot be read \(Input/output error\)") as refused:
+        read_patient(patient)
+    assert patient.name not in str(refused.value)
+
+
+def _number() -> None:
+    raise PermissionError(errno.EACCES, "Permission denied", "/Doe^John")
+
+
+def _decoder() -> None:
+    raise OSError("broken data stream of Doe^John")
+
+
+@pytest.mark.parametrize(("fault", "rule"), [(_number, "files_readable"), (_decoder, "files_understood")])
+def test_neither_says_a_name(fault: Callable[[], None], rule: str) -> None:
+    with pytest.raises(Refusal) as refused, readable(), understood():
+        fault()
+    assert refused.value.rule == rule
+    assert "Doe" not in str(refused.value)
