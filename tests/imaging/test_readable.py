@@ -1,6 +1,8 @@
 """A file that the system does not give is not a damaged file: the patient is refused, and no other slice or structure set takes its place."""
 
 import errno
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from penumbra.cohort import small_cohort
 from penumbra.cohort.simulate import simulate
 from penumbra.imaging import read_patient
+from penumbra.imaging.dicom import find_dicom
 from penumbra.imaging.folder import readable, understood
 from penumbra.refusal import Refusal
 
@@ -52,3 +55,12 @@ def test_neither_says_a_name(fault: Callable[[], None], rule: str) -> None:
         fault()
     assert refused.value.rule == rule
     assert "Doe" not in str(refused.value)
+
+
+def test_a_slice_that_was_cut_off_in_its_first_lines_is_counted_as_damaged(patient: Path, tmp_path: Path) -> None:
+    """Broke: with only the file's meta information left it was neither a slice nor damaged, and nobody was told."""
+    folder = tmp_path / "cut"
+    shutil.copytree(patient, folder)
+    slices = sorted(item.path for item in find_dicom(folder).slices)
+    os.truncate(slices[0], 300)
+    assert "1 damaged DICOM files were left out." in find_dicom(folder).notes

@@ -104,9 +104,10 @@ def find_dicom(folder: Path) -> Found:
         try:
             header = read_file(path, _HEADER)
             modality = str(header.get("Modality", ""))
-            kind = str(header.get("SOPClassUID", ""))
+            meta = getattr(header, "file_meta", {})  # of a file that was cut off, it may be all there is
+            kind = str(header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
             modality = modality or _MODALITIES.get(kind, "")
-            described_at_all = bool(kind or modality or "MediaStorageSOPClassUID" in getattr(header, "file_meta", ()))
+            described_at_all = bool(kind or modality)
         except BROKEN:
             described_at_all = False
         if not described_at_all:
