@@ -25,8 +25,10 @@ VERSION = "bench0000000"
 BATCH = 2000  # patients in one commit of the large store: 84 MB of values
 TWO_COLUMNS = f"SELECT patient, \"{FEATURES[3]}\", \"{FEATURES[900]}\" FROM radiomics WHERE center = 'east' AND roi = 'gtv'"  # noqa: S608
 # Not ru_maxrss: a child inherits its parent's.
-COMMAND = "import sys; from penumbra.store import query; t = query(sys.argv[1], sys.argv[2])\n"
-COMMAND += "print(t.num_rows, next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM')) / 2**20)"
+ASKED = "import sys; from penumbra.store import query; query(sys.argv[1], sys.argv[2])\n"
+MATRIX = "import sys; from penumbra import store; store.read_matrix(store.connect(sys.argv[1], read_only=True), 'radiomics', 'gtv', version=sys.argv[2])\n"
+DRIFT = "import sys; from penumbra import store; store.connect(sys.argv[1], read_only=True).sql(sys.argv[2])\n"
+PEAK = "print(next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM')) / 2**20)"
 
 
 def fill(lake: store.Store, first: int, many: int, draw: np.random.Generator) -> None:
@@ -58,11 +60,11 @@ def seconds(work: Callable[[], object], times: int = 5) -> float:
     return float(np.median(taken))
 
 
-def cold(home: Path, sql: str) -> tuple[float, float]:
-    """Seconds and peak GB of one question asked by a new process."""
+def cold(home: Path, program: str, argument: str) -> tuple[float, float]:
+    """Seconds and peak GB of a program that a new process runs on the store."""
     started = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", COMMAND, str(home), sql], check=True, capture_output=True, text=True)
-    return time.perf_counter() - started, float(done.stdout.split()[1])
+    done = subprocess.run([sys.executable, "-c", program + PEAK, str(home), argument], check=True, capture_output=True, text=True)
+    return time.perf_counter() - started, float(done.stdout)
 
 
 def megabytes(home: Path) -> float:
@@ -143,6 +145,10 @@ def measure_small(home: Path, patients: int) -> dict[str, float]:
     figures["sql_cold_s"] = float(np.median([shell(home, "sql", TWO_COLUMNS) for _ in range(5)]))
     figures["drift_command_s"] = float(np.median([shell(home, "drift", "east") for _ in range(3)]))
     figures["disk_mb"] = megabytes(home)
+    with store.connect(home) as lake:
+        started = time.perf_counter()
+        fill(lake, 10**6, 1000, draw)
+        figures["append_1000_s"] = time.perf_counter() - started
     return figures
 
 
@@ -158,7 +164,10 @@ def measure_large(home: Path, patients: int) -> dict[str, float]:
         figures["large_fill_s"] = time.perf_counter() - started
         figures["large_append_1000_s"] = seconds(lambda: fill(lake, 10**6 + len(lake.rows("patients")), 1000, draw), 1)
         figures["large_append_patient_s"] = seconds(lambda: fill(lake, 2 * 10**6 + len(lake.rows("patients")), 1, draw), 1) / 3
-    figures["two_columns_100k_s"], figures["two_columns_100k_gb"] = cold(home, TWO_COLUMNS)
+    figures["two_columns_100k_s"], figures["two_columns_100k_gb"] = cold(home, ASKED, TWO_COLUMNS)
+    figures["large_sql_cold_s"] = shell(home, "sql", TWO_COLUMNS)
+    figures["large_matrix_s"], figures["large_matrix_gb"] = cold(home, MATRIX, VERSION)
+    figures["large_drift_view_s"], figures["large_drift_view_gb"] = cold(home, DRIFT, "SELECT count(*) FROM center_drift")
     figures["large_disk_gb"] = megabytes(home) / 1000
     return figures
 
