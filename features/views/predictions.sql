@@ -5,9 +5,9 @@ QUALIFY row_number() OVER (PARTITION BY patient, model, version ORDER BY commit_
 COMMENT ON VIEW predictions IS 'what a version of a model says about a patient';
 COMMENT ON COLUMN predictions.log_risk IS 'higher means earlier death';
 COMMENT ON COLUMN predictions.risk_group IS 'high or low, by the cut-off of the training patients';
-COMMENT ON COLUMN predictions.survival_1y IS 'probability to live after one year';
-COMMENT ON COLUMN predictions.survival_2y IS 'after two';
-COMMENT ON COLUMN predictions.survival_3y IS 'after three';
+COMMENT ON COLUMN predictions.survival_1y IS 'probability to live after one year; NULL where the version does not answer for that day, see prediction_horizons';
+COMMENT ON COLUMN predictions.survival_2y IS 'after two years';
+COMMENT ON COLUMN predictions.survival_3y IS 'after three years';
 COMMENT ON COLUMN predictions."at" IS 'when it was computed, UTC';
 COMMENT ON COLUMN predictions.patient IS 'pseudonym';
 COMMENT ON COLUMN predictions.center IS 'center of the patient';

@@ -132,6 +132,11 @@ def register(lake: "store.Store", version: str) -> None:
                 }
                 for row in people
             ],
+            "prediction_horizons": [
+                {"patient": row["patient"], "center": row["center"], "model": "nsclc-os", "version": version, "days": days, "survival": survival}
+                for row in people
+                for days, survival in ((365.0, 0.8), (730.0, 0.6), (1095.0, 0.5))
+            ],
         },
         run="run1",
         what=f"register {version}",

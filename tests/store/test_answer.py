@@ -101,7 +101,7 @@ def test_describe_explains_every_column_of_every_relation(filled: Path) -> None:
 
 
 def test_unknown_names_are_told(filled: Path) -> None:
-    with pytest.raises(Refusal, match=r"no relation 'patient'\. the relations are .*patients, predictions"):
+    with pytest.raises(Refusal, match=r"no relation 'patient'\. the relations are .*patients, prediction_horizons, predictions"):
         store.query(filled, "SELECT * FROM patient")
     with pytest.raises(Refusal, match=r"sql_failed: .*agee"):
         store.query(filled, "SELECT agee FROM patients")

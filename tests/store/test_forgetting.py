@@ -33,7 +33,8 @@ def test_nothing_of_a_forgotten_patient_stays(own: Path, catalogs: Catalogs) -> 
     assert GONE.encode() in bytes_of(own, catalogs)
     with store.connect(own) as lake:
         found = store.forget(lake, GONE, run="r", reason="consent withdrawn")
-        assert found.rows == {"patients": 2, "images": 1, "rois": 4, "radiomics": 4, "deep": 1, "signatures": 1, "model_patients": 1, "predictions": 1}
+        of_models = {"signatures": 1, "model_patients": 1, "predictions": 1, "prediction_horizons": 3}
+        assert found.rows == {"patients": 2, "images": 1, "rois": 4, "radiomics": 4, "deep": 1, **of_models}
         assert found.trained == ("nsclc-os/1",) == found.predictions
         assert not store.unfinished(lake)
         assert {relation: lake.rows(relation) for relation in others} == others

@@ -11,6 +11,7 @@ import pytest
 from penumbra import store
 from penumbra.params import project_root
 from penumbra.refusal import Refusal
+from penumbra.store import session
 from penumbra.store.lake import Lake, open_engine, open_for_writing
 
 from .catalogs import Catalogs
@@ -55,8 +56,8 @@ def test_migrated_from_every_earlier_schema(home: Path, catalogs: Catalogs, tmp_
         open_for_writing(Lake(home), engine, early)
         engine.execute("INSERT INTO lake.patients (patient, center, age, commit_id) VALUES ('A', 'north', 61, 1)")
         engine.execute("INSERT INTO lake.commits VALUES (1, now(), 'r', 'early', 1, '{\"patients\":1}')")
-    with pytest.raises(Refusal, match=f"the store has schema {number} of {len(SCHEMA)}"):
-        store.connect(home, read_only=True)
+    with store.connect(home, read_only=True) as lake:
+        assert [row["patient"] for row in lake.rows("patients")] == ["A"], "a reader brings the store up to date by itself"
     with store.connect(home) as lake:
         assert [(row["patient"], row["age"]) for row in lake.rows("patients")] == [("A", 61.0)]
         assert lake.sql("SELECT number FROM lake.migrations ORDER BY number").column(0).to_pylist() == list(range(1, len(SCHEMA) + 1))
@@ -64,3 +65,14 @@ def test_migrated_from_every_earlier_schema(home: Path, catalogs: Catalogs, tmp_
         assert lake.write({"withdrawals": [{"withdrawal": "w", "state": "purged"}]}, run="r", what="the newest relation") == 2
     with pytest.raises(Refusal, match="schema_newer"):
         store.connect(home, schema_root=early.parent)
+
+
+def test_an_earlier_store_that_may_not_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = unpacked(KEPT[0], tmp_path / "home")
+
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(session, "open_for_writing", refused)
+    with pytest.raises(Refusal, match=f"schema_older: the store has schema 3 of {len(SCHEMA)} and cannot be migrated here"):
+        store.connect(home, read_only=True)

@@ -53,6 +53,7 @@ RELATIONS: Mapping[str, Relation] = {
     "alias_changes": Relation(("model", "alias", "at"), "immutable"),
     "withdrawals": Relation(("withdrawal",), beside=("at",), stamped="at"),
     "predictions": Relation(("patient", "model", "version"), beside=("at",), stamped="at"),
+    "prediction_horizons": Relation(("patient", "model", "version", "days")),
 }
 
 

@@ -198,7 +198,25 @@ def _attach_to_read(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema:
             raise Refusal("schema_newer", f"the store has schema {reached}, this program knows {wanted}", "update penumbra")
         if late and not reached:
             raise _nothing(lake)
-        if late:
-            raise Refusal("schema_older", f"the store has schema {reached} of {wanted}", "open it once for writing: penumbra populate")
         connection.execute("DETACH DATABASE IF EXISTS lake")
-        time.sleep(pause)
+        if reached:
+            _bring_up_to_date(lake, schema, reached, wanted)
+        else:
+            time.sleep(pause)
+
+
+def _bring_up_to_date(lake: Lake, schema: Path, reached: int, wanted: int) -> None:
+    """Migrate a store of an earlier schema before it is read: a home that was written before opens as it did.
+
+    Raises  Refusal "schema_older" where this process may not write to it.
+    """
+    import duckdb
+
+    with contextlib.closing(open_engine()) as engine:
+        try:
+            open_for_writing(lake, engine, schema)
+        except (OSError, duckdb.Error) as error:
+            if momentary(error):
+                return
+            advice = "run one penumbra command as a user who may write to the store"
+            raise Refusal("schema_older", f"the store has schema {reached} of {wanted} and cannot be migrated here", advice) from error

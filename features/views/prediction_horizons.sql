@@ -1,0 +1,15 @@
+CREATE VIEW prediction_horizons AS
+SELECT patient, center, model, version, image_version, days, survival, "lower", "upper", commit_id
+FROM stored.prediction_horizons
+QUALIFY row_number() OVER (PARTITION BY patient, model, version, days ORDER BY commit_id DESC) = 1;
+COMMENT ON VIEW prediction_horizons IS 'predicted survival of a patient, one row for each day that a version answers for';
+COMMENT ON COLUMN prediction_horizons.patient IS 'pseudonym';
+COMMENT ON COLUMN prediction_horizons.center IS 'center of the patient';
+COMMENT ON COLUMN prediction_horizons.model IS 'name in the registry';
+COMMENT ON COLUMN prediction_horizons.version IS 'version in the registry';
+COMMENT ON COLUMN prediction_horizons.image_version IS 'image it comes from';
+COMMENT ON COLUMN prediction_horizons.days IS 'days since the start of radiotherapy';
+COMMENT ON COLUMN prediction_horizons.survival IS 'probability to live after that many days; NULL beyond the follow-up of the training patients';
+COMMENT ON COLUMN prediction_horizons."lower" IS 'lower end of its confidence interval; NULL where none was computed';
+COMMENT ON COLUMN prediction_horizons."upper" IS 'upper end of its confidence interval; NULL where none was computed';
+COMMENT ON COLUMN prediction_horizons.commit_id IS 'commit that wrote the row; see commits';
