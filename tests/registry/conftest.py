@@ -1,5 +1,6 @@
 """The small bundle, and a registry in a temporary home."""
 
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from penumbra.registry import Bundle, MetricRow
+from penumbra.registry.versions import client, quiet_mlflow
 
 from .small_bundle import METRICS, small_bundle
 
@@ -27,3 +29,19 @@ def make_bundle(network: Path) -> Callable[..., Bundle]:
 @pytest.fixture
 def metrics() -> list[MetricRow]:
     return METRICS
+
+
+@pytest.fixture
+def home(tmp_path: Path, empty_registry: Path) -> Path:
+    shutil.copytree(empty_registry, tmp_path / "home")
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's database takes seconds to create: once for all tests."""
+    folder = tmp_path_factory.mktemp("registry")
+    (folder / "mlflow").mkdir()
+    with quiet_mlflow():
+        client(folder)
+    return folder

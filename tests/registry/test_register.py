@@ -18,22 +18,6 @@ from penumbra.registry.versions import client, quiet_mlflow
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def home(tmp_path: Path, empty_registry: Path) -> Path:
-    shutil.copytree(empty_registry, tmp_path / "home")
-    return tmp_path / "home"
-
-
-@pytest.fixture(scope="session")
-def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's database takes seconds to create: once for all tests."""
-    folder = tmp_path_factory.mktemp("registry")
-    (folder / "mlflow").mkdir()
-    with quiet_mlflow():
-        client(folder)
-    return folder
-
-
 def test_first_version_is_champion_and_the_same_bundle_is_the_same_version(home: Path, make_bundle: Callable[..., Bundle], metrics: list[MetricRow]) -> None:
     first = register(home, make_bundle(), metrics)
     assert (first.version, first.aliases, first.train_centers, first.store_commit) == (1, ("champion",), ("north",), 7)

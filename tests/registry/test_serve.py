@@ -1,4 +1,4 @@
-"""`mlflow models serve` with nothing but the package: the answers are the model's, wrong requests get 4xx with the rule."""
+"""`mlflow models serve` where nothing is installed but what the model asks for: the answers are the model's, wrong requests get 4xx with the rule."""
 
 import contextlib
 import http.client
@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,20 +15,23 @@ import pytest
 
 from penumbra.registry import Bundle, register, tracking_uri
 
+from .elsewhere import empty_environment
+
 START_SECONDS = 180
 
 
 @pytest.fixture
-def port(make_bundle: Callable[..., Bundle], tmp_path: Path) -> Iterator[int]:
-    register(tmp_path / "home", make_bundle())
+def port(home: Path, make_bundle: Callable[..., Bundle], tmp_path: Path) -> Iterator[int]:
+    entry = register(home, make_bundle())
+    python = empty_environment(tmp_path / "elsewhere", (entry.folder.parents[1] / "requirements.txt").read_text().split())
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         number = int(free.getsockname()[1])
     environment = {
         **os.environ,
-        "MLFLOW_TRACKING_URI": tracking_uri(tmp_path / "home"),
+        "MLFLOW_TRACKING_URI": tracking_uri(home),
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
     }
     command = ["mlflow", "models", "serve", "-m", "models:/nsclc-os@champion", "--env-manager", "local", "--port", str(number)]
     with (tmp_path / "log").open("w") as log:

@@ -33,7 +33,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.version_option(package_name="penumbra")
+@click.version_option(package_name="penumbra-survival")
 def main() -> None:
     """Survival prediction from radiotherapy planning CT: a feature store and a model registry.
 

@@ -22,7 +22,20 @@ MODELS = "models"
 NETWORK = "network"
 NETWORK_FILE = "network/weights.safetensors"
 SETTINGS = "settings"
-ENVIRONMENT = ("penumbra", "numpy", "scipy", "pandas", "scikit-survival", "SimpleITK", "pydicom", "pyradiomics", "jax", "flax", "duckdb", "mlflow")
+ENVIRONMENT = (
+    "penumbra-survival",
+    "numpy",
+    "scipy",
+    "pandas",
+    "scikit-survival",
+    "SimpleITK",
+    "pydicom",
+    "pyradiomics",
+    "jax",
+    "flax",
+    "duckdb",
+    "mlflow",
+)
 
 
 @dataclass(frozen=True)
@@ -138,7 +151,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def read_models(folder: Path, names: tuple[str, ...] | None = None) -> "dict[str, SurvivalModel]":
     """The fitted models of a bundle's folder, all or the named ones."""
-    from penumbra.fusion import SurvivalModel
+    from penumbra.fusion.model import SurvivalModel
 
     paths = sorted((folder / MODELS).glob("*.json"))
     return {path.stem: SurvivalModel.from_json(path.read_text(encoding="utf-8")) for path in paths if names is None or path.stem in names}

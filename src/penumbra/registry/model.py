@@ -13,6 +13,7 @@ from penumbra.refusal import Refusal
 from penumbra.registry import tracking
 from penumbra.registry.bundle import Bundle, Lineage, network_path, read_lineage, read_manifest, read_models, read_settings, verify, write_bundle
 from penumbra.registry.compare import MetricRow
+from penumbra.registry.scoring_code import importable, write_scoring_code
 from penumbra.registry.versions import CHALLENGER, CHAMPION, MODEL, RegisteredVersion, client, experiment_root, find, versions, writing
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from penumbra.fusion import SurvivalModel
 
 DESCRIPTION = "Overall survival of patients with non-small-cell lung cancer after radiotherapy, from the planning CT"
-SERVING = ("penumbra", "numpy", "pandas", "scipy", "mlflow")  # what the model server imports
+SERVING = ("mlflow", "numpy", "pandas")  # what the model server imports beside the code that the model carries
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ def _log_model(mlflow_client: "MlflowClient", experiment: str, bundle: Bundle, d
 
 
 def _save_pyfunc(bundle: Bundle, staging: Path, target: Path, run_id: str, model_id: str) -> None:
-    """The bundle as an MLflow model folder: our code file, the bundle as an artifact, signature and input example."""
+    """The bundle as an MLflow model folder: the code that scores, the bundle as an artifact, signature and input example."""
     import pandas as pd
     from mlflow.models import Model, ModelSignature
     from mlflow.pyfunc import save_model
@@ -207,12 +208,28 @@ def _save_pyfunc(bundle: Bundle, staging: Path, target: Path, run_id: str, model
     middle = [math.exp(mean) if log else mean for mean, log in zip(served.means, served.logs, strict=True)]
     survival = [f"survival_{year}y" for year in range(1, len(bundle.horizons_days) + 1)]
     outputs = [ColSpec(DataType.double, "log_risk"), ColSpec(DataType.string, "risk_group"), *(ColSpec(DataType.double, name) for name in survival)]
-    save_model(
-        str(target),
-        python_model=str(Path(__file__).with_name("pyfunc.py")),
-        artifacts={"bundle": str(staging / "bundle")},
-        signature=ModelSignature(inputs=Schema([ColSpec(DataType.double, name) for name in columns]), outputs=Schema([*outputs])),
-        input_example=pd.DataFrame([middle], columns=columns),
-        pip_requirements=[f"{package}=={installed(package)}" for package in SERVING],
-        mlflow_model=Model(run_id=run_id, model_id=model_id),
-    )
+    entry, package = write_scoring_code(staging / "code")
+    with importable(package):
+        save_model(
+            str(target),
+            python_model=str(entry),
+            code_paths=[str(package)],
+            artifacts={"bundle": str(staging / "bundle")},
+            signature=ModelSignature(inputs=Schema([ColSpec(DataType.double, name) for name in columns]), outputs=Schema([*outputs])),
+            input_example=pd.DataFrame([middle], columns=columns),
+            pip_requirements=[f"{name}=={installed(name)}" for name in SERVING],
+            mlflow_model=Model(run_id=run_id, model_id=model_id),
+        )
+    _without_addresses(target / "MLmodel")
+
+
+def _without_addresses(description: Path) -> None:
+    """MLflow notes where code and artifacts were saved from, and reads neither: they would carry this machine's folders to others."""
+    import yaml
+
+    content = yaml.safe_load(description.read_text(encoding="utf-8"))
+    flavor = content["flavors"]["python_function"]
+    flavor["model_code_path"] = Path(flavor["model_code_path"]).name
+    for artifact in flavor["artifacts"].values():
+        artifact["uri"] = artifact["path"]
+    description.write_text(yaml.safe_dump(content, default_flow_style=False), encoding="utf-8")

@@ -78,7 +78,11 @@ class AliasChange:
 
 def tracking_uri(home: Path) -> str:
     """MLflow's tracking and registry URI of a home folder, as `mlflow ui --backend-store-uri` wants it, or the server's address."""
-    return remote.server() or f"sqlite:///{_database(home).resolve()}"
+    address = remote.server()
+    if address:
+        return address
+    relocate(home)
+    return f"sqlite:///{_database(home).resolve()}"
 
 
 def versions(home: Path, model: str = MODEL) -> list[RegisteredVersion]:
@@ -131,8 +135,9 @@ def query(home: Path, name: str, values: dict[str, Any]) -> list[sqlite3.Row]:
     path = _database(home)
     if not path.is_file():
         return []
+    relocate(home)
     statement = files("penumbra.registry").joinpath(name).read_text(encoding="utf-8")
-    with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=60)) as connection:
+    with _reading(home) as connection:
         connection.row_factory = sqlite3.Row
         return connection.execute(statement, values).fetchall()
 
@@ -173,21 +178,30 @@ def client(home: Path) -> "MlflowClient":
         unfinished.unlink(missing_ok=True)
         _create_database(f"sqlite:///{unfinished.resolve()}")
         unfinished.rename(path)
-    relocate(home)
     return MlflowClient(tracking_uri=tracking_uri(home), registry_uri=tracking_uri(home))
 
 
 def relocate(home: Path) -> None:
-    """Make the artifact addresses in MLflow's database those of this home; does nothing in a home that stayed where it was."""
+    """Make the artifact addresses in MLflow's database those of this home; does nothing in a home that stayed where it was.
+
+    Every way to the database passes here, so that MLflow never reads a copy's models from the home that it was copied from. A home on a read-only
+    file system keeps its addresses: penumbra itself finds its files from the home.
+    """
+    if not _database(home).is_file():
+        return
     now = experiment_root(home).resolve().as_uri()
+    with _reading(home) as connection:
+        stored = {str(row[0]) for row in connection.execute("SELECT DISTINCT artifact_location FROM experiments")}
+    # not MLflow's own default experiment, which holds nothing of ours
+    stale = sorted(before for before in stored - {now} if before.endswith(ARTIFACTS))
+    if not stale or not os.access(_root(home), os.W_OK) or not os.access(_database(home), os.W_OK):
+        return
     script = files("penumbra.registry").joinpath("relocate.sql").read_text(encoding="utf-8")
     with contextlib.closing(sqlite3.connect(_database(home), timeout=60)) as connection:
-        stored = {str(row[0]) for row in connection.execute("SELECT DISTINCT artifact_location FROM experiments")}
-        for before in sorted(stored - {now}):
-            if before.endswith(ARTIFACTS):  # not MLflow's own default experiment, which holds nothing of ours
-                with connection:
-                    for statement in script.split(";\n"):
-                        connection.execute(statement, {"before": before, "now": now})
+        for before in stale:
+            with connection:
+                for statement in script.split(";\n"):
+                    connection.execute(statement, {"before": before, "now": now})
 
 
 def experiment_root(home: Path) -> Path:
@@ -201,6 +215,13 @@ def _create_database(uri: str) -> None:
     engine = create_sqlalchemy_engine(uri)
     _initialize_tables(engine)
     engine.dispose()
+
+
+@contextlib.contextmanager
+def _reading(home: Path) -> Iterator[sqlite3.Connection]:
+    """MLflow's database, to be read."""
+    with contextlib.closing(sqlite3.connect(f"{_database(home).resolve().as_uri()}?mode=ro", uri=True, timeout=60)) as connection:
+        yield connection
 
 
 def _root(home: Path) -> Path:
