@@ -16,6 +16,7 @@ from penumbra.ablation import DECLARED as WITHOUT_SE
 from penumbra.ablation import ablation, version_without_se
 from penumbra.aliases import first_champion, version_record
 from penumbra.dataset import Dataset, network_file, read_dataset
+from penumbra.definition import image_versions
 from penumbra.evaluate import ModelRisk, internal_external, resampled_fits
 from penumbra.evaluate import evaluate as evaluate_models
 from penumbra.params import project_root
@@ -236,6 +237,7 @@ def register(work: Work) -> Manifest:
             data_digests={center: str(facts["clinical"]) for center, facts in read_manifest(work.home, "ingest")["centers"].items()},
             params=_flat(settings),
             environment=registry.environment(),
+            image_versions=image_versions(),
         ),
     )
     entry = registry.register(work.home, bundle, rows, model=settings.register.model)

@@ -22,6 +22,7 @@ from penumbra import arrivals, attempts, decided, registry, store
 from penumbra.aliases import set_alias
 from penumbra.challenge import METRIC, Challenge, challenge, decide
 from penumbra.dataset import Dataset, read_dataset
+from penumbra.definition import require_same_features
 from penumbra.fusion import DEEP
 from penumbra.modelling import measured, metric_records, prediction_records, risks
 from penumbra.progress import say
@@ -203,6 +204,7 @@ class Outcome:
 def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal, crew: Hire | None) -> Outcome:
     """Steps a to f."""
     limits = work.settings.retrain
+    require_same_features(champion)
     found = ingest(work, only=center)["centers"][center]
     with crew() if crew else nullcontext() as who:
         filled = populate(work, who)

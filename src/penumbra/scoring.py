@@ -9,6 +9,7 @@ import numpy as np
 
 from penumbra import imaging, radiomics, registry
 from penumbra.cohort.rois import RoiRules, roi_rules
+from penumbra.definition import require_same_features
 from penumbra.fusion import CLINICAL, DEEP
 from penumbra.imaging.folder import readable, understood
 from penumbra.refusal import Refusal
@@ -53,11 +54,15 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
     which   alias or version number.
     center  whose synonyms name the GTV; None: the folder above the patient's.
 
-    Raises  Refusal: no such version, a scan that cannot be used, a mask that its certificate refuses, or a model that needs what a folder
-            does not hold (a clinical column).
+    Raises  Refusal: no such version, a scan that cannot be used, a mask that its certificate refuses, a model that needs what a folder
+            does not hold (a clinical column), or one that reads features of another definition than this program makes.
     """
     loaded = registry.load(home, which)
     settings, model = loaded.settings, loaded.model
+    needed = {column.split(".", 1)[0] for column in model.columns}
+    if CLINICAL in needed:
+        raise Refusal("images_only", f"{model.name} needs clinical columns", "choose a version whose model reads images alone")
+    require_same_features(loaded, needed)
     rules = roi_rules(settings["rois"])
     names = rules.of(center or folder.resolve().parent.name)
     grid_mm = settings["ingest"]["grid_mm"]
@@ -70,9 +75,6 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
         worst = certificate.findings[0]
         raise Refusal(worst.rule, worst.found, worst.advice)
 
-    needed = {column.split(".", 1)[0] for column in model.columns}
-    if CLINICAL in needed:
-        raise Refusal("images_only", f"{model.name} needs clinical columns", "choose a version whose model reads images alone")
     masks = {roi: mask for roi, mask in {GTV: scan.gtv, **rings}.items() if roi in needed}
     table = {
         f"{roi}.{name}": np.array([value])

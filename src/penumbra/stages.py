@@ -17,6 +17,7 @@ import numpy as np
 
 from penumbra import arrivals, cohort, imaging, radiomics, store
 from penumbra.dataset import GTV, fingerprint, network_file, no_training_center
+from penumbra.definition import radiomics_definition
 from penumbra.fusion import DEEP
 from penumbra.imaging.saved import saved_shape
 from penumbra.modelling import evaluate, fuse, register
@@ -139,12 +140,11 @@ def populate(work: Work, crew: Crew | None = None) -> Manifest:
     margins = cohort.roi_rules(settings.rois).margins_mm
     rois = (GTV, *(imaging.ring_name(margin) for margin in margins))
     names = radiomics.feature_names(settings.radiomics, engine=settings.populate.engine)
-    engine = radiomics.engine_version(settings.populate.engine)
-    definition = {"radiomics": dict(settings.radiomics), "margins_mm": list(margins), "grid_mm": settings.ingest.grid_mm, "engine": engine}
+    definition = radiomics_definition(settings.radiomics, settings.rois, settings.ingest.grid_mm, settings.populate.engine)
     version = store.version_key(definition)
     extract = partial(_extract, images=work.home / "images", settings=settings.radiomics, margins=margins, engine=settings.populate.engine)
     with store.connect(work.home) as lake:
-        store.declare_version(lake, version, "radiomics", definition, features=names, run=work.run, label=engine["engine"], engine=engine)
+        store.declare_version(lake, version, "radiomics", definition, features=names, run=work.run, label=settings.populate.engine, engine=definition["engine"])
         keys = [(patient, roi, image["image_version"]) for patient, image in images.items() for roi in rois]
         lacking = sorted({patient for patient, _, _ in store.missing(lake, "radiomics", version, keys)})
         jobs = [(patient, images[patient]["center"], images[patient]["image_version"]) for patient in lacking]

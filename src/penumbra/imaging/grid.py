@@ -9,6 +9,7 @@ from penumbra.imaging.spline import bands, cubic_matrix, linear_matrix
 from penumbra.imaging.volume import Mask, Moments, Scan, Volume
 from penumbra.refusal import Refusal
 
+GRID_VERSION = "1"  # raise when the same scan gives another grid
 _HU = np.iinfo(np.int16)
 
 

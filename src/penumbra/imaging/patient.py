@@ -18,6 +18,8 @@ from penumbra.imaging.structures import Structure, StructureSet, place, read_str
 from penumbra.imaging.volume import Mask, Scan, Volume
 from penumbra.refusal import Refusal
 
+READER_VERSION = "1"  # raise when the same files give another image or mask
+
 
 def read_patient(folder: str | Path, *, gtv_patterns: Sequence[str] = GTV_PATTERNS, several: Several = "first") -> Scan:
     """The scan of one patient on its native grid: DICOM CT with RTSTRUCT or SEG in any nesting, or `ct.nii.gz` and `gtv.nii.gz`.

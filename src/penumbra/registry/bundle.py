@@ -49,6 +49,7 @@ class Lineage:
     data_digests   center -> digest of its rows.
     params         flat name -> value, as in params.yaml.
     environment    package -> version.
+    image_versions "reader", "grid" or "network_input" -> version of that code; empty for versions from before these were recorded.
     """
 
     train_centers: tuple[str, ...]
@@ -58,6 +59,7 @@ class Lineage:
     data_digests: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    image_versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,7 @@ def _lineage_document(lineage: Lineage) -> dict[str, Any]:
         "data_digests": dict(lineage.data_digests),
         "params": dict(lineage.params),
         "environment": dict(lineage.environment),
+        "image_versions": dict(lineage.image_versions),
     }
 
 
