@@ -1,6 +1,6 @@
 """A version gets features of the definition that it was fitted on, or none: at every door where this program makes features for one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,14 +36,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["predict", "retrain"])
-def door(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Iterator[Callable[[], object]]:
+def door(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Callable[[], object]:
     """What asks this program for features of the version; it ends in another refusal as soon as the definition is accepted."""
     work = Work(home, load_settings("quick"), "test")
     doors = {
         "predict": lambda: scoring.predict(home, tmp_path),
         "retrain": lambda: retraining._protocol(work, registry.load(home), "nowhere", retraining.Journal(work, "k", "nowhere"), None),
     }
-    yield doors[request.param]
+    return doors[request.param]
 
 
 def test_todays_program_makes_what_its_version_reads(door: Callable[[], object]) -> None:
@@ -52,14 +52,14 @@ def test_todays_program_makes_what_its_version_reads(door: Callable[[], object])
     assert "same_features" not in str(ended.value)
 
 
-@pytest.mark.parametrize("place, name", [(extraction, "VERSION"), (patient, "READER_VERSION"), (grid, "GRID_VERSION"), (inputs, "INPUT_VERSION")])
+@pytest.mark.parametrize(("place", "name"), [(extraction, "VERSION"), (patient, "READER_VERSION"), (grid, "GRID_VERSION"), (inputs, "INPUT_VERSION")])
 def test_an_engine_a_reader_a_grid_or_an_input_of_another_version_is_refused(
     door: Callable[[], object], monkeypatch: pytest.MonkeyPatch, place: object, name: str
 ) -> None:
     """predict answered with another log risk where retrain refused."""
     monkeypatch.setattr(place, name, "99")
     monkeypatch.setattr(definition, name, "99", raising=False)
-    with pytest.raises(Refusal, match="same_features: nsclc-os/1 .* this program (makes|has) .* penumbra run"):
+    with pytest.raises(Refusal, match=r"same_features: nsclc-os/1 .* this program (makes|has) .* penumbra run"):
         door()
 
 
@@ -67,7 +67,7 @@ def test_a_model_of_radiomics_alone_does_not_ask_for_the_networks_input(home: Pa
     loaded = registry.load(home)
     monkeypatch.setattr(definition, "INPUT_VERSION", "99")
     definition.require_same_features(loaded, {"gtv", "ring_6mm"})
-    with pytest.raises(Refusal, match="same_features: .* gives the network input 1, this program has 99"):
+    with pytest.raises(Refusal, match=r"same_features: .* gives the network input 1, this program has 99"):
         definition.require_same_features(loaded, {"gtv", "deep"})
 
 
