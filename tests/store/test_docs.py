@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from penumbra.store import Store
-from penumbra.store.guard import judge
+from penumbra.store.judging import JUDGE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, flags=re.DOTALL)
@@ -19,5 +19,5 @@ def test_there_are_twenty() -> None:
 
 @pytest.mark.parametrize("number", range(len(QUERIES)))
 def test_worked_query(locked: Store, number: int) -> None:
-    judge(locked.connection, QUERIES[number], locked.views.names())
-    assert locked.connection.execute(QUERIES[number]).fetchall() or any(sign in QUERIES[number] for sign in EMPTY)
+    verdict = JUDGE.ask(QUERIES[number], locked.views.names())
+    assert locked.connection.execute(verdict.statement).fetchall() or any(sign in QUERIES[number] for sign in EMPTY)

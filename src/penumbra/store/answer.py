@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penumbra.refusal import Refusal
-from penumbra.store.guard import Verdict, judge
+from penumbra.store.guard import Verdict
+from penumbra.store.judging import JUDGE
 from penumbra.store.lake import patiently
 from penumbra.store.session import Store, connect
 from penumbra.store.statements import literal
 from penumbra.store.statements import statement as named
+from penumbra.store.views import relation_names
 
 if TYPE_CHECKING:
     import duckdb
@@ -33,17 +35,24 @@ def query(
     most_rows: int | None = None,
     catalog: str | None = None,
     schema_root: Path | None = None,
+    verdict: Verdict | None = None,
 ) -> "pa.Table":
     """The answer to one statement; never waits for a writer, never makes one wait.
+
+    The statement is judged before the store's engine sees it, in a process that holds nothing (penumbra.store.judging).
 
     as_of      a commit's number: every relation as it was then.
     timeout_s  seconds for the statement. memory  of the engine, such as "2GB". most_rows  an answer with more is refused; None: no limit but
                two gigabytes.
+    verdict    on this statement, where it has been judged already.
 
     Raises     Refusal: "read_only_sql", "sql_syntax", "relation", "sql_failed", "sql_timeout", "sql_memory", "sql_rows", "store_exists", "commit".
     """
+    if verdict is None and JUDGE.begin():  # else it gets ready while the store is opened
+        verdict = JUDGE.ask(sql, relation_names(schema_root))
     with connect(home, read_only=True, as_of=as_of, catalog=catalog, schema_root=schema_root) as store:
-        verdict = judge(store.connection, sql, store.views.names())
+        if verdict is None:
+            verdict = JUDGE.ask(sql, relation_names(schema_root))
         try:
             store.require(None if verdict.every else sql)
             for macros in ("catalog", "catalog_tables") if "duckdb_tables" in sql.lower() else ("catalog",):
@@ -105,7 +114,7 @@ def _answer(connection: "duckdb.DuckDBPyConnection", statement: str, timeout_s: 
                 limit = f"more than {most_rows} rows" if size <= MOST_BYTES else "more than two gigabytes"
                 raise Refusal("sql_rows", f"the answer has {limit}", "add LIMIT, a filter or an aggregate")
             if time.monotonic() > deadline:
-                raise Refusal("sql_timeout", f"no whole answer within {timeout_s:g} s", "ask for less, or allow more time")
+                raise Refusal("sql_timeout", f"no whole answer within {timeout_s:g} s", "narrow the query or raise --timeout")
             batches.append(batch)
         return pa.Table.from_batches(batches, schema=reader.schema)
     finally:
@@ -127,17 +136,17 @@ def _sentence(error: Exception, store: Store, timeout_s: float, memory: str) -> 
 
     text = str(error).split("\n")[0]
     if "Interrupted" in text or isinstance(error, duckdb.InterruptException):
-        return Refusal("sql_timeout", f"no answer within {timeout_s:g} s", "ask for less, or allow more time")
+        return Refusal("sql_timeout", f"no answer within {timeout_s:g} s", "narrow the query or raise --timeout")
     if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in text:
         return Refusal("sql_memory", f"the statement needs more than {memory}", "ask for fewer columns or rows, or aggregate")
     if isinstance(error, Refusal):
         return error
     if isinstance(error, duckdb.InternalException | duckdb.FatalException):
-        return Refusal("sql_failed", "the engine fails on this statement", "ask in another way, and report it: the fault is not the statement's")
+        return Refusal("sql_failed", "the engine fails on this statement", "rephrase the query and report this: it is an engine bug")
     if isinstance(error, duckdb.Error | OSError):
         text = re.sub(r"^[A-Z][A-Za-z ]*Error: ", "", text).strip()
         for place in (store.lake.data_path.rstrip("/"), str(store.lake.folder.resolve())):
             text = text.replace(place, "the store")
         text = text[:400].rstrip(".")
-        return Refusal("sql_failed", text, "mend the statement; DESCRIBE shows the columns")
+        return Refusal("sql_failed", text, "correct the statement; DESCRIBE shows the columns")
     return error

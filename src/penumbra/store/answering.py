@@ -1,4 +1,4 @@
-"""One question of a colleague, answered in a process of its own: python -m penumbra.store.answering, the question on stdin as JSON.
+"""One question of a colleague, answered in a process of its own: python -m penumbra.store.answering, the question on stdin as JSON, judged already.
 
 The first line of stdout is `answer` or a refusal as JSON; the answer follows. Whatever a statement does to this process, the server lives on.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 from penumbra import tables
 from penumbra.refusal import Refusal
 from penumbra.store.answer import commit_of, query
+from penumbra.store.guard import Verdict
 
 ANSWER = b"answer\n"
 MEMORY_MB = 2000  # of one statement at the command line
@@ -32,7 +33,7 @@ def bounded(timeout_s: float, memory_mb: int) -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
     def end() -> None:
-        print(f"Error: sql_timeout: no answer within {timeout_s:g} s. ask for less, or allow more time", file=sys.stderr, flush=True)
+        print(f"Error: sql_timeout: no answer within {timeout_s:g} s. narrow the query or raise --timeout", file=sys.stderr, flush=True)
         os._exit(1)
 
     late = threading.Timer(timeout_s + GRACE_S, end)
@@ -59,6 +60,7 @@ def main() -> None:
                 timeout_s=question["timeout_s"],
                 memory=f"{question['memory_mb']}MB",
                 most_rows=question["most_rows"],
+                verdict=Verdict(**question["verdict"]),
             )
             stream = io.TextIOWrapper(written := io.BytesIO(), encoding="utf-8", write_through=True)
             tables.write(table, question["format"], stream)

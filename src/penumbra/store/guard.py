@@ -1,37 +1,48 @@
-"""What a person's SQL may do: ask the relations, and nothing else. The parsed statement is judged, not its text."""
+"""What a person's SQL may do: ask the relations, and nothing else. The parsed statement is judged, not its text.
+
+Runs in the process of penumbra.store.judging alone. Of DuckDB only the lexer and `json_serialize_sql` see a statement before it has passed: the one
+that parses without preparing. (`extract_statements` evaluates the arguments of PRAGMA, and opens the files of IMPORT DATABASE.)
+"""
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from penumbra.refusal import Refusal
-from penumbra.store.statements import literal
-
-if TYPE_CHECKING:
-    import duckdb
+from penumbra.store.wording import PIVOTS, explained, first, statements, with_columns_listed, words
 
 RULE = "read_only_sql"
 ADVICE = "ask with one SELECT, WITH, FROM, VALUES, PIVOT, DESCRIBE, SUMMARIZE, SHOW TABLES or EXPLAIN"
 LONGEST = 100_000  # characters of a statement
 DEEPEST = 200  # parentheses within each other: the parser descends once for each
+MOST_COMMENTS = 200  # each one that does not end costs the lexer a walk through the rest
+SHOWN = 200  # characters of what the parser says
+QUESTIONS = frozenset(
+    ("SELECT", "WITH", "FROM", "VALUES", "TABLE", "PIVOT", "PIVOT_WIDER", "PIVOT_LONGER", "UNPIVOT", "DESCRIBE", "DESC", "SHOW", "SUMMARIZE", "EXPLAIN")
+)
 # Functions in FROM that make rows from their arguments or describe the relations; every other one may reach files or settings.
 TABLE_FUNCTIONS = frozenset(
-    {"range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree", "histogram", "histogram_values"}
+    {"range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree"}
     | {"duckdb_columns", "duckdb_tables", "duckdb_views", "duckdb_functions", "duckdb_keywords", "duckdb_types"}
 )
-# Scalar functions that show or change the engine rather than compute.
+# These read the table that their first argument names.
+TABLE_MACROS = frozenset(("histogram", "histogram_values"))
+# Scalar functions that show or change the engine rather than compute, or work on its inner representations.
 REFUSED_FUNCTIONS = frozenset(
-    {"getenv", "current_setting", "getvariable", "write_log", "sleep_ms", "pg_sleep", "nextval", "currval", "setseed", "current_query"}
-    | {"json_execute_serialized_sql", "json_serialize_plan", "json_deserialize_sql", "parse_duckdb_log_message", "current_connection_id"}
+    {"getenv", "current_setting", "getvariable", "write_log", "sleep_ms", "pg_sleep", "nextval", "currval", "setseed", "get_block_size"}
+    | {"current_query", "current_query_id", "current_connection_id", "current_transaction_id", "txid_current", "in_search_path", "current_schemas"}
+    | {"json_execute_serialized_sql", "json_serialize_plan", "json_serialize_sql", "json_deserialize_sql", "parse_duckdb_log_message"}
+    | {"combine", "finalize", "sum_no_overflow", "create_sort_key", "variant_bytes_to_variant", "variant_to_parquet_variant"}
 )
+REFUSED_FAMILIES = re.compile(r"__.*|inet_.*|has_\w+_privilege|pg_(?!typeof|size_pretty).*|(?:col|obj|shobj)_description")
 CATALOG_VIEWS = frozenset(("tables", "columns", "views", "schemata", "duckdb_columns", "duckdb_tables", "duckdb_views"))
 SHOWS = frozenset(("tables", '"tables"', "__show_tables_expanded"))
-PIVOT_ENDS = frozenset(("USING", "GROUP", "ORDER", "LIMIT", "OFFSET", "UNION", "INTERSECT", "EXCEPT", "WHERE", "HAVING", "QUALIFY", ";"))
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_LISTING = re.compile(r"\s*(?:SHOW\s+(?:ALL\s+)?TABLES|DESCRIBE|SHOW)\s*;?\s*", re.IGNORECASE)
-_EXPLAIN = re.compile(r"\s*EXPLAIN\s+(?:ANALYZE\s+)?", re.IGNORECASE)
+_OF_THE_ENGINE = re.compile(r"(?:duckdb|sqlite|pragma|pg|ducklake)_.*|__.*|information_schema")
+
+Parser = Callable[[str], str]  # what json_serialize_sql says of a statement
 
 
 @dataclass(frozen=True)
@@ -40,86 +51,122 @@ class Verdict:
 
     every      it looks at the catalog, so that every relation must be there.
     described  it is DESCRIBE of this relation. listed: it is SHOW TABLES. Both are answered with comments.
+    unlisted   it holds a PIVOT whose columns are only known from the rows.
     """
 
     statement: str
     every: bool
     described: str | None = None
     listed: bool = False
+    unlisted: bool = False
 
 
-def judge(connection: "duckdb.DuckDBPyConnection", statement: str, relations: Collection[str]) -> Verdict:
-    """Let one statement pass, or say in one sentence why not.
+def refuse_unreadable(statement: str) -> None:
+    """What is no statement at all, or too much of one, without looking at its words.
 
-    connection  any DuckDB connection: only its parser is used.
-
-    Raises      Refusal "read_only_sql" (what the statement tries), "sql_syntax", "relation" (with the relations there are).
+    Raises  Refusal "read_only_sql".
     """
-    import duckdb
-
-    if len(statement) > LONGEST or _depth(statement) > DEEPEST:
+    if len(statement) > LONGEST or _depth(statement) > DEEPEST or statement.count("/*") > MOST_COMMENTS:
         raise Refusal(RULE, "the statement is too long or too deeply nested", f"keep it under {LONGEST} characters and {DEEPEST} levels")
     if "\x00" in statement:
         raise Refusal(RULE, "the statement holds a zero byte", ADVICE)
-    try:
-        parsed = connection.extract_statements(statement)
-    except duckdb.Error as error:
-        if "SELECT INTO" in str(error) or "CTE needs a SELECT" in str(error):
-            raise Refusal(RULE, "the statement writes", ADVICE) from None
-        raise Refusal("sql_syntax", _first_line(error), "mend the statement; names with a dash go in double quotes") from None
-    kinds = [part.type.name for part in parsed]
-    if not kinds:
+    if not statement.isascii() and any("\ud800" <= letter <= "\udfff" for letter in statement):
+        raise Refusal(RULE, "the statement is not valid Unicode", "send it as UTF-8")
+
+
+def judge(parse: Parser, statement: str, relations: Collection[str]) -> Verdict:
+    """Let one statement pass, or say in one sentence why not.
+
+    parse   the parser of an engine that is locked and holds nothing.
+
+    Raises  Refusal "read_only_sql" (what the statement tries), "sql_syntax", "relation" (with the relations there are).
+    """
+    refuse_unreadable(statement)
+    found = words(statement)
+    count, begins = statements(found), first(found)
+    if count > 1:
+        raise Refusal(RULE, f"{count} statements at once", "ask one at a time")
+    if not begins and not statement.strip("; \t\r\n"):
         raise Refusal(RULE, "there is no statement", ADVICE)
-    if kinds == ["EXPLAIN"]:
-        inner = judge(connection, _EXPLAIN.sub("", _uncommented(statement), count=1), relations)
-        return Verdict(statement, inner.every)
-    if len(kinds) > 1 and set(kinds[:-1]) == {"CREATE"} and kinds[-1] == "SELECT":
-        listed = _with_columns_listed(statement)
-        if listed != statement and len(connection.extract_statements(listed)) == 1:
-            return replace(judge(connection, listed, relations), statement=statement)
-    if len(kinds) > 1:
-        raise Refusal(RULE, f"{len(kinds)} statements at once", "ask one at a time")
-    if kinds != ["SELECT"]:
-        raise Refusal(RULE, f"{kinds[0].replace('_', ' ')} is not a question", ADVICE)
-    # A bound parameter would do, but the first one makes DuckDB import pandas: a second for a question that takes a tenth.
-    row = connection.execute(f"SELECT json_serialize_sql({literal(statement)})").fetchone()
-    tree = json.loads(row[0]) if row else {"error": True}
-    if tree.get("error"):
-        raise Refusal(RULE, "the statement is not a question", ADVICE)
-    return _judge_tree(statement, tree, {name.lower() for name in relations})
+    if begins == "EXPLAIN":
+        parts = explained(statement, found)
+        if parts is None:
+            raise Refusal(RULE, "EXPLAIN with an option that is not offered, or of nothing", "use EXPLAIN, EXPLAIN ANALYZE or EXPLAIN (FORMAT json)")
+        if first(words(parts[1])) == "EXPLAIN":
+            raise Refusal("sql_syntax", "EXPLAIN of an EXPLAIN", "explain a question")
+        inner = judge(parse, parts[1], relations)
+        if inner.unlisted:
+            raise Refusal(RULE, "EXPLAIN of a PIVOT without IN is not offered", "list the columns: PIVOT ... ON center IN ('north', 'east')")
+        return Verdict(parts[0] + inner.statement, inner.every)
+    if begins and begins not in QUESTIONS:
+        _refuse_other(parse, statement, begins)
+    told = json.loads(parse(statement))
+    unlisted = False
+    if told.get("error_type") == "not implemented" and any(word.text in PIVOTS for word in found):
+        listed = with_columns_listed(statement, found)
+        unlisted, told = True, json.loads(parse(listed))
+    if told.get("error"):
+        raise _refused(told, statement, begins)
+    if len(told["statements"]) != 1:
+        raise Refusal(RULE, "there is no statement" if not told["statements"] else "several statements at once", ADVICE)
+    verdict = _judge_tree(statement, told["statements"], {name.lower() for name in relations})
+    listing = [word.text for word in found if word.text != ";"] in (["SHOW", "TABLES"], ["SHOW", "ALL", "TABLES"], ["DESCRIBE"], ["DESC"], ["SHOW"])
+    return replace(verdict, listed=listing, unlisted=unlisted)
+
+
+def _refuse_other(parse: Parser, statement: str, begins: str) -> None:
+    """A statement that begins with none of the words of a question; one that is no SQL at all is called so."""
+    told = json.loads(parse(statement))
+    if told.get("error_subtype") == "SYNTAX_ERROR":
+        raise _refused(told, statement, begins)
+    raise Refusal(RULE, f"{begins if begins.isalpha() else 'this'} is not a question", ADVICE)
+
+
+def _refused(told: dict[str, Any], statement: str, begins: str) -> Refusal:
+    """Why the parser shows no tree."""
+    found = str(told.get("error_message", "")).split("\n")[0].strip()
+    if "SELECT INTO" in found or "CTE needs a SELECT" in found:
+        return Refusal(RULE, "the statement writes", ADVICE)
+    if "expression depth" in found or "memory exhausted" in found:
+        return Refusal(RULE, "the statement is too long or too deeply nested", f"keep it under {LONGEST} characters and {DEEPEST} levels")
+    if told.get("error_type") == "not implemented":
+        return Refusal(RULE, f"this {begins} is not a question", ADVICE)
+    return Refusal("sql_syntax", found[:SHOWN], "correct the statement; names with a dash go in double quotes")
 
 
 def _judge_tree(statement: str, tree: Any, relations: set[str]) -> Verdict:
-    nodes = list(_nodes(tree))
-    tables = {str(entry["key"]).lower() for node in nodes if "cte_map" in node for entry in node["cte_map"].get("map", [])}
-    tables |= {str(node["cte_name"]).lower() for node in nodes if node.get("cte_name")}
-    for name in tables:
-        _plain(name)
-    every = False
-    for node in nodes:
+    every, nodes = False, []
+    for node, scope in _nodes(tree):
+        nodes.append(node)
         kind = node.get("type")
         if kind == "BASE_TABLE":
-            every |= _judge_table(node, relations, tables)
+            every |= _judge_table(node, relations, scope)
         elif kind == "TABLE_FUNCTION":
-            every |= _judge_table_function(node.get("function") or {})
+            every |= _judge_table_function(node.get("function") or {}, relations)
         elif kind == "SHOW_REF":
             shown = str(node.get("table_name") or "").lower()
             if node.get("schema_name") or node.get("catalog_name") or (shown and shown not in SHOWS and shown.strip('"') not in relations):
-                raise Refusal(RULE, f"SHOW {shown.strip(chr(34))} is not about the relations", "use SHOW TABLES, DESCRIBE or SUMMARIZE")
+                asked = shown.strip('"') or "TABLES of another schema"
+                raise Refusal(RULE, f"SHOW {asked[:80]} is not about the relations", "use SHOW TABLES, DESCRIBE or SUMMARIZE")
             every |= shown in SHOWS or not node.get("query")
-        elif node.get("class") == "FUNCTION" and str(node.get("function_name")).lower() in REFUSED_FUNCTIONS:
-            raise Refusal(RULE, f"the function {node['function_name']} is not offered", "compute with the values of the relations")
-    return Verdict(statement, every, _described(nodes), _LISTING.fullmatch(_uncommented(statement)) is not None)
+        elif node.get("class") == "FUNCTION":
+            name = str(node.get("function_name")).lower()
+            if name in REFUSED_FUNCTIONS or REFUSED_FAMILIES.fullmatch(name):
+                raise Refusal(RULE, f"the function {name[:80]} is not offered", "compute with the values of the relations")
+    return Verdict(statement, every, _described(nodes))
 
 
-def _judge_table(node: dict[str, Any], relations: set[str], tables: set[str]) -> bool:
-    """Whether a table named in FROM is a view of the catalog; refused when it is neither this, a relation, nor a name of the statement's own."""
+def _judge_table(node: dict[str, Any], relations: set[str], scope: frozenset[str]) -> bool:
+    """Whether a table named in FROM is a view of the catalog; refused when it is neither this, a relation, nor in scope a name given in WITH."""
     name, schema, catalog = (str(node.get(part) or "").lower() for part in ("table_name", "schema_name", "catalog_name"))
-    if schema in ("information_schema", "pg_catalog") or (not schema and name.startswith("duckdb_") and name not in tables):
+    if not schema and not catalog and name in scope:
+        return False
+    if schema in ("information_schema", "pg_catalog") or (not schema and name.startswith("duckdb_")):
         if name in CATALOG_VIEWS and catalog in ("", "memory", "system"):
             return True
-        raise Refusal(RULE, f"{schema}.{name} is not offered", "use SHOW TABLES, DESCRIBE or duckdb_columns()")
-    if schema in ("", "main") and catalog in ("", "memory") and (name in relations or (name in tables and not schema)):
+        shown = f"{schema}.{name[:80]}" if schema else name[:80]
+        raise Refusal(RULE, f"{shown} is not offered", "use SHOW TABLES, DESCRIBE or duckdb_columns()")
+    if name in relations and schema in ("", "main") and catalog in ("", "memory"):
         return False
     if schema == "memory" and name in relations and not catalog:
         return False
@@ -127,10 +174,17 @@ def _judge_table(node: dict[str, Any], relations: set[str], tables: set[str]) ->
     raise Refusal("relation", f"no relation {given[:80]!r}", f"the relations are {', '.join(sorted(relations))}")
 
 
-def _judge_table_function(function: dict[str, Any]) -> bool:
+def _judge_table_function(function: dict[str, Any], relations: set[str]) -> bool:
     name = str(function.get("function_name")).lower()
-    if name not in TABLE_FUNCTIONS or function.get("schema") not in (None, "", "main") or function.get("catalog"):
-        raise Refusal(RULE, f"the table function {name} is not offered", "ask the relations; SHOW TABLES lists them")
+    ours = function.get("schema") in (None, "", "main") and not function.get("catalog")
+    if ours and name in TABLE_MACROS:
+        source: dict[str, Any] = next(iter(function.get("children") or ()), {})
+        column = source.get("column_names") if source.get("type") == "COLUMN_REF" else None
+        if not column or len(column) != 1 or str(column[0]).lower() not in relations:
+            raise Refusal(RULE, f"the source of {name} is not a relation", f"name one, as in FROM {name}(patients, age)")
+        return True
+    if not ours or name not in TABLE_FUNCTIONS:
+        raise Refusal(RULE, f"the table function {name[:80]} is not offered", "ask the relations; SHOW TABLES lists them")
     return name.startswith("duckdb_")
 
 
@@ -142,70 +196,31 @@ def _described(nodes: list[dict[str, Any]]) -> str | None:
     return tables[0] if len(shows) == 1 and len(tables) == 1 and selects == 2 else None
 
 
-def _with_columns_listed(statement: str) -> str:
-    """A PIVOT without IN, which the parser splits in two and shows no tree of, as one with IN (NULL): every word of it is still there to be judged."""
-    words = list(_words(statement))
-    places = []
-    for at, (_, word, depth) in enumerate(words):
-        if word not in ("PIVOT", "PIVOT_WIDER"):
-            continue
-        listed, begun = False, False
-        for start, other, level in [*words[at + 1 :], (len(statement.encode()), ";", depth)]:
-            if level < depth or (level == depth and other in PIVOT_ENDS):
-                if begun and not listed:
-                    places.append(start)
-                if begun or level < depth:
-                    break
-            elif level == depth and begun and other == ",":
-                if not listed:
-                    places.append(start)
-                listed = False
-            elif level == depth and other == "ON":
-                begun = True
-            elif level == depth and begun and other == "IN":
-                listed = True
-    raw = statement.encode()
-    for place in sorted(set(places), reverse=True):
-        raw = raw[:place] + b" IN (NULL) " + raw[place:]
-    return raw.decode()
+def _nodes(tree: Any) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:
+    """Every mapping in the parse tree, with the names given in WITH that a table of it may mean.
 
-
-def _words(statement: str) -> Iterator[tuple[int, str, int]]:
-    """Every token but comments, constants and quoted names: its offset in bytes of UTF-8, in capitals, and how many parentheses are open around it."""
-    import duckdb
-
-    raw, tokens, depth = statement.encode(), duckdb.tokenize(statement), 0
-    for place, (start, kind) in enumerate(tokens):
-        end = tokens[place + 1][0] if place + 1 < len(tokens) else len(raw)
-        word = raw[start:end].decode(errors="replace").strip().upper()
-        if kind in (duckdb.token_type.comment, duckdb.token_type.string_const) or word.startswith('"'):
-            continue
-        depth -= word in (")", "]", "}")
-        yield start, word, depth
-        depth += word in ("(", "[", "{")
-
-
-def _uncommented(statement: str) -> str:
-    """The statement without comments before its first word."""
-    return re.sub(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", "", statement, flags=re.DOTALL)
-
-
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    """Every mapping in the parse tree."""
-    waiting = [tree]
+    A name is known after its own query, in the queries that follow it and in the body; in its own query only right of a recursive UNION.
+    """
+    waiting: list[tuple[Any, frozenset[str]]] = [(tree, frozenset())]
     while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            yield node
-            waiting.extend(node.values())
-        elif isinstance(node, list):
-            waiting.extend(node)
+        node, scope = waiting.pop()
+        if isinstance(node, list):
+            waiting.extend((part, scope) for part in node)
+        elif isinstance(node, dict):
+            given = node.get("cte_map")
+            for entry in (given or {}).get("map", []):
+                waiting.append((entry["value"], scope))
+                scope |= {_given(str(entry["key"]))}
+            yield node, scope
+            inner = scope | {_given(str(node["cte_name"]))} if node.get("type") == "RECURSIVE_CTE_NODE" else scope
+            waiting.extend((part, inner if name == "right" else scope) for name, part in node.items() if name != "cte_map")
 
 
-def _plain(name: str) -> None:
-    """A name given in WITH must not be able to mean a file where it is out of sight."""
-    if not _PLAIN_NAME.fullmatch(name):
-        raise Refusal(RULE, f"WITH names a table {name[:80]!r}", "use letters, digits and underscores")
+def _given(name: str) -> str:
+    """A name given in WITH; it can mean neither a file nor a table of the engine's own where it is out of scope."""
+    if not _PLAIN_NAME.fullmatch(name) or _OF_THE_ENGINE.fullmatch(name.lower()):
+        raise Refusal(RULE, f"WITH names a table {name[:80]!r}", "use letters, digits and underscores, and no name of the engine's own")
+    return name.lower()
 
 
 def _depth(statement: str) -> int:
@@ -214,7 +229,3 @@ def _depth(statement: str) -> int:
         depth += (letter in "([{") - (letter in ")]}")
         deepest = max(deepest, depth)
     return deepest
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).split("\n")[0].removeprefix("Parser Error: ").strip()

@@ -62,6 +62,7 @@ def open_engine() -> "duckdb.DuckDBPyConnection":
     )
     connection.execute("SET python_enable_replacements = false")  # a table name never means a Python variable
     connection.execute("SET enable_progress_bar = false")
+    connection.execute("SET TimeZone = 'UTC'")  # now() and today are those of the store's times, wherever the machine is
     load_extension(connection, "sqlite_scanner")
     load_extension(connection, "ducklake")
     return connection

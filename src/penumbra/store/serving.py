@@ -8,13 +8,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from penumbra.refusal import Refusal
 from penumbra.store.answering import ANSWER, GRACE_S
 from penumbra.store.guard import LONGEST
+from penumbra.store.judging import JUDGE
+from penumbra.store.views import relation_names
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -139,12 +141,14 @@ async def _answer(home: Path, question: dict[str, Any], limits: Limits, turns: a
 
 
 def _ask(home: Path, question: dict[str, Any], limits: Limits) -> IO[bytes]:
-    """The output of the process that answers.
+    """The output of the process that answers; a statement that does not pass the judge starts none.
 
-    Raises  Refusal, as that process told it or because it told nothing.
+    Raises  Refusal, of the judge, as the process told it or because it told nothing.
     """
+    verdict = JUDGE.ask(question["sql"], relation_names())
     environment = {name: value for name, value in os.environ.items() if name != TOKEN}
-    told = {**question, "home": str(home), "timeout_s": limits.timeout_s, "memory_mb": limits.memory_mb, "most_rows": limits.most_rows}
+    limited = {"timeout_s": limits.timeout_s, "memory_mb": limits.memory_mb, "most_rows": limits.most_rows}
+    told = {**question, **limited, "home": str(home), "verdict": asdict(verdict)}
     file = tempfile.TemporaryFile()  # noqa: SIM115 the response reads it, and it is gone with the last reader
     command = [sys.executable, "-m", "penumbra.store.answering"]
     with contextlib.suppress(subprocess.TimeoutExpired):  # it is killed then

@@ -7,6 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
+from penumbra.params import project_root
 from penumbra.store.relations import RELATIONS
 from penumbra.store.statements import literal, quoted
 
@@ -18,6 +19,11 @@ TABLES = tuple(RELATIONS)
 INTERNAL = frozenset(("radiomics_vectors", "deep_vectors"))  # views that lie in the schema `stored`
 CATALOGUE = "$catalogue_rows"  # in a view: the rows of features/catalogue.csv
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def relation_names(schema_root: Path | None = None) -> list[str]:
+    """Every relation that people can ask; schema_root: the folder with views/, default `features/` of the project."""
+    return Views((schema_root or project_root() / "features") / "views").names()
 
 
 def block_column(block: int) -> str:
