@@ -253,6 +253,9 @@ def _embedded(
         "engine": engine,
         "trained_on": [[patient, images[patient]["image_version"], float(records[patient]["time"]), bool(records[patient]["event"])] for patient in fitted],
     }
+    event, time = outcomes_of(fitted, records)
+    if network.drawn_again_by_any(event, time, train=settings.train, ensemble=settings.ensemble):
+        definition["validation"] = "pairs first"  # until this was a rule such a network kept its first epoch: it is another one
     version = store.version_key(definition)
     weights = network_file(work.home, version)
     keys = [(patient, GTV, image["image_version"]) for patient, image in sorted(images.items())]
@@ -302,6 +305,11 @@ def deep_names(width: int) -> tuple[str, ...]:
     return tuple(f"{DEEP}_{i:03d}" for i in range(width))
 
 
+def outcomes_of(patients: Sequence[str], records: Mapping[str, Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """Event (n,) bool and time (n,) days of patients, from the rows of the relation `patients` by id."""
+    return np.array([bool(records[patient]["event"]) for patient in patients]), np.array([float(records[patient]["time"]) for patient in patients])
+
+
 def _train(work: Work, architecture: "Network", weights: Path, fitted: Sequence[str], images: Images, records: dict[str, dict[str, Any]]) -> None:
     """Train and save as the file `weights`; a training that was killed goes on from its checkpoint, to the same weights."""
     from penumbra import network
@@ -309,8 +317,7 @@ def _train(work: Work, architecture: "Network", weights: Path, fitted: Sequence[
     settings = work.settings
     keep_compiled(work)
     volumes = network_inputs(work, fitted, images, architecture)
-    event = np.array([bool(records[patient]["event"]) for patient in fitted])
-    time = np.array([float(records[patient]["time"]) for patient in fitted])
+    event, time = outcomes_of(fitted, records)
     unfinished = weights.parent / "unfinished"
     networks = max(1, settings.ensemble.folds) * settings.ensemble.seeds
     with track("train", networks * settings.train.epochs) as advance:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from penumbra.network import Epoch, Trained, digest, embed, fit, load, save
+from penumbra.network.batches import drawn_again
 from penumbra.network.step import concordance, cox_loss
 from penumbra.network.trained import flatten
 from penumbra.refusal import Refusal
@@ -154,6 +155,20 @@ def test_a_center_smaller_than_a_batch_trains(cohort: Cohort) -> None:
     assert np.isfinite(np.concatenate([leaf.ravel() for leaf in flatten(tiny.variables).values()])).all()
 
 
+def test_a_few_deaths_can_still_stop_a_training_and_any_unit_of_time_gives_the_same_weights(cohort: Cohort) -> None:
+    volumes, event, days = cohort[0][:12], np.arange(12) < 4, np.r_[50.0, 40, 20, 30, 10, np.linspace(15, 45, 7)]
+    train = replace(SHORT, epochs=3)
+    drawn = [seed for seed in range(20) if drawn_again(event, days, fraction=train.validation_fraction, seed=seed)]
+    assert drawn, "the draw by shares alone leaves a validation part without a comparable pair"
+    trained, *others = (
+        fit(volumes, event, time, network=SMALL, augment=NO_AUGMENT, train=replace(train, seed=drawn[0]))
+        for time in (days, 94_608_000 + days.astype(np.int64), 20_000 + 1e-3 * days)
+    )
+    assert len({epoch.validation_loss for epoch in trained.history}) == 3
+    assert min(epoch.validation_loss for epoch in trained.history) > 0
+    assert [digest(other) for other in others] == [digest(trained)] * 2, "in 32 bits their times were tied"
+
+
 def test_the_loss_per_event_ignores_what_does_not_count() -> None:
     generator = np.random.default_rng(0)
     risk, time, event = (jnp.asarray(a) for a in (generator.normal(size=9), generator.exponential(size=9), np.arange(9) % 2 == 0))
@@ -162,6 +177,13 @@ def test_the_loss_per_event_ignores_what_does_not_count() -> None:
     np.testing.assert_allclose(masked, cox_loss(risk[:6], time[:6], event[:6], ties="efron", where=None), rtol=1e-6)
     gradient = jax.grad(lambda r: cox_loss(r, time, event & False, ties="efron", where=None))(risk)
     np.testing.assert_array_equal(gradient, 0)
+
+
+def test_concordance_counts_who_was_censored_at_a_death_as_outliving_it() -> None:
+    time, event = jnp.array([5, 5, 5, 2]), jnp.array([True, True, False, False])
+    # pairs: (a, c) in order and (b, c) turned; two deaths of one day are no pair, the censored of day 2 outlived nobody
+    assert float(concordance(event, time, jnp.array([3.0, 1.0, 2.0, 9.0]), where=None)) == 0.5
+    assert float(concordance(event, time, jnp.array([3.0, 2.5, 2.0, 9.0]), where=None)) == 1.0
 
 
 def test_concordance_by_hand() -> None:

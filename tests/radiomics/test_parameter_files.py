@@ -1,6 +1,7 @@
 """Other parameter files than the project's: PyRadiomics' own values from the whole image, or a refusal that says what to do; never another value."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 import yaml
 
 from penumbra.bench.plain import plain_pyradiomics
+from penumbra.imaging.grid import to_grid
+from penumbra.imaging.saved import load_scan, save_scan
 from penumbra.imaging.volume import Mask, Moments, Scan, Volume
 from penumbra.params import ParamsError
 from penumbra.radiomics import extract, feature_names, required_margin_mm
@@ -99,6 +102,29 @@ def test_a_crop_does_not_know_the_largest_value_of_the_whole() -> None:
     scan = Scan(Volume(WHOLE, SPACING), GTV, Moments(-400.0, 480.0, 10**8))
     with pytest.raises(Refusal, match="whole_image: gtv: the image square is scaled by the largest value"):
         extract(scan, {"gtv": GTV}, ONLY_PYRADIOMICS["image type Square"], engine="pyradiomics")
+
+
+SPACED: dict[str, Any] = {"setting": {"normalize": True, "normalizeScale": 100, "binWidth": 25}, "imageType": {"Original": {}}}
+SPACED["featureClass"] = {"shape": [], "firstorder": [], "glcm": ["Id"], "glszm": []}
+
+
+@pytest.mark.parametrize("spacing", [[2, 2, 2], [3, 1.5, 0], [0.7, 2.5, 1.1]])
+def test_resampling_a_crop_gives_the_features_of_the_whole(spacing: list[float], tmp_path: Path) -> None:
+    """A crop that keeps the required margin, from wherever it starts; also after it was saved."""
+    shape = (86, 91, 95)
+    gtv = Mask(blob(shape, (44, 46, 47), 4.0, seed=5), SPACING)
+    scan = Scan(Volume(simulated_image(shape, seed=7), SPACING), gtv, source="nifti")
+    settings = {**SPACED, "setting": {**SPACED["setting"], "resampledPixelSpacing": spacing, "padDistance": 2}}
+    right = extract(scan, {"gtv": gtv}, settings, engine="pyradiomics")["gtv"]
+    crop = to_grid(scan, margin_mm=required_margin_mm(settings))
+    assert crop.cropped
+    assert crop.offset is not None
+    assert all(start > 0 for start in crop.offset)
+    save_scan(crop, tmp_path / "scan")
+    for one in (crop, load_scan(tmp_path / "scan")):
+        assert extract(one, {"gtv": one.gtv}, settings, engine="pyradiomics")["gtv"] == pytest.approx(right, rel=1e-6, abs=1e-9)
+    with pytest.raises(Refusal, match="whole_image: gtv: resampledPixelSpacing starts its grid at the corner of the whole image"):
+        extract(replace(crop, offset=None), {"gtv": crop.gtv}, settings, engine="pyradiomics")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from jax.test_util import check_grads
 
 from penumbra.survival.cox import negative_log_partial_likelihood as loss
+from penumbra.survival.cox import ranks
 
 TIES = ("efron", "breslow")
 
@@ -112,6 +113,40 @@ def test_maps_over_a_batch_of_risks(x64: None) -> None:
     many = jnp.stack([jnp.asarray(log_risk), 2 * jnp.asarray(log_risk)])
     mapped = jax.vmap(lambda x: loss(x, time, event))(many)
     np.testing.assert_allclose(mapped, [loss(x, time, event) for x in many], rtol=1e-13)
+
+
+CLOSE = {
+    "seconds over three years": 94_608_000 + np.arange(4),
+    "nanoseconds": 10**17 + np.arange(4),
+    "microseconds as unsigned": (2**40 + np.arange(4)).astype(np.uint64),
+    "days with fractions of a second": 1000 + 1e-5 * np.arange(4),
+    "seconds as floats": 94_608_000.0 + np.arange(4),
+}
+
+
+@pytest.mark.parametrize("ties", TIES)
+@pytest.mark.parametrize("unit", CLOSE)
+def test_times_that_differ_are_never_tied(unit: str, ties: str) -> None:
+    log_risk, event = np.array([0.1, 0.5, -0.3, 0.8], np.float32), np.ones(4, int)
+    value, gradient = jax.value_and_grad(loss)(log_risk, CLOSE[unit], event, ties=ties)
+    right, right_gradient = jax.value_and_grad(loss)(log_risk, np.arange(4), event, ties=ties)
+    assert float(value) == float(right)
+    np.testing.assert_array_equal(gradient, right_gradient)
+    # a constant of a compiled function, and its ranks as an argument, are as good
+    assert float(jax.jit(lambda risk: loss(risk, CLOSE[unit], event, ties=ties))(log_risk)) == pytest.approx(float(right), rel=1e-6)
+    assert float(jax.jit(lambda risk, time: loss(risk, time, event, ties=ties))(log_risk, ranks(CLOSE[unit]))) == pytest.approx(float(right), rel=1e-6)
+
+
+def test_a_traced_whole_number_is_compared_as_one() -> None:
+    log_risk, event = np.array([0.1, 0.5, -0.3, 0.8], np.float32), np.ones(4, int)
+    compiled = jax.jit(loss)
+    assert float(compiled(log_risk, 2**24 + np.arange(4), event)) == pytest.approx(float(loss(log_risk, np.arange(4), event)), rel=1e-6)
+
+
+def test_times_that_differ_by_rounding_alone_are_one() -> None:
+    times = np.array([0.1 + 0.2, 0.3, 365.25 * 1.1, 401.775, 12.0])
+    assert ranks(times).tolist() == [0, 0, 2, 2, 1]
+    assert ranks([3.0, np.nan, np.inf, 1.0]).tolist() == [1, 3, 2, 0]
 
 
 def test_empty_batch() -> None:

@@ -62,6 +62,7 @@ def to_grid(scan: Scan, spacing_mm: float = 1.0, *, margin_mm: float | None = No
         image=Volume(values, spacing, place, image.direction),
         gtv=Mask(mask, spacing, place, image.direction),
         moments=scan.moments or moments,
+        offset=None if scan.cropped else (keep[0].start, keep[1].start, keep[2].start),
         contours=None,
         slice_positions=None,
     )

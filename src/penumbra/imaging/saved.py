@@ -19,7 +19,7 @@ _IMAGE, _MASK, _FACTS = "image.nii.gz", "gtv.nii.gz", "scan.json"
 
 
 def save_scan(scan: Scan, folder: str | Path) -> None:
-    """Writes `image.nii.gz` (int16 HU), `gtv.nii.gz` (uint8) and `scan.json` (moments, source, ROI name, notes) into `folder`.
+    """Writes `image.nii.gz` (int16 HU), `gtv.nii.gz` (uint8) and `scan.json` (moments, offset, source, ROI name, notes) into `folder`.
 
     The folder appears complete or not at all; one that is there is replaced. The same scan gives the same bytes. Contours are not kept.
     """
@@ -32,6 +32,7 @@ def save_scan(scan: Scan, folder: str | Path) -> None:
         _write_nifti(scan.gtv, fresh / _MASK)
         facts = {
             "moments": asdict(scan.moments) if scan.moments else None,
+            "offset": list(scan.offset) if scan.offset else None,
             "source": scan.source,
             "roi_name": scan.roi_name,
             "notes": list(scan.notes),
@@ -66,6 +67,7 @@ def load_scan(folder: str | Path) -> Scan:
         image=image,
         gtv=Mask(mask.values != 0, image.spacing, image.origin, image.direction),
         moments=Moments(**facts["moments"]) if facts["moments"] else None,
+        offset=tuple(facts["offset"]) if facts.get("offset") else None,  # scans that were saved before crops kept their place have none
         source=facts["source"],
         roi_name=facts["roi_name"],
         notes=tuple(facts["notes"]),

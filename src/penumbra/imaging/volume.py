@@ -63,6 +63,7 @@ class Scan:
     image            HU.
     gtv              same grid as `image`.
     moments          of the whole image on the 1 mm grid when `image` is a crop of it; None: take them from `image` itself.
+    offset           first voxel of `image` in the whole image on that grid, (z, y, x); None: unknown, or `image` is the whole.
     source           "dicom" or "nifti", None for a scan that was made in memory.
     roi_name         name of the contoured structure(s) that became `gtv`.
     contours         the planar contours that `gtv` was filled from, in the frame of `image`; None for a mask that arrived as voxels.
@@ -74,12 +75,18 @@ class Scan:
     image: Volume
     gtv: Mask
     moments: Moments | None = None
+    offset: tuple[int, int, int] | None = None
     source: str | None = None
     roi_name: str | None = None
     contours: "Contours | None" = None
     series_named: bool | None = None
     slice_positions: tuple[float, ...] | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def cropped(self) -> bool:
+        """Whether `image` is a part of the image whose moments are known."""
+        return self.moments is not None and self.moments.count != self.image.values.size
 
 
 def check_size(size: Sequence[int], spacing: Sequence[float], rule: str, name: str) -> None:

@@ -1,11 +1,13 @@
 """Which patients train together: the validation part, and the batches of an epoch."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from penumbra.refusal import Refusal
+from penumbra.survival.outcome import tied_times
 
 
 @dataclass(frozen=True)
@@ -22,27 +24,89 @@ class Plan:
     others: int
 
 
-def split(event: np.ndarray, *, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def split(event: np.ndarray, time: np.ndarray, *, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows to train on (those with event first) and the rows to validate on, drawn within events and within censored.
 
+    Either part can tell one risk from another only where somebody of it outlived a death of it: without such a pair its loss is the same
+    for every network, and early stopping would keep the first epoch. Where the draw leaves a part without one, a pair is drawn for each part first
+    and the rest after it; a part may then be a patient or two larger than its share.
+
     event     shape (n,), bool.
+    time      shape (n,), any unit.
     fraction  of each of the two groups that validates, rounded; at least one event on each side.
 
     Raises
-      Refusal  enough_events_to_train
+      Refusal  enough_events_to_train: fewer than two events, or no two deaths that were outlived by two others
     """
     if np.count_nonzero(event) < 2:
         raise Refusal("enough_events_to_train", f"{np.count_nonzero(event)} of {len(event)} patients died", "Train on a center with more events")
+    time = tied_times(np.asarray(time, dtype=float))
+    orders, sizes, generator = _drawn(event, fraction, seed)
+    parts = _parted(orders, sizes)
+    if _both_tell(event, time, parts):
+        return parts
+    to_train, to_validate = _two_pairs(event, time, generator)
+    first, kept = ([np.array([row for row in pair if event[row] == died], dtype=int) for died in (True, False)] for pair in (to_validate, to_train))
+    between = [order[~np.isin(order, [*to_train, *to_validate])] for order in orders]
+    orders = [np.concatenate(group) for group in zip(first, between, kept, strict=True)]
+    most = [len(order) - len(group) for order, group in zip(orders, kept, strict=True)]
+    return _parted(orders, [min(max(size, len(group)), limit) for size, group, limit in zip(sizes, first, most, strict=True)])
+
+
+def drawn_again(event: np.ndarray, time: np.ndarray, *, fraction: float, seed: int) -> bool:
+    """Whether `split` cannot keep to the draw by shares alone, because a part of it would hold no death that somebody outlived."""
+    orders, sizes, _ = _drawn(event, fraction, seed)
+    return not _both_tell(event, tied_times(np.asarray(time, dtype=float)), _parted(orders, sizes))
+
+
+def _drawn(event: np.ndarray, fraction: float, seed: int) -> tuple[list[np.ndarray], list[int], np.random.Generator]:
+    """Return those with event and those without in a random order, how many of each validate, and the generator as it is then."""
     generator = np.random.default_rng(seed)
-    training, validation = [], []
-    for group in (np.flatnonzero(event), np.flatnonzero(~event)):
-        order = generator.permutation(group)
-        held_out = round(fraction * len(order))
-        if event[group[:1]].any():
-            held_out = min(max(held_out, 1), len(order) - 1)
-        validation.append(np.sort(order[:held_out]))
-        training.append(np.sort(order[held_out:]))
-    return np.concatenate(training), np.concatenate(validation)
+    orders = [generator.permutation(group) for group in (np.flatnonzero(event), np.flatnonzero(~event))]
+    sizes = [round(fraction * len(order)) for order in orders]
+    sizes[0] = min(max(sizes[0], 1), len(orders[0]) - 1)
+    return orders, sizes, generator
+
+
+def _both_tell(event: np.ndarray, time: np.ndarray, parts: tuple[np.ndarray, np.ndarray]) -> bool:
+    return all(_has_pair(event[rows], time[rows]) for rows in parts)
+
+
+def _parted(orders: Sequence[np.ndarray], sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows to train on and rows to validate on: of each group the first `size` of its order validate."""
+    training = [np.sort(order[size:]) for order, size in zip(orders, sizes, strict=True)]
+    return np.concatenate(training), np.concatenate([np.sort(order[:size]) for order, size in zip(orders, sizes, strict=True)])
+
+
+def _has_pair(event: np.ndarray, time: np.ndarray) -> bool:
+    """Whether somebody outlived a death: a longer time, or censored at the time of the death."""
+    if not event.any():
+        return False
+    first = time[event].min()
+    return bool(((time > first) | (~event & (time == first))).any())
+
+
+def _outlived_by(event: np.ndarray, time: np.ndarray, death: int) -> np.ndarray:
+    return np.flatnonzero((time > time[death]) | (~event & (time == time[death])))
+
+
+def _two_pairs(event: np.ndarray, time: np.ndarray, generator: np.random.Generator) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return two pairs of four different patients, each a death and somebody who outlived it, drawn at random.
+
+    Raises  Refusal  enough_events_to_train
+    """
+    for death in generator.permutation(np.flatnonzero(event)):
+        for other in generator.permutation(_outlived_by(event, time, death)):
+            rest = np.setdiff1d(np.arange(len(event)), [death, other])
+            if _has_pair(event[rest], time[rest]):
+                deaths = [row for row in generator.permutation(rest[event[rest]]) if np.isin(_outlived_by(event, time, row), rest).any()]
+                outlived = _outlived_by(event, time, deaths[0])
+                return (int(deaths[0]), int(generator.choice(outlived[np.isin(outlived, rest)]))), (int(death), int(other))
+    raise Refusal(
+        "enough_events_to_train",
+        f"{np.count_nonzero(event)} of {len(event)} patients died, but no two of them were each outlived by another patient",
+        "Training and validation each need a death that somebody outlived: train on a center with more events or a longer follow-up",
+    )
 
 
 def deal(event: np.ndarray, *, folds: int, seed: int) -> np.ndarray:

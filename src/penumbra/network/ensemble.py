@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from penumbra.network import tensors
-from penumbra.network.batches import deal
+from penumbra.network.batches import deal, drawn_again
 from penumbra.network.self_supervised import pretrain as pretrained
 from penumbra.network.settings import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.network.train import fit
@@ -84,7 +84,7 @@ def fit_ensemble(
     progress  called with the number of the member after each of its epochs.
     """
     start = _start(volumes, network, augment, train, pretrain, folder)
-    fold = deal(event.astype(bool), folds=ensemble.folds, seed=train.seed) if ensemble.folds else np.full(len(event), -1)
+    fold = _folds(event, train, ensemble)
     members: list[Trained] = []
     embeddings: list[np.ndarray] = []
     unseen: dict[str, tuple[int, ...]] = {}
@@ -111,6 +111,23 @@ def fit_ensemble(
     deviation = np.array([embedding.std(axis=0) for embedding in embeddings])
     mean = np.array([embedding.mean(axis=0) for embedding in embeddings])
     return Ensemble(tuple(members), unseen, mean, np.where(deviation > 0, deviation, np.float32(1.0)))
+
+
+def drawn_again_by_any(event: np.ndarray, time: np.ndarray, *, train: Train, ensemble: EnsembleSettings) -> bool:
+    """Whether a member of `fit_ensemble` validates on other patients than the draw by shares alone gives it (see batches.split)."""
+    event = event.astype(bool)
+    fold = _folds(event, train, ensemble)
+    left = [fold != number for number in range(max(1, ensemble.folds))]
+    seeds = range(train.seed, train.seed + ensemble.seeds)
+    return any(
+        np.count_nonzero(event[rows]) > 1 and drawn_again(event[rows], time[rows], fraction=train.validation_fraction, seed=seed)
+        for rows in left for seed in seeds
+    )  # fmt: skip
+
+
+def _folds(event: np.ndarray, train: Train, ensemble: EnsembleSettings) -> np.ndarray:
+    """Return the fold of each patient; -1 where every member sees everybody."""
+    return deal(event.astype(bool), folds=ensemble.folds, seed=train.seed) if ensemble.folds else np.full(len(event), -1)
 
 
 def embed(trained: Ensemble | Trained, volumes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ class State(NamedTuple):
 
 
 class Cohort(NamedTuple):
-    """Patients on the device: volumes (n, s, s, s), event (n,), time (n,)."""
+    """Patients on the device: volumes (n, s, s, s), event (n,), time (n,): the rank of each time, since the device holds it in 32 bits."""
 
     volumes: jax.Array
     event: jax.Array
@@ -124,7 +124,7 @@ def squared_head(params: Mapping[str, Any]) -> jax.Array:
 
 def concordance(event: jax.Array, time: jax.Array, log_risk: jax.Array, *, where: jax.Array | None) -> jax.Array:
     """Return Harrell's C on the device, tied risks counted half, 0.5 without a comparable pair; for watching a training."""
-    comparable = event[:, None] & (time[:, None] < time[None, :])
+    comparable = event[:, None] & ((time[:, None] < time[None, :]) | ((time[:, None] == time[None, :]) & ~event[None, :]))
     if where is not None:
         comparable = comparable & where[:, None] & where[None, :]
     difference = log_risk[:, None] - log_risk[None, :]

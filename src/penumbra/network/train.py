@@ -19,6 +19,8 @@ from penumbra.network.se_resnet import initial_variables
 from penumbra.network.settings import Augment, Network, Train
 from penumbra.network.step import Cohort, Recipe, initial_state, kept, run_epoch
 from penumbra.network.trained import Epoch, Trained, check_volumes
+from penumbra.survival.cox import ranks
+from penumbra.survival.outcome import tied_times
 
 
 def fit(
@@ -51,14 +53,14 @@ def fit(
     if not (event.shape == time.shape == (len(volumes),)):
         raise ValueError(f"event and time must have shape (n,) with n = {len(volumes)}; found {event.shape} and {time.shape}")
     event = event.astype(bool)
-    training, validation = split(event, fraction=train.validation_fraction, seed=train.seed)
+    training, validation = split(event, time, fraction=train.validation_fraction, seed=train.seed)
     deaths = int(event[training].sum())
     devices = len(jax.devices()) if train.data_parallel else 1
     batches = plan(deaths=deaths, others=len(training) - deaths, batch_size=train.batch_size, multiple_of=devices)
     recipe = recipe_of(network, augment, train, devices)
-    cohort, held_out = (
-        Cohort(jnp.asarray(volumes[rows], jnp.float32), jnp.asarray(event[rows]), jnp.asarray(time[rows], jnp.float32)) for rows in (training, validation)
-    )
+    # the device compares times in 32 bits: ranks lose nothing
+    rank = ranks(tied_times(time.astype(float)))
+    cohort, held_out = (Cohort(jnp.asarray(volumes[rows], jnp.float32), jnp.asarray(event[rows]), jnp.asarray(rank[rows])) for rows in (training, validation))
 
     variables = initial_variables(network, seed=train.seed) if start is None else start
     run = Progress(state=initial_state(jax.tree.map(jnp.asarray, variables), recipe), best=None, best_epoch=0, history=())
@@ -130,7 +132,7 @@ def _identity(
     settings = [dataclasses.asdict(group) for group in (network, augment, train, batches)]
     engine = [jax.__version__, jax.default_backend(), devices]
     sha = hashlib.sha256(json.dumps([settings, engine], sort_keys=True).encode())
-    for array in (volumes.astype(np.float32), event, time.astype(np.float32), *jax.tree.leaves(variables)):
+    for array in (volumes.astype(np.float32), event, time.astype(np.float64), *jax.tree.leaves(variables)):
         sha.update(f"{array.dtype.str} {array.shape}".encode())
         sha.update(np.ascontiguousarray(array).tobytes())
     return sha.hexdigest()

@@ -1,6 +1,7 @@
 """The reference engine: PyRadiomics itself, on a crop around each ROI, normalised with the moments of the whole image.
 
-With settings that the own engine does not offer (another filter, resampling), PyRadiomics gets all of the image that there is.
+With settings that the own engine does not offer (another filter, resampling), PyRadiomics gets all of the image that there is. It lays the grid of
+a resampling from the corner of what it gets: a crop that starts between two points of that grid is widened to one of them.
 """
 
 import logging
@@ -16,6 +17,7 @@ from penumbra.radiomics.region import Box, checked_boxes, checked_finite, grow, 
 from penumbra.radiomics.settings import Settings
 from penumbra.refusal import Refusal
 
+ON_GRID = 1e-9  # voxels of the new grid: what is nearer is rounding
 SCALED_BY_THE_WHOLE = frozenset({"square", "squareroot", "logarithm", "exponential"})
 
 
@@ -43,6 +45,7 @@ def _extract(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[
         raise ParamsError(f"PyRadiomics does not accept these settings: {error}") from error
     whole = tuple(slice(0, extent) for extent in scan.image.values.shape)
     features = {}
+    lacking = _lacking(scan, settings, next(iter(masks), ""))
     for roi, mask in masks.items():
         if settings.only_pyradiomics:
             crop = whole[0], whole[1], whole[2]
@@ -52,13 +55,15 @@ def _extract(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[
         hu = scan.image.values[crop]
         checked_finite(hu, roi)
         normal = normalise(hu, how)
-        inside = normal[mask.values[crop]]
+        values = normal[mask.values[crop]]
         # With too many bins PyRadiomics does not fail but crashes the process.
         for image_type in settings.images:
             if image_type.kind == "original":
-                checked_span(float(inside.min()), float(inside.max()), image_type, roi)
-        image = sitk.GetImageFromArray(normal)
-        label = sitk.GetImageFromArray(mask.values[crop].astype(np.uint8))
+                checked_span(float(values.min()), float(values.max()), image_type, roi)
+        # what is added lies beyond the reach of the spline (see required_margin_mm); the mask is empty there
+        image = sitk.GetImageFromArray(np.pad(normal, lacking, mode="edge") if lacking else normal)
+        inside = mask.values[crop].astype(np.uint8)
+        label = sitk.GetImageFromArray(np.pad(inside, lacking) if lacking else inside)
         for part in (image, label):
             part.SetSpacing(scan.image.spacing[::-1])
         try:
@@ -74,12 +79,30 @@ def _extract(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[
 
 def _checked_whole(scan: Scan, settings: Settings, roi: str) -> None:
     scaled = [image.name for image in settings.images if image.name in SCALED_BY_THE_WHOLE]
-    if scaled and scan.moments is not None:
+    if scaled and scan.cropped:
         raise Refusal(
             "whole_image",
             f"{roi}: the image {scaled[0]} is scaled by the largest value of the whole image, and this is a crop of it",
             f"Leave {scaled[0]} out of features/radiomics.yaml",
         )
+
+
+def _lacking(scan: Scan, settings: Settings, roi: str) -> list[tuple[int, int]]:
+    """How many voxels a crop lacks below each axis, (z, y, x), to start on the grid that PyRadiomics resamples the whole image to; empty: none."""
+    asked = settings.raw["setting"].get("resampledPixelSpacing")
+    if not asked or not scan.cropped:
+        return []
+    if scan.offset is None:
+        raise Refusal(
+            "whole_image",
+            f"{roi}: resampledPixelSpacing starts its grid at the corner of the whole image, and where this crop starts in it is not known",
+            "Extract from the whole image; for saved scans of before, delete their folder below images/ and ingest the patient again",
+        )
+    added = []
+    for start, old, new in zip(scan.offset, scan.image.spacing, reversed(asked), strict=True):
+        steps = np.arange(start, -1, -1) * (old / (new or old))
+        added.append((int(np.flatnonzero(np.abs(steps - np.rint(steps)) < ON_GRID)[0]), 0))
+    return added if any(below for below, _ in added) else []
 
 
 def crop_with_margins(box: Box, spacing: tuple[float, float, float], shape: tuple[int, ...], settings: Settings) -> Box:

@@ -171,13 +171,15 @@ def required_margin_mm(settings: Path | str | Mapping[str, Any] | None = None, *
     spacing_mm    edge of a voxel: wavelets reach so many voxels, LoG filters so many mm.
 
     The widest filter decides: LOG_MARGIN_SIGMAS of the largest sigma, or half of the longest wavelet filter. Where the image itself ends earlier, the
-    crop ends there.
+    crop ends there. With resampledPixelSpacing the crop has to know its place as well (`Scan.offset`), since the new grid starts at the corner of
+    the whole image.
     """
     loaded = load_settings(settings, engine="pyradiomics")
     margin = max(loaded.log_margin_mm, loaded.margin_voxels * spacing_mm)
     values = loaded.raw["setting"]
     if values.get("resampledPixelSpacing"):
-        padded = values.get("padDistance", 5) * max(*values["resampledPixelSpacing"], spacing_mm)
+        # PyRadiomics rounds its padded box outwards, and its grid starts half a new voxel inside
+        padded = (values.get("padDistance", 5) + 1.5) * max(*values["resampledPixelSpacing"], spacing_mm)
         margin = max(margin, padded + SPLINE_MARGIN_VOXELS * spacing_mm)
     return margin
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from penumbra.survival.bootstrap import resample_counts
 from penumbra.survival.censoring import censoring_survival
 from penumbra.survival.groups import kaplan_meier
-from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome, checked_risk, require_events
+from penumbra.survival.outcome import Bools, Floats, Undefined, checked_horizon, checked_outcome, checked_risk, require_events
 from penumbra.survival.regression import univariate_cox
 
 
@@ -18,7 +18,7 @@ from penumbra.survival.regression import univariate_cox
 class Calibration:
     """Groups of rising predicted survival, each (g,): mean predicted, observed (Kaplan-Meier) with bootstrap limits, patients, deaths by the horizon.
 
-    observed_expected  deaths observed over deaths expected by the horizon, over all patients (Kaplan-Meier over mean prediction).
+    died, expected  of all patients: share that died by the horizon (Kaplan-Meier), and mean predicted probability to have died.
     """
 
     horizon: float
@@ -28,7 +28,19 @@ class Calibration:
     upper: Floats
     n: np.ndarray
     deaths: np.ndarray
-    observed_expected: float
+    died: float
+    expected: float
+
+    @property
+    def observed_expected(self) -> float:
+        """Deaths observed over deaths expected by the horizon.
+
+        Raises
+          Undefined   "no death is expected by day ..."
+        """
+        if not self.expected > 0:
+            raise Undefined(f"no death is expected by day {self.horizon:g}: every predicted survival is 1")
+        return self.died / self.expected
 
 
 @dataclass(frozen=True)
@@ -80,20 +92,18 @@ def calibration(
     """
     events, times = checked_outcome(event, time)
     predicted = _probabilities(survival, events.size)
-    _require_follow_up(times, horizon)
+    day = _followed_horizon(times, horizon)
     edges = np.unique(np.quantile(predicted, np.linspace(0, 1, max(1, min(groups, events.size // 5)) + 1)[1:-1]))
     group = np.searchsorted(edges, predicted, side="left")
     rng = np.random.default_rng(seed)
     rows = []
     for g in np.unique(group):
         mine = group == g
-        observed = float(kaplan_meier(events[mine], times[mine]).at([horizon])[0][0])
-        drawn = resampled_survival(events[mine], times[mine], horizon, resample_counts(int(mine.sum()), resamples, rng))
+        observed = float(kaplan_meier(events[mine], times[mine]).at([day])[0][0])
+        drawn = resampled_survival(events[mine], times[mine], day, resample_counts(int(mine.sum()), resamples, rng))
         limits = np.quantile(drawn, [0.5 - 0.5 * level, 0.5 + 0.5 * level]) if resamples else np.full(2, np.nan)
-        rows.append((predicted[mine].mean(), observed, *limits, mine.sum(), (events & (times <= horizon))[mine].sum()))
+        rows.append((predicted[mine].mean(), observed, *limits, mine.sum(), (events & (times <= day))[mine].sum()))
     table = np.array(rows, dtype=float).T
-    dead = 1.0 - float(kaplan_meier(events, times).at([horizon])[0][0])
-    expected = 1.0 - float(predicted.mean())
     return Calibration(
         horizon=float(horizon),
         predicted=table[0],
@@ -102,12 +112,15 @@ def calibration(
         upper=table[3],
         n=table[4].astype(int),
         deaths=table[5].astype(int),
-        observed_expected=dead / expected if expected > 0 else float("nan"),
+        died=1.0 - float(kaplan_meier(events, times).at([day])[0][0]),
+        expected=float((1.0 - predicted).mean()),
     )
 
 
 def resampled_survival(event: Bools, time: Floats, horizon: float, counts: np.ndarray) -> Floats:
     """Return Kaplan-Meier at the horizon in each resample; counts (b, n): how often it holds each patient."""
+    event, time = checked_outcome(event, time)
+    horizon = checked_horizon(horizon, time)
     death_times = np.unique(time[event & (time <= horizon)])
     if death_times.size == 0:
         return np.ones(counts.shape[0])
@@ -161,7 +174,9 @@ def calibration_intercept(event: ArrayLike, cumulative_hazard: ArrayLike) -> Int
 def brier(event: ArrayLike, time: ArrayLike, survival: ArrayLike, horizon: float) -> float:
     """Return the Brier score at a horizon, weighted by the inverse probability of censoring.
 
-    Mean of (0 - S)^2 / G(t-) over deaths by the horizon and (1 - S)^2 / G(horizon) over those alive then; who was censored earlier adds 0.
+    Mean of (0 - S)^2 / G(t-) over deaths by the horizon and (1 - S)^2 / G(horizon-) over those alive then; who was censored earlier adds 0.
+    The status at the horizon is known of everybody who was not censored before it, so that those censored exactly at it are alive then and
+    the weight of the living is that of just before the horizon; it differs from G(horizon) only where somebody is censored on that day.
 
     event     shape (n,), bool; True = died.
     time      shape (n,), days.
@@ -186,11 +201,12 @@ def integrated_brier(event: ArrayLike, time: ArrayLike, survival: ArrayLike, tim
     """
     events, times = checked_outcome(event, time)
     horizons = np.asarray(times_days, dtype=float)
-    predicted = np.asarray(survival, dtype=float)
+    predicted = np.atleast_2d(np.asarray(survival, dtype=float))
     if horizons.ndim != 1 or horizons.size < 2 or not (np.diff(horizons) > 0).all():
         raise ValueError(f"times_days must be at least two rising days; found {times_days!r}")
     if predicted.shape != (events.size, horizons.size):
         raise ValueError(f"survival must have shape ({events.size}, {horizons.size}); found {predicted.shape}")
+    predicted = np.stack([_probabilities(column, events.size) for column in predicted.T], axis=1)
     scores = _brier(events, times, predicted, horizons)
     return float(np.trapezoid(scores, horizons) / (horizons[-1] - horizons[0]))
 
@@ -206,22 +222,21 @@ def _brier(event: Bools, time: Floats, survival: Floats, horizons: Floats) -> Fl
 
 
 def _brier_parts(event: Bools, time: Floats, survival: Floats, horizons: Floats) -> Floats:
-    for horizon in horizons:
-        _require_follow_up(time, float(horizon))
+    days = np.array([_followed_horizon(time, float(horizon)) for horizon in horizons])
     censoring = censoring_survival(event, time)
-    died_weight = np.where(event, 1.0 / np.maximum(censoring.before(time), np.finfo(float).tiny), 0.0)
-    dead = (time[:, None] <= horizons) & event[:, None]
-    alive = (time[:, None] > horizons) | ((time[:, None] == horizons) & ~event[:, None])
-    reach = censoring.at(horizons)
-    alive_weight = np.divide(1.0, reach, out=np.zeros_like(reach), where=reach > 0)
-    return dead * survival**2 * died_weight[:, None] + alive * (1.0 - survival) ** 2 * alive_weight
+    # G just before a day to which somebody is followed is above 0, so that no weight is infinite
+    died_weight = np.where(event, 1.0 / np.where(event, censoring.before(time), 1.0), 0.0)
+    dead = (time[:, None] <= days) & event[:, None]
+    alive = (time[:, None] > days) | ((time[:, None] == days) & ~event[:, None])
+    return dead * survival**2 * died_weight[:, None] + alive * (1.0 - survival) ** 2 / censoring.before(days)
 
 
-def _require_follow_up(time: Floats, horizon: float) -> None:
-    if not (np.isfinite(horizon) and horizon > 0):
-        raise ValueError(f"horizon must be a positive number of days; found {horizon}")
-    if time.max() < horizon:
+def _followed_horizon(time: Floats, horizon: float) -> float:
+    """Return the horizon as `checked_horizon`, where somebody is followed to it."""
+    day = checked_horizon(horizon, time)
+    if time.max() < day:
         raise Undefined(f"nobody is followed to day {horizon:g} (last at day {time.max():g})")
+    return day
 
 
 def _probabilities(survival: ArrayLike, n: int) -> Floats:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from penumbra.survival.groups import kaplan_meier
-from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome, checked_risk
+from penumbra.survival.outcome import Bools, Floats, Undefined, checked_horizon, checked_outcome, checked_risk
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def net_benefit(event: ArrayLike, time: ArrayLike, death: ArrayLike, horizon: fl
 
     Raises
       Undefined   "nobody is followed to day ..."
-      ValueError  "thresholds must lie between 0 and 1 ..."
+      ValueError  "horizon must be a positive number of days ...", "thresholds must lie between 0 and 1 ..."
 
     Source: Vickers and Elkin 2006, Med Decis Making 26:565; Vickers et al. 2008, BMC Med Inform Decis Mak 8:53 (censoring).
     """
@@ -43,12 +43,13 @@ def net_benefit(event: ArrayLike, time: ArrayLike, death: ArrayLike, horizon: fl
     levels = np.atleast_1d(np.asarray(thresholds, dtype=float))
     if not ((levels > 0) & (levels < 1)).all():
         raise ValueError(f"thresholds must lie between 0 and 1, both excluded; found {thresholds!r}")
-    if times.max() < horizon:
+    day = checked_horizon(horizon, times)
+    if times.max() < day:
         raise Undefined(f"nobody is followed to day {horizon:g} (last at day {times.max():g})")
     everybody = np.ones(events.size, dtype=bool)
     odds = levels / (1.0 - levels)
-    model = [_benefit(events, times, predicted >= level, horizon, odd) for level, odd in zip(levels, odds, strict=True)]
-    treat_all = [_benefit(events, times, everybody, horizon, odd) for odd in odds]
+    model = [_benefit(events, times, predicted >= level, day, odd) for level, odd in zip(levels, odds, strict=True)]
+    treat_all = [_benefit(events, times, everybody, day, odd) for odd in odds]
     return NetBenefit(levels, np.array(model), np.array(treat_all))
 
 

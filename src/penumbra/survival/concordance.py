@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from penumbra.survival.censoring import censoring_survival
 from penumbra.survival.dominance import sums_below
-from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome, checked_risk
+from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome, checked_risk, on_times
 
 NO_SPREAD = 1e-12  # a standard error or a difference below this is rounding
 
@@ -92,7 +92,7 @@ def uno(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, *, tau: float | 
     events, times, risk = _checked(event, time, log_risk)
     weights = censoring_survival(events, times).before(times) ** -2.0
     if tau is not None:
-        weights = np.where(times <= tau, weights, 0.0)
+        weights = np.where(times <= on_times(tau, np.unique(times)), weights, 0.0)
     return _with_error(events, times, risk, np.where(events, weights, 0.0))
 
 

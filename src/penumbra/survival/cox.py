@@ -4,6 +4,10 @@ Needs numpy and jax only, so that it imports on a GPU host that has nothing else
 
 Patients are sorted once from the longest time to the shortest, so that the risk set of a patient is a prefix, and the sum of exp(log_risk)
 over every prefix comes from one cumulative log-sum-exp. That costs n log n and never overflows.
+
+Only the order of the times counts, and JAX holds floats in 32 bits unless told otherwise: days with fractions, or seconds, would be tied. Times
+that are known when the loss is called are therefore ranked by numpy, in the precision in which they come. Times that are arguments of a compiled
+function have been narrowed by JAX before this module sees them: hand in `ranks(time)` there, as the training does.
 """
 
 from __future__ import annotations
@@ -12,8 +16,11 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike
 
 TIES = ("efron", "breslow")
+ROUNDING = 1e-12  # times closer than this share of themselves differ by rounding alone: months in days, 0.1 + 0.2 and 0.3
 
 
 def negative_log_partial_likelihood(
@@ -32,7 +39,8 @@ def negative_log_partial_likelihood(
     A batch without an event has loss 0 and gradient 0. The order of the patients does not matter.
 
     log_risk  shape (n,); higher = earlier death.
-    time      shape (n,), any unit; censored at a time of death counts as at risk at it.
+    time      shape (n,), any unit; censored at a time of death counts as at risk at it. Concrete times (numpy, or a JAX array outside of a
+              transformation) are compared in their own precision, whole numbers exactly; a traced time in the precision in which JAX traces it.
     event     shape (n,), bool or 0/1; true = died.
     ties      "efron" or "breslow" (static under jit).
     where     shape (n,), bool; false rows count as absent, whatever stands in them (NaN too).
@@ -43,7 +51,8 @@ def negative_log_partial_likelihood(
 
     Source: Cox 1975, Biometrika 62:269; Breslow 1974, Biometrics 30:89; Efron 1977, JASA 72:557.
     """
-    log_risk, time, event = jnp.asarray(log_risk), jnp.asarray(time), jnp.asarray(event)
+    log_risk, event = jnp.asarray(log_risk), jnp.asarray(event)
+    time = jnp.asarray(time if isinstance(time, jax.core.Tracer) else ranks(time))
     if not (log_risk.ndim == 1 and log_risk.shape == time.shape == event.shape):
         raise ValueError(f"log_risk, time and event must have the same shape (n,); found {log_risk.shape}, {time.shape}, {event.shape}")
     if ties not in TIES:
@@ -55,15 +64,32 @@ def negative_log_partial_likelihood(
     return _summed_over_events(log_risk, jax.lax.stop_gradient(time), event.astype(bool), present, ties=ties)
 
 
+def ranks(time: ArrayLike) -> np.ndarray:
+    """Return the rank of each time among the distinct times, int32 of the same shape: all that a partial likelihood asks of times.
+
+    time  any unit; whole numbers are compared exactly, floats up to ROUNDING. NaN (of a patient who is absent) ranks last.
+    """
+    times = np.asarray(time)
+    if times.dtype.kind not in "biu":
+        times = times.astype(np.float64)
+    distinct, rank = np.unique(times, return_inverse=True)
+    if distinct.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            joined = np.isfinite(distinct[1:]) & (np.diff(distinct) <= ROUNDING * np.abs(distinct[1:]))
+        rank = np.concatenate([[0], np.cumsum(~joined)])[rank] if times.size else rank
+    return rank.reshape(times.shape).astype(np.int32)
+
+
 @functools.partial(jax.jit, static_argnames="ties")
 def _summed_over_events(log_risk: jax.Array, time: jax.Array, died: jax.Array, present: jax.Array | None, *, ties: str) -> jax.Array:
     log_risk = log_risk.astype(jnp.result_type(log_risk.dtype, jnp.float32))
-    earlier = -time.astype(jnp.result_type(time.dtype, jnp.float32))
+    # ranks, not times: a whole number above 2^24 has no float of its own
+    earlier = -jnp.searchsorted(jnp.sort(time), time)
     if present is not None:
         # absent rows go behind everybody: no risk set reaches them, and no infinity enters a gradient
         log_risk = jnp.where(present, log_risk, 0.0)
         died = died & present
-        earlier = jnp.where(present, earlier, jnp.inf)
+        earlier = jnp.where(present, earlier, 1)
 
     order = jnp.argsort(earlier)
     log_risk, died, earlier = log_risk[order], died[order], earlier[order]

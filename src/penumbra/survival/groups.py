@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 from scipy.stats import chi2 as chi2_distribution
 
-from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome, require_events
+from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome, on_times, require_events
 from penumbra.survival.regression import univariate_cox
 
 LIMITS = ("log", "log-log", "plain")
@@ -36,13 +36,13 @@ class KaplanMeier:
 
     def at(self, times_days: ArrayLike) -> tuple[Floats, Floats, Floats]:
         """Return survival and its limits at times (m,), days; after the last follow-up the last value stands."""
-        step = np.searchsorted(self.times, np.asarray(times_days, dtype=float), side="right")
+        step = np.searchsorted(self.times, on_times(times_days, self.times), side="right")
         survival, lower, upper = (np.concatenate([[1.0], curve])[step] for curve in (self.survival, self.lower, self.upper))
         return survival, lower, upper
 
     def number_at_risk(self, times_days: ArrayLike) -> np.ndarray:
         """Return how many are still followed and alive just before times (m,), days."""
-        step = np.searchsorted(self.times, np.asarray(times_days, dtype=float), side="left")
+        step = np.searchsorted(self.times, on_times(times_days, self.times), side="left")
         return np.concatenate([self.at_risk, [0]])[step]
 
 

@@ -12,6 +12,7 @@ Bools = NDArray[np.bool_]
 
 
 LARGEST = 1e150  # of a covariate: sums of squares of larger ones leave the range of floats
+SAME_TIME = float(np.sqrt(np.finfo(float).eps))  # 1.5e-8: neighboring times this close, absolutely or relative to their mean, are one (R's timefix)
 
 
 class Undefined(ValueError):
@@ -19,7 +20,7 @@ class Undefined(ValueError):
 
 
 def checked_outcome(event: ArrayLike, time: ArrayLike) -> tuple[Bools, Floats]:
-    """Return event as bool and time as float64, both of shape (n,).
+    """Return event as bool and time as float64, both of shape (n,); times that are equal but for rounding are made equal.
 
     event  shape (n,), bool or 0/1; True = died.
     time   shape (n,), days, finite and not negative.
@@ -42,7 +43,49 @@ def checked_outcome(event: ArrayLike, time: ArrayLike) -> tuple[Bools, Floats]:
     if strange.any():
         row = int(np.flatnonzero(strange)[0])
         raise ValueError(f"time must be finite and not negative; found {times[row]:g} at row {row}")
-    return events.astype(bool), times
+    return events.astype(bool), tied_times(times)
+
+
+def tied_times(time: Floats) -> Floats:
+    """Return times (n,) in which each run of times that differ only by rounding has the earliest value of the run.
+
+    0.1 + 0.2 and 0.3 are one time, and so are 1.1 years in days and 401.775 days. Neighbors in the sorted distinct times are one when they
+    differ by at most SAME_TIME, or by at most SAME_TIME times the mean of the distinct times.
+
+    Source: Therneau, vignette "Roundoff error and tied times" of R's survival package. Equals survival::aeqSurv (timefix = TRUE).
+    """
+    distinct = np.unique(time)
+    apart = np.diff(distinct) > _tolerance(distinct)
+    if apart.all():
+        return time
+    first = distinct[np.concatenate([[True], apart])]
+    return np.asarray(first[np.searchsorted(first, time, side="right") - 1])
+
+
+def on_times(asked: ArrayLike, times: Floats) -> Floats:
+    """Return asked times, any shape, each replaced by the value of `times` (k,), rising, from which it differs only by rounding (see tied_times)."""
+    values = np.asarray(asked, dtype=float)
+    if times.size == 0:
+        return values
+    place = np.clip(np.searchsorted(times, values), 1, max(times.size - 1, 1))
+    before, after = times[place - 1], times[np.minimum(place, times.size - 1)]
+    nearest = np.where(np.abs(values - before) <= np.abs(after - values), before, after)
+    return np.where(np.abs(values - nearest) <= _tolerance(times), nearest, values)
+
+
+def checked_horizon(horizon: float, time: Floats) -> float:
+    """Return a horizon in days, on the patients' time (n,) from which it differs only by rounding.
+
+    Raises
+      ValueError  "horizon must be a positive number of days; found ..."
+    """
+    if not (np.isfinite(horizon) and horizon > 0):
+        raise ValueError(f"horizon must be a positive number of days; found {horizon}")
+    return float(on_times(horizon, np.unique(time)))
+
+
+def _tolerance(distinct: Floats) -> float:
+    return SAME_TIME * max(1.0, float(distinct.mean()))
 
 
 def checked_risk(log_risk: ArrayLike, n: int, name: str = "log_risk") -> Floats:
@@ -103,13 +146,14 @@ def within_follow_up(event: ArrayLike, time: ArrayLike, horizon: float) -> float
     events, times = checked_outcome(event, time)
     lasting = np.sort(times)
     left = np.sort(times[~events])
+    asked, horizon = horizon, float(on_times(horizon, np.unique(times)))
 
     def alive(days: Floats) -> NDArray[np.int64]:
         longer = times.size - np.searchsorted(lasting, days, side="right")
         return longer + np.searchsorted(left, days, side="right") - np.searchsorted(left, days, side="left")
 
     if alive(np.array([horizon]))[0] > 0:
-        return float(horizon)
+        return float(asked)
     days = lasting[(alive(lasting) >= 2) & (lasting > 0)]
     if days.size == 0:
         raise Undefined(f"nobody is followed to day {horizon:g} (last at day {times.max():g})")

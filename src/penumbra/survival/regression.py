@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from penumbra.survival.outcome import LARGEST, Bools, Floats, Undefined, checked_covariates, checked_outcome, checked_risk, require_events
+from penumbra.survival.outcome import LARGEST, Bools, Floats, Undefined, checked_covariates, checked_outcome, checked_risk, on_times, require_events
 
 TIES = ("efron", "breslow")
 MAX_STEPS = 60
@@ -59,7 +59,7 @@ class BaselineHazard:
 
     def at(self, times_days: ArrayLike) -> Floats:
         """Return the cumulative baseline hazard at times of any shape."""
-        step = np.searchsorted(self.times, np.asarray(times_days, dtype=float), side="right")
+        step = np.searchsorted(self.times, on_times(times_days, self.times), side="right")
         return np.concatenate([[0.0], self.cumulative_hazard])[step]
 
     def survival(self, log_risk: ArrayLike, times_days: ArrayLike) -> Floats:

@@ -11,13 +11,17 @@ from scipy.stats import rankdata
 
 from penumbra.survival.censoring import CensoringSurvival, censoring_survival
 from penumbra.survival.concordance import NO_SPREAD
-from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome, checked_risk
+from penumbra.survival.outcome import Bools, Floats, Undefined, checked_horizon, checked_outcome, checked_risk
 from penumbra.survival.regression import two_sided_p
 
 
 @dataclass(frozen=True)
 class Auc:
-    """auc with standard error and limits (clipped to 0 .. 1); cases died by the horizon, controls outlived it."""
+    """auc with standard error and limits (clipped to 0 .. 1); cases died by the horizon, controls outlived it.
+
+    An area of exactly 0 or 1 has a standard error of 0 and limits equal to itself in both definitions (as in pROC): with every pair in order,
+    these estimates of the error know of no other outcome.
+    """
 
     auc: float
     se: float
@@ -61,11 +65,12 @@ def auc_binary(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: 
     horizon   days.
 
     Raises
-      Undefined   "nobody died by day ..." / "nobody is followed to day ..."
+      Undefined   "nobody died by day ..." / "nobody is followed to day ..." / "one case or one control only: ..."
 
     Source: DeLong et al. 1988, Biometrics 44:837 (variance). Equals R's pROC::roc and ci.auc.
     """
-    case, control, (risk,) = _status(event, time, horizon, log_risk)
+    _, _, case, control, (risk,) = _status(event, time, horizon, log_risk)
+    _require_two(case, control)
     above, below = _placements(risk[case], risk[control])
     auc = float(above.mean())
     se = float(np.sqrt(_covariance(above[None], below[None])[0, 0]))
@@ -76,11 +81,12 @@ def delong_test(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_ri
     """Compare the AUC of two risks at a horizon on the same patients; status as auc_binary.
 
     Raises
-      Undefined   "nobody died by day ..." / "nobody is followed to day ..."
+      Undefined   as auc_binary; "the areas ... have no standard error: ..."
 
     Source: DeLong et al. 1988, Biometrics 44:837. Equals R's pROC::roc.test(method = "delong", paired = TRUE).
     """
-    case, control, risks = _status(event, time, horizon, log_risk_a, log_risk_b)
+    _, _, case, control, risks = _status(event, time, horizon, log_risk_a, log_risk_b)
+    _require_two(case, control)
     placed = [_placements(risk[case], risk[control]) for risk in risks]
     above, below = (np.stack(part) for part in zip(*placed, strict=True))
     auc_a, auc_b = (float(a) for a in above.mean(axis=1))
@@ -97,13 +103,13 @@ def auc_ipcw(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: fl
     event, time, log_risk, horizon  as auc_binary.
 
     Raises
-      Undefined   "nobody died by day ..." / "nobody is followed to day ..."
+      Undefined   as auc_binary: the influence function of a single case or control says nothing of how that patient was drawn
 
     Source: Uno et al. 2007, JASA 102:527; Hung and Chiang 2010, Can J Stat 38:8; Blanche et al. 2013, Stat Med 32:5381.
     Equals R's riskRegression::Score.
     """
-    case, control, (risk,) = _status(event, time, horizon, log_risk)
-    events, times = checked_outcome(event, time)
+    events, times, case, control, (risk,) = _status(event, time, horizon, log_risk)
+    _require_two(case, control)
     auc, influence = _weighted_auc(events, times, risk, case, control)
     return _limited(auc, _influence_error(influence), int(case.sum()), int(control.sum()), level)
 
@@ -115,12 +121,12 @@ def auc_ipcw_test(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_
     log_risk_a, log_risk_b  shape (n,).
 
     Raises
-      Undefined   "nobody died by day ..." / "nobody is followed to day ..."
+      Undefined   as auc_ipcw; "the areas ... have no standard error: ..."
 
     Source: Blanche et al. 2013, Stat Med 32:5381 (difference of the influence functions). Equals the contrasts of R's riskRegression::Score.
     """
-    case, control, risks = _status(event, time, horizon, log_risk_a, log_risk_b)
-    events, times = checked_outcome(event, time)
+    events, times, case, control, risks = _status(event, time, horizon, log_risk_a, log_risk_b)
+    _require_two(case, control)
     (a, of_a), (b, of_b) = (_weighted_auc(events, times, risk, case, control) for risk in risks)
     return _difference(a, b, _influence_error(of_a - of_b))
 
@@ -131,7 +137,8 @@ def _weighted_auc(event: Bools, time: Floats, risk: Floats, case: Bools, control
     weight = 1.0 / censoring.before(time[case])
     share = weight / weight.sum()
     above = _placements(risk[case], risk[control])[0]
-    auc = float(share @ above)
+    # numerator and denominator are summed alike, so that a perfect order is exactly 1
+    auc = float(np.sum(weight * above) / np.sum(weight))
     below = _weighted_placements(risk[case], share, risk[control])
     n = event.size
     influence = np.zeros(n)
@@ -146,29 +153,30 @@ def _influence_error(influence: Floats) -> float:
 
 
 def roc_curve(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: float) -> RocCurve:
-    """Return the ROC curve for the status at the horizon; arguments and status as auc_binary."""
-    case, control, (risk,) = _status(event, time, horizon, log_risk)
+    """Return the ROC curve for the status at the horizon; arguments and status as auc_binary; a single case or control has a curve too."""
+    _, _, case, control, (risk,) = _status(event, time, horizon, log_risk)
     threshold = np.unique(risk[case | control])[::-1]
     rates = [1.0 - np.searchsorted(np.sort(risk[group]), threshold, side="left") / group.sum() for group in (control, case)]
     return RocCurve(np.r_[0.0, rates[0]], np.r_[0.0, rates[1]], np.r_[np.inf, threshold])
 
 
-def _cases(event: Bools, time: Floats, horizon: float) -> tuple[Bools, Bools]:
-    if not (np.isfinite(horizon) and horizon > 0):
-        raise ValueError(f"horizon must be a positive number of days; found {horizon}")
-    case = event & (time <= horizon)
-    control = (time > horizon) | (~event & (time == horizon))
-    if not case.any():
-        raise Undefined(f"nobody died by day {horizon:g}: no AUC among {event.size} patients")
-    if not control.any():
-        raise Undefined(f"nobody is followed to day {horizon:g} (last at day {time.max():g}): no AUC among {event.size} patients")
-    return case, control
-
-
-def _status(event: ArrayLike, time: ArrayLike, horizon: float, *log_risks: ArrayLike) -> tuple[Bools, Bools, list[Floats]]:
+def _status(event: ArrayLike, time: ArrayLike, horizon: float, *log_risks: ArrayLike) -> tuple[Bools, Floats, Bools, Bools, list[Floats]]:
+    """Return event and time as checked, who is a case and who a control at the horizon, and the risks."""
     events, times = checked_outcome(event, time)
     risks = [checked_risk(log_risk, events.size) for log_risk in log_risks]
-    return *_cases(events, times, horizon), risks
+    day = checked_horizon(horizon, times)
+    case = events & (times <= day)
+    control = (times > day) | (~events & (times == day))
+    if not case.any():
+        raise Undefined(f"nobody died by day {horizon:g}: no AUC among {events.size} patients")
+    if not control.any():
+        raise Undefined(f"nobody is followed to day {horizon:g} (last at day {times.max():g}): no AUC among {events.size} patients")
+    return events, times, case, control, risks
+
+
+def _require_two(case: Bools, control: Bools) -> None:
+    if min(np.count_nonzero(case), np.count_nonzero(control)) < 2:
+        raise Undefined(f"one case or one control only ({np.count_nonzero(case)} and {np.count_nonzero(control)}): the AUC has no standard error")
 
 
 def _placements(case: Floats, control: Floats) -> tuple[Floats, Floats]:
@@ -190,8 +198,6 @@ def _covariance(above: Floats, below: Floats) -> Floats:
     """Return DeLong's covariance (k, k) of the areas of k risks."""
 
     def part(placed: Floats) -> Floats:
-        if placed.shape[1] < 2:
-            raise Undefined("one case or one control only: the AUC has no standard error")
         return np.atleast_2d(np.cov(placed)) / placed.shape[1]
 
     return part(above) + part(below)
@@ -228,5 +234,6 @@ def _normal(level: float) -> float:
 
 
 def _limited(auc: float, se: float, cases: int, controls: int, level: float) -> Auc:
+    se = se if se > NO_SPREAD else 0.0
     reach = _normal(level) * se
     return Auc(auc, se, max(0.0, auc - reach), min(1.0, auc + reach), cases, controls)
