@@ -19,8 +19,8 @@ INFRA = project_root() / "infra"
 def test_the_deployments_run_when_params_yaml_says() -> None:
     deployments = {entry["name"]: entry for entry in yaml.safe_load((INFRA / "prefect.yaml").read_text())["deployments"]}
     serve = load_settings().serve
-    assert deployments["weekly"]["schedules"] == [{"cron": serve.retrain_cron}]
-    assert deployments["nightly"]["schedules"] == [{"cron": serve.check_cron}]
+    assert deployments["weekly"]["schedules"] == [{"cron": serve.retrain_cron, "timezone": serve.timezone}]
+    assert deployments["nightly"]["schedules"] == [{"cron": serve.check_cron, "timezone": serve.timezone}]
     for entry in deployments.values():
         file, _, flow = entry["entrypoint"].partition(":")
         assert f"\ndef {flow}(" in (project_root() / file).read_text()

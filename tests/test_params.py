@@ -1,6 +1,6 @@
 """params.yaml enters through frozen dataclasses that refuse what does not fit."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import pytest
 
@@ -64,3 +64,16 @@ def test_profile_mappings_resolve_at_any_depth() -> None:
 
 def test_the_project_s_own_params_are_found() -> None:
     assert read_yaml(project_root() / "params.yaml")["profile"] == "quick"
+
+
+def test_the_zone_of_the_schedules_is_one_that_exists() -> None:
+    """Schedules without a zone mean another hour on another machine."""
+    from penumbra.settings import Serve, load_settings
+
+    values = asdict(load_settings().serve)
+    assert values["timezone"] == "UTC"
+    assert build(Serve, values | {"timezone": "Europe/Amsterdam"}, "serve").timezone == "Europe/Amsterdam"
+    assert build(Serve, {name: value for name, value in values.items() if name != "timezone"}, "serve").timezone == "UTC"
+    for wrong in ("Mars/Olympus", "", "../etc/passwd", "CEST+9x"):
+        with pytest.raises(ParamsError, match=r"serve\.timezone is .* is not an IANA time zone; use a name such as"):
+            build(Serve, values | {"timezone": wrong}, "serve")

@@ -37,6 +37,7 @@ def serve(work: Work) -> None:
         return
     with _prefect_server(work.home):
         from prefect import serve as serve_deployments
+        from prefect.schedules import Cron
 
         from flows.check import check
         from flows.retrain import retrain_waiting
@@ -44,8 +45,10 @@ def serve(work: Work) -> None:
         threading.Thread(target=Watch(work, partial(retrain_in_process, work.profile)).run, daemon=True).start()
         say(f"watching {arrivals.INCOMING}/ every {numbers.look_s:g} s; stop with Ctrl-C")
         deployments = (
-            retrain_waiting.to_deployment("weekly", cron=numbers.retrain_cron, parameters={"profile": work.profile}, concurrency_limit=1),
-            check.to_deployment("nightly", cron=numbers.check_cron),
+            retrain_waiting.to_deployment(
+                "weekly", schedule=Cron(numbers.retrain_cron, timezone=numbers.timezone), parameters={"profile": work.profile}, concurrency_limit=1
+            ),
+            check.to_deployment("nightly", schedule=Cron(numbers.check_cron, timezone=numbers.timezone)),
         )
         serve_deployments(*deployments, print_starting_message=False)  # type: ignore[arg-type]  # awaitables only inside an event loop
 

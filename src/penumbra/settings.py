@@ -140,7 +140,7 @@ class Serve:
     look_s      s between two looks; quiet_s: s without a change after which a center is complete.
     announce_s  s after which a center that nobody works on is announced again to a Prefect server: its worker died.
     most_kills  times that a retraining may be killed in one step before its center is set aside.
-    retrain_cron, check_cron  of the weekly retraining and the nightly check.
+    retrain_cron, check_cron  of the weekly retraining and the nightly check, in the zone `timezone` (an IANA name).
     notification_block  Prefect notification block that is told every decision, such as slack-webhook/clinic; None: nobody.
     """
 
@@ -151,6 +151,15 @@ class Serve:
     notification_block: str | None
     retrain_cron: str
     check_cron: str
+    timezone: str = "UTC"  # a params.yaml from before it could be chosen
+
+    def __post_init__(self) -> None:
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ParamsError(f"serve.timezone is {self.timezone!r}, which is not an IANA time zone; use a name such as UTC or Europe/Amsterdam") from None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,10 @@
 """SQL for people: what is answered, what is refused, and that a refusal is one clear sentence."""
 
 import hashlib
+import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -96,6 +100,19 @@ def test_describe_explains_every_column_of_every_relation(filled: Path) -> None:
     assert [(row["table_name"], row["column_name"]) for row in columns if not row["comment"] and not row["column_name"].startswith(features)] == []
     described = store.query(filled, "DESCRIBE patients").to_pylist()
     assert {"column_name": "age", "column_type": "DOUBLE", "comment": "years at diagnosis"} in described
+
+
+def test_the_machines_time_zone_changes_no_answer(filled: Path) -> None:
+    """Broke: in Tokyo no commit was of the last hour, and today was another day."""
+    asked = """SELECT count(*) FILTER ("at" > now() - INTERVAL 1 DAY AND "at" <= now()) = count(*) AS all_of_a_day,
+        current_date = any_value(today()) AS one_day, current_date = (now() AT TIME ZONE 'UTC')::DATE AS utc, strftime(now(), '%z') AS zone,
+        now()::TIMESTAMP - max("at") < INTERVAL 6 HOUR AS recent FROM commits"""
+    for zone in ("Asia/Tokyo", "America/New_York"):
+        command = [sys.executable, "-m", "penumbra.cli", "sql", "--format", "json", asked]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TZ": zone, "PENUMBRA_HOME": str(filled)})
+        assert json.loads(done.stdout) == [{"all_of_a_day": True, "one_day": True, "utc": True, "zone": "+00", "recent": True}], done.stderr
+    with store.connect(filled, read_only=True) as lake:  # the doors of Python, and of the shell and the server, open the same engine
+        assert lake.sql("SELECT current_setting('TimeZone') AS zone").to_pylist() == [{"zone": "UTC"}]
 
 
 def test_unknown_names_are_told(filled: Path) -> None:

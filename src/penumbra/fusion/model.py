@@ -103,18 +103,26 @@ class SurvivalModel:
 
         Raises
           NothingRetained  "Rad retained no feature: ..."
-          ValueError       "Rad needs the column ...; found ... columns" / "gtv.... is missing for 2 of 30 patients (model Rad)"
+          ValueError       "Rad needs the column ...; found ... columns" / "gtv.... is missing for 2 of 30 patients (model Rad)" / "gtv.... is
+                           infinite for ..." / "gtv.... makes the risk infinite for ..."
         """
         raw = self._raw(table, centers, missing)
         for j, name in enumerate(self.columns):
-            absent = ~np.isfinite(raw[:, j])
+            absent = np.isnan(raw[:, j])
             fill = self.fills[j]
             if fill is not None:
                 raw[absent, j] = fill
             elif absent.any() and missing != "nan":
                 raise ValueError(f"{name} is missing for {int(absent.sum())} of {raw.shape[0]} patients (model {self.name}): populate it first")
-        z = (raw - np.array(self.means)) / np.array(self.sds)
-        return linear_risk(z, self.coefficients)
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = (raw - np.array(self.means)) / np.array(self.sds)
+            risk = linear_risk(z, self.coefficients)
+        beyond = np.isinf(risk) | (np.isnan(risk) & ~np.isnan(raw).any(axis=1))
+        if beyond.any() and missing != "nan":
+            far = self.columns[int(np.abs(z[np.flatnonzero(beyond)[0]]).argmax())]
+            raise ValueError(f"{far} makes the risk infinite for {int(beyond.sum())} of {raw.shape[0]} patients (model {self.name}): check its value")
+        risk[beyond] = np.nan
+        return risk
 
     def _raw(self, table: Table, centers: ArrayLike | None, missing: str = "refuse") -> Floats:
         if not self.retained:
@@ -124,7 +132,11 @@ class SurvivalModel:
         for name, log in zip(self.columns, self.logs, strict=True):
             if name not in columns:
                 raise ValueError(f"{self.name} needs the column {name}; found {len(columns)} columns ({', '.join(list(columns)[:3])}, ...)")
-            raw.append(transformed(name, columns[name], log))
+            given = np.atleast_1d(np.asarray(columns[name], dtype=float))
+            infinite = np.isinf(given)
+            if infinite.any() and missing != "nan":
+                raise ValueError(f"{name} is infinite for {int(infinite.sum())} of {given.size} patients (model {self.name}): give a finite number")
+            raw.append(transformed(name, np.where(infinite, np.nan, given), log))
         values = np.stack(raw, axis=1)
         if self.harmoniser is not None:
             at = [self.columns.index(column) for column in self.harmoniser.columns]

@@ -201,9 +201,11 @@ def _save_pyfunc(bundle: Bundle, staging: Path, target: Path, run_id: str, model
     from mlflow.models import Model, ModelSignature
     from mlflow.pyfunc import save_model
     from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import AnyType
 
     served = bundle.models[bundle.served]
     columns = list(served.columns)
+    # AnyType: MLflow casts true and "1" to the declared type before our code sees them; penumbra.registry.sent takes numbers only
     # the mean training patient: nobody
     middle = [math.exp(mean) if log else mean for mean, log in zip(served.means, served.logs, strict=True)]
     survival = [f"survival_{year}y" for year in range(1, len(bundle.horizons_days) + 1)]
@@ -215,7 +217,7 @@ def _save_pyfunc(bundle: Bundle, staging: Path, target: Path, run_id: str, model
             python_model=str(entry),
             code_paths=[str(package)],
             artifacts={"bundle": str(staging / "bundle")},
-            signature=ModelSignature(inputs=Schema([ColSpec(DataType.double, name) for name in columns]), outputs=Schema([*outputs])),
+            signature=ModelSignature(inputs=Schema([ColSpec(AnyType(), name) for name in columns]), outputs=Schema([*outputs])),
             input_example=pd.DataFrame([middle], columns=columns),
             pip_requirements=[f"{name}=={installed(name)}" for name in SERVING],
             mlflow_model=Model(run_id=run_id, model_id=model_id),

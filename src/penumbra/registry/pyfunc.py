@@ -10,6 +10,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from penumbra.registry.bundle import read_manifest, read_models
+from penumbra.registry.sent import numbers
 
 
 class ServedModel(PythonModel):
@@ -28,7 +29,7 @@ class ServedModel(PythonModel):
         Raises       MlflowException (HTTP 400) with the rule that a value breaks and its column.
         """
         try:
-            log_risk = self.model.log_risk({name: model_input[name].to_numpy(dtype=float) for name in self.model.columns})
+            log_risk = self.model.log_risk({name: numbers(name, model_input[name].array) for name in self.model.columns})
         except ValueError as broken:
             raise MlflowException(str(broken), error_code=INVALID_PARAMETER_VALUE) from broken
         survival = self.model.survival(log_risk, self.horizons_days)

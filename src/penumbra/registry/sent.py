@@ -1,0 +1,41 @@
+"""Values as they are sent to a served model: numbers only. JSON's true is no 1, a text is no number, and null is a missing value."""
+
+import math
+from collections.abc import Iterable
+from decimal import Decimal
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+
+def numbers(name: str, sent: Iterable[Any]) -> np.ndarray:
+    """One column as floats, shape (n,); null becomes nan, and infinity stays what it is: the model refuses both by their names.
+
+    name    of the column, for the message. sent: the values as they were parsed.
+
+    Raises  ValueError "gtv.x is true for 1 of 2 patients: send a number" (or a text, a list, a number too large for a float).
+    """
+    values = np.asarray(sent)
+    if values.dtype.kind in "iuf":
+        return values.astype(float)
+    told = [_told(value) for value in values]
+    wrong = [why for why, _ in told if why]
+    if wrong:
+        raise ValueError(f"{name} is {wrong[0]} for {len(wrong)} of {len(told)} patients: send a number")
+    return np.array([value for _, value in told], dtype=float)
+
+
+def _told(value: Any) -> tuple[str, float]:
+    """What is wrong with one value, or "", and the value."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return "", math.nan
+    if isinstance(value, bool | np.bool_):
+        return ("true" if value else "false"), math.nan
+    if isinstance(value, Real | Decimal):
+        try:
+            return "", float(value)
+        except OverflowError:
+            return "a number too large for a float", math.nan
+    kinds = {str: "a text", bytes: "a text", list: "a list", tuple: "a list", dict: "an object", np.ndarray: "a list"}
+    return next((word for kind, word in kinds.items() if isinstance(value, kind)), "not a number"), math.nan
