@@ -9,9 +9,9 @@ import pytest
 
 from penumbra.evaluate import internal_external, resampled_fits
 from penumbra.fusion import Block, Declaration, SurvivalModel, fit, fit_all
-from penumbra.fusion.harmonise import fitted, harmonised
+from penumbra.fusion.harmonise import center_markers, fitted, harmonised
 from penumbra.refusal import Refusal
-from penumbra.survival import Undefined, concordance_index
+from penumbra.survival import Undefined, concordance_index, univariate_cox
 
 REFERENCE = json.loads((Path(__file__).resolve().parent / "reference" / "combat" / "combat.json").read_text())
 NUMBERS = {"alpha": 0.05, "folds": 5, "seed": 1, "ties": "efron", "pca_variance": 0.95, "patience": 15, "ridge": 1.0, "harmonise": "combat"}
@@ -68,6 +68,64 @@ def test_constant_and_missing_columns_pass_through() -> None:
     learnt = fitted(block, REFERENCE["centers"], "refuse")
     assert learnt.columns == ("gtv.f0", "gtv.f1", "gtv.f3", "gtv.f5")
     np.testing.assert_array_equal(harmonised(block, learnt, REFERENCE["centers"]).values[:, [2, 4]], values[:, [2, 4]])
+
+
+def marked(kind: str) -> tuple[Block, np.ndarray, np.ndarray, np.ndarray]:
+    """Forty patients of each of two centers, whose survival differs; f0 tells the centers apart, the others are shifted by 1."""
+    random = np.random.default_rng(0)
+    centers = np.repeat(["a", "b"], 40)
+    values = random.normal(size=(80, 20))
+    values[centers == "b", 1:] += 1.0
+    a, b = {
+        "constant in both": (np.zeros(40), np.ones(40)),
+        "constant in both but for rounding": (0.1 + 1e-15 * random.integers(0, 3, 40), 1.1 + 1e-15 * random.integers(0, 3, 40)),
+        "large and close": (np.full(40, 1e6), np.full(40, 1e6 + 1)),
+        "nearly constant": (1e-6 * random.normal(size=40), 1 + 1e-6 * random.normal(size=40)),
+        "constant in one": (np.zeros(40), 1 + 0.1 * random.normal(size=40)),
+    }[kind]
+    values[:, 0] = np.r_[a, b]
+    time = random.exponential(np.where(centers == "a", 300, 900))
+    return Block("gtv", tuple(f"f{i}" for i in range(20)), values), centers, time < 1500, np.minimum(time, 1500)
+
+
+@pytest.mark.parametrize("kind", ["constant in both", "constant in both but for rounding", "large and close"])
+def test_a_column_that_only_tells_the_centers_apart_is_left_out_and_said(kind: str) -> None:
+    block, centers, event, time = marked(kind)
+    assert center_markers(block, centers) == ("gtv.f0",)
+    learnt = fitted(block, centers, "refuse")
+    after = harmonised(block, learnt, centers)
+    assert "gtv.f0" not in learnt.columns
+    assert np.ptp(after.values[:, 0]) == 0
+    without = fitted(Block("gtv", block.features[1:], block.values[:, 1:]), centers, "refuse")
+    assert learnt == without, "the other columns are learnt as if it were not there"
+    signature = Declaration("Rad", "Rad", "signature", "signature", blocks=("gtv",))
+    model = fit(signature, [block], event, time, centers=centers, **NUMBERS)
+    assert model.selections[0].constant == ("gtv.f0",)
+    assert "1 columns of gtv are constant within every training center and differ between centers: left out (gtv.f0)" in model.training.remarks
+    assert "left out" not in "".join(fit(signature, [block], event, time, centers=centers, **{**NUMBERS, "harmonise": "none"}).training.remarks)
+
+
+@pytest.mark.parametrize("kind", ["nearly constant", "constant in one"])
+def test_a_column_that_varies_somewhere_loses_its_center(kind: str) -> None:
+    block, centers, event, time = marked(kind)
+    assert center_markers(block, centers) == ()
+    after = harmonised(block, fitted(block, centers, "refuse"), centers).values
+    gap = after[centers == "a"].mean(axis=0) - after[centers == "b"].mean(axis=0)
+    assert abs(gap[0]) < 0.02
+    assert np.abs(gap[1:]).max() < 0.3
+    assert univariate_cox(event, time, block.values[:, 0]).p[0] < 1e-4 < 0.05 < univariate_cox(event, time, after[:, 0]).p[0]
+
+
+def test_columns_constant_in_one_center_do_not_move_the_others() -> None:
+    values = np.array(REFERENCE["values"])
+    centers = np.array(REFERENCE["centers"])
+    more = np.column_stack([values, np.where(centers == centers[0], 3.0, values[:, 0])])
+    learnt = fitted(Block("gtv", tuple(f"f{i}" for i in range(7)), more), centers, "refuse")
+    place = learnt.centers.index(str(centers[0]))
+    alone = fitted(Block("gtv", tuple(f"f{i}" for i in range(6)), values), centers, "refuse")
+    assert learnt.shifts[place][:6] == alone.shifts[place]
+    after = harmonised(Block("gtv", tuple(f"f{i}" for i in range(7)), more), learnt, centers).values[centers == centers[0], 6]
+    np.testing.assert_allclose(after, more[:, 6].mean(), rtol=1e-12)
 
 
 def test_learnt_on_training_patients_alone() -> None:

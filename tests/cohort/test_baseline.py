@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from penumbra.cohort.baseline import BaselineRow, baseline_table
+from penumbra.cohort.baseline import FOLLOWED, OBSERVED, SURVIVED, BaselineRow, baseline_table
+from penumbra.survival import log_rank
 
 # counts (training, test) of the paper's Table 2 and the p it prints
 PAPER = [
@@ -33,9 +34,9 @@ def test_the_paper_s_table(column: str, counts: dict[str, tuple[int, int]], prin
 
 def test_skewed_and_normal_numbers_and_the_unknown() -> None:
     """By hand: ranks of 1, 2, 3, 40 against 5, 6, 7, 80 give U = 3, and 7 of the 70 orders of four and four have U at most 3."""
-    groups = {name: [{"time": value} for value in values] for name, values in {"a": (1, 2, 3, 40), "b": (5, 6, 7, 80)}.items()}
-    time = lines(baseline_table(groups), "Survival time (days)")[None]
-    assert (time.test, time.p, time.cells) == ("Mann-Whitney U", pytest.approx(2 * 7 / 70), ("2 (2-12)", "6 (6-25)"))
+    groups = {name: [{"age": value} for value in values] for name, values in {"a": (1, 2, 3, 40), "b": (5, 6, 7, 80)}.items()}
+    age = lines(baseline_table(groups), "Age (years)")[None]
+    assert (age.test, age.p, age.cells) == ("Mann-Whitney U", pytest.approx(2 * 7 / 70), ("2 (2-12)", "6 (6-25)"))
     normal = {"a": [64.0, 66.0, 67.5, 69.0, 71.0], "b": [60.0, 62.5, 64.0, 65.5, 68.0], "c": [70.0, 71.0, 73.5, 75.0, 77.0]}
     two = baseline_table({name: [{"age": age} for age in normal[name]] + [{"age": None}] for name in "ab"})
     a, b = (np.array(normal[name]) for name in "ab")
@@ -47,6 +48,43 @@ def test_skewed_and_normal_numbers_and_the_unknown() -> None:
     assert age.p == pytest.approx(2 * stats.t.sf(t, freedom), abs=1e-12)
     three = baseline_table({name: [{"age": age} for age in ages] for name, ages in normal.items()})
     assert lines(three, "Age (years)")[None].test == "ANOVA"
+
+
+def outcomes(*pairs: tuple[float, bool | None]) -> list[dict[str, object]]:
+    return [{"time": time, "event": event} for time, event in pairs]
+
+
+def test_follow_up_and_survival_are_kaplan_meiers() -> None:
+    """By hand. a: deaths at 10 and 30, censored at 20, 50, 60. Survival 4/5, then 4/5 x 2/3 = 0.53, never one half: not reached.
+    Follow-up (censoring is the event): 3/4 at 20, then 3/4 x 1/2 = 0.375 at 50: 50. The median of the observed times is 30, of neither.
+    b: deaths at 5, 6, 7, censored at 8: survival 3/4, 1/2, 1/4: on one half from 6 to 7, the middle 6.5, as R's survfit."""
+    found = baseline_table(
+        {"a": outcomes((10, True), (30, True), (20, False), (50, False), (60, False)), "b": [*outcomes((5, True), (6, True), (7, True), (8, False)), {}]}
+    )
+    followed, survived, observed = (lines(found, label)[None] for label in (FOLLOWED, SURVIVED, OBSERVED))
+    assert [cell.split(" (")[0] for cell in survived.cells] == ["not reached", "6"]  # 6.5 to the nearest even day
+    assert [cell.split(" (")[0] for cell in followed.cells] == ["50", "8"]
+    assert [cell.split(" (")[0] for cell in observed.cells] == ["30", "6"]
+    # the lower limit of a: the first day on which S exp(-1.96 sqrt(sum of d / n (n - d))) is below one half: 0.8 exp(-1.96 sqrt(1/20)) = 0.516 at 10,
+    # 0.533 exp(-1.96 sqrt(1/20 + 1/6)) = 0.214 at 30; of the follow-up 0.75 exp(-1.96 sqrt(1/12)) = 0.426 at 20
+    assert survived.cells[0] == "not reached (30-not reached)"
+    assert followed.cells[0] == "50 (20-not reached)"
+    assert survived.cells[1].endswith(", 1 unknown")
+    assert followed.cells[1].endswith(", 1 unknown")
+    assert (survived.test, followed.test, observed.test, observed.p) == ("log-rank", "log-rank", "", None)
+    event, time, group = [1, 1, 0, 0, 0, 1, 1, 1, 0], [10, 30, 20, 50, 60, 5, 6, 7, 8], [0] * 5 + [1] * 4
+    assert survived.p == log_rank(event, time, group).p
+    assert followed.p == log_rank([1 - died for died in event], time, group).p
+
+
+def test_an_outcome_that_nobody_has_is_not_tested() -> None:
+    found = baseline_table({"a": outcomes((10, True), (20, False)), "b": [{"time": 5, "event": None}]})
+    for label in (FOLLOWED, SURVIVED):
+        row = lines(found, label)[None]
+        assert (row.cells[1], row.p, row.test) == ("-", None, "")
+    censored = baseline_table({"a": outcomes((10, False), (20, False)), "b": outcomes((10, False), (20, False))})
+    assert lines(censored, SURVIVED)[None].cells == ("not reached", "not reached")
+    assert lines(censored, SURVIVED)[None].p is None
 
 
 def test_levels_are_the_paper_s_and_the_unknown_is_shown_and_not_tested() -> None:

@@ -7,12 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from penumbra import survival
+
 NORMAL_FROM = 0.05  # p of Shapiro-Wilk from which on a variable counts as normal (paper: alpha 0.05)
 LEAST_EXPECTED = 5.0  # patients expected in a cell from which on chi-square holds (Cochran 1954)
 RESAMPLES = 9999  # of Fisher's test on tables larger than 2 x 2, and the seed below (ours)
 SEED = 1
 UNKNOWN = "unknown"
-CONTINUOUS = {"age": "Age (years)", "time": "Survival time (days)"}
+CONTINUOUS = {"age": "Age (years)"}
+FOLLOWED = "Follow-up (days): reverse Kaplan-Meier median (95 % CI)"
+SURVIVED = "Survival (days): Kaplan-Meier median (95 % CI)"
+OBSERVED = "Observed time to death or censoring (days): median (quartiles)"
 CATEGORICAL = {
     "sex": "Sex",
     "histology": "Histology",
@@ -29,7 +34,7 @@ class BaselineRow:
     """One line: a variable, or one level of it.
 
     level  None on the line of the variable itself.
-    cells  per group: median (lower to upper quartile), or n (%) of the group.
+    cells  per group: median (lower to upper quartile), median of a curve (95 % limits), or n (%) of the group.
     p      of the difference between the groups, two-sided; None where it cannot be tested, and on the lines of levels.
     test   name of the test behind p.
     """
@@ -48,10 +53,13 @@ def baseline_table(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[B
             with "unknown" as a level of its own; tests leave the unknown out.
 
     Two groups: Welch's t-test where both are normal by Shapiro-Wilk, otherwise Mann-Whitney U; more: ANOVA or Kruskal-Wallis. Chi-square
-    without continuity correction, or Fisher's exact test where a cell expects fewer than five patients. T, N, M are shown without letters, and
-    stage with the letter in III alone, as the paper does.
+    without continuity correction, or Fisher's exact test where a cell expects fewer than five patients. The paper's "survival time" is the median of
+    observed times, whether they ended in death or in censoring; here that row says so and is not tested, and next to it are the follow-up (reverse
+    Kaplan-Meier: censoring is the event, death ends the observation) and survival by Kaplan-Meier, each with a log-rank test. T, N, M
+    are shown without letters, and stage with the letter in III alone, as the paper does.
 
-    Source: PROTOCOL 1; the paper's Table 2 and section on statistics.
+    Source: PROTOCOL 1; the paper's Table 2 and section on statistics; Schemper and Smith 1996, Control Clin Trials 17:343 (follow-up);
+    Brookmeyer and Crowley 1982, Biometrics 38:29 (limits of a median, as R's survfit with conf.type = "log").
     """
     found: list[BaselineRow] = []
     for column, label in CONTINUOUS.items():
@@ -59,6 +67,7 @@ def baseline_table(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[B
         p, test = _continuous(values)
         cells = tuple(_quartiles(known, len(patients)) for known, patients in zip(values, groups.values(), strict=True))
         found.append(BaselineRow(label, None, cells, p, test))
+    found += _outcome(groups)
     for column, label in CATEGORICAL.items():
         counts = [Counter(_level(column, patient.get(column)) for patient in patients) for patients in groups.values()]
         levels = sorted({level for count in counts for level in count if level != UNKNOWN})
@@ -68,6 +77,43 @@ def baseline_table(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[B
             shares = tuple(_share(count[level], len(patients)) for count, patients in zip(counts, groups.values(), strict=True))
             found.append(BaselineRow(label, level, shares))
     return tuple(found)
+
+
+def _outcome(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[BaselineRow]:
+    """Follow-up, survival and observed time, of the patients whose time and event are known."""
+    known = [[row for row in patients if row.get("time") is not None and row.get("event") is not None] for patients in groups.values()]
+    times = [np.array([float(row["time"]) for row in patients]) for patients in known]
+    events = [np.array([bool(row["event"]) for row in patients], dtype=bool) for patients in known]
+    missing = [len(patients) - len(some) for patients, some in zip(groups.values(), known, strict=True)]
+    rows = []
+    for label, ended in ((FOLLOWED, [~event for event in events]), (SURVIVED, events)):
+        p = _log_rank(ended, times)
+        cells = tuple(_median(event, time, count) for event, time, count in zip(ended, times, missing, strict=True))
+        rows.append(BaselineRow(label, None, cells, p, "" if p is None else "log-rank"))
+    observed = [_numbers(patients, "time") for patients in groups.values()]
+    cells = tuple(_quartiles(values, len(patients)) for values, patients in zip(observed, groups.values(), strict=True))
+    return [*rows, BaselineRow(OBSERVED, None, cells)]
+
+
+def _median(event: np.ndarray, time: np.ndarray, missing: int) -> str:
+    """When the Kaplan-Meier curve of an event falls to one half, with limits."""
+    if not time.size:
+        return "-"
+    curve = survival.kaplan_meier(event, time)
+    if np.isnan([curve.median, curve.median_lower]).all():
+        return "not reached" + (f", {missing} {UNKNOWN}" if missing else "")
+    middle, low, high = ("not reached" if np.isnan(days) else f"{days:.0f}" for days in (curve.median, curve.median_lower, curve.median_upper))
+    return f"{middle} ({low}-{high})" + (f", {missing} {UNKNOWN}" if missing else "")
+
+
+def _log_rank(events: Sequence[np.ndarray], times: Sequence[np.ndarray]) -> float | None:
+    if len(times) < 2 or not all(time.size for time in times):
+        return None
+    group = np.repeat(np.arange(len(times)), [time.size for time in times])
+    try:
+        return survival.log_rank(np.concatenate(events), np.concatenate(times), group).p
+    except survival.Undefined:
+        return None
 
 
 def _numbers(patients: Sequence[Mapping[str, Any]], column: str) -> np.ndarray:

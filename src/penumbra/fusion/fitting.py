@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import block_diag
 
 from penumbra.fusion.declaration import CLINICAL, Block, Declaration, by_name
-from penumbra.fusion.harmonise import METHODS, POLICIES, Harmoniser, joined
+from penumbra.fusion.harmonise import METHODS, POLICIES, Harmoniser, center_markers, joined
 from penumbra.fusion.harmonise import fitted as harmoniser_of
 from penumbra.fusion.harmonise import harmonised as harmonised_block
 from penumbra.fusion.model import SurvivalModel, Training, linear_risk, transformed
@@ -72,7 +72,8 @@ def fit_all(
 def harmonised_blocks(
     blocks: Mapping[str, Block] | Iterable[Block], centers: ArrayLike | None, harmonise: str, unseen_center: str
 ) -> tuple[dict[str, Block], dict[str, Harmoniser]]:
-    """The blocks of the training patients as selection sees them, and what was learnt on the way; clinical columns stay as they are.
+    """The blocks of the training patients as selection sees them, and what was learnt on the way; clinical columns stay as they are, and a column
+    that only tells the centers apart becomes a constant, which selection drops (see harmonise.center_markers).
 
     Raises
       ValueError  "harmonise must be one of ..." / "harmonising needs the center of each patient"
@@ -144,8 +145,10 @@ def fit(
     numbers = {**selecting, "pca_variance": pca_variance, "ridge": ridge}
     if declaration.kind == "cox":
         return _Fitter(declaration, named, events, times, numbers, []).cox()
-    named, harmonisers = harmonised or harmonised_blocks(named, centers, harmonise, unseen_center)
-    fitter = _Fitter(declaration, named, events, times, numbers, [], harmonisers)
+    given = named
+    named, harmonisers = harmonised or harmonised_blocks(given, centers, harmonise, unseen_center)
+    remarks = [_marked(given[name], centers) for name in declaration.blocks if name in harmonisers and name in given and centers is not None]
+    fitter = _Fitter(declaration, named, events, times, numbers, [remark for remark in remarks if remark], harmonisers)
     for name in declaration.blocks:
         _require_block(declaration, named, name)
     done = dict(selections or {})
@@ -325,6 +328,15 @@ class _Fitter:
             harmoniser=self.harmoniser(columns),
             training=Training(self.event.size, int(self.event.sum()), remarks=tuple(self.remarks), **self.numbers),
         )
+
+
+def _marked(block: Block, centers: ArrayLike) -> str:
+    """What has to be said of the columns of a block that only tell the centers apart; "" where there is none."""
+    found = center_markers(block, centers)
+    if not found:
+        return ""
+    shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+    return f"{len(found)} columns of {block.name} are constant within every training center and differ between centers: left out ({shown})"
 
 
 def _require_block(declaration: Declaration, blocks: Mapping[str, Block], name: str) -> Block:

@@ -24,6 +24,7 @@ POLICIES = ("refuse", "leave", "estimate")
 MIN_PATIENTS = 5  # of a center, to estimate a location and a scale of its own
 CONVERGED = 1e-6  # largest relative change of the posterior means
 MOST_ROUNDS = 1000
+ROUNDING = 1e-9  # of a column's spread over all centers: what varies less within a center is constant there
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ class Harmoniser:
                 raise refusal
             elif self.unseen == "estimate":
                 spread = z[here].std(axis=0, ddof=1)
-                z[here] = (z[here] - z[here].mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+                varies = spread > ROUNDING * (1.0 + np.abs(z[here]).max(axis=0))
+                z[here] = (z[here] - z[here].mean(axis=0)) / np.where(varies, spread, 1.0)
         return z * sds + means
 
     def _refusal(self, name: str, patients: int) -> Refusal | None:
@@ -101,7 +103,11 @@ class Harmoniser:
 
 
 def fitted(block: Block, centers: ArrayLike, unseen: str) -> Harmoniser:
-    """Fit ComBat on the training patients of one block, without covariates; constant columns and those with missing values stay out.
+    """Fit ComBat on the training patients of one block, without covariates; columns that are constant in every center (see center_markers)
+    and those with missing values stay out.
+
+    A column that is constant in one center but not in all has no scale there and a location that is known exactly: it is moved by that location,
+    and takes no part in the center's distribution over the features.
 
     centers  of each patient, (n,).
     unseen   policy for other centers, kept with what is learnt.
@@ -117,14 +123,16 @@ def fitted(block: Block, centers: ArrayLike, unseen: str) -> Harmoniser:
         if (names == name).sum() < MIN_PATIENTS:
             raise Undefined(f"center {name} has {int((names == name).sum())} training patients; ComBat needs {MIN_PATIENTS}: train without it")
     values = np.asarray(block.values, dtype=float)
-    with np.errstate(invalid="ignore", over="ignore"):
-        inside = values - sum((names == name)[:, None] * values[names == name].mean(axis=0) for name in every)
-        sds = np.sqrt(np.mean(inside**2, axis=0))
-        usable = np.flatnonzero(np.isfinite(sds) & (sds > 1e-12 * np.maximum(np.abs(values).max(axis=0), np.finfo(float).tiny)))
-    values, sds = values[:, usable], sds[usable]
+    finite, varies = _varying(values, names, every)
+    usable = np.flatnonzero(finite & varies.any(axis=0))
+    values, varies = values[:, usable], varies[:, usable]
+    inside = values - sum((names == name)[:, None] * values[names == name].mean(axis=0) for name in every)
+    sds = np.sqrt(np.mean(inside**2, axis=0))
     means = values.mean(axis=0)
     z = (values - means) / sds
-    found = [_posterior(z[names == name]) for name in every] if every.size > 1 else [(np.zeros(usable.size), np.ones(usable.size))]
+    found = [_posterior(z[names == name], varies[c]) for c, name in enumerate(every)]
+    if every.size == 1:
+        found = [(np.zeros(usable.size), np.ones(usable.size))]
     return Harmoniser(
         columns=tuple(block.columns[j] for j in usable),
         centers=tuple(every.tolist()),
@@ -136,12 +144,42 @@ def fitted(block: Block, centers: ArrayLike, unseen: str) -> Harmoniser:
     )
 
 
+def center_markers(block: Block, centers: ArrayLike) -> tuple[str, ...]:
+    """Return the columns that are constant within every training center and differ between centers: they tell the center and nothing else.
+
+    Constant means up to ROUNDING of the spread over all centers.
+    """
+    names = np.asarray(centers, dtype=str)
+    values = np.asarray(block.values, dtype=float)
+    finite, varies = _varying(values, names, np.unique(names))
+    return tuple(block.columns[j] for j in np.flatnonzero(finite & ~varies.any(axis=0) & _spread(values)[1]))
+
+
 def harmonised(block: Block, harmoniser: Harmoniser, centers: ArrayLike) -> Block:
-    """The block of the training patients with the harmoniser's columns harmonised, the others as they are."""
+    """The block of the training patients with the harmoniser's columns harmonised. Center markers become their mean, a constant that no
+    selection keeps; the other columns are as they were."""
     values = np.array(block.values, dtype=float)
     at = [block.columns.index(column) for column in harmoniser.columns]
     values[:, at] = harmoniser.apply(values[:, at], centers)
+    for column in center_markers(block, centers):
+        j = block.columns.index(column)
+        values[:, j] = values[:, j].mean()
     return Block(block.name, block.features, values)
+
+
+def _spread(values: Floats) -> tuple[Floats, np.ndarray]:
+    """Of each column (p,): standard deviation over everybody, and whether it is more than rounding; not finite values count as none."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        spread = np.asarray(values.std(axis=0))
+        return spread, spread > 1e-12 * np.maximum(np.abs(values).max(axis=0), np.finfo(float).tiny)
+
+
+def _varying(values: Floats, names: np.ndarray, every: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each column (p,) is finite, and whether it varies within each center (c, p)."""
+    spread, somewhere = _spread(values)
+    with np.errstate(invalid="ignore", over="ignore"):
+        within = np.array([values[names == name].std(axis=0) for name in every])
+        return np.isfinite(spread), (within > ROUNDING * spread) & somewhere
 
 
 def joined(parts: Sequence[Harmoniser]) -> Harmoniser | None:
@@ -165,12 +203,19 @@ def joined(parts: Sequence[Harmoniser]) -> Harmoniser | None:
     )
 
 
-def _posterior(z: Floats) -> tuple[Floats, Floats]:
-    """Location and scale of one center's standardised features (n, p), each drawn towards their distribution over the features."""
+def _posterior(z: Floats, varies: np.ndarray) -> tuple[Floats, Floats]:
+    """Location and scale of one center's standardised features (n, p), each drawn towards their distribution over the features that vary (p,)
+    in the center; those that do not keep their own location, and the scale 1."""
+    location, scale = z.mean(axis=0), np.ones(z.shape[1])
+    location[varies], scale[varies] = _drawn_together(z[:, varies])
+    return location, scale
+
+
+def _drawn_together(z: Floats) -> tuple[Floats, Floats]:
     n, p = z.shape
     location, variance = z.mean(axis=0), z.var(axis=0, ddof=1)
     if p < 2 or not (variance.var(ddof=1) > 0 and location.var(ddof=1) > 0):
-        return location, np.sqrt(np.where(variance > 0, variance, 1.0))
+        return location, np.sqrt(variance)
     prior, spread = float(location.mean()), float(location.var(ddof=1))
     m, s2 = float(variance.mean()), float(variance.var(ddof=1))
     a, b = (2 * s2 + m**2) / s2, (m * s2 + m**3) / s2

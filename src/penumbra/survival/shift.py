@@ -31,10 +31,11 @@ def shift(reference: ArrayLike, sample: ArrayLike, *, bins: int) -> Shift:
     """Compare each column of two samples.
 
     reference  shape (n, p). sample  shape (m, p). Values that are not finite are left out.
-    bins       of the population stability index, between the quantiles of the reference.
+    bins       of the population stability index, between the quantiles of the reference. A value that several quantiles share (a feature that is
+               constant, or mostly its minimum) has a bin of its own, so that what lies below it counts as lying elsewhere.
 
     Source: Kolmogorov-Smirnov with the asymptotic p of scipy.stats.ks_2samp(method="asymp"); population stability index, sum of
-            (a - b) ln(a / b) over the bins, with half a patient added to every bin so that an empty one is no infinity.
+            (a - b) ln(a / b) over the bins, with half a patient added to every bin that is not empty on both sides, so that an empty one is no infinity.
     """
     a, b = np.asarray(reference, dtype=float), np.asarray(sample, dtype=float)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
@@ -69,7 +70,12 @@ def _distance(a: Floats, b: Floats) -> Floats:
 
 
 def _stability(reference: Floats, sample: Floats, bins: int) -> float:
-    edges = np.unique(np.quantile(reference, np.linspace(0, 1, bins + 1)[1:-1]))
-    counts = [np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1) + 0.5 for values in (reference, sample)]
-    left, right = (count / count.sum() for count in counts)
+    quantiles = np.quantile(reference, np.linspace(0, 1, bins + 1))
+    values, times = np.unique(quantiles, return_counts=True)
+    edges, heavy = np.unique(quantiles[1:-1]), values[times > 1]
+    # of each value: how many edges lie below it, and at how many shared values it is not below
+    places = [np.searchsorted(edges, part, side="left") + np.searchsorted(heavy, part, side="right") for part in (reference, sample)]
+    counts = np.array([np.bincount(place, minlength=len(edges) + len(heavy) + 1) for place in places])
+    counts = counts[:, counts.any(axis=0)] + 0.5
+    left, right = counts / counts.sum(axis=1, keepdims=True)
     return float(np.sum((right - left) * np.log(right / left)))
