@@ -1,10 +1,17 @@
 """params.yaml enters through frozen dataclasses that refuse what does not fit."""
 
+import subprocess
+import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import pytest
 
+from penumbra import checkup
 from penumbra.params import ParamsError, build, project_root, read_yaml, resolve
+from penumbra.settings import load_settings
+
+from .projects import project_with
 
 
 @dataclass(frozen=True)
@@ -77,3 +84,85 @@ def test_the_zone_of_the_schedules_is_one_that_exists() -> None:
     for wrong in ("Mars/Olympus", "", "../etc/passwd", "CEST+9x"):
         with pytest.raises(ParamsError, match=r"serve\.timezone is .* is not an IANA time zone; use a name such as"):
             build(Serve, values | {"timezone": wrong}, "serve")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "p.yaml has the key a twice, on lines 1 and 3; keep one of them"),
+        ("a: 1\n'a': 1\n", "p.yaml has the key a twice, on lines 1 and 2; keep one of them"),
+        ('a: 1\n"\\x61": 1\n', "p.yaml has the key a twice, on lines 1 and 2; keep one of them"),
+        ("1: x\n1.0: y\n", "p.yaml has the key 1.0 twice, on lines 1 and 2; keep one of them"),
+        ("fuse:\n  alpha: 1\n  folds: 2\n  alpha: 1\n", "p.yaml has the key fuse.alpha twice, on lines 2 and 4; keep one of them"),
+        ("fuse: {alpha: 1, alpha: 1}\n", "p.yaml has the key fuse.alpha twice, on line 1; keep one of them"),
+        ("fuse:\n  alpha: 1\nother: 2\nfuse:\n  beta: 1\n", "p.yaml has the key fuse twice, on lines 1 and 4; keep one of them"),
+        ("rules:\n- {x: 1}\n- x: 1\n  x: 2\n", "p.yaml has the key rules.1.x twice, on lines 3 and 4; keep one of them"),
+        ("base: &base\n  x: 1\n  x: 2\nsame: *base\n", "p.yaml has the key base.x twice, on lines 2 and 3; keep one of them"),
+        ("a: &a {x: 1}\nb: &b {y: 1}\nc:\n  <<: *a\n  <<: *b\n", "p.yaml has the key c.<< twice, on lines 4 and 5; keep one of them"),
+        ("a: &a {x: 1}\nb:\n  <<: *a\n  y: 1\n  y: 2\n", "p.yaml has the key b.y twice, on lines 4 and 5; keep one of them"),
+        ("? [1, 2]\n: x\n", "p.yaml is not valid YAML: a key that is a list or a mapping in line 1, column 3"),
+        ("a: [1, 2\n", "p.yaml is not valid YAML: expected ',' or ']', but got '<stream end>' in line 2, column 1"),
+        ("a: 1\n---\nb: 2\n", "p.yaml is not valid YAML: but found another document in line 2, column 1"),
+        ("- 1\n", "p.yaml is not a mapping of names to values"),
+        ("", "p.yaml is not a mapping of names to values"),
+    ],
+)
+def test_a_file_with_a_key_twice_or_that_is_no_yaml_is_one_sentence(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "p.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ParamsError) as error:
+        read_yaml(tmp_path / "p.yaml")
+    assert str(error.value) == said
+
+
+def test_bytes_that_are_no_text_are_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_bytes(b"a: \xff\xfe\n")
+    with pytest.raises(ParamsError, match=r"p\.yaml is not valid YAML: 'utf-8' codec can't decode"):
+        read_yaml(tmp_path / "p.yaml")
+
+
+def test_an_anchor_used_twice_and_an_override_of_a_merged_key_are_no_second_key(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("base: &base {x: 1, y: 2}\na:\n  <<: *base\n  y: 3\nb: *base\nc: {<<: [*base, {x: 5}]}\n", encoding="utf-8")
+    assert read_yaml(tmp_path / "p.yaml") == {"base": {"x": 1, "y": 2}, "a": {"x": 1, "y": 3}, "b": {"x": 1, "y": 2}, "c": {"x": 1, "y": 2}}
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "key"),
+    [
+        ("params.yaml", "  pca_variance: 0.95 ", "fuse.pca_variance"),
+        ("features/radiomics.yaml", "imageType:", "imageType"),
+        ("features/rois.yaml", "gtv:", "gtv"),
+        ("models/signatures.yaml", "Rad:", "Rad"),
+        ("models/combined.yaml", "Combined:", "Combined"),
+        ("models/controls.yaml", "Volume:", "Volume"),
+        ("models/se_resnet.yaml", "network:", "network"),
+        ("models/paper.yaml", "metrics:", "metrics"),
+        ("models/checklist.yaml", "TRIPOD+AI:", "TRIPOD+AI"),
+        ("dvc.yaml", "stages:", "stages"),
+    ],
+)
+def test_a_key_twice_in_any_file_of_the_project_is_found(file: str, line: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a merge leaves it: the same line again at the end of its group. Doctor names it; what reads the file refuses it."""
+    project = project_with(tmp_path, monkeypatch)
+    text = (project / file).read_text(encoding="utf-8")
+    assert text.count(f"\n{line}") + text.startswith(line) == 1, "the line that is to be there once"
+    at = text.index(line)
+    again = "  pca_variance: 0.8\n" if key.startswith("fuse.") else ""
+    (project / file).write_text(text[:at] + again + text[at:] if again else f"{text}\n{line} {{}}\n", encoding="utf-8")
+    first = (text[:at] + again).count("\n") + 1
+    bad = [finding for finding in checkup.examine(tmp_path / "home") if finding.what == file]
+    name = Path(file).name
+    assert len(bad) == 1
+    assert (bad[0].ok, bad[0].found.split(" twice")[0]) == (False, f"{name} has the key {key}")
+    assert f"lines {first - 1 if again else first} and" in bad[0].found
+    if file.split("/")[-1] not in ("paper.yaml", "checklist.yaml", "dvc.yaml"):  # read by the report, and by DVC
+        with pytest.raises(ParamsError, match="twice"):
+            load_settings("quick")
+
+
+def test_a_command_meets_a_key_twice_as_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = project_with(tmp_path, monkeypatch, params=lambda text: text + "\nfuse: {}\n")
+    monkeypatch.setenv("PENUMBRA_HOME", str(tmp_path / "home"))
+    done = subprocess.run([sys.executable, "-m", "penumbra.cli", "fuse"], capture_output=True, text=True, cwd=project)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.strip().startswith("Error: params.yaml has the key fuse twice, on lines ")
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -13,34 +13,37 @@ from penumbra.work import Work
 def set_alias(work: Work, which: str | int, alias: str = CHAMPION, *, reason: str) -> AliasChange:
     """Point an alias to a version whose files still are what was registered, and record it.
 
+    which  a version of the model that params.yaml names, or of another one with its name: nsclc-pfs/3.
+
     Raises  Refusal "reason_given", "version_registered", or "bundle_unchanged" when a file of the version was altered.
     """
     if not reason.strip():
         raise Refusal("reason_given", "no reason", 'say why: --reason "..."')
-    model = work.settings.register.model
-    change = registry.promote(work.home, which, alias, reason=reason, model=model)
-    recorded = [row["version"] for row in _changes(work, alias)][-1:]  # not what the registry had: a call may have been killed between both
+    change = registry.promote(work.home, which, alias, reason=reason, model=work.settings.register.model)
+    recorded = [row["version"] for row in _changes(work, change.model, alias)][-1:]  # not what the registry had: a call may have been killed between both
     if recorded != [change.version]:
         _record(work, change)
     return change
 
 
-def rollback(work: Work, *, reason: str) -> AliasChange:
+def rollback(work: Work, *, reason: str, model: str | None = None) -> AliasChange:
     """Make the version champion that was it before the last change.
+
+    model  None: the one that params.yaml names.
 
     Raises  Refusal "earlier_champion" when there was none.
     """
-    model = work.settings.register.model
-    changes = _changes(work, CHAMPION)
+    model = model or work.settings.register.model
+    changes = _changes(work, model, CHAMPION)
     if not changes or changes[-1]["previous"] is None:
         raise Refusal("earlier_champion", f"{model} never had another champion", "penumbra models lists the versions; penumbra promote chooses one")
-    return set_alias(work, int(changes[-1]["previous"]), reason=reason)
+    return set_alias(work, f"{model}/{changes[-1]['previous']}", reason=reason)
 
 
-def _changes(work: Work, alias: str) -> list[dict[str, Any]]:
-    """Every recorded change of an alias, oldest first."""
+def _changes(work: Work, model: str, alias: str) -> list[dict[str, Any]]:
+    """Every recorded change of an alias of a model, oldest first."""
     with store.connect(work.home) as lake:
-        found = [row for row in lake.rows("alias_changes") if (row["model"], row["alias"]) == (work.settings.register.model, alias)]
+        found = [row for row in lake.rows("alias_changes") if (row["model"], row["alias"]) == (model, alias)]
     return sorted(found, key=lambda row: row["commit_id"])
 
 

@@ -27,17 +27,20 @@ def ask(home: Path, statement: str, as_of: str | None = None) -> "pa.Table":
     return store.query(home, statement, as_of=commit)
 
 
-def models(home: Path) -> str:
-    """Every registered version: when, on which centers, its aliases, and the C-index of each center."""
-    entries = registry.versions(home)
+def models(home: Path, name: str | None = None) -> str:
+    """Every registered version of a model: when, on which centers, its aliases, and the C-index of each center; then which other models there are.
+
+    name  of the model; None: the one that params.yaml names.
+    """
+    entries = registry.versions(home, name)
     if not entries:
-        raise Refusal("model_registered", "no version is registered", "run penumbra run first")
+        registry.find(home, model=name)  # says what there is
     found = store.query(
         home, "SELECT model, version, center, split, value FROM model_metrics WHERE metric = 'harrell_c' AND split IN ('train', 'test')"
     ).to_pylist()
-    name = entries[0].model
-    centers = list(dict.fromkeys(row["center"] for row in found if row["model"] == name))
-    values = {(row["version"], row["center"]): row for row in found if row["model"] == name}
+    model = entries[0].model
+    centers = list(dict.fromkeys(row["center"] for row in found if row["model"] == model))
+    values = {(row["version"], row["center"]): row for row in found if row["model"] == model}
 
     def cell(version: str, center: str) -> str:
         row = values.get((version, center))
@@ -49,7 +52,10 @@ def models(home: Path) -> str:
         [entry.version, ", ".join(entry.aliases) or "-", f"{entry.created_at:%Y-%m-%d %H:%M}", *(cell(str(entry.version), center) for center in centers)]
         for entry in entries
     ]
-    return tables.render(["version", "alias", "registered (UTC)", *(f"C {center}" for center in centers)], body) + "\n\n* fitted on this center"
+    others = [other for other in registry.models(home) if other != model]
+    listed = f"\nalso registered: {', '.join(others)} (penumbra models --model NAME)" if others else ""
+    header = ["version", "alias", "registered (UTC)", *(f"C {center}" for center in centers)]
+    return tables.render(header, body, model) + f"\n\n* fitted on this center{listed}"
 
 
 def decision(manifest: Manifest) -> str:

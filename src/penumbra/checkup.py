@@ -40,9 +40,18 @@ def _packages() -> Iterator[Finding]:
 
 
 def _parameters() -> Iterator[Finding]:
-    from penumbra.params import PROFILES
+    from penumbra.params import PROFILES, read_yaml
     from penumbra.settings import load_settings
 
+    root, unreadable = project_root(), []
+    for path in sorted([*root.glob("*.yaml"), *root.glob("features/*.yaml"), *root.glob("models/*.yaml")]):
+        try:
+            read_yaml(path)
+        except ParamsError as error:
+            unreadable.append(Finding(path.relative_to(root).as_posix(), False, str(error)))
+    if unreadable:
+        yield from unreadable
+        return
     for profile in PROFILES:
         try:
             load_settings(profile)
@@ -84,7 +93,11 @@ def _registry(home: Path) -> Iterator[Finding]:
     try:
         champion = registry.find(home)
         registry.verify(champion.folder, champion.digest)
-        yield Finding("registry", True, f"champion is {champion.model}/{champion.version}, files as registered")
+        others = [name for name in registry.models(home) if name != champion.model]
+        beside = f"; params.yaml does not name {', '.join(others)}, which is registered too" if others else ""
+        yield Finding("registry", True, f"champion is {champion.model}/{champion.version}, files as registered{beside}")
+    except ParamsError as error:
+        yield Finding("registry", False, str(error))
     except Refusal as refusal:
         yield Finding("registry", refusal.rule == "model_registered", str(refusal))
 

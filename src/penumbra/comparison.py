@@ -104,14 +104,16 @@ class Comparison:
         }
 
 
-def compare_two(home: Path, first: str, second: str, numbers: Evaluate) -> Comparison:
+def compare_two(home: Path, first: str, second: str, numbers: Evaluate, model: str | None = None) -> Comparison:
     """Compare two versions on the patients that both scored; the same call gives the same numbers (`numbers.seed`).
 
     first, second  aliases, numbers, experiments of DVC or git revisions.
+    model          of names without one, as in registry.find.
 
-    Raises  Refusal "model_registered", "version_registered", or "versions_differ" for one version named twice.
+    Raises  Refusal "model_registered", "version_registered", "one_model" for versions of two models, or "versions_differ" for one version named twice.
     """
-    one, other = experiments.find(home, first), experiments.find(home, second)
+    one, other = experiments.find(home, first, model), experiments.find(home, second, model)
+    require_one_model((one, other))
     if one.version == other.version:
         raise Refusal("versions_differ", f"{first} and {second} are both {one.model}/{one.version}", "name two versions; penumbra models lists them")
     with store.connect(home, read_only=True) as lake:
@@ -128,7 +130,7 @@ def compare_two(home: Path, first: str, second: str, numbers: Evaluate) -> Compa
     return Comparison(
         first=one,
         second=other,
-        differences=tuple(registry.differences(registry.load(home, one.version), registry.load(home, other.version))),
+        differences=tuple(registry.differences(*(registry.load(home, entry.version, model=entry.model) for entry in (one, other)))),
         patients=tuple(_patients(*trained)),
         fitted={center: scored.rows(rows).fitted_here for center, rows in sets(scored)},
         paired=tuple(rows_of_all),
@@ -137,6 +139,13 @@ def compare_two(home: Path, first: str, second: str, numbers: Evaluate) -> Compa
         unscored=unscored,
         scored=scored,
     )
+
+
+def require_one_model(entries: Sequence[RegisteredVersion]) -> None:
+    """Raises  Refusal "one_model" for versions of several models."""
+    models = sorted({entry.model for entry in entries})
+    if len(models) > 1:
+        raise Refusal("one_model", f"these are versions of {' and '.join(models)}", "compare versions of one model; penumbra models --model NAME lists them")
 
 
 def paired(
@@ -165,6 +174,7 @@ class Standing:
 
 def compare_many(home: Path, entries: Sequence[RegisteredVersion], numbers: Evaluate) -> list[Standing]:
     """Harrell's C of several versions at every center, each against the first on the patients both scored, all on seeded paired resamples."""
+    require_one_model(entries)
     found: list[Standing] = []
     with store.connect(home, read_only=True) as lake:
         answers = read_answers(lake, entries[0].model)

@@ -25,13 +25,15 @@ def keep(home: Path, content: Manifest) -> Manifest:
     return write_manifest(home, KEPT.format(digest), written)
 
 
-def find(home: Path, which: str) -> RegisteredVersion:
+def find(home: Path, which: str, model: str | None = None) -> RegisteredVersion:
     """The version that an alias or a number names, or the one that an experiment or another git revision of the project registered.
+
+    model  of a name without one, as in registry.find.
 
     Raises  Refusal "model_registered" or "version_registered" as registry.find, and "experiment_registered" for a revision without a version here.
     """
     try:
-        return registry.find(home, which)
+        return registry.find(home, which, model)
     except Refusal as refusal:
         if refusal.rule != "version_registered" or (digest := _registered_by(which)) is None:
             raise

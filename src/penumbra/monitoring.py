@@ -36,12 +36,14 @@ def record(work: Work, folder: Path, center: str, prediction: Prediction) -> str
     return patient
 
 
-def monitor(work: Work) -> list[tuple[str, MetricRow]]:
+def monitor(work: Work, model: str | None = None) -> list[tuple[str, MetricRow]]:
     """(version, measure) per center of the patients that a version scored before their outcome was known; also into `model_metrics`, split live.
+
+    model  None: the one that params.yaml names.
 
     A measure that these patients do not define yet is a row with NaN and its reason, and is not stored.
     """
-    model, found = work.settings.register.model, []
+    model, found = model or work.settings.register.model, []
     statement = files("penumbra").joinpath("matured.sql").read_text(encoding="utf-8")
     with store.connect(work.home) as lake:
         rows = lake.sql(statement, [model]).to_pylist()

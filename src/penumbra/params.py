@@ -8,16 +8,18 @@ import dataclasses
 import os
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 if typing.TYPE_CHECKING:
+    import yaml
     from _typeshed import DataclassInstance
 
 T = typing.TypeVar("T", bound="DataclassInstance")
 
 PROFILES = ("quick", "paper", "best")
+MERGE_TAG = "tag:yaml.org,2002:merge"  # of the key `<<`
 
 
 class ParamsError(ValueError):
@@ -56,17 +58,74 @@ def files_uri() -> str | None:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in one YAML file.
+    """The mapping in one YAML file, in which every key is there once: of two equal keys the parser would take the last and say nothing.
 
-    Raises ParamsError: `params.yaml is not a mapping of names to values`.
+    Keys are equal when Python takes them for the same: alpha and "alpha", 1 and 1.0. A key that overrides one taken over with `<<` is no second one.
+
+    Raises ParamsError: `params.yaml has the key fuse.pca_variance twice, on lines 87 and 88; keep one of them`, `params.yaml is not valid YAML: ...`,
+    or `params.yaml is not a mapping of names to values`.
     """
     import yaml
 
-    with path.open(encoding="utf-8") as stream:
-        content = yaml.safe_load(stream)
+    try:
+        with path.open(encoding="utf-8") as stream:
+            loader = yaml.SafeLoader(stream)
+            root = loader.get_single_node()
+            if root is not None:
+                _require_single_keys(loader, root, path.name)
+            content = None if root is None else loader.construct_document(root)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+        raise ParamsError(f"{path.name} is not valid YAML: {error.problem}{place}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ParamsError(f"{path.name} is not valid YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(content, dict):
         raise ParamsError(f"{path.name} is not a mapping of names to values")
     return content
+
+
+def _require_single_keys(loader: "yaml.SafeLoader", root: "yaml.Node", file: str) -> None:
+    """Refuse two equal keys in a mapping at any depth; an anchored mapping is looked at once, where it is defined."""
+    from yaml import MappingNode, Node, SequenceNode
+    from yaml.constructor import ConstructorError
+
+    seen: set[int] = set()
+
+    def look(node: Node, where: tuple[str, ...]) -> None:
+        if id(node) in seen:
+            return
+        seen.add(id(node))
+        if isinstance(node, SequenceNode):
+            for i, entry in enumerate(node.value):
+                look(entry, (*where, str(i)))
+        elif isinstance(node, MappingNode):
+            lines: dict[Any, int] = {}
+            for key, value in node.value:
+                name = key.value if key.tag == MERGE_TAG else loader.construct_object(key, deep=True)
+                line = key.start_mark.line + 1
+                if not isinstance(name, Hashable):
+                    raise ConstructorError(None, None, "a key that is a list or a mapping", key.start_mark)
+                if name in lines:
+                    lines_of_both = f"line {line}" if lines[name] == line else f"lines {lines[name]} and {line}"
+                    raise ParamsError(f"{file} has the key {'.'.join((*where, str(name)))} twice, on {lines_of_both}; keep one of them")
+                lines[name] = line
+                look(value, (*where, str(name)))
+
+    look(root, ())
+
+
+def model_name() -> str:
+    """The name in the registry that params.yaml gives (register.model): the model that is meant where none is named.
+
+    Raises ParamsError when params.yaml gives none.
+    """
+    declared = read_yaml(project_root() / "params.yaml")
+    group = resolve(declared.get("register"), str(declared.get("profile")))
+    name = group.get("model") if isinstance(group, Mapping) else None
+    if not isinstance(name, str):
+        raise ParamsError("parameter register.model is missing in params.yaml" if name is None else f"register.model is {name!r}, which is not of type str")
+    return name
 
 
 def resolve(value: Any, profile: str) -> Any:

@@ -51,7 +51,7 @@ def kept_around(rules: RoiRules, radiomics_settings: Mapping[str, Any], grid_mm:
 def predict(home: Path, folder: Path, which: str = "champion", center: str | None = None) -> Prediction:
     """Score the DICOM or NIfTI folder of one patient; nothing is written.
 
-    which   alias or version number.
+    which   alias or version number of the model that params.yaml names; of another one with its name: nsclc-pfs/3.
     center  whose synonyms name the GTV; None: the folder above the patient's.
 
     Raises  Refusal: no such version, a scan that cannot be used, a mask that its certificate refuses, a model that needs what a folder

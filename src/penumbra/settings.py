@@ -1,5 +1,6 @@
 """All numbers of a run: params.yaml, features/ and models/ for one profile, each group as the frozen dataclass of the room that uses it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,6 +10,8 @@ from penumbra.imaging import CertificateLimits
 from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.params import ParamsError, build, project_root, read_yaml, resolve
 from penumbra.registry import Margins
+
+MODEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
@@ -110,10 +113,17 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Register:
-    """model: name in the registry. served: which fitted model it is."""
+    """model: name in the registry. served: which fitted model it is.
+
+    Raises ParamsError for a name that cannot be told from a version, an alias or a folder.
+    """
 
     model: str
     served: str
+
+    def __post_init__(self) -> None:
+        if not MODEL_NAME.fullmatch(self.model):
+            raise ParamsError(f"register.model is {self.model!r}; use letters, digits, '_', '-' and '.', and begin with a letter")
 
 
 @dataclass(frozen=True)
@@ -249,12 +259,17 @@ def load_settings(profile: str | None = None) -> Settings:
         if names:
             raise ParamsError(f"{problem} {sorted(names)[0]} in params.yaml; groups: profile, {', '.join(sorted(known))}")
     groups: dict[str, Any] = {name: build(kind, values[name], name) for name, kind in GROUPS.items()}
+    models = {name: read_yaml(root / "models" / f"{name}.yaml") for name in ("signatures", "combined", "controls")}
+    taken = next((name for name, declared in models.items() if groups["register"].model in declared), None)
+    if taken is not None:
+        found = f"register.model is {groups['register'].model!r}, which is also a fitted model of models/{taken}.yaml"
+        raise ParamsError(f"{found}: their rows in model_metrics could not be told apart; choose another name")
     return Settings(
         profile=chosen,
         chosen_profile=str(stated),
         simulate_seed=int(values["simulate"]["seed"]),
         rois=read_yaml(root / "features" / "rois.yaml"),
         radiomics=read_yaml(root / "features" / "radiomics.yaml"),
-        models={name: read_yaml(root / "models" / f"{name}.yaml") for name in ("signatures", "combined", "controls")},
+        models=models,
         **groups,
     )

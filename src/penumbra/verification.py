@@ -26,7 +26,7 @@ class Proof:
 
 
 def verify(home: Path, which: str) -> Proof:
-    """Rebuild the training matrix of a version (nsclc-os/3, 3, champion) as of its commit and compare.
+    """Rebuild the training matrix of a version (3, champion, or with the name of its model nsclc-os/3) as of its commit and compare.
 
     Raises  Refusal "model_registered", "version_registered", "bundle_unchanged" (its files), "training_matrix" (its values or patients).
     """

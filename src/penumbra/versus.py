@@ -27,16 +27,16 @@ SHOWN_CELL = 48  # letters of a value in a table of differences
 def compare(work: Work, versions: Sequence[str], form: str = "table") -> str:
     """Registered versions side by side: two in depth with a page, one or more than two (none named: all) by their C at every center.
 
-    versions   numbers, aliases, experiments of DVC or git revisions.
+    versions   numbers, aliases, experiments of DVC or git revisions; of the model that params.yaml names, or of another one with its name: nsclc-pfs/3.
     """
-    numbers = work.settings.evaluate
+    numbers, model = work.settings.evaluate, work.settings.register.model
     if len(versions) == 2:
-        found = compare_two(work.home, versions[0], versions[1], numbers)
+        found = compare_two(work.home, versions[0], versions[1], numbers, model)
         page = write_page(work, found)
         return as_json({**found.document(), "page": str(page)}) if form == "json" else f"{text(found, numbers)}\n\npage  {page}"
-    entries = [experiments.find(work.home, version) for version in versions] or registry.versions(work.home)
+    entries = [experiments.find(work.home, version, model) for version in versions] or registry.versions(work.home, model)
     if not entries:
-        raise Refusal("model_registered", "no version is registered", "run penumbra run first")
+        raise Refusal("model_registered", f"no version of {model} is registered", "run penumbra run first")
     standings = compare_many(work.home, entries, numbers)
     if form == "json":
         rows = [asdict(row) for row in standings]
@@ -216,6 +216,7 @@ def write_page(work: Work, found: Comparison) -> Path:
         ),
     ]
     title = f"{labels[0]} and {labels[1]}"
-    folder = work.home / "reports" / f"compare-{found.first.version}-{found.second.version}"
+    of = "" if found.first.model == work.settings.register.model else f"{found.first.model}-"
+    folder = work.home / "reports" / f"compare-{of}{found.first.version}-{found.second.version}"
     unscored = [f"Not compared, since one of the two has not scored them: {', '.join(found.unscored)}."] if found.unscored else []
     return write_sections(folder / "index.html", title, "Two registered versions", unscored, sections, FOOTER)

@@ -11,7 +11,7 @@ from penumbra.params import state_home
 @command('penumbra sql "SELECT center, patients, events FROM centers"')
 @click.argument("statement", required=False)
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet", "arrow"]), default="table", show_default=True)
-@click.option("--as-of", help="A registered version (nsclc-os/3) or a commit id: the store as it was then.")
+@click.option("--as-of", help="A registered version (champion, nsclc-os/3) or a commit id: the store as it was then.")
 @click.option("--timeout", default=120.0, show_default=True, help="Seconds for the statement.")
 def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
     """Ask the store: one read-only SQL STATEMENT, or without it as many as you like. Works while a run goes on."""
@@ -52,7 +52,7 @@ def serve_sql(host: str, port: int | None) -> None:
 @command("penumbra verify nsclc-os/1")
 @click.argument("version")
 def verify(version: str) -> None:
-    """Rebuild what a registered VERSION was trained on, as of its commit, and prove by SHA-256 that it is the same."""
+    """Rebuild what a registered VERSION (or MODEL/VERSION) was trained on, as of its commit, and prove by SHA-256 that it is the same."""
     from dataclasses import asdict
 
     from penumbra import tables, verification

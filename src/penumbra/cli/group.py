@@ -10,6 +10,7 @@ from penumbra.params import PROFILES, ParamsError
 from penumbra.refusal import Refusal
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+model_option = click.option("--model", help="Name in the registry. Default: register.model in params.yaml.")
 profile_option = click.option(
     "--profile",
     type=click.Choice(PROFILES),

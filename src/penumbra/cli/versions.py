@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from penumbra.cli.group import FOLDER, command, next_commands, profile_option
+from penumbra.cli.group import FOLDER, command, model_option, next_commands, profile_option
 from penumbra.params import state_home
 
 
@@ -12,7 +12,7 @@ from penumbra.params import state_home
 @click.argument("versions", nargs=-1)
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def compare(versions: tuple[str, ...], form: str) -> None:
-    """Registered VERSIONS side by side: numbers, aliases, names of `dvc exp run`, git revisions.
+    """Registered VERSIONS side by side: numbers, aliases, MODEL/VERSION, names of `dvc exp run`, git revisions.
 
     Two: what differs, every measure per center with paired difference, interval and p, patients that changed their risk group, calibration, and
     a page with overlaid figures. More, or none for all: C at every center, each against the first.
@@ -24,11 +24,12 @@ def compare(versions: tuple[str, ...], form: str) -> None:
 
 
 @command("penumbra models")
-def models() -> None:
+@model_option
+def models(model: str | None) -> None:
     """Registered versions with alias, date, and C per center."""
     from penumbra import answers
 
-    click.echo(answers.models(state_home()))
+    click.echo(answers.models(state_home(), model))
     next_commands("penumbra compare champion 1", 'penumbra sql "SELECT alias, version, previous, reason, at FROM alias_changes"')
 
 
@@ -75,7 +76,7 @@ def serve(profile: str | None) -> None:
 @click.option("--reason", required=True, help="Kept in the relation alias_changes.")
 @click.option("--alias", type=click.Choice(["champion", "challenger"]), default="champion", show_default=True)
 def promote(version: str, reason: str, alias: str) -> None:
-    """Make a registered VERSION champion, if its files still are what was registered."""
+    """Make a registered VERSION (or MODEL/VERSION) champion, if its files still are what was registered."""
     from penumbra import aliases
     from penumbra.work import begin
 
@@ -86,19 +87,20 @@ def promote(version: str, reason: str, alias: str) -> None:
 
 @command('penumbra rollback --reason "drift at east"')
 @click.option("--reason", required=True, help="Kept in the relation alias_changes.")
-def rollback(reason: str) -> None:
+@model_option
+def rollback(reason: str, model: str | None) -> None:
     """Make the version champion again that was it before the last change."""
     from penumbra import aliases
     from penumbra.work import begin
 
-    change = aliases.rollback(begin(), reason=reason)
+    change = aliases.rollback(begin(), reason=reason, model=model)
     click.echo(f"{change.model}/{change.version} is {change.alias} again; before: {change.previous}")
     next_commands("penumbra models")
 
 
 @command("penumbra predict data/simulated/east/E001")
 @click.argument("path", type=FOLDER)
-@click.option("--model", default="champion", show_default=True, help="Alias or version number.")
+@click.option("--model", default="champion", show_default=True, help="Alias, version number, or MODEL/VERSION.")
 @click.option("--center", help="Whose synonyms name the GTV. Default: the name of the folder above PATH.")
 @click.option("--record", is_flag=True, help="Remember the prediction in the store, for penumbra monitor.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
@@ -125,12 +127,13 @@ def predict(path: Path, model: str, center: str | None, record: bool, form: str)
 
 
 @command("penumbra monitor")
-def monitor() -> None:
+@model_option
+def monitor(model: str | None) -> None:
     """C and calibration of every version on patients it scored before their outcome was known, per center."""
     from penumbra import monitoring, tables
     from penumbra.work import begin
 
-    found = monitoring.monitor(begin())
+    found = monitoring.monitor(begin(), model)
     header = ["version", "center", "metric", "n", "died", "value", "95 %"]
     body = [
         [version, row.center, row.metric, row.n, row.events, row.reason or row.value, f"{row.lower:.3f} to {row.upper:.3f}" if row.lower == row.lower else "-"]

@@ -6,7 +6,7 @@ from penumbra.registry.differences import Difference, differences
 from penumbra.registry.gate import CenterScore, Margins, Verdict, gate
 from penumbra.registry.model import LoadedModel, load, record_metrics, register
 from penumbra.registry.tracking import logged_metrics
-from penumbra.registry.versions import CHALLENGER, CHAMPION, AliasChange, RegisteredVersion, find, promote, tracking_uri, versions
+from penumbra.registry.versions import CHALLENGER, CHAMPION, AliasChange, RegisteredVersion, find, models, promote, tracking_uri, versions
 
 __all__ = [
     "CHALLENGER",
@@ -29,6 +29,7 @@ __all__ = [
     "gate",
     "load",
     "logged_metrics",
+    "models",
     "promote",
     "record_metrics",
     "register",

@@ -9,12 +9,13 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penumbra.params import model_name
 from penumbra.refusal import Refusal
 from penumbra.registry import tracking
 from penumbra.registry.bundle import Bundle, Lineage, network_path, read_lineage, read_manifest, read_models, read_settings, verify, write_bundle
 from penumbra.registry.compare import MetricRow
 from penumbra.registry.scoring_code import importable, write_scoring_code
-from penumbra.registry.versions import CHALLENGER, CHAMPION, MODEL, RegisteredVersion, client, experiment_root, find, versions, writing
+from penumbra.registry.versions import CHALLENGER, CHAMPION, RegisteredVersion, client, experiment_root, find, versions, writing
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -52,15 +53,16 @@ class LoadedModel:
         return self.models[self.served]
 
 
-def register(home: Path, bundle: Bundle, metrics: Iterable[MetricRow] = (), *, challenger: bool = False, model: str = MODEL) -> RegisteredVersion:
+def register(home: Path, bundle: Bundle, metrics: Iterable[MetricRow] = (), *, challenger: bool = False, model: str | None = None) -> RegisteredVersion:
     """Register a bundle as a new version, or return the version that already holds exactly this bundle.
 
     The first version becomes champion; a later one becomes challenger only if `challenger` is set. Metrics that MLflow does not hold
     yet are added in both cases. A call that was killed half-way is completed by the next one with the same bundle.
 
-    home  the folder of `PENUMBRA_HOME`; the registry lies below `<home>/mlflow`.
+    home   the folder of `PENUMBRA_HOME`; the registry lies below `<home>/mlflow`.
+    model  name in the registry; None: as params.yaml says (register.model).
     """
-    rows = list(metrics)
+    model, rows = model or model_name(), list(metrics)
     with writing(home):
         staging = experiment_root(home).parent / "staging"
         shutil.rmtree(staging, ignore_errors=True)
@@ -77,14 +79,14 @@ def register(home: Path, bundle: Bundle, metrics: Iterable[MetricRow] = (), *, c
         return find(home, entry.version, model)
 
 
-def record_metrics(home: Path, which: str | int, metrics: Iterable[MetricRow], *, model: str = MODEL) -> int:
+def record_metrics(home: Path, which: str | int, metrics: Iterable[MetricRow], *, model: str | None = None) -> int:
     """Add metrics to a version that is registered, such as those of a center that arrived later; returns how many values were new."""
     with writing(home):
         entry = find(home, which, model)
         return _complete(home, entry, read_manifest(entry.folder)["served"], list(metrics), read_lineage(entry.folder))
 
 
-def load(home: Path, which: str | int = CHAMPION, *, model: str = MODEL) -> LoadedModel:
+def load(home: Path, which: str | int = CHAMPION, *, model: str | None = None) -> LoadedModel:
     """A version's models, settings, network folder and lineage, read straight from its files.
 
     which   alias or number, see `versions.find`.

@@ -26,6 +26,18 @@ def server() -> str | None:
     return address.rstrip("/") if address else None
 
 
+def models(address: str) -> list[str]:
+    """Names of all registered models."""
+    found: list[str] = []
+    token = ""
+    while True:
+        page = _get(address, "registered-models/search", max_results=PAGE, page_token=token) or {}
+        found += [str(entry["name"]) for entry in page.get("registered_models", [])]
+        token = page.get("next_page_token", "")
+        if not token:
+            return found
+
+
 def versions(address: str, model: str) -> list[dict[str, Any]]:
     """Rows as versions.sql gives them: version, run_id, created_ms, aliases and tags as JSON; oldest first."""
     registered = _get(address, "registered-models/get", name=model)

@@ -18,6 +18,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penumbra.params import model_name
 from penumbra.refusal import Refusal
 from penumbra.registry import remote
 from penumbra.registry.bundle import verify
@@ -25,7 +26,6 @@ from penumbra.registry.bundle import verify
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-MODEL = "nsclc-os"
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 OWN_WARNINGS = (  # of MLflow 3.17 about its own source
@@ -85,25 +85,37 @@ def tracking_uri(home: Path) -> str:
     return f"sqlite:///{_database(home).resolve()}"
 
 
-def versions(home: Path, model: str = MODEL) -> list[RegisteredVersion]:
-    """All registered versions, oldest first; empty when nothing is registered yet.
-
-    home  the folder of `PENUMBRA_HOME`.
-    """
+def models(home: Path) -> list[str]:
+    """Names of all registered models, in alphabetical order."""
     address = remote.server()
+    return sorted(remote.models(address) if address else (row["name"] for row in query(home, "models.sql", {})))
+
+
+def versions(home: Path, model: str | None = None) -> list[RegisteredVersion]:
+    """All registered versions of a model, oldest first; empty when nothing is registered yet.
+
+    home   the folder of `PENUMBRA_HOME`.
+    model  None: the one that params.yaml names (register.model).
+    """
+    model, address = model or model_name(), remote.server()
     rows = remote.versions(address, model) if address else query(home, "versions.sql", {"model": model})
     return [_registered(home, model, row) for row in rows]
 
 
-def find(home: Path, which: str | int = CHAMPION, model: str = MODEL) -> RegisteredVersion:
+def find(home: Path, which: str | int = CHAMPION, model: str | None = None) -> RegisteredVersion:
     """The version an alias or a number names: "champion", 3, "3", "v3", "nsclc-os/3" or "nsclc-os@champion".
+
+    model  of a name without one; None: the one that params.yaml names (register.model).
 
     Raises  Refusal "model_registered" when nothing is registered, "version_registered" with the versions and aliases there are.
     """
+    model, wanted = _addressed(home, str(which), model)
     known = versions(home, model)
     if not known:
-        raise Refusal("model_registered", f"no version of {model} is registered", "run `penumbra run` or `penumbra register` first")
-    wanted = str(which).removeprefix(f"{model}/").removeprefix(f"{model}@")
+        others = [name for name in models(home) if name != model]
+        elsewhere = f"; this registry has {', '.join(others)}" if others else ""
+        advice = "run `penumbra run` or `penumbra register` first" + (f", or name one of those: {others[0]}/champion" if others else "")
+        raise Refusal("model_registered", f"no version of {model} is registered{elsewhere}", advice)
     number = wanted.removeprefix("v")
     for entry in known:
         if wanted in entry.aliases or (number.isdecimal() and int(number) == entry.version):
@@ -112,7 +124,16 @@ def find(home: Path, which: str | int = CHAMPION, model: str = MODEL) -> Registe
     raise Refusal("version_registered", f"no version or alias {which!r} of {model}", f"registered: {offered}")
 
 
-def promote(home: Path, which: str | int, alias: str = CHAMPION, *, reason: str = "", model: str = MODEL) -> AliasChange:
+def _addressed(home: Path, which: str, model: str | None) -> tuple[str, str]:
+    """The model that a name means, and what it wants of it: "nsclc-pfs/3" and "nsclc-pfs@champion" name a registered model themselves."""
+    for divider in ("/", "@"):
+        name, found, wanted = which.partition(divider)
+        if found and (name == model or name in models(home)):  # a git branch has a slash too
+            return name, wanted
+    return model or model_name(), which
+
+
+def promote(home: Path, which: str | int, alias: str = CHAMPION, *, reason: str = "", model: str | None = None) -> AliasChange:
     """Point an alias to a version whose files still are what was registered; the former holder keeps its number.
 
     A challenger that becomes champion is no challenger any more.
@@ -121,13 +142,13 @@ def promote(home: Path, which: str | int, alias: str = CHAMPION, *, reason: str 
     with writing(home):
         entry = find(home, which, model)
         verify(entry.folder, entry.digest)
-        previous = next((other.version for other in versions(home, model) if alias in other.aliases), None)
+        previous = next((other.version for other in versions(home, entry.model) if alias in other.aliases), None)
         mlflow_client = client(home)
         if previous != entry.version:
-            mlflow_client.set_registered_model_alias(model, alias, str(entry.version))
+            mlflow_client.set_registered_model_alias(entry.model, alias, str(entry.version))
         if alias == CHAMPION and CHALLENGER in entry.aliases:
-            mlflow_client.delete_registered_model_alias(model, CHALLENGER)
-    return AliasChange(model, alias, entry.version, previous, entry.digest, reason, datetime.now(UTC))
+            mlflow_client.delete_registered_model_alias(entry.model, CHALLENGER)
+    return AliasChange(entry.model, alias, entry.version, previous, entry.digest, reason, datetime.now(UTC))
 
 
 def query(home: Path, name: str, values: dict[str, Any]) -> list[sqlite3.Row]:

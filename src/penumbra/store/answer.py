@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penumbra.params import model_name
 from penumbra.refusal import Refusal
 from penumbra.store.guard import Verdict
 from penumbra.store.judging import JUDGE
@@ -66,6 +67,8 @@ def query(
 def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> int:
     """The commit that "as of" means: a commit's number as it is, and of a registered version or alias, such as nsclc-os/3, the one it was trained on.
 
+    An alias alone that several models have is that of the model which params.yaml names (register.model).
+
     Raises  Refusal "version_registered" with the versions there are.
     """
     if which.isdecimal():
@@ -73,10 +76,16 @@ def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> in
     with connect(home, read_only=True, catalog=catalog) as store:
         known = store.sql("SELECT model, version, alias, store_commit FROM model_versions WHERE store_commit IS NOT NULL ORDER BY created_at").to_pylist()
     name = which.replace("@", "/")
+    of_alias: dict[str, int] = {}  # model -> commit of its version with that alias
     for row in known:
-        aliases = (row["alias"] or "").split(", ")
-        if name in {f"{row['model']}/{end}" for end in (row["version"], *aliases)} | set(aliases) - {""}:
+        aliases = set((row["alias"] or "").split(", ")) - {""}
+        if name in {f"{row['model']}/{end}" for end in (row["version"], *aliases)}:
             return int(row["store_commit"])
+        if name in aliases:
+            of_alias[row["model"]] = int(row["store_commit"])
+    chosen = next(iter(of_alias)) if len(of_alias) == 1 else model_name() if of_alias else ""
+    if chosen in of_alias:
+        return of_alias[chosen]
     offered = ", ".join(f"{row['model']}/{row['version']}" for row in known) or "none"
     raise Refusal("version_registered", f"no version {which!r} in the store", f"registered: {offered}; or give a commit's number")
 
