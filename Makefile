@@ -4,6 +4,7 @@ PROFILE ?= quick
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 
 export PYTHONWARNINGS ?= ignore
+# Targets are relative: make splits a path at its blanks, and a checkout may lie in "my clinic". Paths in recipes are quoted.
 penumbra := .venv/bin/penumbra
 ready := .venv/.ready
 
@@ -18,11 +19,11 @@ setup: $(ready)            ## install the pinned requirements into .venv (the ot
 # uv comes out of the same lock file, hash-checked like the rest; pip installs it into a virtual environment that needs no ensurepip.
 $(ready): requirements.lock pyproject.toml
 	@echo "setting up .venv (once)" >&2
-	$(PYTHON) -m venv --without-pip --clear .venv
+	"$(PYTHON)" -m venv --without-pip --clear .venv
 	awk '/^[a-z]/{keep=/^uv==/} keep' requirements.lock > .venv/uv.lock
-	$(PYTHON) -m pip --python .venv/bin/python install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
-	VIRTUAL_ENV=$(CURDIR)/.venv .venv/bin/uv pip install --quiet --require-hashes -r requirements.lock -b requirements.lock
-	VIRTUAL_ENV=$(CURDIR)/.venv .venv/bin/uv pip install --quiet --no-deps --no-build-isolation -e .
+	"$(PYTHON)" -m pip --python .venv/bin/python install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
+	VIRTUAL_ENV="$(CURDIR)/.venv" .venv/bin/uv pip install --quiet --require-hashes -r requirements.lock -b requirements.lock
+	VIRTUAL_ENV="$(CURDIR)/.venv" .venv/bin/uv pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 run: $(ready)              ## the main job; COHORT=folder (default: the simulated three-center cohort), PROFILE=quick|paper|best
@@ -30,7 +31,7 @@ ifeq ($(COHORT),)
 	$(penumbra) simulate data/simulated
 	$(penumbra) run --cohort data/simulated --profile $(PROFILE)
 else
-	$(penumbra) run --cohort $(COHORT) --profile $(PROFILE)
+	$(penumbra) run --cohort "$(COHORT)" --profile $(PROFILE)
 endif
 
 test: lint                 ## lint and every test
@@ -58,11 +59,11 @@ bench-served: $(ready)     ## the champion of data/ served by MLflow: 50 request
 	.venv/bin/python -m penumbra.bench.served
 
 stack: $(ready)            ## PostgreSQL, MLflow, Prefect with a worker, the watch and the SQL server on loopback; Ctrl-C stops all of it
-	.venv/bin/honcho start -d $(CURDIR) -f infra/Procfile
+	.venv/bin/honcho start -d "$(CURDIR)" -f infra/Procfile
 backup: $(ready)           ## everything that penumbra keeps into TO=file.tar
-	infra/backup.sh save $(TO)
+	infra/backup.sh save "$(TO)"
 restore: $(ready)          ## back from FROM=file.tar, into an empty state folder
-	infra/backup.sh restore $(FROM)
+	infra/backup.sh restore "$(FROM)"
 
 # PyTorch comes with its GPU libraries, 4.5 GB: in a folder of its own, for this benchmark alone
 .bench/torch: requirements-bench.lock | $(ready)

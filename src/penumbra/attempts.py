@@ -4,8 +4,9 @@ One that is killed in the same step every time (memory, say) would be started ag
 """
 
 import json
+import os
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ class Attempts:
     killed  how often the retraining was killed before, without coming beyond `step`.
     error   what the last attempt raised; "" while it is under way, and after a kill.
     final   whether another try would end in the same error.
+    pid     of the process that is, or was, at work.
     """
 
     key: str
@@ -33,6 +35,7 @@ class Attempts:
     killed: int
     error: str = ""
     final: bool = False
+    pid: int = 0
 
 
 def passing(error: BaseException) -> bool:
@@ -75,7 +78,7 @@ def failure(home: Path, center: str, key: str) -> str:
 @contextmanager
 def attempt(home: Path, center: str, key: str, step: str) -> Iterator[None]:
     """One attempt, which begins with `step`."""
-    begun = Attempts(key, step, kills(home, center, key, step))
+    begun = Attempts(key, step, kills(home, center, key, step), pid=os.getpid())
     _write(home, center, begun)
     try:
         yield
@@ -84,6 +87,15 @@ def attempt(home: Path, center: str, key: str, step: str) -> Iterator[None]:
         _write(home, center, replace(begun, error=told(error), final=final))
         raise
     forget(home, center)
+
+
+def stopped(home: Path, pids: Collection[int]) -> None:
+    """The processes `pids` were ended because a person or a service manager asked for it: that is no kill that counts."""
+    for path in (home / "manifests").glob("attempts-*.json"):
+        center = path.stem.removeprefix("attempts-")
+        last = _read(home, center)
+        if last is not None and last.error == "" and last.pid in pids:
+            _write(home, center, replace(last, error="stopped"))
 
 
 def forget(home: Path, center: str) -> None:

@@ -1,24 +1,29 @@
 """The two drivers from the command line's side: one Prefect flow run, and DVC told what that run produced."""
 
+import functools
 import os
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
+from penumbra import prefect_api, tied
 from penumbra.params import project_root
 from penumbra.progress import say
-from penumbra.work import Manifest, Work
+from penumbra.work import STAGES, Manifest, Work
 
-# A temporary Prefect API takes about 20 s to start on two cores, longer on a loaded machine.
-PREFECT_START_TIMEOUT_S = 180
+Result = TypeVar("Result")
 
 
 def run_flow(work: Work) -> None:
-    """Run flows/run.py on `work` as one Prefect flow run."""
-    prepare_prefect(work)
-    from flows.run import run
+    """Run flows/run.py on `work` as one Prefect flow run; without a flow where no API comes up."""
 
-    run(work.profile)
+    def flow() -> None:
+        from flows.run import run
+
+        run(work.profile)
+
+    _as_flow(work, flow, lambda: _stages(work))
 
 
 def populate(work: Work) -> Manifest:
@@ -31,22 +36,69 @@ def populate(work: Work) -> Manifest:
 
 
 def retrain_flow(work: Work, center: str, *, again: bool = False) -> Manifest:
-    """Run flows/retrain.py for one center as one Prefect flow run; what it decided."""
-    prepare_prefect(work)
-    from flows.retrain import retrain
+    """Run flows/retrain.py for one center as one Prefect flow run, or without a flow where no API comes up; what it decided."""
 
-    return retrain(center, work.profile, again)
+    def flow() -> Manifest:
+        from flows.retrain import retrain
+
+        return retrain(center, work.profile, again)
+
+    def plain() -> Manifest:
+        from flows.crew import crew
+        from penumbra import retraining
+
+        return retraining.retrain(work, center, crew, again=again)  # its announcement is sent with the next flow run
+
+    return _as_flow(work, flow, plain)
+
+
+def _stages(work: Work) -> None:
+    """The path as plain calls."""
+    from penumbra import stages
+
+    for name in STAGES:
+        populate(work) if name == "populate" else getattr(stages, name)(work)
+
+
+def _as_flow(work: Work, flow: Callable[[], Result], plain: Callable[[], Result]) -> Result:
+    """`flow()`; and where its temporary API does not come up in time, or ends before the flow does, `plain()`: each stage does only what is missing."""
+    prepare_prefect(work)
+    if os.environ.get("PREFECT_API_URL") and not _temporary_api.cache_info().currsize:
+        return flow()  # of the server that was named
+    api = _temporary_api(work.home)
+    if api is None:
+        return plain()
+    try:
+        return flow()
+    except Exception:
+        if not api.gone():
+            raise
+        say("the temporary Prefect API ended; the run continues without it")
+        return plain()
+
+
+@functools.cache
+def _temporary_api(home: Path) -> prefect_api.Api | None:
+    """One temporary API for all flows of this process; None when it did not come up."""
+    say("starting the flow (a temporary Prefect API takes about 20 s)")
+    api = prefect_api.start(home)
+    os.environ["PREFECT_API_URL"] = api.url  # read when Prefect is imported, which takes as long as the server's start
+    import prefect  # noqa: F401
+
+    if api.answers():
+        return api
+    api.kill()
+    del os.environ["PREFECT_API_URL"]
+    say(f"the temporary Prefect API did not come up in time ({prefect_api.LOG} in the state folder); the run continues without it")
+    return None
 
 
 def prepare_prefect(work: Work) -> None:
-    """Settings of Prefect before its import: a temporary API on loopback unless PREFECT_API_URL names a server, state below the home."""
-    os.environ.setdefault("PREFECT_HOME", str(work.home / "prefect"))
+    """Settings of Prefect before its import: no word to others, state below the home."""
+    os.environ.setdefault("PREFECT_HOME", str(work.home / prefect_api.FOLDER))
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", str(PREFECT_START_TIMEOUT_S))
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # what ends a run is told once, by the command
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    if not os.environ.get("PREFECT_API_URL"):
-        say("starting the flow (a temporary Prefect API takes about 20 s)")
 
 
 def record_with_dvc(work: Work) -> None:
@@ -60,6 +112,6 @@ def record_with_dvc(work: Work) -> None:
     elif work.profile != work.settings.chosen_profile:
         say(f"not recorded with DVC: params.yaml says profile {work.settings.chosen_profile}, this run was {work.profile}")
     else:
-        dvc = Path(sys.executable).with_name("dvc")
-        done = subprocess.run([dvc, "commit", "--force", "--quiet"], cwd=root, env={**os.environ, "DVC_NO_ANALYTICS": "1"}, capture_output=True, text=True)
+        command = tied.command("dvc", "commit", "--force", "--quiet", part=True)
+        done = subprocess.run(command, cwd=root, env={**os.environ, "DVC_NO_ANALYTICS": "1"}, capture_output=True, text=True)
         say("recorded with DVC: `dvc repro` has nothing to do" if done.returncode == 0 else f"DVC could not record the run: {done.stderr.strip()[-300:]}")

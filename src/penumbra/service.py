@@ -1,20 +1,16 @@
 """`penumbra serve`: a watch on incoming/ and two schedules, on one machine without any other service; or the watch for a Prefect server."""
 
 import os
-import socket
 import subprocess
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from penumbra import arrivals, attempts, retraining, tied
-from penumbra.drive import PREFECT_START_TIMEOUT_S, prepare_prefect
+from penumbra import arrivals, attempts, prefect_api, retraining, tied
+from penumbra.drive import prepare_prefect
 from penumbra.progress import say
 from penumbra.refusal import Refusal
 from penumbra.work import Work, is_busy
@@ -35,22 +31,25 @@ def serve(work: Work) -> None:
         say(f"watching {arrivals.INCOMING}/ every {numbers.look_s:g} s for the Prefect server; stop with Ctrl-C")
         Watch(work, Announcer(work)).run()
         return
-    with _prefect_server(work.home):
-        from prefect import serve as serve_deployments
-        from prefect.schedules import Cron
+    api = prefect_api.start(work.home, schedules=True)
+    if not api.answers():
+        raise Refusal("prefect_server", "the Prefect server did not answer", f"see {prefect_api.LOG} in the state folder")
+    os.environ["PREFECT_API_URL"] = api.url
+    from prefect import serve as serve_deployments
+    from prefect.schedules import Cron
 
-        from flows.check import check
-        from flows.retrain import retrain_waiting
+    from flows.check import check
+    from flows.retrain import retrain_waiting
 
-        threading.Thread(target=Watch(work, partial(retrain_in_process, work.profile)).run, daemon=True).start()
-        say(f"watching {arrivals.INCOMING}/ every {numbers.look_s:g} s; stop with Ctrl-C")
-        deployments = (
-            retrain_waiting.to_deployment(
-                "weekly", schedule=Cron(numbers.retrain_cron, timezone=numbers.timezone), parameters={"profile": work.profile}, concurrency_limit=1
-            ),
-            check.to_deployment("nightly", schedule=Cron(numbers.check_cron, timezone=numbers.timezone)),
-        )
-        serve_deployments(*deployments, print_starting_message=False)  # type: ignore[arg-type]  # awaitables only inside an event loop
+    threading.Thread(target=Watch(work, partial(retrain_in_process, work.profile)).run, daemon=True).start()
+    say(f"watching {arrivals.INCOMING}/ every {numbers.look_s:g} s; stop with Ctrl-C")
+    deployments = (
+        retrain_waiting.to_deployment(
+            "weekly", schedule=Cron(numbers.retrain_cron, timezone=numbers.timezone), parameters={"profile": work.profile}, concurrency_limit=1
+        ),
+        check.to_deployment("nightly", schedule=Cron(numbers.check_cron, timezone=numbers.timezone)),
+    )
+    serve_deployments(*deployments, print_starting_message=False)  # type: ignore[arg-type]  # awaitables only inside an event loop
 
 
 NOTHING_YET = ("a_center_has_arrived", "model_registered", "version_registered")  # no folder, or no champion
@@ -112,7 +111,8 @@ def retrain_in_process(profile: str, center: str) -> bool:
     """Retrain in a process of its own: one that is killed leaves its center undecided, and the next look starts it again. It ends with this one."""
     say(f"{center} is complete")
     command = tied.command("penumbra.cli", "retrain", "--center", center, "--profile", profile)
-    return subprocess.run(command, check=False).returncode <= 0
+    status = subprocess.run(command, check=False).returncode
+    return status <= 0 or status > 128  # 128 + signal
 
 
 @dataclass
@@ -149,35 +149,3 @@ def _state(folder: Path) -> State:
     """Number of files, bytes, and the newest change."""
     stats = [(Path(root) / name).stat() for root, _, names in os.walk(folder, followlinks=True) for name in names]
     return len(stats), sum(stat.st_size for stat in stats), max((stat.st_mtime for stat in stats), default=0.0)
-
-
-@contextmanager
-def _prefect_server(home: Path) -> Iterator[None]:
-    """A Prefect server on a free port of loopback that ends with this process, however that ends."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    address, log = f"http://127.0.0.1:{port}/api", home / "prefect" / "server.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w", encoding="utf-8") as stream:
-        command = tied.command("prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui")
-        server = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
-    try:
-        _wait_until_healthy(f"{address}/health", server)
-        os.environ["PREFECT_API_URL"] = address
-        yield
-    finally:
-        os.environ.pop("PREFECT_API_URL", None)
-        server.terminate()
-        server.wait()
-
-
-def _wait_until_healthy(address: str, server: "subprocess.Popen[bytes]") -> None:
-    end = time.monotonic() + PREFECT_START_TIMEOUT_S
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            with urllib.request.urlopen(address, timeout=5):  # loopback
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.5)
-    raise Refusal("prefect_server", "the Prefect server did not answer", "see prefect/server.log in the state folder")

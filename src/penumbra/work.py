@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -38,31 +39,40 @@ def begin(profile: str | None = None) -> Work:
     return Work(state_home(), load_settings(profile), f"{now}-{uuid.uuid4().hex[:6]}")
 
 
+ENDING_S = 2.0  # a run that was killed lets go when its last process is gone, a moment after its first
+
+
 @contextmanager
-def one_run_at_a_time(home: Path, *, wait: bool = False) -> Iterator[None]:
+def one_run_at_a_time(home: Path, *, wait: bool = False, patience_s: float = ENDING_S) -> Iterator[None]:
     """Hold the state folder for one writing run; the system lets go when the process ends, however it ends.
 
-    wait    for the other run to end, instead of refusing.
+    wait        for the other run to end, instead of refusing.
+    patience_s  s before refusing.
 
     Raises  Refusal "one_run_at_a_time". Queries and predictions need no turn.
     """
     home.mkdir(parents=True, exist_ok=True)
     with (home / ".run-lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise Refusal(
-                "one_run_at_a_time",
-                "another run is working in this state folder",
-                "wait for it, or set PENUMBRA_HOME to another folder; penumbra sql works meanwhile",
-            ) from None
+        end = time.monotonic() + patience_s
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise Refusal(
+                        "one_run_at_a_time",
+                        "another run is working in this state folder",
+                        "wait for it, or set PENUMBRA_HOME to another folder; penumbra sql works meanwhile",
+                    ) from None
+                time.sleep(0.05)
         yield
 
 
 def is_busy(home: Path) -> bool:
     """Whether a writing run is under way in this state folder, on this machine."""
     try:
-        with one_run_at_a_time(home):
+        with one_run_at_a_time(home, patience_s=0.0):
             return False
     except Refusal:
         return True

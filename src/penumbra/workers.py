@@ -1,17 +1,19 @@
 """Processes over patients: a pool that keeps within the memory there is, dies with its parent and outlives a worker that was killed."""
 
-import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from penumbra.refusal import Refusal
+from penumbra.stopping import STOPS, die_with_parent
 
 KILLED_FIRST = Path("/proc/self/oom_score_adj")
 
@@ -37,23 +39,14 @@ class Crew:
 
 def this_machine() -> Crew:
     """A process for each core."""
-    return Crew(available_cores(), available_bytes(), _pool, (BrokenProcessPool,))
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent ends, so that a killed run leaves no worker behind (Linux; elsewhere no effect)."""
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if hasattr(libc, "prctl"):
-        set_parent_death_signal = 1
-        libc.prctl(set_parent_death_signal, signal.SIGKILL)
+    return Crew(available_cores(), available_bytes(), _Pool, (BrokenProcessPool,))
 
 
 def one_thread_each() -> None:
     """Worker start: die with the parent, be the one that is killed when memory ends (Linux), and keep numerical libraries to one thread, since the
     processes already share the cores."""
     die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends it without a trace, as the other signals do; `over` then ends the command
     if KILLED_FIRST.exists():
         KILLED_FIRST.write_text("500", encoding="ascii")  # between 0, as any process, and 1000, before all others
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):
@@ -102,6 +95,7 @@ def over(
                     except Refusal as refusal:
                         yield item, refusal
                     except crew.killed:
+                        _stop_if_told(pool)
                         lost.append(item)
         for item in lost:
             yield item, _alone(work, item, crew)
@@ -123,6 +117,7 @@ def _alone(work: Callable[[Item], Result], item: Item, crew: Crew) -> Result | R
         except Refusal as refusal:
             return refusal
         except crew.killed:
+            _stop_if_told(pool)
             return killed("twice, the second time alone")
 
 
@@ -135,9 +130,43 @@ def killed(how: str) -> Refusal:
     )
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # spawn: a forked child would inherit open database files and locks, and hold them after its parent was killed
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=one_thread_each)
+class _Workers(SpawnContext):
+    """Starts worker processes and remembers them. A forked child would inherit open database files and locks, and hold them after its parent was
+    killed; so they are spawned."""
+
+    def __init__(self) -> None:
+        self.started: list[SpawnProcess] = []
+
+    def Process(self, *arguments: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]  # the executor only calls it
+        worker = _Worker(*arguments, **options)
+        self.started.append(worker)
+        return worker
+
+
+class _Worker(SpawnProcess):
+    """The executor ends its other workers when one has died: by SIGKILL, so that SIGTERM is always somebody else's."""
+
+    def terminate(self) -> None:
+        self.kill()
+
+
+class _Pool(ProcessPoolExecutor):
+    def __init__(self, workers: int) -> None:
+        self.workers = _Workers()
+        super().__init__(workers, mp_context=self.workers, initializer=one_thread_each)
+
+    def told_to_end(self) -> int | None:
+        """The signal that asked a worker of a broken pool to end; None where they were killed, for memory say."""
+        end = time.monotonic() + 5
+        while any(worker.exitcode is None for worker in self.workers.started) and time.monotonic() < end:
+            time.sleep(0.01)
+        return next((-worker.exitcode for worker in self.workers.started if worker.exitcode is not None and -worker.exitcode in STOPS), None)
+
+
+def _stop_if_told(pool: Executor) -> None:
+    """A signal that asks to end is meant for the command, also where it was sent to a worker alone."""
+    if isinstance(pool, _Pool) and (signum := pool.told_to_end()) is not None:
+        os.kill(os.getpid(), signum)
 
 
 def available_cores() -> int:

@@ -1,11 +1,11 @@
 """Real scans, read where they lie: LUNG1-001, the IBSI CT phantom, pairs of the challenge."""
 
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from penumbra.bench.archives import unpack
 from penumbra.imaging import CertificateLimits, Scan, certify, read_patient, rings, roi_names, to_grid
 from penumbra.imaging.nifti import read_nifti
 from penumbra.refusal import Refusal
@@ -18,9 +18,7 @@ def unpacked(archive: str, folder: Path) -> Path:
     path = SHARED / archive
     if not path.is_file():
         pytest.skip(f"{archive} does not lie beside the repository")
-    with tarfile.open(path) as packed:
-        packed.extractall(folder, filter="data")
-    return folder
+    return unpack(path, folder)
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,13 @@
 
 import csv
 import math
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from penumbra.bench.archives import unpack
 from penumbra.imaging.volume import Mask, Scan, Volume
 from penumbra.radiomics import extract
 
@@ -69,8 +69,7 @@ def test_configuration_a_of_the_ct_phantom(tmp_path: Path) -> None:
     archive = SHARED / "data" / "ibsi_ct_phantom.tar.xz"
     if not archive.exists():
         pytest.skip("the IBSI CT phantom is not beside the repository")
-    with tarfile.open(archive) as packed:
-        packed.extractall(tmp_path, members=[m for m in packed.getmembers() if m.name.endswith(".nii.gz")], filter="data")
+    unpack(archive, tmp_path, ending=".nii.gz")
     image, inside = phantom(*sorted(tmp_path.glob("*/nifti/*/*.nii.gz")))
     ours = measured(image, inside, 25, ("shape",))
     ours |= measured(image, inside & (image.values >= -500) & (image.values <= 400), 25, ("firstorder",))

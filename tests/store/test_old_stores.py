@@ -3,12 +3,12 @@
 import contextlib
 import json
 import shutil
-import tarfile
 from pathlib import Path
 
 import pytest
 
 from penumbra import store
+from penumbra.bench.archives import unpack
 from penumbra.params import project_root
 from penumbra.refusal import Refusal
 from penumbra.store import session
@@ -20,19 +20,13 @@ KEPT = sorted((Path(__file__).parents[1] / "reference" / "store").glob("schema_*
 SCHEMA = sorted((project_root() / "features" / "schema").glob("*.sql"))
 
 
-def unpacked(archive: Path, home: Path) -> Path:
-    with tarfile.open(archive) as tar:
-        tar.extractall(home, filter="data")
-    return home
-
-
 def test_the_newest_schema_is_kept() -> None:
     assert KEPT[-1].name == f"schema_{len(SCHEMA):04d}.tar.xz"
 
 
 @pytest.mark.parametrize("archive", KEPT, ids=lambda path: path.name.split(".")[0])
 def test_a_kept_store_says_what_it_said(archive: Path, tmp_path: Path) -> None:
-    home = unpacked(archive, tmp_path / "home")
+    home = unpack(archive, tmp_path / "home")
     with store.connect(home) as lake:
         told = json.loads(archive.with_name(archive.name.replace(".tar.xz", ".json")).read_text())
         assert {relation: store.digest(lake, relation) for relation in told} == told
@@ -68,7 +62,7 @@ def test_migrated_from_every_earlier_schema(home: Path, catalogs: Catalogs, tmp_
 
 
 def test_an_earlier_store_that_may_not_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = unpacked(KEPT[0], tmp_path / "home")
+    home = unpack(KEPT[0], tmp_path / "home")
 
     def refused(*_: object) -> None:
         raise PermissionError(13, "Permission denied")

@@ -1,6 +1,5 @@
 """Real patients for measurements, from the data that lies beside the repository."""
 
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from penumbra import imaging
+from penumbra.bench.archives import unpack
 from penumbra.imaging import Mask, Scan
 from penumbra.params import project_root
 from penumbra.refusal import Refusal
@@ -45,8 +45,7 @@ def crops(count: int, data: Path) -> Iterator[tuple[str, Scan, dict[str, Mask]]]
 def lung1_001(data: Path) -> tuple[Scan, dict[str, Mask], float]:
     """LUNG1-001 from its DICOM files, the whole image on the 1 mm grid, and the core-seconds that reading and resampling took."""
     with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(data / "LUNG1-001.tar.xz") as archive:
-            archive.extractall(folder, filter="data")
+        unpack(data / "LUNG1-001.tar.xz", Path(folder))
         start = time.process_time()
         scan, masks = with_rings(imaging.to_grid(imaging.read_patient(folder), 1.0))
         return scan, masks, time.process_time() - start

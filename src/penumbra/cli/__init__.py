@@ -1,7 +1,19 @@
-"""`penumbra`: the command line. Results go to stdout, progress and errors to stderr; heavy libraries load inside the commands that need them."""
+"""`penumbra`: the command line. Results go to stdout, progress and errors to stderr; heavy libraries load inside the commands that need them.
 
-from penumbra.cli.group import main
+`main`, the group of all commands, is made when it is first asked for: `penumbra.cli.start`, where the command begins, must come before click.
+"""
 
-from penumbra.cli import path, ask, keep, versions, look  # isort: skip  each adds its commands, in the order of the help
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["ask", "keep", "look", "main", "path", "versions"]
+if TYPE_CHECKING:
+    from penumbra.cli.group import main as main
+
+
+def __getattr__(name: str) -> Any:
+    if name != "main":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from penumbra.cli import path, ask, keep, versions, look  # noqa: F401  # isort: skip  each adds its commands, in the order of the help
+    from penumbra.cli.group import main
+
+    globals()["main"] = main
+    return main

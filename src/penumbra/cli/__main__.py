@@ -1,9 +1,8 @@
 """`python -m penumbra.cli`."""
 
-import os
+import sys
 
-from penumbra.cli import main
+from penumbra.cli.start import main
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONWARNINGS", "ignore")
-    main()
+    sys.exit(main())

@@ -29,8 +29,6 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except (Refusal, ParamsError) as error:
             raise click.ClickException(str(error)) from error
-        except KeyboardInterrupt:
-            raise click.ClickException("stopped; what was finished is kept, the same command goes on from there") from None
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
