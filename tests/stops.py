@@ -30,6 +30,7 @@ class Command:
     """A command that runs, in a process group of its own; what it prints goes to a file."""
 
     def __init__(self, command: Sequence[str], folder: Path, variables: Mapping[str, str] | None = None) -> None:
+        self.sessions = set[int]()
         self.mark, self.log = uuid.uuid4().hex, folder / f"stderr-{uuid.uuid4().hex}"
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
         environment = {**kept, **(variables or {}), MARK: self.mark}
@@ -50,11 +51,14 @@ class Command:
         return self
 
     def running(self) -> dict[int, str]:
-        """Process id -> command line of everything that belongs to the command and runs."""
-        return {pid: _read(pid, "cmdline").replace("\0", " ") for pid in _processes() if f"{MARK}={self.mark}" in _read(pid, "environ") and _alive(pid)}
+        """Process id -> command line of everything that belongs to the command and runs: by the mark, or by the session of one that has it."""
+        alive = [pid for pid in _processes() if _alive(pid)]
+        marked = [pid for pid in alive if f"{MARK}={self.mark}" in _read(pid, "environ")]
+        self.sessions |= {_stat(pid, 3) for pid in marked}
+        return {pid: _read(pid, "cmdline").replace("\0", " ") for pid in alive if pid in marked or _stat(pid, 3) in self.sessions}
 
     def children(self) -> list[int]:
-        return [pid for pid in self.running() if _parent(pid) == self.process.pid]
+        return [pid for pid in self.running() if _stat(pid, 1) == self.process.pid]
 
     def stop(self, signum: signal.Signals, target: str) -> Ended:
         """Send the signal: to the parent alone, to its process group, to its child alone, twice to the group, or to the first process whose command line
@@ -106,5 +110,7 @@ def _alive(pid: int) -> bool:
     return _read(pid, "stat").rpartition(") ")[2][:1] not in ("", "Z")
 
 
-def _parent(pid: int) -> int:
-    return int(_read(pid, "stat").rpartition(") ")[2].split()[1])
+def _stat(pid: int, field: int) -> int:
+    """A number of /proc/PID/stat behind the name: 1 the parent's id, 3 the session's."""
+    fields = _read(pid, "stat").rpartition(") ")[2].split()
+    return int(fields[field]) if fields else 0
