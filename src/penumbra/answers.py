@@ -8,8 +8,9 @@ from penumbra import arrivals, cohort, registry, store, tables
 from penumbra.cohort.baseline import baseline_table
 from penumbra.cohort.rois import list_rois as survey
 from penumbra.modelling import metric_rows
-from penumbra.params import project_root, read_yaml
+from penumbra.params import project_root, read_yaml, state_home
 from penumbra.refusal import Refusal
+from penumbra.settings import load_settings
 from penumbra.work import Manifest, Work, read_manifest
 
 if TYPE_CHECKING:
@@ -156,7 +157,8 @@ def baseline(work: Work, groups: Sequence[str] = ()) -> tuple[list[str], list[li
 def rois(folder: Path, center: str) -> str:
     """All structure names below a center's folder, in how many patients, and what each maps to; then who would be refused."""
     rules = cohort.roi_rules(read_yaml(project_root() / "features" / "rois.yaml"))
-    found = survey(folder, rules.of(center))
+    declared = load_settings().ingest.roots
+    found = survey(folder, rules.of(center), arrivals.link_roots(state_home(), folder, declared))
     text = tables.render(["name", "patients", "maps to"], [[entry.name, entry.patients, entry.meaning] for entry in found.names])
     if found.refused:
         text += "\n\n" + tables.render(["refused patient", "why"], [[patient, str(refusal)] for patient, refusal in found.refused])

@@ -1,16 +1,20 @@
-"""Which centers have arrived: the links in incoming/, and a manifest with the hash of every file in them."""
+"""Which centers have arrived: the links in incoming/, the cohorts they belong to, and a manifest with the hash of every file in them."""
 
 import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from penumbra.cohort import CLINICAL_FILE
+from penumbra.cohort.links import Leaving, Roots, cohort_of, roots_of, walk
+from penumbra.params import project_root
 from penumbra.refusal import Refusal
 
 INCOMING = "incoming"
+COHORTS = ".cohorts.json"  # below manifests/: every cohort that ever arrived here
 CENTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]*")
 
 
@@ -43,6 +47,7 @@ def take_cohort(home: Path, cohort: Path) -> None:
     own = [path.name for path in _entries(home / INCOMING) if not path.is_symlink()]
     if own:
         raise Refusal("incoming_is_free", f"incoming/ has folders of its own: {', '.join(own)}", "run without --cohort, or set PENUMBRA_HOME to another folder")
+    _remember(home, _entries(home / INCOMING))
     for path in _entries(home / INCOMING):
         if path.name not in folders:
             path.unlink()
@@ -68,14 +73,33 @@ def _link(home: Path, folder: Path, center: str) -> None:
         if folder.resolve() == link.resolve():
             return
         raise Refusal("incoming_is_free", f"incoming/ has a folder {center} of its own", "ingest without FOLDER, or choose another center name")
+    _remember(home, [*_entries(home / INCOMING), folder])
     fresh = link.with_name(f".{center}.new")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(folder.resolve(), target_is_directory=True)
     fresh.replace(link)
 
 
-def describe(home: Path) -> dict[str, Any]:
+def link_roots(home: Path, folder: Path, declared: Sequence[str] = ()) -> Roots:
+    """Where links below a center's folder may lead: within its cohort or another that arrived in this home, or under a declared root.
+
+    declared  ingest.roots of params.yaml.
+    """
+    here = filter(None, map(cohort_of, _entries(home / INCOMING)))
+    simulated = os.path.realpath(project_root() / "data" / "simulated")  # of `penumbra simulate`: nobody's data
+    return roots_of(folder, declared, [*here, *_cohorts(home), simulated])
+
+
+def files(home: Path, folder: Path, declared: Sequence[str] = ()) -> list[Path]:
+    """Every regular file below a center's folder, links followed as `link_roots` allows."""
+    root = folder.resolve()
+    return [entry for entry in walk(root, link_roots(home, folder, declared)) if isinstance(entry, Path)]
+
+
+def describe(home: Path, declared: Sequence[str] = ()) -> dict[str, Any]:
     """What arrived: per center the number of files and one SHA-256 over all names and contents, the same wherever the folder lies.
+
+    declared  ingest.roots of params.yaml. A link that leads elsewhere counts by its name alone, and is not followed.
 
     Hashes of files are remembered by size and modification time, so that a second look at an unchanged center reads no file.
     """
@@ -85,15 +109,19 @@ def describe(home: Path) -> dict[str, Any]:
     centers = {}
     for center, folder in center_folders(home).items():
         root = folder.resolve()
-        digest, files = hashlib.sha256(), 0
-        for path in sorted(_files(root)):
+        digest, count = hashlib.sha256(), 0
+        found = {entry if isinstance(entry, Path) else root / entry.path: entry for entry in walk(root, link_roots(home, folder, declared))}
+        for path in sorted(found):
+            if isinstance(found[path], Leaving):
+                digest.update(f"{path.relative_to(root).as_posix()}\0link\n".encode())
+                continue
             stat = path.stat()
             stamp = [stat.st_size, stat.st_mtime_ns]
             key = hashlib.sha256(os.fsencode(path)).hexdigest()  # folders may be named after persons
             seen[key] = known[key] if key in known and known[key][:2] == stamp else [*stamp, _sha256(path)]
             digest.update(f"{path.relative_to(root).as_posix()}\0{seen[key][2]}\n".encode())
-            files += 1
-        centers[center] = {"files": files, "sha256": digest.hexdigest()}
+            count += 1
+        centers[center] = {"files": count, "sha256": digest.hexdigest()}
     memory.parent.mkdir(parents=True, exist_ok=True)
     fresh = memory.with_name(f"{memory.name}.{os.getpid()}")
     fresh.write_text(json.dumps(seen), encoding="utf-8")
@@ -117,10 +145,21 @@ def _check_name(center: str) -> None:
         raise Refusal("center_name", f"a center called {center!r}", "use letters, digits, '_', '-', '.' and spaces, and begin with a letter or digit")
 
 
-def _files(folder: Path) -> list[Path]:
-    """Every regular file; links that lead nowhere and pipes hold nothing."""
-    paths = (Path(root) / name for root, _, names in os.walk(folder, followlinks=True) for name in names)
-    return [path for path in paths if path.is_file()]
+def _cohorts(home: Path) -> list[str]:
+    file = home / "manifests" / COHORTS
+    return [str(place) for place in json.loads(file.read_text(encoding="utf-8"))] if file.is_file() else []
+
+
+def _remember(home: Path, folders: Iterable[Path]) -> None:
+    """Keep the cohorts of these centers' folders, which somebody gave to this home by name: a later folder may link to them."""
+    known = _cohorts(home)
+    places = sorted({*known, *filter(None, (cohort_of(folder) for folder in folders))})
+    if places != known:
+        file = home / "manifests" / COHORTS
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_name(f"{file.name}.{os.getpid()}")
+        fresh.write_text(json.dumps(places), encoding="utf-8")
+        fresh.replace(file)
 
 
 def _sha256(path: Path) -> str:

@@ -168,7 +168,7 @@ def _key(work: Work, champion: LoadedModel, center: str) -> str:
     """What decides a retraining: the center's files, the champion, and every number."""
     settings = {name: value for name, value in asdict(replace(work.settings, rois={}, radiomics={}, models={})).items() if name not in ("serve", "report")}
     documents = [work.settings.rois, work.settings.radiomics, work.settings.models]
-    files = arrivals.describe(work.home)["centers"][center]
+    files = arrivals.describe(work.home, work.settings.ingest.roots)["centers"][center]
     return store.version_key({"files": files, "champion": champion.entry.digest, "settings": settings, "documents": documents})
 
 

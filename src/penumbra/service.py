@@ -98,7 +98,7 @@ class Watch:
             raise
         now, ready = time.monotonic(), []
         for center, folder in folders.items():
-            state = _state(folder.resolve())
+            state = _state(arrivals.files(self.work.home, folder, self.work.settings.ingest.roots))
             if center not in self.seen or self.seen[center][0] != state:
                 self.seen[center] = (state, now)
             quiet = now - self.seen[center][1] >= self.work.settings.serve.quiet_s
@@ -145,7 +145,7 @@ class Announcer:
         return True
 
 
-def _state(folder: Path) -> State:
+def _state(files: list[Path]) -> State:
     """Number of files, bytes, and the newest change."""
-    stats = [(Path(root) / name).stat() for root, _, names in os.walk(folder, followlinks=True) for name in names]
+    stats = [file.stat() for file in files]
     return len(stats), sum(stat.st_size for stat in stats), max((stat.st_mtime for stat in stats), default=0.0)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from penumbra.cohort import InclusionRules
@@ -31,11 +32,18 @@ class Cohort:
 
 @dataclass(frozen=True)
 class Ingest:
-    """grid_mm: edge of the isotropic voxel. batch: patients written in one transaction. certificate: what a mask must fulfil."""
+    """grid_mm: edge of the isotropic voxel. batch: patients written in one transaction. certificate: what a mask must fulfil. roots: folders outside
+    of the cohort to which links in a center's folder may lead, absolute paths."""
 
     grid_mm: float
     batch: int
     certificate: CertificateLimits
+    roots: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for root in self.roots:
+            if not Path(root).is_absolute() or root == "/":
+                raise ParamsError(f"ingest.roots has {root!r}; give absolute paths of folders, such as /archive/export")
 
 
 @dataclass(frozen=True)

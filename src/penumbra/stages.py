@@ -42,7 +42,7 @@ Vectors = dict[str, np.ndarray]  # ROI -> its features, in the order of `radiomi
 
 def ingest(work: Work, only: str | None = None) -> Manifest:
     """Every arrived center (or `only` one) into the store: images on the grid, certificates, clinical records, rejections."""
-    write_manifest(work.home, "arrivals", arrivals.describe(work.home))
+    write_manifest(work.home, "arrivals", arrivals.describe(work.home, work.settings.ingest.roots))
     centers = arrivals.center_folders(work.home)
     before: dict[str, Any] = {}
     if only and (work.home / "manifests" / "ingest.json").is_file():
@@ -56,7 +56,9 @@ def _ingest_center(work: Work, lake: store.Store, center: str, folder: Path) -> 
     """One center into the store; what the manifest says of it."""
     settings, rules = work.settings, cohort.roi_rules(work.settings.rois)
     taken = {row["patient"] for row in lake.rows("patients") if row["center"] != center}
+    roots = arrivals.link_roots(work.home, folder, settings.ingest.roots)
     try:
+        cohort.refuse_leaving(folder / cohort.CLINICAL_FILE, folder, roots)
         clinical = cohort.read_clinical(
             folder / cohort.CLINICAL_FILE,
             time_unit=settings.cohort.time_unit,
@@ -93,6 +95,7 @@ def _ingest_center(work: Work, lake: store.Store, center: str, folder: Path) -> 
             workers=available_cores(),
             taken=taken,
             pseudonym_key=cohort.pseudonym_key_from_environment(),
+            roots=roots,
         ):
             if isinstance(outcome, cohort.Accepted):
                 accepted.append(outcome)

@@ -2,7 +2,7 @@
 
 import gzip
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -125,3 +125,28 @@ def test_nothing_of_a_person_is_left_in_the_state_folder(
     assert [word for word in words if word.encode() in kept] == []
     expected = pseudonym("HOSP-4711", center="alpha", key=key) if keyed else "HOSP-4711"
     assert expected.encode() in kept
+
+
+def test_links_out_of_the_cohort_are_rejections_until_their_root_is_declared(center: Center, tmp_path: Path) -> None:
+    """Broke: whatever a center's links led to was read, as far as /etc."""
+    write_pair(tmp_path / "archive" / "N002", 0)
+    (center.root / "north").mkdir(parents=True)
+    (center.root / "north" / "N002").symlink_to(tmp_path / "archive" / "N002")
+    sent = {"N001": "female,500,1", "N002": "male,400,0"}
+    manifest = center.send("north", sent)
+    assert manifest["centers"]["north"]["rejected"] == {"link_within_cohort": 1}
+    assert list(manifest["centers"]["north"]["accepted"]) == ["N001"]
+    (told,) = rows(center.work, "SELECT patient, found, advice FROM rejections")
+    assert (told["patient"], told["found"]) == ("N002", "1 link leads out of the cohort")
+    assert str(told["advice"]).endswith(f'group ingest: roots: ["{tmp_path / "archive"}"]')
+
+    settings = center.work.settings
+    declared = replace(settings, ingest=replace(settings.ingest, roots=(str(tmp_path / "archive"),)))
+    center.work = replace(center.work, settings=declared)
+    assert sorted(center.send("north", sent)["centers"]["north"]["accepted"]) == ["N001", "N002"]
+
+    (tmp_path / "tables").mkdir()
+    (center.root / "north" / "clinical.csv").rename(tmp_path / "tables" / "clinical.csv")
+    (center.root / "north" / "clinical.csv").symlink_to(tmp_path / "tables" / "clinical.csv")
+    arrivals.take_center(center.work.home, center.root / "north", "north")
+    assert stages.ingest(center.work, only="north")["centers"]["north"]["rejected"] == {"link_within_cohort": 1}

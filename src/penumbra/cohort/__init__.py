@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         pseudonym,
         pseudonym_key_from_environment,
     )
+    from penumbra.cohort.links import Roots, refuse_leaving
     from penumbra.cohort.rois import GtvNames, RoiRules, RoiSurvey, list_rois, roi_rules
     from penumbra.cohort.simulate import CENTERS, CenterPlan, Truth, read_truth, small_cohort
 
@@ -29,6 +30,7 @@ _HOMES = {
         ),
         "incoming",
     ),
+    **dict.fromkeys(("Roots", "refuse_leaving"), "links"),
     **dict.fromkeys(("GtvNames", "RoiRules", "RoiSurvey", "list_rois", "roi_rules"), "rois"),
     **dict.fromkeys(("CENTERS", "CenterPlan", "Truth", "read_truth", "small_cohort"), "simulate"),
 }
@@ -46,6 +48,7 @@ __all__ = [
     "Rejected",
     "RoiRules",
     "RoiSurvey",
+    "Roots",
     "Truth",
     "ingest_center",
     "list_rois",
@@ -55,6 +58,7 @@ __all__ = [
     "pseudonym_key_from_environment",
     "read_clinical",
     "read_truth",
+    "refuse_leaving",
     "roi_rules",
     "small_cohort",
 ]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from penumbra.cohort.clinical import ClinicalRecord, ClinicalTable
+from penumbra.cohort.links import Roots, refuse_leaving, roots_of
 from penumbra.cohort.record import Evidence, Record, find_record, folder_digest, has_records, image_version, write_record
 from penumbra.cohort.rois import GtvNames
 from penumbra.imaging import Certificate, CertificateLimits, Finding, Scan, certify, load_scan, read_patient, rings, roi_names, save_scan, to_grid
@@ -98,6 +99,7 @@ def ingest_center(
     workers: int = 1,
     taken: Collection[str] = (),
     pseudonym_key: str | None = None,
+    roots: Roots | None = None,
 ) -> Iterator[Accepted | Rejected]:
     """Every patient of a center, each once, in no fixed order; what was read before and has not changed is not read again.
 
@@ -107,9 +109,10 @@ def ingest_center(
     workers        processes; 1 works in this one.
     taken          patients of other centers: a name is used once.
     pseudonym_key  replaces every patient's name by a keyed hash, in rows and in folders.
+    roots          where links may lead; None: within the cohort.
 
     A patient is rejected by the rules of `read_clinical`, `read_patient` and `certify`, and by `scan_found`, `clinical_record`,
-    `patient_id_free`, `files_readable`, `files_understood`, `worker_killed`.
+    `patient_id_free`, `link_within_cohort`, `files_readable`, `files_understood`, `worker_killed`.
     """
     folders = patient_folders(folder)
     known = {record.patient: record for record in clinical.records}
@@ -130,9 +133,11 @@ def ingest_center(
     jobs = [_Job(named(patient), place) for patient, place in folders.items() if patient in known and patient not in refused]
     records = {named(patient): record for patient, record in known.items()}
     work = partial(ingest_images, center=center, images=images, rules=rules)
-    changed = []
+    changed, within = [], roots or roots_of(folder)
     for job in jobs:  # here, since a process costs more to start than unchanged files cost to hash
         try:
+            with readable():
+                refuse_leaving(job.folder, folder, within)
             earlier = read_before(job.folder, images / center / job.patient, rules)
         except Refusal as refusal:
             yield rejected(job.patient, center, [refusal])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from penumbra.cohort.links import Roots, refuse_leaving, roots_of
 from penumbra.imaging import Several, roi_names
 from penumbra.imaging.folder import readable, understood
 from penumbra.imaging.names import matching
@@ -76,11 +77,12 @@ def roi_rules(declared: Mapping[str, Any]) -> RoiRules:
     return RoiRules(tuple(float(m) for m in margins), everywhere, centers)
 
 
-def list_rois(folder: Path, names: GtvNames) -> RoiSurvey:
+def list_rois(folder: Path, names: GtvNames, roots: Roots | None = None) -> RoiSurvey:
     """What every structure name below a center's folder maps to, before anything is ingested.
 
     folder  of a center: one folder per patient.
     names   of its GTV, see `RoiRules.of`.
+    roots   where links may lead; None: within the cohort.
     """
     from penumbra.cohort.incoming import patient_folders
 
@@ -91,6 +93,7 @@ def list_rois(folder: Path, names: GtvNames) -> RoiSurvey:
     for patient, place in patient_folders(folder).items():
         try:
             with readable(), understood():
+                refuse_leaving(place, folder, roots or roots_of(folder))
                 found = roi_names(place)
         except Refusal as refusal:
             refused.append((patient, refusal))
