@@ -11,6 +11,7 @@ random = np.random.default_rng(3)
 TRUTH = random.normal(size=N)
 TIME = np.ceil(random.exponential(600 * np.exp(-TRUTH))) + 1
 EVENT = random.random(N) < 0.7
+ONE = np.zeros(N, dtype=int)  # all of one center
 
 
 def scores(noise: float) -> Scores:
@@ -58,7 +59,7 @@ def test_auc_of_a_resample_is_the_auc_of_the_patients_drawn() -> None:
 
     both, once = (scores(1.0), scores(0.5)), np.ones((1, N), dtype=int)
     for own, drawn in (
-        _auc(EVENT, TIME, both, once, 365.0),
+        _auc(EVENT, TIME, ONE, both, once, 365.0),
         _brier(EVENT, TIME, both, once, 365.0, 0),
         _calibration(EVENT, TIME, both, once, 365.0, 0),
     ):
@@ -66,7 +67,7 @@ def test_auc_of_a_resample_is_the_auc_of_the_patients_drawn() -> None:
     twice = np.random.default_rng(0).multinomial(N, np.full(N, 1 / N))[None, :]
     drawn = np.repeat(np.arange(N), twice[0])
     expected = survival.auc_binary(EVENT[drawn], TIME[drawn], both[0].log_risk[drawn], 365.0).auc
-    assert _auc(EVENT, TIME, both, twice, 365.0)[1][0, 0] == pytest.approx(expected, rel=1e-12)
+    assert _auc(EVENT, TIME, ONE, both, twice, 365.0)[1][0, 0] == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_same_model_twice_differs_by_nothing() -> None:

@@ -166,3 +166,11 @@ def test_a_command_meets_a_key_twice_as_one_sentence(tmp_path: Path, monkeypatch
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.strip().startswith("Error: params.yaml has the key fuse twice, on lines ")
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_margins_of_an_earlier_gate_are_refused_with_what_replaces_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A params.yaml from before the gate decided on intervals: its margins would be read by nothing."""
+    project_with(tmp_path, monkeypatch, params=lambda text: text.replace("  gate:  ", "  margins:  "))
+    said = "retrain.margins in params.yaml is not read any more, the gate decides on intervals: replace it with the group retrain.gate"
+    with pytest.raises(ParamsError, match=f"^{said}$"):
+        load_settings("quick")

@@ -60,24 +60,37 @@ def models(home: Path, name: str | None = None) -> str:
 
 
 def decision(manifest: Manifest) -> str:
-    """What a retraining decided: champion and challenger per center on patients that neither was fitted on, and the verdict."""
-    rows = [row for row in manifest["comparison"] if row["metric"] in ("harrell_c", "delta_c_combined", "delta_c_combined_p")]
-    value = {(row["model"], row["center"], row["metric"]): row for row in rows}
-    centers = list(dict.fromkeys(row["center"] for row in rows))
-    models = list(dict.fromkeys(row["model"] for row in rows))
+    """What a retraining decided: champion, challenger and baselines per center on patients that none was fitted on, and the verdict.
 
-    def number(model: str, center: str, metric: str, form: str) -> str:
-        row = value.get((model, center, metric))
-        return "-" if row is None or row["value"] is None else format(row["value"], form)
-
-    body = []
-    for center in centers:
-        sized = value[models[0], center, "harrell_c"]
-        difference, p = number("champion", center, "delta_c_combined", "+.3f"), number("champion", center, "delta_c_combined_p", ".3f")
-        body.append([center, sized["n"], sized["events"], *(number(model, center, "harrell_c", ".3f") for model in models), difference, p])
-    header = ["center", "n", "died", *(f"C {model}" for model in models), "difference", "p"]
-    table = tables.render(header, body) + "\n\n" if body else ""
+    A decision from before the gate recorded its limits is shown as it was taken, by C over the pool of all centers.
+    """
+    c = [row for row in manifest["comparison"] if row["metric"] == "harrell_c"]
+    models = list(dict.fromkeys(row["model"] for row in c))
+    value = {(row["model"], row["center"]): row["value"] for row in c}
+    if manifest.get("evidence"):
+        evidence = registry.Evidence.from_json(manifest["evidence"])
+        places = (*evidence.centers, evidence.overall)
+        value |= {("champion", row.center): row.other for row in places} | {("challenger", row.center): row.challenger for row in places}
+        value |= {(row.against, row.center): row.other for row in evidence.baselines}
+        sure, both = f"{100 * (1 - evidence.limits.noise):g} %", f"{100 * evidence.limits.confidence:g} %"
+        header = [f"difference ({both})", f"at least\n({sure})"]
+        sizes = {row.center: (row.n, row.events) for row in places}
+        last = {
+            row.center: [f"{row.difference:+.3f} ({row.lower:+.3f} to {row.upper:+.3f})", f"{row.lower_one_sided:+.3f}"] if row.defined else ["-", "-"]
+            for row in places
+        }
+    else:
+        header = ["difference", "p"]
+        sizes = {row["center"]: (row["n"], row["events"]) for row in c}
+        old = {(row["center"], row["metric"]): row["value"] for row in manifest["comparison"] if row["model"] == "champion"}
+        last = {place: [_form(old.get((place, "delta_c_combined")), "+.3f"), _form(old.get((place, "delta_c_combined_p")), ".3f")] for place in sizes}
+    body = [[place, *size, *(_form(value.get((model, place)), ".3f") for model in models), *last[place]] for place, size in sizes.items()]
+    table = tables.render(["center", "n", "died", *(f"C {model}" for model in models), *header], body) + "\n\n" if body else ""
     return table + manifest["reason"]
+
+
+def _form(value: float | None, form: str) -> str:
+    return "-" if value is None or value != value else format(value, form)
 
 
 def cohort_flow(manifest: Manifest) -> str:

@@ -10,12 +10,12 @@ from penumbra import fusion
 from penumbra.comparison import paired
 from penumbra.crossfit import Recipe, cross_fitted
 from penumbra.dataset import Dataset, read_dataset
-from penumbra.evaluate import EXTERNAL, ModelRisk
+from penumbra.evaluate import ALL, EXTERNAL, ModelRisk, contrasts
 from penumbra.evaluate.paired import PairedRow, Scores
 from penumbra.evaluate.sets import sets_of
 from penumbra.modelling import CONTROLS, load_models, measured, risks
 from penumbra.network import EnsembleSettings, Pretrain
-from penumbra.registry import CenterScore, LoadedModel, MetricRow, Verdict, gate
+from penumbra.registry import Evidence, LoadedModel, MetricRow
 from penumbra.report.overlay import Overlay
 from penumbra.settings import Evaluate, Fuse
 from penumbra.stages import accepted_images
@@ -23,15 +23,22 @@ from penumbra.work import Work, read_manifest
 
 OLD, NEW, SHUFFLED = "champion", "challenger", "Shuffled"
 METRIC = "harrell_c"
-ALL = "all centers"  # their pool: here nobody was fitted on, so that a training center is in it too
+BETWEEN_CENTERS = ("harrell_c", "uno_c", "delta_c", "auc", "delong")  # count pairs of two centers where several are together
 
 
 @dataclass(frozen=True)
 class Challenge:
-    """rows: every metric of every model at every center. paired: champion against challenger on the same resamples. panels: both, to be drawn."""
+    """Champion, challenger and baselines at every center and at all of them (ALL; here nobody was fitted on, so that a training center is in it too).
+
+    rows      every metric of every model; none of those that would count pairs of two centers.
+    paired    champion against challenger on the same resamples.
+    evidence  what the gate decides on.
+    panels    both, to be drawn.
+    """
 
     rows: tuple[MetricRow, ...]
     paired: tuple[PairedRow, ...]
+    evidence: Evidence
     panels: tuple[Overlay, ...]
 
 
@@ -39,8 +46,8 @@ def challenge(work: Work, champion: LoadedModel, data: Dataset) -> Challenge:
     """Champion and challenger at every center, from risks of patients that neither was fitted on.
 
     Where a model was fitted its risks are cross-fitted: its recipe, network included, refitted without each fold. Elsewhere they are the
-    registered model's own. Beside them what must be beaten: the controls fitted as the challenger, and the challenger's risks dealt out anew
-    within each center (what is left when nothing of the image counts).
+    registered model's own. Next to them what must be beaten: the controls fitted as the challenger, and the challenger's risks permuted within
+    each center (what is left when nothing of the image counts).
     """
     settings, limits = work.settings, work.settings.retrain
     declared = fusion.declarations(settings.models)
@@ -64,9 +71,13 @@ def challenge(work: Work, champion: LoadedModel, data: Dataset) -> Challenge:
     models = {OLD: old, NEW: challenger, **{name: new[name] for name in CONTROLS.values() if name in new}, SHUFFLED: replace(challenger, log_risk=shuffled)}
     unseen = replace(now, training=np.zeros_like(now.training))
     metrics = [row if row.center != EXTERNAL else replace(row, center=ALL) for row in measured(work, models, unseen, combined=NEW)]
-    panels = [_panel(place, inside, unseen, (old, challenger), settings.evaluate) for place, inside in _sets(unseen)]
-    paired = [row for panel in panels for row in _paired(panel, settings.evaluate)]
-    return Challenge(tuple(metrics), tuple(paired), tuple(panels))
+    metrics = [row for row in metrics if row.center != ALL or not row.metric.startswith(BETWEEN_CENTERS)]
+    places = _sets(unseen)
+    panels = [_panel(place, inside, unseen, (old, challenger), settings.evaluate) for place, inside in places]
+    paired = [row for panel, (_, inside) in zip(panels, places, strict=True) for row in _paired(panel, unseen.centers[inside], settings.evaluate)]
+    baselines = {name: model.log_risk for name, model in models.items() if name not in (OLD, NEW)}
+    evidence = contrasts(now.event, now.time, now.centers, old.log_risk, challenger.log_risk, baselines, limits.gate)
+    return Challenge(tuple(metrics), tuple(paired), evidence, tuple(panels))
 
 
 def _sets(data: Dataset) -> list[tuple[str, np.ndarray]]:
@@ -92,9 +103,9 @@ def _death(model: ModelRisk, horizons_days: tuple[float, ...]) -> np.ndarray:
     return model.death(horizons_days)
 
 
-def _paired(panel: Overlay, numbers: Evaluate) -> list[PairedRow]:
+def _paired(panel: Overlay, centers: np.ndarray, numbers: Evaluate) -> list[PairedRow]:
     first, second = (Scores(panel.log_risk[i], panel.death[i]) for i in (0, 1))
-    return list(paired(panel.title, panel.event, panel.time, first, second, numbers, numbers.horizons_days))
+    return list(paired(panel.title, panel.event, panel.time, first, second, numbers, numbers.horizons_days, centers))
 
 
 def _recipe_of(champion: LoadedModel, today: Recipe) -> Recipe:
@@ -131,12 +142,3 @@ def out_of_sample(own: Mapping[str, ModelRisk], crossed: Mapping[str, np.ndarray
         nothing = float(risk[known].mean()) if known.any() else 0.0
         found[name] = replace(own[name], log_risk=np.where(fitted, np.where(known, risk, nothing), own[name].log_risk))
     return found
-
-
-def decide(compared: Challenge, work: Work) -> Verdict:
-    """The gate on the C-indices of a challenge."""
-    values = {(row.model, row.center): row for row in compared.rows if row.metric == METRIC}
-    scores = {center: CenterScore(center, row.events, row.value, values[NEW, center].value) for (model, center), row in values.items() if model == OLD}
-    pooled = scores.pop(ALL)
-    falsifiers = {model: row.value for (model, center), row in values.items() if center == ALL and model not in (OLD, NEW) and row.value == row.value}
-    return gate(pooled, list(scores.values()), falsifiers, work.settings.retrain.margins)

@@ -149,12 +149,18 @@ def require_one_model(entries: Sequence[RegisteredVersion]) -> None:
 
 
 def paired(
-    center: str, event: np.ndarray, time: np.ndarray, first: Scores, second: Scores, numbers: Evaluate, horizons_days: Sequence[float]
+    center: str,
+    event: np.ndarray,
+    time: np.ndarray,
+    first: Scores,
+    second: Scores,
+    numbers: Evaluate,
+    horizons_days: Sequence[float],
+    centers: np.ndarray | None = None,
 ) -> Iterator[PairedRow]:
     """`paired_rows` with the resamples of the group evaluate; no horizon: C alone."""
-    return paired_rows(
-        center, event, time, first, second, horizons_days=horizons_days, resamples=numbers.bootstraps, level=numbers.confidence, seed=numbers.seed
-    )
+    drawn: dict[str, Any] = {"resamples": numbers.bootstraps, "level": numbers.confidence, "seed": numbers.seed}
+    return paired_rows(center, event, time, first, second, horizons_days=horizons_days, centers=centers, **drawn)
 
 
 @dataclass(frozen=True)

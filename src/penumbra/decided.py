@@ -1,12 +1,14 @@
 """What a retraining leaves for people: a page per center, and a notification as a file."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from penumbra import store
 from penumbra.challenge import METRIC, NEW, OLD, Challenge
-from penumbra.evaluate import LEFT_OUT
+from penumbra.evaluate import ALL, LEFT_OUT
+from penumbra.registry import Evidence
 from penumbra.report import overlay
 from penumbra.report.sections import Section, write_sections
 from penumbra.report.words import number
@@ -46,19 +48,49 @@ def _compared(work: Work, compared: Challenge) -> Iterator[Section]:
     words = (
         f"Patients that neither was fitted on: cross-fitted where one was. The same {numbers.bootstraps} resamples for both. Brier score and calibration,"
         " |log(observed / predicted deaths)|, are better when lower; a cross-fitted risk meets the baseline of the whole fit there."
+        f" {ALL.capitalize()}: C and AUC count pairs of patients of one center, resampled within each center."
     )
+    yield _evidence(compared.evidence)
     yield paired_section(compared.paired, (OLD, NEW), {}, words)
     models = list(dict.fromkeys(row.model for row in compared.rows))
     values = {(row.model, row.center): row.value for row in compared.rows if row.metric == METRIC}
+    values |= {(row.against, row.center): row.other for row in compared.evidence.baselines}
+    values |= {(OLD, ALL): compared.evidence.overall.other, (NEW, ALL): compared.evidence.overall.challenger}
     places = list(dict.fromkeys(center for _, center in values))
-    rows = tuple((place, *(number(values.get((model, place), float("nan")), 3) for model in models)) for place in places)
-    beaten = "C of both beside volume alone, age and stage, and the challenger's own risks dealt out anew within each center."
-    yield Section("What must be beaten", beaten, ("center", *models), rows)
-    yield Section("ROC", "Blue and solid: champion.", figures=tuple(overlay.roc(panel, measures, year, f"roc_{i}") for i, panel in enumerate(compared.panels)))
+    rows = tuple((place, *(number(values.get((model, place), math.nan), 3) for model in models)) for place in places)
+    beaten = "C of both, of volume alone, of age and stage, and of the challenger's own risks permuted within each center."
+    yield Section("Baselines", beaten, ("center", *models), rows)
+    pooled = "Champion: solid blue. The curves of all centers also rank patients of different centers against each other; the gate does not."
+    yield Section("ROC", pooled, figures=tuple(overlay.roc(panel, measures, year, f"roc_{i}") for i, panel in enumerate(compared.panels)))
     drawn = tuple(overlay.calibration(panel, measures, year, f"calibration_{i}") for i, panel in enumerate(compared.panels))
     yield Section("Calibration", "On the dotted line predictions come true.", figures=drawn)
     curves = tuple(overlay.survival(panel, f"survival_{i}") for i, panel in enumerate(compared.panels))
     yield Section("Survival by risk group", "Each model's own cut-off; thick lines are its high risk.", figures=curves)
+
+
+def _evidence(evidence: Evidence) -> Section:
+    """What the gate decided on: with these limits, and only with these, its verdict can be computed again."""
+    limits = evidence.limits
+    sure, both = f"{100 * (1 - limits.noise):g} %", f"{100 * limits.confidence:g} %"
+    words = (
+        f"Differences in C, challenger minus the other, over pairs of patients of one center; {limits.resamples} resamples within each center,"
+        f" {limits.interval} limits, seed {limits.seed}. Promoted: every one-sided {sure} lower limit over all centers is above 0, and no center with at"
+        f" least {limits.min_events} deaths has an upper {both} limit below 0. Rejected: that upper limit over all centers is below 0."
+    )
+    header = ("center", "against", "patients", "died", "pairs", "C other", "C challenger", "difference", f"lower {sure}", f"lower {both}", f"upper {both}", "")
+    rows = tuple(
+        (
+            row.center,
+            row.against,
+            row.n,
+            row.events,
+            row.pairs,
+            *(number(value, 3) for value in (row.other, row.challenger, row.difference, row.lower_one_sided, row.lower, row.upper)),
+            row.reason or ("too few deaths for a say of its own" if row.events < limits.min_events else ""),
+        )
+        for row in (evidence.overall, *evidence.centers, *evidence.baselines)
+    )
+    return Section("What the gate decided on", words, header, rows, 2)
 
 
 def left_out_c(rows: Iterable[Mapping[str, Any]], model: str) -> dict[str, float]:

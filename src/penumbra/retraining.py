@@ -20,14 +20,14 @@ from typing import Any, Final
 
 from penumbra import arrivals, attempts, decided, registry, store
 from penumbra.aliases import set_alias
-from penumbra.challenge import METRIC, Challenge, challenge, decide
+from penumbra.challenge import METRIC, Challenge, challenge
 from penumbra.dataset import Dataset, read_dataset
 from penumbra.definition import require_same_features
 from penumbra.fusion import DEEP
 from penumbra.modelling import measured, metric_records, prediction_records, risks
 from penumbra.progress import say
 from penumbra.refusal import Refusal
-from penumbra.registry import LoadedModel, Verdict
+from penumbra.registry import LoadedModel, Verdict, gate
 from penumbra.shifted import shifted
 from penumbra.stages import embed, evaluate, fuse, ingest, populate, register, report, train
 from penumbra.work import Manifest, Work, one_run_at_a_time, read_manifest, write_manifest
@@ -84,6 +84,7 @@ def _retrain(work: Work, center: str, crew: Hire | None, again: bool) -> Manifes
         "challenger": outcome.version,
         "comparison": [_plain(asdict(row)) for row in rows],
         "paired": [_plain(asdict(row)) for row in paired],
+        "evidence": outcome.compared.evidence.to_json() if outcome.compared else None,
     }
     write_manifest(work.home, _pending(work, center).stem, content)
     return _conclude(work, center)
@@ -254,8 +255,8 @@ def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal, 
         return Outcome(Verdict("keep", "Kept: refitting gives the champion itself."), version, left_out)
 
     compared = challenge(refitted, champion, data)
-    verdict = decide(compared, work)
-    journal.write("gate", verdict.reason, {"decision": verdict.decision})
+    verdict = gate(compared.evidence)
+    journal.write("gate", verdict.reason, {"decision": verdict.decision, "evidence": compared.evidence.to_json()})
     return Outcome(verdict, version, left_out, compared)
 
 

@@ -10,7 +10,7 @@ from penumbra.cohort import InclusionRules
 from penumbra.imaging import CertificateLimits
 from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.params import ParamsError, build, project_root, read_yaml, resolve
-from penumbra.registry import Margins
+from penumbra.registry import GateLimits
 
 MODEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
@@ -141,14 +141,14 @@ class Retrain:
     folds, seed    of the cross-fitted risks that compare challenger and champion where they were fitted.
     min_events     deaths that a new center must have to be trained on.
     most_rejected  share of a center's patients that may be refused at ingest.
-    margins        what the gate tolerates.
+    gate           how sure the gate has to be.
     """
 
     folds: int
     seed: int
     min_events: int
     most_rejected: float
-    margins: Margins
+    gate: GateLimits
 
 
 @dataclass(frozen=True)
@@ -262,6 +262,8 @@ def load_settings(profile: str | None = None) -> Settings:
     chosen = profile or str(stated)
     values = resolve(declared, chosen)
     values["network"] = resolve(read_yaml(root / "models" / "se_resnet.yaml")["network"], chosen) | values.get("network", {})
+    if "margins" in values.get("retrain", {}):
+        raise ParamsError("retrain.margins in params.yaml is not read any more, the gate decides on intervals: replace it with the group retrain.gate")
     known = {*GROUPS, "simulate"}
     for names, problem in ((set(values) - known, "unknown group"), (known - set(values), "missing group")):
         if names:

@@ -1,5 +1,7 @@
 """Every metric of every model: for training, for each center, and for all external centers pooled (PROTOCOL 6); and what refitting says of the model."""
 
+from penumbra.evaluate.contrasts import ALL as ALL
+from penumbra.evaluate.contrasts import contrasts as contrasts
 from penumbra.evaluate.metrics import evaluate as evaluate
 from penumbra.evaluate.refits import Refits as Refits
 from penumbra.evaluate.refits import internal_external as internal_external

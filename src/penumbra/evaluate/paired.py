@@ -10,7 +10,7 @@ import numpy as np
 from penumbra import survival
 from penumbra.survival import Undefined
 from penumbra.survival.agreement import brier_parts, resampled_survival
-from penumbra.survival.bootstrap import difference_from, resample_counts
+from penumbra.survival.bootstrap import difference_from, resample_counts, right_and_comparable
 
 HIGHER_IS_BETTER = ("harrell_c", "auc")  # how a measure's name begins; of every other, lower is better
 
@@ -63,19 +63,23 @@ def paired_rows(
     resamples: int,
     level: float,
     seed: int,
+    centers: np.ndarray | None = None,
 ) -> Iterator[PairedRow]:
     """C, and for each horizon AUC, Brier score and calibration, of two models on the same patients and the same resamples.
 
     event, time  shape (n,); horizons_days (k,) in days, named 1y, 2y, ... in their order.
+    centers      shape (n,), names, of patients of several centers: C and AUC count pairs of one center only, since a risk that only tells the
+                 centers apart would rank pairs of two, and patients are resampled within each center. None: one center.
     The weights of the Brier score (inverse probability of censoring) stay those of all n patients in every resample.
 
     Source: Efron and Tibshirani 1993, ch. 16 (paired bootstrap).
     """
-    counts = resample_counts(event.size, resamples, np.random.default_rng(seed))
+    strata = np.zeros(event.size, dtype=np.int64) if centers is None else np.unique(centers, return_inverse=True)[1]
+    counts = _resampled_within(strata, resamples, seed)
     both = (first, second)
-    measures: dict[str, Callable[[], Measured]] = {"harrell_c": partial(_c, event, time, both, counts)}
+    measures: dict[str, Callable[[], Measured]] = {"harrell_c": partial(_c, event, time, strata, both, counts)}
     for year, horizon in enumerate(horizons_days, 1):
-        measures[f"auc_{year}y"] = partial(_auc, event, time, both, counts, horizon)
+        measures[f"auc_{year}y"] = partial(_auc, event, time, strata, both, counts, horizon)
         measures[f"brier_{year}y"] = partial(_brier, event, time, both, counts, horizon, year - 1)
         measures[f"calibration_{year}y"] = partial(_calibration, event, time, both, counts, horizon, year - 1)
     size = event.size, int(event.sum())
@@ -88,24 +92,53 @@ def paired_rows(
             yield PairedRow(center, metric, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, *size, str(undefined))
 
 
-def _c(event: np.ndarray, time: np.ndarray, both: Sequence[Scores], counts: np.ndarray) -> Measured:
+def _resampled_within(strata: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """How often each patient is drawn, shape (resamples, n), from the patients of the own stratum."""
+    rng = np.random.default_rng(seed)
+    counts = np.zeros((resamples, strata.size), dtype=np.int64)
+    for stratum in range(int(strata.max(initial=-1)) + 1):
+        here = np.flatnonzero(strata == stratum)
+        counts[:, here] = resample_counts(here.size, resamples, rng)
+    return counts
+
+
+def _c(event: np.ndarray, time: np.ndarray, strata: np.ndarray, both: Sequence[Scores], counts: np.ndarray) -> Measured:
     risks = np.stack([_finite(scores.log_risk) for scores in both])
-    own = np.array([survival.concordance_index(event, time, risk) for risk in risks])
-    return own, np.asarray(survival.harrell_resampled(event, time, risks, counts))
+    weights = np.vstack([np.ones((1, event.size), dtype=np.int64), counts])
+    right, comparable = np.zeros((2, len(weights))), np.zeros(len(weights))
+    for stratum in range(int(strata.max()) + 1):
+        here = strata == stratum
+        counted = right_and_comparable(event[here], time[here], risks[:, here], weights[:, here])
+        right, comparable = right + counted[0], comparable + counted[1]
+    if not comparable[0] > 0:
+        raise Undefined(f"no comparable pair among {event.size} patients ({int(event.sum())} events)")
+    values = np.where(comparable > 0, right, np.nan) / np.maximum(comparable, 1.0)
+    return values[:, 0], values[:, 1:]
 
 
-def _auc(event: np.ndarray, time: np.ndarray, both: Sequence[Scores], counts: np.ndarray, horizon: float) -> Measured:
+def _auc(event: np.ndarray, time: np.ndarray, strata: np.ndarray, both: Sequence[Scores], counts: np.ndarray, horizon: float) -> Measured:
     """Cases died by the horizon, controls were alive after it; the weighted share of pairs in the right order."""
-    own = np.array([survival.auc_binary(event, time, _finite(scores.log_risk), horizon).auc for scores in both])
     case, control = event & (time <= horizon), time > horizon
+    same = (strata[case][:, None] == strata[control][None, :]).astype(float)
+    if strata.max() == 0:
+        own = np.array([survival.auc_binary(event, time, _finite(scores.log_risk), horizon).auc for scores in both])
+    elif same.any():
+        own = np.array([(_in_order(_finite(scores.log_risk), case, control) * same).sum() for scores in both]) / same.sum()
+    else:
+        raise Undefined(f"no center has both a death by day {horizon:g} and a patient who is alive after it")
     cases, controls = counts[:, case].astype(float), counts[:, control].astype(float)
-    pairs = cases.sum(axis=1) * controls.sum(axis=1)
+    pairs = ((cases @ same) * controls).sum(axis=1)
     drawn = []
     for scores in both:
-        above = scores.log_risk[case][:, None] - scores.log_risk[control][None, :]
-        right = (above > 0) + 0.5 * (above == 0)
+        right = _in_order(scores.log_risk, case, control) * same
         drawn.append(np.where(pairs > 0, ((cases @ right) * controls).sum(axis=1) / np.maximum(pairs, 1.0), np.nan))
     return own, np.array(drawn)
+
+
+def _in_order(log_risk: np.ndarray, case: np.ndarray, control: np.ndarray) -> np.ndarray:
+    """Whether a case has the higher risk, shape (cases, controls); a half where both have the same."""
+    above = log_risk[case][:, None] - log_risk[control][None, :]
+    return np.asarray((above > 0) + 0.5 * (above == 0))
 
 
 def _brier(event: np.ndarray, time: np.ndarray, both: Sequence[Scores], counts: np.ndarray, horizon: float, k: int) -> Measured:

@@ -3,7 +3,7 @@
 from penumbra.registry.bundle import Bundle, Lineage, environment, verify
 from penumbra.registry.compare import ComparisonRow, MetricRow, compare
 from penumbra.registry.differences import Difference, differences
-from penumbra.registry.gate import CenterScore, Margins, Verdict, gate
+from penumbra.registry.gate import Contrast, Evidence, GateLimits, Verdict, gate
 from penumbra.registry.model import LoadedModel, load, record_metrics, register
 from penumbra.registry.tracking import logged_metrics
 from penumbra.registry.versions import CHALLENGER, CHAMPION, AliasChange, RegisteredVersion, find, models, promote, tracking_uri, versions
@@ -13,12 +13,13 @@ __all__ = [
     "CHAMPION",
     "AliasChange",
     "Bundle",
-    "CenterScore",
     "ComparisonRow",
+    "Contrast",
     "Difference",
+    "Evidence",
+    "GateLimits",
     "Lineage",
     "LoadedModel",
-    "Margins",
     "MetricRow",
     "RegisteredVersion",
     "Verdict",

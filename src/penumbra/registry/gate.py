@@ -1,43 +1,107 @@
-"""The gate: does a challenger become champion? A pure decision on numbers, with its reason in words."""
+"""The gate: does a challenger become champion? A pure decision on limits of differences, with its reason in words.
+
+What it decides on is written down with the decision (`Evidence.to_json`), and the same limits always give the same verdict.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from penumbra.params import ParamsError, build
 
 Decision = Literal["promote", "keep", "reject", "stop", "set aside"]
+METRIC = "Harrell's C within centers"
 
 
 @dataclass(frozen=True)
-class Margins:
-    """What the gate tolerates; differences of a discrimination measure (challenger minus champion).
+class GateLimits:
+    """How sure the gate has to be (PROTOCOL 8); the group retrain.gate.
 
-    min_events       a center with fewer deaths has no say.
-    pooled_better    the pooled difference must be above this to promote.
-    pooled_worse     a pooled difference below minus this rejects.
-    center_worse     a difference below minus this at any center with a say rejects.
-    falsifier        the challenger's pooled value must exceed every falsifier's by this.
+    noise       share of challengers that are no better and are promoted nevertheless: the lower limit of the one-sided interval at 1 - noise of the
+                difference in C must be above 0, against the champion and against every baseline.
+    confidence  of the two-sided intervals whose upper limit below 0 means worse.
+    interval    "percentile" or "basic": how limits are read from the resamples.
+    min_events  a center with fewer deaths has no say of its own; its pairs still count over all centers.
+    resamples   of the patients of each center; seed: of the resamples.
     """
 
+    noise: float
+    confidence: float
+    interval: Literal["percentile", "basic"]
     min_events: int
-    pooled_better: float
-    pooled_worse: float
-    center_worse: float
-    falsifier: float
+    resamples: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        _require("retrain.gate.noise is above 0 and at most 0.5", 0 < self.noise <= 0.5, self.noise)
+        _require("retrain.gate.confidence is at least 0.5 and below 1", 0.5 <= self.confidence < 1, self.confidence)
+        _require("retrain.gate.min_events is at least 1", self.min_events >= 1, self.min_events)
+        enough = math.ceil(1 / min(self.noise, 0.5 * (1 - self.confidence)) - 1e-9)
+        _require(f"retrain.gate.resamples is at least {enough}, one beyond each limit", self.resamples >= enough, self.resamples)
 
 
 @dataclass(frozen=True)
-class CenterScore:
-    """Champion and challenger on one center, each on patients it was not fitted on."""
+class Contrast:
+    """The challenger against one other model on the patients of a center, or of all centers; pairs of patients of one center count.
+
+    n, events, pairs   patients, deaths, comparable pairs.
+    other, challenger  C of both; NaN where undefined, and so are the limits, with a reason.
+    constant           whether the challenger gives all patients of a center the same risk.
+    lower_one_sided    lower limit of the one-sided interval at 1 - noise of the difference, challenger minus other.
+    lower, upper       of its two-sided interval at `confidence`.
+    """
 
     center: str
+    against: str
+    n: int
     events: int
-    champion: float
+    pairs: int
+    other: float
     challenger: float
+    constant: bool
+    lower_one_sided: float
+    lower: float
+    upper: float
+    reason: str = ""
 
     @property
     def difference(self) -> float:
-        return self.challenger - self.champion
+        return self.challenger - self.other
+
+    @property
+    def defined(self) -> bool:
+        return all(math.isfinite(value) for value in (self.difference, self.lower_one_sided, self.upper))
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> "Contrast":
+        values: dict[str, Any] = {name: math.nan if value is None else value for name, value in row.items()}
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the gate decides on.
+
+    overall    against the champion, all centers.
+    centers    against the champion, each center.
+    baselines  against each model that must be beaten (volume, age and stage, the challenger's own risks permuted), all centers.
+    """
+
+    limits: GateLimits
+    overall: Contrast
+    centers: tuple[Contrast, ...]
+    baselines: tuple[Contrast, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """NaN is null."""
+        rows = {"overall": _plain(self.overall), "centers": [_plain(row) for row in self.centers], "baselines": [_plain(row) for row in self.baselines]}
+        return {"limits": asdict(self.limits), **rows}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Evidence":
+        centers, baselines = (tuple(Contrast.from_json(row) for row in document[name]) for name in ("centers", "baselines"))
+        return cls(build(GateLimits, document["limits"], "retrain.gate"), Contrast.from_json(document["overall"]), centers, baselines)
 
 
 @dataclass(frozen=True)
@@ -48,42 +112,56 @@ class Verdict:
     reason: str
 
 
-def gate(pooled: CenterScore, centers: Sequence[CenterScore], falsifiers: Mapping[str, float], margins: Margins, *, metric: str = "Harrell's C") -> Verdict:
-    """Decide on a challenger: better pooled, nowhere worse beyond the margin, and better than what knows no texture.
+def gate(evidence: Evidence) -> Verdict:
+    """Decide on a challenger.
 
-    pooled      both versions on all evaluated patients together.
-    centers     the same per center.
-    falsifiers  name -> pooled value of a model that must be beaten (volume only, clinical only, shuffled ROI).
-    margins     see `Margins`.
+    Promote when a gain is shown over all centers and over every baseline, and no center with a say is shown to be worse. Reject when all centers
+    together are shown to be worse. Otherwise keep, and so wherever the limits are undefined.
     """
-    decision, why = _decide(pooled, [score for score in centers if score.events >= margins.min_events], falsifiers, margins, metric)
-    facts = f"{metric} pooled over {len(centers)} center{'s' * (len(centers) != 1)} ({pooled.events} events): {_change(pooled)}."
-    silent = [score.center for score in centers if score.events < margins.min_events]
-    if silent:
-        facts += f" No say for want of events (fewer than {margins.min_events}): {', '.join(silent)}."
+    decision, why = _decide(evidence)
     opening = {"promote": "Promoted", "keep": "Kept as challenger", "reject": "Rejected"}[decision]
-    return Verdict(decision, f"{opening}: {why}. {facts}")
+    overall, limits, count = evidence.overall, evidence.limits, len(evidence.centers)
+    facts = f"{METRIC}, {count} center{'s' * (count != 1)}, {overall.events} events"
+    if overall.defined:
+        interval = f"{100 * limits.confidence:g} % {overall.lower:+.3f} to {overall.upper:+.3f}"
+        facts += f": champion {overall.other:.3f}, challenger {overall.challenger:.3f}, {overall.difference:+.3f} ({interval})"
+    silent = [row.center for row in evidence.centers if row.events < limits.min_events]
+    few = f" Too few events for a say of its own (fewer than {limits.min_events}): {', '.join(silent)}." if silent else ""
+    return Verdict(decision, f"{opening}: {why}. {facts}.{few}")
 
 
-def _decide(pooled: CenterScore, heard: Sequence[CenterScore], falsifiers: Mapping[str, float], margins: Margins, metric: str) -> tuple[Decision, str]:
-    if pooled.events < margins.min_events:
-        return "keep", f"only {pooled.events} events in all, {margins.min_events} are needed to decide"
-    undefined = [score.center for score in [pooled, *heard] if not (math.isfinite(score.champion) and math.isfinite(score.challenger))]
+def _decide(evidence: Evidence) -> tuple[Decision, str]:
+    limits, overall = evidence.limits, evidence.overall
+    heard = [row for row in evidence.centers if row.events >= limits.min_events]
+    if not heard:
+        return "keep", f"no center has {limits.min_events} events, which it takes to decide"
+    undefined = [row for row in (overall, *heard) if not row.defined]
     if undefined:
-        return "keep", f"{metric} is undefined at {', '.join(undefined)}"
-    unbeaten = [f"{name} {value:.3f}" for name, value in falsifiers.items() if not pooled.challenger - value > margins.falsifier]
-    if unbeaten:
-        return "reject", f"the challenger is not better by more than {margins.falsifier:g} than what it must beat ({', '.join(unbeaten)})"
-    harmed = [f"{score.center} ({_change(score)})" for score in heard if score.difference < -margins.center_worse]
-    if harmed:
-        return "reject", f"worse by more than {margins.center_worse:g} at {'; '.join(harmed)}"
-    if pooled.difference < -margins.pooled_worse:
-        return "reject", f"worse pooled by more than {margins.pooled_worse:g}"
-    nowhere_worse = f"no center is worse by more than {margins.center_worse:g}"
-    if not pooled.difference > margins.pooled_better:
-        return "keep", f"the pooled gain is not above {margins.pooled_better:g}, though {nowhere_worse}"
-    return "promote", f"the pooled gain is above {margins.pooled_better:g}, {nowhere_worse}, and every falsifier is beaten"
+        return "keep", f"the difference is undefined at {'; '.join(f'{row.center} ({row.reason})' for row in undefined)}"
+    sure = f"{100 * (1 - limits.noise):g} %"
+    if overall.upper < 0:
+        return "reject", f"the challenger is worse (upper {100 * limits.confidence:g} % limit of the difference {overall.upper:+.3f})"
+    against = []
+    if overall.constant:
+        against.append("it gives all patients of a center the same risk")
+    if not overall.lower_one_sided > 0:
+        against.append(f"no gain is shown (lower {sure} limit of the difference {overall.lower_one_sided:+.3f}, must be above 0)")
+    against += [f"{row.center} is worse (upper limit {row.upper:+.3f})" for row in heard if row.upper < 0]
+    for row in evidence.baselines:
+        if not row.defined:
+            against.append(f"the comparison with {row.against} is undefined ({row.reason})")
+        elif not row.lower_one_sided > 0:
+            against.append(f"it is not shown to beat {row.against} (C {row.other:.3f}, lower limit of the difference {row.lower_one_sided:+.3f})")
+    if against:
+        return "keep", "; ".join(against)
+    shown = f"a gain is shown (lower {sure} limit of the difference {overall.lower_one_sided:+.3f})"
+    return "promote", f"{shown}, no center is shown to be worse{', and every baseline is beaten' if evidence.baselines else ''}"
 
 
-def _change(score: CenterScore) -> str:
-    return f"champion {score.champion:.3f}, challenger {score.challenger:.3f}, {score.difference:+.3f}"
+def _plain(contrast: Contrast) -> dict[str, Any]:
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in asdict(contrast).items()}
+
+
+def _require(rule: str, holds: bool, found: float) -> None:
+    if not holds:
+        raise ParamsError(f"{rule}; found {found:g}")

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from penumbra.survival.roc import roc_curve as roc_curve
     from penumbra.survival.selection import lasso_cox as lasso_cox
     from penumbra.survival.selection import lasso_cox_cv as lasso_cox_cv
+    from penumbra.survival.within_centers import pairs_within as pairs_within
+    from penumbra.survival.within_centers import together as together
 
 _MODULE = {
     "auc_binary": "roc",
@@ -65,10 +67,12 @@ _MODULE = {
     "log_rank": "groups",
     "net_benefit": "benefit",
     "paired_difference": "bootstrap",
+    "pairs_within": "within_centers",
     "pooled": "pooling",
     "pooled_c": "pooling",
     "principal_components": "components",
     "roc_curve": "roc",
+    "together": "within_centers",
     "Undefined": "outcome",
     "univariate_cox": "regression",
     "uno": "concordance",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from penumbra.survival.concordance import concordance_index
+from penumbra.survival.concordance import concordance_index, counted_pairs
 from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome, checked_risk, require_events
 
 PAIRWISE_LIMIT = 2_000  # up to this many patients all pairs are held (32 MB a risk) and every resample is one row of a matrix product
@@ -37,8 +37,33 @@ class PairedDifference:
 
 def resample_counts(n: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
     """Return how often each of n patients is drawn in each resample, shape (resamples, n)."""
-    drawn = rng.integers(n, size=(resamples, n))
-    return np.stack([np.bincount(row, minlength=n) for row in drawn]) if resamples else np.zeros((0, n), dtype=np.int64)
+    drawn = rng.integers(n, size=(resamples, n)) + n * np.arange(resamples)[:, None]
+    return np.bincount(drawn.ravel(), minlength=resamples * n).reshape(resamples, n)
+
+
+def right_and_comparable(event: ArrayLike, time: ArrayLike, log_risks: ArrayLike, counts: np.ndarray) -> tuple[Floats, Floats]:
+    """Return for k risks the pairs in the right order, those tied in risk as a half, shape (k, resamples), and the comparable pairs, (resamples,).
+
+    Both are whole or half numbers, and sums of such are exact: they are the same on every processor.
+
+    event      shape (n,), bool; True = died.
+    time       shape (n,), days.
+    log_risks  shape (k, n).
+    counts     shape (resamples, n), from resample_counts.
+    """
+    events, times = checked_outcome(event, time)
+    risks = [checked_risk(risk, events.size) for risk in np.atleast_2d(np.asarray(log_risks, dtype=float))]
+    if events.size > PAIRWISE_LIMIT:
+        return _one_by_one(events, times, risks, counts)
+    died = np.flatnonzero(events)
+    outlived = (times[None, :] > times[died, None]) | ((times[None, :] == times[died, None]) & ~events[None, :])
+    weight = counts.astype(np.float64)
+
+    def pairs(score: np.ndarray) -> Floats:
+        return np.asarray(np.einsum("bi,bi->b", weight @ score.T, weight[:, died]))
+
+    right = [pairs(outlived * (0.5 * (risk[None, :] == risk[died, None]) + (risk[None, :] < risk[died, None]))) for risk in risks]
+    return np.stack(right), pairs(outlived.astype(np.float64))
 
 
 def harrell_resampled(event: ArrayLike, time: ArrayLike, log_risks: ArrayLike, counts: np.ndarray) -> Floats:
@@ -49,32 +74,18 @@ def harrell_resampled(event: ArrayLike, time: ArrayLike, log_risks: ArrayLike, c
     log_risks  shape (k, n).
     counts     shape (resamples, n), from resample_counts.
     """
-    events, times = checked_outcome(event, time)
-    risks = np.atleast_2d(np.asarray(log_risks, dtype=float))
-    if events.size > PAIRWISE_LIMIT:
-        return np.stack([_one_by_one(events, times, checked_risk(risk, events.size), counts) for risk in risks])
-    died = np.flatnonzero(events)
-    outlived = (times[None, :] > times[died, None]) | ((times[None, :] == times[died, None]) & ~events[None, :])
-    weight = counts.astype(np.float64)
-    pairs = np.einsum("bi,bi->b", weight @ outlived.astype(np.float64).T, weight[:, died])
-    result = np.full((risks.shape[0], counts.shape[0]), np.nan)
-    defined = pairs > 0
-    for k, risk in enumerate(risks):
-        checked_risk(risk, events.size)
-        score = outlived * (0.5 * (risk[None, :] == risk[died, None]) + (risk[None, :] < risk[died, None]))
-        result[k, defined] = np.einsum("bi,bi->b", weight @ score.T, weight[:, died])[defined] / pairs[defined]
-    return result
+    right, comparable = right_and_comparable(event, time, log_risks, counts)
+    return np.where(comparable > 0, right, np.nan) / np.maximum(comparable, 1.0)
 
 
-def _one_by_one(event: Bools, time: Floats, risk: Floats, counts: np.ndarray) -> Floats:
-    values = np.full(counts.shape[0], np.nan)
+def _one_by_one(event: Bools, time: Floats, risks: Sequence[Floats], counts: np.ndarray) -> tuple[Floats, Floats]:
+    right, comparable = np.zeros((len(risks), counts.shape[0])), np.zeros(counts.shape[0])
     for b, count in enumerate(counts):
         rows = np.repeat(np.arange(event.size), count)
-        try:
-            values[b] = concordance_index(event[rows], time[rows], risk[rows])
-        except Undefined:
-            continue
-    return values
+        for k, risk in enumerate(risks):
+            concordant, tied, comparable[b] = counted_pairs(event[rows], time[rows], risk[rows])
+            right[k, b] = concordant + 0.5 * tied
+    return right, comparable
 
 
 def bootstrap_ci(

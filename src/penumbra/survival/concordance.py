@@ -119,6 +119,15 @@ def compare_c(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_risk
     return Difference(a.c, b.c, value, se, value - 1.959963984540054 * se, value + 1.959963984540054 * se, z, float(two_sided_p(z)))
 
 
+def counted_pairs(event: Bools, time: Floats, log_risk: Floats) -> tuple[float, float, float]:
+    """Return the concordant pairs, those tied in risk, and all comparable pairs; arguments checked already, no pair is no error."""
+    try:
+        concordant, tied, comparable, _ = _death_sums(event, time, log_risk)
+    except Undefined:
+        return 0.0, 0.0, 0.0
+    return float(concordant.sum()), float(tied.sum()), float(comparable.sum())
+
+
 def _checked(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike) -> tuple[Bools, Floats, Floats]:
     events, times = checked_outcome(event, time)
     return events, times, checked_risk(log_risk, events.size)

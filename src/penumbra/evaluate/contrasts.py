@@ -1,0 +1,57 @@
+"""A challenger against other models on the same patients: what the gate decides on."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from penumbra import survival
+from penumbra.registry import Contrast, Evidence, GateLimits
+from penumbra.survival import Undefined
+from penumbra.survival.within_centers import Pairs
+
+ALL = "all centers"
+
+
+def contrasts(
+    event: np.ndarray,
+    time: np.ndarray,
+    centers: np.ndarray,
+    champion: np.ndarray,
+    challenger: np.ndarray,
+    baselines: Mapping[str, np.ndarray],
+    limits: GateLimits,
+) -> Evidence:
+    """Differences in Harrell's C, challenger minus another model, with their limits: pairs of one center, patients resampled within each center.
+
+    event      shape (n,), bool; True = died. time: shape (n,), days. centers: shape (n,), names.
+    champion, challenger  shape (n,), log_risk; NaN where a model gives none, which leaves every difference with it undefined.
+    baselines  name -> log_risk (n,) of a model that must be beaten.
+
+    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, ch. 16 (paired bootstrap).
+    """
+    risks = np.stack([challenger, champion, *baselines.values()]).astype(float)
+    known = np.isfinite(risks)
+    pairs = survival.pairs_within(event, time, centers, np.where(known, risks, 0.0), resamples=limits.resamples, seed=limits.seed)
+    overall = survival.together(pairs.values())
+
+    def contrast(center: str, against: str, which: int, here: np.ndarray, of: Pairs) -> Contrast:
+        counted = int(here.sum()), int(event[here].sum()), int(of.comparable[0])
+        try:
+            missing = int((~known[[0, which]][:, here]).any(axis=0).sum())
+            if missing:
+                raise Undefined(f"one of the two gives no risk to {missing} of {counted[0]} patients")
+            drawn = of.difference(0, which)
+        except Undefined as undefined:
+            return Contrast(center, against, *counted, math.nan, math.nan, False, math.nan, math.nan, math.nan, str(undefined))
+        tail = 0.5 * (1.0 - limits.confidence)
+        low, lower, upper = (drawn.limit(share, limits.interval) for share in (limits.noise, tail, 1.0 - tail))
+        return Contrast(center, against, *counted, of.c(which), of.c(0), bool(of.constant[0]), low, lower, upper)
+
+    everybody = np.ones(len(centers), dtype=bool)
+    return Evidence(
+        limits,
+        contrast(ALL, "champion", 1, everybody, overall),
+        tuple(contrast(name, "champion", 1, centers == name, of) for name, of in pairs.items()),
+        tuple(contrast(ALL, name, which, everybody, overall) for which, name in enumerate(baselines, 2)),
+    )
