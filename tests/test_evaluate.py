@@ -95,7 +95,7 @@ def test_differences_are_paired(rows) -> None:
 def test_what_has_no_value_is_a_row_with_its_reason() -> None:
     log_risk, event, time, centers = simulated()
     event = event & (centers != "south")
-    # nobody of the east is followed beyond day 500: the horizon is clipped to it, and said
+    # nobody of the east is followed beyond day 500: nothing that is named by two or three years has a value
     event = event & ((centers != "east") | (time < 500))
     time = np.where(centers == "east", np.minimum(time, 500), time)
     models = risks(log_risk) | {"DL": ModelRisk(np.full(log_risk.size, math.nan), math.nan)}
@@ -112,12 +112,53 @@ def test_what_has_no_value_is_a_row_with_its_reason() -> None:
         assert math.isnan(found[key].value)
         assert reason in found[key].reason
     east = centers == "east"
-    for metric in ("auc_3y", "auc_ipcw_3y", "brier_3y", "observed_expected_2y"):
-        assert "at day 500: nobody is followed to day" in found["Combined", "east", metric].reason
-    assert found["Combined", "east", "auc_3y"].value == survival.auc_binary(event[east], time[east], log_risk[east], 500).auc
+    for metric in ("auc_3y", "auc_ipcw_3y", "brier_3y", "observed_expected_2y", "brier_integrated"):
+        assert math.isnan(found["Combined", "east", metric].value)
+        assert "nobody is followed to day" in found["Combined", "east", metric].reason
+    assert found["Combined", "east", "auc_1y"].value == survival.auc_binary(event[east], time[east], log_risk[east], 365).auc
     assert not found["Combined", "east", "auc_1y"].reason
-    assert all(row.reason == "" or "nobody is followed" in row.reason for row in found.values() if not math.isnan(row.value))
+    assert all(row.reason == "" for row in found.values() if not math.isnan(row.value))
     assert all(row.reason for row in found.values() if math.isnan(row.value))
+
+
+def test_nothing_is_measured_beyond_the_follow_up_of_the_training_patients() -> None:
+    """A baseline hazard is constant after the last death: with follow-up closed at day 450, 2 and 3 years had the survival of day 450."""
+    log_risk, event, time, centers = simulated()
+    north = centers == "north"
+    closed = np.where(north, np.minimum(time, 450), time)
+    died = event & ~(north & (time > 450))
+    baseline = survival.breslow_baseline(died[north], closed[north], log_risk[north])
+    models = {"Combined": ModelRisk(log_risk, 0.0, baseline), "Volume": ModelRisk(log_risk, 0.0)}
+    found = {(row.center, row.metric): row for row in evaluate(models, centers, north, died, closed, **NUMBERS) if row.model == "Combined"}
+    east = centers == "east"
+    for horizon, name in ((730, "2y"), (1095, "3y")):
+        for metric in (f"brier_{name}", f"observed_expected_{name}"):
+            assert math.isnan(found["east", metric].value)
+            assert found["east", metric].reason == f"no survival at day {horizon}: the training patients were followed to day 450"
+        assert found["east", f"auc_{name}"].value == survival.auc_binary(event[east], time[east], log_risk[east], horizon).auc, "an order needs no survival"
+    assert math.isfinite(found["east", "brier_1y"].value)
+    assert "followed to day 450" in found["east", "brier_integrated"].reason
+    # calibration in the large counts deaths and hazards up to day 450, and says so
+    until, days = event[east] & (time[east] <= 450), np.minimum(time[east], 450)
+    expected = survival.calibration_intercept(until, baseline.at(days) * np.exp(log_risk[east]))
+    assert found["east", "calibration_intercept"].value == pytest.approx(expected.value, rel=1e-12)
+    assert found["east", "calibration_intercept"].reason == "up to day 450, to which the training patients were followed"
+    assert not found["north", "calibration_intercept"].reason
+
+
+def test_metrics_are_named_by_their_days() -> None:
+    log_risk, event, time, centers = simulated()
+
+    def measured(**changed: object) -> dict[tuple[str, str], float]:
+        rows = evaluate(risks(log_risk), centers, centers == "north", event, time, **(NUMBERS | changed))
+        return {(row.center, row.metric): row.value for row in rows if row.model == "Combined"}
+
+    found, usual = measured(horizons_days=(180.0, 365.0, 730.0)), measured()
+    names = {metric for _, metric in found}
+    assert {"auc_180d", "auc_1y", "auc_2y", "brier_180d", "observed_expected_180d"} <= names
+    assert not {metric for metric in names if metric.endswith("_3y")}
+    for metric in ("auc_1y", "auc_2y", "auc_ipcw_1y", "brier_1y", "brier_2y", "observed_expected_2y"):
+        assert found["east", metric] == usual["east", metric], "the same day has the same name and value, wherever it is in the list"
 
 
 def test_same_seed_same_rows(rows) -> None:

@@ -83,7 +83,7 @@ def test_the_same_call_gives_the_same_rows_and_another_seed_other_limits() -> No
 def test_what_the_patients_do_not_define_is_a_row_with_its_reason() -> None:
     first = Scores(TRUTH, np.full((N, 2), np.nan))
     found = rows(first, scores(0.5))
-    assert found["brier_1y"].reason == "one of the two models gives none"
+    assert found["brier_1y"].reason == "one of the two models gives no survival at day 365"
     assert np.isnan(found["brier_1y"].difference)
     assert np.isfinite(found["harrell_c"].difference)
     nobody = [*paired_rows("east", np.zeros(N, bool), TIME, scores(1), scores(2), horizons_days=HORIZONS, resamples=20, level=0.95, seed=1)]

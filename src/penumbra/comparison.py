@@ -2,28 +2,29 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from penumbra import experiments, registry, store
+from penumbra.answered import Answers, read_answers
 from penumbra.evaluate import EXTERNAL
 from penumbra.evaluate.paired import PairedRow, Scores, paired_rows
 from penumbra.refusal import Refusal
 from penumbra.registry import Difference, RegisteredVersion
 from penumbra.settings import Evaluate
-
-CALIBRATION = ("calibration_slope", "observed_expected_1y", "observed_expected_2y", "observed_expected_3y", "brier_integrated")
+from penumbra.survival.horizons import horizon_name, horizon_words
 
 
 @dataclass(frozen=True)
 class Scored:
     """Patients whom every compared version scored, with their newest outcome.
 
-    event (n,) bool; time (n,) days. log_risk (v, n), death (v, n, k), high (v, n) bool: of each version in order.
+    event (n,) bool; time (n,) days. log_risk (v, n), death (v, n, k), high (v, n) bool: of each version in order. days (k,): those that all of
+    them answered for.
     fitted (v, n) bool: the patient's outcome fitted the version.
     """
 
@@ -35,11 +36,13 @@ class Scored:
     death: np.ndarray
     high: np.ndarray
     fitted: np.ndarray
+    days: tuple[float, ...]
 
     def rows(self, chosen: np.ndarray) -> "Scored":
         """Some patients, (n,) bool."""
-        one, more = (self.patients, self.centers, self.event, self.time), (self.log_risk, self.death, self.high, self.fitted)
-        return Scored(*(values[chosen] for values in one), *(values[:, chosen] for values in more))
+        one = {name: getattr(self, name)[chosen] for name in ("patients", "centers", "event", "time")}
+        each = {name: getattr(self, name)[:, chosen] for name in ("log_risk", "death", "high", "fitted")}
+        return replace(self, **one, **each)
 
     @property
     def fitted_here(self) -> tuple[bool, bool]:
@@ -70,8 +73,10 @@ class Comparison:
     patients      per center: how many trained each version, and how many of the second's the first did not know.
     fitted        center -> whether the first and the second were fitted on it: a value there flatters.
     paired        per center and for all that neither was fitted on (EXTERNAL): both values, difference, interval, p.
-    calibration   per center, metric of CALIBRATION, both registered values.
+    metrics       of the registered calibration, at the days that both answer for.
+    calibration   per center and one of these metrics, both registered values; None where a version's numbers are not named by their days.
     unscored      centers that one of the two has not scored.
+    remarks       sentences on days that only one of the two answers for.
     """
 
     first: RegisteredVersion
@@ -81,8 +86,10 @@ class Comparison:
     fitted: dict[str, tuple[bool, bool]]
     paired: tuple[PairedRow, ...]
     reclassified: tuple[Reclassified, ...]
+    metrics: tuple[str, ...]
     calibration: tuple[dict[str, Any], ...]
     unscored: tuple[str, ...]
+    remarks: tuple[str, ...]
     scored: Scored
 
     def document(self) -> dict[str, Any]:
@@ -101,6 +108,8 @@ class Comparison:
             "patients": list(self.patients),
             "calibration": [_plain(row) for row in self.calibration],
             "unscored": list(self.unscored),
+            "horizons_days": list(self.scored.days),
+            "remarks": list(self.remarks),
         }
 
 
@@ -117,15 +126,17 @@ def compare_two(home: Path, first: str, second: str, numbers: Evaluate, model: s
     if one.version == other.version:
         raise Refusal("versions_differ", f"{first} and {second} are both {one.model}/{one.version}", "name two versions; penumbra models lists them")
     with store.connect(home, read_only=True) as lake:
-        scored, unscored = scored_by(read_answers(lake, one.model), [one.version, other.version], len(numbers.horizons_days))
+        answers = read_answers(lake, home, one.model)
+        scored, unscored = scored_by(answers, [one.version, other.version])
         uses = lake.sql("SELECT version, patient, center FROM model_uses WHERE model = ? AND split = 'train'", [one.model]).to_pylist()
         stored = lake.sql("SELECT version, center, metric, value FROM model_metrics WHERE model = ? AND split IN ('train', 'test')", [one.model]).to_pylist()
     rows_of_all: list[PairedRow] = []
     moved: list[Reclassified] = []
     for center, rows in sets(scored):
         here = scored.rows(rows)
-        rows_of_all += paired(center, here.event, here.time, here.scores(0), here.scores(1), numbers, numbers.horizons_days)
+        rows_of_all += paired(center, here.event, here.time, here.scores(0), here.scores(1), numbers, scored.days)
         moved += [_reclassified(center, here, died) for died in (True, False)]
+    metrics = ("calibration_slope", *(f"observed_expected_{horizon_name(day)}" for day in scored.days), "brier_integrated")
     trained = [{row["patient"]: row["center"] for row in uses if int(row["version"]) == entry.version} for entry in (one, other)]
     return Comparison(
         first=one,
@@ -135,8 +146,10 @@ def compare_two(home: Path, first: str, second: str, numbers: Evaluate, model: s
         fitted={center: scored.rows(rows).fitted_here for center, rows in sets(scored)},
         paired=tuple(rows_of_all),
         reclassified=tuple(moved),
-        calibration=tuple(_calibration(stored, (one, other))),
+        metrics=metrics,
+        calibration=tuple(_calibration([row for row in stored if int(row["version"]) not in answers.misnamed], (one, other), metrics)),
         unscored=unscored,
+        remarks=tuple(_remarks(answers, (one, other), scored.days)),
         scored=scored,
     )
 
@@ -183,10 +196,10 @@ def compare_many(home: Path, entries: Sequence[RegisteredVersion], numbers: Eval
     require_one_model(entries)
     found: list[Standing] = []
     with store.connect(home, read_only=True) as lake:
-        answers = read_answers(lake, entries[0].model)
+        answers = read_answers(lake, home, entries[0].model)
     for entry in entries:
         try:
-            scored, _ = scored_by(answers, [entries[0].version, entry.version], len(numbers.horizons_days))
+            scored, _ = scored_by(answers, [entries[0].version, entry.version])
         except Refusal:  # no patient in common with the first: its line stays empty
             continue
         for center, rows in sets(scored):
@@ -204,31 +217,12 @@ def sets(scored: Scored) -> list[tuple[str, np.ndarray]]:
     return [*chosen, (EXTERNAL, outside)] if len(set(scored.centers[outside].tolist())) > 1 else chosen
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What versions said of patients, with the newest outcome: rows of `predictions` by version and patient, and who fitted which version."""
-
-    by_version: dict[int, dict[str, dict[str, Any]]]
-    trained: set[tuple[int, str]]
-
-
-def read_answers(lake: store.Store, model: str) -> Answers:
-    """Everything that was said by versions of a model."""
-    rows = lake.sql("SELECT p.*, o.time, o.event FROM predictions AS p JOIN patients AS o USING (patient) WHERE p.model = ?", [model]).to_pylist()
-    uses = lake.sql("SELECT version, patient FROM model_uses WHERE model = ? AND split = 'train'", [model]).to_pylist()
-    by_version: dict[int, dict[str, dict[str, Any]]] = {}
-    for row in rows:
-        if row["time"] is not None:
-            by_version.setdefault(int(row["version"]), {})[row["patient"]] = row
-    return Answers(by_version, {(int(row["version"]), row["patient"]) for row in uses})
-
-
-def scored_by(answers: Answers, versions: Sequence[int], horizons: int) -> tuple[Scored, tuple[str, ...]]:
-    """The patients that all `versions` scored, and the centers at which some are not.
+def scored_by(answers: Answers, versions: Sequence[int]) -> tuple[Scored, tuple[str, ...]]:
+    """The patients that all `versions` scored, with their survival at the days that all answered for, and the centers at which some are not.
 
     Raises  Refusal "scored_by_both" when there is none.
     """
-    years = [f"survival_{year}y" for year in range(1, horizons + 1)]
+    days = tuple(sorted(set(answers.days(versions[0])).intersection(*(answers.days(version) for version in versions))))
     by_version, trained = {version: answers.by_version.get(version, {}) for version in versions}, answers.trained
     everyone = set().union(*by_version.values())
     patients = sorted(set(by_version[versions[0]]).intersection(*by_version.values()))
@@ -243,11 +237,30 @@ def scored_by(answers: Answers, versions: Sequence[int], horizons: int) -> tuple
         event=np.array([bool(row["event"]) for row in newest]),
         time=np.array([float(row["time"]) for row in newest]),
         log_risk=np.array([[row["log_risk"] for row in found] for found in each], dtype=float),
-        death=np.array([[[math.nan if row[year] is None else 1.0 - row[year] for year in years] for row in found] for found in each]),
+        death=np.array([[_death(answers.survival.get(version, {}).get(patient, {}), days) for patient in patients] for version in versions]),
         high=np.array([[row["risk_group"] == "high" for row in found] for found in each]),
         fitted=np.array([[(version, patient) in trained for patient in patients] for version in versions]),
+        days=days,
     )
     return scored, tuple(sorted({center[patient] for patient in everyone - set(patients)}))
+
+
+def _death(survival: Mapping[float, float], days: Sequence[float]) -> list[float]:
+    """Probability to have died by each day, NaN where none was answered."""
+    return [1.0 - survival.get(day, math.nan) for day in days]
+
+
+def _remarks(answers: Answers, entries: Sequence[RegisteredVersion], days: Sequence[float]) -> Iterator[str]:
+    """What has to be said where two versions do not answer for the same days, or where registered numbers are not named by their days."""
+    known = [answers.days(entry.version) for entry in entries]
+    if known[0] != known[1]:
+        each = "; ".join(
+            f"{entry.model}/{entry.version} answers for {', '.join(map(horizon_words, told)) or 'no day'}" for entry, told in zip(entries, known, strict=True)
+        )
+        yield f"{each}. They are compared at {', '.join(map(horizon_words, days))}." if days else f"{each}. They have no day in common: only C is compared."
+    for entry in entries:
+        if entry.version in answers.misnamed:
+            yield f"The registered numbers of {entry.model}/{entry.version} are not named by their days and are left out; penumbra doctor says more."
 
 
 def _reclassified(center: str, scored: Scored, died: bool) -> Reclassified:
@@ -270,11 +283,11 @@ def _patients(first: dict[str, str], second: dict[str, str]) -> list[dict[str, A
     ]
 
 
-def _calibration(stored: Sequence[dict[str, Any]], entries: Sequence[RegisteredVersion]) -> list[dict[str, Any]]:
+def _calibration(stored: Sequence[dict[str, Any]], entries: Sequence[RegisteredVersion], metrics: Sequence[str]) -> list[dict[str, Any]]:
     """Registered calibration of both versions at every center that either was measured at."""
-    values = {(int(row["version"]), row["center"], row["metric"]): row["value"] for row in stored if row["metric"] in CALIBRATION}
+    values = {(int(row["version"]), row["center"], row["metric"]): row["value"] for row in stored if row["metric"] in metrics}
     numbers = [entry.version for entry in entries]
-    places = sorted({(center, metric) for version, center, metric in values if version in numbers}, key=lambda place: (place[0], CALIBRATION.index(place[1])))
+    places = sorted({(center, metric) for version, center, metric in values if version in numbers}, key=lambda place: (place[0], metrics.index(place[1])))
     return [
         {"center": center, "metric": metric, **{name: values.get((number, center, metric)) for name, number in zip(("first", "second"), numbers, strict=True)}}
         for center, metric in places

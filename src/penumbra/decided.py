@@ -12,7 +12,7 @@ from penumbra.registry import Evidence
 from penumbra.report import overlay
 from penumbra.report.sections import Section, write_sections
 from penumbra.report.words import number
-from penumbra.versus import measures_of, paired_section
+from penumbra.versus import measures_of, middle, paired_section
 from penumbra.work import Manifest, Work, write_whole
 
 NOTIFICATIONS = "notifications"
@@ -44,14 +44,15 @@ def write_page(work: Work, center: str, key: str, reason: str, left_out: Mapping
 
 def _compared(work: Work, compared: Challenge) -> Iterator[Section]:
     numbers = work.settings.evaluate
-    measures, year = measures_of(numbers), (len(numbers.horizons_days) + 1) // 2
+    days = numbers.horizons_days
+    measures = measures_of(numbers, days)
     words = (
         f"Patients that neither was fitted on: cross-fitted where one was. The same {numbers.bootstraps} resamples for both. Brier score and calibration,"
         " |log(observed / predicted deaths)|, are better when lower; a cross-fitted risk meets the baseline of the whole fit there."
         f" {ALL.capitalize()}: C and AUC count pairs of patients of one center, resampled within each center."
     )
     yield _evidence(compared.evidence)
-    yield paired_section(compared.paired, (OLD, NEW), {}, words)
+    yield paired_section(compared.paired, (OLD, NEW), {}, words, days)
     models = list(dict.fromkeys(row.model for row in compared.rows))
     values = {(row.model, row.center): row.value for row in compared.rows if row.metric == METRIC}
     values |= {(row.against, row.center): row.other for row in compared.evidence.baselines}
@@ -61,8 +62,9 @@ def _compared(work: Work, compared: Challenge) -> Iterator[Section]:
     beaten = "C of both, of volume alone, of age and stage, and of the challenger's own risks permuted within each center."
     yield Section("Baselines", beaten, ("center", *models), rows)
     pooled = "Champion: solid blue. The curves of all centers also rank patients of different centers against each other; the gate does not."
-    yield Section("ROC", pooled, figures=tuple(overlay.roc(panel, measures, year, f"roc_{i}") for i, panel in enumerate(compared.panels)))
-    drawn = tuple(overlay.calibration(panel, measures, year, f"calibration_{i}") for i, panel in enumerate(compared.panels))
+    areas = tuple(overlay.roc(panel, measures, day, f"roc_{i}") for i, panel in enumerate(compared.panels) for day in middle(days))
+    yield Section("ROC", pooled, figures=areas)
+    drawn = tuple(overlay.calibration(panel, measures, day, f"calibration_{i}") for i, panel in enumerate(compared.panels) for day in middle(days))
     yield Section("Calibration", "On the dotted line predictions come true.", figures=drawn)
     curves = tuple(overlay.survival(panel, f"survival_{i}") for i, panel in enumerate(compared.panels))
     yield Section("Survival by risk group", "Each model's own cut-off; thick lines are its high risk.", figures=curves)

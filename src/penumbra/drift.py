@@ -8,6 +8,7 @@ import numpy as np
 from penumbra import store, survival, tables
 from penumbra.fusion import benjamini_hochberg
 from penumbra.refusal import Refusal
+from penumbra.survival.horizons import horizon_words
 from penumbra.survival.shift import shift
 from penumbra.work import Work
 
@@ -70,20 +71,28 @@ def _outcomes(people: list[dict[str, Any]], center: str, horizon_days: float) ->
         curve = survival.kaplan_meier(event[chosen], time[chosen])
         followed = survival.kaplan_meier(~event[chosen], time[chosen])  # reverse Kaplan-Meier: death censors the follow-up (Schemper and Smith 1996)
         at, lower, upper = (float(part[0]) for part in curve.at([horizon_days]))
-        beyond = horizon_days > time[chosen].max()
         sides.append(
             {
                 **side,
                 "followed_days": followed.median,
                 "median_days": curve.median,
-                "alive": np.nan if beyond else at,
-                "lower": np.nan if beyond else lower,
-                "upper": np.nan if beyond else upper,
+                "last_day": float(time[chosen].max()),
+                "alive": at,
+                "lower": lower,
+                "upper": upper,
                 "at_risk": int(curve.number_at_risk([horizon_days])[0]),
             }
         )
     both = len(sides) == 2 and event[here].any() and event[~here].any()
     return sides, survival.log_rank(event, time, here).p if both else None
+
+
+def _alive(row: dict[str, Any], horizon_days: float) -> str:
+    """ "0.61 (0.52-0.71)"; why there is none where nobody was followed so long; no limits where all have died."""
+    if np.isnan(row["alive"]):
+        return f"- (followed to day {row['last_day']:g} of {horizon_days:g})"
+    limits = f" ({row['lower']:.2f}-{row['upper']:.2f})" if np.isfinite([row["lower"], row["upper"]]).all() else ""
+    return f"{row['alive']:.2f}{limits}"
 
 
 def told(drift: Drift, work: Work) -> str:
@@ -94,7 +103,7 @@ def told(drift: Drift, work: Work) -> str:
         rows = [row for row in drift.features if (row["kind"], row["roi"]) == (kind, roi)]
         summary.append([kind, roi, len(rows), sum(row["q"] < chosen.alpha for row in rows), sum(row["psi"] > chosen.psi for row in rows)])
     most = [[row["roi"], row["feature"], row["reference_mean"], row["sample_mean"], row["ks"], row["q"], row["psi"]] for row in drift.features[:SHOWN]]
-    horizon = f"alive after {chosen.horizon_days / 365.25:.3g} y"
+    horizon = f"alive after {horizon_words(chosen.horizon_days)}"
     outcome = [
         [
             row["patients"],
@@ -102,7 +111,7 @@ def told(drift: Drift, work: Work) -> str:
             row["deaths"],
             row["followed_days"],
             row["median_days"],
-            f"{row['alive']:.2f} ({row['lower']:.2f}-{row['upper']:.2f})",
+            _alive(row, chosen.horizon_days),
             row["at_risk"],
         ]
         for row in drift.outcome

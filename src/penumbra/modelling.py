@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from penumbra import experiments, fusion, registry, store
+from penumbra import experiments, fusion, recorded, registry, store
 from penumbra.ablation import DECLARED as WITHOUT_SE
 from penumbra.ablation import ablation, version_without_se
-from penumbra.aliases import first_champion, version_record
 from penumbra.dataset import Dataset, network_file, read_dataset
 from penumbra.definition import image_versions
 from penumbra.evaluate import ModelRisk, internal_external, resampled_fits
@@ -207,6 +206,7 @@ def _c_indices(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]
 
 def register(work: Work) -> Manifest:
     """The served model as a registry version with everything that scores a patient; its metrics, scores and predictions into the store."""
+    recorded.finish(work)
     data, settings, fused = read_dataset(work), work.settings, read_manifest(work.home, "fuse")
     models = load_models(work, fused["key"])
     served = models[settings.register.served]
@@ -240,8 +240,9 @@ def register(work: Work) -> Manifest:
             image_versions=image_versions(),
         ),
     )
-    entry = registry.register(work.home, bundle, rows, model=settings.register.model)
-    _write_version(work, data, models, rows, entry)
+    entry = recorded.registered(
+        work, lambda: registry.register(work.home, bundle, rows, model=settings.register.model), _version_rows(work, data, models, rows, served)
+    )
     content = {"model": entry.model, "version": entry.version, "digest": entry.digest, "train_centers": list(train_centers), "metrics": len(rows)}
     return experiments.keep(work.home, content)
 
@@ -260,63 +261,23 @@ def _curves(weights: Path) -> dict[str, list[float]]:
     }
 
 
-def _write_version(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow], entry: registry.RegisteredVersion) -> None:
-    """What the store says of a version, in one transaction."""
-    version, served = str(entry.version), models[work.settings.register.served]
-    found = risks(models, data)
-    who = _people(data)
-    with store.connect(work.home) as lake:
-        lake.write(
-            {
-                "model_versions": [version_record(entry)],
-                "alias_changes": first_champion(entry),
-                "model_patients": [
-                    {"model": entry.model, "version": version, **person, "split": "train" if trains else "test"}
-                    for person, trains in zip(who, data.training, strict=True)
-                ],
-                "model_metrics": metric_records(entry, served.name, rows),
-                "signatures": [
-                    {**who[i], "signature": name, "model_version": version, "score": float(model.log_risk[i])}
-                    for name, model in found.items()
-                    if np.isfinite(model.log_risk).all()
-                    for i in range(len(who))
-                ],
-                "predictions": prediction_records(entry, served, data, found[served.name], work.settings.evaluate.horizons_days),
-            },
-            run=work.run,
-            what=f"{entry.model}/{entry.version} registered",
-        )
-
-
-def metric_records(entry: registry.RegisteredVersion, served: str, rows: Iterable[MetricRow]) -> list[dict[str, Any]]:
-    """Rows of `model_metrics`; those of the served model carry the registry's name, the others their own."""
-    columns = ("center", "split", "metric", "value", "lower", "upper", "n", "events")
-    return [
-        {"model": entry.model if row.model == served else row.model, "version": str(entry.version), **{name: getattr(row, name) for name in columns}}
-        for row in rows
-    ]
-
-
-def prediction_records(
-    entry: registry.RegisteredVersion, served: fusion.SurvivalModel, data: Dataset, risk: ModelRisk, horizons_days: Iterable[float]
-) -> list[dict[str, Any]]:
-    """Rows of `predictions`: what the served model says of every patient of `data`."""
-    death, groups = risk.death(tuple(horizons_days)), served.risk_group(risk.log_risk)
-    return [
-        {
-            **person,
-            "model": entry.model,
-            "version": str(entry.version),
-            "log_risk": float(risk.log_risk[i]),
-            "risk_group": str(groups[i]),
-            **{f"survival_{year}y": float(1.0 - death[i, year - 1]) for year in range(1, death.shape[1] + 1)},
-        }
-        for i, person in enumerate(_people(data))
-    ]
-
-
-def _people(data: Dataset) -> list[dict[str, str]]:
-    return [{"patient": str(patient), "center": str(center)} for patient, center in zip(data.patients, data.centers, strict=True)]
+def _version_rows(
+    work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow], served: fusion.SurvivalModel
+) -> dict[str, recorded.Records]:
+    """What the store is to say of a version, before it has its number."""
+    found, who, name = risks(models, data), recorded.people(data), work.settings.register.model
+    risk, days = found[served.name], work.settings.evaluate.horizons_days
+    return {
+        "model_patients": [{"model": name, **person, "split": "train" if trains else "test"} for person, trains in zip(who, data.training, strict=True)],
+        "model_metrics": recorded.metric_records(name, served.name, rows),
+        "signatures": [
+            {**who[i], "signature": signature, "score": float(model.log_risk[i])}
+            for signature, model in found.items()
+            if np.isfinite(model.log_risk).all()
+            for i in range(len(who))
+        ],
+        **recorded.prediction_records(name, who, risk.log_risk, served.risk_group(risk.log_risk), days, 1.0 - risk.death(days)),
+    }
 
 
 def _flat(settings: Any) -> dict[str, Any]:

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from penumbra import cohort, registry, store
+from penumbra import cohort, recorded, registry, store
 from penumbra.evaluate import ModelRisk
 from penumbra.evaluate.metrics import OneModel
 from penumbra.evaluate.sets import tried
-from penumbra.modelling import metric_records
 from penumbra.registry import MetricRow
 from penumbra.scoring import Prediction
 from penumbra.work import Work
@@ -22,17 +21,17 @@ def record(work: Work, folder: Path, center: str, prediction: Prediction) -> str
     """Remember a scored patient in `predictions`; the name it has there (a pseudonym where PENUMBRA_PSEUDONYM_KEY is set, as at ingest)."""
     name, key = folder.resolve().name, cohort.pseudonym_key_from_environment()
     patient = cohort.pseudonym(name, center=center, key=key) if key else name
-    row = {
-        "patient": patient,
-        "center": center,
-        "model": prediction.model,
-        "version": str(prediction.version),
-        "log_risk": prediction.log_risk,
-        "risk_group": prediction.risk_group,
-        **{f"survival_{years}": value for years, value in prediction.survival.items()},
-    }
+    survival = [np.nan if value is None else value for value in prediction.survival.values()]
+    rows = recorded.prediction_records(
+        prediction.model,
+        [{"patient": patient, "center": center}],
+        np.array([prediction.log_risk]),
+        np.array([prediction.risk_group]),
+        tuple(prediction.horizons_days.values()),
+        np.array([survival]),
+    )
     with store.connect(work.home) as lake:
-        lake.write({"predictions": [row]}, run=work.run, what=f"{prediction.model}/{prediction.version} scored a patient of {center}")
+        lake.write(recorded.of_version(prediction.version, rows), run=work.run, what=f"{prediction.model}/{prediction.version} scored a patient of {center}")
     return patient
 
 
@@ -53,7 +52,8 @@ def monitor(work: Work, model: str | None = None) -> list[tuple[str, MetricRow]]
             measured = [entry for center in dict.fromkeys(row["center"] for row in mine) for entry in _measured(work, loaded, center, mine)]
             defined = [entry for entry in measured if entry.value == entry.value]
             if defined:
-                lake.write({"model_metrics": metric_records(loaded.entry, loaded.served, defined)}, run=work.run, what=f"{model}/{version} live")
+                rows_of_version = {"model_metrics": recorded.metric_records(model, loaded.served, defined)}
+                lake.write(recorded.of_version(loaded.entry.version, rows_of_version), run=work.run, what=f"{model}/{version} live")
             found += [(str(version), entry) for entry in measured]
     return found
 

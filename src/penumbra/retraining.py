@@ -18,13 +18,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from penumbra import arrivals, attempts, decided, registry, store
+from penumbra import arrivals, attempts, decided, recorded, registry, store
 from penumbra.aliases import set_alias
 from penumbra.challenge import METRIC, Challenge, challenge
 from penumbra.dataset import Dataset, read_dataset
 from penumbra.definition import require_same_features
 from penumbra.fusion import DEEP
-from penumbra.modelling import measured, metric_records, prediction_records, risks
+from penumbra.modelling import measured, risks
 from penumbra.progress import say
 from penumbra.refusal import Refusal
 from penumbra.registry import LoadedModel, Verdict, gate
@@ -266,16 +266,14 @@ def _validate(work: Work, champion: LoadedModel, data: Dataset, center: str) -> 
         return "the champion was fitted on this center: nothing to validate"
     found = risks(champion.models, data)
     rows = [row for row in measured(work, found, data, combined=champion.served) if row.center == center]
-    entry = champion.entry
+    entry, risk, days = champion.entry, found[champion.served], champion.horizons_days
+    people, groups = recorded.people(data), champion.model.risk_group(risk.log_risk)
+    told = {
+        "model_metrics": recorded.metric_records(entry.model, champion.served, rows),
+        **recorded.prediction_records(entry.model, people, risk.log_risk, groups, days, 1.0 - risk.death(days)),
+    }
     with store.connect(work.home) as lake:
-        lake.write(
-            {
-                "model_metrics": metric_records(entry, champion.served, rows),
-                "predictions": prediction_records(entry, champion.model, data, found[champion.served], champion.horizons_days),
-            },
-            run=work.run,
-            what=f"{entry.model}/{entry.version} on {center}",
-        )
+        lake.write(recorded.of_version(entry.version, told), run=work.run, what=f"{entry.model}/{entry.version} on {center}")
     registry.record_metrics(work.home, entry.version, rows, model=entry.model)
     c = next(row for row in rows if (row.model, row.metric) == (champion.served, METRIC))
     return f"{entry.model}/{entry.version} has C {c.value:.3f} ({c.lower:.3f} to {c.upper:.3f}) on {c.n} patients, {c.events} deaths"

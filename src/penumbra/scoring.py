@@ -13,6 +13,7 @@ from penumbra.definition import require_same_features
 from penumbra.fusion import CLINICAL, DEEP
 from penumbra.imaging.folder import readable, understood
 from penumbra.refusal import Refusal
+from penumbra.survival.horizons import horizon_name
 
 GTV = "gtv"
 
@@ -22,7 +23,9 @@ class Prediction:
     """What a version says of one patient.
 
     log_risk          higher = earlier death; `cutoff` divides low from high (the median of the training centers).
-    survival          years -> probability to be alive then.
+    survival          time ("1y", "180d") -> probability to be alive then; None beyond the follow-up of the version's training patients.
+    horizons_days     the same times in days.
+    unanswered        time -> why there is no survival.
     gtv_cm3           volume of the GTV on the grid.
     remarks           what the certificate of the mask flagged, and what the reader noted.
     """
@@ -32,7 +35,9 @@ class Prediction:
     log_risk: float
     cutoff: float
     risk_group: str
-    survival: dict[str, float]
+    survival: dict[str, float | None]
+    horizons_days: dict[str, float]
+    unanswered: dict[str, str]
     gtv_cm3: float
     certificate: str
     remarks: tuple[str, ...]
@@ -84,14 +89,18 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
     if DEEP in needed:
         table |= _deep(loaded, scan)
     log_risk = model.log_risk(table, centers=[center or folder.resolve().parent.name])
-    survival = model.survival(log_risk, np.asarray(loaded.horizons_days, dtype=float))[0]
+    days = {horizon_name(day): float(day) for day in loaded.horizons_days}
+    survival = model.survival(log_risk, list(days.values()))[0]
+    why = {name: model.baseline.why_not(day) for name, day in days.items()}
     return Prediction(
         model=loaded.entry.model,
         version=loaded.entry.version,
         log_risk=float(log_risk[0]),
         cutoff=float(model.cutoff),
         risk_group=str(model.risk_group(log_risk)[0]),
-        survival={f"{i}y": float(value) for i, value in enumerate(survival, 1)},
+        survival={name: None if why[name] else float(value) for name, value in zip(days, survival, strict=True)},
+        horizons_days=days,
+        unanswered={name: reason for name, reason in why.items() if reason},
         gtv_cm3=scan.gtv.volume_mm3 / 1000,
         certificate=certificate.status,
         remarks=(*(f"{finding.rule}: {finding.found}" for finding in certificate.findings), *arrived.notes),

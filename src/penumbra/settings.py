@@ -11,6 +11,7 @@ from penumbra.imaging import CertificateLimits
 from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.params import ParamsError, build, project_root, read_yaml, resolve
 from penumbra.registry import GateLimits
+from penumbra.survival.horizons import unfit_horizons
 
 MODEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
@@ -100,7 +101,7 @@ class Fuse:
 class Evaluate:
     """What is measured, PROTOCOL 6.
 
-    horizons_days       of AUC, Brier score and S(t).
+    horizons_days       of AUC, Brier score and S(t), rising; columns and metrics are named by them (survival.horizons.horizon_name).
     bootstraps          resamples of every interval.
     refits              resamples in which the served model is refitted, for stability of selection and optimism.
     confidence          of the intervals.
@@ -117,6 +118,11 @@ class Evaluate:
     age_split: float
     confidence: float
     seed: int
+
+    def __post_init__(self) -> None:
+        problem = unfit_horizons(self.horizons_days)
+        if problem:
+            raise ParamsError(f"evaluate.horizons_days is {list(self.horizons_days)}: {problem}")
 
 
 @dataclass(frozen=True)
@@ -188,6 +194,11 @@ class Drift:
     alpha: float
     psi: float
     horizon_days: float
+
+    def __post_init__(self) -> None:
+        problem = unfit_horizons([self.horizon_days])
+        if problem:
+            raise ParamsError(f"drift.horizon_days is {self.horizon_days:g}: {problem}")
 
 
 @dataclass(frozen=True)

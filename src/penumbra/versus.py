@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from penumbra import experiments, registry, tables
-from penumbra.comparison import CALIBRATION, Comparison, Standing, as_json, compare_many, compare_two, sets
+from penumbra.comparison import Comparison, Standing, as_json, compare_many, compare_two, sets
 from penumbra.evaluate.paired import PairedRow
 from penumbra.refusal import Refusal
 from penumbra.registry import RegisteredVersion
 from penumbra.report import overlay
 from penumbra.report.inputs import Measures
 from penumbra.report.sections import Section, write_sections
-from penumbra.report.words import count, number, p_value
+from penumbra.report.words import number, p_value
 from penumbra.settings import Evaluate
+from penumbra.survival.horizons import horizon_name, horizon_words
 from penumbra.work import Work
 
 WORDS = {"harrell_c": "C", "auc": "AUC", "brier": "Brier score", "calibration": "calibration"}
@@ -69,12 +70,11 @@ def standing_table(entries: Sequence[RegisteredVersion], standings: Sequence[Sta
 
 def text(found: Comparison, numbers: Evaluate) -> str:
     """Two versions for a terminal."""
-    year = (len(numbers.horizons_days) + 1) // 2
-    shown = ["harrell_c", *(f"{metric}_{year}y" for metric in ("auc", "brier", "calibration"))]
+    shown = ["harrell_c", *(f"{metric}_{horizon_name(day)}" for day in middle(found.scored.days) for metric in ("auc", "brier", "calibration"))]
     one, other = found.first.version, found.second.version
     parts = [f"{named(found.first)} and {named(found.second)}, on the patients both scored"]
     body = [
-        [word(row.metric), row.center + _mark(found, row.center), row.n, row.events, *_pair(row), _limits(row), p_value(row.p)]
+        [word(row.metric, found.scored.days), row.center + _mark(found, row.center), row.n, row.events, *_pair(row), _limits(row), p_value(row.p)]
         for metric in shown
         for row in found.paired
         if row.metric == metric
@@ -83,12 +83,13 @@ def text(found: Comparison, numbers: Evaluate) -> str:
     parts.append(
         "* fitted on some of these patients: its value flatters. Brier score and calibration, |log(observed / predicted deaths)|, are better when lower."
     )
+    parts += found.remarks
     if found.unscored:
         parts.append(f"Not compared, since one of the two has not scored them: {', '.join(found.unscored)}.")
     moved = [[row.center, "died" if row.died else "alive", row.stayed_low, row.raised, row.lowered, row.stayed_high] for row in found.reclassified]
     parts.append(tables.render(["risk group", "outcome", "low in both", f"raised by {other}", f"lowered by {other}", "high in both"], moved))
     if found.calibration:
-        parts.append(tables.render(["registered", *(metric.replace("_", " ") for metric in CALIBRATION)], _side_by_side(found)))
+        parts.append(tables.render(["registered", *(metric.replace("_", " ") for metric in found.metrics)], _side_by_side(found)))
     people = [[row["center"], row["first"], row["second"], row["added"], row["removed"]] for row in found.patients]
     parts.append(tables.render(["trained on", f"patients {one}", f"patients {other}", "added", "removed"], people))
     parts.append(_differences(found))
@@ -102,7 +103,7 @@ def _side_by_side(found: Comparison) -> list[list[str]]:
         row = next((row for row in found.calibration if (row["center"], row["metric"]) == (center, metric)), None)
         return "-" if row is None else ", ".join("-" if row[name] is None else f"{row[name]:.2f}" for name in ("first", "second"))
 
-    return [[center, *(cell(center, metric) for metric in CALIBRATION)] for center in dict.fromkeys(row["center"] for row in found.calibration)]
+    return [[center, *(cell(center, metric) for metric in found.metrics)] for center in dict.fromkeys(row["center"] for row in found.calibration)]
 
 
 def _differences(found: Comparison) -> str:
@@ -119,10 +120,15 @@ def _short(value: str) -> str:
     return value if len(value) <= SHOWN_CELL else f"{value[: SHOWN_CELL - 3]}..."
 
 
-def word(metric: str) -> str:
-    """A measure in words: "AUC, 2 years"."""
-    name, _, year = metric.rpartition("_")
-    return WORDS[metric] if metric in WORDS else f"{WORDS[name]}, {count(int(year[:-1]), 'year')}"
+def middle(horizons_days: Sequence[float]) -> Sequence[float]:
+    """The horizon that is shown where there is room for one: the middle one, the earlier of two; none of none."""
+    return horizons_days[(len(horizons_days) - 1) // 2 :][:1]
+
+
+def word(metric: str, horizons_days: Sequence[float]) -> str:
+    """A measure in words: "AUC, 2 years"; horizons_days: those that it may be named by."""
+    name, _, suffix = metric.rpartition("_")
+    return WORDS[metric] if metric in WORDS else f"{WORDS[name]}, {next(horizon_words(day) for day in horizons_days if horizon_name(day) == suffix)}"
 
 
 def _mark(found: Comparison, center: str) -> str:
@@ -137,17 +143,19 @@ def _limits(row: PairedRow) -> str:
     return f"{row.difference:+.3f} ({row.lower:+.3f} to {row.upper:+.3f})" if math.isfinite(row.difference) else row.reason
 
 
-def measures_of(numbers: Evaluate) -> Measures:
-    """The group `evaluate` as the figures take it."""
-    return Measures(numbers.horizons_days, numbers.bootstraps, numbers.confidence, numbers.seed, numbers.calibration_groups, numbers.thresholds)
+def measures_of(numbers: Evaluate, horizons_days: tuple[float, ...]) -> Measures:
+    """The group `evaluate` as the figures take it, at some horizons."""
+    return Measures(horizons_days, numbers.bootstraps, numbers.confidence, numbers.seed, numbers.calibration_groups, numbers.thresholds)
 
 
-def paired_section(rows: Sequence[PairedRow], labels: tuple[str, str], fitted: dict[str, tuple[bool, bool]], words: str) -> Section:
+def paired_section(
+    rows: Sequence[PairedRow], labels: tuple[str, str], fitted: dict[str, tuple[bool, bool]], words: str, horizons_days: Sequence[float]
+) -> Section:
     """All paired measures as one table, with the figure of the differences of C."""
     body = tuple(
         (
             row.center + (" *" if any(fitted.get(row.center, (False, False))) else ""),
-            word(row.metric),
+            word(row.metric, horizons_days),
             row.n,
             row.events,
             number(row.first, 3),
@@ -163,16 +171,16 @@ def paired_section(rows: Sequence[PairedRow], labels: tuple[str, str], fitted: d
 
 def write_page(work: Work, found: Comparison) -> Path:
     """The page of two versions in reports/compare-<first>-<second>/."""
-    numbers = work.settings.evaluate
-    measures, year = measures_of(numbers), (len(numbers.horizons_days) + 1) // 2
+    numbers, days = work.settings.evaluate, found.scored.days
+    measures = measures_of(numbers, days)
     labels = (named(found.first), named(found.second))
     panels = []
     for center, rows in sets(found.scored):
         here = found.scored.rows(rows)
         panels.append(overlay.Overlay(center, labels, here.event, here.time, here.log_risk, here.death, here.high))
     figures = {
-        "roc": tuple(overlay.roc(panel, measures, year, f"roc_{i}") for i, panel in enumerate(panels, 1)),
-        "calibration": tuple(overlay.calibration(panel, measures, year, f"calibration_{i}") for i, panel in enumerate(panels, 1)),
+        "roc": tuple(overlay.roc(panel, measures, day, f"roc_{i}") for i, panel in enumerate(panels, 1) for day in middle(days)),
+        "calibration": tuple(overlay.calibration(panel, measures, day, f"calibration_{i}") for i, panel in enumerate(panels, 1) for day in middle(days)),
         "survival": tuple(overlay.survival(panel, f"survival_{i}") for i, panel in enumerate(panels, 1)),
     }
     moved = tuple((row.center, "died" if row.died else "alive", row.stayed_low, row.raised, row.lowered, row.stayed_high) for row in found.reclassified)
@@ -188,6 +196,7 @@ def write_page(work: Work, found: Comparison) -> Path:
             found.fitted,
             f"The same patients, the same {numbers.bootstraps} resamples. Hollow dots and *: one of the two was fitted on some of these patients, its value"
             " flatters. Brier score and calibration, |log(observed / predicted deaths)|, are better when lower.",
+            days,
         ),
         Section("ROC", "Blue and solid is the first version, vermilion and dashed the second.", figures=figures["roc"]),
         Section(
@@ -219,4 +228,4 @@ def write_page(work: Work, found: Comparison) -> Path:
     of = "" if found.first.model == work.settings.register.model else f"{found.first.model}-"
     folder = work.home / "reports" / f"compare-{of}{found.first.version}-{found.second.version}"
     unscored = [f"Not compared, since one of the two has not scored them: {', '.join(found.unscored)}."] if found.unscored else []
-    return write_sections(folder / "index.html", title, "Two registered versions", unscored, sections, FOOTER)
+    return write_sections(folder / "index.html", title, "Two registered versions", [*found.remarks, *unscored], sections, FOOTER)

@@ -110,6 +110,7 @@ def predict(path: Path, model: str, center: str | None, record: bool, form: str)
     from dataclasses import asdict
 
     from penumbra import scoring, tables
+    from penumbra.survival.horizons import horizon_words
 
     prediction = scoring.predict(state_home(), path, model, center)
     if record:
@@ -121,8 +122,9 @@ def predict(path: Path, model: str, center: str | None, record: bool, form: str)
     if form == "json":
         click.echo(json.dumps(asdict(prediction)))
         return
-    survival = {f"alive after {years.removesuffix('y')} y": value for years, value in prediction.survival.items()}
-    facts = {name: value for name, value in asdict(prediction).items() if name not in ("survival", "remarks")}
+    answers = prediction.survival | prediction.unanswered
+    survival = {f"alive after {horizon_words(days)}": answers[name] for name, days in prediction.horizons_days.items()}
+    facts = {name: value for name, value in asdict(prediction).items() if name not in ("survival", "horizons_days", "unanswered", "remarks")}
     click.echo(tables.facts({**facts, **survival, **{f"remark {i}": text for i, text in enumerate(prediction.remarks, 1)}}))
 
 

@@ -11,10 +11,11 @@ from scipy.special import ndtri
 
 from penumbra import survival
 from penumbra.evaluate.across import pooled_rows
-from penumbra.evaluate.sets import ModelRisk, PatientSet, Value, alone, clipped, limits, sets_of, tried
+from penumbra.evaluate.sets import ModelRisk, PatientSet, Value, alone, limits, sets_of, tried
 from penumbra.registry import MetricRow
 from penumbra.survival import Undefined
 from penumbra.survival.bootstrap import PairedDifference, difference_from, percentile_limits, resample_counts
+from penumbra.survival.horizons import beyond, horizon_name
 
 MONTHS = 12  # steps between two horizons when the Brier score is averaged over time
 
@@ -33,54 +34,51 @@ def evaluate(
     combined: str,
     controls: Mapping[str, str],
 ) -> list[MetricRow]:
-    """All metrics as rows; a metric that these patients do not define is a row with NaN and its reason. A horizon beyond the follow-up of a
-    set is clipped to its last day with two patients alive, and the row says so.
+    """All metrics as rows; a metric that these patients do not define is a row with NaN and its reason. So is one at a horizon beyond the
+    follow-up of the set, and one that needs a survival beyond the follow-up of the model's training patients.
 
     models    name -> its risks.
     centers   shape (n,), names.
     training  shape (n,), bool: the patient's center trained the models.
     event     shape (n,), bool; True = died. time: shape (n,), days.
-    horizons_days  of AUC, Brier score and calibration; named 1y, 2y, ... in their order.
+    horizons_days  of AUC, Brier score and calibration, rising; a metric is named by its time: 1y for 365 days, 180d for 180.
     resamples, level, seed  of the bootstrap behind C and its differences; the same resamples for every model, so that they pair.
     combined  the model that every other is compared with (delta_c_combined: C of `combined` minus its own; delong_p_1y).
     controls  short name -> model: every model's C minus the control's is delta_c_<short name>.
 
     Metrics: harrell_c, uno_c, auc_1y (status at the horizon, DeLong's limits), auc_ipcw_1y, brier_1y, brier_integrated (mean over the time from
     the first horizon to the last), hazard_ratio and log_rank_p (high against low at the training median), calibration_slope,
-    calibration_intercept (log of observed over expected deaths), observed_expected_1y, delta_c_volume and its _p (paired bootstrap),
-    delta_c_combined and its _p, delong_p_1y; for the external pool also harrell_c_pooled, harrell_c_prediction, calibration_slope_pooled and
+    calibration_intercept (log of observed over expected deaths, up to the last day that the model answers for), observed_expected_1y,
+    delta_c_volume and its _p (paired bootstrap), delta_c_combined and its _p, delong_p_1y;
+    for the external pool also harrell_c_pooled, harrell_c_prediction, calibration_slope_pooled and
     calibration_slope_prediction (random effects over the test centers).
     """
     rows: list[MetricRow] = []
     for chosen in sets_of(centers, training):
         inside = chosen.rows
         events, times = event[inside], time[inside]
-        days, notes = clipped(events, times, horizons_days)
         here = {name: model.of(inside) for name, model in models.items()}
         counts = resample_counts(events.size, resamples, np.random.default_rng(seed))
         resampled = {name: _resampled(events, times, model.log_risk, counts) for name, model in here.items()}
         for name, model in here.items():
             one = OneModel(events, times, model, level)
-            found: dict[str, Callable[[], Value]] = {"harrell_c": partial(one.concordance, resampled[name]), **dict(one.metrics(days))}
+            found: dict[str, Callable[[], Value]] = {"harrell_c": partial(one.concordance, resampled[name]), **dict(one.metrics(horizons_days))}
             for against, other in controls.items():
                 if other in here and name != other:
                     found |= _difference(events, times, here, resampled, (name, other), f"delta_c_{against}", level)
             if combined in here and name != combined:
                 found |= _difference(events, times, here, resampled, (combined, name), "delta_c_combined", level)
-                for year, horizon in enumerate(days, 1):
-                    found[f"delong_p_{year}y"] = partial(_delong, events, times, here[combined].log_risk, model.log_risk, horizon)
-            rows += _rows(name, chosen, found, model.log_risk, events, notes)
+                for horizon in horizons_days:
+                    found[f"delong_p_{horizon_name(horizon)}"] = partial(_delong, events, times, here[combined].log_risk, model.log_risk, horizon)
+            rows += _rows(name, chosen, found, one)
     return [*rows, *pooled_rows(models, centers, training, event, time, level)]
 
 
-def _rows(
-    name: str, chosen: PatientSet, found: Mapping[str, Callable[[], Value]], log_risk: np.ndarray, event: np.ndarray, notes: Sequence[str]
-) -> Iterator[MetricRow]:
-    said = {f"_{year}y": note for year, note in enumerate(notes, 1)} | {"brier_integrated": notes[-1]}
+def _rows(name: str, chosen: PatientSet, found: Mapping[str, Callable[[], Value]], one: "OneModel") -> Iterator[MetricRow]:
     for metric, compute in found.items():
-        value, lower, upper, reason = tried(compute, log_risk)
-        reason = reason or next((note for suffix, note in said.items() if metric.endswith(suffix)), "")
-        yield MetricRow(name, chosen.center, chosen.split, metric, value, lower, upper, event.size, int(event.sum()), reason)
+        value, lower, upper, reason = tried(compute, one.model.log_risk)
+        reason = reason or (one.ends if metric == "calibration_intercept" else "")
+        yield MetricRow(name, chosen.center, chosen.split, metric, value, lower, upper, one.event.size, int(one.event.sum()), reason)
 
 
 @dataclass(frozen=True)
@@ -97,17 +95,17 @@ class OneModel:
         outcome, log_risk = (self.event, self.time), self.model.log_risk
         high = log_risk > self.model.cutoff
         yield "uno_c", lambda: alone(survival.uno_c(*outcome, log_risk))
-        for year, horizon in enumerate(horizons_days, 1):
-            yield f"auc_{year}y", partial(self._auc, survival.auc_binary, horizon)
-            yield f"auc_ipcw_{year}y", partial(self._auc, survival.auc_ipcw, horizon)
+        for horizon in horizons_days:
+            yield f"auc_{horizon_name(horizon)}", partial(self._auc, survival.auc_binary, horizon)
+            yield f"auc_ipcw_{horizon_name(horizon)}", partial(self._auc, survival.auc_ipcw, horizon)
         yield "hazard_ratio", lambda: limits(survival.hazard_ratio(*outcome, high, level=self.level), "value")
         yield "log_rank_p", lambda: alone(survival.log_rank(*outcome, high).p)
         yield "calibration_slope", lambda: limits(survival.calibration_slope(*outcome, log_risk), "value")
         if self.model.baseline is not None:
             yield "calibration_intercept", self.intercept
-            for year, horizon in enumerate(horizons_days, 1):
-                yield f"brier_{year}y", partial(self._brier, horizon)
-                yield f"observed_expected_{year}y", partial(self._observed_expected, horizon)
+            for horizon in horizons_days:
+                yield f"brier_{horizon_name(horizon)}", partial(self._brier, horizon)
+                yield f"observed_expected_{horizon_name(horizon)}", partial(self._observed_expected, horizon)
             if len(horizons_days) > 1:
                 yield "brier_integrated", partial(self._integrated_brier, horizons_days[0], horizons_days[-1], MONTHS * (len(horizons_days) - 1) + 1)
 
@@ -122,24 +120,31 @@ class OneModel:
         return found.c, max(0.0, found.c - reach), min(1.0, found.c + reach)
 
     def intercept(self) -> Value:
-        """Log of observed over expected deaths, each patient's hazard cumulated over the own follow-up."""
+        """Log of observed over expected deaths, each patient's hazard cumulated over that patient's follow-up, up to the last day of the model."""
         assert self.model.baseline is not None
-        return limits(survival.calibration_intercept(self.event, self.model.baseline.at(self.time) * np.exp(self.model.log_risk)), "value")
+        last = self.model.baseline.last_day
+        died, days = self.event & ~beyond(self.time, last), np.minimum(self.time, last)
+        return limits(survival.calibration_intercept(died, self.model.baseline.at(days) * np.exp(self.model.log_risk)), "value")
+
+    @property
+    def ends(self) -> str:
+        """What to say of a value that is counted up to the last day of the model; "" where every patient's follow-up ends before."""
+        if self.model.baseline is None or not beyond(self.time.max(), self.model.baseline.last_day):
+            return ""
+        return f"up to day {self.model.baseline.last_day:g}, to which the training patients were followed"
 
     def _auc(self, auc: Callable[..., Any], horizon: float) -> Value:
         return limits(auc(self.event, self.time, self.model.log_risk, horizon, level=self.level), "auc")
 
     def _brier(self, horizon: float) -> Value:
-        return alone(survival.brier(self.event, self.time, 1.0 - self.model.death([horizon])[:, 0], horizon))
+        return alone(survival.brier(self.event, self.time, self.model.alive([horizon])[:, 0], horizon))
 
     def _integrated_brier(self, first: float, last: float, steps: int) -> Value:
-        if not first < last:
-            raise Undefined(f"no time to average over: follow-up ends at day {last:g}")
         days = np.linspace(first, last, steps)
-        return alone(survival.integrated_brier(self.event, self.time, 1.0 - self.model.death(days), days))
+        return alone(survival.integrated_brier(self.event, self.time, self.model.alive(days), days))
 
     def _observed_expected(self, horizon: float) -> Value:
-        alive = 1.0 - self.model.death([horizon])[:, 0]
+        alive = self.model.alive([horizon])[:, 0]
         return alone(survival.calibration(self.event, self.time, alive, horizon, groups=1, resamples=0).observed_expected)
 
 

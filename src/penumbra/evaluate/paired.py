@@ -11,6 +11,7 @@ from penumbra import survival
 from penumbra.survival import Undefined
 from penumbra.survival.agreement import brier_parts, resampled_survival
 from penumbra.survival.bootstrap import difference_from, resample_counts, right_and_comparable
+from penumbra.survival.horizons import beyond, horizon_name
 
 HIGHER_IS_BETTER = ("harrell_c", "auc")  # how a measure's name begins; of every other, lower is better
 
@@ -27,7 +28,7 @@ class Scores:
 class PairedRow:
     """One measure of two models on one set of patients.
 
-    metric      harrell_c; auc_1y (status at the horizon); brier_1y; calibration_1y: |log(deaths observed / deaths predicted)|.
+    metric      harrell_c; auc_1y (status at the horizon); brier_1y; calibration_1y: |log(deaths observed / deaths predicted)|; named by the time.
     difference  second minus first, with percentile limits and a two-sided bootstrap p; NaN with a reason where these patients define none.
     """
 
@@ -67,7 +68,7 @@ def paired_rows(
 ) -> Iterator[PairedRow]:
     """C, and for each horizon AUC, Brier score and calibration, of two models on the same patients and the same resamples.
 
-    event, time  shape (n,); horizons_days (k,) in days, named 1y, 2y, ... in their order.
+    event, time  shape (n,); horizons_days (k,) in days, rising.
     centers      shape (n,), names, of patients of several centers: C and AUC count pairs of one center only, since a risk that only tells the
                  centers apart would rank pairs of two, and patients are resampled within each center. None: one center.
     The weights of the Brier score (inverse probability of censoring) stay those of all n patients in every resample.
@@ -78,10 +79,11 @@ def paired_rows(
     counts = _resampled_within(strata, resamples, seed)
     both = (first, second)
     measures: dict[str, Callable[[], Measured]] = {"harrell_c": partial(_c, event, time, strata, both, counts)}
-    for year, horizon in enumerate(horizons_days, 1):
-        measures[f"auc_{year}y"] = partial(_auc, event, time, strata, both, counts, horizon)
-        measures[f"brier_{year}y"] = partial(_brier, event, time, both, counts, horizon, year - 1)
-        measures[f"calibration_{year}y"] = partial(_calibration, event, time, both, counts, horizon, year - 1)
+    for k, horizon in enumerate(horizons_days):
+        name = horizon_name(horizon)
+        measures[f"auc_{name}"] = partial(_auc, event, time, strata, both, counts, horizon)
+        measures[f"brier_{name}"] = partial(_brier, event, time, both, counts, horizon, k)
+        measures[f"calibration_{name}"] = partial(_calibration, event, time, both, counts, horizon, k)
     size = event.size, int(event.sum())
     for metric, measure in measures.items():
         try:
@@ -103,7 +105,7 @@ def _resampled_within(strata: np.ndarray, resamples: int, seed: int) -> np.ndarr
 
 
 def _c(event: np.ndarray, time: np.ndarray, strata: np.ndarray, both: Sequence[Scores], counts: np.ndarray) -> Measured:
-    risks = np.stack([_finite(scores.log_risk) for scores in both])
+    risks = np.stack([_finite(scores.log_risk, "no risk") for scores in both])
     weights = np.vstack([np.ones((1, event.size), dtype=np.int64), counts])
     right, comparable = np.zeros((2, len(weights))), np.zeros(len(weights))
     for stratum in range(int(strata.max()) + 1):
@@ -121,9 +123,9 @@ def _auc(event: np.ndarray, time: np.ndarray, strata: np.ndarray, both: Sequence
     case, control = event & (time <= horizon), time > horizon
     same = (strata[case][:, None] == strata[control][None, :]).astype(float)
     if strata.max() == 0:
-        own = np.array([survival.auc_binary(event, time, _finite(scores.log_risk), horizon).auc for scores in both])
+        own = np.array([survival.auc_binary(event, time, _finite(scores.log_risk, "no risk"), horizon).auc for scores in both])
     elif same.any():
-        own = np.array([(_in_order(_finite(scores.log_risk), case, control) * same).sum() for scores in both]) / same.sum()
+        own = np.array([(_in_order(_finite(scores.log_risk, "no risk"), case, control) * same).sum() for scores in both]) / same.sum()
     else:
         raise Undefined(f"no center has both a death by day {horizon:g} and a patient who is alive after it")
     cases, controls = counts[:, case].astype(float), counts[:, control].astype(float)
@@ -142,25 +144,25 @@ def _in_order(log_risk: np.ndarray, case: np.ndarray, control: np.ndarray) -> np
 
 
 def _brier(event: np.ndarray, time: np.ndarray, both: Sequence[Scores], counts: np.ndarray, horizon: float, k: int) -> Measured:
-    parts = np.stack([brier_parts(event, time, 1.0 - _finite(scores.death[:, k]), horizon) for scores in both])
+    parts = np.stack([brier_parts(event, time, 1.0 - _finite(scores.death[:, k], f"no survival at day {horizon:g}"), horizon) for scores in both])
     return parts.mean(axis=1), parts @ counts.T / counts.sum(axis=1)
 
 
 def _calibration(event: np.ndarray, time: np.ndarray, both: Sequence[Scores], counts: np.ndarray, horizon: float, k: int) -> Measured:
-    if time.max() < horizon:
+    if beyond(horizon, time.max()):
         raise Undefined(f"nobody is followed to day {horizon:g} (last at day {time.max():g})")
     weights = np.vstack([np.ones((1, event.size)), counts])
     observed = 1.0 - resampled_survival(event, time, horizon, weights)
     if not observed[0] > 0:
         raise Undefined(f"nobody died by day {horizon:g}")
-    expected = np.stack([weights @ _finite(scores.death[:, k]) for scores in both]) / weights.sum(axis=1)
+    expected = np.stack([weights @ _finite(scores.death[:, k], f"no survival at day {horizon:g}") for scores in both]) / weights.sum(axis=1)
     with np.errstate(divide="ignore"):
         distance = np.abs(np.log(observed / expected))
     distance[~np.isfinite(distance)] = np.nan  # a resample without a death has none
     return distance[:, 0], distance[:, 1:]
 
 
-def _finite(values: np.ndarray) -> np.ndarray:
+def _finite(values: np.ndarray, lacking: str) -> np.ndarray:
     if not np.isfinite(values).all():
-        raise Undefined("one of the two models gives none")
+        raise Undefined(f"one of the two models gives {lacking}")
     return values

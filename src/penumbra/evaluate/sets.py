@@ -33,10 +33,24 @@ class ModelRisk:
         return ModelRisk(self.log_risk[rows], self.cutoff, self.baseline)
 
     def death(self, times_days: Sequence[float] | np.ndarray) -> np.ndarray:
-        """Probability to have died by each time, 1 - S(t), shape (n, k)."""
+        """Probability to have died by each time, 1 - S(t), shape (n, k); NaN beyond the follow-up of the training patients."""
         if self.baseline is None:
             raise Undefined("the model gives no survival")
         return np.asarray(1.0 - self.baseline.survival(self.log_risk, np.asarray(times_days, dtype=float)))
+
+    def alive(self, times_days: Sequence[float] | np.ndarray) -> np.ndarray:
+        """Probability to be alive at each time, shape (n, k).
+
+        Raises  Undefined "no survival at day ...: the training patients were followed to day ...".
+        """
+        why = self.why_not(float(np.max(times_days)))
+        if why:
+            raise Undefined(why)
+        return 1.0 - self.death(times_days)
+
+    def why_not(self, day: float) -> str:
+        """Why the model gives no survival at a day; "" where it does."""
+        return "the model gives no survival" if self.baseline is None else self.baseline.why_not(day)
 
 
 @dataclass(frozen=True)
@@ -57,17 +71,15 @@ def sets_of(centers: np.ndarray, training: np.ndarray) -> Iterator[PatientSet]:
             yield PatientSet(pool, split, members)
 
 
-def clipped(event: np.ndarray, time: np.ndarray, horizons_days: Sequence[float]) -> tuple[tuple[float, ...], tuple[str, ...]]:
-    """Each horizon within the follow-up of these patients, and what has to be said of it: "" where it stands as asked."""
-    days, notes = [], []
+def clipped(event: np.ndarray, time: np.ndarray, horizons_days: Sequence[float]) -> tuple[float, ...]:
+    """Each horizon within the follow-up of these patients, for a figure that is labeled with the day; a number named by its horizon stays there."""
+    days = []
     for horizon in horizons_days:
         try:
-            day = survival.within_follow_up(event, time, horizon)
+            days.append(float(survival.within_follow_up(event, time, horizon)))
         except Undefined:
-            day = horizon  # what is measured there says itself why it has no value
-        days.append(float(day))
-        notes.append("" if day == horizon else f"at day {day:g}: nobody is followed to day {horizon:g}")
-    return tuple(days), tuple(notes)
+            days.append(float(horizon))  # what is measured there says itself why it has no value
+    return tuple(days)
 
 
 def tried(compute: Callable[[], Value], log_risk: np.ndarray) -> tuple[float, float, float, str]:

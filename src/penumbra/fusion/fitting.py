@@ -326,7 +326,7 @@ class _Fitter:
             baseline_hazard=_floats(baseline.cumulative_hazard) if columns else (),
             cutoff=float(np.median(risk)),
             harmoniser=self.harmoniser(columns),
-            training=Training(self.event.size, int(self.event.sum()), remarks=tuple(self.remarks), **self.numbers),
+            training=Training(self.event.size, int(self.event.sum()), remarks=tuple(self.remarks), followed=baseline.followed, **self.numbers),
         )
 
 

@@ -26,7 +26,11 @@ class NothingRetained(Undefined):
 
 @dataclass(frozen=True)
 class Training:
-    """How a model was fitted: patients, events, the numbers of fitting, and what had to be said on the way."""
+    """How a model was fitted: patients, events, the numbers of fitting, and what had to be said on the way.
+
+    followed  day of the last follow-up, death or censoring, of the training patients: the model gives no survival beyond. None in a model that
+              was fitted before this was recorded; its last death stands for it.
+    """
 
     patients: int
     events: int
@@ -39,6 +43,7 @@ class Training:
     pca_variance: float
     ridge: float
     remarks: tuple[str, ...]
+    followed: float | None = None
 
 
 @dataclass(frozen=True)
@@ -149,14 +154,17 @@ class SurvivalModel:
         return ((raw - np.array(self.means)) / np.array(self.sds) - np.array(self.component_means)) @ np.array(self.components).T
 
     def survival(self, log_risk: ArrayLike, times_days: ArrayLike) -> Floats:
-        """Return the probability to be alive at each time, shape (n, k), for log_risk (n,) and times (k,) in days."""
+        """Return the probability to be alive at each time, shape (n, k), for log_risk (n,) and times (k,) in days.
+
+        nan beyond the follow-up of the training patients; `baseline.why_not` says why.
+        """
         if not self.retained:
             raise NothingRetained(f"{self.name} retained no feature: {self.reason}. It has no survival to give")
         return self.baseline.survival(log_risk, times_days)
 
     @property
     def baseline(self) -> BaselineHazard:
-        return BaselineHazard(np.array(self.baseline_times), np.array(self.baseline_hazard))
+        return BaselineHazard(np.array(self.baseline_times), np.array(self.baseline_hazard), self.training.followed)
 
     def risk_group(self, log_risk: ArrayLike) -> np.ndarray:
         """Return "high" above the cut-off and "low" at or below it, shape (n,)."""
@@ -166,6 +174,8 @@ class SurvivalModel:
         document = {"format": FORMAT, **asdict(self)}
         if self.harmoniser is None:
             del document["harmoniser"]  # a model without one reads as it did before there were any
+        if self.training.followed is None:
+            del document["training"]["followed"]  # likewise: an earlier model keeps its digest
         return document
 
     def to_json(self) -> str:

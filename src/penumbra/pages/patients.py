@@ -26,7 +26,7 @@ def risk_panels(data: Dataset, found: Mapping[str, ModelRisk], columns: tuple[pa
             here = risk.of(rows)
             if not np.isfinite(here.log_risk).all():
                 continue  # a center that the model refuses: the tables say so
-            days, _ = clipped(data.event[rows], data.time[rows], numbers.horizons_days)
+            days = clipped(data.event[rows], data.time[rows], numbers.horizons_days)
             yield page.RiskPanel(
                 center=column.center,
                 title=column.label,
@@ -36,6 +36,7 @@ def risk_panels(data: Dataset, found: Mapping[str, ModelRisk], columns: tuple[pa
                 log_risk=here.log_risk,
                 days=days,
                 death=here.death(days),
+                unanswered=tuple(here.why_not(day) for day in days),
                 high_risk=here.log_risk > risk.cutoff,
                 subgroups=tuple((split, level, member[rows]) for split, level, member in splits),
             )

@@ -4,7 +4,7 @@ from penumbra.registry.bundle import Bundle, Lineage, environment, verify
 from penumbra.registry.compare import ComparisonRow, MetricRow, compare
 from penumbra.registry.differences import Difference, differences
 from penumbra.registry.gate import Contrast, Evidence, GateLimits, Verdict, gate
-from penumbra.registry.model import LoadedModel, load, record_metrics, register
+from penumbra.registry.model import LoadedModel, load, record_metrics, register, unregister
 from penumbra.registry.tracking import logged_metrics
 from penumbra.registry.versions import CHALLENGER, CHAMPION, AliasChange, RegisteredVersion, find, models, promote, tracking_uri, versions
 
@@ -35,6 +35,7 @@ __all__ = [
     "record_metrics",
     "register",
     "tracking_uri",
+    "unregister",
     "verify",
     "versions",
 ]

@@ -68,7 +68,7 @@ class Bundle:
 
     models            name -> fitted model: the signatures, the controls and the combined one.
     served            name of the model that `predict` and the server answer with.
-    horizons_days     times in days at which survival is answered, as survival_1y, survival_2y, ...
+    horizons_days     times in days at which survival is answered, each in a column named by it: survival_1y, survival_180d.
     feature_versions  ROI or "deep" -> version key of the definition the models were fitted on.
     settings          name -> document (radiomics, rois, image, ...) that computes the features of a new patient.
     network           file that `penumbra.network.save` wrote (or a folder of such files), or None.

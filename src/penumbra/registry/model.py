@@ -16,6 +16,7 @@ from penumbra.registry.bundle import Bundle, Lineage, network_path, read_lineage
 from penumbra.registry.compare import MetricRow
 from penumbra.registry.scoring_code import importable, write_scoring_code
 from penumbra.registry.versions import CHALLENGER, CHAMPION, RegisteredVersion, client, experiment_root, find, versions, writing
+from penumbra.survival.horizons import horizon_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,7 +33,7 @@ class LoadedModel:
 
     entry             number, aliases, digest, lineage tags.
     models            name -> fitted model; `served` names the one that answers.
-    horizons_days     times of survival_1y, survival_2y, ...
+    horizons_days     times in days at which survival is answered.
     feature_versions  ROI or "deep" -> version key the models need.
     settings          documents that compute the features of a new patient.
     network_path      for `penumbra.network.load`; None when the version has no network.
@@ -77,6 +78,19 @@ def register(home: Path, bundle: Bundle, metrics: Iterable[MetricRow] = (), *, c
         if challenger and CHAMPION not in find(home, entry.version, model).aliases:
             client(home).set_registered_model_alias(model, CHALLENGER, str(entry.version))
         return find(home, entry.version, model)
+
+
+def unregister(home: Path, version: int, *, model: str) -> None:
+    """Take back a version that nobody knows of yet, with its aliases; its run and its logged model stay, and serve the next attempt.
+
+    Raises  Refusal "version_registered".
+    """
+    with writing(home):
+        entry = find(home, version, model)
+        mlflow_client = client(home)
+        for alias in entry.aliases:
+            mlflow_client.delete_registered_model_alias(model, alias)
+        mlflow_client.delete_model_version(model, str(entry.version))
 
 
 def record_metrics(home: Path, which: str | int, metrics: Iterable[MetricRow], *, model: str | None = None) -> int:
@@ -210,8 +224,8 @@ def _save_pyfunc(bundle: Bundle, staging: Path, target: Path, run_id: str, model
     # AnyType: MLflow casts true and "1" to the declared type before our code sees them; penumbra.registry.sent takes numbers only
     # the mean training patient: nobody
     middle = [math.exp(mean) if log else mean for mean, log in zip(served.means, served.logs, strict=True)]
-    survival = [f"survival_{year}y" for year in range(1, len(bundle.horizons_days) + 1)]
-    outputs = [ColSpec(DataType.double, "log_risk"), ColSpec(DataType.string, "risk_group"), *(ColSpec(DataType.double, name) for name in survival)]
+    survival = [ColSpec(DataType.double, f"survival_{horizon_name(day)}", required=False) for day in bundle.horizons_days]
+    outputs = [ColSpec(DataType.double, "log_risk"), ColSpec(DataType.string, "risk_group"), *survival, ColSpec(DataType.string, "reason")]
     entry, package = write_scoring_code(staging / "code")
     with importable(package):
         save_model(

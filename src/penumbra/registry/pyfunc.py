@@ -11,6 +11,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from penumbra.registry.bundle import read_manifest, read_models
 from penumbra.registry.sent import numbers
+from penumbra.survival.horizons import horizon_name
 
 
 class ServedModel(PythonModel):
@@ -26,6 +27,8 @@ class ServedModel(PythonModel):
         """One row of answers per row of features.
 
         model_input  columns "<block>.<feature>" of the model's signature, any order, raw values as extracted.
+        Returns      log_risk, risk_group, survival_1y and so on, each named by its time; null, with a reason, beyond the follow-up of the
+                     training patients.
         Raises       MlflowException (HTTP 400) with the rule that a value breaks and its column.
         """
         try:
@@ -33,8 +36,12 @@ class ServedModel(PythonModel):
         except ValueError as broken:
             raise MlflowException(str(broken), error_code=INVALID_PARAMETER_VALUE) from broken
         survival = self.model.survival(log_risk, self.horizons_days)
-        answers = {"log_risk": log_risk, "risk_group": self.model.risk_group(log_risk)}
-        return pd.DataFrame({**answers, **{f"survival_{year}y": survival[:, year - 1] for year in range(1, survival.shape[1] + 1)}})
+        answers: dict[str, object] = {"log_risk": log_risk, "risk_group": self.model.risk_group(log_risk)}
+        why = [self.model.baseline.why_not(day) for day in self.horizons_days]
+        for column, day in enumerate(self.horizons_days):
+            # None and not NaN: JSON has no NaN
+            answers[f"survival_{horizon_name(day)}"] = [None] * len(log_risk) if why[column] else survival[:, column]
+        return pd.DataFrame({**answers, "reason": "; ".join(filter(None, why))})
 
 
 if __name__ != "penumbra.registry.pyfunc":  # run by MLflow under a name of its own; a plain import changes nothing

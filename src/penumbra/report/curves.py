@@ -10,15 +10,22 @@ from penumbra.report import ink
 from penumbra.report.ink import BLUE, GREEN, INK, MUTED, VERMILION, WIDTH_IN, Rendered, render
 from penumbra.report.inputs import Measures, RiskPanel
 from penumbra.report.tables import Table, plain_table
-from penumbra.report.words import count, number
+from penumbra.report.words import number
 from penumbra.survival import Undefined
+from penumbra.survival.horizons import horizon_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# told apart by dash and marker as well as by colour
-HORIZON_STYLE: tuple[tuple[str, Any, str], ...] = ((BLUE, "-", "o"), (VERMILION, (0, (5, 1.5)), "s"), (GREEN, (0, (1, 1)), "^"))
+# told apart by dash and marker as well as by color
+HORIZON_STYLE: tuple[tuple[str, Any, str], ...] = (
+    (BLUE, "-", "o"),
+    (VERMILION, (0, (5, 1.5)), "s"),
+    (GREEN, (0, (1, 1)), "^"),
+    (INK, (0, (4, 1, 1, 1)), "D"),
+    (MUTED, (0, (8, 2)), "v"),
+)
 SQUARE_IN = 4.2
 PAPER = "paper"  # begins the entries of a legend that stand in grey
 
@@ -31,15 +38,15 @@ def roc(panel: RiskPanel, measures: Measures, label: str, paper: Sequence[float 
         figure, axes = _square()
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=":")
         lines, beside = [], []
-        for year, (horizon, theirs) in enumerate(zip(panel.days, paper, strict=True), 1):
-            colour, dashes, _ = HORIZON_STYLE[(year - 1) % len(HORIZON_STYLE)]
+        for column, (horizon, theirs) in enumerate(zip(panel.days, paper, strict=True)):
+            colour, dashes, _ = HORIZON_STYLE[column % len(HORIZON_STYLE)]
             try:
                 found = auc_binary(panel.event, panel.time, panel.log_risk, horizon, level=measures.confidence)
                 curve = roc_curve(panel.event, panel.time, panel.log_risk, horizon)
             except Undefined as undefined:
-                lines.append(f"{_when(panel, measures, year)}: {undefined}")
+                lines.append(f"{_when(panel, measures, column)}: {undefined}")
                 continue
-            words = f"{_when(panel, measures, year)} {number(found.auc)} ({number(found.lower)}–{number(found.upper)})"
+            words = f"{_when(panel, measures, column)} {number(found.auc)} ({number(found.lower)}–{number(found.upper)})"
             lines.append(words)
             axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=colour, linestyle=dashes, linewidth=1.6, label=words)
             if theirs is not None:
@@ -62,13 +69,13 @@ def calibration(panel: RiskPanel, measures: Measures, label: str, name: str) -> 
         figure, axes = _square()
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=":")
         lines = []
-        for year, horizon in enumerate(panel.days, 1):
-            colour, dashes, marker = HORIZON_STYLE[(year - 1) % len(HORIZON_STYLE)]
+        for column, horizon in enumerate(panel.days):
+            colour, dashes, marker = HORIZON_STYLE[column % len(HORIZON_STYLE)]
             try:
                 found = compare(
                     panel.event,
                     panel.time,
-                    1.0 - panel.death[:, year - 1],
+                    panel.alive(column),
                     horizon,
                     groups=measures.calibration_groups,
                     resamples=measures.bootstraps,
@@ -76,17 +83,18 @@ def calibration(panel: RiskPanel, measures: Measures, label: str, name: str) -> 
                     seed=measures.seed,
                 )
             except Undefined as undefined:
-                lines.append(f"{_when(panel, measures, year)}: {undefined}")
+                lines.append(f"{_when(panel, measures, column)}: {undefined}")
                 continue
-            shown = f"{_when(panel, measures, year)}, observed / expected {number(found.observed_expected)}"
-            lines.append(shown)
+            shown = f"{_when(panel, measures, column)}, observed / expected {number(found.observed_expected)}"
+            lost = [f"group {g}: {reason}" for g, reason in enumerate(found.reasons, 1) if reason]
+            lines += [shown, *(f"{_when(panel, measures, column)}, {words}" for words in lost)]
             spread = np.array([np.maximum(found.observed - found.lower, 0), np.maximum(found.upper - found.observed, 0)])
             axes.errorbar(
                 found.predicted, found.observed, spread, color=colour, linestyle=dashes, marker=marker, markersize=4, linewidth=1.1, elinewidth=0.8, label=shown
             )
             for g in range(found.n.size):
                 line = (found.predicted[g], found.observed[g], found.lower[g], found.upper[g])
-                rows.append((panel.center, year, g + 1, int(found.n[g]), int(found.deaths[g]), *(float(value) for value in line)))
+                rows.append((panel.center, horizon, g + 1, int(found.n[g]), int(found.deaths[g]), *(float(value) for value in line)))
         axes.set_xlabel("predicted survival")
         axes.set_ylabel("observed survival (Kaplan-Meier)")
         axes.set_title(f"{label}, {panel.title}")
@@ -96,8 +104,9 @@ def calibration(panel: RiskPanel, measures: Measures, label: str, name: str) -> 
 
 def calibration_table(rows: Sequence[tuple[object, ...]]) -> Table:
     """Every group of every calibration figure."""
-    names = ("set", "year", "group", "patients", "deaths", "predicted", "observed", "lower", "upper")
-    return plain_table("calibration", "Predicted and observed survival by group of predicted survival, with bootstrap limits.", names, rows)
+    names = ("set", "day", "group", "patients", "deaths", "predicted", "observed", "lower", "upper")
+    caption = "Predicted and observed survival by group of predicted survival, with bootstrap limits; a dash where nobody of a group was followed to the day."
+    return plain_table("calibration", caption, names, rows)
 
 
 def decision(panel: RiskPanel, measures: Measures, label: str, name: str) -> tuple[Rendered, list[tuple[object, ...]]]:
@@ -105,45 +114,47 @@ def decision(panel: RiskPanel, measures: Measures, label: str, name: str) -> tup
     from penumbra.survival import net_benefit
 
     rows: list[tuple[object, ...]] = []
-    middle = (len(measures.horizons_days) + 1) // 2
+    middle = (len(measures.horizons_days) - 1) // 2
     with ink.style():
         figure, axes = _square(height=3.2)
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=":", label="nobody treated")
         words = ""
-        for year, horizon in enumerate(panel.days, 1):
+        for column, horizon in enumerate(panel.days):
             try:
-                found = net_benefit(panel.event, panel.time, panel.death[:, year - 1], horizon, measures.thresholds)
+                found = net_benefit(panel.event, panel.time, 1.0 - panel.alive(column), horizon, measures.thresholds)
             except Undefined as undefined:
-                words = str(undefined) if year == middle else words
+                words = str(undefined) if column == middle else words
                 continue
             rows += [
-                (panel.center, year, float(at), float(model), float(everybody))
+                (panel.center, horizon, float(at), float(model), float(everybody))
                 for at, model, everybody in zip(found.thresholds, found.model, found.treat_all, strict=True)
             ]
-            if year == middle:
+            if column == middle:
                 axes.plot(found.thresholds, found.model, color=BLUE, marker="o", markersize=3, linewidth=1.6, label=label)
                 axes.plot(found.thresholds, found.treat_all, color=INK, linestyle=(0, (4, 1.5)), linewidth=1, label="everybody treated")
-                lowest = float(min(found.model.min(), 0.0))
-                axes.set_ylim(max(lowest, -0.3) - 0.05, float(max(found.model.max(), found.treat_all.max(), 0.05)) + 0.05)
+                known = found.model[np.isfinite(found.model)]
+                lowest = float(known.min(initial=0.0))
+                axes.set_ylim(max(lowest, -0.3) - 0.05, float(max(known.max(initial=0.05), found.treat_all.max())) + 0.05)
         axes.set_xlim(0, 1)
         axes.set_xlabel(f"threshold: probability to die within {_when(panel, measures, middle)}")
         axes.set_ylabel("net benefit")
         axes.set_title(panel.title)
         _legend(figure, axes, [words] if words else [label])
-        alt = f"Decision curve of {label}, {panel.title}, {count(middle, 'year')}: {words or 'net benefit against treating all and none'}."
+        alt = f"Decision curve of {label}, {panel.title}, {_when(panel, measures, middle)}: {words or 'net benefit against treating all and none'}."
         return render(figure, name, alt=alt, caption=""), rows
 
 
 def decision_table(rows: Sequence[tuple[object, ...]]) -> Table:
     """Net benefit at every threshold and horizon."""
-    names = ("set", "year", "threshold", "net benefit", "everybody treated")
-    return plain_table("net_benefit", "Net benefit at each threshold and horizon; treating nobody is worth 0.", names, rows)
+    names = ("set", "day", "threshold", "net benefit", "everybody treated")
+    caption = "Net benefit at each threshold and horizon; treating nobody is worth 0. A dash where nobody at or above a threshold was followed to the day."
+    return plain_table("net_benefit", caption, names, rows)
 
 
-def _when(panel: RiskPanel, measures: Measures, year: int) -> str:
-    """ "3 years", or where the follow-up of these patients ends earlier: "3 years (day 890)"."""
-    asked, day = measures.horizons_days[year - 1], panel.days[year - 1]
-    return count(year, "year") if day == asked else f"{count(year, 'year')} (day {day:g})"
+def _when(panel: RiskPanel, measures: Measures, column: int) -> str:
+    """ "3 years", or where the follow-up of these patients ends earlier: "day 890, for 3 years"."""
+    asked, day = measures.horizons_days[column], panel.days[column]
+    return horizon_words(day) if day == asked else f"day {day:g}, for {horizon_words(asked)}"
 
 
 def _square(height: float = SQUARE_IN) -> tuple["Figure", "Axes"]:

@@ -6,17 +6,18 @@ from penumbra.evaluate import EXTERNAL, LEFT_OUT
 from penumbra.registry import MetricRow
 from penumbra.report.inputs import ModelRow, ReportInputs
 from penumbra.report.tables import Cell, Table, find_row, header_cells, metric_cell, metrics_csv
-from penumbra.report.words import ABSENT, count, interval, number, p_value
+from penumbra.report.words import ABSENT, interval, number, p_value
+from penumbra.survival.horizons import horizon_name, horizon_words
 
 
 def calibration_summary(inputs: ReportInputs) -> Table:
     """Calibration and overall accuracy of the combined model on every set."""
-    years = range(1, len(inputs.measures.horizons_days) + 1)
+    horizons = inputs.measures.horizons_days
     metrics = {
         "calibration_slope": "slope",
         "calibration_intercept": "intercept",
-        **{f"observed_expected_{year}y": f"observed / expected, {count(year, 'year')}" for year in years},
-        **{f"brier_{year}y": f"Brier, {count(year, 'year')}" for year in years},
+        **{f"observed_expected_{horizon_name(day)}": f"observed / expected, {horizon_words(day)}" for day in horizons},
+        **{f"brier_{horizon_name(day)}": f"Brier, {horizon_words(day)}" for day in horizons},
         "brier_integrated": "Brier, mean over time",
     }
     model = next(model for model in inputs.models if model.name == inputs.combined)
@@ -32,7 +33,7 @@ def increments_table(inputs: ReportInputs) -> Table:
     """What every model adds to volume and to age and stage: paired difference of C with p, and DeLong's p against the combined model."""
     rows = []
     deltas = {"delta_c_volume": "C minus volume's", "delta_c_clinical": "C minus age and stage's", "delta_c_combined": "combined's C minus its"}
-    delongs = [f"delong_p_{year}y" for year in range(1, len(inputs.measures.horizons_days) + 1)]
+    delongs = {f"delong_p_{horizon_name(day)}": f"DeLong p, {horizon_words(day)}" for day in inputs.measures.horizons_days}
     for model in inputs.models:
         for column in inputs.columns:
             cells = []
@@ -42,7 +43,7 @@ def increments_table(inputs: ReportInputs) -> Table:
                 cells.append(Cell(cell.text, f"p {p_value(p.value)}" if p is not None and math.isfinite(p.value) else cell.note))
             tested = [find_row(inputs.metrics, model.name, column.center, metric) for metric in delongs]
             rows.append((Cell(model.label), Cell(column.label), *cells, *(Cell(ABSENT if row is None else p_value(row.value)) for row in tested)))
-    header = header_cells("model", "set", *deltas.values(), *(f"DeLong p, {count(year, 'year')}" for year in range(1, len(delongs) + 1)))
+    header = header_cells("model", "set", *deltas.values(), *delongs.values())
     names = (*deltas, *(f"{metric}_p" for metric in deltas), *delongs)
     caption = (
         "Differences of Harrell's C on the same bootstrap resamples with 95 % interval and two-sided p; DeLong's test of each model's AUC against the combined."

@@ -7,6 +7,7 @@ import numpy as np
 
 from penumbra.cohort.baseline import BaselineRow
 from penumbra.registry import MetricRow
+from penumbra.survival.outcome import Undefined
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class RiskPanel:
     model      name, as in `MetricRow.model`.
     event      (n,) bool; time (n,) days; log_risk (n,).
     days       (k,) of the horizons, within the follow-up of these patients; death (n, k) probability to have died by each.
+    unanswered (k,) why the model gives no probability then: beyond the follow-up of its training patients; "" where it gives one.
     subgroups  (split, level, (n,) bool) in the order of showing; high_risk (n,) bool, above the training median.
     """
 
@@ -117,6 +119,16 @@ class RiskPanel:
     death: np.ndarray
     high_risk: np.ndarray
     subgroups: tuple[tuple[str, str, np.ndarray], ...] = ()
+    unanswered: tuple[str, ...] = ()
+
+    def alive(self, column: int) -> np.ndarray:
+        """Probability to be alive at one of the days, (n,).
+
+        Raises  Undefined with the reason in `unanswered`.
+        """
+        if self.unanswered and self.unanswered[column]:
+            raise Undefined(self.unanswered[column])
+        return np.asarray(1.0 - self.death[:, column])
 
 
 @dataclass(frozen=True)
@@ -259,7 +271,7 @@ class ReportInputs:
 
     date       as it shall be printed; the only thing that differs between two reports on the same inputs.
     combined   name of the model whose risk groups, AUC and features are shown.
-    metrics    rows of `model_metrics`: harrell_c, auc_1y, auc_2y, auc_3y, hazard_ratio, log_rank_p (the last without limits).
+    metrics    rows of `model_metrics`: harrell_c, auc_1y and so on, hazard_ratio, log_rank_p (the last without limits).
     window_hu  (centre, width) of the CT pictures.
     notes      sentences a reader must know, shown under the headline.
     panels     the combined and the deep model on every set; checklist: items of reporting guidelines.

@@ -12,6 +12,7 @@ from penumbra.report.ink import BLUE, INK, MUTED, VERMILION, WIDTH_IN, Rendered,
 from penumbra.report.inputs import Measures
 from penumbra.report.words import count, number, p_value
 from penumbra.survival import Undefined
+from penumbra.survival.horizons import horizon_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,45 +59,47 @@ def differences(rows: Sequence[PairedRow], fitted: dict[str, tuple[bool, bool]],
         return render(figure, name, alt=f"Difference of Harrell's C: {'; '.join(words)}.", caption="")
 
 
-def roc(panel: Overlay, measures: Measures, year: int, name: str) -> Rendered:
+def roc(panel: Overlay, measures: Measures, horizon: float, name: str) -> Rendered:
     """Both ROC curves for the status at one horizon."""
     from penumbra.survival import auc_binary, roc_curve
 
     def draw(axes: "Axes", version: int, label: str) -> str:
         colour, dashes, _ = STYLES[version]
-        horizon = measures.horizons_days[year - 1]
         found = auc_binary(panel.event, panel.time, panel.log_risk[version], horizon, level=measures.confidence)
         curve = roc_curve(panel.event, panel.time, panel.log_risk[version], horizon)
         words = f"{label}: {number(found.auc)} ({number(found.lower)}–{number(found.upper)})"
         axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=colour, linestyle=dashes, linewidth=1.6, label=words)
         return words
 
-    return _square(panel, draw, ("1 − specificity", "sensitivity"), f"ROC, {count(year, 'year')}, {panel.title}", name)
+    return _square(panel, draw, ("1 − specificity", "sensitivity"), f"ROC, {horizon_words(horizon)}, {panel.title}", name)
 
 
-def calibration(panel: Overlay, measures: Measures, year: int, name: str) -> Rendered:
+def calibration(panel: Overlay, measures: Measures, horizon: float, name: str) -> Rendered:
     """Observed against predicted survival of both versions at one horizon."""
     from penumbra.survival import calibration as compare
 
     def draw(axes: "Axes", version: int, label: str) -> str:
         colour, dashes, marker = STYLES[version]
+        death = panel.death[version, :, measures.horizons_days.index(horizon)]
+        if not np.isfinite(death).all():
+            raise Undefined(f"no survival at day {horizon:g}")
         found = compare(
             panel.event,
             panel.time,
-            1.0 - panel.death[version, :, year - 1],
-            measures.horizons_days[year - 1],
+            1.0 - death,
+            horizon,
             groups=measures.calibration_groups,
             resamples=measures.bootstraps,
             level=measures.confidence,
             seed=measures.seed,
         )
-        words = f"{label}: observed / expected {number(found.observed_expected)}"
+        words = "\n".join([f"{label}: observed / expected {number(found.observed_expected)}", *dict.fromkeys(filter(None, found.reasons))])
         spread = np.array([np.maximum(found.observed - found.lower, 0), np.maximum(found.upper - found.observed, 0)])
         axes.errorbar(found.predicted, found.observed, spread, color=colour, linestyle=dashes, marker=marker, markersize=4, linewidth=1.1, label=words)
         return words
 
     axes_names = ("predicted survival", "observed survival (Kaplan-Meier)")
-    return _square(panel, draw, axes_names, f"Calibration, {count(year, 'year')}, {panel.title}", name)
+    return _square(panel, draw, axes_names, f"Calibration, {horizon_words(horizon)}, {panel.title}", name)
 
 
 def survival(panel: Overlay, name: str) -> Rendered:

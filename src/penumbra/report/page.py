@@ -14,6 +14,7 @@ from penumbra.report.inputs import ReportInputs, RiskPanel
 from penumbra.report.tables import Table
 from penumbra.report.templates import rendered
 from penumbra.report.words import interval
+from penumbra.survival.horizons import horizon_name
 
 PAGE = "index.html"
 
@@ -120,7 +121,7 @@ def _per_panel(draw_one: Callable[..., Any], panels: Sequence[RiskPanel], inputs
 
 
 def _roc(inputs: ReportInputs, panel: RiskPanel, name: str) -> Rendered:
-    theirs = [_paper(inputs, panel, f"auc_{year}y") for year in range(1, len(inputs.measures.horizons_days) + 1)]
+    theirs = [_paper(inputs, panel, f"auc_{horizon_name(day)}") for day in inputs.measures.horizons_days]
     return curves.roc(panel, inputs.measures, _label(inputs, panel), theirs, name)
 
 

@@ -10,9 +10,9 @@ from penumbra.registry import MetricRow
 from penumbra.report.groups import PanelNumbers
 from penumbra.report.inputs import Baseline, CenterColumn, CenterFlow, KeptFeature, ModelRow, PaperValue, ReportInputs
 from penumbra.report.words import ABSENT, count, interval, number, p_value, percent
+from penumbra.survival.horizons import horizon_name, horizon_words
 
 ALIVE_YEARS = (1, 2, 3)
-AUC = {"auc_1y": "AUC 1 year", "auc_2y": "AUC 2 years", "auc_3y": "AUC 3 years"}
 
 
 @dataclass(frozen=True)
@@ -76,32 +76,42 @@ def concordance_table(inputs: ReportInputs) -> Table:
 
 
 def discrimination_table(inputs: ReportInputs) -> Table:
-    """AUC at 1, 2, 3 years, hazard ratio and log-rank p of the combined model per center."""
+    """AUC at every horizon, hazard ratio and log-rank p of the combined model per center."""
     model = next(model for model in inputs.models if model.name == inputs.combined)
-    header = header_cells("center", *AUC.values(), "hazard ratio", "log-rank p")
+    areas = _areas(inputs, "auc")
+    header = header_cells("center", *areas.values(), "hazard ratio", "log-rank p")
     rows = []
     for column in inputs.columns:
-        measured = [metric_cell(inputs.metrics, inputs.paper, model, column, metric, False) for metric in (*AUC, "hazard_ratio")]
+        measured = [metric_cell(inputs.metrics, inputs.paper, model, column, metric, False) for metric in (*areas, "hazard_ratio")]
         test = find_row(inputs.metrics, model.name, column.center, "log_rank_p")
         rows.append((Cell(column.label), *measured, Cell(p_value(test.value) if test else ABSENT)))
-    caption = f"{model.label}: AUC for death within 1, 2, 3 years, and high against low risk, with 95 % intervals. In grey the paper's values."
-    return Table("combined", caption, header, tuple(rows), metrics_csv(inputs, (*AUC, "hazard_ratio", "log_rank_p"), model.name))
+    caption = f"{model.label}: AUC for death within {_listed(inputs)}, and high against low risk, with 95 % intervals. In grey the paper's values."
+    return Table("combined", caption, header, tuple(rows), metrics_csv(inputs, (*areas, "hazard_ratio", "log_rank_p"), model.name))
 
 
 def auc_table(inputs: ReportInputs) -> Table:
-    """AUC at 1, 2, 3 years of every model on every center, in both definitions."""
-    weighted = {f"auc_ipcw_{metric.removeprefix('auc_')}": f"{words}, weighted" for metric, words in AUC.items()}
-    both = AUC | weighted
+    """AUC at every horizon of every model on every center, in both definitions."""
+    both = _areas(inputs, "auc") | {metric: f"{words}, weighted" for metric, words in _areas(inputs, "auc_ipcw").items()}
     rows = [
         (Cell(model.label), Cell(column.label), *(metric_cell(inputs.metrics, inputs.paper, model, column, metric, False) for metric in both))
         for model in inputs.models
         for column in inputs.columns
     ]
     caption = (
-        "AUC for death within 1, 2 and 3 years with 95 % interval, every model: by the status at the horizon, who was censored earlier left out; and weighted "
-        "by the inverse probability of not being censored."
+        f"AUC for death within {_listed(inputs)} with 95 % interval, every model: by the status at the horizon, who was censored earlier left out; "
+        "and weighted by the inverse probability of not being censored."
     )
     return Table("auc", caption, header_cells("model", "center", *both.values()), tuple(rows), metrics_csv(inputs, tuple(both)), words=2)
+
+
+def _areas(inputs: ReportInputs, metric: str) -> dict[str, str]:
+    """Metric at each horizon -> what its column is called: "AUC 2 years"."""
+    return {f"{metric}_{horizon_name(day)}": f"AUC {horizon_words(day)}" for day in inputs.measures.horizons_days}
+
+
+def _listed(inputs: ReportInputs) -> str:
+    """The horizons in words: "1 year, 2 years, 3 years"."""
+    return ", ".join(map(horizon_words, inputs.measures.horizons_days))
 
 
 def groups_table(panels: Sequence[PanelNumbers]) -> Table:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from penumbra.survival.bootstrap import resample_counts
 from penumbra.survival.censoring import censoring_survival
 from penumbra.survival.groups import kaplan_meier
+from penumbra.survival.horizons import beyond
 from penumbra.survival.outcome import Bools, Floats, Undefined, checked_horizon, checked_outcome, checked_risk, require_events
 from penumbra.survival.regression import univariate_cox
 
@@ -19,6 +20,7 @@ class Calibration:
     """Groups of rising predicted survival, each (g,): mean predicted, observed (Kaplan-Meier) with bootstrap limits, patients, deaths by the horizon.
 
     died, expected  of all patients: share that died by the horizon (Kaplan-Meier), and mean predicted probability to have died.
+    reasons  (g,) why observed is nan: nobody of the group was followed to the horizon; "" where it is not.
     """
 
     horizon: float
@@ -30,6 +32,7 @@ class Calibration:
     deaths: np.ndarray
     died: float
     expected: float
+    reasons: tuple[str, ...] = ()
 
     @property
     def observed_expected(self) -> float:
@@ -96,12 +99,14 @@ def calibration(
     edges = np.unique(np.quantile(predicted, np.linspace(0, 1, max(1, min(groups, events.size // 5)) + 1)[1:-1]))
     group = np.searchsorted(edges, predicted, side="left")
     rng = np.random.default_rng(seed)
-    rows = []
+    rows, reasons = [], []
     for g in np.unique(group):
         mine = group == g
         observed = float(kaplan_meier(events[mine], times[mine]).at([day])[0][0])
         drawn = resampled_survival(events[mine], times[mine], day, resample_counts(int(mine.sum()), resamples, rng))
-        limits = np.quantile(drawn, [0.5 - 0.5 * level, 0.5 + 0.5 * level]) if resamples else np.full(2, np.nan)
+        known = drawn[~np.isnan(drawn)] if not np.isnan(observed) else drawn[:0]
+        limits = np.quantile(known, [0.5 - 0.5 * level, 0.5 + 0.5 * level]) if known.size else np.full(2, np.nan)
+        reasons.append(f"nobody of the group is followed to day {horizon:g} (last at day {times[mine].max():g})" if np.isnan(observed) else "")
         rows.append((predicted[mine].mean(), observed, *limits, mine.sum(), (events & (times <= day))[mine].sum()))
     table = np.array(rows, dtype=float).T
     return Calibration(
@@ -114,20 +119,24 @@ def calibration(
         deaths=table[5].astype(int),
         died=1.0 - float(kaplan_meier(events, times).at([day])[0][0]),
         expected=float((1.0 - predicted).mean()),
+        reasons=tuple(reasons),
     )
 
 
 def resampled_survival(event: Bools, time: Floats, horizon: float, counts: np.ndarray) -> Floats:
-    """Return Kaplan-Meier at the horizon in each resample; counts (b, n): how often it holds each patient."""
+    """Return Kaplan-Meier at the horizon in each resample; counts (b, n): how often it holds each patient.
+
+    nan where a resample holds nobody who was followed to the horizon, unless all that it holds have died.
+    """
     event, time = checked_outcome(event, time)
     horizon = checked_horizon(horizon, time)
     death_times = np.unique(time[event & (time <= horizon)])
-    if death_times.size == 0:
-        return np.ones(counts.shape[0])
     weight = counts.astype(float)
     at_risk = weight @ (time[:, None] >= death_times)
     deaths = weight @ ((time[:, None] == death_times) & event[:, None])
-    return np.prod(1.0 - deaths / np.maximum(at_risk, 1.0), axis=1)
+    survival = np.prod(1.0 - deaths / np.maximum(at_risk, 1.0), axis=1)
+    lost = (weight @ ~beyond(horizon, time) == 0) & (survival > 0)
+    return np.where(lost, np.nan, survival)
 
 
 def calibration_slope(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, *, ties: str = "efron") -> Slope:

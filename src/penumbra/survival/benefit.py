@@ -13,11 +13,15 @@ from penumbra.survival.outcome import Bools, Floats, Undefined, checked_horizon,
 
 @dataclass(frozen=True)
 class NetBenefit:
-    """Net benefit at each threshold (t,): of the model and of treating all; treating none is worth 0."""
+    """Net benefit at each threshold (t,): of the model and of treating all; treating none is worth 0.
+
+    reasons  (t,) why the model's is nan: nobody at or above the threshold was followed to the horizon; "" where it is not.
+    """
 
     thresholds: Floats
     model: Floats
     treat_all: Floats
+    reasons: tuple[str, ...] = ()
 
 
 def net_benefit(event: ArrayLike, time: ArrayLike, death: ArrayLike, horizon: float, thresholds: ArrayLike) -> NetBenefit:
@@ -50,7 +54,11 @@ def net_benefit(event: ArrayLike, time: ArrayLike, death: ArrayLike, horizon: fl
     odds = levels / (1.0 - levels)
     model = [_benefit(events, times, predicted >= level, day, odd) for level, odd in zip(levels, odds, strict=True)]
     treat_all = [_benefit(events, times, everybody, day, odd) for odd in odds]
-    return NetBenefit(levels, np.array(model), np.array(treat_all))
+    reasons = [
+        f"nobody at or above {level:g} is followed to day {horizon:g} (last at day {times[predicted >= level].max():g})" if np.isnan(value) else ""
+        for level, value in zip(levels, model, strict=True)
+    ]
+    return NetBenefit(levels, np.array(model), np.array(treat_all), tuple(reasons))
 
 
 def _benefit(event: Bools, time: Floats, chosen: Bools, horizon: float, odds: float) -> float:

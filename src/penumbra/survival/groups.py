@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 from scipy.stats import chi2 as chi2_distribution
 
+from penumbra.survival.horizons import beyond
 from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome, on_times, require_events
 from penumbra.survival.regression import univariate_cox
 
@@ -35,10 +36,15 @@ class KaplanMeier:
     median_upper: float
 
     def at(self, times_days: ArrayLike) -> tuple[Floats, Floats, Floats]:
-        """Return survival and its limits at times (m,), days; after the last follow-up the last value stands."""
-        step = np.searchsorted(self.times, on_times(times_days, self.times), side="right")
+        """Return survival and its limits at times (m,), days; nan after the last follow-up, unless nobody was alive then: survival stays 0.
+
+        R's summary(survfit(...), times = ) gives no value after the last follow-up either.
+        """
+        days = on_times(times_days, self.times)
+        step = np.searchsorted(self.times, days, side="right")
         survival, lower, upper = (np.concatenate([[1.0], curve])[step] for curve in (self.survival, self.lower, self.upper))
-        return survival, lower, upper
+        unknown = beyond(days, float(self.times[-1])) & (survival > 0)
+        return np.where(unknown, np.nan, survival), np.where(unknown, np.nan, lower), np.where(unknown, np.nan, upper)
 
     def number_at_risk(self, times_days: ArrayLike) -> np.ndarray:
         """Return how many are still followed and alive just before times (m,), days."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from penumbra.survival.horizons import beyond
 from penumbra.survival.outcome import LARGEST, Bools, Floats, Undefined, checked_covariates, checked_outcome, checked_risk, on_times, require_events
 
 TIES = ("efron", "breslow")
@@ -52,18 +53,40 @@ class CoxFit:
 
 @dataclass(frozen=True)
 class BaselineHazard:
-    """Cumulative hazard at log_risk = 0: steps at `times` (k,) up to `cumulative_hazard` (k,); constant after the last death."""
+    """Cumulative hazard at log_risk = 0: steps at `times` (k,) up to `cumulative_hazard` (k,); constant from the last death to the last follow-up.
+
+    followed  day of the last follow-up, death or censoring, of the patients that it was estimated from: nothing is known beyond. None: not
+              recorded, and the last death stands for it.
+    """
 
     times: Floats
     cumulative_hazard: Floats
+    followed: float | None = None
+
+    @property
+    def last_day(self) -> float:
+        """The last day that it answers for."""
+        return float(max(self.times, default=0.0)) if self.followed is None else self.followed
+
+    def why_not(self, day: float) -> str:
+        """Return why there is no survival at a day, as half a sentence; "" where there is one."""
+        if not beyond(day, self.last_day):
+            return ""
+        if self.followed is None:
+            return f"no survival at day {day:g}: the last death of the training patients was on day {self.last_day:g}, and their follow-up is not recorded"
+        return f"no survival at day {day:g}: the training patients were followed to day {self.last_day:g}"
 
     def at(self, times_days: ArrayLike) -> Floats:
-        """Return the cumulative baseline hazard at times of any shape."""
-        step = np.searchsorted(self.times, on_times(times_days, self.times), side="right")
-        return np.concatenate([[0.0], self.cumulative_hazard])[step]
+        """Return the cumulative baseline hazard at times of any shape, nan beyond the last follow-up."""
+        days = np.asarray(times_days, dtype=float)
+        step = np.searchsorted(self.times, on_times(days, self.times), side="right")
+        return np.where(beyond(days, self.last_day), np.nan, np.concatenate([[0.0], self.cumulative_hazard])[step])
 
     def survival(self, log_risk: ArrayLike, times_days: ArrayLike) -> Floats:
-        """Return S(t) = exp(-H0(t) exp(log_risk)) of shape (n, k) for log_risk (n,) and times (k,) in days."""
+        """Return S(t) = exp(-H0(t) exp(log_risk)) of shape (n, k) for log_risk (n,) and times (k,) in days; nan beyond the last follow-up.
+
+        R's summary(survfit(...), times = ) gives none there either.
+        """
         hazard = self.at(np.atleast_1d(times_days))
         with np.errstate(divide="ignore", over="ignore"):
             return np.exp(-np.exp(np.log(hazard)[None, :] + np.atleast_1d(np.asarray(log_risk, dtype=float))[:, None]))
@@ -329,4 +352,4 @@ def breslow_baseline(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike) -> 
         log_at_risk[i] = inside.max() + np.log(np.sum(np.exp(inside - inside.max())))
     deaths = np.bincount(sets.group)
     hazard = np.exp(np.minimum(np.log(deaths) - log_at_risk, 600.0))[::-1]
-    return BaselineHazard(times[sets.order][sets.died[sets.group_start]][::-1], np.cumsum(hazard))
+    return BaselineHazard(times[sets.order][sets.died[sets.group_start]][::-1], np.cumsum(hazard), float(times.max()))
