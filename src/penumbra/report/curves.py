@@ -82,10 +82,11 @@ def calibration(panel: RiskPanel, measures: Measures, label: str, name: str) -> 
                     level=measures.confidence,
                     seed=measures.seed,
                 )
+                ratio = found.observed_expected
             except Undefined as undefined:
                 lines.append(f"{_when(panel, measures, column)}: {undefined}")
                 continue
-            shown = f"{_when(panel, measures, column)}, observed / expected {number(found.observed_expected)}"
+            shown = f"{_when(panel, measures, column)}, observed / expected {number(ratio)}"
             lost = [f"group {g}: {reason}" for g, reason in enumerate(found.reasons, 1) if reason]
             lines += [shown, *(f"{_when(panel, measures, column)}, {words}" for words in lost)]
             spread = np.array([np.maximum(found.observed - found.lower, 0), np.maximum(found.upper - found.observed, 0)])

@@ -19,7 +19,7 @@ LISTED_YEARS = (1, 2, 3)  # of the columns survival_1y, survival_2y and survival
 
 
 def beyond(days: ArrayLike, followed: ArrayLike) -> Any:
-    """Return whether times are later than the last day of a follow-up; both of any shape, bool or array of bool. Rounding is not later (see outcome.SAME_TIME)."""
+    """Return whether times are later than the last day of a follow-up, both of any shape; by rounding alone they are not (outcome.SAME_TIME)."""
     last = np.asarray(followed, dtype=float)
     return np.asarray(days, dtype=float) > last + SAME_TIME * np.maximum(1.0, last)
 
