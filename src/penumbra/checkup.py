@@ -24,7 +24,7 @@ class Finding:
 
 def examine(home: Path) -> list[Finding]:
     """Look at everything that a run needs; changes nothing."""
-    return [*_packages(), *_parameters(), *_space(home), *_store(home), *_registry(home), *_retrainings(home)]
+    return [*_packages(), *_parameters(), *_space(home), *_store(home), *_registry(home), *_versions(home), *_retrainings(home)]
 
 
 def _packages() -> Iterator[Finding]:
@@ -100,6 +100,39 @@ def _registry(home: Path) -> Iterator[Finding]:
         yield Finding("registry", False, str(error))
     except Refusal as refusal:
         yield Finding("registry", refusal.rule == "model_registered", str(refusal))
+
+
+def _versions(home: Path) -> Iterator[Finding]:
+    """What was stored of registered versions under names or at days that do not hold, and versions that only MLflow has."""
+    from penumbra import answered, recorded, registry, store
+    from penumbra.survival.horizons import horizon_name, horizon_words
+
+    if not (home / "store").exists():
+        return
+    try:
+        models = registry.models(home)
+        with store.connect(home, read_only=True) as lake:
+            found = {model: (answered.misnamed(lake, home, model), answered.unfounded(lake, home, model)) for model in models}
+        lacking = {model: recorded.unrecorded(home, model) for model in models}
+    except Refusal:  # the store or the registry has its own line
+        return
+    for model, (misnamed, unfounded) in found.items():
+        for version, days in misnamed.items():
+            columns = ", ".join(f"survival_{place} is {horizon_words(day)}" for place, day in zip(answered.positions(days), days, strict=True))
+            metrics = ", ".join(f"auc_{place} is auc_{horizon_name(day)}" for place, day in zip(answered.positions(days), days, strict=True))
+            advice = "penumbra predict and compare read it by its days; penumbra run registers a version that is named by them"
+            yield Finding(f"{model}/{version}", False, f"its columns and metrics are named by their position: {columns}; {metrics}. {advice}")
+        for version, (followed, days) in unfounded.items():
+            listed = ", ".join(f"{day:g}" for day in days)
+            what = (
+                f"gave survival at day {listed}, though its training patients were followed to day {followed:g}: these values in the relation predictions, and"
+            )
+            advice = "the measures of calibration at these days, say nothing. penumbra run registers a version without them"
+            yield Finding(f"{model}/{version}", False, f"{what} {advice}")
+    for model, versions in lacking.items():
+        for version in versions:
+            advice = "run penumbra register, which completes an interrupted registration, or delete the version in MLflow"
+            yield Finding(f"{model}/{version}", False, f"MLflow has this version, the store has nothing of it: {advice}")
 
 
 def _retrainings(home: Path) -> Iterator[Finding]:
