@@ -174,3 +174,36 @@ def test_margins_of_an_earlier_gate_are_refused_with_what_replaces_them(tmp_path
     said = "retrain.margins in params.yaml is not read any more, the gate decides on intervals: replace it with the group retrain.gate"
     with pytest.raises(ParamsError, match=f"^{said}$"):
         load_settings("quick")
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        ("[730, 365, 1095]", "365 comes after 730; list the days in rising order, each of them once"),
+        ("[365, 365]", "365 comes after 365"),
+        ("[365, 365.25]", "365 and 365.25 are both called 1y; keep one of them"),
+        ("[-30, 365]", "it holds -30; every horizon must be a positive, finite number of days"),
+        ("[365, .nan]", "it holds nan"),
+        ("[365, .inf]", "it holds inf"),
+        ("[]", "it holds no day; name at least one"),
+        ("['365', '730']", "evaluate.horizons_days[0] is '365', which is not of type float"),
+        ("365", "evaluate.horizons_days is 365"),
+    ],
+)
+def test_horizons_that_cannot_be_named_are_refused_when_the_settings_load(days: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unsorted, doubled or negative days were taken, and printed as 1, 2 and 3 years."""
+    project_with(tmp_path, monkeypatch, lambda text: text.replace("horizons_days: [365, 730, 1095]", f"horizons_days: {days}"))
+    with pytest.raises(ParamsError) as refused:
+        load_settings("quick")
+    assert said in str(refused.value)
+    assert "evaluate.horizons_days" in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_any_number_of_rising_horizons_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project_with(tmp_path, monkeypatch, lambda text: text.replace("horizons_days: [365, 730, 1095]", "horizons_days: [90, 182.5, 365, 1826]"))
+    assert load_settings("quick").evaluate.horizons_days == (90.0, 182.5, 365.0, 1826.0)
+    (tmp_path / "other").mkdir()
+    project_with(tmp_path / "other", monkeypatch, lambda text: text.replace("horizon_days: 730.0", "horizon_days: 0.0"))
+    with pytest.raises(ParamsError, match=r"drift\.horizon_days is 0: it holds 0"):
+        load_settings("quick")

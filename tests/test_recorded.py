@@ -28,9 +28,14 @@ def at(work: Work, horizons_days: Sequence[float], model: str = "nsclc-os") -> W
     return replace(work, settings=replace(settings, evaluate=numbers, register=replace(settings.register, model=model)))
 
 
+def made_quick(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(modelling, "_curves", lambda weights: {})  # the weights are carried along, not opened here
+    patch.setattr(modelling, "_refitted", lambda *_: ([], {}))  # refits tell nothing of horizons
+
+
 @pytest.fixture(autouse=True)
-def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(modelling, "_curves", lambda weights: {})  # the weights are carried along, not opened here
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    made_quick(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Work:
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"weights")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(modelling, "_curves", lambda weights: {})
+        made_quick(patched)
         for stage in (fuse, evaluate, register):
             stage(work)
     return work
@@ -158,7 +163,7 @@ def test_a_registration_killed_between_mlflow_and_the_store_is_completed_by_the_
             register(first)
     assert [entry.version for entry in registry.versions(work.home)] == [1, 2]
     assert recorded.unrecorded(work.home, "nsclc-os") == [2]
-    findings = {finding.what: finding for finding in checkup.examine(work.home) if not finding.ok}
+    findings = {finding.what: finding for finding in checkup._versions(work.home) if not finding.ok}
     assert "MLflow has this version, the store has nothing of it: run penumbra register" in findings["nsclc-os/2"].found
     evaluate(second)
     assert register(second)["version"] == 3
@@ -210,7 +215,7 @@ def test_a_version_named_by_position_is_found_and_read_by_its_days(work: Work) -
     evaluate(other)
     register(other)
     as_written_before(work, 2, (180, 365, 730))
-    findings = {finding.what: finding.found for finding in checkup.examine(work.home) if not finding.ok}
+    findings = {finding.what: finding.found for finding in checkup._versions(work.home) if not finding.ok}
     assert "survival_1y is 180 days, survival_2y is 1 year, survival_3y is 2 years" in findings["nsclc-os/2"]
     assert "auc_1y is auc_180d" in findings["nsclc-os/2"]
     assert "nsclc-os/1" not in findings, "1y, 2y and 3y were right there"
@@ -220,7 +225,7 @@ def test_a_version_named_by_position_is_found_and_read_by_its_days(work: Work) -
     assert "not named by their days and are left out" in " ".join(found.remarks)
     assert all(row["second"] is None for row in found.calibration)
     register(other)
-    assert "nsclc-os/2" not in {finding.what for finding in checkup.examine(work.home) if not finding.ok}, "registered again, it has its rows"
+    assert "nsclc-os/2" not in {finding.what for finding in checkup._versions(work.home) if not finding.ok}, "registered again, it has its rows"
 
 
 def test_names_that_a_version_does_not_have_any_more_lose_their_values(work: Work) -> None:
