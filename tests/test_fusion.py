@@ -95,8 +95,10 @@ def test_survival_is_calibrated_on_training(fitted) -> None:
     blocks, event, time, _ = simulated(250, 0)
     model = fitted["Combined"]
     log_risk = model.log_risk(table(blocks))
-    survival = model.survival(log_risk, [0, 365, 730, 99_999])
+    assert model.training.followed == time.max()
+    survival = model.survival(log_risk, [0, 365, 730, time.max()])
     assert survival.shape == (250, 4)
+    assert np.isnan(model.survival(log_risk, [99_999])).all(), "nobody was followed so long"
     assert np.all(survival[:, 0] == 1)
     assert np.all(np.diff(survival, axis=1) <= 0)
     assert (model.baseline.at(time) * np.exp(log_risk)).sum() == pytest.approx(event.sum(), rel=1e-9)
@@ -268,3 +270,14 @@ def test_what_is_wrong_is_named(declared) -> None:
 
 def test_benjamini_hochberg_by_hand() -> None:
     np.testing.assert_allclose(benjamini_hochberg([0.01, 0.04, 0.03, 0.5]), [0.04, 0.16 / 3, 0.16 / 3, 0.5])
+
+
+def test_a_model_of_before_keeps_its_text_and_answers_to_its_last_death(fitted) -> None:
+    """It does not record how long its patients were followed: its JSON, and so its digest, stays what it was."""
+    document = fitted["Combined"].to_dict()
+    followed = document["training"].pop("followed")
+    before = SurvivalModel.from_json(json.dumps(document))
+    assert before.training.followed is None
+    assert before.to_dict() == document
+    assert before.baseline.last_day == max(document["baseline_times"]) <= followed
+    assert before.digest() != fitted["Combined"].digest()
