@@ -97,7 +97,8 @@ def prepare_prefect(work: Work) -> None:
     """Settings of Prefect before its import: no word to others, state below the home."""
     os.environ.setdefault("PREFECT_HOME", str(work.home / prefect_api.FOLDER))
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # what ends a run is told once, by the command
+    for name in ("PREFECT_LOGGING_LEVEL", "PREFECT_LOGGING_INTERNAL_LEVEL"):  # what ends a run is told once, by the command
+        os.environ.setdefault(name, "CRITICAL")
     os.environ.setdefault("DO_NOT_TRACK", "1")
 
 
@@ -113,5 +114,6 @@ def record_with_dvc(work: Work) -> None:
         say(f"not recorded with DVC: params.yaml says profile {work.settings.chosen_profile}, this run was {work.profile}")
     else:
         command = tied.command("dvc", "commit", "--force", "--quiet", part=True)
-        done = subprocess.run(command, cwd=root, env={**os.environ, "DVC_NO_ANALYTICS": "1"}, capture_output=True, text=True)
+        variables = {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "tmp" / "site")}  # by default in a folder that users share
+        done = subprocess.run(command, cwd=root, env={**os.environ, **variables}, capture_output=True, text=True)
         say("recorded with DVC: `dvc repro` has nothing to do" if done.returncode == 0 else f"DVC could not record the run: {done.stderr.strip()[-300:]}")
