@@ -23,7 +23,7 @@ WORDS = (
     ("file_size", ("File too large",)),
     ("open_files", ("Too many open files",)),
     ("home_writable", ("Read-only file system", "attempt to write a readonly database", "Permission denied", "Operation not permitted")),
-    ("memory_enough", ("Cannot allocate memory", "bad_alloc", "RESOURCE_EXHAUSTED", "Out of Memory Error", "out of memory", "Unable to allocate")),
+    ("memory_enough", ("annot allocate memory", "bad_alloc", "RESOURCE_EXHAUSTED", "Out of Memory Error", "out of memory", "Unable to allocate")),
 )
 # What SQLite says where the cause is one of the above, but not which.
 UNCLEAR = ("disk I/O error", "unable to open database file", "can't start new thread", "could not create thread", "Resource temporarily unavailable")

@@ -254,7 +254,7 @@ class _Fitter:
                 continue
             if not known.all() and name not in declaration.impute:
                 found = f"{name} is missing for {int((~known).sum())} of {known.size} training patients (model {declaration.name})"
-                raise Unusable("value_missing", found, f"Send the values, or let `impute` of {declaration.name} in models/ name the column")
+                raise Unusable("value_missing", found, f"Send the values, or add the column to `impute` of {declaration.name} in models/")
             fill = float(np.median(values[known])) if name in declaration.impute else None
             if not known.all():
                 self.remarks.append(f"{name} is missing for {int((~known).sum())} of {known.size} training patients: taken as {fill:g}, their median")
