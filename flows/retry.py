@@ -6,11 +6,13 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from penumbra.attempts import passing
+from penumbra.resources import exhausted
 
 DELAYS_S: list[float] = [5, 30, 120, 300]  # a database or a server that was started again answers within these
 
 
 def worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """True for a failure that may pass (attempts.passing), unless it is a broken pipe: then the worker that started this is gone."""
+    """True for a failure that may pass (attempts.passing), unless it is a broken pipe: then the worker that started this is gone. A full disk or a folder
+    that cannot be written is told at once: minutes of waiting would free nothing."""
     failure = state.result(raise_on_failure=False)
-    return isinstance(failure, BaseException) and not isinstance(failure, BrokenPipeError) and passing(failure)
+    return isinstance(failure, BaseException) and not isinstance(failure, BrokenPipeError) and passing(failure) and not exhausted(failure)

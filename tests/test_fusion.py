@@ -210,7 +210,7 @@ def test_missing_values(fitted) -> None:
     blocks, *_ = simulated(80, 10)
     model, columns = fitted["Combined"], table(blocks)
     columns["gtv.f00"] = np.where(np.arange(80) == 2, np.nan, columns["gtv.f00"])
-    with pytest.raises(ValueError, match=r"gtv\.f00 is missing for 1 of 80 patients \(model Combined\): populate it first"):
+    with pytest.raises(ValueError, match=r"gtv\.f00 is missing for 1 of 80 patients \(model Combined\)\. Populate it first"):
         model.log_risk(columns)
     assert np.flatnonzero(np.isnan(model.log_risk(columns, missing="nan"))).tolist() == [2]
     del columns["gtv.f00"]

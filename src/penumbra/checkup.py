@@ -2,10 +2,11 @@
 
 import importlib.metadata
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from penumbra import resources
 from penumbra.params import ParamsError, project_root
 from penumbra.refusal import Refusal
 
@@ -24,7 +25,19 @@ class Finding:
 
 def examine(home: Path) -> list[Finding]:
     """Look at everything that a run needs; changes nothing."""
-    return [*_packages(), *_parameters(), *_space(home), *_store(home), *_registry(home), *_versions(home), *_retrainings(home)]
+    parts = {"store": _store, "registry": _registry, "versions": _versions, "retrainings": _retrainings}
+    return [*_packages(), *_parameters(), *_space(home), *(finding for what, look in parts.items() for finding in _looked(what, look, home))]
+
+
+def _looked(what: str, look: Callable[[Path], Iterator[Finding]], home: Path) -> list[Finding]:
+    """What one part found; where the machine gives no more (a disk, a file, memory), that is what was found."""
+    try:
+        return list(look(home))
+    except Exception as error:
+        told = resources.told(error, home)
+        if told is None:
+            raise
+        return [Finding(what, False, str(told))]
 
 
 def _packages() -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -111,7 +112,7 @@ def retrain_in_process(profile: str, center: str) -> bool:
     """Retrain in a process of its own: one that is killed leaves its center undecided, and the next look starts it again. It ends with this one."""
     say(f"{center} is complete")
     command = tied.command("penumbra.cli", "retrain", "--center", center, "--profile", profile)
-    status = subprocess.run(command, check=False).returncode
+    status = subprocess.run(command, stderr=sys.stderr, check=False).returncode
     return status <= 0 or status > 128  # 128 + signal
 
 

@@ -242,10 +242,20 @@ def _stop(signum: int, frame: FrameType | None) -> None:
     if _stopping is not None:
         return
     _stopping = signum
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what libraries print when they are interrupted; the parent says what there is to say
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in {2, _descriptor(sys.stderr)}:
+        os.dup2(nowhere, stream)  # what libraries print when they are interrupted; the parent says what there is to say
     if _finished:
         os._exit(128 + signum)
     raise Stopped(128 + signum)
+
+
+def _descriptor(stream: Any) -> int:
+    """Of the stream; standard error's own where it has none."""
+    try:
+        return int(stream.fileno())
+    except (AttributeError, OSError, ValueError):
+        return 2
 
 
 def _terminal() -> list[Any] | None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from penumbra import temporary
+from penumbra import resources, temporary
 from penumbra.params import state_home
 from penumbra.refusal import Refusal
 from penumbra.settings import Settings, load_settings
@@ -44,13 +44,14 @@ ENDING_S = 2.0  # a run that was killed lets go when its last process is gone, a
 
 
 @contextmanager
-def one_run_at_a_time(home: Path, *, wait: bool = False, patience_s: float = ENDING_S) -> Iterator[None]:
+def one_run_at_a_time(home: Path, *, wait: bool = False, patience_s: float = ENDING_S, room: bool = True) -> Iterator[None]:
     """Hold the state folder for one writing run; the system lets go when the process ends, however it ends.
 
     wait        for the other run to end, instead of refusing.
     patience_s  s before refusing.
+    room        refuse where the disk is full, before hours of work whose result would not fit.
 
-    Raises  Refusal "one_run_at_a_time". Queries and predictions need no turn.
+    Raises  Refusal "one_run_at_a_time", "disk_space". Queries and predictions need no turn.
     """
     home.mkdir(parents=True, exist_ok=True)
     with (home / ".run-lock").open("w") as lock:
@@ -67,13 +68,15 @@ def one_run_at_a_time(home: Path, *, wait: bool = False, patience_s: float = END
                         "wait for it, or set PENUMBRA_HOME to another folder; penumbra sql works meanwhile",
                     ) from None
                 time.sleep(0.05)
+        if room:
+            resources.refuse_full(home)
         yield
 
 
 def is_busy(home: Path) -> bool:
     """Whether a writing run is under way in this state folder, on this machine."""
     try:
-        with one_run_at_a_time(home, patience_s=0.0):
+        with one_run_at_a_time(home, patience_s=0.0, room=False):
             return False
     except Refusal:
         return True

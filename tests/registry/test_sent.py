@@ -61,7 +61,7 @@ def test_every_value_is_answered_or_refused_by_its_name(home: Path, make_bundle:
             status, text = ask(split([0.7, sent, 1.1]))
             assert (status, f"{second} {words} patients" in text) == (400, True), (words, text)
     assert "is infinite" in ask(json.dumps(split([0.7, 0.5, 1.1])).replace("0.5", "1e999"))[1]
-    assert f"{second} is true for 1 of 2 patients: send a number" in ask(split([0.7, 0.1, 1.1], [0.7, True, 1.1]))[1]
+    assert f"{second} is true for 1 of 2 patients. Send a number" in ask(split([0.7, 0.1, 1.1], [0.7, True, 1.1]))[1]
     for form in ("dataframe_records", "inputs", "instances"):
         rows = [dict(zip(columns, [0.7, True, 1.1], strict=True))]
         assert "is true for 1 of 1" in ask({form: rows})[1], form
@@ -83,5 +83,5 @@ def test_numbers() -> None:
         pd.array([True, None], dtype="boolean"),
         np.array([np.datetime64("2026-01-01")]),
     ):
-        with pytest.raises(ValueError, match=r"^x is (a text|true|not a number) for 1 of \d patients: send a number$"):
+        with pytest.raises(ValueError, match=r"^value_is_a_number: x is (a text|true|not a number) for 1 of \d patients\. Send a number"):
             numbers("x", column)

@@ -29,6 +29,16 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except (Refusal, ParamsError) as error:
             raise click.ClickException(str(error)) from error
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            from penumbra import resources
+            from penumbra.params import state_home
+
+            told = resources.told(error, state_home())
+            if told is None:
+                raise
+            raise click.ClickException(str(told)) from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

@@ -21,7 +21,7 @@ def forget(patient: str | None, yes: bool, reason: str | None) -> None:
     from penumbra.work import begin, one_run_at_a_time
 
     work = begin()
-    with one_run_at_a_time(work.home):
+    with one_run_at_a_time(work.home, room=False):
         finished = withdrawal.finish(work)
         if patient is None:
             click.echo("The interrupted forgetting is complete." if finished else "Nothing to complete.")

@@ -26,9 +26,20 @@ def main() -> int:
 
 
 def _command() -> None:
+    _silence_libraries()
     from penumbra.cli import main as command
 
     command(prog_name="penumbra")
+
+
+def _silence_libraries() -> None:
+    """Leave standard error to Python. What C libraries print there when a disk or the memory ends (ITK, XLA, the C++ runtime: up to 40 lines, none of them
+    advice) goes nowhere, also from the processes below. To see it: python -c "from penumbra.cli import main; main()" ARGUMENT..."""
+    kept = os.dup(2)
+    sys.stderr = open(kept, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: PTH123, SIM115 for as long as the process lives
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 def _no_kills(ended: Collection[int]) -> None:

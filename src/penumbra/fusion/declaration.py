@@ -8,9 +8,16 @@ from typing import Any, Final
 
 import numpy as np
 
+from penumbra.refusal import Refusal
+
 CLINICAL: Final = "clinical"
 DEEP: Final = "deep"
 KINDS = ("signature", "components", "cox")
+RULE, ADVICE = "model_declared", "Correct the declaration and rerun the same command"
+
+
+class Unusable(Refusal, ValueError):
+    """A declaration that no model can be made from, or a value that a model cannot use."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ def declarations(models: Mapping[str, Mapping[str, Any]]) -> dict[str, Declarati
     """Return the declared models by name, from the contents of the files in models/ by file name.
 
     Raises
-      ValueError  "models/signatures.yaml: Rad has no key 'block'; known: ..."
+      Unusable  "models/signatures.yaml: Rad has no key 'block'; known: ..."
     """
     found: dict[str, Declaration] = {}
     known = [field.name for field in fields(Declaration) if field.name != "name"]
@@ -55,11 +62,11 @@ def declarations(models: Mapping[str, Mapping[str, Any]]) -> dict[str, Declarati
             missing = [key for key in ("label", "family", "kind") if key not in entry]
             if unknown or missing:
                 problem = f"has no key {unknown[0]!r}" if unknown else f"lacks {missing[0]!r}"
-                raise ValueError(f"models/{file}.yaml: {name} {problem}; known: {', '.join(known)}")
+                raise Unusable(RULE, f"models/{file}.yaml: {name} {problem}; known: {', '.join(known)}", ADVICE)
             if entry["kind"] not in KINDS:
-                raise ValueError(f"models/{file}.yaml: {name} is of kind {entry['kind']!r}; known: {', '.join(KINDS)}")
+                raise Unusable(RULE, f"models/{file}.yaml: {name} is of kind {entry['kind']!r}; known: {', '.join(KINDS)}", ADVICE)
             if name in found:
-                raise ValueError(f"models/{file}.yaml: {name} is declared twice; rename one")
+                raise Unusable(RULE, f"models/{file}.yaml: {name} is declared twice", "Rename one")
             values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
             found[name] = Declaration(name, **values)
     return found

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import block_diag
 
-from penumbra.fusion.declaration import CLINICAL, Block, Declaration, by_name
+from penumbra.fusion.declaration import ADVICE, CLINICAL, RULE, Block, Declaration, Unusable, by_name
 from penumbra.fusion.harmonise import METHODS, POLICIES, Harmoniser, center_markers, joined
 from penumbra.fusion.harmonise import fitted as harmoniser_of
 from penumbra.fusion.harmonise import harmonised as harmonised_block
@@ -246,14 +246,15 @@ class _Fitter:
         for name in declaration.columns:
             block = _require_block(declaration, self.blocks, name.split(".", 1)[0])
             if name not in block.columns:
-                raise ValueError(f"{declaration.name} needs the column {name}; block {block.name} has {', '.join(block.features[:5])}, ...")
+                raise Unusable(RULE, f"{declaration.name} needs the column {name}; block {block.name} has {', '.join(block.features[:5])}, ...", ADVICE)
             values = transformed(name, self.column(name), name in declaration.log)
             known = np.isfinite(values)
             if not known.any():
                 self.remarks.append(f"{name} is missing for every training patient: left out")
                 continue
             if not known.all() and name not in declaration.impute:
-                raise ValueError(f"{name} is missing for {int((~known).sum())} of {known.size} training patients (model {declaration.name})")
+                found = f"{name} is missing for {int((~known).sum())} of {known.size} training patients (model {declaration.name})"
+                raise Unusable("value_missing", found, f"Send the values, or add the column to `impute` of {declaration.name} in models/")
             fill = float(np.median(values[known])) if name in declaration.impute else None
             if not known.all():
                 self.remarks.append(f"{name} is missing for {int((~known).sum())} of {known.size} training patients: taken as {fill:g}, their median")
@@ -341,7 +342,7 @@ def _marked(block: Block, centers: ArrayLike) -> str:
 
 def _require_block(declaration: Declaration, blocks: Mapping[str, Block], name: str) -> Block:
     if name not in blocks:
-        raise ValueError(f"{declaration.name} needs the block {name}; found {', '.join(blocks) or 'none'}")
+        raise Unusable(RULE, f"{declaration.name} needs the block {name}; found {', '.join(blocks) or 'none'}", ADVICE)
     return blocks[name]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from penumbra.fusion.declaration import Unusable
 from penumbra.fusion.harmonise import Harmoniser
 from penumbra.fusion.selection import BlockSelection
 from penumbra.survival.outcome import Floats, Undefined
@@ -118,14 +119,17 @@ class SurvivalModel:
             if fill is not None:
                 raw[absent, j] = fill
             elif absent.any() and missing != "nan":
-                raise ValueError(f"{name} is missing for {int(absent.sum())} of {raw.shape[0]} patients (model {self.name}): populate it first")
+                raise Unusable(
+                    "value_missing", f"{name} is missing for {int(absent.sum())} of {raw.shape[0]} patients (model {self.name})", "Populate it first"
+                )
         with np.errstate(over="ignore", invalid="ignore"):
             z = (raw - np.array(self.means)) / np.array(self.sds)
             risk = linear_risk(z, self.coefficients)
         beyond = np.isinf(risk) | (np.isnan(risk) & ~np.isnan(raw).any(axis=1))
         if beyond.any() and missing != "nan":
             far = self.columns[int(np.abs(z[np.flatnonzero(beyond)[0]]).argmax())]
-            raise ValueError(f"{far} makes the risk infinite for {int(beyond.sum())} of {raw.shape[0]} patients (model {self.name}): check its value")
+            found = f"{far} makes the risk infinite for {int(beyond.sum())} of {raw.shape[0]} patients (model {self.name})"
+            raise Unusable("risk_finite", found, "Check its value")
         risk[beyond] = np.nan
         return risk
 
@@ -136,11 +140,13 @@ class SurvivalModel:
         raw = []
         for name, log in zip(self.columns, self.logs, strict=True):
             if name not in columns:
-                raise ValueError(f"{self.name} needs the column {name}; found {len(columns)} columns ({', '.join(list(columns)[:3])}, ...)")
+                found = f"{self.name} needs the column {name}; found {len(columns)} columns ({', '.join(list(columns)[:3])}, ...)"
+                raise Unusable("column_given", found, "Populate it first")
             given = np.atleast_1d(np.asarray(columns[name], dtype=float))
             infinite = np.isinf(given)
             if infinite.any() and missing != "nan":
-                raise ValueError(f"{name} is infinite for {int(infinite.sum())} of {given.size} patients (model {self.name}): give a finite number")
+                found = f"{name} is infinite for {int(infinite.sum())} of {given.size} patients (model {self.name})"
+                raise Unusable("value_finite", found, "Give a finite number")
             raw.append(transformed(name, np.where(infinite, np.nan, given), log))
         values = np.stack(raw, axis=1)
         if self.harmoniser is not None:
@@ -228,7 +234,7 @@ def transformed(name: str, values: ArrayLike, log: bool) -> Floats:
         return numbers
     known = np.isfinite(numbers)
     if (numbers[known] <= 0).any():
-        raise ValueError(f"{name} must be positive, its logarithm is taken; found {numbers[known].min():g}")
+        raise Unusable("value_positive", f"{name} must be positive, its logarithm is taken; found {numbers[known].min():g}", "Check its value")
     return np.log(numbers, where=known, out=np.full(numbers.shape, np.nan))
 
 

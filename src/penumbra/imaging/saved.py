@@ -1,5 +1,6 @@
 """Scans on disk: image, mask and what else a later step needs, complete or not there at all."""
 
+import errno
 import gzip
 import json
 import os
@@ -15,6 +16,7 @@ from penumbra.imaging.nifti import read_nifti, to_sitk
 from penumbra.imaging.volume import Mask, Moments, Scan, Volume
 from penumbra.refusal import Refusal
 
+_FIRST_VOXEL = 352  # bytes of a NIfTI-1 header with its extension flag
 _IMAGE, _MASK, _FACTS = "image.nii.gz", "gtv.nii.gz", "scan.json"
 
 
@@ -93,17 +95,40 @@ def saved_shape(folder: str | Path) -> tuple[int, int, int]:
 
 
 def _write_nifti(volume: Volume, path: Path) -> None:
-    """Level 1 and no time stamp: three times faster than the default, a tenth larger, and the same bytes every time."""
-    import SimpleITK as sitk
+    """Level 1 and no time stamp: three times faster than the default, a tenth larger, and the same bytes every time.
 
-    plain = path.with_suffix("")  # .nii
-    sitk.WriteImage(to_sitk(volume), str(plain))
+    ITK writes the header alone: where the disk is full, it cuts the voxels off without an error.
+    """
+    content = _header(volume, path.with_name("header.nii")) + np.ascontiguousarray(volume.values, dtype=_stored(volume)).tobytes()
     with path.open("wb") as stream:
         with gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=stream, mtime=0) as packed:
-            packed.write(plain.read_bytes())
+            packed.write(content)
         stream.flush()
         os.fsync(stream.fileno())
-    plain.unlink()
+
+
+def _header(volume: Volume | Mask, path: Path) -> bytes:
+    """The first 352 bytes of the NIfTI file: those that ITK writes for one voxel at the same place, with the true size.
+
+    path  of a temporary file.
+
+    Raises OSError where nothing can be written.
+    """
+    import SimpleITK as sitk
+
+    _write_bytes(path, bytes(_FIRST_VOXEL + 8))  # says why, where ITK does not
+    corner = type(volume)(volume.values[:1, :1, :1], volume.spacing, volume.origin, volume.direction)
+    sitk.WriteImage(to_sitk(corner), str(path))
+    header = bytearray(path.read_bytes()[:_FIRST_VOXEL])
+    path.unlink()
+    if len(header) < _FIRST_VOXEL:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    struct.pack_into("<3h", header, 42, *reversed(volume.values.shape))
+    return bytes(header)
+
+
+def _stored(volume: Volume | Mask) -> np.dtype:
+    return np.dtype("u1" if volume.values.dtype == bool else volume.values.dtype).newbyteorder("<")
 
 
 def _write_bytes(path: Path, content: bytes) -> None:

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from penumbra.fusion.declaration import Unusable
+
 
 def numbers(name: str, sent: Iterable[Any]) -> np.ndarray:
     """One column as floats, shape (n,); null becomes nan, and infinity stays what it is: the model refuses both by their names.
 
     name    of the column, for the message. sent: the values as they were parsed.
 
-    Raises  ValueError "gtv.x is true for 1 of 2 patients: send a number" (or a text, a list, a number too large for a float).
+    Raises  Unusable "value_is_a_number: gtv.x is true for 1 of 2 patients. ..." (or a text, a list, a number too large for a float).
     """
     values = np.asarray(sent)
     if values.dtype.kind in "iuf":
@@ -22,7 +24,7 @@ def numbers(name: str, sent: Iterable[Any]) -> np.ndarray:
     told = [_told(value) for value in values]
     wrong = [why for why, _ in told if why]
     if wrong:
-        raise ValueError(f"{name} is {wrong[0]} for {len(wrong)} of {len(told)} patients: send a number")
+        raise Unusable("value_is_a_number", f"{name} is {wrong[0]} for {len(wrong)} of {len(told)} patients", "Send a number, not a text, true or false")
     return np.array([value for _, value in told], dtype=float)
 
 

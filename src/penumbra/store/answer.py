@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penumbra import resources
 from penumbra.params import model_name
 from penumbra.refusal import Refusal
 from penumbra.store.guard import Verdict
@@ -150,6 +151,8 @@ def _sentence(error: Exception, store: Store, timeout_s: float, memory: str) -> 
         return Refusal("sql_memory", f"the statement needs more than {memory}", "ask for fewer columns or rows, or aggregate")
     if isinstance(error, Refusal):
         return error
+    if isinstance(error, duckdb.IOException | OSError | MemoryError) and (ended := resources.told(error, store.lake.folder.parent)) is not None:
+        return ended
     if isinstance(error, duckdb.InternalException | duckdb.FatalException):
         return Refusal("sql_failed", "the engine fails on this statement", "rephrase the query and report this: it is an engine bug")
     if isinstance(error, duckdb.Error | OSError):

@@ -29,8 +29,8 @@ def bounded(timeout_s: float, memory_mb: int) -> Iterator[None]:
     """The last resort against a statement that heeds neither an interruption nor the engine's own limit: inside, this process ends when the
     time is over, and gets no more memory than is allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = OWN_BYTES + memory_mb * 1024**2
-    resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+    most = min([OWN_BYTES + memory_mb * 1024**2, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)])
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
     def end() -> None:
         print(f"Error: sql_timeout: no answer within {timeout_s:g} s. narrow the query or raise --timeout", file=sys.stderr, flush=True)

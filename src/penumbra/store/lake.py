@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from penumbra import resources
 from penumbra.params import catalog_uri
 from penumbra.refusal import Refusal
 from penumbra.store import objects, postgres
@@ -245,7 +246,7 @@ def patiently(ask: Callable[[], T]) -> T:
         try:
             return ask()
         except (duckdb.Error, OSError) as error:  # Arrow tells a fault of the engine as one of input and output
-            if not (momentary(error) or (any(sign in str(error) for sign in TAKEN_AWAY) and attempt < ASK_AGAIN)):
+            if resources.exhausted(error) or not (momentary(error) or (any(sign in str(error) for sign in TAKEN_AWAY) and attempt < ASK_AGAIN)):
                 raise (fault(error) or error) from None
         time.sleep(pause)
     raise AssertionError("pauses() ends by raising")
@@ -264,6 +265,8 @@ def fault(error: BaseException) -> Refusal | None:
 
 def damaged(error: BaseException) -> Refusal | None:
     """The sentence for a store that lost a file or holds one that cannot be read; None for any other error."""
+    if resources.exhausted(error):
+        return None  # "Cannot open file", because too many are open
     text = str(error).split("\n")[0]
     if any(sign in text for sign in SPOILT_CATALOG):
         found = "the store's catalog cannot be read"
