@@ -11,6 +11,8 @@ from penumbra.fusion import Block, Declaration, fit
 from penumbra.registry import MetricRow
 from penumbra.survival.regression import BaselineHazard
 
+pytestmark = pytest.mark.numeric
+
 NUMBERS = {
     "horizons_days": (365, 730, 1095),
     "resamples": 200,

@@ -10,6 +10,8 @@ import yaml
 from penumbra.fusion import Block, Declaration, NothingRetained, SurvivalModel, benjamini_hochberg, declarations, fit, fit_all, select
 from penumbra.survival import concordance_index
 
+pytestmark = pytest.mark.numeric
+
 MODELS = Path(__file__).resolve().parents[1] / "models"
 NUMBERS = {"alpha": 0.05, "folds": 5, "seed": 1, "ties": "efron", "pca_variance": 0.95, "patience": 15, "ridge": 1.0}
 TRUE = np.array([0.8, -0.6, 0.5])

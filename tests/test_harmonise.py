@@ -13,6 +13,8 @@ from penumbra.fusion.harmonise import center_markers, fitted, harmonised
 from penumbra.refusal import Refusal
 from penumbra.survival import Undefined, concordance_index, univariate_cox
 
+pytestmark = pytest.mark.numeric
+
 REFERENCE = json.loads((Path(__file__).resolve().parent / "reference" / "combat" / "combat.json").read_text())
 NUMBERS = {"alpha": 0.05, "folds": 5, "seed": 1, "ties": "efron", "pca_variance": 0.95, "patience": 15, "ridge": 1.0, "harmonise": "combat"}
 COMBINED = Declaration("Combined", "Combined", "combined", "components", blocks=("gtv", "deep"))

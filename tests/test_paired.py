@@ -6,6 +6,8 @@ import pytest
 from penumbra import survival
 from penumbra.evaluate.paired import PairedRow, Scores, paired_rows
 
+pytestmark = pytest.mark.numeric
+
 N, HORIZONS = 60, (365.0, 730.0)
 random = np.random.default_rng(3)
 TRUTH = random.normal(size=N)

@@ -1,12 +1,15 @@
 """One run of the whole path on the simulated three-center cohort, which the tests beside this file look at."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+PREPARED = "PENUMBRA_TEST_PREPARED"  # of tests/numeric.py
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,13 @@ def penumbra(home: Path, *arguments: str, check: bool = True) -> subprocess.Comp
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """`make run`, without make: simulate, then the whole path."""
-    folder = tmp_path_factory.mktemp("run")
-    penumbra(folder / "home", "simulate", str(folder / "simulated"))
-    return Run(folder / "home", folder / "simulated", penumbra(folder / "home", "run", "--cohort", str(folder / "simulated")).stdout)
+    """`make run`, without make: simulate, then the whole path; in test-numeric from the features on, which it computes once for all its runs."""
+    home = tmp_path_factory.mktemp("run") / "home"
+    prepared = os.environ.get(PREPARED)
+    if prepared:
+        shutil.copytree(prepared, home, symlinks=True)
+        cohort = Path(prepared).parent / "simulated"
+    else:
+        cohort = home.parent / "simulated"
+        penumbra(home, "simulate", str(cohort))
+    return Run(home, cohort, penumbra(home, "run", "--cohort", str(cohort)).stdout)

@@ -10,7 +10,7 @@ from penumbra.work import read_manifest
 
 from .conftest import Run
 
-pytestmark = [pytest.mark.xdist_group("run"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.numeric, pytest.mark.xdist_group("run"), pytest.mark.timeout(1800)]
 
 
 def test_the_network_finds_what_volume_does_not_tell(run: Run) -> None:

@@ -47,6 +47,7 @@ def test_the_store_holds_1316_values_for_each_of_four_rois_and_none_is_missing(r
     assert rows(run, "SELECT count(*) AS n, count(DISTINCT feature) AS features FROM radiomics_long WHERE roi = 'gtv'") == [{"n": 136 * 1316, "features": 1316}]
 
 
+@pytest.mark.numeric
 def test_the_combined_model_recovers_the_truth_on_centers_it_never_saw(run: Run) -> None:
     metrics = {
         (row["model"], row["metric"]): row
@@ -57,6 +58,7 @@ def test_the_combined_model_recovers_the_truth_on_centers_it_never_saw(run: Run)
     assert combined["value"] > metrics["Volume", "harrell_c"]["value"]  # type: ignore[operator]
 
 
+@pytest.mark.numeric
 def test_shuffled_outcomes_give_chance(run: Run) -> None:
     """The whole selection and fusion refitted on shuffled training outcomes, scored on the external centers."""
     data = read_dataset(Work(run.home, load_settings("quick"), "test"))
@@ -98,6 +100,7 @@ def test_the_same_command_again_recomputes_nothing(run: Run) -> None:
     assert rows(run, "SELECT count(*) AS n FROM model_versions") == [{"n": 1}]
 
 
+@pytest.mark.numeric
 def test_prediction_from_a_folder_is_the_prediction_in_the_store(run: Run) -> None:
     stored = rows(run, "SELECT * FROM predictions WHERE patient = 'E001'")[0]
     answered = json.loads(run.penumbra("predict", str(run.cohort / "east" / "E001"), "--format", "json").stdout)

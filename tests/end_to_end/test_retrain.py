@@ -17,7 +17,7 @@ from penumbra.work import Manifest, Work, write_manifest
 
 from .conftest import Run
 
-pytestmark = [pytest.mark.xdist_group("run"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.numeric, pytest.mark.xdist_group("run"), pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")

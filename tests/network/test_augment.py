@@ -13,6 +13,8 @@ from penumbra.network.settings import Augment
 
 from .conftest import NO_AUGMENT, PAPER_AUGMENT
 
+pytestmark = pytest.mark.numeric
+
 KEY = jax.random.key(0)
 
 

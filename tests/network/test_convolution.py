@@ -5,6 +5,8 @@ import pytest
 
 from penumbra.network.convolution import by_patches, by_planes, by_xla, convolve, in_parts, max_pool
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.mark.parametrize(("size", "stride", "edge"), [(2, 1, 3), (2, 2, 3), (5, 1, 3), (5, 2, 3), (8, 1, 3), (8, 2, 3), (8, 1, 5), (8, 2, 5)])
 def test_every_lowering_gives_the_same_numbers_and_gradients(size: int, stride: int, edge: int) -> None:

@@ -15,6 +15,8 @@ from penumbra.network.trained import flatten
 
 from .conftest import NO_AUGMENT, SHORT, SMALL
 
+pytestmark = pytest.mark.numeric
+
 Cohort = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 NOTHING = Pretrain(epochs=0, learning_rate=1e-3, batch_size=8, redundancy=0.005)

@@ -6,6 +6,8 @@ from penumbra.network import prepare
 from penumbra.network.inputs import resize
 from penumbra.refusal import Refusal
 
+pytestmark = pytest.mark.numeric
+
 
 def test_a_row_of_three_voxels_resized_to_six_by_hand() -> None:
     # output centres at (i + 0.5) / 2 - 0.5 = -0.25, 0.25, 0.75, 1.25, 1.75, 2.25, held within 0 .. 2

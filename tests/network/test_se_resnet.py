@@ -12,6 +12,8 @@ from penumbra.network.trained import flatten
 
 from .conftest import SMALL
 
+pytestmark = pytest.mark.numeric
+
 PAPER = Network(
     input_size=64,
     kernel=3,

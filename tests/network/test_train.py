@@ -16,6 +16,8 @@ from penumbra.refusal import Refusal
 
 from .conftest import NO_AUGMENT, PAPER_AUGMENT, SHORT, SMALL, patients
 
+pytestmark = pytest.mark.numeric
+
 Cohort = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -225,7 +227,8 @@ for shared in (False, True):
 
 def test_four_devices_have_the_loss_of_one() -> None:
     tests = str(Path(__file__).resolve().parents[1])
-    four = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "PATH": ""}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"  # an instruction set that is held to stays held to
+    four = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "PATH": ""}
     done = subprocess.run([sys.executable, "-c", FOUR_DEVICES, tests], capture_output=True, text=True, check=False, env=four)
     assert done.returncode == 0, done.stderr
     alone, shared = ([float(value) for value in line.split()] for line in done.stdout.splitlines())

@@ -14,6 +14,8 @@ from penumbra.radiomics import engine_version, extract, feature_names, required_
 
 from .conftest import SHARED
 
+pytestmark = pytest.mark.numeric
+
 REAL = ("nsclc/maastro/M029", "nsclc/radiogenomics/R334")
 
 

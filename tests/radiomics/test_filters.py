@@ -12,6 +12,8 @@ from penumbra.radiomics.wavelet import wavelet_bands
 
 from .conftest import simulated_image
 
+pytestmark = pytest.mark.numeric
+
 BOX = np.s_[3:15, 5:20, 7:40]
 
 

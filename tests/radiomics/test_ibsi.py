@@ -14,6 +14,8 @@ from penumbra.radiomics import extract
 
 from .conftest import ROOT, SHARED
 
+pytestmark = pytest.mark.numeric
+
 REFERENCE = ROOT / "tests" / "reference" / "ibsi"
 CLASSES = ("shape", "firstorder", "glcm", "glrlm", "glszm", "gldm", "ngtdm")
 

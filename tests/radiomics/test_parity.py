@@ -10,6 +10,8 @@ from penumbra.radiomics import extract, feature_names
 
 from .conftest import blob, rings, simulated_image
 
+pytestmark = pytest.mark.numeric
+
 TOLERANCE = 1e-6
 Patient = tuple[Scan, dict[str, Mask]]
 

@@ -10,6 +10,8 @@ from penumbra.radiomics.shape import diameters, shape_features
 
 from .conftest import blob
 
+pytestmark = pytest.mark.numeric
+
 
 def test_a_ball_has_the_size_of_a_ball() -> None:
     radius, step = 20.0, 1.0

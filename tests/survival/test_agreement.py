@@ -15,6 +15,8 @@ from penumbra.survival import (
     kaplan_meier,
 )
 
+pytestmark = pytest.mark.numeric
+
 DAYS = (365, 730, 1095)
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from penumbra.survival import Undefined, net_benefit
 
+pytestmark = pytest.mark.numeric
+
 EVENT = np.array([True, True, False, False, False])
 TIME = np.array([100.0, 200.0, 400.0, 400.0, 400.0])
 

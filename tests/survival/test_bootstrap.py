@@ -6,6 +6,8 @@ import pytest
 from penumbra.survival import Undefined, bootstrap_ci, concordance_index, harrell, harrell_resampled, paired_difference
 from penumbra.survival.bootstrap import resample_counts
 
+pytestmark = pytest.mark.numeric
+
 
 def test_all_at_once_equals_one_by_one(cohort) -> None:
     counts = resample_counts(cohort.event.size, 20, np.random.default_rng(1))

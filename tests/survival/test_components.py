@@ -5,6 +5,8 @@ import pytest
 
 from penumbra.survival import Undefined, principal_components
 
+pytestmark = pytest.mark.numeric
+
 
 def test_equals_r(cohort, r) -> None:
     X = cohort.X[:, :20]

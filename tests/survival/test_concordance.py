@@ -5,6 +5,8 @@ import pytest
 
 from penumbra.survival import Undefined, compare_c, concordance_index, harrell, uno, uno_c
 
+pytestmark = pytest.mark.numeric
+
 
 def all_pairs(event: np.ndarray, time: np.ndarray, risk: np.ndarray) -> float:
     score = pairs = 0.0

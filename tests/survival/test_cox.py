@@ -13,6 +13,8 @@ from jax.test_util import check_grads
 from penumbra.survival.cox import negative_log_partial_likelihood as loss
 from penumbra.survival.cox import ranks
 
+pytestmark = pytest.mark.numeric
+
 TIES = ("efron", "breslow")
 
 

@@ -9,6 +9,8 @@ from penumbra import survival
 from penumbra.survival.agreement import resampled_survival
 from penumbra.survival.regression import BaselineHazard
 
+pytestmark = pytest.mark.numeric
+
 
 def closed_at(last: float, n: int = 400) -> tuple[np.ndarray, np.ndarray]:
     """Exponential survival, 1000 days in the mean, nobody followed beyond `last`."""

@@ -5,6 +5,8 @@ import pytest
 
 from penumbra.survival import Undefined, hazard_ratio, kaplan_meier, log_rank
 
+pytestmark = pytest.mark.numeric
+
 DAYS = (365, 730, 1095)
 
 

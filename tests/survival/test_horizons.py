@@ -6,6 +6,8 @@ import pytest
 
 from penumbra.survival.horizons import beyond, horizon_name, horizon_words, unfit_horizons, whole_years
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.mark.parametrize(
     ("days", "name", "words"),

@@ -6,6 +6,8 @@ import pytest
 
 from penumbra import survival
 
+pytestmark = pytest.mark.numeric
+
 
 def simulated(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Event, time, three covariates on very different scales and a risk; every other seed has months for days."""

@@ -9,6 +9,8 @@ import pytest
 from penumbra import survival
 from penumbra.survival import Undefined
 
+pytestmark = pytest.mark.numeric
+
 EVENT, TIME, RISK = np.array([1, 0, 1, 1]), np.array([5.0, 6, 7, 8]), np.array([0.3, 0.1, 0.2, 0.4])
 STATISTICS = {
     "concordance_index": lambda e, t: survival.concordance_index(e, t, RISK),

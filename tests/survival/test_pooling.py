@@ -5,6 +5,8 @@ import pytest
 
 from penumbra.survival import Undefined, pooled, pooled_c
 
+pytestmark = pytest.mark.numeric
+
 # the thirteen trials of BCG vaccination (Colditz et al. 1994, JAMA 271:698): deaths and survivors with and without
 TRIALS = np.array(
     [

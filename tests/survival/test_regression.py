@@ -5,6 +5,8 @@ import pytest
 
 from penumbra.survival import Undefined, breslow_baseline, cox_fit, univariate_cox
 
+pytestmark = pytest.mark.numeric
+
 TIES = ("efron", "breslow")
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from penumbra.survival import Undefined, auc_binary, auc_ipcw, delong_test, roc_curve
 
+pytestmark = pytest.mark.numeric
+
 HORIZONS = (365, 730, 1095)
 
 

@@ -10,6 +10,8 @@ from penumbra.survival import Undefined, lasso_cox, lasso_cox_cv
 from penumbra.survival.lasso_path import LassoPath
 from penumbra.survival.selection import assign_folds
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture(scope="module")
 def ours(cohort):

@@ -8,6 +8,8 @@ from scipy.stats import ks_2samp
 
 from penumbra.survival.shift import shift
 
+pytestmark = pytest.mark.numeric
+
 
 def test_kolmogorov_smirnov_is_scipys_with_ties_and_missing_values() -> None:
     draw = np.random.default_rng(0)

@@ -7,6 +7,8 @@ from sksurv.metrics import concordance_index_censored
 from penumbra.survival import Undefined, concordance_index, harrell_resampled, pairs_within, together
 from penumbra.survival.bootstrap import PAIRWISE_LIMIT, resample_counts
 
+pytestmark = pytest.mark.numeric
+
 # comparable within a: 1-2, 1-3, 2-3; within b: 4-5 (6 is censored at the time of 4's death: 4-6 as well)
 EVENT, TIME = [1, 1, 0, 1, 0, 0], [1, 2, 3, 1, 2, 1]
 CENTER = ["a", "a", "a", "b", "b", "b"]
