@@ -62,7 +62,9 @@ bench-served: $(ready)     ## the champion of data/ served by MLflow: 50 request
 	.venv/bin/python -m penumbra.bench.served
 
 stack: $(ready)            ## PostgreSQL, MLflow, Prefect with a worker, the watch and the SQL server on loopback; Ctrl-C stops all of it
-	.venv/bin/honcho start -d "$(CURDIR)" -f infra/Procfile
+	@infra/run free
+	@.venv/bin/python -m penumbra.stopping "The stack was stopped by {signal}: finished work is kept; make stack starts it again." \
+	  .venv/bin/honcho start -d "$(CURDIR)" -f infra/Procfile
 backup: $(ready)           ## everything that penumbra keeps into TO=file.tar
 	infra/backup.sh save "$(TO)"
 restore: $(ready)          ## back from FROM=file.tar, into an empty state folder

@@ -30,13 +30,14 @@ start)
   chmod 700 "$folder"
   [ "$(id -u)" != 0 ] || chown postgres: "$folder"
   if [ ! -s "$folder/data/PG_VERSION" ]; then
-    rm -rf "$folder/data"
+    rm -rf "$folder/data" "$folder/unfinished"
     trap 'rm -f "$folder/password"' EXIT  # initdb takes it from a file only
     (umask 077; echo "$PGPASSWORD" >"$folder/password")
     [ "$(id -u)" != 0 ] || chown postgres: "$folder/password"
-    as "$programs/initdb" --pgdata "$folder/data" --username penumbra --pwfile "$folder/password" --auth scram-sha-256 \
+    as "$programs/initdb" --pgdata "$folder/unfinished" --username penumbra --pwfile "$folder/password" --auth scram-sha-256 \
       --encoding UTF8 --no-locale >/dev/null || fail "initdb failed in $folder"
     rm -f "$folder/password"
+    mv "$folder/unfinished" "$folder/data"  # a start that was stopped here is begun again
   fi
   as "$programs/pg_ctl" status --pgdata "$folder/data" >/dev/null ||
     as "$programs/pg_ctl" start --wait --silent --pgdata "$folder/data" --log "$folder/log" \

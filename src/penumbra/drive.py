@@ -113,5 +113,6 @@ def record_with_dvc(work: Work) -> None:
         say(f"not recorded with DVC: params.yaml says profile {work.settings.chosen_profile}, this run was {work.profile}")
     else:
         command = tied.command("dvc", "commit", "--force", "--quiet", part=True)
-        done = subprocess.run(command, cwd=root, env={**os.environ, "DVC_NO_ANALYTICS": "1"}, capture_output=True, text=True)
+        variables = {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "tmp" / "site")}  # by default in a folder that users share
+        done = subprocess.run(command, cwd=root, env={**os.environ, **variables}, capture_output=True, text=True)
         say("recorded with DVC: `dvc repro` has nothing to do" if done.returncode == 0 else f"DVC could not record the run: {done.stderr.strip()[-300:]}")

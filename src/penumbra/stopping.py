@@ -7,7 +7,7 @@ command started within KILL_S, with one sentence and exit status 130, 143 or 129
 The child has a session of its own: a terminal's Ctrl-C reaches the parent alone, so that no library below prints its own trace, and the child still
 reads and writes the terminal. Standard library only, and little of it: this is imported before anything else (penumbra.cli.start).
 
-`python -m penumbra.stopping PROGRAM ARGUMENT...` runs any other program in this way (infra/run).
+`python -m penumbra.stopping SENTENCE PROGRAM ARGUMENT...` runs any other program in this way (infra/run, make stack).
 """
 
 import contextlib
@@ -21,6 +21,8 @@ from collections.abc import Callable, Collection
 from types import FrameType
 from typing import Any, NoReturn
 
+from penumbra import temporary
+
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WATCHED = (*STOPS, signal.SIGCHLD, signal.SIGTSTP, signal.SIGWINCH)
 CHILD_S = 2.0  # for the work to unwind: what an attempt writes down, temporary files
@@ -28,7 +30,8 @@ KILL_S = 2.5  # for everything that it started
 LEFT_S = 1.0  # for what is still running when the work has ended by itself
 LOOK_S = 0.02
 MINE = b"i"  # from the child: Ctrl-C is its own affair. Every other byte is the number of a signal that it received
-SUPERVISED = "PENUMBRA_SUPERVISED"  # set for the child: a supervisor below this one prints nothing
+SUPERVISED = "PENUMBRA_SUPERVISED"  # for the child: the supervisor's process id. One below it prints nothing, and ends when that one is gone
+OUTER_S = 1.0  # between two looks at whether it is
 SET_PARENT_DEATH_SIGNAL, GET_PARENT_DEATH_SIGNAL, SET_CHILD_SUBREAPER = 1, 2, 36  # linux/prctl.h
 
 _told: int | None = None  # in the child: where the parent listens
@@ -96,9 +99,12 @@ def supervise(work: Callable[[], Any], *, sentence: str, stopped: Callable[[Coll
 
 def _wait(child: int, ear: int, heard: int) -> tuple[int, int | None]:
     """The child's exit code, negative for a signal, and None; or 0 and the signal that asks to stop."""
-    sources, mine = [heard, ear], False
+    sources, mine, outer = [heard, ear], False, int(os.environ.get(SUPERVISED, "0"))
     while True:
-        for source in select.select(sources, [], [])[0]:
+        ready = select.select(sources, [], [], OUTER_S if outer else None)[0]
+        if outer and not os.path.exists(f"/proc/{outer}"):  # noqa: PTH110
+            return 0, signal.SIGTERM
+        for source in ready:
             received = os.read(source, 4096)
             if not received:
                 sources.remove(source)  # the child has ended, or runs another program
@@ -215,7 +221,7 @@ def _work(work: Callable[[], Any], told: int, parent: int, open_signals: Collect
             signal.signal(signum, _stop if signum in STOPS else signal.SIG_DFL)
     signal.set_wakeup_fd(told, warn_on_full_buffer=False)
     _told = told
-    os.environ[SUPERVISED] = "1"
+    os.environ[SUPERVISED] = str(parent)
     signal.pthread_sigmask(signal.SIG_SETMASK, open_signals)
     try:
         code = work()
@@ -283,8 +289,11 @@ def _parent_death_signal() -> int:
 def main() -> int:
     """Another program, with its arguments; it ends when the process that started this one ends."""
     die_with_parent(signal.SIGTERM)
-    program = sys.argv[1:]
-    return supervise(lambda: os.execvp(program[0], program), sentence=f"{program[0]} stopped by {{signal}}", first=signal.SIGTERM)
+    sentence, *program = sys.argv[1:]
+    folder = temporary.private_folder()
+    status = supervise(lambda: os.execvp(program[0], program), sentence=sentence, first=signal.SIGTERM)
+    temporary.remove(folder)
+    return status
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """`python -m penumbra.tied PARENT MODULE ARGUMENT...`: runs a module that ends when its parent ends, however that ends.
 
-PARENT is the parent's process id, or 0 where the writer of the command cannot know it (infra/prefect.yaml); with a plus sign behind it, a signal that asks
-the module to end is passed on to the parent. Without this a child would continue when its parent is killed: a Prefect server that nobody stops.
+PARENT is the parent's process id; with a plus sign behind it, a signal that asks the module to end is passed on to the parent. Without this a child would
+continue when its parent is killed: a Prefect server that nobody stops.
 """
 
 import os
@@ -24,7 +24,7 @@ def command(module: str, *arguments: str, part: bool = False) -> list[str]:
 def main() -> None:
     parent, part, module = int(sys.argv[1].rstrip("+")), sys.argv[1].endswith("+"), sys.argv[2]
     die_with_parent()
-    if parent and os.getppid() != parent:  # it ended before the kernel was asked
+    if os.getppid() != parent:  # it ended before the kernel was asked
         sys.exit(1)
     if part:
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # in every thread, also where the module sets handlers of its own
