@@ -1,6 +1,14 @@
 """The conversation with the store, typed as a person would."""
 
 import io
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -58,3 +66,48 @@ def test_as_of_by_version_alias_and_commit(filled: Path) -> None:
     assert store.commit_of(filled, "nsclc-os/1") == store.commit_of(filled, "nsclc-os@champion") == store.commit_of(filled, "champion") == 4
     with pytest.raises(Refusal, match="version_registered"):
         store.commit_of(filled, "nsclc-os/9")
+
+
+def test_ctrl_c_cancels_a_statement_and_a_signal_ends_the_shell_with_its_terminal_as_it_was(own: Path) -> None:
+    leader, follower = pty.openpty()
+    before = termios.tcgetattr(follower)
+    shell = subprocess.Popen(
+        ["setsid", "--ctty", sys.executable, "-m", "penumbra.cli", "sql"],
+        env={**os.environ, "PENUMBRA_HOME": str(own), "TERM": "dumb", "PROMPT_TOOLKIT_NO_CPR": "1"},
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+    )
+    try:
+        shown = wait_for_text(leader, "penumbra> ")
+        os.write(leader, b"SELECT count(*) FROM range(100000000000) a, range(1000) b;\r")
+        time.sleep(1.5)  # until it computes, and the terminal is a plain one again
+        os.write(leader, b"\x03")
+        shown = wait_for_text(leader, "canceled")
+        assert shell.poll() is None
+        os.write(leader, b"SELECT 6 * 7 AS answer;\r")
+        assert "42" in wait_for_text(leader, "42")
+        while termios.tcgetattr(follower) == before:  # until the prompt has the terminal
+            assert shell.poll() is None
+            time.sleep(0.05)
+        shell.send_signal(signal.SIGTERM)
+        shown = wait_for_text(leader, "to resume.")
+        assert shell.wait(30) == 143
+        assert "Stopped by SIGTERM" in shown
+        assert "Traceback" not in shown
+        assert termios.tcgetattr(follower) == before
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(leader)
+        os.close(follower)
+
+
+def wait_for_text(terminal: int, text: str) -> str:
+    """What the terminal shows until `text` comes."""
+    shown, end = "", time.monotonic() + 60
+    while text not in shown:
+        assert time.monotonic() < end, shown
+        if select.select([terminal], [], [], 1)[0]:
+            shown += os.read(terminal, 4096).decode(errors="replace")
+    return shown

@@ -12,6 +12,7 @@ from prompt_toolkit.history import FileHistory
 
 from penumbra import tables
 from penumbra.refusal import Refusal
+from penumbra.stopping import interrupts_are_mine
 from penumbra.store.answer import TIMEOUT_S, commit_of, query
 from penumbra.store.answering import MEMORY_MB, bounded
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from prompt_toolkit.output import Output
 
 HISTORY = "sql_history"  # in the home folder, readable by its owner alone
+INTERRUPTED = "Query interrupted"  # what DuckDB makes of a KeyboardInterrupt
+CANCELED = "canceled"
 SHOWN = ("table", "csv", "json")
 HELP = """A statement ends with a semicolon, or with an empty line. Tab completes.
   \\as-of nsclc-os/3   the store as it was then; \\as-of now   as it is
@@ -66,6 +69,7 @@ def converse(home: Path, stream: TextIO, *, source: "Input | None" = None, scree
 
     Raises  Refusal "store_exists" where there is nothing to ask.
     """
+    interrupts_are_mine()  # Ctrl-C cancels the statement
     columns = relation_columns(home)
     completions = Completions(columns, keywords(home))
     history = home / HISTORY
@@ -116,4 +120,8 @@ def _answer(home: Path, statement: str, state: _State, stream: TextIO) -> None:
     except Refusal as refusal:
         click.echo(str(refusal), file=stream)
     except KeyboardInterrupt:
-        click.echo("stopped", file=stream)
+        click.echo(CANCELED, file=stream)
+    except RuntimeError as error:
+        if str(error) != INTERRUPTED:
+            raise
+        click.echo(CANCELED, file=stream)
