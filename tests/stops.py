@@ -42,8 +42,8 @@ class Command:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def until(self, seen: Callable[[], bool]) -> "Command":
-        end = time.monotonic() + PATIENCE_S
+    def until(self, seen: Callable[[], bool], patience_s: float = PATIENCE_S) -> "Command":
+        end = time.monotonic() + patience_s
         while not seen():
             assert self.process.poll() is None, self.said()
             assert time.monotonic() < end, f"never came so far: {self.said()}"

@@ -2,12 +2,8 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +12,8 @@ from penumbra.cohort import small_cohort
 from penumbra.cohort.simulate import simulate
 from penumbra.params import project_root
 
-from .conftest import Run, environment
+from ..stops import penumbra
+from .conftest import Run
 
 pytestmark = [pytest.mark.xdist_group("run"), pytest.mark.timeout(1800)]
 WAIT_S = 900
@@ -34,23 +31,21 @@ def test_a_center_with_three_deaths_is_validated_and_stops_before_a_refit(run: R
     arrived = tmp_path / "west"
     three_deaths(tmp_path / "cohort" / "south", arrived)
 
-    log = tmp_path / "log"
-    with log.open("w") as stream:
-        variables = environment(home) | {"PENUMBRA_PROJECT": str(project)}
-        serving = subprocess.Popen([sys.executable, "-m", "penumbra.cli", "serve"], env=variables, stdout=stream, stderr=stream, start_new_session=True)
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "runner_storage").touch()  # Prefect's folder for temporary files, where another user has it: it ended in a trace
+    command = penumbra(home, "serve", variables={"PENUMBRA_PROJECT": str(project), "TMPDIR": str(shared)})
     try:
-        until(lambda: "watching incoming/" in log.read_text(), serving, log)
+        command.until(lambda: "watching incoming/" in command.said())
         shutil.copytree(arrived, home / "incoming" / "west")
         (home / "incoming" / "west" / "complete").touch()
         decided = home / "manifests" / "retrain-west.json"
-        until(decided.is_file, serving, log)
+        command.until(decided.is_file, WAIT_S)
     finally:
-        serving.terminate()
-        try:
-            serving.wait(60)
-        finally:
-            if serving.poll() is None:
-                os.killpg(serving.pid, signal.SIGKILL)
+        ended = command.stop(signal.SIGTERM, "parent")
+    assert (ended.status, ended.left) == (143, [])
+    assert "Traceback" not in ended.said
+    assert [path.name for path in shared.iterdir()] == ["runner_storage"]
     content = json.loads(decided.read_text())
     assert content["decision"] == "stop"
     assert "3 deaths at west, 10 are needed" in content["reason"]
@@ -75,12 +70,3 @@ def three_deaths(source: Path, target: Path) -> None:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-
-
-def until(seen: object, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    assert callable(seen)
-    end = time.monotonic() + WAIT_S
-    while not seen():
-        assert process.poll() is None, log.read_text()[-3000:]
-        assert time.monotonic() < end, log.read_text()[-3000:]
-        time.sleep(0.3)

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import tarfile
 import textwrap
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from penumbra.bench.archives import unpack
 from penumbra.params import project_root
 from penumbra.registry import Bundle, RegisteredVersion, load, register, tracking_uri
 from penumbra.registry.scoring_code import modules_needed, write_scoring_code
@@ -103,9 +103,7 @@ def test_loading_a_model_leaves_the_installed_penumbra_alone(registered: Registe
 
 
 def test_a_version_of_before_is_loaded_and_scores_with_todays_program(make_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
-    with tarfile.open(OLD) as archive:
-        archive.extractall(tmp_path / "old", filter="data")
-    loaded = load(tmp_path / "old")
+    loaded = load(unpack(OLD, tmp_path / "old"))
     today = make_bundle(0.6).models["Combined"]
     model = replace(today, training=replace(today.training, followed=None))  # it did not record how long its patients were followed
     assert (loaded.entry.version, loaded.model) == (2, model)

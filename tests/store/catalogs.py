@@ -24,10 +24,13 @@ def free_port() -> int:
 
 
 class Server:
-    """A PostgreSQL server in a temporary folder, without waiting for the disk; the password is in the environment of the tests alone."""
+    """A PostgreSQL server in a temporary folder with a blank in its path, without waiting for the disk.
+
+    The password is in the environment of the tests alone.
+    """
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="penumbra-pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="penumbra pg-"))
         port = free_port()
         os.environ["PGPASSWORD"] = secrets.token_hex(8)
         options = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0"

@@ -46,7 +46,7 @@ def psql(address: str, statement: str) -> str:
 
 
 def test_a_state_folder_is_saved_and_restored_elsewhere(filled: Path, catalogs: Catalogs, tmp_path: Path) -> None:
-    home, elsewhere, file = catalogs.copy(filled, tmp_path / "home"), tmp_path / "elsewhere", str(tmp_path / "saved.tar")
+    home, elsewhere, file = catalogs.copy(filled, tmp_path / "my clinic" / "home"), tmp_path / "else where", str(tmp_path / "saved on monday.tar")
     if catalogs.server is None:
         to = None
     else:  # beside the catalog a database of MLflow, with the tables whose addresses are absolute
