@@ -1,14 +1,13 @@
 """Risks of patients from models that never saw them: the whole recipe, network included, refitted without each fold in turn."""
 
 import io
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from penumbra import fusion, store
+from penumbra import fusion, store, temporary
 from penumbra.dataset import Dataset
 from penumbra.fusion import DEEP, Block
 from penumbra.modelling import columns_of, fusion_numbers
@@ -109,6 +108,6 @@ def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **arrays)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh = temporary.beside(path)
     fresh.write_bytes(stream.getvalue())
     fresh.replace(path)

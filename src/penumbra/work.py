@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from penumbra import temporary
 from penumbra.params import state_home
 from penumbra.refusal import Refusal
 from penumbra.settings import Settings, load_settings
@@ -100,7 +101,7 @@ def read_manifest(home: Path, stage: str) -> Manifest:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that a reader, or a run after a crash, finds the old text or the new one and never half of it."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh = temporary.beside(path)
     with fresh.open("w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()

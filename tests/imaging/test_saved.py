@@ -67,3 +67,10 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 def test_what_is_no_saved_scan_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="saved_scan"):
         load_scan(tmp_path)
+
+
+def test_what_a_killed_call_left_goes_with_the_next(tmp_path: Path) -> None:
+    (tmp_path / ".kept.abcdefgh").mkdir()
+    (tmp_path / ".kept.abcdefgh" / "image.nii.gz").write_bytes(b"half")
+    save_scan(scan(), tmp_path / "kept")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]

@@ -25,6 +25,8 @@ def save_scan(scan: Scan, folder: str | Path) -> None:
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f".{folder.name}.*"):  # by a call that was killed
+        shutil.rmtree(left, ignore_errors=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         image = Volume(np.rint(scan.image.values).astype(np.int16), scan.image.spacing, scan.image.origin, scan.image.direction)

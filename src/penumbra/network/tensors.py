@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from penumbra import temporary
+
 TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U32": "<u4", "U8": "|u1", "BOOL": "|b1"}
 NAMES = {np.dtype(code): name for name, code in TYPES.items()}
 
@@ -28,7 +30,7 @@ def write(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, 
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # aligns the arrays
 
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = temporary.beside(path)
     try:
         with partial.open("wb") as file:
             file.write(len(text).to_bytes(8, "little"))
