@@ -13,10 +13,11 @@ import pytest
 from penumbra import checkup, modelling, monitoring, recorded, registry, store, versus
 from penumbra.comparison import compare_two
 from penumbra.modelling import evaluate, fuse, register
+from penumbra.pages import page
 from penumbra.registry.versions import quiet_mlflow
 from penumbra.scoring import Prediction
 from penumbra.store import Store
-from penumbra.work import Work
+from penumbra.work import Work, read_manifest
 
 from .small_run import small_work
 
@@ -40,7 +41,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Work:
-    """Version 1 of the usual horizons."""
+    """Versions 1 to 3: one model at the usual horizons, at others, and at a single one."""
     home = tmp_path_factory.mktemp("recorded")
     work = at(small_work(home, centers={"north": 40, "east": 24}, features=6), (365, 730, 1095))
     weights = home / "networks" / "deep1" / "network.safetensors"
@@ -48,8 +49,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Work:
     weights.write_bytes(b"weights")
     with pytest.MonkeyPatch.context() as patched:
         made_quick(patched)
-        for stage in (fuse, evaluate, register):
-            stage(work)
+        fuse(work)
+        for one in (work, at(work, (180, 365, 730)), at(work, (90,))):
+            evaluate(one)
+            register(one)
     return work
 
 
@@ -65,64 +68,56 @@ def rows(work: Work, statement: str) -> list[dict[str, object]]:
         return lake.sql(statement).to_pylist()
 
 
-def test_a_version_has_the_days_that_it_stands_for(work: Work) -> None:
-    """[180, 365, 730] was called 1, 2 and 3 years everywhere, and four horizons left a version in MLflow alone."""
-    several = at(work, (180, 365, 730, 1461))
-    evaluate(several)
-    assert register(several)["version"] == 2
-    days = rows(work, "SELECT version, list(DISTINCT days ORDER BY days) AS days FROM prediction_horizons GROUP BY version ORDER BY version")
-    assert [row["days"] for row in days] == [[365, 730, 1095], [180, 365, 730, 1461]]
+def test_a_version_has_the_days_that_it_stands_for(made: Work) -> None:
+    """[180, 365, 730] was called 1, 2 and 3 years everywhere."""
+    days = rows(made, "SELECT version, list(DISTINCT days ORDER BY days) AS days FROM prediction_horizons GROUP BY version ORDER BY version")
+    assert [row["days"] for row in days] == [[365, 730, 1095], [180, 365, 730], [90]]
     joined = "SELECT * FROM predictions AS p JOIN prediction_horizons AS h USING (patient, model, version) WHERE version = '2' AND days = {}"
     for day, column in ((365, "survival_1y"), (730, "survival_2y")):
-        assert all(row[column] == row["survival"] is not None for row in rows(work, joined.format(day)))
-    assert {row["survival_3y"] for row in rows(work, "SELECT survival_3y FROM predictions WHERE version = '2'")} == {None}
+        assert all(row[column] == row["survival"] is not None for row in rows(made, joined.format(day)))
+    assert {row["survival_3y"] for row in rows(made, "SELECT survival_3y FROM predictions WHERE version = '2'")} == {None}
     same = "SELECT count(*) AS n FROM predictions AS a JOIN predictions AS b USING (patient) WHERE a.version = '1' AND b.version = '2' AND {}"
-    assert rows(work, same.format("a.survival_1y = b.survival_1y AND a.survival_2y = b.survival_2y")) == [{"n": 64}], "the model is the same"
-    names = {row["metric"] for row in rows(work, "SELECT DISTINCT metric FROM model_metrics WHERE version = '2'")}
-    assert {"auc_180d", "auc_1y", "auc_2y", "auc_4y", "brier_180d", "observed_expected_4y", "delong_p_180d"} <= names
+    assert rows(made, same.format("a.survival_1y = b.survival_1y AND a.survival_2y = b.survival_2y")) == [{"n": 64}], "the model is the same"
+    names = {row["metric"] for row in rows(made, "SELECT DISTINCT metric FROM model_metrics WHERE version = '2'")}
+    assert {"auc_180d", "auc_1y", "auc_2y", "brier_180d", "observed_expected_180d", "delong_p_180d"} <= names
     assert not {name for name in names if name.endswith("_3y")}
-    in_mlflow = registry.logged_metrics(work.home, registry.find(work.home, 2))
+    in_mlflow = registry.logged_metrics(made.home, registry.find(made.home, 2))
     assert {"auc_180d/east", "auc_1y/east"} <= in_mlflow.keys()
     assert not {name for name in in_mlflow if "_3y" in name}
 
 
-@pytest.mark.parametrize("days", [(90,), (182.5, 365.25), (365, 730, 1095, 1461, 1826)])
-def test_one_horizon_and_five_register_as_three_do(work: Work, days: tuple[float, ...]) -> None:
+def test_many_horizons_register_as_three_do(work: Work) -> None:
+    """Four left a version in MLflow that the store did not know: it had columns for three."""
+    days = (182.5, 365.25, 730, 1095, 1461, 1826)
     other = at(work, days)
     evaluate(other)
-    version = register(other)["version"]
-    assert version == 2
-    found = rows(work, "SELECT days, count(*) AS n FROM prediction_horizons WHERE version = '2' GROUP BY days ORDER BY days")
+    assert register(other)["version"] == 4
+    found = rows(work, "SELECT days, count(*) AS n FROM prediction_horizons WHERE version = '4' GROUP BY days ORDER BY days")
     assert [(row["days"], row["n"]) for row in found] == [(day, 64) for day in days]
     assert recorded.unrecorded(work.home, "nsclc-os") == []
 
 
-def test_versions_are_compared_at_the_days_that_both_answer_for(work: Work) -> None:
+def test_versions_are_compared_at_the_days_that_both_answer_for(made: Work) -> None:
     """Equal risks had a Brier difference of -0.136 at p 0.02: day 730 of one version was compared with day 365 of the other."""
-    other = at(work, (180, 365, 730))
-    evaluate(other)
-    register(other)
-    found = compare_two(work.home, "1", "2", other.settings.evaluate)
+    found = compare_two(made.home, "1", "2", made.settings.evaluate)
     assert found.scored.days == (365, 730)
     assert {row.metric for row in found.paired} == {"harrell_c", *(f"{name}_{year}y" for name in ("auc", "brier", "calibration") for year in (1, 2))}
     assert {row.difference for row in found.paired if not row.reason} == {0.0}
-    assert all(row["first"] == row["second"] for row in found.calibration if row["metric"] != "brier_integrated"), "that is averaged over other days"
+    assert found.metrics == ("calibration_slope", "observed_expected_1y", "observed_expected_2y"), "a mean over other days is another quantity"
+    assert all(row["first"] == row["second"] for row in found.calibration)
     said = "nsclc-os/1 answers for 1 year, 2 years, 3 years; nsclc-os/2 answers for 180 days, 1 year, 2 years. They are compared at 1 year, 2 years."
-    text = versus.compare(other, ("1", "2"))
+    text = versus.compare(made, ("1", "2"))
     assert said in text
     assert "AUC, 1 year" in text
     assert said in Path(text.rsplit("page  ", 1)[1]).read_text(encoding="utf-8")
-    apart = at(work, (90,))
-    evaluate(apart)
-    register(apart)
-    nothing = compare_two(work.home, "1", "3", apart.settings.evaluate)
+    nothing = compare_two(made.home, "1", "3", made.settings.evaluate)
     assert {row.metric for row in nothing.paired} == {"harrell_c"}
     assert "They have no day in common: only C is compared." in nothing.remarks[0]
-    assert json.loads(versus.compare(apart, ("1", "3"), "json"))["horizons_days"] == []
+    assert json.loads(versus.compare(made, ("1", "3"), "json"))["horizons_days"] == []
 
 
 def test_a_store_that_refuses_leaves_no_version_in_mlflow(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = at(work, (180, 365))
+    other = at(work, (200, 365))
     evaluate(other)
     before = rows(work, "SELECT max(id) AS newest FROM commits")
 
@@ -133,11 +128,11 @@ def test_a_store_that_refuses_leaves_no_version_in_mlflow(work: Work, monkeypatc
         patch.setattr(Store, "write", full)
         with pytest.raises(OSError, match="No space left"):
             register(other)
-    assert [entry.version for entry in registry.versions(work.home)] == [1]
+    assert [entry.version for entry in registry.versions(work.home)] == [1, 2, 3]
     assert registry.find(work.home).version == 1
     assert rows(work, "SELECT max(id) AS newest FROM commits") == before
     version = register(other)["version"]
-    assert [entry.version for entry in registry.versions(work.home)] == [1, version]
+    assert [entry.version for entry in registry.versions(work.home)] == [1, 2, 3, version]
     assert recorded.unrecorded(work.home, "nsclc-os") == []
 
 
@@ -155,43 +150,41 @@ def killed_after(step: Callable[..., object], patch: pytest.MonkeyPatch, place: 
 
 def test_a_registration_killed_between_mlflow_and_the_store_is_completed_by_the_next(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when the next one registers something else: the first version has its own rows, and is not there twice."""
-    first, second = at(work, (180, 365)), at(work, (90,))
+    first, second = at(work, (200, 365)), at(work, (100,))
     evaluate(first)
     with monkeypatch.context() as patch:
         killed_after(registry.register, patch, registry, "register")
         with pytest.raises(Killed):
             register(first)
-    assert [entry.version for entry in registry.versions(work.home)] == [1, 2]
-    assert recorded.unrecorded(work.home, "nsclc-os") == [2]
+    assert [entry.version for entry in registry.versions(work.home)] == [1, 2, 3, 4]
+    assert recorded.unrecorded(work.home, "nsclc-os") == [4]
     findings = {finding.what: finding for finding in checkup._versions(work.home) if not finding.ok}
-    assert "MLflow has this version, the store has nothing of it: run penumbra register" in findings["nsclc-os/2"].found
+    assert "MLflow has this version, the store has nothing of it: run penumbra register" in findings["nsclc-os/4"].found
     evaluate(second)
-    assert register(second)["version"] == 3
+    assert register(second)["version"] == 5
     assert recorded.unrecorded(work.home, "nsclc-os") == []
     found = rows(work, "SELECT version, list(DISTINCT days ORDER BY days) AS days FROM prediction_horizons GROUP BY version ORDER BY version")
-    assert [(row["version"], row["days"]) for row in found] == [("1", [365, 730, 1095]), ("2", [180, 365]), ("3", [90])]
+    assert [(row["version"], row["days"]) for row in found][3:] == [("4", [200, 365]), ("5", [100])]
     counts = rows(work, "SELECT version, count(*) AS n FROM model_patients GROUP BY version ORDER BY version")
-    assert [row["n"] for row in counts] == [64, 64, 64]
-    assert rows(work, "SELECT count(*) AS n FROM model_metrics WHERE version = '2' AND metric = 'auc_180d'")[0]["n"] != 0
+    assert [row["n"] for row in counts] == [64] * 5
+    assert rows(work, "SELECT count(*) AS n FROM model_metrics WHERE version = '4' AND metric = 'auc_200d'")[0]["n"] != 0
     assert not (work.home / "manifests" / f"{recorded.PENDING}.json").exists()
-    assert register(second)["version"] == 3
-    assert [entry.version for entry in registry.versions(work.home)] == [1, 2, 3]
+    assert register(second)["version"] == 5
+    assert [entry.version for entry in registry.versions(work.home)] == [1, 2, 3, 4, 5]
 
 
 def test_a_registration_killed_before_mlflow_leaves_nothing(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = at(work, (180,))
-    evaluate(other)
-
     def die(*_: object, **__: object) -> None:
         raise Killed
 
     with monkeypatch.context() as patch:
         patch.setattr(registry, "register", die)
         with pytest.raises(Killed):
-            register(other)
-    assert recorded.finish(other) is None
-    assert [entry.version for entry in registry.versions(work.home)] == [1]
-    assert register(other)["version"] == 2
+            register(at(work, (90,)))
+    assert (work.home / "manifests" / f"{recorded.PENDING}.json").exists()
+    assert recorded.finish(work) is None
+    assert not (work.home / "manifests" / f"{recorded.PENDING}.json").exists()
+    assert [entry.version for entry in registry.versions(work.home)] == [1, 2, 3]
 
 
 def as_written_before(work: Work, version: int, days: Sequence[float]) -> None:
@@ -210,40 +203,32 @@ def as_written_before(work: Work, version: int, days: Sequence[float]) -> None:
         lake.write({"predictions": old}, run="test", what="as written before")
 
 
-def test_a_version_named_by_position_is_found_and_read_by_its_days(work: Work) -> None:
-    other = at(work, (180, 365, 730))
-    evaluate(other)
-    register(other)
+def test_a_version_named_by_position_is_found_read_by_its_days_and_mended_by_registering_it_again(work: Work) -> None:
+    as_written_before(work, 1, (365, 730, 1095))
     as_written_before(work, 2, (180, 365, 730))
+    stale = {"model": "nsclc-os", "version": "2", "center": "east", "split": "test", "metric": "auc_3y", "value": 0.7, "n": 24, "events": 9}
+    with store.connect(work.home) as lake:
+        lake.write({"model_metrics": [stale]}, run="test", what="as the third of three horizons was called")
     findings = {finding.what: finding.found for finding in checkup._versions(work.home) if not finding.ok}
     assert "survival_1y is 180 days, survival_2y is 1 year, survival_3y is 2 years" in findings["nsclc-os/2"]
     assert "auc_1y is auc_180d" in findings["nsclc-os/2"]
     assert "nsclc-os/1" not in findings, "1y, 2y and 3y were right there"
-    found = compare_two(work.home, "1", "2", other.settings.evaluate)
+    found = compare_two(work.home, "1", "2", work.settings.evaluate)
     assert found.scored.days == (365, 730)
     assert {row.difference for row in found.paired if not row.reason} == {0.0}
     assert "not named by their days and are left out" in " ".join(found.remarks)
     assert all(row["second"] is None for row in found.calibration)
-    register(other)
-    assert "nsclc-os/2" not in {finding.what for finding in checkup._versions(work.home) if not finding.ok}, "registered again, it has its rows"
-
-
-def test_names_that_a_version_does_not_have_any_more_lose_their_values(work: Work) -> None:
     other = at(work, (180, 365, 730))
     evaluate(other)
-    register(other)
-    stale = {"model": "nsclc-os", "version": "2", "center": "east", "split": "test", "metric": "auc_3y", "value": 0.7, "n": 24, "events": 9}
-    with store.connect(work.home) as lake:
-        lake.write({"model_metrics": [stale]}, run="test", what="as the third of three horizons was called")
-    register(other)
-    found = rows(work, "SELECT value FROM model_metrics WHERE version = '2' AND metric = 'auc_3y'")
-    assert found == [{"value": None}]
+    assert register(other)["version"] == 2
+    assert [finding for finding in checkup._versions(work.home) if not finding.ok] == []
+    assert rows(work, "SELECT value FROM model_metrics WHERE version = '2' AND metric = 'auc_3y'") == [{"value": None}], "it has no such day"
     kept = "SELECT value FROM model_metrics WHERE version = '2' AND center = 'east' AND metric = 'harrell_c' AND model = 'nsclc-os'"
     assert rows(work, kept)[0]["value"] is not None
+    assert rows(work, "SELECT count(survival_3y) AS n FROM predictions WHERE version = '2'") == [{"n": 0}]
 
 
-@pytest.mark.parametrize("everybody_died", [False, True])
-def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, everybody_died: bool) -> None:
+def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With follow-up closed at day 450, every door answered 2 and 3 years with the survival of day 450."""
     work = at(small_work(tmp_path / "home", centers={"north": 40, "east": 24}, features=6), (365, 450, 730, 1095))
     weights = work.home / "networks" / "deep1" / "network.safetensors"
@@ -253,7 +238,7 @@ def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, every
         known = [{name: value for name, value in row.items() if name != "commit_id"} for row in lake.rows("patients") if row["center"] == "north"]
         for row in known:
             late = float(row["time"]) > 450
-            row |= {"time": min(float(row["time"]), 450.0), "event": everybody_died or (bool(row["event"]) and not late)}
+            row |= {"time": min(float(row["time"]), 450.0), "event": bool(row["event"]) and not late}
             row.pop("clinical_version", None)
         lake.write({"patients": known}, run="test", what="closed at day 450")
     for stage in (fuse, evaluate, register):
@@ -288,8 +273,15 @@ def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, every
     assert (one["survival_2y"], one["survival_3y"]) == (None, None)
     assert 0 <= one["survival_450d"] <= one["survival_1y"] <= 1
     assert one["reason"] == "; ".join(f"no survival at day {day}: the training patients were followed to day 450" for day in (730, 1095))
-    text = versus.compare(work, ())
-    assert "nsclc-os/1" in text
+    assert [finding for finding in checkup._versions(work.home) if not finding.ok] == []
+    monkeypatch.setattr(page, "network_of", lambda work: None)
+    without_pictures = replace(work, settings=replace(work.settings, report=replace(work.settings.report, patients=0)))
+    inputs = page._inputs(without_pictures, read_manifest(work.home, "register"), read_manifest(work.home, "evaluate"))
+    said = "survival is given up to day 450, to which its training patients were followed; none at 2 years, 3 years."
+    assert any(note.endswith(said) for note in inputs.notes)
+    assert ("Survival", "at 1 year, 450 days, 2 years, 3 years, and not beyond day 450 of the training follow-up") in inputs.card.facts
+    east = next(panel for panel in inputs.panels if (panel.center, panel.model) == ("east", "Combined"))
+    assert [bool(reason) for reason in east.unanswered] == [False, False, True, True]
 
 
 def test_a_recorded_prediction_has_a_row_for_every_day(work: Work) -> None:

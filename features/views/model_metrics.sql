@@ -5,7 +5,7 @@ QUALIFY row_number() OVER (PARTITION BY model, version, center, split, metric OR
 COMMENT ON VIEW model_metrics IS 'one number about a version of a model on the patients of a center';
 COMMENT ON COLUMN model_metrics.center IS 'whose patients it was measured on';
 COMMENT ON COLUMN model_metrics.split IS 'train: they fitted the model; external: they did not';
-COMMENT ON COLUMN model_metrics.metric IS 'name of the figure';
+COMMENT ON COLUMN model_metrics.metric IS 'name of the figure; one at a time ends with it: auc_2y, auc_180d';
 COMMENT ON COLUMN model_metrics."value" IS 'the figure';
 COMMENT ON COLUMN model_metrics."lower" IS 'lower end of its confidence interval';
 COMMENT ON COLUMN model_metrics."upper" IS 'upper end of its confidence interval';

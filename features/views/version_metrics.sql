@@ -9,7 +9,7 @@ COMMENT ON COLUMN version_metrics.alias IS 'champion: the one that is served';
 COMMENT ON COLUMN version_metrics.created_at IS 'when it was registered, UTC';
 COMMENT ON COLUMN version_metrics.center IS 'whose patients it was measured on';
 COMMENT ON COLUMN version_metrics.split IS 'train: they fitted the model; external: they did not';
-COMMENT ON COLUMN version_metrics.metric IS 'name of the figure';
+COMMENT ON COLUMN version_metrics.metric IS 'name of the figure; one at a time ends with it: auc_2y, auc_180d';
 COMMENT ON COLUMN version_metrics."value" IS 'the figure';
 COMMENT ON COLUMN version_metrics."lower" IS 'lower end of its confidence interval';
 COMMENT ON COLUMN version_metrics."upper" IS 'upper end of its confidence interval';

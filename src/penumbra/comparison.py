@@ -136,7 +136,8 @@ def compare_two(home: Path, first: str, second: str, numbers: Evaluate, model: s
         here = scored.rows(rows)
         rows_of_all += paired(center, here.event, here.time, here.scores(0), here.scores(1), numbers, scored.days)
         moved += [_reclassified(center, here, died) for died in (True, False)]
-    metrics = ("calibration_slope", *(f"observed_expected_{horizon_name(day)}" for day in scored.days), "brier_integrated")
+    integrated = ("brier_integrated",) if answers.days(one.version) == answers.days(other.version) else ()  # its mean is over the days of a version
+    metrics = ("calibration_slope", *(f"observed_expected_{horizon_name(day)}" for day in scored.days), *integrated)
     trained = [{row["patient"]: row["center"] for row in uses if int(row["version"]) == entry.version} for entry in (one, other)]
     return Comparison(
         first=one,

@@ -122,7 +122,7 @@ class Evaluate:
     def __post_init__(self) -> None:
         problem = unfit_horizons(self.horizons_days)
         if problem:
-            raise ParamsError(f"evaluate.horizons_days is {list(self.horizons_days)}: {problem}")
+            raise ParamsError(f"evaluate.horizons_days is [{', '.join(f'{day:g}' for day in self.horizons_days)}]: {problem}")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from penumbra.dataset import GTV, Dataset
 from penumbra.params import project_root, read_yaml
 from penumbra.report import checklist
 from penumbra.report import inputs as page
+from penumbra.survival.horizons import horizon_words
 from penumbra.work import Manifest, Work, read_manifest
 
 
@@ -25,7 +26,10 @@ def model_card(work: Work, registered: Manifest) -> page.ModelCard:
     if registered["version"] is None:
         return page.ModelCard(settings.register.model, 0, (), "", settings.cohort.train_centers, "", 0, "", "", **common)
     entry = registry.find(work.home, registered["version"], registered["model"])
-    lineage = registry.load(work.home, entry.version, model=entry.model).lineage
+    loaded = registry.load(work.home, entry.version, model=entry.model)
+    lineage = loaded.lineage
+    answers = f"at {', '.join(map(horizon_words, loaded.horizons_days))}, and not beyond day {loaded.model.baseline.last_day:g} of the training follow-up"
+    common = {**common, "facts": (*facts, ("Survival", answers))}
     return page.ModelCard(
         model=entry.model,
         version=entry.version,

@@ -1,7 +1,7 @@
 """Everything on one page, gathered."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from penumbra.params import project_root, read_yaml
 from penumbra.progress import say
 from penumbra.report import inputs as page
 from penumbra.report.page import write_report
+from penumbra.survival.horizons import horizon_words
 from penumbra.work import Manifest, Work, read_manifest, write_manifest
 
 DEEP_SIGNATURE = "DL"  # in models/signatures.yaml
@@ -32,7 +33,7 @@ def report(work: Work) -> Manifest:
     name = f"{registered['model']}-{version}" if version is not None else f"{work.settings.register.model}-unregistered"
     folder = work.home / "reports" / name
     shown = {name: read_yaml(project_root() / "models" / f"{name}.yaml") for name in ("paper", "checklist")} | {"report": vars(work.settings.report)}
-    key = store.version_key({"registered": registered, "evaluated": evaluated["key"], "ingest": read_manifest(work.home, "ingest"), **shown, "code": 4})
+    key = store.version_key({"registered": registered, "evaluated": evaluated["key"], "ingest": read_manifest(work.home, "ingest"), **shown, "code": 5})
     path = folder / "index.html"
     done = (folder / ".key").read_text(encoding="utf-8") if (folder / ".key").is_file() else ""
     if done != key or not path.is_file():
@@ -62,6 +63,7 @@ def _inputs(work: Work, registered: Manifest, evaluated: Manifest) -> page.Repor
     columns = tuple(_columns(rows))
     notes = [f"{model.label}: no feature retained ({model.reason})." for model in models.values() if not model.retained]
     notes += [f"{model.label}: {remark}." for model in models.values() if model.retained for remark in model.training.remarks]
+    notes += _follow_up(combined, settings.evaluate.horizons_days)
     if settings.profile == "quick":
         notes.append("Profile quick: a small network for a CPU, not the network of the paper. Its numbers are not the paper's method at full size.")
     return page.ReportInputs(
@@ -101,6 +103,14 @@ def _inputs(work: Work, registered: Manifest, evaluated: Manifest) -> page.Repor
         learning=tuple(learning_curves(trained)) if trained else (),
         maps=tuple(risk_maps(work, trained, pictures)) if trained else (),
     )
+
+
+def _follow_up(model: SurvivalModel, horizons_days: Sequence[float]) -> Iterator[str]:
+    """A sentence on the horizons at which a model gives no survival."""
+    lacking = [horizon_words(day) for day in horizons_days if model.retained and model.baseline.why_not(day)]
+    if lacking:
+        last, listed = model.baseline.last_day, ", ".join(lacking)
+        yield f"{model.label}: survival is given up to day {last:g}, to which its training patients were followed; none at {listed}."
 
 
 def _kept_features(model: SurvivalModel, kept: Mapping[str, float]) -> Iterator[page.KeptFeature]:
