@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from penumbra import store
+from penumbra.origins import MADE_FROM, accepted_images, clinical_versions, of_center, of_populate, of_train
 from penumbra.params import PROFILES
 from penumbra.settings import load_settings
-from penumbra.work import Work, write_manifest
+from penumbra.work import Work, read_manifest, write_manifest
 
 ROIS = ("gtv", "ring_3mm", "ring_6mm", "ring_9mm")
 CENTERS = {"north": 60, "east": 36, "south": 24}
@@ -60,3 +61,18 @@ def small_work(home: Path, *, centers: dict[str, int] | None = None, features: i
     write_manifest(home, "populate", {"version": "radiomics1", "rois": list(ROIS), "features": features, "patients": listed, "refused": []})
     write_manifest(home, "train", {"version": "deep1", "patients": listed})
     return work
+
+
+def say_what_it_was_made_from(work: Work) -> None:
+    """Let the manifests of ingest, populate and train say so, as the stages themselves do; without it they are those of an earlier program."""
+    centers = read_manifest(work.home, "ingest")["centers"]
+    with store.connect(work.home) as lake:
+        scans = [{"patient": patient, "center": center, "image_version": "i1"} for center, facts in centers.items() for patient in facts["accepted"]]
+        lake.write({"images": scans}, run="test", what="ingest")
+        for center, facts in centers.items():
+            facts |= {MADE_FROM: of_center(work, center, "files"), "stored": clinical_versions(lake, center)}
+        records = {row["patient"]: row for row in lake.rows("patients")}
+    write_manifest(work.home, "ingest", {"centers": centers})
+    images = accepted_images(work)
+    for stage, origin in (("populate", of_populate(work, images)), ("train", of_train(work, images, records))):
+        write_manifest(work.home, stage, {**read_manifest(work.home, stage), MADE_FROM: origin})

@@ -13,13 +13,13 @@ from penumbra.dataset import Dataset, read_dataset
 from penumbra.evaluate import ALL, EXTERNAL, ModelRisk, contrasts
 from penumbra.evaluate.paired import PairedRow, Scores
 from penumbra.evaluate.sets import sets_of
-from penumbra.modelling import CONTROLS, load_models, measured, risks
+from penumbra.modelling import CONTROLS, current_fuse, load_models, measured, risks
 from penumbra.network import EnsembleSettings, Pretrain
+from penumbra.origins import accepted_images
 from penumbra.registry import Evidence, LoadedModel, MetricRow
 from penumbra.report.overlay import Overlay
 from penumbra.settings import Evaluate, Fuse
-from penumbra.stages import accepted_images
-from penumbra.work import Work, read_manifest
+from penumbra.work import Work
 
 OLD, NEW, SHUFFLED = "champion", "challenger", "Shuffled"
 METRIC = "harrell_c"
@@ -55,7 +55,7 @@ def challenge(work: Work, champion: LoadedModel, data: Dataset) -> Challenge:
     today = Recipe(settings.network, settings.augment, settings.train, settings.pretrain, settings.ensemble, settings.fuse, wanted)
     now = read_dataset(work)
     images = accepted_images(work)
-    fitted = load_models(work, read_manifest(work.home, "fuse")["key"])
+    fitted = load_models(work, current_fuse(work, now)["key"])
     numbers = {"folds": limits.folds, "seed": limits.seed}
 
     ours, theirs = settings.cohort.train_centers, champion.lineage.train_centers

@@ -16,16 +16,17 @@ ENGINES = ("SimpleITK", "pydicom", "pyradiomics", "numba", "jax", "flax", "duckd
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: whether it is as it should be, and what was found."""
+    """One thing looked at: whether it is as it should be, and what was found; `waits`: nothing is broken, a stage has to be run again."""
 
     what: str
     ok: bool
     found: str
+    waits: bool = False
 
 
 def examine(home: Path) -> list[Finding]:
     """Look at everything that a run needs; changes nothing."""
-    parts = {"store": _store, "registry": _registry, "versions": _versions, "retrainings": _retrainings}
+    parts = {"store": _store, "registry": _registry, "versions": _versions, "stages": _stages, "retrainings": _retrainings}
     return [*_packages(), *_parameters(), *_space(home), *(finding for what, look in parts.items() for finding in _looked(what, look, home))]
 
 
@@ -146,6 +147,45 @@ def _versions(home: Path) -> Iterator[Finding]:
         for version in versions:
             advice = "run penumbra register, which completes an interrupted registration, or delete the version in MLflow"
             yield Finding(f"{model}/{version}", False, f"MLflow has this version, the store has nothing of it: {advice}")
+
+
+def _stages(home: Path) -> Iterator[Finding]:
+    """Whether every stage was made from what is there now, as far as they have run."""
+    from dataclasses import replace
+
+    from penumbra import modelling
+    from penumbra.dataset import read_dataset
+    from penumbra.origins import MADE_FROM, accepted_images, current, earlier, of_populate
+    from penumbra.settings import load_settings
+    from penumbra.verification import contradicted
+    from penumbra.work import STAGES, Work
+
+    left = {stage: earlier(home, stage) for stage in STAGES}
+    if not left["ingest"]:
+        return
+    made_from = left["train"].get(MADE_FROM, {})
+    try:
+        settings = load_settings(made_from.get("profile"))
+    except (ParamsError, ValueError):
+        return  # found above
+    if made_from and any((home / "manifests").glob("retrain-*.json")):  # a retraining leaves its own training centers
+        settings = replace(settings, cohort=replace(settings.cohort, train_centers=tuple(made_from["numbers"]["cohort.train_centers"])))
+    work = Work(home, settings, "doctor")
+    try:
+        images = accepted_images(work)
+        if left["populate"]:
+            current(work, "populate", of_populate(work, images))
+        if left["populate"] and left["train"]:
+            data = read_dataset(work)
+            fused = modelling.current_fuse(work, data) if left["fuse"] else {}
+            evaluated = modelling.current_evaluate(work, data, fused) if fused and left["evaluate"] else {}
+            if evaluated and left["register"]:
+                modelling.current_register(work, evaluated)
+        yield Finding("stages", True, "what has run was made from what is there now")
+    except Refusal as refusal:
+        yield Finding("stages", False, str(refusal), waits=True)
+    for label, why in contradicted(home):
+        yield Finding(label, False, why)
 
 
 def _retrainings(home: Path) -> Iterator[Finding]:

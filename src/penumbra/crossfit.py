@@ -12,9 +12,10 @@ from penumbra.dataset import Dataset
 from penumbra.fusion import DEEP, Block
 from penumbra.modelling import columns_of, fusion_numbers
 from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
+from penumbra.origins import Images
 from penumbra.progress import track
 from penumbra.settings import Fuse
-from penumbra.stages import Images, keep_compiled, network_inputs
+from penumbra.stages import keep_compiled, network_inputs
 from penumbra.work import Work
 
 CROSSFIT_CODE = 2  # raise when the same patients and numbers give other risks than before

@@ -1,7 +1,7 @@
 """The patients of a run with their features and outcome: what fusing, evaluating, registering and reporting read from the store."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 
 from penumbra import store
 from penumbra.fusion import CLINICAL, DEEP, Block
+from penumbra.origins import Images, accepted_images, current, of_populate, of_train
 from penumbra.refusal import Refusal
 from penumbra.store.version import KEY_LENGTH
 from penumbra.work import Work, read_manifest
@@ -26,6 +27,7 @@ class Dataset:
     event (n,) bool; time (n,) days; training (n,) bool: the patient belongs to a training center.
     blocks  name -> its features, values (n, p). `deep_log_risk` (n,): the network's own output.
     fingerprint  key of all values and outcomes; training_sha256: over those of the training centers alone.
+    versions  block -> version of its features, for those that have one.
     commit       the store's newest when it was read.
     clinical  one record per patient as the relation `patients` has it.
     """
@@ -39,6 +41,7 @@ class Dataset:
     deep_log_risk: np.ndarray
     fingerprint: str
     training_sha256: str
+    versions: Mapping[str, str]
     commit: int
     clinical: tuple[dict[str, Any], ...]
 
@@ -61,23 +64,25 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
 
     deep_version  of the deep features, which every populated patient must have; None: the one that the last training left.
 
-    Raises  Refusal "training_patients" when no training center has a patient.
+    Raises  Refusal "training_patients" when no training center has a patient, "stage_is_current" when ingest, populate or train was made from
+            something else than what is there now.
     """
-    populate = read_manifest(work.home, "populate")
-    wanted = list(populate["patients"])
-    if deep_version is None:
-        train = read_manifest(work.home, "train")
-        deep_version, wanted = train["version"], sorted(set(wanted) & set(train["patients"]))
     with store.connect(work.home, read_only=True) as lake:
+        images = accepted_images(work, lake)
+        populate = current(work, "populate", of_populate(work, images))
+        wanted = list(populate["patients"])
+        clinical = {row["patient"]: row for row in lake.rows("patients")}
+        if deep_version is None:
+            train = current(work, "train", of_train(work, images, clinical))
+            deep_version, wanted = train["version"], sorted(set(wanted) & set(train["patients"]))
         matrices = {roi: store.read_matrix(lake, "radiomics", roi, version=populate["version"], patients=wanted) for roi in populate["rois"]}
         deep = store.read_matrix(lake, DEEP, GTV, version=deep_version, patients=wanted)
         commit = lake.newest_commit()
-        clinical = {row["patient"]: row for row in lake.rows("patients")}
     records = tuple({name: value for name, value in clinical[patient].items() if name != "commit_id"} for patient in wanted)
     centers = np.array([record["center"] for record in records])
     training = np.isin(centers, work.settings.cohort.train_centers)
     if not training.any():
-        raise no_training_center(work, set(centers.tolist()))
+        raise no_training_center(work, images)
     values = {name: matrix_block(name, matrix, wanted) for name, matrix in {**matrices, DEEP: deep}.items()}
     return Dataset(
         patients=np.array(wanted),
@@ -89,6 +94,7 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
         deep_log_risk=np.asarray(deep.log_risk),
         fingerprint=_key(values, records, np.arange(len(wanted))),
         training_sha256=_sha256(values, records, np.flatnonzero(training)),
+        versions={**dict.fromkeys(matrices, str(populate["version"])), DEEP: str(deep_version)},
         commit=commit,
         clinical=records,
     )
@@ -130,13 +136,15 @@ def network_file(home: Path, version: str) -> Path:
     return home / "networks" / version / "network.safetensors"
 
 
-def no_training_center(work: Work, found: Iterable[str]) -> Refusal:
-    """The refusal of a cohort in which nobody trains."""
-    wanted, here = ", ".join(work.settings.cohort.train_centers), ", ".join(sorted(found)) or "none"
+def no_training_center(work: Work, images: Images) -> Refusal:
+    """The refusal of a cohort in which nobody trains; it says so where that is because a training center's table was refused."""
+    centers = read_manifest(work.home, "ingest")["centers"]
+    wanted, here = work.settings.cohort.train_centers, ", ".join(sorted({image["center"] for image in images.values()})) or "none"
+    refused = [f"{center}: {centers[center]['refused']}" for center in wanted if centers.get(center, {}).get("refused")]
     return Refusal(
         "training_patients",
-        f"none of the training centers ({wanted}) has an accepted patient; centers here: {here}",
-        "name the center that trains in params.yaml, cohort.train_centers",
+        f"none of the training centers ({', '.join(wanted)}) has an accepted patient; centers here: {here}" + "".join(f"; {one}" for one in refused),
+        "correct the table and run again" if refused else "name the center that trains in params.yaml, cohort.train_centers",
     )
 
 

@@ -18,6 +18,7 @@ from penumbra.dataset import Dataset, network_file, read_dataset
 from penumbra.definition import image_versions
 from penumbra.evaluate import ModelRisk, internal_external, resampled_fits
 from penumbra.evaluate import evaluate as evaluate_models
+from penumbra.origins import MADE_FROM, PROGRAM, Origin, current, earlier, flat, origin, train_centers
 from penumbra.params import project_root
 from penumbra.progress import say
 from penumbra.refusal import Refusal
@@ -37,7 +38,7 @@ def fuse(work: Work) -> Manifest:
     data, settings = read_dataset(work), work.settings
     declared = fusion.declarations(settings.models)
     numbers = fusion_numbers(settings.fuse)
-    key = store.version_key({"models": settings.models, "numbers": numbers, "code": FUSION_CODE, "training": data.training_fingerprint})
+    key = fusion_key(work, data)
     folder = work.home / FITTED / key
     if not data.event[data.training].any():
         raise Refusal(
@@ -57,9 +58,13 @@ def fuse(work: Work) -> Manifest:
         )
         _save_models(folder, fitted)
     models = load_models(work, key)
+    made_from, before = of_fuse(work, data), earlier(work.home, "fuse")
     content = {
         "key": key,
         "dataset": data.fingerprint,
+        "training_sha256": data.training_sha256,
+        "store_commit": before["store_commit"] if _same_training(before, made_from, data) else data.commit,
+        MADE_FROM: made_from,
         "trained_on": int(data.training.sum()),
         "events": int(data.event[data.training].sum()),
         "features": {name: len(model.columns) for name, model in models.items()},
@@ -67,6 +72,44 @@ def fuse(work: Work) -> Manifest:
         "digests": {name: model.digest() for name, model in models.items()},
     }
     return write_manifest(work.home, "fuse", content)
+
+
+def fusion_key(work: Work, data: Dataset) -> str:
+    """Key of everything that decides the fitted models; they lie in the folder of this name."""
+    numbers = fusion_numbers(work.settings.fuse)
+    return store.version_key({"models": work.settings.models, "numbers": numbers, "code": FUSION_CODE, "training": data.training_fingerprint})
+
+
+def of_fuse(work: Work, data: Dataset) -> Origin:
+    """What fuse makes its models from."""
+    settings = work.settings
+    places = {str(patient): {"center": str(center)} for patient, center in zip(data.patients, data.centers, strict=True)}
+    return origin(
+        work,
+        {"dataset": data.fingerprint, "training": data.training_sha256, **{f"features of {block}": version for block, version in data.versions.items()}},
+        {
+            "cohort.train_centers": train_centers(work, places),
+            **flat("fuse", settings.fuse),
+            **{f"models/{name}.yaml": store.version_key(dict(declared)) for name, declared in settings.models.items()},
+            PROGRAM: FUSION_CODE,
+        },
+    )
+
+
+def _same_training(before: Manifest, made_from: Origin, data: Dataset) -> bool:
+    """Whether an earlier fuse was on the same training patients with the same features: then the store's commit of then is still the one to name."""
+    if "store_commit" not in before or MADE_FROM not in before or before["store_commit"] > data.commit:
+        return False
+    then, now = ({name: value for name, value in found["data"].items() if name != "dataset"} for found in (before[MADE_FROM], made_from))
+    return then == now
+
+
+def current_fuse(work: Work, data: Dataset) -> Manifest:
+    """What fuse left, provided that it was made from these data and today's numbers.
+
+    Raises  Refusal "stage_is_current".
+    """
+    return current(work, "fuse", of_fuse(work, data), key=fusion_key(work, data), dataset=data.fingerprint)
 
 
 def fusion_numbers(fuse: Fuse) -> dict[str, Any]:
@@ -112,15 +155,9 @@ def columns_of(blocks: Mapping[str, fusion.Block]) -> dict[str, np.ndarray]:
 
 def evaluate(work: Work) -> Manifest:
     """Every metric for training, each center and all external centers pooled; C-indices also as metrics.json for `dvc metrics`."""
-    data, settings, fused = read_dataset(work), work.settings, read_manifest(work.home, "fuse")
-    numbers = asdict(settings.evaluate)
-    without_se = version_without_se(work)
-    key = store.version_key(
-        {"fuse": fused["key"], "dataset": data.fingerprint, "numbers": numbers, "served": settings.register.served, "code": EVALUATION_CODE}
-        | ({} if without_se is None else {"without_se": without_se})
-    )
-    path = work.home / "manifests" / "evaluate.json"
-    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    data, settings = read_dataset(work), work.settings
+    fused, before = current_fuse(work, data), earlier(work.home, "evaluate")
+    key = evaluation_key(work, data, fused)
     if before.get("key") == key:
         content = before
     else:
@@ -133,7 +170,30 @@ def evaluate(work: Work) -> Manifest:
         content = {"key": key, "metrics": [_plain(asdict(row)) for row in (*rows, *more)], "kept": kept}
     if work.home == project_root() / "data":
         write_whole(project_root() / "metrics.json", json.dumps(_c_indices(content["metrics"]), indent=1) + "\n")
-    return write_manifest(work.home, "evaluate", content)
+    return write_manifest(work.home, "evaluate", {**content, MADE_FROM: of_evaluate(work, data, fused)})
+
+
+def evaluation_key(work: Work, data: Dataset, fused: Manifest) -> str:
+    """Key of everything that decides the metrics."""
+    numbers, without_se = asdict(work.settings.evaluate), version_without_se(work)
+    return store.version_key(
+        {"fuse": fused["key"], "dataset": data.fingerprint, "numbers": numbers, "served": work.settings.register.served, "code": EVALUATION_CODE}
+        | ({} if without_se is None else {"without_se": without_se})
+    )
+
+
+def of_evaluate(work: Work, data: Dataset, fused: Manifest) -> Origin:
+    """What evaluate makes its metrics from."""
+    found = {"fuse": fused["key"], "dataset": data.fingerprint, "network without SE": version_without_se(work) or ""}
+    return origin(work, found, {**flat("evaluate", work.settings.evaluate), "register.served": work.settings.register.served, PROGRAM: EVALUATION_CODE})
+
+
+def current_evaluate(work: Work, data: Dataset, fused: Manifest) -> Manifest:
+    """What evaluate left, provided that it was made from these data, models and numbers.
+
+    Raises  Refusal "stage_is_current".
+    """
+    return current(work, "evaluate", of_evaluate(work, data, fused), key=evaluation_key(work, data, fused))
 
 
 def measured(work: Work, found: Mapping[str, ModelRisk], data: Dataset, *, combined: str) -> list[MetricRow]:
@@ -207,34 +267,38 @@ def _c_indices(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]
 def register(work: Work) -> Manifest:
     """The served model as a registry version with everything that scores a patient; its metrics, scores and predictions into the store."""
     recorded.finish(work)
-    data, settings, fused = read_dataset(work), work.settings, read_manifest(work.home, "fuse")
+    data, settings = read_dataset(work), work.settings
+    fused = current_fuse(work, data)
+    evaluated = current_evaluate(work, data, fused)
+    made_from = of_register(work, evaluated)
     models = load_models(work, fused["key"])
     served = models[settings.register.served]
     if not served.retained:
         say(f"nothing registered: {served.name} retained no feature ({served.reason})")
-        return experiments.keep(work.home, {"version": None, "reason": served.reason})
-    rows = metric_rows(read_manifest(work.home, "evaluate"))
-    train_centers = tuple(sorted(set(data.centers[data.training].tolist())))
-    populate, train = read_manifest(work.home, "populate"), read_manifest(work.home, "train")
+        return experiments.keep(work.home, {"version": None, "reason": served.reason, MADE_FROM: made_from})
+    rows = metric_rows(evaluated)
+    centers = tuple(sorted(set(data.centers[data.training].tolist())))
+    weights = network_file(work.home, data.versions[fusion.DEEP])
     bundle = registry.Bundle(
         models={name: model for name, model in models.items() if model.retained},
         served=served.name,
         horizons_days=settings.evaluate.horizons_days,
-        feature_versions={**{roi: str(populate["version"]) for roi in populate["rois"]}, fusion.DEEP: str(train["version"])},
+        feature_versions=dict(data.versions),
         settings={
             "radiomics": dict(settings.radiomics),
             "rois": dict(settings.rois),
             "ingest": {"grid_mm": settings.ingest.grid_mm, "certificate": asdict(settings.ingest.certificate)},
             "populate": {"engine": settings.populate.engine},
         },
-        network=network_file(work.home, train["version"]),
-        curves=_curves(network_file(work.home, train["version"])),
+        network=weights,
+        curves=_curves(weights),
         lineage=registry.Lineage(
-            train_centers=train_centers,
-            store_commit=data.commit,
+            train_centers=centers,
+            store_commit=fused.get("store_commit", data.commit),
             store_digest=data.training_sha256,
             code_commit=_code_commit(),
-            data_digests={center: str(facts["clinical"]) for center, facts in read_manifest(work.home, "ingest")["centers"].items()},
+            # a center whose table was refused is not there yet: once its table is accepted, it has arrived
+            data_digests={center: str(facts["clinical"]) for center, facts in read_manifest(work.home, "ingest")["centers"].items() if "clinical" in facts},
             params=_flat(settings),
             environment=registry.environment(),
             image_versions=image_versions(),
@@ -243,8 +307,21 @@ def register(work: Work) -> Manifest:
     entry = recorded.registered(
         work, lambda: registry.register(work.home, bundle, rows, model=settings.register.model), _version_rows(work, data, models, rows, served)
     )
-    content = {"model": entry.model, "version": entry.version, "digest": entry.digest, "train_centers": list(train_centers), "metrics": len(rows)}
-    return experiments.keep(work.home, content)
+    content = {"model": entry.model, "version": entry.version, "digest": entry.digest, "train_centers": list(centers), "metrics": len(rows)}
+    return experiments.keep(work.home, {**content, MADE_FROM: made_from})
+
+
+def of_register(work: Work, evaluated: Manifest) -> Origin:
+    """What register makes a version from."""
+    return origin(work, {"evaluate": evaluated["key"]}, flat("register", work.settings.register))
+
+
+def current_register(work: Work, evaluated: Manifest) -> Manifest:
+    """What register left, provided that it was made from this evaluation.
+
+    Raises  Refusal "stage_is_current".
+    """
+    return current(work, "register", of_register(work, evaluated))
 
 
 def _curves(weights: Path) -> dict[str, list[float]]:
@@ -295,14 +372,3 @@ def _code_commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return ""
     return found.stdout.strip()
-
-
-def require_version(work: Work) -> int:
-    """The version that the last `register` made or found.
-
-    Raises  Refusal "model_registered" when the combined model kept no feature.
-    """
-    content = read_manifest(work.home, "register")
-    if content["version"] is None:
-        raise Refusal("model_registered", f"the last run registered nothing: {content['reason']}", "see the report for the models that kept features")
-    return int(content["version"])

@@ -218,6 +218,8 @@ def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal, 
                 f"{champion.entry.model}/{champion.entry.version} reads features {needed}, the settings of today make {filled['version']}",
                 "register a version of today's settings first: penumbra run",
             )
+    if found.get("refused"):
+        return Outcome(Verdict("stop", f"Stopped: the clinical table of {center} was refused: {found['refused']}"))
     if not accepted or accepted < (1 - limits.most_rejected) * found["found"]:
         return Outcome(Verdict("stop", f"Stopped: {accepted} of {found['found']} patients of {center} were accepted; see the relation rejections."))
 

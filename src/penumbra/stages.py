@@ -21,6 +21,7 @@ from penumbra.definition import radiomics_definition
 from penumbra.fusion import DEEP
 from penumbra.imaging.saved import saved_shape
 from penumbra.modelling import evaluate, fuse, register
+from penumbra.origins import MADE_FROM, Images, accepted_images, clinical_versions, earlier, of_center, of_populate, of_train
 from penumbra.pages import report
 from penumbra.progress import say, track
 from penumbra.refusal import Refusal
@@ -35,25 +36,33 @@ __all__ = ["Manifest", "Work", "begin", "evaluate", "fuse", "ingest", "populate"
 
 COMPILE_WORTH_KEEPING_S = 0.5  # a program that compiled faster is not worth a file
 
-Images = dict[str, dict[str, str]]  # patient -> center and image_version of the accepted scan
 Job = tuple[str, str, str]  # patient, center, image_version
 Vectors = dict[str, np.ndarray]  # ROI -> its features, in the order of `radiomics.feature_names`
 
 
 def ingest(work: Work, only: str | None = None) -> Manifest:
     """Every arrived center (or `only` one) into the store: images on the grid, certificates, clinical records, rejections."""
-    write_manifest(work.home, "arrivals", arrivals.describe(work.home, work.settings.ingest.roots))
+    arrived = write_manifest(work.home, "arrivals", arrivals.describe(work.home, work.settings.ingest.roots))["centers"]
     centers = arrivals.center_folders(work.home)
     before: dict[str, Any] = {}
-    if only and (work.home / "manifests" / "ingest.json").is_file():
-        before = {center: entry for center, entry in read_manifest(work.home, "ingest")["centers"].items() if center in centers}
+    if only:
+        before = {center: entry for center, entry in earlier(work.home, "ingest").get("centers", {}).items() if center in centers}
+    facts = {}
     with store.connect(work.home) as lake:
-        facts = {center: _ingest_center(work, lake, center, folder) for center, folder in centers.items() if only in (None, center)}
+        for center in [center for center in centers if only in (None, center)]:
+            made_from = of_center(work, center, arrived[center]["sha256"])
+            facts[center] = {**_ingest_center(work, lake, center, centers[center]), MADE_FROM: made_from}
+            shown = clinical_versions(lake, center)
+            facts[center]["stored"] = {patient: shown[patient] for patient in facts[center]["accepted"]}
     return write_manifest(work.home, "ingest", {"centers": {**before, **facts}})
 
 
 def _ingest_center(work: Work, lake: store.Store, center: str, folder: Path) -> dict[str, Any]:
-    """One center into the store; what the manifest says of it."""
+    """One center into the store; what the manifest says of it.
+
+    A center whose table is refused as a whole takes no part in what follows: rows of an earlier table stay in the store, but nothing tells which
+    of them still hold.
+    """
     settings, rules = work.settings, cohort.roi_rules(work.settings.rois)
     taken = {row["patient"] for row in lake.rows("patients") if row["center"] != center}
     roots = arrivals.link_roots(work.home, folder, settings.ingest.roots)
@@ -67,8 +76,8 @@ def _ingest_center(work: Work, lake: store.Store, center: str, folder: Path) -> 
         )
     except Refusal as refusal:
         lake.write({"rejections": [_rejection(None, center, "ingest", refusal)]}, run=work.run, what=f"ingest {center}: no usable clinical table")
-        say(f"{center}: {refusal}")
-        return {"found": 0, "accepted": {}, "flagged": {}, "rejected": {refusal.rule: 1}, "outcomes": ""}
+        say(f"{center} takes no part: {refusal}")
+        return {"found": 0, "accepted": {}, "flagged": {}, "rejected": {refusal.rule: 1}, "refused": str(refusal)}
     for note in clinical.notes:
         say(f"{center}: {note}")
     kept = kept_around(rules, settings.radiomics, settings.ingest.grid_mm)
@@ -180,7 +189,7 @@ def populate(work: Work, crew: Crew | None = None) -> Manifest:
             "not_finite": int(sum((~np.isfinite(matrix.values)).sum() for matrix in matrices.values())),
             "digest": store.version_key({roi: fingerprint(matrix) for roi, matrix in matrices.items()}),
         }
-    return write_manifest(work.home, "populate", content)
+    return write_manifest(work.home, "populate", {**content, MADE_FROM: of_populate(work, images)})
 
 
 def _require_margins(work: Work) -> None:
@@ -218,7 +227,7 @@ def train(work: Work) -> Manifest:
     images, settings = accepted_images(work), work.settings
     fitted = sorted(patient for patient in images if images[patient]["center"] in settings.cohort.train_centers)
     if not fitted:
-        raise no_training_center(work, {image["center"] for image in images.values()})
+        raise no_training_center(work, images)
     with store.connect(work.home) as lake:
         records = {row["patient"]: row for row in lake.rows("patients")}
         without_se = None
@@ -234,6 +243,7 @@ def train(work: Work) -> Manifest:
         "best_epochs": list(trained.best_epochs),
         "network": network.digest(trained),
         "digest": fingerprint(matrix),
+        MADE_FROM: of_train(work, images, records),
     }
     return write_manifest(work.home, "train", content if without_se is None else {**content, "without_se": without_se})
 
@@ -366,18 +376,6 @@ def network_inputs(work: Work, patients: Sequence[str], images: Images, settings
             cubes.append(network.prepare(scan.image.values, scan.gtv.values, size=settings.input_size, masked=settings.masked_input))
             advance()
     return np.stack(cubes)
-
-
-def accepted_images(work: Work) -> Images:
-    """The accepted scans of the centers that arrived, in the order of their patients."""
-    accepted = {
-        patient: {"center": center, "image_version": version}
-        for center, facts in read_manifest(work.home, "ingest")["centers"].items()
-        for patient, version in facts["accepted"].items()
-    }
-    if not accepted:
-        raise Refusal("a_patient_is_accepted", "no patient was accepted at ingest", 'see penumbra sql "SELECT * FROM rejections"')
-    return dict(sorted(accepted.items()))
 
 
 def _rejection(patient: str | None, center: str, stage: str, refusal: Refusal) -> dict[str, Any]:

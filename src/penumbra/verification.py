@@ -1,12 +1,20 @@
 """`penumbra verify`: what a registered version was trained on, rebuilt from the store and proved by its SHA-256."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
+
+import numpy as np
 
 from penumbra import registry, store
 from penumbra.dataset import GTV, matrix_block, sha256_of
 from penumbra.fusion import DEEP
 from penumbra.refusal import Refusal
+from penumbra.registry import LoadedModel
+
+FITTED_ELSEWHERE = "its lineage names rows that it was not fitted on: promote another version, and register again with penumbra run"
+SAME_TIME = 1e-6  # of a time: what a fit takes for one time may differ by rounding
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,8 @@ class Proof:
 def verify(home: Path, which: str) -> Proof:
     """Rebuild the training matrix of a version (3, champion, or with the name of its model nsclc-os/3) as of its commit and compare.
 
-    Raises  Refusal "model_registered", "version_registered", "bundle_unchanged" (its files), "training_matrix" (its values or patients).
+    Raises  Refusal "model_registered", "version_registered", "bundle_unchanged" (its files), "training_matrix" (its values or patients), or
+            "fitted_on_these" when the model has deaths in it that these patients do not have: it was fitted on other outcomes.
     """
     loaded = registry.load(home, which)
     entry = loaded.entry
@@ -59,4 +68,45 @@ def verify(home: Path, which: str) -> Proof:
     if found != entry.store_digest:
         advice = "the store was altered outside penumbra: see penumbra doctor, and restore an export"
         raise Refusal("training_matrix", f"{label} was trained on {entry.store_digest[:12]}, the store now holds {found[:12]}", advice)
+    event, time = (np.array([records[patient][name] for patient in patients]) for name in ("event", "time"))
+    wrong = contradiction(loaded, event.astype(bool), time)
+    if wrong:
+        raise Refusal("fitted_on_these", f"{label} {wrong}", FITTED_ELSEWHERE)
     return Proof(entry.model, entry.version, entry.store_commit, len(patients), sum(len(block.features) for block in blocks.values()), found)
+
+
+def contradiction(loaded: LoadedModel, event: np.ndarray, time: np.ndarray) -> str:
+    """Why the served model was not fitted on these outcomes, (n,) bool and (n,) days; "" where nothing speaks against it.
+
+    A fit keeps how many patients and deaths it saw, and the days of the deaths.
+    """
+    model = loaded.model
+    if (model.training.patients, model.training.events) != (len(event), int(event.sum())):
+        seen = f"{model.training.patients} patients with {model.training.events} deaths"
+        return f"was fitted on {seen}, and its lineage names {len(event)} with {int(event.sum())}"
+    days, died = np.array(model.baseline_times), np.sort(time[event].astype(float))
+    after = np.minimum(np.searchsorted(died, days * (1 - SAME_TIME)), len(died) - 1)
+    strange = days[np.abs(died[after] - days) > SAME_TIME * days]
+    return f"was fitted on a death on day {strange[-1]:g}, which no patient has that its lineage names" if strange.size else ""
+
+
+def contradicted(home: Path) -> Iterator[tuple[str, str]]:
+    """(version, why) of every registered version whose lineage names outcomes that it was not fitted on."""
+    statement = files("penumbra").joinpath("fitted_outcomes.sql").read_text(encoding="utf-8")
+    with store.connect(home, read_only=True) as lake:
+        rows = lake.sql(statement).to_pylist()
+        forgotten = {label for row in lake.rows("withdrawals") for label in row["models"] or ()}
+    outcomes: dict[tuple[str, str], list[tuple[bool, float]]] = {}
+    for row in rows:
+        outcomes.setdefault((row["model"], row["version"]), []).append((bool(row["event"]), float(row["time"])))
+    for (model, version), known in sorted(outcomes.items()):
+        label = f"{model}/{version}"
+        if label in forgotten:
+            continue
+        try:
+            loaded = registry.load(home, version, model=model)
+        except Refusal:  # deleted in MLflow, or its files are gone: not ours to say here
+            continue
+        why = contradiction(loaded, np.array([event for event, _ in known]), np.array([time for _, time in known]))
+        if why:
+            yield label, f"{why}; {FITTED_ELSEWHERE}"

@@ -8,10 +8,11 @@ import numpy as np
 from penumbra import registry, store
 from penumbra.ablation import DECLARED as WITHOUT_SE
 from penumbra.ablation import ablation
-from penumbra.dataset import read_dataset
+from penumbra.dataset import Dataset, read_dataset
 from penumbra.evaluate import EXTERNAL, LEFT_OUT, TRAINING
 from penumbra.fusion import SurvivalModel
-from penumbra.modelling import fusion_numbers, load_models, metric_rows, risks
+from penumbra.modelling import current_evaluate, current_fuse, current_register, fusion_numbers, load_models, metric_rows, risks
+from penumbra.origins import MADE_FROM, PROGRAM, flat, origin
 from penumbra.pages.card import guidelines, model_card
 from penumbra.pages.network import learning_curves, network_of, risk_maps
 from penumbra.pages.patients import baseline_of, risk_panels, slices, survival_panels
@@ -22,30 +23,40 @@ from penumbra.report.page import write_report
 from penumbra.survival.horizons import horizon_words
 from penumbra.work import Manifest, Work, read_manifest, write_manifest
 
+REPORT_CODE = 6  # raise when the same manifests and numbers give another page than before
 DEEP_SIGNATURE = "DL"  # in models/signatures.yaml
 POOLED = {TRAINING: "training centers", EXTERNAL: "external, pooled"}
 
 
 def report(work: Work) -> Manifest:
     """One HTML page with its figures (SVG, PNG) and tables (CSV) beside, in reports/<registered version>/."""
-    registered, evaluated = read_manifest(work.home, "register"), read_manifest(work.home, "evaluate")
+    data = read_dataset(work)
+    fused = current_fuse(work, data)
+    evaluated = current_evaluate(work, data, fused)
+    registered, ingested = current_register(work, evaluated), read_manifest(work.home, "ingest")
     version = registered["version"]
     name = f"{registered['model']}-{version}" if version is not None else f"{work.settings.register.model}-unregistered"
     folder = work.home / "reports" / name
     shown = {name: read_yaml(project_root() / "models" / f"{name}.yaml") for name in ("paper", "checklist")} | {"report": vars(work.settings.report)}
-    key = store.version_key({"registered": registered, "evaluated": evaluated["key"], "ingest": read_manifest(work.home, "ingest"), **shown, "code": 5})
+    key = store.version_key({"registered": registered, "evaluated": evaluated["key"], "ingest": ingested, **shown, "code": REPORT_CODE})
     path = folder / "index.html"
     done = (folder / ".key").read_text(encoding="utf-8") if (folder / ".key").is_file() else ""
     if done != key or not path.is_file():
         say("drawing the report")
-        write_report(_inputs(work, registered, evaluated), folder)
+        write_report(_inputs(work, data, fused, registered, evaluated), folder)
         (folder / ".key").write_text(key, encoding="utf-8")
-    return write_manifest(work.home, "report", {"page": str(path.relative_to(work.home)), "key": key})
+    documents = {f"models/{name}.yaml": store.version_key(shown[name]) for name in ("paper", "checklist")}
+    made_from = origin(
+        work,
+        {"register": store.version_key(registered), "ingest": store.version_key(ingested)},
+        {**flat("report", work.settings.report), **documents, PROGRAM: REPORT_CODE},
+    )
+    return write_manifest(work.home, "report", {"page": str(path.relative_to(work.home)), "key": key, MADE_FROM: made_from})
 
 
-def _inputs(work: Work, registered: Manifest, evaluated: Manifest) -> page.ReportInputs:
-    data, settings = read_dataset(work), work.settings
-    models = load_models(work, read_manifest(work.home, "fuse")["key"])
+def _inputs(work: Work, data: Dataset, fused: Manifest, registered: Manifest, evaluated: Manifest) -> page.ReportInputs:
+    settings = work.settings
+    models = load_models(work, fused["key"])
     combined = models[settings.register.served]
     found = risks(models, data)
     without_se = ablation(work, data, fusion_numbers(settings.fuse))
