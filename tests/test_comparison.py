@@ -145,7 +145,7 @@ def test_a_scored_patient_is_measured_once_the_outcome_is_known(work: Work) -> N
     for i, risk in enumerate(risks):
         alive = {f"{year}y": math.exp(-0.3 * year * math.exp(risk)) for year in (1, 2, 3)}
         days = {f"{year}y": 365.0 * year for year in (1, 2, 3)}
-        prediction = Prediction("nsclc-os", 1, float(risk), 0.0, "high" if risk > 0 else "low", alive, days, {}, 10.0, "accepted", ())
+        prediction = Prediction("nsclc-os", 1, float(risk), 0.0, "high" if risk > 0 else "low", alive, days, {}, 10.0, "i1", "s1", "accepted", ())
         assert monitoring.record(work, Path(f"/anywhere/west/W{i:03d}"), "west", prediction) == f"W{i:03d}"
     assert monitoring.monitor(work) == [], "no outcome yet"
     patients = [{"patient": f"W{i:03d}", "center": "west", "time": float(time[i]), "event": bool(event[i])} for i in range(30)]

@@ -24,7 +24,7 @@ class Finding:
 
 def examine(home: Path) -> list[Finding]:
     """Look at everything that a run needs; changes nothing."""
-    return [*_packages(), *_parameters(), *_space(home), *_store(home), *_registry(home), *_versions(home), *_retrainings(home)]
+    return [*_packages(), *_parameters(), *_space(home), *_store(home), *_persons(home), *_registry(home), *_versions(home), *_retrainings(home)]
 
 
 def _packages() -> Iterator[Finding]:
@@ -85,6 +85,31 @@ def _store(home: Path) -> Iterator[Finding]:
         yield Finding("store", False, problem)
     if not problems:
         yield Finding("store", True, f"every key unique, every row has its commit{files}")
+
+
+def _persons(home: Path) -> Iterator[Finding]:
+    """Whether every person is one patient, under one kind of name, and whether live metrics rest on patients scored before their outcome."""
+    from penumbra import persons, prospective, pseudonyms, store
+    from penumbra.settings import load_settings
+
+    if not (home / "store").exists():
+        return
+    try:
+        with store.connect(home, read_only=True) as lake:
+            yield Finding("names of patients", *pseudonyms.examined(home, lake))
+            doubled = persons.doubled(lake)
+            if doubled:
+                yield Finding("doubled patients", False, doubled)
+            model = load_settings().register.model
+            for version, center in prospective.unfounded(lake, model):
+                found = f"the live metrics of {model}/{version} at {center} were not measured on patients scored before their outcome was known"
+                yield Finding("live metrics", False, f"{found}; run penumbra monitor, which measures them again or takes them back")
+            for said in persons.waiting(lake):
+                yield Finding("patients", True, said)
+    except Refusal as refusal:
+        yield Finding("patients", False, str(refusal))
+    except (ParamsError, ValueError):
+        return  # told above
 
 
 def _registry(home: Path) -> Iterator[Finding]:
