@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penumbra import experiments, modelling, monitoring, registry, store, survival, versus
+from penumbra import checkup, experiments, modelling, monitoring, prospective, registry, store, survival, versus
 from penumbra.comparison import compare_two
 from penumbra.modelling import evaluate, fuse, register
 from penumbra.params import project_root
@@ -162,4 +162,15 @@ def test_a_scored_patient_is_measured_once_the_outcome_is_known(work: Work) -> N
     monitoring.monitor(work)
     with store.connect(work.home, read_only=True) as lake:
         assert lake.newest_commit() == commits, "nothing new, nothing written"
+        patients = [{name: value for name, value in row.items() if name != "commit_id"} for row in lake.rows("patients") if row["center"] == "east"]
+        assert prospective.unfounded(lake, "nsclc-os") == []
+    stale = {"model": "nsclc-os", "version": "1", "center": "east", "split": "live", "metric": "harrell_c", "value": 0.8, "n": 36, "events": 20}
+    with store.connect(work.home) as lake:  # as the code before measured once a table was sent again with rounded ages
+        lake.write({"model_metrics": [stale], "patients": [{**row, "age": round(row["age"])} for row in patients]}, run="r", what="as it was")
+        assert prospective.unfounded(lake, "nsclc-os") == [("1", "east")]
+    assert [finding.ok for finding in checkup.examine(work.home) if finding.what == "live metrics"] == [False]
+    assert {row.center for _, row in monitoring.monitor(work)} == {"west"}
+    with store.connect(work.home, read_only=True) as lake:
+        assert {row["center"] for row in lake.rows("model_metrics") if row["split"] == "live"} == {"west"}
+        assert prospective.unfounded(lake, "nsclc-os") == []
     assert registry.find(work.home).version == 1

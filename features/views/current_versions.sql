@@ -1,6 +1,6 @@
 -- Where no populate or train has recorded its definition, it is the one with the newest rows.
 CREATE VIEW current_versions AS
-WITH chosen AS (FROM stored.current_versions QUALIFY row_number() OVER (PARTITION BY kind ORDER BY commit_id DESC) = 1),
+WITH chosen AS (FROM stored.current_versions WHERE commit_id > 0 QUALIFY row_number() OVER (PARTITION BY kind ORDER BY commit_id DESC) = 1),
 newest AS (
     SELECT 'radiomics' AS kind, arg_max(version, commit_id) AS version FROM stored.radiomics
     UNION ALL

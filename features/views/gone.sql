@@ -1,6 +1,6 @@
 -- Patients whom their center no longer sends, unless it sent a record again since.
 CREATE VIEW stored.gone AS
-WITH departed AS (SELECT patient, center, max(commit_id) AS commit_id FROM stored.departures GROUP BY ALL)
+WITH departed AS (SELECT patient, center, max(commit_id) AS commit_id FROM stored.departures WHERE commit_id > 0 GROUP BY ALL)
 SELECT departed.*
 FROM departed
 WHERE NOT EXISTS (

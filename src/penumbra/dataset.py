@@ -73,6 +73,10 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
         deep = store.read_matrix(lake, DEEP, GTV, version=deep_version, patients=wanted)
         commit = lake.newest_commit()
         clinical = {row["patient"]: row for row in lake.rows("patients")}
+    left = len(set(wanted) - set(clinical))
+    if left:
+        found = f"{left} of the patients that populate or train worked on are no longer in the store"
+        raise Refusal("stages_in_order", found, "run penumbra populate and penumbra train again, or penumbra run")
     records = tuple({name: value for name, value in clinical[patient].items() if name != "commit_id"} for patient in wanted)
     centers = np.array([record["center"] for record in records])
     training = np.isin(centers, work.settings.cohort.train_centers)

@@ -62,9 +62,7 @@ def monitor(work: Work, model: str | None = None) -> list[tuple[str, MetricRow]]
     return found
 
 
-def _take_back(
-    work: Work, lake: store.Store, model: str, before: dict[prospective.Place, list[dict[str, Any]]], found: list[tuple[str, MetricRow]]
-) -> None:
+def _take_back(work: Work, lake: store.Store, model: str, before: dict[prospective.Place, list[dict[str, Any]]], found: list[tuple[str, MetricRow]]) -> None:
     """Take back the stored live metrics that were not measured again."""
     again = {(version, entry.center, entry.metric) for version, entry in found if entry.value == entry.value}
     for (version, center), rows in before.items():

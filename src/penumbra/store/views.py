@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BLOCK = 64  # features in one list column: reading one feature reads its list, so 1/21 of a row
 TABLES = tuple(RELATIONS)
 # Views in the schema `stored`, next to the tables.
-INTERNAL = frozenset(("gone", "radiomics_vectors", "deep_vectors", "radiomics_vectors_all", "deep_vectors_all"))
+INTERNAL = frozenset(("gone", "scans", "radiomics_vectors", "deep_vectors", "radiomics_vectors_all", "deep_vectors_all"))
 EVERY = "_all"  # at the end of a relation's name: every definition, not the current one alone
 WORDS = {
     "": {
