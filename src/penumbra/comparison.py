@@ -137,7 +137,7 @@ def compare_two(home: Path, first: str, second: str, numbers: Evaluate, model: s
         rows_of_all += paired(center, here.event, here.time, here.scores(0), here.scores(1), numbers, scored.days)
         moved += [_reclassified(center, here, died) for died in (True, False)]
     metrics = ("calibration_slope", *(f"observed_expected_{horizon_name(day)}" for day in scored.days), "brier_integrated")
-    trained = [{row["patient"]: row["center"] for row in uses if int(row["version"]) == entry.version} for entry in (one, other)]
+    trained = [{(row["patient"], row["center"]): row["center"] for row in uses if int(row["version"]) == entry.version} for entry in (one, other)]
     return Comparison(
         first=one,
         second=other,
@@ -269,7 +269,7 @@ def _reclassified(center: str, scored: Scored, died: bool) -> Reclassified:
     return Reclassified(center, died, *counts)
 
 
-def _patients(first: dict[str, str], second: dict[str, str]) -> list[dict[str, Any]]:
+def _patients(first: dict[tuple[str, str], str], second: dict[tuple[str, str], str]) -> list[dict[str, Any]]:
     """Per center: training patients of both versions, and how many of them only one has."""
     return [
         {

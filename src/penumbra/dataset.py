@@ -28,6 +28,7 @@ class Dataset:
     fingerprint  key of all values and outcomes; training_sha256: over those of the training centers alone.
     commit       the store's newest when it was read.
     clinical  one record per patient as the relation `patients` has it.
+    scans     image version of each, None where the store has no scan of the patient.
     """
 
     patients: np.ndarray
@@ -41,6 +42,7 @@ class Dataset:
     training_sha256: str
     commit: int
     clinical: tuple[dict[str, Any], ...]
+    scans: tuple[str | None, ...]
 
     def rows(self, chosen: np.ndarray) -> dict[str, Block]:
         """The blocks of some patients, (n,) bool or indices."""
@@ -73,6 +75,7 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
         deep = store.read_matrix(lake, DEEP, GTV, version=deep_version, patients=wanted)
         commit = lake.newest_commit()
         clinical = {row["patient"]: row for row in lake.rows("patients")}
+        scans = {row["patient"]: row["image_version"] for row in lake.sql("SELECT patient, image_version FROM images").to_pylist()}
     left = len(set(wanted) - set(clinical))
     if left:
         found = f"{left} of the patients that populate or train worked on are no longer in the store"
@@ -95,6 +98,7 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
         training_sha256=_sha256(values, records, np.flatnonzero(training)),
         commit=commit,
         clinical=records,
+        scans=tuple(scans.get(patient) for patient in wanted),
     )
 
 
