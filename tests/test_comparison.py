@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penumbra import experiments, modelling, monitoring, registry, store, survival, versus
+from penumbra import checkup, experiments, modelling, monitoring, prospective, registry, store, survival, versus
 from penumbra.comparison import compare_two
 from penumbra.modelling import evaluate, fuse, register
 from penumbra.params import project_root
@@ -145,7 +145,7 @@ def test_a_scored_patient_is_measured_once_the_outcome_is_known(work: Work) -> N
     for i, risk in enumerate(risks):
         alive = {f"{year}y": math.exp(-0.3 * year * math.exp(risk)) for year in (1, 2, 3)}
         days = {f"{year}y": 365.0 * year for year in (1, 2, 3)}
-        prediction = Prediction("nsclc-os", 1, float(risk), 0.0, "high" if risk > 0 else "low", alive, days, {}, 10.0, "accepted", ())
+        prediction = Prediction("nsclc-os", 1, float(risk), 0.0, "high" if risk > 0 else "low", alive, days, {}, 10.0, "i1", "s1", "accepted", ())
         assert monitoring.record(work, Path(f"/anywhere/west/W{i:03d}"), "west", prediction) == f"W{i:03d}"
     assert monitoring.monitor(work) == [], "no outcome yet"
     patients = [{"patient": f"W{i:03d}", "center": "west", "time": float(time[i]), "event": bool(event[i])} for i in range(30)]
@@ -162,4 +162,15 @@ def test_a_scored_patient_is_measured_once_the_outcome_is_known(work: Work) -> N
     monitoring.monitor(work)
     with store.connect(work.home, read_only=True) as lake:
         assert lake.newest_commit() == commits, "nothing new, nothing written"
+        patients = [{name: value for name, value in row.items() if name != "commit_id"} for row in lake.rows("patients") if row["center"] == "east"]
+        assert prospective.unfounded(lake, "nsclc-os") == []
+    stale = {"model": "nsclc-os", "version": "1", "center": "east", "split": "live", "metric": "harrell_c", "value": 0.8, "n": 36, "events": 20}
+    with store.connect(work.home) as lake:  # as the code before measured once a table was sent again with rounded ages
+        lake.write({"model_metrics": [stale], "patients": [{**row, "age": round(row["age"])} for row in patients]}, run="r", what="as it was")
+        assert prospective.unfounded(lake, "nsclc-os") == [("1", "east")]
+    assert [finding.ok for finding in checkup.examine(work.home) if finding.what == "live metrics"] == [False]
+    assert {row.center for _, row in monitoring.monitor(work)} == {"west"}
+    with store.connect(work.home, read_only=True) as lake:
+        assert {row["center"] for row in lake.rows("model_metrics") if row["split"] == "live"} == {"west"}
+        assert prospective.unfounded(lake, "nsclc-os") == []
     assert registry.find(work.home).version == 1

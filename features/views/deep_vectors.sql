@@ -1,6 +1,6 @@
--- Rows of each patient's newest image: the one in images, or where the scan itself was never stored the newest that has features.
--- Relations are named in full: in this schema, images alone would mean the stored table.
+-- Of these, the rows of the current definition; see current_versions.
 CREATE VIEW stored.deep_vectors AS
-WITH own AS (SELECT patient, max({'commit_id': commit_id, 'image_version': image_version}).image_version AS image_version FROM stored.deep GROUP BY patient),
-shown AS (SELECT own.patient, coalesce(images.image_version, own.image_version) AS image_version FROM own LEFT JOIN memory.main.images AS images USING (patient))
-SELECT kept.* FROM stored.deep AS kept JOIN shown ON kept.patient = shown.patient AND kept.image_version = shown.image_version;
+FROM stored.deep_vectors_all
+WHERE version = coalesce(
+    (SELECT arg_max(version, commit_id) FROM stored.current_versions WHERE kind = 'deep'),
+    (SELECT arg_max(version, commit_id) FROM stored.deep));

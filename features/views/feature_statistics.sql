@@ -1,9 +1,9 @@
 -- One pass over the vectors. A feature that its version does not declare is not counted as missing.
-CREATE VIEW feature_statistics AS
+CREATE VIEW feature_statistics$all AS
 WITH each AS (
-    SELECT 'radiomics' AS kind, version, roi, center, unnest($radiomics_names) AS feature, unnest($radiomics_values) AS "value" FROM stored.radiomics_vectors
+    SELECT 'radiomics' AS kind, version, roi, center, unnest($radiomics_names) AS feature, unnest($radiomics_values) AS "value" FROM stored.radiomics_vectors$all
     UNION ALL
-    SELECT 'deep', version, roi, center, unnest($deep_names), unnest($deep_values) FROM stored.deep_vectors),
+    SELECT 'deep', version, roi, center, unnest($deep_names), unnest($deep_values) FROM stored.deep_vectors$all),
 told AS (
     SELECT kind, version, roi, center, feature, count(*) AS patients, count("value") FILTER (isfinite("value")) AS n,
            avg("value") FILTER (isfinite("value")) AS mean, stddev_samp("value") FILTER (isfinite("value")) AS sd,
@@ -13,20 +13,20 @@ SELECT told.kind, version, roi, feature, center, n, patients - n AS missing, mea
        q[6] AS q95, q[7] AS "max"
 FROM told LEFT JOIN stored.feature_versions AS declared USING (version)
 WHERE n > 0 OR list_contains(declared.features, feature);
-COMMENT ON VIEW feature_statistics IS 'how a feature is distributed at a center, under one definition and in one ROI';
-COMMENT ON COLUMN feature_statistics.kind IS 'radiomics or deep';
-COMMENT ON COLUMN feature_statistics.version IS 'definition of the feature';
-COMMENT ON COLUMN feature_statistics.roi IS 'region of interest';
-COMMENT ON COLUMN feature_statistics.feature IS 'name of the feature';
-COMMENT ON COLUMN feature_statistics.center IS 'center of the patients';
-COMMENT ON COLUMN feature_statistics.n IS 'patients with a finite value';
-COMMENT ON COLUMN feature_statistics.missing IS 'patients without one';
-COMMENT ON COLUMN feature_statistics.mean IS 'mean';
-COMMENT ON COLUMN feature_statistics.sd IS 'standard deviation, n - 1';
-COMMENT ON COLUMN feature_statistics."min" IS 'smallest';
-COMMENT ON COLUMN feature_statistics.q05 IS '5th percentile, linearly interpolated';
-COMMENT ON COLUMN feature_statistics.q25 IS '25th percentile';
-COMMENT ON COLUMN feature_statistics.median IS 'median';
-COMMENT ON COLUMN feature_statistics.q75 IS '75th percentile';
-COMMENT ON COLUMN feature_statistics.q95 IS '95th percentile';
-COMMENT ON COLUMN feature_statistics."max" IS 'largest';
+COMMENT ON VIEW feature_statistics$all IS 'how a feature is distributed at a center in one ROI, under $definition';
+COMMENT ON COLUMN feature_statistics$all.kind IS 'radiomics or deep';
+COMMENT ON COLUMN feature_statistics$all.version IS 'definition of the feature';
+COMMENT ON COLUMN feature_statistics$all.roi IS 'region of interest';
+COMMENT ON COLUMN feature_statistics$all.feature IS 'name of the feature';
+COMMENT ON COLUMN feature_statistics$all.center IS 'center of the patients';
+COMMENT ON COLUMN feature_statistics$all.n IS 'patients with a finite value';
+COMMENT ON COLUMN feature_statistics$all.missing IS 'patients without one';
+COMMENT ON COLUMN feature_statistics$all.mean IS 'mean';
+COMMENT ON COLUMN feature_statistics$all.sd IS 'standard deviation, n - 1';
+COMMENT ON COLUMN feature_statistics$all."min" IS 'smallest';
+COMMENT ON COLUMN feature_statistics$all.q05 IS '5th percentile, linearly interpolated';
+COMMENT ON COLUMN feature_statistics$all.q25 IS '25th percentile';
+COMMENT ON COLUMN feature_statistics$all.median IS 'median';
+COMMENT ON COLUMN feature_statistics$all.q75 IS '75th percentile';
+COMMENT ON COLUMN feature_statistics$all.q95 IS '95th percentile';
+COMMENT ON COLUMN feature_statistics$all."max" IS 'largest';

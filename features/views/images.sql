@@ -1,6 +1,6 @@
 CREATE VIEW images AS
 SELECT patient, center, image_version, source, sha256, spacing, size, status, certificate, commit_id
-FROM stored.images
+FROM stored.images ANTI JOIN stored.gone USING (patient, center)
 QUALIFY row_number() OVER (PARTITION BY patient ORDER BY commit_id DESC) = 1;
 COMMENT ON VIEW images IS 'an accepted scan, the newest of each patient';
 COMMENT ON COLUMN images.patient IS 'pseudonym';

@@ -1,7 +1,8 @@
+-- A live metric of nobody was taken back: it had been measured on patients whose outcome was known.
 CREATE VIEW model_metrics AS
 SELECT model, version, center, split, metric, "value", "lower", "upper", n, events, commit_id
-FROM stored.model_metrics
-QUALIFY row_number() OVER (PARTITION BY model, version, center, split, metric ORDER BY commit_id DESC) = 1;
+FROM (FROM stored.model_metrics QUALIFY row_number() OVER (PARTITION BY model, version, center, split, metric ORDER BY commit_id DESC) = 1)
+WHERE split <> 'live' OR n > 0;
 COMMENT ON VIEW model_metrics IS 'one number about a version of a model on the patients of a center';
 COMMENT ON COLUMN model_metrics.center IS 'whose patients it was measured on';
 COMMENT ON COLUMN model_metrics.split IS 'train: they fitted the model; external: they did not';

@@ -1,6 +1,6 @@
 CREATE VIEW patients AS
 SELECT patient, center, age, sex, histology, t_stage, n_stage, m_stage, overall_stage, "time", event, clinical_version, details, commit_id
-FROM stored.patients
+FROM stored.patients ANTI JOIN stored.gone USING (patient, center)
 QUALIFY row_number() OVER (PARTITION BY patient ORDER BY commit_id DESC) = 1;
 COMMENT ON VIEW patients IS 'a patient with the newest clinical record; earlier records by --as-of';
 COMMENT ON COLUMN patients.patient IS 'pseudonym, unique over all centers';

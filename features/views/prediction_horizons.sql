@@ -1,7 +1,7 @@
 CREATE VIEW prediction_horizons AS
 SELECT patient, center, model, version, image_version, days, survival, "lower", "upper", commit_id
-FROM stored.prediction_horizons
-QUALIFY row_number() OVER (PARTITION BY patient, model, version, days ORDER BY commit_id DESC) = 1;
+FROM stored.prediction_horizons ANTI JOIN stored.gone USING (patient, center)
+QUALIFY row_number() OVER (PARTITION BY patient, center, model, version, days ORDER BY commit_id DESC) = 1;
 COMMENT ON VIEW prediction_horizons IS 'predicted survival of a patient, one row for each day that a version answers for';
 COMMENT ON COLUMN prediction_horizons.patient IS 'pseudonym';
 COMMENT ON COLUMN prediction_horizons.center IS 'center of the patient';

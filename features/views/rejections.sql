@@ -1,15 +1,18 @@
--- A refusal stands until the same stage refuses the patient for another reason, or until the patient passes it.
+-- A refusal stands until the same stage refuses the patient for another reason, until the patient passes it, or until the center no longer sends the
+-- patient.
 CREATE VIEW rejections AS
 WITH latest AS (
     SELECT *, max(commit_id) OVER (PARTITION BY patient, center, stage, CASE WHEN patient IS NULL THEN concat_ws('|', rule, found) END) AS latest
     FROM stored.rejections),
-accepted AS (SELECT patient, max(commit_id) AS passed FROM stored.images GROUP BY patient),
-populated AS (SELECT patient, max(commit_id) AS passed FROM stored.radiomics GROUP BY patient),
-embedded AS (SELECT patient, max(commit_id) AS passed FROM stored.deep GROUP BY patient)
+accepted AS (SELECT patient, center, max(commit_id) AS passed FROM stored.images GROUP BY ALL),
+populated AS (SELECT patient, center, max(commit_id) AS passed FROM stored.radiomics GROUP BY ALL),
+embedded AS (SELECT patient, center, max(commit_id) AS passed FROM stored.deep GROUP BY ALL)
 SELECT latest.patient, latest.center, stage, rule, found, advice, "at", latest.commit_id
-FROM latest LEFT JOIN accepted USING (patient) LEFT JOIN populated USING (patient) LEFT JOIN embedded USING (patient)
+FROM latest LEFT JOIN accepted USING (patient, center) LEFT JOIN populated USING (patient, center) LEFT JOIN embedded USING (patient, center)
+     LEFT JOIN stored.gone AS gone ON gone.patient = latest.patient AND gone.center = latest.center
 WHERE latest.commit_id = latest.latest
   AND coalesce(accepted.passed, 0) <= latest.commit_id
+  AND coalesce(gone.commit_id, 0) < latest.commit_id
   AND (stage <> 'populate' OR coalesce(populated.passed, 0) <= latest.commit_id)
   AND (stage NOT IN ('train', 'embed') OR coalesce(embedded.passed, 0) <= latest.commit_id);
 COMMENT ON VIEW rejections IS 'what stands refused now, and what to do about it; a patient accepted later is gone from here (see --as-of)';

@@ -1,8 +1,9 @@
 CREATE VIEW rois AS
-WITH newest AS (SELECT * FROM stored.rois QUALIFY row_number() OVER (PARTITION BY patient, roi ORDER BY commit_id DESC) = 1)
+WITH newest AS (SELECT * FROM stored.rois ANTI JOIN stored.gone USING (patient, center)
+                QUALIFY row_number() OVER (PARTITION BY patient, roi ORDER BY commit_id DESC) = 1)
 SELECT newest.patient, newest.center, roi, newest.image_version, volume_mm3, voxels, lost_mm3, hu_min, hu_median, hu_max, newest.status, reason,
        newest.certificate, newest.commit_id
-FROM newest LEFT JOIN images USING (patient)
+FROM newest LEFT JOIN images USING (patient, center)
 WHERE images.image_version IS NULL OR images.image_version = newest.image_version;
 COMMENT ON VIEW rois IS 'a region of interest of a patient''s newest image, with its certificate';
 COMMENT ON COLUMN rois.patient IS 'pseudonym';

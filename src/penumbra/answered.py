@@ -14,13 +14,13 @@ LACKING = """
 SELECT DISTINCT version FROM predictions
 WHERE model = ? AND NOT EXISTS (
     FROM prediction_horizons AS named
-    WHERE named.patient = predictions.patient AND named.model = predictions.model AND named.version = predictions.version)
+    WHERE named.patient = predictions.patient AND named.center = predictions.center AND named.model = predictions.model AND named.version = predictions.version)
 """
 TRAINING_TIMES = """
 SELECT max(time) AS last FROM (
     SELECT patient, time FROM stored.patients
-    WHERE commit_id <= ? AND patient IN (SELECT patient FROM model_uses WHERE model = ? AND version = ? AND split = 'train')
-    QUALIFY row_number() OVER (PARTITION BY patient ORDER BY commit_id DESC) = 1)
+    WHERE commit_id <= ? AND (patient, center) IN (SELECT (patient, center) FROM model_uses WHERE model = ? AND version = ? AND split = 'train')
+    QUALIFY row_number() OVER (PARTITION BY patient, center ORDER BY commit_id DESC) = 1)
 """
 
 
@@ -44,10 +44,13 @@ class Answers:
 
 
 def read_answers(lake: store.Store, home: Path, model: str) -> Answers:
-    """Everything that was said by versions of a model."""
-    rows = lake.sql("SELECT p.*, o.time, o.event FROM predictions AS p JOIN patients AS o USING (patient) WHERE p.model = ?", [model]).to_pylist()
-    uses = lake.sql("SELECT version, patient FROM model_uses WHERE model = ? AND split = 'train'", [model]).to_pylist()
-    named = lake.sql("SELECT version, patient, days, survival FROM prediction_horizons WHERE model = ?", [model]).to_pylist()
+    """Everything that was said by versions of a model, of the patients that there are: a name at another center is another person."""
+    rows = lake.sql("SELECT p.*, o.time, o.event FROM predictions AS p JOIN patients AS o USING (patient, center) WHERE p.model = ?", [model]).to_pylist()
+    uses = lake.sql(
+        "SELECT version, patient FROM model_uses SEMI JOIN patients USING (patient, center) WHERE model = ? AND split = 'train'", [model]
+    ).to_pylist()
+    asked = "SELECT version, patient, days, survival FROM prediction_horizons SEMI JOIN patients USING (patient, center) WHERE model = ?"
+    named = lake.sql(asked, [model]).to_pylist()
     by_version: dict[int, dict[str, dict[str, Any]]] = {}
     survival: dict[int, dict[str, dict[float, float]]] = {}
     for row in rows:

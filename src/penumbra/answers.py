@@ -100,12 +100,18 @@ def cohort_flow(manifest: Manifest) -> str:
             center,
             facts["found"],
             len(facts["accepted"]),
-            ", ".join(f"{rule} {count}" for rule, count in facts["flagged"].items()) or "-",
+            ", ".join(f"{rule} {count}" for rule, count in _remarks(facts).items()) or "-",
             ", ".join(f"{rule} {count}" for rule, count in facts["rejected"].items()) or "-",
         ]
         for center, facts in manifest["centers"].items()
     ]
     return tables.render(["center", "found", "accepted", "remarks", "rejected"], rows)
+
+
+def _remarks(facts: Manifest) -> dict[str, int]:
+    """Rule -> patients: what was flagged, contradicted or left."""
+    gone = facts.get("no_longer_sent", 0)
+    return {**facts["flagged"], **facts.get("contradicted", {}), **({"no_longer_sent": gone} if gone else {})}
 
 
 def summary(work: Work) -> str:

@@ -26,7 +26,7 @@ class Finding:
 
 def examine(home: Path) -> list[Finding]:
     """Look at everything that a run needs; changes nothing."""
-    parts = {"store": _store, "registry": _registry, "versions": _versions, "stages": _stages, "retrainings": _retrainings}
+    parts = {"store": _store, "persons": _persons, "registry": _registry, "versions": _versions, "stages": _stages, "retrainings": _retrainings}
     return [*_packages(), *_parameters(), *_space(home), *(finding for what, look in parts.items() for finding in _looked(what, look, home))]
 
 
@@ -99,6 +99,31 @@ def _store(home: Path) -> Iterator[Finding]:
         yield Finding("store", False, problem)
     if not problems:
         yield Finding("store", True, f"every key unique, every row has its commit{files}")
+
+
+def _persons(home: Path) -> Iterator[Finding]:
+    """Whether every person is one patient, under one kind of name, and whether live metrics rest on patients scored before their outcome."""
+    from penumbra import persons, prospective, pseudonyms, store
+    from penumbra.settings import load_settings
+
+    if not (home / "store").exists():
+        return
+    try:
+        with store.connect(home, read_only=True) as lake:
+            yield Finding("names of patients", *pseudonyms.examined(home, lake))
+            doubled = persons.doubled(lake)
+            if doubled:
+                yield Finding("doubled patients", False, doubled)
+            model = load_settings().register.model
+            for version, center in prospective.unfounded(lake, model):
+                found = f"the live metrics of {model}/{version} at {center} were not measured on patients scored before their outcome was known"
+                yield Finding("live metrics", False, f"{found}; run penumbra monitor, which measures them again or takes them back")
+            for said in persons.waiting(lake):
+                yield Finding("patients", True, said)
+    except Refusal as refusal:
+        yield Finding("patients", False, str(refusal))
+    except (ParamsError, ValueError):
+        return  # told above
 
 
 def _registry(home: Path) -> Iterator[Finding]:

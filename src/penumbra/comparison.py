@@ -138,7 +138,7 @@ def compare_two(home: Path, first: str, second: str, numbers: Evaluate, model: s
         moved += [_reclassified(center, here, died) for died in (True, False)]
     integrated = ("brier_integrated",) if answers.days(one.version) == answers.days(other.version) else ()  # its mean is over the days of a version
     metrics = ("calibration_slope", *(f"observed_expected_{horizon_name(day)}" for day in scored.days), *integrated)
-    trained = [{row["patient"]: row["center"] for row in uses if int(row["version"]) == entry.version} for entry in (one, other)]
+    trained = [{(row["patient"], row["center"]): row["center"] for row in uses if int(row["version"]) == entry.version} for entry in (one, other)]
     return Comparison(
         first=one,
         second=other,
@@ -270,7 +270,7 @@ def _reclassified(center: str, scored: Scored, died: bool) -> Reclassified:
     return Reclassified(center, died, *counts)
 
 
-def _patients(first: dict[str, str], second: dict[str, str]) -> list[dict[str, Any]]:
+def _patients(first: dict[tuple[str, str], str], second: dict[tuple[str, str], str]) -> list[dict[str, Any]]:
     """Per center: training patients of both versions, and how many of them only one has."""
     return [
         {

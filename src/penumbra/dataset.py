@@ -30,6 +30,7 @@ class Dataset:
     versions  block -> version of its features, for those that have one.
     commit       the store's newest when it was read.
     clinical  one record per patient as the relation `patients` has it.
+    scans     image version of each, None where the store has no scan of the patient.
     """
 
     patients: np.ndarray
@@ -44,6 +45,7 @@ class Dataset:
     versions: Mapping[str, str]
     commit: int
     clinical: tuple[dict[str, Any], ...]
+    scans: tuple[str | None, ...]
 
     def rows(self, chosen: np.ndarray) -> dict[str, Block]:
         """The blocks of some patients, (n,) bool or indices."""
@@ -78,6 +80,11 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
         matrices = {roi: store.read_matrix(lake, "radiomics", roi, version=populate["version"], patients=wanted) for roi in populate["rois"]}
         deep = store.read_matrix(lake, DEEP, GTV, version=deep_version, patients=wanted)
         commit = lake.newest_commit()
+        scans = {row["patient"]: row["image_version"] for row in lake.sql("SELECT patient, image_version FROM images").to_pylist()}
+    left = len(set(wanted) - set(clinical))
+    if left:
+        found = f"{left} of the patients that populate or train worked on are no longer in the store"
+        raise Refusal("stages_in_order", found, "run penumbra populate and penumbra train again, or penumbra run")
     records = tuple({name: value for name, value in clinical[patient].items() if name != "commit_id"} for patient in wanted)
     centers = np.array([record["center"] for record in records])
     training = np.isin(centers, work.settings.cohort.train_centers)
@@ -97,6 +104,7 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
         versions={**dict.fromkeys(matrices, str(populate["version"])), DEEP: str(deep_version)},
         commit=commit,
         clinical=records,
+        scans=tuple(scans.get(patient) for patient in wanted),
     )
 
 

@@ -67,7 +67,10 @@ def gallery(work: Work, only: str | None = None) -> list[Path]:
             raise Refusal("center_in_store", f"no patient of a center {center!r}", "Ingest it first, or ask penumbra sql 'FROM centers' for those that arrived")
         folder = work.home / FOLDER / center
         _draw(work, folder, shown)
-        cards = [*_rejected(refused), *(_accepted(work, row, [roi for roi in rois if roi["patient"] == row["patient"]]) for row in shown)]
+        cards = [
+            *_rejected(refused),
+            *(_accepted(work, row, [roi for roi in rois if (roi["patient"], roi["center"]) == (row["patient"], row["center"])]) for row in shown),
+        ]
         pages.append(_write_page(folder, center, sorted(cards, key=lambda card: (*card.suspicion, card.patient))))
     return pages
 

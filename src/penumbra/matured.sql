@@ -1,11 +1,20 @@
--- Patients that a version scored before their newest outcome was in the store, and that did not fit it.
-WITH scored AS (
-    SELECT model, version, patient, center, min(commit_id) AS scored_at FROM stored.predictions WHERE model = ? GROUP BY ALL)
-SELECT scored.version, scored.patient, patients.center, predictions.log_risk, patients.time, patients.event
-FROM scored
-JOIN patients ON patients.patient = scored.patient AND patients.commit_id > scored.scored_at
-JOIN predictions ON predictions.model = scored.model AND predictions.version = scored.version AND predictions.patient = scored.patient
+-- Every time that a version of a model scored a patient whom it was not fitted on, whose outcome was another then than it is now, or not known.
+-- A prediction of another scan under the same name is of another person; where no scan was noted, or none is stored, the name has to do.
+WITH said AS (
+    SELECT model, version, patient, center, image_version, log_risk, commit_id
+    FROM stored.predictions ANTI JOIN stored.gone USING (patient, center) WHERE model = ?),
+told AS (
+    SELECT said.*, known.time AS known_time, known.event AS known_event
+    FROM said ASOF LEFT JOIN stored.patients AS known
+      ON known.patient = said.patient AND known.center = said.center AND known.commit_id <= said.commit_id),
+scans AS (SELECT patient, center, list(DISTINCT image_version) AS versions FROM stored.images GROUP BY ALL)
+SELECT told.version, told.patient, told.center, told.log_risk, patients.time, patients.event, told.known_time, told.known_event
+FROM told
+JOIN patients ON patients.patient = told.patient AND patients.center = told.center
+LEFT JOIN scans ON scans.patient = told.patient AND scans.center = told.center
 LEFT JOIN model_uses AS fitted
-  ON fitted.model = scored.model AND fitted.version = scored.version AND fitted.patient = scored.patient AND fitted.split = 'train'
+  ON fitted.model = told.model AND fitted.version = told.version AND fitted.patient = told.patient AND fitted.center = told.center AND fitted.split = 'train'
 WHERE patients.time IS NOT NULL AND fitted.patient IS NULL
-ORDER BY scored.version, patients.center, scored.patient
+  AND (told.known_time IS NULL OR told.known_time <> patients.time OR told.known_event <> patients.event)
+  AND (told.image_version IS NULL OR scans.versions IS NULL OR list_contains(scans.versions, told.image_version))
+ORDER BY told.version, told.center, told.patient, told.commit_id

@@ -1,36 +1,39 @@
 """Monitoring: patients that were scored are remembered; once their outcome is known, the version that scored them is measured on them."""
 
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from penumbra import cohort, recorded, registry, store
+from penumbra import persons, prospective, pseudonyms, recorded, registry, store
 from penumbra.evaluate import ModelRisk
 from penumbra.evaluate.metrics import OneModel
 from penumbra.evaluate.sets import tried
+from penumbra.progress import say
+from penumbra.prospective import LIVE
 from penumbra.registry import MetricRow
 from penumbra.scoring import Prediction
 from penumbra.work import Work
 
-LIVE = "live"  # split of what was measured on patients scored before their outcome was known
-
 
 def record(work: Work, folder: Path, center: str, prediction: Prediction) -> str:
-    """Remember a scored patient in `predictions`; the name it has there (a pseudonym where PENUMBRA_PSEUDONYM_KEY is set, as at ingest)."""
-    name, key = folder.resolve().name, cohort.pseudonym_key_from_environment()
-    patient = cohort.pseudonym(name, center=center, key=key) if key else name
+    """Remember a scored patient in `predictions`; the name it has there (a pseudonym where PENUMBRA_PSEUDONYM_KEY is set, as at ingest).
+
+    Raises  Refusal "pseudonym_key", or "patient_id_free" and "patient_scan" where the name stands for somebody else.
+    """
+    patient = pseudonyms.namer(center)(folder.resolve().name)
     survival = [np.nan if value is None else value for value in prediction.survival.values()]
-    rows = recorded.prediction_records(
-        prediction.model,
-        [{"patient": patient, "center": center}],
-        np.array([prediction.log_risk]),
-        np.array([prediction.risk_group]),
-        tuple(prediction.horizons_days.values()),
-        np.array([survival]),
-    )
     with store.connect(work.home) as lake:
+        pseudonyms.require_key(work, lake)
+        image_version = persons.require_own(lake, patient, center, prediction.sha256) or prediction.image_version
+        rows = recorded.prediction_records(
+            prediction.model,
+            [{"patient": patient, "center": center, "image_version": image_version}],
+            np.array([prediction.log_risk]),
+            np.array([prediction.risk_group]),
+            tuple(prediction.horizons_days.values()),
+            np.array([survival]),
+        )
         lake.write(recorded.of_version(prediction.version, rows), run=work.run, what=f"{prediction.model}/{prediction.version} scored a patient of {center}")
     return patient
 
@@ -40,12 +43,12 @@ def monitor(work: Work, model: str | None = None) -> list[tuple[str, MetricRow]]
 
     model  None: the one that params.yaml names.
 
-    A measure that these patients do not define yet is a row with NaN and its reason, and is not stored.
+    A measure that these patients do not define yet is a row with NaN and its reason, and is not stored. What was stored before and is not measured
+    on them now is taken back.
     """
     model, found = model or work.settings.register.model, []
-    statement = files("penumbra").joinpath("matured.sql").read_text(encoding="utf-8")
     with store.connect(work.home) as lake:
-        rows = lake.sql(statement, [model]).to_pylist()
+        rows, before = prospective.matured(lake, model), prospective.stored(lake, model)
         for version in dict.fromkeys(row["version"] for row in rows):
             loaded = registry.load(work.home, version, model=model)
             mine = [row for row in rows if row["version"] == version]
@@ -55,7 +58,19 @@ def monitor(work: Work, model: str | None = None) -> list[tuple[str, MetricRow]]
                 rows_of_version = {"model_metrics": recorded.metric_records(model, loaded.served, defined)}
                 lake.write(recorded.of_version(loaded.entry.version, rows_of_version), run=work.run, what=f"{model}/{version} live")
             found += [(str(version), entry) for entry in measured]
+        _take_back(work, lake, model, before, found)
     return found
+
+
+def _take_back(work: Work, lake: store.Store, model: str, before: dict[prospective.Place, list[dict[str, Any]]], found: list[tuple[str, MetricRow]]) -> None:
+    """Take back the stored live metrics that were not measured again."""
+    again = {(version, entry.center, entry.metric) for version, entry in found if entry.value == entry.value}
+    for (version, center), rows in before.items():
+        gone = [row for row in rows if (version, center, row["metric"]) not in again]
+        if gone:
+            retracted = prospective.retractions(model, (version, center), gone)
+            lake.write({"model_metrics": retracted}, run=work.run, what=f"{model}/{version}: live metrics of {center} taken back")
+            say(f"{len(gone)} live metrics of {model}/{version} at {center} are taken back: not measured on patients scored before their outcome was known")
 
 
 def _measured(work: Work, loaded: registry.LoadedModel, center: str, rows: list[dict[str, Any]]) -> list[MetricRow]:

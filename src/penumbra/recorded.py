@@ -109,11 +109,11 @@ def metric_records(model: str, served: str, rows: Iterable[MetricRow]) -> Record
 
 
 def prediction_records(
-    model: str, people: Sequence[Mapping[str, str]], log_risk: np.ndarray, groups: np.ndarray, horizons_days: Sequence[float], survival: np.ndarray
+    model: str, people: Sequence[Mapping[str, str | None]], log_risk: np.ndarray, groups: np.ndarray, horizons_days: Sequence[float], survival: np.ndarray
 ) -> dict[str, Records]:
     """Rows of `predictions` and of `prediction_horizons` without their version: what a version says of some patients.
 
-    people         patient and center of each, n.
+    people         patient, center and image version of each, n.
     log_risk       (n,); groups (n,) "high" or "low".
     horizons_days  (k,); survival (n, k), NaN where there is none: NULL.
 
@@ -143,9 +143,10 @@ def of_version(version: int, rows: Mapping[str, Records]) -> dict[str, Records]:
     return {name: [{**row, "version": str(version)} for row in records] for name, records in rows.items()}
 
 
-def people(data: Dataset) -> list[dict[str, str]]:
-    """Patient and center of everybody in a data set."""
-    return [{"patient": str(patient), "center": str(center)} for patient, center in zip(data.patients, data.centers, strict=True)]
+def people(data: Dataset) -> list[dict[str, str | None]]:
+    """Patient, center and image version of everybody in a data set: who it is, and by which scan."""
+    each = zip(data.patients, data.centers, data.scans, strict=True)
+    return [{"patient": str(patient), "center": str(center), "image_version": scan} for patient, center, scan in each]
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from penumbra import imaging, radiomics, registry
+from penumbra.cohort.record import folder_digest, image_version
 from penumbra.cohort.rois import RoiRules, roi_rules
 from penumbra.definition import require_same_features
 from penumbra.fusion import CLINICAL, DEEP
@@ -27,6 +28,7 @@ class Prediction:
     horizons_days     the same times in days.
     unanswered        time -> why there is no survival.
     gtv_cm3           volume of the GTV on the grid.
+    image_version     key of the scan on the grid, as at ingest; sha256: digest of the files it was read from.
     remarks           what the certificate of the mask flagged, and what the reader noted.
     """
 
@@ -39,6 +41,8 @@ class Prediction:
     horizons_days: dict[str, float]
     unanswered: dict[str, str]
     gtv_cm3: float
+    image_version: str
+    sha256: str
     certificate: str
     remarks: tuple[str, ...]
 
@@ -71,9 +75,11 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
     rules = roi_rules(settings["rois"])
     names = rules.of(center or folder.resolve().parent.name)
     grid_mm = settings["ingest"]["grid_mm"]
+    kept = kept_around(rules, settings["radiomics"], grid_mm)
     with readable(), understood():
+        sha256 = folder_digest(folder)
         arrived = imaging.read_patient(folder, gtv_patterns=names.patterns, several=names.several)
-        scan = imaging.to_grid(arrived, grid_mm, **kept_around(rules, settings["radiomics"], grid_mm))
+        scan = imaging.to_grid(arrived, grid_mm, **kept)
     rings = imaging.rings(scan.gtv, rules.margins_mm)
     certificate = imaging.certify(arrived, scan, rings, imaging.CertificateLimits(**settings["ingest"]["certificate"]))
     if certificate.status == "refused":
@@ -102,6 +108,8 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
         horizons_days=days,
         unanswered={name: reason for name, reason in why.items() if reason},
         gtv_cm3=scan.gtv.volume_mm3 / 1000,
+        image_version=image_version(sha256, arrived.roi_name, grid_mm=grid_mm, **kept),
+        sha256=sha256,
         certificate=certificate.status,
         remarks=(*(f"{finding.rule}: {finding.found}" for finding in certificate.findings), *arrived.notes),
     )

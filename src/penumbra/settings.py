@@ -33,13 +33,22 @@ class Cohort:
 
 @dataclass(frozen=True)
 class Ingest:
-    """grid_mm: edge of the isotropic voxel. batch: patients written in one transaction. certificate: what a mask must fulfil. roots: folders outside
-    of the cohort to which links in a center's folder may lead, absolute paths."""
+    """How a center is taken in.
+
+    grid_mm              edge of the isotropic voxel.
+    batch                patients written in one transaction.
+    certificate          requirements a mask must meet.
+    roots                folders outside of the cohort to which links in a center's folder may lead, absolute paths.
+    outcome_backwards    of a clinical record that contradicts the stored one: "hold" keeps the stored one, "remark" takes the new one.
+    age_tolerance_years  ages further apart contradict each other.
+    """
 
     grid_mm: float
     batch: int
     certificate: CertificateLimits
     roots: tuple[str, ...] = ()
+    outcome_backwards: Literal["hold", "remark"] = "hold"
+    age_tolerance_years: float = 1.0
 
     def __post_init__(self) -> None:
         for root in self.roots:

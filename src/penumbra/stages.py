@@ -6,7 +6,7 @@ Every stage reads what the ones before left (manifests/<stage>.json and the stor
 import math
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import version as installed
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from penumbra import arrivals, cohort, imaging, radiomics, store
+from penumbra import arrivals, cohort, imaging, persons, pseudonyms, radiomics, store
 from penumbra.dataset import GTV, fingerprint, network_file, no_training_center
 from penumbra.definition import radiomics_definition
 from penumbra.fusion import DEEP
@@ -40,8 +40,12 @@ Job = tuple[str, str, str]  # patient, center, image_version
 Vectors = dict[str, np.ndarray]  # ROI -> its features, in the order of `radiomics.feature_names`
 
 
-def ingest(work: Work, only: str | None = None) -> Manifest:
-    """Every arrived center (or `only` one) into the store: images on the grid, certificates, clinical records, rejections."""
+def ingest(work: Work, only: str | None = None, *, confirmed: Collection[str] = (), new_key: bool = False) -> Manifest:
+    """Every arrived center (or `only` one) into the store: images on the grid, certificates, clinical records, rejections, departures.
+
+    confirmed  patients whose new clinical record is right, though it contradicts the stored one.
+    new_key    name every patient anew, by today's pseudonym key or none.
+    """
     arrived = write_manifest(work.home, "arrivals", arrivals.describe(work.home, work.settings.ingest.roots))["centers"]
     centers = arrivals.center_folders(work.home)
     before: dict[str, Any] = {}
@@ -49,15 +53,34 @@ def ingest(work: Work, only: str | None = None) -> Manifest:
         before = {center: entry for center, entry in earlier(work.home, "ingest").get("centers", {}).items() if center in centers}
     facts = {}
     with store.connect(work.home) as lake:
-        for center in [center for center in centers if only in (None, center)]:
+        pseudonyms.require_key(work, lake, new=new_key)
+        chosen = {center: folder for center, folder in centers.items() if only in (None, center)}
+        persons.require_stored(lake, chosen, confirmed)
+        tables = {center: _clinical_table(work, folder) for center, folder in chosen.items()}
+        for center, table in tables.items():  # before anybody arrives: who left one center may have gone on to another
+            if isinstance(table, cohort.ClinicalTable):
+                persons.note_departures(work, lake, center, chosen[center], table)
+        for center, folder in chosen.items():
             made_from = of_center(work, center, arrived[center]["sha256"])
-            facts[center] = {**_ingest_center(work, lake, center, centers[center]), MADE_FROM: made_from}
+            facts[center] = {**_ingest_center(work, lake, center, folder, tables[center], confirmed), MADE_FROM: made_from}
             shown = clinical_versions(lake, center)
             facts[center]["stored"] = {patient: shown[patient] for patient in facts[center]["accepted"]}
     return write_manifest(work.home, "ingest", {"centers": {**before, **facts}})
 
 
-def _ingest_center(work: Work, lake: store.Store, center: str, folder: Path) -> dict[str, Any]:
+def _clinical_table(work: Work, folder: Path) -> cohort.ClinicalTable | Refusal:
+    """A center's clinical table, or why none of it can be used."""
+    rules = work.settings.cohort
+    try:
+        cohort.refuse_leaving(folder / cohort.CLINICAL_FILE, folder, arrivals.link_roots(work.home, folder, work.settings.ingest.roots))
+        return cohort.read_clinical(folder / cohort.CLINICAL_FILE, time_unit=rules.time_unit, staging_edition=rules.staging_edition, inclusion=rules.inclusion)
+    except Refusal as refusal:
+        return refusal
+
+
+def _ingest_center(
+    work: Work, lake: store.Store, center: str, folder: Path, clinical: cohort.ClinicalTable | Refusal, confirmed: Collection[str]
+) -> dict[str, Any]:
     """One center into the store; what the manifest says of it.
 
     A center whose table is refused as a whole takes no part in what follows: rows of an earlier table stay in the store, but nothing tells which
@@ -66,15 +89,8 @@ def _ingest_center(work: Work, lake: store.Store, center: str, folder: Path) -> 
     settings, rules = work.settings, cohort.roi_rules(work.settings.rois)
     taken = {row["patient"] for row in lake.rows("patients") if row["center"] != center}
     roots = arrivals.link_roots(work.home, folder, settings.ingest.roots)
-    try:
-        cohort.refuse_leaving(folder / cohort.CLINICAL_FILE, folder, roots)
-        clinical = cohort.read_clinical(
-            folder / cohort.CLINICAL_FILE,
-            time_unit=settings.cohort.time_unit,
-            staging_edition=settings.cohort.staging_edition,
-            inclusion=settings.cohort.inclusion,
-        )
-    except Refusal as refusal:
+    if isinstance(clinical, Refusal):
+        refusal = clinical
         lake.write({"rejections": [_rejection(None, center, "ingest", refusal)]}, run=work.run, what=f"ingest {center}: no usable clinical table")
         say(f"{center} takes no part: {refusal}")
         return {"found": 0, "accepted": {}, "flagged": {}, "rejected": {refusal.rule: 1}, "refused": str(refusal)}
@@ -88,8 +104,8 @@ def _ingest_center(work: Work, lake: store.Store, center: str, folder: Path) -> 
         names=rules.of(center),
         limits=settings.ingest.certificate,
     )
-    listed = {record.patient for record in clinical.records} | {entry.patient for entry in clinical.refused}
-    total = len(listed | set(cohort.patient_folders(folder)))
+    total = len(clinical.patients | set(cohort.patient_folders(folder)))
+    records = persons.Records(lake, center, settings.ingest, confirmed)
     accepted: list[cohort.Accepted] = []
     refused: list[cohort.Rejected] = []
     unsaved: list[cohort.Accepted | cohort.Rejected] = []
@@ -107,26 +123,30 @@ def _ingest_center(work: Work, lake: store.Store, center: str, folder: Path) -> 
             roots=roots,
         ):
             if isinstance(outcome, cohort.Accepted):
-                accepted.append(outcome)
+                accepted.append(records.judged(outcome))
+                unsaved.append(accepted[-1])
             else:
                 refused.append(outcome)
-            unsaved.append(outcome)
+                unsaved.append(outcome)
             if len(unsaved) >= settings.ingest.batch:
-                _save(work, lake, center, unsaved)
+                _save(work, lake, center, unsaved, records)
                 unsaved = []
             advance()
-        _save(work, lake, center, unsaved)
+        _save(work, lake, center, unsaved, records)
+    gone = lake.sql("SELECT count(*) AS n FROM departures WHERE center = ? AND NOT returned", [center]).column("n")[0].as_py()
     return {
         "found": total,
         "accepted": {entry.patient: entry.image_version for entry in sorted(accepted, key=lambda entry: entry.patient)},
         "flagged": _counts(finding["rule"] for entry in accepted for finding in entry.image["certificate"]["findings"]),
         "rejected": _counts(entry.rejections[0]["rule"] for entry in refused),
+        "contradicted": records.tell(),
+        "no_longer_sent": int(gone),
         "kept": kept,
         "clinical": store.version_key({entry.patient: {**entry.clinical} for entry in accepted}),
     }
 
 
-def _save(work: Work, lake: store.Store, center: str, outcomes: Sequence[cohort.Accepted | cohort.Rejected]) -> None:
+def _save(work: Work, lake: store.Store, center: str, outcomes: Sequence[cohort.Accepted | cohort.Rejected], records: persons.Records) -> None:
     """One transaction for some patients: each is in the store with everything or not at all."""
     accepted = [entry for entry in outcomes if isinstance(entry, cohort.Accepted)]
     lake.write(
@@ -134,7 +154,7 @@ def _save(work: Work, lake: store.Store, center: str, outcomes: Sequence[cohort.
             "patients": [entry.clinical for entry in accepted],
             "images": [entry.image for entry in accepted],
             "rois": [row for entry in accepted for row in entry.rois],
-            "rejections": [row for entry in outcomes if isinstance(entry, cohort.Rejected) for row in entry.rejections],
+            "rejections": [*(row for entry in outcomes if isinstance(entry, cohort.Rejected) for row in entry.rejections), *records.of(accepted)],
         },
         run=work.run,
         what=f"ingest {center}",
@@ -178,6 +198,7 @@ def populate(work: Work, crew: Crew | None = None) -> Manifest:
             store.write_features(lake, "radiomics", version, unsaved, features=names, run=work.run)
         refused = sorted({patient for patient, _, _ in store.missing(lake, "radiomics", version, keys)})
         done = sorted(set(images) - set(refused))
+        lake.write({"current_versions": [{"kind": "radiomics", "version": version}]}, run=work.run, what=f"radiomics version {version} is current")
         matrices = {roi: store.read_matrix(lake, "radiomics", roi, version=version, patients=done) for roi in rois}
         content = {
             "version": version,
@@ -234,6 +255,7 @@ def train(work: Work) -> Manifest:
         if settings.ablation.without_se:
             without_se, _ = _embedded(work, lake, replace(settings.network, se=False), fitted, images, records, f"{DEEP} {work.profile}, without SE")
         version, trained = _embedded(work, lake, settings.network, fitted, images, records, f"{DEEP} {work.profile}")
+        lake.write({"current_versions": [{"kind": DEEP, "version": version}]}, run=work.run, what=f"{DEEP} version {version} is current")
         matrix = store.read_matrix(lake, DEEP, GTV, version=version, patients=sorted(images))
     content = {
         "version": version,

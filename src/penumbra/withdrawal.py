@@ -31,13 +31,15 @@ class Forgotten:
     bucket: str | None
 
 
-def traces(work: Work, patient: str) -> store.Traces:
+def traces(work: Work, patient: str, center: str | None = None) -> store.Traces:
     """What would be forgotten; changes nothing.
 
-    Raises  Refusal "patient_stored".
+    center  whose patient; None: the only center that the name is known from.
+
+    Raises  Refusal "patient_stored", "patient_of_one_center".
     """
     with store.connect(work.home, read_only=True) as lake:
-        return store.traces(lake, patient)
+        return store.traces(lake, patient, center)
 
 
 def finish(work: Work) -> bool:
@@ -49,24 +51,24 @@ def finish(work: Work) -> bool:
         return True
 
 
-def forget(work: Work, patient: str, reason: str | None = None) -> Forgotten:
+def forget(work: Work, patient: str, center: str | None = None, reason: str | None = None) -> Forgotten:
     """Remove a patient from files first and from the store last, so that after a kill the same command finds the rest.
 
-    Raises  Refusal "patient_stored".
+    Raises  Refusal "patient_stored", "patient_of_one_center".
     """
     home = work.home
     with store.connect(home) as lake:
-        known = store.traces(lake, patient)
-        removed = [*_images(home, patient), *_manifests(home, patient), *_rebuilt(home, patient)]
-        store.forget(lake, patient, run=work.run, reason=reason)
+        known = store.traces(lake, patient, center)
+        removed = [*_images(home, patient, known.center), *_manifests(home, patient), *_rebuilt(home, patient)]
+        store.forget(lake, patient, known.center, run=work.run, reason=reason)
         bucket = lake.lake.files
     remains = [path.relative_to(home).as_posix() for path in _naming(home, patient) if path.relative_to(home).parts[0] not in OWN]
-    source = any((center / patient).exists() for center in (home / "incoming").glob("*"))
+    source = any((folder / patient).exists() for folder in (home / "incoming").glob(known.center or "*"))
     return Forgotten(known, tuple(removed), tuple(remains), source, bucket)
 
 
-def _images(home: Path, patient: str) -> Iterator[str]:
-    for center in sorted((home / "images").glob("*")):
+def _images(home: Path, patient: str, of: str | None) -> Iterator[str]:
+    for center in sorted((home / "images").glob(of or "*")):
         folder = center / patient
         if folder.parent == center and folder.is_dir():
             shutil.rmtree(folder)

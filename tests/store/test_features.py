@@ -55,7 +55,7 @@ def test_features_keep_their_columns_when_the_list_changes(lake: Store) -> None:
     np.testing.assert_array_equal(matrix.values, values)
     assert store.read_matrix(lake, "radiomics", "gtv", version="v1").features == tuple(old)
     table = lake.sql(
-        """SELECT version, "wavelet-LLH_glcm_F0" AS only_old, "extra" AS only_new FROM radiomics WHERE patient = ? ORDER BY version""", ["P000"]
+        """SELECT version, "wavelet-LLH_glcm_F0" AS only_old, "extra" AS only_new FROM radiomics_all WHERE patient = ? ORDER BY version""", ["P000"]
     ).to_pylist()
     assert [(row["only_old"] is None, row["only_new"] is None) for row in table] == [(False, True), (True, False)]
     long = lake.sql("SELECT feature, value FROM radiomics_long WHERE version = 'v2' AND patient = 'P002'").to_pylist()

@@ -51,7 +51,7 @@ def test_newest_record_is_shown_and_the_earlier_kept(lake: Store, home: Path) ->
 
 def test_a_patient_does_not_change_center(lake: Store) -> None:
     put(lake, patients=[ANN])
-    with pytest.raises(Refusal, match="patient A1 of patients has center 'north', and now 'east'"):
+    with pytest.raises(Refusal, match="a patient of patients has center 'north', and now 'east'"):
         put(lake, patients=[{**ANN, "center": "east"}])
 
 

@@ -10,9 +10,10 @@ from penumbra.params import state_home
 
 @command("penumbra forget N001 --reason 'consent withdrawn'")
 @click.argument("patient", required=False)
+@click.option("--center", help="Whose patient, where several centers have, or had, one of this name.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--reason", help="Kept in the relation withdrawals; do not name the patient in it.")
-def forget(patient: str | None, yes: bool, reason: str | None) -> None:
+def forget(patient: str | None, center: str | None, yes: bool, reason: str | None) -> None:
     """Remove PATIENT from every relation, commit, snapshot and file, and name the models to retrain. Lists what there is, and asks first.
 
     Without PATIENT: complete a forgetting that was interrupted.
@@ -26,10 +27,10 @@ def forget(patient: str | None, yes: bool, reason: str | None) -> None:
         if patient is None:
             click.echo("The interrupted forgetting is complete." if finished else "Nothing to complete.")
             return
-        click.echo(withdrawal.listing(withdrawal.traces(work, patient)))
+        click.echo(withdrawal.listing(withdrawal.traces(work, patient, center)))
         if not yes:
             click.confirm(f"\nRemove all of this for ever, and {patient} from every file?", abort=True, err=True)
-        click.echo(withdrawal.told(withdrawal.forget(work, patient, reason)))
+        click.echo(withdrawal.told(withdrawal.forget(work, patient, center, reason)))
     next_commands("penumbra retrain", 'penumbra sql "SELECT withdrawal, state, removed, models FROM withdrawals"')
 
 

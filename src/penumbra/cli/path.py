@@ -43,19 +43,23 @@ def simulate(folder: Path, seed: int | None) -> None:
 @command("penumbra ingest /data/from-east --center east")
 @click.argument("folder", type=FOLDER, required=False)
 @click.option("--center", help="Name of the center whose folder this is.")
+@click.option("--confirm", multiple=True, metavar="PATIENT", help="Take PATIENT's new record, though it contradicts the stored one; may be repeated.")
+@click.option("--new-key", is_flag=True, help="Name every patient anew by today's PENUMBRA_PSEUDONYM_KEY, or by none; for all centers at once.")
 @profile_option
-def ingest(folder: Path | None, center: str | None, profile: str | None) -> None:
+def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], new_key: bool, profile: str | None) -> None:
     """One center's FOLDER into the store; without FOLDER, every center in incoming/. Prints accepted and rejected."""
     from penumbra import answers, arrivals, stages
     from penumbra.work import begin, one_run_at_a_time
 
     if (folder is None) != (center is None):
         raise click.UsageError("FOLDER and --center go together: penumbra ingest FOLDER --center NAME")
+    if new_key and folder is not None:
+        raise click.UsageError("--new-key renames the patients of every center: penumbra ingest --new-key")
     work = begin(profile)
     with one_run_at_a_time(work.home):
         if folder is not None and center is not None:
             arrivals.take_center(work.home, folder, center)
-        manifest = stages.ingest(work, only=center)
+        manifest = stages.ingest(work, only=center, confirmed=confirm, new_key=new_key)
     click.echo(answers.cohort_flow(manifest))
     next_commands('penumbra sql "SELECT patient, rule, found, advice FROM rejections"', "penumbra populate")
 

@@ -7,10 +7,12 @@ if TYPE_CHECKING:
     from penumbra.cohort.clinical import ClinicalRecord, ClinicalTable, InclusionRules, read_clinical
     from penumbra.cohort.incoming import (
         CLINICAL_FILE,
+        PSEUDONYM,
         Accepted,
         ImageRules,
         Rejected,
         ingest_center,
+        key_fingerprint,
         load_patient,
         patient_folders,
         pseudonym,
@@ -25,7 +27,18 @@ _HOMES = {
     **dict.fromkeys(("ClinicalRecord", "ClinicalTable", "InclusionRules", "read_clinical"), "clinical"),
     **dict.fromkeys(
         (
-            *("CLINICAL_FILE", "Accepted", "ImageRules", "Rejected", "ingest_center", "load_patient", "patient_folders", "pseudonym"),
+            *(
+                "CLINICAL_FILE",
+                "PSEUDONYM",
+                "Accepted",
+                "ImageRules",
+                "key_fingerprint",
+                "Rejected",
+                "ingest_center",
+                "load_patient",
+                "patient_folders",
+                "pseudonym",
+            ),
             "pseudonym_key_from_environment",
         ),
         "incoming",
@@ -38,6 +51,7 @@ _HOMES = {
 __all__ = [
     "CENTERS",
     "CLINICAL_FILE",
+    "PSEUDONYM",
     "Accepted",
     "CenterPlan",
     "ClinicalRecord",
@@ -51,6 +65,7 @@ __all__ = [
     "Roots",
     "Truth",
     "ingest_center",
+    "key_fingerprint",
     "list_rois",
     "load_patient",
     "patient_folders",

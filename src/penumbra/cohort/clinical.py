@@ -81,6 +81,11 @@ class ClinicalTable:
     refused: tuple[RefusedRecord, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def patients(self) -> frozenset[str]:
+        """Everyone whom the table lists, usable or not."""
+        return frozenset((*(record.patient for record in self.records), *(entry.patient for entry in self.refused)))
+
 
 @dataclass(frozen=True)
 class InclusionRules:

@@ -6,6 +6,7 @@ or a setting changed.
 """
 
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -24,7 +25,9 @@ from penumbra.workers import over
 
 CLINICAL_FILE = "clinical.csv"
 STAGE = "ingest"
+ID_ADVICE = "Give patients names that differ; where one center took over from another, ingest the new table of both"
 FEW = 3  # patients: sooner read here than processes start
+PSEUDONYM = re.compile(r"p[0-9a-f]{16}")
 NO_PATIENT = frozenset(("__MACOSX", "lost+found"))
 
 
@@ -124,7 +127,7 @@ def ingest_center(
         if patient not in folders:
             refused[patient] = [Refusal("scan_found", "no folder of this name", "Send the patient's CT and contours, or leave the row out")]
         elif named(patient) in taken:
-            refused[patient] = [Refusal("patient_id_free", "another center has a patient of this name", "Give patients names that differ")]
+            refused[patient] = [Refusal("patient_id_free", "another center has a patient of this name", ID_ADVICE)]
     for patient in folders:
         if patient not in known and patient not in refused:
             refused[patient] = [Refusal("clinical_record", f"no row in {CLINICAL_FILE}", "Send the patient's row, or leave the folder out")]
@@ -171,12 +174,24 @@ def pseudonym(patient: str, *, center: str, key: str) -> str:
 
     Raises Refusal: `pseudonym_key: a key of 5 characters. ...`.
     """
+    return "p" + _hmac(key, f"{center}\x1f{patient}")[:16]
+
+
+def key_fingerprint(key: str) -> str:
+    """What a home remembers of its pseudonym key: an HMAC-SHA256 of a constant, which is no pseudonym of anybody.
+
+    Raises Refusal: `pseudonym_key`.
+    """
+    return _hmac(key, "penumbra pseudonym key")
+
+
+def _hmac(key: str, text: str) -> str:
     import hashlib
     import hmac
 
     if len(key) < 16:
         raise Refusal("pseudonym_key", f"a key of {len(key)} characters", "Set PENUMBRA_PSEUDONYM_KEY to at least 16 characters, and keep them")
-    return "p" + hmac.new(key.encode(), f"{center}\x1f{patient}".encode(), hashlib.sha256).hexdigest()[:16]
+    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 def rejected(patient: str, center: str, refusals: Collection[Refusal]) -> Rejected:

@@ -153,7 +153,7 @@ def add_columns(connection: "duckdb.DuckDBPyConnection", kind: str, wanted: Iter
 
 def _unknown(connection: "duckdb.DuckDBPyConnection", kind: str, table: "pa.Table", version: str) -> list[int]:
     """Places of the rows whose key is not stored; a stored key must have the same values."""
-    names = ("patient", "roi", "version", "image_version")
+    names = ("patient", "roi", "version", "image_version", "center")
     connection.register(f"incoming_{kind}", table.select(names))
     found = connection.execute(statement("stored_keys", relation=kind, key=", ".join(quoted(name) for name in names))).fetchall()
     kept = {}

@@ -6,7 +6,7 @@ import sqlite3
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penumbra.refusal import Refusal
 from penumbra.store.lake import utc_now
@@ -26,6 +26,7 @@ REMOVED, PURGED = "removed", "purged"
 class Traces:
     """What the store holds of one patient.
 
+    center      the one whose patient it is: another center may have, or have had, somebody of the same name.
     rows        relation -> stored rows, of all commits.
     uses        (model/version, split) of every registered version that used the patient. trained: those that learnt from them.
     predictions model/version of every version that scored the patient.
@@ -42,39 +43,47 @@ class Traces:
         return tuple(sorted({label for label, split in self.uses if split == "train"}))
 
 
-def traces(store: "Store", patient: str) -> Traces:
-    """All that the store knows of a patient.
+def traces(store: "Store", patient: str, center: str | None = None) -> Traces:
+    """All that the store knows of a patient, of all commits.
 
-    Raises  Refusal "patient_stored": nothing at all.
+    center  whose patient; None: the only center that the name is known from.
+
+    Raises  Refusal "patient_stored": nothing at all. "patient_of_one_center": the name is known from several centers.
     """
+    centers = sorted({row[0] for relation in _personal(store) for row in _tuples(store, "centers_of_patient", relation, [patient])})
+    if center is None and len(centers) > 1:
+        found = f"{', '.join(centers[:-1])} and {centers[-1]} have, or had, a patient {patient}"
+        raise Refusal("patient_of_one_center", found, f"name the center: penumbra forget {patient} --center {centers[0]}")
+    center = center or (centers[0] if centers else None)
     rows = {}
     for relation in _personal(store):
-        found = store.sql(statement("count_patient", relation=relation), [patient]).column(0)[0].as_py()
-        if found:
-            rows[relation] = int(found)
+        count = int(_tuples(store, "count_patient", relation, [patient, center])[0][0])
+        if count:
+            rows[relation] = count
     if not rows:
-        raise Refusal("patient_stored", f"no patient {patient!r} in the store", 'penumbra sql "SELECT patient, center FROM patients" lists them')
-    center = store.sql("SELECT max(center) AS center FROM patients WHERE patient = ?", [patient]).column("center")[0].as_py()
-    uses = store.sql("SELECT model || '/' || version AS label, split FROM model_uses WHERE patient = ? ORDER BY ALL", [patient]).to_pylist()
-    scored = store.sql("SELECT DISTINCT model || '/' || version AS label FROM predictions WHERE patient = ? ORDER BY ALL", [patient]).to_pylist()
+        of = f" of {center}" if center else ""
+        raise Refusal("patient_stored", f"no patient {patient!r}{of} in the store", 'penumbra sql "SELECT patient, center FROM patients" lists them')
+    label = "SELECT DISTINCT model || '/' || version AS label"
+    uses = store.sql(f"{label}, split FROM model_uses WHERE patient = ? AND (center = ? OR center IS NULL) ORDER BY ALL", [patient, center]).to_pylist()
+    scored = store.sql(f"{label} FROM stored.predictions WHERE patient = ? AND (center = ? OR center IS NULL) ORDER BY ALL", [patient, center]).to_pylist()
     return Traces(patient, center, rows, tuple((row["label"], row["split"]) for row in uses), tuple(row["label"] for row in scored))
 
 
-def forget(store: "Store", patient: str, *, run: str, reason: str | None = None) -> Traces:
+def forget(store: "Store", patient: str, center: str | None = None, *, run: str, reason: str | None = None) -> Traces:
     """Remove a patient from every commit, then from every file and snapshot. Killed in between, `purge` finishes it.
 
-    Raises  Refusal "patient_stored".
+    Raises  Refusal "patient_stored", "patient_of_one_center".
     """
-    found = traces(store, patient)
+    found = traces(store, patient, center)
     name = uuid.uuid4().hex[:12]  # nothing that could be computed from the patient
 
     def work(connection: "duckdb.DuckDBPyConnection") -> None:
         removed: dict[str, dict[int, int]] = {}
         for relation in _personal(store):
-            counts = connection.execute(statement("count_patient_by_commit", relation=relation), [patient]).fetchall()
+            counts = connection.execute(statement("count_patient_by_commit", relation=relation), [patient, found.center]).fetchall()
             if counts:
                 removed[relation] = {int(commit): int(rows) for commit, rows in counts}
-                connection.execute(statement("delete_patient", relation=relation), [patient])
+                connection.execute(statement("delete_patient", relation=relation), [patient, found.center])
         _correct_commits(connection, removed)
         total = canonical_json({relation: sum(counts.values()) for relation, counts in removed.items()})
         _append(connection, [name, REMOVED, total, list(found.trained), reason], run, "a patient was forgotten")
@@ -108,6 +117,11 @@ def purge(store: "Store", *, run: str) -> None:
             _append(connection, [row[0], PURGED, *row[1:]], run, "the files of a forgotten patient are gone")
 
     store.transact(work)
+
+
+def _tuples(store: "Store", name: str, relation: str, parameters: list[str | None]) -> list[tuple[Any, ...]]:
+    rows = store.sql(statement(name, relation=relation), parameters).to_pylist()
+    return [tuple(row.values()) for row in rows]
 
 
 def _personal(store: "Store") -> list[str]:

@@ -93,6 +93,8 @@ def check(store: "Store") -> list[str]:
         problems += [f"{table} holds {row.pop('times')} rows of {', '.join(f'{k} {v}' for k, v in row.items())}" for row in doubled]
         orphans = store.sql(statement("rows_without_commit", relation=table)).to_pylist()
         problems += [f"{table} holds {row['found']} rows of commit {row['commit_id']}, which says {row['said']}" for row in orphans]
+    homes = store.sql(statement("centers_at_once")).to_pylist()
+    problems += [f"{row['patients']} patients are at {row['centers']} centers at once" for row in homes]
     gaps = store.sql("SELECT count(*) AS n, max(id) AS newest, count(DISTINCT id) AS ids FROM stored.commits").to_pylist()[0]
     if gaps["n"] and not gaps["n"] == gaps["newest"] == gaps["ids"]:
         problems.append(f"commits holds {gaps['n']} rows with {gaps['ids']} numbers up to {gaps['newest']}")

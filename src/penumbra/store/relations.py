@@ -25,26 +25,28 @@ class Relation:
              rejections: all rules that a patient broke at a stage together are one value, which grows as versioned.
     beside   columns that are stored but do not make a row new (times, file paths).
     stamped  column of time that is filled with now, UTC, where a row does not give it.
-    fixed    columns that no later row of the same key may change.
+    one_home a patient is at one center at a time: rows from another are refused until the first no longer sends the patient (`departures`).
     """
 
     key: tuple[str, ...]
     growth: Growth = "versioned"
     beside: tuple[str, ...] = ()
     stamped: str | None = None
-    fixed: tuple[str, ...] = ()
+    one_home: bool = False
 
 
 RELATIONS: Mapping[str, Relation] = {
     "centers": Relation(("center",), "immutable", beside=("arrived_at",), stamped="arrived_at"),
-    "patients": Relation(("patient",), beside=("clinical_version",), fixed=("center",)),
-    "images": Relation(("patient",), beside=("source",), fixed=("center",)),
-    "rois": Relation(("patient", "roi")),
+    "patients": Relation(("patient", "center"), beside=("clinical_version",), one_home=True),
+    "images": Relation(("patient", "center"), beside=("source",), one_home=True),
+    "rois": Relation(("patient", "roi", "center")),
+    "departures": Relation(("patient", "center", "at"), "immutable", stamped="at"),
     "rejections": Relation(("patient", "center", "stage"), "rejections", beside=("advice", "at"), stamped="at"),
     "feature_versions": Relation(("version",), "immutable", beside=("label", "created_at"), stamped="created_at"),
     "feature_slots": Relation(("kind", "feature"), "immutable"),
-    "radiomics": Relation(("patient", "roi", "version", "image_version"), "immutable"),
-    "deep": Relation(("patient", "roi", "version", "image_version"), "immutable"),
+    "current_versions": Relation(("kind",)),
+    "radiomics": Relation(("patient", "roi", "version", "image_version", "center"), "immutable"),
+    "deep": Relation(("patient", "roi", "version", "image_version", "center"), "immutable"),
     "signatures": Relation(("patient", "signature", "model_version")),
     "model_versions": Relation(("model", "version"), beside=("created_at",), stamped="created_at"),
     "model_patients": Relation(("model", "version", "patient")),
@@ -52,8 +54,9 @@ RELATIONS: Mapping[str, Relation] = {
     "retrainings": Relation(("retraining", "step"), beside=("at",), stamped="at"),
     "alias_changes": Relation(("model", "alias", "at"), "immutable"),
     "withdrawals": Relation(("withdrawal",), beside=("at",), stamped="at"),
-    "predictions": Relation(("patient", "model", "version"), beside=("at",), stamped="at"),
-    "prediction_horizons": Relation(("patient", "model", "version", "days")),
+    "predictions": Relation(("patient", "model", "version", "center"), beside=("at",), stamped="at"),
+    "prediction_horizons": Relation(("patient", "model", "version", "days", "center")),
+    "pseudonym_keys": Relation(("scope",), beside=("at",), stamped="at"),
 }
 
 

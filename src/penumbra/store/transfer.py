@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,10 +139,16 @@ def _summary(tables: dict[str, dict[str, Any]]) -> Export:
 def _stored(connection: "duckdb.DuckDBPyConnection", table: str) -> "pa.RecordBatchReader":
     """All rows of a stored table in one order and its columns by name, whatever the catalog and its history of files."""
     columns = sorted(str(row[0]) for row in connection.execute(statement("stored_columns", relation=table)).fetchall())
-    order = ["id"] if table == "commits" else [*RELATIONS[table].key, "commit_id", *[c for c in ("rule", "found") if c in columns]]
+    order = ["id"] if table == "commits" else _order(RELATIONS[table].key, columns)
     names = ", ".join(quoted(column) for column in columns)
     chosen = statement("export_rows", relation=table, columns=names, order=", ".join(quoted(column) for column in order))
     return connection.execute(chosen).to_arrow_reader(ROWS)
+
+
+def _order(key: tuple[str, ...], columns: Sequence[str]) -> list[str]:
+    """A center at the end of a key comes behind the commit, as it was exported when keys had none."""
+    last = key[-1:] if len(key) > 1 and key[-1] == "center" else ()
+    return [*(key[:-1] if last else key), "commit_id", *last, *[column for column in ("rule", "found") if column in columns and column not in key]]
 
 
 class _Content:

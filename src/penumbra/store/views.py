@@ -1,4 +1,8 @@
-"""The SQL face: features/views/*.sql over the stored tables, for now or as of a commit, created only where a statement needs them."""
+"""The SQL face: features/views/*.sql over the stored tables, for now or as of a commit, created only where a statement needs them.
+
+A file with $all makes two relations: one of its own name, under the definition that is current, and one whose name ends in _all, under every
+definition, so that a plain query counts each patient once.
+"""
 
 import csv
 import re
@@ -16,9 +20,20 @@ if TYPE_CHECKING:
 
 BLOCK = 64  # features in one list column: reading one feature reads its list, so 1/21 of a row
 TABLES = tuple(RELATIONS)
-INTERNAL = frozenset(("radiomics_vectors", "deep_vectors"))  # views that lie in the schema `stored`
+# Views in the schema `stored`, next to the tables.
+INTERNAL = frozenset(("gone", "scans", "radiomics_vectors", "deep_vectors", "radiomics_vectors_all", "deep_vectors_all"))
+EVERY = "_all"  # at the end of a relation's name: every definition, not the current one alone
+WORDS = {
+    "": {
+        "definition": "the current definition (see current_versions)",
+        "models": "the newest registered version",
+        "of_newest_model": "\nWHERE model_version = (SELECT arg_max(model_version, commit_id) FROM stored.signatures)",
+    },
+    EVERY: {"definition": "every definition; see version", "models": "every registered version", "of_newest_model": ""},
+}
 CATALOGUE = "$catalogue_rows"  # in a view: the rows of features/catalogue.csv
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NO_RELATION = re.compile(rf"\bstored\.(?!(?:{'|'.join(sorted(INTERNAL, key=len, reverse=True))})\b)\w+|'(?:[^']|'')*'")  # stored tables and texts
 
 
 def relation_names(schema_root: Path | None = None) -> list[str]:
@@ -33,7 +48,7 @@ def block_column(block: int) -> str:
 
 @dataclass
 class Views:
-    """The views of one connection; `folder` holds one file per relation, `<relation>.sql`.
+    """The views of one connection; `folder` holds `<relation>.sql` for every relation.
 
     Relations lie in the connection's own memory, never in the store: an older program and a newer one can read the same store side by side.
     """
@@ -43,13 +58,21 @@ class Views:
     _made: set[str] = field(default_factory=set)
     _slots: dict[str, int] = field(default_factory=dict)
     _by_slot: set[str] = field(default_factory=set)  # those of them whose columns are the features known then
+    _known: dict[str, str] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """Every relation that people can ask."""
-        return sorted(name for name in self._files() if name not in INTERNAL)
+        return sorted(name for name in self._statements() if name not in INTERNAL)
 
-    def _files(self) -> dict[str, Path]:
-        return {file.stem: file for file in self.folder.glob("*.sql")}
+    def _statements(self) -> dict[str, str]:
+        """Relation -> the statements that make it, without comments of the file."""
+        if not self._known:
+            for file in self.folder.glob("*.sql"):
+                lines = file.read_text(encoding="utf-8").splitlines()
+                body = "\n".join(line for line in lines if not line.lstrip().startswith("--"))
+                for suffix, words in WORDS.items() if "$all" in body else (("", {}),):
+                    self._known[file.stem + suffix] = Template(body).safe_substitute(words, all=suffix)
+        return self._known
 
     def prepare(self, connection: "duckdb.DuckDBPyConnection") -> None:
         """Put the stored tables, up to the commit asked for, into the schema `stored`."""
@@ -62,20 +85,18 @@ class Views:
 
     def require(self, connection: "duckdb.DuckDBPyConnection", statement: str | None) -> None:
         """Create the views that `statement` names, and those that they name; None: every view."""
-        known = self._files()
+        known = self._statements()
         asked = set(known) if statement is None else {word.lower() for word in _WORD.findall(statement)} & set(known)
         if asked & self._by_slot:
             self._forget_grown(connection)
         for name in sorted(asked):
             self._create(connection, name, known)
 
-    def _create(self, connection: "duckdb.DuckDBPyConnection", name: str, known: dict[str, Path]) -> None:
+    def _create(self, connection: "duckdb.DuckDBPyConnection", name: str, known: dict[str, str]) -> None:
         if name in self._made:
             return
-        text = known[name].read_text(encoding="utf-8")
-        body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
-        code = re.sub(r"\bstored\.(?!\w+_vectors)\w+|'(?:[^']|'')*'", " ", body)
-        needed = set(_WORD.findall(code)) & set(known) - {name}
+        body = known[name]
+        needed = set(_WORD.findall(_NO_RELATION.sub(" ", body))) & set(known) - {name}
         for word in sorted(needed):
             self._create(connection, word, known)
         if CATALOGUE in body:

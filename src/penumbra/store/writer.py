@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FEATURE_RELATIONS = ("radiomics", "deep")
 # Stages that refuse a patient whose image was accepted; a refusal of any other stage is lifted by accepting the image.
 LATER_STAGES = ("populate", "train", "embed")
+REMARK = "remark"  # stage of what was taken all the same: nothing has to be lifted
 
 New = Callable[["duckdb.DuckDBPyConnection", int], Mapping[str, "pa.Table"]]
 
@@ -72,9 +73,13 @@ def _new_rows(connection: "duckdb.DuckDBPyConnection", name: str, rows: "pa.Tabl
     connection.register(f"incoming_{name}", rows)
     keys = ", ".join(quoted(column) for column in relation.key)
     kept = connection.execute(statement("newest_rows", relation=name, key=keys)).to_arrow_table().to_pylist()
+    homes = connection.execute(statement("elsewhere", relation=name)).fetchall() if relation.one_home else []
     connection.unregister(f"incoming_{name}")
     newest = {tuple(row[column] for column in relation.key): row for row in kept}
-    reopened = _reopened(connection, arriving) if name == "images" else {}
+    at_home = {patient: center for patient, center, written, departed in homes if departed < written}
+    reopened = {(patient, center): departed for patient, center, _, departed in homes}  # sent again: news, even if nothing changed
+    for person, commit in (_reopened(connection, arriving) if name == "images" else {}).items():
+        reopened[person] = max(commit, reopened.get(person, 0))
     chosen: dict[tuple[Any, ...], tuple[int, Mapping[str, Any]]] = {}
     for place, row in enumerate(rows.to_pylist()):
         key = tuple(row[column] for column in relation.key)
@@ -82,18 +87,17 @@ def _new_rows(connection: "duckdb.DuckDBPyConnection", name: str, rows: "pa.Tabl
             _same_or_refuse(name, relation, key, chosen[key][1], row, "twice in one write with different values")
             continue
         before = newest.get(key)
-        if before is not None:
-            for column in relation.fixed:
-                if row[column] != before[column]:
-                    found = f"{_words(relation, key)} of {name} has {column} {before[column]!r}, and now {row[column]!r}"
-                    raise Refusal("fixed_column", found, f"a {relation.key[0]} keeps its {column}; give the new one another name")
-            if relation.growth == "immutable":
-                _same_or_refuse(name, relation, key, before, row, "stored already with another value")
+        if relation.one_home and at_home.get(row["patient"], row["center"]) != row["center"]:
+            found = f"a patient of {name} has center {at_home[row['patient']]!r}, and now {row['center']!r}"
+            advice = "a patient is at one center at a time; give the new one another name, or ingest the other center's table without the patient first"
+            raise Refusal("fixed_column", found, advice)
+        if before is not None and relation.growth == "immutable":
+            _same_or_refuse(name, relation, key, before, row, "stored already with another value")
         chosen[key] = (place, row)
     fresh = [
         place
         for key, (place, row) in chosen.items()
-        if key not in newest or _differing(relation, newest[key], row) or reopened.get(key[0], 0) > newest[key]["commit_id"]
+        if key not in newest or _differing(relation, newest[key], row) or reopened.get(key[:2], 0) > newest[key]["commit_id"]
     ]
     return rows.take(places(fresh))
 
@@ -121,14 +125,16 @@ def _words(relation: Relation, key: tuple[Any, ...]) -> str:
     return ", ".join(f"{column} {value}" for column, value in zip(relation.key, key, strict=True))
 
 
-def _reopened(connection: "duckdb.DuckDBPyConnection", arriving: Mapping[str, "pa.Table"]) -> dict[str, int]:
-    """Patients that stand refused by a commit; accepting the same image again is news for them. Not those that this write refuses."""
+def _reopened(connection: "duckdb.DuckDBPyConnection", arriving: Mapping[str, "pa.Table"]) -> dict[tuple[str, str], int]:
+    """(patient, center) that stand refused by a commit; accepting the same image again is news for them. Not those that this write refuses."""
     arrived = arriving["images"].column("patient").to_pylist()
     if not connection.execute("SELECT count(*) FROM lake.rejections WHERE list_contains(?, patient)", [arrived]).fetchall()[0][0]:
         return {}  # nearly always, and the view of what stands takes a fifth of a second
-    standing = connection.execute("SELECT patient, stage, commit_id FROM rejections WHERE patient IS NOT NULL").fetchall()
-    refused = set(arriving["rejections"].column("patient").to_pylist()) if "rejections" in arriving else set()
-    return {patient: number for patient, stage, number in standing if stage not in LATER_STAGES and patient not in refused}
+    standing = connection.execute("SELECT patient, center, stage, commit_id FROM rejections WHERE patient IS NOT NULL").fetchall()
+    refused = {(row["patient"], row["center"]) for row in arriving["rejections"].to_pylist()} if "rejections" in arriving else set()
+    return {
+        (patient, center): number for patient, center, stage, number in standing if stage not in (*LATER_STAGES, REMARK) and (patient, center) not in refused
+    }
 
 
 def _new_rejections(connection: "duckdb.DuckDBPyConnection", rows: "pa.Table") -> "pa.Table":

@@ -1,1 +1,1 @@
-DELETE FROM lake.$relation WHERE patient = ?
+DELETE FROM lake.$relation WHERE patient = ? AND (center = ? OR center IS NULL)
