@@ -11,6 +11,8 @@ from scipy.stats import ks_2samp
 from penumbra import store
 from penumbra.cli import main
 
+from .projects import project_with
+
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -53,3 +55,13 @@ def test_an_unknown_center(home: Path) -> None:
     refused = CliRunner().invoke(main, ["drift", "west"])
     assert refused.exit_code == 1
     assert "center_stored: no features of 'west'" in refused.output
+
+
+def test_survival_is_compared_at_a_day_that_is_named_and_not_beyond_the_follow_up(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day that is no whole year was called 0.493 years."""
+    assert "alive after 2 years" in " ".join(CliRunner().invoke(main, ["drift", "east"]).output.split())
+    (tmp_path / "other").mkdir()
+    project_with(tmp_path / "other", monkeypatch, lambda text: text.replace("horizon_days: 730.0", "horizon_days: 1000.0"))
+    shown = " ".join(CliRunner().invoke(main, ["drift", "east"]).output.split())
+    assert "followed to day 880 of 1000" in shown, "the training patients have no survival there"
+    assert "1000 days" in shown

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penumbra import checkup, modelling, monitoring, recorded, registry, store, versus
+from penumbra import answered, checkup, modelling, monitoring, recorded, registry, store, versus
 from penumbra.comparison import compare_two
 from penumbra.modelling import evaluate, fuse, register
 from penumbra.pages import page
@@ -282,6 +282,13 @@ def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, monke
     assert ("Survival", "at 1 year, 450 days, 2 years, 3 years, and not beyond day 450 of the training follow-up") in inputs.card.facts
     east = next(panel for panel in inputs.panels if (panel.center, panel.model) == ("east", "Combined"))
     assert [bool(reason) for reason in east.unanswered] == [False, False, True, True]
+    # a version of before says neither how long its patients were followed nor which days its columns stand for: the store knows the first
+    before = replace(loaded.model, training=replace(loaded.model.training, followed=None))
+    with store.connect(work.home, read_only=True) as lake:
+        assert answered.followed_by(lake, replace(loaded, models={loaded.served: before})) == 450
+    as_written_before(work, 1, (365, 450, 730))
+    findings = " ".join(finding.found for finding in checkup._versions(work.home) if not finding.ok)
+    assert "it gave survival at day 730, though its training patients were followed to day 450" in findings
 
 
 def test_a_recorded_prediction_has_a_row_for_every_day(work: Work) -> None:

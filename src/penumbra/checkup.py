@@ -163,11 +163,9 @@ def _versions(home: Path) -> Iterator[Finding]:
             yield Finding(f"{model}/{version}", False, f"its columns and metrics are named by their position: {columns}; {metrics}. {advice}")
         for version, (followed, days) in unfounded.items():
             listed = ", ".join(f"{day:g}" for day in days)
-            what = (
-                f"gave survival at day {listed}, though its training patients were followed to day {followed:g}: these values in the relation predictions, and"
-            )
-            advice = "the measures of calibration at these days, say nothing. penumbra run registers a version without them"
-            yield Finding(f"{model}/{version}", False, f"{what} {advice}")
+            what = f"it gave survival at day {listed}, though its training patients were followed to day {followed:g}"
+            advice = "do not use these values of predictions and model_metrics; penumbra run registers a version without them"
+            yield Finding(f"{model}/{version}", False, f"{what}: {advice}")
     for model, versions in lacking.items():
         for version in versions:
             advice = "run penumbra register, which completes an interrupted registration, or delete the version in MLflow"
