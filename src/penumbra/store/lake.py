@@ -8,7 +8,10 @@ import importlib.util
 import os
 import random
 import re
+import shutil
+import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -90,6 +93,7 @@ class Lake:
         self.catalog = self._chosen(catalog or catalog_uri())
         if self.catalog is not None:
             postgres.connection_string(self.catalog)
+        self._aside: Path | None = None  # of `read_aside`; gone with this object
         begun = self.file.is_file() if self.catalog is None else objects.remembered(self.folder) is not None
         self.files = objects.chosen(self.folder, begun=begun)
 
@@ -148,6 +152,21 @@ class Lake:
             raise objects.elsewhere(self.folder, held, asked)
         self.files = held
         self.attach(connection, read_only=read_only, file=file)
+
+    def read_aside(self) -> Path | None:
+        """A copy of the catalog in a temporary folder, to read where SQLite can write nothing beside the file itself: its write-ahead log needs a file for
+        shared memory. Nobody writes to such a folder at this moment. None where the copy cannot be made, or is made already."""
+        if self.catalog is not None or self._aside is not None:
+            return None
+        try:
+            self._aside = Path(tempfile.mkdtemp(prefix="penumbra-catalog-"))
+            weakref.finalize(self, shutil.rmtree, self._aside, ignore_errors=True)
+            for file in self.folder.glob(f"{CATALOG_FILE}*"):
+                if not file.name.endswith("-shm"):
+                    shutil.copyfile(file, self._aside / file.name)
+        except OSError:
+            return None
+        return self._aside / CATALOG_FILE
 
     def unlock(self, connection: "duckdb.DuckDBPyConnection") -> None:
         """Let the engine reach the store's objects."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from penumbra import resources
 from penumbra.params import project_root
 from penumbra.refusal import Refusal
 from penumbra.store.lake import Lake, migrated_to, migrations, momentary, open_engine, open_for_writing, patiently, pauses
@@ -180,13 +181,16 @@ def _attach_to_read(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema:
     """Attach for reading; a migration that another process runs at this moment is waited for."""
     import duckdb
 
-    wanted, started = len(migrations(schema)), time.monotonic()
+    wanted, started, file = len(migrations(schema)), time.monotonic(), None
     for pause in pauses("the store has been migrated"):
         late = time.monotonic() - started > MIGRATING_S
         try:
-            lake.attach(connection, read_only=True)
+            lake.attach(connection, read_only=True, file=file)
             reached = migrated_to(connection)
         except duckdb.Error as error:
+            if resources.exhausted(error) and (copied := lake.read_aside()) is not None:
+                file = copied
+                continue
             if late and "creating a new DuckLake is explicitly disabled" in str(error):
                 raise _nothing(lake) from None
             if late and not momentary(error):
