@@ -7,6 +7,6 @@ COMMENT ON COLUMN retrainings.retraining IS 'key of the center''s files, the cha
 COMMENT ON COLUMN retrainings.center IS 'center that arrived';
 COMMENT ON COLUMN retrainings.step IS 'arrival, validation, checks, refit, gate or decision';
 COMMENT ON COLUMN retrainings.outcome IS 'one sentence';
-COMMENT ON COLUMN retrainings.facts IS 'numbers behind it, JSON';
+COMMENT ON COLUMN retrainings.facts IS 'numbers behind it, JSON; of the step gate the limits that the verdict was taken on';
 COMMENT ON COLUMN retrainings."at" IS 'when, UTC';
 COMMENT ON COLUMN retrainings.commit_id IS 'commit that wrote the row; see commits';
