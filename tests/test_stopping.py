@@ -159,6 +159,40 @@ def test_a_retraining_that_a_person_stopped_is_no_kill(tmp_path: Path) -> None:
     assert attempts.failure(tmp_path, "east", "k1") == ""
 
 
+ENGINE = """
+import ctypes, pathlib
+from penumbra import attempts
+home = pathlib.Path.cwd() / "home"
+with attempts.attempt(home, "east", "k1", "refit"):
+    (home / "ready").touch()
+    ctypes.PyDLL(None).sleep(60)
+"""
+
+
+def test_a_flow_run_of_the_stack_is_stopped_while_it_compiles_and_that_is_no_kill(tmp_path: Path) -> None:
+    (tmp_path / "prefect").mkdir()
+    (tmp_path / "prefect" / "__init__.py").touch()
+    (tmp_path / "prefect" / "engine.py").write_text(ENGINE)
+    command = Command([sys.executable, "-m", "flows.engine"], tmp_path, {"PYTHONPATH": str(tmp_path), "PENUMBRA_HOME": str(tmp_path / "home")})
+    command.until((tmp_path / "home" / "ready").exists)
+    assert attempts.kills(tmp_path / "home", "east", "k1", "refit") == 1, "as it stands while it works"
+    ended = command.stop(signal.SIGTERM, "parent")
+    assert (ended.status, ended.left) == (143, [])
+    assert attempts.kills(tmp_path / "home", "east", "k1", "refit") == 0
+
+
+def test_a_supervisor_whose_outer_one_was_killed_ends(tmp_path: Path) -> None:
+    """The stack: what starts the services, and what starts that, may be killed."""
+    (tmp_path / "program.py").write_text(PROGRAM)
+    between = f"import subprocess; subprocess.Popen([{sys.executable!r}, 'program.py', 'python']).wait()"  # not tied to anything
+    command = Command([sys.executable, "-m", "penumbra.stopping", "{signal}", sys.executable, "-c", f"import os; os.fork(); {between}"], tmp_path)
+    command.until((tmp_path / "ready").exists)
+    command.process.kill()
+    command.process.wait()
+    wait_for(lambda: not any("program.py python" in line and "import" not in line for line in command.running().values()))
+    command.kill()
+
+
 def test_temporary_files_are_private_and_go_with_the_command(tmp_path: Path) -> None:
     shared, home = tmp_path / "shared", tmp_path / "home"
     shared.mkdir()

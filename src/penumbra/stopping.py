@@ -16,7 +16,6 @@ import select
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Collection
 from types import FrameType
 from typing import Any, NoReturn
@@ -228,7 +227,7 @@ def _work(work: Callable[[], Any], told: int, parent: int, open_signals: Collect
     except SystemExit as end:
         code = end.code
     except BaseException:
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
         code = 1
     _finished = True
     if _stopping is not None:
