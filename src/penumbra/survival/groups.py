@@ -181,7 +181,7 @@ def hazard_ratio(event: ArrayLike, time: ArrayLike, group: ArrayLike, *, ties: s
 
     Raises
       Undefined   "hazard ratio needs two groups; found one: ..."
-      Undefined   "hazard ratio is not finite: ..."
+      Undefined   "hazard ratio is not finite: ..." / "hazard ratio has no value: no death happened while both groups were at risk ..."
       ValueError  "group must be True/False, 0/1 or 'high'/'low'; found ..."
 
     Source: Cox 1972, JRSS B 34:187; limits by Wald. Equals R's summary(coxph(...))$conf.int.
@@ -193,6 +193,8 @@ def hazard_ratio(event: ArrayLike, time: ArrayLike, group: ArrayLike, *, ties: s
     fit = univariate_cox(events, times, high.astype(float), ties=ties)
     if fit.reason[0]:
         counts = f"{int(events[high].sum())} deaths of {int(high.sum())} high, {int(events[~high].sum())} of {int((~high).sum())} low"
+        if fit.reason[0] == "constant":
+            raise Undefined(f"hazard ratio has no value: no death happened while both groups were at risk ({counts})")
         raise Undefined(f"hazard ratio is not finite: every death came first in one group ({counts})")
     reach = float(ndtri(0.5 + 0.5 * level)) * float(fit.se[0])
     coef = float(fit.coef[0])

@@ -130,7 +130,8 @@ def univariate_cox(event: ArrayLike, time: ArrayLike, X: ArrayLike, *, ties: str
     X      shape (n, p).
     ties   "efron" or "breslow".
 
-    A column that is constant, not finite, or separates the deaths perfectly (its coefficient would be infinite) has nan and a reason.
+    A column that is constant (among everybody, or among those at risk at each death), not finite, or separates the deaths perfectly (its
+    coefficient would be infinite) has nan and a reason.
 
     Raises
       Undefined   "no event among n patients ..."
@@ -180,6 +181,7 @@ def _fit_columns(x: Floats, sets: _RiskSets) -> tuple[Floats, Floats, Floats, np
     highest, lowest = np.maximum.accumulate(z)[sets.last], np.minimum.accumulate(z)[sets.last]
     separated = (z[sets.died] == highest).all(axis=0) | (z[sets.died] == lowest).all(axis=0)
     reason[usable[separated]] = "separation"
+    reason[usable[(highest == lowest).all(axis=0)]] = "constant"
     usable, z = usable[~separated], z[:, ~separated]
 
     beta = np.zeros(usable.size)
@@ -240,7 +242,7 @@ def cox_fit(event: ArrayLike, time: ArrayLike, X: ArrayLike, *, ties: str = "efr
 
     Raises
       Undefined   "no event among n patients ..."
-      Undefined   "column 3 is constant ..." / "columns are linearly dependent: rank r of p ..."
+      Undefined   "column 3 is constant ..." / "columns are linearly dependent: rank r of p ..." / "... among those at risk at the deaths ..."
       Undefined   "the columns separate the deaths perfectly ..."
 
     Source: Cox 1972, JRSS B 34:187; Efron 1977, JASA 72:557. Equals R's survival::coxph.
@@ -264,6 +266,10 @@ def cox_fit(event: ArrayLike, time: ArrayLike, X: ArrayLike, *, ties: str = "efr
     beta = np.zeros(p)
     likelihood, gradient, information = _derivatives(z, beta, sets, ridge)
     null, information_at_zero = likelihood, information
+    if ridge == 0 and not _curved(information, int(events.sum())):
+        raise Undefined(
+            f"columns are constant or linearly dependent among those at risk at the deaths ({int(events.sum())} events, {p} columns): drop columns or set ridge"
+        )
     for _ in range(MAX_STEPS):
         step = _solved(information, gradient)
         if float(step @ gradient) < 1e-20 * (1.0 + abs(likelihood)):
@@ -290,6 +296,12 @@ def _solved(information: Floats, gradient: Floats) -> Floats:
         return np.linalg.solve(information, gradient)
     except np.linalg.LinAlgError:
         return np.linalg.lstsq(information, gradient, rcond=None)[0]
+
+
+def _curved(information: Floats, events: int) -> bool:
+    """Whether the information at zero (p, p), of columns with standard deviation 1, is more than rounding in every direction."""
+    values = np.linalg.eigvalsh(information)
+    return bool(values[0] > max(1e-12 * values[-1], 1e-14 * events))
 
 
 def _flattened(information: Floats, at_zero: Floats) -> bool:

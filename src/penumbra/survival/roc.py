@@ -209,7 +209,9 @@ def _censoring_influence(censoring: CensoringSurvival, time: Floats, event: Bool
         return np.zeros(time.size)
     order = np.argsort(at)
     later = np.concatenate([np.cumsum(amount[order][::-1])[::-1], [0.0]])[np.searchsorted(at[order], censoring.times, side="right")]
-    jump = later / censoring.at_risk
+    # where all at risk are censored, G is 0 from there on and no amount comes later
+    staying = censoring.at_risk - censoring.censored
+    jump = np.divide(later, staying, out=np.zeros_like(later), where=staying > 0)
     drift = np.concatenate([[0.0], np.cumsum(jump * censoring.censored / censoring.at_risk)])
     # at risk of censoring at u: everybody with a longer time, and the censored of u (the dead of u left before)
     last = np.where(event, np.searchsorted(censoring.times, time, side="left"), np.searchsorted(censoring.times, time, side="right"))
