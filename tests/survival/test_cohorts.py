@@ -345,7 +345,7 @@ def test_binary_auc_and_delong(cohorts: list[Cohort], tally: Tally) -> None:
     for cohort in cohorts:
         theirs = plain.delong(*cohort.plainly, [cohort.risk, cohort.other], cohort.exact_horizon)
         outcome = (*cohort.outcome, cohort.risk)
-        own = lambda o=outcome, c=cohort: (lambda a: (a.auc, a.se, a.cases, a.controls))(survival.auc_binary(*o, c.horizon))  # noqa: E731
+        own = lambda o=outcome, c=cohort: (lambda f: (f.auc, f.se, f.cases, f.controls))(survival.auc_binary(*o, c.horizon))  # noqa: E731
         counts = tuple(len(part) for part in plain.status(*cohort.plainly, cohort.exact_horizon))
         tally.same(cohort, own, None if theirs is None else (theirs[0][0], math.sqrt(theirs[1][0, 0]), *counts), absolute=1e-9)
         difference = None
