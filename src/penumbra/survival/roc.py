@@ -70,7 +70,7 @@ def auc_binary(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: 
     Source: DeLong et al. 1988, Biometrics 44:837 (variance). Equals R's pROC::roc and ci.auc.
     """
     _, _, case, control, (risk,) = _status(event, time, horizon, log_risk)
-    _require_two(case, control)
+    require_two(case, control)
     above, below = _placements(risk[case], risk[control])
     auc = float(above.mean())
     se = float(np.sqrt(_covariance(above[None], below[None])[0, 0]))
@@ -86,7 +86,7 @@ def delong_test(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_ri
     Source: DeLong et al. 1988, Biometrics 44:837. Equals R's pROC::roc.test(method = "delong", paired = TRUE).
     """
     _, _, case, control, risks = _status(event, time, horizon, log_risk_a, log_risk_b)
-    _require_two(case, control)
+    require_two(case, control)
     placed = [_placements(risk[case], risk[control]) for risk in risks]
     above, below = (np.stack(part) for part in zip(*placed, strict=True))
     auc_a, auc_b = (float(a) for a in above.mean(axis=1))
@@ -109,7 +109,7 @@ def auc_ipcw(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: fl
     Equals R's riskRegression::Score.
     """
     events, times, case, control, (risk,) = _status(event, time, horizon, log_risk)
-    _require_two(case, control)
+    require_two(case, control)
     auc, influence = _weighted_auc(events, times, risk, case, control)
     return _limited(auc, _influence_error(influence), int(case.sum()), int(control.sum()), level)
 
@@ -126,7 +126,7 @@ def auc_ipcw_test(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_
     Source: Blanche et al. 2013, Stat Med 32:5381 (difference of the influence functions). Equals the contrasts of R's riskRegression::Score.
     """
     events, times, case, control, risks = _status(event, time, horizon, log_risk_a, log_risk_b)
-    _require_two(case, control)
+    require_two(case, control)
     (a, of_a), (b, of_b) = (_weighted_auc(events, times, risk, case, control) for risk in risks)
     return _difference(a, b, _influence_error(of_a - of_b))
 
@@ -160,13 +160,23 @@ def roc_curve(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: f
     return RocCurve(np.r_[0.0, rates[0]], np.r_[0.0, rates[1]], np.r_[np.inf, threshold])
 
 
+def status(event: ArrayLike, time: ArrayLike, horizon: float) -> tuple[Bools, Bools]:
+    """Return who died by the horizon and who is known to be alive then, (n,) each; neither: censored before it.
+
+    event    shape (n,), bool; True = died.
+    time     shape (n,), days; who is censored at the horizon is alive then.
+    horizon  days.
+    """
+    events, times = checked_outcome(event, time)
+    day = checked_horizon(horizon, times)
+    return events & (times <= day), (times > day) | (~events & (times == day))
+
+
 def _status(event: ArrayLike, time: ArrayLike, horizon: float, *log_risks: ArrayLike) -> tuple[Bools, Floats, Bools, Bools, list[Floats]]:
     """Return event and time as checked, who is a case and who a control at the horizon, and the risks."""
     events, times = checked_outcome(event, time)
     risks = [checked_risk(log_risk, events.size) for log_risk in log_risks]
-    day = checked_horizon(horizon, times)
-    case = events & (times <= day)
-    control = (times > day) | (~events & (times == day))
+    case, control = status(events, times, horizon)
     if not case.any():
         raise Undefined(f"nobody died by day {horizon:g}: no AUC among {events.size} patients")
     if not control.any():
@@ -174,7 +184,8 @@ def _status(event: ArrayLike, time: ArrayLike, horizon: float, *log_risks: Array
     return events, times, case, control, risks
 
 
-def _require_two(case: Bools, control: Bools) -> None:
+def require_two(case: Bools, control: Bools) -> None:
+    """Raise Undefined "one case or one control only ..."; an AUC from one has no standard error."""
     if min(np.count_nonzero(case), np.count_nonzero(control)) < 2:
         raise Undefined(f"one case or one control only ({np.count_nonzero(case)} and {np.count_nonzero(control)}): the AUC has no standard error")
 
