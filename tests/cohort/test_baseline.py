@@ -67,8 +67,8 @@ def test_follow_up_and_survival_are_kaplan_meiers() -> None:
     assert [cell.split(" (")[0] for cell in observed.cells] == ["30", "6"]
     # the lower limit of a: the first day on which S exp(-1.96 sqrt(sum of d / n (n - d))) is below one half: 0.8 exp(-1.96 sqrt(1/20)) = 0.516 at 10,
     # 0.533 exp(-1.96 sqrt(1/20 + 1/6)) = 0.214 at 30; of the follow-up 0.75 exp(-1.96 sqrt(1/12)) = 0.426 at 20
-    assert survived.cells[0] == "not reached (30-not reached)"
-    assert followed.cells[0] == "50 (20-not reached)"
+    assert survived.cells[0] == "not reached (95 % CI 30-not reached)"
+    assert followed.cells[0] == "50 (95 % CI 20-not reached)"
     assert survived.cells[1].endswith(", 1 unknown")
     assert followed.cells[1].endswith(", 1 unknown")
     assert (survived.test, followed.test, observed.test, observed.p) == ("log-rank", "log-rank", "", None)

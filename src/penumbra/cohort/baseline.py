@@ -15,9 +15,9 @@ RESAMPLES = 9999  # of Fisher's test on tables larger than 2 x 2, and the seed b
 SEED = 1
 UNKNOWN = "unknown"
 CONTINUOUS = {"age": "Age (years)"}
-FOLLOWED = "Follow-up (days): reverse Kaplan-Meier median (95 % CI)"
-SURVIVED = "Survival (days): Kaplan-Meier median (95 % CI)"
-OBSERVED = "Observed time to death or censoring (days): median (quartiles)"
+FOLLOWED = "Follow-up, reverse Kaplan-Meier (days)"
+SURVIVED = "Survival, Kaplan-Meier (days)"
+OBSERVED = "Observed time, died or censored (days)"
 CATEGORICAL = {
     "sex": "Sex",
     "histology": "Histology",
@@ -103,7 +103,7 @@ def _median(event: np.ndarray, time: np.ndarray, missing: int) -> str:
     if np.isnan([curve.median, curve.median_lower]).all():
         return "not reached" + (f", {missing} {UNKNOWN}" if missing else "")
     middle, low, high = ("not reached" if np.isnan(days) else f"{days:.0f}" for days in (curve.median, curve.median_lower, curve.median_upper))
-    return f"{middle} ({low}-{high})" + (f", {missing} {UNKNOWN}" if missing else "")
+    return f"{middle} (95 % CI {low}-{high})" + (f", {missing} {UNKNOWN}" if missing else "")
 
 
 def _log_rank(events: Sequence[np.ndarray], times: Sequence[np.ndarray]) -> float | None:
