@@ -60,7 +60,8 @@ def baseline_table(baseline: Baseline) -> Table:
         name = Cell(f"\u2003{row.level}" if row.level else row.variable, strong=row.level is None)
         rows.append((name, *(Cell(cell) for cell in row.cells), Cell("" if row.p is None else p_value(row.p)), Cell(row.test)))
         lines.append((row.variable, row.level or "", *row.cells, "" if row.p is None else row.p, row.test))
-    caption = "Median (quartiles), median of a Kaplan-Meier curve (95 % CI), or patients (%), with the difference between the groups; unknown values take no part in the tests."
+    shown = "Median (quartiles), median of a Kaplan-Meier curve (95 % CI), or patients (%)"
+    caption = f"{shown}, with the difference between the groups; unknown values take no part in the tests."
     return Table("baseline", caption, header, tuple(rows), csv_text(("variable", "level", *baseline.groups, "p", "test"), lines))
 
 
