@@ -72,6 +72,17 @@ def test_auc_of_a_resample_is_the_auc_of_the_patients_drawn() -> None:
     assert _auc(EVENT, TIME, ONE, both, twice, 365.0)[1][0, 0] == pytest.approx(expected, rel=1e-12)
 
 
+def test_who_is_censored_at_the_horizon_is_a_control_in_every_resample() -> None:
+    """As in survival.auc_binary; a horizon that is clipped to the follow-up is always a day of censoring."""
+    from penumbra.evaluate.paired import _auc
+
+    time = np.where(EVENT, TIME, np.maximum(TIME, 365.0))
+    time[~EVENT & (time < 700)] = 365.0
+    own, drawn = _auc(EVENT, time, ONE, (scores(1.0), scores(0.5)), np.ones((1, N), dtype=int), 365.0)
+    assert (~EVENT & (time == 365.0)).sum() >= 5
+    np.testing.assert_allclose(drawn[:, 0], own, rtol=1e-12)
+
+
 def test_the_same_model_twice_differs_by_nothing() -> None:
     for row in rows(scores(1.0), scores(1.0)).values():
         assert (row.difference, row.lower, row.upper, row.p) == (0.0, 0.0, 0.0, 1.0)

@@ -489,6 +489,27 @@ def test_bootstrap(cohorts: list[Cohort], tally: Tally) -> None:
         tally.same(cohort, lambda d=paired: (d.value, d.lower, d.upper, d.p), expected, absolute=1e-9)
 
 
+def test_concordance_within_centers(cohorts: list[Cohort], tally: Tally) -> None:
+    for cohort in cohorts:
+        center = np.array(["east", "north", "west"])[np.arange(cohort.event.size) % 3]
+        found = survival.pairs_within(*cohort.outcome, center, np.stack([cohort.risk, cohort.other]), resamples=4, seed=2)
+        same = center[:, None] == center[None, :]
+        right, comparable = np.zeros(2), 0.0
+        for which, risk in enumerate((cohort.risk, cohort.other)):
+            table, ordered = plain.pair_tables(*cohort.plainly, risk)
+            right[which], comparable = (table * ordered * same).sum(), float((table * same).sum())
+        pooled = survival.together(found.values())
+        tally.same(cohort, lambda p=pooled: (*p.right[:, 0], p.comparable[0]), (*right, comparable))
+        expected = (right[0] - right[1]) / comparable if comparable else None
+        if expected is not None:
+            tally.same(cohort, lambda p=pooled: p.difference(0, 1).value, expected)
+        else:
+            with pytest.raises(Undefined, match="no comparable pair"):
+                pooled.difference(0, 1)
+        assert np.isfinite(pooled.right).all()
+        assert (pooled.right <= pooled.comparable).all()
+
+
 def test_lasso(cohorts: list[Cohort], tally: Tally) -> None:
     """The conditions of a minimum: the gradient is the penalty where a coefficient is not 0, and no more where it is."""
     for cohort in cohorts:

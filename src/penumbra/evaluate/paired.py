@@ -12,6 +12,7 @@ from penumbra.survival import Undefined
 from penumbra.survival.agreement import brier_parts, resampled_survival
 from penumbra.survival.bootstrap import difference_from, resample_counts, right_and_comparable
 from penumbra.survival.horizons import beyond, horizon_name
+from penumbra.survival.roc import require_two, status
 
 HIGHER_IS_BETTER = ("harrell_c", "auc")  # how a measure's name begins; of every other, lower is better
 
@@ -119,12 +120,13 @@ def _c(event: np.ndarray, time: np.ndarray, strata: np.ndarray, both: Sequence[S
 
 
 def _auc(event: np.ndarray, time: np.ndarray, strata: np.ndarray, both: Sequence[Scores], counts: np.ndarray, horizon: float) -> Measured:
-    """Cases died by the horizon, controls were alive after it; the weighted share of pairs in the right order."""
-    case, control = event & (time <= horizon), time > horizon
+    """Cases died by the horizon, controls are known to be alive then; the weighted share of pairs in the right order."""
+    case, control = status(event, time, horizon)
     same = (strata[case][:, None] == strata[control][None, :]).astype(float)
     if strata.max() == 0:
         own = np.array([survival.auc_binary(event, time, _finite(scores.log_risk, "no risk"), horizon).auc for scores in both])
     elif same.any():
+        require_two(case, control)
         own = np.array([(_in_order(_finite(scores.log_risk, "no risk"), case, control) * same).sum() for scores in both]) / same.sum()
     else:
         raise Undefined(f"no center has both a death by day {horizon:g} and a patient who is alive after it")
@@ -156,6 +158,8 @@ def _calibration(event: np.ndarray, time: np.ndarray, both: Sequence[Scores], co
     if not observed[0] > 0:
         raise Undefined(f"nobody died by day {horizon:g}")
     expected = np.stack([weights @ _finite(scores.death[:, k], f"no survival at day {horizon:g}") for scores in both]) / weights.sum(axis=1)
+    if not (expected[:, 0] > 0).all():
+        raise Undefined(f"one of the two models expects no death by day {horizon:g}")
     with np.errstate(divide="ignore"):
         distance = np.abs(np.log(observed / expected))
     distance[~np.isfinite(distance)] = np.nan  # a resample without a death has none
