@@ -71,7 +71,6 @@ def _retrain(work: Work, center: str, crew: Hire | None, again: bool) -> Manifes
     else:
         with attempts.attempt(work.home, center, key, step):
             outcome = _protocol(work, champion, center, journal, crew)
-            report(work)
     decided.write_page(work, center, key, outcome.verdict.reason, outcome.left_out, outcome.compared)
     rows = outcome.compared.rows if outcome.compared else ()
     paired = outcome.compared.paired if outcome.compared else ()
@@ -246,6 +245,7 @@ def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal, 
     for stage in (train, fuse, evaluate):
         stage(refitted)
     registered = register(refitted)
+    report(refitted)
     if registered["version"] is None:
         return Outcome(Verdict("reject", f"Rejected: the challenger retained no feature ({registered['reason']})."))
     version = int(registered["version"])
