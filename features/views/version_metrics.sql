@@ -5,7 +5,7 @@ FROM model_metrics JOIN model_versions USING (model, version);
 COMMENT ON VIEW version_metrics IS 'every metric of every registered version at every center, beside the version before';
 COMMENT ON COLUMN version_metrics.model IS 'name in the registry';
 COMMENT ON COLUMN version_metrics.version IS 'version in the registry';
-COMMENT ON COLUMN version_metrics.alias IS 'champion: the one that is served';
+COMMENT ON COLUMN version_metrics.alias IS 'champion: the one that is served; deleted: MLflow has the version no more';
 COMMENT ON COLUMN version_metrics.created_at IS 'when it was registered, UTC';
 COMMENT ON COLUMN version_metrics.center IS 'whose patients it was measured on';
 COMMENT ON COLUMN version_metrics.split IS 'train: they fitted the model; external: they did not';

@@ -29,11 +29,13 @@ def ask(home: Path, statement: str, as_of: str | None = None) -> "pa.Table":
 
 
 def models(home: Path, name: str | None = None) -> str:
-    """Every registered version of a model: when, on which centers, its aliases, and the C-index of each center; then which other models there are.
+    """Every version of a model: when, its aliases, and the C-index of each center; those that somebody made in MLflow as such; then which other models
+    there are.
 
     name  of the model; None: the one that params.yaml names.
     """
-    entries = registry.versions(home, name)
+    shelf = registry.shelf(home, name)
+    entries: list[registry.RegisteredVersion | registry.ForeignVersion] = sorted((*shelf.versions, *shelf.foreign), key=lambda entry: entry.version)
     if not entries:
         registry.find(home, model=name)  # says what there is
     found = store.query(
@@ -50,13 +52,19 @@ def models(home: Path, name: str | None = None) -> str:
         return f"{row['value']:.3f}" + (" *" if row["split"] == "train" else "")
 
     body = [
-        [entry.version, ", ".join(entry.aliases) or "-", f"{entry.created_at:%Y-%m-%d %H:%M}", *(cell(str(entry.version), center) for center in centers)]
+        [
+            entry.version,
+            ", ".join(entry.aliases) or "-",
+            f"{entry.created_at:%Y-%m-%d %H:%M}",
+            *("-" if isinstance(entry, registry.ForeignVersion) else cell(str(entry.version), center) for center in centers),
+        ]
         for entry in entries
     ]
     others = [other for other in registry.models(home) if other != model]
     listed = f"\nalso registered: {', '.join(others)} (penumbra models --model NAME)" if others else ""
+    foreign = "".join(f"\n{entry.version}: not registered by penumbra, made in MLflow" for entry in shelf.foreign)
     header = ["version", "alias", "registered (UTC)", *(f"C {center}" for center in centers)]
-    return tables.render(header, body, model) + f"\n\n* fitted on this center{listed}"
+    return tables.render(header, body, model) + f"\n\n* fitted on this center{foreign}{listed}"
 
 
 def decision(manifest: Manifest) -> str:

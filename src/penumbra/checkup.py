@@ -130,15 +130,26 @@ def _registry(home: Path) -> Iterator[Finding]:
     from penumbra import registry
 
     try:
+        shelf, changed = registry.shelf(home), registry.outside(home)
+    except ParamsError as error:
+        yield Finding("registry", False, str(error))
+        return
+    for sentence in changed.sentences:
+        yield Finding("registry", False, sentence)
+    for entry in shelf.foreign:
+        yield Finding("registry", True, f"{entry.model}/{entry.version} was made in MLflow and not registered by penumbra, which leaves it alone")
+    for version, tags in shelf.altered.items():
+        advice = "penumbra goes by its files, and its next penumbra register or promote writes the tags again"
+        yield Finding("registry", True, f"{shelf.model}/{version}: {', '.join(tags)} changed in MLflow; {advice}")
+    try:
         champion = registry.find(home)
         registry.verify(champion.folder, champion.digest)
         others = [name for name in registry.models(home) if name != champion.model]
         beside = f"; params.yaml does not name {', '.join(others)}, which is registered too" if others else ""
         yield Finding("registry", True, f"champion is {champion.model}/{champion.version}, files as registered{beside}")
-    except ParamsError as error:
-        yield Finding("registry", False, str(error))
     except Refusal as refusal:
-        yield Finding("registry", refusal.rule == "model_registered", str(refusal))
+        if refusal.rule not in changed.rules:
+            yield Finding("registry", refusal.rule == "model_registered", str(refusal))
 
 
 def _versions(home: Path) -> Iterator[Finding]:

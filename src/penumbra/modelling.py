@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from penumbra import experiments, fusion, recorded, registry, store
+from penumbra import aliases, experiments, fusion, recorded, registry, store
 from penumbra.ablation import DECLARED as WITHOUT_SE
 from penumbra.ablation import ablation, version_without_se
 from penumbra.dataset import Dataset, network_file, read_dataset
@@ -304,9 +304,11 @@ def register(work: Work) -> Manifest:
             image_versions=image_versions(),
         ),
     )
+    aliases.note(work.home, settings.register.model, run=work.run)
     entry = recorded.registered(
         work, lambda: registry.register(work.home, bundle, rows, model=settings.register.model), _version_rows(work, data, models, rows, served)
     )
+    aliases.known(work.home, entry.model)
     content = {"model": entry.model, "version": entry.version, "digest": entry.digest, "train_centers": list(centers), "metrics": len(rows)}
     return experiments.keep(work.home, {**content, MADE_FROM: made_from})
 

@@ -49,7 +49,11 @@ def monitor(work: Work, model: str | None = None) -> list[tuple[str, MetricRow]]
     model, found = model or work.settings.register.model, []
     with store.connect(work.home) as lake:
         rows, before = prospective.matured(lake, model), prospective.stored(lake, model)
+        there = {str(entry.version) for entry in registry.versions(work.home, model)}
         for version in dict.fromkeys(row["version"] for row in rows):
+            if str(version) not in there:
+                say(f"{model}/{version} was deleted outside penumbra: the patients that it scored are not measured")
+                continue
             loaded = registry.load(work.home, version, model=model)
             mine = [row for row in rows if row["version"] == version]
             measured = [entry for center in dict.fromkeys(row["center"] for row in mine) for entry in _measured(work, loaded, center, mine)]

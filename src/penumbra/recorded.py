@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from penumbra import registry, store
-from penumbra.aliases import first_champion, version_record
+from penumbra.aliases import pending, version_record
 from penumbra.dataset import Dataset
 from penumbra.progress import say
 from penumbra.registry import MetricRow, RegisteredVersion
@@ -76,7 +76,7 @@ def written(work: Work, entry: RegisteredVersion, rows: Mapping[str, Records]) -
     with store.connect(work.home) as lake:
         complete = {name: [{**row, column.get(name, "version"): version} for row in records] for name, records in rows.items()}
         complete["model_metrics"] = [*complete["model_metrics"], *_withdrawn(lake, entry, complete["model_metrics"])]
-        records = {"model_versions": [version_record(entry)], "alias_changes": first_champion(entry), **complete}
+        records = {"model_versions": [version_record(entry)], "alias_changes": pending(work.home, entry.model), **complete}
         lake.write(records, run=work.run, what=f"{entry.model}/{entry.version} registered")
 
 

@@ -29,7 +29,7 @@ class Prediction:
     unanswered        time -> why there is no survival.
     gtv_cm3           volume of the GTV on the grid.
     image_version     key of the scan on the grid, as at ingest; sha256: digest of the files it was read from.
-    remarks           what the certificate of the mask flagged, and what the reader noted.
+    remarks           what the certificate of the mask flagged, what the reader noted, and that the alias was moved outside penumbra.
     """
 
     model: str
@@ -98,6 +98,7 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
     days = {horizon_name(day): float(day) for day in loaded.horizons_days}
     survival = model.survival(log_risk, list(days.values()))[0]
     why = {name: model.baseline.why_not(day) for name, day in days.items()}
+    moved = registry.outside(home, loaded.entry.model).sentences if not str(which).isdecimal() else ()
     return Prediction(
         model=loaded.entry.model,
         version=loaded.entry.version,
@@ -111,7 +112,7 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
         image_version=image_version(sha256, arrived.roi_name, grid_mm=grid_mm, **kept),
         sha256=sha256,
         certificate=certificate.status,
-        remarks=(*(f"{finding.rule}: {finding.found}" for finding in certificate.findings), *arrived.notes),
+        remarks=(*(f"{finding.rule}: {finding.found}" for finding in certificate.findings), *arrived.notes, *moved),
     )
 
 

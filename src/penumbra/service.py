@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from penumbra import arrivals, attempts, prefect_api, retraining, tied
+from penumbra import aliases, arrivals, attempts, prefect_api, retraining, tied
 from penumbra.drive import prepare_prefect
 from penumbra.progress import say
 from penumbra.refusal import Refusal
@@ -28,6 +28,7 @@ def serve(work: Work) -> None:
     numbers = work.settings.serve
     address = os.environ.get("PREFECT_API_URL")
     prepare_prefect(work)
+    aliases.tell(work.home, work.settings.register.model)
     if address:
         say(f"watching {arrivals.INCOMING}/ every {numbers.look_s:g} s for the Prefect server; stop with Ctrl-C")
         Watch(work, Announcer(work)).run()

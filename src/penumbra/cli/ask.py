@@ -1,11 +1,30 @@
 """Questions to the store: SQL here and over the network, the proof of a training matrix, drift."""
 
+import json
+import os
 import sys
+from pathlib import Path
 
 import click
 
 from penumbra.cli.group import command, next_commands
 from penumbra.params import state_home
+
+
+def _note_changes(home: Path) -> None:
+    """Let the store have what was changed in MLflow since penumbra last looked. A look at the file's stamp costs nothing; all else is imported only
+    where it changed (with a registry on a server, every other command looks)."""
+    try:
+        known = json.loads((home / "mlflow" / "noted.json").read_text(encoding="utf-8"))
+        stamps = {entry["stamp"] for entry in known.values()}
+        seen = (home / "mlflow" / "mlflow.db").stat()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return
+    if os.environ.get("PENUMBRA_MLFLOW") or stamps == {f"{seen.st_mtime_ns} {seen.st_size}"}:
+        return
+    from penumbra.aliases import note_before_reading
+
+    note_before_reading(home)
 
 
 @command('penumbra sql "SELECT center, patients, events FROM centers"')
@@ -18,6 +37,7 @@ def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
     from penumbra import store, tables
 
     home = state_home()
+    _note_changes(home)
     if statement is None and sys.stdin.isatty():
         from penumbra.store.shell import converse
 
@@ -41,6 +61,7 @@ def serve_sql(host: str, port: int | None) -> None:
     from penumbra.work import begin
 
     token, work = serving.token_of_environment(), begin()
+    _note_changes(work.home)
     chosen = work.settings.serve_sql
     limits = serving.Limits(timeout_s=chosen.timeout_s, memory_mb=chosen.memory_mb, most_rows=chosen.most_rows, at_once=chosen.at_once)
     place = f"http://{host}:{port or chosen.port}"

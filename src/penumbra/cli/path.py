@@ -12,11 +12,12 @@ from penumbra.cli.group import FOLDER, command, main, next_commands, profile_opt
 @profile_option
 def run(cohort: Path | None, profile: str | None) -> None:
     """The whole path: ingest, populate, train, fuse, evaluate, register, report."""
-    from penumbra import answers, arrivals, drive
+    from penumbra import aliases, answers, arrivals, drive
     from penumbra.work import begin, one_run_at_a_time
 
     work = begin(profile)
     with one_run_at_a_time(work.home):
+        aliases.tell(work.home, work.settings.register.model)
         if cohort is not None:
             arrivals.take_cohort(work.home, cohort)
         drive.run_flow(work)

@@ -17,18 +17,21 @@ def compare(versions: tuple[str, ...], form: str) -> None:
     Two: what differs, every measure per center with paired difference, interval and p, patients that changed their risk group, calibration, and
     a page with overlaid figures. More, or none for all: C at every center, each against the first.
     """
-    from penumbra import versus
+    from penumbra import aliases, versus
     from penumbra.work import begin
 
-    click.echo(versus.compare(begin(), versions, form))
+    work = begin()
+    aliases.tell(work.home, work.settings.register.model)
+    click.echo(versus.compare(work, versions, form))
 
 
 @command("penumbra models")
 @model_option
 def models(model: str | None) -> None:
     """Registered versions with alias, date, and C per center."""
-    from penumbra import answers
+    from penumbra import aliases, answers
 
+    aliases.tell(state_home(), model)
     click.echo(answers.models(state_home(), model))
     next_commands("penumbra compare champion 1", 'penumbra sql "SELECT alias, version, previous, reason, at FROM alias_changes"')
 
@@ -41,10 +44,11 @@ def retrain(center: str | None, profile: str | None) -> None:
 
     A second retraining waits for the first. One that was killed too often is set aside, until its center is named here.
     """
-    from penumbra import answers, decided, drive, retraining
+    from penumbra import aliases, answers, decided, drive, retraining
     from penumbra.work import begin
 
     work = begin(profile)
+    aliases.note(work.home, work.settings.register.model, run=work.run)
     centers = [center] if center else retraining.waiting(work)
     for name in centers:
         retraining.require_arrived(work, name)
@@ -114,10 +118,12 @@ def predict(path: Path, model: str, center: str | None, record: bool, form: str)
 
     prediction = scoring.predict(state_home(), path, model, center)
     if record:
-        from penumbra import monitoring
+        from penumbra import aliases, monitoring
         from penumbra.work import begin
 
-        patient = monitoring.record(begin(), path, center or path.resolve().parent.name, prediction)
+        work = begin()
+        aliases.note(work.home, prediction.model, run=work.run)
+        patient = monitoring.record(work, path, center or path.resolve().parent.name, prediction)
         click.echo(f"recorded as {patient}", err=True)
     if form == "json":
         click.echo(json.dumps(asdict(prediction)))
@@ -132,10 +138,12 @@ def predict(path: Path, model: str, center: str | None, record: bool, form: str)
 @model_option
 def monitor(model: str | None) -> None:
     """C and calibration of every version on patients it scored before their outcome was known, per center."""
-    from penumbra import monitoring, tables
+    from penumbra import aliases, monitoring, tables
     from penumbra.work import begin
 
-    found = monitoring.monitor(begin(), model)
+    work = begin()
+    aliases.note(work.home, model or work.settings.register.model, run=work.run)
+    found = monitoring.monitor(work, model)
     header = ["version", "center", "metric", "n", "died", "value", "95 %"]
     body = [
         [version, row.center, row.metric, row.n, row.events, row.reason or row.value, f"{row.lower:.3f} to {row.upper:.3f}" if row.lower == row.lower else "-"]

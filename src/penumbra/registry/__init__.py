@@ -5,24 +5,34 @@ from penumbra.registry.compare import ComparisonRow, MetricRow, compare
 from penumbra.registry.differences import Difference, differences
 from penumbra.registry.gate import Contrast, Evidence, GateLimits, Verdict, gate
 from penumbra.registry.model import LoadedModel, load, record_metrics, register, unregister
+from penumbra.registry.outside import OUTSIDE, Outside, outside
+from penumbra.registry.remembered import DELETED, Remembered, remembered
+from penumbra.registry.shelf import ForeignVersion, RegisteredVersion, Shelf, shelf
 from penumbra.registry.tracking import logged_metrics
-from penumbra.registry.versions import CHALLENGER, CHAMPION, AliasChange, RegisteredVersion, find, models, promote, tracking_uri, versions
+from penumbra.registry.versions import CHALLENGER, CHAMPION, AliasChange, addressed, find, models, promote, tracking_uri, versions
 
 __all__ = [
     "CHALLENGER",
     "CHAMPION",
+    "DELETED",
+    "OUTSIDE",
     "AliasChange",
     "Bundle",
     "ComparisonRow",
     "Contrast",
     "Difference",
     "Evidence",
+    "ForeignVersion",
     "GateLimits",
     "Lineage",
     "LoadedModel",
     "MetricRow",
+    "Outside",
     "RegisteredVersion",
+    "Remembered",
+    "Shelf",
     "Verdict",
+    "addressed",
     "compare",
     "differences",
     "environment",
@@ -31,9 +41,12 @@ __all__ = [
     "load",
     "logged_metrics",
     "models",
+    "outside",
     "promote",
     "record_metrics",
     "register",
+    "remembered",
+    "shelf",
     "tracking_uri",
     "unregister",
     "verify",

@@ -1,21 +1,27 @@
 """Registering a fitted bundle as a version, and loading it again to score patients."""
 
+import getpass
 import json
 import math
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penumbra.params import model_name
 from penumbra.refusal import Refusal
-from penumbra.registry import tracking
+from penumbra.registry import noted, tracking
 from penumbra.registry.bundle import Bundle, Lineage, network_path, read_lineage, read_manifest, read_models, read_settings, verify, write_bundle
 from penumbra.registry.compare import MetricRow
+from penumbra.registry.database import client, experiment_root, writing
+from penumbra.registry.noted import AliasChange
+from penumbra.registry.outside import RESTORE, model_missing
+from penumbra.registry.remembered import CHAMPION, remembered
 from penumbra.registry.scoring_code import importable, write_scoring_code
-from penumbra.registry.versions import CHALLENGER, CHAMPION, RegisteredVersion, client, experiment_root, find, versions, writing
+from penumbra.registry.shelf import BUNDLE_PATH, RegisteredVersion, shelf
+from penumbra.registry.versions import CHALLENGER, find, restore_tags, versions
 from penumbra.survival.horizons import horizon_name
 
 if TYPE_CHECKING:
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
 
     from penumbra.fusion import SurvivalModel
 
+FIRST = "the first version"  # why it is champion
 DESCRIPTION = "Overall survival of patients with non-small-cell lung cancer after radiotherapy, from the planning CT"
 SERVING = ("mlflow", "numpy", "pandas")  # what the model server imports beside the code that the model carries
 
@@ -57,11 +64,15 @@ class LoadedModel:
 def register(home: Path, bundle: Bundle, metrics: Iterable[MetricRow] = (), *, challenger: bool = False, model: str | None = None) -> RegisteredVersion:
     """Register a bundle as a new version, or return the version that already holds exactly this bundle.
 
-    The first version becomes champion; a later one becomes challenger only if `challenger` is set. Metrics that MLflow does not hold
-    yet are added in both cases. A call that was killed half-way is completed by the next one with the same bundle.
+    The first version that there ever was becomes champion: an alias that was lost later is nobody's to guess. A later one becomes challenger only
+    if `challenger` is set. Metrics that MLflow does not hold yet are added in both cases. A call that was killed half-way is completed by the next
+    one with the same bundle.
 
     home   the folder of `PENUMBRA_HOME`; the registry lies below `<home>/mlflow`.
     model  name in the registry; None: as params.yaml says (register.model).
+
+    Raises  Refusal "model_kept" where the registered model was deleted or renamed in MLflow and a number would be given twice,
+            "experiment_there" where its experiment was deleted.
     """
     model, rows = model or model_name(), list(metrics)
     with writing(home):
@@ -71,8 +82,8 @@ def register(home: Path, bundle: Bundle, metrics: Iterable[MetricRow] = (), *, c
         entry = next((entry for entry in versions(home, model) if entry.digest == digest), None)
         if entry is None:
             entry = _add_version(home, model, bundle, digest, staging, rows)
-        elif not _intact(entry):
-            shutil.copytree(staging / "bundle", entry.folder, dirs_exist_ok=True)  # same digest: these are the files it was registered with
+        else:
+            _restore_files(entry, bundle, staging)
         shutil.rmtree(staging)
         _complete(home, entry, bundle.served, rows, bundle.lineage)
         if challenger and CHAMPION not in find(home, entry.version, model).aliases:
@@ -90,6 +101,7 @@ def unregister(home: Path, version: int, *, model: str) -> None:
         mlflow_client = client(home)
         for alias in entry.aliases:
             mlflow_client.delete_registered_model_alias(model, alias)
+        mlflow_client.delete_model_version_tag(model, str(entry.version), "digest")  # or it would be one that was deleted outside
         mlflow_client.delete_model_version(model, str(entry.version))
 
 
@@ -120,6 +132,18 @@ def load(home: Path, which: str | int = CHAMPION, *, model: str | None = None) -
     )
 
 
+def _restore_files(entry: RegisteredVersion, bundle: Bundle, staging: Path) -> None:
+    """Put back what is missing or altered of a version's files: a bundle of the same digest has those that it was registered with."""
+    logged = entry.folder.parents[1]
+    if not entry.model_id:
+        return
+    if not (logged / "MLmodel").is_file():
+        _save_pyfunc(bundle, staging, staging / "pyfunc", entry.run_id, entry.model_id)
+        shutil.copytree(staging / "pyfunc", logged, dirs_exist_ok=True)
+    elif not _intact(entry):
+        shutil.copytree(staging / "bundle", entry.folder, dirs_exist_ok=True)
+
+
 def _intact(entry: RegisteredVersion) -> bool:
     try:
         verify(entry.folder, entry.digest)
@@ -129,22 +153,33 @@ def _intact(entry: RegisteredVersion) -> bool:
 
 
 def _complete(home: Path, entry: RegisteredVersion, served: str, rows: list[MetricRow], lineage: Lineage) -> int:
-    """Whatever may come after a version's creation: the first champion, and metrics not held yet."""
+    """Whatever may come after a version's creation: the first champion, the link that MLflow shows, and metrics not held yet."""
     held = tracking.logged_metrics(home, entry)
     missing = {name: pair for name, pair in tracking.named_values(rows, served).items() if held.get(name) != pair[0]}
-    known = versions(home, entry.model)
-    if missing:
-        tracking.log_metrics(client(home), entry.run_id, entry.model_id, missing, lineage)
-    if not any(CHAMPION in other.aliases for other in known):
-        client(home).set_registered_model_alias(entry.model, CHAMPION, str(known[0].version))
-    return len(missing)
+    found = shelf(home, entry.model)
+    first = CHAMPION not in found.aliases and len(found.versions) == 1 and not found.deleted and remembered(home, entry.model).last_champion is None
+    linked = tracking.is_linked(home, entry)
+    if not (missing or first or found.altered or not linked):
+        return 0
+    mlflow_client = client(home)
+    restore_tags(mlflow_client, found)
+    if not linked:
+        tracking.link(mlflow_client, entry)
+    logged = tracking.log_metrics(mlflow_client, entry, missing, lineage) if missing else 0
+    if first:
+        left = noted.read(home, entry.model)
+        change = AliasChange(entry.model, CHAMPION, entry.version, None, entry.digest, FIRST, getpass.getuser(), entry.created_at)
+        noted.write(home, entry.model, replace(left, pending=(*left.pending, change)))
+        mlflow_client.set_registered_model_alias(entry.model, CHAMPION, str(entry.version))
+    return logged
 
 
 def _add_version(home: Path, model: str, bundle: Bundle, digest: str, staging: Path, rows: list[MetricRow]) -> RegisteredVersion:
+    _require_free_number(home, model, digest)
     mlflow_client = client(home)
     experiment = _experiment(mlflow_client, home, model)
     logged = _finished_model(mlflow_client, experiment, digest)
-    if logged is None:
+    if logged is None or not (experiment_root(home) / "models" / logged.model_id / BUNDLE_PATH).is_dir():
         _discard_unfinished(mlflow_client, home, experiment)
         logged = _log_model(mlflow_client, experiment, bundle, digest, staging, rows)
     tags = {
@@ -164,8 +199,23 @@ def _add_version(home: Path, model: str, bundle: Bundle, digest: str, staging: P
     return find(home, created.version, model)
 
 
+def _require_free_number(home: Path, model: str, digest: str) -> None:
+    """Refuse to give a number again that the store knows for another version: MLflow counts from 1 where its registered model was deleted."""
+    found, memory = shelf(home, model), remembered(home, model)
+    number = found.newest + 1
+    before, at = memory.digest(number), memory.created_at(number)
+    counts_on = found.created_at is not None and (at is None or found.created_at <= at)
+    if before in (None, digest) or counts_on:
+        return
+    fact = f"the registered model {model} was made anew outside penumbra, and the store knows another version {number}"
+    raise (found.created_at is None and model_missing(home, model, memory)) or Refusal("model_kept", fact, RESTORE)
+
+
 def _experiment(mlflow_client: "MlflowClient", home: Path, name: str) -> str:
     found = mlflow_client.get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage != "active":
+        advice = f"restore it there: mlflow experiments restore --experiment-id {found.experiment_id}"
+        raise Refusal("experiment_there", f"the experiment {name} was deleted in MLflow", advice)
     if found is not None:
         return str(found.experiment_id)
     return str(mlflow_client.create_experiment(name, artifact_location=experiment_root(home).resolve().as_uri()))
@@ -183,14 +233,17 @@ def _discard_unfinished(mlflow_client: "MlflowClient", home: Path, experiment: s
     from mlflow.entities import LoggedModelStatus
 
     for run in mlflow_client.search_runs([experiment], "attributes.status = 'RUNNING'"):
-        mlflow_client.set_terminated(run.info.run_id, "KILLED")
+        if "digest" in run.data.tags:  # others may use the experiment too
+            mlflow_client.set_terminated(run.info.run_id, "KILLED")
     for logged in mlflow_client.search_logged_models([experiment]):
-        if logged.status == LoggedModelStatus.PENDING:
+        if logged.status == LoggedModelStatus.PENDING and "digest" in logged.tags:
             mlflow_client.finalize_logged_model(logged.model_id, LoggedModelStatus.FAILED)
             shutil.rmtree(experiment_root(home) / "models" / logged.model_id, ignore_errors=True)
 
 
 def _log_model(mlflow_client: "MlflowClient", experiment: str, bundle: Bundle, digest: str, staging: Path, rows: list[MetricRow]) -> Any:
+    from mlflow.entities import LoggedModelOutput
+
     lineage = bundle.lineage
     tags = {
         "digest": digest,
@@ -207,6 +260,7 @@ def _log_model(mlflow_client: "MlflowClient", experiment: str, bundle: Bundle, d
     logged = mlflow_client.create_logged_model(experiment, name=bundle.served, source_run_id=run_id, tags=tags)
     _save_pyfunc(bundle, staging, staging / "pyfunc", run_id, logged.model_id)
     mlflow_client.log_model_artifacts(logged.model_id, str(staging / "pyfunc"))
+    mlflow_client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])  # the run's page shows the model
     mlflow_client.set_terminated(run_id, "FINISHED")
     return mlflow_client.finalize_logged_model(logged.model_id, "READY")
 

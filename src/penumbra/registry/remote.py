@@ -38,8 +38,21 @@ def models(address: str) -> list[str]:
             return found
 
 
+def registered_model(address: str, model: str) -> int | None:
+    """When MLflow made the registered model, in milliseconds; None: it has none of this name."""
+    found = _get(address, "registered-models/get", name=model)
+    return None if found is None else int(found["registered_model"]["creation_timestamp"])
+
+
+def names_of(address: str, digest: str) -> list[str]:
+    """Under which names the server has a version of a digest."""
+    page = _get(address, "model-versions/search", filter=f"tags.digest = '{digest}'", max_results=PAGE) or {}
+    return sorted({str(entry["name"]) for entry in page.get("model_versions", [])})
+
+
 def versions(address: str, model: str) -> list[dict[str, Any]]:
-    """Rows as versions.sql gives them: version, run_id, created_ms, aliases and tags as JSON; oldest first."""
+    """Rows as versions.sql gives them: version, run_id, created_ms, source, deleted, aliases and tags as JSON; oldest first. Of a deleted version a
+    server knows nothing."""
     registered = _get(address, "registered-models/get", name=model)
     if registered is None:
         return []
@@ -57,7 +70,9 @@ def versions(address: str, model: str) -> list[dict[str, Any]]:
     rows = [
         {
             "version": int(entry["version"]),
-            "run_id": entry["run_id"],
+            "run_id": entry.get("run_id", ""),
+            "source": entry.get("source", ""),
+            "deleted": False,
             "created_ms": int(entry["creation_timestamp"]),
             "aliases": json.dumps(of.get(str(entry["version"]), [])),
             "tags": json.dumps({tag["key"]: tag["value"] for tag in entry.get("tags", [])}),
@@ -73,6 +88,12 @@ def metrics(address: str, model_id: str) -> dict[str, float]:
     values = logged.get("model", {}).get("data", {}).get("metrics", [])
     newest = sorted(values, key=lambda entry: (int(entry["timestamp"]), int(entry.get("step", 0))))
     return {entry["key"]: float(entry["value"]) for entry in newest}
+
+
+def logged_model_tags(address: str, model_id: str) -> dict[str, str] | None:
+    """Tags of a logged model; None: the server has it no more."""
+    logged = _get(address, f"logged-models/{urllib.parse.quote(model_id)}")
+    return None if logged is None else {tag["key"]: tag["value"] for tag in logged.get("model", {}).get("info", {}).get("tags", [])}
 
 
 def _get(address: str, path: str, **values: Any) -> dict[str, Any] | None:

@@ -7,16 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penumbra.progress import say
 from penumbra.registry import remote
 from penumbra.registry.bundle import Lineage
 from penumbra.registry.compare import MetricRow
-from penumbra.registry.versions import RegisteredVersion, query
+from penumbra.registry.database import query
+from penumbra.registry.shelf import RegisteredVersion
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # limits of MLflow's log_batch
 DIGEST_LENGTH = 36  # of an MLflow dataset
+LINK = "mlflow.modelVersions"  # tag of a logged model: JSON, the versions that it was registered as
 PLAIN_SPLITS = ("train", "test")
 
 
@@ -54,10 +57,18 @@ def named_values(rows: Iterable[MetricRow], served: str) -> dict[str, tuple[floa
     return named
 
 
-def log_metrics(client: "MlflowClient", run_id: str, model_id: str, named: Mapping[str, tuple[float, str]], lineage: Lineage) -> None:
-    """Attach metrics to a run and to its logged model, each with the center it was measured on as its dataset."""
+def log_metrics(client: "MlflowClient", entry: RegisteredVersion, named: Mapping[str, tuple[float, str]], lineage: Lineage) -> int:
+    """Attach metrics to a version's run and to its logged model, each with the center it was measured on as its dataset; how many.
+
+    Where one of both was deleted in MLflow there is nothing to attach them to: the store has them all the same.
+    """
     from mlflow.entities import Metric
 
+    run_id, model_id = entry.run_id, entry.model_id
+    deleted = _deleted(client, entry)
+    if deleted:
+        say(f"{entry.model}/{entry.version}: its {deleted} in MLflow, which therefore shows no new metrics of it; restore it there")
+        return 0
     now = time.time_ns() // 1_000_000
     metrics = [
         Metric(name, value, now, 0, model_id=model_id, dataset_name=center, dataset_digest=_digest(center, lineage), run_id=run_id)
@@ -65,6 +76,63 @@ def log_metrics(client: "MlflowClient", run_id: str, model_id: str, named: Mappi
     ]
     for part in _parts(metrics, METRICS_PER_CALL):
         client.log_batch(run_id, metrics=part)
+    return len(named)
+
+
+def is_linked(home: Path, entry: RegisteredVersion) -> bool:
+    """Whether MLflow's page of the logged model shows the version; True where the logged model is gone."""
+    address = remote.server()
+    if address:
+        found = remote.logged_model_tags(address, entry.model_id)
+    else:
+        rows = query(home, "logged_model_tags.sql", {"model_id": entry.model_id})
+        found = {row["name"]: row["value"] for row in rows} if rows else None
+    return found is None or _link(entry) in _links(found.get(LINK))
+
+
+def link(client: "MlflowClient", entry: RegisteredVersion) -> None:
+    """What MLflow itself notes at a logged model that is registered."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        links = [*_links(client.get_logged_model(entry.model_id).tags.get(LINK)), _link(entry)]
+        client.set_logged_model_tags(entry.model_id, {LINK: json.dumps(links)})
+    except MlflowException as gone:
+        if gone.error_code != remote.UNKNOWN:
+            raise
+
+
+def _link(entry: RegisteredVersion) -> dict[str, str]:
+    return {"name": entry.model, "version": str(entry.version)}
+
+
+def _links(tag: str | None) -> list[dict[str, str]]:
+    """Name and version of each version of a logged model; none where somebody wrote something else there."""
+    try:
+        found = json.loads(tag or "[]")
+        return [{"name": str(each["name"]), "version": str(each["version"])} for each in found]
+    except (ValueError, TypeError, KeyError):
+        return []
+
+
+def _deleted(client: "MlflowClient", entry: RegisteredVersion) -> str:
+    """What of a version's run and logged model was deleted, in words; "" where both are there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if client.get_run(entry.run_id).info.lifecycle_stage != "active":
+            return "run was deleted"
+    except MlflowException as gone:
+        if gone.error_code != remote.UNKNOWN:
+            raise
+        return "run was deleted for good"
+    try:
+        client.get_logged_model(entry.model_id)
+    except MlflowException as gone:
+        if gone.error_code != remote.UNKNOWN:
+            raise
+        return "logged model was deleted"
+    return ""
 
 
 def log_curves(client: "MlflowClient", run_id: str, curves: Mapping[str, Sequence[float]]) -> None:

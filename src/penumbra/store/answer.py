@@ -79,7 +79,7 @@ def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> in
     name = which.replace("@", "/")
     of_alias: dict[str, int] = {}  # model -> commit of its version with that alias
     for row in known:
-        aliases = set((row["alias"] or "").split(", ")) - {""}
+        aliases = set((row["alias"] or "").split(", ")) - {"", "deleted"}  # deleted: no alias, see registry/remembered.py
         if name in {f"{row['model']}/{end}" for end in (row["version"], *aliases)}:
             return int(row["store_commit"])
         if name in aliases:

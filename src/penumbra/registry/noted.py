@@ -1,0 +1,80 @@
+"""What penumbra left in MLflow when it last looked, as a file beside the database: a look at this tells whether anything was changed outside, and costs
+no store. And the change of an alias that is under way: one that was killed between MLflow and the store is penumbra's own, and is recorded later.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from penumbra.registry.database import root
+
+FILE = "noted.json"
+
+
+@dataclass(frozen=True)
+class AliasChange:
+    """An alias that moved: one row for the audit trail.
+
+    version  None: it was removed. previous  None: no version had it. who  account, or "outside" for a change that penumbra did not make.
+    """
+
+    model: str
+    alias: str
+    version: int | None
+    previous: int | None
+    digest: str | None
+    reason: str
+    who: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Noted:
+    """What was noted of a model.
+
+    state     of MLflow when it was last recorded in the store, "" before. stamp: of MLflow's database then, see `database.stamp`.
+    pending   changes of aliases that the store may not have yet.
+    """
+
+    state: str = ""
+    stamp: str = ""
+    pending: tuple[AliasChange, ...] = ()
+
+
+def read(home: Path, model: str) -> Noted:
+    """What was noted of a model; nothing where no file is, or none that can be read."""
+    content = _content(home).get(model, {})
+    try:
+        pending = tuple(AliasChange(**{**entry, "at": datetime.fromisoformat(entry["at"])}) for entry in content.get("pending", []))
+        return Noted(str(content.get("state", "")), str(content.get("stamp", "")), pending)
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return Noted()
+
+
+def models(home: Path) -> list[str]:
+    """The models of which something was noted."""
+    return sorted(_content(home))
+
+
+def write(home: Path, model: str, noted: Noted) -> None:
+    """Replace what is noted of a model (inside `writing`)."""
+    content = _content(home)
+    content[model] = {"state": noted.state, "stamp": noted.stamp, "pending": [{**asdict(entry), "at": entry.at.isoformat()} for entry in noted.pending]}
+    path = root(home) / FILE
+    fresh = path.with_name(f".{FILE}.{os.getpid()}")
+    with fresh.open("w", encoding="utf-8") as stream:
+        stream.write(json.dumps(content, sort_keys=True, indent=1) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    fresh.replace(path)
+
+
+def _content(home: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((root(home) / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
