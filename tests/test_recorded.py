@@ -294,7 +294,8 @@ def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, monke
 def test_a_recorded_prediction_has_a_row_for_every_day(work: Work) -> None:
     alive, days = {"180d": 0.9, "1y": 0.8, "4y": None}, {"180d": 180.0, "1y": 365.0, "4y": 1461.0}
     why = {"4y": "no survival at day 1461: the training patients were followed to day 1200"}
-    monitoring.record(work, Path("/anywhere/west/W001"), "west", Prediction("nsclc-os", 1, 0.3, 0.0, "high", alive, days, why, 10.0, "i1", "s1", "accepted", ()))
+    scored = Prediction("nsclc-os", 1, 0.3, 0.0, "high", alive, days, why, 10.0, "i1", "s1", "accepted", ())
+    monitoring.record(work, Path("/anywhere/west/W001"), "west", scored)
     found = rows(work, "SELECT days, survival FROM prediction_horizons WHERE patient = 'W001' ORDER BY days")
     assert found == [{"days": 180.0, "survival": 0.9}, {"days": 365.0, "survival": 0.8}, {"days": 1461.0, "survival": None}]
     assert rows(work, "SELECT survival_1y, survival_2y, survival_3y FROM predictions WHERE patient = 'W001'") == [
