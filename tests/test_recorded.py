@@ -159,7 +159,9 @@ def test_a_registration_killed_between_mlflow_and_the_store_is_completed_by_the_
     assert [entry.version for entry in registry.versions(work.home)] == [1, 2, 3, 4]
     assert recorded.unrecorded(work.home, "nsclc-os") == [4]
     findings = {finding.what: finding for finding in checkup._versions(work.home) if not finding.ok}
-    assert "MLflow has this version, the store has nothing of it: run penumbra register" in findings["nsclc-os/4"].found
+    assert (
+        "MLflow has this version, the store has nothing of it: its registration was interrupted; penumbra register completes it" in findings["nsclc-os/4"].found
+    )
     evaluate(second)
     assert register(second)["version"] == 5
     assert recorded.unrecorded(work.home, "nsclc-os") == []

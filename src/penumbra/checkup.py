@@ -179,7 +179,9 @@ def _versions(home: Path) -> Iterator[Finding]:
             yield Finding(f"{model}/{version}", False, f"{what}: {advice}")
     for model, versions in lacking.items():
         for version in versions:
-            advice = "run penumbra register, which completes an interrupted registration, or delete the version in MLflow"
+            begun = recorded.is_begun(home)
+            other = "run penumbra register with the parameters of its run in MLflow, or delete the version there"
+            advice = "its registration was interrupted; penumbra register completes it" if begun else other
             yield Finding(f"{model}/{version}", False, f"MLflow has this version, the store has nothing of it: {advice}")
 
 

@@ -5,6 +5,7 @@ refuses, MLflow's version goes too; where the process was killed in between, the
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def registered(work: Work, make: Callable[[], RegisteredVersion], rows: Mapping[
 
 def finish(work: Work) -> RegisteredVersion | None:
     """Write the rows of a version whose registration was killed after MLflow had it; returns the version where there was one."""
-    if not (work.home / "manifests" / f"{PENDING}.json").is_file():
+    if not is_begun(work.home):
         return None
     content = read_manifest(work.home, PENDING)
     made = [entry for entry in registry.versions(work.home, content["model"]) if entry.version not in content["known"]]
@@ -54,7 +55,12 @@ def finish(work: Work) -> RegisteredVersion | None:
     return made[-1] if made else None
 
 
-def unrecorded(home: Any, model: str) -> list[int]:
+def is_begun(home: Path) -> bool:
+    """Whether a registration was begun and not ended."""
+    return (home / "manifests" / f"{PENDING}.json").is_file()
+
+
+def unrecorded(home: Path, model: str) -> list[int]:
     """Versions that MLflow has and the store does not."""
     with store.connect(home, read_only=True) as lake:
         known = lake.sql("SELECT version FROM model_versions WHERE model = ?", [model]).column("version").to_pylist()
