@@ -43,12 +43,17 @@ def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
 
         converse(home, sys.stdout)
         return
+    from penumbra.store.answer import import_meanwhile
     from penumbra.store.answering import MEMORY_MB, bounded
+    from penumbra.store.judging import JUDGE
 
     question = sys.stdin.read() if statement is None else statement
     with bounded(timeout, MEMORY_MB):
+        JUDGE.begin()
+        imports = import_meanwhile("pyarrow", *(("rich.console", "rich.table") if form == "table" else ()))
         commit = None if as_of is None else store.commit_of(home, as_of)
         answer = store.query(home, question, as_of=commit, timeout_s=timeout, memory=f"{MEMORY_MB}MB")
+    imports.join()
     tables.write(answer, form, sys.stdout)
 
 

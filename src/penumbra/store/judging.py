@@ -48,11 +48,13 @@ class Judge:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._owner = 0
+        self._ready = False
 
     def begin(self) -> bool:
-        """Start the process where none runs, without waiting for it. Returns whether it ran already."""
+        """Start the process where none runs, without waiting for it. Returns whether it is ready: it has answered before."""
         with self._turn:
-            return self._start()
+            self._start()
+            return self._ready
 
     def ask(self, statement: str, relations: Collection[str]) -> Verdict:
         """The verdict on one statement.
@@ -75,9 +77,9 @@ class Judge:
         with self._turn:
             self._end()
 
-    def _start(self) -> bool:
+    def _start(self) -> None:
         if self._process is not None and self._owner == os.getpid() and self._process.poll() is None:
-            return True
+            return
         self._end()
         here, there = socket.socketpair()
         here.settimeout(TIME_S)
@@ -86,7 +88,6 @@ class Judge:
         with there:
             self._process = subprocess.Popen(command, stdin=there.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, cwd="/")
         self._channel, self._owner = here, os.getpid()
-        return False
 
     def _answer(self, question: bytes) -> bytes:
         """The line that the process answers; empty when it ended."""
@@ -110,11 +111,13 @@ class Judge:
         except BaseException:  # an interruption: the answer would be taken for that of the next question
             self._end()
             raise
+        self._ready = True
         return answer
 
     def _end(self) -> None:
         process, channel = self._process, self._channel
         self._process = self._channel = None
+        self._ready = False
         if channel is not None:
             channel.close()
         if process is not None and self._owner == os.getpid():
