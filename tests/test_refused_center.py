@@ -108,10 +108,18 @@ def test_a_center_that_was_accepted_before_takes_no_part_until_its_table_is_acce
     ]
     assert store.query(work.home, "SELECT center, rule FROM rejections").to_pylist() == [{"center": "east", "rule": rule}]
 
+    stages.ingest(work)
+    assert store.query(work.home, "SELECT center, rule FROM rejections").to_pylist() == [{"center": "east", "rule": rule}], "said once"
+
     send(sent, "east", good)
-    commits = store.query(work.home, "SELECT count(*) AS n FROM commits").to_pylist()
+    rows = "SELECT max(commit_id) AS newest FROM patients"
+    newest = store.query(work.home, rows).to_pylist()
     assert stages.ingest(work) == before
-    assert store.query(work.home, "SELECT count(*) AS n FROM commits").to_pylist() == commits
+    assert store.query(work.home, rows).to_pylist() == newest, "the same records are no news"
+    assert store.query(work.home, "SELECT * FROM rejections").num_rows == 0
+    (sent / "east" / "clinical.csv").unlink()
+    stages.ingest(work)
+    assert store.query(work.home, "SELECT rule FROM rejections").to_pylist() == [{"rule": "clinical_found"}], "refused once more"
 
 
 def test_a_refused_training_center_is_one_sentence_and_so_are_all(work: Work, tmp_path: Path) -> None:

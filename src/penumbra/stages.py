@@ -91,9 +91,11 @@ def _ingest_center(
     roots = arrivals.link_roots(work.home, folder, settings.ingest.roots)
     if isinstance(clinical, Refusal):
         refusal = clinical
+        _lift_refusal(work, lake, center, but=refusal)
         lake.write({"rejections": [_rejection(None, center, "ingest", refusal)]}, run=work.run, what=f"ingest {center}: no usable clinical table")
         say(f"{center} takes no part: {refusal}")
         return {"found": 0, "accepted": {}, "flagged": {}, "rejected": {refusal.rule: 1}, "refused": str(refusal)}
+    _lift_refusal(work, lake, center)
     for note in clinical.notes:
         say(f"{center}: {note}")
     kept = kept_around(rules, settings.radiomics, settings.ingest.grid_mm)
@@ -144,6 +146,14 @@ def _ingest_center(
         "kept": kept,
         "clinical": store.version_key({entry.patient: {**entry.clinical} for entry in accepted}),
     }
+
+
+def _lift_refusal(work: Work, lake: store.Store, center: str, but: Refusal | None = None) -> None:
+    """A center's table was sent again: what an earlier one was refused for stands no more, unless it is refused for the same."""
+    standing = lake.sql("SELECT rule, found FROM rejections WHERE patient IS NULL AND stage = 'ingest' AND center = ?", [center]).to_pylist()
+    if standing and (but is None or standing != [{"rule": but.rule, "found": but.found}]):
+        lifts = _rejection(None, center, "ingest", Refusal("clinical_table_sent_again", "", ""))  # the view `rejections` knows this rule
+        lake.write({"rejections": [lifts]}, run=work.run, what=f"ingest {center}: another clinical table")
 
 
 def _save(work: Work, lake: store.Store, center: str, outcomes: Sequence[cohort.Accepted | cohort.Rejected], records: persons.Records) -> None:
