@@ -90,11 +90,19 @@ FIRST: list[tuple[int | None, int | None, str]] = [(1, None, "penumbra"), (2, 1,
 
 def register_again(home: Home, name: str = MODEL) -> None:
     """The button "Register model" on the page of version 3's logged model."""
+    register_logged(home, home.entry(3).model_id, name)
+
+
+def register_logged(home: Home, model_id: str, name: str = MODEL) -> None:
     import mlflow
 
     mlflow.set_tracking_uri(tracking_uri(home.folder))
     mlflow.set_registry_uri(tracking_uri(home.folder))
-    mlflow.register_model(f"models:/{home.entry(3).model_id}", name)
+    try:
+        mlflow.register_model(f"models:/{model_id}", name)
+    finally:  # of this process
+        mlflow.set_tracking_uri("")
+        mlflow.set_registry_uri("")
 
 
 def collect_garbage(home: Home) -> None:
@@ -200,11 +208,7 @@ def foreign_champion(home: Home) -> None:
 def made_anew(home: Home) -> None:
     model_id = home.entry(3).model_id
     home.mlflow.delete_registered_model(MODEL)
-    import mlflow
-
-    mlflow.set_tracking_uri(tracking_uri(home.folder))
-    mlflow.set_registry_uri(tracking_uri(home.folder))
-    mlflow.register_model(f"models:/{model_id}", MODEL)
+    register_logged(home, model_id)
 
 
 TAGS = ("digest", "model_id", "train_centers", "store_commit", "store_digest", "code_commit")

@@ -1,5 +1,6 @@
 """Registering, loading, aliases and metrics on a real MLflow registry in SQLite."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from penumbra.refusal import Refusal
-from penumbra.registry import Bundle, MetricRow, find, load, logged_metrics, promote, record_metrics, register, tracking_uri, versions
+from penumbra.registry import Bundle, MetricRow, find, load, logged_metrics, promote, record_metrics, register, tracking_uri, unregister, versions
 from penumbra.registry.versions import client, quiet_mlflow
 
 ROOT = Path(__file__).parents[2]
@@ -207,3 +208,47 @@ def test_reading_does_not_import_mlflow(home: Path) -> None:
         assert not {{"mlflow", "pandas", "matplotlib"}} & sys.modules.keys()
     """)
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_first_version_that_was_taken_back_does_not_hinder_the_next_from_being_champion(home: Path, make_bundle: Callable[..., Bundle]) -> None:
+    unregister(home, register(home, make_bundle()).version, model="nsclc-os")
+    assert versions(home) == []
+    second = register(home, make_bundle())
+    assert (second.version, second.aliases) == (2, ("champion",))
+
+
+def test_a_version_that_nobody_promoted_becomes_no_champion_by_registering_another(home: Path, make_bundle: Callable[..., Bundle]) -> None:
+    """The oldest version became champion where the alias had been deleted in MLflow."""
+    for weight in (0.5, 0.6):
+        register(home, make_bundle(weight))
+    promote(home, 2)
+    with quiet_mlflow():
+        client(home).delete_registered_model_alias("nsclc-os", "champion")
+    assert register(home, make_bundle(0.7)).aliases == ()
+    assert [entry.aliases for entry in versions(home)] == [(), (), ()]
+
+
+def test_mlflow_shows_the_version_at_its_logged_model_and_the_model_at_its_run(home: Path, make_bundle: Callable[..., Bundle]) -> None:
+    entry = register(home, make_bundle())
+    with quiet_mlflow():
+        mlflow = client(home)
+        logged, run = mlflow.get_logged_model(entry.model_id), mlflow.get_run(entry.run_id)
+        assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": "nsclc-os", "version": "1"}]
+        assert run.outputs is not None
+        assert [output.model_id for output in run.outputs.model_outputs] == [entry.model_id]
+        mlflow.delete_logged_model_tag(entry.model_id, "mlflow.modelVersions")
+        assert register(home, make_bundle()) == entry
+        again = mlflow.get_logged_model(entry.model_id)
+    assert again.tags["mlflow.modelVersions"] == logged.tags["mlflow.modelVersions"]
+
+
+def test_a_copied_home_is_read_from_its_own_artifacts_before_anything_is_written(home: Path, make_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
+    register(home, make_bundle())
+    shutil.copytree(home, tmp_path / "copy")
+    assert load(tmp_path / "copy").entry.version == 1
+    with quiet_mlflow():
+        from mlflow import MlflowClient
+
+        uri = f"sqlite:///{tmp_path / 'copy' / 'mlflow' / 'mlflow.db'}"  # as somebody gives it to MLflow
+        found = MlflowClient(tracking_uri=uri, registry_uri=uri).get_model_version_download_uri("nsclc-os", "1")
+    assert found.startswith((tmp_path / "copy").as_uri())
