@@ -1,5 +1,6 @@
 """What the tests of stopping share: a command with all of its processes, and how it ends when it is told to."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -54,7 +55,7 @@ class Command:
         """Process id -> command line of everything that belongs to the command and runs: by the mark, or by the session of one that has it."""
         alive = [pid for pid in _processes() if _alive(pid)]
         marked = [pid for pid in alive if f"{MARK}={self.mark}" in _read(pid, "environ")]
-        self.sessions |= {_stat(pid, 3) for pid in marked}
+        self.sessions |= {_stat(pid, 3) for pid in marked} - {0}  # of one that has just ended
         return {pid: _read(pid, "cmdline").replace("\0", " ") for pid in alive if pid in marked or _stat(pid, 3) in self.sessions}
 
     def children(self) -> list[int]:
@@ -86,7 +87,8 @@ class Command:
 
     def kill(self) -> None:
         for pid in self.running():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
 

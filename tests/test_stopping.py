@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -114,7 +115,7 @@ def test_nohup_is_heeded(tmp_path: Path) -> None:
 
 def test_ctrl_z_stops_the_work_and_its_continuation_continues_it(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
-    shell = f"set -m; {sys.executable} program.py python & sleep 60"  # job control: without it Ctrl-Z stops nothing
+    shell = f"set -m; {shlex.quote(sys.executable)} program.py python & sleep 60"  # job control: without it Ctrl-Z stops nothing
     leader, follower = pty.openpty()
     shell_process = subprocess.Popen(["bash", "-c", shell], cwd=tmp_path, stdin=follower, stdout=follower, stderr=follower, start_new_session=True)
     os.close(follower)
