@@ -12,6 +12,7 @@ import pytest
 
 from penumbra import answered, checkup, modelling, monitoring, recorded, registry, store, versus
 from penumbra.comparison import compare_two
+from penumbra.dataset import read_dataset
 from penumbra.modelling import evaluate, fuse, register
 from penumbra.pages import page
 from penumbra.registry.versions import quiet_mlflow
@@ -278,7 +279,8 @@ def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, monke
     assert [finding for finding in checkup._versions(work.home) if not finding.ok] == []
     monkeypatch.setattr(page, "network_of", lambda work: None)
     without_pictures = replace(work, settings=replace(work.settings, report=replace(work.settings.report, patients=0)))
-    inputs = page._inputs(without_pictures, read_manifest(work.home, "register"), read_manifest(work.home, "evaluate"))
+    left = [read_manifest(work.home, stage) for stage in ("fuse", "register", "evaluate")]
+    inputs = page._inputs(without_pictures, read_dataset(work), *left)
     said = "survival is given up to day 450, to which its training patients were followed; none at 2 years, 3 years."
     assert any(note.endswith(said) for note in inputs.notes)
     assert ("Survival", "at 1 year, 450 days, 2 years, 3 years, and not beyond day 450 of the training follow-up") in inputs.card.facts
