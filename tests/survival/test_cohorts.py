@@ -26,6 +26,8 @@ from penumbra.survival.shift import shift
 
 from . import plain
 
+pytestmark = pytest.mark.numeric
+
 KINDS = (
     "continuous", "tied days", "administrative censoring", "one event", "one control", "two controls", "heavy censoring before the horizon", "months",
     "everybody died", "few and tied",
