@@ -8,7 +8,7 @@ export PYTHONWARNINGS ?= ignore
 penumbra := .venv/bin/penumbra
 ready := .venv/.ready
 
-.PHONY: run test test-numeric lint bench bench-radiomics bench-network bench-statistics bench-store bench-served stress-store stack backup restore parity lock clean setup help
+.PHONY: run test test-numeric test-stops lint bench bench-radiomics bench-network bench-statistics bench-store bench-served stress-store stack backup restore parity lock clean setup help
 .DEFAULT_GOAL := help
 
 help:                      ## this list
@@ -39,6 +39,9 @@ test: lint                 ## lint and every test
 
 test-numeric: $(ready)     ## the tests that depend on the processor, with 1 and 2 threads and held to SSE4.2, AVX2 and the processor's own instructions
 	.venv/bin/python -m tests.numeric $(RUNS)
+
+test-stops: $(ready)       ## every command stopped by every signal at three times, over an hour
+	.venv/bin/python -m pytest tests/end_to_end/test_stops.py -m matrix
 
 lint: $(ready)             ## ruff, mypy, import-linter
 	.venv/bin/ruff check .

@@ -127,7 +127,7 @@ ARRIVED = {"populate": ("populate",), "train": ("train",), "run": ("run",)}
 CASES = [(signal.SIGINT, "group"), (signal.SIGTERM, "parent"), (signal.SIGHUP, "child"), (signal.SIGTERM, "twice")]
 
 
-@pytest.mark.slow
+@pytest.mark.matrix
 @pytest.mark.parametrize("after_s", [0.5, 3, 12])
 @pytest.mark.parametrize(("signum", "target"), CASES, ids=lambda part: getattr(part, "name", part))
 @pytest.mark.parametrize("name", FINISHED)
@@ -137,7 +137,7 @@ def test_every_command_on_a_finished_run(name: str, signum: signal.Signals, targ
     stopped_after(after_s, penumbra(tmp_path / "home", *words, variables=TOKEN), signum, target, name)
 
 
-@pytest.mark.slow
+@pytest.mark.matrix
 @pytest.mark.parametrize("after_s", [3, 12, 30])
 @pytest.mark.parametrize(("signum", "target"), CASES, ids=lambda part: getattr(part, "name", part))
 @pytest.mark.parametrize("name", ARRIVED)
