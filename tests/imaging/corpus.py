@@ -1095,6 +1095,118 @@ def two_segmentations(patient: Patient, folder: Path) -> None:
     save(patient.segmentation(), folder / "other.dcm")
 
 
+@right(overlap=0.93)
+def segmentation_with_rows_upwards(patient: Patient, folder: Path) -> None:
+    """The same voxels, each frame stored from the last row to the first."""
+    made = segmented(patient, folder)
+    frames = np.unpackbits(np.frombuffer(made.PixelData, np.uint8), bitorder="little")[: made.NumberOfFrames * made.Rows * made.Columns]
+    made.PixelData = np.packbits(frames.reshape(-1, made.Rows, made.Columns)[:, ::-1].ravel(), bitorder="little").tobytes()
+    shared = made.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0]
+    along, down = patient.direction[:, 0], patient.direction[:, 1]
+    shared.ImageOrientationPatient = [str(value) for value in (*along, *-down)]
+    for frame in made.PerFrameFunctionalGroupsSequence:
+        place = frame.PlanePositionSequence[0]
+        place.ImagePositionPatient = [f"{value:.4f}" for value in np.array(place.ImagePositionPatient, float) + (made.Rows - 1) * patient.spacing[1] * down]
+    save(made, folder / "seg.dcm")
+
+
+@right(overlap=0.93)
+def segmentation_in_sagittal_frames(patient: Patient, folder: Path) -> None:
+    """The same voxels, a frame for every column of the CT."""
+    made = segmented(patient, folder)
+    depth, rows, columns = patient.shape
+    volume = np.zeros((depth, rows, columns), dtype=np.uint8)
+    bits = np.unpackbits(np.frombuffer(made.PixelData, np.uint8), bitorder="little")[: made.NumberOfFrames * rows * columns].reshape(-1, rows, columns)
+    wanted = patient.first_number + list(patient.rois).index("GTV-1")
+    for frame, values in zip(made.PerFrameFunctionalGroupsSequence, bits, strict=True):
+        if frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber == wanted:
+            height = (np.array(frame.PlanePositionSequence[0].ImagePositionPatient, float) - np.array(patient.origin)) @ patient.direction[:, 2]
+            volume[round(float(height) / patient.spacing[0])] = values
+    used = np.flatnonzero(volume.any(axis=(0, 1)))
+    template = next(iter(made.PerFrameFunctionalGroupsSequence))
+    frames = []
+    for column in used:
+        frame, segment, place = Dataset(), Dataset(), Dataset()
+        segment.ReferencedSegmentNumber = wanted
+        place.ImagePositionPatient = [str(value) for value in patient.points(np.array([[column * patient.spacing[2], 0.0, 0.0]]))[0]]
+        frame.SegmentIdentificationSequence, frame.PlanePositionSequence = Items([segment]), Items([place])
+        frame.DerivationImageSequence = template.DerivationImageSequence
+        frames.append(frame)
+    shared = made.SharedFunctionalGroupsSequence[0]
+    shared.PlaneOrientationSequence[0].ImageOrientationPatient = [str(value) for value in (*patient.direction[:, 1], *patient.direction[:, 2])]
+    shared.PixelMeasuresSequence[0].PixelSpacing = [str(patient.spacing[0]), str(patient.spacing[1])]
+    made.PerFrameFunctionalGroupsSequence, made.NumberOfFrames, made.Rows, made.Columns = Items(frames), len(frames), depth, rows
+    packed = np.packbits(np.moveaxis(volume[:, :, used], 2, 0).ravel(), bitorder="little").tobytes()
+    made.PixelData = packed + bytes(len(packed) % 2)
+    save(made, folder / "seg.dcm")
+
+
+# ---- contours and slices that do not go together
+
+
+@right("between slices")
+def contours_of_a_thicker_reconstruction(patient: Patient, folder: Path) -> Shape:
+    """Contours every 4 mm on slices 3 mm apart."""
+    ball = Ellipsoid((31.3, 33.6, 34.7), (17.0, 17.0, 20.0))
+    patient.rois = {"GTV-1": ball}
+    patient.contour_heights = [0.6 + 4.0 * k for k in range(17)]
+    patient.write(folder)
+    return ball
+
+
+@right("were joined")
+def one_scan_in_two_series(patient: Patient, folder: Path) -> None:
+    """The upper half arrived as a series of its own; the contours name slices of both."""
+    slices = patient.slices()
+    for item in slices[12:]:
+        item.SeriesInstanceUID = "1.2.826.0.1.3680043.8.498.77"
+    write(patient, folder, slices=slices)
+
+
+@refused("one_series")
+def two_series_with_a_hole_between(patient: Patient, folder: Path) -> None:
+    """Two series, both named, that do not continue each other: six slices between them are missing."""
+    slices = patient.slices()
+    for item in slices[15:]:
+        item.SeriesInstanceUID = "1.2.826.0.1.3680043.8.498.77"
+    write(patient, folder, slices=[*slices[:9], *slices[15:]])
+
+
+LOW_BALL = Ellipsoid((31.3, 33.6, 30.7), (13.0, 13.0, 13.0))
+
+
+@right("true positions", patient=lambda: Patient(heights=[*np.arange(0, 56, 1.5), *range(60, 90, 7)], rois={"GTV-1": LOW_BALL}))
+def thin_slices_in_the_lung_and_thick_ones_elsewhere(patient: Patient, folder: Path) -> Shape:
+    """Slices of 1.5 mm around the tumor and 7 mm far above it."""
+    patient.write(folder)
+    return LOW_BALL
+
+
+@refused("slice_gaps", patient=lambda: Patient(heights=[*np.arange(0, 36, 1.5), *range(42, 90, 7)], rois={"GTV-1": BALL}))
+def thick_slices_in_the_tumor(patient: Patient, folder: Path) -> None:
+    """The slices become thick within the tumor."""
+    patient.write(folder)
+
+
+@right()
+def contours_that_cross(patient: Patient, folder: Path) -> Shape:
+    """Two contours on every plane that overlap: one drawing in two strokes."""
+    both = Both(Ellipsoid((27.0, 33.6, 34.7), (11.0, 11.0, 13.0)), Ellipsoid((36.0, 33.6, 34.7), (11.0, 11.0, 13.0)))
+    patient.rois = {"GTV-1": both}  # type: ignore[dict-item]
+    patient.write(folder)
+    return both  # type: ignore[return-value]
+
+
+@right("taken once")
+def contours_sent_twice_with_other_points(patient: Patient, folder: Path) -> None:
+    """Every contour once more, rounded and with every third point."""
+    structures = patient.structures()
+    sequence = drawn(structures, patient).ContourSequence
+    for item in list(sequence):
+        sequence.append(contour(np.reshape(np.array(item.ContourData, dtype=float), (-1, 3))[::3].round(1)))
+    write(patient, folder, structures)
+
+
 # ---- folders that once came back wrong, or never
 
 

@@ -101,8 +101,8 @@ def test_contours(tmp_path: Path) -> None:
     assert (found.gap_min_mm, found.gap_max_mm) == pytest.approx((3.0, 3.0))
 
 
-def test_contours_that_cross_each_other_disagree_with_their_area(tmp_path: Path) -> None:
-    """Two overlapping contours on a plane: even-odd takes their common part out, their areas by the shoelace formula do not."""
+def test_contours_that_cross_each_other_are_united_and_flagged(tmp_path: Path) -> None:
+    """Two overlapping contours on a plane: even-odd would take their common part out."""
     left, right = Box((25.0, 30.0, 30.0), (24.0, 20.0, 30.0)), Box((35.0, 30.0, 30.0), (24.0, 20.0, 30.0))
     patient = Patient((24, 64, 64), (3.0, 1.0, 1.0), rois={"GTV": left})
     structures = patient.structures()
@@ -113,6 +113,19 @@ def test_contours_that_cross_each_other_disagree_with_their_area(tmp_path: Path)
         save(item, tmp_path / f"{index}.dcm")
     save(structures, tmp_path / "rs.dcm")
     found = certificate(read_patient(tmp_path))
+    assert (found.status, rules(found)) == ("flagged", ["contours_apart"])
+    assert found.crossing == 22  # two on each of 11 planes
+    assert found.grid_mm3 == pytest.approx(34 * 20 * 33, rel=0.01)
+    assert found.planimetric_mm3 == pytest.approx(34 * 20 * 33, rel=0.002)
+
+
+def test_planimetry_contradicts_a_mask_with_slabs_of_its_own(tmp_path: Path) -> None:
+    """The volume by the contours does not come from the slabs that the mask was made of: a mask with half of them is refused."""
+    scan = read_patient(Patient((24, 64, 64), (3.0, 1.0, 1.0), rois={"GTV": Ellipsoid((30.0, 30.0, 34.0), (12.0, 12.0, 12.0))}).write(tmp_path))
+    assert scan.contours is not None
+    (region,) = scan.contours.regions
+    thin = tuple(replace(plane, lower=plane.position - 0.75, upper=plane.position + 0.75) for plane in region.planes)
+    found = certificate(replace(scan, contours=replace(scan.contours, regions=(replace(region, planes=thin),))))
     assert found.status == "refused"
     assert "volume_as_drawn" in rules(found)
 

@@ -10,6 +10,10 @@ from penumbra.refusal import Refusal
 
 from .corpus import BALL, CASES, Case
 from .phantom import PLANTED, Patient, tissue
+from .second_opinion import compared
+
+SECOND_OPINION_DICE = 0.97  # whole voxels there and shares here
+SECOND_OPINION_MM = 0.6  # of an edge along the middle of a row of voxels, which one takes and the other does not, half
 
 
 def frame_points(scan: Scan, patient: Patient) -> np.ndarray:
@@ -41,6 +45,11 @@ def test_case(case: Case, tmp_path: Path) -> None:
     assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) >= case.overlap
     if case.overlap:
         assert points[mask].mean(axis=0) == pytest.approx(points[truth].mean(axis=0), abs=0.4)
+    if scan.contours is not None and scan.roi_name and case.several == "first" and len(scan.slice_positions or ()) == len(scan.image.values):
+        dice, moved_mm = compared(scan, tmp_path)
+        elsewhere = any("slice" in note and "contour" in note for note in scan.notes)  # drawn on planes of their own
+        assert dice > (SECOND_OPINION_DICE - 0.06 if elsewhere else SECOND_OPINION_DICE)
+        assert moved_mm < SECOND_OPINION_MM
     # the image, where the mask is: cubic interpolation of slices 3 mm apart follows the formula within a few HU, a swapped axis by hundreds
     off = np.abs(grid.image.values[mask] - tissue(*points[mask].T))
     assert np.percentile(off, 99) < (6 if case.overlap else 25)  # a spline is worse in the last slab of a scan that ends in the tumour

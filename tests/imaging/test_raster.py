@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.path import Path as Polygon
 
-from penumbra.imaging.contours import Contours, Plane, Region, shoelace
+from penumbra.imaging.contours import Contours, Plane, Region
 from penumbra.imaging.names import GTV_PATTERNS, matching
+from penumbra.imaging.overlaps import arranged
 from penumbra.imaging.raster import coverage
 
 
@@ -17,7 +18,7 @@ def star(centre: tuple[float, float], seed: int, points: int = 23) -> np.ndarray
 
 def on_planes(*planes: tuple[float, float, list[np.ndarray]]) -> Contours:
     made = tuple(Plane((low + high) / 2, low, high, tuple(rings)) for low, high, rings in planes)
-    return Contours((Region("GTV", 1, made),), len(made))
+    return Contours((Region("GTV", 1, made, 0.0),), len(made))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -41,12 +42,11 @@ def test_shares_equal_counted_points(seed: int) -> None:
 
 def test_area_of_a_plane_with_a_hole_and_an_island_in_it() -> None:
     square = np.array([[0.0, 0], [20, 0], [20, 20], [0, 20]])
-    plane = Plane(0.0, -1.0, 1.5, (square, square[::-1] / 2 + 3, square / 5 + 5))
-    assert shoelace(square) == 400
-    assert shoelace(square[::-1]) == -400
-    assert plane.area_mm2 == pytest.approx(400 - 100 + 16)
-    assert Region("GTV", 1, (plane,)).planimetric_mm3 == pytest.approx(316 * 2.5)
-    _, share = coverage(on_planes((-1.0, 1.5, list(plane.rings))), (5, 30, 30), (1.0, 1.0, 1.0))
+    rings = [square, square[::-1] / 2 + 3, square / 5 + 5]
+    drawn = arranged(rings, 1.0)
+    assert drawn.area_mm2 == pytest.approx(400 - 100 + 16)
+    assert (len(set(drawn.shapes)), len(set(drawn.islands)), drawn.copies, drawn.crossing) == (3, 1, 0, 0)
+    _, share = coverage(on_planes((-1.0, 1.5, rings)), (5, 30, 30), (1.0, 1.0, 1.0))
     assert share.sum(dtype=np.float64) == pytest.approx(316 * (1.5 + 0.5), rel=1e-5)  # what lies before the first voxel's face is cut off
 
 

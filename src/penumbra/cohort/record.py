@@ -11,7 +11,7 @@ from typing import Any
 from penumbra.imaging.folder import files_below
 from penumbra.store.version import version_key
 
-READER = 4  # raise when the same files and settings give other voxels, or another refusal, than before: every scan becomes a new image_version
+READER = 5  # raise when the same files and settings give other voxels, or another refusal, than before: every scan becomes a new image_version
 RECORD_FILE = "record.json"
 NAMED_FILES = (".nii", ".nii.gz", ".nrrd", ".mha")  # of these, the name says what is image and what is mask
 

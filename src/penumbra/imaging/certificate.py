@@ -17,7 +17,7 @@ Status = Literal["accepted", "flagged", "refused"]
 class CertificateLimits:
     """From which value on a figure flags or refuses a mask; None: never.
 
-    planimetric_flag, planimetric_refuse  share by which the volume on the grid differs from contour area times slab thickness; small
+    planimetric_flag, planimetric_refuse  share by which the volume on the grid differs from contour area times their distance; small
                                           masks are allowed `planimetric_floor_mm3` of difference, one layer of voxels being more than the share.
     planes_flag, planes_refuse            share of contour planes that hit no voxel.
     border_flag                           GTV voxels on the outermost voxels of the scan as it arrived.
@@ -30,6 +30,7 @@ class CertificateLimits:
     gap_refuse_mm                         largest slice gap within the GTV.
     hu_low_flag, hu_high_flag             median HU inside.
     air_flag                              lowest HU of the scan: a CT without air around or in the patient is rescaled or windowed.
+    crossing_flag                         contours that cross another one on their plane; their union is taken.
     series_flag                           True flags contours that were drawn on another series of the same frame of reference.
     """
 
@@ -49,6 +50,7 @@ class CertificateLimits:
     hu_low_flag: float | None = -850.0
     hu_high_flag: float | None = 300.0
     air_flag: float | None = -400.0
+    crossing_flag: int | None = 0
     series_flag: bool | None = True
 
 
@@ -82,7 +84,8 @@ class Certificate:
     contour_planes_hit  of those, planes with at least one mask voxel.
     slices            voxel planes of the native mask with at least one voxel.
     skipped_slices    empty ones between the first and the last.
-    planimetric_mm3   contour area times slab thickness, None where unknown.
+    planimetric_mm3   contour area times distance of the contours, None where unknown.
+    crossing          contours that cross another one on their plane.
     native_mm3, grid_mm3  volume of the mask as it arrived and on the grid.
     holes             enclosed holes, counted plane by plane on the native grid.
     islands           connected parts (26 neighbours) on the grid.
@@ -101,6 +104,7 @@ class Certificate:
     slices: int
     skipped_slices: int
     planimetric_mm3: float | None
+    crossing: int
     native_mm3: float
     grid_mm3: float
     holes: int
@@ -135,6 +139,7 @@ def certify(native: Scan, grid: Scan, rings: Mapping[str, Mask], limits: Certifi
         slices=len(used),
         skipped_slices=int(used[-1] - used[0] + 1 - len(used)) if used.size else 0,
         planimetric_mm3=native.contours.planimetric_mm3 if native.contours else None,
+        crossing=native.contours.crossing if native.contours else 0,
         native_mm3=native.gtv.volume_mm3,
         grid_mm3=grid.gtv.volume_mm3,
         holes=_holes(mask),
@@ -184,6 +189,14 @@ def _judge(figures: Certificate, limits: CertificateLimits) -> tuple[list[Findin
             f"{figures.grid_mm3:.0f} mm3 in voxels, {figures.planimetric_mm3:.0f} mm3 by the contours",
             "Look at the contours: they may cross themselves or each other, or lie beyond the scan",
         )
+    check(
+        "contours_apart",
+        figures.crossing,
+        None,
+        limits.crossing_flag,
+        f"{figures.crossing} contours cross another contour of the GTV on their plane; their union was taken",
+        "Look at the contours, and export them as one where they belong together",
+    )
     if figures.contour_planes and figures.contour_planes_hit is not None:
         missed = figures.contour_planes - figures.contour_planes_hit
         check(
@@ -296,13 +309,14 @@ def _planes_hit(native: Scan) -> int | None:
         return None
     step = native.image.spacing[0]
     occupied = np.asarray(native.gtv.values.any(axis=(1, 2)))
-    hit = 0
+    hit = set()
     for region in native.contours.regions:
         for plane in region.planes:
             first = max(int(np.floor(plane.lower / step + 0.5)), 0)
             last = max(int(np.ceil(plane.upper / step + 0.5 - 1e-6)), first + 1)
-            hit += bool(occupied[first:last].any())
-    return hit
+            if occupied[first:last].any():
+                hit.add((region.number, plane.position))
+    return len(hit)
 
 
 def _gaps(native: Scan) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from penumbra.imaging.dicom import Found, find_dicom
 from penumbra.imaging.names import GTV_PATTERNS, Several, check_policy, matching, no_match
 from penumbra.imaging.nifti import find_pair, read_pair
 from penumbra.imaging.raster import coverage, mask_of_shares
-from penumbra.imaging.segmentation import read_segmentation, segment_masks
+from penumbra.imaging.segmentation import read_segmentation, segment_masks, segment_points
 from penumbra.imaging.series import Reference, contoured_series
 from penumbra.imaging.stack import read_stack
 from penumbra.imaging.structures import Structure, StructureSet, place, read_structure_set, structure
@@ -84,11 +84,11 @@ def _from_structure_set(found: Found, patterns: Sequence[str], several: Several)
     own = frozenset[str]().union(*(item.instances for item in chosen))
     reference = Reference(drawing.series, drawing.instances, own, {item.frame for item in chosen if item.frame})
     slices, series_named, about_series = contoured_series(found.slices, reference)
-    stack = read_stack(slices, (own, drawing.instances))
+    stack = read_stack(slices, (own, drawing.instances), np.concatenate([points for item in chosen for points in item.contours]))
     contours, remarks = place(chosen, stack.image, stack.positions, stack.heights)
     if several == "largest" and len(contours.regions) > 1:
         largest = max(contours.regions, key=lambda region: region.planimetric_mm3)
-        contours = replace(contours, regions=(largest,), planes_named=len(largest.planes), planes_off_image=0)
+        contours = replace(contours, regions=(largest,), planes_named=len({plane.position for plane in largest.planes}), planes_off_image=0)
     return Scan(
         image=stack.image,
         gtv=_mask(contours, stack.image),
@@ -113,7 +113,7 @@ def _from_segmentation(found: Found, patterns: Sequence[str], several: Several) 
     matched = [numbers[index] for index in matching([drawing.names[number] for number in numbers], patterns)]
     reference = Reference(drawing.series, drawing.instances, drawing.instances, {drawing.frame} if drawing.frame else set())
     slices, series_named, about_series = contoured_series(found.slices, reference)
-    stack = read_stack(slices, (drawing.instances,))
+    stack = read_stack(slices, (drawing.instances,), segment_points(drawing, matched))
     masks = segment_masks(drawing, matched, stack)
     drawn = [(drawing.names[number].strip(), mask) for number, mask in zip(matched, masks, strict=True) if mask.values.any()]
     if not drawn:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from penumbra.imaging.contours import Contours, Plane, Region
+from penumbra.imaging.scanlines import crossings, united
 
 # Rows are cut into this many scan lines; along a scan line the covered length is exact, so the area error of a voxel is below 1 %.
 SCAN_LINES = 16
@@ -17,9 +18,10 @@ def coverage(contours: Contours, shape: tuple[int, int, int], spacing: tuple[flo
     spacing  mm, (z, y, x).
 
     Returns the box in voxel indices and the shares in [0, 1], float32, shape of the box. Outside the box the share is 0.
-    Inside a plane the even-odd rule holds (holes stay holes, islands are kept); between structures the union.
+    Inside a plane the even-odd rule holds (holes stay holes, islands are kept), contours that cross each other are united; between structures
+    the union.
 
-    Source: DICOM PS3.3 C.8.8.6.3 (contours of one ROI on one plane, "XOR").
+    Source: DICOM PS3.3 C.8.8.6.3 (contours of one ROI on one plane).
     """
     box = _box(contours, shape, spacing)
     share = np.zeros([part.stop - part.start for part in box], dtype=np.float32)
@@ -51,21 +53,37 @@ def mask_at_half(share: np.ndarray) -> np.ndarray:
 
 
 def _fullest(share: np.ndarray, sure: np.ndarray, partial: np.ndarray) -> np.ndarray:
-    """`sure`, and of the `partial` voxels of each plane those with the largest share, innermost first, until the plane's area is reached."""
+    """`sure`, and of the `partial` voxels of each plane those with the largest share, innermost first and all around, until the plane's area is
+    reached."""
     from scipy.ndimage import distance_transform_edt
 
     mask = sure.copy()
     for z in np.flatnonzero(partial.any(axis=(1, 2))):
-        wanted = round(float(share[z].sum(dtype=np.float64))) - np.count_nonzero(sure[z])
+        wanted = round(float(share[z].sum(dtype=np.float64))) - int(np.count_nonzero(sure[z]))
         if wanted <= 0:
             continue
         rows, columns = np.nonzero(partial[z])
         depth = distance_transform_edt(np.pad(sure[z] | partial[z], 1))[1:-1, 1:-1][rows, columns]
         if sure[z].any():
             depth -= distance_transform_edt(~sure[z])[rows, columns]
-        order = np.lexsort(((rows + columns + z) % 2, -depth, -np.round(share[z][rows, columns], 3)))[:wanted]
-        mask[z, rows[order], columns[order]] = True
+        filled = np.round(share[z][rows, columns], 3)
+        order = np.lexsort(((rows + columns + z) % 2, -depth, -filled))
+        last = order[: max(wanted, 1)][-1]
+        alike = np.flatnonzero((filled == filled[last]) & (depth == depth[last]))
+        before = np.flatnonzero((filled > filled[last]) | ((filled == filled[last]) & (depth > depth[last])))
+        chosen = np.concatenate([before, _all_around(alike, rows, columns, wanted - len(before))])
+        mask[z, rows[chosen], columns[chosen]] = True
     return mask
+
+
+def _all_around(alike: np.ndarray, rows: np.ndarray, columns: np.ndarray, wanted: int) -> np.ndarray:
+    """`wanted` of the voxels that are `alike` in every respect (indices of rows and columns), evenly all around their center, so that none of its sides
+    gets more than the other and the mask does not move."""
+    if wanted >= len(alike):
+        return alike
+    angle = np.arctan2(rows[alike] - rows[alike].mean(), columns[alike] - columns[alike].mean())
+    turn = alike[np.argsort(angle, kind="stable")]
+    return turn[((np.arange(wanted) + 0.5) * len(alike) / wanted).astype(np.int64)]
 
 
 def _box(contours: Contours, shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> tuple[slice, slice, slice]:
@@ -98,29 +116,19 @@ def _region_coverage(region: Region, shape: tuple[int, int, int], spacing: tuple
 
 
 def _plane_coverage(plane: Plane, spacing: tuple[float, float, float], box: tuple[slice, slice, slice]) -> np.ndarray:
-    """Share of each pixel of the box (y, x) inside the rings by the even-odd rule."""
+    """Share of each pixel of the box (y, x) inside the rings: shapes by the even-odd rule, the rings of a shape united."""
     rows, columns = (part.stop - part.start for part in box[1:])
-    starts, ends = [], []
-    for ring in plane.rings:
-        points = np.stack([(ring[:, 0] / spacing[2] + 0.5 - box[2].start), (ring[:, 1] / spacing[1] + 0.5 - box[1].start) * SCAN_LINES], axis=1)
-        starts.append(points)
-        ends.append(np.roll(points, -1, axis=0))
-    start, end = np.concatenate(starts), np.concatenate(ends)
-    upward = start[:, 1] <= end[:, 1]
-    low, high = np.where(upward[:, None], start, end), np.where(upward[:, None], end, start)
-
-    # scan line k runs at height k + 0.5; an edge crosses those with low <= k + 0.5 < high
-    first = np.clip(np.ceil(low[:, 1] - 0.5), 0, rows * SCAN_LINES).astype(np.int64)
-    stop = np.clip(np.ceil(high[:, 1] - 0.5), 0, rows * SCAN_LINES).astype(np.int64)
-    count = np.maximum(stop - first, 0)
-    edge = np.repeat(np.arange(len(count)), count)
-    line = np.arange(len(edge)) - np.repeat(np.cumsum(count) - count, count) + first[edge]
-    along = (line + 0.5 - low[edge, 1]) / (high[edge, 1] - low[edge, 1])
-    x = np.clip(low[edge, 0] + along * (high[edge, 0] - low[edge, 0]), 0.0, columns)
+    rings = [
+        np.stack([ring[:, 0] / spacing[2] + 0.5 - box[2].start, (ring[:, 1] / spacing[1] + 0.5 - box[1].start) * SCAN_LINES], axis=1) for ring in plane.rings
+    ]
+    found = crossings(rings, 0.5, 1.0, rows * SCAN_LINES)
+    if plane.shapes is not None and len(set(plane.shapes)) < len(rings):
+        found = united(found, np.asarray(plane.shapes))
 
     # closed rings cross every line an even number of times: in order of x, crossings open and close in turn
-    order = np.lexsort((x, line))
-    x, row = x[order], line[order] // SCAN_LINES
+    x = np.clip(found.x, 0.0, columns)
+    order = np.lexsort((x, found.line))
+    x, row = x[order], found.line[order] // SCAN_LINES
     sign = np.where(np.arange(len(x)) % 2 == 0, 1.0, -1.0)
     pixel = np.floor(x).astype(np.int64)
     part = x - pixel

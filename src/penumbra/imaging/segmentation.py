@@ -82,19 +82,37 @@ def segment_masks(drawing: Segmentation, numbers: Sequence[int], stack: Stack) -
     if len(stored) != len(frames):
         raise _damaged(ValueError())
     masks = {number: np.zeros((len(stack.positions), *image.values.shape[1:]), dtype=bool) for number in numbers}
-    filled: set[tuple[int, int]] = set()
+    filled: set[tuple[int, int, int]] = set()
     for (number, frame), values in zip(frames, stored, strict=True):
         if number not in masks:
             continue
         inside = values >= INSIDE * highest
         if not inside.any():
             continue
-        index = _slice_of(frame, values.shape, stack)
-        if (number, index) in filled:
+        axis, voxels = _voxels_of(frame, inside, stack)
+        place = (number, axis, int(voxels[axis][0]))
+        if place in filled:
             raise Refusal("same_grid", "two frames of one segment lie on the same slice", "Export the segmentation again")
-        filled.add((number, index))
-        masks[number][index] = inside
+        filled.add(place)
+        masks[number][tuple(voxels)] = True
     return [Mask(_on_lattice(values, stack), image.spacing, image.origin, image.direction) for values in masks.values()]
+
+
+def segment_points(drawing: Segmentation, numbers: Sequence[int]) -> np.ndarray:
+    """Centers of the first and last pixel of every frame of the segments, (n, 3) in mm, LPS.
+
+    Raises Refusal: `segmentation_readable`.
+    """
+    try:
+        with lenient():
+            rows, columns = int(drawing.dataset.Rows), int(drawing.dataset.Columns)
+            places = [place for number, place in _frames(drawing.dataset) if number in numbers]
+    except BROKEN as error:
+        raise _damaged(error) from error
+    ends = [
+        place.position + (rows - 1) * place.spacing[0] * place.orientation[3:] + (columns - 1) * place.spacing[1] * place.orientation[:3] for place in places
+    ]
+    return np.array([*(place.position for place in places), *ends]).reshape(-1, 3)
 
 
 def _on_lattice(drawn: np.ndarray, stack: Stack) -> np.ndarray:
@@ -138,29 +156,43 @@ def _frames(dataset: "Dataset") -> "Sequence[tuple[int, _Frame]]":
     return found
 
 
-def _slice_of(frame: _Frame, shape: tuple[int, ...], stack: Stack) -> int:
-    """Index of the slice that a frame lies on, pixel on pixel."""
+def _voxels_of(frame: _Frame, inside: np.ndarray, stack: Stack) -> tuple[int, np.ndarray]:
+    """The axis of the CT (z, y, x) that the frame lies across, and the voxels (3, n) of its pixels that are `inside`, voxel on voxel.
+
+    A frame may run along other axes than the slices, or the other way round: the voxels are the same.
+    """
     image, direction = stack.image, stack.image.direction
     row_mm, column_mm = image.spacing[1:]
-    if shape != image.values.shape[1:] or np.abs(frame.spacing - (row_mm, column_mm)).max() > 1e-3:
+    gap = float(np.diff(stack.positions).min())
+    steps = np.stack([frame.orientation[3:] * frame.spacing[0], frame.orientation[:3] * frame.spacing[1]]) @ direction  # down, along; x, y, z
+    axes = np.abs(steps).argmax(axis=1)
+    turned = np.abs(steps).copy()
+    turned[[0, 1], axes] = 0.0
+    if axes[0] == axes[1] or turned.max() > 1e-3 * np.abs(steps).max():
+        raise Refusal("same_grid", "the segmentation is turned against the CT", "Send the segmentation on the slices of the planning CT")
+    sizes = np.array([column_mm, row_mm, gap])
+    if np.abs(np.abs(steps[[0, 1], axes]) - sizes[axes]).max() > 1e-3:
         raise Refusal(
             "same_grid",
-            f"the segmentation has {shape[0]} x {shape[1]} pixels of {frame.spacing[0]:.2f} x {frame.spacing[1]:.2f} mm, "
+            f"the segmentation has {inside.shape[0]} x {inside.shape[1]} pixels of {frame.spacing[0]:.2f} x {frame.spacing[1]:.2f} mm, "
             f"the CT {image.values.shape[1]} x {image.values.shape[2]} of {row_mm:.2f} x {column_mm:.2f} mm",
             "Send the segmentation on the slices of the planning CT",
         )
-    if np.abs(frame.orientation - direction[:, :2].T.ravel()).max() > 1e-3:
-        raise Refusal("same_grid", "the segmentation is turned against the CT", "Send the segmentation on the slices of the planning CT")
-    along, down, height = (frame.position - np.asarray(image.origin)) @ direction
-    index = int(np.abs(stack.positions - height).argmin())
-    gap = float(np.diff(stack.positions).min())
-    if abs(along) > _OFF * column_mm or abs(down) > _OFF * row_mm or abs(stack.positions[index] - height) > 2 * _OFF * gap:
+    rows, columns = np.nonzero(inside)
+    corner = (frame.position - np.asarray(image.origin)) @ direction
+    x, y, height = (corner + rows[:, None] * steps[0] + columns[:, None] * steps[1]).T
+    plane = np.abs(height[:, None] - stack.positions).argmin(axis=1) if axes.max() == 2 else np.full(len(x), np.abs(stack.positions - height[0]).argmin())
+    voxels = np.stack([plane, np.rint(y / row_mm).astype(np.int64), np.rint(x / column_mm).astype(np.int64)])
+    beside = np.stack([height - stack.positions[plane], y - voxels[1] * row_mm, x - voxels[2] * column_mm])
+    furthest = np.abs(beside).max(axis=1)
+    outside = ((voxels < 0) | (voxels >= np.array(image.values.shape)[:, None]))[1:].any()
+    if outside or (furthest > np.array([2 * gap, row_mm, column_mm]) * _OFF).any():
         raise Refusal(
             "same_grid",
-            f"a frame of the segmentation lies {along:.1f}, {down:.1f} and {height - stack.positions[index]:.1f} mm beside its slice",
+            f"a frame of the segmentation lies {furthest[2]:.1f}, {furthest[1]:.1f} and {furthest[0]:.1f} mm beside its slice",
             "Send the segmentation on the slices of the planning CT, and all of those",
         )
-    return index
+    return 2 - (3 - int(axes.sum())), voxels
 
 
 def _damaged(error: BaseException) -> Refusal:

@@ -14,6 +14,8 @@ from penumbra.refusal import Refusal
 _HU = np.iinfo(np.int16)
 _SAME_PLACE_MM = 0.01  # positions are sent with two or more decimals
 _SAME_PLACE = 0.1  # share of the usual gap below which two slices are of one place: no scanner steps so unevenly, and a spline through both runs wild
+_UNKNOWN_MM = 20.0  # thicker slices are in no scan: away from the GTV too what lies between is not known
+REACH_MM = 15.0  # around the GTV the widest ring, and half a slice
 _UNIFORM = 0.02  # share of a gap by which positions may differ from a regular series (rounding of the positions sent)
 _LARGEST_GAP = 4.0  # in medians: three slices missing in a row; what lies between is not known
 _SHIFT_MM = 0.02  # sideways offset between slices that counts as a tilted gantry
@@ -35,11 +37,12 @@ class Stack:
     notes: tuple[str, ...]
 
 
-def read_stack(slices: Sequence[SliceHeader], preferred: Sequence[Set[str]] = ()) -> Stack:
+def read_stack(slices: Sequence[SliceHeader], preferred: Sequence[Set[str]] = (), around: np.ndarray | None = None) -> Stack:
     """The volume of one series.
 
     slices     of one series, in any order.
     preferred  sets of SOP instance UIDs that contours name, in order; they win where two slices share a position.
+    around     points of the GTV, (n, 3) in mm, LPS: slices may be thicker elsewhere than here. None: they may not anywhere.
 
     Uneven gaps are filled by a cubic spline through the slices at their true positions, on a lattice as fine as the smallest gap. Slices that
     are shifted sideways (tilted gantry) are brought onto one rectangular lattice by a cubic B-spline in their plane.
@@ -64,10 +67,15 @@ def read_stack(slices: Sequence[SliceHeader], preferred: Sequence[Set[str]] = ()
     offsets = (np.array([item.position for item in order]) - order[0].position) @ direction
     positions = offsets[:, 2]
     gaps = np.diff(positions)
-    if gaps.max() > _LARGEST_GAP * np.median(gaps) + _SAME_PLACE_MM:
+    wide = gaps > _LARGEST_GAP * np.median(gaps) + _SAME_PLACE_MM
+    if around is not None and len(around):
+        height = (around - order[0].position) @ direction[:, 2]
+        near = (positions[1:] > height.min() - REACH_MM) & (positions[:-1] < height.max() + REACH_MM)
+        wide &= near | (gaps > _UNKNOWN_MM)
+    if wide.any():
         raise Refusal(
             "slice_gaps",
-            f"a gap of {gaps.max():.2f} mm between slices that are mostly {np.median(gaps):.2f} mm apart",
+            f"a gap of {gaps[wide].max():.2f} mm between slices that are mostly {np.median(gaps):.2f} mm apart",
             "Send the missing slices, or each scan as a series of its own",
         )
     check_size((*first.size, len(order)), (*first.spacing, float(gaps.max())), "slice_geometry", "the series")

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from penumbra.imaging.contours import Contours, Plane, Region
+from penumbra.imaging.contours import Contours, Region
 from penumbra.imaging.dicom import BROKEN, lenient, read_file
+from penumbra.imaging.overlaps import arranged
+from penumbra.imaging.planimetry import planimetric_mm3
+from penumbra.imaging.slabs import Slices, slabs
 from penumbra.imaging.volume import Volume
 from penumbra.refusal import Refusal
 
@@ -16,7 +19,9 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 _ON_SLICE = 0.2  # share of the slice gap within which a contour lies on its slice (exports round positions)
-_SAME_MM = 1e-3  # between the points of two contours that are one
+_ROUNDED = 0.02  # share of the slice gap within which all contours of a structure lie equally far from their slices
+_SAME_PLANE, _SAME_PLANE_MM = 0.05, 0.2  # share of the slice gap, and mm, within which contours lie on one plane
+_MISSING = 1.5  # slice gaps; drawn more sparsely a structure skips slices
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "CLOSED_PLANAR_XOR")
 
 
@@ -28,6 +33,7 @@ class Structure:
     contours  closed ones, each (n, 3) in mm, LPS.
     slices    per contour the SOP instance UID of the slice that it names; None where it names none or several.
     ignored   contours that enclose nothing.
+    exclusive whether any of them is CLOSEDPLANAR_XOR: overlaps are left out in place of united.
     """
 
     name: str
@@ -36,6 +42,7 @@ class Structure:
     contours: tuple[np.ndarray, ...]
     slices: tuple[str | None, ...]
     ignored: int = 0
+    exclusive: bool = False
 
     @property
     def instances(self) -> frozenset[str]:
@@ -103,6 +110,7 @@ def structure(drawing: StructureSet, number: int) -> Structure:
     closed: list[np.ndarray] = []
     slices: list[str | None] = []
     ignored = 0
+    exclusive = False
     try:
         with lenient():
             for contour in _contour_items(drawing.dataset, number):
@@ -122,11 +130,12 @@ def structure(drawing: StructureSet, number: int) -> Structure:
                     ignored += 1
                 else:
                     closed.append(points)
+                    exclusive |= kind != "CLOSED_PLANAR"
                     on = list(_instances(contour))
                     slices.append(on[0] if len(on) == 1 and on[0] else None)
     except BROKEN as error:
         raise Refusal("contour_data", f"the contours of {name!r} are damaged ({type(error).__name__})", "Export the structure set again") from error
-    return Structure(name, number, drawing.frames[number], tuple(closed), tuple(slices), ignored)
+    return Structure(name, number, drawing.frames[number], tuple(closed), tuple(slices), ignored, exclusive)
 
 
 def place(
@@ -138,28 +147,28 @@ def place(
     positions  mm along the normal from voxel plane 0 of the slices that arrived.
     heights    the same for every slice by its SOP instance UID: a contour that names a slice must lie on it.
 
-    A contour within a fifth of a gap from a slice lies on it. Each stands for the slab that ends halfway to its neighbours: the next contour plane,
-    where no slice between them was left out, or all between them regularly are (every second or third slice is drawn); otherwise the next slice.
+    Each contour plane stands for the slab that ends halfway to the next plane of the same part (see `slabs`), whatever slices lie between.
 
     Raises Refusal: rules contours_parallel, contours_on_image, contours_on_named_slices.
     """
     notes: list[str] = []
     regions: list[Region] = []
-    named = off = 0
+    named = off = crossing = 0
     for item in structures:
-        found, beyond = _planes(item, image, positions, notes)
+        region, beyond, across = _region(item, image, Slices(positions), notes)
         _check_named_slices(item, image, positions, heights or {})
-        named += len(found) + beyond
+        named += len({plane.position for plane in region.planes}) + beyond
         off += beyond
-        if found:
-            regions.append(Region(item.name, item.number, found))
+        crossing += across
+        if region.planes:
+            regions.append(region)
         if item.ignored:
             notes.append(f"{item.ignored} contours of {item.name!r} that enclose nothing (points, open lines) were ignored.")
     if not regions:
         raise Refusal("contours_on_image", "all contours lie beyond the first or last slice", "Send all slices of the contoured CT")
     if off:
         notes.append(f"{off} of {named} contour planes lie beyond the scan.")
-    return Contours(tuple(regions), named, off), tuple(notes)
+    return Contours(tuple(regions), named, off, crossing), tuple(notes)
 
 
 def _check_named_slices(item: Structure, image: Volume, positions: np.ndarray, heights: Mapping[str, float]) -> None:
@@ -179,13 +188,10 @@ def _check_named_slices(item: Structure, image: Volume, positions: np.ndarray, h
         )
 
 
-def _planes(item: Structure, image: Volume, positions: np.ndarray, notes: list[str]) -> tuple[tuple[Plane, ...], int]:
-    gap = float(np.median(np.diff(positions)))
-    edges = np.concatenate([[positions[0] - (positions[1] - positions[0]) / 2], (positions[1:] + positions[:-1]) / 2])
-    edges = np.append(edges, positions[-1] + (positions[-1] - positions[-2]) / 2)
-
-    rings: dict[float, list[np.ndarray]] = {}
-    copies = 0
+def _region(item: Structure, image: Volume, slices: Slices, notes: list[str]) -> tuple[Region, int, int]:
+    """A structure on the planes of the volume; how many of its planes lie beyond the scan, how many contours cross another."""
+    gap, edges = slices.gap, slices.edges
+    rings: list[tuple[float, np.ndarray]] = []
     beyond: set[float] = set()
     for points in item.contours:
         framed = (points - np.asarray(image.origin)) @ image.direction
@@ -196,60 +202,40 @@ def _planes(item: Structure, image: Volume, positions: np.ndarray, notes: list[s
                 f"a contour of {item.name!r} spans {np.ptp(framed[:, 2]):.1f} mm across the slices",
                 "Contour on the slices of the planning CT, or export the structure set for this series",
             )
-        if not edges[0] - _ON_SLICE * gap <= height <= edges[-1] + _ON_SLICE * gap:
-            beyond.add(round(height, 1))
-            continue
-        nearest = int(np.abs(positions - height).argmin())
-        on_slice = abs(positions[nearest] - height) <= _ON_SLICE * gap
-        key = float(positions[nearest]) if on_slice else next((known for known in rings if abs(known - height) < 0.05 * gap), height)
-        drawn = rings.setdefault(key, [])
-        ring = framed[:, :2].copy()
-        if any(_same_ring(ring, other) for other in drawn):
-            copies += 1  # by the even-odd rule a second copy would erase the first
+        if edges[0] - _ON_SLICE * gap <= height <= edges[-1] + _ON_SLICE * gap:
+            rings.append((height, framed[:, :2].copy()))
         else:
-            drawn.append(ring)
+            beyond.add(round(height, 1))
+    if not rings:
+        return Region(item.name, item.number, (), 0.0), len(beyond), 0
+    heights, groups = _on_planes(rings, gap)
+    pixel_mm = min(image.spacing[1:])
+    drawn = [arranged(group, pixel_mm, exclusive=item.exclusive) for group in groups]
+    copies, crossing = sum(plane.copies for plane in drawn), sum(plane.crossing for plane in drawn)
     if copies:
         notes.append(f"{copies} contours of {item.name!r} that were sent twice were taken once.")
-    heights = np.array(sorted(rings))
-    lower, upper = _slabs(heights, positions, edges, item.name, notes) if rings else (heights, heights)
-    return tuple(Plane(float(at), float(low), float(high), tuple(rings[float(at)])) for at, low, high in zip(heights, lower, upper, strict=True)), len(beyond)
+    nearest = slices.positions[np.abs(heights[:, None] - slices.positions).argmin(axis=1)]
+    moved = heights - nearest
+    on_slices = bool(np.abs(moved).max() <= _ON_SLICE * gap and np.ptp(moved) <= max(_ROUNDED * gap, 0.01))
+    placed = nearest if on_slices else heights
+    planes, usual = slabs(placed, drawn, slices, pixel_mm, on_slices=on_slices)
+    between = int(np.count_nonzero(np.abs(moved) > _ON_SLICE * gap))
+    if between:
+        notes.append(f"{between} contour planes of {item.name!r} lie between slices; each stands for half the way to the next contours.")
+    elif usual > _MISSING * gap:
+        notes.append(f"{item.name!r} is drawn on every {round(usual / gap)}. slice; the slices between were filled halfway to the next contour.")
+    return Region(item.name, item.number, planes, planimetric_mm3(heights, drawn, slices.positions)), len(beyond), crossing
 
 
-def _slabs(heights: np.ndarray, positions: np.ndarray, edges: np.ndarray, name: str, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper end of the slab of each contour plane, halfway to the neighbours.
-
-    heights    of the contour planes, increasing, mm.
-    positions  of the slices; `edges` halfway between them and as far beyond the first and the last.
-    """
-    between = np.searchsorted(positions, heights[1:], side="left") - np.searchsorted(positions, heights[:-1], side="right")
-    usual = int(np.sort(between)[(len(between) - 1) // 2]) if len(between) > 1 else 0  # slices between two contours; the smaller median
-    on_slice = np.isin(heights, positions)
-    if not on_slice.all():
-        notes.append(f"{np.count_nonzero(~on_slice)} contour planes of {name!r} lie between slices; each stands for half the way to the next contours.")
-    elif usual:
-        notes.append(f"{name!r} is drawn on every {usual + 1}. slice; the slices between were filled halfway to the next contour.")
-    middle = (heights[1:] + heights[:-1]) / 2
-    neighbours = between <= usual
-    below = np.concatenate([[np.nan], np.where(neighbours, heights[1:] - middle, np.nan)])
-    above = np.concatenate([np.where(neighbours, middle - heights[:-1], np.nan), [np.nan]])
-
-    # without a neighbour on one side: as far as on the other; on slices that were all drawn, as far as the slice itself reaches
-    cell = np.clip(np.searchsorted(edges, heights, side="right") - 1, 0, len(positions) - 1)
-    half_gap = float(np.median(np.diff(positions))) / 2
-    reach_below = np.where(np.isnan(above), half_gap, above)
-    reach_above = np.where(np.isnan(below), half_gap, below)
-    if on_slice.all() and not usual:
-        reach_below, reach_above = heights - edges[cell], edges[cell + 1] - heights
-    return heights - np.where(np.isnan(below), reach_below, below), heights + np.where(np.isnan(above), reach_above, above)
-
-
-def _same_ring(ring: np.ndarray, other: np.ndarray) -> bool:
-    """Are two contours, (n, 2) in mm, one and the same, wherever they start and whichever way they run?"""
-    if ring.shape != other.shape:
-        return False
-    starts = np.flatnonzero(np.abs(other - ring[0]).max(axis=1) < _SAME_MM)
-    turned = (np.roll(way, shift, axis=0) for start in starts for way, shift in ((other, -start), (other[::-1], start + 1)))
-    return any(np.abs(candidate - ring).max() < _SAME_MM for candidate in turned)
+def _on_planes(rings: Sequence[tuple[float, np.ndarray]], gap: float) -> tuple[np.ndarray, list[list[np.ndarray]]]:
+    """Contours that lie at one height but for rounding as one plane: heights (mean), and the contours of each."""
+    groups: list[list[tuple[float, np.ndarray]]] = []
+    for height, ring in sorted(rings, key=lambda entry: entry[0]):
+        if groups and height - groups[-1][0][0] < min(_SAME_PLANE * gap, _SAME_PLANE_MM):
+            groups[-1].append((height, ring))
+        else:
+            groups.append([(height, ring)])
+    return np.array([np.mean([height for height, _ in group]) for group in groups]), [[ring for _, ring in group] for group in groups]
 
 
 def _name(item: "Dataset") -> str:
