@@ -8,6 +8,7 @@ import pytest
 from penumbra.imaging import Scan, read_patient, to_grid
 from penumbra.refusal import Refusal
 
+from . import corpus_enhanced  # noqa: F401 adds its cases
 from .corpus import BALL, CASES, Case
 from .phantom import PLANTED, Patient, tissue
 from .second_opinion import compared

@@ -2,7 +2,8 @@
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,19 +49,27 @@ _HEADER = (
     "ImagePositionPatient",
 )
 _CT = "1.2.840.10008.5.1.4.1.1.2"
-_ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2.1"
-_MODALITIES = {_CT: "CT", _ENHANCED_CT: "CT", "1.2.840.10008.5.1.4.1.1.481.3": "RTSTRUCT", "1.2.840.10008.5.1.4.1.1.66.4": "SEG"}  # where it is left out
+_MULTI_FRAME = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")  # Enhanced CT, Legacy Converted Enhanced CT
+_MODALITIES = {
+    _CT: "CT",
+    **dict.fromkeys(_MULTI_FRAME, "CT"),
+    "1.2.840.10008.5.1.4.1.1.481.3": "RTSTRUCT",
+    "1.2.840.10008.5.1.4.1.1.66.4": "SEG",
+}  # where it is left out
 _END_OF_STREAM, _ENDING = b"\xff\xd9", 16  # of all JPEG families; zeros may fill the rest of the fragment
 _NAMED_DICOM = (".dcm", ".dicom", ".ima")
 
 
 @dataclass(frozen=True)
 class SliceHeader:
-    """One CT slice before its pixels are read.
+    """One CT slice before its pixels are read: a file of its own, or a frame of a multi-frame file.
 
+    instance     SOP instance UID of the file.
     spacing      mm between rows (y) and between columns (x), in this order, as PixelSpacing has them.
     orientation  (6,) direction cosines of a row (x axis), then of a column (y axis).
-    position     (3,) centre of the first pixel, mm, LPS.
+    position     (3,) center of the first pixel, mm, LPS.
+    number       of the frame within a multi-frame file, from 1; None for a file of one slice.
+    converted    names of the slices that a frame was converted from.
     """
 
     path: Path
@@ -71,6 +80,19 @@ class SliceHeader:
     spacing: tuple[float, float]
     orientation: np.ndarray
     position: np.ndarray
+    number: int | None = None
+    converted: tuple[str, ...] = ()
+
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """What a reference calls this slice and no other, see `referenced`."""
+        if self.number is None:
+            return self.instance, _frame_name(self.instance, 1)
+        return _frame_name(self.instance, self.number), *self.converted
+
+    def named_in(self, names: Set[str]) -> bool:
+        """Whether a reference among `names` is to this slice, or to the whole file that it is a frame of."""
+        return self.instance in names or not names.isdisjoint(self.own_names)
 
 
 @dataclass(frozen=True)
@@ -85,17 +107,21 @@ class Found:
 
 
 def find_dicom(folder: Path) -> Found:
-    """All CT slices, structure sets and segmentations below `folder`, recognised by content, whatever their names and nesting.
+    """All CT slices, structure sets and segmentations below `folder`, recognized by content, whatever their names and nesting.
 
     Raises Refusal: `files_readable`, `one_patient: CT and contours of 2 patients in one folder. ...`,
-    `slice_geometry: 3 CT files lack position, orientation or pixel spacing. ...`.
+    `slice_geometry: 3 CT files lack position, orientation or pixel spacing. ...`, `classic_ct: 24 files of modality CT are of class Secondary Capture
+    Image, which need not hold HU. ...`.
     """
+    from penumbra.imaging.enhanced import frame_headers  # which reads files with this module
+
     slices: list[SliceHeader] = []
     structure_sets: list[Path] = []
     segmentations: list[Path] = []
     placeless: list[str] = []
     persons: set[str] = set()
-    files = broken = others = enhanced = 0
+    foreign: Counter[str] = Counter()
+    files = broken = localizers = without_places = 0
     for path in files_below(folder):
         files += 1
         if not _looks_like_dicom(path):
@@ -121,11 +147,15 @@ def find_dicom(folder: Path) -> Found:
             segmentations.append(path)
         elif modality == "CT":
             image_type = header.get("ImageType") or []
-            localizer = "LOCALIZER" in [str(part).upper() for part in ([image_type] if isinstance(image_type, str) else image_type)]
-            if localizer or kind not in ("", _CT, _ENHANCED_CT):
-                others += 1
-            elif kind == _ENHANCED_CT or int(header.get("NumberOfFrames") or 1) > 1:
-                enhanced += 1
+            if "LOCALIZER" in [str(part).upper() for part in ([image_type] if isinstance(image_type, str) else image_type)]:
+                localizers += 1
+            elif kind not in ("", _CT, *_MULTI_FRAME):
+                foreign[_class_name(kind)] += 1
+            elif kind in _MULTI_FRAME or int(header.get("NumberOfFrames") or 1) > 1:
+                frames = frame_headers(path)
+                if frames is None:
+                    without_places += 1
+                slices += frames or ()
             else:
                 described = _slice_header(path, header)
                 if described is None and "SeriesInstanceUID" not in header:
@@ -143,16 +173,53 @@ def find_dicom(folder: Path) -> Found:
             f"{len(placeless)} CT files lack position, orientation or pixel spacing",
             "Export the series again with ImagePositionPatient, ImageOrientationPatient and PixelSpacing in every slice",
         )
-    if enhanced and not slices:
-        raise Refusal("classic_ct", f"the CT comes as {enhanced} multi-frame files", "Export the series as one file per slice (CT Image Storage)")
+    if without_places and not slices:
+        raise Refusal(
+            "classic_ct",
+            f"{without_places} multi-frame CT files do not say where each of their frames lies",
+            "Export the series again as Enhanced CT with position, orientation and pixel spacing of every frame, or as one file per slice (CT Image Storage)",
+        )
+    if foreign and not slices:
+        raise Refusal(
+            "classic_ct",
+            f"{foreign.total()} files of modality CT are of class {' and '.join(sorted(foreign))}, which need not hold HU",
+            "Export the original series from the scanner's archive as CT Image Storage or Enhanced CT Image Storage",
+        )
     notes = []
-    if enhanced:
-        notes.append(f"{enhanced} multi-frame CT files were left out.")
+    if without_places:
+        notes.append(f"{without_places} multi-frame CT files were left out.")
     if broken:
         notes.append(f"{broken} damaged DICOM files were left out.")
-    if others + len(placeless):
-        notes.append(f"{others + len(placeless)} localizers and other pictures of modality CT were left out.")
+    others = localizers + foreign.total() + len(placeless)
+    if others:
+        notes.append(f"{others} localizers and other pictures of modality CT were left out.")
     return Found(tuple(slices), tuple(structure_sets), tuple(segmentations), files, tuple(notes))
+
+
+def referenced(item: "Dataset") -> Iterator[str]:
+    """The slices that a reference names: by SOP instance UID, and where it names frames of a multi-frame file, one name for each.
+
+    Source: DICOM PS3.3 10.3 (image SOP instance reference).
+    """
+    instance = str(item.get("ReferencedSOPInstanceUID") or "")
+    numbers = item.get("ReferencedFrameNumber")
+    if numbers in (None, ""):
+        yield instance
+        return
+    for number in [numbers] if isinstance(numbers, int | str) else numbers:
+        yield _frame_name(instance, int(number))
+
+
+def _frame_name(instance: str, number: int) -> str:
+    return f"{instance}#{number}"
+
+
+def _class_name(kind: str) -> str:
+    """What DICOM calls a class of files; one that it does not know may hold anything."""
+    from pydicom.uid import UID
+
+    name = UID(kind).name
+    return "unknown" if name == kind else name.removesuffix(" Storage")
 
 
 def read_file(path: Path, only: tuple[str, ...] | None = None) -> "Dataset":
@@ -166,21 +233,24 @@ def read_file(path: Path, only: tuple[str, ...] | None = None) -> "Dataset":
         return pydicom.dcmread(path, force=True, stop_before_pixels=only is not None, specific_tags=list(only) if only else None)
 
 
-def decoded(dataset: "Dataset") -> np.ndarray:
-    """The stored pixels, decompressed.
+def decoded(dataset: "Dataset", frame: int | None = None) -> np.ndarray:
+    """The stored pixels, decompressed; of a multi-frame file all frames, or the one of this index.
 
     Raises ValueError for a code stream without its end, which decoders fill up without a word, and for whatever else a decoder makes of damaged bytes:
     that of RLE raises what is no Exception.
     """
-    from pydicom.encaps import generate_frames
+    from pydicom.encaps import generate_frames, get_frame
+    from pydicom.pixels import pixel_array
     from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
     try:
         if dataset.file_meta.TransferSyntaxUID in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes):
-            streams = generate_frames(dataset.PixelData, number_of_frames=int(dataset.get("NumberOfFrames") or 1))
+            frames = int(dataset.get("NumberOfFrames") or 1)
+            one = [] if frame is None else [get_frame(dataset.PixelData, frame, number_of_frames=frames)]
+            streams = one or generate_frames(dataset.PixelData, number_of_frames=frames)
             if not all(_END_OF_STREAM in stream[-_ENDING:] for stream in streams):
                 raise ValueError("cut off")
-        stored: np.ndarray = dataset.pixel_array
+        stored: np.ndarray = dataset.pixel_array if frame is None else pixel_array(dataset, index=frame)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:

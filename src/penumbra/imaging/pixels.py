@@ -30,14 +30,27 @@ def pixels(path: Path) -> np.ndarray:
         dataset = read_file(path)
         with lenient():
             stored = _stored(dataset)
-        slope, intercept = _rescale(dataset)
-        padding = _is_padding(dataset, stored)
+        return hu_of(dataset, stored)
     except (*BROKEN, MemoryError) as error:
-        raise Refusal(
-            "pixels_readable",
-            f"the pixels of a slice cannot be decoded ({type(error).__name__})",
-            "Send the series again; if it is compressed, in a lossless transfer syntax of JPEG, JPEG-LS, JPEG 2000 or RLE, or uncompressed",
-        ) from error
+        raise undecodable(error) from error
+
+
+def undecodable(error: BaseException) -> Refusal:
+    """The refusal of a slice whose pixels are damaged, or compressed in a way that no decoder here reads."""
+    return Refusal(
+        "pixels_readable",
+        f"the pixels of a slice cannot be decoded ({type(error).__name__})",
+        "Send the series again; if it is compressed, in a lossless transfer syntax of JPEG, JPEG-LS, JPEG 2000 or RLE, or uncompressed",
+    )
+
+
+def hu_of(dataset: "Dataset", stored: np.ndarray) -> np.ndarray:
+    """HU of the stored values of one slice, (y, x), by the rescaling and padding that its attributes declare.
+
+    Raises Refusal: `rescale_known`, `hu_range`; of damaged attributes one of BROKEN.
+    """
+    slope, intercept = _rescale(dataset)
+    padding = _is_padding(dataset, stored)
     if slope.is_integer() and intercept.is_integer():
         hu: np.ndarray = stored.astype(np.int64) * int(slope) + int(intercept)
     else:

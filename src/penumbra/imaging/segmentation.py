@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from penumbra.imaging.dicom import BROKEN, decoded, lenient, read_file
+from penumbra.imaging.dicom import BROKEN, decoded, lenient, read_file, referenced
 from penumbra.imaging.grid import bounding_box
 from penumbra.imaging.raster import mask_at_half
 from penumbra.imaging.spline import linear_matrix
@@ -52,10 +52,11 @@ def read_segmentation(path: Path) -> Segmentation:
             names = {number: str(item.get("SegmentLabel") or "") for number, item in zip(numbers, dataset.SegmentSequence, strict=True)}
             series = {str(item.SeriesInstanceUID) for item in dataset.get("ReferencedSeriesSequence") or []}
             instances = {
-                str(source.ReferencedSOPInstanceUID)
+                name
                 for frame in dataset.PerFrameFunctionalGroupsSequence
                 for image in frame.get("DerivationImageSequence") or []
                 for source in image.get("SourceImageSequence") or []
+                for name in referenced(source)
             }
             return Segmentation(names, str(dataset.get("FrameOfReferenceUID") or "") or None, frozenset(series), frozenset(instances), dataset)
     except BROKEN as error:

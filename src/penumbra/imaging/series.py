@@ -18,7 +18,7 @@ class Reference:
     """What a structure set or a segmentation says of the CT that it was drawn on; any part may be empty.
 
     series     UIDs that it names.
-    instances  SOP instance UIDs that it names anywhere.
+    instances  slices that it names anywhere, see `referenced`.
     own        of those, the ones that the contours of the GTV themselves name: they decide where others contradict.
     frames     of reference that the GTV is drawn in.
     """
@@ -44,7 +44,7 @@ def contoured_series(slices: Sequence[SliceHeader], reference: Reference) -> tup
         groups.setdefault(item.series, []).append(item)
 
     def named_in(series: str, instances: Set[str]) -> int:
-        return sum(item.instance in instances for item in groups[series])
+        return sum(item.named_in(instances) for item in groups[series])
 
     named = [series for series in groups if named_in(series, reference.own)]
     named = named or [series for series in groups if series in reference.series] or [series for series in groups if named_in(series, reference.instances)]
@@ -103,7 +103,7 @@ def _require_whole(groups: dict[str, list[SliceHeader]], chosen: str, own: Set[s
     normal = np.cross(groups[chosen][0].orientation[:3], groups[chosen][0].orientation[3:])
     there = np.sort([float(item.position @ normal) for item in groups[chosen]])
     gap = float(np.median(np.diff(there))) if len(there) > 1 else 1.0
-    elsewhere = [float(item.position @ normal) for series, items in groups.items() if series != chosen for item in items if item.instance in own]
+    elsewhere = [float(item.position @ normal) for series, items in groups.items() if series != chosen for item in items if item.named_in(own)]
     lost = sum(np.abs(there - height).min() > gap / 2 for height in elsewhere)
     if lost:
         raise Refusal(

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from penumbra.imaging.dicom import SliceHeader
-from penumbra.imaging.pixels import AIR_HU, pixels
+from penumbra.imaging.enhanced import SlicePixels
+from penumbra.imaging.pixels import AIR_HU
 from penumbra.imaging.spline import bands, cubic_matrix, true_position_matrix
 from penumbra.imaging.volume import Volume, check_size
 from penumbra.refusal import Refusal
@@ -27,7 +28,7 @@ class Stack:
 
     image      HU, int16, or float32 where rescaling is not whole.
     positions  mm along the normal from voxel plane 0, one per slice that arrived.
-    heights    the same by SOP instance UID, of every slice that was sent.
+    heights    the same by each name that a reference may call a slice (see `referenced`), of every slice that was sent.
     notes      what was done.
     """
 
@@ -41,7 +42,7 @@ def read_stack(slices: Sequence[SliceHeader], preferred: Sequence[Set[str]] = ()
     """The volume of one series.
 
     slices     of one series, in any order.
-    preferred  sets of SOP instance UIDs that contours name, in order; they win where two slices share a position.
+    preferred  sets of slices that contours name, in order; they win where two slices share a position.
     around     points of the GTV, (n, 3) in mm, LPS: slices may be thicker elsewhere than here. None: they may not anywhere.
 
     Uneven gaps are filled by a cubic spline through the slices at their true positions, on a lattice as fine as the smallest gap. Slices that
@@ -60,7 +61,8 @@ def read_stack(slices: Sequence[SliceHeader], preferred: Sequence[Set[str]] = ()
         raise Refusal("one_orientation", "slices of one series are not parallel", "Send the planning CT without reformats")
     direction = _direction(first.orientation)
     order = sorted(slices, key=lambda item: float(item.position @ direction[:, 2]))
-    order = _one_per_position(order, direction[:, 2], preferred, notes)
+    pixels = SlicePixels()
+    order = _one_per_position(order, direction[:, 2], preferred, notes, pixels)
     if len(order) < 2:
         raise Refusal("slices_enough", f"{len(order)} slice with a position of its own", "Send the whole CT series")
 
@@ -79,14 +81,14 @@ def read_stack(slices: Sequence[SliceHeader], preferred: Sequence[Set[str]] = ()
             "Send the missing slices, or each scan as a series of its own",
         )
     check_size((*first.size, len(order)), (*first.spacing, float(gaps.max())), "slice_geometry", "the series")
-    planes = [_compact(pixels(item.path)) for item in order]
+    planes = [_compact(pixels(item)) for item in order]
     if any(plane.shape != first.size for plane in planes):
         raise Refusal("one_pixel_grid", "a slice has another size than its header says", "Send the series again")
     whole = all(plane.dtype.kind == "i" for plane in planes)
 
     row_mm, column_mm = first.spacing
     origin = order[0].position
-    heights = {item.instance: float((item.position - origin) @ direction[:, 2]) for item in slices}
+    heights = {name: float((item.position - origin) @ direction[:, 2]) for item in slices for name in item.own_names}
     sideways = offsets[:, :2]
     if np.abs(sideways).max() > _SHIFT_MM:
         planes, corner = _straighten(planes, sideways, (row_mm, column_mm))
@@ -127,7 +129,7 @@ def _direction(orientation: np.ndarray) -> np.ndarray:
     return np.stack([along, np.cross(normal, along), normal], axis=1)
 
 
-def _one_per_position(order: list[SliceHeader], normal: np.ndarray, preferred: Sequence[Set[str]], notes: list[str]) -> list[SliceHeader]:
+def _one_per_position(order: list[SliceHeader], normal: np.ndarray, preferred: Sequence[Set[str]], notes: list[str], pixels: SlicePixels) -> list[SliceHeader]:
     """One slice for each position: the one that the contours name wins, copies of the same pixels are dropped, anything else is refused."""
     groups: list[list[SliceHeader]] = []
     same_place = _same_place(np.array([item.position @ normal for item in order]))
@@ -138,10 +140,10 @@ def _one_per_position(order: list[SliceHeader], normal: np.ndarray, preferred: S
             groups.append([item])
     copies = unnamed = 0
     for group in groups:
-        named = next((found for wanted in preferred if (found := [item for item in group if item.instance in wanted])), group)
+        named = next((found for wanted in preferred if (found := [item for item in group if item.named_in(wanted)])), group)
         if len(named) > 1:
-            reference = pixels(named[0].path)
-            if not all(np.array_equal(reference, pixels(item.path)) for item in named[1:]):
+            reference = pixels(named[0])
+            if not all(np.array_equal(reference, pixels(item)) for item in named[1:]):
                 raise Refusal(
                     "one_slice_per_position",
                     f"{len(named)} different slices of one series lie at the same position",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from penumbra.imaging.contours import Contours, Region
-from penumbra.imaging.dicom import BROKEN, lenient, read_file
+from penumbra.imaging.dicom import BROKEN, lenient, read_file, referenced
 from penumbra.imaging.overlaps import arranged
 from penumbra.imaging.planimetry import planimetric_mm3
 from penumbra.imaging.slabs import Slices, slabs
@@ -31,7 +31,7 @@ class Structure:
 
     frame     of reference that it is drawn in.
     contours  closed ones, each (n, 3) in mm, LPS.
-    slices    per contour the SOP instance UID of the slice that it names; None where it names none or several.
+    slices    per contour the slice that it names, see `referenced`; None where it names none or several.
     ignored   contours that enclose nothing.
     exclusive whether any of them is CLOSEDPLANAR_XOR: overlaps are left out in place of united.
     """
@@ -262,7 +262,7 @@ def _contour_items(dataset: "Dataset", number: int) -> Iterator["Dataset"]:
 
 def _instances(item: "Dataset") -> Iterator[str]:
     for reference in item.get("ContourImageSequence") or []:
-        yield str(reference.get("ReferencedSOPInstanceUID") or "")
+        yield from referenced(reference)
 
 
 def _floats(values: Any) -> list[float]:
