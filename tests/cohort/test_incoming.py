@@ -195,7 +195,15 @@ def test_an_empty_folder_and_a_folder_of_noise_are_rejections(south: Path, inges
     accepted, rejected = split(ingest(south, "south", tmp_path / "images"))
     assert len(accepted) == 2
     assert set(rejected) == {"S900", "S901"}
-    assert rejected["S900"] == ["contours_found"]
+    assert rejected["S900"] == ["ct_found"]
+
+
+def test_an_archive_in_place_of_a_folder_is_to_be_unpacked(south: Path, ingest: Ingest, tmp_path: Path) -> None:
+    with (south / "clinical.csv").open("a") as table:
+        table.write("S900,M,60,SCC,T1,N0,M0,,100,1\n")
+    (south / "S900.zip").write_bytes(b"PK")
+    rejected = [outcome for outcome in ingest(south, "south", tmp_path / "images") if isinstance(outcome, Rejected)]
+    assert [(row["rule"], row["found"]) for row in rejected[0].rejections] == [("archive_unpacked", "a .zip archive in place of the folder")]
 
 
 def test_pseudonyms_replace_names_everywhere(south: Path, ingest: Ingest, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from penumbra.cohort.rois import GtvNames
 from penumbra.imaging import Certificate, CertificateLimits, Finding, Scan, certify, load_scan, read_patient, rings, roi_names, save_scan, to_grid
 from penumbra.imaging.folder import readable, understood
 from penumbra.imaging.names import matching
+from penumbra.imaging.unread import ARCHIVES
 from penumbra.refusal import Refusal
 from penumbra.workers import over
 
@@ -125,7 +126,7 @@ def ingest_center(
         refused.setdefault(entry.patient, []).append(entry.refusal)
     for patient in known:
         if patient not in folders:
-            refused[patient] = [Refusal("scan_found", "no folder of this name", "Send the patient's CT and contours, or leave the row out")]
+            refused[patient] = [_no_scan(folder, patient)]
         elif named(patient) in taken:
             refused[patient] = [Refusal("patient_id_free", "another center has a patient of this name", ID_ADVICE)]
     for patient in folders:
@@ -167,6 +168,14 @@ def patient_folders(folder: Path) -> dict[str, Path]:
         raise Refusal("center_folder", "there is no such folder", "Give the folder that holds clinical.csv and one folder per patient")
     places = sorted(place for place in folder.iterdir() if place.is_dir())
     return {place.name: place for place in places if not place.name.startswith(".") and place.name not in NO_PATIENT}
+
+
+def _no_scan(folder: Path, patient: str) -> Refusal:
+    """The refusal of a patient of the table without a folder."""
+    packed = next((ending for ending in ARCHIVES if (folder / f"{patient}{ending}").is_file()), None)
+    if packed:
+        return Refusal("archive_unpacked", f"a {packed} archive in place of the folder", "Unpack it into a folder of this name")
+    return Refusal("scan_found", "no folder of this name", "Send the patient's CT and contours, or leave the row out")
 
 
 def pseudonym(patient: str, *, center: str, key: str) -> str:

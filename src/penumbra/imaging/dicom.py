@@ -1,5 +1,6 @@
 """DICOM files of a patient: what lies in a folder, and the slices of one CT series."""
 
+import re
 import struct
 import zlib
 from collections import Counter
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from penumbra.imaging.folder import files_below, readable
+from penumbra.imaging.unread import packed
 from penumbra.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -97,13 +99,14 @@ class SliceHeader:
 
 @dataclass(frozen=True)
 class Found:
-    """DICOM content of a folder; `notes` says what was left out."""
+    """DICOM content of a folder; `notes` says what was left out, `foreign` which files of other modalities there are."""
 
     slices: tuple[SliceHeader, ...]
     structure_sets: tuple[Path, ...]
     segmentations: tuple[Path, ...]
     files: int
     notes: tuple[str, ...]
+    foreign: str = ""
 
 
 def find_dicom(folder: Path) -> Found:
@@ -121,6 +124,7 @@ def find_dicom(folder: Path) -> Found:
     placeless: list[str] = []
     persons: set[str] = set()
     foreign: Counter[str] = Counter()
+    modalities: Counter[str] = Counter()
     files = broken = localizers = without_places = 0
     for path in files_below(folder):
         files += 1
@@ -164,6 +168,8 @@ def find_dicom(folder: Path) -> Found:
                     placeless.append(str(header.get("SeriesInstanceUID", "")))
                 else:
                     slices.append(described)
+        elif re.fullmatch(r"[A-Z]{2,16}", modality):
+            modalities[modality] += 1
     if len(persons - {""}) > 1:
         raise Refusal("one_patient", f"CT and contours of {len(persons - {''})} patients in one folder", "Give every patient a folder of its own")
     known = {item.series for item in slices}
@@ -185,7 +191,7 @@ def find_dicom(folder: Path) -> Found:
             f"{foreign.total()} files of modality CT are of class {' and '.join(sorted(foreign))}, which need not hold HU",
             "Export the original series from the scanner's archive as CT Image Storage or Enhanced CT Image Storage",
         )
-    notes = []
+    notes = [f"{archives} was left out."] if (archives := packed(folder)) else []
     if without_places:
         notes.append(f"{without_places} multi-frame CT files were left out.")
     if broken:
@@ -193,7 +199,8 @@ def find_dicom(folder: Path) -> Found:
     others = localizers + foreign.total() + len(placeless)
     if others:
         notes.append(f"{others} localizers and other pictures of modality CT were left out.")
-    return Found(tuple(slices), tuple(structure_sets), tuple(segmentations), files, tuple(notes))
+    shown = f" ({', '.join(f'{count} of modality {name}' for name, count in sorted(modalities.items()))})" if modalities else ""
+    return Found(tuple(slices), tuple(structure_sets), tuple(segmentations), files, tuple(notes), shown)
 
 
 def referenced(item: "Dataset") -> Iterator[str]:

@@ -1,38 +1,43 @@
-"""NIfTI pairs: an image and a mask on the same grid."""
+"""NIfTI and NRRD pairs: an image and a mask on the same grid."""
 
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from penumbra.imaging.folder import files_below
 from penumbra.imaging.nifti_file import check_file
+from penumbra.imaging.nrrd_file import check_header
 from penumbra.imaging.volume import Mask, Scan, Volume, check_range, check_size
 from penumbra.refusal import Refusal
 
 if TYPE_CHECKING:
     import SimpleITK
 
-_IMAGE = ("ct.nii.gz", "ct.nii")
-_MASK = ("gtv.nii.gz", "gtv.nii")
+_NRRD = ".nrrd"
+_ENDINGS = (".nii.gz", ".nii", _NRRD)
 
 
 def find_pair(folder: Path) -> tuple[Path | None, Path | None]:
-    """The files `ct.nii.gz` and `gtv.nii.gz` (or without .gz) directly in `folder`; None for one that is absent.
+    """The files `ct.nii.gz` and `gtv.nii.gz` (or .nii, or .nrrd) below `folder`, in any nesting, capitals or not; None for one that is absent.
 
-    Raises Refusal: `nifti_pair: ct.nii.gz and ct.nii lie side by side. ...`: whichever is asked for, ITK reads the second.
+    Raises Refusal: `nifti_pair: ct.nii.gz and ct.nii: 2 images of one patient. ...`.
     """
-    return _only(folder, _IMAGE), _only(folder, _MASK)
+    paths = list(files_below(folder))
+    return _only(paths, "ct", "images"), _only(paths, "gtv", "masks")
 
 
 def read_pair(image_path: Path, mask_path: Path) -> Scan:
-    """The scan of an image and a mask in NIfTI.
+    """The scan of an image and a mask in NIfTI or NRRD.
 
-    Raises Refusal: rules nifti_readable, nifti_geometry, three_dimensions, same_grid, finite_values, hu_range, mask_binary, mask_inverted,
-    gtv_not_empty.
+    Raises Refusal: rules nifti_readable, nifti_geometry, nrrd_readable, nrrd_geometry, three_dimensions, same_grid, finite_values, hu_range,
+    mask_binary, mask_inverted, gtv_not_empty.
 
     Source: NIfTI-1 standard (2003); SimpleITK turns its axes (RAS) to those of DICOM (LPS).
     """
-    image, mask = read_nifti(image_path), read_nifti(mask_path)
+    image, mask = read_volume(image_path), read_volume(mask_path)
     if image.values.shape != mask.values.shape:
         raise Refusal("same_grid", f"image {image.values.shape} and mask {mask.values.shape} differ in size", "Send a mask on the grid of its image")
     apart = np.abs(_corners(image) - _corners(mask)).max()
@@ -41,7 +46,27 @@ def read_pair(image_path: Path, mask_path: Path) -> Scan:
     check_size(image.values.shape, image.spacing, "nifti_geometry", image_path.name)
     check_range(image.values, image_path.name)
     inside = _inside(mask.values)
-    return Scan(image=image, gtv=Mask(inside, image.spacing, image.origin, image.direction), source="nifti")
+    return Scan(image=image, gtv=Mask(inside, image.spacing, image.origin, image.direction), source="nrrd" if _is_nrrd(image_path) else "nifti")
+
+
+def read_volume(path: Path) -> Volume:
+    """One image in NIfTI or NRRD as a volume, by the ending of its name.
+
+    Raises Refusal: as `read_nifti`; `nrrd_readable: ct.nrrd cannot be read. ...`, `nrrd_geometry`, `finite_values`, `three_dimensions`.
+    """
+    import SimpleITK as sitk
+
+    if not _is_nrrd(path):
+        return read_nifti(path)
+    check_header(path)
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise Refusal("nrrd_readable", f"{path.name} cannot be read", "Send the file again; it is cut off, damaged or not NRRD") from error
+    volume = from_sitk(image, path.name)
+    if not np.isfinite(volume.values).all():
+        raise Refusal("finite_values", f"{path.name} holds values that are not numbers", "Send HU, and zeros and ones for the mask")
+    return volume
 
 
 def read_nifti(path: Path) -> Volume:
@@ -53,10 +78,20 @@ def read_nifti(path: Path) -> Volume:
 
     check_file(path)
     try:
-        image = sitk.ReadImage(str(path))
+        image = sitk.ReadImage(str(path)) if path.name == path.name.lower() else _read_with_capitals(path)
     except RuntimeError as error:
         raise Refusal("nifti_readable", f"{path.name} cannot be read", "Send the file again; it is damaged or not NIfTI") from error
     return from_sitk(image, path.name)
+
+
+def _read_with_capitals(path: Path) -> "SimpleITK.Image":
+    """ITK knows no ending in mixed capitals: the file by a name without."""
+    import SimpleITK as sitk
+
+    with tempfile.TemporaryDirectory() as elsewhere:
+        plain = Path(elsewhere) / path.name.lower()
+        plain.symlink_to(path.absolute())
+        return sitk.ReadImage(str(plain))
 
 
 def from_sitk(image: "SimpleITK.Image", name: str = "an image") -> Volume:
@@ -99,11 +134,16 @@ def _inside(values: np.ndarray) -> np.ndarray:
     return inside
 
 
-def _only(folder: Path, names: tuple[str, ...]) -> Path | None:
-    found = [folder / name for name in names if (folder / name).is_file()]
+def _only(paths: Sequence[Path], stem: str, what: str) -> Path | None:
+    found = [path for path in paths if path.name.lower() in {f"{stem}{ending}" for ending in _ENDINGS}]
     if len(found) > 1:
-        raise Refusal("nifti_pair", f"{' and '.join(names)} lie side by side", "Send one image and one mask")
+        shown = " and ".join(sorted(path.name for path in found))
+        raise Refusal("nifti_pair", f"{shown}: {len(found)} {what} of one patient", "Send one image and one mask; move the others out of the patient's folder")
     return found[0] if found else None
+
+
+def _is_nrrd(path: Path) -> bool:
+    return path.name.lower().endswith(_NRRD)
 
 
 def _corners(volume: Volume) -> np.ndarray:

@@ -27,7 +27,7 @@ def check_file(path: Path) -> None:
     """
     name = path.name
     try:
-        with gzip.open(path) if name.endswith(".gz") else path.open("rb") as stream:
+        with gzip.open(path) if name.lower().endswith(".gz") else path.open("rb") as stream:
             _check_stream(stream, name)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise Refusal("nifti_readable", f"{name} is cut off or damaged", _AGAIN) from error

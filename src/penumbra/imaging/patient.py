@@ -15,6 +15,7 @@ from penumbra.imaging.segmentation import read_segmentation, segment_masks, segm
 from penumbra.imaging.series import Reference, contoured_series
 from penumbra.imaging.stack import read_stack
 from penumbra.imaging.structures import Structure, StructureSet, place, read_structure_set, structure
+from penumbra.imaging.unread import no_contours, nothing_read
 from penumbra.imaging.volume import Mask, Scan, Volume
 from penumbra.refusal import Refusal
 
@@ -22,7 +23,7 @@ READER_VERSION = "1"  # raise when the same files give another image or mask
 
 
 def read_patient(folder: str | Path, *, gtv_patterns: Sequence[str] = GTV_PATTERNS, several: Several = "first") -> Scan:
-    """The scan of one patient on its native grid: DICOM CT with RTSTRUCT or SEG in any nesting, or `ct.nii.gz` and `gtv.nii.gz`.
+    """The scan of one patient on its native grid: DICOM CT with RTSTRUCT or SEG in any nesting, or `ct.nii.gz` and `gtv.nii.gz` (or .nii, or .nrrd).
 
     folder        of one patient.
     gtv_patterns  regular expressions for the whole name of the GTV, case ignored, in order of preference.
@@ -45,16 +46,13 @@ def read_patient(folder: str | Path, *, gtv_patterns: Sequence[str] = GTV_PATTER
     if image and mask:
         return read_pair(image, mask)
     found = find_dicom(folder)
-    if not found.slices and (image or mask):
-        missing = "gtv.nii.gz" if image else "ct.nii.gz"
-        raise Refusal("nifti_pair", f"{missing} is missing", "Send ct.nii.gz and gtv.nii.gz, or DICOM")
     if not found.slices:
-        raise Refusal("ct_found", f"no CT slice among {found.files} files", "Send the DICOM files of the planning CT, or ct.nii.gz and gtv.nii.gz")
+        raise nothing_read(folder, found.files, image=image is not None, mask=mask is not None, foreign=found.foreign)
     if found.structure_sets:
         return _from_structure_set(found, gtv_patterns, several)
     if found.segmentations:
         return _from_segmentation(found, gtv_patterns, several)
-    raise Refusal("contours_found", "no RTSTRUCT and no DICOM SEG beside the CT", "Send the structure set that holds the GTV")
+    raise no_contours(folder, mask=mask is not None)
 
 
 def roi_names(folder: str | Path) -> list[str]:
@@ -69,9 +67,12 @@ def roi_names(folder: str | Path) -> list[str]:
         return sorted(name for path in found.structure_sets for name in read_structure_set(path).names.values())
     if found.segmentations:
         return sorted(name for path in found.segmentations for name in read_segmentation(path).names.values())
-    if all(find_pair(Path(folder))):
+    image, mask = find_pair(Path(folder))
+    if image and mask:
         return ["gtv"]
-    raise Refusal("contours_found", f"no RTSTRUCT and no DICOM SEG among {found.files} files", "Send the structure set that holds the GTV")
+    if not found.slices:
+        raise nothing_read(Path(folder), found.files, image=image is not None, mask=mask is not None, foreign=found.foreign)
+    raise no_contours(Path(folder), mask=mask is not None)
 
 
 def _from_structure_set(found: Found, patterns: Sequence[str], several: Several) -> Scan:

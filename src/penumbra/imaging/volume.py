@@ -64,7 +64,7 @@ class Scan:
     gtv              same grid as `image`.
     moments          of the whole image on the 1 mm grid when `image` is a crop of it; None: take them from `image` itself.
     offset           first voxel of `image` in the whole image on that grid, (z, y, x); None: unknown, or `image` is the whole.
-    source           "dicom" or "nifti", None for a scan that was made in memory.
+    source           "dicom", "nifti" or "nrrd", None for a scan that was made in memory.
     roi_name         name of the contoured structure(s) that became `gtv`.
     contours         the planar contours that `gtv` was filled from, in the frame of `image`; None for a mask that arrived as voxels.
     series_named     False where the contours name another CT series than this one and share only its frame of reference; None for NIfTI.
