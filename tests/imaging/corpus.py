@@ -503,6 +503,46 @@ def structure_set_without_gtv_beside(patient: Patient, folder: Path) -> None:
     save(later, folder / "later.dcm")
 
 
+@right("rejected")
+def rejected_structure_set_beside(patient: Patient, folder: Path) -> None:
+    """The newer structure set was rejected at its review."""
+    patient.write(folder)
+    patient.rois = {"GTV-1": OTHER}
+    newer = patient.structures()
+    newer.StructureSetDate, newer.ApprovalStatus = "20210101", "REJECTED"
+    save(newer, folder / "newer.dcm")
+
+
+@refused("structure_set_rejected")
+def rejected_structure_set_alone(patient: Patient, folder: Path) -> None:
+    """The only structure set was rejected at its review."""
+    structures = patient.structures()
+    structures.ApprovalStatus = "REJECTED"
+    write(patient, folder, structures)
+
+
+@right("newest by SeriesDate")
+def structure_set_without_a_date(patient: Patient, folder: Path) -> None:
+    """The revised structure set has lost its date on the way; the dates of the series are there."""
+    structures = patient.structures()
+    structures.StructureSetDate, structures.SeriesDate = "", "20200601"
+    write(patient, folder, structures)
+    patient.rois = {"GTV-1": OTHER}
+    old = patient.structures()
+    old.StructureSetDate = old.SeriesDate = "20190101"
+    save(old, folder / "old.dcm")
+
+
+@refused("structure_set_readable")
+def a_newer_structure_set_cut_off(patient: Patient, folder: Path) -> None:
+    """Deflated, and cut off in transfer; the older one is whole."""
+    patient.write(folder)
+    newer = patient.structures()
+    newer.StructureSetDate, newer.file_meta.TransferSyntaxUID = "20210101", DeflatedExplicitVRLittleEndian
+    content = save(newer, folder / "newer.dcm").read_bytes()
+    (folder / "newer.dcm").write_bytes(content[: len(content) * 9 // 10])
+
+
 # ---- names
 
 

@@ -28,7 +28,8 @@ def drawn_contours(folder: Path, name: str) -> list[np.ndarray]:
             if "StructureSetROISequence" in found:
                 sets.append(found)
     named = [item for item in sets if name in [str(roi.ROIName).strip() for roi in item.StructureSetROISequence]]
-    chosen = max(named, key=lambda item: str(item.StructureSetDate))
+    used = [item for item in named if item.get("ApprovalStatus") != "REJECTED"]
+    chosen = max(used, key=lambda item: str(item.StructureSetDate or item.get("SeriesDate")))
     numbers = sorted(roi.ROINumber for roi in chosen.StructureSetROISequence if str(roi.ROIName).strip() == name)
     for number in numbers:
         items = [c for roi in chosen.ROIContourSequence if roi.ReferencedROINumber == number for c in roi.get("ContourSequence") or []]

@@ -132,11 +132,14 @@ def find_dicom(folder: Path) -> Found:
             broken += path.name.lower().endswith(_NAMED_DICOM)
             continue
         try:
-            header = read_file(path, _HEADER)
-            modality = str(header.get("Modality", ""))
-            meta = getattr(header, "file_meta", {})  # of a file that was cut off, it may be all there is
-            kind = str(header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
-            modality = modality or _MODALITIES.get(kind, "")
+            header = _header(path)
+            with lenient():
+                modality = str(header.get("Modality", ""))
+                meta = getattr(header, "file_meta", {})  # of a file that was cut off, it may be all there is
+                kind = str(header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
+                stated = _MODALITIES.get(str(meta.get("MediaStorageSOPClassUID") or "")) or _MODALITIES.get(kind, "")
+                if not modality or stated == "RTSTRUCT":  # left out, or cut off within its value
+                    modality = stated
             described_at_all = bool(kind or modality)
         except BROKEN:
             described_at_all = False
@@ -282,6 +285,24 @@ def _looks_like_dicom(path: Path) -> bool:
     with readable(), path.open("rb") as stream:
         start = stream.read(132)
     return start[128:132] == b"DICM" or (len(start) == 132 and start[:2] == b"\x08\x00" and start[2:4] in (b"\x00\x00", b"\x05\x00", b"\x08\x00"))
+
+
+def _header(path: Path) -> "Dataset":
+    """The attributes in `_HEADER`. Of a data set that cannot be read, such as a deflated one that was cut off, the class that the file meta information has.
+
+    Raises one of BROKEN where that is damaged too.
+    """
+    from pydicom.dataset import Dataset
+    from pydicom.filereader import read_file_meta_info
+
+    try:
+        return read_file(path, _HEADER)
+    except BROKEN:
+        with readable(), lenient():
+            kind = read_file_meta_info(path).MediaStorageSOPClassUID
+        header = Dataset()
+        header.SOPClassUID = kind
+        return header
 
 
 def _slice_header(path: Path, header: "Dataset") -> SliceHeader | None:

@@ -14,6 +14,7 @@ from penumbra.imaging.raster import coverage, mask_of_shares
 from penumbra.imaging.segmentation import read_segmentation, segment_masks, segment_points
 from penumbra.imaging.series import Reference, contoured_series
 from penumbra.imaging.stack import read_stack
+from penumbra.imaging.structure_sets import chosen_set
 from penumbra.imaging.structures import Structure, StructureSet, place, read_structure_set, structure
 from penumbra.imaging.unread import no_contours, nothing_read
 from penumbra.imaging.volume import Mask, Scan, Volume
@@ -138,28 +139,14 @@ def _from_segmentation(found: Found, patterns: Sequence[str], several: Several) 
 
 
 def _structure_set(found: Found, patterns: Sequence[str], notes: list[str]) -> StructureSet:
-    """The structure set to use: one that holds a GTV on a series that is here; the newest of several."""
+    """The structure set to use, of those that hold a GTV, see `chosen_set`. One that is damaged is refused, since it may be the one that counts."""
     drawings = [read_structure_set(path) for path in found.structure_sets]
-    if len(drawings) == 1:
-        return drawings[0]
-    series = {item.series for item in found.slices}
     fitting = [drawing for drawing in drawings if matching(list(drawing.names.values()), patterns)]
     if not fitting:
         raise no_match([name for drawing in drawings for name in drawing.names.values()])
-    fitting = [drawing for drawing in fitting if drawing.series & series] or fitting
-    newest = max(drawing.saved for drawing in fitting)
-    latest = [drawing for drawing in fitting if drawing.saved == newest]
-    if any(not _same_drawing(drawing, latest[0]) for drawing in latest[1:]):
-        raise Refusal("one_structure_set", f"{len(latest)} structure sets of the same date hold a GTV", "Send the structure set to use alone")
-    if len(drawings) > 1:
-        notes.append(f"Of {len(drawings)} structure sets the newest one with a GTV on this CT was taken.")
-    return latest[0]
-
-
-def _same_drawing(one: StructureSet, other: StructureSet) -> bool:
-    """Copies of one structure set: the same identifier is not enough, since an edited copy may keep it."""
-    parts = ("SOPInstanceUID", "StructureSetROISequence", "ROIContourSequence")
-    return all(one.dataset.get(part) == other.dataset.get(part) for part in parts)
+    if len(drawings) > 1 and len(fitting) == 1:
+        notes.append(f"Of {len(drawings)} structure sets the newest with a GTV was taken, the only one that holds a GTV.")
+    return chosen_set(fitting, found.slices, notes)
 
 
 def _gtv_numbers(drawing: StructureSet, patterns: Sequence[str], notes: list[str]) -> list[int]:

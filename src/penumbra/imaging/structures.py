@@ -9,10 +9,12 @@ import numpy as np
 
 from penumbra.imaging.contours import Contours, Region
 from penumbra.imaging.dicom import BROKEN, lenient, read_file, referenced
+from penumbra.imaging.folder import readable
 from penumbra.imaging.overlaps import arranged
 from penumbra.imaging.planimetry import planimetric_mm3
 from penumbra.imaging.slabs import Slices, slabs
 from penumbra.imaging.volume import Volume
+from penumbra.imaging.whole import top_level_tags
 from penumbra.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ _ON_SLICE = 0.2  # share of the slice gap within which a contour lies on its sli
 _ROUNDED = 0.02  # share of the slice gap within which all contours of a structure lie equally far from their slices
 _SAME_PLANE, _SAME_PLANE_MM = 0.05, 0.2  # share of the slice gap, and mm, within which contours lie on one plane
 _MISSING = 1.5  # slice gaps; drawn more sparsely a structure skips slices
+_REQUIRED = {0x30060020: "StructureSetROISequence", 0x30060039: "ROIContourSequence"}
+_SAVED = ("StructureSet", "Series", "InstanceCreation", "Content")  # each with Date and Time: when it was saved, the best evidence first
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "CLOSED_PLANAR_XOR")
 
 
@@ -52,25 +56,37 @@ class Structure:
 
 @dataclass(frozen=True)
 class StructureSet:
-    """What a structure set says about itself: names by ROI number, frames by ROI number, the CT series and slices it was drawn on."""
+    """What a structure set says about itself: names by ROI number, frames by ROI number, the CT series and slices it was drawn on.
+
+    approval  ApprovalStatus, in capitals; empty where it has none.
+    saved     attribute -> its date and time as sent, in the order in which they count: StructureSet, Series, InstanceCreation, Content.
+    """
 
     names: dict[int, str]
     frames: dict[int, str | None]
     drawn: frozenset[int]
     series: frozenset[str]
     instances: frozenset[str]
-    saved: str
+    approval: str
+    saved: Mapping[str, tuple[str, str]]
     dataset: "Dataset"
 
 
 def read_structure_set(path: Path) -> StructureSet:
     """The directory of a structure set; contour points are read by `structure`.
 
-    Raises Refusal: `structure_set_readable: the RTSTRUCT is damaged (...). ...`, `roi_numbers: two structures have the number 3. ...`.
+    Raises Refusal: `structure_set_readable: the RTSTRUCT is damaged (...). ...`, also where it was cut off, `roi_numbers: two structures have the
+    number 3. ...`.
 
     Source: DICOM PS3.3 C.8.8.5, C.8.8.6.
     """
     try:
+        with readable():
+            content = path.read_bytes()
+        tags = top_level_tags(content)
+        missing = [name for tag, name in _REQUIRED.items() if tag not in tags]
+        if missing:
+            raise ValueError(missing[0])
         dataset = read_file(path)
         with lenient():
             named = _by_number(dataset.get("StructureSetROISequence"), "ROINumber")
@@ -92,11 +108,13 @@ def read_structure_set(path: Path) -> StructureSet:
                 drawn=frozenset(number for number, item in contoured.items() if item.get("ContourSequence")),
                 series=frozenset(series),
                 instances=frozenset(instances),
-                saved=f"{dataset.get('StructureSetDate') or ''}{dataset.get('StructureSetTime') or ''}",
+                approval=_text(dataset, "ApprovalStatus").upper(),
+                saved={kind: (_text(dataset, f"{kind}Date"), _text(dataset, f"{kind}Time")) for kind in _SAVED},
                 dataset=dataset,
             )
     except BROKEN as error:
-        raise Refusal("structure_set_readable", f"the RTSTRUCT is damaged ({type(error).__name__})", "Export the structure set again") from error
+        why = str(error) if isinstance(error, ValueError) and str(error) == "cut off" else f"damaged, {type(error).__name__}"
+        raise Refusal("structure_set_readable", f"the RTSTRUCT does not arrive whole ({why})", "Export the structure set again") from error
 
 
 def structure(drawing: StructureSet, number: int) -> Structure:
@@ -236,6 +254,10 @@ def _on_planes(rings: Sequence[tuple[float, np.ndarray]], gap: float) -> tuple[n
         else:
             groups.append([(height, ring)])
     return np.array([np.mean([height for height, _ in group]) for group in groups]), [[ring for _, ring in group] for group in groups]
+
+
+def _text(dataset: "Dataset", attribute: str) -> str:
+    return str(dataset.get(attribute) or "").strip()
 
 
 def _name(item: "Dataset") -> str:
