@@ -38,10 +38,7 @@ def take_cohort(home: Path, cohort: Path) -> None:
     Raises  Refusal "cohort_has_centers" when no subfolder of `cohort` holds a clinical table, "center_name", or "incoming_is_free" when incoming/
             holds real folders of its own.
     """
-    folders = _centers_in(cohort)
-    if not any((path / CLINICAL_FILE).is_file() for path in folders.values()):
-        advice = f"a cohort is <folder>/<center>/{CLINICAL_FILE} and <folder>/<center>/<patient>/..."
-        raise Refusal("cohort_has_centers", f"no subfolder with a {CLINICAL_FILE}", advice)
+    folders = cohort_centers(cohort)
     if cohort.resolve() == (home / INCOMING).resolve():
         return
     own = [path.name for path in _entries(home / INCOMING) if not path.is_symlink()]
@@ -60,24 +57,53 @@ def take_center(home: Path, folder: Path, center: str) -> None:
 
     Raises  Refusal "center_name", "clinical_found" or "incoming_is_free".
     """
+    require_center(home, folder, center)
+    _link(home, folder, center)
+
+
+def require_center(home: Path, folder: Path, center: str) -> None:
+    """Refuse a folder that `take_center` would not take; nothing is written."""
     _check_name(center)
     if not (folder / CLINICAL_FILE).is_file():
         raise Refusal("clinical_found", f"no {CLINICAL_FILE} in the folder", "a center is a folder with clinical.csv and one folder for each patient")
-    _link(home, folder, center)
+    _require_free(home, folder, center)
+
+
+def cohort_centers(cohort: Path) -> dict[str, Path]:
+    """Center name -> its folder, for every center of a cohort's folder.
+
+    Raises  Refusal "cohort_has_centers", "center_name".
+    """
+    folders = _centers_in(cohort)
+    if not any((path / CLINICAL_FILE).is_file() for path in folders.values()):
+        advice = f"a cohort is <folder>/<center>/{CLINICAL_FILE} and <folder>/<center>/<patient>/..."
+        raise Refusal("cohort_has_centers", f"no subfolder with a {CLINICAL_FILE}", advice)
+    return folders
 
 
 def _link(home: Path, folder: Path, center: str) -> None:
     link = home / INCOMING / center
     link.parent.mkdir(parents=True, exist_ok=True)
-    if link.is_dir() and not link.is_symlink():
-        if folder.resolve() == link.resolve():
-            return
-        raise Refusal("incoming_is_free", f"incoming/ has a folder {center} of its own", "ingest without FOLDER, or choose another center name")
+    if not _require_free(home, folder, center):
+        return
     _remember(home, [*_entries(home / INCOMING), folder])
     fresh = link.with_name(f".{center}.new")
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(folder.resolve(), target_is_directory=True)
     fresh.replace(link)
+
+
+def _require_free(home: Path, folder: Path, center: str) -> bool:
+    """Whether the center's place in incoming/ can become a link; False where it is this very folder.
+
+    Raises  Refusal "incoming_is_free".
+    """
+    link = home / INCOMING / center
+    if not link.is_dir() or link.is_symlink():
+        return True
+    if folder.resolve() == link.resolve():
+        return False
+    raise Refusal("incoming_is_free", f"incoming/ has a folder {center} of its own", "ingest without FOLDER, or choose another center name")
 
 
 def link_roots(home: Path, folder: Path, declared: Sequence[str] = ()) -> Roots:

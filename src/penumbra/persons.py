@@ -27,6 +27,19 @@ def note_departures(work: Work, lake: store.Store, center: str, folder: Path, ta
     Nobody is taken as gone by a table without one usable record, with a row whose patient cannot be read, or that lists none of the stored
     patients (another center's, most likely).
     """
+    missing, rows, why = departing(lake, center, folder, table)
+    if why:
+        say(f"{center}: {_people(missing)} missing from the table; nobody is taken as no longer sent, since {why}")
+        return 0
+    if rows:
+        lake.write({"departures": rows}, run=work.run, what=f"{center} no longer sends {_people(missing)}")
+    if missing:
+        say(f'{center}: {_people(missing)} no longer sent, and left the relations; see penumbra sql "FROM departures"')
+    return missing
+
+
+def departing(lake: store.Store, center: str, folder: Path, table: cohort.ClinicalTable) -> tuple[int, list[dict[str, Any]], str]:
+    """How many stored patients a center's table lacks, the rows of `departures`, and why nobody is taken as gone where that is so."""
     named = pseudonyms.namer(center)
     stored = {row["patient"] for row in lake.sql("SELECT patient FROM patients WHERE center = ?", [center]).to_pylist()}
     refused = {row["patient"] for row in lake.sql("SELECT patient FROM rejections WHERE center = ? AND patient IS NOT NULL", [center]).to_pylist()}
@@ -45,14 +58,9 @@ def note_departures(work: Work, lake: store.Store, center: str, folder: Path, ta
             else ""
         )
         if why:
-            say(f"{center}: {_people(len(missing))} missing from the table; nobody is taken as no longer sent, since {why}")
-            return 0
+            return len(missing), [], why
     rows = [{"patient": patient, "center": center, "found": _absence(patient in folders)} for patient in sorted(missing | forgotten)]
-    if rows:
-        lake.write({"departures": rows}, run=work.run, what=f"{center} no longer sends {_people(len(missing))}")
-    if missing:
-        say(f'{center}: {_people(len(missing))} no longer sent, and left the relations; see penumbra sql "FROM departures"')
-    return len(missing)
+    return len(missing), rows, ""
 
 
 def _people(count: int) -> str:

@@ -26,13 +26,7 @@ def require_key(work: Work, lake: store.Store, *, new: bool = False) -> None:
 
     Raises  Refusal "pseudonym_key".
     """
-    key = cohort.pseudonym_key_from_environment()
-    today = cohort.key_fingerprint(key) if key else NO_KEY
-    known = remembered(lake)
-    if known is None:
-        known = None if new else _begun_with(work.home, lake, key, today)
-    if known is not None and known != today and not new:
-        raise Refusal("pseudonym_key", *_mismatch(known, today))
+    known, today = (remembered(lake), fingerprint_of_today()) if new else require_same(work.home, lake)
     people = lake.sql("SELECT patient, center FROM patients").to_pylist() if new and known != today else []
     rows = {
         "pseudonym_keys": [{"scope": SCOPE, "fingerprint": today}],
@@ -41,6 +35,24 @@ def require_key(work: Work, lake: store.Store, *, new: bool = False) -> None:
     lake.write(rows, run=work.run, what="the pseudonym key of this home")
     if people:
         say(f"{len(people)} patients left the relations, to come back with other names")
+
+
+def require_same(home: Path, lake: store.Store) -> tuple[str | None, str]:
+    """The fingerprint that this home's patients are named by, None where nobody is stored yet, and that of today; nothing is written.
+
+    Raises  Refusal "pseudonym_key": they differ.
+    """
+    today = fingerprint_of_today()
+    known = remembered(lake) or _begun_with(home, lake, cohort.pseudonym_key_from_environment(), today)
+    if known is not None and known != today:
+        raise Refusal("pseudonym_key", *_mismatch(known, today))
+    return known, today
+
+
+def fingerprint_of_today() -> str:
+    """That of PENUMBRA_PSEUDONYM_KEY, or "none" where it is not set."""
+    key = cohort.pseudonym_key_from_environment()
+    return cohort.key_fingerprint(key) if key else NO_KEY
 
 
 def remembered(lake: store.Store) -> str | None:

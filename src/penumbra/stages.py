@@ -56,7 +56,7 @@ def ingest(work: Work, only: str | None = None, *, confirmed: Collection[str] = 
         pseudonyms.require_key(work, lake, new=new_key)
         chosen = {center: folder for center, folder in centers.items() if only in (None, center)}
         persons.require_stored(lake, chosen, confirmed)
-        tables = {center: _clinical_table(work, folder) for center, folder in chosen.items()}
+        tables = {center: clinical_table(work, folder) for center, folder in chosen.items()}
         for center, table in tables.items():  # before anybody arrives: who left one center may have gone on to another
             if isinstance(table, cohort.ClinicalTable):
                 persons.note_departures(work, lake, center, chosen[center], table)
@@ -68,7 +68,7 @@ def ingest(work: Work, only: str | None = None, *, confirmed: Collection[str] = 
     return write_manifest(work.home, "ingest", {"centers": {**before, **facts}})
 
 
-def _clinical_table(work: Work, folder: Path) -> cohort.ClinicalTable | Refusal:
+def clinical_table(work: Work, folder: Path) -> cohort.ClinicalTable | Refusal:
     """A center's clinical table, or why none of it can be used."""
     rules = work.settings.cohort
     try:
@@ -86,7 +86,7 @@ def _ingest_center(
     A center whose table is refused as a whole takes no part in what follows: rows of an earlier table stay in the store, but nothing tells which
     of them still hold.
     """
-    settings, rules = work.settings, cohort.roi_rules(work.settings.rois)
+    settings = work.settings
     taken = {row["patient"] for row in lake.rows("patients") if row["center"] != center}
     roots = arrivals.link_roots(work.home, folder, settings.ingest.roots)
     if isinstance(clinical, Refusal):
@@ -98,14 +98,7 @@ def _ingest_center(
     _lift_refusal(work, lake, center)
     for note in clinical.notes:
         say(f"{center}: {note}")
-    kept = kept_around(rules, settings.radiomics, settings.ingest.grid_mm)
-    image_rules = cohort.ImageRules(
-        grid_mm=settings.ingest.grid_mm,
-        **kept,
-        margins_mm=rules.margins_mm,
-        names=rules.of(center),
-        limits=settings.ingest.certificate,
-    )
+    rules = image_rules(work, center)
     total = len(clinical.patients | set(cohort.patient_folders(folder)))
     records = persons.Records(lake, center, settings.ingest, confirmed)
     accepted: list[cohort.Accepted] = []
@@ -118,7 +111,7 @@ def _ingest_center(
             center,
             clinical=clinical,
             images=work.home / "images",
-            rules=image_rules,
+            rules=rules,
             workers=available_cores(),
             taken=taken,
             pseudonym_key=cohort.pseudonym_key_from_environment(),
@@ -143,9 +136,21 @@ def _ingest_center(
         "rejected": _counts(entry.rejections[0]["rule"] for entry in refused),
         "contradicted": records.tell(),
         "no_longer_sent": int(gone),
-        "kept": kept,
+        "kept": {"margin_mm": rules.margin_mm, "periodic_mm": rules.periodic_mm},
         "clinical": store.version_key({entry.patient: {**entry.clinical} for entry in accepted}),
     }
+
+
+def image_rules(work: Work, center: str) -> cohort.ImageRules:
+    """What the files of a center's patients become."""
+    settings, rules = work.settings, cohort.roi_rules(work.settings.rois)
+    return cohort.ImageRules(
+        grid_mm=settings.ingest.grid_mm,
+        **kept_around(rules, settings.radiomics, settings.ingest.grid_mm),
+        margins_mm=rules.margins_mm,
+        names=rules.of(center),
+        limits=settings.ingest.certificate,
+    )
 
 
 def _lift_refusal(work: Work, lake: store.Store, center: str, but: Refusal | None = None) -> None:

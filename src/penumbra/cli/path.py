@@ -46,12 +46,16 @@ def simulate(folder: Path, seed: int | None) -> None:
 @click.option("--center", help="Name of the center whose folder this is.")
 @click.option("--confirm", multiple=True, metavar="PATIENT", help="Take PATIENT's new record, though it contradicts the stored one; may be repeated.")
 @click.option("--new-key", is_flag=True, help="Name every patient anew by today's PENUMBRA_PSEUDONYM_KEY, or by none; for all centers at once.")
+@click.option("--dry-run", is_flag=True, help="Show what would happen, center by center, and write nothing; FOLDER may hold several centers.")
 @profile_option
-def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], new_key: bool, profile: str | None) -> None:
+def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], new_key: bool, dry_run: bool, profile: str | None) -> None:
     """One center's FOLDER into the store; without FOLDER, every center in incoming/. Prints accepted and rejected."""
     from penumbra import answers, arrivals, stages
     from penumbra.work import begin, one_run_at_a_time
 
+    if dry_run:
+        _rehearse(folder, center, confirm, new_key, profile)
+        return
     if (folder is None) != (center is None):
         raise click.UsageError("FOLDER and --center go together: penumbra ingest FOLDER --center NAME")
     if new_key and folder is not None:
@@ -63,6 +67,24 @@ def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], ne
         manifest = stages.ingest(work, only=center, confirmed=confirm, new_key=new_key)
     click.echo(answers.cohort_flow(manifest))
     next_commands('penumbra sql "SELECT patient, rule, found, advice FROM rejections"', "penumbra populate")
+
+
+def _rehearse(folder: Path | None, center: str | None, confirm: tuple[str, ...], new_key: bool, profile: str | None) -> None:
+    from penumbra import arrivals, rehearsal
+    from penumbra.work import begin
+
+    if new_key or (center is not None and folder is None):
+        raise click.UsageError("--dry-run takes FOLDER --center NAME, the FOLDER of several centers, or nothing for those in incoming/; not --new-key")
+    work = begin(profile)
+    if folder is None:
+        folders = arrivals.center_folders(work.home)
+    elif center is None:
+        folders = arrivals.cohort_centers(folder)
+    else:
+        arrivals.require_center(work.home, folder, center)
+        folders = {center: folder}
+    click.echo(rehearsal.shown(rehearsal.rehearse(work, folders, confirm)))
+    next_commands(f"penumbra ingest {folder} --center {center}" if center else f"penumbra run --cohort {folder}" if folder else "penumbra ingest")
 
 
 def _stage_command(name: str, does: str, *after: str) -> None:

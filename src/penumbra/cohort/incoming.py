@@ -104,6 +104,7 @@ def ingest_center(
     taken: Collection[str] = (),
     pseudonym_key: str | None = None,
     roots: Roots | None = None,
+    keep: bool = True,
 ) -> Iterator[Accepted | Rejected]:
     """Every patient of a center, each once, in no fixed order; what was read before and has not changed is not read again.
 
@@ -114,6 +115,7 @@ def ingest_center(
     taken          patients of other centers: a name is used once.
     pseudonym_key  replaces every patient's name by a keyed hash, in rows and in folders.
     roots          where links may lead; None: within the cohort.
+    keep           False: say what would happen and write nothing.
 
     A patient is rejected by the rules of `read_clinical`, `read_patient` and `certify`, and by `scan_found`, `clinical_record`,
     `patient_id_free`, `link_within_cohort`, `files_readable`, `files_understood`, `worker_killed`.
@@ -136,7 +138,7 @@ def ingest_center(
         yield rejected(named(patient), center, refusals)
     jobs = [_Job(named(patient), place) for patient, place in folders.items() if patient in known and patient not in refused]
     records = {named(patient): record for patient, record in known.items()}
-    work = partial(ingest_images, center=center, images=images, rules=rules)
+    work = partial(ingest_images, center=center, images=images, rules=rules, keep=keep)
     changed, within = [], roots or roots_of(folder)
     for job in jobs:  # here, since a process costs more to start than unchanged files cost to hash
         try:
@@ -219,8 +221,10 @@ def load_patient(images: Path, row: Mapping[str, Any]) -> Scan:
     return load_scan(images / row["center"] / row["patient"] / row["image_version"])
 
 
-def ingest_images(job: _Job, *, center: str, images: Path, rules: ImageRules) -> Reading | tuple[Refusal, ...]:
+def ingest_images(job: _Job, *, center: str, images: Path, rules: ImageRules, keep: bool = True) -> Reading | tuple[Refusal, ...]:
     """The record of one patient's files, or the findings for which the certificate refuses them.
+
+    keep  False: neither scan nor record is written.
 
     Raises Refusal, as `read_patient`, `to_grid`, `files_readable` and `files_understood`.
     """
@@ -247,8 +251,9 @@ def ingest_images(job: _Job, *, center: str, images: Path, rules: ImageRules) ->
         "certificate": _certificate(certificate, native),
     }
     record = Record(evidence, image, tuple(_roi_rows(certificate, version)))
-    save_scan(grid, home / version)
-    write_record(home / version, record)
+    if keep:
+        save_scan(grid, home / version)
+        write_record(home / version, record)
     return Reading(record, fresh=True)
 
 
