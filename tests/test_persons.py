@@ -217,8 +217,17 @@ def test_doctor_names_scans_of_several_patients_and_what_waits(center: Center) -
     center.send("beta", {"B2": "F,3,0"})
     center.send("beta", {"B1": "F,100,0", "B2": "F,3,0"})
     center.send("alpha", {"A1": "F,100,0"})
+    refused = rows(center.work, "SELECT patient, rule, found FROM rejections WHERE center = 'beta' AND stage = 'ingest'")
+    assert refused == [{"patient": "B1", "rule": "scan_once", "found": "the scan is that of patient A1 of alpha"}]
     with store.connect(center.work.home) as lake:
+        assert persons.doubled(lake) == ""
+        image = lake.sql("FROM images WHERE patient = 'A1'").to_pylist()[0]
+        copied = {name: value for name, value in image.items() if name not in ("commit_id", "certificate")}
+        lake.write({"images": [{**copied, "patient": "B1", "center": "beta"}]}, run="r", what="as it was stored before")
         assert persons.doubled(lake).startswith("1 scan is stored for 2 patients")
+        assert "(patient A1 of alpha and patient B1 of beta)" in persons.doubled(lake)
+        assert persons.doubled(lake, ["B2"]) == ""
+        assert persons.doubled(lake, ["B1"]) != ""
         lake.write({"predictions": [{"patient": "A1", "center": "west", "model": "m", "version": "1"}]}, run="r", what="as it was recorded before")
         told = list(persons.waiting(lake))
     assert [text.split(";")[0] for text in told] == [

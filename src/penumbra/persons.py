@@ -11,6 +11,7 @@ from typing import Any
 
 from penumbra import cohort, pseudonyms, store
 from penumbra.cohort.backwards import Contradiction, contradictions
+from penumbra.cohort.twins import KnownScan, figures_of, groups
 from penumbra.progress import say
 from penumbra.refusal import Refusal
 from penumbra.settings import Ingest
@@ -134,16 +135,35 @@ def require_stored(lake: store.Store, centers: Collection[str], confirmed: Colle
         raise Refusal("patient_stored", f"{unknown} of the patients to confirm are not stored for {where}", advice)
 
 
-def doubled(lake: store.Store) -> str:
-    """The sentence for scans that are stored for several patients at once; "" where there are none."""
-    statement = """
-        SELECT count(*) AS scans, coalesce(sum(patients), 0)::BIGINT AS patients
-        FROM (SELECT count(*) AS patients FROM images WHERE sha256 IS NOT NULL GROUP BY sha256 HAVING count(*) > 1)"""
-    row = lake.sql(statement).to_pylist()[0]
-    if not row["scans"]:
+def accepted_scans(lake: store.Store) -> list[KnownScan]:
+    """Every scan that is in use: not those of patients who are no longer sent, were forgotten, or stand refused."""
+    refused = lake.sql("SELECT patient, center FROM rejections WHERE stage = 'ingest' AND patient IS NOT NULL").to_pylist()
+    unused = {(row["patient"], row["center"]) for row in refused}
+    figures: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in lake.sql("SELECT patient, center, roi, volume_mm3, hu_min, hu_median, hu_max FROM rois").to_pylist():
+        figures.setdefault((row["patient"], row["center"]), []).append(row)
+    found = []
+    for row in lake.sql("SELECT patient, center, sha256, certificate FROM images ORDER BY commit_id, patient").to_pylist():
+        if (row["patient"], row["center"]) in unused:
+            continue
+        certificate = json.loads(row["certificate"]) if row["certificate"] else {}
+        own = figures_of(figures.get((row["patient"], row["center"]), ()))
+        found.append(KnownScan(row["patient"], row["center"], certificate.get("pixels"), own, row["sha256"]))
+    return found
+
+
+def doubled(lake: store.Store, patients: Collection[str] | None = None) -> str:
+    """The sentence for scans that are stored for several patients at once, by pixels, files or figures; "" where there are none.
+
+    patients  among whom, and with whom, to look; None: all.
+    """
+    found = [group for group in groups(accepted_scans(lake)) if patients is None or any(scan.patient in patients for scan in group)]
+    if not found:
         return ""
-    words = "1 scan is" if row["scans"] == 1 else f"{row['scans']} scans are"
-    return f"{words} stored for {row['patients']} patients: one person under several names or centers; {DOUBLED_ADVICE}"
+    words = "1 scan is" if len(found) == 1 else f"{len(found)} scans are"
+    shown = "; ".join(" and ".join(scan.name for scan in group[:SHOWN]) for group in found[:SHOWN])
+    more = "; and others" if len(found) > SHOWN or any(len(group) > SHOWN for group in found) else ""
+    return f"{words} stored for {sum(map(len, found))} patients: one person under several names or centers ({shown}{more}); {DOUBLED_ADVICE}"
 
 
 def waiting(lake: store.Store) -> Iterator[str]:

@@ -39,9 +39,10 @@ def rehearse(work: Work, folders: Mapping[str, Path], confirmed: Collection[str]
         }
         gone = {patient for patients in leaving.values() for patient in patients}
         taken = {patient: center for patient, center in taken.items() if patient not in gone}
+        scans = [scan for scan in persons.accepted_scans(lake) if scan.patient not in gone] if lake is not None else []
         found = {}
         for center, folder in folders.items():
-            found[center] = _center(work, lake, center, folder, tables_of[center], taken, confirmed) | {"leaving": leaving.get(center, [])}
+            found[center] = _center(work, lake, center, folder, tables_of[center], taken, confirmed, scans) | {"leaving": leaving.get(center, [])}
             taken |= dict.fromkeys(found[center]["accepted"], center)
         return found
 
@@ -98,7 +99,9 @@ def _center(
     clinical: cohort.ClinicalTable | Refusal,
     taken: Mapping[str, str],
     confirmed: Collection[str],
+    scans: list[cohort.KnownScan],
 ) -> dict[str, Any]:
+    """scans  accepted so far, of all centers; those of this one take the place of what it had."""
     nothing: dict[str, Any] = {"found": 0, "accepted": [], "new": 0, "changed": 0, "unchanged": 0, "flagged": {}, "contradicted": {}}
     if isinstance(clinical, Refusal):
         row = {"patient": None, "rule": clinical.rule, "found": clinical.found, "advice": clinical.advice}
@@ -121,6 +124,7 @@ def _center(
             taken=set(taken) - stored,
             pseudonym_key=cohort.pseudonym_key_from_environment(),
             roots=arrivals.link_roots(work.home, folder, work.settings.ingest.roots),
+            scans=scans,
             keep=False,
         ):
             if isinstance(outcome, cohort.Accepted):
@@ -128,6 +132,7 @@ def _center(
             else:
                 rejected.append(outcome)
             advance()
+    scans[:] = [*(scan for scan in scans if scan.center != center), *map(cohort.known_scan, accepted)]
     contradicted = Counter(rule for rows in (records.rows.values() if records else ()) for rule in {row["rule"] for row in rows})
     return {
         "found": total,

@@ -116,6 +116,7 @@ def _ingest_center(
             taken=taken,
             pseudonym_key=cohort.pseudonym_key_from_environment(),
             roots=roots,
+            scans=persons.accepted_scans(lake),
         ):
             if isinstance(outcome, cohort.Accepted):
                 accepted.append(records.judged(outcome))
@@ -169,7 +170,11 @@ def _save(work: Work, lake: store.Store, center: str, outcomes: Sequence[cohort.
             "patients": [entry.clinical for entry in accepted],
             "images": [entry.image for entry in accepted],
             "rois": [row for entry in accepted for row in entry.rois],
-            "rejections": [*(row for entry in outcomes if isinstance(entry, cohort.Rejected) for row in entry.rejections), *records.of(accepted)],
+            "rejections": [
+                *(row for entry in outcomes if isinstance(entry, cohort.Rejected) for row in entry.rejections),
+                *records.of(accepted),
+                *(row for entry in accepted for row in entry.remarks),
+            ],
         },
         run=work.run,
         what=f"ingest {center}",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from penumbra import registry, store
+from penumbra import persons, registry, store
 from penumbra.dataset import GTV, matrix_block, sha256_of
 from penumbra.fusion import DEEP
 from penumbra.refusal import Refusal
@@ -23,6 +23,7 @@ class Proof:
 
     commit    the store's, as of which it was read. patients, columns  of the matrix, all blocks of features together.
     sha256    over patients' records, names and values, as recorded at registration.
+    doubled   which of its training patients share a scan with another patient, as far as the store tells today; "none".
     """
 
     model: str
@@ -31,6 +32,7 @@ class Proof:
     patients: int
     columns: int
     sha256: str
+    doubled: str = "none"
 
 
 def verify(home: Path, which: str) -> Proof:
@@ -54,6 +56,8 @@ def verify(home: Path, which: str) -> Proof:
         )
         raise Refusal("training_matrix", found, "retrain: penumbra run")
     patients = sorted(who.column("patient").to_pylist())
+    with store.connect(home, read_only=True) as lake:
+        doubled = persons.doubled(lake, frozenset(patients)) or "none"
     with store.connect(home, as_of=entry.store_commit) as lake:
         matrices = {
             name: store.read_matrix(lake, "deep" if name == DEEP else "radiomics", GTV if name == DEEP else name, version=version, patients=patients)
@@ -72,7 +76,7 @@ def verify(home: Path, which: str) -> Proof:
     wrong = contradiction(loaded, event.astype(bool), time)
     if wrong:
         raise Refusal("fitted_on_these", f"{label} {wrong}", FITTED_ELSEWHERE)
-    return Proof(entry.model, entry.version, entry.store_commit, len(patients), sum(len(block.features) for block in blocks.values()), found)
+    return Proof(entry.model, entry.version, entry.store_commit, len(patients), sum(len(block.features) for block in blocks.values()), found, doubled)
 
 
 def contradiction(loaded: LoadedModel, event: np.ndarray, time: np.ndarray) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         Rejected,
         ingest_center,
         key_fingerprint,
+        known_scan,
         load_patient,
         patient_folders,
         pseudonym,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from penumbra.cohort.links import Roots, refuse_leaving
     from penumbra.cohort.rois import GtvNames, RoiRules, RoiSurvey, list_rois, roi_rules
     from penumbra.cohort.simulate import CENTERS, CenterPlan, Truth, read_truth, small_cohort
+    from penumbra.cohort.twins import KnownScan
 
 # The function that writes a cohort is penumbra.cohort.simulate.simulate: here its module already has that name.
 _HOMES = {
@@ -33,6 +35,7 @@ _HOMES = {
                 "Accepted",
                 "ImageRules",
                 "key_fingerprint",
+                "known_scan",
                 "Rejected",
                 "ingest_center",
                 "load_patient",
@@ -45,6 +48,7 @@ _HOMES = {
     ),
     **dict.fromkeys(("Roots", "refuse_leaving"), "links"),
     **dict.fromkeys(("GtvNames", "RoiRules", "RoiSurvey", "list_rois", "roi_rules"), "rois"),
+    "KnownScan": "twins",
     **dict.fromkeys(("CENTERS", "CenterPlan", "Truth", "read_truth", "small_cohort"), "simulate"),
 }
 
@@ -59,6 +63,7 @@ __all__ = [
     "GtvNames",
     "ImageRules",
     "InclusionRules",
+    "KnownScan",
     "Rejected",
     "RoiRules",
     "RoiSurvey",
@@ -66,6 +71,7 @@ __all__ = [
     "Truth",
     "ingest_center",
     "key_fingerprint",
+    "known_scan",
     "list_rois",
     "load_patient",
     "patient_folders",

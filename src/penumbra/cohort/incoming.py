@@ -7,8 +7,8 @@ or a setting changed.
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from penumbra.cohort.clinical import ClinicalRecord, ClinicalTable
 from penumbra.cohort.links import Roots, refuse_leaving, roots_of
 from penumbra.cohort.record import Evidence, Record, find_record, folder_digest, has_records, image_version, write_record
 from penumbra.cohort.rois import GtvNames
+from penumbra.cohort.twins import KnownScan, Scans, figures_of
 from penumbra.imaging import Certificate, CertificateLimits, Finding, Scan, certify, load_scan, read_patient, rings, roi_names, save_scan, to_grid
 from penumbra.imaging.folder import readable, understood
 from penumbra.imaging.names import matching
@@ -25,7 +26,7 @@ from penumbra.refusal import Refusal
 from penumbra.workers import over
 
 CLINICAL_FILE = "clinical.csv"
-STAGE = "ingest"
+STAGE, REMARK = "ingest", "remark"
 ID_ADVICE = "Give patients names that differ; where one center took over from another, ingest the new table of both"
 FEW = 3  # patients: sooner read here than processes start
 PSEUDONYM = re.compile(r"p[0-9a-f]{16}")
@@ -58,6 +59,7 @@ class Accepted:
 
     read    False: nothing changed since the files were read the last time; the rows are those of then.
     status  "accepted" or "flagged", by the certificate.
+    remarks rows of the relation `rejections` that refuse nothing.
     """
 
     patient: str
@@ -68,6 +70,7 @@ class Accepted:
     clinical: Mapping[str, Any]
     image: Mapping[str, Any]
     rois: tuple[Mapping[str, Any], ...]
+    remarks: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ def ingest_center(
     pseudonym_key: str | None = None,
     roots: Roots | None = None,
     keep: bool = True,
+    scans: Collection[KnownScan] = (),
 ) -> Iterator[Accepted | Rejected]:
     """Every patient of a center, each once, in no fixed order; what was read before and has not changed is not read again.
 
@@ -116,9 +120,10 @@ def ingest_center(
     pseudonym_key  replaces every patient's name by a keyed hash, in rows and in folders.
     roots          where links may lead; None: within the cohort.
     keep           False: say what would happen and write nothing.
+    scans          accepted scans of all centers. Of two patients with the same pixels the one who was accepted before stays, then the first by name.
 
     A patient is rejected by the rules of `read_clinical`, `read_patient` and `certify`, and by `scan_found`, `clinical_record`,
-    `patient_id_free`, `link_within_cohort`, `files_readable`, `files_understood`, `worker_killed`.
+    `patient_id_free`, `scan_once`, `link_within_cohort`, `files_readable`, `files_understood`, `worker_killed`.
     """
     folders = patient_folders(folder)
     known = {record.patient: record for record in clinical.records}
@@ -139,7 +144,8 @@ def ingest_center(
     jobs = [_Job(named(patient), place) for patient, place in folders.items() if patient in known and patient not in refused]
     records = {named(patient): record for patient, record in known.items()}
     work = partial(ingest_images, center=center, images=images, rules=rules, keep=keep)
-    changed, within = [], roots or roots_of(folder)
+    there = Scans(scans, center)
+    changed, unchanged, within = [], [], roots or roots_of(folder)
     for job in jobs:  # here, since a process costs more to start than unchanged files cost to hash
         try:
             with readable():
@@ -150,15 +156,54 @@ def ingest_center(
             continue
         if earlier is None:
             changed.append(job)
+        elif there.is_as_stored(job.patient, _pixels_of(earlier)):
+            yield _arrived(job.patient, center, records[job.patient], Reading(earlier, fresh=False), there)
         else:
-            yield _accepted(job.patient, center, records[job.patient], Reading(earlier, fresh=False))
-    for job, outcome in over(work, changed, workers) if workers > 1 and len(changed) > FEW else _here(work, changed):
+            unchanged.append((job, Reading(earlier, fresh=False)))
+    for job, reading in unchanged:
+        yield _arrived(job.patient, center, records[job.patient], reading, there)
+    changed.sort(key=lambda job: not there.is_stored(job.patient))
+    read = over(work, changed, workers) if workers > 1 and len(changed) > FEW else _here(work, changed)
+    for job, outcome in _in_order(changed, read):
         if isinstance(outcome, Refusal):
             yield rejected(job.patient, center, [outcome])
         elif isinstance(outcome, Reading):
-            yield _accepted(job.patient, center, records[job.patient], outcome)
+            yield _arrived(job.patient, center, records[job.patient], outcome, there)
         else:
             yield rejected(job.patient, center, outcome)
+
+
+def _in_order(jobs: list[_Job], done: Iterable[tuple[_Job, Any]]) -> Iterator[tuple[_Job, Any]]:
+    """What was done, in the order of the jobs: which of two equal scans is the first must not depend on who finishes first."""
+    waiting: dict[str, Any] = {}
+    ahead = iter(jobs)
+    job = next(ahead, None)
+    for finished, outcome in done:
+        waiting[finished.patient] = outcome
+        while job is not None and job.patient in waiting:
+            yield job, waiting.pop(job.patient)
+            job = next(ahead, None)
+
+
+def _pixels_of(record: Record) -> str | None:
+    found = record.image["certificate"].get("pixels")
+    return str(found) if found else None
+
+
+def known_scan(entry: Accepted) -> KnownScan:
+    """What a scan that was accepted just now is known by."""
+    return KnownScan(entry.patient, entry.center, entry.image["certificate"].get("pixels"), figures_of(entry.rois), entry.image["sha256"])
+
+
+def _arrived(patient: str, center: str, clinical: ClinicalRecord, reading: Reading, there: Scans) -> Accepted | Rejected:
+    """The patient, accepted unless the scan is another one's."""
+    record = reading.record
+    try:
+        remark = there.arrive(KnownScan(patient, center, _pixels_of(record), figures_of(record.rois)))
+    except Refusal as refusal:
+        return rejected(patient, center, [refusal])
+    entry = _accepted(patient, center, clinical, reading)
+    return replace(entry, remarks=rejected(patient, center, [remark], REMARK).rejections) if remark else entry
 
 
 def patient_folders(folder: Path) -> dict[str, Path]:
@@ -205,9 +250,9 @@ def _hmac(key: str, text: str) -> str:
     return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
-def rejected(patient: str, center: str, refusals: Collection[Refusal]) -> Rejected:
+def rejected(patient: str, center: str, refusals: Collection[Refusal], stage: str = STAGE) -> Rejected:
     """A rejection with one row for each refusal."""
-    common = {"patient": patient, "center": center, "stage": STAGE}
+    common = {"patient": patient, "center": center, "stage": stage}
     return Rejected(patient, center, tuple({**common, "rule": r.rule, "found": r.found, "advice": r.advice} for r in refusals))
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from penumbra.imaging.fingerprint import pixel_digest
 from penumbra.imaging.grid import bounding_box
 from penumbra.imaging.rings import ring_loss
 from penumbra.imaging.volume import Mask, Scan
@@ -31,6 +32,8 @@ class CertificateLimits:
     hu_low_flag, hu_high_flag             median HU inside.
     air_flag                              lowest HU of the scan: a CT without air around or in the patient is rescaled or windowed.
     crossing_flag                         contours that cross another one on their plane; their union is taken.
+    scan_mean_low_flag, scan_mean_high_flag, scan_std_high_flag
+                                          mean and standard deviation of the whole scan in HU: outside, it is no CT of a person in HU.
     series_flag                           True flags contours that were drawn on another series of the same frame of reference.
     """
 
@@ -51,6 +54,9 @@ class CertificateLimits:
     hu_high_flag: float | None = 300.0
     air_flag: float | None = -400.0
     crossing_flag: int | None = 0
+    scan_mean_low_flag: float | None = -950.0
+    scan_mean_high_flag: float | None = 200.0
+    scan_std_high_flag: float | None = 650.0
     series_flag: bool | None = True
 
 
@@ -92,7 +98,9 @@ class Certificate:
     largest_share     share of the largest part in the volume.
     border_voxels     GTV voxels on the outermost voxels of the native grid.
     gap_min_mm, gap_max_mm  distances between neighbouring slices within the GTV.
-    hu_lowest         lowest HU of the scan as it arrived.
+    hu_lowest         lowest HU of the scan as it arrived, padding apart.
+    scan_mean, scan_std  of the whole scan on the grid, HU.
+    pixels            digest of the scan's pixels and geometry, see `pixel_digest`.
     series_named      whether the contours name this CT series; None for NIfTI.
     rois              figures of the GTV and of each ring.
     """
@@ -114,6 +122,9 @@ class Certificate:
     gap_min_mm: float
     gap_max_mm: float
     hu_lowest: float
+    scan_mean: float
+    scan_std: float
+    pixels: str
     series_named: bool | None
     rois: tuple[RoiFigures, ...]
 
@@ -149,6 +160,9 @@ def certify(native: Scan, grid: Scan, rings: Mapping[str, Mask], limits: Certifi
         gap_min_mm=low,
         gap_max_mm=high,
         hu_lowest=float(native.image.values.min()),
+        scan_mean=grid.moments.mean if grid.moments else float(grid.image.values.mean()),
+        scan_std=grid.moments.std if grid.moments else float(grid.image.values.std()),
+        pixels=pixel_digest(native.image),
         series_named=native.series_named,
         rois=_rois(grid, rings),
     )
@@ -253,6 +267,7 @@ def _judge(figures: Certificate, limits: CertificateLimits) -> tuple[list[Findin
             )
         )
     check("hu_of_air", figures.hu_lowest, None, limits.air_flag, f"no voxel of the scan lies below {figures.hu_lowest:.0f} HU", "Check that the scan holds HU")
+    flagging += _of_no_person(figures, limits)
     if limits.series_flag and figures.series_named is False:
         flagging.append(
             Finding(
@@ -262,6 +277,19 @@ def _judge(figures: Certificate, limits: CertificateLimits) -> tuple[list[Findin
             )
         )
     return refusing, flagging
+
+
+def _of_no_person(figures: Certificate, limits: CertificateLimits) -> list[Finding]:
+    """Mean and standard deviation of the scan scale every feature of intensity."""
+    found = []
+    for name, value, low, high in (
+        ("mean", figures.scan_mean, limits.scan_mean_low_flag, limits.scan_mean_high_flag),
+        ("standard deviation", figures.scan_std, None, limits.scan_std_high_flag),
+    ):
+        if (low is not None and value < low) or (high is not None and value > high):
+            advice = "Check that the scan holds HU, and what was written where nothing was measured"
+            found.append(Finding("scan_of_a_person", f"a {name} of {value:.0f} HU over the whole scan", advice))
+    return found
 
 
 def _rois(grid: Scan, rings: Mapping[str, Mask]) -> tuple[RoiFigures, ...]:

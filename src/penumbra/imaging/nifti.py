@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 from penumbra.imaging.folder import files_below
 from penumbra.imaging.nifti_file import check_file
 from penumbra.imaging.nrrd_file import check_header
+from penumbra.imaging.padding import fill_padding
 from penumbra.imaging.volume import Mask, Scan, Volume, check_range, check_size
 from penumbra.refusal import Refusal
 
@@ -46,6 +48,7 @@ def read_pair(image_path: Path, mask_path: Path) -> Scan:
     check_size(image.values.shape, image.spacing, "nifti_geometry", image_path.name)
     check_range(image.values, image_path.name)
     inside = _inside(mask.values)
+    image = replace(image, values=_without_padding(image.values))
     return Scan(image=image, gtv=Mask(inside, image.spacing, image.origin, image.direction), source="nrrd" if _is_nrrd(image_path) else "nifti")
 
 
@@ -118,6 +121,12 @@ def to_sitk(volume: Volume) -> "SimpleITK.Image":
     image.SetOrigin(tuple(float(part) for part in volume.origin))
     image.SetDirection(tuple(float(part) for part in volume.direction.ravel()))
     return image
+
+
+def _without_padding(values: np.ndarray) -> np.ndarray:
+    planes = list(values)
+    filled = fill_padding(planes)
+    return values if all(new is old for new, old in zip(filled, planes, strict=True)) else np.stack(filled)
 
 
 def _inside(values: np.ndarray) -> np.ndarray:

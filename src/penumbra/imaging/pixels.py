@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from penumbra.imaging.dicom import BROKEN, decoded, lenient, read_file
+from penumbra.imaging.padding import AIR_HU
 from penumbra.imaging.volume import check_range
 from penumbra.refusal import Refusal
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-AIR_HU = -1024  # what stands beyond the field of view
 _FACTOR = 1e6  # a slope or an intercept beyond is no rescaling to HU
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from penumbra.imaging.dicom import SliceHeader
 from penumbra.imaging.enhanced import SlicePixels
-from penumbra.imaging.pixels import AIR_HU
+from penumbra.imaging.padding import AIR_HU, fill_padding
 from penumbra.imaging.spline import bands, cubic_matrix, true_position_matrix
 from penumbra.imaging.volume import Volume, check_size
 from penumbra.refusal import Refusal
@@ -81,7 +81,7 @@ def read_stack(slices: Sequence[SliceHeader], preferred: Sequence[Set[str]] = ()
             "Send the missing slices, or each scan as a series of its own",
         )
     check_size((*first.size, len(order)), (*first.spacing, float(gaps.max())), "slice_geometry", "the series")
-    planes = [_compact(pixels(item)) for item in order]
+    planes = fill_padding([_compact(pixels(item)) for item in order])
     if any(plane.shape != first.size for plane in planes):
         raise Refusal("one_pixel_grid", "a slice has another size than its header says", "Send the series again")
     whole = all(plane.dtype.kind == "i" for plane in planes)

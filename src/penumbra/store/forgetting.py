@@ -84,6 +84,11 @@ def forget(store: "Store", patient: str, center: str | None = None, *, run: str,
             if counts:
                 removed[relation] = {int(commit): int(rows) for commit, rows in counts}
                 connection.execute(statement("delete_patient", relation=relation), [patient, found.center])
+        mention = f" of patient {patient} of {found.center}"  # in what another patient with the same scan was refused for
+        for commit, rows in connection.execute(statement("count_mentions_by_commit"), [mention]).fetchall():
+            counts_of = removed.setdefault("rejections", {})
+            counts_of[int(commit)] = counts_of.get(int(commit), 0) + int(rows)
+        connection.execute(statement("delete_mentions"), [mention])
         _correct_commits(connection, removed)
         total = canonical_json({relation: sum(counts.values()) for relation, counts in removed.items()})
         _append(connection, [name, REMOVED, total, list(found.trained), reason], run, "a patient was forgotten")

@@ -1,0 +1,1 @@
+SELECT commit_id, count(*) FROM lake.rejections WHERE ends_with(found, ?) GROUP BY commit_id

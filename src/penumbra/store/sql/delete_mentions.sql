@@ -1,0 +1,1 @@
+DELETE FROM lake.rejections WHERE ends_with(found, ?)
