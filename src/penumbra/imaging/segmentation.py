@@ -75,6 +75,7 @@ def segment_masks(drawing: Segmentation, numbers: Sequence[int], stack: Stack) -
     try:
         with lenient():
             frames = list(_frames(drawing.dataset))
+            _count_frames(drawing.dataset, len(frames))
             stored = decoded(drawing.dataset)
             highest = float(drawing.dataset.get("MaximumFractionalValue") or 1) if str(drawing.dataset.SegmentationType).upper() == "FRACTIONAL" else 1.0
     except (*BROKEN, MemoryError) as error:
@@ -97,6 +98,16 @@ def segment_masks(drawing: Segmentation, numbers: Sequence[int], stack: Stack) -
         filled.add(place)
         masks[number][tuple(voxels)] = True
     return [Mask(_on_lattice(values, stack), image.spacing, image.origin, image.direction) for values in masks.values()]
+
+
+def _count_frames(dataset: "Dataset", places: int) -> None:
+    """Correct a number of frames that is not the number of places, where there are pixels for exactly these: some of NSCLC-Radiogenomics arrive so."""
+    bits = places * int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated)
+    length = (bits + 7) // 8
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated or len(dataset.PixelData) != length + length % 2:
+        return
+    if int(dataset.get("NumberOfFrames") or 0) != places:
+        dataset.NumberOfFrames = places
 
 
 def segment_points(drawing: Segmentation, numbers: Sequence[int]) -> np.ndarray:
