@@ -78,6 +78,20 @@ def test_a_name_that_an_earlier_center_would_take_is_not_free(center: Center) ->
     assert found["b"]["rejected"] == {"patient_id_free": 1}
 
 
+def test_a_scan_that_an_earlier_center_would_have_is_found(center: Center) -> None:
+    center.send("stored", {"S1": "M,400,1"})
+    for name, patient in (("a", "A1"), ("b", "B1"), ("c", "C1")):
+        table(center.root / name, {patient: "M,400,1"})
+        write_pair(center.root / name / patient, 3)
+    for name in ("ct.nii.gz", "gtv.nii.gz"):
+        (center.root / "b" / "B1" / name).write_bytes((center.root / "a" / "A1" / name).read_bytes())
+        (center.root / "c" / "C1" / name).write_bytes((center.root / "stored" / "S1" / name).read_bytes())
+    found = rehearsal.rehearse(center.work, {name: center.root / name for name in ("a", "b", "c")})
+    assert [facts["rejected"] for facts in found.values()] == [{}, {"scan_once": 1}, {"scan_once": 1}]
+    assert "patient A1 of a" in found["b"]["rejections"][0]["found"]
+    assert "patient S1 of stored" in found["c"]["rejections"][0]["found"]
+
+
 def test_a_table_that_is_refused_is_said_and_the_other_centers_are_still_read(center: Center) -> None:
     (center.root / "a").mkdir(parents=True)
     (center.root / "a" / "clinical.csv").write_text("nothing,of,this\n1,2,3\n")

@@ -15,7 +15,7 @@ from penumbra.workers import available_cores
 
 def rehearse(work: Work, folders: Mapping[str, Path], confirmed: Collection[str] = ()) -> dict[str, dict[str, Any]]:
     """Per center what `stages.ingest` would find: as its manifest says it, and "new", "changed" and "unchanged" accepted patients, "leaving" ones,
-    and "rejections", their rows.
+    "alike", remarks on scans that resemble another's, and "rejections", their rows.
 
     folders    center -> its folder, in the order in which they would be ingested.
     confirmed  patients whose new clinical record is right, though it contradicts the stored one.
@@ -55,7 +55,7 @@ def shown(found: Mapping[str, Mapping[str, Any]]) -> str:
             facts["found"],
             len(facts["accepted"]),
             f"{facts['new']} / {facts['changed']} / {facts['unchanged']}",
-            _counted({**facts["flagged"], **facts["contradicted"]}),
+            _counted({**facts["flagged"], **facts["contradicted"], **facts["alike"]}),
             _counted(facts["rejected"]),
             len(facts["leaving"]),
         ]
@@ -102,7 +102,7 @@ def _center(
     scans: list[cohort.KnownScan],
 ) -> dict[str, Any]:
     """scans  accepted so far, of all centers; those of this one take the place of what it had."""
-    nothing: dict[str, Any] = {"found": 0, "accepted": [], "new": 0, "changed": 0, "unchanged": 0, "flagged": {}, "contradicted": {}}
+    nothing: dict[str, Any] = {"found": 0, "accepted": [], "new": 0, "changed": 0, "unchanged": 0, "flagged": {}, "contradicted": {}, "alike": {}}
     if isinstance(clinical, Refusal):
         row = {"patient": None, "rule": clinical.rule, "found": clinical.found, "advice": clinical.advice}
         return {**nothing, "rejected": {clinical.rule: 1}, "rejections": [row]}
@@ -142,6 +142,7 @@ def _center(
         "unchanged": sum(not entry.read for entry in accepted),
         "flagged": dict(Counter(finding["rule"] for entry in accepted for finding in entry.image["certificate"]["findings"])),
         "contradicted": dict(contradicted),
+        "alike": dict(Counter(row["rule"] for entry in accepted for row in entry.remarks)),
         "rejected": dict(Counter(entry.rejections[0]["rule"] for entry in rejected)),
         "rejections": [dict(row) for entry in sorted(rejected, key=lambda entry: entry.patient) for row in entry.rejections],
     }
