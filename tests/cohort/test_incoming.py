@@ -198,6 +198,17 @@ def test_an_empty_folder_and_a_folder_of_noise_are_rejections(south: Path, inges
     assert rejected["S900"] == ["ct_found"]
 
 
+def test_folders_that_lie_one_deeper_are_named_so(south: Path, ingest: Ingest, tmp_path: Path) -> None:
+    (south / "scans").mkdir()
+    for place in list(south.iterdir()):
+        if place.is_dir() and place.name != "scans":
+            place.rename(south / "scans" / place.name)
+    found = {row["patient"]: row["found"] for entry in ingest(south, "south", tmp_path / "images") for row in entry.rejections}  # type: ignore[union-attr]
+    assert found.pop("scans")
+    assert len(found) == 2
+    assert set(found.values()) == {"no folder of this name next to clinical.csv; one lies a folder deeper"}
+
+
 def test_an_archive_in_place_of_a_folder_is_to_be_unpacked(south: Path, ingest: Ingest, tmp_path: Path) -> None:
     with (south / "clinical.csv").open("a") as table:
         table.write("S900,M,60,SCC,T1,N0,M0,,100,1\n")

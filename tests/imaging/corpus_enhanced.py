@@ -272,6 +272,23 @@ def enhanced_with_shifted_frame_numbers(patient: Patient, folder: Path) -> None:
     write(patient, folder, made)
 
 
+@right("localizers and other pictures")
+def enhanced_localizer_by_its_frames(patient: Patient, folder: Path) -> None:
+    """A localizer in a file of its own that only its frames call so."""
+    scout = enhanced(sound())
+    scout.SharedFunctionalGroupsSequence[0].CTImageFrameTypeSequence = item_of(FrameType=["ORIGINAL", "PRIMARY", "LOCALIZER", "NONE"])
+    write(patient, folder, enhanced(patient), scout)
+
+
+@refused("classic_ct")
+def number_of_frames_that_is_none(patient: Patient, folder: Path) -> None:
+    """Slices whose number of frames is not a number."""
+    slices = patient.slices()
+    for item in slices:
+        item.add_new(0x00280008, "LO", "many")
+    write(patient, folder, *slices)
+
+
 @refused("rescale_known")
 def enhanced_electron_density(patient: Patient, folder: Path) -> None:
     """Electron density in place of HU."""

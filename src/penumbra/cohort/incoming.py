@@ -222,6 +222,10 @@ def _no_scan(folder: Path, patient: str) -> Refusal:
     packed = next((ending for ending in ARCHIVES if (folder / f"{patient}{ending}").is_file()), None)
     if packed:
         return Refusal("archive_unpacked", f"a {packed} archive in place of the folder", "Unpack it into a folder of this name")
+    deeper = sum(place.is_dir() and (place / patient).is_dir() for place in folder.iterdir())
+    if deeper:
+        advice = f"Move the patients' folders up, next to {CLINICAL_FILE}, or put {CLINICAL_FILE} next to them and ingest that folder"
+        return Refusal("scan_found", f"no folder of this name next to {CLINICAL_FILE}; one lies a folder deeper", advice)
     return Refusal("scan_found", "no folder of this name", "Send the patient's CT and contours, or leave the row out")
 
 

@@ -158,10 +158,10 @@ def find_dicom(folder: Path) -> Found:
                 localizers += 1
             elif kind not in ("", _CT, *_MULTI_FRAME):
                 foreign[_class_name(kind)] += 1
-            elif kind in _MULTI_FRAME or int(header.get("NumberOfFrames") or 1) > 1:
+            elif kind in _MULTI_FRAME or _many_frames(header):
                 frames = frame_headers(path)
-                if frames is None:
-                    without_places += 1
+                without_places += frames is None
+                localizers += frames == ()
                 slices += frames or ()
             else:
                 described = _slice_header(path, header)
@@ -204,6 +204,13 @@ def find_dicom(folder: Path) -> Found:
         notes.append(f"{others} localizers and other pictures of modality CT were left out.")
     shown = f" ({', '.join(f'{count} of modality {name}' for name, count in sorted(modalities.items()))})" if modalities else ""
     return Found(tuple(slices), tuple(structure_sets), tuple(segmentations), files, tuple(notes), shown)
+
+
+def _many_frames(header: "Dataset") -> bool:
+    try:
+        return int(header.get("NumberOfFrames") or 1) > 1
+    except BROKEN:
+        return True  # which it is, if it says where they lie
 
 
 def referenced(item: "Dataset") -> Iterator[str]:
