@@ -231,6 +231,14 @@ def legacy_converted_ct(patient: Patient, folder: Path) -> None:
     write(patient, folder, made)
 
 
+@right("converted from slices that are here")
+def legacy_converted_ct_beside_its_slices(patient: Patient, folder: Path) -> None:
+    """The slices and what they were converted to, as an archive keeps both."""
+    made = enhanced(patient, kind=LegacyConvertedEnhancedCTImageStorage, named=False)
+    made.SeriesInstanceUID = generate_uid()
+    write(patient, folder, made, *patient.slices())
+
+
 @right(overlap=0.95)
 def enhanced_with_a_segmentation(patient: Patient, folder: Path) -> None:
     """A DICOM SEG names the frames."""

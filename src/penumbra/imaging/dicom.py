@@ -194,11 +194,16 @@ def find_dicom(folder: Path) -> Found:
             f"{foreign.total()} files of modality CT are of class {' and '.join(sorted(foreign))}, which need not hold HU",
             "Export the original series from the scanner's archive as CT Image Storage or Enhanced CT Image Storage",
         )
+    originals = {item.instance for item in slices if item.number is None}
+    copies = sum(bool(item.converted) and originals.issuperset(item.converted) for item in slices)
+    slices = [item for item in slices if not item.converted or not originals.issuperset(item.converted)]
     notes = [f"{archives} was left out."] if (archives := packed(folder)) else []
     if without_places:
         notes.append(f"{without_places} multi-frame CT files were left out.")
     if broken:
         notes.append(f"{broken} damaged DICOM files were left out.")
+    if copies:
+        notes.append(f"{copies} frames that were converted from slices that are here were left out.")
     others = localizers + foreign.total() + len(placeless)
     if others:
         notes.append(f"{others} localizers and other pictures of modality CT were left out.")
