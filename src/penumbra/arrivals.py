@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from penumbra.cohort import CLINICAL_FILE
+from penumbra.cohort import CLINICAL_FILE, clinical_table
 from penumbra.cohort.links import Leaving, Roots, cohort_of, roots_of, walk
 from penumbra.params import project_root
 from penumbra.refusal import Refusal
@@ -64,7 +64,7 @@ def take_center(home: Path, folder: Path, center: str) -> None:
 def require_center(home: Path, folder: Path, center: str) -> None:
     """Refuse a folder that `take_center` would not take; nothing is written."""
     _check_name(center)
-    if not (folder / CLINICAL_FILE).is_file():
+    if clinical_table(folder) is None:
         raise Refusal("clinical_found", f"no {CLINICAL_FILE} in the folder", "a center is a folder with clinical.csv and one folder for each patient")
     _require_free(home, folder, center)
 
@@ -75,7 +75,7 @@ def cohort_centers(cohort: Path) -> dict[str, Path]:
     Raises  Refusal "cohort_has_centers", "center_name".
     """
     folders = _centers_in(cohort)
-    if not any((path / CLINICAL_FILE).is_file() for path in folders.values()):
+    if not any(clinical_table(path) for path in folders.values()):
         advice = f"a cohort is <folder>/<center>/{CLINICAL_FILE} and <folder>/<center>/<patient>/..."
         raise Refusal("cohort_has_centers", f"no subfolder with a {CLINICAL_FILE}", advice)
     return folders

@@ -110,7 +110,7 @@ def _center(
         say(f"{center}: {note}")
     stored = {patient for patient, owner in taken.items() if owner == center}
     records = persons.Records(lake, center, work.settings.ingest, confirmed) if lake is not None else None
-    total = len(clinical.patients | set(cohort.patient_folders(folder)))
+    total = cohort.sent(folder, clinical)
     accepted: list[cohort.Accepted] = []
     rejected: list[cohort.Rejected] = []
     with track(f"dry run {center}", total) as advance:

@@ -72,7 +72,9 @@ def clinical_table(work: Work, folder: Path) -> cohort.ClinicalTable | Refusal:
     """A center's clinical table, or why none of it can be used."""
     rules = work.settings.cohort
     try:
-        cohort.refuse_leaving(folder / cohort.CLINICAL_FILE, folder, arrivals.link_roots(work.home, folder, work.settings.ingest.roots))
+        roots = arrivals.link_roots(work.home, folder, work.settings.ingest.roots)
+        for file in (cohort.clinical_table(folder) or folder / cohort.CLINICAL_FILE, folder / cohort.DECLARED_FILE):
+            cohort.refuse_leaving(file, folder, roots)
         return cohort.read_clinical(folder / cohort.CLINICAL_FILE, time_unit=rules.time_unit, staging_edition=rules.staging_edition, inclusion=rules.inclusion)
     except Refusal as refusal:
         return refusal
@@ -99,7 +101,7 @@ def _ingest_center(
     for note in clinical.notes:
         say(f"{center}: {note}")
     rules = image_rules(work, center)
-    total = len(clinical.patients | set(cohort.patient_folders(folder)))
+    total = cohort.sent(folder, clinical)
     records = persons.Records(lake, center, settings.ingest, confirmed)
     accepted: list[cohort.Accepted] = []
     refused: list[cohort.Rejected] = []

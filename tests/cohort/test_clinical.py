@@ -62,7 +62,6 @@ REFUSED_CELLS = [
     ("400000", "1", "time_plausible"),
     ("512", "", "event_missing"),
     ("512", "NaN", "event_missing"),
-    ("512", "2", "event_known"),
     ("512", "lost", "event_known"),
 ]
 
@@ -205,7 +204,7 @@ def test_a_patient_in_two_rows_and_rows_of_another_shape_are_refused(tmp_path: P
     assert {entry.patient: entry.refusal.rule for entry in table.refused} == {
         "P": "patient_twice",
         "p": "patient_twice",
-        "Q": "row_shape",
+        "Q": "event_missing",
         "R": "row_shape",
         "row 6": "patient_id",
         "row 7": "patient_id",
@@ -262,6 +261,7 @@ def test_longer_follow_up_is_another_version_of_the_record(tmp_path: Path) -> No
 def test_other_columns_are_never_read(tmp_path: Path) -> None:
     table = read(tmp_path, "patient,name,birth_date,time,event\nP,Oldenkamp,1940-01-02,10,1\nQ,Brightwater,1941-01-02,,1\n")
     assert "2 other columns were not read." in table.notes
+    assert "Not used: ECOG, treatment." in read(tmp_path, "patient,ECOG,name,time,event,treatment,\nP,1,Oldenkamp,10,1,RT,\n").notes
     assert not any(word in repr(table) for word in ("Oldenkamp", "Brightwater", "1940", "birth"))
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penumbra.cohort.clinical import ClinicalRecord, ClinicalTable, InclusionRules, read_clinical
+    from penumbra.cohort.coding import DECLARED_FILE
     from penumbra.cohort.incoming import (
         CLINICAL_FILE,
         PSEUDONYM,
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
         patient_folders,
         pseudonym,
         pseudonym_key_from_environment,
+        sent,
     )
     from penumbra.cohort.links import Roots, refuse_leaving
     from penumbra.cohort.rois import GtvNames, RoiRules, RoiSurvey, list_rois, roi_rules
+    from penumbra.cohort.sheet import clinical_table
     from penumbra.cohort.simulate import CENTERS, CenterPlan, Truth, read_truth, small_cohort
     from penumbra.cohort.twins import KnownScan
 
@@ -43,11 +46,14 @@ _HOMES = {
                 "pseudonym",
             ),
             "pseudonym_key_from_environment",
+            "sent",
         ),
         "incoming",
     ),
     **dict.fromkeys(("Roots", "refuse_leaving"), "links"),
     **dict.fromkeys(("GtvNames", "RoiRules", "RoiSurvey", "list_rois", "roi_rules"), "rois"),
+    **dict.fromkeys(("DECLARED_FILE",), "coding"),
+    "clinical_table": "sheet",
     "KnownScan": "twins",
     **dict.fromkeys(("CENTERS", "CenterPlan", "Truth", "read_truth", "small_cohort"), "simulate"),
 }
@@ -55,6 +61,7 @@ _HOMES = {
 __all__ = [
     "CENTERS",
     "CLINICAL_FILE",
+    "DECLARED_FILE",
     "PSEUDONYM",
     "Accepted",
     "CenterPlan",
@@ -69,6 +76,7 @@ __all__ = [
     "RoiSurvey",
     "Roots",
     "Truth",
+    "clinical_table",
     "ingest_center",
     "key_fingerprint",
     "known_scan",
@@ -81,6 +89,7 @@ __all__ = [
     "read_truth",
     "refuse_leaving",
     "roi_rules",
+    "sent",
     "small_cohort",
 ]
 

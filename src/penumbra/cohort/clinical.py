@@ -4,11 +4,10 @@ Covariates may be missing; the outcome may not. What a cell means is never guess
 is noted, an outcome that cannot be understood refuses the patient.
 """
 
-import csv
 import hashlib
-import io
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from penumbra.cohort import spellings
+from penumbra.cohort.coding import Declared, check_events, check_unit, read_declared
+from penumbra.cohort.sheet import read_sheet
 from penumbra.cohort.spellings import TimeUnit
 from penumbra.cohort.staging import overall_stage, stage_group, tnm_category
 from penumbra.refusal import Refusal
@@ -25,6 +26,7 @@ Value = TypeVar("Value")
 PATIENT_ID = re.compile(r"\w[\w .+\-]{0,63}")
 OLDEST_YEARS = 120.0
 LONGEST_DAYS = 36525.0  # a hundred years: more is a wrong unit, not a survivor
+IDENTIFYING = re.compile(r"name|birth|dob|geb|address|street|phone|mail|insur|mrn|ssn")  # columns that are not even named
 REQUIRED = ("patient", "time", "event")
 COVARIATES = ("age", "sex", "histology", "t_stage", "n_stage", "m_stage", "overall_stage")
 
@@ -125,23 +127,29 @@ class InclusionRules:
 def read_clinical(path: Path, *, time_unit: TimeUnit = "days", staging_edition: str = "ajcc7", inclusion: InclusionRules | None = None) -> ClinicalTable:
     """A clinical table in our column names or those of NSCLC-Radiomics.
 
-    path             CSV, separated by commas, semicolons or tabs; UTF-8, UTF-16 or Windows-1252.
+    path             clinical.csv, separated by commas, semicolons or tabs; UTF-8, UTF-16 or Windows-1252. Where it is absent, clinical.xlsx.
+                     A file clinical.yaml beside it says what codes and units are, where the table does not.
     time_unit        of the survival column where the table does not say: by its name (`survival_months`) or a column `time_unit`.
     staging_edition  "ajcc7" or "ajcc8": for an overall stage that is missing while T, N and M are there.
     inclusion        who belongs to the study.
 
-    Raises Refusal for a table that cannot be used at all: `clinical_found`, `clinical_readable`, `event_coded`, `clinical_columns: no column for time; found:
+    Raises Refusal for a table that cannot be used at all: `clinical_found`, `clinical_readable`, `clinical_declared`, `event_coded`, `time_unit`,
+    `clinical_columns: no column for time; found:
     PatientID, age. ...`. A patient that cannot be used is in `refused`: `survival_missing`, `time_a_number`, `time_not_positive`,
     `time_plausible`, `time_unit`, `event_missing`, `event_known`, `patient_twice`, `patient_id`, `row_shape`, and the rules of inclusion.
     """
     rules = inclusion or InclusionRules()
-    header, rows, separator = _cells(path)
-    columns, unit, notes = _columns(header, time_unit)
-    _check_events(rows, columns)
+    sheet, declared = read_sheet(path), read_declared(path.parent)
+    header, rows, separator = sheet.header, sheet.rows, sheet.separator
+    columns, unit, notes = _columns(header, declared.time_unit or time_unit)
+    check_events([row[columns["event"]] for _, row in rows], declared)
     texts = [row[columns[name]] for _, row in rows for name in ("time", "age") if name in columns and columns[name] < len(row)]
     decimal = frozenset(".") if separator == "," else spellings.decimal_signs(texts)
     named = next((candidate for candidate in spellings.DAYS_PER if spellings.column_key(header[columns["time"]]).endswith("_" + candidate)), None)
-    reader = _RowReader(columns, unit, named=named, decimal=decimal, edition=staging_edition)
+    if named and declared.time_unit and named != declared.time_unit:
+        raise Refusal("time_unit", f"a column in {named}, and {declared.time_unit} in clinical.yaml", "Correct the name of the column, or clinical.yaml")
+    check_unit(_times(rows, columns, decimal), unit, said=bool(named or declared.time_unit))
+    reader = _RowReader(columns, unit, named=named, decimal=decimal, edition=staging_edition, declared=declared)
     identified = [(number, row, _identifier(row, columns)) for number, row in rows]
     seen = Counter(patient.casefold() for _, _, patient in identified)
     records: list[ClinicalRecord] = []
@@ -149,7 +157,7 @@ def read_clinical(path: Path, *, time_unit: TimeUnit = "days", staging_edition: 
     for line, row, patient in identified:
         shown = patient if PATIENT_ID.fullmatch(patient) else f"row {line}"
         try:
-            if len(row) != len(header):
+            if len(row) > len(header):
                 raise Refusal("row_shape", f"{len(row)} cells in row {line}, {len(header)} columns", "Quote cells that hold the separator")
             if shown != patient:
                 raise Refusal("patient_id", "empty" if not patient else "not usable as a name", "Use letters, digits, '_', '-', '.' and spaces")
@@ -161,53 +169,6 @@ def read_clinical(path: Path, *, time_unit: TimeUnit = "days", staging_edition: 
         except Refusal as refusal:
             refused.setdefault(shown, RefusedRecord(shown, refusal))
     return ClinicalTable(tuple(records), tuple(refused.values()), (*notes, *reader.notes()))
-
-
-def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]], str]:
-    """Header, rows with their line number as a person counts them (the header is 1), and the separator."""
-    if not path.is_file():
-        raise Refusal("clinical_found", f"no {path.name} in the center's folder", "Send the clinical table under this name")
-    content = path.read_bytes()
-    text = re.sub(r"\A\s*sep=.\s*?(\r\n|\r|\n)", r"\1", _decoded(content))  # a line that Excel writes for itself
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    separator = max(",;\t", key=first.count)
-    try:
-        table = [
-            (n, [cell.strip() for cell in row]) for n, row in enumerate(csv.reader(io.StringIO(text, newline=None), delimiter=separator, strict=True), start=1)
-        ]
-    except csv.Error as error:
-        raise Refusal("clinical_readable", f"not a table: {error}", "Save it as CSV with matching quotes") from error
-    table = [(n, row) for n, row in table if any(row)]
-    if len(table) < 2:
-        raise Refusal("clinical_readable", "no rows below a header", "Send one row for each patient below a header")
-    return table[0][1], table[1:], separator
-
-
-def _check_events(rows: Sequence[tuple[int, Sequence[str]]], columns: Mapping[str, int]) -> None:
-    """Some programs write 1 for alive and 2 for dead; read by our code, every survivor would have died.
-
-    Raises Refusal: `event_coded: events of 1 and 2, and none of 0. ...`.
-    """
-    sent = {row[columns["event"]].strip().removesuffix(".0") for _, row in rows if columns["event"] < len(row)}
-    if "2" in sent and "0" not in sent:
-        raise Refusal("event_coded", "events of 1 and 2, and none of 0", "Send 1 for death, 0 for alive at last follow-up")
-
-
-def _decoded(content: bytes) -> str:
-    if content.startswith(b"PK\x03\x04") or content.startswith(b"\xd0\xcf\x11\xe0"):
-        raise Refusal("clinical_readable", "a spreadsheet, not a CSV file", "Save the sheet as CSV")
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encodings = ["utf-16"]
-    else:
-        encodings = ["utf-8-sig", "cp1252"]
-    for encoding in encodings:
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\0" not in text:
-            return text
-    raise Refusal("clinical_readable", "its characters are neither UTF-8 nor UTF-16 nor Windows-1252", "Save it as CSV in UTF-8")
 
 
 def _columns(header: Sequence[str], declared: TimeUnit) -> tuple[dict[str, int], TimeUnit, list[str]]:
@@ -236,20 +197,29 @@ def _columns(header: Sequence[str], declared: TimeUnit) -> tuple[dict[str, int],
             unit = candidate
     absent = [name for name in COVARIATES if name not in columns]
     ignored = len(header) - len(columns)
+    own = [name for i, name in enumerate(header) if i not in columns.values() and name and not IDENTIFYING.search(keys[i])]
     notes = [f"No column for {', '.join(absent)}."] if absent else []
-    return columns, unit, notes + ([f"{ignored} other columns were not read."] if ignored else [])
+    return columns, unit, notes + ([f"{ignored} other columns were not read."] if ignored else []) + ([f"Not used: {', '.join(own)}."] if own else [])
 
 
 def _identifier(row: Sequence[str], columns: Mapping[str, int]) -> str:
     place = columns["patient"]
-    return row[place] if place < len(row) else ""
+    return unicodedata.normalize("NFC", row[place])  # one letter, whether or not it was sent with its accent apart
+
+
+def _times(rows: Sequence[tuple[int, Sequence[str]]], columns: Mapping[str, int], decimal: frozenset[str]) -> list[float]:
+    """The positive times of rows without a unit of their own."""
+    own = columns.get("time_unit")
+    texts = [row[columns["time"]] for _, row in rows if own is None or spellings.is_missing(row[own])]
+    return [value for value in (spellings.number(text, decimal=decimal) for text in texts) if value is not None and value > 0]
 
 
 class _RowReader:
     """Reads the cells of one table, and counts what it could not understand."""
 
-    def __init__(self, columns: Mapping[str, int], unit: TimeUnit, *, named: str | None, decimal: frozenset[str], edition: str) -> None:
+    def __init__(self, columns: Mapping[str, int], unit: TimeUnit, *, named: str | None, decimal: frozenset[str], edition: str, declared: Declared) -> None:
         self.columns, self.unit, self.named, self.decimal, self.edition = columns, unit, named, decimal, edition
+        self.declared = declared
         self.not_understood: Counter[str] = Counter()
         self.derived = 0
 
@@ -322,7 +292,9 @@ class _RowReader:
         text = self._text(row, "event")
         if text is None:
             raise Refusal("event_missing", "neither died nor censored", "Send 1 for death, 0 for alive at last follow-up")
-        value = spellings.event(text)
+        value = self.declared.died(text) if self.declared.event else spellings.event(text)
+        if value is None and self.declared.event:
+            raise Refusal("event_missing", "a code for not known", "Send 1 for death, 0 for alive at last follow-up")
         if value is None:
             raise Refusal("event_known", "an event that is neither 0 nor 1", "Send 1 for death, 0 for alive at last follow-up")
         return value

@@ -15,8 +15,10 @@ from typing import Any
 
 from penumbra.cohort.clinical import ClinicalRecord, ClinicalTable
 from penumbra.cohort.links import Roots, refuse_leaving, roots_of
+from penumbra.cohort.nearly import near_folders, spelled_otherwise
 from penumbra.cohort.record import Evidence, Record, find_record, folder_digest, has_records, image_version, write_record
 from penumbra.cohort.rois import GtvNames
+from penumbra.cohort.sheet import CLINICAL_FILE
 from penumbra.cohort.twins import KnownScan, Scans, figures_of
 from penumbra.imaging import Certificate, CertificateLimits, Finding, Scan, certify, load_scan, read_patient, rings, roi_names, save_scan, to_grid
 from penumbra.imaging.folder import readable, understood
@@ -25,7 +27,6 @@ from penumbra.imaging.unread import ARCHIVES
 from penumbra.refusal import Refusal
 from penumbra.workers import over
 
-CLINICAL_FILE = "clinical.csv"
 STAGE, REMARK = "ingest", "remark"
 ID_ADVICE = "Give patients names that differ; where one center took over from another, ingest the new table of both"
 FEW = 3  # patients: sooner read here than processes start
@@ -131,13 +132,18 @@ def ingest_center(
     refused: dict[str, list[Refusal]] = {}
     for entry in clinical.refused:
         refused.setdefault(entry.patient, []).append(entry.refusal)
+    near = nearly(folders, clinical)
+    for patient, other in near.items():
+        refused.setdefault(patient, []).append(spelled_otherwise(patient, other, shown=pseudonym_key is None))
     for patient in known:
+        if patient in near:
+            continue
         if patient not in folders:
             refused[patient] = [_no_scan(folder, patient)]
         elif named(patient) in taken:
             refused[patient] = [Refusal("patient_id_free", "another center has a patient of this name", ID_ADVICE)]
     for patient in folders:
-        if patient not in known and patient not in refused:
+        if patient not in known and patient not in refused and patient not in near.values():
             refused[patient] = [Refusal("clinical_record", f"no row in {CLINICAL_FILE}", "Send the patient's row, or leave the folder out")]
     for patient, refusals in refused.items():
         yield rejected(named(patient), center, refusals)
@@ -215,6 +221,17 @@ def patient_folders(folder: Path) -> dict[str, Path]:
         raise Refusal("center_folder", "there is no such folder", "Give the folder that holds clinical.csv and one folder per patient")
     places = sorted(place for place in folder.iterdir() if place.is_dir())
     return {place.name: place for place in places if not place.name.startswith(".") and place.name not in NO_PATIENT}
+
+
+def nearly(folders: Collection[str], clinical: ClinicalTable) -> dict[str, str]:
+    """Patient of the table -> the folder that is likely meant, where both write one name differently."""
+    return near_folders(clinical.patients - set(folders), set(folders) - clinical.patients)
+
+
+def sent(folder: Path, clinical: ClinicalTable) -> int:
+    """How many patients a center sent: those of the table and those of the folders, one who is spelled in two ways once."""
+    folders = patient_folders(folder)
+    return len(clinical.patients | set(folders)) - len(nearly(folders, clinical))
 
 
 def _no_scan(folder: Path, patient: str) -> Refusal:

@@ -28,8 +28,8 @@ MISSING = frozenset(("", "na", "n/a", "nan", "none", "null", "nil", "unknown", "
 
 SEXES = {"m": "male", "male": "male", "man": "male", "f": "female", "female": "female", "woman": "female", "w": "female"}
 EVENTS = {
-    **dict.fromkeys(("1", "1.0", "true", "yes", "y", "dead", "died", "deceased", "death"), True),
-    **dict.fromkeys(("0", "0.0", "false", "no", "n", "alive", "censored", "living"), False),
+    **dict.fromkeys(("1", "true", "yes", "y", "dead", "died", "deceased", "death"), True),
+    **dict.fromkeys(("0", "false", "no", "n", "alive", "censored", "living"), False),
 }
 # In this order: the first that matches the text is taken. The numbers are ICD-O-3 morphology codes.
 HISTOLOGIES: tuple[tuple[str, str], ...] = (
@@ -87,4 +87,11 @@ def sex(text: str) -> str | None:
 
 
 def event(text: str) -> bool | None:
-    return EVENTS.get(text.strip().lower())
+    value = plain_number(text)
+    return EVENTS.get(text.strip().lower() if value is None else f"{value:g}")
+
+
+def plain_number(text: str) -> float | None:
+    """The number of a code such as 1, 01, 1.00 or 1,0; None where the text is none."""
+    compact = text.strip().replace(",", ".")
+    return float(compact) if re.fullmatch(r"[+-]?\d+(\.\d*)?", compact) else None

@@ -1,0 +1,68 @@
+"""Identifiers that a table and the folders beside it write differently: told to a person, never taken for one another."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+from penumbra.refusal import Refusal
+
+
+def near_folders(listed: Collection[str], folders: Collection[str]) -> dict[str, str]:
+    """Patient of the table -> the folder that is likely meant: one that nobody else could mean, and that differs by capitals, blanks, separators,
+    leading zeros, decimals (124.0), the form of accented letters, or a suffix.
+
+    listed   patients of the table without a folder of this name.
+    folders  without a row of this name.
+    """
+    found = _matched({name: _plain(name) for name in listed}, {name: _plain(name) for name in folders})
+    rest = {name: _plain(name) for name in listed if name not in found}
+    free = {name: _plain(name) for name in folders if name not in found.values()}
+    starts = {(a, b) for a, key in rest.items() for b, other in free.items() if _continues(key, other) or _continues(other, key)}
+    of_row, of_folder = Counter(a for a, _ in starts), Counter(b for _, b in starts)
+    return found | {a: b for a, b in starts if of_row[a] == of_folder[b] == 1}
+
+
+def spelled_otherwise(patient: str, folder: str, *, shown: bool) -> Refusal:
+    """The one refusal of a patient whose row and folder differ in spelling.
+
+    shown  whether names may be told: not where they are replaced by pseudonyms.
+    """
+    named = f"but {folder!r}" if shown else "but one that differs"
+    how = _difference(patient, folder)
+    advice = f"Rename the folder to {patient!r}, or write {folder!r} into the table" if shown else "Give the folder and the row the same name"
+    return Refusal("scan_found", f"no folder of this name, {named} {how}", f"{advice}, if both are one patient")
+
+
+def _matched(rows: Mapping[str, str], folders: Mapping[str, str]) -> dict[str, str]:
+    many = Counter(rows.values()) + Counter()
+    by_key: dict[str, list[str]] = {}
+    for name, key in folders.items():
+        by_key.setdefault(key, []).append(name)
+    return {name: by_key[key][0] for name, key in rows.items() if many[key] == 1 and len(by_key.get(key, ())) == 1}
+
+
+def _plain(name: str) -> str:
+    plain = unicodedata.normalize("NFKC", name).casefold().strip()
+    plain = re.sub(r"(?<=\d)\.0+$", "", plain)
+    plain = re.sub(r"(?<!\d)0+(?=\d)", "", plain)
+    return re.sub(r"[\s_\-.]+", "-", plain).strip("-")
+
+
+def _continues(start: str, longer: str) -> bool:
+    return bool(start) and longer.startswith(f"{start}-")
+
+
+def _difference(patient: str, folder: str) -> str:
+    steps = (
+        ("in the form of its letters", lambda name: unicodedata.normalize("NFC", name)),
+        ("by blanks", str.strip),
+        ("by capitals", str.casefold),
+        ("by a decimal", lambda name: re.sub(r"\.0+$", "", name)),
+        ("by leading zeros", lambda name: re.sub(r"(?<!\d)0+(?=\d)", "", name)),
+        ("by separators", lambda name: re.sub(r"[\s_\-.]+", "-", name).strip("-")),
+    )
+    for words, change in steps:
+        if change(patient) == change(folder):
+            return f"({words})"
+    return "(spelled alike)" if _plain(patient) == _plain(folder) else "(by a suffix)"
