@@ -45,6 +45,20 @@ def write(like: Volume, path: Path, values: np.ndarray) -> None:
     sitk.WriteImage(image, str(path))
 
 
+def test_a_slice_that_is_rescaled_otherwise_is_flagged(tmp_path: Path) -> None:
+    """A wrong sign of RescaleIntercept in one slice was accepted without a word."""
+    patient = Patient((8, 30, 32), rois={"GTV": Ellipsoid((16.0, 15.0, 10.0), (7.0, 7.0, 7.0))})
+    slices = patient.slices()
+    slices[3].RescaleIntercept = 1024
+    for number, item in enumerate(slices):
+        save(item, tmp_path / f"{number}.dcm")
+    save(patient.structures(), tmp_path / "rs.dcm")
+    scan = read_patient(tmp_path)
+    grid = to_grid(scan)
+    certificate = certify(scan, grid, rings(grid.gtv, (3.0,)), CertificateLimits())
+    assert "slices_alike" in [finding.rule for finding in certificate.findings]
+
+
 def test_measured_values_below_air_stay_and_a_plateau_of_them_is_padding() -> None:
     streaks = np.random.default_rng(0).integers(-1253, 100, (4, 30, 30)).astype(np.int16)
     assert all(new is old for old in [list(streaks)] for new, old in zip(fill_padding(old), old, strict=True))

@@ -28,10 +28,11 @@ def spelled_otherwise(patient: str, folder: str, *, shown: bool) -> Refusal:
 
     shown  whether names may be told: not where they are replaced by pseudonyms.
     """
-    named = f"but {folder!r}" if shown else "but one that differs"
     how = _difference(patient, folder)
-    advice = f"Rename the folder to {patient!r}, or write {folder!r} into the table" if shown else "Give the folder and the row the same name"
-    return Refusal("scan_found", f"no folder of this name, {named} {how}", f"{advice}, if both are one patient")
+    found = f"no folder of this name; {repr(folder) if shown else 'one'} differs {how}"
+    writable = shown and folder == unicodedata.normalize("NFC", folder.strip())
+    rename = f"Rename the folder to {patient!r}" if shown else "Give the folder the name of the row"
+    return Refusal("scan_found", found, f"{rename}{f', or write {folder!r} into the table' if writable else ''}, if both are one patient")
 
 
 def _matched(rows: Mapping[str, str], folders: Mapping[str, str]) -> dict[str, str]:
@@ -64,5 +65,5 @@ def _difference(patient: str, folder: str) -> str:
     )
     for words, change in steps:
         if change(patient) == change(folder):
-            return f"({words})"
-    return "(spelled alike)" if _plain(patient) == _plain(folder) else "(by a suffix)"
+            return words
+    return "in spelling" if _plain(patient) == _plain(folder) else "by a suffix"

@@ -34,6 +34,7 @@ class CertificateLimits:
     crossing_flag                         contours that cross another one on their plane; their union is taken.
     scan_mean_low_flag, scan_mean_high_flag, scan_std_high_flag
                                           mean and standard deviation of the whole scan in HU: outside, it is no CT of a person in HU.
+    slice_step_flag                       HU by which the mean of a slice differs from that of its two neighbours.
     series_flag                           True flags contours that were drawn on another series of the same frame of reference.
     """
 
@@ -57,6 +58,7 @@ class CertificateLimits:
     scan_mean_low_flag: float | None = -950.0
     scan_mean_high_flag: float | None = 200.0
     scan_std_high_flag: float | None = 650.0
+    slice_step_flag: float | None = 300.0
     series_flag: bool | None = True
 
 
@@ -100,6 +102,7 @@ class Certificate:
     gap_min_mm, gap_max_mm  distances between neighbouring slices within the GTV.
     hu_lowest         lowest HU of the scan as it arrived, padding apart.
     scan_mean, scan_std  of the whole scan on the grid, HU.
+    slice_step        HU by which the mean of a slice differs from that of its two neighbours, at most.
     pixels            digest of the scan's pixels and geometry, see `pixel_digest`.
     series_named      whether the contours name this CT series; None for NIfTI.
     rois              figures of the GTV and of each ring.
@@ -124,6 +127,7 @@ class Certificate:
     hu_lowest: float
     scan_mean: float
     scan_std: float
+    slice_step: float
     pixels: str
     series_named: bool | None
     rois: tuple[RoiFigures, ...]
@@ -162,6 +166,7 @@ def certify(native: Scan, grid: Scan, rings: Mapping[str, Mask], limits: Certifi
         hu_lowest=float(native.image.values.min()),
         scan_mean=grid.moments.mean if grid.moments else float(grid.image.values.mean()),
         scan_std=grid.moments.std if grid.moments else float(grid.image.values.std()),
+        slice_step=_slice_step(native.image.values),
         pixels=pixel_digest(native.image),
         series_named=native.series_named,
         rois=_rois(grid, rings),
@@ -268,6 +273,14 @@ def _judge(figures: Certificate, limits: CertificateLimits) -> tuple[list[Findin
         )
     check("hu_of_air", figures.hu_lowest, None, limits.air_flag, f"no voxel of the scan lies below {figures.hu_lowest:.0f} HU", "Check that the scan holds HU")
     flagging += _of_no_person(figures, limits)
+    check(
+        "slices_alike",
+        figures.slice_step,
+        None,
+        limits.slice_step_flag,
+        f"the mean of a slice differs by {figures.slice_step:.0f} HU from that of its neighbours",
+        "Look at the slices: one may be rescaled otherwise, or be another patient's",
+    )
     if limits.series_flag and figures.series_named is False:
         flagging.append(
             Finding(
@@ -345,6 +358,11 @@ def _planes_hit(native: Scan) -> int | None:
             if occupied[first:last].any():
                 hit.add((region.number, plane.position))
     return len(hit)
+
+
+def _slice_step(values: np.ndarray) -> float:
+    means = np.array([plane.mean(dtype=np.float64) for plane in values])
+    return float(np.abs(means[1:-1] - (means[:-2] + means[2:]) / 2).max()) if len(means) > 2 else 0.0
 
 
 def _gaps(native: Scan) -> tuple[float, float]:
