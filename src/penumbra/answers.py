@@ -186,7 +186,7 @@ def rois(folder: Path, center: str) -> str:
     rules = cohort.roi_rules(read_yaml(project_root() / "features" / "rois.yaml"))
     declared = load_settings().ingest.roots
     found = survey(folder, rules.of(center), arrivals.link_roots(state_home(), folder, declared))
-    text = tables.render(["name", "patients", "maps to"], [[entry.name, entry.patients, entry.meaning] for entry in found.names])
+    text = tables.render(["name", "patients", "maps to", "why"], [[entry.name, entry.patients, entry.meaning, entry.why] for entry in found.names])
     if found.refused:
         text += "\n\n" + tables.render(["refused patient", "why"], [[patient, str(refusal)] for patient, refusal in found.refused])
     return text

@@ -78,7 +78,7 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
     kept = kept_around(rules, settings["radiomics"], grid_mm)
     with readable(), understood():
         sha256 = folder_digest(folder)
-        arrived = imaging.read_patient(folder, gtv_patterns=names.patterns, several=names.several)
+        arrived = imaging.read_patient(folder, names=names)
         scan = imaging.to_grid(arrived, grid_mm, **kept)
     rings = imaging.rings(scan.gtv, rules.margins_mm)
     certificate = imaging.certify(arrived, scan, rings, imaging.CertificateLimits(**settings["ingest"]["certificate"]))

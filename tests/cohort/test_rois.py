@@ -1,5 +1,6 @@
 """features/rois.yaml, and the survey of a center's structure names."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,15 +8,14 @@ import pytest
 
 from penumbra.cohort.rois import GtvNames, RoiRules, list_rois, roi_rules
 from penumbra.cohort.simulate import CENTERS, Truth
-from penumbra.imaging import GTV_PATTERNS
-from penumbra.imaging.names import matching
+from penumbra.imaging.names import STANDARD
 from penumbra.refusal import Refusal
 
 
 def test_what_the_project_declares(declared: RoiRules) -> None:
     assert declared.margins_mm == (3.0, 6.0, 9.0)
     assert declared.everywhere.several == "first"
-    assert declared.everywhere.patterns == GTV_PATTERNS  # what reading without a declaration uses
+    assert declared.everywhere == STANDARD  # what reading without a declaration uses
     assert declared.of("elsewhere") == declared.everywhere
     south = declared.of("south")
     assert south.patterns[0] == r"tumor_c\d+"
@@ -38,7 +38,7 @@ def test_what_the_project_declares(declared: RoiRules) -> None:
     ],
 )
 def test_names_as_sent(declared: RoiRules, names: list[str], chosen: str | None) -> None:
-    order = matching(names, declared.everywhere.patterns)
+    order = declared.everywhere.order(names)
     assert (names[order[0]] if order else None) == chosen
 
 
@@ -53,6 +53,8 @@ def test_names_as_sent(declared: RoiRules, names: list[str], chosen: str | None)
         ({"gtv": {"patterns": ["gtv("]}}, "'gtv.' is not a regular expression"),
         ({"gtv": {"patterns": "gtv"}}, "gtv.patterns is not a list"),
         ({"gtv": {"patterns": ["gtv"], "several": "both"}}, "gtv.several is 'both', not one of first, union, largest"),
+        ({"gtv": {"patterns": ["gtv"], "not_primary": ["node"]}}, "gtv.not_primary is not a mapping of lists"),
+        ({"gtv": {"patterns": ["gtv"], "agree_dice": 1.5}}, "gtv.agree_dice is 1.5, not a number from 0 to 1"),
         ({"centers": {"east": {"pattern": ["x"]}}}, "unknown key 'pattern' in centers.east"),
     ],
 )
@@ -64,7 +66,7 @@ def test_a_declaration_that_is_wrong_is_refused(change: dict[str, Any], text: st
 
 def test_a_center_may_have_its_own_policy() -> None:
     rules = roi_rules({"margins_mm": [3], "gtv": {"patterns": ["gtv"]}, "centers": {"east": {"several": "union", "patterns": ["tumour"]}, "west": None}})
-    assert rules.of("east") == GtvNames(("tumour", "gtv"), "union")
+    assert rules.of("east") == replace(rules.everywhere, patterns=("tumour", "gtv"), several="union", own=1)
     assert rules.of("west") == rules.everywhere
 
 

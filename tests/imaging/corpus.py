@@ -1053,9 +1053,36 @@ def oblique_segmentation(patient: Patient, folder: Path) -> None:
     save(segmented(patient, folder), folder / "seg.dcm")
 
 
+@right("same GTV")
+def segmentation_of_the_same_contours(patient: Patient, folder: Path) -> None:
+    """Structure set and segmentation hold one drawing, as the archives deliver it: the structure set is taken."""
+    structures = patient.structures()
+    save(segmented(patient, folder), folder / "seg.dcm")
+    save(structures, folder / "rs.dcm")
+
+
+@right("GTV is that of the segmentation", overlap=0.93)
+def segmentation_holds_the_gtv(patient: Patient, folder: Path) -> None:
+    """The structure set holds organs alone, the segmentation the tumor."""
+    patient.rois = {"Heart": OTHER, "Lung_L": OTHER}
+    structures = patient.structures()
+    patient.rois = {"Neoplasm, Primary": BALL}
+    save(segmented(patient, folder), folder / "seg.dcm")
+    save(structures, folder / "rs.dcm")
+
+
 @right("left out")
+def damaged_segmentation_beside_a_structure_set(patient: Patient, folder: Path) -> None:
+    """The contours are whole, and the segmentation cannot be read."""
+    made = segmented(patient, folder)
+    del made.PerFrameFunctionalGroupsSequence
+    save(made, folder / "seg.dcm")
+    save(patient.structures(), folder / "rs.dcm")
+
+
+@refused("sources_agree")
 def segmentation_beside_a_structure_set(patient: Patient, folder: Path) -> None:
-    """The structure set is taken; the segmentation says something else."""
+    """The segmentation says something else than the structure set."""
     structures = patient.structures()
     patient.rois = {"GTV-1": OTHER}
     save(segmented(patient, folder), folder / "seg.dcm")

@@ -5,7 +5,6 @@ import pytest
 from matplotlib.path import Path as Polygon
 
 from penumbra.imaging.contours import Contours, Plane, Region
-from penumbra.imaging.names import GTV_PATTERNS, matching
 from penumbra.imaging.overlaps import arranged
 from penumbra.imaging.raster import coverage
 
@@ -55,24 +54,3 @@ def test_slabs_share_a_voxel() -> None:
     box, share = coverage(on_planes((0.75, 2.0, [square]), (2.0, 3.25, [square])), (6, 10, 10), (1.0, 1.0, 1.0))
     assert box == (slice(1, 4), slice(3, 6), slice(3, 7))
     assert share[:, 0, 0] == pytest.approx([0.75, 1.0, 0.75])
-
-
-def test_names() -> None:
-    gtv = [
-        "GTV",
-        "gtv",
-        "GTV-1",
-        "GTV1",
-        "gtv_p",
-        "GTVp",
-        "GTV primary",
-        "GTVprimary",
-        "GTV_tumor",
-        "Tumor_c40",
-        "tumour",
-        "GTV_lung",
-        "Gross Tumor Volume",
-    ]
-    others = ["PTV", "CTV", "GTVn", "GTV_N1", "GTV LN", "GTV nodes", "GTV+5mm", "Lung_L", "Heart", "Spinal-Cord", "", "ring_GTV"]
-    assert sorted(matching([*gtv, *others], GTV_PATTERNS)) == list(range(len(gtv)))
-    assert matching(["GTV-2", "GTV", "GTV-1"], GTV_PATTERNS) == [2, 1, 0]

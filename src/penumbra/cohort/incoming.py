@@ -22,7 +22,6 @@ from penumbra.cohort.sheet import CLINICAL_FILE
 from penumbra.cohort.twins import KnownScan, Scans, figures_of
 from penumbra.imaging import Certificate, CertificateLimits, Finding, Scan, certify, load_scan, read_patient, rings, roi_names, save_scan, to_grid
 from penumbra.imaging.folder import readable, understood
-from penumbra.imaging.names import matching
 from penumbra.imaging.unread import ARCHIVES
 from penumbra.refusal import Refusal
 from penumbra.workers import over
@@ -299,8 +298,8 @@ def ingest_images(job: _Job, *, center: str, images: Path, rules: ImageRules, ke
     with readable():
         files = folder_digest(job.folder)
         with understood():
-            names = tuple(roi_names(job.folder))
-            native = read_patient(job.folder, gtv_patterns=rules.names.patterns, several=rules.names.several)
+            names = tuple(roi_names(job.folder, rules.names))
+            native = read_patient(job.folder, names=rules.names)
             grid = to_grid(native, rules.grid_mm, margin_mm=rules.margin_mm, periodic_mm=rules.periodic_mm)
             certificate = certify(native, grid, rings(grid.gtv, rules.margins_mm), rules.limits)
     if certificate.status == "refused":
@@ -364,7 +363,7 @@ def _settings(rules: ImageRules) -> dict[str, Any]:
 
 def _matched(names: tuple[str, ...], wanted: GtvNames) -> tuple[str, ...]:
     """The choice among the names: the policy, and the names that match in order; an unchanged choice needs no second reading."""
-    return (wanted.several, *(names[i] for i in matching(names, wanted.patterns)))
+    return (wanted.several, *(names[i] for i in wanted.order(names)))
 
 
 def _certificate(certificate: Certificate, native: Scan) -> dict[str, Any]:

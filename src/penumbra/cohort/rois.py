@@ -2,25 +2,18 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from penumbra.cohort.links import Roots, refuse_leaving, roots_of
-from penumbra.imaging import Several, roi_names
+from penumbra.imaging import Several, gtv_sources
 from penumbra.imaging.folder import readable, understood
-from penumbra.imaging.names import matching
+from penumbra.imaging.names import GtvNames, matching, no_match
+from penumbra.imaging.primary import AGREE_DICE, GTV_FURTHER, NOT_PRIMARY
 from penumbra.refusal import Refusal
 
 _WHERE = "Correct features/rois.yaml"
-
-
-@dataclass(frozen=True)
-class GtvNames:
-    """How a center names its GTV: patterns in order of preference, and the policy for several matches."""
-
-    patterns: tuple[str, ...]
-    several: Several
 
 
 @dataclass(frozen=True)
@@ -38,14 +31,17 @@ class RoiRules:
 
 @dataclass(frozen=True)
 class RoiName:
-    """One structure name of a center: in how many patients it occurs, and what it is taken for.
+    """One structure name of a center: in how many patients it occurs, what it is taken for, and why.
 
-    meaning  "gtv" where it is the first match of every patient that has it, "gtv, not preferred" where a better match stands beside it, "other".
+    meaning  "gtv" where it is the first match of every patient that has it, "gtv, not preferred" where a better match stands beside it, "gtv,
+             but not alone" for a further part, "not primary", "unknown" for a GTV that no word list knows, "other".
+    why      the pattern that it matches, the word that speaks against it, the line that would make it the GTV, or another source that was taken.
     """
 
     name: str
     patients: int
     meaning: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,7 @@ def roi_rules(declared: Mapping[str, Any]) -> RoiRules:
     if len(set(margins)) != len(margins):
         raise Refusal("roi_rules", f"margins_mm names a margin twice: {margins}", _WHERE)
     gtv = declared.get("gtv") or {}
-    everywhere = _gtv_names(gtv, GtvNames((), "first"), "gtv")
+    everywhere = _everywhere(gtv)
     if not everywhere.patterns:
         raise Refusal("roi_rules", "gtv.patterns is empty", _WHERE)
     centers = {str(name): _gtv_names(entry or {}, everywhere, f"centers.{name}") for name, entry in (declared.get("centers") or {}).items()}
@@ -89,25 +85,34 @@ def list_rois(folder: Path, names: GtvNames, roots: Roots | None = None) -> RoiS
     patients: Counter[str] = Counter()
     chosen: Counter[str] = Counter()
     beside: Counter[str] = Counter()
+    elsewhere: dict[str, str] = {}
     refused: list[tuple[str, Refusal]] = []
     for patient, place in patient_folders(folder).items():
         try:
             with readable(), understood():
                 refuse_leaving(place, folder, roots or roots_of(folder))
-                found = roi_names(place)
+                sources = gtv_sources(place, names)
         except Refusal as refusal:
             refused.append((patient, refusal))
             continue
-        patients.update(set(found))
-        order = matching(found, names.patterns)
-        if not order:
-            shown = ", ".join(sorted(set(found))) or "no structure at all"
-            refused.append((patient, Refusal("gtv_named", f"no structure is named like a GTV; found: {shown}", "Add the name to this center")))
+        patients.update({name for source in sources for name in source.names})
+        holding = [source for source in sources if source.holds] or [source for source in sources if names.order(source.names)]
+        if not holding:
+            refused.append((patient, no_match([name for source in sources for name in source.names], names)))
             continue
+        found = holding[0].names
+        order = names.order(found)
         taken = {found[order[0]]} if names.several == "first" else {found[i] for i in order}
         chosen.update(taken)
-        beside.update({found[i] for i in order} - taken)
-    survey = [RoiName(name, count, _meaning(chosen[name], beside[name], names.several)) for name, count in patients.items()]
+        beside.update({name for source in holding for i in names.order(source.names) if (name := source.names[i]) not in taken})
+        elsewhere |= {name: holding[0].kind for source in holding[1:] for name in source.names if name not in found}
+    survey = []
+    for name, count in patients.items():
+        kind, why = names.meaning(name)
+        meaning = _meaning(chosen[name], beside[name], names.several) if chosen[name] or beside[name] else _MEANINGS[kind]
+        if beside[name] and name in elsewhere:
+            why = f"the {elsewhere[name]} goes first"
+        survey.append(RoiName(name, count, meaning, why))
     return RoiSurvey(tuple(sorted(survey, key=lambda entry: (entry.meaning == "other", -entry.patients, entry.name))), tuple(refused))
 
 
@@ -116,19 +121,42 @@ def _meaning(chosen: int, beside: int, several: Several) -> str:
         return f"gtv in {chosen}, elsewhere a better name stands beside it"
     if chosen:
         return "gtv" if several == "first" else f"gtv ({several} of all that match)"
-    return "gtv, not preferred" if beside else "other"
+    return "gtv, not preferred"
+
+
+_MEANINGS = {"gtv": "gtv, without contours", "further": "gtv, but not alone", "not primary": "not primary", "unknown": "unknown", "other": "other"}
+
+
+def _everywhere(entry: Mapping[str, Any]) -> GtvNames:
+    """The names of every center."""
+    own = _gtv_names({name: value for name, value in entry.items() if name in ("several", "patterns")}, GtvNames(()), "gtv")
+    _only(entry, {"several", "patterns", "further", "not_primary", "agree_dice"}, "gtv")
+    words = entry.get("not_primary")
+    if words is not None and not (isinstance(words, Mapping) and all(isinstance(listed, list) for listed in words.values())):
+        raise Refusal("roi_rules", "gtv.not_primary is not a mapping of lists of words", _WHERE)
+    dice = entry.get("agree_dice", AGREE_DICE)
+    if not isinstance(dice, int | float) or not 0 <= dice <= 1:
+        raise Refusal("roi_rules", f"gtv.agree_dice is {dice!r}, not a number from 0 to 1", _WHERE)
+    further = _patterns(entry.get("further", list(GTV_FURTHER)), "gtv.further")
+    listed = NOT_PRIMARY if words is None else tuple((str(what), tuple(str(word).casefold() for word in each)) for what, each in words.items())
+    return replace(own, own=0, further=further, not_primary=listed, agree_dice=float(dice))
 
 
 def _gtv_names(entry: Mapping[str, Any], default: GtvNames, where: str) -> GtvNames:
+    """The names of one center: its own patterns before those of every center."""
     _only(entry, {"several", "patterns"}, where)
     several = entry.get("several", default.several)
     if several not in get_args(Several):
         raise Refusal("roi_rules", f"{where}.several is {several!r}, not one of {', '.join(get_args(Several))}", _WHERE)
-    patterns = entry.get("patterns", [])
-    if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
-        raise Refusal("roi_rules", f"{where}.patterns is not a list of regular expressions", _WHERE)
-    matching([], patterns)  # refuses what is no regular expression
-    return GtvNames((*patterns, *default.patterns), several)
+    patterns = _patterns(entry.get("patterns", []), f"{where}.patterns")
+    return replace(default, patterns=(*patterns, *default.patterns), several=several, own=len(patterns))
+
+
+def _patterns(declared: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(declared, list) or not all(isinstance(pattern, str) for pattern in declared):
+        raise Refusal("roi_rules", f"{where} is not a list of regular expressions", _WHERE)
+    matching([], declared)  # refuses what is no regular expression
+    return tuple(declared)
 
 
 def _only(entry: Mapping[str, Any], known: set[str], where: str) -> None:

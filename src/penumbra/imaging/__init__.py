@@ -3,9 +3,10 @@
 from penumbra.imaging.certificate import Certificate, CertificateLimits, Finding, RoiFigures, certify
 from penumbra.imaging.contours import Contours, Plane, Region
 from penumbra.imaging.grid import to_grid
-from penumbra.imaging.names import GTV_PATTERNS, Several
-from penumbra.imaging.patient import read_patient, roi_names
+from penumbra.imaging.names import GtvNames, Several
+from penumbra.imaging.patient import gtv_sources, read_patient, roi_names
 from penumbra.imaging.planes import Planes, three_planes
+from penumbra.imaging.primary import GTV_PATTERNS
 from penumbra.imaging.rings import ring_loss, ring_name, rings
 from penumbra.imaging.saved import load_scan, save_scan
 from penumbra.imaging.volume import Mask, Moments, Scan, Volume
@@ -16,6 +17,7 @@ __all__ = [
     "CertificateLimits",
     "Contours",
     "Finding",
+    "GtvNames",
     "Mask",
     "Moments",
     "Plane",
@@ -26,6 +28,7 @@ __all__ = [
     "Several",
     "Volume",
     "certify",
+    "gtv_sources",
     "load_scan",
     "read_patient",
     "ring_loss",

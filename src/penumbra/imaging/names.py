@@ -1,27 +1,86 @@
-"""Which structure is the GTV: names matched by patterns, several matches settled by a stated policy."""
+"""Which structure is the GTV: names matched by patterns, words that say what it is not, several matches settled by a stated policy."""
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Literal, get_args
 
+from penumbra.imaging.primary import AGREE_DICE, GTV_FURTHER, GTV_PATTERNS, NOT_PRIMARY
 from penumbra.refusal import Refusal
 
 Several = Literal["first", "union", "largest"]
+Kind = Literal["gtv", "further", "not primary", "unknown", "other"]
 
-# In order of preference; full match, case ignored, outer blanks stripped. Nodal volumes (GTVn, GTV LN, GTV hilus) and derived ones (GTV+5mm, GTV ring)
-# match none.
-GTV_PATTERNS: tuple[str, ...] = (
-    r"gtv[\s_.-]*0*1",
-    r"gtv[\s_.-]*(p|pt|prim|primary|t|tu|tumou?r)[\s_.-]*0*1?",
-    r"gtv",
-    r"gtv[\s_.-]*(lung|ct|c\d+|planning|plan|final|all|total|tot)[\s_.-]*\d*",
-    r"(primary|lung)?[\s_.-]*tumou?r([\s_.-]*(p|primary|lung|volume|c?\d+))?",
-    r"gross[\s_.-]*tumou?r[\s_.-]*volume(?!.*(nod|lymph)).*",
-    r"(gtv[\s_.-]*)?neoplasm(?!.*(nod|lymph)).*",
-    r"gtv[\s_.-]*\d+",
-    r"gtv[\s_.-]*(?!n|ln|lk|lymph|med|hil|adenop|gangl|klier|exp|marg|ring|shell|minus|old|not)[a-z]+[\s_.-]*\d*",
-)
+_GTV = re.compile(r"gtv|gross[\W_]*tumou?r|tumou?r|neoplasm")
+_STATION = r"(?:st|stat|station|level|lvl|n|ln|lk|lymph|node)?(\d{1,2}[a-z]?)"
+_SHORT = 3  # letters; shorter words must match as a whole
+
+
+@dataclass(frozen=True)
+class GtvNames:
+    """How a center names its GTV.
+
+    patterns     in order of preference.
+    several      policy for several matches.
+    further      patterns of further parts, which count only next to a match of `patterns`.
+    not_primary  what a structure is -> the words that say so; they go before `patterns`, but for the first `own` ones, which the center declares.
+    agree_dice   below which two sources of the GTV in one folder contradict each other.
+    """
+
+    patterns: tuple[str, ...]
+    several: Several = "first"
+    further: tuple[str, ...] = ()
+    not_primary: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    own: int = 0
+    agree_dice: float = AGREE_DICE
+
+    def order(self, names: Sequence[str]) -> list[int]:
+        """Indices of the names that are taken for the GTV, the preferred one first."""
+        found = matching(names, self.patterns[: self.own])
+        general = matching(names, self.patterns[self.own :])
+        found += [index for index in general if index not in found and self._against(names[index]) is None]
+        further = matching(names, self.further) if found else []
+        return found + [index for index in further if index not in found and self._against(names[index]) is None]
+
+    def meaning(self, name: str) -> tuple[Kind, str]:
+        """What a structure of this name is taken for, and why."""
+        for count, pattern in enumerate(self.patterns):
+            against = None if count < self.own else self._against(name)
+            if against is None and matching([name], [pattern]):
+                return "gtv", f"matches {pattern!r}" + (" of this center" if count < self.own else "")
+        against = self._against(name)
+        if against is None and matching([name], self.further):
+            return "further", "a further part: counts only next to a GTV"
+        if not _GTV.search(_folded(name)):
+            return "other", "not named like a GTV"
+        if against is not None:
+            what, word = against
+            return "not primary", f"{what} ({word!r})"
+        return "unknown", f"a GTV with words that rois.yaml does not list; if it is the primary tumor, add {line_to_add(name)}"
+
+    def stored(self, name: str) -> str:
+        """A name as it may be kept: itself where it is one of the GTV and holds no other words than the patterns, otherwise a hash of it."""
+        known = _words_of(self.patterns + self.further)
+        if all(known.fullmatch(word) for word in re.findall(r"[^\W\d_]+", _folded(name))) and self.meaning(name)[0] in ("gtv", "further"):
+            return name.strip()
+        return "structure " + hashlib.sha256(plain_name(name).encode()).hexdigest()[:8]
+
+    def _against(self, name: str) -> tuple[str, str] | None:
+        """What the words of a name say that it is, and the word; None where nothing speaks against a primary tumor."""
+        parts = [re.sub(r"^(gtv|gross|tumou?r)+", "", part) for part in re.findall(r"[^\W_]+", _folded(name))]
+        words = [word for part in parts for word in (part, *re.findall(r"[^\W\d_]+", part))]
+        stations = [found.group(1).lstrip("0") for part in parts if (found := re.fullmatch(_STATION, part))]
+        for what, listed in self.not_primary:
+            for word in (*words, *stations):
+                if any(word == entry or (len(entry) > _SHORT and word.startswith(entry)) for entry in listed):
+                    return what, word
+        return None
+
+
+STANDARD = GtvNames(GTV_PATTERNS, further=GTV_FURTHER, not_primary=NOT_PRIMARY)  # where nothing is declared
 
 
 def matching(names: Sequence[str], patterns: Sequence[str]) -> list[int]:
@@ -32,7 +91,7 @@ def matching(names: Sequence[str], patterns: Sequence[str]) -> list[int]:
     found: list[int] = []
     for pattern in patterns:
         try:
-            compiled = re.compile(pattern, re.IGNORECASE)
+            compiled = re.compile(unicodedata.normalize("NFKC", pattern), re.IGNORECASE)
         except re.error as error:
             raise Refusal("gtv_pattern", f"{pattern!r} is not a regular expression", "Correct the pattern in features/rois.yaml") from error
         found += [index for index, name in enumerate(names) if index not in found and compiled.fullmatch(plain_name(name))]
@@ -44,13 +103,44 @@ def plain_name(name: str) -> str:
     return re.sub(r"[\u2010-\u2015\u2212]", "-", unicodedata.normalize("NFKC", name)).strip()
 
 
+def line_to_add(name: str) -> str:
+    """The line of features/rois.yaml that declares a name as it is."""
+    pattern = re.escape(plain_name(name)).replace(r"\ ", " ").replace(r"\-", "-").replace("'", "''")
+    return f"- '{pattern}'"
+
+
 def check_policy(several: str) -> None:
     """Raises Refusal: `several_policy: 'both' is not one of first, union, largest. ...`."""
     if several not in get_args(Several):
         raise Refusal("several_policy", f"{several!r} is not one of {', '.join(get_args(Several))}", "Correct the policy in features/rois.yaml")
 
 
-def no_match(names: Sequence[str]) -> Refusal:
-    """The refusal of a patient none of whose structures is named like a GTV; it shows the names found."""
-    shown = ", ".join(sorted({name.strip() or "(unnamed)" for name in names})) or "no structure at all"
-    return Refusal("gtv_named", f"no structure is named like a GTV; found: {shown}", "Add the name of the GTV to this center in features/rois.yaml")
+def no_match(names: Sequence[str], wanted: GtvNames) -> Refusal:
+    """The refusal of a patient none of whose structures is taken for the GTV: the names found, what those of a GTV are, and the line to add."""
+    each = sorted({name.strip() or "(unnamed)" for name in names})
+    meanings = {name: wanted.meaning(name) for name in each}
+    unknown = [name for name in each if meanings[name][0] in ("unknown", "further")]
+    others = [f"{name} ({meanings[name][1]})" if meanings[name][0] == "not primary" else name for name in each if name not in unknown]
+    if not unknown:
+        shown = ", ".join(others) or "no structure at all"
+        return Refusal("gtv_named", f"no structure is named like a GTV; found: {shown}", "Add the name of the GTV to this center in features/rois.yaml")
+    found = f"nothing says whether {' and '.join(map(repr, unknown))} is the primary tumor" + (f"; also found: {', '.join(others)}" if others else "")
+    lines = " or ".join(line_to_add(name) for name in unknown)
+    return Refusal("gtv_named", found, f"If it is, add the line {lines} to the patterns of this center in features/rois.yaml")
+
+
+def _folded(name: str) -> str:
+    """A name in small letters without accents."""
+    apart = unicodedata.normalize("NFKD", plain_name(name).casefold())
+    return "".join(letter for letter in apart if not unicodedata.combining(letter))
+
+
+@cache
+def _words_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """What consists of the words that patterns spell out, with and without their optional letters."""
+    words: set[str] = set()
+    for pattern in patterns:
+        text = _folded(re.sub(r"\\[A-Za-z]|\[[^\]]*\]", " ", pattern))
+        for form in (re.sub(r"([^\W\d_])\?", r"\1", text), re.sub(r"[^\W\d_]\?", "", text)):
+            words |= set(re.findall(r"[^\W\d_]+", form))
+    return re.compile(f"(?:{'|'.join(sorted(words, key=len, reverse=True)) or '(?!)'})+")

@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from penumbra.imaging.contours import Contours
 from penumbra.imaging.dicom import Found, find_dicom
-from penumbra.imaging.names import GTV_PATTERNS, Several, check_policy, matching, no_match
+from penumbra.imaging.names import STANDARD, GtvNames, Several, check_policy, no_match
 from penumbra.imaging.nifti import find_pair, read_pair
+from penumbra.imaging.primary import GTV_PATTERNS
 from penumbra.imaging.raster import coverage, mask_of_shares
-from penumbra.imaging.segmentation import read_segmentation, segment_masks, segment_points
+from penumbra.imaging.segmentation import Segmentation, read_segmentation, segment_masks, segment_points
 from penumbra.imaging.series import Reference, contoured_series
+from penumbra.imaging.sources import Source, agreeing
 from penumbra.imaging.stack import read_stack
 from penumbra.imaging.structure_sets import chosen_set
 from penumbra.imaging.structures import Structure, StructureSet, place, read_structure_set, structure
@@ -23,65 +26,95 @@ from penumbra.refusal import Refusal
 READER_VERSION = "1"  # raise when the same files give another image or mask
 
 
-def read_patient(folder: str | Path, *, gtv_patterns: Sequence[str] = GTV_PATTERNS, several: Several = "first") -> Scan:
+def read_patient(folder: str | Path, *, gtv_patterns: Sequence[str] = GTV_PATTERNS, several: Several = "first", names: GtvNames | None = None) -> Scan:
     """The scan of one patient on its native grid: DICOM CT with RTSTRUCT or SEG in any nesting, or `ct.nii.gz` and `gtv.nii.gz` (or .nii, or .nrrd).
 
     folder        of one patient.
     gtv_patterns  regular expressions for the whole name of the GTV, case ignored, in order of preference.
     several       what becomes the GTV when several structures match: the "first" in order of the patterns and then of ROI numbers, the
                   "union" of all, or the "largest".
+    names         all that a center declares about the names of its GTV, in place of both.
 
-    A structure set goes before a segmentation, since its contours are exact. Where slice gaps are uneven or the gantry was tilted, the native grid is a regular
-    lattice that the slices were interpolated on (`notes`).
+    The GTV is taken from where it is. Where two sources hold one, they must agree (`sources_agree`), and a structure set goes before a segmentation,
+    since its contours are exact, and both before an image with its mask, which was made from them. Where slice gaps
+    are uneven or the gantry was tilted, the native grid is a regular lattice that the slices were interpolated on (`notes`).
 
     Raises Refusal with the rule that was broken, among them `gtv_named: no structure is named like a GTV; found: Heart, Lung_L. ...`,
-    `gtv_not_empty`, `frame_of_reference`, `ct_found`, `contours_found`.
+    `gtv_not_empty`, `frame_of_reference`, `ct_found`, `contours_found`, `sources_agree`.
 
     Source: DICOM PS3.3 A.3 (CT), A.19 (RTSTRUCT), A.51 (SEG); PROTOCOL 2.
     """
-    check_policy(several)
+    wanted = names or (STANDARD if tuple(gtv_patterns) == GTV_PATTERNS else GtvNames(tuple(gtv_patterns)))
+    wanted = wanted if names else replace(wanted, several=several)
+    check_policy(wanted.several)
     folder = Path(folder)
     if not folder.is_dir():
         raise Refusal("folder_found", "the patient's folder does not exist", "Give the path of an existing folder")
+    sources = gtv_sources(folder, wanted)
+    holding = [source for source in sources if source.holds]
+    if not holding:
+        named = [source for source in sources if wanted.order(source.names)]
+        if named:
+            return named[0].read()  # refuses, and says what is wrong with the GTV
+        raise no_match([name for source in sources for name in source.names], wanted)
+    if len([source for source in holding if source.kind == "segmentation"]) == len(holding) > 1:
+        raise Refusal("one_segmentation", f"{len(holding)} segmentations hold a GTV", "Send the segmentation to use alone")
+    return agreeing(holding, len(sources), wanted.agree_dice)
+
+
+def gtv_sources(folder: Path, wanted: GtvNames) -> list[Source]:
+    """What a patient's folder has to take the GTV from, in the order in which it is taken: structure sets, segmentations, an image and its mask.
+
+    Raises Refusal: `ct_found`, `contours_found`, `nifti_pair`, `structure_set_readable`, `segmentation_readable`.
+    """
     image, mask = find_pair(folder)
-    if image and mask:
-        return read_pair(image, mask)
     found = find_dicom(folder)
+    pair = [Source("image and mask", ("gtv",), True, partial(read_pair, image, mask))] if image and mask else []
+    if not found.slices and pair:
+        return pair
     if not found.slices:
         raise nothing_read(folder, found.files, image=image is not None, mask=mask is not None, foreign=found.foreign)
+    sources = []
     if found.structure_sets:
-        return _from_structure_set(found, gtv_patterns, several)
-    if found.segmentations:
-        return _from_segmentation(found, gtv_patterns, several)
-    raise no_contours(folder, mask=mask is not None)
+        drawings = [read_structure_set(path) for path in found.structure_sets]
+        listed = [name for drawing in drawings for name in drawing.names.values()]
+        holds = any(set(order(drawing, wanted)) & drawing.drawn for drawing in drawings)
+        sources.append(Source("structure set", tuple(listed), holds, partial(_from_structure_set, found, drawings, wanted)))
+    for path in found.segmentations:
+        try:
+            drawing = read_segmentation(path)
+        except Refusal as refusal:
+            if not any(source.holds for source in sources):
+                raise
+            sources.append(Source("segmentation", (), False, partial(_raise, refusal)))
+            continue
+        labels = tuple(drawing.names.values())
+        sources.append(Source("segmentation", labels, bool(wanted.order(labels)), partial(_from_segmentation, found, drawing, wanted)))
+    if not sources and not pair:
+        raise no_contours(folder, mask=mask is not None)
+    return sources + pair
 
 
-def roi_names(folder: str | Path) -> list[str]:
-    """Names of all structures in all structure sets of a patient's folder, as sent, sorted; a name that occurs twice is listed twice.
+def roi_names(folder: str | Path, names: GtvNames = STANDARD) -> list[str]:
+    """Names of all structures where the GTV is taken from, as sent, sorted; a name that occurs twice is listed twice.
 
-    Where there is no structure set, labels of the segments of all segmentations.
+    Those of all structure sets, the labels of a segmentation, or "gtv" for an image and its mask. Where no source holds a GTV, the names of all.
 
-    Raises Refusal: `contours_found`, `structure_set_readable`, `segmentation_readable`.
+    Raises Refusal: as `gtv_sources`.
     """
-    found = find_dicom(Path(folder))
-    if found.structure_sets:
-        return sorted(name for path in found.structure_sets for name in read_structure_set(path).names.values())
-    if found.segmentations:
-        return sorted(name for path in found.segmentations for name in read_segmentation(path).names.values())
-    image, mask = find_pair(Path(folder))
-    if image and mask:
-        return ["gtv"]
-    if not found.slices:
-        raise nothing_read(Path(folder), found.files, image=image is not None, mask=mask is not None, foreign=found.foreign)
-    raise no_contours(Path(folder), mask=mask is not None)
+    sources = gtv_sources(Path(folder), names)
+    used = next((source for source in sources if source.holds), None)
+    return sorted(name for source in ([used] if used else sources) for name in source.names)
 
 
-def _from_structure_set(found: Found, patterns: Sequence[str], several: Several) -> Scan:
-    notes = list(found.notes)
-    if found.segmentations:
-        notes.append("A segmentation beside the structure set was left out.")
-    drawing = _structure_set(found, patterns, notes)
-    numbers = _gtv_numbers(drawing, patterns, notes)
+def _raise(refusal: Refusal) -> Scan:
+    raise refusal
+
+
+def _from_structure_set(found: Found, drawings: Sequence[StructureSet], wanted: GtvNames) -> Scan:
+    notes, several = list(found.notes), wanted.several
+    drawing = _structure_set(found, drawings, wanted, notes)
+    numbers = _gtv_numbers(drawing, wanted, notes)
     chosen = _resolve([structure(drawing, number) for number in numbers], several, notes)
     own = frozenset[str]().union(*(item.instances for item in chosen))
     reference = Reference(drawing.series, drawing.instances, own, {item.frame for item in chosen if item.frame})
@@ -103,16 +136,10 @@ def _from_structure_set(found: Found, patterns: Sequence[str], several: Several)
     )
 
 
-def _from_segmentation(found: Found, patterns: Sequence[str], several: Several) -> Scan:
-    drawings = [read_segmentation(path) for path in found.segmentations]
-    fitting = [drawing for drawing in drawings if matching(list(drawing.names.values()), patterns)]
-    if not fitting:
-        raise no_match([name for drawing in drawings for name in drawing.names.values()])
-    if len(fitting) > 1:
-        raise Refusal("one_segmentation", f"{len(fitting)} segmentations hold a GTV", "Send the segmentation to use alone")
-    drawing, notes = fitting[0], list(found.notes)
+def _from_segmentation(found: Found, drawing: Segmentation, wanted: GtvNames) -> Scan:
+    notes, several = list(found.notes), wanted.several
     numbers = sorted(drawing.names)
-    matched = [numbers[index] for index in matching([drawing.names[number] for number in numbers], patterns)]
+    matched = [numbers[index] for index in wanted.order([drawing.names[number] for number in numbers])]
     reference = Reference(drawing.series, drawing.instances, drawing.instances, {drawing.frame} if drawing.frame else set())
     slices, series_named, about_series = contoured_series(found.slices, reference)
     stack = read_stack(slices, (drawing.instances,), segment_points(drawing, matched))
@@ -138,23 +165,29 @@ def _from_segmentation(found: Found, patterns: Sequence[str], several: Several) 
     )
 
 
-def _structure_set(found: Found, patterns: Sequence[str], notes: list[str]) -> StructureSet:
-    """The structure set to use, of those that hold a GTV, see `chosen_set`. One that is damaged is refused, since it may be the one that counts."""
-    drawings = [read_structure_set(path) for path in found.structure_sets]
-    fitting = [drawing for drawing in drawings if matching(list(drawing.names.values()), patterns)]
-    if not fitting:
-        raise no_match([name for drawing in drawings for name in drawing.names.values()])
+def order(drawing: StructureSet, wanted: GtvNames) -> list[int]:
+    """ROI numbers of the structures that are taken for the GTV, in order of preference."""
+    numbers = sorted(drawing.names)
+    return [numbers[index] for index in wanted.order([drawing.names[number] for number in numbers])]
+
+
+def _structure_set(found: Found, drawings: Sequence[StructureSet], wanted: GtvNames, notes: list[str]) -> StructureSet:
+    """The structure set to use, of those that hold a GTV, or what may be one, see `chosen_set`."""
+
+    def may_hold(drawing: StructureSet) -> bool:
+        return bool(order(drawing, wanted)) or any(wanted.meaning(name)[0] == "unknown" for name in drawing.names.values())
+
+    fitting = [drawing for drawing in drawings if may_hold(drawing)]
     if len(drawings) > 1 and len(fitting) == 1:
         notes.append(f"Of {len(drawings)} structure sets the newest with a GTV was taken, the only one that holds a GTV.")
     return chosen_set(fitting, found.slices, notes)
 
 
-def _gtv_numbers(drawing: StructureSet, patterns: Sequence[str], notes: list[str]) -> list[int]:
+def _gtv_numbers(drawing: StructureSet, wanted: GtvNames, notes: list[str]) -> list[int]:
     """ROI numbers of the structures that are named like a GTV and have contours, in order of preference."""
-    numbers = sorted(drawing.names)
-    matched = [numbers[index] for index in matching([drawing.names[number] for number in numbers], patterns)]
+    matched = order(drawing, wanted)
     if not matched:
-        raise no_match(list(drawing.names.values()))
+        raise no_match(list(drawing.names.values()), wanted)
     drawn = [number for number in matched if number in drawing.drawn]
     if not drawn:
         shown = ", ".join(drawing.names[number].strip() for number in matched)
