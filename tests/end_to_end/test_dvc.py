@@ -66,9 +66,9 @@ def repro(folder: Path) -> list[str]:
         ("  pca_variance: 0.95", "  pca_variance: 0.95", []),
         ("  pca_variance: 0.95", "  pca_variance: 0.9", BEHIND_FUSE),
         ("  patients: 6 ", "  patients: 4 ", ["report"]),
-        ("  pooled_worse: 0.02", "  pooled_worse: 0.03", []),
+        ("noise: 0.10", "noise: 0.05", []),
     ],
-    ids=["nothing", "fuse.pca_variance", "report.patients", "retrain.margins.pooled_worse"],
+    ids=["nothing", "fuse.pca_variance", "report.patients", "retrain.gate.noise"],
 )
 def test_a_changed_number_reruns_what_depends_on_it(project: Path, number: str, changed: str, stages: list[str]) -> None:
     params = project / "params.yaml"

@@ -112,7 +112,8 @@ def test_a_retraining_that_is_killed_again_and_again_is_set_aside_until_somebody
     assert "killed 3 times in the step arrival" in aside["reason"]
     assert not retraining.is_new(work, "south")
     assert retraining.is_new(work, "south", again=True)
-    found = [finding for finding in checkup.examine(work.home) if not finding.ok]
+    # the network of these tests is smaller than that of params.yaml, which the check-up finds too
+    found = [finding for finding in checkup.examine(work.home) if not finding.ok and "network.input_size" not in finding.found]
     assert [(finding.what, finding.found) for finding in found] == [("retraining of south", aside["reason"])]
     assert not (work.home / "manifests" / "attempts-south.json").exists()
 

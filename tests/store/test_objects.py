@@ -17,7 +17,7 @@ from penumbra.params import project_root
 from penumbra.refusal import Refusal
 from penumbra.store import forgetting, objects
 from penumbra.store.answer import lock
-from penumbra.store.guard import judge
+from penumbra.store.judging import JUDGE
 
 from .buckets import ALL, BUCKET, Storage
 from .catalogs import PROGRAMS, Server, free_port
@@ -206,7 +206,7 @@ def test_a_statement_reaches_neither_objects_nor_key_nor_network(kept: Path, sto
         assert lake.connection.execute("SELECT count(*), max(value) > 0 FROM radiomics_long").fetchall() == [(312, True)]
         for statement in HOSTILE:
             with pytest.raises(Refusal) as refusal:
-                judge(lake.connection, statement.format(**names), lake.views.names())
+                JUDGE.ask(statement.format(**names), lake.views.names())
             assert refusal.value.rule in ("read_only_sql", "relation"), statement
         for statement in BY_THE_ENGINE:
             with pytest.raises(duckdb.Error) as error:

@@ -21,7 +21,7 @@ from penumbra.store.guard import Verdict
 ANSWER = b"answer\n"
 MEMORY_MB = 2000  # of one statement at the command line
 GRACE_S = 5.0  # for the engine to notice that it was interrupted
-OWN_BYTES = 6 * 1024**3  # address space of Python, Arrow and the engine's threads beside what the statement may take; most of it is never touched
+OWN_BYTES = 6 * 1024**3  # address space of Arrow and the engine's threads beside what the statement may take; most of it is never touched
 
 
 @contextlib.contextmanager
@@ -29,7 +29,9 @@ def bounded(timeout_s: float, memory_mb: int) -> Iterator[None]:
     """The last resort against a statement that heeds neither an interruption nor the engine's own limit: inside, this process ends when the
     time is over, and gets no more memory than is allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = min([OWN_BYTES + memory_mb * 1024**2, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)])
+    with open("/proc/self/statm", encoding="ascii") as sizes:  # noqa: PTH123 a process that has worked before has taken much already
+        taken = int(sizes.read().split()[0]) * resource.getpagesize()
+    most = min([taken + OWN_BYTES + memory_mb * 1024**2, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)])
     resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
     def end() -> None:

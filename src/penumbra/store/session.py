@@ -43,6 +43,8 @@ class Store:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None:
+            self.connection.interrupt()  # a statement that was given up computes on, and `close` would wait for its end, deaf to every signal
         self.close()
 
     def close(self) -> None:
