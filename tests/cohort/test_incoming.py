@@ -10,17 +10,33 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from penumbra.cohort import incoming
 from penumbra.cohort.clinical import read_clinical
-from penumbra.cohort.incoming import Accepted, ImageRules, Rejected, ingest_center, load_patient, patient_folders, pseudonym, understood
+from penumbra.cohort.incoming import (
+    Accepted,
+    ImageRules,
+    Reading,
+    Rejected,
+    ingest_center,
+    ingest_images,
+    load_patient,
+    patient_folders,
+    pseudonym,
+    read_before,
+    understood,
+)
 from penumbra.cohort.record import folder_digest, image_version
 from penumbra.cohort.rois import GtvNames, RoiRules
 from penumbra.cohort.simulate import Truth
 from penumbra.imaging import CertificateLimits
 from penumbra.refusal import Refusal
+
+from ..imaging.phantom import Ellipsoid, Patient
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared"
 Cohort = tuple[Path, Truth]
@@ -271,6 +287,10 @@ def test_killed_and_started_again_it_ends_the_same(cohort: Cohort, ingested: Ing
         assert (tmp_path / "north" / path.relative_to(reference / "north")).read_bytes() == path.read_bytes()
 
 
+def job(patient: str, folder: Path) -> incoming._Job:
+    return incoming._Job(patient, folder)
+
+
 def files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file())
 
@@ -314,3 +334,57 @@ def test_what_no_rule_foresaw_is_a_refusal_that_says_where(tmp_path: Path) -> No
     with pytest.raises(Refusal, match=r"files_understood: .*ZeroDivisionError in test_incoming.py, line \d+") as refused, understood():
         _ = 1 / len(list(tmp_path.iterdir()))
     assert str(tmp_path) not in str(refused.value)
+
+
+def test_no_name_of_a_person_in_a_structure_name_is_kept(tmp_path: Path, declared: RoiRules) -> None:
+    """Names of structures stood in the record and in rejections as they were sent."""
+    ball, organ = Ellipsoid((31.3, 33.6, 34.7), (13.0, 13.0, 13.0)), Ellipsoid((14.0, 15.0, 30.0), (8.0, 8.0, 8.0))
+    images = tmp_path / "images"
+    wide = replace(declared.everywhere, patterns=("gtv.*", *declared.everywhere.patterns), own=1)
+    people = ("Zyxwolski", "QUANTRILL^ANNA")
+    for number, (rois, names) in enumerate(
+        [
+            ({"GTV-1": ball, f"Heart {people[0]}": organ, people[1]: organ}, declared.everywhere),
+            ({f"GTV {people[0]}": ball, people[1]: organ}, wide),  # a pattern of the center takes any word
+            ({f"GTV {people[0]}": ball, "GTV-1": ball}, wide),
+            ({f"GTV {people[0]}": ball, people[1]: organ}, declared.everywhere),
+            ({f"Lung {people[1]}": ball, people[0]: organ}, declared.everywhere),
+            ({f"GTV node{people[0].lower()}": ball, people[0]: organ}, declared.everywhere),
+        ]
+    ):
+        folder = Patient((24, 58, 64), (3.0, 1.2, 1.0), rois=rois).write(tmp_path / "sent" / f"P{number}")  # type: ignore[arg-type]
+        rules = ImageRules(1.0, 12.0, 0.0, declared.margins_mm, names, CertificateLimits(small_refuse_voxels=1))
+        work = partial(ingest_images, job(f"P{number}", folder), center="alpha", images=images, rules=rules)
+        if number < 3:
+            reading = work()
+            assert isinstance(reading, Reading)
+            assert read_before(folder, images / "alpha" / f"P{number}", rules) == reading.record
+            told = repr(reading)
+        else:
+            with pytest.raises(Refusal, match=r"gtv_named.*penumbra rois") as refusal:
+                work()
+            told = str(refusal.value)
+        for person in (part for name in people for part in name.lower().split("^")):
+            assert person not in told.lower()
+            assert not any(person.encode() in content_of(path).lower() for path in files(images))
+
+
+def content_of(path: Path) -> bytes:
+    return gzip.decompress(path.read_bytes()) if path.name.endswith(".gz") else path.read_bytes()
+
+
+def test_other_patterns_are_matched_with_the_names_in_the_files(tmp_path: Path, declared: RoiRules) -> None:
+    """Names are not kept, so a new pattern is tried on the files; the record then remembers it, and a dry run writes nothing."""
+    ball = Ellipsoid((31.3, 33.6, 34.7), (13.0, 13.0, 13.0))
+    folder = Patient((24, 58, 64), (3.0, 1.2, 1.0), rois={"GTV-1": ball, "Zyxwolski": ball}).write(tmp_path / "P1")  # type: ignore[arg-type]
+    home = tmp_path / "images" / "alpha" / "P1"
+    rules = ImageRules(1.0, 12.0, 0.0, declared.margins_mm, declared.everywhere, CertificateLimits())
+    ingest_images(job("P1", folder), center="alpha", images=tmp_path / "images", rules=rules)
+    same = replace(rules, names=replace(rules.names, patterns=(*rules.names.patterns, "mass")))
+    record = next(home.glob("*/record.json"))
+    before = record.read_bytes()
+    assert read_before(folder, home, same, keep=False) is not None
+    assert record.read_bytes() == before
+    assert read_before(folder, home, same) is not None
+    assert record.read_bytes() != before
+    assert read_before(folder, home, replace(rules, names=replace(rules.names, patterns=("zyx.*",), own=1))) is None

@@ -7,7 +7,7 @@ or a setting changed.
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,11 @@ from penumbra.cohort.record import Evidence, Record, find_record, folder_digest,
 from penumbra.cohort.rois import GtvNames
 from penumbra.cohort.sheet import CLINICAL_FILE
 from penumbra.cohort.twins import KnownScan, Scans, figures_of
-from penumbra.imaging import Certificate, CertificateLimits, Finding, Scan, certify, load_scan, read_patient, rings, roi_names, save_scan, to_grid
+from penumbra.imaging import Certificate, CertificateLimits, Finding, Scan, certify, gtv_sources, load_scan, read_patient, rings, roi_names, save_scan, to_grid
 from penumbra.imaging.folder import readable, understood
 from penumbra.imaging.unread import ARCHIVES
 from penumbra.refusal import Refusal
+from penumbra.store.version import version_key
 from penumbra.workers import over
 
 STAGE, REMARK = "ingest", "remark"
@@ -155,7 +156,7 @@ def ingest_center(
         try:
             with readable():
                 refuse_leaving(job.folder, folder, within)
-            earlier = read_before(job.folder, images / center / job.patient, rules)
+            earlier = read_before(job.folder, images / center / job.patient, rules, keep=keep)
         except Refusal as refusal:
             yield rejected(job.patient, center, [refusal])
             continue
@@ -299,13 +300,13 @@ def ingest_images(job: _Job, *, center: str, images: Path, rules: ImageRules, ke
         files = folder_digest(job.folder)
         with understood():
             names = tuple(roi_names(job.folder, rules.names))
-            native = read_patient(job.folder, names=rules.names)
+            native = _read(job.folder, rules.names)
             grid = to_grid(native, rules.grid_mm, margin_mm=rules.margin_mm, periodic_mm=rules.periodic_mm)
             certificate = certify(native, grid, rings(grid.gtv, rules.margins_mm), rules.limits)
     if certificate.status == "refused":
         return tuple(Refusal(finding.rule, finding.found, finding.advice) for finding in certificate.findings)
     version = image_version(files, native.roi_name, grid_mm=rules.grid_mm, margin_mm=rules.margin_mm, periodic_mm=rules.periodic_mm)
-    evidence = Evidence(files, settings, names, _matched(names, rules.names))
+    evidence = Evidence(files, settings, tuple(map(rules.names.stored, names)), _matched(names, rules.names), _asked(rules.names))
     image = {
         "image_version": version,
         "source": native.source,
@@ -322,20 +323,28 @@ def ingest_images(job: _Job, *, center: str, images: Path, rules: ImageRules, ke
     return Reading(record, fresh=True)
 
 
-def read_before(folder: Path, home: Path, rules: ImageRules) -> Record | None:
+def read_before(folder: Path, home: Path, rules: ImageRules, *, keep: bool = True) -> Record | None:
     """The record of an earlier reading that still holds: same files, same settings, same choice of the GTV; otherwise None.
 
     folder  of the patient's files.
     home    of the patient's saved scans.
+    keep    False: nothing is written.
 
-    Raises Refusal: `files_readable`.
+    Raises Refusal: `files_readable`, and where other patterns hold than then what `roi_names` raises.
     """
     if not has_records(home):
         return None
     with readable():
         earlier = find_record(home, folder_digest(folder), _settings(rules))
-    if earlier is None or _matched(earlier.evidence.names, rules.names) != earlier.evidence.matched:
+    if earlier is None or earlier.evidence.asked == _asked(rules.names):
+        return earlier
+    with readable(), understood():  # other patterns: the names themselves are not kept
+        matched = _matched(roi_names(folder, rules.names), rules.names)
+    if matched != earlier.evidence.matched:
         return None
+    if keep:
+        earlier = replace(earlier, evidence=replace(earlier.evidence, asked=_asked(rules.names)))
+        write_record(home / earlier.image["image_version"], earlier)
     return earlier
 
 
@@ -361,9 +370,27 @@ def _settings(rules: ImageRules) -> dict[str, Any]:
     return {name: value for name, value in asdict(rules).items() if name != "names"} | {"margins_mm": list(rules.margins_mm)}
 
 
-def _matched(names: tuple[str, ...], wanted: GtvNames) -> tuple[str, ...]:
+def _read(folder: Path, names: GtvNames) -> Scan:
+    """The patient's scan; a refusal speaks of structures as they may be kept, since one may be named after a person."""
+    try:
+        return read_patient(folder, names=names)
+    except Refusal as refusal:
+        listed = [name for source in gtv_sources(folder, names) for name in source.names]
+        found, advice = names.kept(refusal.found, listed), names.kept(refusal.advice, listed)
+        found = re.sub(r"structure [0-9a-f]{8}(, structure [0-9a-f]{8})+(?! \()", lambda several: f"{several.group().count(',') + 1} structures", found)
+        if found != refusal.found:
+            advice += "; `penumbra rois` on the center's folder shows the names as sent"
+        raise Refusal(refusal.rule, found, advice) from None
+
+
+def _matched(names: Sequence[str], wanted: GtvNames) -> tuple[str, ...]:
     """The choice among the names: the policy, and the names that match in order; an unchanged choice needs no second reading."""
-    return (wanted.several, *(names[i] for i in wanted.order(names)))
+    return (wanted.several, *(wanted.stored(names[index]) for index in wanted.order(names)))
+
+
+def _asked(wanted: GtvNames) -> str:
+    """Digest of all that decides on the choice."""
+    return version_key(asdict(wanted))
 
 
 def _certificate(certificate: Certificate, native: Scan) -> dict[str, Any]:

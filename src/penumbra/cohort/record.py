@@ -22,14 +22,16 @@ class Evidence:
 
     files     digest of all file contents, see `folder_digest`.
     settings  grid, margins and limits.
-    names     of all structures that the files hold.
+    names     of all structures that the files hold, each as it may be kept (`GtvNames.stored`).
     matched   the policy and the names taken for the GTV, in order of preference.
+    asked     digest of the patterns and words that they were matched with.
     """
 
     files: str
     settings: Mapping[str, Any]
     names: tuple[str, ...]
     matched: tuple[str, ...]
+    asked: str
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def find_record(home: Path, files: str, settings: Mapping[str, Any]) -> Record |
         content = json.loads(path.read_text(encoding="utf-8"))
         about = content["evidence"]
         if about["files"] == files and about["settings"] == dict(settings) and content["reader"] == READER:
-            evidence = Evidence(files, settings, tuple(about["names"]), tuple(about["matched"]))
+            evidence = Evidence(files, settings, tuple(about["names"]), tuple(about["matched"]), about.get("asked", ""))
             return Record(evidence, content["image"], tuple(content["rois"]))
     return None
 

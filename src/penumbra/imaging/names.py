@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, get_args
@@ -68,6 +68,18 @@ class GtvNames:
             return name.strip()
         return "structure " + hashlib.sha256(plain_name(name).encode()).hexdigest()[:8]
 
+    def kept(self, text: str, names: Iterable[str]) -> str:
+        """A sentence as it may be kept: names of structures in it, and the lines that would declare them, become what `stored` makes of them.
+
+        names  of all structures that it may speak of, as sent.
+        """
+        for name in sorted({name.strip() for name in names} - {""}, key=len, reverse=True):
+            known = self.stored(name)
+            if known != name:
+                text = text.replace(f"the line {line_to_add(name)}", "its line").replace(f" or {line_to_add(name)}", "")
+                text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", known, text)
+        return text
+
     def _against(self, name: str) -> tuple[str, str] | None:
         """What the words of a name say that it is, and the word; None where nothing speaks against a primary tumor."""
         parts = [re.sub(r"^(gtv|gross|tumou?r)+", "", part) for part in re.findall(r"[^\W_]+", _folded(name))]
@@ -75,8 +87,9 @@ class GtvNames:
         stations = [found.group(1).lstrip("0") for part in parts if (found := re.fullmatch(_STATION, part))]
         for what, listed in self.not_primary:
             for word in (*words, *stations):
-                if any(word == entry or (len(entry) > _SHORT and word.startswith(entry)) for entry in listed):
-                    return what, word
+                entry = next((entry for entry in listed if word == entry or (len(entry) > _SHORT and word.startswith(entry))), None)
+                if entry is not None:  # not the word, which may go on with a person's name
+                    return what, entry if word == entry else f"{entry}..."
         return None
 
 

@@ -39,6 +39,8 @@ def read_patient(folder: str | Path, *, gtv_patterns: Sequence[str] = GTV_PATTER
     since its contours are exact, and both before an image with its mask, which was made from them. Where slice gaps
     are uneven or the gantry was tilted, the native grid is a regular lattice that the slices were interpolated on (`notes`).
 
+    `roi_name` and `notes` hold names of structures only where they are made of the GTV's own words (`GtvNames.stored`): one may be a person's.
+
     Raises Refusal with the rule that was broken, among them `gtv_named: no structure is named like a GTV; found: Heart, Lung_L. ...`,
     `gtv_not_empty`, `frame_of_reference`, `ct_found`, `contours_found`, `sources_agree`.
 
@@ -59,7 +61,9 @@ def read_patient(folder: str | Path, *, gtv_patterns: Sequence[str] = GTV_PATTER
         raise no_match([name for source in sources for name in source.names], wanted)
     if len([source for source in holding if source.kind == "segmentation"]) == len(holding) > 1:
         raise Refusal("one_segmentation", f"{len(holding)} segmentations hold a GTV", "Send the segmentation to use alone")
-    return agreeing(holding, len(sources), wanted.agree_dice)
+    scan = agreeing(holding, len(sources), wanted.agree_dice)
+    listed = [name for source in sources for name in source.names]
+    return replace(scan, roi_name=scan.roi_name and wanted.kept(scan.roi_name, listed), notes=tuple(wanted.kept(note, listed) for note in scan.notes))
 
 
 def gtv_sources(folder: Path, wanted: GtvNames) -> list[Source]:
