@@ -50,7 +50,7 @@ class GtvNames:
         for count, pattern in enumerate(self.patterns):
             against = None if count < self.own else self._against(name)
             if against is None and matching([name], [pattern]):
-                return "gtv", f"matches {pattern!r}" + (" of this center" if count < self.own else "")
+                return "gtv", f"matches '{pattern}'" + (" of this center" if count < self.own else "")
         against = self._against(name)
         if against is None and matching([name], self.further):
             return "further", "a further part: counts only next to a GTV"
