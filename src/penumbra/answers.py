@@ -117,9 +117,9 @@ def cohort_flow(manifest: Manifest) -> str:
 
 
 def _remarks(facts: Manifest) -> dict[str, int]:
-    """Rule -> patients: what was flagged, contradicted or left."""
+    """Rule -> patients: what was flagged, contradicted, like another's or left."""
     gone = facts.get("no_longer_sent", 0)
-    return {**facts["flagged"], **facts.get("contradicted", {}), **({"no_longer_sent": gone} if gone else {})}
+    return {**facts["flagged"], **facts.get("contradicted", {}), **facts.get("alike", {}), **({"no_longer_sent": gone} if gone else {})}
 
 
 def summary(work: Work) -> str:

@@ -138,6 +138,7 @@ def _ingest_center(
         "flagged": _counts(finding["rule"] for entry in accepted for finding in entry.image["certificate"]["findings"]),
         "rejected": _counts(entry.rejections[0]["rule"] for entry in refused),
         "contradicted": records.tell(),
+        "alike": _counts(row["rule"] for entry in accepted for row in entry.remarks),
         "no_longer_sent": int(gone),
         "kept": {"margin_mm": rules.margin_mm, "periodic_mm": rules.periodic_mm},
         "clinical": store.version_key({entry.patient: {**entry.clinical} for entry in accepted}),

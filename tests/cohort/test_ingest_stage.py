@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from penumbra import arrivals, stages, store
+from penumbra import arrivals, persons, stages, store
 from penumbra.cohort import pseudonym
 from penumbra.settings import load_settings
 from penumbra.work import Manifest, Work
@@ -150,3 +150,21 @@ def test_links_out_of_the_cohort_are_rejections_until_their_root_is_declared(cen
     (center.root / "north" / "clinical.csv").symlink_to(tmp_path / "tables" / "clinical.csv")
     arrivals.take_center(center.work.home, center.root / "north", "north")
     assert stages.ingest(center.work, only="north")["centers"]["north"]["rejected"] == {"link_within_cohort": 1}
+
+
+def test_a_scan_with_the_figures_of_another_one_is_accepted_with_a_remark_that_goes_with_the_other(center: Center) -> None:
+    center.send("alpha", {"A1": "F,100,0", "A2": "F,300,1"})
+    image = sitk.ReadImage(str(center.root / "alpha" / "A1" / "ct.nii.gz"))
+    image[0, 0, 0] = int(image[0, 0, 0]) + 1 if image[0, 0, 0] < 0 else int(image[0, 0, 0]) - 1  # far from the tumor: other pixels, the same figures
+    (center.root / "beta" / "B1").mkdir(parents=True)
+    sitk.WriteImage(image, str(center.root / "beta" / "B1" / "ct.nii.gz"))
+    (center.root / "beta" / "B1" / "gtv.nii.gz").write_bytes((center.root / "alpha" / "A1" / "gtv.nii.gz").read_bytes())
+    facts = center.send("beta", {"B1": "F,100,0"})["centers"]["beta"]
+    assert (len(facts["accepted"]), facts["alike"]) == (1, {"figures_alike": 1})
+    remark = rows(center.work, "SELECT patient, stage, found FROM rejections")
+    assert remark == [{"patient": "B1", "stage": "remark", "found": "volume and HU of the GTV and its rings are those of patient A1 of alpha"}]
+    with store.connect(center.work.home, read_only=True) as lake:
+        assert persons.doubled(lake).startswith("1 scan is stored for 2 patients")
+    center.send("alpha", {"A2": "F,300,1"})
+    center.send("beta", {"B1": "F,100,0"})
+    assert rows(center.work, "SELECT patient FROM rejections WHERE center = 'beta'") == []

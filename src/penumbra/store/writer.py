@@ -19,6 +19,7 @@ FEATURE_RELATIONS = ("radiomics", "deep")
 # Stages that refuse a patient whose image was accepted; a refusal of any other stage is lifted by accepting the image.
 LATER_STAGES = ("populate", "train", "embed")
 REMARK = "remark"  # stage of what was taken all the same: nothing has to be lifted
+ALIKE = "figures_alike"  # but this remark, which holds as long as the other patient's scan is in use
 
 New = Callable[["duckdb.DuckDBPyConnection", int], Mapping[str, "pa.Table"]]
 
@@ -130,10 +131,12 @@ def _reopened(connection: "duckdb.DuckDBPyConnection", arriving: Mapping[str, "p
     arrived = arriving["images"].column("patient").to_pylist()
     if not connection.execute("SELECT count(*) FROM lake.rejections WHERE list_contains(?, patient)", [arrived]).fetchall()[0][0]:
         return {}  # nearly always, and the view of what stands takes a fifth of a second
-    standing = connection.execute("SELECT patient, center, stage, commit_id FROM rejections WHERE patient IS NOT NULL").fetchall()
+    standing = connection.execute("SELECT patient, center, stage, rule, commit_id FROM rejections WHERE patient IS NOT NULL").fetchall()
     refused = {(row["patient"], row["center"]) for row in arriving["rejections"].to_pylist()} if "rejections" in arriving else set()
     return {
-        (patient, center): number for patient, center, stage, number in standing if stage not in (*LATER_STAGES, REMARK) and (patient, center) not in refused
+        (patient, center): number + (rule == ALIKE)  # the remark is of the same commit as the image
+        for patient, center, stage, rule, number in standing
+        if (stage not in (*LATER_STAGES, REMARK) or rule == ALIKE) and (patient, center) not in refused
     }
 
 
