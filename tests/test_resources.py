@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import gzip
+import json
 import os
 import resource
 import shutil
@@ -44,16 +45,18 @@ def write_center(folder: Path, patients: int, edge: int = 24) -> Path:
     return folder
 
 
+# Limits as JSON, then a command that runs within them; set here and not between fork and exec, which a process with JAX's threads must not do.
+WITHIN = """import json, os, resource, sys
+for limit, most in json.loads(sys.argv[1]).items():
+    resource.setrlimit(int(limit), (most, most))
+os.execv(sys.argv[2], sys.argv[2:])"""
+
+
 def penumbra(home: Path, *words: str, limits: dict[int, int] | None = None) -> "subprocess.CompletedProcess[str]":
     """The command in a process of its own, within limits of the system."""
-
-    def bound() -> None:
-        for limit, most in (limits or {}).items():
-            resource.setrlimit(limit, (most, most))
-
     environment = {**os.environ, "PENUMBRA_HOME": str(home), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "penumbra.cli", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, preexec_fn=bound, timeout=300)
+    command = [sys.executable, "-c", WITHIN, json.dumps(limits or {}), sys.executable, "-m", "penumbra.cli", *words]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
 
 
 def inside(home: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[int, str]:

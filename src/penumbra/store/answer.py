@@ -1,5 +1,6 @@
 """SQL for people: one read-only question, answered from the relations alone, within limits."""
 
+import contextlib
 import importlib
 import re
 import threading
@@ -97,7 +98,12 @@ def import_meanwhile(*modules: str) -> threading.Thread:
     imported first, and the thread is to be joined before the modules are used: two threads that import the same packages may wait for each other."""
     import duckdb  # noqa: F401
 
-    thread = threading.Thread(target=lambda: [importlib.import_module(module) for module in modules], name="imports")
+    def load() -> None:
+        with contextlib.suppress(ImportError, MemoryError, OSError):  # the import where it is needed says what is wrong, in one sentence
+            for module in modules:
+                importlib.import_module(module)
+
+    thread = threading.Thread(target=load, name="imports")
     thread.start()
     return thread
 
