@@ -210,7 +210,7 @@ def contour_changed(folder: Path, other: Path, rng: Rng) -> str:
         contours = next(item.ContourSequence for item in dataset.ROIContourSequence if item.ReferencedROINumber == 3)
         place = int(rng.integers(len(contours)))
         if kind == "lost":
-            del contours[place]
+            del contours[min(max(place, 1), len(contours) - 2)]  # without the first or the last it is a smaller drawing, complete in itself
         elif kind == "doubled":
             contours.append(contours[place])
         elif kind == "moved":

@@ -76,3 +76,18 @@ def test_a_scan_that_is_of_no_person_is_flagged(low: int, high: int, found: bool
     scan = Scan(Volume(values, (1.0, 1.0, 1.0)), Mask(inside, (1.0, 1.0, 1.0)))
     certificate = certify(scan, to_grid(scan), rings(scan.gtv, (3.0,)), CertificateLimits())
     assert ("scan_of_a_person" in [finding.rule for finding in certificate.findings]) is found
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept", "found"), [(1.0, -1024, False), (0.5, -1024, True), (1.0, -1536, True), (2.0, -1024, True), (0.97, -1000, False)]
+)
+def test_another_slope_or_intercept_in_every_slice_is_flagged(slope: float, intercept: int, found: bool) -> None:
+    """A person of soft tissue, lung and air keeps a mean and a standard deviation that a lung could have."""
+    rng = np.random.default_rng(0)
+    right = np.where(rng.random((20, 20, 20)) < 0.3, 40.0, np.where(rng.random((20, 20, 20)) < 0.5, -1000.0, -800.0)) + rng.normal(0, 20, (20, 20, 20))
+    values = np.round((right + 1024) * slope + intercept).astype(np.int16)
+    inside = np.zeros(values.shape, bool)
+    inside[7:12, 7:12, 7:12] = True
+    scan = Scan(Volume(values, (1.0, 1.0, 1.0)), Mask(inside, (1.0, 1.0, 1.0)))
+    certificate = certify(scan, to_grid(scan), rings(scan.gtv, (3.0,)), CertificateLimits())
+    assert ("scan_of_a_person" in [finding.rule for finding in certificate.findings]) is found

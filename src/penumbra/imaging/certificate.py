@@ -13,6 +13,8 @@ from penumbra.imaging.volume import Mask, Scan
 
 Status = Literal["accepted", "flagged", "refused"]
 
+SOFT_TISSUE_HU = (-200.0, 300.0)  # fat, muscle, blood with contrast; of what a person consists, lung and bone apart
+
 
 @dataclass(frozen=True)
 class CertificateLimits:
@@ -34,6 +36,7 @@ class CertificateLimits:
     crossing_flag                         contours that cross another one on their plane; their union is taken.
     scan_mean_low_flag, scan_mean_high_flag, scan_std_high_flag
                                           mean and standard deviation of the whole scan in HU: outside, it is no CT of a person in HU.
+    soft_tissue_flag                      share of the scan's voxels with the HU of soft tissue: below, it is no CT of a person in HU.
     slice_step_flag                       HU by which the mean of a slice differs from that of its two neighbours.
     series_flag                           True flags contours that were drawn on another series of the same frame of reference.
     """
@@ -58,6 +61,7 @@ class CertificateLimits:
     scan_mean_low_flag: float | None = -950.0
     scan_mean_high_flag: float | None = 200.0
     scan_std_high_flag: float | None = 650.0
+    soft_tissue_flag: float | None = 0.002
     slice_step_flag: float | None = 300.0
     series_flag: bool | None = True
 
@@ -102,6 +106,7 @@ class Certificate:
     gap_min_mm, gap_max_mm  distances between neighbouring slices within the GTV.
     hu_lowest         lowest HU of the scan as it arrived, padding apart.
     scan_mean, scan_std  of the whole scan on the grid, HU.
+    soft_tissue       share of the scan's voxels that have the HU of soft tissue, as it arrived.
     slice_step        HU by which the mean of a slice differs from that of its two neighbours, at most.
     pixels            digest of the scan's pixels and geometry, see `pixel_digest`.
     series_named      whether the contours name this CT series; None for NIfTI.
@@ -127,6 +132,7 @@ class Certificate:
     hu_lowest: float
     scan_mean: float
     scan_std: float
+    soft_tissue: float
     slice_step: float
     pixels: str
     series_named: bool | None
@@ -166,6 +172,7 @@ def certify(native: Scan, grid: Scan, rings: Mapping[str, Mask], limits: Certifi
         hu_lowest=float(native.image.values.min()),
         scan_mean=grid.moments.mean if grid.moments else float(grid.image.values.mean()),
         scan_std=grid.moments.std if grid.moments else float(grid.image.values.std()),
+        soft_tissue=_soft_tissue(native.image.values),
         slice_step=_slice_step(native.image.values),
         pixels=pixel_digest(native.image),
         series_named=native.series_named,
@@ -302,7 +309,17 @@ def _of_no_person(figures: Certificate, limits: CertificateLimits) -> list[Findi
         if (low is not None and value < low) or (high is not None and value > high):
             advice = "Check that the scan holds HU, and what was written where nothing was measured"
             found.append(Finding("scan_of_a_person", f"a {name} of {value:.0f} HU over the whole scan", advice))
+    if limits.soft_tissue_flag is not None and figures.soft_tissue < limits.soft_tissue_flag:
+        low, high = SOFT_TISSUE_HU
+        said = f"{figures.soft_tissue:.2%} of the scan between {low:.0f} and {high:.0f} HU, where soft tissue lies"
+        found.append(Finding("scan_of_a_person", said, "Check RescaleSlope and RescaleIntercept: the scan may hold another unit than HU"))
     return found
+
+
+def _soft_tissue(values: np.ndarray) -> float:
+    """Slice by slice: two comparisons of a whole scan would take half of its memory again."""
+    low, high = SOFT_TISSUE_HU
+    return float(sum(int(np.count_nonzero((plane >= low) & (plane <= high))) for plane in values) / values.size) if values.size else 0.0
 
 
 def _rois(grid: Scan, rings: Mapping[str, Mask]) -> tuple[RoiFigures, ...]:
