@@ -211,14 +211,13 @@ class Started:
         chosen = ["-m", "numeric", "-v", "-p", "no:cacheprovider", "--basetemp", str(folder / f"{run.file}-files"), f"--junitxml={self.report}"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pytest", *chosen, *arguments],
+                [*held_to(self.processors), sys.executable, "-m", "pytest", *chosen, *arguments],
                 cwd=CHECKOUT,
                 env=environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=lambda: os.sched_setaffinity(0, self.processors),
             )
 
     @property
@@ -248,19 +247,24 @@ class Started:
         return Result(self.run, len(cases) - len(failed) - skipped, failed, skipped, self.seconds, problem)
 
 
+def held_to(processors: Sequence[int]) -> list[str]:
+    """Before a command: it runs on these processors. Set in its own process and not between fork and exec, which JAX's threads forbid."""
+    held = "import os, sys; os.sched_setaffinity(0, map(int, sys.argv[1].split(','))); os.execv(sys.argv[2], sys.argv[2:])"
+    return [sys.executable, "-c", held, ",".join(map(str, processors))]
+
+
 def probed(run: Run, processors: Sequence[int], environment: dict[str, str]) -> tuple[dict[str, Any], str]:
     """The probe of a run, and what it wrote to stderr.
 
     Raises  RuntimeError with its last words when it fails.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "tests.numeric", "--probe"],
+        [*held_to(processors[: run.threads]), sys.executable, "-m", "tests.numeric", "--probe"],
         cwd=CHECKOUT,
         env=environment,
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=lambda: os.sched_setaffinity(0, processors[: run.threads]),
     )
     if done.returncode:
         raise RuntimeError(f"{run.name}: the probe ended with {done.returncode}: {done.stderr[-2000:]}")

@@ -265,6 +265,7 @@ def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, monke
         from mlflow.pyfunc.scoring_server import predictions_to_json
 
         mlflow.set_tracking_uri(registry.tracking_uri(work.home))
+        mlflow.set_registry_uri(registry.tracking_uri(work.home))  # another test may have left its own
         served, sent = mlflow.pyfunc.load_model("models:/nsclc-os@champion"), io.StringIO()
         answer = served.predict(pd.DataFrame({name: [0.5] for name in loaded.model.columns}))
         predictions_to_json(answer, sent)
