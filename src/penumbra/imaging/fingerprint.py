@@ -28,5 +28,6 @@ def pixel_digest(image: Volume) -> str:
     spacing = [round(float(image.spacing[2 - axes[patient]]), 2) for patient in (2, 1, 0)]
     digest = hashlib.sha256(repr((values.shape, spacing)).encode())
     for plane in values[turned]:
-        digest.update(np.clip(np.rint(plane), AIR_HU, _HIGHEST_HU).astype("<i2").tobytes())
+        whole = plane if np.issubdtype(plane.dtype, np.integer) else np.rint(plane)
+        digest.update(np.clip(whole, AIR_HU, _HIGHEST_HU).astype("<i2", copy=False).tobytes())
     return digest.hexdigest()
