@@ -48,7 +48,7 @@ class InstructionSet:
     """
 
     name: str
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict, hash=False)
     kernels: tuple[str, ...] = ()
     registers: tuple[str, ...] = ()
     numpy: tuple[str, ...] = ()
