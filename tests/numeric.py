@@ -274,7 +274,6 @@ def probed(run: Run, processors: Sequence[int], environment: dict[str, str]) -> 
 
 def prepared(folder: Path) -> Path:
     """A state folder with the simulated cohort read and its features computed, by the processor's own instructions."""
-    from penumbra.cohort.simulate import CENTERS
     from penumbra.progress import say
 
     from .end_to_end.conftest import penumbra
@@ -282,7 +281,7 @@ def prepared(folder: Path) -> Path:
     home, simulated = folder / "home", folder / "simulated"
     say("preparing the simulated cohort and its features once for all runs")
     penumbra(home, "simulate", str(simulated))
-    for center in CENTERS:
+    for center in sorted(path.name for path in simulated.iterdir() if path.is_dir()):
         penumbra(home, "ingest", str(simulated / center), "--center", center)
     penumbra(home, "populate")
     return home

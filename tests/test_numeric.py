@@ -4,6 +4,7 @@ import os
 import platform
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +71,22 @@ def test_a_run_ends_with_a_table_and_fails_where_no_test_was_run(monkeypatch: py
     assert re.search(r"1 thread, the processor's own +[1-9]\d* +0 +0 +\d+ +good", capsys.readouterr().out)
     assert numeric.main([*chosen, "-k", "no test is called so"]) == 1
     assert numeric.main(["3 threads, Z80"]) == 2
+
+
+def test_every_center_is_prepared_once_for_all_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+
+    def penumbra(home: Path, *arguments: str) -> None:
+        done.append(arguments)
+        if arguments[0] == "simulate":
+            for center in ("north", "south"):
+                (Path(arguments[1]) / center).mkdir(parents=True)
+
+    monkeypatch.setattr("tests.end_to_end.conftest.penumbra", penumbra)
+    assert numeric.prepared(tmp_path) == tmp_path / "home"
+    cohort = tmp_path / "simulated"
+    ingested = [("ingest", str(cohort / center), "--center", center) for center in ("north", "south")]
+    assert done == [("simulate", str(cohort)), *ingested, ("populate",)]
 
 
 def test_the_table_names_what_failed_and_what_was_not_run() -> None:
