@@ -227,8 +227,8 @@ class Started:
     def progress(self) -> str:
         text = self.log.read_text(encoding="utf-8", errors="replace")
         done, failed = len(re.findall(r"^tests/\S+.* (PASSED|FAILED|ERROR|SKIPPED)", text, re.MULTILINE)), len(re.findall(r" (FAILED|ERROR) +\[", text))
-        total = re.search(r"(\d+) selected|collected (\d+) items", text)
-        return f"{self.run.name}: {done} of {next(filter(None, total.groups())) if total else '?'} tests, {failed} failed, {self.seconds:.0f} s"
+        total = re.search(r"(\d+) selected", text)
+        return f"{self.run.name}: {done} of {total[1] if total else '?'} tests, {failed} failed, {self.seconds:.0f} s"
 
     def stop(self) -> None:
         if self.process.poll() is None:
