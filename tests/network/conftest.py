@@ -89,6 +89,15 @@ def _compile_quickly() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", False)
 
 
+@pytest.fixture
+def optimized(_compile_quickly: None) -> Iterator[None]:
+    """For a test that trains for so long that quick compilation would not be worth it."""
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 @pytest.fixture(scope="session")
 def cohort() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return patients(30, size=16, seed=5)

@@ -197,17 +197,22 @@ def test_concordance_by_hand() -> None:
     assert concordance(event & False, time, time, where=None) == 0.5
 
 
+@pytest.mark.usefixtures("optimized")
 def test_coarseness_that_decides_survival_is_found() -> None:
-    volumes, event, time, _ = patients(160, size=16, seed=1)
-    train = replace(SHORT, batch_size=16, epochs=30, patience=30)
-    trained = fit(volumes, event, time, network=SMALL, augment=NO_AUGMENT, train=train)
-    # 200 unseen patients: with 60 the standard error of C alone is 0.04, and the test was one of luck
-    unseen, event, time, coarseness = patients(200, size=16, seed=2)
-    log_risk, _ = embed(trained, unseen)
-    reached = float(concordance(jnp.asarray(event), jnp.asarray(time), jnp.asarray(log_risk), where=None))
-    possible = float(concordance(jnp.asarray(event), jnp.asarray(time), jnp.asarray(coarseness), where=None))
-    assert reached > 0.65
-    assert reached > possible - 0.1
+    """In the mean of five seeds: one network's C on unseen patients is a draw that differs by 0.02 from seed to seed, and from processor to processor."""
+    volumes, event, time, _ = patients(320, size=16, seed=1)
+    unseen, died, until, coarseness = patients(200, size=16, seed=2)
+
+    def harrell(log_risk: np.ndarray) -> float:
+        return float(concordance(jnp.asarray(died), jnp.asarray(until), jnp.asarray(log_risk), where=None))
+
+    reached = []
+    for seed in range(5):
+        train = replace(SHORT, batch_size=16, epochs=30, patience=30, seed=seed)
+        log_risk, _ = embed(fit(volumes, event, time, network=SMALL, augment=NO_AUGMENT, train=train), unseen)
+        reached.append(harrell(log_risk))
+    assert np.mean(reached) > 0.65, reached
+    assert np.mean(reached) > harrell(coarseness) - 0.1, reached
 
 
 FOUR_DEVICES = """
