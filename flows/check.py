@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from penumbra import checkup, monitoring, stages
+from penumbra import checkup, history, monitoring, stages
 
 
 @flow(name="check")
@@ -11,6 +11,7 @@ def check() -> None:
     again, as after every ingest, is nothing wrong."""
     work = stages.begin()
     bad = [f"{finding.what}: {finding.found}" for finding in checkup.examine(work.home) if not (finding.ok or finding.waits)]
+    history.checked(work.home, bad)
     monitoring.monitor(work)
     if bad:
         raise RuntimeError("; ".join(bad))

@@ -18,7 +18,7 @@ def forget(patient: str | None, center: str | None, yes: bool, reason: str | Non
 
     Without PATIENT: complete a forgetting that was interrupted.
     """
-    from penumbra import withdrawal
+    from penumbra import history, withdrawal
     from penumbra.work import begin, one_run_at_a_time
 
     work = begin()
@@ -31,6 +31,7 @@ def forget(patient: str | None, center: str | None, yes: bool, reason: str | Non
         if not yes:
             click.confirm(f"\nRemove all of this for ever, and {patient} from every file?", abort=True, err=True)
         click.echo(withdrawal.told(withdrawal.forget(work, patient, center, reason)))
+        history.forget(work.home)
     next_commands("penumbra retrain", 'penumbra sql "SELECT withdrawal, state, removed, models FROM withdrawals"')
 
 

@@ -49,9 +49,10 @@ def gallery(center: str | None) -> None:
 @command("penumbra doctor")
 def doctor() -> None:
     """Is everything installed, reachable and consistent?"""
-    from penumbra import checkup
+    from penumbra import checkup, history
 
     findings = checkup.examine(state_home())
+    history.checked(state_home(), [f"{finding.what}: {finding.found}" for finding in findings if not finding.ok])
     for finding in findings:
         click.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.what}: {finding.found}")
     if any(not finding.ok for finding in findings):

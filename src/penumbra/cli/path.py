@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from penumbra.cli.group import FOLDER, command, main, next_commands, profile_option
+from penumbra.cli.group import FOLDER, command, next_commands, profile_option
+from penumbra.params import state_home
 
 
 @command("penumbra run --cohort data/simulated")
@@ -12,11 +13,15 @@ from penumbra.cli.group import FOLDER, command, main, next_commands, profile_opt
 @profile_option
 def run(cohort: Path | None, profile: str | None) -> None:
     """The whole path: ingest, populate, train, fuse, evaluate, register, report."""
-    from penumbra import aliases, answers, arrivals, drive
+    from penumbra import arrivals
+
+    if cohort is None:
+        arrivals.center_folders(state_home())  # before anything that takes longer to start
+    from penumbra import aliases, answers, drive, history
     from penumbra.work import begin, one_run_at_a_time
 
     work = begin(profile)
-    with one_run_at_a_time(work.home):
+    with one_run_at_a_time(work.home), history.noted(work.home, "penumbra run" + (f" --profile {profile}" if profile else "")):
         aliases.tell(work.home, work.settings.register.model)
         if cohort is not None:
             arrivals.take_cohort(work.home, cohort)
@@ -50,7 +55,7 @@ def simulate(folder: Path, seed: int | None) -> None:
 @profile_option
 def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], new_key: bool, dry_run: bool, profile: str | None) -> None:
     """One center's FOLDER into the store; without FOLDER, every center in incoming/. Prints accepted and rejected."""
-    from penumbra import answers, arrivals, stages
+    from penumbra import answers, arrivals, history, stages
     from penumbra.work import begin, one_run_at_a_time
 
     if dry_run:
@@ -61,7 +66,7 @@ def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], ne
     if new_key and folder is not None:
         raise click.UsageError("--new-key renames the patients of every center: penumbra ingest --new-key")
     work = begin(profile)
-    with one_run_at_a_time(work.home):
+    with one_run_at_a_time(work.home), history.noted(work.home, "penumbra ingest"):
         if folder is not None and center is not None:
             arrivals.take_center(work.home, folder, center)
         manifest = stages.ingest(work, only=center, confirmed=confirm, new_key=new_key)
@@ -88,21 +93,19 @@ def _rehearse(folder: Path | None, center: str | None, confirm: tuple[str, ...],
 
 
 def _stage_command(name: str, does: str, *after: str) -> None:
-    @command(f"penumbra {name}")
+    @command(f"penumbra {name}", name)
     @profile_option
     def stage(profile: str | None) -> None:
-        from penumbra import drive, stages, tables
+        from penumbra import drive, history, stages, tables
         from penumbra.work import begin, one_run_at_a_time
 
         work = begin(profile)
-        with one_run_at_a_time(work.home):
+        with one_run_at_a_time(work.home), history.noted(work.home, f"penumbra {name}"):
             manifest = drive.populate(work) if name == "populate" else getattr(stages, name)(work)
         click.echo(tables.facts(manifest))
         next_commands(*after)
 
-    stage.name, stage.help = name, does
-    main.commands[name] = stage
-    del main.commands["stage"]
+    stage.help = does
 
 
 _stage_command("populate", "All missing (patient, ROI, version) rows: 1316 radiomics features for GTV and rings.", "penumbra train")
