@@ -91,7 +91,7 @@ def test_cross_fitted_values_are_shown_once_they_are_there(home: Path) -> None:
 @pytest.mark.parametrize("width", [60, 80, 100, 160])
 def test_no_line_is_wider_than_the_terminal(home: Path, width: int) -> None:
     history.checked(home, ["store: " + "a long finding " * 20])
-    assert max(map(len, shown(status.look(), width).splitlines()[1:])) <= max(width, 82), "the command to type is not broken"
+    assert max(map(len, shown(status.look(), width).splitlines()[1:])) <= max(width, 70), "the command to type is not broken"
     assert max(map(len, shown(status.look(), width).split("Next:")[0].splitlines()[1:])) <= width
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from penumbra.cli import layout, sections
+from penumbra.cli import formatter, sections
 from penumbra.params import PROFILES, ParamsError
 from penumbra.refusal import Refusal
 
@@ -37,7 +37,7 @@ class Choice(click.Choice[str]):
 class Command(click.Command):
     """One command, whose help ends with what it reads, writes and costs, and with an example."""
 
-    context_class = layout.Context
+    context_class = formatter.Context
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
@@ -58,7 +58,7 @@ class Command(click.Command):
 class Commands(click.Group):
     """Lists commands by what a person wants of them, and turns the errors a user can mend into one sentence."""
 
-    context_class = layout.Context
+    context_class = formatter.Context
     command_class = Command
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -92,7 +92,7 @@ class Commands(click.Group):
             raise click.ClickException(str(told)) from error
 
 
-@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": layout.MOST_COLUMNS})
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": formatter.MOST_COLUMNS})
 @click.version_option(package_name="penumbra-survival")
 @click.pass_context
 def main(ctx: click.Context) -> None:

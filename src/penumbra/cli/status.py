@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penumbra.cli import layout
+from penumbra import layout, tables
+from penumbra.cli.formatter import MOST_COLUMNS
 from penumbra.cli.group import command, form_option
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def status(form: str) -> None:
 
         click.echo(json.dumps(asdict(found)))
         return
-    click.echo(shown(found, layout.columns()))
+    click.echo(shown(found, min(tables.terminal_width(), MOST_COLUMNS)))
 
 
 def shown(status: "Status", width: int) -> str:
@@ -38,9 +39,9 @@ def shown(status: "Status", width: int) -> str:
     parts = []
     if status.home is not None and not status.is_empty:
         facts = [*_served(status), *_patients(status), *_work(status), *_machine(status)]
-        parts = [f"penumbra in {status.home}", layout.definitions(facts, width).rstrip("\n")]
-    parts += [layout.paragraph(f"Note: {remark}", width) for remark in status.remarks]
-    return "\n\n".join([*parts, layout.paragraph(status.because, width), f"Next:\n  {status.next}"])
+        parts = [f"penumbra in {status.home}", "\n".join(f"  {line}" for line in layout.pairs(facts, width - 2).split("\n"))]
+    parts += ["\n".join(layout.wrap(f"Note: {remark}", width)[0]) for remark in status.remarks]
+    return "\n\n".join([*parts, "\n".join(layout.wrap(status.because, width)[0]), f"Next:\n  {status.next}"])
 
 
 def _served(status: "Status") -> list[tuple[str, str]]:

@@ -30,7 +30,7 @@ def next_step(status: "Status | None") -> tuple[str, str]:
         return "penumbra doctor", "The last check found something wrong."
     if status.champion.versions is not None and status.champion.versions > 1:
         return "penumbra compare", "Everything is done; this shows the registered versions side by side."
-    return 'penumbra sql "SELECT patient, risk_group, survival_2y FROM predictions LIMIT 5"', "Everything is done; this asks the store."
+    return 'penumbra sql "FROM predictions LIMIT 5"', "Everything is done; this asks the store."
 
 
 def _first(home: Path, project: Path) -> tuple[str, str]:

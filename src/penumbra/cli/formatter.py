@@ -1,25 +1,18 @@
-"""Text on a terminal: paragraphs and lists of names with what they mean, as wide as there is room, and no word broken inside."""
+"""click's help, with words that are not broken inside and paragraphs as wide as there is room."""
 
-import shutil
-import textwrap
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import click
 from click.formatting import iter_rows, measure_table
 
+from penumbra import layout
+
 MOST_COLUMNS = 120  # a longer line is hard to read
-NO_TERMINAL = 100  # columns where there is none
-
-
-def columns() -> int:
-    """How wide text may be here."""
-    return max(40, min(shutil.get_terminal_size((NO_TERMINAL, 24)).columns, MOST_COLUMNS))
 
 
 def wrapped(text: str, width: int) -> list[str]:
     """Lines of at most `width` columns, broken between words alone: --dry-run and nsclc-os/1 are words."""
-    return textwrap.wrap(" ".join(text.split()), max(width, 10), break_long_words=False, break_on_hyphens=False)
+    return layout.wrap(" ".join(text.split()), max(width, layout.NARROWEST))[0]
 
 
 class Formatter(click.HelpFormatter):
@@ -54,16 +47,3 @@ class Formatter(click.HelpFormatter):
 
 class Context(click.Context):
     formatter_class = Formatter
-
-
-def definitions(rows: Sequence[tuple[str, str]], width: int, **sizes: Any) -> str:
-    """A list of names and what they mean as text."""
-    formatter = Formatter(width=width)
-    formatter.indent()
-    formatter.write_dl(rows, **sizes)
-    return formatter.getvalue()
-
-
-def paragraph(text: str, width: int) -> str:
-    """One paragraph, without a line break at its end."""
-    return "\n".join(wrapped(text, width))
