@@ -48,7 +48,7 @@ class InstructionSet:
     """
 
     name: str
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict, hash=False)
     kernels: tuple[str, ...] = ()
     registers: tuple[str, ...] = ()
     numpy: tuple[str, ...] = ()
@@ -227,8 +227,8 @@ class Started:
     def progress(self) -> str:
         text = self.log.read_text(encoding="utf-8", errors="replace")
         done, failed = len(re.findall(r"^tests/\S+.* (PASSED|FAILED|ERROR|SKIPPED)", text, re.MULTILINE)), len(re.findall(r" (FAILED|ERROR) +\[", text))
-        total = re.search(r"(\d+) selected|collected (\d+) items", text)
-        return f"{self.run.name}: {done} of {next(filter(None, total.groups())) if total else '?'} tests, {failed} failed, {self.seconds:.0f} s"
+        total = re.search(r"(\d+) selected", text)
+        return f"{self.run.name}: {done} of {total[1] if total else '?'} tests, {failed} failed, {self.seconds:.0f} s"
 
     def stop(self) -> None:
         if self.process.poll() is None:
@@ -274,7 +274,6 @@ def probed(run: Run, processors: Sequence[int], environment: dict[str, str]) -> 
 
 def prepared(folder: Path) -> Path:
     """A state folder with the simulated cohort read and its features computed, by the processor's own instructions."""
-    from penumbra.cohort.simulate import CENTERS
     from penumbra.progress import say
 
     from .end_to_end.conftest import penumbra
@@ -282,7 +281,7 @@ def prepared(folder: Path) -> Path:
     home, simulated = folder / "home", folder / "simulated"
     say("preparing the simulated cohort and its features once for all runs")
     penumbra(home, "simulate", str(simulated))
-    for center in CENTERS:
+    for center in sorted(path.name for path in simulated.iterdir() if path.is_dir()):
         penumbra(home, "ingest", str(simulated / center), "--center", center)
     penumbra(home, "populate")
     return home

@@ -104,6 +104,15 @@ def test_verify_and_as_of_mean_the_model_of_params_yaml(penumbra: Callable[..., 
     assert penumbra(OURS, "sql", "SELECT max(id) AS id FROM commits", "--as-of", f"{OTHER}@champion", "--format", "json") == trained[OTHER]
 
 
+def test_scores_of_two_models_with_the_same_version_stand_apart(penumbra: Callable[..., str], home: Path) -> None:
+    """nsclc-pfs/1 was registered after nsclc-os/1 and took the place of its scores."""
+    with store.connect(home, read_only=True) as lake:
+        counts = lake.sql("SELECT model, model_version, count(DISTINCT patient) AS n FROM signatures_all GROUP BY ALL ORDER BY ALL").to_pylist()
+        shown = lake.sql("SELECT DISTINCT model, model_version FROM signatures").to_pylist()
+    assert [(row["model"], row["model_version"], row["n"]) for row in counts] == [(OURS, "1", 94), (OTHER, "1", 94), (OTHER, "2", 94)]
+    assert shown == [{"model": OTHER, "model_version": "2"}]
+
+
 def test_promote_rollback_and_monitor_mean_the_model_of_params_yaml(penumbra: Callable[..., str], home: Path) -> None:
     def champions() -> tuple[int, int]:
         return registry.find(home, model=OURS).version, registry.find(home, model=OTHER).version

@@ -4,9 +4,11 @@ import os
 import platform
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from . import numeric
 from .numeric import CHECKOUT, OWN, SETS, Result, Run, possible_runs, probed, problems, table
 
 AVX2 = next(each for each in SETS if each.name == "AVX2")
@@ -60,6 +62,31 @@ def test_the_libraries_of_today_report_a_name_that_they_ignore() -> None:
     found = problems(misspelled, taken, own, words)
     assert any("Unknown CPU ISA: AVX3" in line for line in found)
     assert any(line.startswith("XLA makes the same code as without a limit") for line in found)
+
+
+def test_a_run_ends_with_a_table_and_fails_where_no_test_was_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(numeric, "prepared", lambda folder: folder / "home")  # the chosen tests ask for no cohort
+    chosen = ["1 thread, the processor's own", "--", "tests/survival/test_pooling.py"]
+    assert numeric.main(chosen) == 0
+    assert re.search(r"1 thread, the processor's own +[1-9]\d* +0 +0 +\d+ +good", capsys.readouterr().out)
+    assert numeric.main([*chosen, "-k", "no test is called so"]) == 1
+    assert numeric.main(["3 threads, Z80"]) == 2
+
+
+def test_every_center_is_prepared_once_for_all_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+
+    def penumbra(home: Path, *arguments: str) -> None:
+        done.append(arguments)
+        if arguments[0] == "simulate":
+            for center in ("north", "south"):
+                (Path(arguments[1]) / center).mkdir(parents=True)
+
+    monkeypatch.setattr("tests.end_to_end.conftest.penumbra", penumbra)
+    assert numeric.prepared(tmp_path) == tmp_path / "home"
+    cohort = tmp_path / "simulated"
+    ingested = [("ingest", str(cohort / center), "--center", center) for center in ("north", "south")]
+    assert done == [("simulate", str(cohort)), *ingested, ("populate",)]
 
 
 def test_the_table_names_what_failed_and_what_was_not_run() -> None:

@@ -350,7 +350,7 @@ def _version_rows(
         "model_patients": [{"model": name, **person, "split": "train" if trains else "test"} for person, trains in zip(who, data.training, strict=True)],
         "model_metrics": recorded.metric_records(name, served.name, rows),
         "signatures": [
-            {**who[i], "signature": signature, "score": float(model.log_risk[i])}
+            {**who[i], "signature": signature, "model": name, "score": float(model.log_risk[i])}
             for signature, model in found.items()
             if np.isfinite(model.log_risk).all()
             for i in range(len(who))

@@ -91,7 +91,7 @@ def judge(folder: Path) -> tuple[str, str]:
         return "unnamed" if refusal.rule in UNNAMED or not (refusal.found and refusal.advice) else "refused", str(refusal)
     except Exception as error:  # what ingest would show as a crash
         return "error", f"{type(error).__name__}: {error}"
-    why = "; ".join([*(f"{finding.rule}: {finding.found}" for finding in found.findings), *scan.notes])
+    why = "; ".join([*(f"{finding.rule}: {finding.found}" for finding in found.findings), *(note for note in scan.notes if "whole voxels" not in note)])
     if found.status == "refused":
         return "refused", why
     index = np.moveaxis(np.indices(grid.gtv.values.shape), 0, -1)[..., ::-1]

@@ -29,7 +29,14 @@ def lens(radius: float, apart: float) -> float:
     return float(2 * radius**2 * np.arccos(half / radius) - 2 * half * np.sqrt(radius**2 - half**2))
 
 
-@pytest.mark.parametrize("apart", [4.0, 12.0, 20.0, 22.0])
+def common(large: float, small: float, apart: float) -> float:
+    """Area that two circles of different radii share (hand-computed, as above)."""
+    d = (apart**2 + large**2 - small**2) / (2 * apart)
+    e = apart - d
+    return float(large**2 * np.arccos(d / large) - d * np.sqrt(large**2 - d**2) + small**2 * np.arccos(e / small) - e * np.sqrt(small**2 - e**2))
+
+
+@pytest.mark.parametrize("apart", [0.8, 4.0, 12.0, 20.0, 22.0, 23.4, 23.8])
 def test_two_circles_that_cross_are_united(apart: float) -> None:
     both = [circle(30, 40, 12, 720), circle(30 + apart, 40, 12, 720)]
     union = 2 * np.pi * 144 - lens(12, apart)
@@ -56,6 +63,23 @@ def test_neighbors_that_share_a_side_are_no_crossing() -> None:
     left = np.array([[10.0, 10], [30, 10], [30, 50], [10, 50]])
     assert areas([left, left + np.array([20.02, 0])])[2:] == (0, 0)
     assert areas([left, left + np.array([19.97, 0])]) == (pytest.approx(1600, rel=2e-3), pytest.approx(1600, rel=2e-3), 0, 0)
+
+
+@pytest.mark.parametrize("beyond", [0.3, 1.0, 9.0])
+def test_an_outline_that_leaves_the_one_around_it_is_united_with_it(beyond: float) -> None:
+    """Drawn inside another, all but a part that reaches beyond it: across, not a hole."""
+    around, small = circle(40, 40, 20, 720), circle(60 + beyond - 5, 40, 5, 720)
+    area, voxels, copies, crossing = areas([around, small])
+    assert (copies, crossing) == (0, 2)
+    union = np.pi * 400 + np.pi * 25 - common(20, 5, 15 + beyond)
+    assert (area, voxels) == pytest.approx((union, union), rel=2e-3)
+
+
+def test_a_hole_whose_rounded_points_leave_its_outline_stays_a_hole() -> None:
+    around, hole = circle(40, 40, 20, 200), circle(55, 40, 5, 200)
+    area, voxels, copies, crossing = areas([around.round(1), hole.round(1)])
+    assert (copies, crossing) == (0, 0)
+    assert (area, voxels) == pytest.approx((np.pi * 375, np.pi * 375), rel=5e-3)
 
 
 @pytest.mark.parametrize(

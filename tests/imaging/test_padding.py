@@ -33,7 +33,8 @@ def test_padding_is_air_in_every_format(tmp_path: Path, padding: int) -> None:
         write(values[name].image, nifti / "ct.nii.gz", raw)
         write(values[name].image, nifti / "gtv.nii.gz", values[name].gtv.values.astype(np.uint8))
         values[f"{name} nifti"] = read_patient(nifti)
-    for scan in values.values():
+    for name, scan in values.items():
+        assert any("whole voxels of" in note for note in scan.notes) == name.endswith("nifti")  # a mask made of contours is not the contours
         assert scan.image.values.min() == -1024
         assert np.array_equal(scan.image.values, values["air"].image.values)
 

@@ -108,7 +108,9 @@ def register(lake: "store.Store", version: str) -> None:
     ]
     lake.write(
         {
-            "signatures": [{"patient": row["patient"], "signature": "combined", "model_version": version, "score": row["age"] / 50} for row in people],
+            "signatures": [
+                {"patient": row["patient"], "signature": "combined", "model": "nsclc-os", "model_version": version, "score": row["age"] / 50} for row in people
+            ],
             "model_versions": [
                 {"model": "nsclc-os", "version": version, "alias": "champion", "store_commit": lake.newest_commit(), "train_centers": ["north"]}
             ],

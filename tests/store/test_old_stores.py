@@ -61,6 +61,28 @@ def test_migrated_from_every_earlier_schema(home: Path, catalogs: Catalogs, tmp_
         store.connect(home, schema_root=early.parent)
 
 
+def test_a_score_of_an_earlier_store_belongs_to_the_model_that_had_its_version(tmp_path: Path) -> None:
+    home, early = tmp_path / "home", tmp_path / "features" / "schema"
+    early.mkdir(parents=True)
+    for file in SCHEMA[:5]:
+        shutil.copy(file, early)
+    with contextlib.closing(open_engine()) as engine:
+        open_for_writing(Lake(home, None), engine, early)
+        for commit, model, version in ((1, "nsclc-os", "1"), (2, "nsclc-pfs", "2")):
+            engine.execute("INSERT INTO lake.commits VALUES (?, now(), 'r', 'early', 1, '{}')", [commit])
+            engine.execute("INSERT INTO lake.patients (patient, center, commit_id) VALUES (?, 'north', ?)", [f"P{commit}", commit])
+            engine.execute("INSERT INTO lake.model_versions (model, version, commit_id) VALUES (?, ?, ?)", [model, version, commit])
+            scored = "INSERT INTO lake.signatures (patient, center, signature, model_version, score, commit_id) VALUES (?, 'north', 's', ?, 0.5, ?)"
+            engine.execute(scored, [f"P{commit}", version, commit])
+    with store.connect(home) as lake:
+        assert lake.sql("SELECT patient, model, model_version FROM signatures_all ORDER BY ALL").to_pylist() == [
+            {"patient": "P1", "model": "nsclc-os", "model_version": "1"},
+            {"patient": "P2", "model": "nsclc-pfs", "model_version": "2"},
+        ]
+        again = {"patient": "P1", "center": "north", "signature": "s", "model": "nsclc-os", "model_version": "1", "score": 0.5}
+        assert lake.write({"signatures": [again]}, run="r", what="the same score") is None
+
+
 def test_an_earlier_store_that_may_not_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = unpack(KEPT[0], tmp_path / "home")
 

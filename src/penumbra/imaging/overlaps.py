@@ -8,8 +8,8 @@ import numpy as np
 from penumbra.imaging.scanlines import crossings, edges, united
 
 LINES = 128  # across the stretch that two rings share
-SLACK_MM = 0.05  # two rings overlap that do so by more than this along the smaller one's edge: exports round points
-SLACK = 0.01  # the same as a share of the smaller one
+ROUNDED_MM = 0.1  # two outlines that meet may reach this far across each other: exports round points, some to 0.1 mm
+SAMPLE_MM = 0.25  # between points of an outline at which its distance from another is measured
 AREA_LINES = 2048
 
 
@@ -57,8 +57,6 @@ def arranged(rings: Sequence[np.ndarray], pixel_mm: float, *, exclusive: bool = 
         if one in copies or other in copies:
             continue
         shared = shared_area(rings[one], rings[other])
-        small = one if areas[one] <= areas[other] else other
-        slack = SLACK_MM * lengths[small] + SLACK * areas[small]
         apart_mm = (areas[one] + areas[other] - 2 * shared) / max((lengths[one] + lengths[other]) / 2, 1e-9)
         if shared > 0.5 * max(areas[one], areas[other]) and apart_mm < 0.5 * pixel_mm:
             copies.add(one if len(rings[one]) < len(rings[other]) else other)
@@ -66,10 +64,9 @@ def arranged(rings: Sequence[np.ndarray], pixel_mm: float, *, exclusive: bool = 
         if shared <= 0:
             continue
         joined.append((one, other))
-        if areas[small] - shared <= slack or exclusive:
-            continue  # within each other
-        united_pairs.append((one, other))
-        if shared > slack:
+        small, large = (one, other) if areas[one] <= areas[other] else (other, one)
+        if not exclusive and across(rings[small], rings[large]):
+            united_pairs.append((one, other))
             crossing |= {one, other}
     kept = [place for place in range(len(rings)) if place not in copies]
     shapes, islands = (_groups(len(rings), links) for links in (united_pairs, joined))
@@ -86,13 +83,12 @@ def area_mm2(rings: Sequence[np.ndarray], shapes: Sequence[int]) -> float:
     """Area of the plane that the rings enclose, (n, 2) in mm each: by the shoelace formula, ring by ring, where none crosses another."""
     size = Sizes.of(rings)
     depth = np.zeros(len(rings), dtype=int)
-    across = len(set(shapes)) < len(rings)
-    for one, other in size.near() if not across else ():
-        small = one if size.areas[one] <= size.areas[other] else other
-        shared, slack = shared_area(rings[one], rings[other]), SLACK_MM * size.lengths[small] + SLACK * size.areas[small]
-        depth[small] += 2 * shared > size.areas[small]
-        across |= slack < shared < size.areas[small] - slack
-    if not across:
+    mixed = len(set(shapes)) < len(rings)
+    for one, other in size.near() if not mixed else ():
+        small, large = (one, other) if size.areas[one] <= size.areas[other] else (other, one)
+        depth[small] += 2 * shared_area(rings[one], rings[other]) > size.areas[small]
+        mixed |= across(rings[small], rings[large])
+    if not mixed:
         return abs(float(np.sum(np.where(depth % 2, -size.areas, size.areas))))
     low, high = float(size.low[:, 1].min()), float(size.high[:, 1].max())
     step = (high - low) / AREA_LINES
@@ -139,6 +135,35 @@ def shared_area(one: np.ndarray, other: np.ndarray) -> float:
     x, ring = found.x[order], found.ring[order]
     inside = (np.cumsum(ring == 0) % 2 == 1) & (np.cumsum(ring == 1) % 2 == 1)  # from this crossing to the next; even again behind every line
     return step * float(np.sum((x[1:] - x[:-1])[inside[:-1]]))
+
+
+def across(small: np.ndarray, large: np.ndarray) -> bool:
+    """Whether two outlines, (n, 2) in mm each, cross by more than the rounding of their points.
+
+    They do where one reaches more than ROUNDED_MM into the other, and the smaller one as far out of it: neighbors that share a side, a hole that touches
+    the outline around it, and what lies inside or apart do not.
+    """
+    outward = _distances(small, large)
+    if outward.max() <= ROUNDED_MM:
+        return False
+    return bool(outward.min() < -ROUNDED_MM or _distances(large, small).min() < -ROUNDED_MM)
+
+
+def _distances(ring: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Of points along a ring, its corners among them, to the outline of another in mm: below 0 inside of it (even-odd rule)."""
+    after = np.roll(ring, -1, axis=0)
+    parts = np.maximum(np.ceil(np.hypot(*(after - ring).T) / SAMPLE_MM), 1).astype(int)
+    edge = np.repeat(np.arange(len(ring)), parts)
+    share = (np.arange(len(edge)) - np.repeat(np.cumsum(parts) - parts, parts)) / parts[edge]
+    points = ring[edge] + share[:, None] * (after - ring)[edge]
+    (x, y), (from_x, from_y) = (column[:, None] for column in points.T), other.T
+    along_x, along_y = (np.roll(other, -1, axis=0) - other).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        nearest = np.nan_to_num(((x - from_x) * along_x + (y - from_y) * along_y) / (along_x**2 + along_y**2)).clip(0, 1)
+        reached = from_x + (y - from_y) / along_y * along_x
+    squared = (x - from_x - nearest * along_x) ** 2 + (y - from_y - nearest * along_y) ** 2
+    passed = ((from_y > y) != (from_y + along_y > y)) & (x < reached)
+    return np.sqrt(squared.min(axis=1)) * np.where(passed.sum(axis=1) % 2, -1.0, 1.0)
 
 
 def _groups(count: int, links: Sequence[tuple[int, int]]) -> np.ndarray:

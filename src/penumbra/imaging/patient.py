@@ -63,7 +63,8 @@ def read_patient(folder: str | Path, *, gtv_patterns: Sequence[str] = GTV_PATTER
         raise Refusal("one_segmentation", f"{len(holding)} segmentations hold a GTV", "Send the segmentation to use alone")
     scan = agreeing(holding, len(sources), wanted.agree_dice)
     listed = [name for source in sources for name in source.names]
-    return replace(scan, roi_name=scan.roi_name and wanted.kept(scan.roi_name, listed), notes=tuple(wanted.kept(note, listed) for note in scan.notes))
+    notes = scan.notes if scan.contours else (*scan.notes, _made_of_voxels(scan))
+    return replace(scan, roi_name=scan.roi_name and wanted.kept(scan.roi_name, listed), notes=tuple(wanted.kept(note, listed) for note in notes))
 
 
 def gtv_sources(folder: Path, wanted: GtvNames) -> list[Source]:
@@ -109,6 +110,12 @@ def roi_names(folder: str | Path, names: GtvNames = STANDARD) -> list[str]:
     sources = gtv_sources(Path(folder), names)
     used = next((source for source in sources if source.holds), None)
     return sorted(name for source in ([used] if used else sources) for name in source.names)
+
+
+def _made_of_voxels(scan: Scan) -> str:
+    """A mask says of each voxel of the CT only whether it is inside: no reader can draw the contours again that it was made from."""
+    size = " x ".join(f"{step:.3g}" for step in scan.gtv.spacing)
+    return f"The GTV came as whole voxels of {size} mm, without contours: features near its edge can differ from those of the drawn contours."
 
 
 def _raise(refusal: Refusal) -> Scan:

@@ -47,7 +47,7 @@ RELATIONS: Mapping[str, Relation] = {
     "current_versions": Relation(("kind",)),
     "radiomics": Relation(("patient", "roi", "version", "image_version", "center"), "immutable"),
     "deep": Relation(("patient", "roi", "version", "image_version", "center"), "immutable"),
-    "signatures": Relation(("patient", "signature", "model_version")),
+    "signatures": Relation(("patient", "signature", "model", "model_version")),
     "model_versions": Relation(("model", "version"), beside=("created_at",), stamped="created_at"),
     "model_patients": Relation(("model", "version", "patient")),
     "model_metrics": Relation(("model", "version", "center", "split", "metric")),

@@ -28,7 +28,7 @@ WORDS = {
     "": {
         "definition": "the current definition (see current_versions)",
         "models": "the newest registered version",
-        "of_newest_model": "\nWHERE model_version = (SELECT arg_max(model_version, commit_id) FROM stored.signatures)",
+        "of_newest_model": "\nWHERE (model, model_version) = (SELECT arg_max((model, model_version), commit_id) FROM stored.signatures)",
     },
     EVERY: {"definition": "every definition; see version", "models": "every registered version", "of_newest_model": ""},
 }
