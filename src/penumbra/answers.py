@@ -123,7 +123,7 @@ def _remarks(facts: Manifest) -> dict[str, int]:
 
 
 def summary(work: Work) -> str:
-    """The table at the end of a run: C of every model on every set of patients, the cohort, the version, the report."""
+    """The tables at the end of a run: C of every model on every set of patients, the cohort, the version, the report."""
     rows = [row for row in metric_rows(read_manifest(work.home, "evaluate")) if row.metric == "harrell_c"]
     sets = list(dict.fromkeys((row.center, row.split) for row in rows))
     sizes = {(row.center, row.split): (row.n, row.events) for row in rows}
@@ -134,7 +134,7 @@ def summary(work: Work) -> str:
         cells = [by_place[model, *place] for place in sets]
         body.append([model, *(f"{row.value:.2f} ({row.lower:.2f}-{row.upper:.2f})" if row.value == row.value else "-" for row in cells)])
     registered, page = read_manifest(work.home, "register"), read_manifest(work.home, "report")["page"]
-    lines = [cohort_flow(read_manifest(work.home, "ingest")), "", tables.render(header, body), ""]
+    lines = [tables.render(header, body), "", cohort_flow(read_manifest(work.home, "ingest")), ""]
     if registered["version"] is None:
         lines.append(f"registered  nothing: {registered['reason']}")
     else:

@@ -29,7 +29,7 @@ from penumbra.workers import available_cores
 
 FITTED = "fitted"  # folder of fitted models below the state folder, one subfolder for each key
 CONTROLS = {"volume": "Volume", "clinical": "Clinical"}  # what a useful model has to beat: short name in delta_c_<name> -> model
-EVALUATION_CODE = 4  # raise when the same models, patients and numbers give other metrics than before
+EVALUATION_CODE = 5  # raise when the same models, patients and numbers give other metrics than before
 FUSION_CODE = 3  # raise when the same data and numbers fit another model than before
 
 

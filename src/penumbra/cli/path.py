@@ -1,5 +1,6 @@
 """The path: from arrived centers to a registered model and its report, as one run or stage by stage."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -17,8 +18,9 @@ def run(cohort: Path | None, profile: str | None) -> None:
 
     if cohort is None:
         arrivals.center_folders(state_home())  # before anything that takes longer to start
-    from penumbra import aliases, answers, drive, history
-    from penumbra.work import begin, one_run_at_a_time
+    from penumbra import aliases, answers, drive, history, layout, tables
+    from penumbra.commands import verdict
+    from penumbra.work import begin, one_run_at_a_time, read_manifest
 
     work = begin(profile)
     with one_run_at_a_time(work.home), history.noted(work.home, "penumbra run" + (f" --profile {profile}" if profile else "")):
@@ -27,11 +29,13 @@ def run(cohort: Path | None, profile: str | None) -> None:
             arrivals.take_cohort(work.home, cohort)
         drive.run_flow(work)
         drive.record_with_dvc(work)
-    click.echo(answers.summary(work))
+    served = verdict.sentence(verdict.verdict(work.home, work.settings.register.model), read_manifest(work.home, "register"))
+    click.echo("\n".join(layout.wrap(served, tables.terminal_width())[0]) + f"\n\n{answers.summary(work)}")
     next_commands(
+        "penumbra",
         'penumbra sql "SELECT patient, risk_group, survival_2y FROM predictions LIMIT 5"',
         "penumbra compare",
-        f"penumbra predict {answers.example_patient(work)}",
+        f"penumbra predict {shlex.quote(answers.example_patient(work))}",
     )
 
 
