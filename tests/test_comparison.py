@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penumbra import checkup, experiments, modelling, monitoring, prospective, registry, store, survival, versus
+from penumbra import checkup, experiments, modeling, monitoring, prospective, registry, store, survival, versus
 from penumbra.comparison import compare_two
-from penumbra.modelling import evaluate, fuse, register
+from penumbra.modeling import evaluate, fuse, register
 from penumbra.params import project_root
 from penumbra.refusal import Refusal
 from penumbra.scoring import Prediction
@@ -36,7 +36,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"weights")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(modelling, "_curves", lambda weights: {})  # the weights are carried along, not opened here
+        patched.setattr(modeling, "_curves", lambda weights: {})  # the weights are carried along, not opened here
         for one in (work, trained_on(work, "north", "east")):
             for stage in (fuse, evaluate, register):
                 stage(one)

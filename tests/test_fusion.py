@@ -157,7 +157,7 @@ def test_age_and_stage_stand_beside_the_components(declared) -> None:
 
 
 def test_other_patients_change_nothing(declared) -> None:
-    """Outcomes and features of external centers never reach a fit: every learnt number is the same, to the last bit."""
+    """Outcomes and features of external centers never reach a fit: every learned number is the same, to the last bit."""
     blocks, event, time, _ = simulated(200, 7)
     training = np.arange(200) < 120
     spoiled = {name: Block(name, block.features, np.where(training[:, None], block.values, 1e6)) for name, block in blocks.items()}

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from penumbra import checkup, modelling, registry, store
+from penumbra import checkup, modeling, registry, store
 from penumbra.cli import main
-from penumbra.modelling import evaluate, fuse, register
+from penumbra.modeling import evaluate, fuse, register
 from penumbra.params import ParamsError
 from penumbra.refusal import Refusal
 from penumbra.settings import load_settings
@@ -46,7 +46,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     weights.write_bytes(b"weights")
     made = [(OURS, "north"), (OTHER, "east"), (OTHER, "north", "east")]
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(modelling, "_curves", lambda weights: {})  # the weights are carried along, not opened here
+        patched.setattr(modeling, "_curves", lambda weights: {})  # the weights are carried along, not opened here
         for model, *centers in made:
             for stage in (fuse, evaluate, register):
                 stage(called(work, model, *centers))

@@ -10,7 +10,7 @@ import pytest
 
 from penumbra import aliases, checkup, network, registry, settings, store
 from penumbra.dataset import network_file, read_dataset
-from penumbra.modelling import evaluate, fuse, register
+from penumbra.modeling import evaluate, fuse, register
 from penumbra.network.se_resnet import initial_variables
 from penumbra.origins import MADE_FROM, accepted_images, of_populate
 from penumbra.pages import report

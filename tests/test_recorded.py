@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penumbra import answered, checkup, modelling, monitoring, recorded, registry, store, versus
+from penumbra import answered, checkup, modeling, monitoring, recorded, registry, store, versus
 from penumbra.comparison import compare_two
 from penumbra.dataset import read_dataset
-from penumbra.modelling import evaluate, fuse, register
+from penumbra.modeling import evaluate, fuse, register
 from penumbra.pages import page
 from penumbra.registry.versions import quiet_mlflow
 from penumbra.scoring import Prediction
@@ -31,8 +31,8 @@ def at(work: Work, horizons_days: Sequence[float], model: str = "nsclc-os") -> W
 
 
 def made_quick(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(modelling, "_curves", lambda weights: {})  # the weights are carried along, not opened here
-    patch.setattr(modelling, "_refitted", lambda *_: ([], {}))  # refits tell nothing of horizons
+    patch.setattr(modeling, "_curves", lambda weights: {})  # the weights are carried along, not opened here
+    patch.setattr(modeling, "_refitted", lambda *_: ([], {}))  # refits tell nothing of horizons
 
 
 @pytest.fixture(autouse=True)

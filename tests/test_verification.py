@@ -8,7 +8,7 @@ import pytest
 
 from penumbra import network, registry, store
 from penumbra.dataset import network_file, read_dataset
-from penumbra.modelling import evaluate, fuse, register
+from penumbra.modeling import evaluate, fuse, register
 from penumbra.network.se_resnet import initial_variables
 from penumbra.refusal import Refusal
 from penumbra.verification import verify

@@ -1,4 +1,4 @@
--- Standardised mean difference, with the root of the mean of both variances (Cohen 1988; Austin 2009).
+-- Standardized mean difference, with the root of the mean of both variances (Cohen 1988; Austin 2009).
 CREATE VIEW center_drift$all AS
 WITH moments AS (
     SELECT version, roi, feature, center, count("value") AS n, avg("value") AS mean, stddev_samp("value") AS sd

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from penumbra import arrivals, cohort, registry, store, tables
 from penumbra.cohort.baseline import baseline_table
 from penumbra.cohort.rois import list_rois as survey
-from penumbra.modelling import metric_rows
+from penumbra.modeling import metric_rows
 from penumbra.params import project_root, read_yaml, state_home
 from penumbra.refusal import Refusal
 from penumbra.settings import load_settings

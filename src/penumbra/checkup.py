@@ -189,7 +189,7 @@ def _stages(home: Path) -> Iterator[Finding]:
     """Whether every stage was made from what is there now, as far as they have run."""
     from dataclasses import replace
 
-    from penumbra import modelling
+    from penumbra import modeling
     from penumbra.dataset import read_dataset
     from penumbra.origins import MADE_FROM, accepted_images, current, earlier, of_populate
     from penumbra.settings import load_settings
@@ -213,10 +213,10 @@ def _stages(home: Path) -> Iterator[Finding]:
             current(work, "populate", of_populate(work, images))
         if left["populate"] and left["train"]:
             data = read_dataset(work)
-            fused = modelling.current_fuse(work, data) if left["fuse"] else {}
-            evaluated = modelling.current_evaluate(work, data, fused) if fused and left["evaluate"] else {}
+            fused = modeling.current_fuse(work, data) if left["fuse"] else {}
+            evaluated = modeling.current_evaluate(work, data, fused) if fused and left["evaluate"] else {}
             if evaluated and left["register"]:
-                modelling.current_register(work, evaluated)
+                modeling.current_register(work, evaluated)
         yield Finding("stages", True, "what has run was made from what is there now")
     except Refusal as refusal:
         yield Finding("stages", False, str(refusal), waits=True)

@@ -1,4 +1,4 @@
-"""`penumbra drift`: how far a center lies from those that the models learnt from, in every feature and in its outcome."""
+"""`penumbra drift`: how far a center lies from those that the models learned from, in every feature and in its outcome."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -20,7 +20,7 @@ from penumbra.workers import available_cores, over
 
 PIXELS = 256  # edge of each of the three pictures
 FOLDER = "gallery"
-_GREYS = 250  # of the 256 colours of a picture; the rest are outlines and the scale
+_GRAYS = 250  # of the 256 colors of a picture; the rest are outlines and the scale
 
 
 @dataclass(frozen=True)
@@ -104,18 +104,18 @@ def draw_patient(job: tuple[str, Mapping[str, Any]], *, images: Path, margins: t
     path, row = job
     scan = cohort.load_patient(images, row)
     planes = imaging.three_planes(scan, imaging.rings(scan.gtv, margins), margin_mm=margin_mm, pixels=PIXELS)
-    centre, width = window_hu
-    shade = np.clip((planes.hu - centre + width / 2) / width, 0, 1)
-    colours = np.rint(shade * (_GREYS - 1)).astype(np.uint8)
-    palette = [level for grey in range(_GREYS) for level in (round(grey * 255 / (_GREYS - 1)),) * 3]
-    for index, (roi, (colour, _)) in enumerate(CONTOUR_STYLE.items()):
-        palette += [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+    center, width = window_hu
+    shade = np.clip((planes.hu - center + width / 2) / width, 0, 1)
+    colors = np.rint(shade * (_GRAYS - 1)).astype(np.uint8)
+    palette = [level for gray in range(_GRAYS) for level in (round(gray * 255 / (_GRAYS - 1)),) * 3]
+    for index, (roi, (color, _)) in enumerate(CONTOUR_STYLE.items()):
+        palette += [int(color[at : at + 2], 16) for at in (1, 3, 5)]
         if roi in planes.outlines:
-            colours[planes.outlines[roi]] = _GREYS + index
+            colors[planes.outlines[roi]] = _GRAYS + index
     bar = min(PIXELS - 16, round(20 / planes.pixel_mm))
-    colours[0, -10:-7, 8 : 8 + bar] = _GREYS - 1
-    colours[1:, :, :2] = 0  # a line between the pictures
-    picture = Image.fromarray(np.concatenate(list(colours), axis=1), mode="P")
+    colors[0, -10:-7, 8 : 8 + bar] = _GRAYS - 1
+    colors[1:, :, :2] = 0  # a line between the pictures
+    picture = Image.fromarray(np.concatenate(list(colors), axis=1), mode="P")
     picture.putpalette(palette)
     fresh = Path(path).with_suffix(".part")
     picture.save(fresh, format="PNG", optimize=True)
@@ -165,7 +165,7 @@ def _rejected(rejections: Sequence[Mapping[str, Any]]) -> Iterator[Card]:
 
 def _write_page(folder: Path, center: str, cards: Sequence[Card]) -> Path:
     counts = Counter(card.status for card in cards)
-    legend = [(roi.replace("_", " ").replace("mm", " mm"), colour) for roi, (colour, _) in reversed(CONTOUR_STYLE.items())]
+    legend = [(roi.replace("_", " ").replace("mm", " mm"), color) for roi, (color, _) in reversed(CONTOUR_STYLE.items())]
     path = folder / "index.html"
     page = rendered("gallery.html", center=center, cards=cards, counts=counts, legend=legend, pixels=PIXELS)
     write_whole(path, page)

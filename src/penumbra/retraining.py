@@ -24,7 +24,7 @@ from penumbra.challenge import METRIC, Challenge, challenge
 from penumbra.dataset import Dataset, read_dataset
 from penumbra.definition import require_same_features
 from penumbra.fusion import DEEP
-from penumbra.modelling import measured, risks
+from penumbra.modeling import measured, risks
 from penumbra.progress import say
 from penumbra.refusal import Refusal
 from penumbra.registry import LoadedModel, Verdict, gate
@@ -37,7 +37,7 @@ Hire = Callable[[], AbstractContextManager[Crew]]
 ALIASES = {"promote": registry.CHAMPION, "keep": registry.CHALLENGER}  # what a verdict gives the challenger
 STEPS = ("arrival", "validation", "checks", "refit", "gate", "decision")
 SET_ASIDE: Final = "set aside"  # the decision on a center whose retraining was killed too often
-LARGE = 0.8  # a standardised mean difference beyond this is called large (Cohen 1988)
+LARGE = 0.8  # a standardized mean difference beyond this is called large (Cohen 1988)
 
 
 def retrain(work: Work, center: str, crew: Hire | None = None, *, again: bool = False) -> Manifest:

@@ -90,7 +90,7 @@ class Fuse:
     ridge         penalty of a Cox fit that has no finite maximum without one.
     seed          of the folds.
     harmonise     of the features between training centers, before selection.
-    unseen_center what a center gets that did not train, where features are harmonised.
+    unseen_center what a center gets that did not train, where features are harmonized.
     """
 
     alpha: float
@@ -223,7 +223,7 @@ class ServeSql:
 
 @dataclass(frozen=True)
 class Report:
-    """patients: how many are shown as pictures. slice_margin_mm: shown around the GTV. window_hu: centre and width. occlusion_edge,
+    """patients: how many are shown as pictures. slice_margin_mm: shown around the GTV. window_hu: center and width. occlusion_edge,
     occlusion_stride: of the cube that is hidden from the network, and between two of them, voxels of its input."""
 
     patients: int

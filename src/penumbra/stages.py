@@ -20,7 +20,7 @@ from penumbra.dataset import GTV, fingerprint, network_file, no_training_center
 from penumbra.definition import radiomics_definition
 from penumbra.fusion import DEEP
 from penumbra.imaging.saved import saved_shape
-from penumbra.modelling import evaluate, fuse, register
+from penumbra.modeling import evaluate, fuse, register
 from penumbra.origins import MADE_FROM, Images, accepted_images, clinical_versions, earlier, of_center, of_populate, of_train
 from penumbra.pages import report
 from penumbra.progress import say, track

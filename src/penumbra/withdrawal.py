@@ -123,7 +123,7 @@ def told(forgotten: Forgotten) -> str:
         f"forgotten: {sum(traces.rows.values())} rows in every commit, {len(forgotten.removed)} files and folders ({', '.join(forgotten.removed) or 'none'})"
     ]
     if traces.trained:
-        lines.append(f"to retrain: {', '.join(traces.trained)} learnt from the patient and cannot be rebuilt any more")
+        lines.append(f"to retrain: {', '.join(traces.trained)} learned from the patient and cannot be rebuilt any more")
     if forgotten.remains:
         lines.append(f"still named in: {', '.join(forgotten.remains)}; remove these by hand")
     if forgotten.source:

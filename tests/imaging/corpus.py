@@ -202,7 +202,7 @@ def tilted_gantry(patient: Patient, folder: Path) -> None:
 
 @right("true positions", patient=lambda: Patient(heights=[*range(0, 30, 3), *range(30, 48, 6), *range(48, 80, 3)], rois={"GTV-1": BALL}), overlap=0.94)
 def gaps_of_3_and_6_mm(patient: Patient, folder: Path) -> None:
-    """Gaps of 6 mm in the middle of the tumour, as six patients of NSCLC-Radiomics have them."""
+    """Gaps of 6 mm in the middle of the tumor, as six patients of NSCLC-Radiomics have them."""
     patient.write(folder)
 
 
@@ -217,7 +217,7 @@ def uneven_gaps(patient: Patient, folder: Path) -> None:
 
 @right(patient=lambda: Patient(heights=[round(k * 3 + 0.01 * (-1) ** k, 2) for k in range(24)], rois={"GTV-1": BALL}))
 def rounded_positions(patient: Patient, folder: Path) -> None:
-    """Positions off by a hundredth of a millimetre."""
+    """Positions off by a hundredth of a millimeter."""
     patient.write(folder)
 
 
@@ -259,14 +259,14 @@ def _another_phase(patient: Patient) -> list[Dataset]:
 
 
 @right("true positions")
-def a_slice_missing_beside_the_tumour(patient: Patient, folder: Path) -> None:
+def a_slice_missing_beside_the_tumor(patient: Patient, folder: Path) -> None:
     """One slice was lost far from the contours."""
     slices = patient.slices()
     write(patient, folder, slices=[*slices[:4], *slices[5:]])
 
 
 @right("true positions")
-def a_slice_missing_in_the_tumour(patient: Patient, folder: Path) -> None:
+def a_slice_missing_in_the_tumor(patient: Patient, folder: Path) -> None:
     """One slice was lost whose contour is still there."""
     slices = patient.slices()
     write(patient, folder, slices=[*slices[:12], *slices[13:]])
@@ -555,7 +555,7 @@ def no_gtv(patient: Patient, folder: Path) -> None:
 
 @refused("gtv_named")
 def nodes_alone(patient: Patient, folder: Path) -> None:
-    """Nodal volumes and derived ones are no primary tumour."""
+    """Nodal volumes and derived ones are no primary tumor."""
     patient.rois = {"GTVn": OTHER, "GTV_LN": OTHER, "GTV+5mm": BALL, "CTV": BALL}
     patient.write(folder)
 
@@ -596,8 +596,8 @@ class Both:
     second: Shape
 
     @property
-    def centre(self) -> tuple[float, float, float]:
-        return self.first.centre
+    def center(self) -> tuple[float, float, float]:
+        return self.first.center
 
     @property
     def volume(self) -> float:
@@ -612,7 +612,7 @@ class Both:
 
 @right("2 structures match", several="union", overlap=0.95)
 def several_union(patient: Patient, folder: Path) -> Shape:
-    """Two tumours apart."""
+    """Two tumors apart."""
     small = Ellipsoid((13.0, 13.0, 40.0), (7.0, 7.0, 8.0))
     patient.rois = {"GTV-1": small, "GTV-2": BALL}
     patient.write(folder)
@@ -658,7 +658,7 @@ def empty_contour_sequence(patient: Patient, folder: Path) -> None:
 def points_alone(patient: Patient, folder: Path) -> None:
     """The GTV is one POINT."""
     structures = patient.structures()
-    drawn(structures, patient).ContourSequence = Items([contour(patient.points(np.array([BALL.centre])), "POINT")])
+    drawn(structures, patient).ContourSequence = Items([contour(patient.points(np.array([BALL.center])), "POINT")])
     write(patient, folder, structures)
 
 
@@ -770,7 +770,7 @@ def contours_sent_twice(patient: Patient, folder: Path) -> None:
 
 @right()
 def contours_a_little_off(patient: Patient, folder: Path) -> None:
-    """Contours a tenth of a millimetre off their slices."""
+    """Contours a tenth of a millimeter off their slices."""
     patient.contour_heights = [height + 0.1 for height in patient.heights or []]
     patient.write(folder)
 
@@ -804,13 +804,13 @@ def no_reference_to_slices(patient: Patient, folder: Path) -> None:
 
 @right("beyond the scan", overlap=0.0)
 def some_contours_beyond_the_slices(patient: Patient, folder: Path) -> None:
-    """The scan ends in the middle of the tumour."""
+    """The scan ends in the middle of the tumor."""
     write(patient, folder, slices=patient.slices()[:12])
 
 
 @right()
 def a_box_at_the_edge(patient: Patient, folder: Path) -> Shape:
-    """The tumour reaches the edge of the field of view."""
+    """The tumor reaches the edge of the field of view."""
     box = Box((55.0, 30.0, 34.5), (30.0, 20.0, 18.0))
     patient.rois = {"GTV-1": box}
     patient.write(folder)
@@ -1319,7 +1319,7 @@ def two_slices_a_hair_apart(patient: Patient, folder: Path) -> None:
 
 
 @refused("slice_geometry")
-def pixels_of_ten_metres(patient: Patient, folder: Path) -> None:
+def pixels_of_ten_meters(patient: Patient, folder: Path) -> None:
     """PixelSpacing of 10000 mm: the grid of it would fill any memory."""
     slices = patient.slices()
     for item in slices:

@@ -83,7 +83,7 @@ def test_a_grid_of_a_grid_is_the_same() -> None:
 
 
 @pytest.mark.parametrize("slice_mm", [1.0, 2.0, 2.5, 3.0, 4.0, 5.0])
-def test_voxel_mask_keeps_volume_and_centre(slice_mm: float) -> None:
+def test_voxel_mask_keeps_volume_and_center(slice_mm: float) -> None:
     size = (int(60 / slice_mm), 60, 60)
     z, y, x = np.meshgrid(np.arange(size[0]) * slice_mm, np.arange(60), np.arange(60), indexing="ij")
     ball = (z - 30.2) ** 2 + (y - 30.4) ** 2 + (x - 29.7) ** 2 <= 17**2

@@ -65,7 +65,7 @@ def test_ibsi_phantom_equals_its_nifti_mask(tmp_path: Path) -> None:
 
 
 def test_challenge_pairs() -> None:
-    """Four of 215: one sound, one that touches the border of its crop, a ground-glass tumour, one without a voxel."""
+    """Four of 215: one sound, one that touches the border of its crop, a ground-glass tumor, one without a voxel."""
     cohort = SHARED / "nsclc"
     if not cohort.is_dir():
         pytest.skip("nsclc does not lie beside the repository")

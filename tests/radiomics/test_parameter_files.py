@@ -41,11 +41,11 @@ def changed(*, images: dict[str, Any] | None = None, classes: dict[str, Any] | N
 
 SAME = {
     "another width and scale": changed(binWidth=0.7, normalizeScale=2.5),
-    "a count of bins": changed(binCount=32),  # whole HU lie on the edges of the bins: the last bit of the normalisation decides
+    "a count of bins": changed(binCount=32),  # whole HU lie on the edges of the bins: the last bit of the normalization decides
     "bins image by image": changed(images={"Original": {"binCount": 9}, "LoG": {"sigma": [2, 1.5], "binWidth": 5}}),
     "a wavelet of two taps": changed(images={"Wavelet": {"wavelet": "haar"}}),
     "a wavelet of forty taps": changed(images={"Original": {}, "Wavelet": {"wavelet": "db20"}}),
-    "not normalised": changed(normalize=False, voxelArrayShift=1000),
+    "not normalized": changed(normalize=False, voxelArrayShift=1000),
     "outliers cut": changed(removeOutliers=2),
     "resegmented by sigma": changed(resegmentRange=[-1.5, 1.5], resegmentMode="sigma"),
     "resegmented by range, and its shape": changed(resegmentRange=[120, -80], resegmentShape=True),
@@ -162,10 +162,10 @@ def test_a_long_wavelet_asks_for_more_of_the_image() -> None:
     assert required_margin_mm(changed(images={"Wavelet": {"wavelet": "db20"}}), spacing_mm=2.0) == 42.0
 
 
-def test_normalisation_is_itks_to_the_last_bit() -> None:
+def test_normalization_is_itks_to_the_last_bit() -> None:
     import SimpleITK as sitk
 
-    from penumbra.radiomics.region import normalisation, normalise
+    from penumbra.radiomics.region import normalization, normalize
     from penumbra.radiomics.settings import load_settings
 
     settings = load_settings(changed(normalizeScale=1))
@@ -173,6 +173,6 @@ def test_normalisation_is_itks_to_the_last_bit() -> None:
     for image in (WHOLE, WHOLE.astype(np.float32) + np.float32(0.3)):
         theirs = sitk.GetArrayFromImage(sitk.Normalize(sitk.GetImageFromArray(image)))
         known = Moments(float(image.mean(dtype=np.float64)), float(image.std(dtype=np.float64)), image.size)
-        np.testing.assert_array_equal(normalise(image, normalisation(Scan(Volume(image, SPACING), GTV), settings)), theirs)
+        np.testing.assert_array_equal(normalize(image, normalization(Scan(Volume(image, SPACING), GTV), settings)), theirs)
         if image.dtype == np.int16:  # the moments that a crop carries say the same
-            np.testing.assert_array_equal(normalise(image, normalisation(Scan(Volume(image, SPACING), GTV, known), settings)), theirs)
+            np.testing.assert_array_equal(normalize(image, normalization(Scan(Volume(image, SPACING), GTV, known), settings)), theirs)

@@ -249,7 +249,7 @@ _TABLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "it is evaluated or opened while DuckDB parses, before any judgement",
+        "it is evaluated or opened while DuckDB parses, before any judgment",
         "read_only_sql",
         (
             "PRAGMA table_info(error(current_setting('memory_limit')))",
@@ -282,7 +282,7 @@ _TABLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "it is evaluated or opened while DuckDB parses, before any judgement",
+        "it is evaluated or opened while DuckDB parses, before any judgment",
         "sql_syntax",
         (
             "(PRAGMA table_info(error('x')))",

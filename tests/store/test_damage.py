@@ -1,4 +1,4 @@
-"""A store that lost or spoilt a file says so in one sentence, to readers and writers alike."""
+"""A store that lost or spoiled a file says so in one sentence, to readers and writers alike."""
 
 import os
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def garbage_inside(file: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, cut, overwritten, garbage_inside])
-def test_a_file_that_is_gone_or_spoilt(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+def test_a_file_that_is_gone_or_spoiled(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     with store.connect(tmp_path) as lake:
         lake.write({"patients": [PATIENT]}, run="run", what="test")
     for file in (tmp_path / "store" / "files" / "main" / "patients").glob("*.parquet"):
@@ -38,7 +38,7 @@ def test_a_file_that_is_gone_or_spoilt(tmp_path: Path, damage: Callable[[Path], 
 
 
 @pytest.mark.parametrize("damage", [cut, overwritten])
-def test_a_catalog_that_is_spoilt(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+def test_a_catalog_that_is_spoiled(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     with store.connect(tmp_path) as lake:
         lake.write({"patients": [PATIENT]}, run="run", what="test")
     for file in (tmp_path / "store").glob("catalog.sqlite-*"):

@@ -72,7 +72,7 @@ def test_the_shell_refuses_them(own: Path) -> None:
 
 
 @ON_SQLITE
-def test_what_was_evaluated_or_opened_before_the_judgement(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_evaluated_or_opened_before_the_judgment(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Broke: DuckDB's own splitting of statements answered with the setting, and with words of a file."""
     (tmp_path / "schema.sql").write_text("SELECT secretword secretword secretword;")
     (tmp_path / "load.sql").write_text("")

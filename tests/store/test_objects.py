@@ -102,11 +102,11 @@ def test_a_store_moves_out_of_objects(kept: Path, storage: Storage, tmp_path: Pa
 
 def test_compacted_then_forgotten(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No object holds the patient: of no commit, of no commit that was killed, of no other store's objects one is missing."""
-    home, neighbour = tmp_path / "home", f"s3://{BUCKET}/stores/neighbour"
+    home, neighbor = tmp_path / "home", f"s3://{BUCKET}/stores/neighbor"
     fill(home)
     address = address_of(home)
     storage.put(f"stores/{address.rpartition('/')[2]}/main/patients/ducklake-killed.parquet", f"PAR1 {GONE}".encode())
-    storage.put("stores/neighbour/main/patients/ducklake-x.parquet", GONE.encode())
+    storage.put("stores/neighbor/main/patients/ducklake-x.parquet", GONE.encode())
     with store.connect(home) as lake:
         for k in range(3):
             lake.write({"patients": [{"patient": GONE, "center": "north", "age": 90.0 + k}]}, run="r", what="corrected")
@@ -131,7 +131,7 @@ def test_compacted_then_forgotten(storage: Storage, tmp_path: Path, monkeypatch:
         live = lake.sql("SELECT data_file FROM ducklake_list_files('lake', 'patients')").column(0).to_pylist()
     assert GONE.encode() not in storage.bytes_of(address)
     assert {key for key in storage.keys(address) if "/main/patients/" in key} == {file.removeprefix(f"s3://{BUCKET}/") for file in live}
-    assert len(storage.keys(neighbour)) == 1
+    assert len(storage.keys(neighbor)) == 1
     assert {row["patient"] for row in store.query(home, "FROM patients").to_pylist()} == {row["patient"] for row in patients()} - {GONE}
 
 

@@ -20,7 +20,7 @@ def test_outcome_joined_with_features(filled: Path) -> None:
     assert table.column("time").to_pylist() == [row["time"] for row in sorted(patients(), key=lambda row: row["patient"])]
 
 
-def test_drift_is_the_standardised_mean_difference(filled: Path) -> None:
+def test_drift_is_the_standardized_mean_difference(filled: Path) -> None:
     row = store.query(
         filled,
         "SELECT * FROM center_drift WHERE roi = 'gtv' AND feature = 'wavelet-LLH_glcm_Contrast' AND center = 'east' AND other = 'north'",

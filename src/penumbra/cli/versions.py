@@ -75,7 +75,7 @@ def serve(profile: str | None) -> None:
     service.serve(begin(profile))
 
 
-@command('penumbra promote 2 --reason "agreed by the tumour board"')
+@command('penumbra promote 2 --reason "agreed by the tumor board"')
 @click.argument("version")
 @click.option("--reason", required=True, help="Kept in the relation alias_changes.")
 @click.option("--alias", type=click.Choice(["champion", "challenger"]), default="champion", show_default=True)

@@ -1,6 +1,6 @@
 """A cohort of three centers whose truth is known, written as hospitals send it: DICOM CT, RTSTRUCT and a clinical table.
 
-The hazard depends on the tumour's volume, on the texture inside it, and on the texture of the shell around it; on nothing else.
+The hazard depends on the tumor's volume, on the texture inside it, and on the texture of the shell around it; on nothing else.
 Every patient is drawn from its own random stream, so that the same seed gives the same bytes whatever the order of work.
 """
 
@@ -279,12 +279,12 @@ def draft_center(plan: CenterPlan, seed: int) -> list[Draft]:
 
 
 def slice_positions(slice_mm: float, *, mixed_gaps: bool) -> np.ndarray:
-    """Centres of the slices along z in mm, around 0."""
+    """Centers of the slices along z in mm, around 0."""
     if not mixed_gaps:
         depth = round(DEPTH_MM / slice_mm)
         return np.asarray((np.arange(depth) - (depth - 1) / 2) * slice_mm)
     near, far = np.arange(0.0, DEPTH_MM / 2, slice_mm), np.arange(0.0, DEPTH_MM / 2, 2 * slice_mm)
-    return np.concatenate([-near[:0:-1], far]) - 2.0  # the gap changes in the middle of the tumour
+    return np.concatenate([-near[:0:-1], far]) - 2.0  # the gap changes in the middle of the tumor
 
 
 def write_patient(task: tuple[Path, Draft]) -> Written:
@@ -307,9 +307,9 @@ def _written(center_folder: Path, draft: Draft) -> Written:
     )
     fine_axes: tuple[np.ndarray, ...] = tuple(np.arange(np.floor(a[0]) - 4, np.ceil(a[-1]) + 4.5, anatomy.FINE_MM) for a in axes)
     wall_side = int(rng.choice([-1, 1]))
-    tumour = anatomy.grow_tumour(course.volume_mm3, rng, max_reach_mm=34.0)
+    tumor = anatomy.grow_tumor(course.volume_mm3, rng, max_reach_mm=34.0)
     fine = anatomy.paint(
-        tumour,
+        tumor,
         (fine_axes[0], fine_axes[1], fine_axes[2]),
         inside_hu=course.inside_hu,
         shell_hu=course.shell_hu,
@@ -325,7 +325,7 @@ def _written(center_folder: Path, draft: Draft) -> Written:
         offset_hu=plan.offset_hu,
         rng=rng,
     )
-    drawn = anatomy.outlines(tumour, axes[0])
+    drawn = anatomy.outlines(tumor, axes[0])
     planes_mm = np.gradient(axes[0])
     planimetric_mm3 = sum(abs(anatomy.polygon_area(line)) * planes_mm[k] for k, lines in enumerate(drawn) for line in lines)
     facts = draw_covariates(course.volume_mm3, rng)

@@ -59,7 +59,7 @@ class Contours:
 
     name: str
     number: int
-    colour: tuple[int, int, int]
+    color: tuple[int, int, int]
     kind: str  # RT ROI interpreted type: GTV, ORGAN, EXTERNAL
     polygons: Mapping[int, Sequence[np.ndarray]]
 
@@ -293,7 +293,7 @@ def write_rtstruct(path: Path, study: Study, ct_uids: Sequence[str]) -> None:
                 )
                 contour[Tag("ContourData")] = points_element(points, study.axes[0][k])
                 contours.append(contour)
-        contoured.append(item(ROIDisplayColor=[str(c) for c in roi.colour], ReferencedROINumber=str(roi.number)))
+        contoured.append(item(ROIDisplayColor=[str(c) for c in roi.color], ReferencedROINumber=str(roi.number)))
         if contours or study.layout == "nested":  # an ROI that was named and never drawn has none, or an empty one
             contoured[-1].ContourSequence = DicomSequence(contours)
     rs.ROIContourSequence = DicomSequence(contoured)

@@ -1,4 +1,4 @@
-"""Selection and fusion (PROTOCOL 5): from tables of features to one fitted object that holds every learnt number.
+"""Selection and fusion (PROTOCOL 5): from tables of features to one fitted object that holds every learned number.
 
 A model is declared in models/*.yaml and is of one of three kinds:
     signature   z-score, univariate Cox, Lasso-Cox in each block; the linear combination of what is kept
@@ -13,8 +13,8 @@ from penumbra.fusion.declaration import Declaration as Declaration
 from penumbra.fusion.declaration import declarations as declarations
 from penumbra.fusion.fitting import fit as fit
 from penumbra.fusion.fitting import fit_all as fit_all
-from penumbra.fusion.fitting import harmonised_blocks as harmonised_blocks
-from penumbra.fusion.harmonise import Harmoniser as Harmoniser
+from penumbra.fusion.fitting import harmonized_blocks as harmonized_blocks
+from penumbra.fusion.harmonize import Harmonizer as Harmonizer
 from penumbra.fusion.model import NothingRetained as NothingRetained
 from penumbra.fusion.model import SurvivalModel as SurvivalModel
 from penumbra.fusion.selection import BlockSelection as BlockSelection

@@ -28,7 +28,7 @@ class CertificateLimits:
     share_flag                            share of the GTV in its largest connected part, at least.
     skipped_flag                          empty slices between the first and last slice of one part of the drawing.
     small_flag_mm3                        smaller volumes are flagged.
-    small_refuse_voxels                   fewer voxels on the grid are refused: texture needs neighbours.
+    small_refuse_voxels                   fewer voxels on the grid are refused: texture needs neighbors.
     gap_flag                              largest slice gap over the smallest, within the GTV.
     gap_refuse_mm                         largest slice gap within the GTV.
     hu_low_flag, hu_high_flag             median HU inside.
@@ -37,7 +37,7 @@ class CertificateLimits:
     scan_mean_low_flag, scan_mean_high_flag, scan_std_high_flag
                                           mean and standard deviation of the whole scan in HU: outside, it is no CT of a person in HU.
     soft_tissue_flag                      share of the scan's voxels with the HU of soft tissue: below, it is no CT of a person in HU.
-    slice_step_flag                       HU by which the mean of a slice differs from that of its two neighbours.
+    slice_step_flag                       HU by which the mean of a slice differs from that of its two neighbors.
     series_flag                           True flags contours that were drawn on another series of the same frame of reference.
     """
 
@@ -100,14 +100,14 @@ class Certificate:
     crossing          contours that cross another one on their plane.
     native_mm3, grid_mm3  volume of the mask as it arrived and on the grid.
     holes             enclosed holes, counted plane by plane on the native grid.
-    islands           connected parts (26 neighbours) on the grid.
+    islands           connected parts (26 neighbors) on the grid.
     largest_share     share of the largest part in the volume.
     border_voxels     GTV voxels on the outermost voxels of the native grid.
-    gap_min_mm, gap_max_mm  distances between neighbouring slices within the GTV.
+    gap_min_mm, gap_max_mm  distances between neighboring slices within the GTV.
     hu_lowest         lowest HU of the scan as it arrived, padding apart.
     scan_mean, scan_std  of the whole scan on the grid, HU.
     soft_tissue       share of the scan's voxels that have the HU of soft tissue, as it arrived.
-    slice_step        HU by which the mean of a slice differs from that of its two neighbours, at most.
+    slice_step        HU by which the mean of a slice differs from that of its two neighbors, at most.
     pixels            digest of the scan's pixels and geometry, see `pixel_digest`.
     series_named      whether the contours name this CT series; None for NIfTI.
     rois              figures of the GTV and of each ring.
@@ -239,7 +239,7 @@ def _judge(figures: Certificate, limits: CertificateLimits) -> tuple[list[Findin
         None,
         limits.border_flag,
         f"{figures.border_voxels} GTV voxels touch the border of the scan",
-        "Part of the tumour or its rings may be cut off; send a larger field of view if there is one",
+        "Part of the tumor or its rings may be cut off; send a larger field of view if there is one",
     )
     for roi in figures.rois[1:]:
         check(
@@ -285,7 +285,7 @@ def _judge(figures: Certificate, limits: CertificateLimits) -> tuple[list[Findin
         figures.slice_step,
         None,
         limits.slice_step_flag,
-        f"the mean of a slice differs by {figures.slice_step:.0f} HU from that of its neighbours",
+        f"the mean of a slice differs by {figures.slice_step:.0f} HU from that of its neighbors",
         "Look at the slices: one may be rescaled otherwise, or be another patient's",
     )
     if limits.series_flag and figures.series_named is False:
@@ -383,7 +383,7 @@ def _slice_step(values: np.ndarray) -> float:
 
 
 def _gaps(native: Scan) -> tuple[float, float]:
-    """Smallest and largest distance between neighbouring slices from the one before the GTV to the one behind."""
+    """Smallest and largest distance between neighboring slices from the one before the GTV to the one behind."""
     step = native.image.spacing[0]
     positions = np.asarray(native.slice_positions) if native.slice_positions else np.arange(native.image.values.shape[0]) * step
     used = np.flatnonzero(native.gtv.values.any(axis=(1, 2)))

@@ -141,7 +141,7 @@ def _on_lattice(drawn: np.ndarray, stack: Stack) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Frame:
-    """Place of a frame: pixel spacing (row, column) in mm, orientation (6,), centre of the first pixel (3,) in mm, LPS."""
+    """Place of a frame: pixel spacing (row, column) in mm, orientation (6,), center of the first pixel (3,) in mm, LPS."""
 
     spacing: np.ndarray
     orientation: np.ndarray

@@ -22,8 +22,8 @@ class Volume:
     """Voxel values with their geometry.
 
     values     shape (z, y, x).
-    spacing    mm between voxel centres, (z, y, x).
-    origin     centre of voxel [0, 0, 0] in mm, DICOM patient coordinates (LPS), (x, y, z) as SimpleITK and DICOM write a point.
+    spacing    mm between voxel centers, (z, y, x).
+    origin     center of voxel [0, 0, 0] in mm, DICOM patient coordinates (LPS), (x, y, z) as SimpleITK and DICOM write a point.
     direction  (3, 3) direction cosines as in SimpleITK: column i is the direction of image axis i, axes in the order x, y, z.
     """
 

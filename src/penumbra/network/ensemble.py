@@ -155,7 +155,7 @@ def embed(trained: Ensemble | Trained, volumes: np.ndarray) -> tuple[np.ndarray,
 
 
 def volume_digest(volume: np.ndarray) -> str:
-    """Return what a training volume is recognised by: the first 16 hexadecimal digits of its SHA-256."""
+    """Return what a training volume is recognized by: the first 16 hexadecimal digits of its SHA-256."""
     return hashlib.sha256(np.ascontiguousarray(volume, np.float32).tobytes()).hexdigest()[:16]
 
 

@@ -11,7 +11,7 @@ from penumbra.ablation import ablation
 from penumbra.dataset import Dataset, read_dataset
 from penumbra.evaluate import EXTERNAL, LEFT_OUT, TRAINING
 from penumbra.fusion import SurvivalModel
-from penumbra.modelling import current_evaluate, current_fuse, current_register, fusion_numbers, load_models, metric_rows, risks
+from penumbra.modeling import current_evaluate, current_fuse, current_register, fusion_numbers, load_models, metric_rows, risks
 from penumbra.origins import MADE_FROM, PROGRAM, flat, origin
 from penumbra.pages.card import guidelines, model_card
 from penumbra.pages.network import learning_curves, network_of, risk_maps

@@ -25,7 +25,7 @@ def extract(
 ) -> dict[str, dict[str, float]]:
     """The features of every ROI of a patient, named as PyRadiomics names them.
 
-    scan        image in HU; normalised by `scan.moments` when it is a crop of a larger image, else by its own moments.
+    scan        image in HU; normalized by `scan.moments` when it is a crop of a larger image, else by its own moments.
     masks       ROI name -> mask on the grid of `scan.image`.
     settings    a PyRadiomics parameter file, or a mapping of its form; None: features/radiomics.yaml, 1316 features.
     engine      "penumbra", or "pyradiomics" for PyRadiomics itself.

@@ -34,7 +34,7 @@ class ImageType:
 
 @dataclass(frozen=True)
 class Resegmentation:
-    """Leaves out voxels below the first threshold and, where there are two, above the second; thresholds in the units of the normalised image.
+    """Leaves out voxels below the first threshold and, where there are two, above the second; thresholds in the units of the normalized image.
 
     mode     "absolute"; "relative": times the highest value of the ROI; "sigma": standard deviations of the ROI from its mean.
     shape    whether the shape is that of what is left.

@@ -195,7 +195,7 @@ def _registered(home: Path, model: str, row: Mapping[str, Any], tags: Mapping[st
 
 
 def _own_words(folder: Path) -> tuple[str, Lineage | None]:
-    """Digest and lineage as the bundle's files have them; "" and None where they are gone or spoilt."""
+    """Digest and lineage as the bundle's files have them; "" and None where they are gone or spoiled."""
     try:
         return str(read_manifest(folder)["digest"]), read_lineage(folder)
     except (Refusal, OSError, ValueError, KeyError, TypeError):

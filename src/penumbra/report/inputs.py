@@ -272,7 +272,7 @@ class ReportInputs:
     date       as it shall be printed; the only thing that differs between two reports on the same inputs.
     combined   name of the model whose risk groups, AUC and features are shown.
     metrics    rows of `model_metrics`: harrell_c, auc_1y and so on, hazard_ratio, log_rank_p (the last without limits).
-    window_hu  (centre, width) of the CT pictures.
+    window_hu  (center, width) of the CT pictures.
     notes      sentences a reader must know, shown under the headline.
     panels     the combined and the deep model on every set; checklist: items of reporting guidelines.
     shown_in_subgroups  centers, or pooled sets, whose subgroups have Kaplan-Meier figures; the table and the forest plots have all.

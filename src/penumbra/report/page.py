@@ -145,7 +145,7 @@ def html(inputs: ReportInputs, contents: Contents) -> str:
         headline=_headline(inputs),
         pictures=list(zip(inputs.slices, contents.slices, strict=True)),
         maps=list(zip(inputs.maps, contents.maps, strict=True)),
-        contour_colours={roi: colour for roi, (colour, _) in slices.CONTOUR_STYLE.items()},
+        contour_colors={roi: color for roi, (color, _) in slices.CONTOUR_STYLE.items()},
         most_bars=figures.MOST_BARS,
         most_rows=forest.MOST_ROWS,
         guidelines=counted(inputs.checklist),

@@ -28,7 +28,7 @@ class Traces:
 
     center      the one whose patient it is: another center may have, or have had, somebody of the same name.
     rows        relation -> stored rows, of all commits.
-    uses        (model/version, split) of every registered version that used the patient. trained: those that learnt from them.
+    uses        (model/version, split) of every registered version that used the patient. trained: those that learned from them.
     predictions model/version of every version that scored the patient.
     """
 

@@ -44,11 +44,11 @@ MOMENTARY = (
 TAKEN_AWAY = ("Cannot open file", "(HTTP 404 ")  # said to a reader that had begun when a patient was forgotten
 ASK_AGAIN = 3
 # How the engine words a Parquet file that is gone, cut or overwritten, and a catalog that is no longer SQLite.
-SPOILT_FILE = (
+SPOILED_FILE = (
     *(*TAKEN_AWAY, "No files found that match", "Invalid footer", "No magic bytes", "too small to be a Parquet file", "Failed to read file"),
     *("ecompression failure", "TProtocolException", "Out of buffer"),
 )
-SPOILT_CATALOG = ("file is not a database", "disk image is malformed")
+SPOILED_CATALOG = ("file is not a database", "disk image is malformed")
 
 
 def store_folder(home: Path) -> Path:
@@ -297,9 +297,9 @@ def damaged(error: BaseException) -> Refusal | None:
     if resources.exhausted(error):
         return None  # "Cannot open file", because too many are open
     text = str(error).split("\n")[0]
-    if any(sign in text for sign in SPOILT_CATALOG):
+    if any(sign in text for sign in SPOILED_CATALOG):
         found = "the store's catalog cannot be read"
-    elif any(sign in text for sign in SPOILT_FILE):
+    elif any(sign in text for sign in SPOILED_FILE):
         file = re.search(r"[\w.-]+\.parquet", text)
         found = f"the store's file {file[0] if file else '(not named by the engine)'} is missing or cannot be read"
     else:

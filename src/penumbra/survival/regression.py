@@ -287,8 +287,8 @@ def cox_fit(event: ArrayLike, time: ArrayLike, X: ArrayLike, *, ties: str = "efr
             raise Undefined(f"the columns separate the deaths perfectly ({int(events.sum())} events, {p} columns): no finite maximum; set ridge")
     covariance = np.linalg.inv(information) / np.outer(scale, scale)
     coef, se = beta / scale, np.sqrt(np.diag(covariance))
-    unpenalised = likelihood + 0.5 * ridge * float(beta @ beta)
-    return CoxFit(coef, se, coef / se, two_sided_p(coef / se), unpenalised, null, covariance, float(ridge))
+    unpenalized = likelihood + 0.5 * ridge * float(beta @ beta)
+    return CoxFit(coef, se, coef / se, two_sided_p(coef / se), unpenalized, null, covariance, float(ridge))
 
 
 def _solved(information: Floats, gradient: Floats) -> Floats:
@@ -314,7 +314,7 @@ def _flattened(information: Floats, at_zero: Floats) -> bool:
 
 
 def _derivatives(z: Floats, beta: Floats, sets: _RiskSets, ridge: float) -> tuple[float, Floats, Floats]:
-    """Return penalised log-likelihood, gradient (p,) and information (p, p) without ever holding n matrices of p x p."""
+    """Return penalized log-likelihood, gradient (p,) and information (p, p) without ever holding n matrices of p x p."""
     n, p = z.shape
     eta = z @ beta
     eta -= eta.max()

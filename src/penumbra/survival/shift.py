@@ -1,4 +1,4 @@
-"""How far a new sample lies from the one that a model learnt from: per feature, for thousands of features at once."""
+"""How far a new sample lies from the one that a model learned from: per feature, for thousands of features at once."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def risks(models: Mapping[str, fusion.SurvivalModel], data: Dataset) -> dict[str
     found = {}
     for name, model in models.items():
         if model.retained:
-            log_risk = model.log_risk(table, centers=data.centers, missing="nan" if model.harmoniser else "refuse")
+            log_risk = model.log_risk(table, centers=data.centers, missing="nan" if model.harmonizer else "refuse")
             found[name] = ModelRisk(log_risk, model.cutoff, model.baseline)
         else:
             found[name] = ModelRisk(np.full(len(data.patients), math.nan), math.nan)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from penumbra import store
-from penumbra.modelling import evaluate, fuse, metric_rows
+from penumbra.modeling import evaluate, fuse, metric_rows
 from penumbra.pages import report
 from penumbra.refusal import Refusal
 from penumbra.work import Work, read_manifest, write_manifest
