@@ -26,7 +26,7 @@ def crew() -> Iterator[Crew]:
     A patient is not a task run of Prefect: workers need no way to its API, and its database is spared thousands of small writes.
 
     Raises
-        ParamsError: `PENUMBRA_DASK must be local or tcp://host:port; found 'slurm'`.
+        ParamsError: `PENUMBRA_DASK is 'slurm'. Set it to local or tcp://host:port`.
         Refusal: `cluster_reachable`, `cluster_has_workers`.
     """
     executor = os.environ.get(VARIABLE, "")
@@ -34,7 +34,7 @@ def crew() -> Iterator[Crew]:
         yield this_machine()
         return
     if executor != LOCAL and not executor.startswith(ADDRESS):
-        raise ParamsError(f"{VARIABLE} must be {LOCAL} or tcp://host:port; found {executor!r}")
+        raise ParamsError("cluster_address", f"{VARIABLE} is {executor!r}", f"Set it to {LOCAL} or tcp://host:port, or unset it")
     import dask
     from distributed.scheduler import KilledWorker
 

@@ -54,7 +54,7 @@ def test_statistics_by_sql_are_numpys(home: Path) -> None:
 def test_an_unknown_center(home: Path) -> None:
     refused = CliRunner().invoke(main, ["drift", "west"])
     assert refused.exit_code == 1
-    assert "center_stored: no features of 'west'" in refused.output
+    assert "no features of 'west'" in refused.output
 
 
 def test_survival_is_compared_at_a_day_that_is_named_and_not_beyond_the_follow_up(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,8 +62,8 @@ def test_every_declared_model_is_there(declared) -> None:
 
 
 def test_unknown_keys_are_named() -> None:
-    entry = {"label": "x", "family": "control", "kind": "cox"}
-    with pytest.raises(ValueError, match=r"models/controls\.yaml: Volume has no key 'colums'; known: label"):
+    entry = {"label": "x", "family": "control", "kind": "cox", "columns": ["clinical.age"]}
+    with pytest.raises(ValueError, match=r"models/controls\.yaml.*: Volume has no key 'colums'\. Did you mean columns\? Known: label"):
         declarations({"controls": {"Volume": {**entry, "colums": []}}})
     with pytest.raises(ValueError, match="is of kind 'forest'"):
         declarations({"controls": {"Volume": {**entry, "kind": "forest"}}})

@@ -73,7 +73,7 @@ def test_a_second_time_draws_nothing_and_a_replaced_scan_is_drawn_anew(work: Wor
 
 
 def test_an_unknown_center_is_refused(work: Work) -> None:
-    with pytest.raises(Refusal, match="center_in_store: no patient of a center 'west'"):
+    with pytest.raises(Refusal, match=r"no patient of a center 'west'.*\(rule center_in_store\)"):
         gallery(work, "west")
 
 

@@ -70,12 +70,12 @@ def stops(work: Work, *stages: str) -> set[str]:
         with pytest.raises(Refusal) as refusal:
             STAGES[stage](work)
         assert refusal.value.rule == "stage_is_current"
-        found.add(str(refusal.value).removeprefix("stage_is_current: "))
+        found.add(str(refusal.value).removesuffix(" (rule stage_is_current)"))
     return found
 
 
 def again(found: str, stage: str) -> set[str]:
-    return {f"{found}. run penumbra {stage}, or penumbra run for all stages"}
+    return {f"{found}. Run penumbra {stage}, or penumbra run for all stages."}
 
 
 def longer(row: Row) -> Row:
@@ -213,7 +213,7 @@ def test_a_version_names_the_rows_that_it_was_fitted_on(work: Work) -> None:
     uses = [{"model": second.model, "version": "2", "patient": str(patient), "center": "north", "split": "train"} for patient in data.patients[data.training]]
     with store.connect(work.home) as lake:
         lake.write({"model_versions": [aliases.version_record(second)], "model_patients": uses}, run="test", what="registered")
-    with pytest.raises(Refusal, match=r"fitted_on_these: .*/2 was fitted on a death on day \d+, which no patient has that its lineage names"):
+    with pytest.raises(Refusal, match=r".*/2 was fitted on a death on day \d+, which no patient has that its lineage names.*\(rule fitted_on_these\)"):
         verify(work.home, "2")
     found = {finding.what: finding.ok for finding in checkup.examine(work.home)}
     assert not found[f"{second.model}/2"]

@@ -96,7 +96,7 @@ def _ingest_center(
         _lift_refusal(work, lake, center, but=refusal)
         lake.write({"rejections": [_rejection(None, center, "ingest", refusal)]}, run=work.run, what=f"ingest {center}: no usable clinical table")
         say(f"{center} takes no part: {refusal}")
-        return {"found": 0, "accepted": {}, "flagged": {}, "rejected": {refusal.rule: 1}, "refused": str(refusal)}
+        return {"found": 0, "accepted": {}, "flagged": {}, "rejected": {refusal.rule: 1}, "refused": str(refusal).replace(". (rule ", " (rule ")}
     _lift_refusal(work, lake, center)
     for note in clinical.notes:
         say(f"{center}: {note}")

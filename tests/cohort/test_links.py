@@ -144,7 +144,7 @@ def test_roots_are_absolute() -> None:
     ingest = load_settings().ingest
     assert ingest.roots == ()
     for wrong in ("export", "../x", "/", "~/x"):
-        with pytest.raises(ParamsError, match=r"ingest\.roots has '.*'; give absolute paths of folders"):
+        with pytest.raises(ParamsError, match=r"ingest\.roots has '.*'. Give absolute paths of folders"):
             replace(ingest, roots=(wrong,))
 
 

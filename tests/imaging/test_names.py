@@ -90,5 +90,5 @@ def test_other_names_become_a_hash(name: str) -> None:
 
 
 def test_a_pattern_that_is_no_regular_expression() -> None:
-    with pytest.raises(Refusal, match=r"gtv_pattern: 'GTV\(' is not a regular expression"):
+    with pytest.raises(Refusal, match=r"'GTV\(' is not a regular expression.*\(rule gtv_pattern\)"):
         GtvNames(("GTV(",)).order(["GTV"])

@@ -46,7 +46,7 @@ def test_versions_name_what_decides_the_values() -> None:
 
 def test_unknown_engine(simulated: tuple[Scan, dict[str, Mask]], parameter_file: Path) -> None:
     scan, masks = simulated
-    with pytest.raises(ParamsError, match="unknown engine 'mirp'; known: penumbra, pyradiomics"):
+    with pytest.raises(ParamsError, match=r"unknown engine 'mirp'\. Known: penumbra, pyradiomics"):
         extract(scan, masks, parameter_file, engine="mirp")
 
 

@@ -104,8 +104,8 @@ def test_the_evidence_as_json_gives_the_same_verdict() -> None:
         ({"noise": NAN}, "retrain.gate.noise"),
         ({"confidence": 1.0}, "retrain.gate.confidence"),
         ({"min_events": 0}, "retrain.gate.min_events"),
-        ({"resamples": 39}, "retrain.gate.resamples is at least 40"),
-        ({"noise": 0.01, "resamples": 99}, "retrain.gate.resamples is at least 100"),
+        ({"resamples": 39}, "retrain.gate.resamples is 39, out of its range. Give a number at least 40"),
+        ({"noise": 0.01, "resamples": 99}, "retrain.gate.resamples is 99, out of its range. Give a number at least 100"),
     ],
 )
 def test_limits_that_cannot_be_kept_are_refused(changed: dict[str, float], rule: str) -> None:

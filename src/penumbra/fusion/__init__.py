@@ -10,6 +10,7 @@ from penumbra.fusion.declaration import CLINICAL as CLINICAL
 from penumbra.fusion.declaration import DEEP as DEEP
 from penumbra.fusion.declaration import Block as Block
 from penumbra.fusion.declaration import Declaration as Declaration
+from penumbra.fusion.declaration import check_columns as check_columns
 from penumbra.fusion.declaration import declarations as declarations
 from penumbra.fusion.fitting import fit as fit
 from penumbra.fusion.fitting import fit_all as fit_all

@@ -42,7 +42,7 @@ def _extract(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[
     try:
         extractor = RadiomicsFeatureExtractor({**settings.raw, "setting": {**settings.raw["setting"], **own}})
     except (PyKwalifyException, TypeError, ValueError, KeyError) as error:  # the first: of its schema
-        raise ParamsError(f"PyRadiomics does not accept these settings: {error}") from error
+        raise ParamsError("features_declared", f"PyRadiomics does not accept these settings: {error}", "Correct features/radiomics.yaml") from error
     whole = tuple(slice(0, extent) for extent in scan.image.values.shape)
     features = {}
     lacking = _lacking(scan, settings, next(iter(masks), ""))

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from penumbra.params import ParamsError, build
+from penumbra.params import build
+from penumbra.yaml_files import wrong
 
 Decision = Literal["promote", "keep", "reject", "stop", "set aside"]
 METRIC = "Harrell's C within centers"
@@ -34,11 +35,11 @@ class GateLimits:
     seed: int
 
     def __post_init__(self) -> None:
-        _require("retrain.gate.noise is above 0 and at most 0.5", 0 < self.noise <= 0.5, self.noise)
-        _require("retrain.gate.confidence is at least 0.5 and below 1", 0.5 <= self.confidence < 1, self.confidence)
-        _require("retrain.gate.min_events is at least 1", self.min_events >= 1, self.min_events)
+        _require("noise", "above 0 and at most 0.5", 0 < self.noise <= 0.5, self.noise)
+        _require("confidence", "at least 0.5 and below 1", 0.5 <= self.confidence < 1, self.confidence)
+        _require("min_events", "at least 1", self.min_events >= 1, self.min_events)
         enough = math.ceil(1 / min(self.noise, 0.5 * (1 - self.confidence)) - 1e-9)
-        _require(f"retrain.gate.resamples is at least {enough}, one beyond each limit", self.resamples >= enough, self.resamples)
+        _require("resamples", f"at least {enough}, one beyond each limit", self.resamples >= enough, self.resamples)
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,6 @@ def _plain(contrast: Contrast) -> dict[str, Any]:
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in asdict(contrast).items()}
 
 
-def _require(rule: str, holds: bool, found: float) -> None:
+def _require(name: str, limits: str, holds: bool, found: float) -> None:
     if not holds:
-        raise ParamsError(f"{rule}; found {found:g}")
+        raise wrong(f"retrain.gate.{name}", f"retrain.gate.{name} is {found:g}, out of its range", f"Give a number {limits}")
