@@ -5,12 +5,14 @@ import importlib
 import re
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penumbra import resources
 from penumbra.params import model_name
 from penumbra.refusal import Refusal
+from penumbra.store import hints
 from penumbra.store.guard import Verdict
 from penumbra.store.judging import JUDGE
 from penumbra.store.lake import patiently
@@ -64,7 +66,7 @@ def query(
             lock(store, memory)
             return patiently(lambda: _answer(store.connection, _spoken(verdict), timeout_s, most_rows))
         except Exception as error:
-            raise _sentence(error, store, timeout_s, memory) from None
+            raise _sentence(error, store, sql, relation_names(schema_root), timeout_s, memory) from None
 
 
 def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> int:
@@ -157,8 +159,8 @@ def _spoken(verdict: Verdict) -> str:
     return verdict.statement
 
 
-def _sentence(error: Exception, store: Store, timeout_s: float, memory: str) -> Exception:
-    """What the engine said, as one sentence with what to do; an error of another kind as it is."""
+def _sentence(error: Exception, store: Store, sql: str, relations: Collection[str], timeout_s: float, memory: str) -> Exception:
+    """What the engine said of the statement, as one sentence with what to do; an error of another kind as it is."""
     import duckdb
 
     text = str(error).split("\n")[0]
@@ -173,9 +175,29 @@ def _sentence(error: Exception, store: Store, timeout_s: float, memory: str) -> 
     if isinstance(error, duckdb.InternalException | duckdb.FatalException):
         return Refusal("sql_failed", "the engine fails on this statement", "rephrase the query and report this: it is an engine bug")
     if isinstance(error, duckdb.Error | OSError):
-        text = re.sub(r"^[A-Z][A-Za-z ]*Error: ", "", text).strip()
+        whole = str(error)
         for place in (store.lake.data_path.rstrip("/"), str(store.lake.folder.resolve())):
-            text = text.replace(place, "the store")
-        text = text[:400].rstrip(".")
-        return Refusal("sql_failed", text, "correct the statement; DESCRIBE shows the columns")
+            whole = whole.replace(place, "the store")
+        return Refusal("sql_failed", *hints.of_engine(whole, sql, _columns_of(store, sql, relations)))
     return error
+
+
+def _columns_of(store: Store, sql: str, relations: Collection[str]) -> dict[str, list[str]]:
+    """The columns of every relation that the statement names."""
+    import duckdb
+
+    asked = {word.lower() for word in re.findall(r"\w+", sql)}
+    names = sorted(asked.intersection(relations))
+    found: dict[str, list[str]] = {name: [] for name in names}
+    if not names:
+        return found
+    listed = ", ".join(map(literal, names))
+    asking = f"SELECT table_name, column_name FROM duckdb_columns() WHERE table_name IN ({listed}) ORDER BY column_index"  # noqa: S608 known names
+    try:
+        rows = store.connection.execute(asking).fetchall()
+    except duckdb.Error:  # the connection may be the cause
+        return found
+    for name, column in rows:
+        if column not in found[name]:
+            found[name].append(column)
+    return found
