@@ -83,5 +83,5 @@ def test_numbers() -> None:
         pd.array([True, None], dtype="boolean"),
         np.array([np.datetime64("2026-01-01")]),
     ):
-        with pytest.raises(ValueError, match=r"^value_is_a_number: x is (a text|true|not a number) for 1 of \d patients\. Send a number"):
+        with pytest.raises(ValueError, match=r"^x is (a text|true|not a number) for 1 of \d patients\. Send a number, .*\(rule value_is_a_number\)$"):
             numbers("x", column)

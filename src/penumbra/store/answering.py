@@ -35,16 +35,17 @@ def bounded(timeout_s: float, memory_mb: int) -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
     def end() -> None:
-        print(f"Error: sql_timeout: no answer within {timeout_s:g} s. narrow the query or raise --timeout", file=sys.stderr, flush=True)
+        late = Refusal("sql_timeout", f"no answer within {timeout_s:g} s", "narrow the query or raise --timeout")
+        print(f"Error: {late}", file=sys.stderr, flush=True)
         os._exit(1)
 
-    late = threading.Timer(timeout_s + GRACE_S, end)
-    late.daemon = True
-    late.start()
+    timer = threading.Timer(timeout_s + GRACE_S, end)
+    timer.daemon = True
+    timer.start()
     try:
         yield
     finally:
-        late.cancel()
+        timer.cancel()
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 

@@ -13,9 +13,10 @@ from penumbra.store.wording import Word
 # Columns of the relations that are words of the language, and have to be quoted.
 RESERVED = ("at", "rows")
 # Words of a question that are mistyped.
-QUESTION_WORDS = (
-    ("SELECT", "FROM", "WHERE", "GROUP", "ORDER", "LIMIT", "HAVING", "JOIN", "LEFT", "USING", "DISTINCT", "BETWEEN", "UNION", "VALUES", "WITH", "DESCRIBE", "SUMMARIZE", "SHOW", "TABLES", "EXPLAIN", "PIVOT", "UNPIVOT", "CASE", "WHEN", "THEN", "ELSE", "NULL", "LIKE", "DESC", "AND", "NOT")
-)  # fmt: skip
+QUESTION_WORDS = frozenset(
+    {"SELECT", "FROM", "WHERE", "GROUP", "ORDER", "LIMIT", "HAVING", "JOIN", "LEFT", "USING", "DISTINCT", "BETWEEN", "UNION", "VALUES", "WITH"}
+    | {"DESCRIBE", "SUMMARIZE", "SHOW", "TABLES", "EXPLAIN", "PIVOT", "UNPIVOT", "CASE", "WHEN", "THEN", "ELSE", "NULL", "LIKE", "DESC", "AND", "NOT"}
+)
 LONGEST = 5000  # characters of a statement that is tried in another spelling
 SHOWN = 300  # characters of what the engine says
 MOST_CANDIDATES = 5
@@ -49,7 +50,7 @@ def of_syntax(parses: Callable[[str], bool], statement: str, found: list[Word], 
             return f"Put {' and '.join(names)} in double quotes: " + ", ".join(f'"{name}"' for name in names)
         for at in _suspects(found, raw, said):
             word = found[at]
-            near = nearest(word.text, QUESTION_WORDS) if word.text.isalpha() and word.text not in QUESTION_WORDS else ""
+            near = nearest(word.text, sorted(QUESTION_WORDS)) if word.text.isalpha() and word.text not in QUESTION_WORDS else ""
             end = word.start + len(word.text.encode())
             if near and parses((raw[: word.start] + near.encode() + raw[end:]).decode()):
                 return f"Did you mean {near}?"
