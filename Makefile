@@ -16,15 +16,8 @@ help:                      ## this list
 
 setup: $(ready)            ## install the pinned requirements into .venv (the other targets do it by themselves)
 
-# uv comes out of the same lock file, hash-checked like the rest; pip installs it into a virtual environment that needs no ensurepip.
 $(ready): requirements.lock pyproject.toml
-	@echo "setting up .venv (once)" >&2
-	"$(PYTHON)" -m venv --without-pip --clear .venv
-	awk '/^[a-z]/{keep=/^uv==/} keep' requirements.lock > .venv/uv.lock
-	"$(PYTHON)" -m pip --python .venv/bin/python install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
-	VIRTUAL_ENV="$(CURDIR)/.venv" .venv/bin/uv pip install --quiet --require-hashes -r requirements.lock -b requirements.lock
-	VIRTUAL_ENV="$(CURDIR)/.venv" .venv/bin/uv pip install --quiet --no-deps --no-build-isolation -e .
-	@touch $@
+	@PYTHON="$(PYTHON)" infra/setup
 
 run: $(ready)              ## the main job; COHORT=folder (default: the simulated three-center cohort), PROFILE=quick|paper|best
 ifeq ($(COHORT),)
