@@ -14,11 +14,12 @@ PREPARED = "PENUMBRA_TEST_PREPARED"  # of tests/numeric.py
 
 @dataclass(frozen=True)
 class Run:
-    """A state folder with a finished run, its cohort, and what the run printed."""
+    """A state folder with a finished run, its cohort, and what the run printed (standard output) and said (standard error)."""
 
     home: Path
     cohort: Path
     printed: str
+    said: str = ""
 
     def penumbra(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return penumbra(self.home, *arguments, check=check)
@@ -48,4 +49,5 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     else:
         cohort = home.parent / "simulated"
         penumbra(home, "simulate", str(cohort))
-    return Run(home, cohort, penumbra(home, "run", "--cohort", str(cohort)).stdout)
+    done = penumbra(home, "run", "--cohort", str(cohort))
+    return Run(home, cohort, done.stdout, done.stderr)

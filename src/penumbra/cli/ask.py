@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from penumbra.cli import completion
 from penumbra.cli.group import command, next_commands
 from penumbra.params import state_home
 
@@ -28,9 +29,9 @@ def _note_changes(home: Path) -> None:
 
 
 @command('penumbra sql "SELECT center, patients, events FROM centers"')
-@click.argument("statement", required=False)
+@click.argument("statement", required=False, shell_complete=completion.relations)
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet", "arrow"]), default="table", show_default=True)
-@click.option("--as-of", help="A registered version (champion, nsclc-os/3) or a commit id: the store as it was then.")
+@click.option("--as-of", shell_complete=completion.versions, help="A registered version (champion, nsclc-os/3) or a commit id: the store as it was then.")
 @click.option("--timeout", default=120.0, show_default=True, help="Seconds for the statement.")
 def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
     """Ask the store: one read-only SQL STATEMENT, or without it as many as you like. Works while a run goes on."""
@@ -76,7 +77,7 @@ def serve_sql(host: str, port: int | None) -> None:
 
 
 @command("penumbra verify nsclc-os/1")
-@click.argument("version")
+@click.argument("version", shell_complete=completion.versions)
 def verify(version: str) -> None:
     """Rebuild what a registered VERSION (or MODEL/VERSION) was trained on, as of its commit, and prove by SHA-256 that it is the same."""
     from dataclasses import asdict
@@ -87,7 +88,7 @@ def verify(version: str) -> None:
 
 
 @command("penumbra drift east")
-@click.argument("center")
+@click.argument("center", shell_complete=completion.centers)
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), default="table", show_default=True, help="Others: every feature.")
 def drift(center: str, form: str) -> None:
     """How far CENTER lies from the training centers: every feature (Kolmogorov-Smirnov, stability index), follow-up and survival."""

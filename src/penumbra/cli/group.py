@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from penumbra.cli import formatter, sections
+from penumbra.cli import completion, formatter, sections
 from penumbra.params import PROFILES, ParamsError
 from penumbra.refusal import Refusal
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-model_option = click.option("--model", help="Name in the registry. Default: register.model in params.yaml.")
+model_option = click.option("--model", shell_complete=completion.models, help="Name in the registry. Default: register.model in params.yaml.")
 profile_option = click.option(
     "--profile",
     type=click.Choice(PROFILES),

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from penumbra.cli import completion
 from penumbra.cli.group import FOLDER, command, next_commands
 from penumbra.params import state_home
 
 
 @command("penumbra forget N001 --reason 'consent withdrawn'")
-@click.argument("patient", required=False)
-@click.option("--center", help="Whose patient, where several centers have, or had, one of this name.")
+@click.argument("patient", required=False, shell_complete=completion.patients)
+@click.option("--center", shell_complete=completion.centers, help="Whose patient, where several centers have, or had, one of this name.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--reason", help="Kept in the relation withdrawals; do not name the patient in it.")
 def forget(patient: str | None, center: str | None, yes: bool, reason: str | None) -> None:

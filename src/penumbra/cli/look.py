@@ -5,13 +5,14 @@ from pathlib import Path
 
 import click
 
+from penumbra.cli import completion
 from penumbra.cli.group import FOLDER, command
 from penumbra.params import state_home
 
 
 @command("penumbra rois data/simulated/east")
 @click.argument("folder", type=FOLDER)
-@click.option("--center", help="Use this center's synonyms. Default: the folder's name.")
+@click.option("--center", shell_complete=completion.centers, help="Use this center's synonyms. Default: the folder's name.")
 def rois(folder: Path, center: str | None) -> None:
     """All ROI names in a center's FOLDER with counts, and what each would map to; nothing is ingested."""
     from penumbra import answers
@@ -20,7 +21,7 @@ def rois(folder: Path, center: str | None) -> None:
 
 
 @command("penumbra baseline north east,south")
-@click.argument("groups", nargs=-1)
+@click.argument("groups", nargs=-1, shell_complete=completion.centers)
 def baseline(groups: tuple[str, ...]) -> None:
     """The baseline table (Table 2) of GROUPS of centers, and what became of each center's patients.
 
@@ -36,7 +37,7 @@ def baseline(groups: tuple[str, ...]) -> None:
 
 
 @command("penumbra gallery --center east")
-@click.option("--center", help="Default: every center in the store.")
+@click.option("--center", shell_complete=completion.centers, help="Default: every center in the store.")
 def gallery(center: str | None) -> None:
     """One HTML page per center to look at every mask: three planes with contour and rings, the suspicious first."""
     from penumbra.gallery import gallery as write_pages

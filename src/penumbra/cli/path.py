@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from penumbra.cli import completion
 from penumbra.cli.group import FOLDER, command, next_commands, profile_option
 from penumbra.params import state_home
 
@@ -52,8 +53,14 @@ def simulate(folder: Path, seed: int | None) -> None:
 
 @command("penumbra ingest /data/from-east --center east")
 @click.argument("folder", type=FOLDER, required=False)
-@click.option("--center", help="Name of the center whose folder this is.")
-@click.option("--confirm", multiple=True, metavar="PATIENT", help="Take PATIENT's new record, though it contradicts the stored one; may be repeated.")
+@click.option("--center", shell_complete=completion.centers, help="Name of the center whose folder this is.")
+@click.option(
+    "--confirm",
+    multiple=True,
+    shell_complete=completion.patients,
+    metavar="PATIENT",
+    help="Take PATIENT's new record, though it contradicts the stored one; may be repeated.",
+)
 @click.option("--new-key", is_flag=True, help="Name every patient anew by today's PENUMBRA_PSEUDONYM_KEY, or by none; for all centers at once.")
 @click.option("--dry-run", is_flag=True, help="Show what would happen, center by center, and write nothing; FOLDER may hold several centers.")
 @profile_option

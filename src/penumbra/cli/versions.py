@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from penumbra.cli import completion
 from penumbra.cli.group import FOLDER, command, model_option, next_commands, profile_option
 from penumbra.params import state_home
 
 
 @command("penumbra compare champion challenger")
-@click.argument("versions", nargs=-1)
+@click.argument("versions", nargs=-1, shell_complete=completion.versions)
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def compare(versions: tuple[str, ...], form: str) -> None:
     """Registered VERSIONS side by side: numbers, aliases, MODEL/VERSION, names of `dvc exp run`, git revisions.
@@ -37,7 +38,7 @@ def models(model: str | None) -> None:
 
 
 @command("penumbra retrain --center east")
-@click.option("--center", help="A center in incoming/. Default: those that arrived after the champion was registered.")
+@click.option("--center", shell_complete=completion.centers, help="A center in incoming/. Default: those that arrived after the champion was registered.")
 @profile_option
 def retrain(center: str | None, profile: str | None) -> None:
     """The center-arrival protocol: validate the champion on the new center, refit with it, compare, decide.
@@ -76,7 +77,7 @@ def serve(profile: str | None) -> None:
 
 
 @command('penumbra promote 2 --reason "agreed by the tumor board"')
-@click.argument("version")
+@click.argument("version", shell_complete=completion.versions)
 @click.option("--reason", required=True, help="Kept in the relation alias_changes.")
 @click.option("--alias", type=click.Choice(["champion", "challenger"]), default="champion", show_default=True)
 def promote(version: str, reason: str, alias: str) -> None:
@@ -104,8 +105,8 @@ def rollback(reason: str, model: str | None) -> None:
 
 @command("penumbra predict data/simulated/east/E001")
 @click.argument("path", type=FOLDER)
-@click.option("--model", default="champion", show_default=True, help="Alias, version number, or MODEL/VERSION.")
-@click.option("--center", help="Whose synonyms name the GTV. Default: the name of the folder above PATH.")
+@click.option("--model", default="champion", show_default=True, shell_complete=completion.versions, help="Alias, version number, or MODEL/VERSION.")
+@click.option("--center", shell_complete=completion.centers, help="Whose synonyms name the GTV. Default: the name of the folder above PATH.")
 @click.option("--record", is_flag=True, help="Remember the prediction in the store, for penumbra monitor.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def predict(path: Path, model: str, center: str | None, record: bool, form: str) -> None:
