@@ -4,7 +4,7 @@ PROFILE ?= quick
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 
 export PYTHONWARNINGS ?= ignore
-# Targets are relative: make splits a path at its blanks, and a checkout may lie in "my clinic". Paths in recipes are quoted.
+# Targets are relative: make splits a path at its blanks, and a checkout may be in "my clinic". Paths in recipes are quoted.
 penumbra := .venv/bin/penumbra
 ready := .venv/.ready
 

@@ -63,7 +63,7 @@ def _runner(executor: str) -> Any:
 
     if executor != LOCAL:
         return DaskTaskRunner(address=executor, client_kwargs={"timeout": CONNECT_TIMEOUT_S})
-    # On loopback with certificates of its own, since whoever reaches a scheduler can run code; no limit for a worker: what is handed out together fits.
+    # On loopback with certificates of its own, since anyone who reaches a scheduler can run code; no limit for a worker: what is handed out together fits.
     local = {
         "n_workers": available_cores(),
         "threads_per_worker": 1,

@@ -59,7 +59,7 @@ SETS = (
     OWN,
     InstructionSet(
         "AVX2",
-        # numba keeps the processor's own features beside another processor's name, unless they are named as well
+        # numba keeps the processor's own features under another processor's name, unless they are named as well
         {
             "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
             "NUMBA_CPU_NAME": "haswell",

@@ -282,7 +282,7 @@ CASES = {
         deleted=(1, 2, 3),
         fresh="model_kept",
     ),
-    "registered model deleted and made anew": Case(
+    "registered model deleted and recreated": Case(
         made_anew,
         versions=(),
         foreign=(1,),

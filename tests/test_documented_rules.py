@@ -1,4 +1,4 @@
-"""Every refusal and finding that a sender of scans and tables can meet stands in the documentation, with what to do."""
+"""Every refusal and finding that a sender of scans and tables can meet is in the documentation, with what to do."""
 
 import re
 from pathlib import Path

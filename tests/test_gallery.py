@@ -17,7 +17,7 @@ from penumbra.work import Work
 
 
 def write_pair(folder: Path, start: int) -> None:
-    """A box of 8 mm from `start` on, in tissue with air beside it."""
+    """A box of 8 mm from `start` on, in tissue with air next to it."""
     folder.mkdir(parents=True)
     image = np.full((24, 26, 28), 40, dtype=np.int16)
     image[:, :, -1] = -1000

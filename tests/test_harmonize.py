@@ -1,4 +1,4 @@
-"""ComBat: beside another program's numbers, learned on training patients alone, and what becomes of a center that did not train."""
+"""ComBat: compared with another program's numbers, learned on training patients alone, and what becomes of a center that did not train."""
 
 import json
 from dataclasses import replace
@@ -22,7 +22,7 @@ VOLUME = Declaration("Volume", "Volume", "control", "cox", columns=("gtv.f0",))
 
 
 def simulated(n: int = 240) -> tuple[dict[str, Block], np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Two blocks whose centers shift and stretch every feature at random; the log hazard lies in the first two of each."""
+    """Two blocks whose centers shift and stretch every feature at random; the log hazard depends on the first two of each."""
     random = np.random.default_rng(3)
     centers = np.repeat(["north", "west", "east"], n // 3)
     cause = random.normal(size=(n, 4))
@@ -180,7 +180,7 @@ def test_controls_take_their_columns_as_they_are() -> None:
     assert models["Combined"].harmonizer.centers == ("east", "north", "west")
 
 
-def test_refits_harmonize_anew() -> None:
+def test_refits_harmonize_again() -> None:
     blocks, event, time, centers, _ = simulated()
     numbers = {**NUMBERS, "unseen_center": "estimate"}
     left_out = internal_external([COMBINED], blocks, centers, event, time, level=0.95, numbers=numbers)

@@ -1,4 +1,4 @@
-"""Patients who are taken back by their center, who go on elsewhere, and whose records contradict the stored ones."""
+"""Patients who are taken back by their center, who continue elsewhere, and whose records contradict the stored ones."""
 
 import shutil
 from dataclasses import replace

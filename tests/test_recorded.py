@@ -287,7 +287,7 @@ def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, monke
     assert ("Survival", "at 1 year, 450 days, 2 years, 3 years, and not beyond day 450 of the training follow-up") in inputs.card.facts
     east = next(panel for panel in inputs.panels if (panel.center, panel.model) == ("east", "Combined"))
     assert [bool(reason) for reason in east.unanswered] == [False, False, True, True]
-    # a version of before says neither how long its patients were followed nor which days its columns stand for: the store knows the first
+    # a version of before says neither how long its patients were followed nor which days its columns mean: the store knows the first
     before = replace(loaded.model, training=replace(loaded.model.training, followed=None))
     with store.connect(work.home, read_only=True) as lake:
         assert answered.followed_by(lake, replace(loaded, models={loaded.served: before})) == 450

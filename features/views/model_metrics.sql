@@ -5,7 +5,7 @@ FROM (FROM stored.model_metrics QUALIFY row_number() OVER (PARTITION BY model, v
 WHERE split <> 'live' OR n > 0;
 COMMENT ON VIEW model_metrics IS 'one number about a version of a model on the patients of a center';
 COMMENT ON COLUMN model_metrics.center IS 'whose patients it was measured on';
-COMMENT ON COLUMN model_metrics.split IS 'train: they fitted the model; external: they did not';
+COMMENT ON COLUMN model_metrics.split IS 'train: the model was fitted on these patients; test: it was not; also cross_fitted, left_out and live';
 COMMENT ON COLUMN model_metrics.metric IS 'name of the figure; one at a time ends with it: auc_2y, auc_180d';
 COMMENT ON COLUMN model_metrics."value" IS 'the figure';
 COMMENT ON COLUMN model_metrics."lower" IS 'lower end of its confidence interval';

@@ -1,4 +1,4 @@
-"""The ablation: the deep signature of the same network without squeeze-and-excitation, measured beside the models and registered nowhere."""
+"""The ablation: the deep signature of the same network without squeeze-and-excitation, measured next to the models and never registered."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ from penumbra.work import Work
 
 
 def set_alias(work: Work, which: str | int, alias: str = CHAMPION, *, reason: str) -> AliasChange:
-    """Point an alias to a version whose files still are what was registered, and record it.
+    """Point an alias to a version whose files have not changed since registration, and record it.
 
     which  a version of the model that params.yaml names, or of another one with its name: nsclc-pfs/3.
 

@@ -30,7 +30,7 @@ class Answers:
 
     by_version  version -> patient -> row of `predictions`. survival: version -> patient -> days -> probability, NaN where there is none.
     trained     (version, patient) of those whose outcome a version was fitted on.
-    misnamed    version -> its days, where stored columns and metrics are called 1y, 2y, ... but stand for other days.
+    misnamed    version -> its days, where stored columns and metrics are called 1y, 2y, ... but mean other days.
     """
 
     by_version: Mapping[int, Mapping[str, Mapping[str, Any]]]
@@ -103,7 +103,7 @@ def followed_by(lake: store.Store, loaded: LoadedModel) -> float:
 
 
 def _from_columns(row: Mapping[str, Any], loaded: LoadedModel) -> dict[float, float]:
-    """Days -> survival of one row of `predictions` in which columns stand for positions; nothing beyond the follow-up of the version."""
+    """Days -> survival of one row of `predictions` in which columns are positions; nothing beyond the follow-up of the version."""
     said = {}
     for day, year in zip(loaded.horizons_days, LISTED_YEARS, strict=False):
         value = row[f"survival_{year}y"]

@@ -123,7 +123,7 @@ def files(home: Path, folder: Path, declared: Sequence[str] = ()) -> list[Path]:
 
 
 def describe(home: Path, declared: Sequence[str] = ()) -> dict[str, Any]:
-    """What arrived: per center the number of files and one SHA-256 over all names and contents, the same wherever the folder lies.
+    """What arrived: per center the number of files and one SHA-256 over all names and contents, the same wherever the folder is.
 
     declared  ingest.roots of params.yaml. A link that leads elsewhere counts by its name alone, and is not followed.
 

@@ -1,6 +1,6 @@
-"""How the attempts at a center's retraining ended: a kill leaves no word of its own, so each attempt writes down that it began and how it ended.
+"""How the attempts at a center's retraining ended: a killed process cannot report itself, so each attempt writes down that it began and how it ended.
 
-One that is killed in the same step every time (memory, say) would be started again for ever, one that fails would be announced again for ever.
+One that is killed in the same step every time (memory, say) would be restarted forever; one that fails would be announced again forever.
 """
 
 import json
@@ -46,8 +46,8 @@ def passing(error: BaseException) -> bool:
 
 
 def told(error: BaseException) -> str:
-    """What may be said and kept of an error. Of one that is no Refusal only kind and place: its words could hold the path of a folder that is named
-    after a person."""
+    """What may be reported and kept of an error. For errors other than a Refusal only type and location: the message may contain a path that names a
+    patient."""
     if isinstance(error, Refusal):
         return str(error)
     places = traceback.extract_tb(error.__traceback__)

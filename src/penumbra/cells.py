@@ -83,7 +83,7 @@ def p_value(value: float) -> str:
 
 
 def moment(at: dt.datetime) -> str:
-    """ "2026-11-26 12:03 CET": in the zone of whoever looks. Without a zone it is UTC, as the store keeps every time."""
+    """ "2026-11-26 12:03 CET": in the user's time zone. Without a zone it is UTC, as the store keeps every time."""
     try:
         local = (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).astimezone()
     except (OverflowError, ValueError):  # the first and the last day that there is

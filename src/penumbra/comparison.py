@@ -21,11 +21,11 @@ from penumbra.survival.horizons import horizon_name, horizon_words
 
 @dataclass(frozen=True)
 class Scored:
-    """Patients whom every compared version scored, with their newest outcome.
+    """Patients scored by all compared versions, with their latest outcome.
 
     event (n,) bool; time (n,) days. log_risk (v, n), death (v, n, k), high (v, n) bool: of each version in order. days (k,): those that all of
     them answered for.
-    fitted (v, n) bool: the patient's outcome fitted the version.
+    fitted (v, n) bool: the version was fitted on the patient's outcome.
     """
 
     patients: np.ndarray
@@ -46,7 +46,7 @@ class Scored:
 
     @property
     def fitted_here(self) -> tuple[bool, bool]:
-        """Whether any of these patients fitted the first version, and the second."""
+        """Whether the first version, and the second, was fitted on any of these patients."""
         return bool(self.fitted[0].any()), bool(self.fitted[1].any())
 
     def scores(self, version: int) -> Scores:

@@ -140,7 +140,7 @@ def fingerprint(matrix: store.Matrix) -> str:
 
 
 def network_file(home: Path, version: str) -> Path:
-    """Where the weights of one deep feature version lie, alone in their folder."""
+    """Where the weights of one deep feature version are stored, alone in their folder."""
     return home / "networks" / version / "network.safetensors"
 
 

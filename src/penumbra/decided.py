@@ -21,7 +21,7 @@ LEFT_OUT_METRIC = "internal_external_c"  # of evaluate.internal_external
 
 
 def page_of(center: str) -> str:
-    """Where the page of a center's retraining lies below the state folder."""
+    """The path of the page of a center's retraining below the state folder."""
     return f"reports/retrain-{center}/{PAGE}"
 
 

@@ -1,4 +1,4 @@
-"""`penumbra drift`: how far a center lies from those that the models learned from, in every feature and in its outcome."""
+"""`penumbra drift`: how far a center is from those that the models learned from, in every feature and in its outcome."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +28,7 @@ class Drift:
 def compare(work: Work, center: str) -> Drift:
     """Every feature of a center against the training centers' (without that center), q over all of them together; and follow-up and survival.
 
-    Raises  Refusal "center_stored": no features of the center, or of any training center beside it.
+    Raises  Refusal "center_stored": no features of the center, or of any other training center.
     """
     chosen = work.settings.drift
     reference = [name for name in work.settings.cohort.train_centers if name != center]
@@ -49,7 +49,7 @@ def compare(work: Work, center: str) -> Drift:
                     features.append({"kind": kind, "roi": roi, "feature": feature, "version": matrix.version, **told})
         people = [row for row in lake.rows("patients") if row["center"] in (center, *reference) and row["time"] is not None and row["event"] is not None]
     if not features:
-        found_centers = f"no features of {center!r}, or of the training centers {', '.join(reference) or '(none beside it)'}"
+        found_centers = f"no features of {center!r}, or of the training centers {', '.join(reference) or '(no other)'}"
         raise Refusal("center_stored", found_centers, 'ingest and populate both; penumbra sql "FROM centers" lists them')
     p = np.array([row["p"] for row in features])
     q = np.full(len(p), np.nan)

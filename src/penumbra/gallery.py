@@ -36,7 +36,7 @@ class Figure:
 class Card:
     """One patient of the page.
 
-    picture   path beside the page; None for a patient who was rejected.
+    picture   path relative to the page; None for a patient who was rejected.
     status    "accepted", "flagged" or "rejected".
     findings  (rule, found, advice) of the certificate or of the rejection.
     """
@@ -52,7 +52,7 @@ class Card:
 def gallery(work: Work, only: str | None = None) -> list[Path]:
     """Write gallery/<center>/index.html for every center in the store, or `only` one; returns the pages.
 
-    A picture is drawn once for each image version; it lies beside its page, which loads it when it is scrolled to.
+    A picture is drawn once for each image version; it is stored next to its page, which loads it when it is scrolled to.
 
     Raises Refusal: `center_in_store: no patient of a center 'west'. ...`.
     """
@@ -139,7 +139,7 @@ def _accepted(work: Work, row: Mapping[str, Any], rois: Sequence[Mapping[str, An
 
 
 def _figures(certificate: Mapping[str, Any], rois: Sequence[Mapping[str, Any]], broken: set[str]) -> Iterator[Figure]:
-    """The certificate's lines, with what is good green and what a finding is about red."""
+    """The certificate's lines, green if fine, red if a finding concerns it."""
     drawn, grid = certificate["planimetric_mm3"], certificate["grid_mm3"]
     gtv = next(roi for roi in rois if roi["roi"] == "gtv")
     as_drawn = f"{grid / 1000:.2f} cm³ in voxels" + (f", {drawn / 1000:.2f} by contours" if drawn else "")

@@ -75,7 +75,7 @@ def fuse(work: Work) -> Manifest:
 
 
 def fusion_key(work: Work, data: Dataset) -> str:
-    """Key of everything that decides the fitted models; they lie in the folder of this name."""
+    """Key of everything that decides the fitted models; they are stored in the folder of this name."""
     numbers = fusion_numbers(work.settings.fuse)
     return store.version_key({"models": work.settings.models, "numbers": numbers, "code": FUSION_CODE, "training": data.training_fingerprint})
 

@@ -19,7 +19,7 @@ from penumbra.work import Work
 def record(work: Work, folder: Path, center: str, prediction: Prediction) -> str:
     """Remember a scored patient in `predictions`; the name it has there (a pseudonym where PENUMBRA_PSEUDONYM_KEY is set, as at ingest).
 
-    Raises  Refusal "pseudonym_key", or "patient_id_free" and "patient_scan" where the name stands for somebody else.
+    Raises  Refusal "pseudonym_key", or "patient_id_free" and "patient_scan" where the name belongs to somebody else.
     """
     patient = pseudonyms.namer(center)(folder.resolve().name)
     survival = [np.nan if value is None else value for value in prediction.survival.values()]

@@ -68,7 +68,7 @@ def state_home() -> Path:
 def catalog_uri() -> str | None:
     """Where the store's catalog is: PENUMBRA_CATALOG, postgresql://user@host:port/database; None: an SQLite file in the state folder.
 
-    The password stands in PGPASSWORD or ~/.pgpass, as every client of PostgreSQL reads it.
+    The password is in PGPASSWORD or ~/.pgpass, as every client of PostgreSQL reads it.
     """
     return os.environ.get("PENUMBRA_CATALOG") or None
 
@@ -76,7 +76,7 @@ def catalog_uri() -> str | None:
 def files_uri() -> str | None:
     """Where the store's files are: PENUMBRA_FILES, s3://bucket/folder; None: a folder of the state folder.
 
-    The key stands in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, as every client of such storage reads it.
+    The key is in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, as every client of such storage reads it.
     """
     return os.environ.get("PENUMBRA_FILES") or None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from penumbra import tied
 
-# About 20 s on two idle cores, longer on a loaded machine. Prefect's own variable, so that whoever knows it need not learn another.
+# About 20 s on two idle cores, longer on a loaded machine. Prefect's own variable, so that users who know it need not learn another.
 TIMEOUT, TIMEOUT_S = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", 120.0
 FOLDER = "prefect"  # in the state folder
 LOG = f"{FOLDER}/server.log"

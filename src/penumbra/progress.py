@@ -10,7 +10,7 @@ LOG_EVERY_S = 15.0
 
 
 class Advance(Protocol):
-    """Called once per finished item, or with how many finished; `cost` where `track` was told the cost of all; `note` is shown beside."""
+    """Called once per finished item, or with how many finished; `cost` where `track` was given the total cost; `note` is shown as well."""
 
     def __call__(self, items: int = 1, *, cost: float | None = None, note: str = "") -> None: ...
 

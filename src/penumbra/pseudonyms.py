@@ -9,7 +9,7 @@ from penumbra.refusal import Refusal
 from penumbra.work import Work
 
 MIXED_ADVICE = "set the key that is to count, or unset it, and run penumbra ingest --new-key, then penumbra run"
-NEW_KEY_ADVICE = "or run penumbra ingest --new-key to name every patient anew"
+NEW_KEY_ADVICE = "or run penumbra ingest --new-key to rename every patient"
 SCOPE, NO_KEY = "patients", "none"
 
 
@@ -30,7 +30,7 @@ def require_key(work: Work, lake: store.Store, *, new: bool = False) -> None:
     people = lake.sql("SELECT patient, center FROM patients").to_pylist() if new and known != today else []
     rows = {
         "pseudonym_keys": [{"scope": SCOPE, "fingerprint": today}],
-        "departures": [{**person, "found": "named anew: another pseudonym key, or none"} for person in people],
+        "departures": [{**person, "found": "renamed: another pseudonym key, or none"} for person in people],
     }
     lake.write(rows, run=work.run, what="the pseudonym key of this home")
     if people:

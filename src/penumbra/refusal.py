@@ -10,7 +10,7 @@ _NAMES = frozenset(("penumbra", "incoming", "nsclc", "dvc", "ulimit", "curl", "p
 
 
 class Refusal(Exception):
-    """Input that cannot be used; becomes one row of `rejections` while the others go on.
+    """Input that cannot be used; becomes one row of `rejections` while the others continue.
 
     rule    short name of the rule that was broken, e.g. "gtv_not_empty"; explained in penumbra/rules.yaml.
     found   the value found, without any identifying attribute.

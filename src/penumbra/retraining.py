@@ -8,7 +8,7 @@ e  champion and challenger side by side on patients that neither was fitted on, 
 f  the gate: promote, keep as challenger, or reject
 g  report and notification
 
-Every step is a row of the relation `retrainings`. A call that was killed goes on from what it finished, one that is killed in the same step again
+Every step is a row of the relation `retrainings`. A killed call resumes after its last finished step; one that is killed in the same step again
 and again is set aside; a call with nothing new says so.
 """
 

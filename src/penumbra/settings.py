@@ -23,7 +23,7 @@ MODEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 class Cohort:
     """Who trains, who is included, and how a clinical table is read.
 
-    train_centers     centers whose patients fit the models; every other center that arrived is external test.
+    train_centers     centers that the models are fitted on; every other center that arrived is external test.
     time_unit         of the survival column where the table does not say.
     staging_edition   TNM edition for an overall stage that is missing.
     """
@@ -173,11 +173,11 @@ class Retrain:
 class Serve:
     """The watch on incoming/ and the schedules.
 
-    look_s      s between two looks; quiet_s: s without a change after which a center is complete.
-    announce_s  s after which a center that nobody works on is announced again to a Prefect server: its worker died.
+    look_s      seconds between polls; quiet_s: s without a change after which a center is complete.
+    announce_s  seconds without an active worker after which a center is announced again to a Prefect server: its worker died.
     most_kills  times that a retraining may be killed in one step before its center is set aside.
     retrain_cron, check_cron  of the weekly retraining and the nightly check, in the zone `timezone` (an IANA name).
-    notification_block  Prefect notification block that is told every decision, such as slack-webhook/clinic; None: nobody.
+    notification_block  Prefect notification block that receives every decision, such as slack-webhook/clinic; None: file only.
     """
 
     look_s: float
@@ -216,7 +216,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class ServeSql:
-    """penumbra serve-sql: the port, and the limits of one statement (seconds, megabytes, rows) and of all (running beside each other)."""
+    """penumbra serve-sql: the port, and the limits of one statement (seconds, megabytes, rows) and of all (maximum concurrent statements)."""
 
     port: int
     timeout_s: float

@@ -44,7 +44,7 @@ def ingest(work: Work, only: str | None = None, *, confirmed: Collection[str] = 
     """Every arrived center (or `only` one) into the store: images on the grid, certificates, clinical records, rejections, departures.
 
     confirmed  patients whose new clinical record is right, though it contradicts the stored one.
-    new_key    name every patient anew, by today's pseudonym key or none.
+    new_key    rename every patient with the current pseudonym key, or without one.
     """
     arrived = write_manifest(work.home, "arrivals", arrivals.describe(work.home, work.settings.ingest.roots))["centers"]
     centers = arrivals.center_folders(work.home)
@@ -158,7 +158,7 @@ def image_rules(work: Work, center: str) -> cohort.ImageRules:
 
 
 def _lift_refusal(work: Work, lake: store.Store, center: str, but: Refusal | None = None) -> None:
-    """A center's table was sent again: what an earlier one was refused for stands no more, unless it is refused for the same."""
+    """A center's table was sent again: what an earlier one was refused for no longer holds, unless it is refused for the same."""
     standing = lake.sql("SELECT rule, found FROM rejections WHERE patient IS NULL AND stage = 'ingest' AND center = ?", [center]).to_pylist()
     if standing and (but is None or standing != [{"rule": but.rule, "found": but.found}]):
         lifts = _rejection(None, center, "ingest", Refusal("clinical_table_sent_again", "", ""))  # the view `rejections` knows this rule
@@ -369,7 +369,7 @@ def outcomes_of(patients: Sequence[str], records: Mapping[str, Mapping[str, Any]
 
 
 def _train(work: Work, architecture: "Network", weights: Path, fitted: Sequence[str], images: Images, records: dict[str, dict[str, Any]]) -> None:
-    """Train and save as the file `weights`; a training that was killed goes on from its checkpoint, to the same weights."""
+    """Train and save as the file `weights`; a training that was killed resumes from its checkpoint and reaches the same weights."""
     from penumbra import network
 
     settings = work.settings

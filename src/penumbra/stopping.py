@@ -188,7 +188,7 @@ def _below() -> set[int]:
 
 
 def _suspend() -> None:
-    """Ctrl-Z: everything below stops with this process, and goes on with it."""
+    """Ctrl-Z: all child processes stop with this one, and continue with it."""
     below = _below()
     for pid in below:
         _send(pid, signal.SIGSTOP)

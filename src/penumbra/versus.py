@@ -198,7 +198,7 @@ def write_page(work: Work, found: Comparison) -> Path:
             " flatters. Brier score and calibration, |log(observed / predicted deaths)|, are better when lower.",
             days,
         ),
-        Section("ROC", "Blue and solid is the first version, vermilion and dashed the second.", figures=figures["roc"]),
+        Section("ROC", "First version: solid blue; second: dashed vermilion.", figures=figures["roc"]),
         Section(
             "Calibration",
             "On the dotted line predictions come true. The table: as registered.",
@@ -210,12 +210,12 @@ def write_page(work: Work, found: Comparison) -> Path:
         Section("Survival by risk group", "Each version's own cut-off; thick lines are its high risk.", figures=figures["survival"]),
         Section(
             "Patients that changed their risk group",
-            f"Raised: low in {labels[0]}, high in {labels[1]}. Among those who died raising is right, among the others lowering.",
+            f"Raised: low in {labels[0]}, high in {labels[1]}. For patients who died, moving up is correct; for the others, moving down.",
             ("center", "outcome", "low in both", "raised", "lowered", "high in both"),
             moved,
             2,
         ),
-        Section("Training patients", "Who fitted each version.", ("center", *labels, "added", "removed"), people),
+        Section("Training patients", "The patients that each version was fitted on.", ("center", *labels, "added", "removed"), people),
         Section(
             "What differs",
             "Parameters, data, settings, kept features and environment.",

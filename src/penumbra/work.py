@@ -1,4 +1,4 @@
-"""What every stage works on: where the state is, which numbers hold, which run this is; and the manifests stages leave for DVC."""
+"""What every stage works on: the state folder, the parameters and the run id; and the manifests stages leave for DVC."""
 
 import fcntl
 import json
@@ -49,9 +49,9 @@ def one_run_at_a_time(home: Path, *, wait: bool = False, patience_s: float = END
 
     wait        for the other run to end, instead of refusing.
     patience_s  s before refusing.
-    room        refuse where the disk is full, before hours of work whose result would not fit.
+    room        refuse where the disk is full, before hours of work whose result would have no space.
 
-    Raises  Refusal "one_run_at_a_time", "disk_space". Queries and predictions need no turn.
+    Raises  Refusal "one_run_at_a_time", "disk_space". Queries and predictions do not take the lock.
     """
     home.mkdir(parents=True, exist_ok=True)
     with (home / ".run-lock").open("w") as lock:

@@ -281,7 +281,7 @@ def test_the_simulated_tables_refuse_whom_the_truth_says(cohort: tuple[Path, Tru
 def test_real_tables_lose_nobody(center: str, patients: int, events: int) -> None:
     path = SHARED / "data" / "nsclc" / center / "clinical.csv"
     if not path.is_file():
-        pytest.skip("the real cohort is not beside the repository")
+        pytest.skip("the real cohort is not next to the repository")
     table = read_clinical(path)
     assert table.refused == ()
     assert len(table.records) == patients

@@ -222,7 +222,7 @@ def test_folders_that_lie_one_deeper_are_named_so(south: Path, ingest: Ingest, t
     found = {row["patient"]: row["found"] for entry in ingest(south, "south", tmp_path / "images") for row in entry.rejections}  # type: ignore[union-attr]
     assert found.pop("scans")
     assert len(found) == 2
-    assert set(found.values()) == {"no folder of this name next to clinical.csv; one lies a folder deeper"}
+    assert set(found.values()) == {"no folder of this name next to clinical.csv; there is one a folder deeper"}
 
 
 def test_an_archive_in_place_of_a_folder_is_to_be_unpacked(south: Path, ingest: Ingest, tmp_path: Path) -> None:
@@ -321,7 +321,7 @@ def test_a_center_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_real_center_loses_only_the_empty_masks(center: str, empty: set[str], flagged: int, declared: RoiRules, tmp_path: Path) -> None:
     folder = SHARED / "data" / "nsclc" / center
     if not folder.is_dir():
-        pytest.skip("the real cohort is not beside the repository")
+        pytest.skip("the real cohort is not next to the repository")
     rules = ImageRules(1.0, 30.0, 0.0, declared.margins_mm, declared.of(center), CertificateLimits())
     outcomes = list(ingest_center(folder, center, clinical=read_clinical(folder / "clinical.csv"), images=tmp_path, rules=rules, workers=2))
     accepted, rejected = split(outcomes)
@@ -337,7 +337,7 @@ def test_what_no_rule_foresaw_is_a_refusal_that_says_where(tmp_path: Path) -> No
 
 
 def test_no_name_of_a_person_in_a_structure_name_is_kept(tmp_path: Path, declared: RoiRules) -> None:
-    """Names of structures stood in the record and in rejections as they were sent."""
+    """Names of structures were in the record and in rejections as they were sent."""
     ball, organ = Ellipsoid((31.3, 33.6, 34.7), (13.0, 13.0, 13.0)), Ellipsoid((14.0, 15.0, 30.0), (8.0, 8.0, 8.0))
     images = tmp_path / "images"
     wide = replace(declared.everywhere, patterns=("gtv.*", *declared.everywhere.patterns), own=1)

@@ -90,6 +90,6 @@ def test_the_survey_says_what_a_policy_leaves_out(cohort: tuple[Path, Truth]) ->
     first = list_rois(folder / "north", GtvNames(("gtv-1", "ptv-1"), "first"))
     meanings = {entry.name: entry.meaning for entry in first.names}
     assert meanings["GTV-1"] == "gtv"
-    assert meanings["PTV-1"] == "gtv in 1, elsewhere a better name stands beside it"
+    assert meanings["PTV-1"] == "gtv in 1, elsewhere the patient has a better name"
     union = list_rois(folder / "north", GtvNames(("gtv-1", "ptv-1"), "union"))
     assert {entry.name: entry.meaning for entry in union.names}["PTV-1"] == "gtv (union of all that match)"

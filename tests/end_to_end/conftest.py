@@ -1,4 +1,4 @@
-"""One run of the whole path on the simulated three-center cohort, which the tests beside this file look at."""
+"""One run of the whole path on the simulated three-center cohort, which the tests of this folder examine."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ class Run:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Of a command whose state lies in `home`; the tests' own warnings filter is not the command's."""
+    """Of a command whose state is in `home`; the tests' own warnings filter is not the command's."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
     return {**kept, "PENUMBRA_HOME": str(home), "PYTHONWARNINGS": "ignore"}
 

@@ -423,7 +423,7 @@ def unknown_compression(patient: Patient, folder: Path) -> None:
 
 @right("series")
 def two_series(patient: Patient, folder: Path) -> None:
-    """A second CT beside the one that the structure set names."""
+    """A second CT next to the one that the structure set names."""
     patient.write(folder / "planning")
     other = Patient(rois={"GTV-1": OTHER}, seed=1)
     for index, item in enumerate(other.slices()):
@@ -478,7 +478,7 @@ def no_frame_of_reference(patient: Patient, folder: Path) -> None:
 
 @right("newest")
 def two_structure_sets(patient: Patient, folder: Path) -> None:
-    """A corrected structure set beside the first."""
+    """A corrected structure set in addition to the first."""
     patient.write(folder)
     patient.rois = {"GTV-1": OTHER}
     old = patient.structures()
@@ -664,7 +664,7 @@ def points_alone(patient: Patient, folder: Path) -> None:
 
 @right("enclose nothing")
 def points_and_lines_beside(patient: Patient, folder: Path) -> None:
-    """A POINT, an OPEN_PLANAR line and a contour of two points beside the closed ones."""
+    """A POINT, an OPEN_PLANAR line and a contour of two points in addition to the closed ones."""
     structures = patient.structures()
     line = patient.points(np.array([[1.0, 2, 30], [50, 2, 30], [50, 50, 30]]))
     extra = [contour(line[:1], "POINT"), contour(line, "OPEN_PLANAR"), contour(line[:2])]
@@ -794,7 +794,7 @@ def contours_on_every_second_slice(patient: Patient, folder: Path) -> Shape:
 
 @right()
 def no_reference_to_slices(patient: Patient, folder: Path) -> None:
-    """Contours name no slices; their position says where they lie."""
+    """Contours name no slices; their position says where they are."""
     structures = patient.structures()
     for item in structures.ROIContourSequence:
         for part in item.ContourSequence:
@@ -834,7 +834,7 @@ def decubitus(patient: Patient, folder: Path) -> None:
 
 @right()
 def folders_behind_links(patient: Patient, folder: Path) -> None:
-    """The CT lies behind a link to a folder, which holds a link to its own parent."""
+    """The CT is behind a link to a folder, which holds a link to its own parent."""
     elsewhere = folder.parent / f"{folder.name}_ct"
     for index, item in enumerate(patient.slices()):
         save(item, elsewhere / f"{index}.dcm")
@@ -931,7 +931,7 @@ def jpeg_lossless(patient: Patient, folder: Path) -> None:
 
 @right("multi-frame")
 def multi_frame_beside(patient: Patient, folder: Path) -> None:
-    """An enhanced CT of another series beside the slices."""
+    """An enhanced CT of another series in addition to the slices."""
     patient.write(folder)
     item = patient.slices()[0]
     item.SOPClassUID = item.file_meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.2.1")
@@ -1029,7 +1029,7 @@ def contour_that_touches_itself(patient: Patient, folder: Path) -> Shape:
 
 
 def segmented(patient: Patient, folder: Path, fractional: int | None = None) -> Dataset:
-    """The CT written, and the segmentation to write beside it."""
+    """The CT written, and the segmentation to write next to it."""
     for index, item in enumerate(patient.slices()):
         save(item, folder / "ct" / f"{index}.dcm")
     return patient.segmentation(fractional)
@@ -1114,7 +1114,7 @@ def segmentation_on_a_coarser_grid(patient: Patient, folder: Path) -> None:
 
 @refused("same_grid")
 def segmentation_moved_sideways(patient: Patient, folder: Path) -> None:
-    """Every frame lies half a pixel beside its slice."""
+    """Every frame is half a pixel off its slice."""
     made = segmented(patient, folder)
     for frame in made.PerFrameFunctionalGroupsSequence:
         place = frame.PlanePositionSequence[0]
@@ -1279,7 +1279,7 @@ def contours_sent_twice_with_other_points(patient: Patient, folder: Path) -> Non
 
 @right()
 def a_pipe_and_a_link_upwards(patient: Patient, folder: Path) -> None:
-    """A named pipe, whose end never comes, and a link to the folder above, where other patients lie."""
+    """A named pipe, whose end never comes, and a link to the folder above, which holds other patients."""
     os.mkfifo(folder / "pipe")
     (folder / "up").symlink_to("..", target_is_directory=True)
     patient.write(folder)

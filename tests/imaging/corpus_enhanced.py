@@ -93,7 +93,7 @@ def enhanced_ct(patient: Patient, folder: Path) -> None:
 
 @right(patient=lambda: Patient((24, 58, 64), (3.0, 1.2, 1.0), direction=turned(4, -7, 12), rois={"GTV-1": BALL}))
 def enhanced_turned(patient: Patient, folder: Path) -> None:
-    """The patient lies aslant."""
+    """The patient lies at an angle."""
     write(patient, folder, enhanced(patient))
 
 

@@ -112,7 +112,7 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, which: str, packed: b
 
 
 def put(start: int, kind: str, *numbers: float) -> Callable[[bytearray], None]:
-    """Write numbers into a header: pixdim stands at 76, qform_code at 252, the quaternion at 256, its offset at 268, the sform at 280."""
+    """Write numbers into a header: pixdim is at 76, qform_code at 252, the quaternion at 256, its offset at 268, the sform at 280."""
 
     def change(header: bytearray) -> None:
         struct.pack_into(f"<{len(numbers)}{kind}", header, start, *numbers)

@@ -1,4 +1,4 @@
-"""What stands beyond the scanner's circle, by its tag or by its values, in every format."""
+"""Values outside the scanner's circle, by their tag or by themselves, in every format."""
 
 from pathlib import Path
 

@@ -54,7 +54,7 @@ def test_unknown_engine(simulated: tuple[Scan, dict[str, Mask]], parameter_file:
 def test_real_patient(patient: str, parameter_file: Path) -> None:
     folder = SHARED / "data" / patient
     if not folder.exists():
-        pytest.skip("the real crops are not beside the repository")
+        pytest.skip("the real crops are not next to the repository")
     scan, masks = with_rings(read_patient(folder))
     found = differences(scan, masks, parameter_file)
     for name, largest in zip(feature_names(parameter_file), found.max(axis=0), strict=True):

@@ -1,4 +1,4 @@
-"""The page stands alone, says the same for the same inputs, and answers degenerate input in place."""
+"""The page is self-contained, says the same for the same inputs, and answers degenerate input in place."""
 
 import csv
 import re

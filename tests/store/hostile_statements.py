@@ -330,7 +330,7 @@ _TABLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "a function of the engine is hidden where an expression may stand",
+        "a function of the engine is hidden where an expression is allowed",
         "read_only_sql",
         (
             "SELECT \"getenv\"('HOME')",

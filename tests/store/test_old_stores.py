@@ -1,4 +1,4 @@
-"""A store written once opens for ever: the kept ones, and one of every earlier schema."""
+"""A store written once can always be opened: the kept ones, and one of every earlier schema."""
 
 import contextlib
 import json

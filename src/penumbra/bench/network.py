@@ -1,4 +1,4 @@
-"""Speed of the network beside the same network in PyTorch: `python -m penumbra.bench.network`.
+"""Speed of the network compared with the same network in PyTorch: `python -m penumbra.bench.network`.
 
 Both are timed in turns in one process, on the same machine in the same minute, with two threads each on a CPU; the smallest time of each
 counts, since other work on the machine only ever adds. A GPU is measured when there is one: float32 and bfloat16, PyTorch with channels last

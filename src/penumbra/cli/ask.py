@@ -34,7 +34,7 @@ def _note_changes(home: Path) -> None:
 @click.option("--as-of", shell_complete=completion.versions, help="A registered version (champion, nsclc-os/3) or a commit id: the store as it was then.")
 @click.option("--timeout", default=120.0, show_default=True, help="Seconds for the statement.")
 def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
-    """Ask the store: one read-only SQL STATEMENT, or without it as many as you like. Works while a run goes on."""
+    """Ask the store: one read-only SQL STATEMENT, or without it as many as you like. Works during a run."""
     from penumbra import store, tables
 
     home = state_home()
@@ -89,9 +89,16 @@ def verify(version: str) -> None:
 
 @command("penumbra drift east")
 @click.argument("center", shell_complete=completion.centers)
-@click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), default="table", show_default=True, help="Others: every feature.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json", "parquet"]),
+    default="table",
+    show_default=True,
+    help="csv, json and parquet list every feature.",
+)
 def drift(center: str, form: str) -> None:
-    """How far CENTER lies from the training centers: every feature (Kolmogorov-Smirnov, stability index), follow-up and survival."""
+    """How far CENTER is from the training centers: every feature (Kolmogorov-Smirnov, stability index), follow-up and survival."""
     from penumbra import drift as drifting
     from penumbra import tables
     from penumbra.work import begin

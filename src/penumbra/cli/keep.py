@@ -15,7 +15,7 @@ from penumbra.params import state_home
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--reason", help="Kept in the relation withdrawals; do not name the patient in it.")
 def forget(patient: str | None, center: str | None, yes: bool, reason: str | None) -> None:
-    """Remove PATIENT from every relation, commit, snapshot and file, and name the models to retrain. Lists what there is, and asks first.
+    """Remove PATIENT from every relation, commit, snapshot and file, and name the models to retrain. Shows what would be deleted and asks for confirmation.
 
     Without PATIENT: complete a forgetting that was interrupted.
     """
@@ -30,7 +30,7 @@ def forget(patient: str | None, center: str | None, yes: bool, reason: str | Non
             return
         click.echo(withdrawal.listing(withdrawal.traces(work, patient, center)))
         if not yes:
-            click.confirm(f"\nRemove all of this for ever, and {patient} from every file?", abort=True, err=True)
+            click.confirm(f"\nPermanently delete all of this, and every mention of {patient}?", abort=True, err=True)
         click.echo(withdrawal.told(withdrawal.forget(work, patient, center, reason)))
         history.forget(work.home)
     next_commands("penumbra retrain", 'penumbra sql "SELECT withdrawal, state, removed, models FROM withdrawals"')
@@ -41,7 +41,7 @@ def forget(patient: str | None, center: str | None, yes: bool, reason: str | Non
 def export(folder: Path) -> None:
     """Write the whole store, with its history, into the new FOLDER: Parquet files and a manifest with their SHA-256.
 
-    Works while a run goes on. Images and registered models are plain files of the state folder: copy them beside.
+    Works during a run. Images and registered models are plain files of the state folder: copy them separately.
     """
     from penumbra import store, tables
 

@@ -44,7 +44,7 @@ def run(cohort: Path | None, profile: str | None) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--seed", type=int, help="Default: simulate.seed in params.yaml.")
 def simulate(folder: Path, seed: int | None) -> None:
-    """Write the simulated three-center cohort: DICOM CT, RTSTRUCT and clinical.csv, with the truth beside."""
+    """Write the simulated three-center cohort: DICOM CT, RTSTRUCT and clinical.csv, and the ground truth."""
     from penumbra.simulation import simulate_cohort
 
     click.echo(simulate_cohort(folder, seed))
@@ -61,7 +61,7 @@ def simulate(folder: Path, seed: int | None) -> None:
     metavar="PATIENT",
     help="Take PATIENT's new record, though it contradicts the stored one; may be repeated.",
 )
-@click.option("--new-key", is_flag=True, help="Name every patient anew by today's PENUMBRA_PSEUDONYM_KEY, or by none; for all centers at once.")
+@click.option("--new-key", is_flag=True, help="Rename every patient with the current PENUMBRA_PSEUDONYM_KEY, or without one; for all centers at once.")
 @click.option("--dry-run", is_flag=True, help="Show what would happen, center by center, and write nothing; FOLDER may hold several centers.")
 @profile_option
 def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], new_key: bool, dry_run: bool, profile: str | None) -> None:
@@ -124,4 +124,4 @@ _stage_command("train", "Train the network on the training centers; log_risk and
 _stage_command("fuse", "Fit signatures, combined model and controls on the training centers.", "penumbra evaluate")
 _stage_command("evaluate", "Every metric for training, each center and all external centers pooled.", "penumbra register")
 _stage_command("register", "Register the combined model with its metrics, predictions and lineage.", "penumbra compare", "penumbra report")
-_stage_command("report", "Write the report: one page, with its figures and tables beside.", 'penumbra sql "SELECT * FROM model_metrics LIMIT 5"')
+_stage_command("report", "Write the report: one page, with its figures and tables as files.", 'penumbra sql "SELECT * FROM model_metrics LIMIT 5"')

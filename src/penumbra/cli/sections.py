@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class About:
     """One command in the help.
 
-    says    one whole sentence, short enough to stand on one line of 80 columns.
+    says    one whole sentence, short enough for one line of 80 columns.
     reads, writes, costs  for its own help; costs were measured on the simulated cohort (3 centers, 136 patients) on two cores of an AMD EPYC, 2026-11-26.
     """
 
@@ -79,9 +79,9 @@ SECTIONS: dict[str, dict[str, About]] = {
         "import": About("Fill an empty store from an export.", "the folder of an export", "the store", ""),
     },
 }
-OTHERS = "Others"  # of a command that stands in no section
+OTHERS = "Others"  # of a command that is in no section
 
 
 def about(command: str) -> About | None:
-    """What is said of a command; None of one that stands in no section."""
+    """The entry of a command; None for one that is in no section."""
     return next((commands[command] for commands in SECTIONS.values() if command in commands), None)

@@ -65,7 +65,7 @@ def retrain(center: str | None, profile: str | None) -> None:
 @command("penumbra serve")
 @profile_option
 def serve(profile: str | None) -> None:
-    """Watch incoming/ and retrain when a center is complete; a weekly retraining and a nightly check beside.
+    """Watch incoming/ and retrain when a center is complete; also run a weekly retraining and a nightly check.
 
     A center is complete when its folder holds a file named `complete`, or after a quiet period (params.yaml, group serve). Runs until it is
     stopped, with a Prefect server on loopback unless PREFECT_API_URL names one.
@@ -81,7 +81,7 @@ def serve(profile: str | None) -> None:
 @click.option("--reason", required=True, help="Kept in the relation alias_changes.")
 @click.option("--alias", type=click.Choice(["champion", "challenger"]), default="champion", show_default=True)
 def promote(version: str, reason: str, alias: str) -> None:
-    """Make a registered VERSION (or MODEL/VERSION) champion, if its files still are what was registered."""
+    """Make a registered VERSION (or MODEL/VERSION) champion, provided its files have not changed since registration."""
     from penumbra import aliases
     from penumbra.work import begin
 
@@ -94,7 +94,7 @@ def promote(version: str, reason: str, alias: str) -> None:
 @click.option("--reason", required=True, help="Kept in the relation alias_changes.")
 @model_option
 def rollback(reason: str, model: str | None) -> None:
-    """Make the version champion again that was it before the last change."""
+    """Restore the previous champion."""
     from penumbra import aliases
     from penumbra.work import begin
 

@@ -128,7 +128,7 @@ def read_clinical(path: Path, *, time_unit: TimeUnit = "days", staging_edition: 
     """A clinical table in our column names or those of NSCLC-Radiomics.
 
     path             clinical.csv, separated by commas, semicolons or tabs; UTF-8, UTF-16 or Windows-1252. Where it is absent, clinical.xlsx.
-                     A file clinical.yaml beside it says what codes and units are, where the table does not.
+                     A file clinical.yaml next to it says what codes and units are, where the table does not.
     time_unit        of the survival column where the table does not say: by its name (`survival_months`) or a column `time_unit`.
     staging_edition  "ajcc7" or "ajcc8": for an overall stage that is missing while T, N and M are there.
     inclusion        who belongs to the study.

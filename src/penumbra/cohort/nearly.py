@@ -1,4 +1,4 @@
-"""Identifiers that a table and the folders beside it write differently: told to a person, never taken for one another."""
+"""Identifiers that a table and the folders next to it write differently: reported to the user, never taken for one another."""
 
 import re
 import unicodedata

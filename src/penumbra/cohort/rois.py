@@ -35,7 +35,7 @@ class RoiRules:
 class RoiName:
     """One structure name of a center: in how many patients it occurs, what it is taken for, and why.
 
-    meaning  "gtv" where it is the first match of every patient that has it, "gtv, not preferred" where a better match stands beside it, "gtv,
+    meaning  "gtv" where it is the first match of every patient that has it, "gtv, not preferred" where a better match is next to it, "gtv,
              but not alone" for a further part, "not primary", "unknown" for a GTV that no word list knows, "other".
     why      the pattern that it matches, the word that speaks against it, the line that would make it the GTV, or another source that was taken.
     """
@@ -126,7 +126,7 @@ def list_rois(folder: Path, names: GtvNames, roots: Roots | None = None) -> RoiS
 
 def _meaning(chosen: int, beside: int, several: Several) -> str:
     if chosen and beside:
-        return f"gtv in {chosen}, elsewhere a better name stands beside it"
+        return f"gtv in {chosen}, elsewhere the patient has a better name"
     if chosen:
         return "gtv" if several == "first" else f"gtv ({several} of all that match)"
     return "gtv, not preferred"

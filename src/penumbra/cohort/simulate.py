@@ -158,7 +158,7 @@ class ExpectedRefusal:
 
 @dataclass(frozen=True)
 class Truth:
-    """What a simulated cohort is made of; written beside the centers as `truth.json`.
+    """What a simulated cohort is made of; written next to the centers as `truth.json`.
 
     coefficients  log hazard per standard deviation of each hidden cause.
     planted       identifying strings in the DICOM files, which must appear nowhere else.
@@ -200,7 +200,7 @@ def simulate(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Truth:
-    """Write a cohort below `folder`, one folder per center, and its truth beside them.
+    """Write a cohort below `folder`, one folder per center, and the ground truth next to them.
 
     centers   default: CENTERS, 136 usable patients and 10 to be refused.
     workers   processes; the result is the same.
@@ -363,7 +363,7 @@ def structures(
     table_origin: np.ndarray,
     rng: np.random.Generator,
 ) -> Iterator[Contours]:
-    """The ROIs of the structure set: GTV unless the patient lacks it, then what planning systems draw beside it."""
+    """The ROIs of the structure set: GTV unless the patient lacks it, then what planning systems draw as well."""
     gtv, ptv, lung, cord, body = draft.plan.roi_names
     shift = np.array([table_origin[2], table_origin[1]])
     planes = range(0, len(axes[0]), 3)

@@ -196,7 +196,7 @@ def ct_template(study: Study) -> Any:
 
 
 def encoded(dataset: Any) -> dict[int, bytes]:
-    """Tag -> the element as it stands in a file; what all slices share is encoded once, which makes writing four times faster."""
+    """Tag -> the element as it is written in a file; what all slices share is encoded once, which makes writing four times faster."""
     from pydicom.filebase import DicomBytesIO
     from pydicom.filewriter import write_data_element
 
@@ -244,7 +244,7 @@ def write_rtstruct(path: Path, study: Study, ct_uids: Sequence[str]) -> None:
     uid = dicom_uid(study.uid_entropy, "rs")
 
     def points_element(points: np.ndarray, z: float) -> RawDataElement:
-        """ContourData as it stands in the file: pydicom would check every number on its own, which costs more than all the rest."""
+        """ContourData as written in the file: pydicom would check every number on its own, which costs more than all the rest."""
         flat = np.column_stack([points, np.full(len(points), z)]).ravel()
         value = "\\".join(f"{v:.3f}" for v in flat).encode("ascii")
         value += b" " * (len(value) % 2)

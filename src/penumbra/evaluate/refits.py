@@ -50,7 +50,7 @@ def resampled_fits(
     """Refit a model on bootstrap resamples of its training patients, from z-score to Cox.
 
     The penalty of each block's Lasso stays the one that cross-validation chose on the training patients, as stability selection asks;
-    every other step is done anew, the univariate one included.
+    every other step is repeated, the univariate one included.
 
     model    as fitted on all of them.
     blocks, event, time  of the training patients; n rows. centers (n,): theirs, needed for harmonizing alone.

@@ -98,5 +98,5 @@ def alone(value: float) -> Value:
 
 
 def limits(estimate: Any, name: str) -> Value:
-    """A value with the limits that stand beside it."""
+    """A value with its limits."""
     return float(getattr(estimate, name)), float(estimate.lower), float(estimate.upper)

@@ -2,7 +2,7 @@
 
 A model is declared in models/*.yaml and is of one of three kinds:
     signature   z-score, univariate Cox, Lasso-Cox in each block; the linear combination of what is kept
-    components  what is kept of each block, together through PCA, then Cox on the components and, where named, on further columns beside them
+    components  what is kept of each block, together through PCA, then Cox on the components and, where named, on further columns
     cox         a Cox model of named columns
 """
 

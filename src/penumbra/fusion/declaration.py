@@ -40,7 +40,7 @@ class Block:
 @dataclass(frozen=True)
 class Declaration:
     """What a model is, as models/*.yaml says it: blocks for signature and components, columns (with log and impute) for cox;
-    columns of components enter the Cox model beside the components."""
+    columns of components enter the Cox model together with the components."""
 
     name: str
     label: str

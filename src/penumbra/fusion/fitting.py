@@ -115,14 +115,14 @@ def fit(
 
     blocks        of the training patients, rows in the order of event and time.
     event, time   shape (n,), of the training patients; days.
-    alpha         univariate Cox: columns with a Wald p below it go on.
+    alpha         univariate Cox: columns with a Wald p below it are kept.
     folds         of the Lasso's cross-validation; fewer where there are fewer events.
     seed          of the folds.
     ties          "efron" or "breslow", of the Cox models (the Lasso uses Breslow's).
     pca_variance  share of variance that the kept components hold at least.
     penalty       "min" or "1se": which lambda of the path.
     patience      the path ends when the deviance has not improved for this many penalties; None: never.
-    ridge         penalty of a Cox fit that has no finite maximum without one (separation, more columns than deaths); said in a remark.
+    ridge         penalty of a Cox fit that has no finite maximum without one (separation, more columns than deaths); reported in a remark.
     centers       shape (n,), of the training patients; needed for harmonizing alone.
     harmonise     "none" or "combat": the blocks, before selection; a Cox model of named columns takes them as they are.
     unseen_center what a center gets that did not train: "refuse", "leave" or "estimate".

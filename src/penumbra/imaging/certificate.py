@@ -24,7 +24,7 @@ class CertificateLimits:
                                           masks are allowed `planimetric_floor_mm3` of difference, one layer of voxels being more than the share.
     planes_flag, planes_refuse            share of contour planes that hit no voxel.
     border_flag                           GTV voxels on the outermost voxels of the scan as it arrived.
-    lost_flag                             share of a ring that lies beyond the scan.
+    lost_flag                             share of a ring that is outside the scan.
     share_flag                            share of the GTV in its largest connected part, at least.
     skipped_flag                          empty slices between the first and last slice of one part of the drawing.
     small_flag_mm3                        smaller volumes are flagged.
@@ -278,7 +278,7 @@ def _judge(figures: Certificate, limits: CertificateLimits) -> tuple[list[Findin
                 "Check that the contours belong to this image, and that it holds HU",
             )
         )
-    check("hu_of_air", figures.hu_lowest, None, limits.air_flag, f"no voxel of the scan lies below {figures.hu_lowest:.0f} HU", "Check that the scan holds HU")
+    check("hu_of_air", figures.hu_lowest, None, limits.air_flag, f"no voxel of the scan is below {figures.hu_lowest:.0f} HU", "Check that the scan holds HU")
     flagging += _of_no_person(figures, limits)
     check(
         "slices_alike",
@@ -311,7 +311,7 @@ def _of_no_person(figures: Certificate, limits: CertificateLimits) -> list[Findi
             found.append(Finding("scan_of_a_person", f"a {name} of {value:.0f} HU over the whole scan", advice))
     if limits.soft_tissue_flag is not None and figures.soft_tissue < limits.soft_tissue_flag:
         low, high = SOFT_TISSUE_HU
-        said = f"{figures.soft_tissue:.2%} of the scan between {low:.0f} and {high:.0f} HU, where soft tissue lies"
+        said = f"{figures.soft_tissue:.2%} of the scan between {low:.0f} and {high:.0f} HU, the range of soft tissue"
         found.append(Finding("scan_of_a_person", said, "Check RescaleSlope and RescaleIntercept: the scan may hold another unit than HU"))
     return found
 

@@ -1,4 +1,4 @@
-"""DICOM files of a patient: what lies in a folder, and the slices of one CT series."""
+"""DICOM files of a patient: what a folder contains, and the slices of one CT series."""
 
 import re
 import struct
@@ -185,7 +185,7 @@ def find_dicom(folder: Path) -> Found:
     if without_places and not slices:
         raise Refusal(
             "classic_ct",
-            f"{without_places} multi-frame CT files do not say where each of their frames lies",
+            f"{without_places} multi-frame CT files do not say where each of their frames is",
             "Export the series again as Enhanced CT with position, orientation and pixel spacing of every frame, or as one file per slice (CT Image Storage)",
         )
     if foreign and not slices:
@@ -215,7 +215,7 @@ def _many_frames(header: "Dataset") -> bool:
     try:
         return int(header.get("NumberOfFrames") or 1) > 1
     except BROKEN:
-        return True  # which it is, if it says where they lie
+        return True  # which it is, if it says where they are
 
 
 def referenced(item: "Dataset") -> Iterator[str]:

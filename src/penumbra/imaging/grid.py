@@ -72,7 +72,7 @@ def _image_on(image: Volume, positions: list[np.ndarray], keep: tuple[slice, ...
     """The kept part of the interpolated image, and the moments of all of it.
 
     Axis by axis, as matrix products over bands of the weight matrices: in the plane once per slice, then along z in blocks, so that the
-    whole grid never stands in memory. On one thread: the products are small, and threads that wait for a core of a busy machine cost ten
+    whole grid is never in memory. On one thread: the products are small, and threads that wait for a core of a busy machine cost ten
     times what they save.
     """
     from threadpoolctl import threadpool_limits

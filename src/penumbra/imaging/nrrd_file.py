@@ -28,7 +28,7 @@ def check_header(path: Path) -> None:
     if fields.get("dimension") != "3" or len(sizes) != 3 or not all(size.isdigit() and int(size) for size in sizes):
         raise Refusal("three_dimensions", f"{name} is no single image of three dimensions", "Send one three-dimensional image")
     if fields.get("space", "").lower() not in _SPACES:
-        raise Refusal("nrrd_geometry", f"{name} does not say in which space of a person it lies", _AGAIN)
+        raise Refusal("nrrd_geometry", f"{name} does not say in which patient space it is", _AGAIN)
     units = set(fields.get("space units", "mm").replace('"', " ").lower().split())
     if units != {"mm"}:
         raise Refusal("nrrd_geometry", f"{name} is not in mm", _AGAIN)

@@ -1,4 +1,4 @@
-"""Why nothing could be read from a patient's folder: what lies there, and what is expected."""
+"""Why nothing could be read from a patient's folder: what it contains, and what is expected."""
 
 import re
 from collections import Counter

@@ -11,7 +11,7 @@ from penumbra.refusal import Refusal
 if TYPE_CHECKING:
     from penumbra.imaging.contours import Contours
 
-# A scan beyond these is none of a person in mm: it was written in another unit, or its header is damaged.
+# Outside these limits it cannot be a patient scan in mm: it was written in another unit, or its header is damaged.
 _STEP_MM = (0.05, 25.0)
 _LONGEST_MM = 3000.0
 _LARGEST_HU = 131072.0  # metal reaches 32767 in extended scanners, and twice that in 16 unsigned bits

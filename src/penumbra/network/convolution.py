@@ -24,7 +24,7 @@ def convolve(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
 
 
 def in_parts(operation: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
-    """Return operation(x), a few patients at a time; what lies between is computed again for the gradient in place of being kept."""
+    """Return operation(x), a few patients at a time; intermediate values are recomputed for the gradient instead of being kept."""
 
     def of_one(patient: jax.Array) -> jax.Array:
         return operation(patient[None])[0]

@@ -80,7 +80,7 @@ def fit_ensemble(
     the network of `fit`.
 
     volumes, event, time  as `fit` takes them; training centers only.
-    folder    where finished and unfinished members wait while the others train; a call that was killed goes on from it.
+    folder    where finished and unfinished members wait while the others train; a call that was killed resumes from it.
     progress  called with the number of the member after each of its epochs.
     """
     start = _start(volumes, network, augment, train, pretrain, folder)

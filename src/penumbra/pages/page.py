@@ -29,7 +29,7 @@ POOLED = {TRAINING: "training centers", EXTERNAL: "external, pooled"}
 
 
 def report(work: Work) -> Manifest:
-    """One HTML page with its figures (SVG, PNG) and tables (CSV) beside, in reports/<registered version>/."""
+    """One HTML page with its figures (SVG, PNG) and tables (CSV), in reports/<registered version>/."""
     data = read_dataset(work)
     fused = current_fuse(work, data)
     evaluated = current_evaluate(work, data, fused)
@@ -62,7 +62,7 @@ def _inputs(work: Work, data: Dataset, fused: Manifest, registered: Manifest, ev
     without_se = ablation(work, data, fusion_numbers(settings.fuse))
     if without_se is not None:
         listed = list(models.items())
-        listed.insert(list(models).index(DEEP_SIGNATURE) + 1, (WITHOUT_SE.name, without_se.model))  # beside what it is compared with
+        listed.insert(list(models).index(DEEP_SIGNATURE) + 1, (WITHOUT_SE.name, without_se.model))  # next to what it is compared with
         models, found = dict(listed), {**found, WITHOUT_SE.name: without_se.risk}
     risk = found[combined.name]
     kept = evaluated["kept"]
@@ -187,7 +187,7 @@ def _flow(work: Work) -> Iterator[page.CenterFlow]:
 
 
 def _columns(rows: tuple[registry.MetricRow, ...]) -> Iterator[page.CenterColumn]:
-    """Sets of patients in the order of the evaluation; the paper's training numbers stand beside training, its test numbers beside the pool."""
+    """Sets of patients in the order of the evaluation; the paper's training numbers are shown next to training, its test numbers next to the pool."""
     seen: dict[str, str] = {}
     for row in (row for row in rows if row.split != LEFT_OUT):
         seen.setdefault(row.center, row.split)

@@ -185,7 +185,7 @@ def maximal_correlations(p: np.ndarray) -> np.ndarray:
 
     Q[i, j] = sum over l of p[i, l] p[j, l] / (px[i] px[l] + epsilon). Without epsilon Q is similar to the square of the symmetric matrix
     S = p / sqrt(px px'), whose eigenvalues cost a tenth; both eigenvectors of Q follow from that of S, and Rayleigh's quotient with them corrects the
-    eigenvalue to first order. Where a level is so rare that epsilon is not small beside px[i] px[l], one inverse iteration sharpens the vectors;
+    eigenvalue to first order. Where a level is so rare that epsilon is not small compared with px[i] px[l], one inverse iteration sharpens the vectors;
     where another eigenvalue is too near for that, all eigenvalues of Q are computed.
     """
     directions, size = p.shape[:2]
@@ -195,7 +195,7 @@ def maximal_correlations(p: np.ndarray) -> np.ndarray:
     symmetric, q = np.zeros_like(p), np.zeros_like(p)
     correlation_matrices(p, px, EPSILON, symmetric, q)
     eigenvalues, vectors = np.linalg.eigh(symmetric)
-    # the largest square is 1 and stands last
+    # the largest square is 1 and comes last
     squares = np.sort(eigenvalues[:, :-1] ** 2, axis=1)
     second = np.argmax(eigenvalues[:, :-1] ** 2, axis=1)
     vector = np.take_along_axis(vectors, second[:, None, None], axis=2)[:, :, 0]

@@ -60,7 +60,7 @@ def _extract(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[
         for image_type in settings.images:
             if image_type.kind == "original":
                 checked_span(float(values.min()), float(values.max()), image_type, roi)
-        # what is added lies beyond the reach of the spline (see required_margin_mm); the mask is empty there
+        # what is added is beyond the reach of the spline (see required_margin_mm); the mask is empty there
         image = sitk.GetImageFromArray(np.pad(normal, lacking, mode="edge") if lacking else normal)
         inside = mask.values[crop].astype(np.uint8)
         label = sitk.GetImageFromArray(np.pad(inside, lacking) if lacking else inside)

@@ -85,7 +85,7 @@ def cube_table(spacing: Spacing) -> np.ndarray:
         table[number, :2] = area, volume
     for number, corners in enumerate(patterns):
         for axis in range(3):
-            # a second cube before this one along an axis, filled alike: this one now stands one step from the origin
+            # a second cube before this one along an axis, filled alike: this one is now one step from the origin
             near = np.take(corners, [0], axis=axis)
             pair = np.ascontiguousarray(np.concatenate([near, corners], axis=axis))
             before = int(np.concatenate([near, near], axis=axis).reshape(-1) @ (1 << np.arange(8)))

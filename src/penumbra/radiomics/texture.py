@@ -20,7 +20,7 @@ SEEN = 31
 
 @dataclass(frozen=True)
 class Frame:
-    """Where an ROI's voxels lie, in the order z, y, x: in the array of a filtered image, and in the padded box of levels."""
+    """Where an ROI's voxels are, in the order z, y, x: in the array of a filtered image, and in the padded box of levels."""
 
     in_image: np.ndarray  # int64, positions in the flat image
     in_box: np.ndarray  # int32, positions in the flat padded box
@@ -97,7 +97,7 @@ def count_pairs(
     """Co-occurrence and runs, direction by direction, and in `marks` which neighbors of a voxel are its equals.
 
     Nothing in the inner loop depends on a guess: whether neighbors are equal is as good as random, and a wrong guess costs more than the sums.
-    `lengths` holds how long the run is that goes on from a voxel; 0: it ends there. Unsigned numbers spare the test for negative positions.
+    `lengths` holds how long the run is that continues from a voxel; 0: it ends there. Unsigned numbers spare the test for negative positions.
     """
     one = np.uint64(1)
     side, width = np.uint64(0), np.uint64(longest)

@@ -40,9 +40,9 @@ ENVIRONMENT = (
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where a model comes from; recorded beside it, no part of its digest.
+    """Where a model comes from; recorded with it, not part of its digest.
 
-    train_centers  centers whose rows were used to fit.
+    train_centers  centers that the model was fitted on.
     store_commit   the store's commit number the training rows were read at ("as of").
     store_digest   digest of these rows.
     code_commit    revision of the code, "" when it is not known.

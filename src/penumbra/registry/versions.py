@@ -83,7 +83,7 @@ def addressed(home: Path, which: str | int, model: str | None = None) -> tuple[s
 
 
 def promote(home: Path, which: str | int, alias: str = CHAMPION, *, reason: str = "", model: str | None = None) -> AliasChange:
-    """Point an alias to a version whose files still are what was registered; the former holder keeps its number.
+    """Point an alias to a version whose files have not changed since registration; the former holder keeps its number.
 
     A challenger that becomes champion is no challenger any more. The change is noted before it is made: killed in between, or made from Python, it
     is recorded in the store by the next command that writes.

@@ -27,7 +27,7 @@ HORIZON_STYLE: tuple[tuple[str, Any, str], ...] = (
     (MUTED, (0, (8, 2)), "v"),
 )
 SQUARE_IN = 4.2
-PAPER = "paper"  # begins the entries of a legend that stand in gray
+PAPER = "paper"  # begins the entries of a legend that are gray
 
 
 def roc(panel: RiskPanel, measures: Measures, label: str, paper: Sequence[float | None], name: str) -> Rendered:
@@ -168,7 +168,7 @@ def _square(height: float = SQUARE_IN) -> tuple["Figure", "Axes"]:
 
 
 def _legend(figure: "Figure", axes: "Axes", lines: Sequence[str]) -> None:
-    """The legend below the axes, where it hides nothing; what could not be drawn stands in their middle."""
+    """The legend below the axes, where it hides nothing; what could not be drawn is written in their middle."""
     handles, labels = axes.get_legend_handles_labels()
     if labels:
         columns = 2 if any(label.startswith(PAPER) for label in labels) else 1

@@ -1,4 +1,4 @@
-"""The report's figures, drawn by matplotlib without a screen; each fits a phone's width and stands alone as SVG or PNG."""
+"""The report's figures, drawn by matplotlib without a screen; each fits a phone's width and is complete by itself as SVG or PNG."""
 
 import math
 import re
@@ -23,8 +23,8 @@ GROUP_STYLE = {True: (VERMILION, "-", "high risk"), False: (BLUE, (0, (4, 1.5)),
 CHANCE = 0.5
 MOST_BARS = 20
 LABEL_LETTERS = 55  # of a feature's name that fit a figure's width; a longer one is set smaller
-SHORT_TITLE = 16  # letters that fit beside the legend
-REASON_LETTERS = 29  # what fits beside the boxes of the cohort flow
+SHORT_TITLE = 16  # letters that fit next to the legend
+REASON_LETTERS = 29  # what fits next to the boxes of the cohort flow
 
 
 def cohort_flow(flow: CenterFlow, name: str) -> Rendered:
@@ -62,7 +62,7 @@ def cohort_flow(flow: CenterFlow, name: str) -> Rendered:
 
 
 def concordance(column: CenterColumn, models: Sequence[ModelRow], rows: Sequence[MetricRow], paper: Sequence[PaperValue], combined: str, name: str) -> Rendered:
-    """Harrell's C of every model on one center with its 95 % interval, beside chance and the paper's value."""
+    """Harrell's C of every model on one center with its 95 % interval, next to chance and the paper's value."""
     found = {row.model: row for row in rows if row.metric == "harrell_c" and row.center == column.center}
     theirs = {value.model: value.value for value in paper if value.metric == "harrell_c" and value.split == column.paper}
     with ink.style():
@@ -108,7 +108,7 @@ def kaplan_meier(numbers: PanelNumbers, name: str) -> Rendered:
         axes.set_xticks(ticks)
         axes.set_xlabel("years since start of radiotherapy", labelpad=2)
         axes.set_ylabel("alive")
-        # a long title stands above the legend instead of beside it
+        # a long title goes above the legend instead of next to it
         axes.set_title(numbers.title, pad=6 if len(numbers.title) <= SHORT_TITLE else 20)
         if numbers.curves:
             axes.legend(loc="lower right", bbox_to_anchor=(1.02, 0.99), ncols=2, frameon=False, borderaxespad=0, columnspacing=1.2, handlelength=1.8)

@@ -59,7 +59,7 @@ class CenterColumn:
     """One center, or pooled set, as a column of the tables.
 
     center  as in `MetricRow.center`; label is what a reader sees.
-    paper   "train" or "test": which of the paper's numbers stands beside it; None for no comparison.
+    paper   "train" or "test": which of the paper's numbers it is compared with; None for no comparison.
     """
 
     center: str
@@ -156,7 +156,7 @@ class Loadings:
 
 @dataclass(frozen=True)
 class ChecklistItem:
-    """One item of a reporting guideline: answer "" stands for unanswered; evidence is a link on this page or beside it."""
+    """One item of a reporting guideline: answer "" means unanswered; evidence is a link on this page or to a file in its folder."""
 
     guideline: str
     item: str

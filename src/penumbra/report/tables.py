@@ -17,7 +17,7 @@ ALIVE_YEARS = (1, 2, 3)
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell says, and what stands below it in gray: the paper's value, or the size of a column's set."""
+    """What a cell says, and what is shown below it in gray: the paper's value, or the size of a column's set."""
 
     text: str
     note: str = ""

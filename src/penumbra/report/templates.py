@@ -1,4 +1,4 @@
-"""The pages' templates, which stand beside this file as HTML."""
+"""The pages' templates: the HTML files next to this module."""
 
 from collections.abc import Callable
 from importlib.resources import files

@@ -99,12 +99,12 @@ def forget(store: "Store", patient: str, center: str | None = None, *, run: str,
 
 
 def unfinished(store: "Store") -> bool:
-    """Whether a patient was removed whose values may still lie in files."""
+    """Whether a patient was removed whose values may still be in files."""
     return bool(store.sql("SELECT count(*) AS n FROM withdrawals WHERE state = ?", [REMOVED]).column("n")[0].as_py())
 
 
 def purge(store: "Store", *, run: str) -> None:
-    """Rewrite every file that has removed rows, and let go of all older snapshots and files at once; whoever reads meanwhile asks again.
+    """Rewrite every file that has removed rows, and let go of all older snapshots and files at once; a concurrent reader has to ask again.
 
     Raises  Refusal "files_removed": a file is still there.
     """
@@ -155,7 +155,7 @@ def _correct_commits(connection: "duckdb.DuckDBPyConnection", removed: dict[str,
 
 
 def _vacuum(store: "Store") -> None:
-    """Deleted rows of the catalog (it keeps the smallest and largest value of every column) stay in its pages until they are written anew."""
+    """Deleted rows of the catalog (it keeps the smallest and largest value of every column) stay in its pages until these are rewritten."""
     if store.lake.catalog is not None:
         for step in ("ANALYZE", "VACUUM (FULL)"):  # first, since the server's own statistics hold samples of every column
             store.connection.execute(f"CALL postgres_execute('__ducklake_metadata_lake', '{step}', use_transaction => false)")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CATALOG_FILE = "catalog.sqlite"
-ADDRESS_FILE = "catalog.uri"  # where the catalog is, when it is not the file beside
+ADDRESS_FILE = "catalog.uri"  # where the catalog is, when it is not the file next to this one
 LOCK_FILE = "writer.lock"
 # Small commits stay in the catalog until they are compacted: a Parquet file a commit would make reading slower than writing.
 INLINED_ROWS = 0
@@ -52,7 +52,7 @@ SPOILED_CATALOG = ("file is not a database", "disk image is malformed")
 
 
 def store_folder(home: Path) -> Path:
-    """Where the store of `home` lies."""
+    """The folder of the store of `home`."""
     return home / "store"
 
 
@@ -164,7 +164,7 @@ class Lake:
         self.attach(connection, read_only=read_only, file=file)
 
     def read_aside(self) -> Path | None:
-        """A copy of the catalog in a temporary folder, to read where SQLite can write nothing beside the file itself: its write-ahead log needs a file for
+        """A copy of the catalog in a temporary folder, to read where SQLite can write nothing next to the file itself: its write-ahead log needs a file for
         shared memory. Nobody writes to such a folder at this moment. None where the copy cannot be made, or is made already."""
         if self.catalog is not None or self._aside is not None:
             return None
@@ -304,7 +304,7 @@ def damaged(error: BaseException) -> Refusal | None:
         found = f"the store's file {file[0] if file else '(not named by the engine)'} is missing or cannot be read"
     else:
         return None
-    advice = "bring back a back-up (infra/backup.sh restore, or penumbra import), or compute anew: penumbra run with another PENUMBRA_HOME"
+    advice = "bring back a back-up (infra/backup.sh restore, or penumbra import), or recompute: penumbra run with another PENUMBRA_HOME"
     return Refusal("store_damaged", found, advice)
 
 
@@ -355,7 +355,7 @@ def _create(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema: Path) -
         leftover.unlink()
     fresh = lake.file.with_name(f"{CATALOG_FILE}.new")
     if lake.files is not None:
-        objects.remember(lake.folder, lake.files)  # first: when this is killed, the next one goes on in the same place
+        objects.remember(lake.folder, lake.files)  # first: if this is killed, the next call continues in the same place
     lake.attach(connection, read_only=False, file=fresh)
     with lake.told():
         connection.execute("BEGIN TRANSACTION")

@@ -86,7 +86,7 @@ def overview(home: Path) -> Overview:
 
 
 def _attach(lake: Lake, connection: "duckdb.DuckDBPyConnection") -> None:
-    """As a reader, who leaves no file behind: SQLite would put the two of its write-ahead log beside a catalog that nobody has open, so a copy is read then."""
+    """As a reader, who leaves no file behind: SQLite would put the two of its write-ahead log next to a catalog that nobody holds, so a copy is read then."""
     import duckdb
 
     idle = lake.catalog is None and not lake.file.with_name(f"{lake.file.name}-wal").exists() and lake.file.stat().st_size <= MOST_COPIED

@@ -41,7 +41,7 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """timeout_s for one statement; memory_mb of it; most_rows of its answer; at_once: statements that run beside each other."""
+    """timeout_s for one statement; memory_mb of it; most_rows of its answer; at_once: maximum concurrent statements."""
 
     timeout_s: float
     memory_mb: int
@@ -123,7 +123,7 @@ def _question(body: bytes) -> dict[str, Any]:
 
 
 async def _answer(home: Path, question: dict[str, Any], limits: Limits, turns: asyncio.Semaphore) -> "Response":
-    """The whole answer lies in a nameless file before its first byte is sent: a slow reader holds no turn, and half an answer is never sent."""
+    """The whole answer is in an unnamed file before its first byte is sent: a slow reader blocks nobody, and half an answer is never sent."""
     from starlette.concurrency import run_in_threadpool
     from starlette.responses import StreamingResponse
 
@@ -161,7 +161,7 @@ def _ask(home: Path, question: dict[str, Any], limits: Limits) -> IO[bytes]:
             refused = json.loads(first)
             raise Refusal(refused["rule"], refused["found"], refused["advice"])
     file.close()
-    raise Refusal("sql_timeout", f"no answer within {limits.timeout_s:g} s and {limits.memory_mb} MB", "ask for less")
+    raise Refusal("sql_timeout", f"no answer within {limits.timeout_s:g} s and {limits.memory_mb} MB", "narrow the query")
 
 
 def _refused(refusal: Refusal) -> "Response":

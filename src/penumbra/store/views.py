@@ -51,7 +51,7 @@ def block_column(block: int) -> str:
 class Views:
     """The views of one connection; `folder` holds `<relation>.sql` for every relation.
 
-    Relations lie in the connection's own memory, never in the store: an older program and a newer one can read the same store side by side.
+    Relations are in the connection's own memory, never in the store: an older program and a newer one can read the same store side by side.
     """
 
     folder: Path

@@ -136,7 +136,7 @@ def _checked(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike) -> tuple[Bo
 def _death_sums(event: Bools, time: Floats, risk: Floats) -> tuple[Floats, Floats, Floats, np.ndarray]:
     """Return per death: how many outlived it with lower, equal and any risk; and the rows of the deaths."""
     rank = np.unique(risk, return_inverse=True)[1]
-    # longest time first, a death after the censored ones of its time: those who outlived a death stand before all deaths of its time
+    # longest time first, a death after the censored ones of its time: those who outlived a death come before all deaths of its time
     order = np.lexsort((event, -time))
     position = _outlived(event, time)
     died = np.flatnonzero(event)

@@ -43,7 +43,7 @@ def negative_log_partial_likelihood(
               transformation) are compared in their own precision, whole numbers exactly; a traced time in the precision in which JAX traces it.
     event     shape (n,), bool or 0/1; true = died.
     ties      "efron" or "breslow" (static under jit).
-    where     shape (n,), bool; false rows count as absent, whatever stands in them (NaN too).
+    where     shape (n,), bool; false rows count as absent, whatever is in them (NaN too).
 
     Raises
       ValueError  "log_risk, time and event must have the same shape (n,); found ..."

@@ -56,7 +56,7 @@ class BaselineHazard:
     """Cumulative hazard at log_risk = 0: steps at `times` (k,) up to `cumulative_hazard` (k,); constant from the last death to the last follow-up.
 
     followed  day of the last follow-up, death or censoring, of the patients that it was estimated from: nothing is known beyond. None: not
-              recorded, and the last death stands for it.
+              recorded, and the last death is used instead.
     """
 
     times: Floats
