@@ -9,7 +9,7 @@ from penumbra.cohort.baseline import baseline_table
 from penumbra.cohort.rois import list_rois as survey
 from penumbra.modeling import metric_rows
 from penumbra.params import project_root, read_yaml, state_home
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, choose
 from penumbra.settings import load_settings
 from penumbra.work import Manifest, Work, read_manifest
 
@@ -169,7 +169,7 @@ def baseline(work: Work, groups: Sequence[str] = ()) -> tuple[list[str], list[li
         sets = [centers for centers in (trains, [center for center in accepted if center not in trains]) if centers]
     unknown = sorted({center for centers in sets for center in centers} - set(accepted))
     if unknown:
-        raise Refusal("center_accepted", f"no center {unknown[0]!r}; ingested: {', '.join(accepted)}", "name groups of centers like north east,south")
+        raise Refusal("center_accepted", f"no center {unknown[0]!r}", f"{choose(unknown[0], accepted, what='ingested')}; name groups like north east,south")
     with store.connect(work.home, read_only=True) as lake:
         patients = lake.rows("patients")
     columns = {", ".join(centers): [row for row in patients if row["center"] in centers and row["patient"] in accepted[row["center"]]] for centers in sets}

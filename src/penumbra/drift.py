@@ -7,7 +7,7 @@ import numpy as np
 
 from penumbra import store, survival, tables
 from penumbra.fusion import benjamini_hochberg
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, choose
 from penumbra.survival.horizons import horizon_words
 from penumbra.survival.shift import shift
 from penumbra.work import Work
@@ -47,16 +47,27 @@ def compare(work: Work, center: str) -> Drift:
                 for feature, *values in zip(matrix.features, *columns, strict=True):
                     told = {name: value.item() for name, value in zip(names, values, strict=True)}
                     features.append({"kind": kind, "roi": roi, "feature": feature, "version": matrix.version, **told})
+        known = sorted({row["center"] for row in lake.rows("patients")})
         people = [row for row in lake.rows("patients") if row["center"] in (center, *reference) and row["time"] is not None and row["event"] is not None]
     if not features:
-        found_centers = f"no features of {center!r}, or of the training centers {', '.join(reference) or '(no other)'}"
-        raise Refusal("center_stored", found_centers, 'ingest and populate both; penumbra sql "FROM centers" lists them')
+        raise _nothing_to_compare(center, reference, known)
     p = np.array([row["p"] for row in features])
     q = np.full(len(p), np.nan)
     q[np.isfinite(p)] = benjamini_hochberg(p[np.isfinite(p)])
     features = [{**row, "q": float(value)} for row, value in zip(features, q, strict=True)]
     features.sort(key=lambda row: (-row["psi"] if np.isfinite(row["psi"]) else np.inf, row["kind"], row["roi"], row["feature"]))
     return Drift(center, features, *_outcomes(people, center, chosen.horizon_days))
+
+
+def _nothing_to_compare(center: str, reference: list[str], known: list[str]) -> Refusal:
+    """Why a center has no features to compare, or nothing to compare them with."""
+    if center not in known:
+        return Refusal("center_stored", f"no features of {center!r}: no such center was ingested", choose(center, known, what="ingested"))
+    if not set(reference) & set(known):
+        others = ", ".join(name for name in known if name != center) or "none"
+        found = f"{center} is compared with the training centers, and no other one has features ({', '.join(reference) or 'none is named'})"
+        return Refusal("center_stored", found, f"Name a center that does not train, or name others in params.yaml, cohort.train_centers: {others}")
+    return Refusal("center_stored", f"no features of {center!r}, or of the training centers {', '.join(reference)}", "run penumbra populate and penumbra train")
 
 
 def _outcomes(people: list[dict[str, Any]], center: str, horizon_days: float) -> tuple[list[dict[str, Any]], float | None]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from penumbra import cohort, imaging, store
 from penumbra.progress import track
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, choose
 from penumbra.report.slices import CONTOUR_STYLE
 from penumbra.report.templates import rendered
 from penumbra.work import Work, write_whole
@@ -64,7 +64,8 @@ def gallery(work: Work, only: str | None = None) -> list[Path]:
         shown = [row for row in images if row["center"] == center]
         refused = [row for row in rejections if row["center"] == center and row["stage"] == "ingest"]
         if not shown and not refused:
-            raise Refusal("center_in_store", f"no patient of a center {center!r}", "Ingest it first, or ask penumbra sql 'FROM centers' for those that arrived")
+            known = sorted({row["center"] for row in (*images, *rejections)})
+            raise Refusal("center_in_store", f"no patient of a center {center!r}", f"{choose(center, known, what='in the store')}; ingest another first")
         folder = work.home / FOLDER / center
         _draw(work, folder, shown)
         cards = [

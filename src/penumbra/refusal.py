@@ -48,14 +48,14 @@ def capitalized(text: str) -> str:
     return text[0].upper() + text[1:] if word and word[0] not in _NAMES else text
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], *, alike: float = ALIKE) -> str:
     """The known name that is most like the one given, by its letters and whatever the case; "" where none is alike."""
     from difflib import get_close_matches
 
     folded: dict[str, str] = {}
     for each in known:
         folded.setdefault(each.casefold(), each)
-    found = get_close_matches(name.casefold(), folded, n=1, cutoff=ALIKE)
+    found = get_close_matches(name.casefold(), folded, n=1, cutoff=alike)
     return folded[found[0]] if found else ""
 
 

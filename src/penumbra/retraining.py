@@ -26,7 +26,7 @@ from penumbra.definition import require_same_features
 from penumbra.fusion import DEEP
 from penumbra.modeling import measured, risks
 from penumbra.progress import say
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, choose
 from penumbra.registry import LoadedModel, Verdict, gate
 from penumbra.shifted import shifted
 from penumbra.stages import embed, evaluate, fuse, ingest, populate, register, report, train
@@ -93,7 +93,8 @@ def require_arrived(work: Work, center: str) -> None:
     """Raises  Refusal "center_arrived" when incoming/ has no such center."""
     arrived = arrivals.center_folders(work.home)
     if center not in arrived:
-        raise Refusal("center_arrived", f"no center {center} in incoming/; there are {', '.join(arrived)}", "penumbra ingest FOLDER --center NAME")
+        advice = f"{choose(center, arrived, what='there are')}; penumbra ingest FOLDER --center NAME takes in another"
+        raise Refusal("center_arrived", f"no center {center!r} in incoming/", advice)
 
 
 def _conclude(work: Work, center: str) -> Manifest:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -333,6 +333,16 @@ def load_settings(profile: str | None = None) -> Settings:
     declares = declarations.Declared(settings.rois, settings.radiomics, settings.populate.engine, models, filters, kept.model, kept.served)
     declarations.check(root, declares)
     return settings
+
+
+def require_shown() -> None:
+    """Refuse files of the project that only the report and the benchmarks read, before a run that ends with the report.
+
+    Raises ParamsError as load_settings.
+    """
+    from penumbra import declarations
+
+    declarations.check_shown(project_root(), {name: [field.name for field in fields(kind)] for name, kind in GROUPS.items()})
 
 
 def _network(file: Path, declared: Path, own: Mapping[str, Any], profile: str) -> Network:

@@ -62,7 +62,7 @@ def ingest(work: Work, only: str | None = None, *, confirmed: Collection[str] = 
                 persons.note_departures(work, lake, center, chosen[center], table)
         for center, folder in chosen.items():
             made_from = of_center(work, center, arrived[center]["sha256"])
-            facts[center] = {**_ingest_center(work, lake, center, folder, tables[center], confirmed), MADE_FROM: made_from}
+            facts[center] = {**_ingest_center(work, lake, center, folder, tables[center], confirmed, alone=len(chosen) == 1), MADE_FROM: made_from}
             shown = clinical_versions(lake, center)
             facts[center]["stored"] = {patient: shown[patient] for patient in facts[center]["accepted"]}
     return write_manifest(work.home, "ingest", {"centers": {**before, **facts}})
@@ -81,7 +81,7 @@ def clinical_table(work: Work, folder: Path) -> cohort.ClinicalTable | Refusal:
 
 
 def _ingest_center(
-    work: Work, lake: store.Store, center: str, folder: Path, clinical: cohort.ClinicalTable | Refusal, confirmed: Collection[str]
+    work: Work, lake: store.Store, center: str, folder: Path, clinical: cohort.ClinicalTable | Refusal, confirmed: Collection[str], *, alone: bool
 ) -> dict[str, Any]:
     """One center into the store; what the manifest says of it.
 
@@ -95,7 +95,8 @@ def _ingest_center(
         refusal = clinical
         _lift_refusal(work, lake, center, but=refusal)
         lake.write({"rejections": [_rejection(None, center, "ingest", refusal)]}, run=work.run, what=f"ingest {center}: no usable clinical table")
-        say(f"{center} takes no part: {refusal}")
+        if not alone:
+            say(f"{center} takes no part: {refusal}")
         return {"found": 0, "accepted": {}, "flagged": {}, "rejected": {refusal.rule: 1}, "refused": str(refusal).replace(". (rule ", " (rule ")}
     _lift_refusal(work, lake, center)
     for note in clinical.notes:

@@ -36,6 +36,10 @@ def compare(work: Work, versions: Sequence[str], form: str = "table") -> str:
         page = write_page(work, found)
         return as_json({**found.document(), "page": str(page)}) if form == "json" else f"{text(found, numbers)}\n\npage  {page}"
     entries = [experiments.find(work.home, version, model) for version in versions] or registry.versions(work.home, model)
+    if len(versions) == 1:
+        others = [str(each.version) for each in registry.versions(work.home, entries[0].model) if each.version != entries[0].version]
+        known = f"name a second one ({', '.join(others)}), or none to see all" if others else "it is the only one that is registered: penumbra compare shows it"
+        raise Refusal("versions_differ", f"one version, {named(entries[0])}, and nothing to compare it with", known)
     if not entries:
         raise Refusal("model_registered", f"no version of {model} is registered", "run penumbra run first")
     standings = compare_many(work.home, entries, numbers)

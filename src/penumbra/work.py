@@ -53,7 +53,7 @@ def one_run_at_a_time(home: Path, *, wait: bool = False, patience_s: float = END
 
     Raises  Refusal "one_run_at_a_time", "disk_space". Queries and predictions do not take the lock.
     """
-    home.mkdir(parents=True, exist_ok=True)
+    _make(home)
     with (home / ".run-lock").open("w") as lock:
         end = time.monotonic() + patience_s
         while True:
@@ -71,6 +71,21 @@ def one_run_at_a_time(home: Path, *, wait: bool = False, patience_s: float = END
         if room:
             resources.refuse_full(home)
         yield
+
+
+def _make(home: Path) -> None:
+    """Make the state folder.
+
+    Raises  Refusal "state_folder" where it cannot be made; OSError where it is the disk or permissions, which resources.told words.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if resources.exhausted(error):
+            raise
+        typed = os.environ.get("PENUMBRA_HOME")
+        found = f"the state folder {typed!r} cannot be made ({os.strerror(error.errno or 0)})" if typed else "the state folder cannot be made"
+        raise Refusal("state_folder", found, "set PENUMBRA_HOME to a folder that can be made") from None
 
 
 def is_busy(home: Path) -> bool:

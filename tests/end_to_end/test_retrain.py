@@ -209,7 +209,7 @@ def test_promotion_and_rollback_are_rows_with_a_reason(work: Work, decided: Mani
 
 
 def test_a_center_that_never_arrived(work: Work) -> None:
-    with pytest.raises(Refusal, match=r"no center west in incoming/; there are east, north, south.*\(rule center_arrived\)"):
+    with pytest.raises(Refusal, match=r"no center 'west' in incoming/\. .*There are: east, north, south; penumbra ingest FOLDER.*\(rule center_arrived\)"):
         retraining.retrain(work, "west")
 
 

@@ -147,7 +147,7 @@ def test_nrrd_whose_place_is_not_known_is_refused(tmp_path: Path, old: bytes, ne
     content = (tmp_path / "ct.nrrd").read_bytes()
     assert old in content
     (tmp_path / "ct.nrrd").write_bytes(content.replace(old, new))
-    with pytest.raises(Refusal, match=f"^{rule}: "):
+    with pytest.raises(Refusal, match=rf"\(rule {rule}\)$"):
         read_patient(tmp_path)
 
 

@@ -60,7 +60,7 @@ def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
 
 @command("penumbra serve-sql --port 8765", name="serve-sql")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Other than loopback only behind a proxy that encrypts.")
-@click.option("--port", type=int, help="Default: serve_sql.port in params.yaml.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Default: serve_sql.port in params.yaml.")
 def serve_sql(host: str, port: int | None) -> None:
     """Read-only SQL for colleagues over HTTP, with the token in PENUMBRA_SQL_TOKEN and the limits in params.yaml (group serve_sql)."""
     from penumbra.store import serving

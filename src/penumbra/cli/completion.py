@@ -60,6 +60,13 @@ def relations(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return []
 
 
+def rules(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the rules that an error can name."""
+    from penumbra.commands.rules import declared
+
+    return _matching(declared(), incomplete)
+
+
 def _internal() -> frozenset[str]:
     from penumbra.store.views import INTERNAL
 

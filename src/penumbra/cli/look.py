@@ -1,13 +1,14 @@
 """A look before and after: names of structures, the baseline table, every mask, the state of the installation."""
 
+import contextlib
 import sys
 from pathlib import Path
 
 import click
 
 from penumbra.cli import completion
-from penumbra.cli.group import FOLDER, command
-from penumbra.params import state_home
+from penumbra.cli.group import FOLDER, command, form_option, next_commands
+from penumbra.params import ParamsError, state_home
 
 
 @command("penumbra rois data/simulated/east")
@@ -52,9 +53,36 @@ def doctor() -> None:
     """Is everything installed, reachable and consistent?"""
     from penumbra import checkup, history
 
-    findings = checkup.examine(state_home())
-    history.checked(state_home(), [f"{finding.what}: {finding.found}" for finding in findings if not finding.ok])
+    findings = checkup.examine()
+    with contextlib.suppress(ParamsError):  # then there is no state folder to remember it in, and a finding says so
+        history.checked(state_home(), [f"{finding.what}: {finding.found}" for finding in findings if not finding.ok])
     for finding in findings:
         click.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.what}: {finding.found}")
     if any(not finding.ok for finding in findings):
         sys.exit(1)
+
+
+@command("penumbra rules ct_found")
+@click.argument("name", required=False, shell_complete=completion.rules)
+@form_option("table", "csv", "json", "markdown")
+def rules(name: str | None, form: str) -> None:
+    """What the rule NAME means that an error, a remark or a rejection names, who raises it, and what to do. Without NAME: every rule."""
+    from penumbra import layout, tables
+    from penumbra.commands import rules as known
+
+    if name is None:
+        every = list(known.declared().values())
+        if form == "table":
+            for section in dict.fromkeys(rule.section for rule in every):
+                rows = [[rule.name, rule.means] for rule in every if rule.section == section]
+                click.echo(f"{section}\n{layout.pairs([(first, second) for first, second in rows], tables.terminal_width())}\n")
+            next_commands("penumbra rules NAME")
+            return
+        tables.write(tables.Answer.of([{"rule": rule.name, "means": rule.means, "what to do": rule.advice} for rule in every]), form, sys.stdout)
+        return
+    rule, modules = known.one(name)
+    record = {"rule": rule.name, "means": rule.means, "what to do": rule.advice, "raised by": ", ".join(modules)}
+    if form == "table":
+        click.echo(tables.facts(record))
+    else:
+        tables.write(tables.Answer.of([record]), form, sys.stdout)

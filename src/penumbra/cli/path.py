@@ -21,6 +21,7 @@ def run(cohort: Path | None, profile: str | None) -> None:
         arrivals.center_folders(state_home())  # before anything that takes longer to start
     from penumbra import aliases, answers, drive, history, layout, tables
     from penumbra.commands import verdict
+    from penumbra.settings import require_shown
     from penumbra.work import begin, one_run_at_a_time, read_manifest
 
     work = begin(profile)
@@ -28,6 +29,8 @@ def run(cohort: Path | None, profile: str | None) -> None:
         aliases.tell(work.home, work.settings.register.model)
         if cohort is not None:
             arrivals.take_cohort(work.home, cohort)
+        arrivals.require_training(work.home, work.settings.cohort.train_centers)
+        require_shown()  # what the report reads at the end
         drive.run_flow(work)
         drive.record_with_dvc(work)
     served = verdict.sentence(verdict.verdict(work.home, work.settings.register.model), read_manifest(work.home, "register"))
@@ -81,6 +84,9 @@ def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], ne
         if folder is not None and center is not None:
             arrivals.take_center(work.home, folder, center)
         manifest = stages.ingest(work, only=center, confirmed=confirm, new_key=new_key)
+    refused = [facts["refused"] for name, facts in manifest["centers"].items() if center in (None, name) and facts.get("refused")]
+    if refused and not any(facts["accepted"] for name, facts in manifest["centers"].items() if center in (None, name)):
+        raise click.ClickException(refused[0] + (f"; and {len(refused) - 1} more" if len(refused) > 1 else ""))
     click.echo(answers.cohort_flow(manifest))
     next_commands('penumbra sql "SELECT patient, rule, found, advice FROM rejections"', "penumbra populate")
 

@@ -68,6 +68,7 @@ SECTIONS: dict[str, dict[str, About]] = {
     "Operate": {
         "status": About("Show where you are and what to type next.", "the state folder", NOTHING, ""),
         "doctor": About("Check the installation and everything stored.", "everything below the state folder", "manifests/.last-check.json", ""),
+        "rules": About("Explain a rule that an error names.", "the program", NOTHING, ""),
         "serve": About(
             "Watch incoming/ and retrain when a center is complete.",
             "incoming/",

@@ -20,6 +20,7 @@ from penumbra.params import project_root, read_yaml
 from penumbra.progress import say
 from penumbra.report import inputs as page
 from penumbra.report.page import write_report
+from penumbra.settings import require_shown
 from penumbra.survival.horizons import horizon_words
 from penumbra.work import Manifest, Work, read_manifest, write_manifest
 
@@ -37,6 +38,7 @@ def report(work: Work) -> Manifest:
     version = registered["version"]
     name = f"{registered['model']}-{version}" if version is not None else f"{work.settings.register.model}-unregistered"
     folder = work.home / "reports" / name
+    require_shown()
     shown = {name: read_yaml(project_root() / "models" / f"{name}.yaml") for name in ("paper", "checklist")} | {"report": vars(work.settings.report)}
     key = store.version_key({"registered": registered, "evaluated": evaluated["key"], "ingest": ingested, **shown, "code": REPORT_CODE})
     path = folder / "index.html"

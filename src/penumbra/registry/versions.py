@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penumbra.params import model_name
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, nearest
 from penumbra.registry import noted, remote
 from penumbra.registry.bundle import verify
 from penumbra.registry.database import client as client
@@ -69,7 +69,7 @@ def find(home: Path, which: str | int = CHAMPION, model: str | None = None) -> R
         advice = "run `penumbra run` or `penumbra register` first" + (f", or name one of those: {others[0]}/champion" if others else "")
         raise Refusal("model_registered", f"no version of {model} is registered{elsewhere}", advice)
     fact = f"{model}/{number} was deleted outside penumbra" if number in map(str, found.deleted) else f"no version or alias {which!r} of {model}"
-    raise Refusal("version_registered", fact, f"registered: {_offered(found)}")
+    raise Refusal("version_registered", fact, _meant(wanted, found))
 
 
 def addressed(home: Path, which: str | int, model: str | None = None) -> tuple[str, str]:
@@ -113,6 +113,12 @@ def restore_tags(mlflow_client: "MlflowClient", found: Shelf) -> None:
     for entry in found.versions:
         for name in found.altered.get(entry.version, ()):
             mlflow_client.set_model_version_tag(entry.model, str(entry.version), name, entry.tags[name])
+
+
+def _meant(wanted: str, found: Shelf) -> str:
+    """The alias or version that is most like what was asked for, and all there are."""
+    near = nearest(wanted, (*found.aliases, *(str(entry.version) for entry in found.versions)))
+    return (f"Did you mean {near}? " if near else "") + f"Registered: {_offered(found)}"
 
 
 def _offered(found: Shelf) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from penumbra import resources
 from penumbra.params import model_name
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, nearest
 from penumbra.store import hints
 from penumbra.store.guard import Verdict
 from penumbra.store.judging import JUDGE
@@ -81,9 +81,11 @@ def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> in
     with connect(home, read_only=True, catalog=catalog) as store:
         known = store.sql("SELECT model, version, alias, store_commit FROM model_versions WHERE store_commit IS NOT NULL ORDER BY created_at").to_pylist()
     name = which.replace("@", "/")
+    of_aliases = set[str]()
     of_alias: dict[str, int] = {}  # model -> commit of its version with that alias
     for row in known:
         aliases = set((row["alias"] or "").split(", ")) - {"", "deleted"}  # deleted: no alias, see registry/remembered.py
+        of_aliases |= aliases
         if name in {f"{row['model']}/{end}" for end in (row["version"], *aliases)}:
             return int(row["store_commit"])
         if name in aliases:
@@ -92,7 +94,9 @@ def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> in
     if chosen in of_alias:
         return of_alias[chosen]
     offered = ", ".join(f"{row['model']}/{row['version']}" for row in known) or "none"
-    raise Refusal("version_registered", f"no version {which!r} in the store", f"registered: {offered}; or give a commit's number")
+    near = nearest(name, (*(f"{row['model']}/{row['version']}" for row in known), *of_aliases))
+    meant = f"Did you mean {near}? " if near else ""
+    raise Refusal("version_registered", f"no version {which!r} in the store", f"{meant}Registered: {offered}; or give a commit's number")
 
 
 def import_meanwhile(*modules: str) -> threading.Thread:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, choose
 from penumbra.store.lake import utc_now
 from penumbra.store.relations import RELATIONS
 from penumbra.store.statements import statement
@@ -62,7 +62,10 @@ def traces(store: "Store", patient: str, center: str | None = None) -> Traces:
             rows[relation] = count
     if not rows:
         of = f" of {center}" if center else ""
-        raise Refusal("patient_stored", f"no patient {patient!r}{of} in the store", 'penumbra sql "SELECT patient, center FROM patients" lists them')
+        known = [str(row["patient"]) for row in store.sql("SELECT DISTINCT patient FROM patients").to_pylist()]
+        raise Refusal(
+            "patient_stored", f"no patient {patient!r}{of} in the store", choose(patient, known, more='penumbra sql "SELECT patient, center FROM patients"')
+        )
     label = "SELECT DISTINCT model || '/' || version AS label"
     uses = store.sql(f"{label}, split FROM model_uses WHERE patient = ? AND (center = ? OR center IS NULL) ORDER BY ALL", [patient, center]).to_pylist()
     scored = store.sql(f"{label} FROM stored.predictions WHERE patient = ? AND (center = ? OR center IS NULL) ORDER BY ALL", [patient, center]).to_pylist()

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import errno
 import hmac
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -62,11 +64,29 @@ def token_of_environment() -> str:
 
 
 def serve(home: Path, token: str, limits: Limits, *, host: str, port: int) -> None:
-    """Answer until stopped."""
+    """Answer until stopped.
+
+    Raises  Refusal "serving_address": the port is taken, or not for this user.
+    """
     import uvicorn
 
+    require_free(host, port)
     config = uvicorn.Config(application(home, token, limits), host=host, port=port, log_level="warning", server_header=False, limit_concurrency=64)
     uvicorn.Server(config).run()
+
+
+def require_free(host: str, port: int) -> None:
+    """Raises  Refusal "serving_address" where nothing can listen."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        why = {errno.EADDRINUSE: "is in use by another program", errno.EACCES: "needs the rights of an administrator"}.get(error.errno or 0)
+        found = f"port {port} of {host} {why}" if why else f"this machine cannot listen at {host} ({error.strerror or 'unknown host'})"
+        advice = f"choose another port: --port {port + 1 if 1024 <= port < 65535 else 8765}" if why else "use --host 127.0.0.1, or an address of this machine"
+        raise Refusal("serving_address", found, advice) from None
 
 
 def application(home: Path, token: str, limits: Limits) -> "Starlette":
