@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from penumbra import arrivals, cohort, registry, store, tables
 from penumbra.cohort.baseline import baseline_table
 from penumbra.cohort.rois import list_rois as survey
+from penumbra.evaluate import EXTERNAL, TRAINING
 from penumbra.modeling import metric_rows
 from penumbra.params import project_root, read_yaml, state_home
 from penumbra.refusal import Refusal, choose
@@ -42,7 +43,8 @@ def models(home: Path, name: str | None = None) -> str:
         home, "SELECT model, version, center, split, value FROM model_metrics WHERE metric = 'harrell_c' AND split IN ('train', 'test')"
     ).to_pylist()
     model = entries[0].model
-    centers = list(dict.fromkeys(row["center"] for row in found if row["model"] == model))
+    pools = (TRAINING, EXTERNAL)  # after the centers
+    centers = sorted({row["center"] for row in found if row["model"] == model}, key=lambda center: (center in pools, center))
     values = {(row["version"], row["center"]): row for row in found if row["model"] == model}
 
     def cell(version: str, center: str) -> str:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from penumbra import history
+
+from .. import screens
 from ..terminal import Screen, screen
 from .conftest import Run, environment
 from .test_readme import COMMANDS
@@ -38,19 +41,23 @@ def typed(run: Run, command: str, width: int) -> Screen:
 
 
 def words(text: str) -> set[str]:
-    """The words on a screen, without rules, digits that are counted, and punctuation around them."""
-    found = {word.strip(".,:;()") for word in text.split()}
-    return {word for word in found if word and not set(word) <= set("─━╸╺-0123456789")}
+    """The words on a screen, without rules and the punctuation around them."""
+    return {word.strip(".,:;()") for word in text.split() if re.search(r"\w", word)}
+
+
+def named(text: str) -> set[str]:
+    """The words with a letter."""
+    return {word for word in words(text) if re.search(r"[^\W\d_]", word)}
 
 
 def broken(narrow: Screen, wide: Screen) -> list[str]:
-    """Words of a narrow screen that stand on the wide one only in part, or not at all."""
-    whole = words(wide.text)
+    """Words of a narrow screen that stand on the wide one only in part, or not at all; whole numbers are counted anew."""
+    whole, shown = (words(screens.calm(each.text)) for each in (wide, narrow))
     cut = [word for word in whole if len(word) >= SHORTEST_CUT]
     return [
         word
-        for word in words(narrow.text) - whole - OF_THE_LAYOUT
-        if not (word.endswith("…") and any(long.startswith(word.rstrip("…")) for long in cut)) and not re.fullmatch(r"[\d:.]+", word)
+        for word in shown - whole - OF_THE_LAYOUT
+        if not (word.endswith("…") and any(long.startswith(word.rstrip("…")) for long in cut)) and not word.isdecimal()
     ]
 
 
@@ -99,6 +106,21 @@ def test_the_status_names_a_command_that_works(run: Run) -> None:
     said = run.penumbra("status").stdout
     following = said.partition("Next:\n")[2].strip()
     assert run.penumbra(*shlex.split(following)[1:]).stdout.strip()
+
+
+@pytest.mark.parametrize("command", screens.blocks(screens.PAGE.read_text(encoding="utf-8")))
+def test_a_screen_of_the_docs_is_what_the_command_prints(run: Run, command: str) -> None:
+    """Word for word; numbers and what follows from them depend on the processor. `python -m tests.screens HOME COHORT` takes them again."""
+    history.checked(run.home, [])
+    documented = screens.blocks(screens.PAGE.read_text(encoding="utf-8"))[command]
+    shown = screens.taken(command, str(run.home), str(run.cohort), environment(run.home))
+    of_numbers = {"low", "high", "champion", "<", ">"}
+    assert named(shown) - of_numbers == named(documented) - of_numbers
+    assert len(shown.splitlines()) == pytest.approx(len(documented.splitlines()), abs=2)
+
+
+def test_the_docs_have_ten_screens() -> None:
+    assert len(screens.blocks(screens.PAGE.read_text(encoding="utf-8"))) == 10
 
 
 def test_an_empty_home_answers_at_once(tmp_path: Path) -> None:
