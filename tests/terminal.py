@@ -45,20 +45,18 @@ def columns(line: str) -> int:
     return len(line) + wide - sum(bool(unicodedata.combining(letter)) for letter in line)
 
 
-def screen(command: Sequence[str], width: int, environment: Mapping[str, str], typed: str = "") -> Screen:
-    """Run a command in a terminal of `width` columns; the words of `command` after `penumbra`.
+PENUMBRA = ("-m", "penumbra.cli")
 
-    typed  what the person types, all at once.
-    """
+
+def screen(command: Sequence[str], width: int, environment: Mapping[str, str], program: Sequence[str] = PENUMBRA) -> Screen:
+    """Run a command in a terminal of `width` columns: `program` of this Python with the words of `command`."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
     unset = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CI")
     variables = {name: value for name, value in environment.items() if name not in unset} | {"TERM": "xterm-256color", "PYTHONWARNINGS": "ignore"}
-    words = [sys.executable, "-m", "penumbra.cli", *command]
+    words = [sys.executable, *program, *command]
     process = subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave, env=variables, start_new_session=True)
     os.close(slave)
-    if typed:
-        os.write(master, typed.encode())
     received = bytearray()
     while True:
         try:

@@ -1,5 +1,6 @@
 """The path: from arrived centers to a registered model and its report, as one run or stage by stage."""
 
+import os
 import shlex
 from pathlib import Path
 
@@ -51,7 +52,8 @@ def simulate(folder: Path, seed: int | None) -> None:
     from penumbra.simulation import simulate_cohort
 
     click.echo(simulate_cohort(folder, seed))
-    next_commands(f"penumbra run --cohort {folder}")
+    if "MAKELEVEL" not in os.environ:  # `make run` goes on with the run by itself
+        next_commands(f"penumbra run --cohort {shlex.quote(str(folder))}")
 
 
 @command("penumbra ingest /data/from-east --center east")
@@ -106,7 +108,8 @@ def _rehearse(folder: Path | None, center: str | None, confirm: tuple[str, ...],
         arrivals.require_center(work.home, folder, center)
         folders = {center: folder}
     click.echo(rehearsal.shown(rehearsal.rehearse(work, folders, confirm)))
-    next_commands(f"penumbra ingest {folder} --center {center}" if center else f"penumbra run --cohort {folder}" if folder else "penumbra ingest")
+    place = shlex.quote(str(folder))
+    next_commands(f"penumbra ingest {place} --center {shlex.quote(center)}" if center else f"penumbra run --cohort {place}" if folder else "penumbra ingest")
 
 
 def _stage_command(name: str, does: str, *after: str) -> None:
