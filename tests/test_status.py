@@ -200,6 +200,34 @@ def test_a_damaged_store_is_one_sentence_and_the_rest_is_shown(home: Path, damag
     assert {each.center for each in status.look().centers} == {"north", "east", "south"}
 
 
+@pytest.mark.parametrize("content", ["[]", '{"centers": []}', '{"centers": {"east": 3}}', '{"centers": {"east": {"rejected": 3, "accepted": []}}}', "\\x00"])
+def test_a_manifest_of_another_shape_ends_nothing(home: Path, content: str) -> None:
+    (home / "manifests" / "ingest.json").write_text(content)
+    (home / "manifests" / history.LAST_RUN).write_text(content)
+    (home / "mlflow").mkdir()
+    (home / "mlflow" / "noted.json").write_text(content)
+    assert status.look().champion is not None
+
+
+def test_a_home_that_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home").touch()
+    monkeypatch.setenv("PENUMBRA_HOME", str(tmp_path / "home"))
+    assert CliRunner().invoke(main, []).exit_code == 0
+
+
+def test_a_center_that_arrived_after_the_champion_has_to_be_decided(home: Path) -> None:
+    with store.connect(home) as lake:
+        lake.write({"centers": [{"center": "west", "arrived_at": datetime(2031, 1, 1)}]}, run="test", what="west arrived")
+    path = home / "manifests" / "ingest.json"
+    ingested = json.loads(path.read_text())
+    ingested["centers"]["west"] = {"accepted": {}, "rejected": {}}
+    path.write_text(json.dumps(ingested))
+    assert [each.center for each in status.look().waiting] == ["west"]
+    assert status.look().next == "penumbra retrain --center west"
+    (home / "manifests" / "retrain-west.json").write_text(json.dumps({"center": "west", "decision": "keep", "reason": "Kept."}))
+    assert status.look().waiting == ()
+
+
 def test_an_older_store_is_not_migrated(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from penumbra.store import overview
 

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def look() -> Status:
         remarks.append(f"{str(error)[:1].upper()}{str(error)[1:]}.")
     read = _StoreRead(home)
     left = {stage: _manifest(home, stage, remarks) for stage in ("ingest", "populate", "register")}
-    ingested = {str(center): facts for center, facts in left["ingest"].get("centers", {}).items() if isinstance(facts, dict)}
+    ingested = {str(center): facts for center, facts in _mapping(left["ingest"].get("centers")).items() if isinstance(facts, dict)}
     running, failures = _running(home), [*_failed_run(home), *_failed_centers(home, ingested)]
     disk, checked = _disk(home, read), history.last_check(home)
     stored = read.result(remarks)
@@ -148,7 +149,7 @@ def look() -> Status:
     waiting = _waiting(home, ingested, champion, stored)
     rejected = Counter[str]()
     for facts in ingested.values():
-        rejected.update(facts.get("rejected", {}))
+        rejected.update(_mapping(facts.get("rejected")))
     if refused := len(left["populate"].get("refused", ())):
         rejected["populate"] += refused
     found = Status(
@@ -221,6 +222,10 @@ def _manifest(home: Path, stage: str, remarks: list[str]) -> dict[str, Any]:
     return {}
 
 
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
 def _champion(home: Path, stored: Any) -> Champion | None:
     """As the store has it; without one that can be read, the number that was last noted of MLflow."""
     champions = stored.champions if stored else ()
@@ -278,7 +283,8 @@ def _waiting(home: Path, ingested: Mapping[str, Any], champion: Champion | None,
     listed = {each.center for each in found}
     for center in sorted(ingested):
         arrived = since.get(center)
-        late = champion is not None and champion.registered_at is not None and arrived is not None and arrived.isoformat() > champion.registered_at
+        registered = champion.registered_at if champion is not None else None
+        late = registered is not None and arrived is not None and arrived > datetime.fromisoformat(registered)
         if (home / "manifests" / f"pending-{center}.json").is_file():
             found.append(Waiting(center, "decided, not carried out yet"))
         elif late and center not in listed and not (home / "manifests" / f"retrain-{center}.json").is_file():
