@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from penumbra import store, survival, tables
+from penumbra.cells import KEPT, p_value, percent
 from penumbra.fusion import benjamini_hochberg
 from penumbra.refusal import Refusal, choose
 from penumbra.survival.horizons import horizon_words
@@ -99,11 +100,11 @@ def _outcomes(people: list[dict[str, Any]], center: str, horizon_days: float) ->
 
 
 def _alive(row: dict[str, Any], horizon_days: float) -> str:
-    """ "0.61 (0.52-0.71)"; why there is none where nobody was followed so long; no limits where all have died."""
+    """ "61 % (52 % to 71 %)"; why there is none where nobody was followed so long; no limits where all have died."""
     if np.isnan(row["alive"]):
         return f"- (followed to day {row['last_day']:g} of {horizon_days:g})"
-    limits = f" ({row['lower']:.2f}-{row['upper']:.2f})" if np.isfinite([row["lower"], row["upper"]]).all() else ""
-    return f"{row['alive']:.2f}{limits}"
+    limits = f" ({percent(row['lower'])} to {percent(row['upper'])})" if np.isfinite([row["lower"], row["upper"]]).all() else ""
+    return f"{percent(row['alive'])}{limits}"
 
 
 def told(drift: Drift, work: Work) -> str:
@@ -114,6 +115,7 @@ def told(drift: Drift, work: Work) -> str:
         rows = [row for row in drift.features if (row["kind"], row["roi"]) == (kind, roi)]
         summary.append([kind, roi, len(rows), sum(row["q"] < chosen.alpha for row in rows), sum(row["psi"] > chosen.psi for row in rows)])
     most = [[row["roi"], row["feature"], row["reference_mean"], row["sample_mean"], row["ks"], row["q"], row["psi"]] for row in drift.features[:SHOWN]]
+    p = "-" if drift.log_rank_p is None else p_value(drift.log_rank_p).replace(KEPT, " ")
     horizon = f"alive after {horizon_words(chosen.horizon_days)}"
     outcome = [
         [
@@ -134,6 +136,6 @@ def told(drift: Drift, work: Work) -> str:
             tables.render(["roi", "feature", "mean, training", f"mean, {drift.center}", "KS", "q", "PSI"], most),
             "",
             tables.render(["patients", "n", "deaths", "followed, median d", "survival, median d", horizon, "at risk then"], outcome),
-            f"log-rank p  {'-' if drift.log_rank_p is None else format(drift.log_rank_p, '.3g')}; q after Benjamini and Hochberg over all features",
+            f"log-rank p  {p}; q after Benjamini and Hochberg over all features",
         ]
     )

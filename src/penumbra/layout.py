@@ -82,14 +82,15 @@ def wrap(text: str, width: int, most: int | None = None) -> tuple[list[str], boo
         lines.append(line)
     if most is not None and len(lines) > most:
         last = lines[most - 1]
-        lines = [*lines[: most - 1], f"{last} {CUT}" if letters(last) + 2 <= width else shorten(last, width, cut=True)]
-        cut = True
+        if letters(last) + 2 > width:
+            last = last.rpartition(" ")[0]
+        lines, cut = [*lines[: most - 1], f"{last} {CUT}" if last else CUT], True
     return lines, cut
 
 
-def shorten(word: str, width: int, cut: bool = False) -> str:
+def shorten(word: str, width: int) -> str:
     """The beginning of a word, marked as such where it is wider."""
-    if letters(word) <= width and not cut:
+    if letters(word) <= width:
         return word
     kept = word[: max(width - 1, 0)]
     while kept and letters(kept) > width - 1:

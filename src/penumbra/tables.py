@@ -16,8 +16,8 @@ from penumbra import cells, layout
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMATS = ("table", "csv", "json", "markdown", "parquet", "arrow")
 MOST_ROWS = 60  # a terminal table shows this many and says how many there are
+EXPLAINED = ("explain_key", "explain_value")  # EXPLAIN answers with a drawing
 OFF_TERMINAL = 120  # columns, where there is no terminal and COLUMNS does not say
 
 
@@ -25,14 +25,15 @@ OFF_TERMINAL = 120  # columns, where there is no terminal and COLUMNS does not s
 class Answer:
     """What was asked for, as rows.
 
-    types  DuckDB's names of the columns' types; () where they were not asked. total: rows there are, where `rows` are the first of them; None: more than
-           were counted.
+    types  DuckDB's names of the columns' types; () where they were not asked. total: how many rows there are, of which `rows` may be the first alone.
+    counted: whether these are all; otherwise there are more.
     """
 
     columns: tuple[str, ...]
     rows: Sequence[Sequence[Any]]
     types: tuple[str, ...] = ()
-    total: int | None = 0
+    total: int = 0
+    counted: bool = True
 
     @classmethod
     def of(cls, records: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> "Answer":
@@ -44,7 +45,7 @@ class Answer:
     def of_arrow(cls, table: "pa.Table", most_rows: int | None = None) -> "Answer":
         """An Arrow table, or its first rows."""
         shown = table if most_rows is None else table.slice(0, most_rows)
-        return cls(tuple(table.column_names), list(zip(*(column.to_pylist() for column in shown.columns), strict=True)), (), table.num_rows)
+        return cls(tuple(table.column_names), list(zip(*map(_values, shown.columns), strict=True)), (), table.num_rows)
 
 
 def render(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None, *, width: int | None = None, whole: str = layout.WHOLE) -> str:
@@ -86,9 +87,12 @@ def write(answer: "Answer | pa.Table", form: str, stream: TextIO, *, title: str 
     """An answer to `stream` as table, markdown, csv, json (a list of records), parquet or an Arrow stream (bytes; refused on a terminal)."""
     if form == "table":
         shown = answer if isinstance(answer, Answer) else Answer.of_arrow(answer, MOST_ROWS)
+        if shown.columns == EXPLAINED:
+            click.echo("\n".join(layout.shorten(cells.clean(line), terminal_width()) for row in shown.rows for line in str(row[1]).split("\n")), file=stream)
+            return
         click.echo(render(shown.columns, shown.rows[:MOST_ROWS], title, whole=whole), file=stream)
-        if shown.total is None or shown.total > MOST_ROWS:
-            click.echo(f"... {MOST_ROWS} of {'many' if shown.total is None else shown.total} rows; {whole} gives all", file=stream)
+        if shown.total > MOST_ROWS or not shown.counted:
+            click.echo(f"... {MOST_ROWS} of {'' if shown.counted else 'more than '}{shown.total} rows; {whole} gives all", file=stream)
     elif form == "markdown":
         click.echo("\n".join(_markdown(answer if isinstance(answer, Answer) else Answer.of_arrow(answer))), file=stream)
     elif form == "json":
@@ -113,6 +117,16 @@ def write(answer: "Answer | pa.Table", form: str, stream: TextIO, *, title: str 
             with ipc.new_stream(buffer, table.schema) as sink:
                 sink.write_table(table)
         stream.buffer.write(buffer.getvalue())
+
+
+def _values(column: "pa.ChunkedArray") -> list[Any]:
+    """As Python's; a date that Python does not have (infinity, before year 1) as text."""
+    import pyarrow as pa
+
+    try:
+        return column.to_pylist()
+    except (OverflowError, ValueError):
+        return [None if value is None else str(value) for value in (column.cast(pa.string()).to_pylist() if not pa.types.is_nested(column.type) else column)]
 
 
 def _arrow(answer: "Answer | pa.Table") -> "pa.Table":
@@ -143,11 +157,12 @@ def _flat(table: "pa.Table") -> "pa.Table":
 
     for place, field in enumerate(table.schema):
         if pa.types.is_nested(field.type):
-            texts = [None if value is None else json.dumps(value, default=str) for value in table.column(place).to_pylist()]
+            texts = [None if value is None else json.dumps(value, default=str) for value in _values(table.column(place))]
             table = table.set_column(place, field.name, pa.array(texts, pa.string()))
     return table
 
 
 def _records(table: "pa.Table") -> list[dict[str, Any]]:
     """Rows as mappings, with null where JSON has no number (NaN, infinity)."""
-    return [{name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in record.items()} for record in table.to_pylist()]
+    found = [[None if isinstance(value, float) and not math.isfinite(value) else value for value in _values(column)] for column in table.columns]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*found, strict=True)]

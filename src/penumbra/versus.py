@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from penumbra import experiments, registry, tables
+from penumbra.cells import p_value
 from penumbra.comparison import Comparison, Standing, as_json, compare_many, compare_two, sets
 from penumbra.evaluate.paired import PairedRow
 from penumbra.refusal import Refusal
@@ -14,7 +15,8 @@ from penumbra.registry import RegisteredVersion
 from penumbra.report import overlay
 from penumbra.report.inputs import Measures
 from penumbra.report.sections import Section, write_sections
-from penumbra.report.words import number, p_value
+from penumbra.report.words import number
+from penumbra.report.words import p_value as p_in_words
 from penumbra.settings import Evaluate
 from penumbra.survival.horizons import horizon_name, horizon_words
 from penumbra.work import Work
@@ -25,15 +27,18 @@ FOOTER = "penumbra compare; research software, not a medical device."
 SHOWN_CELL = 48  # letters of a value in a table of differences
 
 
-def compare(work: Work, versions: Sequence[str], form: str = "table") -> str:
+def compare(work: Work, versions: Sequence[str], form: str = "table") -> str | tables.Answer:
     """Registered versions side by side: two in depth with a page, one or more than two (none named: all) by their C at every center.
 
+    form       table or json: text; of the others the paired measures, or the standings, for `tables.write`.
     versions   numbers, aliases, experiments of DVC or git revisions; of the model that params.yaml names, or of another one with its name: nsclc-pfs/3.
     """
     numbers, model = work.settings.evaluate, work.settings.register.model
     if len(versions) == 2:
         found = compare_two(work.home, versions[0], versions[1], numbers, model)
         page = write_page(work, found)
+        if form not in ("table", "json"):
+            return tables.Answer.of([asdict(row) for row in found.paired])
         return as_json({**found.document(), "page": str(page)}) if form == "json" else f"{text(found, numbers)}\n\npage  {page}"
     entries = [experiments.find(work.home, version, model) for version in versions] or registry.versions(work.home, model)
     if len(versions) == 1:
@@ -46,7 +51,7 @@ def compare(work: Work, versions: Sequence[str], form: str = "table") -> str:
     if form == "json":
         rows = [asdict(row) for row in standings]
         return as_json([{name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()} for row in rows])
-    return standing_table(entries, standings)
+    return standing_table(entries, standings) if form == "table" else tables.Answer.of([asdict(row) for row in standings])
 
 
 def named(entry: RegisteredVersion) -> str:
@@ -65,7 +70,7 @@ def standing_table(entries: Sequence[RegisteredVersion], standings: Sequence[Sta
         if row is None or not math.isfinite(row.c):
             return "-"
         own = f"{row.c:.3f}{' *' if row.fitted else ''}"
-        return own if entry is entries[0] else f"{own}\n{row.difference:+.3f} p {row.p:.3f}"
+        return own if entry is entries[0] else f"{own}\n{row.difference:+.3f} p {p_value(row.p)}"
 
     body = [[named(entry), ", ".join(entry.train_centers), *(cell(entry, center) for center in centers)] for entry in entries]
     first = f"+/-: against {named(entries[0])} on the same patients, paired bootstrap. " if len(entries) > 1 else ""
@@ -165,7 +170,7 @@ def paired_section(
             number(row.first, 3),
             number(row.second, 3),
             _limits(row),
-            p_value(row.p),
+            p_in_words(row.p),
         )
         for row in rows
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from penumbra.cli import completion
-from penumbra.cli.group import command, next_commands
+from penumbra.cli.group import command, format_option, next_commands
 from penumbra.params import state_home
 
 
@@ -30,7 +30,7 @@ def _note_changes(home: Path) -> None:
 
 @command('penumbra sql "SELECT center, patients, events FROM centers"')
 @click.argument("statement", required=False, shell_complete=completion.relations)
-@click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet", "arrow"]), default="table", show_default=True)
+@format_option
 @click.option("--as-of", shell_complete=completion.versions, help="A registered version (champion, nsclc-os/3) or a commit id: the store as it was then.")
 @click.option("--timeout", default=120.0, show_default=True, help="Seconds for the statement.")
 def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
@@ -51,9 +51,9 @@ def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
     question = sys.stdin.read() if statement is None else statement
     with bounded(timeout, MEMORY_MB):
         JUDGE.begin()
-        imports = import_meanwhile("pyarrow", *(("rich.console", "rich.table") if form == "table" else ()))
+        imports = import_meanwhile(*(("rich.cells",) if form == "table" else ("pyarrow",)))
         commit = None if as_of is None else store.commit_of(home, as_of)
-        answer = store.query(home, question, as_of=commit, timeout_s=timeout, memory=f"{MEMORY_MB}MB")
+        answer = store.for_format(home, question, form, as_of=commit, timeout_s=timeout, memory=f"{MEMORY_MB}MB")
     imports.join()
     tables.write(answer, form, sys.stdout)
 
@@ -89,14 +89,7 @@ def verify(version: str) -> None:
 
 @command("penumbra drift east")
 @click.argument("center", shell_complete=completion.centers)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "csv", "json", "parquet"]),
-    default="table",
-    show_default=True,
-    help="csv, json and parquet list every feature.",
-)
+@format_option
 def drift(center: str, form: str) -> None:
     """How far CENTER is from the training centers: every feature (Kolmogorov-Smirnov, stability index), follow-up and survival."""
     from penumbra import drift as drifting

@@ -19,9 +19,9 @@ profile_option = click.option(
 )
 
 
-def form_option(*forms: str) -> Callable[[Any], Any]:
+def form_option(*forms: str, help: str | None = None) -> Callable[[Any], Any]:
     """--format, as the argument `form`; the first one is the default."""
-    return click.option("--format", "form", type=click.Choice(forms), default=forms[0], show_default=True)
+    return click.option("--format", "form", type=Choice(forms), default=forms[0], show_default=True, help=help)
 
 
 class Choice(click.Choice[str]):
@@ -32,6 +32,12 @@ class Choice(click.Choice[str]):
 
         near = get_close_matches(str(value).casefold(), self.choices, n=1)
         return super().get_invalid_choice_message(value, ctx) + (f" Did you mean {near[0]!r}?" if near else "")
+
+
+format_option = form_option(
+    *("table", "csv", "json", "markdown", "parquet", "arrow"),
+    help="table and markdown round for a reader; the others hold every value whole, times in UTC.",
+)
 
 
 class Command(click.Command):

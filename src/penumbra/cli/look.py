@@ -7,23 +7,29 @@ from pathlib import Path
 import click
 
 from penumbra.cli import completion
-from penumbra.cli.group import FOLDER, command, form_option, next_commands
+from penumbra.cli.group import FOLDER, command, form_option, format_option, next_commands
 from penumbra.params import ParamsError, state_home
 
 
 @command("penumbra rois data/simulated/east")
 @click.argument("folder", type=FOLDER)
 @click.option("--center", shell_complete=completion.centers, help="Use this center's synonyms. Default: the folder's name.")
-def rois(folder: Path, center: str | None) -> None:
+@format_option
+def rois(folder: Path, center: str | None, form: str) -> None:
     """All ROI names in a center's FOLDER with counts, and what each would map to; nothing is ingested."""
-    from penumbra import answers
+    from penumbra import answers, tables
 
-    click.echo(answers.rois(folder, center or folder.resolve().name))
+    name = center or folder.resolve().name
+    if form == "table":
+        click.echo(answers.rois(folder, name))
+    else:
+        tables.write(answers.roi_rows(folder, name), form, sys.stdout)
 
 
 @command("penumbra baseline north east,south")
 @click.argument("groups", nargs=-1, shell_complete=completion.centers)
-def baseline(groups: tuple[str, ...]) -> None:
+@format_option
+def baseline(groups: tuple[str, ...], form: str) -> None:
     """The baseline table (Table 2) of GROUPS of centers, and what became of each center's patients.
 
     A group is one center or several joined by commas. Default: the training centers against all others.
@@ -33,6 +39,9 @@ def baseline(groups: tuple[str, ...]) -> None:
 
     work = begin()
     header, lines = answers.baseline(work, groups)
+    if form != "table":
+        tables.write(tables.Answer(tuple(name.replace("\n", ", ") or "characteristic" for name in header), lines, (), len(lines)), form, sys.stdout)
+        return
     click.echo(tables.render(header, lines))
     click.echo("\n" + answers.cohort_flow(read_manifest(work.home, "ingest")))
 
@@ -49,15 +58,16 @@ def gallery(center: str | None) -> None:
 
 
 @command("penumbra doctor")
-def doctor() -> None:
+@format_option
+def doctor(form: str) -> None:
     """Is everything installed, reachable and consistent?"""
-    from penumbra import checkup, history
+    from penumbra import checkup, history, tables
 
     findings = checkup.examine()
     with contextlib.suppress(ParamsError):  # then there is no state folder to remember it in, and a finding says so
         history.checked(state_home(), [f"{finding.what}: {finding.found}" for finding in findings if not finding.ok])
-    for finding in findings:
-        click.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.what}: {finding.found}")
+    found = [[finding.what, "ok" if finding.ok else "BAD", finding.found] for finding in findings]
+    tables.write(tables.Answer(("checked", "state", "found"), found, (), len(found)), form, sys.stdout)
     if any(not finding.ok for finding in findings):
         sys.exit(1)
 

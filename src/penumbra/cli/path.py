@@ -2,12 +2,13 @@
 
 import os
 import shlex
+import sys
 from pathlib import Path
 
 import click
 
 from penumbra.cli import completion
-from penumbra.cli.group import FOLDER, command, next_commands, profile_option
+from penumbra.cli.group import FOLDER, command, format_option, next_commands, profile_option
 from penumbra.params import state_home
 
 
@@ -69,13 +70,14 @@ def simulate(folder: Path, seed: int | None) -> None:
 @click.option("--new-key", is_flag=True, help="Rename every patient with the current PENUMBRA_PSEUDONYM_KEY, or without one; for all centers at once.")
 @click.option("--dry-run", is_flag=True, help="Show what would happen, center by center, and write nothing; FOLDER may hold several centers.")
 @profile_option
-def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], new_key: bool, dry_run: bool, profile: str | None) -> None:
+@format_option
+def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], new_key: bool, dry_run: bool, profile: str | None, form: str) -> None:
     """One center's FOLDER into the store; without FOLDER, every center in incoming/. Prints accepted and rejected."""
-    from penumbra import answers, arrivals, history, stages
+    from penumbra import answers, arrivals, history, stages, tables
     from penumbra.work import begin, one_run_at_a_time
 
     if dry_run:
-        _rehearse(folder, center, confirm, new_key, profile)
+        _rehearse(folder, center, confirm, new_key, profile, form)
         return
     if (folder is None) != (center is None):
         raise click.UsageError("FOLDER and --center go together: penumbra ingest FOLDER --center NAME")
@@ -89,12 +91,15 @@ def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], ne
     refused = [facts["refused"] for name, facts in manifest["centers"].items() if center in (None, name) and facts.get("refused")]
     if refused and not any(facts["accepted"] for name, facts in manifest["centers"].items() if center in (None, name)):
         raise click.ClickException(refused[0] + (f"; and {len(refused) - 1} more" if len(refused) > 1 else ""))
+    if form != "table":
+        tables.write(answers.cohort_flow_rows(manifest), form, sys.stdout)
+        return
     click.echo(answers.cohort_flow(manifest))
     next_commands('penumbra sql "SELECT patient, rule, found, advice FROM rejections"', "penumbra populate")
 
 
-def _rehearse(folder: Path | None, center: str | None, confirm: tuple[str, ...], new_key: bool, profile: str | None) -> None:
-    from penumbra import arrivals, rehearsal
+def _rehearse(folder: Path | None, center: str | None, confirm: tuple[str, ...], new_key: bool, profile: str | None, form: str) -> None:
+    from penumbra import arrivals, rehearsal, tables
     from penumbra.work import begin
 
     if new_key or (center is not None and folder is None):
@@ -107,7 +112,11 @@ def _rehearse(folder: Path | None, center: str | None, confirm: tuple[str, ...],
     else:
         arrivals.require_center(work.home, folder, center)
         folders = {center: folder}
-    click.echo(rehearsal.shown(rehearsal.rehearse(work, folders, confirm)))
+    found = rehearsal.rehearse(work, folders, confirm)
+    if form != "table":
+        tables.write(rehearsal.rows(found), form, sys.stdout)
+        return
+    click.echo(rehearsal.shown(found))
     place = shlex.quote(str(folder))
     next_commands(f"penumbra ingest {place} --center {shlex.quote(center)}" if center else f"penumbra run --cohort {place}" if folder else "penumbra ingest")
 

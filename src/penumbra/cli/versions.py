@@ -1,40 +1,52 @@
 """Registered versions: compared, retrained, promoted, asked for one patient, followed."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from penumbra.cli import completion
-from penumbra.cli.group import FOLDER, command, model_option, next_commands, profile_option
+from penumbra.cli.group import FOLDER, command, format_option, model_option, next_commands, profile_option
 from penumbra.params import state_home
+
+MEASURED = ("center", "metric", "value", "lower", "upper", "n", "events", "reason")  # of a version on patients whose outcome came later
 
 
 @command("penumbra compare champion challenger")
 @click.argument("versions", nargs=-1, shell_complete=completion.versions)
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@format_option
 def compare(versions: tuple[str, ...], form: str) -> None:
     """Registered VERSIONS side by side: numbers, aliases, MODEL/VERSION, names of `dvc exp run`, git revisions.
 
     Two: what differs, every measure per center with paired difference, interval and p, patients that changed their risk group, calibration, and
     a page with overlaid figures. More, or none for all: C at every center, each against the first.
     """
-    from penumbra import aliases, versus
+    from penumbra import aliases, tables, versus
     from penumbra.work import begin
 
     work = begin()
     aliases.tell(work.home, work.settings.register.model)
-    click.echo(versus.compare(work, versions, form))
+    found = versus.compare(work, versions, form)
+    if isinstance(found, str):
+        click.echo(found)
+    else:
+        tables.write(found, form, sys.stdout)
 
 
 @command("penumbra models")
 @model_option
-def models(model: str | None) -> None:
+@format_option
+def models(model: str | None, form: str) -> None:
     """Registered versions with alias, date, and C per center."""
-    from penumbra import aliases, answers
+    from penumbra import aliases, answers, tables
 
-    aliases.tell(state_home(), model)
-    click.echo(answers.models(state_home(), model))
-    next_commands("penumbra compare champion 1", 'penumbra sql "SELECT alias, version, previous, reason, at FROM alias_changes"')
+    home = state_home()
+    aliases.tell(home, model)
+    if form != "table":
+        tables.write(answers.model_rows(home, model), form, sys.stdout)
+        return
+    click.echo(answers.models(home, model))
+    next_commands(answers.comparison_of(home, model), """penumbra sql 'SELECT alias, version, previous, reason, "at" FROM alias_changes'""")
 
 
 @command("penumbra retrain --center east")
@@ -108,13 +120,14 @@ def rollback(reason: str, model: str | None) -> None:
 @click.option("--model", default="champion", show_default=True, shell_complete=completion.versions, help="Alias, version number, or MODEL/VERSION.")
 @click.option("--center", shell_complete=completion.centers, help="Whose synonyms name the GTV. Default: the name of the folder above PATH.")
 @click.option("--record", is_flag=True, help="Remember the prediction in the store, for penumbra monitor.")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@format_option
 def predict(path: Path, model: str, center: str | None, record: bool, form: str) -> None:
     """Risk, risk group and survival of one patient from the DICOM or NIfTI folder PATH."""
     import json
     from dataclasses import asdict
 
     from penumbra import scoring, tables
+    from penumbra.cells import percent
     from penumbra.survival.horizons import horizon_words
 
     prediction = scoring.predict(state_home(), path, model, center)
@@ -129,15 +142,20 @@ def predict(path: Path, model: str, center: str | None, record: bool, form: str)
     if form == "json":
         click.echo(json.dumps(asdict(prediction)))
         return
+    if form != "table":
+        tables.write(tables.Answer.of([asdict(prediction)]), form, sys.stdout)
+        return
     answers = prediction.survival | prediction.unanswered
-    survival = {f"alive after {horizon_words(days)}": answers[name] for name, days in prediction.horizons_days.items()}
+    shown = {name: percent(value) if isinstance(value, float) else value for name, value in answers.items()}
+    survival = {f"alive after {horizon_words(days)}": shown[name] for name, days in prediction.horizons_days.items()}
     facts = {name: value for name, value in asdict(prediction).items() if name not in ("survival", "horizons_days", "unanswered", "remarks")}
     click.echo(tables.facts({**facts, **survival, **{f"remark {i}": text for i, text in enumerate(prediction.remarks, 1)}}))
 
 
 @command("penumbra monitor")
 @model_option
-def monitor(model: str | None) -> None:
+@format_option
+def monitor(model: str | None, form: str) -> None:
     """C and calibration of every version on patients it scored before their outcome was known, per center."""
     from penumbra import aliases, monitoring, tables
     from penumbra.work import begin
@@ -145,6 +163,10 @@ def monitor(model: str | None) -> None:
     work = begin()
     aliases.note(work.home, model or work.settings.register.model, run=work.run)
     found = monitoring.monitor(work, model)
+    if form != "table":
+        measured = [{"version": version} | {name: getattr(row, name) for name in MEASURED} for version, row in found]
+        tables.write(tables.Answer.of(measured, ("version", *MEASURED)), form, sys.stdout)
+        return
     header = ["version", "center", "metric", "n", "died", "value", "95 %"]
     body = [
         [version, row.center, row.metric, row.n, row.events, row.reason or row.value, f"{row.lower:.3f} to {row.upper:.3f}" if row.lower == row.lower else "-"]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from penumbra.store.version import canonical_json, sha256, version_key
 
 if TYPE_CHECKING:
-    from penumbra.store.answer import commit_of, query
+    from penumbra.store.answer import commit_of, first_rows, for_format, query
     from penumbra.store.features import FEATURE_KINDS, Matrix, declare_version, missing, read_matrix, write_features
     from penumbra.store.forgetting import Traces, forget, purge, traces, unfinished
     from penumbra.store.proof import check, digest, export_relation
@@ -26,6 +26,8 @@ __all__ = [
     "digest",
     "export_relation",
     "export_store",
+    "first_rows",
+    "for_format",
     "forget",
     "import_store",
     "missing",
@@ -44,7 +46,7 @@ _HOMES = {
     "features": ("FEATURE_KINDS", "Matrix", "declare_version", "missing", "read_matrix", "write_features"),
     "forgetting": ("Traces", "forget", "purge", "traces", "unfinished"),
     "proof": ("check", "digest", "export_relation"),
-    "answer": ("commit_of", "query"),
+    "answer": ("commit_of", "first_rows", "for_format", "query"),
     "session": ("Store", "connect", "rows"),
     "transfer": ("Export", "export_store", "import_store"),
 }

@@ -13,7 +13,7 @@ from prompt_toolkit.history import FileHistory
 from penumbra import tables
 from penumbra.refusal import Refusal
 from penumbra.stopping import interrupts_are_mine
-from penumbra.store.answer import TIMEOUT_S, commit_of, query
+from penumbra.store.answer import TIMEOUT_S, commit_of, for_format, query
 from penumbra.store.answering import MEMORY_MB, bounded
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 HISTORY = "sql_history"  # in the home folder, readable by its owner alone
 INTERRUPTED = "Query interrupted"  # what DuckDB makes of a KeyboardInterrupt
 CANCELED = "canceled"
-SHOWN = ("table", "csv", "json")
+SHOWN = ("table", "csv", "json", "markdown")
 HELP = """A statement ends with a semicolon, or with an empty line. Tab completes.
   \\as-of nsclc-os/3   the store as it was then; \\as-of now   as it is
-  \\format csv         table, csv or json
+  \\format csv         table, csv, json or markdown
   \\q                  leave"""
 
 
@@ -115,8 +115,8 @@ def _command(home: Path, line: str, state: _State, stream: TextIO) -> None:
 def _answer(home: Path, statement: str, state: _State, stream: TextIO) -> None:
     try:
         with bounded(TIMEOUT_S, MEMORY_MB):
-            answer = query(home, statement, as_of=state.as_of, timeout_s=TIMEOUT_S, memory=f"{MEMORY_MB}MB")
-        tables.write(answer, state.form, stream)
+            answer = for_format(home, statement, state.form, as_of=state.as_of, timeout_s=TIMEOUT_S, memory=f"{MEMORY_MB}MB")
+        tables.write(answer, state.form, stream, whole="\\format csv")
     except Refusal as refusal:
         click.echo(str(refusal), file=stream)
     except KeyboardInterrupt:
