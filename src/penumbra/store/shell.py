@@ -1,6 +1,10 @@
 """`penumbra sql` without a statement: ask, see, ask again; with completion and history."""
 
-from collections.abc import Iterable
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 HISTORY = "sql_history"  # in the home folder, readable by its owner alone
 INTERRUPTED = "Query interrupted"  # what DuckDB makes of a KeyboardInterrupt
 CANCELED = "canceled"
+AGAIN_S = 0.5  # between two interruptions of one statement
 SHOWN = ("table", "csv", "json", "markdown")
 HELP = """A statement ends with a semicolon, or with an empty line. Tab completes.
   \\as-of nsclc-os/3   the store as it was then; \\as-of now   as it is
@@ -112,9 +117,33 @@ def _command(home: Path, line: str, state: _State, stream: TextIO) -> None:
         click.echo(HELP, file=stream)
 
 
+@contextlib.contextmanager
+def _insistent() -> Iterator[None]:
+    """Inside, Ctrl-C is repeated until the statement has ended: DuckDB drops the interruption that comes while it asks Python for a table's name."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ended = threading.Event()
+
+    def again() -> None:
+        if not ended.wait(AGAIN_S):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def interrupt(signum: int, frame: object) -> None:
+        threading.Thread(target=again, daemon=True).start()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        ended.set()
+        signal.signal(signal.SIGINT, before)
+
+
 def _answer(home: Path, statement: str, state: _State, stream: TextIO) -> None:
     try:
-        with bounded(TIMEOUT_S, MEMORY_MB):
+        with _insistent(), bounded(TIMEOUT_S, MEMORY_MB):
             answer = for_format(home, statement, state.form, as_of=state.as_of, timeout_s=TIMEOUT_S, memory=f"{MEMORY_MB}MB")
         tables.write(answer, state.form, stream, whole="\\format csv")
     except Refusal as refusal:
