@@ -1,4 +1,4 @@
-"""The screens of docs/first_hour.md, from what the commands print: `python -m tests.screens HOME COHORT` writes them anew.
+"""The screens of docs/first_hour.md, from what the commands print: `python -m tests.screens HOME COHORT` rewrites them.
 
 Each block of the page begins with the command after `$`. What changes from run to run is replaced by what stands for it (`calm`).
 """

@@ -138,7 +138,7 @@ def test_experiments_and_revisions_are_compared_as_the_versions_that_they_regist
 
 
 def test_a_scored_patient_is_measured_once_the_outcome_is_known(work: Work) -> None:
-    assert monitoring.monitor(work) == [], "outcomes that were there before are no prospective test"
+    assert monitoring.monitor(work) == [], "outcomes that were there before are not a prospective test"
     random = np.random.default_rng(0)
     risks = random.normal(size=30)
     time, event = np.ceil(random.exponential(900 * np.exp(-risks))) + 1, random.random(30) < 0.8

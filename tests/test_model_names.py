@@ -160,7 +160,7 @@ def test_python_means_the_model_of_params_yaml(penumbra: Callable[..., str], hom
     with pytest.raises(Refusal, match=r"no version or alias 'origin/main' of nsclc-pfs.*\(rule version_registered\)"):
         registry.find(home, "origin/main")
     penumbra("unheard-of", "doctor")
-    assert {finding.what: finding for finding in checkup.examine(home)}["registry"].ok, "nothing registered under this name yet is no fault"
+    assert {finding.what: finding for finding in checkup.examine(home)}["registry"].ok, "nothing registered under this name yet is not a fault"
 
 
 @pytest.mark.parametrize(

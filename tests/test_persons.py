@@ -45,7 +45,7 @@ def test_a_patient_taken_back_leaves_the_relations_and_comes_back(center: Center
     assert told == [{"patient": "A1", "center": "alpha", "found": "neither a row in clinical.csv nor a folder", "returned": False}]
     commits = newest(center)
     assert center.send("alpha", without)["centers"]["alpha"]["no_longer_sent"] == 1
-    assert newest(center) == commits, "the same folder again is no news"
+    assert newest(center) == commits, "the same folder again writes nothing"
 
     center.send("alpha", sent)
     assert shown(center, "patients") == shown(center, "images") == ["A1", "A2", "A3"]

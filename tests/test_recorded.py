@@ -271,7 +271,7 @@ def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, monke
         predictions_to_json(answer, sent)
 
     def no_number(word: str) -> None:
-        raise AssertionError(f"{word} is no JSON")
+        raise AssertionError(f"{word} is not JSON")
 
     one = json.loads(sent.getvalue(), parse_constant=no_number)["predictions"][0]
     assert (one["survival_2y"], one["survival_3y"]) == (None, None)

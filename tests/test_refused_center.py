@@ -115,7 +115,7 @@ def test_a_center_that_was_accepted_before_takes_no_part_until_its_table_is_acce
     rows = "SELECT max(commit_id) AS newest FROM patients"
     newest = store.query(work.home, rows).to_pylist()
     assert stages.ingest(work) == before
-    assert store.query(work.home, rows).to_pylist() == newest, "the same records are no news"
+    assert store.query(work.home, rows).to_pylist() == newest, "the same records write nothing"
     assert store.query(work.home, "SELECT * FROM rejections").num_rows == 0
     (sent / "east" / "clinical.csv").unlink()
     stages.ingest(work)

@@ -30,7 +30,7 @@ IDENTITY = np.eye(3)
 
 
 def write_center(folder: Path, patients: int, edge: int = 24) -> Path:
-    """A center of NIfTI pairs; noise does not compress, so that a patient takes about 1.4 bytes a voxel."""
+    """A center of NIfTI pairs; noise does not compress, so that a patient takes about 1.4 bytes per voxel."""
     lines = ["patient,sex,time,event"]
     for number in range(patients):
         place = folder / f"N{number:03d}"

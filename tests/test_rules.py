@@ -23,7 +23,7 @@ def test_what_the_program_raises_is_declared_and_what_is_declared_is_raised() ->
 def test_the_documentation_is_what_the_declaration_says() -> None:
     assert (ROOT / "docs" / "rules.md").read_text(encoding="utf-8") == page(), "run python -m penumbra.commands.rules"
     sections = read_yaml(DECLARED)
-    assert sum(map(len, sections.values())) == len(declared()), "a rule stands in two sections"
+    assert sum(map(len, sections.values())) == len(declared()), "a rule is in two sections"
     for rule in declared().values():
         assert len(rule.means) > 15
         assert len(rule.advice) > 10

@@ -113,7 +113,7 @@ FAILS = 'case "$*" in *"requirements.lock -b"*) echo "error: Hash mismatch for j
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_set_up_says_what_it_does_and_how_long_it_took(checkout: Path, fails: bool) -> None:
-    """`Location ... is ignored` stood over everything, and minutes of downloads passed without a word. Errors are still shown, and end it."""
+    """`Location ... is ignored` was printed above everything, and minutes of downloads passed in silence. Errors are still shown, and end it."""
     python = checkout.parents[1] / "my python" / "python3"
     python.write_text(NOISE + (FAILS if fails else ""))
     environment = {**os.environ, "RECORDED": str(checkout.parent / "recorded"), "PYTHON": str(python)}

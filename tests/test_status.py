@@ -152,7 +152,7 @@ def test_an_unforeseen_error_keeps_its_words_to_itself(home: Path) -> None:
 
 
 def test_what_runs_and_what_was_killed(home: Path) -> None:
-    """Started, and gone without a word: while somebody holds the folder it runs, afterwards it was killed."""
+    """Started, and gone without a trace: while somebody holds the folder it runs, afterwards it was killed."""
     (home / "manifests" / history.LAST_RUN).write_text(json.dumps({"command": "penumbra run", "began": "2026-11-26T10:00:00+00:00", "pid": os.getpid()}))
     with (home / ".run-lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""A command that is told to stop: every process of it ends, with one sentence and the signal's exit status, whatever it is doing."""
+"""A command that is asked to stop: every process of it ends, with one sentence and the signal's exit status, whatever it is doing."""
 
 import os
 import pty

@@ -1,4 +1,4 @@
-"""What registered versions said of patients: survival by day, also of versions whose columns were still named by their position."""
+"""What registered versions predicted for patients: survival by day, also of versions whose columns were still named by their position."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ SELECT max(time) AS last FROM (
 
 @dataclass(frozen=True)
 class Answers:
-    """What versions said of patients, with the newest outcome.
+    """What versions predicted for patients, with the latest outcome.
 
     by_version  version -> patient -> row of `predictions`. survival: version -> patient -> days -> probability, NaN where there is none.
     trained     (version, patient) of those whose outcome a version was fitted on.
@@ -44,7 +44,7 @@ class Answers:
 
 
 def read_answers(lake: store.Store, home: Path, model: str) -> Answers:
-    """Everything that was said by versions of a model, of the patients that there are: a name at another center is another person."""
+    """Every prediction of a model's versions for the patients in the store: a name at another center is another person."""
     rows = lake.sql("SELECT p.*, o.time, o.event FROM predictions AS p JOIN patients AS o USING (patient, center) WHERE p.model = ?", [model]).to_pylist()
     uses = lake.sql(
         "SELECT version, patient FROM model_uses SEMI JOIN patients USING (patient, center) WHERE model = ? AND split = 'train'", [model]

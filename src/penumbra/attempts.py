@@ -83,14 +83,14 @@ def attempt(home: Path, center: str, key: str, step: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        final = isinstance(error, Exception) and not passing(error)  # a call that somebody stopped is no failure
+        final = isinstance(error, Exception) and not passing(error)  # a call that was stopped is not a failure
         _write(home, center, replace(begun, error=told(error), final=final))
         raise
     forget(home, center)
 
 
 def stopped(home: Path, pids: Collection[int]) -> None:
-    """The processes `pids` were ended because a person or a service manager asked for it: that is no kill that counts."""
+    """The processes `pids` were ended because a person or a service manager asked for it: that does not count as a kill."""
     for path in (home / "manifests").glob("attempts-*.json"):
         center = path.stem.removeprefix("attempts-")
         last = _read(home, center)

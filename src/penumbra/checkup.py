@@ -166,7 +166,7 @@ def _persons(home: Path) -> Iterator[Finding]:
             for said in persons.waiting(lake):
                 yield Finding("patients", True, said)
     except ParamsError:
-        return  # told above
+        return  # reported above
     except Refusal as refusal:
         yield Finding("patients", False, str(refusal))
 

@@ -252,7 +252,7 @@ def _death(survival: Mapping[float, float], days: Sequence[float]) -> list[float
 
 
 def _remarks(answers: Answers, entries: Sequence[RegisteredVersion], days: Sequence[float]) -> Iterator[str]:
-    """What has to be said where two versions do not answer for the same days, or where registered numbers are not named by their days."""
+    """The remark where two versions do not answer for the same days, or where registered numbers are not named by their days."""
     known = [answers.days(entry.version) for entry in entries]
     if known[0] != known[1]:
         each = "; ".join(

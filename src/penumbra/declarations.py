@@ -118,7 +118,7 @@ def _learning(content: Mapping[str, Any], parameters: Mapping[str, Collection[st
     for name, changes in rows.items():
         unknown = [str(each) for each in changes if each not in every]
         if unknown:
-            raise wrong(f"rows.{name}.{unknown[0]}", f"the row {name!r} changes {unknown[0]}, which is no parameter", choose(unknown[0], every), RULE)
+            raise wrong(f"rows.{name}.{unknown[0]}", f"the row {name!r} changes {unknown[0]}, which is not a parameter", choose(unknown[0], every), RULE)
 
 
 def _known(content: Any, known: Collection[str], where: str) -> None:

@@ -87,7 +87,7 @@ def forget(home: Path) -> None:
 
 
 def _sentence(error: BaseException, home: Path) -> str:
-    """What may be kept of an error. Of one that nobody foresaw only kind and place: its words could hold a path that names a person."""
+    """What may be kept of an error. For an unexpected one only type and location: its message may contain a path that names a person."""
     from penumbra import resources
 
     if not isinstance(error, Exception):

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from penumbra.cells import KEPT
 
 RULE, CUT = "─", "…"
-FEW_ROWS = 5  # of a table that is too wide: shown one column a line
-MOST_COLUMNS = 40  # that are shown one a line
+FEW_ROWS = 5  # of a table that is too wide: shown one column per line
+MOST_COLUMNS = 40  # that are shown one per line
 COMFORTABLE = 24  # letters: no narrower does a column of text get, unless all of it is
 LONGEST_WORD = 60  # of a table with many rows that is too wide: the names of all features stay whole
 MOST_LINES = 12  # of a cell in a row
@@ -149,7 +149,7 @@ def _table(columns: Sequence[Column], widths: Sequence[int], gap: int) -> Laid:
 
 
 def _on_its_side(columns: Sequence[Column], width: int, rows: int) -> Laid:
-    """One column a line: the rows side by side where they fit, else one after the other."""
+    """One column per line: the rows side by side where they fit, else one after the other."""
     chosen = columns[:MOST_COLUMNS]
     names = Column("", [column.header.replace("\n", " ") for column in chosen], False)
     if rows > 1:

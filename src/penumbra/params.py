@@ -31,7 +31,7 @@ __all__ = ["PROFILES", "ParamsError", "build", "catalog_uri", "files_uri", "mode
 def project_root() -> Path:
     """The folder that holds params.yaml, features/ and models/: PENUMBRA_PROJECT, or the checkout that this package runs from.
 
-    Raises ParamsError "project_folder": PENUMBRA_PROJECT is no folder, or none of a project.
+    Raises ParamsError "project_folder": PENUMBRA_PROJECT is not a folder, or not one of a project.
     """
     typed = os.environ.get("PENUMBRA_PROJECT")
     root = Path(typed) if typed else Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ def project_root() -> Path:
 def state_home() -> Path:
     """The folder of all state (store, images, models, reports): PENUMBRA_HOME, by default `data` in the checkout.
 
-    Raises ParamsError "state_folder": what is there is no folder, or may not be read.
+    Raises ParamsError "state_folder": what is there is not a folder, or cannot be read.
     """
     typed = os.environ.get("PENUMBRA_HOME")
     home = Path(typed).resolve() if typed else project_root() / "data"
@@ -175,7 +175,7 @@ def _convert(value: Any, wanted: Any, where: str) -> Any:
 
 
 def _as_number(value: Any, wanted: Any) -> str:
-    """What to write in place of a text that looks like a number."""
+    """What to write instead of a text that looks like a number."""
     if wanted not in (int, float) or not isinstance(value, str):
         return ""
     try:

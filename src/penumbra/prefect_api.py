@@ -51,7 +51,7 @@ def start(home: Path, *, schedules: bool = False) -> Api:
 
     schedules   with the services that start flow runs when their time has come; without, it starts sooner.
 
-    A server that is told to end while this process works ends the command: a signal may have been sent to it alone.
+    A server that is asked to end while this process works ends the command: a signal may have been sent to it alone.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -22,7 +22,7 @@ def namer(center: str) -> Any:
 def require_key(work: Work, lake: store.Store, *, new: bool = False) -> None:
     """Hold a home to the pseudonym key that its patients are named by, or to none; remembered with the first patients.
 
-    new  take today's key (or none) in place of the one before: in one commit, everybody leaves the relations, to come back with a new name.
+    new  take the current key (or none) instead of the previous one: in one commit all patients leave the relations, to come back with new names.
 
     Raises  Refusal "pseudonym_key".
     """

@@ -177,7 +177,7 @@ def numbers(values: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def check(values: Mapping[str, Any]) -> None:
-    """Refuse a number that is out of its range; what is no number at all is left to `params.build`.
+    """Refuse a number that is out of its range; what is not a number at all is left to `params.build`.
 
     values  the groups of params.yaml, for one profile.
 

@@ -180,7 +180,7 @@ class Journal:
         self.work, self.key, self.center = work, key, center
 
     def unfinished(self) -> str:
-        """The first step that is no row yet."""
+        """The first step that has no row yet."""
         with store.connect(self.work.home) as lake:
             done = {row["step"] for row in lake.rows("retrainings") if row["retraining"] == self.key}
         return next((step for step in STEPS if step not in done), STEPS[-1])
@@ -264,7 +264,7 @@ def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal, 
 
 
 def _validate(work: Work, champion: LoadedModel, data: Dataset, center: str) -> str:
-    """The frozen champion on the new center, into the store and MLflow; one sentence. A center it was fitted on is no validation."""
+    """The frozen champion on the new center, into the store and MLflow; one sentence. A center it was fitted on does not validate it."""
     if center in champion.lineage.train_centers:
         return "the champion was fitted on this center: nothing to validate"
     found = risks(champion.models, data)

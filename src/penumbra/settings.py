@@ -346,7 +346,7 @@ def require_shown() -> None:
 
 
 def _network(file: Path, declared: Path, own: Mapping[str, Any], profile: str) -> Network:
-    """The network as models/se_resnet.yaml declares it, with what params.yaml adds (`own`); what is wrong is said with the file that has it."""
+    """The network as models/se_resnet.yaml declares it, with what params.yaml adds (`own`); errors name the file."""
     content = read_yaml(declared)
     with in_file(declared):
         strange = [str(name) for name in content if name != "network"]

@@ -37,7 +37,7 @@ class Answer:
 
     @classmethod
     def of(cls, records: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> "Answer":
-        """Records, one a row. columns: where there may be no record."""
+        """Records, one per row. columns: where there may be no record."""
         names = tuple(columns) or tuple(dict.fromkeys(name for record in records for name in record))
         return cls(names, [tuple(record.get(name) for name in names) for record in records], (), len(records))
 
@@ -51,7 +51,7 @@ class Answer:
 def render(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None, *, width: int | None = None, whole: str = layout.WHOLE) -> str:
     """A table as text that is no wider than the terminal and breaks no word.
 
-    What does not fit side by side is shown one column a line, where there are few rows, or without its last columns, which are named then.
+    What does not fit side by side is shown one column per line, where there are few rows, or without its last columns, which are named then.
 
     width  of the terminal; None: of this one, or where there is none COLUMNS, or 120.
     whole  what prints all of it.

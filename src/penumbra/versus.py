@@ -60,7 +60,7 @@ def named(entry: RegisteredVersion) -> str:
 
 
 def standing_table(entries: Sequence[RegisteredVersion], standings: Sequence[Standing]) -> str:
-    """One line a version, one column a center: C, and the difference from the first version with its p."""
+    """One line per version, one column per center: C, and the difference from the first version with its p."""
     centers = list(dict.fromkeys(row.center for row in standings))
     found = {(row.version, row.center): row for row in standings}
     sizes = {row.center: row.n for row in standings}
@@ -106,7 +106,7 @@ def text(found: Comparison, numbers: Evaluate) -> str:
 
 
 def _side_by_side(found: Comparison) -> list[list[str]]:
-    """One line a center: "first, second" of each registered measure of calibration."""
+    """One line per center: "first, second" of each registered measure of calibration."""
 
     def cell(center: str, metric: str) -> str:
         row = next((row for row in found.calibration if (row["center"], row["metric"]) == (center, metric)), None)

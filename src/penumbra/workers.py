@@ -69,7 +69,7 @@ def over(
     room    bytes, see `available_bytes`.
     crew    who works; None: this machine.
 
-    A Refusal raised by `work` is yielded in place of a result. When a worker dies (killed for memory, say), whatever was in flight is tried
+    A Refusal raised by `work` is yielded instead of a result. When a worker dies (killed for memory, say), whatever was in flight is tried
     again one at a time in a process of its own; an item whose process dies again is yielded as a Refusal, and the others continue.
     """
     crew = crew or this_machine()

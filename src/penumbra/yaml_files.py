@@ -45,7 +45,7 @@ def wrong(key: str, found: str, advice: str = "", rule: str = RULE) -> ParamsErr
 
 @contextmanager
 def in_file(path: Path) -> Iterator[None]:
-    """What is wrong with a parameter inside is said with this file and its line."""
+    """An error in a parameter inside is reported with this file and its line."""
     try:
         yield
     except ParamsError as error:
@@ -60,7 +60,7 @@ def name_of(path: Path) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as it stands in YAML, cut off where it is long."""
+    """A value as written in YAML, cut off where it is long."""
     if value is None:
         return "empty"
     if isinstance(value, bool):
@@ -74,7 +74,7 @@ def shown(value: Any) -> str:
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in one YAML file, in which every key is there once: of two equal keys the parser would take the last and say nothing.
 
-    Keys are equal when Python takes them for the same: alpha and "alpha", 1 and 1.0. A key that overrides one taken over with `<<` is no second one.
+    Keys are equal when Python takes them for the same: alpha and "alpha", 1 and 1.0. A key that overrides one taken over with `<<` is not a duplicate.
 
     Raises ParamsError "yaml_readable": `params.yaml has the key fuse.pca_variance twice, on lines 87 and 88`, `params.yaml, line 12: a tab`, ...
     """
@@ -137,7 +137,7 @@ def _unreadable(name: str, text: str, line: int, problem: str) -> ParamsError:
     lines = text.splitlines()
     written = lines[line - 1] if 0 < line <= len(lines) else ""
     if "\t" in written and ("'\\t'" in problem or "tab" in problem or not written.strip("\t ") or written[: len(written) - len(written.lstrip())].count("\t")):
-        return ParamsError(READABLE, f"{name}, line {line}: a tab, with which YAML cannot indent", "Use spaces in place of the tab")
+        return ParamsError(READABLE, f"{name}, line {line}: a tab, with which YAML cannot indent", "Use spaces instead of the tab")
     advice = {
         "mapping values are not allowed here": "Indent it as the lines around it, or quote a text that holds a colon",
         "could not find expected ':'": "Write name: value, with a space after the colon",

@@ -226,7 +226,7 @@ def test_inclusion_rules_are_off_unless_they_are_asked_for(tmp_path: Path) -> No
     declared = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["cohort"]["inclusion"]
     advised = {name for entry in table.refused for name in re.findall(r"cohort\.inclusion\.(\w+)", entry.refusal.advice)}
     assert advised == set(declared)  # the advice names the params as they are called
-    with pytest.raises(Refusal, match="'cheese' is no histology"):
+    with pytest.raises(Refusal, match="'cheese' is not a known histology"):
         InclusionRules(histologies=("cheese",))
 
 

@@ -230,7 +230,7 @@ def test_an_archive_in_place_of_a_folder_is_to_be_unpacked(south: Path, ingest: 
         table.write("S900,M,60,SCC,T1,N0,M0,,100,1\n")
     (south / "S900.zip").write_bytes(b"PK")
     rejected = [outcome for outcome in ingest(south, "south", tmp_path / "images") if isinstance(outcome, Rejected)]
-    assert [(row["rule"], row["found"]) for row in rejected[0].rejections] == [("archive_unpacked", "a .zip archive in place of the folder")]
+    assert [(row["rule"], row["found"]) for row in rejected[0].rejections] == [("archive_unpacked", "a .zip archive instead of the folder")]
 
 
 def test_pseudonyms_replace_names_everywhere(south: Path, ingest: Ingest, tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def files(folder: Path) -> Iterator[Path]:
 
 
 def test_the_name_of_an_image_version_is_fixed() -> None:
-    """Whoever changes this changes the key of every scan in every store."""
+    """Changing this changes the key of every scan in every store."""
     assert image_version("0" * 64, "GTV-1", grid_mm=1, margin_mm=33, periodic_mm=12) == image_version(
         "0" * 64, "GTV-1", grid_mm=1.0, margin_mm=33.0, periodic_mm=12.0
     )

@@ -51,7 +51,7 @@ def named(text: str) -> set[str]:
 
 
 def broken(narrow: Screen, wide: Screen) -> list[str]:
-    """Words of a narrow screen that stand on the wide one only in part, or not at all; whole numbers are counted anew."""
+    """Words of a narrow screen that the wide one shows only in part, or not at all; whole numbers are counted again."""
     whole, shown = (words(screens.calm(each.text)) for each in (wide, narrow))
     cut = [word for word in whole if len(word) >= SHORTEST_CUT]
     return [

@@ -281,7 +281,7 @@ def many_slices_missing(patient: Patient, folder: Path) -> None:
 
 @refused("slices_enough")
 def one_slice(patient: Patient, folder: Path) -> None:
-    """One slice is no volume."""
+    """One slice is not a volume."""
     write(patient, folder, slices=patient.slices()[11:12])
 
 
@@ -555,7 +555,7 @@ def no_gtv(patient: Patient, folder: Path) -> None:
 
 @refused("gtv_named")
 def nodes_alone(patient: Patient, folder: Path) -> None:
-    """Nodal volumes and derived ones are no primary tumor."""
+    """Nodal volumes and derived ones are not a primary tumor."""
     patient.rois = {"GTVn": OTHER, "GTV_LN": OTHER, "GTV+5mm": BALL, "CTV": BALL}
     patient.write(folder)
 
@@ -1457,7 +1457,7 @@ def two_segments_of_one_number(patient: Patient, folder: Path) -> None:
 
 @refused("one_patient")
 def two_patients_in_one_folder(patient: Patient, folder: Path) -> None:
-    """Each with CT and structure set of their own: the newest structure set was taken without a word."""
+    """Each with CT and structure set of their own: the newest structure set was taken silently."""
     patient.write(folder / "a")
     other = Patient(rois={"GTV-1": OTHER})
     for item in [*(slices := other.slices()), structures := other.structures()]:

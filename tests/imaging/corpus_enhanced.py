@@ -87,7 +87,7 @@ def uneven() -> Patient:
 
 @right()
 def enhanced_ct(patient: Patient, folder: Path) -> None:
-    """One Enhanced CT file in place of the slices; the contours name its frames."""
+    """One Enhanced CT file instead of the slices; the contours name its frames."""
     write(patient, folder, enhanced(patient))
 
 
@@ -299,7 +299,7 @@ def number_of_frames_that_is_none(patient: Patient, folder: Path) -> None:
 
 @refused("rescale_known")
 def enhanced_electron_density(patient: Patient, folder: Path) -> None:
-    """Electron density in place of HU."""
+    """Electron density instead of HU."""
     made = enhanced(patient)
     for frame in made.PerFrameFunctionalGroupsSequence:
         frame.PixelValueTransformationSequence[0].RescaleType = "ED"

@@ -102,7 +102,7 @@ def judge(folder: Path) -> tuple[str, str]:
         off = np.abs(grid.image.values[truth] - hu(*np.moveaxis(places[truth] - np.asarray(ORIGIN), -1, 0)))
         if np.median(off) < 25:
             return "right", why
-    return ("flagged" if why else "wrong"), why or "another mask or image, accepted without a word"
+    return ("flagged" if why else "wrong"), why or "another mask or image, silently accepted"
 
 
 # --- what goes wrong with DICOM files
@@ -281,7 +281,7 @@ def files_exchanged(folder: Path, other: Path, rng: Rng) -> str:
 
 
 def mixed(folder: Path, other: Path, rng: Rng) -> str:
-    """A file of another patient in place of one, or in addition to it."""
+    """A file of another patient instead of one, or in addition to it."""
     path = _one(folder, rng)
     if rng.random() < 0.5:
         shutil.copy(other / path.name, path)

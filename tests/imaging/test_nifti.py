@@ -99,7 +99,7 @@ def test_axes_in_another_order_are_another_grid(tmp_path: Path) -> None:
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("which", ["ct", "gtv"])
 def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, which: str, packed: bool, share: float) -> None:
-    """ITK reads such a file without a word and makes up the voxels that are missing."""
+    """ITK silently reads such a file and makes up the voxels that are missing."""
     write(tmp_path, *sound())
     path = tmp_path / f"{which}.nii.gz"
     content = path.read_bytes()

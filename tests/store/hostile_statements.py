@@ -444,7 +444,7 @@ _TABLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "it is no statement that can be read",
+        "it is not a statement that can be read",
         "read_only_sql",
         (
             "EXPLAIN",
@@ -460,7 +460,7 @@ _TABLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "it is no statement that can be read",
+        "it is not a statement that can be read",
         "sql_syntax",
         (
             "EXPLAIN EXPLAIN SELECT 1",

@@ -49,7 +49,7 @@ PLANS = [
     "-- a comment\nEXPLAIN SELECT 1",
     "/* a comment */ EXPLAIN /* another */ (FORMAT JSON) SELECT 1",
 ]
-# A statement for each word that the advice against what is no question names.
+# A statement for each word that the advice against what is not a question names.
 NAMED = {
     "SELECT": "SELECT 1", "WITH": "WITH a AS (FROM patients) FROM a", "FROM": "FROM patients", "VALUES": "VALUES (1)",
     "PIVOT": "PIVOT patients ON center USING count(*)", "DESCRIBE": "DESCRIBE patients", "SUMMARIZE": "SUMMARIZE patients",
@@ -58,7 +58,7 @@ NAMED = {
 
 
 def test_a_failing_statement_is_one_sentence_with_the_next_step(filled: Path) -> None:
-    """Broke: the engine's candidates were lost, 28 names stood in a row, and every advice was the same."""
+    """Broke: the engine's candidates were lost, 28 names were printed in a row, and every advice was the same."""
     for statement, found, advice in NEXT:
         with pytest.raises(Refusal) as refused:
             query(filled, statement)

@@ -226,12 +226,12 @@ def test_a_statement_reaches_neither_objects_nor_key_nor_network(kept: Path, sto
         ({"PENUMBRA_FILES": "s3://nobody-has-this/x"}, "files", "has no bucket nobody-has-this"),
         ({"AWS_ENDPOINT_URL": "{closed}"}, "files_reached", "does not answer"),
         ({"AWS_ENDPOINT_URL": f"http://user:{WRONG}@127.0.0.1:9"}, "files", "AWS_ENDPOINT_URL is 'http://...@127"),
-        ({"AWS_ENDPOINT_URL": "ftp://127.0.0.1"}, "files", "no address of a server"),
-        ({"PENUMBRA_FILES": "/mnt/files"}, "files", "no address of object storage"),
+        ({"AWS_ENDPOINT_URL": "ftp://127.0.0.1"}, "files", "not the address of a server"),
+        ({"PENUMBRA_FILES": "/mnt/files"}, "files", "not the address of object storage"),
         ({"PENUMBRA_FILES": f"s3://key:{WRONG}@bucket/x"}, "files", r"is 's3://\.\.\.@bucket/x'"),
-        ({"PENUMBRA_FILES": f"s3://bucket/x?s3_secret_access_key={WRONG}"}, "files", "no address of object storage"),
-        ({"PENUMBRA_FILES": "s3://bucket/../x"}, "files", "no address of object storage"),
-        ({"PENUMBRA_FILES": "s3://bucket/*"}, "files", "no address of object storage"),
+        ({"PENUMBRA_FILES": f"s3://bucket/x?s3_secret_access_key={WRONG}"}, "files", "not the address of object storage"),
+        ({"PENUMBRA_FILES": "s3://bucket/../x"}, "files", "not the address of object storage"),
+        ({"PENUMBRA_FILES": "s3://bucket/*"}, "files", "not the address of object storage"),
     ],
 )
 def test_what_is_wrong_is_one_sentence_and_nothing_begins(

@@ -134,7 +134,7 @@ def main() -> None:
     """Print the table and the JSON line."""
     parser = argparse.ArgumentParser(prog="python -m penumbra.bench.learning", description=__doc__.splitlines()[0])
     parser.add_argument("home", type=Path, help="state folder (PENUMBRA_HOME) whose centers were ingested")
-    parser.add_argument("--profile", help="study this profile in place of the one in models/learning.yaml")
+    parser.add_argument("--profile", help="study this profile instead of the one in models/learning.yaml")
     parser.add_argument("--rows", nargs="+", help="only these rows")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=1, help="how many divisions of the patients; each trains new networks")

@@ -216,7 +216,7 @@ def draw(path: Path, sizes: np.ndarray, own: np.ndarray, reference: np.ndarray, 
 
     with rc_context({"svg.hashsalt": "penumbra", "svg.fonttype": "none"}):
         figure = Figure(figsize=(6, 4), layout="constrained")
-        axes = figure.add_subplot(xscale="log", yscale="log", xlabel="voxels of the four ROIs", ylabel="core-seconds a patient")
+        axes = figure.add_subplot(xscale="log", yscale="log", xlabel="voxels of the four ROIs", ylabel="core-seconds per patient")
         line = np.geomspace(sizes.min(), sizes.max(), 50)
         axes.plot(line, constant + slope * line, color="C0", linewidth=1, label=f"{constant:.2f} s + {slope * 1e6:.2f} s a million voxels")
         axes.plot(sizes, own, "o", color="C0", markersize=4, label="penumbra")

@@ -25,7 +25,7 @@ def form_option(*forms: str, help: str | None = None) -> Callable[[Any], Any]:
 
 
 class Choice(click.Choice[str]):
-    """One of some words; a misspelled one is told which was meant."""
+    """One of some words; for a misspelled one the error names the one that was meant."""
 
     def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:
         from difflib import get_close_matches
@@ -62,7 +62,7 @@ class Command(click.Command):
 
 
 class Commands(click.Group):
-    """Lists commands by what a person wants of them, and turns the errors a user can mend into one sentence."""
+    """Lists commands by purpose, and turns the errors that a user can fix into one sentence."""
 
     context_class = formatter.Context
     command_class = Command

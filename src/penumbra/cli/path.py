@@ -53,7 +53,7 @@ def simulate(folder: Path, seed: int | None) -> None:
     from penumbra.simulation import simulate_cohort
 
     click.echo(simulate_cohort(folder, seed))
-    if "MAKELEVEL" not in os.environ:  # `make run` goes on with the run by itself
+    if "MAKELEVEL" not in os.environ:  # `make run` continues with the run by itself
         next_commands(f"penumbra run --cohort {shlex.quote(str(folder))}")
 
 

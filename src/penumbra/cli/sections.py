@@ -1,4 +1,4 @@
-"""The commands by what a person wants of them, and for each one sentence and what it reads, writes and costs."""
+"""The commands by purpose, and for each one sentence and what it reads, writes and costs."""
 
 from dataclasses import dataclass
 

@@ -105,7 +105,7 @@ class InclusionRules:
     def __post_init__(self) -> None:
         for name in self.histologies or ():
             if spellings.histology(name) is None:
-                raise Refusal("histology_rule", f"{name!r} is no histology that is known", "Use adenocarcinoma, squamous, large cell or nos")
+                raise Refusal("histology_rule", f"{name!r} is not a known histology", "Use adenocarcinoma, squamous, large cell or nos")
         for name in self.complete:
             if name not in COVARIATES:
                 raise Refusal("complete_rule", f"{name!r} is not a covariate", f"Use {', '.join(COVARIATES)}")

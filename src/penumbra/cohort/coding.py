@@ -21,8 +21,8 @@ LONGEST_MEDIAN_DAYS = 7305.0  # 20 years: half of a center's patients are not fo
 class Declared:
     """What `clinical.yaml` says of the table next to it.
 
-    time_unit  of the survival column; None: not said.
-    event      code as it is in the cells -> True died, False alive, None not known; empty: not said.
+    time_unit  of the survival column; None: not declared.
+    event      code as it is in the cells -> True died, False alive, None not known; empty: not declared.
     """
 
     time_unit: TimeUnit | None = None

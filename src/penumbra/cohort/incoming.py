@@ -238,7 +238,7 @@ def _no_scan(folder: Path, patient: str) -> Refusal:
     """The refusal of a patient of the table without a folder."""
     packed = next((ending for ending in ARCHIVES if (folder / f"{patient}{ending}").is_file()), None)
     if packed:
-        return Refusal("archive_unpacked", f"a {packed} archive in place of the folder", "Unpack it into a folder of this name")
+        return Refusal("archive_unpacked", f"a {packed} archive instead of the folder", "Unpack it into a folder of this name")
     deeper = sum(place.is_dir() and (place / patient).is_dir() for place in folder.iterdir())
     if deeper:
         advice = f"Move the patients' folders up, next to {CLINICAL_FILE}, or put {CLINICAL_FILE} next to them and ingest that folder"
@@ -255,7 +255,7 @@ def pseudonym(patient: str, *, center: str, key: str) -> str:
 
 
 def key_fingerprint(key: str) -> str:
-    """What a home remembers of its pseudonym key: an HMAC-SHA256 of a constant, which is no pseudonym of anybody.
+    """What a home remembers of its pseudonym key: an HMAC-SHA256 of a constant, which is nobody's pseudonym.
 
     Raises Refusal: `pseudonym_key`.
     """

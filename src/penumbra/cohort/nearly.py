@@ -26,7 +26,7 @@ def near_folders(listed: Collection[str], folders: Collection[str]) -> dict[str,
 def spelled_otherwise(patient: str, folder: str, *, shown: bool) -> Refusal:
     """The one refusal of a patient whose row and folder differ in spelling.
 
-    shown  whether names may be told: not where they are replaced by pseudonyms.
+    shown  whether names may be shown: not where they are replaced by pseudonyms.
     """
     how = _difference(patient, folder)
     found = f"no folder of this name; {repr(folder) if shown else 'one'} differs {how}"

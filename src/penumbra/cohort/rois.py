@@ -59,7 +59,7 @@ def roi_rules(declared: Mapping[str, Any]) -> RoiRules:
 
     declared  the mapping in that file.
 
-    Raises ParamsError "roi_rules": `unknown key margin. Did you mean margins_mm?`; "gtv_pattern" for what is no regular expression.
+    Raises ParamsError "roi_rules": `unknown key margin. Did you mean margins_mm?`; "gtv_pattern" for what is not a regular expression.
     """
     _only(declared, {"margins_mm", "gtv", "centers"}, "")
     margins = declared.get("margins_mm")
@@ -165,7 +165,7 @@ def _patterns(declared: Any, where: str) -> tuple[str, ...]:
         raise _wrong(where, f"{where} is {shown(declared)}, not a list of regular expressions")
     try:
         matching([], declared)
-    except Refusal as refusal:  # what is no regular expression
+    except Refusal as refusal:  # what is not a regular expression
         raise wrong(where, f"{where}: {refusal.found}", refusal.advice, refusal.rule) from None
     return tuple(declared)
 

@@ -29,7 +29,7 @@ class Identity:
     physician: str
 
     def words(self) -> tuple[str, ...]:
-        """Every string that a leak would show; the sex is no secret of the table."""
+        """Every string that a leak would show; the sex is not secret."""
         family, given = self.name.split("^")
         return (
             family,

@@ -240,7 +240,7 @@ class _Fitter:
         return self.model(found.columns, found.means, found.sds, cox.coef, found.z, logs=found.logs, fills=found.fills, cox=cox)
 
     def covariates(self) -> _Covariates:
-        """The columns that the declaration names one by one, z-scored; what cannot be used is left out, and said."""
+        """The columns that the declaration names one by one, z-scored; what cannot be used is left out, with a remark."""
         declaration = self.declaration
         columns, logs, fills, raw = [], [], [], []
         for name in declaration.columns:
@@ -332,7 +332,7 @@ class _Fitter:
 
 
 def _marked(block: Block, centers: ArrayLike) -> str:
-    """What has to be said of the columns of a block that only tell the centers apart; "" where there is none."""
+    """The remark on the columns of a block that only tell the centers apart; "" where there is none."""
     found = center_markers(block, centers)
     if not found:
         return ""

@@ -28,7 +28,7 @@ class NothingRetained(Undefined):
 
 @dataclass(frozen=True)
 class Training:
-    """How a model was fitted: patients, events, the numbers of fitting, and what had to be said on the way.
+    """How a model was fitted: patients, events, the numbers of fitting, and the remarks made on the way.
 
     followed  day of the last follow-up, death or censoring, of the training patients: the model gives no survival beyond. None in a model that
               was fitted before this was recorded; its last death is used instead.

@@ -35,8 +35,8 @@ class CertificateLimits:
     air_flag                              lowest HU of the scan: a CT without air around or in the patient is rescaled or windowed.
     crossing_flag                         contours that cross another one on their plane; their union is taken.
     scan_mean_low_flag, scan_mean_high_flag, scan_std_high_flag
-                                          mean and standard deviation of the whole scan in HU: outside, it is no CT of a person in HU.
-    soft_tissue_flag                      share of the scan's voxels with the HU of soft tissue: below, it is no CT of a person in HU.
+                                          mean and standard deviation of the whole scan in HU: outside, it is not a CT of a person in HU.
+    soft_tissue_flag                      share of the scan's voxels with the HU of soft tissue: below, it is not a CT of a person in HU.
     slice_step_flag                       HU by which the mean of a slice differs from that of its two neighbors.
     series_flag                           True flags contours that were drawn on another series of the same frame of reference.
     """
@@ -312,7 +312,7 @@ def _of_no_person(figures: Certificate, limits: CertificateLimits) -> list[Findi
     if limits.soft_tissue_flag is not None and figures.soft_tissue < limits.soft_tissue_flag:
         low, high = SOFT_TISSUE_HU
         said = f"{figures.soft_tissue:.2%} of the scan between {low:.0f} and {high:.0f} HU, the range of soft tissue"
-        found.append(Finding("scan_of_a_person", said, "Check RescaleSlope and RescaleIntercept: the scan may hold another unit than HU"))
+        found.append(Finding("scan_of_a_person", said, "Check RescaleSlope and RescaleIntercept: the scan may be in a unit other than HU"))
     return found
 
 

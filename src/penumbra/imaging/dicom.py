@@ -19,7 +19,7 @@ from penumbra.refusal import Refusal
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-# What a damaged or foreign file makes pydicom and its decoders raise; what the system says of a file is no damage (`readable`).
+# What a damaged or foreign file makes pydicom and its decoders raise; what the system reports about a file is not damage (`readable`).
 BROKEN = (
     OSError,  # of decoders, without a number
     zlib.error,
@@ -258,8 +258,8 @@ def read_file(path: Path, only: tuple[str, ...] | None = None) -> "Dataset":
 def decoded(dataset: "Dataset", frame: int | None = None) -> np.ndarray:
     """The stored pixels, decompressed; of a multi-frame file all frames, or the one of this index.
 
-    Raises ValueError for a code stream without its end, which decoders fill up without a word, and for whatever else a decoder makes of damaged bytes:
-    that of RLE raises what is no Exception.
+    Raises ValueError for a code stream without its end, which decoders silently fill up, and for whatever else a decoder makes of damaged bytes:
+    that of RLE raises something that is not an Exception.
     """
     from pydicom.encaps import generate_frames, get_frame
     from pydicom.pixels import pixel_array

@@ -12,7 +12,7 @@ SYSTEM_FILES = frozenset(("Thumbs.db", "desktop.ini"))
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Every regular file below `folder`, in order of names. Hidden files, those that a system leaves, broken links and what is no file (a pipe would
+    """Every regular file below `folder`, in order of names. Hidden files, those that a system leaves, broken links and what is not a file (a pipe would
     never end) do not count. Links to folders are followed once, and never to a folder that contains this one: it holds other patients.
 
     Raises OSError where a folder cannot be listed.

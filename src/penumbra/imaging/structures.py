@@ -37,7 +37,7 @@ class Structure:
     contours  closed ones, each (n, 3) in mm, LPS.
     slices    per contour the slice that it names, see `referenced`; None where it names none or several.
     ignored   contours that enclose nothing.
-    exclusive whether any of them is CLOSEDPLANAR_XOR: overlaps are left out in place of united.
+    exclusive whether any of them is CLOSEDPLANAR_XOR: overlaps are left out instead of united.
     """
 
     name: str

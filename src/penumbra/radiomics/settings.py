@@ -28,7 +28,7 @@ class ImageType:
     name: str
     kind: str  # original, wavelet or log; pyradiomics: an image that PyRadiomics alone makes
     bin_width: float
-    bin_count: int | None = None  # this many bins between lowest and highest, in place of the width
+    bin_count: int | None = None  # this many bins between lowest and highest, instead of the width
     array_shift: float = 0.0  # added to every value before it is squared for an energy
     band: str = ""  # of a wavelet image, letters x, y, z
     wavelet: str = ""
@@ -111,7 +111,7 @@ NEUTRAL: dict[str, Any] = {
     "start_level": 0,
 }
 KNOWN = OBEYED | WITHOUT_EFFECT | NEUTRAL.keys()
-# LBP2D and LBP3D need packages that are not installed, and PyRadiomics leaves them out without a word.
+# LBP2D and LBP3D need packages that are not installed, and PyRadiomics silently leaves them out.
 FILTERED = {"Square": "square", "SquareRoot": "squareroot", "Logarithm": "logarithm", "Exponential": "exponential", "Gradient": "gradient"}
 IMAGE_TYPES = ("Original", "Wavelet", "LoG", *FILTERED)
 

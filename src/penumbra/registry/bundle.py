@@ -73,7 +73,7 @@ class Bundle:
     settings          name -> document (radiomics, rois, image, ...) that computes the features of a new patient.
     network           file that `penumbra.network.save` wrote (or a folder of such files), or None.
     lineage           see `Lineage`.
-    curves            name -> value after each epoch of a training; MLflow shows them, they are no part of the digest.
+    curves            name -> value after each epoch of a training; MLflow shows them, they are not part of the digest.
     """
 
     models: "Mapping[str, SurvivalModel]"

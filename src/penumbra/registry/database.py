@@ -38,7 +38,7 @@ def tracking_uri(home: Path) -> str:
 
 
 def query(home: Path, name: str, values: dict[str, Any]) -> list[sqlite3.Row]:
-    """Rows of one of this room's named queries on MLflow's database; none when there is no database yet."""
+    """Rows of one of this package's named queries on MLflow's database; none when there is no database yet."""
     path = _database(home)
     if not path.is_file():
         return []

@@ -73,7 +73,7 @@ def find(home: Path, which: str | int = CHAMPION, model: str | None = None) -> R
 
 
 def addressed(home: Path, which: str | int, model: str | None = None) -> tuple[str, str]:
-    """The model that a name means, and what it wants of it: "nsclc-pfs/3" and "nsclc-pfs@champion" name a registered model themselves."""
+    """The model that a name means, and which version of it: "nsclc-pfs/3" and "nsclc-pfs@champion" name a registered model themselves."""
     usual = model or model_name()
     for divider in ("/", "@"):
         name, found, wanted = str(which).partition(divider)
@@ -85,7 +85,7 @@ def addressed(home: Path, which: str | int, model: str | None = None) -> tuple[s
 def promote(home: Path, which: str | int, alias: str = CHAMPION, *, reason: str = "", model: str | None = None) -> AliasChange:
     """Point an alias to a version whose files have not changed since registration; the former holder keeps its number.
 
-    A challenger that becomes champion is no challenger any more. The change is noted before it is made: killed in between, or made from Python, it
+    A challenger that becomes champion is no longer a challenger. The change is noted before it is made: killed in between, or made from Python, it
     is recorded in the store by the next command that writes.
     Raises  Refusal "version_registered", or "bundle_unchanged" when a file of the version was altered.
     """

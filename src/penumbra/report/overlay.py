@@ -129,7 +129,7 @@ def survival(panel: Overlay, name: str) -> Rendered:
 
 
 def _square(panel: Overlay, draw: Any, axes_names: tuple[str, str], title: str, name: str) -> Rendered:
-    """One square figure with a diagonal; what these patients do not define is said in its middle."""
+    """One square figure with a diagonal; what these patients do not define is stated in its middle."""
     with ink.style():
         figure = _figure(4.2)
         axes = figure.subplots()

@@ -239,7 +239,7 @@ def _spoken(verdict: Verdict) -> str:
 
 
 def _sentence(error: Exception, store: Store, sql: str, relations: Collection[str], timeout_s: float, memory: str) -> Exception:
-    """What the engine said of the statement, as one sentence with what to do; an error of another kind as it is."""
+    """The engine's error about the statement, as one sentence with what to do; an error of another kind as it is."""
     import duckdb
 
     text = str(error).split("\n")[0]

@@ -146,7 +146,7 @@ def _append(connection: "duckdb.DuckDBPyConnection", values: list[object], run: 
 
 
 def _correct_commits(connection: "duckdb.DuckDBPyConnection", removed: dict[str, dict[int, int]]) -> None:
-    """Each commit says what it holds now: a commit that told of more rows than there are would look like damage."""
+    """Each commit says what it holds now: a commit that lists more rows than there are would look like damage."""
     for commit in sorted({commit for counts in removed.values() for commit in counts}):
         row = connection.execute("SELECT relations FROM lake.commits WHERE id = ?", [commit]).fetchone()
         told = json.loads(row[0]) if row else {}

@@ -63,7 +63,7 @@ class Verdict:
 
 
 def refuse_unreadable(statement: str) -> None:
-    """What is no statement at all, or too much of one, without looking at its words.
+    """What is not a statement at all, or too much of one, without looking at its words.
 
     Raises  Refusal "read_only_sql".
     """
@@ -116,7 +116,7 @@ def judge(parse: Parser, statement: str, relations: Collection[str]) -> Verdict:
 
 
 def _refuse_other(parse: Parser, statement: str, begins: str) -> None:
-    """A statement that begins with none of the words of a question; one that is no SQL at all is called so."""
+    """A statement that begins with none of the words of a question; one that is not SQL at all is reported as such."""
     told = json.loads(parse(statement))
     if told.get("error_subtype") == "SYNTAX_ERROR":
         raise _refused(parse, told, statement, begins)

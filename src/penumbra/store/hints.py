@@ -37,7 +37,7 @@ def of_syntax(parses: Callable[[str], bool], statement: str, found: list[Word], 
     parses  whether the parser takes a statement. found  the statement's words. said  what the parser says.
     """
     if "unterminated" in said:
-        return "Close the quotation mark: texts stand in '...', names in \"...\""
+        return "Close the quotation mark: texts go in '...', names in \"...\""
     raw = statement.encode()
     if len(raw) <= LONGEST:
         bare = [word for word in found if word.text in map(str.upper, RESERVED)]

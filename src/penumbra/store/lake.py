@@ -41,7 +41,7 @@ MOMENTARY = (
     *("database is locked", "database table is locked", "locking protocol", "conflict", "could not serialize", "deadlock"),
     *("too many clients", "remaining connection slots", "the database system is starting up"),
 )
-TAKEN_AWAY = ("Cannot open file", "(HTTP 404 ")  # said to a reader that had begun when a patient was forgotten
+TAKEN_AWAY = ("Cannot open file", "(HTTP 404 ")  # what a reader gets that had begun when a patient was forgotten
 ASK_AGAIN = 3
 # How the engine words a Parquet file that is gone, cut or overwritten, and a catalog that is no longer SQLite.
 SPOILED_FILE = (

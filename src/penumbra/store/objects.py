@@ -37,7 +37,7 @@ def wanted() -> str | None:
         return None
     address = given.strip().rstrip("/")
     if not _ADDRESS.fullmatch(address):
-        found = f"PENUMBRA_FILES is {_shown(given)!r}, no address of object storage"
+        found = f"PENUMBRA_FILES is {_shown(given)!r}, not the address of object storage"
         raise Refusal(RULE, found, "write s3://bucket/folder; key and server come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL")
     return address
 
@@ -146,7 +146,7 @@ def _server(url: str) -> tuple[bool, str]:
             return parts.scheme == "https", (f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname) + port
     except ValueError:
         pass
-    raise Refusal(RULE, f"AWS_ENDPOINT_URL is {_shown(url)!r}, no address of a server", "write https://host:port")
+    raise Refusal(RULE, f"AWS_ENDPOINT_URL is {_shown(url)!r}, not the address of a server", "write https://host:port")
 
 
 def reach(connection: "duckdb.DuckDBPyConnection", address: str) -> None:

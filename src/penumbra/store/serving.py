@@ -133,7 +133,7 @@ def _question(body: bytes) -> dict[str, Any]:
     except ValueError:
         asked = None
     if not isinstance(asked, dict) or not isinstance(asked.get("sql"), str) or set(asked) - {"sql", "format", "as_of"}:
-        raise Refusal("question", "the body is no JSON object with sql, and at most format and as_of", 'send {"sql": "SELECT ..."}')
+        raise Refusal("question", "the body is not a JSON object with sql and, optionally, format and as_of", 'send {"sql": "SELECT ..."}')
     form, as_of = asked.get("format", "json"), asked.get("as_of")
     if form not in MEDIA:
         raise Refusal("question", f"no format {str(form)[:40]!r}", f"use {', '.join(MEDIA)}")
@@ -163,7 +163,7 @@ async def _answer(home: Path, question: dict[str, Any], limits: Limits, turns: a
 def _ask(home: Path, question: dict[str, Any], limits: Limits) -> IO[bytes]:
     """The output of the process that answers; a statement that does not pass the judge starts none.
 
-    Raises  Refusal, of the judge, as the process told it or because it told nothing.
+    Raises  Refusal, of the judge, as the process reported it or because it reported nothing.
     """
     verdict = JUDGE.ask(question["sql"], relation_names())
     environment = {name: value for name, value in os.environ.items() if name != TOKEN}

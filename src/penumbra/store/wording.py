@@ -79,7 +79,7 @@ def explained(statement: str, found: list[Word]) -> tuple[str, str] | None:
 
 
 def _plan(statement: str, found: list[Word], at: int) -> str:
-    """The word at `at` in capitals, also where it stands in quotation marks: FORMAT 'json'."""
+    """The word at `at` in capitals, also where it is in quotation marks: FORMAT 'json'."""
     if found[at].text not in ("'", '"'):
         return found[at].text
     end = found[at + 1].start if at + 1 < len(found) else None

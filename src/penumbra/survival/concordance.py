@@ -120,7 +120,7 @@ def compare_c(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_risk
 
 
 def counted_pairs(event: Bools, time: Floats, log_risk: Floats) -> tuple[float, float, float]:
-    """Return the concordant pairs, those tied in risk, and all comparable pairs; arguments checked already, no pair is no error."""
+    """Return the concordant pairs, those tied in risk, and all comparable pairs; arguments checked already, having no pair is not an error."""
     try:
         concordant, tied, comparable, _ = _death_sums(event, time, log_risk)
     except Undefined:

@@ -220,7 +220,7 @@ def _column_derivatives(z: Floats, beta: Floats, sets: _RiskSets) -> tuple[Float
         for total, part in zip(sums, (weight, first, second), strict=True):
             total -= share * np.add.reduceat(part[sets.died], sets.group_start, axis=0)[sets.group]
     total, first, second = sums
-    # a step so long that a whole risk set underflows is no step: it counts as worse and is halved
+    # a step so long that a whole risk set underflows is not taken: it counts as worse and is halved
     thin = ~(total > 1e-290).all(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = first / total
@@ -322,7 +322,7 @@ def _derivatives(z: Floats, beta: Floats, sets: _RiskSets, ridge: float) -> tupl
     tied_weight = np.add.reduceat(weight[sets.died], sets.group_start)[sets.group]
     total = np.cumsum(weight)[sets.last] - sets.share * tied_weight
     if not (total > 1e-290).all():
-        # a step so long that a whole risk set underflows is no step: it counts as worse and is halved
+        # a step so long that a whole risk set underflows is not taken: it counts as worse and is halved
         return -np.inf, np.zeros(p), np.eye(p)
     first = np.cumsum(weight[:, None] * z, axis=0)[sets.group_last][sets.group]
     first -= sets.share[:, None] * np.add.reduceat(weight[sets.died, None] * z[sets.died], sets.group_start, axis=0)[sets.group]

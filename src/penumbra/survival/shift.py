@@ -35,7 +35,7 @@ def shift(reference: ArrayLike, sample: ArrayLike, *, bins: int) -> Shift:
                constant, or mostly its minimum) has a bin of its own, so that what is below it counts as lying elsewhere.
 
     Source: Kolmogorov-Smirnov with the asymptotic p of scipy.stats.ks_2samp(method="asymp"); population stability index, sum of
-            (a - b) ln(a / b) over the bins, with half a patient added to every bin that is not empty on both sides, so that an empty one is no infinity.
+            (a - b) ln(a / b) over the bins, with half a patient added to every bin that is not empty on both sides, so that an empty one is not infinite.
     """
     a, b = np.asarray(reference, dtype=float), np.asarray(sample, dtype=float)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
