@@ -182,7 +182,7 @@ class Case:
 
     versions, foreign   numbers that are penumbra's, and others.
     champion   None: find("champion") is refused by `rule`.
-    sentence   told at every door, as a pattern; "" for none.
+    sentence   reported at every entry point, as a pattern; "" for none.
     move       the row that is recorded: version, previous.
     deleted    numbers marked as deleted in model_versions.
     fresh      what registering a new model gives: a number, or the rule that refuses it; None: as in another case, not tried again.

@@ -1,4 +1,4 @@
-"""A version gets features of the definition that it was fitted on, or none: at every door where this program makes features for one."""
+"""A version gets features of the definition that it was fitted on, or none: at every entry point where this program makes features for one."""
 
 from collections.abc import Callable
 from dataclasses import replace

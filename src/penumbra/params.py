@@ -1,6 +1,6 @@
 """params.yaml, features/ and models/ as frozen dataclasses: numbers enter here, once, and nowhere else.
 
-Each room declares the dataclass of its own settings; `build` fills it from a group of a YAML file and refuses what does not fit. A value that
+Each package declares the dataclass of its own settings; `build` fills it from a group of a YAML file and refuses what does not fit. A value that
 depends on the profile is written as a mapping with one entry per profile, `{paper: 100, quick: 12}`; `resolve` picks the profile's entry.
 The files themselves are read in penumbra.yaml_files.
 """

@@ -1,4 +1,4 @@
-"""All numbers of a run: params.yaml, features/ and models/ for one profile, each group as the frozen dataclass of the room that uses it."""
+"""All numbers of a run: params.yaml, features/ and models/ for one profile, each group as the frozen dataclass of the package that uses it."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The stages of the path, each one plain function of the work: the only place where rooms meet, and what DVC and Prefect drive.
+"""The stages of the path, each one plain function of the work: the only place where packages are combined, and what DVC and Prefect drive.
 
 Every stage reads what the ones before left (manifests/<stage>.json and the store), does only what is missing, and leaves its own manifest.
 """

@@ -34,7 +34,7 @@ def folder_digest(folder: Path) -> dict[str, str]:
 
 
 def test_hostile_statements_are_refused(locked: Store, filled: Path) -> None:
-    """All of them through the judge alone; test_judging asks them at every door."""
+    """All of them through the judge alone; test_judging sends them through every entry point."""
     names = locked.views.names()
     for statement, why, rule in HOSTILE:
         with pytest.raises(Refusal) as refusal:
@@ -112,7 +112,7 @@ def test_the_machines_time_zone_changes_no_answer(filled: Path) -> None:
         command = [sys.executable, "-m", "penumbra.cli", "sql", "--format", "json", asked]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TZ": zone, "PENUMBRA_HOME": str(filled)})
         assert json.loads(done.stdout) == [{"all_of_a_day": True, "one_day": True, "utc": True, "zone": "+00", "recent": True}], done.stderr
-    with store.connect(filled, read_only=True) as lake:  # the doors of Python, and of the shell and the server, open the same engine
+    with store.connect(filled, read_only=True) as lake:  # Python, the shell and the server open the same engine
         assert lake.sql("SELECT current_setting('TimeZone') AS zone").to_pylist() == [{"zone": "UTC"}]
 
 

@@ -1,4 +1,4 @@
-"""The process that judges: what it cannot do, that it survives what it is asked, and the two doors that are not HTTP."""
+"""The process that judges: what it cannot do, that it survives what it is asked, and the two entry points that are not HTTP."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def test_there_are_two_hundred_of_them() -> None:
 
 @ON_SQLITE
 def test_the_command_refuses_them(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first door, by argument, or by standard input where an argument cannot hold the statement."""
+    """The first entry point, by argument, or by standard input where an argument cannot hold the statement."""
     monkeypatch.setenv("PENUMBRA_HOME", str(filled))
     for statement, why, rule in HOSTILE:
         asked = fill_in(statement, filled)
@@ -62,7 +62,7 @@ def test_the_command_answers_questions(filled: Path, monkeypatch: pytest.MonkeyP
 
 @ON_SQLITE
 def test_the_shell_refuses_them(own: Path) -> None:
-    """The second door. What no terminal can type is left to the others: control characters, and what would be its own command."""
+    """The second entry point. What no terminal can type is left to the others: control characters, and what would be its own command."""
     asked = [hostile for hostile in HOSTILE if hostile.statement.strip("; ") and hostile.statement.isprintable() and len(hostile.statement) < 2000]
     asked = [hostile for hostile in asked if not hostile.statement.startswith("\\")]
     assert len(asked) > 250

@@ -1,4 +1,4 @@
-"""The arguments: what is not an outcome is refused by every statistic, with a reason."""
+"""Argument checks: what is not an outcome is refused by every statistic, with a reason."""
 
 import subprocess
 import sys

@@ -34,7 +34,7 @@ Runs = dict[str, Callable[[], Any]]
 
 
 def paper() -> tuple[Network, Augment, Train]:
-    """Return profile paper; not by penumbra.settings, whose rooms need packages that a GPU host may lack."""
+    """Return profile paper; not by penumbra.settings, whose imports need packages that a GPU host may lack."""
     declared = resolve(read_yaml(project_root() / "params.yaml"), "paper")
     architecture = resolve(read_yaml(project_root() / "models" / "se_resnet.yaml"), "paper")["network"]
     return (

@@ -13,7 +13,7 @@ from penumbra.params import state_home
 
 
 def _note_changes(home: Path) -> None:
-    """Let the store have what was changed in MLflow since penumbra last looked. A look at the file's stamp costs nothing; all else is imported only
+    """Let the store have what was changed in MLflow since penumbra last looked. Checking the file's time stamp costs nothing; all else is imported only
     where it changed (with a registry on a server, every other command looks)."""
     try:
         known = json.loads((home / "mlflow" / "noted.json").read_text(encoding="utf-8"))
@@ -32,9 +32,9 @@ def _note_changes(home: Path) -> None:
 @click.argument("statement", required=False, shell_complete=completion.relations)
 @format_option
 @click.option("--as-of", shell_complete=completion.versions, help="A registered version (champion, nsclc-os/3) or a commit id: the store as it was then.")
-@click.option("--timeout", default=120.0, show_default=True, help="Seconds for the statement.")
+@click.option("--timeout", default=120.0, show_default=True, help="Time limit for the statement, in seconds.")
 def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
-    """Ask the store: one read-only SQL STATEMENT, or without it as many as you like. Works during a run."""
+    """Query the store: one read-only SQL STATEMENT, or without it an interactive shell. Works during a run."""
     from penumbra import store, tables
 
     home = state_home()
@@ -59,7 +59,7 @@ def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
 
 
 @command("penumbra serve-sql --port 8765", name="serve-sql")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Other than loopback only behind a proxy that encrypts.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Use another address than loopback only behind a proxy that encrypts.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Default: serve_sql.port in params.yaml.")
 def serve_sql(host: str, port: int | None) -> None:
     """Read-only SQL for colleagues over HTTP, with the token in PENUMBRA_SQL_TOKEN and the limits in params.yaml (group serve_sql)."""
@@ -79,7 +79,7 @@ def serve_sql(host: str, port: int | None) -> None:
 @command("penumbra verify nsclc-os/1")
 @click.argument("version", shell_complete=completion.versions)
 def verify(version: str) -> None:
-    """Rebuild what a registered VERSION (or MODEL/VERSION) was trained on, as of its commit, and prove by SHA-256 that it is the same."""
+    """Rebuild what a registered VERSION (or MODEL/VERSION) was trained on, as of its commit, and verify by SHA-256 that it is unchanged."""
     from dataclasses import asdict
 
     from penumbra import tables, verification

@@ -11,8 +11,8 @@ from penumbra.params import state_home
 
 @command("penumbra forget N001 --reason 'consent withdrawn'")
 @click.argument("patient", required=False, shell_complete=completion.patients)
-@click.option("--center", shell_complete=completion.centers, help="Whose patient, where several centers have, or had, one of this name.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--center", shell_complete=completion.centers, help="The patient's center, if several centers have, or had, a patient of this name.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--reason", help="Kept in the relation withdrawals; do not name the patient in it.")
 def forget(patient: str | None, center: str | None, yes: bool, reason: str | None) -> None:
     """Remove PATIENT from every relation, commit, snapshot and file, and name the models to retrain. Shows what would be deleted and asks for confirmation.

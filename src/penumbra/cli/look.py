@@ -1,4 +1,4 @@
-"""A look before and after: names of structures, the baseline table, every mask, the state of the installation."""
+"""Inspection: names of structures, the baseline table, every mask, the state of the installation."""
 
 import contextlib
 import sys
@@ -16,7 +16,7 @@ from penumbra.params import ParamsError, state_home
 @click.option("--center", shell_complete=completion.centers, help="Use this center's synonyms. Default: the folder's name.")
 @format_option
 def rois(folder: Path, center: str | None, form: str) -> None:
-    """All ROI names in a center's FOLDER with counts, and what each would map to; nothing is ingested."""
+    """All ROI names in a center's FOLDER with their counts, and what each would map to; nothing is ingested."""
     from penumbra import answers, tables
 
     name = center or folder.resolve().name
@@ -49,7 +49,7 @@ def baseline(groups: tuple[str, ...], form: str) -> None:
 @command("penumbra gallery --center east")
 @click.option("--center", shell_complete=completion.centers, help="Default: every center in the store.")
 def gallery(center: str | None) -> None:
-    """One HTML page per center to look at every mask: three planes with contour and rings, the suspicious first."""
+    """One HTML page per center showing every mask: three planes with contour and rings, suspicious ones first."""
     from penumbra.gallery import gallery as write_pages
     from penumbra.work import begin
 
@@ -60,7 +60,7 @@ def gallery(center: str | None) -> None:
 @command("penumbra doctor")
 @format_option
 def doctor(form: str) -> None:
-    """Is everything installed, reachable and consistent?"""
+    """Check that everything is installed, reachable and consistent."""
     from penumbra import checkup, history, tables
 
     findings = checkup.examine()

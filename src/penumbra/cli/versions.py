@@ -1,4 +1,4 @@
-"""Registered versions: compared, retrained, promoted, asked for one patient, followed."""
+"""Registered versions: compare, retrain, promote, predict one patient, monitor."""
 
 import sys
 from pathlib import Path
@@ -118,8 +118,8 @@ def rollback(reason: str, model: str | None) -> None:
 @command("penumbra predict data/simulated/east/E001")
 @click.argument("path", type=FOLDER)
 @click.option("--model", default="champion", show_default=True, shell_complete=completion.versions, help="Alias, version number, or MODEL/VERSION.")
-@click.option("--center", shell_complete=completion.centers, help="Whose synonyms name the GTV. Default: the name of the folder above PATH.")
-@click.option("--record", is_flag=True, help="Remember the prediction in the store, for penumbra monitor.")
+@click.option("--center", shell_complete=completion.centers, help="The center whose synonyms name the GTV. Default: the name of the folder above PATH.")
+@click.option("--record", is_flag=True, help="Store the prediction, for penumbra monitor.")
 @format_option
 def predict(path: Path, model: str, center: str | None, record: bool, form: str) -> None:
     """Risk, risk group and survival of one patient from the DICOM or NIfTI folder PATH."""

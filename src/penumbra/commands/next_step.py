@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from penumbra.commands.status import Status
 
-OWN = "With patients of your own: penumbra run --cohort FOLDER."
+OWN = "For your own patients: penumbra run --cohort FOLDER."
 
 
 def next_step(status: "Status | None") -> tuple[str, str]:
@@ -29,8 +29,8 @@ def next_step(status: "Status | None") -> tuple[str, str]:
     if status.checked is not None and status.checked.bad:
         return "penumbra doctor", "The last check found something wrong."
     if status.champion.versions is not None and status.champion.versions > 1:
-        return "penumbra compare", "Everything is done; this shows the registered versions side by side."
-    return 'penumbra sql "FROM predictions LIMIT 5"', "Everything is done; this asks the store."
+        return "penumbra compare", "Everything is up to date; this shows the registered versions side by side."
+    return 'penumbra sql "FROM predictions LIMIT 5"', "Everything is up to date; this queries the store."
 
 
 def _first(home: Path, project: Path) -> tuple[str, str]:
@@ -39,5 +39,5 @@ def _first(home: Path, project: Path) -> tuple[str, str]:
     if home == project / "data":
         return "make run", f"Nothing has arrived yet. This simulates three centers and runs everything. {OWN}"
     if simulated.is_dir():
-        return f"penumbra run --cohort {simulated}", f"A simulated cohort is there. {OWN}"
+        return f"penumbra run --cohort {simulated}", f"There is a simulated cohort. {OWN}"
     return "penumbra simulate simulated && penumbra run --cohort simulated", f"Nothing has arrived yet. This simulates three centers and runs everything. {OWN}"

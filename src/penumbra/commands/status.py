@@ -98,7 +98,7 @@ class Disk:
 
 @dataclass(frozen=True)
 class Status:
-    """One look at a state folder.
+    """The state of a state folder at one moment.
 
     home, project  None where there is none.
     rejected       rule -> patients, the most frequent first.
@@ -191,7 +191,7 @@ class _StoreRead:
         try:
             self.found = overview(home)
         except Exception as error:
-            self.found = Overview(trouble=f"The store cannot be read ({type(error).__name__}); penumbra doctor looks closer.")
+            self.found = Overview(trouble=f"The store cannot be read ({type(error).__name__}); run penumbra doctor for details.")
 
     def is_under_way(self) -> bool:
         return self.thread is not None and self.thread.is_alive() and time.monotonic() < self.end

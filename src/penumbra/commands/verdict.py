@@ -14,7 +14,7 @@ EXTERNAL = "external"
 # The difference in C between the served model and tumor volume: of pairs of one center, as the gate counts them; of versions registered before that was
 # measured, of all pairs.
 WITHIN, POOLED = "delta_c_volume_within", "delta_c_combined"
-C_IS = "C is the share of pairs of patients who died in the predicted order: 1 is always, 0.5 is by chance."
+C_IS = "C is the share of pairs of patients who died in the predicted order: 1 means always, 0.5 is chance."
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def verdict(home: Path, model: str) -> Verdict | None:
 
 
 def sentence(found: Verdict | None, registered: Manifest) -> str:
-    """The verdict in words that a physician understands, and honest where the model is not better.
+    """The verdict in words that a physician understands; it says so where the model is not better.
 
     registered  what the run registered, see `stages.register`.
     """

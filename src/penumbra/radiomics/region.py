@@ -1,4 +1,4 @@
-"""The door of extraction: which voxels an ROI has, what a box around them is, and which ROIs cannot be measured."""
+"""Checks before extraction: which voxels an ROI has, what a box around them is, and which ROIs cannot be measured."""
 
 import math
 from collections.abc import Mapping

@@ -158,7 +158,7 @@ def import_meanwhile(*modules: str) -> threading.Thread:
 
 
 def lock(store: Store, memory: str) -> None:
-    """Close every door of the engine but the folder of the store's files, here or on object storage, and throw the key away."""
+    """Lock the engine: no access but to the folder of the store's files, here or on object storage, and no way to unlock it."""
     # These must stay readable to the engine; that no statement names them is the guard's part.
     folder = literal(store.lake.data_path)
     for setting in (

@@ -82,7 +82,7 @@ def overview(home: Path) -> Overview:
     except (Refusal, ValueError) as error:
         return Overview(trouble=str(error))
     except (duckdb.Error, OSError) as error:
-        return Overview(trouble=str(fault(error) or f"The store cannot be read ({type(error).__name__}); penumbra doctor looks closer."))
+        return Overview(trouble=str(fault(error) or f"The store cannot be read ({type(error).__name__}); run penumbra doctor for details."))
 
 
 def _attach(lake: Lake, connection: "duckdb.DuckDBPyConnection") -> None:

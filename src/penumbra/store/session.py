@@ -1,4 +1,4 @@
-"""An open store: what the rooms above hold in their hands."""
+"""An open store, as the packages above use it."""
 
 import contextlib
 import threading
