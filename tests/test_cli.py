@@ -43,7 +43,8 @@ def test_every_command_stands_in_a_section_with_what_it_reads_and_writes() -> No
             assert f"  {name:<9}  {about.says}" in shown.splitlines(), "on one line, at 80 columns"
             assert about.says[-1] in ".?"
             said = " ".join(CliRunner().invoke(main, [name, "--help"]).output.split())
-            assert f"Reads {about.reads} Writes {about.writes}" in said
+            assert about.costs
+            assert f"Reads {about.reads} Writes {about.writes} Costs {about.costs}" in said
 
 
 @pytest.mark.parametrize(

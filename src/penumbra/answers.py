@@ -184,7 +184,7 @@ def summary(work: Work) -> str:
         cells = [by_place[model, *place] for place in sets]
         body.append([model, *(f"{row.value:.2f} ({row.lower:.2f}-{row.upper:.2f})" if row.value == row.value else "-" for row in cells)])
     registered, page = read_manifest(work.home, "register"), read_manifest(work.home, "report")["page"]
-    lines = [tables.render(header, body), "", cohort_flow(read_manifest(work.home, "ingest")), ""]
+    lines = [tables.render(header, body, whole="the report"), "", cohort_flow(read_manifest(work.home, "ingest")), ""]
     if registered["version"] is None:
         lines.append(f"registered  nothing: {registered['reason']}")
     else:

@@ -118,7 +118,8 @@ def named(names: Sequence[str], width: int, whole: str = WHOLE) -> list[str]:
             text = f"{text}{end}" if place else begin.rstrip(": ")
             break
         text += more
-    return [text, *wrap(f"{whole} has all; or name the columns you want", width)[0]]
+    advice = "; or name the columns you want" if whole == WHOLE else ""
+    return [text, *wrap(f"{whole} has all{advice}", width)[0]]
 
 
 def _table(columns: Sequence[Column], widths: Sequence[int], gap: int) -> Laid:

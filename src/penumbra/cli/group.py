@@ -55,8 +55,7 @@ class Command(click.Command):
         known = sections.about(self.name or "")
         if known is not None:
             formatter.write_paragraph()
-            facts = [("Reads", known.reads), ("Writes", known.writes), ("Costs", known.costs)]
-            formatter.write_dl([(name, text) for name, text in facts if text])
+            formatter.write_dl([("Reads", known.reads), ("Writes", known.writes), ("Costs", f"{known.costs} ({sections.MEASURED})")])
         formatter.write_paragraph()
         formatter.write(f"{self.epilog}\n")
 
