@@ -46,6 +46,8 @@ def rollback(work: Work, *, reason: str, model: str | None = None) -> AliasChang
     now, there = found.aliases.get(CHAMPION), {entry.version for entry in found.versions}
     earlier = [version for version in reversed(registry.remembered(work.home, model).champions) if version not in (None, now)]
     chosen = next((version for version in earlier if version in there), None)
+    if chosen is None and not found.versions:
+        registry.find(work.home, model=model)  # says what there is
     if chosen is None:
         raise Refusal("earlier_champion", f"{model} never had another champion", "penumbra models lists the versions; penumbra promote chooses one")
     passed = sorted({version for version in earlier[: earlier.index(chosen)] if version is not None})

@@ -122,6 +122,8 @@ def _training(home: Path) -> Iterator[Finding]:
 def _space(home: Path) -> Iterator[Finding]:
     existing = next(path for path in (home, *home.parents) if path.exists())
     free = shutil.disk_usage(existing).free / 1e9
+    if home.is_dir() and (why := resources.unwritable(home)):
+        yield Finding("state folder", False, f"it cannot be written{why}; make it writable for this user, or set PENUMBRA_HOME to a folder that is")
     yield Finding("disk", free > LEAST_FREE_GB, f"{free:.0f} GB free for state")
 
 

@@ -66,7 +66,7 @@ def _nothing_to_compare(center: str, reference: list[str], known: list[str]) -> 
         return Refusal("center_stored", f"no features of {center!r}: no such center was ingested", choose(center, known, what="ingested"))
     if not set(reference) & set(known):
         others = ", ".join(name for name in known if name != center) or "none"
-        found = f"{center} is compared with the training centers, and no other one has features ({', '.join(reference) or 'none is named'})"
+        found = f"{center} is the only training center with features, and there is no other to compare it with"
         return Refusal("center_stored", found, f"Name a center that does not train, or name others in params.yaml, cohort.train_centers: {others}")
     return Refusal("center_stored", f"no features of {center!r}, or of the training centers {', '.join(reference)}", "run penumbra populate and penumbra train")
 

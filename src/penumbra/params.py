@@ -21,6 +21,7 @@ if typing.TYPE_CHECKING:
 
 T = typing.TypeVar("T", bound="DataclassInstance")
 
+MOST_LETTERS = 120  # of a path in a sentence
 PROFILES = ("quick", "paper", "best")
 # What a value has to be, in words.
 KINDS: dict[type, str] = {float: "a number", int: "a whole number", bool: "true or false", str: "a text", tuple: "a list", dict: "a mapping of names to values"}
@@ -51,12 +52,17 @@ def state_home() -> Path:
     """
     typed = os.environ.get("PENUMBRA_HOME")
     home = Path(typed).resolve() if typed else project_root() / "data"
-    named = f"PENUMBRA_HOME is {typed!r}" if typed else "the state folder is data/ in the checkout"
+    named = f"PENUMBRA_HOME is {typed[:MOST_LETTERS]!r}" if typed else "the state folder is data/ in the checkout"
     advice = "Set PENUMBRA_HOME to a folder, which may be new"
-    try:
-        place = next(each for each in (home, *home.parents) if os.path.lexists(each))
-    except (OSError, ValueError, StopIteration):
-        raise ParamsError("state_folder", f"{named}, which is not a usable path", advice) from None
+    place = home
+    while True:
+        try:
+            os.lstat(place)
+            break
+        except (FileNotFoundError, NotADirectoryError):
+            place = place.parent
+        except OSError as error:
+            raise ParamsError("state_folder", f"{named}, which cannot be used ({os.strerror(error.errno or 0)})", advice) from None
     if not place.is_dir():
         what = "a file" if place == home else f"in {place.name}, which is a file"
         raise ParamsError("state_folder", f"{named}, {'which is ' if place == home else ''}{what}", advice)
@@ -142,8 +148,12 @@ def build(cls: type[T], values: Any, where: str) -> T:
         raise (error if error.key else wrong(where, error.found, error.advice, error.rule)) from None
     except Refusal as refusal:
         raise wrong(where, refusal.found, refusal.advice, refusal.rule) from None
-    except ValueError as error:  # of a dataclass that checks its own values
-        raise wrong(where, str(error), f"Correct the group {where}") from None
+    except ValueError as error:  # of a dataclass that checks its own values: "network.kernel is odd and positive; found 4. ..."
+        rule, _, value = str(error).partition("; found ")
+        key = rule.split(" ")[0]
+        if not value or not key.startswith(f"{where}."):
+            raise wrong(where, str(error), f"Correct the group {where}") from None
+        raise wrong(key, f"{key} is {value.partition('. Correct')[0]}", f"Required: {rule}") from None
 
 
 def _convert(value: Any, wanted: Any, where: str) -> Any:

@@ -32,7 +32,7 @@ def _note_changes(home: Path) -> None:
 @click.argument("statement", required=False, shell_complete=completion.relations)
 @format_option
 @click.option("--as-of", shell_complete=completion.versions, help="A registered version (champion, nsclc-os/3) or a commit id: the store as it was then.")
-@click.option("--timeout", default=120.0, show_default=True, help="Time limit for the statement, in seconds.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=120.0, show_default=True, help="Time limit for the statement, in seconds.")
 def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
     """Query the store: one read-only SQL STATEMENT, or without it an interactive shell. Works during a run."""
     from penumbra import store, tables
@@ -69,6 +69,7 @@ def serve_sql(host: str, port: int | None) -> None:
     token, work = serving.token_of_environment(), begin()
     _note_changes(work.home)
     chosen = work.settings.serve_sql
+    serving.require_free(host, port or chosen.port)
     limits = serving.Limits(timeout_s=chosen.timeout_s, memory_mb=chosen.memory_mb, most_rows=chosen.most_rows, at_once=chosen.at_once)
     place = f"http://{host}:{port or chosen.port}"
     click.echo(f"read-only SQL on {place}/sql, {chosen.timeout_s:g} s and {chosen.memory_mb} MB a statement; Ctrl-C ends it", err=True)

@@ -80,7 +80,8 @@ def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], ne
         _rehearse(folder, center, confirm, new_key, profile, form)
         return
     if (folder is None) != (center is None):
-        raise click.UsageError("FOLDER and --center go together: penumbra ingest FOLDER --center NAME")
+        several = "" if folder is None or not any(folder.glob("*/clinical.csv")) else f"; a folder of several centers: penumbra run --cohort {folder}"
+        raise click.UsageError(f"FOLDER and --center go together: penumbra ingest FOLDER --center NAME{several}")
     if new_key and folder is not None:
         raise click.UsageError("--new-key renames the patients of every center: penumbra ingest --new-key")
     work = begin(profile)

@@ -91,12 +91,6 @@ def _declaration(name: str, entry: Any) -> Declaration:
     needed = "columns" if entry["kind"] == "cox" else "blocks"
     if not entry.get(needed):
         raise wrong(name, f"{name} is of kind {entry['kind']} and names no {needed}", f"Add {needed}: [...]", RULE)
-    for key in ("log", "impute"):
-        strange = [column for column in entry.get(key, ()) if column not in entry.get("columns", ())]
-        if strange:
-            raise wrong(
-                f"{name}.{key}", f"{key} of {name} holds {strange[0]!r}, which is none of its columns", choose(strange[0], entry.get("columns", ())), RULE
-            )
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
     return Declaration(name, **values)
 
@@ -122,6 +116,11 @@ def check_columns(found: Mapping[str, Declaration], blocks: Mapping[str, Collect
                 near = nearest(feature, blocks[block])
                 advice = f"Did you mean {block}.{near}?" if near else f"Write {block}. and one of its {len(blocks[block])} features (features/catalogue.csv)"
                 raise wrong(f"{name}.columns[{i}]", f"{name} names the column {column!r}, which {block} does not have", advice, RULE)
+        for key, listed in (("log", declared.log), ("impute", declared.impute)):
+            strange = [column for column in listed if column not in declared.columns]
+            if strange:
+                found_key = f"{key} of {name} holds {strange[0]!r}, which is none of its columns"
+                raise wrong(f"{name}.{key}", found_key, choose(strange[0], declared.columns), RULE)
 
 
 def by_name(blocks: Mapping[str, Block] | Iterable[Block]) -> dict[str, Block]:

@@ -303,7 +303,7 @@ def _only(given: Mapping[str, Any], known: Iterable[str], what: str, where: str)
 
 
 def _must(name: str, kind: str, value: Any) -> ParamsError:
-    key = name if "." in name or name in ("setting", "imageType", "featureClass") else f"setting.{name}"
+    key = name if "." in name or name in ("setting", "imageType", "featureClass") else "imageType.LoG.sigma" if name == "sigma" else f"setting.{name}"
     return _wrong(key, f"{name} must be {kind}; found {shown(value)}", f"Correct {name}")
 
 

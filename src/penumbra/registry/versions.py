@@ -117,7 +117,7 @@ def restore_tags(mlflow_client: "MlflowClient", found: Shelf) -> None:
 
 def _meant(wanted: str, found: Shelf) -> str:
     """The alias or version that is most like what was asked for, and all there are."""
-    near = nearest(wanted, (*found.aliases, *(str(entry.version) for entry in found.versions)))
+    near = nearest(wanted, (*found.aliases, *(str(entry.version) for entry in found.versions), *(f"{found.model}/{entry.version}" for entry in found.versions)))
     return (f"Did you mean {near}? " if near else "") + f"Registered: {_offered(found)}"
 
 

@@ -139,7 +139,8 @@ def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> in
     offered = ", ".join(f"{row['model']}/{row['version']}" for row in known) or "none"
     near = nearest(name, (*(f"{row['model']}/{row['version']}" for row in known), *of_aliases))
     meant = f"Did you mean {near}? " if near else ""
-    raise Refusal("version_registered", f"no version {which!r} in the store", f"{meant}Registered: {offered}; or give a commit's number")
+    meant = f"{meant}Registered: {offered}; or give the number of a commit, which FROM commits lists"
+    raise Refusal("version_registered", f"no version {which!r} in the store", meant)
 
 
 def import_meanwhile(*modules: str) -> threading.Thread:

@@ -62,6 +62,8 @@ def traces(store: "Store", patient: str, center: str | None = None) -> Traces:
             rows[relation] = count
     if not rows:
         of = f" of {center}" if center else ""
+        if centers and center not in centers:
+            raise Refusal("patient_stored", f"no patient {patient!r}{of} in the store", f"the patient of this name is of {' and '.join(centers)}")
         known = [str(row["patient"]) for row in store.sql("SELECT DISTINCT patient FROM patients").to_pylist()]
         raise Refusal(
             "patient_stored", f"no patient {patient!r}{of} in the store", choose(patient, known, more='penumbra sql "SELECT patient, center FROM patients"')

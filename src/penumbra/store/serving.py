@@ -59,7 +59,7 @@ def token_of_environment() -> str:
     token = os.environ.get(TOKEN, "")
     if len(token) < SHORTEST_TOKEN:
         found = f"{TOKEN} has {len(token)} characters" if token else f"{TOKEN} is not set"
-        raise Refusal("token", found, f"export {TOKEN}=$(openssl rand -hex 16), and give it to those who may ask")
+        raise Refusal("token", found, f"run: export {TOKEN}=$(openssl rand -hex 16), and give the token to those who may ask")
     return token
 
 
