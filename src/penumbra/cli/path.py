@@ -91,7 +91,8 @@ def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], ne
         manifest = stages.ingest(work, only=center, confirmed=confirm, new_key=new_key)
     refused = [facts["refused"] for name, facts in manifest["centers"].items() if center in (None, name) and facts.get("refused")]
     if refused and not any(facts["accepted"] for name, facts in manifest["centers"].items() if center in (None, name)):
-        raise click.ClickException(refused[0] + (f"; and {len(refused) - 1} more" if len(refused) > 1 else ""))
+        more = f' {len(refused) - 1} more centers were refused; penumbra sql "FROM rejections" has all.' if len(refused) > 1 else ""
+        raise click.ClickException(refused[0].replace(" (rule ", f".{more} (rule "))
     if form != "table":
         tables.write(answers.cohort_flow_rows(manifest), form, sys.stdout)
         return
