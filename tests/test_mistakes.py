@@ -205,7 +205,7 @@ EDITS = [
     Edit("params.yaml", "\nfuse:", "\nfuze:", r"unknown group fuze in params.yaml. Did you mean fuse\?"),
     Edit("params.yaml", "time_unit: days", "time_unit: day", r"cohort.time_unit is 'day'. Did you mean days\?"),
     Edit("params.yaml", "served: ", "served: x", r"register.served is 'x.*', which no file of models/ declares"),
-    Edit("params.yaml", "histologies: null", "histologies: [sqaumous]", r"'sqaumous' is no histology that is known. Use adenocarcinoma"),
+    Edit("params.yaml", "histologies: null", "histologies: [sqaumous]", r"'sqaumous' is not a known histology. Use adenocarcinoma"),
     Edit("params.yaml", "input_size: {paper: 64, quick: 32, best: 32}", "input_size: 30", r"network.input_size is 30. Required: .* multiple of 4"),
     Edit("models/se_resnet.yaml", "kernel: 3", "kernal: 3", r"unknown parameter network.kernal. Did you mean kernel\?"),
     Edit("models/signatures.yaml", "blocks: [gtv]", "block: [gtv]", r"Rad has no key 'block'. Did you mean blocks\?"),
@@ -275,7 +275,12 @@ def test_a_file_that_is_none_is_one_sentence(file: str, tmp_path: Path, monkeypa
     [
         ("models/paper.yaml", "harrell_c:", "harell_c:", r"models/paper.yaml, line \d+: unknown key metrics.Rad.harell_c. Did you mean harrell_c\?"),
         ("models/checklist.yaml", "question:", "qestion:", r"models/checklist.yaml, line \d+: unknown key .*qestion. Did you mean question\?"),
-        ("models/learning.yaml", "network.se:", "network.sse:", r"models/learning.yaml, line \d+: .* changes network.sse, which is no parameter. Did you mean"),
+        (
+            "models/learning.yaml",
+            "network.se:",
+            "network.sse:",
+            r"models/learning.yaml, line \d+: .* changes network.sse, which is not a parameter. Did you mean",
+        ),
         ("features/catalogue.csv", "feature,family", "feature,famly", r"features/catalogue.csv, line 1: not the columns"),
     ],
 )

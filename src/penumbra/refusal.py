@@ -70,7 +70,7 @@ def choose(name: str, known: Iterable[str], *, what: str = "known", more: str = 
     question = f"Did you mean {near}?" if near else ""
     if not names:
         listed = f"{what}: none"
-    elif len(names) == 1 and near:
+    elif near and (len(names) == 1 or (len(names) > MOST_SHOWN and not more)):
         listed = ""
     elif more:
         listed = f"{more} lists {'the other' if near else 'all'} {len(names) - bool(near)}"
