@@ -97,7 +97,7 @@ def register(lake: "store.Store", version: str) -> None:
             "version": version,
             "center": center,
             "split": "train" if center == "north" else "external",
-            "metric": "c_index",
+            "metric": "harrell_c",
             "value": 0.6 + int(version) / 50,
             "lower": 0.5,
             "upper": 0.7,

@@ -46,7 +46,7 @@ def test_coverage_names_what_is_missing(own: Path) -> None:
 def test_metrics_of_every_version(own: Path) -> None:
     with store.connect(own) as lake:
         register(lake, "2")
-    rows = store.query(own, "SELECT version, center, change FROM version_metrics WHERE metric = 'c_index' ORDER BY version, center").to_pylist()
+    rows = store.query(own, "SELECT version, center, change FROM version_metrics WHERE metric = 'harrell_c' ORDER BY version, center").to_pylist()
     assert [row["change"] for row in rows] == [None] * len(CENTERS) + [pytest.approx(0.02)] * len(CENTERS)
 
 

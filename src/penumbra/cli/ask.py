@@ -56,6 +56,11 @@ def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
         answer = store.for_format(home, question, form, as_of=commit, timeout_s=timeout, memory=f"{MEMORY_MB}MB")
     imports.join()
     tables.write(answer, form, sys.stdout)
+    if isinstance(answer, tables.Answer) and not answer.rows:
+        from penumbra.store.meanings import nothing_found
+
+        for sentence in nothing_found(question):
+            click.echo(sentence, err=True)
 
 
 @command("penumbra serve-sql --port 8765", name="serve-sql")

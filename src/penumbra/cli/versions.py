@@ -12,7 +12,7 @@ from penumbra.params import state_home
 MEASURED = ("center", "metric", "value", "lower", "upper", "n", "events", "reason")  # of a version on patients whose outcome came later
 
 
-@command("penumbra compare champion challenger")
+@command("penumbra compare")
 @click.argument("versions", nargs=-1, shell_complete=completion.versions)
 @format_option
 def compare(versions: tuple[str, ...], form: str) -> None:
