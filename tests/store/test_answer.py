@@ -149,7 +149,8 @@ def test_as_of_shows_all_relations_as_they_were(filled: Path) -> None:
 
 def test_the_first_rows_are_those_of_the_whole_answer_and_all_are_counted(filled: Path) -> None:
     """Every kind of value, as Arrow gives it; a table at the terminal is made from them."""
-    statement = """SELECT i, i / 7 AS x, CASE WHEN i % 2 = 0 THEN NULL ELSE 'é' || i END AS text, [i, NULL] AS list, {'a': i, 'b': 'x'} AS struct, i > 3 AS bool,
+    statement = """SELECT i,
+        i / 7 AS x, CASE WHEN i % 2 = 0 THEN NULL ELSE 'é' || i END AS text, [i, NULL] AS list, {'a': i, 'b': 'x'} AS struct, i > 3 AS bool,
         TIMESTAMP '2026-01-02 03:04:05.678' AS at, DATE '2026-01-02' AS day, 1.50::DECIMAL(5, 2) AS exact,
         'nan'::DOUBLE AS nan FROM range(500) AS t(i)"""
     whole = store.query(filled, statement)
