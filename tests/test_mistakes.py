@@ -204,6 +204,9 @@ EDITS = [
     Edit("params.yaml", "profile: quick ", "profile: quik ", r"unknown profile 'quik'. Did you mean quick\?"),
     Edit("params.yaml", "\nfuse:", "\nfuze:", r"unknown group fuze in params.yaml. Did you mean fuse\?"),
     Edit("params.yaml", "time_unit: days", "time_unit: day", r"cohort.time_unit is 'day'. Did you mean days\?"),
+    Edit("params.yaml", "train_centers: [north, maastro]", "train_centers: []", "cohort.train_centers is empty, so that no center trains"),
+    Edit("params.yaml", 'retrain_cron: "0 3 * * 0"', 'retrain_cron: "often"', "serve.retrain_cron is 'often', not the five fields of cron"),
+    Edit("params.yaml", "ties: efron  ", "ties: efrom  ", "train.ties is 'efrom'. Did you mean efron"),
     Edit("params.yaml", "served: ", "served: x", r"register.served is 'x.*', which no file of models/ declares"),
     Edit("params.yaml", "histologies: null", "histologies: [sqaumous]", r"'sqaumous' is not a known histology. Use adenocarcinoma"),
     Edit("params.yaml", "input_size: {paper: 64, quick: 32, best: 32}", "input_size: 30", r"network.input_size is 30. Required: .* multiple of 4"),
@@ -244,6 +247,15 @@ def test_a_typing_error_in_a_declaration_is_one_sentence_from_a_command_and_from
     assert edit.old in text
     path.write_text(text.replace(edit.old, edit.new, 1), encoding="utf-8")
     meets(project, rf"{re.escape(edit.file)}, line \d+: .*{edit.said}", edit.file)
+
+
+def test_a_model_that_the_evaluation_needs_cannot_be_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broke: KeyError after the features were computed."""
+    project = project_with(tmp_path, monkeypatch)
+    monkeypatch.setenv("PENUMBRA_HOME", str(tmp_path / "home"))
+    path = project / "models" / "controls.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("\nVolume:", "\nVolum:"), encoding="utf-8")
+    meets(project, r"models/controls.yaml, line \d+: the model 'Volum' has nearly the name Volume, .* Call it Volume", "models/controls.yaml")
 
 
 HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from penumbra import cohort, fusion, radiomics
-from penumbra.refusal import choose
+from penumbra.refusal import choose, nearest
 from penumbra.yaml_files import ParamsError, in_file, read_yaml, shown, wrong
 
 RULE = "model_declared"
+BY_NAME = ("Volume", "Clinical", "DL")  # what a useful model has to beat, and the deep signature of the report
+SURELY = 0.75  # share of letters
 CLINICAL_FEATURES = ("age", "overall_stage")
 PAPER = ("source", "metrics", "delong_p_test", "ablation_without_se", "kept_features", "cutoff", "median_survival_days")
 PAPER_METRICS = ("harrell_c", "auc_1y", "auc_2y", "auc_3y", "hazard_ratio")
@@ -48,6 +50,12 @@ def check(root: Path, declared: Declared) -> None:
     with in_file(root / "features" / "radiomics.yaml"):
         names = radiomics.feature_names(declared.radiomics, engine=declared.engine)
     models = fusion.declarations(declared.models, root / "models")
+    for name in BY_NAME:  # without them a run is possible, and less is compared; a name that is nearly theirs is a typing error
+        near = nearest(name, models, alike=SURELY) if name not in models else ""
+        file = next((file for file, content in declared.models.items() if near in content), "")
+        if near:
+            with in_file(root / "models" / f"{file}.yaml"):
+                raise wrong(near, f"the model {near!r} has nearly the name {name}, by which the evaluation knows it", f"Call it {name}", RULE)
     deep = [f"deep_{i:03d}" for i in range(declared.deep)]
     rings = {f"ring_{margin:g}mm": names for margin in rules.margins_mm}
     blocks: dict[str, Collection[str]] = {"gtv": names, **rings, fusion.DEEP: deep, fusion.CLINICAL: CLINICAL_FEATURES}

@@ -193,6 +193,6 @@ def _as_number(value: Any, wanted: Any) -> str:
     except ValueError:
         return "Write a number, without a unit"
     if value.strip().endswith("%"):
-        return f"Write {number / 100:g}, a share of 1"
+        return f"Write {number / 100 if number > 1 else number:g}, a share of 1"
     plain = f"{number:.0f}" if wanted is int else repr(number) if "e" not in repr(number) else f"{number:.1e}"
     return f"Write {plain}" + (": YAML takes a number with an exponent and no point for text" if "e" in value.lower() else ", without quotation marks")

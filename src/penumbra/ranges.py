@@ -203,7 +203,7 @@ def _check(key: str, value: Any, limits: Range) -> None:
             advice = f"Give {'numbers' if isinstance(value, list) else 'a number'} {limits}{unit}"
             raise _out(key, value, advice)
     if isinstance(value, list) and limits.rising and sorted(value) != value:
-        raise _out(key, value, "Give the smaller number first")
+        raise _out(key, value, "List the numbers in rising order")
 
 
 def _out(key: str, value: Any, advice: str) -> ParamsError:

@@ -280,6 +280,8 @@ GROUPS = {
 }  # fmt: skip
 
 
+TIES = ("efron", "breslow")
+CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))  # the range of each field
 FIT_DECLARED = ("signatures", "combined", "controls")
 
 
@@ -311,6 +313,7 @@ def load_settings(profile: str | None = None) -> Settings:
             raise wrong("retrain.margins", found, "Replace it with the group retrain.gate")
         ranges.check({name: entry for name, entry in values.items() if name != "network"})
         groups: dict[str, Any] = {name: build(kind, values[name], name) for name, kind in GROUPS.items() if name != "network"}
+        _check_further(groups)
         simulate = build(Simulate, values["simulate"], "simulate")
         own = values["network"]
         if not isinstance(own, Mapping):
@@ -343,6 +346,30 @@ def require_shown() -> None:
     from penumbra import declarations
 
     declarations.check_shown(project_root(), {name: [field.name for field in fields(kind)] for name, kind in GROUPS.items()})
+
+
+def _check_further(groups: Mapping[str, Any]) -> None:
+    """What no type and no range says."""
+    centers, ties, serve = groups["cohort"].train_centers, groups["train"].ties, groups["serve"]
+    if not centers:
+        raise wrong("cohort.train_centers", "cohort.train_centers is empty, so that no center trains", "Name at least one center")
+    twice = next((name for i, name in enumerate(centers) if name in centers[:i]), None)
+    if twice is not None:
+        raise wrong("cohort.train_centers", f"cohort.train_centers names {twice!r} twice", "Name every center once")
+    if ties not in TIES:
+        raise wrong("train.ties", f"train.ties is {ties!r}", choose(ties, TIES, what="allowed"))
+    for name in ("retrain_cron", "check_cron"):
+        given = getattr(serve, name)
+        fields_given = given.split()
+        if len(fields_given) != len(CRON) or not all(_fits(field, low, high) for field, (low, high) in zip(fields_given, CRON, strict=True)):
+            advice = 'Give minute, hour, day, month and weekday, such as "0 3 * * 0" for Sundays at 3'
+            raise wrong(f"serve.{name}", f"serve.{name} is {shown(given)}, not the five fields of cron", advice)
+
+
+def _fits(field: str, low: int, high: int) -> bool:
+    """Whether a field of cron is stars, names of days or months, and numbers in their range, with steps."""
+    numbers = re.findall(r"\d+", re.sub(r"/\d+", "", field))
+    return bool(re.fullmatch(r"(?:\*|\d|[A-Za-z]{3}\b)[\w*/,#-]*", field)) and all(low <= int(number) <= high for number in numbers)
 
 
 def _network(file: Path, declared: Path, own: Mapping[str, Any], profile: str) -> Network:
