@@ -67,4 +67,4 @@ def test_of_an_error_only_kind_and_place_are_told() -> None:
         (Path("/nowhere") / "Doe^John").read_bytes()
     assert attempts.told(caught.value).startswith("FileNotFoundError in pathlib.py, line ")
     assert "Doe" not in attempts.told(caught.value)
-    assert attempts.told(Refusal("a", "b", "c")) == "a: b. c"
+    assert attempts.told(Refusal("a", "b", "c")) == "b. C. (rule a)"

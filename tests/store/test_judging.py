@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -68,7 +69,7 @@ def test_the_shell_refuses_them(own: Path) -> None:
     asked = [hostile for hostile in asked if not hostile.statement.startswith("\\")]
     assert len(asked) > 250
     said = typed(own, "".join(fill_in(hostile.statement, own).rstrip("; ") + " ;\r" for hostile in asked) + "\\q\r")
-    refusals = [line.split(":")[0] for line in said.splitlines() if line.split(":")[0] in ("read_only_sql", "relation", "sql_syntax")]
+    refusals = re.findall(r" \(rule (read_only_sql|relation|sql_syntax)\)$", said.replace("\r", ""), re.MULTILINE)
     assert refusals == [hostile.rule for hostile in asked]
 
 
