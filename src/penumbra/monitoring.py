@@ -47,8 +47,7 @@ def monitor(work: Work, model: str | None = None) -> list[tuple[str, MetricRow]]
     on them now is taken back.
     """
     model, found = model or work.settings.register.model, []
-    with store.connect(work.home, read_only=True):
-        pass  # refuses where there is no store, which must not be made by asking
+    store.require(work.home)  # which must not be made by asking
     with store.connect(work.home) as lake:
         rows, before = prospective.matured(lake, model), prospective.stored(lake, model)
         there = {str(entry.version) for entry in registry.versions(work.home, model)}

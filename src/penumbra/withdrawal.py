@@ -44,8 +44,7 @@ def traces(work: Work, patient: str, center: str | None = None) -> store.Traces:
 
 def finish(work: Work) -> bool:
     """Complete a forgetting that was killed; whether there was one."""
-    with store.connect(work.home, read_only=True):
-        pass  # refuses where there is no store, which must not be made by asking
+    store.require(work.home)  # which must not be made by asking
     with store.connect(work.home) as lake:
         if not store.unfinished(lake):
             return False

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from penumbra.store.features import FEATURE_KINDS, Matrix, declare_version, missing, read_matrix, write_features
     from penumbra.store.forgetting import Traces, forget, purge, traces, unfinished
     from penumbra.store.proof import check, digest, export_relation
-    from penumbra.store.session import Store, connect, rows
+    from penumbra.store.session import Store, connect, require, rows
     from penumbra.store.transfer import Export, export_store, import_store
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "purge",
     "query",
     "read_matrix",
+    "require",
     "rows",
     "sha256",
     "traces",
@@ -47,7 +48,7 @@ _HOMES = {
     "forgetting": ("Traces", "forget", "purge", "traces", "unfinished"),
     "proof": ("check", "digest", "export_relation"),
     "answer": ("commit_of", "first_rows", "for_format", "query"),
-    "session": ("Store", "connect", "rows"),
+    "session": ("Store", "connect", "require", "rows"),
     "transfer": ("Export", "export_store", "import_store"),
 }
 

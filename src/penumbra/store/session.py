@@ -164,6 +164,13 @@ def connect(
     return store
 
 
+def require(home: Path | str) -> None:
+    """Raises  Refusal "store_exists" where there is no store, which `connect` would make."""
+    lake = Lake(Path(home), None)
+    if not lake.exists():
+        raise _nothing(lake)
+
+
 def rows(store: Store, relation: str) -> list[dict[str, Any]]:
     """All rows of one relation as dicts; see Store.rows."""
     return store.rows(relation)
