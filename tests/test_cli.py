@@ -1,5 +1,6 @@
 """The command line as a person meets it: help with an example, errors as one sentence, results on stdout."""
 
+import re
 import resource
 import subprocess
 import sys
@@ -101,3 +102,11 @@ def test_a_question_leaves_no_limit_behind() -> None:
     before = resource.getrlimit(resource.RLIMIT_AS)
     CliRunner().invoke(main, ["sql", "SELECT 1"])
     assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+
+def test_every_hint_fits_80_columns() -> None:
+    """A hint is typed again: it is not wrapped, so it has to fit."""
+    written = "".join(path.read_text(encoding="utf-8") for path in Path(sections.__file__).parent.glob("*.py"))
+    hints = re.findall(r"""["'](penumbra (?:sql|compare|retrain|models|doctor)\b.*?)(?<!\\)["'](?:["']{2})?[,)\n]""", written)
+    assert len(hints) >= 10
+    assert [hint for hint in hints if len(hint.replace("\\", "")) > 78] == []

@@ -128,7 +128,7 @@ def test_another_number_stops_what_follows_until_its_stage_has_run(made: Work, g
     behind = list(STAGES)[list(STAGES).index(stage) + 1 :] if stage in STAGES else ["fuse", "register"]
     (sentence,) = stops(other, *behind)
     assert sentence.startswith(said)
-    assert sentence.endswith(f". run penumbra {stage}, or penumbra run for all stages")
+    assert sentence.endswith(f". Run penumbra {stage}, or penumbra run for all stages.")
 
 
 def test_another_declaration_stops_what_follows(made: Work) -> None:

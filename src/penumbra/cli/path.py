@@ -39,7 +39,7 @@ def run(cohort: Path | None, profile: str | None) -> None:
     click.echo("\n".join(layout.wrap(served, tables.terminal_width())[0]) + f"\n\n{answers.summary(work)}")
     next_commands(
         "penumbra",
-        'penumbra sql "SELECT patient, risk_group, survival_2y FROM predictions LIMIT 5"',
+        'penumbra sql "SELECT patient, survival_2y FROM predictions LIMIT 5"',
         "penumbra compare",
         f"penumbra predict {shlex.quote(answers.example_patient(work))}",
     )

@@ -46,7 +46,7 @@ def models(model: str | None, form: str) -> None:
         tables.write(answers.model_rows(home, model), form, sys.stdout)
         return
     click.echo(answers.models(home, model))
-    next_commands(answers.comparison_of(home, model), """penumbra sql 'SELECT alias, version, previous, reason, "at" FROM alias_changes'""")
+    next_commands(answers.comparison_of(home, model), """penumbra sql 'SELECT version, previous, reason, "at" FROM alias_changes'""")
 
 
 @command("penumbra retrain --center east")
@@ -173,4 +173,4 @@ def monitor(model: str | None, form: str) -> None:
         for version, row in found
     ]
     click.echo(tables.render(header, body) if body else "No patient that was scored has an outcome that came later.")
-    next_commands("penumbra sql \"SELECT version, center, metric, value, n FROM model_metrics WHERE split = 'live'\"")
+    next_commands("penumbra sql \"FROM model_metrics WHERE split = 'live'\"")
