@@ -97,7 +97,10 @@ def verify(version: str) -> None:
 @click.argument("center", shell_complete=completion.centers)
 @format_option
 def drift(center: str, form: str) -> None:
-    """How far CENTER is from the training centers: every feature (Kolmogorov-Smirnov, stability index), follow-up and survival."""
+    """How far CENTER is from the training centers: every feature (Kolmogorov-Smirnov, stability index), follow-up and survival.
+
+    The formats other than table list every feature.
+    """
     from penumbra import drift as drifting
     from penumbra import tables
     from penumbra.work import begin
