@@ -27,7 +27,8 @@ from .conftest import Run
 pytestmark = [pytest.mark.xdist_group("run"), pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = tuple(page for page in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))) if page.name != "tried.md")  # what did not work is told there
+# docs/tried.md tells what did not work.
+PAGES = tuple(page for page in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))) if page.name != "tried.md")
 CODE = (*sorted((ROOT / "src").rglob("*.py")), *sorted((ROOT / "flows").glob("*.py")))
 DECLARED = (*sorted((ROOT / "features").rglob("*.sql")), *sorted((ROOT / "features").glob("*.yaml")), ROOT / "params.yaml", ROOT / "Makefile")
 # A finished run of the simulated cohort has no patient, version or step of these kinds; what a row would be is printed then.
