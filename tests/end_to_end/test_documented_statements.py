@@ -5,7 +5,9 @@ too; the others are parsed: the command and its options are there.
 """
 
 import ast
+import csv
 import io
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -179,3 +181,20 @@ def test_an_answer_fits_the_terminal(run: Run, statement: str, monkeypatch: pyte
             assert {word for word in lines[0].split() if not word.startswith("[")} <= {*answer.columns, "row", *"12345"}
         for number in re.findall(r"(?<![\w.])\d+\.\d+(?![\w.])", stream.getvalue()):
             assert len(number.replace(".", "").lstrip("0")) <= 4, number
+
+
+@pytest.mark.parametrize("name", ["sql", "compare", "models", "drift", "rois", "baseline", "ingest", "monitor", "predict", "doctor"])
+def test_a_command_that_prints_a_table_has_every_format(name: str) -> None:
+    [option] = [parameter for parameter in main.commands[name].params if parameter.name == "form"]
+    assert isinstance(option.type, click.Choice)
+    assert list(option.type.choices) == ["table", "csv", "json", "markdown", "parquet", "arrow"]
+
+
+@pytest.mark.parametrize("line", ["models", "compare", "rois data/simulated/east", "baseline"])
+def test_the_formats_of_a_command_hold_the_same_rows(run: Run, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = json.loads(answered(run, f"{line} --format json", monkeypatch)[0])
+    table = list(csv.DictReader(io.StringIO(answered(run, f"{line} --format csv", monkeypatch)[0])))
+    assert len(table) == len(rows) > 0
+    assert list(table[0]) == list(rows[0])
+    document = answered(run, f"{line} --format markdown", monkeypatch)[0].splitlines()
+    assert len(document) == 2 + len(rows)
