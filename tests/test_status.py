@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -244,11 +245,26 @@ def test_an_older_store_is_not_migrated(home: Path, monkeypatch: pytest.MonkeyPa
 def test_a_store_that_does_not_answer_is_not_waited_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from penumbra.store import overview
 
-    monkeypatch.setattr(overview, "overview", lambda _: time.sleep(20))
-    monkeypatch.setattr(status, "STORE_S", 0.2)
+    answers = threading.Event()
+    monkeypatch.setattr(overview, "overview", lambda _: answers.wait(20))
+    monkeypatch.setattr(status, "FILE_S", 0.2)
     found = status.look()
     assert found.remarks == ("The store did not answer within 0.2 s.",)
     assert [each.patients for each in found.centers] == [36, 60, 24]
+    answers.set()
+    while status.is_waiting():
+        time.sleep(0.01)
+
+
+def test_a_store_that_does_not_answer_is_no_crash(home: Path) -> None:
+    """The interpreter's end aborted the thread that still asked (SIGABRT)."""
+    code = (
+        "import time; from penumbra.commands import status; from penumbra.store import overview; status.FILE_S = 0.2;"
+        "overview.overview = lambda _: time.sleep(60); from penumbra.cli import main; main(['status'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0
+    assert "The store did not answer within 0.2 s." in done.stdout
 
 
 def test_a_look_imports_nothing_heavy(home: Path) -> None:

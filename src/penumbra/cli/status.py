@@ -1,5 +1,7 @@
 """Where a state folder is on its way: `penumbra status`, and `penumbra` without a command."""
 
+import os
+import sys
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,7 @@ def status(form: str) -> None:
 
     `penumbra` without a command shows the same. Nothing is changed.
     """
-    from penumbra.commands.status import look
+    from penumbra.commands.status import is_waiting, look
 
     found = look()
     if form == "json":
@@ -30,8 +32,11 @@ def status(form: str) -> None:
         from dataclasses import asdict
 
         click.echo(json.dumps(asdict(found)))
-        return
-    click.echo(shown(found, min(tables.terminal_width(), MOST_COLUMNS)))
+    else:
+        click.echo(shown(found, min(tables.terminal_width(), MOST_COLUMNS)))
+    if is_waiting():  # for a store that does not answer: the interpreter's own end would abort its thread
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def shown(status: "Status", width: int) -> str:

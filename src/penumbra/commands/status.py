@@ -21,9 +21,10 @@ from penumbra import history
 from penumbra.commands.next_step import next_step
 from penumbra.params import ParamsError, project_root, state_home
 
-STORE_S = 3.0  # the store is waited for that long: its catalog or its files may be on a server
+SERVER_S, FILE_S = 3.0, 30.0  # how long the store is waited for: its catalog or its files on a server, which may not answer, or in files of this machine
 WALK_S = 0.1  # a state folder of many files is measured no longer than that, or than the store takes to answer
 FINAL_FILES = ("clinical.csv", "clinical.xlsx")
+READER = "penumbra-status-store"  # the thread that reads the store
 CROSS_FITTED = "cross_fitted"  # the split of values inside the training centers
 EXTERNAL = "external"  # the pool of all external centers
 
@@ -169,6 +170,11 @@ def look() -> Status:
     return replace(found, next=following, because=because)
 
 
+def is_waiting() -> bool:
+    """Whether a store that did not answer in time is still being asked."""
+    return any(thread.name == READER for thread in threading.enumerate())
+
+
 def _nowhere(why: str) -> Status:
     because = f"{why[:1].upper()}{why[1:]}."
     return Status(None, None, None, (), {}, (), (), None, None, None, (), next_step(None)[0], because)
@@ -180,9 +186,11 @@ class _StoreRead:
     def __init__(self, home: Path) -> None:
         self.found: Any = None
         self.thread: threading.Thread | None = None
-        self.end = time.monotonic() + STORE_S
+        served = any(os.environ.get(name) for name in ("PENUMBRA_CATALOG", "PENUMBRA_FILES")) or any((home / "store").glob("*.uri"))
+        self.patience_s = SERVER_S if served else FILE_S
+        self.end = time.monotonic() + self.patience_s
         if (home / "store").is_dir() or os.environ.get("PENUMBRA_CATALOG"):
-            self.thread = threading.Thread(target=self._read, args=(home,), daemon=True)
+            self.thread = threading.Thread(target=self._read, args=(home,), daemon=True, name=READER)
             self.thread.start()
 
     def _read(self, home: Path) -> None:
@@ -202,7 +210,7 @@ class _StoreRead:
             return None
         self.thread.join(max(0.0, self.end - time.monotonic()))
         if self.found is None:
-            remarks.append(f"The store did not answer within {STORE_S:g} s.")
+            remarks.append(f"The store did not answer within {self.patience_s:g} s.")
         elif self.found.trouble:
             remarks.append(self.found.trouble)
         return self.found
