@@ -1,4 +1,4 @@
-"""Who extracts: processes of this machine, or the workers of a Dask cluster through Prefect's Dask runner; PENUMBRA_DASK decides."""
+"""What extracts features: processes of this machine, or the workers of a Dask cluster through Prefect's Dask runner; PENUMBRA_DASK decides."""
 
 import logging
 import os

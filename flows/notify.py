@@ -1,4 +1,4 @@
-"""Decisions to people: every notification in notifications/ that was not sent yet, by a notification block of Prefect."""
+"""Sends decisions: every notification in notifications/ that has not been sent yet, through a Prefect notification block."""
 
 from typing import Any
 

@@ -119,7 +119,7 @@ def test_a_center_that_cannot_be_read_withdraws_nobody(center: Center, fault: st
     assert shown(center, "patients") == ["A1", "A2", "B1"]
     assert rows(center.work, "FROM departures") == []
     if fault in ("nobody usable", "an unreadable row", "another center"):
-        assert "nobody is taken as no longer sent" in capsys.readouterr().err
+        assert "no patient is treated as withdrawn" in capsys.readouterr().err
 
 
 def test_an_outcome_that_goes_backwards_is_held_back_until_it_is_confirmed(center: Center, capsys: pytest.CaptureFixture[str]) -> None:

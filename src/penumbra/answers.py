@@ -1,4 +1,4 @@
-"""What a person asks of a finished run: SQL, versions side by side, the table at the end."""
+"""Answers about a finished run: SQL, versions side by side, the final table."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a value says in a table for people: percent, p, times, digests and numbers as a reader wants them. Other programs take csv or json, which hold
+"""How a value is shown in a table for people: percent, p, times, digests and numbers. Other programs take csv or json, which hold
 every value whole.
 
 An answer in SQL has lost where its columns come from, so a column is known by its name; the names are declared here and nowhere else.

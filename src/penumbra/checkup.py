@@ -1,4 +1,4 @@
-"""`penumbra doctor`: is everything installed, reachable and consistent?"""
+"""`penumbra doctor`: checks that everything is installed, reachable and consistent."""
 
 import importlib.metadata
 import shutil

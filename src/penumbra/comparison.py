@@ -71,7 +71,7 @@ class Comparison:
 
     differences   of params, data, settings, feature versions and kept features.
     patients      per center: how many trained each version, and how many of the second's the first did not know.
-    fitted        center -> whether the first and the second were fitted on it: a value there flatters.
+    fitted        center -> whether the first and the second were fitted on it: a value there is optimistic.
     paired        per center and for all that neither was fitted on (EXTERNAL): both values, difference, interval, p.
     metrics       of the registered calibration, at the days that both answer for.
     calibration   per center and one of these metrics, both registered values; None where a version's numbers are not named by their days.

@@ -1,4 +1,4 @@
-"""`penumbra gallery`: a page per center on which a person can look at every mask, the suspicious ones first."""
+"""`penumbra gallery`: a page per center that shows every mask, suspicious ones first."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What was done last in a state folder: the last writing command and how it ended, and what the last check found. `penumbra status` reads it.
+"""The last activity in a state folder: the last writing command and how it ended, and what the last check found. `penumbra status` reads it.
 
 Standard library only, and little of it: status answers within half a second.
 """

@@ -1,4 +1,4 @@
-"""Columns of text side by side in a terminal's width; a word is never broken inside.
+"""Columns of text side by side in a terminal's width; words are never broken.
 
 `rich` measures the width of letters; its tables are not used, since they break a word in a narrow column and cannot leave columns out or turn the table on
 its side, and since importing them costs 0.03 s of an answer's 0.7.

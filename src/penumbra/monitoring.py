@@ -1,4 +1,4 @@
-"""Monitoring: patients that were scored are remembered; once their outcome is known, the version that scored them is measured on them."""
+"""Monitoring: scored patients are recorded; once their outcome is known, the version that scored them is measured on them."""
 
 from pathlib import Path
 from typing import Any

@@ -30,7 +30,7 @@ def note_departures(work: Work, lake: store.Store, center: str, folder: Path, ta
     """
     missing, rows, why = departing(lake, center, folder, table)
     if why:
-        say(f"{center}: {_people(missing)} missing from the table; nobody is taken as no longer sent, since {why}")
+        say(f"{center}: {_people(missing)} missing from the table; no patient is treated as withdrawn, because {why}")
         return 0
     if rows:
         lake.write({"departures": rows}, run=work.run, what=f"{center} no longer sends {_people(missing)}")

@@ -1,4 +1,4 @@
-"""By which names the patients of a home are known: by one pseudonym key, which the home remembers a fingerprint of, or as they arrived."""
+"""The names of a home's patients: made with one pseudonym key, of which the home keeps a fingerprint, or as they arrived."""
 
 from pathlib import Path
 from typing import Any

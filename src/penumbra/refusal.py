@@ -1,4 +1,4 @@
-"""A refusal: something that arrived cannot be used, and says why; and the name that a person most likely meant."""
+"""A refusal: why something that arrived cannot be used; and the name that a user most likely meant."""
 
 import re
 from collections.abc import Iterable

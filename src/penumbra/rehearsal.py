@@ -98,7 +98,7 @@ def _as_it_is(work: Work) -> Iterator[store.Store | None]:
 def _leaving(lake: store.Store, center: str, folder: Path, table: cohort.ClinicalTable) -> list[str]:
     missing, rows, why = persons.departing(lake, center, folder, table)
     if why:
-        say(f"{center}: {missing} stored patients are missing from the table; none would be taken as no longer sent, since {why}")
+        say(f"{center}: {missing} stored patients are missing from the table; none would be treated as withdrawn, because {why}")
     return sorted(row["patient"] for row in rows)
 
 

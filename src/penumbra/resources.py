@@ -1,4 +1,4 @@
-"""When the machine gives no more: a full disk, a quota, a folder that cannot be written, too many open files, no memory. Each is one sentence.
+"""When resources run out: a full disk, a quota, a folder that cannot be written, too many open files, no memory. Each is one sentence.
 
 Libraries word the same failure each in its own way (DuckDB, SQLite below SQLAlchemy and MLflow, XLA); errno and these words tell what it was.
 """

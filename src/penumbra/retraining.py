@@ -67,7 +67,7 @@ def _retrain(work: Work, center: str, crew: Hire | None, again: bool) -> Manifes
     killed = attempts.kills(work.home, center, key, step)
     if killed >= work.settings.serve.most_kills:
         reason = f"Set aside: killed {killed} times in the step {step}, most likely for memory; the steps before it are kept."
-        outcome = Outcome(Verdict(SET_ASIDE, f"{reason} To try once more: penumbra retrain --center {center}"))
+        outcome = Outcome(Verdict(SET_ASIDE, f"{reason} To retry: penumbra retrain --center {center}"))
     else:
         with attempts.attempt(work.home, center, key, step):
             outcome = _protocol(work, champion, center, journal, crew)
@@ -215,8 +215,8 @@ def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal, 
         if roi != DEEP and needed != filled["version"]:
             raise Refusal(
                 "same_features",
-                f"{champion.entry.model}/{champion.entry.version} reads features {needed}, the settings of today make {filled['version']}",
-                "register a version of today's settings first: penumbra run",
+                f"{champion.entry.model}/{champion.entry.version} reads features {needed}, but the current settings make {filled['version']}",
+                "register a version with the current settings first: penumbra run",
             )
     if found.get("refused"):
         return Outcome(Verdict("stop", f"Stopped: the clinical table of {center} was refused: {found['refused']}"))
@@ -239,7 +239,7 @@ def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal, 
         {"events": events, "rejected": found["rejected"], "flagged": found["flagged"], "drift": shift},
     )
     if events < limits.min_events:
-        return Outcome(Verdict("stop", f"Stopped: {events} deaths at {center}, {limits.min_events} are needed; its validation is kept."))
+        return Outcome(Verdict("stop", f"Stopped: {events} deaths at {center}, {limits.min_events} are needed; the validation is kept."))
 
     centers = tuple(sorted({*champion.lineage.train_centers, center}))
     refitted = replace(work, settings=replace(work.settings, cohort=replace(work.settings.cohort, train_centers=centers)))
@@ -255,7 +255,7 @@ def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal, 
     said = "".join(f"; without {place} its C there is {c:.3f}" for place, c in known.items() if place in centers)
     journal.write("refit", f"version {version} on {', '.join(centers)}{said}", {"digest": registered["digest"], "left_out": known})
     if version == champion.entry.version:
-        return Outcome(Verdict("keep", "Kept: refitting gives the champion itself."), version, left_out)
+        return Outcome(Verdict("keep", "Kept: refitting reproduces the champion."), version, left_out)
 
     compared = challenge(refitted, champion, data)
     verdict = gate(compared.evidence)

@@ -1,4 +1,4 @@
-"""`penumbra simulate`: the simulated cohort as a folder that is there whole or not at all."""
+"""`penumbra simulate`: the simulated cohort as a folder, created atomically."""
 
 import shutil
 from pathlib import Path

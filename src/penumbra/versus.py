@@ -90,7 +90,7 @@ def text(found: Comparison, numbers: Evaluate) -> str:
     ]
     parts.append(tables.render(["", "center", "n", "died", str(one), str(other), f"{other} minus {one} (95 %)", "p"], body))
     parts.append(
-        "* fitted on some of these patients: its value flatters. Brier score and calibration, |log(observed / predicted deaths)|, are better when lower."
+        "* fitted on some of these patients: optimistic value. Brier score and calibration, |log(observed / predicted deaths)|, are better when lower."
     )
     parts += found.remarks
     if found.unscored:
@@ -203,14 +203,14 @@ def write_page(work: Work, found: Comparison) -> Path:
             found.paired,
             labels,
             found.fitted,
-            f"The same patients, the same {numbers.bootstraps} resamples. Hollow dots and *: one of the two was fitted on some of these patients, its value"
-            " flatters. Brier score and calibration, |log(observed / predicted deaths)|, are better when lower.",
+            f"The same patients, the same {numbers.bootstraps} resamples. Hollow dots and *: one of the two was fitted on some of these patients, so its value"
+            " is optimistic. Brier score and calibration, |log(observed / predicted deaths)|, are better when lower.",
             days,
         ),
         Section("ROC", "First version: solid blue; second: dashed vermilion.", figures=figures["roc"]),
         Section(
             "Calibration",
-            "On the dotted line predictions come true. The table: as registered.",
+            "Points on the dotted line are right. The table shows registered values.",
             ("center", "metric", *labels),
             registered,
             2,
@@ -218,7 +218,7 @@ def write_page(work: Work, found: Comparison) -> Path:
         ),
         Section("Survival by risk group", "Each version's own cut-off; thick lines are its high risk.", figures=figures["survival"]),
         Section(
-            "Patients that changed their risk group",
+            "Patients whose risk group changed",
             f"Raised: low in {labels[0]}, high in {labels[1]}. For patients who died, moving up is correct; for the others, moving down.",
             ("center", "outcome", "low in both", "raised", "lowered", "high in both"),
             moved,

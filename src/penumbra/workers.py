@@ -1,4 +1,4 @@
-"""Processes over patients: a pool that keeps within the memory there is, dies with its parent and outlives a worker that was killed."""
+"""Worker processes over patients: a pool that stays within the free memory, dies with its parent and survives a killed worker."""
 
 import os
 import signal

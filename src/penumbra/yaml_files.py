@@ -1,4 +1,4 @@
-"""One YAML file as a mapping, or one sentence that says where it is wrong: file, line, key, value, and what to do."""
+"""One YAML file as a mapping, or one sentence that locates the error: file, line, key, value, and what to do."""
 
 import os
 import re

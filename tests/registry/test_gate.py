@@ -59,7 +59,7 @@ def test_a_center_with_a_say_that_is_worse_stops_a_promotion_and_is_named() -> N
 def test_a_center_with_few_events_has_no_say_and_is_named() -> None:
     verdict = gate(replace(GOOD, centers=(contrast("north"), contrast("east", events=9, low=-0.5, upper=-0.2))))
     assert verdict.decision == "promote"
-    assert "Too few events for a say of its own (fewer than 10): east." in verdict.reason
+    assert "Not judged alone, fewer than 10 events: east." in verdict.reason
 
 
 @pytest.mark.parametrize("low", [0.0, -0.03])

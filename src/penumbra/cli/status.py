@@ -1,4 +1,4 @@
-"""Where a state folder is on its way: `penumbra status`, and `penumbra` without a command."""
+"""The state of a folder: `penumbra status`, and `penumbra` without a command."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ MOST_RULES = 4  # of the rejections: the most frequent
 @command("penumbra status --format json")
 @form_option("text", "json")
 def status(form: str) -> None:
-    """Where this state folder is: what is served and how good it is, what arrived, what waits, what failed, what runs, and what to type next.
+    """Show the state of this folder: what is served and how good it is, what arrived, waits, failed or runs, and what to type next.
 
     `penumbra` without a command shows the same. Nothing is changed.
     """

@@ -18,7 +18,7 @@ MEASURED = ("center", "metric", "value", "lower", "upper", "n", "events", "reaso
 def compare(versions: tuple[str, ...], form: str) -> None:
     """Registered VERSIONS side by side: numbers, aliases, MODEL/VERSION, names of `dvc exp run`, git revisions.
 
-    Two: what differs, every measure per center with paired difference, interval and p, patients that changed their risk group, calibration, and
+    Two: what differs, every measure per center with paired difference, interval and p, patients whose risk group changed, calibration, and
     a page with overlaid figures. More, or none for all: C at every center, each against the first.
     """
     from penumbra import aliases, tables, versus

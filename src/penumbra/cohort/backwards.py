@@ -1,4 +1,4 @@
-"""A clinical record against the one that is stored: an outcome only grows, and a person's sex and age at diagnosis stay what they are."""
+"""A clinical record compared with the stored one: an outcome can only grow, and a person's sex and age at diagnosis do not change."""
 
 import math
 from collections.abc import Mapping

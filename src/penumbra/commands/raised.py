@@ -1,4 +1,4 @@
-"""Who raises which rule: read from the syntax trees of the program itself, so that no list of them can grow old."""
+"""Who raises which rule: read from the syntax trees of the program itself, so that no list of them can become outdated."""
 
 import ast
 import functools

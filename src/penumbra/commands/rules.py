@@ -1,4 +1,4 @@
-"""`penumbra rules`: what a rule means that a refusal names, who raises it, and what to do.
+"""`penumbra rules`: what the rule that a refusal names means, what raises it, and what to do.
 
 python -m penumbra.commands.rules    writes docs/rules.md
 """

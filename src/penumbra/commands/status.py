@@ -1,4 +1,4 @@
-"""`penumbra status`: where a state folder is on its way from arrived centers to a served model, and the one command to type next.
+"""`penumbra status`: the state of a folder between arrived centers and a served model, and the one command to type next.
 
 Nothing is written, nothing is migrated and nothing heavy is imported: half a second has to do. What cannot be read is said, and the rest is shown.
 """

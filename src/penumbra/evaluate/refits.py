@@ -1,4 +1,4 @@
-"""What refitting says of a model: on resamples of its training patients, and with each center left out in turn."""
+"""What refitting shows about a model: on resamples of its training patients, and with each center left out in turn."""
 
 import math
 from collections import Counter

@@ -1,4 +1,4 @@
-"""From a declaration and the training patients to a fitted model. Nothing here can reach a patient who is not handed in."""
+"""From a declaration and the training patients to a fitted model. Nothing here has access to a patient who is not passed in."""
 
 from __future__ import annotations
 

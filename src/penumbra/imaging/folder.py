@@ -1,4 +1,4 @@
-"""The files of a patient: what below a folder counts, for every reader of it alike."""
+"""The files of a patient: which files below a folder count, the same for every reader."""
 
 import os
 import traceback

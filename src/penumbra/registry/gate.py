@@ -23,7 +23,7 @@ class GateLimits:
                 difference in C must be above 0, against the champion and against every baseline.
     confidence  of the two-sided intervals whose upper limit below 0 means worse.
     interval    "percentile" or "basic": how limits are read from the resamples.
-    min_events  a center with fewer deaths has no say of its own; its pairs still count over all centers.
+    min_events  a center with fewer deaths is not judged alone; its pairs still count over all centers.
     resamples   of the patients of each center; seed: of the resamples.
     """
 
@@ -127,7 +127,7 @@ def gate(evidence: Evidence) -> Verdict:
         interval = f"{100 * limits.confidence:g} % {overall.lower:+.3f} to {overall.upper:+.3f}"
         facts += f": champion {overall.other:.3f}, challenger {overall.challenger:.3f}, {overall.difference:+.3f} ({interval})"
     silent = [row.center for row in evidence.centers if row.events < limits.min_events]
-    few = f" Too few events for a say of its own (fewer than {limits.min_events}): {', '.join(silent)}." if silent else ""
+    few = f" Not judged alone, fewer than {limits.min_events} events: {', '.join(silent)}." if silent else ""
     return Verdict(decision, f"{opening}: {why}. {facts}.{few}")
 
 
@@ -135,7 +135,7 @@ def _decide(evidence: Evidence) -> tuple[Decision, str]:
     limits, overall = evidence.limits, evidence.overall
     heard = [row for row in evidence.centers if row.events >= limits.min_events]
     if not heard:
-        return "keep", f"no center has {limits.min_events} events, which it takes to decide"
+        return "keep", f"no center has {limits.min_events} events, the minimum for a decision"
     undefined = [row for row in (overall, *heard) if not row.defined]
     if undefined:
         return "keep", f"the difference is undefined at {'; '.join(f'{row.center} ({row.reason})' for row in undefined)}"

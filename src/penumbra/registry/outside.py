@@ -1,4 +1,4 @@
-"""What was changed in MLflow outside penumbra: reported in one sentence with the repair, and never repaired by a guess."""
+"""What was changed in MLflow outside penumbra: reported in one sentence with the repair, and never repaired by guessing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Tables of calibration, of what a model adds to the controls, and of what carries over from center to center."""
+"""Tables of calibration, of what a model adds to the controls, and of what generalizes from center to center."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""SQL for people: one read-only question, answered from the relations alone, within limits."""
+"""SQL for users: one read-only query, answered from the relations alone, within limits."""
 
 import contextlib
 import importlib

@@ -1,4 +1,4 @@
-"""What a person's SQL may do: ask the relations, and nothing else. The parsed statement is judged, not its text.
+"""What a user's SQL may do: query the relations, and nothing else. The parsed statement is judged, not its text.
 
 Runs in the process of penumbra.store.judging alone. Of DuckDB only the lexer and `json_serialize_sql` see a statement before it has passed: the one
 that parses without preparing. (`extract_statements` evaluates the arguments of PRAGMA, and opens the files of IMPORT DATABASE.)

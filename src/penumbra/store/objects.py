@@ -1,4 +1,4 @@
-"""The files on object storage that speaks S3: their address, the key to it, and the storage's faults in one sentence."""
+"""Files on S3-compatible object storage: their address, its key, and the storage's errors in one sentence."""
 
 import os
 import re

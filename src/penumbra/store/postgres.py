@@ -1,4 +1,4 @@
-"""The catalog in PostgreSQL: its address, the one writer's place in it, and its faults in one sentence."""
+"""The catalog in PostgreSQL: its address, the lock of the one writer, and its errors in one sentence."""
 
 import contextlib
 import re

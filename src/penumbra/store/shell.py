@@ -1,4 +1,4 @@
-"""`penumbra sql` without a statement: ask, see, ask again; with completion and history."""
+"""`penumbra sql` without a statement: an interactive shell with completion and history."""
 
 import contextlib
 import os

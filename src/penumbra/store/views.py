@@ -1,4 +1,4 @@
-"""The SQL face: features/views/*.sql over the stored tables, for now or as of a commit, created only where a statement needs them.
+"""The relations that users query: features/views/*.sql over the stored tables, for now or as of a commit, created only where a statement needs them.
 
 A file with $all makes two relations: one of its own name, under the definition that is current, and one whose name ends in _all, under every
 definition, so that a plain query counts each patient once.

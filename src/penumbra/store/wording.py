@@ -1,4 +1,4 @@
-"""A statement as the words of its language: what DuckDB's lexer tells of it, which evaluates nothing and opens nothing."""
+"""A statement as tokens: the output of DuckDB's lexer, which evaluates nothing and opens nothing."""
 
 import re
 from collections.abc import Iterator

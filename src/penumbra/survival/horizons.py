@@ -1,4 +1,4 @@
-"""What a time at which survival is asked is called, and which such times make sense."""
+"""Names of the times at which survival is predicted, and which times are valid."""
 
 from __future__ import annotations
 
