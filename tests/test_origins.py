@@ -147,7 +147,7 @@ def test_another_declaration_stops_what_follows(made: Work) -> None:
 
 def test_another_profile_is_named(made: Work) -> None:
     other = with_numbers(replace(made, settings=replace(made.settings, profile="paper")), "train", epochs=100)
-    found = "train was made with profile quick, not paper. run penumbra train, or name the profile: --profile quick"
+    found = "train was made with profile quick, not paper. Run penumbra train, or name the profile: --profile quick."
     assert stops(other, "fuse", "report") == {found}
 
 
@@ -225,7 +225,7 @@ def test_doctor_says_which_stage_waits(work: Work, monkeypatch: pytest.MonkeyPat
         return next(checkup._stages(work.home))
 
     assert (finding().ok, finding().waits) == (False, True), "waiting is nothing that the nightly check fails of"
-    assert "fuse was made with fuse.folds = 3, which is 10 now. run penumbra fuse" in finding().found
+    assert "fuse was made with fuse.folds = 3, which is 10 now. Run penumbra fuse" in finding().found
     monkeypatch.setattr(settings, "load_settings", lambda profile=None: work.settings)
     assert finding().ok
     newer_records(work, "north", older, ingested=True)
