@@ -229,4 +229,4 @@ def test_doctor_says_which_stage_waits(work: Work, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(settings, "load_settings", lambda profile=None: work.settings)
     assert finding().ok
     newer_records(work, "north", older, ingested=True)
-    assert "fuse was made from other data. run penumbra fuse" in finding().found
+    assert "fuse was made from other data. Run penumbra fuse" in finding().found
