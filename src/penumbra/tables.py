@@ -76,11 +76,14 @@ def terminal_width() -> int:
 
 
 def facts(values: Mapping[str, Any], *, width: int | None = None) -> str:
-    """Names and values, one per line; nested ones are left to the files that hold them."""
+    """Names and values, one per line; nested ones are left to the files that hold them. Texts are whole: a digest here is what something is compared with."""
     flat = {name: value for name, value in values.items() if not isinstance(value, Mapping | list)}
-    return layout.pairs(
-        [(header, shown[0]) for name, value in flat.items() for header, shown, _ in cells.columns([name], [[value]])], width or terminal_width()
-    )
+    pairs = [
+        (header, cells.clean(value) if isinstance(value, str) else shown[0])
+        for name, value in flat.items()
+        for header, shown, _ in cells.columns([name], [[value]])
+    ]
+    return layout.pairs(pairs, width or terminal_width())
 
 
 def write(answer: "Answer | pa.Table", form: str, stream: TextIO, *, title: str | None = None, whole: str = layout.WHOLE) -> None:
