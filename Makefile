@@ -4,7 +4,7 @@ PROFILE ?= quick
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 
 export PYTHONWARNINGS ?= ignore
-# Targets are relative: make splits a path at its blanks, and a checkout may lie in "my clinic". Paths in recipes are quoted.
+# Targets are relative: make splits a path at its blanks, and a checkout may be in "my clinic". Paths in recipes are quoted.
 penumbra := .venv/bin/penumbra
 ready := .venv/.ready
 
@@ -16,15 +16,8 @@ help:                      ## this list
 
 setup: $(ready)            ## install the pinned requirements into .venv (the other targets do it by themselves)
 
-# uv comes out of the same lock file, hash-checked like the rest; pip installs it into a virtual environment that needs no ensurepip.
 $(ready): requirements.lock pyproject.toml
-	@echo "setting up .venv (once)" >&2
-	"$(PYTHON)" -m venv --without-pip --clear .venv
-	awk '/^[a-z]/{keep=/^uv==/} keep' requirements.lock > .venv/uv.lock
-	"$(PYTHON)" -m pip --python .venv/bin/python install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
-	VIRTUAL_ENV="$(CURDIR)/.venv" .venv/bin/uv pip install --quiet --require-hashes -r requirements.lock -b requirements.lock
-	VIRTUAL_ENV="$(CURDIR)/.venv" .venv/bin/uv pip install --quiet --no-deps --no-build-isolation -e .
-	@touch $@
+	@PYTHON="$(PYTHON)" infra/setup
 
 run: $(ready)              ## the main job; COHORT=folder (default: the simulated three-center cohort), PROFILE=quick|paper|best
 ifeq ($(COHORT),)
@@ -46,11 +39,12 @@ test-numeric: $(ready)     ## the tests that depend on the processor, with 1 and
 test-stops: $(ready)       ## every command stopped by every signal at three times, over an hour
 	.venv/bin/python -m pytest tests/end_to_end/test_stops.py -m matrix
 
-lint: $(ready)             ## ruff, mypy, import-linter
+lint: $(ready)             ## ruff, mypy, import-linter, and the word list of tests/english.py
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/python -m tests.english
 
 bench: bench-radiomics bench-network bench-statistics bench-store   ## paired timings; each ends with one JSON line of figures
 bench-radiomics: $(ready)

@@ -1,4 +1,4 @@
-"""Who extracts: processes of this machine, or the workers of a Dask cluster through Prefect's Dask runner; PENUMBRA_DASK decides."""
+"""What extracts features: processes of this machine, or the workers of a Dask cluster through Prefect's Dask runner; PENUMBRA_DASK decides."""
 
 import logging
 import os
@@ -26,7 +26,7 @@ def crew() -> Iterator[Crew]:
     A patient is not a task run of Prefect: workers need no way to its API, and its database is spared thousands of small writes.
 
     Raises
-        ParamsError: `PENUMBRA_DASK must be local or tcp://host:port; found 'slurm'`.
+        ParamsError: `PENUMBRA_DASK is 'slurm'. Set it to local or tcp://host:port`.
         Refusal: `cluster_reachable`, `cluster_has_workers`.
     """
     executor = os.environ.get(VARIABLE, "")
@@ -34,7 +34,7 @@ def crew() -> Iterator[Crew]:
         yield this_machine()
         return
     if executor != LOCAL and not executor.startswith(ADDRESS):
-        raise ParamsError(f"{VARIABLE} must be {LOCAL} or tcp://host:port; found {executor!r}")
+        raise ParamsError("cluster_address", f"{VARIABLE} is {executor!r}", f"Set it to {LOCAL} or tcp://host:port, or unset it")
     import dask
     from distributed.scheduler import KilledWorker
 
@@ -63,7 +63,7 @@ def _runner(executor: str) -> Any:
 
     if executor != LOCAL:
         return DaskTaskRunner(address=executor, client_kwargs={"timeout": CONNECT_TIMEOUT_S})
-    # On loopback with certificates of its own, since whoever reaches a scheduler can run code; no limit for a worker: what is handed out together fits.
+    # On loopback with certificates of its own, since anyone who reaches a scheduler can run code; no limit for a worker: what is handed out together fits.
     local = {
         "n_workers": available_cores(),
         "threads_per_worker": 1,

@@ -18,9 +18,9 @@ def center_arrived(center: str) -> None:
 
 
 def close_abandoned(older_s: float) -> int:
-    """Mark as crashed the retrainings that are shown as running since more than `older_s` seconds; to be called when nobody holds the state folder.
+    """Mark as crashed the retrainings that are shown as running since more than `older_s` seconds; to be called when no process holds the state folder's lock.
 
-    A worker that was killed cannot say so; its run would be shown as running for ever and keep its place in the concurrency limit.
+    A worker that was killed cannot say so; its run would be shown as running forever and keep its place in the concurrency limit.
     """
     running = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])))
     before = datetime.now(UTC) - timedelta(seconds=older_s)
@@ -28,5 +28,5 @@ def close_abandoned(older_s: float) -> int:
         found = client.read_flow_runs(flow_filter=FlowFilter(name=FlowFilterName(any_=FLOWS)), flow_run_filter=running)
         dead = [run for run in found if run.state is not None and run.state.timestamp < before]
         for run in dead:
-            client.set_flow_run_state(run.id, Crashed(message="its worker died: nobody holds the state folder"), force=True)
+            client.set_flow_run_state(run.id, Crashed(message="its worker died: no process holds the lock of the state folder"), force=True)
     return len(dead)

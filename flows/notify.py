@@ -1,4 +1,4 @@
-"""Decisions to people: every notification in notifications/ that was not sent yet, by a notification block of Prefect."""
+"""Sends decisions: every notification in notifications/ that has not been sent yet, through a Prefect notification block."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def notify_task(work: stages.Work, slug: str) -> int:
 
 
 def notify(work: stages.Work) -> None:
-    """Tell whoever `serve.notification_block` names. Nobody is told when it is null; a service that fails is said, and tried with the next decision."""
+    """Notify the service that `serve.notification_block` names; null: none. A failure of the service is logged, and sent again with the next decision."""
     slug = work.settings.serve.notification_block
     if slug and decided.unsent(work.home):
         state: Any = notify_task(work, slug, return_state=True)

@@ -1,4 +1,4 @@
-"""The page that a person looks at."""
+"""The HTML report."""
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE

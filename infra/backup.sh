@@ -7,7 +7,7 @@
 # Where the store's files are on object storage (PENUMBRA_FILES), the back-up holds an export of the store instead of its catalog, and restoring
 # imports it to where PENUMBRA_FILES and PENUMBRA_CATALOG say then: the back-up needs none of the objects, and shares none with the first store.
 #
-# It waits for a run that is writing, and holds later ones up while it copies; penumbra sql goes on meanwhile. What can be made anew (compiled
+# It waits for a run that is writing, and holds later ones up while it copies; penumbra sql continues to work. What can be regenerated (compiled
 # programs, the database's own files, the Prefect server's local state) is left out. incoming/ is copied as it is: links stay links.
 # A restore overwrites nothing: it refuses a state folder that holds a store and a database that holds tables, before it writes anything.
 set -euo pipefail
@@ -18,7 +18,7 @@ fail() { echo "backup.sh: $*" >&2; exit 1; }
 file=$(realpath -m "$2")
 home=$(realpath -m "${PENUMBRA_HOME:-$root/data}")
 catalog=${PENUMBRA_CATALOG:-}
-dumps=(catalog mlflow prefect)  # in this order; MLflow and Prefect have databases of their own names beside the catalog's
+dumps=(catalog mlflow prefect)  # in this order; MLflow and Prefect have databases of their own names next to the catalog's
 
 # the address of a dump's database; the catalog's may have any name
 address() { case $1 in catalog) echo "$catalog" ;; *) echo "${catalog%/*}/$1" ;; esac; }

@@ -59,7 +59,7 @@ SETS = (
     OWN,
     InstructionSet(
         "AVX2",
-        # numba keeps the processor's own features beside another processor's name, unless they are named as well
+        # numba keeps the processor's own features under another processor's name, unless they are named as well
         {
             "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
             "NUMBA_CPU_NAME": "haswell",
@@ -337,7 +337,7 @@ def main(arguments: Sequence[str]) -> int:
     wanted = [run.name for run in runs] if names == ["all"] else names or DEFAULT
     chosen = [run for run in runs if run.name in wanted]
     if names not in ([], ["all"]) and len(chosen) < len(set(names)):
-        print(f"one of {'; '.join(names)} is no run of this machine; there are: all; {'; '.join(run.name for run in runs)}", file=sys.stderr)
+        print(f"one of {'; '.join(names)} is not a run of this machine; there are: all; {'; '.join(run.name for run in runs)}", file=sys.stderr)
         return 2
     missing = [line for line in missing if line.split(":")[0] in wanted or names == ["all"]]
     own, _ = probed(Run(OWN, 1), processors, Run(OWN, 1).environment(()))

@@ -1,4 +1,4 @@
-"""What the tests of stopping share: a command with all of its processes, and how it ends when it is told to."""
+"""What the tests of stopping share: a command with all of its processes, and how it ends when asked to."""
 
 import contextlib
 import os

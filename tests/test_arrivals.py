@@ -29,7 +29,7 @@ def test_real_folders_in_incoming_are_never_replaced(tmp_path: Path) -> None:
     home = tmp_path / "home"
     make_cohort(home / "incoming", "west")
     (home / "incoming" / "truth.json").unlink()
-    with pytest.raises(Refusal, match="incoming_is_free: incoming/ has folders of its own: west"):
+    with pytest.raises(Refusal, match=r"incoming/ has folders of its own: west.*\(rule incoming_is_free\)"):
         arrivals.take_cohort(home, make_cohort(tmp_path / "a", "north"))
     with pytest.raises(Refusal, match="incoming_is_free"):
         arrivals.take_center(home, tmp_path / "a" / "north", "west")
@@ -56,9 +56,9 @@ def test_a_folder_that_is_no_cohort_and_no_center_leaves_incoming_as_it_is(tmp_p
     home, wrong = tmp_path / "home", tmp_path / "wrong"
     arrivals.take_cohort(home, make_cohort(tmp_path / "a", "north"))
     (wrong / "settings").mkdir(parents=True)
-    with pytest.raises(Refusal, match=r"cohort_has_centers: no subfolder with a clinical\.csv"):
+    with pytest.raises(Refusal, match=r"no subfolder with a clinical\.csv.*\(rule cohort_has_centers\)"):
         arrivals.take_cohort(home, wrong)
-    with pytest.raises(Refusal, match=r"clinical_found: no clinical\.csv in the folder"):
+    with pytest.raises(Refusal, match=r"no clinical\.csv in the folder.*\(rule clinical_found\)"):
         arrivals.take_center(home, wrong, "south")
     assert list(arrivals.center_folders(home)) == ["north"]
 

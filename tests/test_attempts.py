@@ -45,7 +45,7 @@ def test_a_failure_is_no_kill_and_is_kept(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(Refusal), attempts.attempt(tmp_path, "east", "k1", "refit"):
         raise Refusal("same_features", "v1 and v2", "penumbra run")
     assert attempts.kills(tmp_path, "east", "k1", "refit") == 1
-    assert attempts.failure(tmp_path, "east", "k1").startswith("same_features: v1 and v2")
+    assert attempts.failure(tmp_path, "east", "k1").startswith("v1 and v2")
     assert attempts.failure(tmp_path, "east", "k2") == ""
     with pytest.raises(ValueError, match="Muster"), attempts.attempt(tmp_path, "east", "k1", "refit"):
         raise ValueError("no scan in /data/Muster^Erika")
@@ -67,4 +67,4 @@ def test_of_an_error_only_kind_and_place_are_told() -> None:
         (Path("/nowhere") / "Doe^John").read_bytes()
     assert attempts.told(caught.value).startswith("FileNotFoundError in pathlib.py, line ")
     assert "Doe" not in attempts.told(caught.value)
-    assert attempts.told(Refusal("a", "b", "c")) == "a: b. c"
+    assert attempts.told(Refusal("a", "b", "c")) == "b. C. (rule a)"

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penumbra import checkup, experiments, modelling, monitoring, prospective, registry, store, survival, versus
+from penumbra import checkup, experiments, modeling, monitoring, prospective, registry, store, survival, versus
 from penumbra.comparison import compare_two
-from penumbra.modelling import evaluate, fuse, register
+from penumbra.modeling import evaluate, fuse, register
 from penumbra.params import project_root
 from penumbra.refusal import Refusal
 from penumbra.scoring import Prediction
@@ -36,7 +36,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"weights")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(modelling, "_curves", lambda weights: {})  # the weights are carried along, not opened here
+        patched.setattr(modeling, "_curves", lambda weights: {})  # the weights are carried along, not opened here
         for one in (work, trained_on(work, "north", "east")):
             for stage in (fuse, evaluate, register):
                 stage(one)
@@ -89,7 +89,7 @@ def test_many_versions_stand_against_the_first(work: Work) -> None:
 
 
 def test_one_version_twice_and_an_unknown_one_are_refused(work: Work) -> None:
-    with pytest.raises(Refusal, match="versions_differ: champion and 1 are both nsclc-os/1"):
+    with pytest.raises(Refusal, match=r"champion and 1 are both nsclc-os/1.*\(rule versions_differ\)"):
         versus.compare(work, ("champion", "1"))
     with pytest.raises(Refusal, match="version_registered"):
         versus.compare(work, ("1", "9"))
@@ -129,16 +129,16 @@ def test_experiments_and_revisions_are_compared_as_the_versions_that_they_regist
     assert (found.first.version, found.second.version) == (1, 2)
     assert versus.compare(work, ("main", "both", "1")) == versus.compare(work, ("1", "2", "1"))
     assert experiments.find(work.home, baseline[:10]).version == 1
-    with pytest.raises(Refusal, match="versions_differ: champion and main are both nsclc-os/1"):
+    with pytest.raises(Refusal, match=r"champion and main are both nsclc-os/1.*\(rule versions_differ\)"):
         versus.compare(work, ("champion", "main"))
-    with pytest.raises(Refusal, match="experiment_registered: what the revision elsewhere registered is not in this state folder"):
+    with pytest.raises(Refusal, match=r"what the revision elsewhere registered is not in this state folder.*\(rule experiment_registered\)"):
         versus.compare(work, ("main", "elsewhere"))
-    with pytest.raises(Refusal, match="version_registered: no version or alias 'none'"):
+    with pytest.raises(Refusal, match=r"no version or alias 'none'.*\(rule version_registered\)"):
         versus.compare(work, ("main", "none"))
 
 
 def test_a_scored_patient_is_measured_once_the_outcome_is_known(work: Work) -> None:
-    assert monitoring.monitor(work) == [], "outcomes that were there before are no prospective test"
+    assert monitoring.monitor(work) == [], "outcomes that were there before are not a prospective test"
     random = np.random.default_rng(0)
     risks = random.normal(size=30)
     time, event = np.ceil(random.exponential(900 * np.exp(-risks))) + 1, random.random(30) < 0.8

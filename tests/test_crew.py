@@ -31,5 +31,5 @@ def test_a_local_cluster_works_as_processes_do(monkeypatch: pytest.MonkeyPatch) 
 
 def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PENUMBRA_DASK", "slurm")
-    with pytest.raises(ParamsError, match="PENUMBRA_DASK must be local or tcp://host:port; found 'slurm'"), crew():
+    with pytest.raises(ParamsError, match=r"PENUMBRA_DASK is 'slurm'\. Set it to local or tcp://host:port"), crew():
         pass

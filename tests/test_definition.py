@@ -1,4 +1,4 @@
-"""A version gets features of the definition that it was fitted on, or none: at every door where this program makes features for one."""
+"""A version gets features of the definition that it was fitted on, or none: at every entry point where this program makes features for one."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -59,7 +59,7 @@ def test_an_engine_a_reader_a_grid_or_an_input_of_another_version_is_refused(
     """predict answered with another log risk where retrain refused."""
     monkeypatch.setattr(place, name, "99")
     monkeypatch.setattr(definition, name, "99", raising=False)
-    with pytest.raises(Refusal, match=r"same_features: nsclc-os/1 .* this program (makes|has) .* penumbra run"):
+    with pytest.raises(Refusal, match=r"nsclc-os/1 .* this program (makes|has) .* penumbra run.*\(rule same_features\)"):
         door()
 
 
@@ -67,14 +67,14 @@ def test_a_model_of_radiomics_alone_does_not_ask_for_the_networks_input(home: Pa
     loaded = registry.load(home)
     monkeypatch.setattr(definition, "INPUT_VERSION", "99")
     definition.require_same_features(loaded, {"gtv", "ring_6mm"})
-    with pytest.raises(Refusal, match=r"same_features: .* gives the network input 1, this program has 99"):
+    with pytest.raises(Refusal, match=r".* gives the network input 1, this program has 99.*\(rule same_features\)"):
         definition.require_same_features(loaded, {"gtv", "deep"})
 
 
 def test_a_version_that_names_no_definition_of_a_block_is_refused(home: Path) -> None:
     loaded = registry.load(home)
     without: LoadedModel = replace(loaded, feature_versions={"deep": "d00000000000"})
-    with pytest.raises(Refusal, match="same_features: nsclc-os/1 reads features None of gtv"):
+    with pytest.raises(Refusal, match=r"nsclc-os/1 reads features None of gtv.*\(rule same_features\)"):
         definition.require_same_features(without, {"gtv"})
 
 

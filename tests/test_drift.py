@@ -54,11 +54,11 @@ def test_statistics_by_sql_are_numpys(home: Path) -> None:
 def test_an_unknown_center(home: Path) -> None:
     refused = CliRunner().invoke(main, ["drift", "west"])
     assert refused.exit_code == 1
-    assert "center_stored: no features of 'west'" in refused.output
+    assert "no features of 'west'" in refused.output
 
 
 def test_survival_is_compared_at_a_day_that_is_named_and_not_beyond_the_follow_up(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A day that is no whole year was called 0.493 years."""
+    """A day that is not a whole year was called 0.493 years."""
     assert "alive after 2 years" in " ".join(CliRunner().invoke(main, ["drift", "east"]).output.split())
     (tmp_path / "other").mkdir()
     project_with(tmp_path / "other", monkeypatch, lambda text: text.replace("horizon_days: 730.0", "horizon_days: 1000.0"))

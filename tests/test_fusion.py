@@ -62,8 +62,8 @@ def test_every_declared_model_is_there(declared) -> None:
 
 
 def test_unknown_keys_are_named() -> None:
-    entry = {"label": "x", "family": "control", "kind": "cox"}
-    with pytest.raises(ValueError, match=r"models/controls\.yaml: Volume has no key 'colums'; known: label"):
+    entry = {"label": "x", "family": "control", "kind": "cox", "columns": ["clinical.age"]}
+    with pytest.raises(ValueError, match=r"models/controls\.yaml.*: Volume has no key 'colums'\. Did you mean columns\? Known: label"):
         declarations({"controls": {"Volume": {**entry, "colums": []}}})
     with pytest.raises(ValueError, match="is of kind 'forest'"):
         declarations({"controls": {"Volume": {**entry, "kind": "forest"}}})
@@ -157,7 +157,7 @@ def test_age_and_stage_stand_beside_the_components(declared) -> None:
 
 
 def test_other_patients_change_nothing(declared) -> None:
-    """Outcomes and features of external centers never reach a fit: every learnt number is the same, to the last bit."""
+    """Outcomes and features of external centers never reach a fit: every learned number is the same, to the last bit."""
     blocks, event, time, _ = simulated(200, 7)
     training = np.arange(200) < 120
     spoiled = {name: Block(name, block.features, np.where(training[:, None], block.values, 1e6)) for name, block in blocks.items()}

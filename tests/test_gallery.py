@@ -17,7 +17,7 @@ from penumbra.work import Work
 
 
 def write_pair(folder: Path, start: int) -> None:
-    """A box of 8 mm from `start` on, in tissue with air beside it."""
+    """A box of 8 mm from `start` on, in tissue with air next to it."""
     folder.mkdir(parents=True)
     image = np.full((24, 26, 28), 40, dtype=np.int16)
     image[:, :, -1] = -1000
@@ -73,7 +73,7 @@ def test_a_second_time_draws_nothing_and_a_replaced_scan_is_drawn_anew(work: Wor
 
 
 def test_an_unknown_center_is_refused(work: Work) -> None:
-    with pytest.raises(Refusal, match="center_in_store: no patient of a center 'west'"):
+    with pytest.raises(Refusal, match=r"no patient of a center 'west'.*\(rule center_in_store\)"):
         gallery(work, "west")
 
 

@@ -1,4 +1,4 @@
-"""What stands in infra/: schedules as params.yaml has them, services named once; and the flows' rules of trying again."""
+"""What is in infra/: schedules as params.yaml has them, services named once; and the flows' rules of trying again."""
 
 import re
 from pathlib import Path

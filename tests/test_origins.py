@@ -10,7 +10,7 @@ import pytest
 
 from penumbra import aliases, checkup, network, registry, settings, store
 from penumbra.dataset import network_file, read_dataset
-from penumbra.modelling import evaluate, fuse, register
+from penumbra.modeling import evaluate, fuse, register
 from penumbra.network.se_resnet import initial_variables
 from penumbra.origins import MADE_FROM, accepted_images, of_populate
 from penumbra.pages import report
@@ -70,12 +70,12 @@ def stops(work: Work, *stages: str) -> set[str]:
         with pytest.raises(Refusal) as refusal:
             STAGES[stage](work)
         assert refusal.value.rule == "stage_is_current"
-        found.add(str(refusal.value).removeprefix("stage_is_current: "))
+        found.add(str(refusal.value).removesuffix(" (rule stage_is_current)"))
     return found
 
 
 def again(found: str, stage: str) -> set[str]:
-    return {f"{found}. run penumbra {stage}, or penumbra run for all stages"}
+    return {f"{found}. Run penumbra {stage}, or penumbra run for all stages."}
 
 
 def longer(row: Row) -> Row:
@@ -128,7 +128,7 @@ def test_another_number_stops_what_follows_until_its_stage_has_run(made: Work, g
     behind = list(STAGES)[list(STAGES).index(stage) + 1 :] if stage in STAGES else ["fuse", "register"]
     (sentence,) = stops(other, *behind)
     assert sentence.startswith(said)
-    assert sentence.endswith(f". run penumbra {stage}, or penumbra run for all stages")
+    assert sentence.endswith(f". Run penumbra {stage}, or penumbra run for all stages.")
 
 
 def test_another_declaration_stops_what_follows(made: Work) -> None:
@@ -147,7 +147,7 @@ def test_another_declaration_stops_what_follows(made: Work) -> None:
 
 def test_another_profile_is_named(made: Work) -> None:
     other = with_numbers(replace(made, settings=replace(made.settings, profile="paper")), "train", epochs=100)
-    found = "train was made with profile quick, not paper. run penumbra train, or name the profile: --profile quick"
+    found = "train was made with profile quick, not paper. Run penumbra train, or name the profile: --profile quick."
     assert stops(other, "fuse", "report") == {found}
 
 
@@ -213,7 +213,7 @@ def test_a_version_names_the_rows_that_it_was_fitted_on(work: Work) -> None:
     uses = [{"model": second.model, "version": "2", "patient": str(patient), "center": "north", "split": "train"} for patient in data.patients[data.training]]
     with store.connect(work.home) as lake:
         lake.write({"model_versions": [aliases.version_record(second)], "model_patients": uses}, run="test", what="registered")
-    with pytest.raises(Refusal, match=r"fitted_on_these: .*/2 was fitted on a death on day \d+, which no patient has that its lineage names"):
+    with pytest.raises(Refusal, match=r".*/2 was fitted on a death on day \d+, which no patient has that its lineage names.*\(rule fitted_on_these\)"):
         verify(work.home, "2")
     found = {finding.what: finding.ok for finding in checkup.examine(work.home)}
     assert not found[f"{second.model}/2"]
@@ -225,8 +225,8 @@ def test_doctor_says_which_stage_waits(work: Work, monkeypatch: pytest.MonkeyPat
         return next(checkup._stages(work.home))
 
     assert (finding().ok, finding().waits) == (False, True), "waiting is nothing that the nightly check fails of"
-    assert "fuse was made with fuse.folds = 3, which is 10 now. run penumbra fuse" in finding().found
+    assert "fuse was made with fuse.folds = 3, which is 10 now. Run penumbra fuse" in finding().found
     monkeypatch.setattr(settings, "load_settings", lambda profile=None: work.settings)
     assert finding().ok
     newer_records(work, "north", older, ingested=True)
-    assert "fuse was made from other data. run penumbra fuse" in finding().found
+    assert "fuse was made from other data. Run penumbra fuse" in finding().found

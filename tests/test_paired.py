@@ -1,4 +1,4 @@
-"""Two models on the same patients: each measure is the one of the survival room, the difference is paired and always the same."""
+"""Two models on the same patients: each measure is the one of penumbra.survival, the difference is paired and always the same."""
 
 import numpy as np
 import pytest

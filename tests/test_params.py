@@ -41,12 +41,12 @@ def test_a_group_becomes_a_dataclass_with_tuples_and_floats() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epoch": 3}, "unknown parameter train.epoch; known: centers, epochs, label, limits, rate"),
-        ({"epochs": "3"}, "train.epochs is '3', which is not of type int"),
-        ({"epochs": True}, "train.epochs is True, which is not of type int"),
-        ({"epochs": 3.5}, "train.epochs is 3.5, which is not of type int"),
+        ({"epoch": 3}, "unknown parameter train.epoch. Did you mean epochs? Known: epochs, rate, centers, limits, label"),
+        ({"epochs": "3"}, "train.epochs is '3', not a whole number. Write 3, without quotation marks"),
+        ({"epochs": True}, "train.epochs is true, not a whole number"),
+        ({"epochs": 3.5}, "train.epochs is 3.5, not a whole number"),
         ({"centers": "north"}, "train.centers is 'north'"),
-        ({"limits": {"low": 0, "hihg": 1}}, "unknown parameter train.limits.hihg; known: high, low"),
+        ({"limits": {"low": 0, "hihg": 1}}, "unknown parameter train.limits.hihg. Did you mean high? Known: low, high"),
         ({"limits": {"low": 0}}, "parameter train.limits.high is missing"),
     ],
 )
@@ -82,29 +82,32 @@ def test_the_zone_of_the_schedules_is_one_that_exists() -> None:
     assert build(Serve, values | {"timezone": "Europe/Amsterdam"}, "serve").timezone == "Europe/Amsterdam"
     assert build(Serve, {name: value for name, value in values.items() if name != "timezone"}, "serve").timezone == "UTC"
     for wrong in ("Mars/Olympus", "", "../etc/passwd", "CEST+9x"):
-        with pytest.raises(ParamsError, match=r"serve\.timezone is .* is not an IANA time zone; use a name such as"):
+        with pytest.raises(ParamsError, match=r"serve\.timezone is .* is not an IANA time zone\. Use a name such as"):
             build(Serve, values | {"timezone": wrong}, "serve")
+
+
+COMPARE = "Compare the line, and the one above, with the lines around it: its indentation, brackets and quotation marks. (rule yaml_readable)"
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: 1\nb: 2\na: 3\n", "p.yaml has the key a twice, on lines 1 and 3; keep one of them"),
-        ("a: 1\n'a': 1\n", "p.yaml has the key a twice, on lines 1 and 2; keep one of them"),
-        ('a: 1\n"\\x61": 1\n', "p.yaml has the key a twice, on lines 1 and 2; keep one of them"),
-        ("1: x\n1.0: y\n", "p.yaml has the key 1.0 twice, on lines 1 and 2; keep one of them"),
-        ("fuse:\n  alpha: 1\n  folds: 2\n  alpha: 1\n", "p.yaml has the key fuse.alpha twice, on lines 2 and 4; keep one of them"),
-        ("fuse: {alpha: 1, alpha: 1}\n", "p.yaml has the key fuse.alpha twice, on line 1; keep one of them"),
-        ("fuse:\n  alpha: 1\nother: 2\nfuse:\n  beta: 1\n", "p.yaml has the key fuse twice, on lines 1 and 4; keep one of them"),
-        ("rules:\n- {x: 1}\n- x: 1\n  x: 2\n", "p.yaml has the key rules.1.x twice, on lines 3 and 4; keep one of them"),
-        ("base: &base\n  x: 1\n  x: 2\nsame: *base\n", "p.yaml has the key base.x twice, on lines 2 and 3; keep one of them"),
-        ("a: &a {x: 1}\nb: &b {y: 1}\nc:\n  <<: *a\n  <<: *b\n", "p.yaml has the key c.<< twice, on lines 4 and 5; keep one of them"),
-        ("a: &a {x: 1}\nb:\n  <<: *a\n  y: 1\n  y: 2\n", "p.yaml has the key b.y twice, on lines 4 and 5; keep one of them"),
-        ("? [1, 2]\n: x\n", "p.yaml is not valid YAML: a key that is a list or a mapping in line 1, column 3"),
-        ("a: [1, 2\n", "p.yaml is not valid YAML: expected ',' or ']', but got '<stream end>' in line 2, column 1"),
-        ("a: 1\n---\nb: 2\n", "p.yaml is not valid YAML: but found another document in line 2, column 1"),
-        ("- 1\n", "p.yaml is not a mapping of names to values"),
-        ("", "p.yaml is not a mapping of names to values"),
+        ("a: 1\nb: 2\na: 3\n", "p.yaml has the key a twice, on lines 1 and 3. Keep one of them. (rule yaml_readable)"),
+        ("a: 1\n'a': 1\n", "p.yaml has the key a twice, on lines 1 and 2. Keep one of them. (rule yaml_readable)"),
+        ('a: 1\n"\\x61": 1\n', "p.yaml has the key a twice, on lines 1 and 2. Keep one of them. (rule yaml_readable)"),
+        ("1: x\n1.0: y\n", "p.yaml has the key 1.0 twice, on lines 1 and 2. Keep one of them. (rule yaml_readable)"),
+        ("fuse:\n  alpha: 1\n  folds: 2\n  alpha: 1\n", "p.yaml has the key fuse.alpha twice, on lines 2 and 4. Keep one of them. (rule yaml_readable)"),
+        ("fuse: {alpha: 1, alpha: 1}\n", "p.yaml has the key fuse.alpha twice, on line 1. Keep one of them. (rule yaml_readable)"),
+        ("fuse:\n  alpha: 1\nother: 2\nfuse:\n  beta: 1\n", "p.yaml has the key fuse twice, on lines 1 and 4. Keep one of them. (rule yaml_readable)"),
+        ("rules:\n- {x: 1}\n- x: 1\n  x: 2\n", "p.yaml has the key rules.1.x twice, on lines 3 and 4. Keep one of them. (rule yaml_readable)"),
+        ("base: &base\n  x: 1\n  x: 2\nsame: *base\n", "p.yaml has the key base.x twice, on lines 2 and 3. Keep one of them. (rule yaml_readable)"),
+        ("a: &a {x: 1}\nb: &b {y: 1}\nc:\n  <<: *a\n  <<: *b\n", "p.yaml has the key c.<< twice, on lines 4 and 5. Keep one of them. (rule yaml_readable)"),
+        ("a: &a {x: 1}\nb:\n  <<: *a\n  y: 1\n  y: 2\n", "p.yaml has the key b.y twice, on lines 4 and 5. Keep one of them. (rule yaml_readable)"),
+        ("? [1, 2]\n: x\n", f"p.yaml, line 1: not valid YAML: a key that is a list or a mapping. {COMPARE}"),
+        ("a: [1, 2\n", f"p.yaml, line 2: not valid YAML: expected ',' or ']', but got '<stream end>'. {COMPARE}"),
+        ("a: 1\n---\nb: 2\n", f"p.yaml, line 2: not valid YAML: a second document begins. {COMPARE}"),
+        ("- 1\n", "p.yaml holds a list, not names with values. Write name: value, line by line, or restore the file from git. (rule yaml_readable)"),
+        ("", "p.yaml is empty. Restore the file from git. (rule yaml_readable)"),
     ],
 )
 def test_a_file_with_a_key_twice_or_that_is_no_yaml_is_one_sentence(tmp_path: Path, text: str, said: str) -> None:
@@ -116,7 +119,7 @@ def test_a_file_with_a_key_twice_or_that_is_no_yaml_is_one_sentence(tmp_path: Pa
 
 def test_bytes_that_are_no_text_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_bytes(b"a: \xff\xfe\n")
-    with pytest.raises(ParamsError, match=r"p\.yaml is not valid YAML: 'utf-8' codec can't decode"):
+    with pytest.raises(ParamsError, match=r"p\.yaml, line 1: a byte \(0xff\) that is not UTF-8 text\. Save the file as UTF-8"):
         read_yaml(tmp_path / "p.yaml")
 
 
@@ -150,9 +153,8 @@ def test_a_key_twice_in_any_file_of_the_project_is_found(file: str, line: str, k
     (project / file).write_text(text[:at] + again + text[at:] if again else f"{text}\n{line} {{}}\n", encoding="utf-8")
     first = (text[:at] + again).count("\n") + 1
     bad = [finding for finding in checkup.examine(tmp_path / "home") if finding.what == file]
-    name = Path(file).name
     assert len(bad) == 1
-    assert (bad[0].ok, bad[0].found.split(" twice")[0]) == (False, f"{name} has the key {key}")
+    assert (bad[0].ok, bad[0].found.split(" twice")[0]) == (False, f"{file} has the key {key}")
     assert f"lines {first - 1 if again else first} and" in bad[0].found
     if file.split("/")[-1] not in ("paper.yaml", "checklist.yaml", "dvc.yaml"):  # read by the report, and by DVC
         with pytest.raises(ParamsError, match="twice"):
@@ -171,22 +173,23 @@ def test_a_command_meets_a_key_twice_as_one_sentence(tmp_path: Path, monkeypatch
 def test_margins_of_an_earlier_gate_are_refused_with_what_replaces_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A params.yaml from before the gate decided on intervals: its margins would be read by nothing."""
     project_with(tmp_path, monkeypatch, params=lambda text: text.replace("  gate:  ", "  margins:  "))
-    said = "retrain.margins in params.yaml is not read any more, the gate decides on intervals: replace it with the group retrain.gate"
-    with pytest.raises(ParamsError, match=f"^{said}$"):
+    place = r"params\.yaml, line \d+: "
+    said = r"retrain\.margins in params\.yaml is not read any more, the gate decides on intervals\. Replace it with the group retrain\.gate\."
+    with pytest.raises(ParamsError, match=f"^{place}{said}"):
         load_settings("quick")
 
 
 @pytest.mark.parametrize(
     ("days", "said"),
     [
-        ("[730, 365, 1095]", "365 comes after 730; list the days in rising order, each of them once"),
+        ("[730, 365, 1095]", "365 comes after 730. List the days in rising order, each of them once"),
         ("[365, 365]", "365 comes after 365"),
-        ("[365, 365.25]", "365 and 365.25 are both called 1y; keep one of them"),
-        ("[-30, 365]", "it holds -30; every horizon must be a positive, finite number of days"),
+        ("[365, 365.25]", "365 and 365.25 are both called 1y. Keep one of them"),
+        ("[-30, 365]", "it holds -30. Every horizon must be a positive, finite number of days"),
         ("[365, .nan]", "it holds nan"),
         ("[365, .inf]", "it holds inf"),
-        ("[]", "it holds no day; name at least one"),
-        ("['365', '730']", "evaluate.horizons_days[0] is '365', which is not of type float"),
+        ("[]", "it holds no day. Name at least one"),
+        ("['365', '730']", "evaluate.horizons_days[0] is '365', not a number. Write 365.0, without quotation marks"),
         ("365", "evaluate.horizons_days is 365"),
     ],
 )

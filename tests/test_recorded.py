@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penumbra import answered, checkup, modelling, monitoring, recorded, registry, store, versus
+from penumbra import answered, checkup, modeling, monitoring, recorded, registry, store, versus
 from penumbra.comparison import compare_two
 from penumbra.dataset import read_dataset
-from penumbra.modelling import evaluate, fuse, register
+from penumbra.modeling import evaluate, fuse, register
 from penumbra.pages import page
 from penumbra.registry.versions import quiet_mlflow
 from penumbra.scoring import Prediction
@@ -31,8 +31,8 @@ def at(work: Work, horizons_days: Sequence[float], model: str = "nsclc-os") -> W
 
 
 def made_quick(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(modelling, "_curves", lambda weights: {})  # the weights are carried along, not opened here
-    patch.setattr(modelling, "_refitted", lambda *_: ([], {}))  # refits tell nothing of horizons
+    patch.setattr(modeling, "_curves", lambda weights: {})  # the weights are carried along, not opened here
+    patch.setattr(modeling, "_refitted", lambda *_: ([], {}))  # refits tell nothing of horizons
 
 
 @pytest.fixture(autouse=True)
@@ -232,7 +232,7 @@ def test_a_version_named_by_position_is_found_read_by_its_days_and_mended_by_reg
 
 
 def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With follow-up closed at day 450, every door answered 2 and 3 years with the survival of day 450."""
+    """With follow-up closed at day 450, every entry point answered 2 and 3 years with the survival of day 450."""
     work = at(small_work(tmp_path / "home", centers={"north": 40, "east": 24}, features=6), (365, 450, 730, 1095))
     weights = work.home / "networks" / "deep1" / "network.safetensors"
     weights.parent.mkdir(parents=True)
@@ -271,7 +271,7 @@ def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, monke
         predictions_to_json(answer, sent)
 
     def no_number(word: str) -> None:
-        raise AssertionError(f"{word} is no JSON")
+        raise AssertionError(f"{word} is not JSON")
 
     one = json.loads(sent.getvalue(), parse_constant=no_number)["predictions"][0]
     assert (one["survival_2y"], one["survival_3y"]) == (None, None)
@@ -287,7 +287,7 @@ def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, monke
     assert ("Survival", "at 1 year, 450 days, 2 years, 3 years, and not beyond day 450 of the training follow-up") in inputs.card.facts
     east = next(panel for panel in inputs.panels if (panel.center, panel.model) == ("east", "Combined"))
     assert [bool(reason) for reason in east.unanswered] == [False, False, True, True]
-    # a version of before says neither how long its patients were followed nor which days its columns stand for: the store knows the first
+    # a version of before says neither how long its patients were followed nor which days its columns mean: the store knows the first
     before = replace(loaded.model, training=replace(loaded.model.training, followed=None))
     with store.connect(work.home, read_only=True) as lake:
         assert answered.followed_by(lake, replace(loaded, models={loaded.served: before})) == 450

@@ -27,7 +27,7 @@ def table(folder: Path, rows: dict[str, str]) -> None:
 
 
 def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Everything with its time and content, but for the two files by which SQLite lets anybody read beside a writer."""
+    """Everything with its time and content, but for the two files by which SQLite lets anybody read alongside a writer."""
     paths = [path for path in [folder, *folder.rglob("*")] if not path.name.endswith(("-shm", "-wal"))]
     return {str(path): (0 if path.name == "store" else path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else b"") for path in paths}
 

@@ -1,4 +1,4 @@
-"""What is kept of a scan gives the features of the whole scan, also where the tumour lies at the scan's end."""
+"""What is kept of a scan gives the features of the whole scan, also where the tumor lies at the scan's end."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from .radiomics.conftest import blob, simulated_image
 WAVELETS = {"setting": {"normalize": True, "normalizeScale": 100, "binWidth": 25}, "imageType": {"Wavelet": {}}, "featureClass": {"firstorder": [], "glcm": []}}
 
 
-def test_a_tumour_at_the_end_of_the_scan_has_the_features_of_the_whole_scan() -> None:
+def test_a_tumor_at_the_end_of_the_scan_has_the_features_of_the_whole_scan() -> None:
     """PyRadiomics continues an image periodically for wavelets: a ring on the first slices reads the last ones. A crop without them differed."""
     shape, spacing = (140, 50, 46), (1.0, 1.0, 1.0)
     scan = Scan(Volume(simulated_image(shape, seed=1), spacing), Mask(blob(shape, (8.0, 25.0, 22.0), 6.0, seed=2), spacing))
@@ -33,7 +33,7 @@ def test_a_tumour_at_the_end_of_the_scan_has_the_features_of_the_whole_scan() ->
     assert max(abs(ring(short)[name] - value) / abs(value) for name, value in expected.items() if value) > 1e-3
 
 
-def test_a_tumour_in_the_middle_keeps_no_more_than_the_margin() -> None:
+def test_a_tumor_in_the_middle_keeps_no_more_than_the_margin() -> None:
     shape, spacing = (140, 60, 60), (1.0, 1.0, 1.0)
     scan = Scan(Volume(np.zeros(shape, np.int16), spacing), Mask(blob(shape, (70.0, 30.0, 30.0), 5.0, seed=2), spacing))
     rules = roi_rules(read_yaml(project_root() / "features" / "rois.yaml"))

@@ -1,4 +1,4 @@
-"""What the watch makes of trouble: where nothing has arrived it waits, and everything else is told."""
+"""What the watch makes of trouble: where nothing has arrived it waits, and everything else is reported."""
 
 from pathlib import Path
 

@@ -96,3 +96,33 @@ def test_archives_are_read_by_the_python_of_debian_12(tmp_path: Path, monkeypatc
 def test_no_other_place_asks_for_the_filter() -> None:
     asking = [path for folder in ("src", "tests", "flows") for path in (project_root() / folder).rglob("*.py") if 'filter="data"' in path.read_text()]
     assert {path.name for path in asking} == {"archives.py", Path(__file__).name}
+
+
+# A package manager with a cold cache, a place that does not exist, and then as `$1`.
+NOISE = """#!/bin/sh
+echo "Looking in links: /nowhere"
+echo "WARNING: Location '/nowhere' is ignored: it is either a non-existing path or lacks a specific scheme." >&2
+echo "Downloading jaxlib (81.5MiB)" >&2
+echo " Downloaded jaxlib" >&2
+echo " + absl-py==2.1.0" >&2
+{ printf '<%s>' "$(basename "$0")" "$@"; echo; } >>"$RECORDED"
+case "$*" in *"-m venv"*) mkdir -p .venv/bin; cp "$0" .venv/bin/python; cp "$0" .venv/bin/uv ;; esac
+"""
+FAILS = 'case "$*" in *"requirements.lock -b"*) echo "error: Hash mismatch for jaxlib" >&2; exit 2 ;; esac\n'
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_set_up_says_what_it_does_and_how_long_it_took(checkout: Path, fails: bool) -> None:
+    """`Location ... is ignored` was printed above everything, and minutes of downloads passed in silence. Errors are still shown, and end it."""
+    python = checkout.parents[1] / "my python" / "python3"
+    python.write_text(NOISE + (FAILS if fails else ""))
+    environment = {**os.environ, "RECORDED": str(checkout.parent / "recorded"), "PYTHON": str(python)}
+    environment = {name: value for name, value in environment.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    done = subprocess.run(["make", "setup"], cwd=checkout, env=environment, capture_output=True, text=True)
+    assert (done.returncode == 0) is not fails
+    assert not [word for word in ("is ignored", "Looking in", "absl-py") if word in done.stdout + done.stderr]
+    assert "set-up, once: " in done.stderr
+    assert "downloading jaxlib, 85 MB" in done.stderr
+    assert ("error: Hash mismatch for jaxlib" in done.stderr) is fails
+    assert ("set-up took " in done.stderr) is not fails
+    assert (checkout / ".venv" / ".ready").exists() is not fails

@@ -1,4 +1,4 @@
-"""A command that is told to stop: every process of it ends, with one sentence and the signal's exit status, whatever it is doing."""
+"""A command that is asked to stop: every process of it ends, with one sentence and the signal's exit status, whatever it is doing."""
 
 import os
 import pty
@@ -176,7 +176,7 @@ def test_a_flow_run_of_the_stack_is_stopped_while_it_compiles_and_that_is_no_kil
     (tmp_path / "prefect" / "engine.py").write_text(ENGINE)
     command = Command([sys.executable, "-m", "flows.engine"], tmp_path, {"PYTHONPATH": str(tmp_path), "PENUMBRA_HOME": str(tmp_path / "home")})
     command.until((tmp_path / "home" / "ready").exists)
-    assert attempts.kills(tmp_path / "home", "east", "k1", "refit") == 1, "as it stands while it works"
+    assert attempts.kills(tmp_path / "home", "east", "k1", "refit") == 1, "as recorded while it works"
     ended = command.stop(signal.SIGTERM, "parent")
     assert (ended.status, ended.left) == (143, [])
     assert attempts.kills(tmp_path / "home", "east", "k1", "refit") == 0

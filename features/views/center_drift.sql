@@ -1,4 +1,4 @@
--- Standardised mean difference, with the root of the mean of both variances (Cohen 1988; Austin 2009).
+-- Standardized mean difference, with the root of the mean of both variances (Cohen 1988; Austin 2009).
 CREATE VIEW center_drift$all AS
 WITH moments AS (
     SELECT version, roi, feature, center, count("value") AS n, avg("value") AS mean, stddev_samp("value") AS sd
@@ -11,7 +11,7 @@ COMMENT ON COLUMN center_drift$all.version IS 'definition of the feature';
 COMMENT ON COLUMN center_drift$all.roi IS 'region of interest';
 COMMENT ON COLUMN center_drift$all.feature IS 'name of the feature';
 COMMENT ON COLUMN center_drift$all.center IS 'one center';
-COMMENT ON COLUMN center_drift$all.other IS 'the other, later in the alphabet';
+COMMENT ON COLUMN center_drift$all.other IS 'the other center (alphabetically later)';
 COMMENT ON COLUMN center_drift$all.n IS 'patients with a finite value at center';
 COMMENT ON COLUMN center_drift$all.other_n IS 'at the other';
 COMMENT ON COLUMN center_drift$all.mean IS 'mean at center';

@@ -2,7 +2,7 @@ CREATE VIEW feature_versions AS SELECT version, kind, label, params, engine, fea
 COMMENT ON VIEW feature_versions IS 'a definition of features: same definition, same version';
 COMMENT ON COLUMN feature_versions.version IS 'first 12 hex digits of the SHA-256 of the definition';
 COMMENT ON COLUMN feature_versions.kind IS 'radiomics or deep';
-COMMENT ON COLUMN feature_versions.label IS 'name for people';
+COMMENT ON COLUMN feature_versions.label IS 'human-readable name';
 COMMENT ON COLUMN feature_versions.params IS 'the whole definition, JSON';
 COMMENT ON COLUMN feature_versions.engine IS 'program and its version, JSON';
 COMMENT ON COLUMN feature_versions.features IS 'names of its features, in order';

@@ -2,12 +2,12 @@ CREATE VIEW gtv_outcome$all AS
 SELECT patients.patient, patients.center, age, sex, histology, overall_stage, "time", event, features.* EXCLUDE (patient, center, roi, commit_id)
 FROM radiomics$all AS features JOIN patients USING (patient, center)
 WHERE features.roi = 'gtv';
-COMMENT ON VIEW gtv_outcome$all IS 'one row per patient, under $definition: outcome, clinical record and every radiomics feature of the tumour';
+COMMENT ON VIEW gtv_outcome$all IS 'one row per patient, under $definition: outcome, clinical record and every radiomics feature of the tumor';
 COMMENT ON COLUMN gtv_outcome$all.patient IS 'pseudonym';
 COMMENT ON COLUMN gtv_outcome$all.center IS 'center of the patient';
 COMMENT ON COLUMN gtv_outcome$all.age IS 'years at diagnosis';
 COMMENT ON COLUMN gtv_outcome$all.sex IS 'female or male';
-COMMENT ON COLUMN gtv_outcome$all.histology IS 'as the center names it, normalised';
+COMMENT ON COLUMN gtv_outcome$all.histology IS 'as the center names it, normalized';
 COMMENT ON COLUMN gtv_outcome$all.overall_stage IS 'overall stage, I to IV with letters';
 COMMENT ON COLUMN gtv_outcome$all."time" IS 'days to death or last contact';
 COMMENT ON COLUMN gtv_outcome$all.event IS 'true: died at time';

@@ -10,6 +10,6 @@ COMMENT ON COLUMN images.source IS 'folder it was read from, relative to its cen
 COMMENT ON COLUMN images.sha256 IS 'digest of what was read';
 COMMENT ON COLUMN images.spacing IS 'mm between voxels as sent, z y x';
 COMMENT ON COLUMN images.size IS 'voxels as sent, z y x';
-COMMENT ON COLUMN images.status IS 'accepted, or flagged: used, and worth a look';
-COMMENT ON COLUMN images.certificate IS 'figures that show that the mask is right, JSON';
+COMMENT ON COLUMN images.status IS 'accepted, or flagged: used, but worth a look';
+COMMENT ON COLUMN images.certificate IS 'measurements that certify the mask, JSON';
 COMMENT ON COLUMN images.commit_id IS 'commit that wrote the row; see commits';

@@ -7,7 +7,7 @@ COMMENT ON COLUMN patients.patient IS 'pseudonym, unique over all centers';
 COMMENT ON COLUMN patients.center IS 'center that treated the patient';
 COMMENT ON COLUMN patients.age IS 'years at diagnosis';
 COMMENT ON COLUMN patients.sex IS 'female or male';
-COMMENT ON COLUMN patients.histology IS 'as the center names it, normalised';
+COMMENT ON COLUMN patients.histology IS 'as the center names it, normalized';
 COMMENT ON COLUMN patients.t_stage IS 'clinical T stage';
 COMMENT ON COLUMN patients.n_stage IS 'clinical N stage';
 COMMENT ON COLUMN patients.m_stage IS 'clinical M stage';

@@ -5,7 +5,7 @@ QUALIFY row_number() OVER (PARTITION BY patient, center, model, version ORDER BY
 COMMENT ON VIEW predictions IS 'what a version of a model says about a patient of a center';
 COMMENT ON COLUMN predictions.log_risk IS 'higher means earlier death';
 COMMENT ON COLUMN predictions.risk_group IS 'high or low, by the cut-off of the training patients';
-COMMENT ON COLUMN predictions.survival_1y IS 'probability to live after one year; NULL where the version does not answer for that day, see prediction_horizons';
+COMMENT ON COLUMN predictions.survival_1y IS 'probability of being alive after one year; NULL where the version does not answer for that day, see prediction_horizons';
 COMMENT ON COLUMN predictions.survival_2y IS 'after two years';
 COMMENT ON COLUMN predictions.survival_3y IS 'after three years';
 COMMENT ON COLUMN predictions."at" IS 'when it was computed, UTC';

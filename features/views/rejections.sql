@@ -1,4 +1,4 @@
--- A refusal stands until the same stage refuses the patient for another reason, until the patient passes it, or until the center no longer sends the
+-- A refusal holds until the same stage refuses the patient for another reason, until the patient passes it, or until the center no longer sends the
 -- patient.
 CREATE VIEW rejections AS
 WITH latest AS (
@@ -18,7 +18,7 @@ WHERE latest.commit_id = latest.latest
   AND coalesce(gone.commit_id, 0) < latest.commit_id
   AND (latest.stage <> 'populate' OR coalesce(populated.passed, 0) <= latest.commit_id)
   AND (latest.stage NOT IN ('train', 'embed') OR coalesce(embedded.passed, 0) <= latest.commit_id);
-COMMENT ON VIEW rejections IS 'what stands refused now, and what to do about it; a patient accepted later is gone from here (see --as-of)';
+COMMENT ON VIEW rejections IS 'what is currently refused, and what to do about it; a patient accepted later is no longer listed (see --as-of)';
 COMMENT ON COLUMN rejections.patient IS 'pseudonym; NULL where it could not be read';
 COMMENT ON COLUMN rejections.center IS 'center that sent it';
 COMMENT ON COLUMN rejections.stage IS 'stage that refused it';

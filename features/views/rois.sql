@@ -9,10 +9,10 @@ COMMENT ON VIEW rois IS 'a region of interest of a patient''s newest image, with
 COMMENT ON COLUMN rois.patient IS 'pseudonym';
 COMMENT ON COLUMN rois.center IS 'center of the patient';
 COMMENT ON COLUMN rois.roi IS 'gtv, ring_3mm, ring_6mm or ring_9mm';
-COMMENT ON COLUMN rois.image_version IS 'the image it lies in';
+COMMENT ON COLUMN rois.image_version IS 'the image it was drawn on';
 COMMENT ON COLUMN rois.volume_mm3 IS 'voxels times voxel volume on the 1 mm grid';
 COMMENT ON COLUMN rois.voxels IS 'voxels on the grid';
-COMMENT ON COLUMN rois.lost_mm3 IS 'volume that would lie beyond the scan';
+COMMENT ON COLUMN rois.lost_mm3 IS 'volume that would be outside the scan';
 COMMENT ON COLUMN rois.hu_min IS 'lowest HU inside';
 COMMENT ON COLUMN rois.hu_median IS 'median HU inside';
 COMMENT ON COLUMN rois.hu_max IS 'highest HU inside';

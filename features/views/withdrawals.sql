@@ -6,7 +6,7 @@ COMMENT ON VIEW withdrawals IS 'a patient that was forgotten: how much was remov
 COMMENT ON COLUMN withdrawals.withdrawal IS 'random name of the withdrawal';
 COMMENT ON COLUMN withdrawals.state IS 'removed: from every relation and commit; purged: from every file and snapshot too';
 COMMENT ON COLUMN withdrawals.removed IS 'rows per relation, JSON';
-COMMENT ON COLUMN withdrawals.models IS 'registered versions that had learnt from the patient, to be retrained';
+COMMENT ON COLUMN withdrawals.models IS 'registered versions that had learned from the patient, to be retrained';
 COMMENT ON COLUMN withdrawals.reason IS 'why, as it was given';
 COMMENT ON COLUMN withdrawals."at" IS 'when, UTC';
 COMMENT ON COLUMN withdrawals.commit_id IS 'commit that wrote the row; see commits';

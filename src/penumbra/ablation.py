@@ -1,4 +1,4 @@
-"""The ablation: the deep signature of the same network without squeeze-and-excitation, measured beside the models and registered nowhere."""
+"""The ablation: the deep signature of the same network without squeeze-and-excitation, measured next to the models and never registered."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,5 +47,5 @@ def ablation(work: Work, data: Dataset, numbers: Mapping[str, Any]) -> Ablation 
     if not model.retained:
         return Ablation(model, ModelRisk(np.full(len(patients), np.nan), np.nan))
     table = dict(zip(block.columns, block.values.T, strict=True))
-    log_risk = model.log_risk(table, centers=data.centers, missing="nan" if model.harmoniser else "refuse")
+    log_risk = model.log_risk(table, centers=data.centers, missing="nan" if model.harmonizer else "refuse")
     return Ablation(model, ModelRisk(log_risk, model.cutoff, model.baseline))

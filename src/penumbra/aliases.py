@@ -14,7 +14,7 @@ from penumbra.work import Work
 
 
 def set_alias(work: Work, which: str | int, alias: str = CHAMPION, *, reason: str) -> AliasChange:
-    """Point an alias to a version whose files still are what was registered, and record it.
+    """Point an alias to a version whose files have not changed since registration, and record it.
 
     which  a version of the model that params.yaml names, or of another one with its name: nsclc-pfs/3.
 
@@ -46,6 +46,8 @@ def rollback(work: Work, *, reason: str, model: str | None = None) -> AliasChang
     now, there = found.aliases.get(CHAMPION), {entry.version for entry in found.versions}
     earlier = [version for version in reversed(registry.remembered(work.home, model).champions) if version not in (None, now)]
     chosen = next((version for version in earlier if version in there), None)
+    if chosen is None and not found.versions:
+        registry.find(work.home, model=model)  # says what there is
     if chosen is None:
         raise Refusal("earlier_champion", f"{model} never had another champion", "penumbra models lists the versions; penumbra promote chooses one")
     passed = sorted({version for version in earlier[: earlier.index(chosen)] if version is not None})

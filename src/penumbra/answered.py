@@ -1,4 +1,4 @@
-"""What registered versions said of patients: survival by day, also of versions whose columns were still named by their position."""
+"""What registered versions predicted for patients: survival by day, also of versions whose columns were still named by their position."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,11 +26,11 @@ SELECT max(time) AS last FROM (
 
 @dataclass(frozen=True)
 class Answers:
-    """What versions said of patients, with the newest outcome.
+    """What versions predicted for patients, with the latest outcome.
 
     by_version  version -> patient -> row of `predictions`. survival: version -> patient -> days -> probability, NaN where there is none.
     trained     (version, patient) of those whose outcome a version was fitted on.
-    misnamed    version -> its days, where stored columns and metrics are called 1y, 2y, ... but stand for other days.
+    misnamed    version -> its days, where stored columns and metrics are called 1y, 2y, ... but mean other days.
     """
 
     by_version: Mapping[int, Mapping[str, Mapping[str, Any]]]
@@ -44,7 +44,7 @@ class Answers:
 
 
 def read_answers(lake: store.Store, home: Path, model: str) -> Answers:
-    """Everything that was said by versions of a model, of the patients that there are: a name at another center is another person."""
+    """Every prediction of a model's versions for the patients in the store: a name at another center is another person."""
     rows = lake.sql("SELECT p.*, o.time, o.event FROM predictions AS p JOIN patients AS o USING (patient, center) WHERE p.model = ?", [model]).to_pylist()
     uses = lake.sql(
         "SELECT version, patient FROM model_uses SEMI JOIN patients USING (patient, center) WHERE model = ? AND split = 'train'", [model]
@@ -103,7 +103,7 @@ def followed_by(lake: store.Store, loaded: LoadedModel) -> float:
 
 
 def _from_columns(row: Mapping[str, Any], loaded: LoadedModel) -> dict[float, float]:
-    """Days -> survival of one row of `predictions` in which columns stand for positions; nothing beyond the follow-up of the version."""
+    """Days -> survival of one row of `predictions` in which columns are positions; nothing beyond the follow-up of the version."""
     said = {}
     for day, year in zip(loaded.horizons_days, LISTED_YEARS, strict=False):
         value = row[f"survival_{year}y"]

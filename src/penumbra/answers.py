@@ -1,15 +1,18 @@
-"""What a person asks of a finished run: SQL, versions side by side, the table at the end."""
+"""Answers about a finished run: SQL, versions side by side, the final table."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penumbra import arrivals, cohort, registry, store, tables
+from penumbra.cells import p_value
 from penumbra.cohort.baseline import baseline_table
+from penumbra.cohort.rois import RoiSurvey
 from penumbra.cohort.rois import list_rois as survey
-from penumbra.modelling import metric_rows
+from penumbra.evaluate import EXTERNAL, TRAINING
+from penumbra.modeling import metric_rows
 from penumbra.params import project_root, read_yaml, state_home
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, choose
 from penumbra.settings import load_settings
 from penumbra.work import Manifest, Work, read_manifest
 
@@ -42,7 +45,8 @@ def models(home: Path, name: str | None = None) -> str:
         home, "SELECT model, version, center, split, value FROM model_metrics WHERE metric = 'harrell_c' AND split IN ('train', 'test')"
     ).to_pylist()
     model = entries[0].model
-    centers = list(dict.fromkeys(row["center"] for row in found if row["model"] == model))
+    pools = (TRAINING, EXTERNAL)  # after the centers
+    centers = sorted({row["center"] for row in found if row["model"] == model}, key=lambda center: (center in pools, center))
     values = {(row["version"], row["center"]): row for row in found if row["model"] == model}
 
     def cell(version: str, center: str) -> str:
@@ -55,7 +59,7 @@ def models(home: Path, name: str | None = None) -> str:
         [
             entry.version,
             ", ".join(entry.aliases) or "-",
-            f"{entry.created_at:%Y-%m-%d %H:%M}",
+            entry.created_at,
             *("-" if isinstance(entry, registry.ForeignVersion) else cell(str(entry.version), center) for center in centers),
         ]
         for entry in entries
@@ -63,8 +67,39 @@ def models(home: Path, name: str | None = None) -> str:
     others = [other for other in registry.models(home) if other != model]
     listed = f"\nalso registered: {', '.join(others)} (penumbra models --model NAME)" if others else ""
     foreign = "".join(f"\n{entry.version}: not registered by penumbra, made in MLflow" for entry in shelf.foreign)
-    header = ["version", "alias", "registered (UTC)", *(f"C {center}" for center in centers)]
+    header = ["version", "alias", "registered", *(f"C {center}" for center in centers)]
     return tables.render(header, body, model) + f"\n\n* fitted on this center{foreign}{listed}"
+
+
+def comparison_of(home: Path, name: str | None = None) -> str:
+    """The command that compares the champion with the newest other version of a model; where there is one alone, its card of metrics."""
+    entries = registry.shelf(home, name).versions
+    champion = next((entry for entry in entries if "champion" in entry.aliases), None)
+    others = [entry for entry in entries if entry is not champion]
+    of = f"{entries[0].model}/" if name and entries else ""
+    if champion is not None and others:
+        return f"penumbra compare {of}{champion.version} {of}{max(entry.version for entry in others)}"
+    if len(others) > 1:
+        return f"penumbra compare {of}{others[-2].version} {of}{others[-1].version}"
+    return "penumbra compare"
+
+
+def model_rows(home: Path, name: str | None = None) -> tables.Answer:
+    """The same for other programs: one row per version and center, with all digits; a version made in MLflow has a row without a center."""
+    shelf = registry.shelf(home, name)
+    if not (shelf.versions or shelf.foreign):
+        registry.find(home, model=name)  # says what there is
+    measured = store.query(
+        home, "SELECT model, version, center, split, value, n, events FROM model_metrics WHERE metric = 'harrell_c' AND split IN ('train', 'test')"
+    ).to_pylist()
+    entries: list[registry.RegisteredVersion | registry.ForeignVersion] = sorted((*shelf.versions, *shelf.foreign), key=lambda entry: entry.version)
+    records: list[dict[str, object]] = []
+    for entry in entries:
+        known = {"model": entry.model, "version": entry.version, "alias": ", ".join(entry.aliases) or None, "registered": entry.created_at}
+        mine = [row for row in measured if (row["model"], row["version"]) == (entry.model, str(entry.version))]
+        values = [{"center": row["center"], "split": row["split"], "harrell_c": row["value"], "n": row["n"], "died": row["events"]} for row in mine]
+        records += [{**known, **value} for value in values or [{}]]
+    return tables.Answer.of(records, ("model", "version", "alias", "registered", "center", "split", "harrell_c", "n", "died"))
 
 
 def decision(manifest: Manifest) -> str:
@@ -91,7 +126,7 @@ def decision(manifest: Manifest) -> str:
         header = ["difference", "p"]
         sizes = {row["center"]: (row["n"], row["events"]) for row in c}
         old = {(row["center"], row["metric"]): row["value"] for row in manifest["comparison"] if row["model"] == "champion"}
-        last = {place: [_form(old.get((place, "delta_c_combined")), "+.3f"), _form(old.get((place, "delta_c_combined_p")), ".3f")] for place in sizes}
+        last = {place: [_form(old.get((place, "delta_c_combined")), "+.3f"), _p(old.get((place, "delta_c_combined_p")))] for place in sizes}
     body = [[place, *size, *(_form(value.get((model, place)), ".3f") for model in models), *last[place]] for place, size in sizes.items()]
     table = tables.render(["center", "n", "died", *(f"C {model}" for model in models), *header], body) + "\n\n" if body else ""
     return table + manifest["reason"]
@@ -99,6 +134,10 @@ def decision(manifest: Manifest) -> str:
 
 def _form(value: float | None, form: str) -> str:
     return "-" if value is None or value != value else format(value, form)
+
+
+def _p(value: float | None) -> str:
+    return "-" if value is None else p_value(value)
 
 
 def cohort_flow(manifest: Manifest) -> str:
@@ -116,6 +155,17 @@ def cohort_flow(manifest: Manifest) -> str:
     return tables.render(["center", "found", "accepted", "remarks", "rejected"], rows)
 
 
+def cohort_flow_rows(manifest: Manifest) -> tables.Answer:
+    """The same for other programs: patients per center, outcome and rule."""
+    records = []
+    for center, facts in manifest["centers"].items():
+        counts: list[tuple[str, str | None, int]] = [("found", None, facts["found"]), ("accepted", None, len(facts["accepted"]))]
+        counts += [("remark", rule, count) for rule, count in _remarks(facts).items()]
+        counts += [("rejected", rule, count) for rule, count in facts["rejected"].items()]
+        records += [{"center": center, "outcome": outcome, "rule": rule, "patients": count} for outcome, rule, count in counts]
+    return tables.Answer.of(records, ("center", "outcome", "rule", "patients"))
+
+
 def _remarks(facts: Manifest) -> dict[str, int]:
     """Rule -> patients: what was flagged, contradicted, like another's or left."""
     gone = facts.get("no_longer_sent", 0)
@@ -123,7 +173,7 @@ def _remarks(facts: Manifest) -> dict[str, int]:
 
 
 def summary(work: Work) -> str:
-    """The table at the end of a run: C of every model on every set of patients, the cohort, the version, the report."""
+    """The tables at the end of a run: C of every model on every set of patients, the cohort, the version, the report."""
     rows = [row for row in metric_rows(read_manifest(work.home, "evaluate")) if row.metric == "harrell_c"]
     sets = list(dict.fromkeys((row.center, row.split) for row in rows))
     sizes = {(row.center, row.split): (row.n, row.events) for row in rows}
@@ -134,7 +184,7 @@ def summary(work: Work) -> str:
         cells = [by_place[model, *place] for place in sets]
         body.append([model, *(f"{row.value:.2f} ({row.lower:.2f}-{row.upper:.2f})" if row.value == row.value else "-" for row in cells)])
     registered, page = read_manifest(work.home, "register"), read_manifest(work.home, "report")["page"]
-    lines = [cohort_flow(read_manifest(work.home, "ingest")), "", tables.render(header, body), ""]
+    lines = [tables.render(header, body, whole="the report"), "", cohort_flow(read_manifest(work.home, "ingest")), ""]
     if registered["version"] is None:
         lines.append(f"registered  nothing: {registered['reason']}")
     else:
@@ -169,7 +219,7 @@ def baseline(work: Work, groups: Sequence[str] = ()) -> tuple[list[str], list[li
         sets = [centers for centers in (trains, [center for center in accepted if center not in trains]) if centers]
     unknown = sorted({center for centers in sets for center in centers} - set(accepted))
     if unknown:
-        raise Refusal("center_accepted", f"no center {unknown[0]!r}; ingested: {', '.join(accepted)}", "name groups of centers like north east,south")
+        raise Refusal("center_accepted", f"no center {unknown[0]!r}", f"{choose(unknown[0], accepted, what='ingested')}; name groups like north east,south")
     with store.connect(work.home, read_only=True) as lake:
         patients = lake.rows("patients")
     columns = {", ".join(centers): [row for row in patients if row["center"] in centers and row["patient"] in accepted[row["center"]]] for centers in sets}
@@ -183,10 +233,23 @@ def baseline(work: Work, groups: Sequence[str] = ()) -> tuple[list[str], list[li
 
 def rois(folder: Path, center: str) -> str:
     """All structure names below a center's folder, in how many patients, and what each maps to; then who would be refused."""
-    rules = cohort.roi_rules(read_yaml(project_root() / "features" / "rois.yaml"))
-    declared = load_settings().ingest.roots
-    found = survey(folder, rules.of(center), arrivals.link_roots(state_home(), folder, declared))
+    found = _survey(folder, center)
     text = tables.render(["name", "patients", "maps to", "why"], [[entry.name, entry.patients, entry.meaning, entry.why] for entry in found.names])
     if found.refused:
         text += "\n\n" + tables.render(["refused patient", "why"], [[patient, str(refusal)] for patient, refusal in found.refused])
     return text
+
+
+def roi_rows(folder: Path, center: str) -> tables.Answer:
+    """The same for other programs: one row per name, then one per refused patient."""
+    found = _survey(folder, center)
+    records: list[dict[str, object]] = [
+        {"kind": "structure", "name": entry.name, "patients": entry.patients, "maps_to": entry.meaning, "why": entry.why} for entry in found.names
+    ]
+    records += [{"kind": "refused patient", "name": patient, "patients": 1, "why": str(refusal)} for patient, refusal in found.refused]
+    return tables.Answer.of(records, ("kind", "name", "patients", "maps_to", "why"))
+
+
+def _survey(folder: Path, center: str) -> RoiSurvey:
+    rules = cohort.roi_rules(read_yaml(project_root() / "features" / "rois.yaml"))
+    return survey(folder, rules.of(center), arrivals.link_roots(state_home(), folder, load_settings().ingest.roots))

@@ -11,10 +11,12 @@ from typing import Any
 from penumbra.cohort import CLINICAL_FILE, clinical_table
 from penumbra.cohort.links import Leaving, Roots, cohort_of, roots_of, walk
 from penumbra.params import project_root
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, choose, nearest
+from penumbra.yaml_files import wrong
 
 INCOMING = "incoming"
 COHORTS = ".cohorts.json"  # below manifests/: every cohort that ever arrived here
+SURELY = 0.75  # share of letters from which a center that is not there is taken for another one, misspelled
 CENTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]*")
 
 
@@ -65,7 +67,12 @@ def require_center(home: Path, folder: Path, center: str) -> None:
     """Refuse a folder that `take_center` would not take; nothing is written."""
     _check_name(center)
     if clinical_table(folder) is None:
-        raise Refusal("clinical_found", f"no {CLINICAL_FILE} in the folder", "a center is a folder with clinical.csv and one folder for each patient")
+        below = [path for path in _entries(folder) if path.is_dir()]
+        if any(clinical_table(path) for path in below):
+            advice = f"this is the folder of several centers ({', '.join(path.name for path in below if clinical_table(path))}): penumbra run --cohort FOLDER"
+        else:
+            advice = "a center is a folder with clinical.csv and one folder for each patient"
+        raise Refusal("clinical_found", f"no {CLINICAL_FILE} in the folder", advice)
     _require_free(home, folder, center)
 
 
@@ -77,8 +84,33 @@ def cohort_centers(cohort: Path) -> dict[str, Path]:
     folders = _centers_in(cohort)
     if not any(clinical_table(path) for path in folders.values()):
         advice = f"a cohort is <folder>/<center>/{CLINICAL_FILE} and <folder>/<center>/<patient>/..."
+        if clinical_table(cohort) is not None:
+            advice = f"this is the folder of one center: penumbra ingest FOLDER --center NAME; {advice}"
         raise Refusal("cohort_has_centers", f"no subfolder with a {CLINICAL_FILE}", advice)
     return folders
+
+
+def require_training(home: Path, train_centers: Sequence[str]) -> str:
+    """Refuse training centers of which no folder has arrived, or a name that is another's with a typing error: the model would be fitted on fewer
+    patients than was meant, and nobody told.
+
+    Returns what has to be said of training centers that have not arrived, "" where all have.
+
+    Raises  ParamsError "train_centers".
+    """
+    incoming = home / INCOMING
+    here = list(_centers_in(incoming)) if incoming.is_dir() else []
+    absent = [name for name in train_centers if name not in here]
+    if not here or not absent:
+        return ""
+    others = [name for name in here if name not in train_centers]
+    meant = {name: nearest(name, others, alike=SURELY) for name in absent}
+    unmet = next((name for name in absent if meant[name]), absent[0] if len(absent) == len(train_centers) else None)
+    if unmet is not None:
+        key = f"cohort.train_centers[{list(train_centers).index(unmet)}]"
+        found = f"cohort.train_centers names {unmet!r}, and no center of this name has arrived"
+        raise wrong(key, found, choose(unmet, here, what="centers here"), "train_centers").located(project_root() / "params.yaml")
+    return f"no folder of {', '.join(absent)} has arrived; {', '.join(name for name in train_centers if name in here)} trains"
 
 
 def _link(home: Path, folder: Path, center: str) -> None:
@@ -123,7 +155,7 @@ def files(home: Path, folder: Path, declared: Sequence[str] = ()) -> list[Path]:
 
 
 def describe(home: Path, declared: Sequence[str] = ()) -> dict[str, Any]:
-    """What arrived: per center the number of files and one SHA-256 over all names and contents, the same wherever the folder lies.
+    """What arrived: per center the number of files and one SHA-256 over all names and contents, the same wherever the folder is.
 
     declared  ingest.roots of params.yaml. A link that leads elsewhere counts by its name alone, and is not followed.
 

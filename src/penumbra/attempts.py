@@ -1,6 +1,6 @@
-"""How the attempts at a center's retraining ended: a kill leaves no word of its own, so each attempt writes down that it began and how it ended.
+"""How the attempts at a center's retraining ended: a killed process cannot report itself, so each attempt writes down that it began and how it ended.
 
-One that is killed in the same step every time (memory, say) would be started again for ever, one that fails would be announced again for ever.
+One that is killed in the same step every time (memory, say) would be restarted forever; one that fails would be announced again forever.
 """
 
 import json
@@ -46,8 +46,8 @@ def passing(error: BaseException) -> bool:
 
 
 def told(error: BaseException) -> str:
-    """What may be said and kept of an error. Of one that is no Refusal only kind and place: its words could hold the path of a folder that is named
-    after a person."""
+    """What may be reported and kept of an error. For errors other than a Refusal only type and location: the message may contain a path that names a
+    patient."""
     if isinstance(error, Refusal):
         return str(error)
     places = traceback.extract_tb(error.__traceback__)
@@ -83,14 +83,14 @@ def attempt(home: Path, center: str, key: str, step: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        final = isinstance(error, Exception) and not passing(error)  # a call that somebody stopped is no failure
+        final = isinstance(error, Exception) and not passing(error)  # a call that was stopped is not a failure
         _write(home, center, replace(begun, error=told(error), final=final))
         raise
     forget(home, center)
 
 
 def stopped(home: Path, pids: Collection[int]) -> None:
-    """The processes `pids` were ended because a person or a service manager asked for it: that is no kill that counts."""
+    """The processes `pids` were ended because a person or a service manager asked for it: that does not count as a kill."""
     for path in (home / "manifests").glob("attempts-*.json"):
         center = path.stem.removeprefix("attempts-")
         last = _read(home, center)

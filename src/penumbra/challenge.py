@@ -13,7 +13,7 @@ from penumbra.dataset import Dataset, read_dataset
 from penumbra.evaluate import ALL, EXTERNAL, ModelRisk, contrasts
 from penumbra.evaluate.paired import PairedRow, Scores
 from penumbra.evaluate.sets import sets_of
-from penumbra.modelling import CONTROLS, current_fuse, load_models, measured, risks
+from penumbra.modeling import CONTROLS, current_fuse, load_models, measured, risks
 from penumbra.network import EnsembleSettings, Pretrain
 from penumbra.origins import accepted_images
 from penumbra.registry import Evidence, LoadedModel, MetricRow

@@ -1,4 +1,4 @@
-"""`penumbra doctor`: is everything installed, reachable and consistent?"""
+"""`penumbra doctor`: checks that everything is installed, reachable and consistent."""
 
 import importlib.metadata
 import shutil
@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penumbra import resources
-from penumbra.params import ParamsError, project_root
+from penumbra.params import ParamsError, project_root, state_home
 from penumbra.refusal import Refusal
 
+DECLARATIONS = (
+    "params.yaml", "features/rois.yaml", "features/radiomics.yaml", "models/signatures.yaml", "models/combined.yaml", "models/controls.yaml",
+    "models/se_resnet.yaml", "models/paper.yaml", "models/checklist.yaml", "models/learning.yaml",
+)  # fmt: skip
 LEAST_FREE_GB = 5.0  # a cohort of 300 patients keeps about this much in images and features
+LOCK = "requirements.lock"
 ENGINES = ("SimpleITK", "pydicom", "pyradiomics", "numba", "jax", "flax", "duckdb", "duckdb-extension-ducklake", "mlflow", "prefect", "dvc")
 
 
@@ -24,9 +29,18 @@ class Finding:
     waits: bool = False
 
 
-def examine(home: Path) -> list[Finding]:
-    """Look at everything that a run needs; changes nothing."""
+def examine(home: Path | None = None) -> list[Finding]:
+    """Look at everything that a run needs; changes nothing.
+
+    home  the state folder; None: that of PENUMBRA_HOME. A project or a state folder that there is not is a finding.
+    """
+    try:
+        project_root()
+        home = home or state_home()
+    except ParamsError as error:
+        return [Finding("project" if error.rule == "project_folder" else "state folder", False, str(error))]
     parts = {"store": _store, "persons": _persons, "registry": _registry, "versions": _versions, "stages": _stages, "retrainings": _retrainings}
+    parts = {"training centers": _training, **parts}
     return [*_packages(), *_parameters(), *_space(home), *(finding for what, look in parts.items() for finding in _looked(what, look, home))]
 
 
@@ -34,6 +48,8 @@ def _looked(what: str, look: Callable[[Path], Iterator[Finding]], home: Path) ->
     """What one part found; where the machine gives no more (a disk, a file, memory), that is what was found."""
     try:
         return list(look(home))
+    except ParamsError:  # has a line of its own
+        return []
     except Exception as error:
         told = resources.told(error, home)
         if told is None:
@@ -42,7 +58,13 @@ def _looked(what: str, look: Callable[[Path], Iterator[Finding]], home: Path) ->
 
 
 def _packages() -> Iterator[Finding]:
-    pinned = dict(line.split(" ")[0].split("==") for line in (project_root() / "requirements.lock").read_text().splitlines() if "==" in line and line[0] != " ")
+    try:
+        lock = (project_root() / LOCK).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = "there is none in the project" if isinstance(error, FileNotFoundError) else "it cannot be read"
+        yield Finding(LOCK, False, f"{why}; restore it from git, or set PENUMBRA_PROJECT to a whole checkout")
+        lock = ""
+    pinned = dict(line.split(" ")[0].split("==", 1) for line in lock.splitlines() if "==" in line and line[0] != " ")
     for name in ENGINES:
         try:
             found = importlib.metadata.version(name)
@@ -55,10 +77,11 @@ def _packages() -> Iterator[Finding]:
 
 def _parameters() -> Iterator[Finding]:
     from penumbra.params import PROFILES, read_yaml
-    from penumbra.settings import load_settings
+    from penumbra.settings import load_settings, require_shown
 
     root, unreadable = project_root(), []
-    for path in sorted([*root.glob("*.yaml"), *root.glob("features/*.yaml"), *root.glob("models/*.yaml")]):
+    wanted = {root / name for name in DECLARATIONS}
+    for path in sorted(wanted.union(root.glob("*.yaml"), root.glob("features/*.yaml"), root.glob("models/*.yaml"))):
         try:
             read_yaml(path)
         except ParamsError as error:
@@ -66,17 +89,41 @@ def _parameters() -> Iterator[Finding]:
     if unreadable:
         yield from unreadable
         return
+    said: dict[str, list[str]] = {}  # what is wrong -> in which profiles
     for profile in PROFILES:
         try:
             load_settings(profile)
-            yield Finding(f"params.yaml, profile {profile}", True, "every parameter known and of its type")
-        except (ParamsError, ValueError) as error:
-            yield Finding(f"params.yaml, profile {profile}", False, str(error))
+            yield Finding(f"params.yaml, profile {profile}", True, "every parameter known, of its type and in its range")
+        except ParamsError as error:
+            said.setdefault(str(error), []).append(profile)
+    for sentence, profiles in said.items():
+        yield Finding(f"settings, profile {', '.join(profiles)}", False, sentence)
+    try:
+        require_shown()
+        yield Finding("report and benchmarks", True, "models/paper.yaml, checklist.yaml, learning.yaml and features/catalogue.csv can be read")
+    except ParamsError as error:
+        yield Finding("report and benchmarks", False, str(error))
+
+
+def _training(home: Path) -> Iterator[Finding]:
+    """Whether the centers that train have arrived."""
+    from penumbra import arrivals
+    from penumbra.settings import load_settings
+
+    wanted = load_settings().cohort.train_centers
+    try:
+        lacking = arrivals.require_training(home, wanted)
+        if lacking:
+            yield Finding("training centers", True, lacking)
+    except ParamsError as error:
+        yield Finding("training centers", False, str(error))
 
 
 def _space(home: Path) -> Iterator[Finding]:
     existing = next(path for path in (home, *home.parents) if path.exists())
     free = shutil.disk_usage(existing).free / 1e9
+    if home.is_dir() and (why := resources.unwritable(home)):
+        yield Finding("state folder", False, f"it cannot be written{why}; make it writable for this user, or set PENUMBRA_HOME to a folder that is")
     yield Finding("disk", free > LEAST_FREE_GB, f"{free:.0f} GB free for state")
 
 
@@ -120,10 +167,10 @@ def _persons(home: Path) -> Iterator[Finding]:
                 yield Finding("live metrics", False, f"{found}; run penumbra monitor, which measures them again or takes them back")
             for said in persons.waiting(lake):
                 yield Finding("patients", True, said)
+    except ParamsError:
+        return  # reported above
     except Refusal as refusal:
         yield Finding("patients", False, str(refusal))
-    except (ParamsError, ValueError):
-        return  # told above
 
 
 def _registry(home: Path) -> Iterator[Finding]:
@@ -189,7 +236,7 @@ def _stages(home: Path) -> Iterator[Finding]:
     """Whether every stage was made from what is there now, as far as they have run."""
     from dataclasses import replace
 
-    from penumbra import modelling
+    from penumbra import modeling
     from penumbra.dataset import read_dataset
     from penumbra.origins import MADE_FROM, accepted_images, current, earlier, of_populate
     from penumbra.settings import load_settings
@@ -202,7 +249,7 @@ def _stages(home: Path) -> Iterator[Finding]:
     made_from = left["train"].get(MADE_FROM, {})
     try:
         settings = load_settings(made_from.get("profile"))
-    except (ParamsError, ValueError):
+    except ParamsError:
         return  # found above
     if made_from and any((home / "manifests").glob("retrain-*.json")):  # a retraining leaves its own training centers
         settings = replace(settings, cohort=replace(settings.cohort, train_centers=tuple(made_from["numbers"]["cohort.train_centers"])))
@@ -213,10 +260,10 @@ def _stages(home: Path) -> Iterator[Finding]:
             current(work, "populate", of_populate(work, images))
         if left["populate"] and left["train"]:
             data = read_dataset(work)
-            fused = modelling.current_fuse(work, data) if left["fuse"] else {}
-            evaluated = modelling.current_evaluate(work, data, fused) if fused and left["evaluate"] else {}
+            fused = modeling.current_fuse(work, data) if left["fuse"] else {}
+            evaluated = modeling.current_evaluate(work, data, fused) if fused and left["evaluate"] else {}
             if evaluated and left["register"]:
-                modelling.current_register(work, evaluated)
+                modeling.current_register(work, evaluated)
         yield Finding("stages", True, "what has run was made from what is there now")
     except Refusal as refusal:
         yield Finding("stages", False, str(refusal), waits=True)

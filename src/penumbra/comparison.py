@@ -21,11 +21,11 @@ from penumbra.survival.horizons import horizon_name, horizon_words
 
 @dataclass(frozen=True)
 class Scored:
-    """Patients whom every compared version scored, with their newest outcome.
+    """Patients scored by all compared versions, with their latest outcome.
 
     event (n,) bool; time (n,) days. log_risk (v, n), death (v, n, k), high (v, n) bool: of each version in order. days (k,): those that all of
     them answered for.
-    fitted (v, n) bool: the patient's outcome fitted the version.
+    fitted (v, n) bool: the version was fitted on the patient's outcome.
     """
 
     patients: np.ndarray
@@ -46,7 +46,7 @@ class Scored:
 
     @property
     def fitted_here(self) -> tuple[bool, bool]:
-        """Whether any of these patients fitted the first version, and the second."""
+        """Whether the first version, and the second, was fitted on any of these patients."""
         return bool(self.fitted[0].any()), bool(self.fitted[1].any())
 
     def scores(self, version: int) -> Scores:
@@ -71,7 +71,7 @@ class Comparison:
 
     differences   of params, data, settings, feature versions and kept features.
     patients      per center: how many trained each version, and how many of the second's the first did not know.
-    fitted        center -> whether the first and the second were fitted on it: a value there flatters.
+    fitted        center -> whether the first and the second were fitted on it: a value there is optimistic.
     paired        per center and for all that neither was fitted on (EXTERNAL): both values, difference, interval, p.
     metrics       of the registered calibration, at the days that both answer for.
     calibration   per center and one of these metrics, both registered values; None where a version's numbers are not named by their days.
@@ -252,7 +252,7 @@ def _death(survival: Mapping[float, float], days: Sequence[float]) -> list[float
 
 
 def _remarks(answers: Answers, entries: Sequence[RegisteredVersion], days: Sequence[float]) -> Iterator[str]:
-    """What has to be said where two versions do not answer for the same days, or where registered numbers are not named by their days."""
+    """The remark where two versions do not answer for the same days, or where registered numbers are not named by their days."""
     known = [answers.days(entry.version) for entry in entries]
     if known[0] != known[1]:
         each = "; ".join(

@@ -10,7 +10,7 @@ import numpy as np
 from penumbra import fusion, store, temporary
 from penumbra.dataset import Dataset
 from penumbra.fusion import DEEP, Block
-from penumbra.modelling import columns_of, fusion_numbers
+from penumbra.modeling import columns_of, fusion_numbers
 from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.origins import Images
 from penumbra.progress import track

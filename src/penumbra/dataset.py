@@ -11,7 +11,7 @@ import numpy as np
 from penumbra import store
 from penumbra.fusion import CLINICAL, DEEP, Block
 from penumbra.origins import Images, accepted_images, current, of_populate, of_train
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, nearest
 from penumbra.store.version import KEY_LENGTH
 from penumbra.work import Work, read_manifest
 
@@ -140,7 +140,7 @@ def fingerprint(matrix: store.Matrix) -> str:
 
 
 def network_file(home: Path, version: str) -> Path:
-    """Where the weights of one deep feature version lie, alone in their folder."""
+    """Where the weights of one deep feature version are stored, alone in their folder."""
     return home / "networks" / version / "network.safetensors"
 
 
@@ -148,11 +148,13 @@ def no_training_center(work: Work, images: Images) -> Refusal:
     """The refusal of a cohort in which nobody trains; it says so where that is because a training center's table was refused."""
     centers = read_manifest(work.home, "ingest")["centers"]
     wanted, here = work.settings.cohort.train_centers, ", ".join(sorted({image["center"] for image in images.values()})) or "none"
+    near = next(filter(None, (nearest(name, (image["center"] for image in images.values())) for name in wanted)), "")
+    meant = f", such as {near}" if near else ""
     refused = [f"{center}: {centers[center]['refused']}" for center in wanted if centers.get(center, {}).get("refused")]
     return Refusal(
         "training_patients",
         f"none of the training centers ({', '.join(wanted)}) has an accepted patient; centers here: {here}" + "".join(f"; {one}" for one in refused),
-        "correct the table and run again" if refused else "name the center that trains in params.yaml, cohort.train_centers",
+        "correct the table and run again" if refused else f"name the center that trains in params.yaml, cohort.train_centers{meant}",
     )
 
 

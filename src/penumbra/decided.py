@@ -1,4 +1,4 @@
-"""What a retraining leaves for people: a page per center, and a notification as a file."""
+"""What a retraining leaves for its users: a page per center, and a notification file."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ LEFT_OUT_METRIC = "internal_external_c"  # of evaluate.internal_external
 
 
 def page_of(center: str) -> str:
-    """Where the page of a center's retraining lies below the state folder."""
+    """The path of the page of a center's retraining below the state folder."""
     return f"reports/retrain-{center}/{PAGE}"
 
 
@@ -48,7 +48,7 @@ def _compared(work: Work, compared: Challenge) -> Iterator[Section]:
     measures = measures_of(numbers, days)
     words = (
         f"Patients that neither was fitted on: cross-fitted where one was. The same {numbers.bootstraps} resamples for both. Brier score and calibration,"
-        " |log(observed / predicted deaths)|, are better when lower; a cross-fitted risk meets the baseline of the whole fit there."
+        " |log(observed / predicted deaths)|, are better when lower; they combine a cross-fitted risk with the baseline of the whole fit."
         f" {ALL.capitalize()}: C and AUC count pairs of patients of one center, resampled within each center."
     )
     yield _evidence(compared.evidence)
@@ -65,7 +65,7 @@ def _compared(work: Work, compared: Challenge) -> Iterator[Section]:
     areas = tuple(overlay.roc(panel, measures, day, f"roc_{i}") for i, panel in enumerate(compared.panels) for day in middle(days))
     yield Section("ROC", pooled, figures=areas)
     drawn = tuple(overlay.calibration(panel, measures, day, f"calibration_{i}") for i, panel in enumerate(compared.panels) for day in middle(days))
-    yield Section("Calibration", "On the dotted line predictions come true.", figures=drawn)
+    yield Section("Calibration", "Points on the dotted line are right.", figures=drawn)
     curves = tuple(overlay.survival(panel, f"survival_{i}") for i, panel in enumerate(compared.panels))
     yield Section("Survival by risk group", "Each model's own cut-off; thick lines are its high risk.", figures=curves)
 
@@ -88,7 +88,7 @@ def _evidence(evidence: Evidence) -> Section:
             row.events,
             row.pairs,
             *(number(value, 3) for value in (row.other, row.challenger, row.difference, row.lower_one_sided, row.lower, row.upper)),
-            row.reason or ("too few deaths for a say of its own" if row.events < limits.min_events else ""),
+            row.reason or ("too few deaths to be judged alone" if row.events < limits.min_events else ""),
         )
         for row in (evidence.overall, *evidence.centers, *evidence.baselines)
     )

@@ -1,4 +1,4 @@
-"""`penumbra drift`: how far a center lies from those that the models learnt from, in every feature and in its outcome."""
+"""`penumbra drift`: how far a center is from those that the models learned from, in every feature and in its outcome."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from penumbra import store, survival, tables
+from penumbra.cells import KEPT, p_value, percent
 from penumbra.fusion import benjamini_hochberg
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, choose
 from penumbra.survival.horizons import horizon_words
 from penumbra.survival.shift import shift
 from penumbra.work import Work
@@ -28,7 +29,7 @@ class Drift:
 def compare(work: Work, center: str) -> Drift:
     """Every feature of a center against the training centers' (without that center), q over all of them together; and follow-up and survival.
 
-    Raises  Refusal "center_stored": no features of the center, or of any training center beside it.
+    Raises  Refusal "center_stored": no features of the center, or of any other training center.
     """
     chosen = work.settings.drift
     reference = [name for name in work.settings.cohort.train_centers if name != center]
@@ -47,16 +48,27 @@ def compare(work: Work, center: str) -> Drift:
                 for feature, *values in zip(matrix.features, *columns, strict=True):
                     told = {name: value.item() for name, value in zip(names, values, strict=True)}
                     features.append({"kind": kind, "roi": roi, "feature": feature, "version": matrix.version, **told})
+        known = sorted({row["center"] for row in lake.rows("patients")})
         people = [row for row in lake.rows("patients") if row["center"] in (center, *reference) and row["time"] is not None and row["event"] is not None]
     if not features:
-        found_centers = f"no features of {center!r}, or of the training centers {', '.join(reference) or '(none beside it)'}"
-        raise Refusal("center_stored", found_centers, 'ingest and populate both; penumbra sql "FROM centers" lists them')
+        raise _nothing_to_compare(center, reference, known)
     p = np.array([row["p"] for row in features])
     q = np.full(len(p), np.nan)
     q[np.isfinite(p)] = benjamini_hochberg(p[np.isfinite(p)])
     features = [{**row, "q": float(value)} for row, value in zip(features, q, strict=True)]
     features.sort(key=lambda row: (-row["psi"] if np.isfinite(row["psi"]) else np.inf, row["kind"], row["roi"], row["feature"]))
     return Drift(center, features, *_outcomes(people, center, chosen.horizon_days))
+
+
+def _nothing_to_compare(center: str, reference: list[str], known: list[str]) -> Refusal:
+    """Why a center has no features to compare, or nothing to compare them with."""
+    if center not in known:
+        return Refusal("center_stored", f"no features of {center!r}: no such center was ingested", choose(center, known, what="ingested"))
+    if not set(reference) & set(known):
+        others = ", ".join(name for name in known if name != center) or "none"
+        found = f"{center} is the only training center with features, and there is no other to compare it with"
+        return Refusal("center_stored", found, f"Name a center that does not train, or name others in params.yaml, cohort.train_centers: {others}")
+    return Refusal("center_stored", f"no features of {center!r}, or of the training centers {', '.join(reference)}", "run penumbra populate and penumbra train")
 
 
 def _outcomes(people: list[dict[str, Any]], center: str, horizon_days: float) -> tuple[list[dict[str, Any]], float | None]:
@@ -88,11 +100,11 @@ def _outcomes(people: list[dict[str, Any]], center: str, horizon_days: float) ->
 
 
 def _alive(row: dict[str, Any], horizon_days: float) -> str:
-    """ "0.61 (0.52-0.71)"; why there is none where nobody was followed so long; no limits where all have died."""
+    """ "61 % (52 % to 71 %)"; why there is none where nobody was followed so long; no limits where all have died."""
     if np.isnan(row["alive"]):
         return f"- (followed to day {row['last_day']:g} of {horizon_days:g})"
-    limits = f" ({row['lower']:.2f}-{row['upper']:.2f})" if np.isfinite([row["lower"], row["upper"]]).all() else ""
-    return f"{row['alive']:.2f}{limits}"
+    limits = f" ({percent(row['lower'])} to {percent(row['upper'])})" if np.isfinite([row["lower"], row["upper"]]).all() else ""
+    return f"{percent(row['alive'])}{limits}"
 
 
 def told(drift: Drift, work: Work) -> str:
@@ -103,6 +115,7 @@ def told(drift: Drift, work: Work) -> str:
         rows = [row for row in drift.features if (row["kind"], row["roi"]) == (kind, roi)]
         summary.append([kind, roi, len(rows), sum(row["q"] < chosen.alpha for row in rows), sum(row["psi"] > chosen.psi for row in rows)])
     most = [[row["roi"], row["feature"], row["reference_mean"], row["sample_mean"], row["ks"], row["q"], row["psi"]] for row in drift.features[:SHOWN]]
+    p = "-" if drift.log_rank_p is None else p_value(drift.log_rank_p).replace(KEPT, " ")
     horizon = f"alive after {horizon_words(chosen.horizon_days)}"
     outcome = [
         [
@@ -123,6 +136,6 @@ def told(drift: Drift, work: Work) -> str:
             tables.render(["roi", "feature", "mean, training", f"mean, {drift.center}", "KS", "q", "PSI"], most),
             "",
             tables.render(["patients", "n", "deaths", "followed, median d", "survival, median d", horizon, "at risk then"], outcome),
-            f"log-rank p  {'-' if drift.log_rank_p is None else format(drift.log_rank_p, '.3g')}; q after Benjamini and Hochberg over all features",
+            f"log-rank p  {p}; q after Benjamini and Hochberg over all features",
         ]
     )

@@ -1,4 +1,4 @@
-"""The two drivers from the command line's side: one Prefect flow run, and DVC told what that run produced."""
+"""The two drivers from the command line's side: one Prefect flow run, and DVC informed of what that run produced."""
 
 import functools
 import os
@@ -94,10 +94,10 @@ def _temporary_api(home: Path) -> prefect_api.Api | None:
 
 
 def prepare_prefect(work: Work) -> None:
-    """Settings of Prefect before its import: no word to others, state below the home."""
+    """Settings of Prefect before its import: nothing is reported to others, state below the home."""
     os.environ.setdefault("PREFECT_HOME", str(work.home / prefect_api.FOLDER))
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    for name in ("PREFECT_LOGGING_LEVEL", "PREFECT_LOGGING_INTERNAL_LEVEL"):  # what ends a run is told once, by the command
+    for name in ("PREFECT_LOGGING_LEVEL", "PREFECT_LOGGING_INTERNAL_LEVEL"):  # what ends a run is reported once, by the command
         os.environ.setdefault(name, "CRITICAL")
     os.environ.setdefault("DO_NOT_TRACK", "1")
 

@@ -1,4 +1,4 @@
-"""Experiments of `dvc exp run`, and every other git revision, as the registered versions that they made: they are compared like any two versions.
+"""Experiments of `dvc exp run`, and every other git revision, resolved to the version that each registered, to be compared like any two versions.
 
 dvc.lock of a revision holds the hash of the manifest that the stage register left. The manifest itself is kept under that hash in the state folder.
 """

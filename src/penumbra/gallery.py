@@ -1,4 +1,4 @@
-"""`penumbra gallery`: a page per center on which a person can look at every mask, the suspicious ones first."""
+"""`penumbra gallery`: a page per center that shows every mask, suspicious ones first."""
 
 import json
 from collections import Counter
@@ -12,7 +12,7 @@ import numpy as np
 
 from penumbra import cohort, imaging, store
 from penumbra.progress import track
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, choose
 from penumbra.report.slices import CONTOUR_STYLE
 from penumbra.report.templates import rendered
 from penumbra.work import Work, write_whole
@@ -20,7 +20,7 @@ from penumbra.workers import available_cores, over
 
 PIXELS = 256  # edge of each of the three pictures
 FOLDER = "gallery"
-_GREYS = 250  # of the 256 colours of a picture; the rest are outlines and the scale
+_GRAYS = 250  # of the 256 colors of a picture; the rest are outlines and the scale
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Figure:
 class Card:
     """One patient of the page.
 
-    picture   path beside the page; None for a patient who was rejected.
+    picture   path relative to the page; None for a patient who was rejected.
     status    "accepted", "flagged" or "rejected".
     findings  (rule, found, advice) of the certificate or of the rejection.
     """
@@ -52,7 +52,7 @@ class Card:
 def gallery(work: Work, only: str | None = None) -> list[Path]:
     """Write gallery/<center>/index.html for every center in the store, or `only` one; returns the pages.
 
-    A picture is drawn once for each image version; it lies beside its page, which loads it when it is scrolled to.
+    A picture is drawn once for each image version; it is stored next to its page, which loads it when it is scrolled to.
 
     Raises Refusal: `center_in_store: no patient of a center 'west'. ...`.
     """
@@ -64,7 +64,8 @@ def gallery(work: Work, only: str | None = None) -> list[Path]:
         shown = [row for row in images if row["center"] == center]
         refused = [row for row in rejections if row["center"] == center and row["stage"] == "ingest"]
         if not shown and not refused:
-            raise Refusal("center_in_store", f"no patient of a center {center!r}", "Ingest it first, or ask penumbra sql 'FROM centers' for those that arrived")
+            known = sorted({row["center"] for row in (*images, *rejections)})
+            raise Refusal("center_in_store", f"no patient of a center {center!r}", f"{choose(center, known, what='in the store')}; ingest another first")
         folder = work.home / FOLDER / center
         _draw(work, folder, shown)
         cards = [
@@ -104,18 +105,18 @@ def draw_patient(job: tuple[str, Mapping[str, Any]], *, images: Path, margins: t
     path, row = job
     scan = cohort.load_patient(images, row)
     planes = imaging.three_planes(scan, imaging.rings(scan.gtv, margins), margin_mm=margin_mm, pixels=PIXELS)
-    centre, width = window_hu
-    shade = np.clip((planes.hu - centre + width / 2) / width, 0, 1)
-    colours = np.rint(shade * (_GREYS - 1)).astype(np.uint8)
-    palette = [level for grey in range(_GREYS) for level in (round(grey * 255 / (_GREYS - 1)),) * 3]
-    for index, (roi, (colour, _)) in enumerate(CONTOUR_STYLE.items()):
-        palette += [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+    center, width = window_hu
+    shade = np.clip((planes.hu - center + width / 2) / width, 0, 1)
+    colors = np.rint(shade * (_GRAYS - 1)).astype(np.uint8)
+    palette = [level for gray in range(_GRAYS) for level in (round(gray * 255 / (_GRAYS - 1)),) * 3]
+    for index, (roi, (color, _)) in enumerate(CONTOUR_STYLE.items()):
+        palette += [int(color[at : at + 2], 16) for at in (1, 3, 5)]
         if roi in planes.outlines:
-            colours[planes.outlines[roi]] = _GREYS + index
+            colors[planes.outlines[roi]] = _GRAYS + index
     bar = min(PIXELS - 16, round(20 / planes.pixel_mm))
-    colours[0, -10:-7, 8 : 8 + bar] = _GREYS - 1
-    colours[1:, :, :2] = 0  # a line between the pictures
-    picture = Image.fromarray(np.concatenate(list(colours), axis=1), mode="P")
+    colors[0, -10:-7, 8 : 8 + bar] = _GRAYS - 1
+    colors[1:, :, :2] = 0  # a line between the pictures
+    picture = Image.fromarray(np.concatenate(list(colors), axis=1), mode="P")
     picture.putpalette(palette)
     fresh = Path(path).with_suffix(".part")
     picture.save(fresh, format="PNG", optimize=True)
@@ -139,7 +140,7 @@ def _accepted(work: Work, row: Mapping[str, Any], rois: Sequence[Mapping[str, An
 
 
 def _figures(certificate: Mapping[str, Any], rois: Sequence[Mapping[str, Any]], broken: set[str]) -> Iterator[Figure]:
-    """The certificate's lines, with what is good green and what a finding is about red."""
+    """The certificate's lines, green if fine, red if a finding concerns it."""
     drawn, grid = certificate["planimetric_mm3"], certificate["grid_mm3"]
     gtv = next(roi for roi in rois if roi["roi"] == "gtv")
     as_drawn = f"{grid / 1000:.2f} cm³ in voxels" + (f", {drawn / 1000:.2f} by contours" if drawn else "")
@@ -165,7 +166,7 @@ def _rejected(rejections: Sequence[Mapping[str, Any]]) -> Iterator[Card]:
 
 def _write_page(folder: Path, center: str, cards: Sequence[Card]) -> Path:
     counts = Counter(card.status for card in cards)
-    legend = [(roi.replace("_", " ").replace("mm", " mm"), colour) for roi, (colour, _) in reversed(CONTOUR_STYLE.items())]
+    legend = [(roi.replace("_", " ").replace("mm", " mm"), color) for roi, (color, _) in reversed(CONTOUR_STYLE.items())]
     path = folder / "index.html"
     page = rendered("gallery.html", center=center, cards=cards, counts=counts, legend=legend, pixels=PIXELS)
     write_whole(path, page)

@@ -1,4 +1,4 @@
--- Every time that a version of a model scored a patient whom it was not fitted on, whose outcome was another then than it is now, or not known.
+-- Every time that a version of a model scored a patient whom it was not fitted on, whose outcome then was unknown or differed from today's.
 -- A prediction of another scan under the same name is of another person; where no scan was noted, or none is stored, the name has to do.
 WITH said AS (
     SELECT model, version, patient, center, image_version, log_risk, commit_id

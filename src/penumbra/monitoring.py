@@ -1,4 +1,4 @@
-"""Monitoring: patients that were scored are remembered; once their outcome is known, the version that scored them is measured on them."""
+"""Monitoring: scored patients are recorded; once their outcome is known, the version that scored them is measured on them."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from penumbra.work import Work
 def record(work: Work, folder: Path, center: str, prediction: Prediction) -> str:
     """Remember a scored patient in `predictions`; the name it has there (a pseudonym where PENUMBRA_PSEUDONYM_KEY is set, as at ingest).
 
-    Raises  Refusal "pseudonym_key", or "patient_id_free" and "patient_scan" where the name stands for somebody else.
+    Raises  Refusal "pseudonym_key", or "patient_id_free" and "patient_scan" where the name belongs to somebody else.
     """
     patient = pseudonyms.namer(center)(folder.resolve().name)
     survival = [np.nan if value is None else value for value in prediction.survival.values()]
@@ -47,6 +47,7 @@ def monitor(work: Work, model: str | None = None) -> list[tuple[str, MetricRow]]
     on them now is taken back.
     """
     model, found = model or work.settings.register.model, []
+    store.require(work.home)  # which must not be made by asking
     with store.connect(work.home) as lake:
         rows, before = prospective.matured(lake, model), prospective.stored(lake, model)
         there = {str(entry.version) for entry in registry.versions(work.home, model)}

@@ -30,7 +30,7 @@ def note_departures(work: Work, lake: store.Store, center: str, folder: Path, ta
     """
     missing, rows, why = departing(lake, center, folder, table)
     if why:
-        say(f"{center}: {_people(missing)} missing from the table; nobody is taken as no longer sent, since {why}")
+        say(f"{center}: {_people(missing)} missing from the table; no patient is treated as withdrawn, because {why}")
         return 0
     if rows:
         lake.write({"departures": rows}, run=work.run, what=f"{center} no longer sends {_people(missing)}")
@@ -136,7 +136,7 @@ def require_stored(lake: store.Store, centers: Collection[str], confirmed: Colle
 
 
 def accepted_scans(lake: store.Store) -> list[KnownScan]:
-    """Every scan that is in use: not those of patients who are no longer sent, were forgotten, or stand refused."""
+    """Every scan that is in use: not those of patients who are no longer sent, were forgotten, or are currently refused."""
     refused = lake.sql("SELECT patient, center FROM rejections WHERE stage = 'ingest' AND patient IS NOT NULL").to_pylist()
     unused = {(row["patient"], row["center"]) for row in refused}
     figures: dict[tuple[str, str], list[dict[str, Any]]] = {}

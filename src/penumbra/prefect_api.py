@@ -12,7 +12,7 @@ from pathlib import Path
 
 from penumbra import tied
 
-# About 20 s on two idle cores, longer on a loaded machine. Prefect's own variable, so that whoever knows it need not learn another.
+# About 20 s on two idle cores, longer on a loaded machine. Prefect's own variable, so that users who know it need not learn another.
 TIMEOUT, TIMEOUT_S = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", 120.0
 FOLDER = "prefect"  # in the state folder
 LOG = f"{FOLDER}/server.log"
@@ -51,7 +51,7 @@ def start(home: Path, *, schedules: bool = False) -> Api:
 
     schedules   with the services that start flow runs when their time has come; without, it starts sooner.
 
-    A server that is told to end while this process works ends the command: a signal may have been sent to it alone.
+    A server that is asked to end while this process works ends the command: a signal may have been sent to it alone.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

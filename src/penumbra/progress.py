@@ -10,18 +10,21 @@ LOG_EVERY_S = 15.0
 
 
 class Advance(Protocol):
-    """Called once per finished item, or with how many finished; `cost` where `track` was told the cost of all; `note` is shown beside."""
+    """Called once per finished item, or with how many finished; `cost` where `track` was given the total cost; `note` is shown as well."""
 
     def __call__(self, items: int = 1, *, cost: float | None = None, note: str = "") -> None: ...
 
 
 @contextmanager
 def track(what: str, total: int, *, cost: float | None = None) -> Iterator[Advance]:
-    """Show `what` advancing to `total` items; yields the function to call after each.
+    """Show `what` advancing to `total` items; yields the function to call after each. Nothing is shown where there is nothing to do.
 
     cost    of all items together, in any unit, when they differ much: the remaining time then follows the cost that is left, not the number.
     """
     whole = total if cost is None else cost
+    if total == 0:
+        yield lambda items=1, *, cost=None, note="": None
+        return
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn

@@ -17,7 +17,7 @@ Place = tuple[str, str]  # version, center
 
 def matured(lake: store.Store, model: str) -> list[dict[str, Any]]:
     """version, patient, center, log_risk, time (days) and event of every patient whose outcome came, or changed, after the version had scored
-    them; by more than rounding, and in time or event: a record sent again, or another age, is no news.
+    them; by more than rounding, and in time or event: a record sent again, or another age, does not count.
 
     Where a version scored a patient several times, its last risk from before the outcome counts.
     """
@@ -30,7 +30,7 @@ def matured(lake: store.Store, model: str) -> list[dict[str, Any]]:
 
 
 def stored(lake: store.Store, model: str) -> dict[Place, list[dict[str, Any]]]:
-    """The live metrics of a model that stand in the store, by version and center."""
+    """The live metrics of a model in the store, by version and center."""
     rows: dict[Place, list[dict[str, Any]]] = {}
     statement = "SELECT version, center, metric, value, n, events FROM model_metrics WHERE model = ? AND split = ? ORDER BY ALL"
     for row in lake.sql(statement, [model, LIVE]).to_pylist():

@@ -1,4 +1,4 @@
-"""By which names the patients of a home are known: by one pseudonym key, which the home remembers a fingerprint of, or as they arrived."""
+"""The names of a home's patients: made with one pseudonym key, of which the home keeps a fingerprint, or as they arrived."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from penumbra.refusal import Refusal
 from penumbra.work import Work
 
 MIXED_ADVICE = "set the key that is to count, or unset it, and run penumbra ingest --new-key, then penumbra run"
-NEW_KEY_ADVICE = "or run penumbra ingest --new-key to name every patient anew"
+NEW_KEY_ADVICE = "or run penumbra ingest --new-key to rename every patient"
 SCOPE, NO_KEY = "patients", "none"
 
 
@@ -22,7 +22,7 @@ def namer(center: str) -> Any:
 def require_key(work: Work, lake: store.Store, *, new: bool = False) -> None:
     """Hold a home to the pseudonym key that its patients are named by, or to none; remembered with the first patients.
 
-    new  take today's key (or none) in place of the one before: in one commit, everybody leaves the relations, to come back with a new name.
+    new  take the current key (or none) instead of the previous one: in one commit all patients leave the relations, to come back with new names.
 
     Raises  Refusal "pseudonym_key".
     """
@@ -30,7 +30,7 @@ def require_key(work: Work, lake: store.Store, *, new: bool = False) -> None:
     people = lake.sql("SELECT patient, center FROM patients").to_pylist() if new and known != today else []
     rows = {
         "pseudonym_keys": [{"scope": SCOPE, "fingerprint": today}],
-        "departures": [{**person, "found": "named anew: another pseudonym key, or none"} for person in people],
+        "departures": [{**person, "found": "renamed: another pseudonym key, or none"} for person in people],
     }
     lake.write(rows, run=work.run, what="the pseudonym key of this home")
     if people:

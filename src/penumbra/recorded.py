@@ -1,6 +1,6 @@
 """A registered version as rows of the store, and that MLflow and the store have the same versions: both keep one, or neither does.
 
-Before MLflow makes a version, all that the store will say of it lies in a manifest; after the store has it, the manifest goes. Where the store
+Before MLflow makes a version, all that the store will record of it is in a manifest; after the store has it, the manifest goes. Where the store
 refuses, MLflow's version goes too; where the process was killed in between, the next registration writes the rows first.
 """
 

@@ -1,12 +1,22 @@
-"""A refusal: something that arrived cannot be used, and says why."""
+"""A refusal: why something that arrived cannot be used; and the name that a user most likely meant."""
+
+import re
+from collections.abc import Iterable
+
+MOST_SHOWN = 12  # names in one sentence; beyond these their number is given
+ALIKE = 0.6  # share of letters that a suggestion must have in common with what was typed (difflib's ratio)
+_PLAIN_WORD = re.compile(r"[a-z]+(?=$|[\s,:;.!?'-])")  # what may be capitalized; not a name such as incoming/ or nsclc-os
+_NAMES = frozenset(("penumbra", "incoming", "nsclc", "dvc", "ulimit", "curl", "params", "make", "null"))
 
 
 class Refusal(Exception):
-    """Input that cannot be used; becomes one row of `rejections` while the others go on.
+    """Input that cannot be used; becomes one row of `rejections` while the others continue.
 
-    rule    short name of the rule that was broken, e.g. "gtv_not_empty".
+    rule    short name of the rule that was broken, e.g. "gtv_not_empty"; explained in penumbra/rules.yaml.
     found   the value found, without any identifying attribute.
     advice  what the sender or the user can do.
+
+    As text: `no relation 'patien'. Did you mean patients? (rule relation)`.
     """
 
     def __init__(self, rule: str, found: str, advice: str) -> None:
@@ -16,4 +26,55 @@ class Refusal(Exception):
         self.advice = advice
 
     def __str__(self) -> str:
-        return f"{self.rule}: {self.found}. {self.advice}"
+        return " ".join([*filter(None, (ended(self.found), capitalized(ended(self.advice)))), f"(rule {self.rule})"])
+
+
+def ended(text: str) -> str:
+    """The text as a sentence: one line, and one mark at its end.
+
+    >>> ended("no relation 'patien'"), ended("a syntax error at end of input!."), ended("Did you mean patients?")
+    ("no relation 'patien'.", 'a syntax error at end of input.', 'Did you mean patients?')
+    """
+    text = " ".join(text.split())
+    bare = text.rstrip(".;:,!? ")
+    if not bare:
+        return ""
+    return bare + ("?" if text[len(bare) :].startswith("?") else ".")
+
+
+def capitalized(text: str) -> str:
+    """The text with a capital first letter, unless it begins with a name: of a command, a file or a version."""
+    word = _PLAIN_WORD.match(text)
+    return text[0].upper() + text[1:] if word and word[0] not in _NAMES else text
+
+
+def nearest(name: str, known: Iterable[str], *, alike: float = ALIKE) -> str:
+    """The known name that is most like the one given, by its letters and whatever the case; "" where none is alike."""
+    from difflib import get_close_matches
+
+    folded: dict[str, str] = {}
+    for each in known:
+        folded.setdefault(each.casefold(), each)
+    found = get_close_matches(name.casefold(), folded, n=1, cutoff=alike)
+    return folded[found[0]] if found else ""
+
+
+def choose(name: str, known: Iterable[str], *, what: str = "known", more: str = "") -> str:
+    """What to do about a name that is not known: "Did you mean east?", and what is known.
+
+    what  stands before the list, such as "ingested". more  how to see them all, such as `penumbra sql "SHOW TABLES"`; then only the nearest and
+          their number are given.
+    """
+    names = list(dict.fromkeys(known))
+    near = nearest(name, names)
+    question = f"Did you mean {near}?" if near else ""
+    if not names:
+        listed = f"{what}: none"
+    elif near and (len(names) == 1 or (len(names) > MOST_SHOWN and not more)):
+        listed = ""
+    elif more:
+        listed = f"{more} lists {'the other' if near else 'all'} {len(names) - bool(near)}"
+    else:
+        others = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
+        listed = f"{what}: {', '.join(names[:MOST_SHOWN])}{others}"
+    return " ".join(filter(None, (question, capitalized(listed))))

@@ -70,6 +70,17 @@ def shown(found: Mapping[str, Mapping[str, Any]]) -> str:
     return text + "\n\nNothing was written."
 
 
+def rows(found: Mapping[str, Mapping[str, Any]]) -> tables.Answer:
+    """The same for other programs: one row per patient and reason."""
+    records = []
+    for center, facts in found.items():
+        records += [{"center": center, "patient": patient, "outcome": "accepted"} for patient in facts["accepted"]]
+        records += [{"center": center, "patient": patient, "outcome": "leaving"} for patient in facts["leaving"]]
+        why = ("patient", "rule", "found", "advice")
+        records += [{"center": center, "outcome": "rejected"} | {name: row[name] for name in why} for row in facts["rejections"]]
+    return tables.Answer.of(records, ("center", "patient", "outcome", "rule", "found", "advice"))
+
+
 @contextmanager
 def _as_it_is(work: Work) -> Iterator[store.Store | None]:
     """The store to read from; None where nothing was stored yet."""
@@ -87,7 +98,7 @@ def _as_it_is(work: Work) -> Iterator[store.Store | None]:
 def _leaving(lake: store.Store, center: str, folder: Path, table: cohort.ClinicalTable) -> list[str]:
     missing, rows, why = persons.departing(lake, center, folder, table)
     if why:
-        say(f"{center}: {missing} stored patients are missing from the table; none would be taken as no longer sent, since {why}")
+        say(f"{center}: {missing} stored patients are missing from the table; none would be treated as withdrawn, because {why}")
     return sorted(row["patient"] for row in rows)
 
 

@@ -1,4 +1,4 @@
-"""When the machine gives no more: a full disk, a quota, a folder that cannot be written, too many open files, no memory. Each is one sentence.
+"""When resources run out: a full disk, a quota, a folder that cannot be written, too many open files, no memory. Each is one sentence.
 
 Libraries word the same failure each in its own way (DuckDB, SQLite below SQLAlchemy and MLflow, XLA); errno and these words tell what it was.
 """
@@ -78,7 +78,7 @@ def told(error: BaseException, home: Path) -> Refusal | None:
     elif rule == "file_size":
         found, advice = f"a file in {where} would be larger than this session allows", f"Raise the limit (ulimit -f unlimited) and {RESUME}"
     elif rule == "home_writable":
-        found, advice = f"{where} cannot be written{_why(home)}", "Make it writable for this user, or set PENUMBRA_HOME to a folder that is"
+        found, advice = f"{where} cannot be written{unwritable(home)}", "Make it writable for this user, or set PENUMBRA_HOME to a folder that is"
     elif rule == "open_files":
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         found, advice = f"too many files are open (limit {limit})", f"Raise the limit (ulimit -n 4096) and {RESUME}"
@@ -136,7 +136,7 @@ def _probed(home: Path) -> str:
         return NUMBERS.get(error.errno or 0, "")
     if min(_free_mb(home), _free_mb(Path(tempfile.gettempdir()))) < LITTLE_MB:
         return "disk_space"
-    if home.is_dir() and _why(home):
+    if home.is_dir() and unwritable(home):
         return "home_writable"
     if resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY:
         return "file_size"
@@ -145,7 +145,7 @@ def _probed(home: Path) -> str:
     return ""
 
 
-def _why(home: Path) -> str:
+def unwritable(home: Path) -> str:
     """Why nothing can be written in the folder, in parentheses; "" when it can."""
     if home.is_dir() and os.statvfs(home).f_flag & os.ST_RDONLY:
         return " (read-only file system)"

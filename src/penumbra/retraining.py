@@ -8,7 +8,7 @@ e  champion and challenger side by side on patients that neither was fitted on, 
 f  the gate: promote, keep as challenger, or reject
 g  report and notification
 
-Every step is a row of the relation `retrainings`. A call that was killed goes on from what it finished, one that is killed in the same step again
+Every step is a row of the relation `retrainings`. A killed call resumes after its last finished step; one that is killed in the same step again
 and again is set aside; a call with nothing new says so.
 """
 
@@ -24,9 +24,9 @@ from penumbra.challenge import METRIC, Challenge, challenge
 from penumbra.dataset import Dataset, read_dataset
 from penumbra.definition import require_same_features
 from penumbra.fusion import DEEP
-from penumbra.modelling import measured, risks
+from penumbra.modeling import measured, risks
 from penumbra.progress import say
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, choose
 from penumbra.registry import LoadedModel, Verdict, gate
 from penumbra.shifted import shifted
 from penumbra.stages import embed, evaluate, fuse, ingest, populate, register, report, train
@@ -37,7 +37,7 @@ Hire = Callable[[], AbstractContextManager[Crew]]
 ALIASES = {"promote": registry.CHAMPION, "keep": registry.CHALLENGER}  # what a verdict gives the challenger
 STEPS = ("arrival", "validation", "checks", "refit", "gate", "decision")
 SET_ASIDE: Final = "set aside"  # the decision on a center whose retraining was killed too often
-LARGE = 0.8  # a standardised mean difference beyond this is called large (Cohen 1988)
+LARGE = 0.8  # a standardized mean difference beyond this is called large (Cohen 1988)
 
 
 def retrain(work: Work, center: str, crew: Hire | None = None, *, again: bool = False) -> Manifest:
@@ -67,7 +67,7 @@ def _retrain(work: Work, center: str, crew: Hire | None, again: bool) -> Manifes
     killed = attempts.kills(work.home, center, key, step)
     if killed >= work.settings.serve.most_kills:
         reason = f"Set aside: killed {killed} times in the step {step}, most likely for memory; the steps before it are kept."
-        outcome = Outcome(Verdict(SET_ASIDE, f"{reason} To try once more: penumbra retrain --center {center}"))
+        outcome = Outcome(Verdict(SET_ASIDE, f"{reason} To retry: penumbra retrain --center {center}"))
     else:
         with attempts.attempt(work.home, center, key, step):
             outcome = _protocol(work, champion, center, journal, crew)
@@ -93,7 +93,8 @@ def require_arrived(work: Work, center: str) -> None:
     """Raises  Refusal "center_arrived" when incoming/ has no such center."""
     arrived = arrivals.center_folders(work.home)
     if center not in arrived:
-        raise Refusal("center_arrived", f"no center {center} in incoming/; there are {', '.join(arrived)}", "penumbra ingest FOLDER --center NAME")
+        advice = f"{choose(center, arrived, what='there are')}; penumbra ingest FOLDER --center NAME takes in another"
+        raise Refusal("center_arrived", f"no center {center!r} in incoming/", advice)
 
 
 def _conclude(work: Work, center: str) -> Manifest:
@@ -179,7 +180,7 @@ class Journal:
         self.work, self.key, self.center = work, key, center
 
     def unfinished(self) -> str:
-        """The first step that is no row yet."""
+        """The first step that has no row yet."""
         with store.connect(self.work.home) as lake:
             done = {row["step"] for row in lake.rows("retrainings") if row["retraining"] == self.key}
         return next((step for step in STEPS if step not in done), STEPS[-1])
@@ -214,8 +215,8 @@ def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal, 
         if roi != DEEP and needed != filled["version"]:
             raise Refusal(
                 "same_features",
-                f"{champion.entry.model}/{champion.entry.version} reads features {needed}, the settings of today make {filled['version']}",
-                "register a version of today's settings first: penumbra run",
+                f"{champion.entry.model}/{champion.entry.version} reads features {needed}, but the current settings make {filled['version']}",
+                "register a version with the current settings first: penumbra run",
             )
     if found.get("refused"):
         return Outcome(Verdict("stop", f"Stopped: the clinical table of {center} was refused: {found['refused']}"))
@@ -238,7 +239,7 @@ def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal, 
         {"events": events, "rejected": found["rejected"], "flagged": found["flagged"], "drift": shift},
     )
     if events < limits.min_events:
-        return Outcome(Verdict("stop", f"Stopped: {events} deaths at {center}, {limits.min_events} are needed; its validation is kept."))
+        return Outcome(Verdict("stop", f"Stopped: {events} deaths at {center}, {limits.min_events} are needed; the validation is kept."))
 
     centers = tuple(sorted({*champion.lineage.train_centers, center}))
     refitted = replace(work, settings=replace(work.settings, cohort=replace(work.settings.cohort, train_centers=centers)))
@@ -254,7 +255,7 @@ def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal, 
     said = "".join(f"; without {place} its C there is {c:.3f}" for place, c in known.items() if place in centers)
     journal.write("refit", f"version {version} on {', '.join(centers)}{said}", {"digest": registered["digest"], "left_out": known})
     if version == champion.entry.version:
-        return Outcome(Verdict("keep", "Kept: refitting gives the champion itself."), version, left_out)
+        return Outcome(Verdict("keep", "Kept: refitting reproduces the champion."), version, left_out)
 
     compared = challenge(refitted, champion, data)
     verdict = gate(compared.evidence)
@@ -263,7 +264,7 @@ def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal, 
 
 
 def _validate(work: Work, champion: LoadedModel, data: Dataset, center: str) -> str:
-    """The frozen champion on the new center, into the store and MLflow; one sentence. A center it was fitted on is no validation."""
+    """The frozen champion on the new center, into the store and MLflow; one sentence. A center it was fitted on does not validate it."""
     if center in champion.lineage.train_centers:
         return "the champion was fitted on this center: nothing to validate"
     found = risks(champion.models, data)

@@ -85,7 +85,7 @@ class Watch:
             except Exception as error:
                 before, trouble = trouble, attempts.told(error)
                 if trouble != before:  # once, not at every look
-                    say(f"the watch goes on after {trouble}")
+                    say(f"watch continues after {trouble}")
 
     def look(self) -> list[str]:
         """The centers that are complete, undecided, and did not fail in the state they are in.
@@ -119,7 +119,7 @@ def retrain_in_process(profile: str, center: str) -> bool:
 
 @dataclass
 class Announcer:
-    """Emits `penumbra.center.arrived` for a center, and again when nobody works in the state folder for serve.announce_s: its worker died.
+    """Emits `penumbra.center.arrived` for a center, and again when no process has held the state folder for serve.announce_s: its worker died.
 
     False for a center whose retraining failed as it is now.
     """
@@ -140,7 +140,7 @@ class Announcer:
         if center in self.told and time.monotonic() - self.told[center] < after:
             return True
         if closed := close_abandoned(after):  # they would keep the one place that a retraining has
-            say(f"{center}: nobody works on it; {closed} abandoned {'run' if closed == 1 else 'runs'} closed")
+            say(f"{center}: no worker active; closed {closed} abandoned {'run' if closed == 1 else 'runs'}")
         say(f"{center} is complete: announced")
         center_arrived(center)
         self.told[center] = time.monotonic()

@@ -6,11 +6,11 @@ import math
 import numpy as np
 
 from penumbra.dataset import Dataset
-from penumbra.modelling import columns_of
+from penumbra.modeling import columns_of
 
 
 def shifted(data: Dataset, columns: tuple[str, ...], center: str) -> dict[str, float]:
-    """Column -> standardised mean difference of `center` against the training patients of `data`, the largest first; NaN left out.
+    """Column -> standardized mean difference of `center` against the training patients of `data`, the largest first; NaN left out.
 
     (mean at the center - mean in training) / sqrt((sd_center^2 + sd_training^2) / 2), sd with n - 1; as the view `center_drift` has it per pair of
     centers, which knows no deep features and no pool.

@@ -1,4 +1,4 @@
-"""`penumbra simulate`: the simulated cohort as a folder that is there whole or not at all."""
+"""`penumbra simulate`: the simulated cohort as a folder, created atomically."""
 
 import shutil
 from pathlib import Path
@@ -32,4 +32,4 @@ def simulate_cohort(folder: Path, seed: int | None = None) -> str:
             folder.rmdir()
         unfinished.rename(folder)
     centers = sorted({patient.center for patient in there.patients})
-    return f"{folder}: {len(there.patients)} patients of {', '.join(centers)}, and {len(there.refusals)} that must be refused; the truth is in {TRUTH_FILE}"
+    return f"{folder}: {len(there.patients)} patients of {', '.join(centers)}, and {len(there.refusals)} that must be refused; ground truth in {TRUTH_FILE}"

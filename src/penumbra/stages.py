@@ -1,4 +1,4 @@
-"""The stages of the path, each one plain function of the work: the only place where rooms meet, and what DVC and Prefect drive.
+"""The stages of the path, each one plain function of the work: the only place where packages are combined, and what DVC and Prefect drive.
 
 Every stage reads what the ones before left (manifests/<stage>.json and the store), does only what is missing, and leaves its own manifest.
 """
@@ -20,7 +20,7 @@ from penumbra.dataset import GTV, fingerprint, network_file, no_training_center
 from penumbra.definition import radiomics_definition
 from penumbra.fusion import DEEP
 from penumbra.imaging.saved import saved_shape
-from penumbra.modelling import evaluate, fuse, register
+from penumbra.modeling import evaluate, fuse, register
 from penumbra.origins import MADE_FROM, Images, accepted_images, clinical_versions, earlier, of_center, of_populate, of_train
 from penumbra.pages import report
 from penumbra.progress import say, track
@@ -44,7 +44,7 @@ def ingest(work: Work, only: str | None = None, *, confirmed: Collection[str] = 
     """Every arrived center (or `only` one) into the store: images on the grid, certificates, clinical records, rejections, departures.
 
     confirmed  patients whose new clinical record is right, though it contradicts the stored one.
-    new_key    name every patient anew, by today's pseudonym key or none.
+    new_key    rename every patient with the current pseudonym key, or without one.
     """
     arrived = write_manifest(work.home, "arrivals", arrivals.describe(work.home, work.settings.ingest.roots))["centers"]
     centers = arrivals.center_folders(work.home)
@@ -62,7 +62,7 @@ def ingest(work: Work, only: str | None = None, *, confirmed: Collection[str] = 
                 persons.note_departures(work, lake, center, chosen[center], table)
         for center, folder in chosen.items():
             made_from = of_center(work, center, arrived[center]["sha256"])
-            facts[center] = {**_ingest_center(work, lake, center, folder, tables[center], confirmed), MADE_FROM: made_from}
+            facts[center] = {**_ingest_center(work, lake, center, folder, tables[center], confirmed, alone=len(chosen) == 1), MADE_FROM: made_from}
             shown = clinical_versions(lake, center)
             facts[center]["stored"] = {patient: shown[patient] for patient in facts[center]["accepted"]}
     return write_manifest(work.home, "ingest", {"centers": {**before, **facts}})
@@ -81,7 +81,7 @@ def clinical_table(work: Work, folder: Path) -> cohort.ClinicalTable | Refusal:
 
 
 def _ingest_center(
-    work: Work, lake: store.Store, center: str, folder: Path, clinical: cohort.ClinicalTable | Refusal, confirmed: Collection[str]
+    work: Work, lake: store.Store, center: str, folder: Path, clinical: cohort.ClinicalTable | Refusal, confirmed: Collection[str], *, alone: bool
 ) -> dict[str, Any]:
     """One center into the store; what the manifest says of it.
 
@@ -95,8 +95,9 @@ def _ingest_center(
         refusal = clinical
         _lift_refusal(work, lake, center, but=refusal)
         lake.write({"rejections": [_rejection(None, center, "ingest", refusal)]}, run=work.run, what=f"ingest {center}: no usable clinical table")
-        say(f"{center} takes no part: {refusal}")
-        return {"found": 0, "accepted": {}, "flagged": {}, "rejected": {refusal.rule: 1}, "refused": str(refusal)}
+        if not alone:
+            say(f"{center} takes no part: {refusal}")
+        return {"found": 0, "accepted": {}, "flagged": {}, "rejected": {refusal.rule: 1}, "refused": str(refusal).replace(". (rule ", " (rule ")}
     _lift_refusal(work, lake, center)
     for note in clinical.notes:
         say(f"{center}: {note}")
@@ -158,7 +159,7 @@ def image_rules(work: Work, center: str) -> cohort.ImageRules:
 
 
 def _lift_refusal(work: Work, lake: store.Store, center: str, but: Refusal | None = None) -> None:
-    """A center's table was sent again: what an earlier one was refused for stands no more, unless it is refused for the same."""
+    """A center's table was sent again: what an earlier one was refused for no longer holds, unless it is refused for the same."""
     standing = lake.sql("SELECT rule, found FROM rejections WHERE patient IS NULL AND stage = 'ingest' AND center = ?", [center]).to_pylist()
     if standing and (but is None or standing != [{"rule": but.rule, "found": but.found}]):
         lifts = _rejection(None, center, "ingest", Refusal("clinical_table_sent_again", "", ""))  # the view `rejections` knows this rule
@@ -369,7 +370,7 @@ def outcomes_of(patients: Sequence[str], records: Mapping[str, Mapping[str, Any]
 
 
 def _train(work: Work, architecture: "Network", weights: Path, fitted: Sequence[str], images: Images, records: dict[str, dict[str, Any]]) -> None:
-    """Train and save as the file `weights`; a training that was killed goes on from its checkpoint, to the same weights."""
+    """Train and save as the file `weights`; a training that was killed resumes from its checkpoint and reaches the same weights."""
     from penumbra import network
 
     settings = work.settings

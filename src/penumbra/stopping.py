@@ -1,4 +1,4 @@
-"""A command that can be stopped: the work runs in a child process, and the parent, which holds no long call, ends everything below it.
+"""A command that can be stopped: the work runs in a child process, and the parent, which never blocks in a long call, ends all processes below it.
 
 XLA compiles for 20 to 40 s in one call that Python cannot interrupt, and Prefect's client waits minutes for a server that is gone: a process inside
 such a call cannot answer a signal. SIGINT, SIGTERM or SIGHUP to the parent, to its process group or to the child alone end all processes that the
@@ -188,7 +188,7 @@ def _below() -> set[int]:
 
 
 def _suspend() -> None:
-    """Ctrl-Z: everything below stops with this process, and goes on with it."""
+    """Ctrl-Z: all child processes stop with this one, and continue with it."""
     below = _below()
     for pid in below:
         _send(pid, signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""Temporary files of one command, where no other user and no other command meets them. Standard library only, as penumbra.stopping."""
+"""Temporary files of one command, out of reach of other users and other commands. Standard library only, as penumbra.stopping."""
 
 import contextlib
 import fcntl

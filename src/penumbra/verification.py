@@ -1,4 +1,4 @@
-"""`penumbra verify`: what a registered version was trained on, rebuilt from the store and proved by its SHA-256."""
+"""`penumbra verify`: what a registered version was trained on, rebuilt from the store and verified by its SHA-256."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

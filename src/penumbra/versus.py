@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from penumbra import experiments, registry, tables
+from penumbra.cells import p_value
 from penumbra.comparison import Comparison, Standing, as_json, compare_many, compare_two, sets
 from penumbra.evaluate.paired import PairedRow
 from penumbra.refusal import Refusal
@@ -14,7 +15,8 @@ from penumbra.registry import RegisteredVersion
 from penumbra.report import overlay
 from penumbra.report.inputs import Measures
 from penumbra.report.sections import Section, write_sections
-from penumbra.report.words import number, p_value
+from penumbra.report.words import number
+from penumbra.report.words import p_value as p_in_words
 from penumbra.settings import Evaluate
 from penumbra.survival.horizons import horizon_name, horizon_words
 from penumbra.work import Work
@@ -25,24 +27,31 @@ FOOTER = "penumbra compare; research software, not a medical device."
 SHOWN_CELL = 48  # letters of a value in a table of differences
 
 
-def compare(work: Work, versions: Sequence[str], form: str = "table") -> str:
+def compare(work: Work, versions: Sequence[str], form: str = "table") -> str | tables.Answer:
     """Registered versions side by side: two in depth with a page, one or more than two (none named: all) by their C at every center.
 
+    form       table or json: text; of the others the paired measures, or the standings, for `tables.write`.
     versions   numbers, aliases, experiments of DVC or git revisions; of the model that params.yaml names, or of another one with its name: nsclc-pfs/3.
     """
     numbers, model = work.settings.evaluate, work.settings.register.model
     if len(versions) == 2:
         found = compare_two(work.home, versions[0], versions[1], numbers, model)
         page = write_page(work, found)
+        if form not in ("table", "json"):
+            return tables.Answer.of([asdict(row) for row in found.paired])
         return as_json({**found.document(), "page": str(page)}) if form == "json" else f"{text(found, numbers)}\n\npage  {page}"
     entries = [experiments.find(work.home, version, model) for version in versions] or registry.versions(work.home, model)
+    if len(versions) == 1:
+        others = [str(each.version) for each in registry.versions(work.home, entries[0].model) if each.version != entries[0].version]
+        known = f"name a second one ({', '.join(others)}), or none to see all" if others else "it is the only one that is registered: penumbra compare shows it"
+        raise Refusal("versions_differ", f"one version, {named(entries[0])}, and nothing to compare it with", known)
     if not entries:
         raise Refusal("model_registered", f"no version of {model} is registered", "run penumbra run first")
     standings = compare_many(work.home, entries, numbers)
     if form == "json":
         rows = [asdict(row) for row in standings]
         return as_json([{name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()} for row in rows])
-    return standing_table(entries, standings)
+    return standing_table(entries, standings) if form == "table" else tables.Answer.of([asdict(row) for row in standings])
 
 
 def named(entry: RegisteredVersion) -> str:
@@ -51,7 +60,7 @@ def named(entry: RegisteredVersion) -> str:
 
 
 def standing_table(entries: Sequence[RegisteredVersion], standings: Sequence[Standing]) -> str:
-    """One line a version, one column a center: C, and the difference from the first version with its p."""
+    """One line per version, one column per center: C, and the difference from the first version with its p."""
     centers = list(dict.fromkeys(row.center for row in standings))
     found = {(row.version, row.center): row for row in standings}
     sizes = {row.center: row.n for row in standings}
@@ -61,7 +70,7 @@ def standing_table(entries: Sequence[RegisteredVersion], standings: Sequence[Sta
         if row is None or not math.isfinite(row.c):
             return "-"
         own = f"{row.c:.3f}{' *' if row.fitted else ''}"
-        return own if entry is entries[0] else f"{own}\n{row.difference:+.3f} p {row.p:.3f}"
+        return own if entry is entries[0] else f"{own}\n{row.difference:+.3f} p {p_value(row.p)}"
 
     body = [[named(entry), ", ".join(entry.train_centers), *(cell(entry, center) for center in centers)] for entry in entries]
     first = f"+/-: against {named(entries[0])} on the same patients, paired bootstrap. " if len(entries) > 1 else ""
@@ -81,7 +90,7 @@ def text(found: Comparison, numbers: Evaluate) -> str:
     ]
     parts.append(tables.render(["", "center", "n", "died", str(one), str(other), f"{other} minus {one} (95 %)", "p"], body))
     parts.append(
-        "* fitted on some of these patients: its value flatters. Brier score and calibration, |log(observed / predicted deaths)|, are better when lower."
+        "* fitted on some of these patients: optimistic value. Brier score and calibration, |log(observed / predicted deaths)|, are better when lower."
     )
     parts += found.remarks
     if found.unscored:
@@ -97,7 +106,7 @@ def text(found: Comparison, numbers: Evaluate) -> str:
 
 
 def _side_by_side(found: Comparison) -> list[list[str]]:
-    """One line a center: "first, second" of each registered measure of calibration."""
+    """One line per center: "first, second" of each registered measure of calibration."""
 
     def cell(center: str, metric: str) -> str:
         row = next((row for row in found.calibration if (row["center"], row["metric"]) == (center, metric)), None)
@@ -161,7 +170,7 @@ def paired_section(
             number(row.first, 3),
             number(row.second, 3),
             _limits(row),
-            p_value(row.p),
+            p_in_words(row.p),
         )
         for row in rows
     )
@@ -194,14 +203,14 @@ def write_page(work: Work, found: Comparison) -> Path:
             found.paired,
             labels,
             found.fitted,
-            f"The same patients, the same {numbers.bootstraps} resamples. Hollow dots and *: one of the two was fitted on some of these patients, its value"
-            " flatters. Brier score and calibration, |log(observed / predicted deaths)|, are better when lower.",
+            f"The same patients, the same {numbers.bootstraps} resamples. Hollow dots and *: one of the two was fitted on some of these patients, so its value"
+            " is optimistic. Brier score and calibration, |log(observed / predicted deaths)|, are better when lower.",
             days,
         ),
-        Section("ROC", "Blue and solid is the first version, vermilion and dashed the second.", figures=figures["roc"]),
+        Section("ROC", "First version: solid blue; second: dashed vermilion.", figures=figures["roc"]),
         Section(
             "Calibration",
-            "On the dotted line predictions come true. The table: as registered.",
+            "Points on the dotted line are right. The table shows registered values.",
             ("center", "metric", *labels),
             registered,
             2,
@@ -209,13 +218,13 @@ def write_page(work: Work, found: Comparison) -> Path:
         ),
         Section("Survival by risk group", "Each version's own cut-off; thick lines are its high risk.", figures=figures["survival"]),
         Section(
-            "Patients that changed their risk group",
-            f"Raised: low in {labels[0]}, high in {labels[1]}. Among those who died raising is right, among the others lowering.",
+            "Patients whose risk group changed",
+            f"Raised: low in {labels[0]}, high in {labels[1]}. For patients who died, moving up is correct; for the others, moving down.",
             ("center", "outcome", "low in both", "raised", "lowered", "high in both"),
             moved,
             2,
         ),
-        Section("Training patients", "Who fitted each version.", ("center", *labels, "added", "removed"), people),
+        Section("Training patients", "The patients that each version was fitted on.", ("center", *labels, "added", "removed"), people),
         Section(
             "What differs",
             "Parameters, data, settings, kept features and environment.",

@@ -44,6 +44,7 @@ def traces(work: Work, patient: str, center: str | None = None) -> store.Traces:
 
 def finish(work: Work) -> bool:
     """Complete a forgetting that was killed; whether there was one."""
+    store.require(work.home)  # which must not be made by asking
     with store.connect(work.home) as lake:
         if not store.unfinished(lake):
             return False
@@ -123,7 +124,7 @@ def told(forgotten: Forgotten) -> str:
         f"forgotten: {sum(traces.rows.values())} rows in every commit, {len(forgotten.removed)} files and folders ({', '.join(forgotten.removed) or 'none'})"
     ]
     if traces.trained:
-        lines.append(f"to retrain: {', '.join(traces.trained)} learnt from the patient and cannot be rebuilt any more")
+        lines.append(f"to retrain: {', '.join(traces.trained)} learned from the patient and cannot be rebuilt any more")
     if forgotten.remains:
         lines.append(f"still named in: {', '.join(forgotten.remains)}; remove these by hand")
     if forgotten.source:

@@ -1,4 +1,4 @@
-"""What every stage works on: where the state is, which numbers hold, which run this is; and the manifests stages leave for DVC."""
+"""What every stage works on: the state folder, the parameters and the run id; and the manifests stages leave for DVC."""
 
 import fcntl
 import json
@@ -49,11 +49,11 @@ def one_run_at_a_time(home: Path, *, wait: bool = False, patience_s: float = END
 
     wait        for the other run to end, instead of refusing.
     patience_s  s before refusing.
-    room        refuse where the disk is full, before hours of work whose result would not fit.
+    room        refuse where the disk is full, before hours of work whose result would have no space.
 
-    Raises  Refusal "one_run_at_a_time", "disk_space". Queries and predictions need no turn.
+    Raises  Refusal "one_run_at_a_time", "disk_space". Queries and predictions do not take the lock.
     """
-    home.mkdir(parents=True, exist_ok=True)
+    _make(home)
     with (home / ".run-lock").open("w") as lock:
         end = time.monotonic() + patience_s
         while True:
@@ -71,6 +71,21 @@ def one_run_at_a_time(home: Path, *, wait: bool = False, patience_s: float = END
         if room:
             resources.refuse_full(home)
         yield
+
+
+def _make(home: Path) -> None:
+    """Make the state folder.
+
+    Raises  Refusal "state_folder" where it cannot be made; OSError where it is the disk or permissions, which resources.told words.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if resources.exhausted(error):
+            raise
+        typed = os.environ.get("PENUMBRA_HOME")
+        found = f"the state folder {typed!r} cannot be made ({os.strerror(error.errno or 0)})" if typed else "the state folder cannot be made"
+        raise Refusal("state_folder", found, "set PENUMBRA_HOME to a folder that can be made") from None
 
 
 def is_busy(home: Path) -> bool:

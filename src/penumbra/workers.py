@@ -1,4 +1,4 @@
-"""Processes over patients: a pool that keeps within the memory there is, dies with its parent and outlives a worker that was killed."""
+"""Worker processes over patients: a pool that stays within the free memory, dies with its parent and survives a killed worker."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ def this_machine() -> Crew:
 
 
 def one_thread_each() -> None:
-    """Worker start: die with the parent, be the one that is killed when memory ends (Linux), and keep numerical libraries to one thread, since the
+    """Worker start: die with the parent, be the OOM killer's first choice (Linux), and keep numerical libraries to one thread, since the
     processes already share the cores."""
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends it without a trace, as the other signals do; `over` then ends the command
@@ -69,8 +69,8 @@ def over(
     room    bytes, see `available_bytes`.
     crew    who works; None: this machine.
 
-    A Refusal raised by `work` is yielded in place of a result. When a worker dies (killed for memory, say), whatever was in flight is tried
-    again one at a time in a process of its own; who dies alone again is yielded as a Refusal, and the others go on.
+    A Refusal raised by `work` is yielded instead of a result. When a worker dies (killed for memory, say), whatever was in flight is tried
+    again one at a time in a process of its own; an item whose process dies again is yielded as a Refusal, and the others continue.
     """
     crew = crew or this_machine()
     sized = [(needs(item) if needs else 0, item) for item in items]
@@ -102,7 +102,7 @@ def over(
 
 
 def _admitted(todo: list[tuple[int, Item]], handed_out: list[int], room: int) -> tuple[int, Item] | None:
-    """Takes from `todo` the first entry that fits beside those handed out; None when there is none."""
+    """Takes from `todo` the first entry that fits next to those handed out; None when there is none."""
     free = room - sum(handed_out)
     for place, (need, _) in enumerate(todo):
         if need <= max(free, 0) or not handed_out:
@@ -122,7 +122,7 @@ def _alone(work: Callable[[Item], Result], item: Item, crew: Crew) -> Result | R
 
 
 def killed(how: str) -> Refusal:
-    """What is said of an item whose process did not survive it."""
+    """The refusal for an item whose worker process died."""
     return Refusal(
         "worker_killed",
         f"the process that worked on this patient was killed {how}",

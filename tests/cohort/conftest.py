@@ -1,4 +1,4 @@
-"""A small simulated cohort and its ingest, made once for all tests of this room."""
+"""A small simulated cohort and its ingest, made once for all tests of this folder."""
 
 from collections.abc import Callable
 from pathlib import Path

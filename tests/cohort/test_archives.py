@@ -1,4 +1,4 @@
-"""Folders of the structure in which public archives and PACS deliver their patients, each with small phantoms in place of the scans."""
+"""Folders of the structure in which public archives and PACS deliver their patients, each with small phantoms instead of the scans."""
 
 import hashlib
 from collections.abc import Callable, Sequence

@@ -226,7 +226,7 @@ def test_inclusion_rules_are_off_unless_they_are_asked_for(tmp_path: Path) -> No
     declared = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["cohort"]["inclusion"]
     advised = {name for entry in table.refused for name in re.findall(r"cohort\.inclusion\.(\w+)", entry.refusal.advice)}
     assert advised == set(declared)  # the advice names the params as they are called
-    with pytest.raises(Refusal, match="'cheese' is no histology"):
+    with pytest.raises(Refusal, match="'cheese' is not a known histology"):
         InclusionRules(histologies=("cheese",))
 
 
@@ -281,7 +281,7 @@ def test_the_simulated_tables_refuse_whom_the_truth_says(cohort: tuple[Path, Tru
 def test_real_tables_lose_nobody(center: str, patients: int, events: int) -> None:
     path = SHARED / "data" / "nsclc" / center / "clinical.csv"
     if not path.is_file():
-        pytest.skip("the real cohort is not beside the repository")
+        pytest.skip("the real cohort is not next to the repository")
     table = read_clinical(path)
     assert table.refused == ()
     assert len(table.records) == patients

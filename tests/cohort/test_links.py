@@ -15,7 +15,7 @@ from penumbra.settings import load_settings
 
 @pytest.fixture
 def center(tmp_path: Path) -> Path:
-    """A cohort with two centers, and an archive and a stranger's folder beside it."""
+    """A cohort with two centers, and next to it an archive and a stranger's folder."""
     for place in ("cohort/north/N1", "cohort/south/S1", "archive/export/N2/ct", "elsewhere/Doe_Jane/ct"):
         (tmp_path / place).mkdir(parents=True)
         (tmp_path / place / "1.dcm").write_bytes(b"pixels")
@@ -144,7 +144,7 @@ def test_roots_are_absolute() -> None:
     ingest = load_settings().ingest
     assert ingest.roots == ()
     for wrong in ("export", "../x", "/", "~/x"):
-        with pytest.raises(ParamsError, match=r"ingest\.roots has '.*'; give absolute paths of folders"):
+        with pytest.raises(ParamsError, match=r"ingest\.roots has '.*'. Give absolute paths of folders"):
             replace(ingest, roots=(wrong,))
 
 

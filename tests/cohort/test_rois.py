@@ -45,17 +45,17 @@ def test_names_as_sent(declared: RoiRules, names: list[str], chosen: str | None)
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"margin": [3]}, "unknown key 'margin' in the file; known: centers, gtv, margins_mm"),
+        ({"margin": [3]}, "unknown key margin. Did you mean margins_mm"),
         ({"margins_mm": []}, r"margins_mm is \[\], not a list of positive numbers"),
         ({"margins_mm": [3, -1]}, "not a list of positive numbers"),
         ({"margins_mm": [3, 3]}, "names a margin twice"),
         ({"gtv": {"patterns": []}}, "gtv.patterns is empty"),
         ({"gtv": {"patterns": ["gtv("]}}, "'gtv.' is not a regular expression"),
-        ({"gtv": {"patterns": "gtv"}}, "gtv.patterns is not a list"),
-        ({"gtv": {"patterns": ["gtv"], "several": "both"}}, "gtv.several is 'both', not one of first, union, largest"),
+        ({"gtv": {"patterns": "gtv"}}, "gtv.patterns is 'gtv', not a list"),
+        ({"gtv": {"patterns": ["gtv"], "several": "both"}}, "gtv.several is 'both'. Allowed: first, union, largest"),
         ({"gtv": {"patterns": ["gtv"], "not_primary": ["node"]}}, "gtv.not_primary is not a mapping of lists"),
         ({"gtv": {"patterns": ["gtv"], "agree_dice": 1.5}}, "gtv.agree_dice is 1.5, not a number from 0 to 1"),
-        ({"centers": {"east": {"pattern": ["x"]}}}, "unknown key 'pattern' in centers.east"),
+        ({"centers": {"east": {"pattern": ["x"]}}}, "unknown key centers.east.pattern. Did you mean patterns"),
     ],
 )
 def test_a_declaration_that_is_wrong_is_refused(change: dict[str, Any], text: str) -> None:
@@ -90,6 +90,6 @@ def test_the_survey_says_what_a_policy_leaves_out(cohort: tuple[Path, Truth]) ->
     first = list_rois(folder / "north", GtvNames(("gtv-1", "ptv-1"), "first"))
     meanings = {entry.name: entry.meaning for entry in first.names}
     assert meanings["GTV-1"] == "gtv"
-    assert meanings["PTV-1"] == "gtv in 1, elsewhere a better name stands beside it"
+    assert meanings["PTV-1"] == "gtv in 1, elsewhere the patient has a better name"
     union = list_rois(folder / "north", GtvNames(("gtv-1", "ptv-1"), "union"))
     assert {entry.name: entry.meaning for entry in union.names}["PTV-1"] == "gtv (union of all that match)"

@@ -97,7 +97,7 @@ def mixed_patient() -> str:
     return next(d.patient for d in draft_center(small_cohort(2)[0], seed=3) if d.mixed_gaps)
 
 
-def test_one_patient_mixes_slice_gaps_within_the_tumour(cohort: Cohort) -> None:
+def test_one_patient_mixes_slice_gaps_within_the_tumor(cohort: Cohort) -> None:
     folder, _ = cohort
     place = folder / "north" / mixed_patient()
     heights = sorted(float(d.ImagePositionPatient[2]) for d in slices(place))
@@ -119,19 +119,19 @@ def test_the_rois_stand_under_numbers_and_in_another_order_than_their_names(coho
         assert [int(item.ReferencedROINumber) for item in rs.ROIContourSequence] == named[::-1]
 
 
-def test_a_tumour_has_exactly_its_volume_and_stays_in_its_place() -> None:
+def test_a_tumor_has_exactly_its_volume_and_stays_in_its_place() -> None:
     rng = np.random.default_rng(1)
     axis = np.arange(-45.0, 46.0)
     for volume_mm3 in (3000.0, 12000.0, 36000.0):
-        tumour = anatomy.grow_tumour(volume_mm3, rng, max_reach_mm=34.0)
-        inside = np.count_nonzero(tumour.outside_mm(axis, axis, axis) < 0)  # voxels of 1 mm3
+        tumor = anatomy.grow_tumor(volume_mm3, rng, max_reach_mm=34.0)
+        inside = np.count_nonzero(tumor.outside_mm(axis, axis, axis) < 0)  # voxels of 1 mm3
         assert inside == pytest.approx(volume_mm3, rel=0.01)
-        assert tumour.reach_mm() <= 34.0
+        assert tumor.reach_mm() <= 34.0
         heights = np.arange(-40.0, 41.0)
-        area = sum(abs(anatomy.polygon_area(line)) for plane in anatomy.outlines(tumour, heights) for line in plane)
+        area = sum(abs(anatomy.polygon_area(line)) for plane in anatomy.outlines(tumor, heights) for line in plane)
         assert area == pytest.approx(volume_mm3, rel=0.01)
     with pytest.raises(ValueError, match="does not fit"):
-        anatomy.grow_tumour(200000.0, rng, max_reach_mm=34.0)
+        anatomy.grow_tumor(200000.0, rng, max_reach_mm=34.0)
 
 
 def test_the_scanner_keeps_a_constant_and_averages_over_the_slice() -> None:
@@ -150,16 +150,16 @@ def test_the_scanner_keeps_a_constant_and_averages_over_the_slice() -> None:
 
 @pytest.mark.parametrize("slice_mm", [2.0, 5.0])
 def test_both_textures_survive_the_scanner(slice_mm: float) -> None:
-    """The same tumour with weak and with strong textures, seen in thin and in thick slices."""
+    """The same tumor with weak and with strong textures, seen in thin and in thick slices."""
     fine = tuple(np.arange(-62.0, 62.5) for _ in range(3))
     axes = (np.arange(-50.0, 50.0, slice_mm), np.arange(-50.0, 51.0), np.arange(-50.0, 51.0))
 
     def seen(inside_hu: float, shell_hu: float) -> tuple[float, float, float]:
         rng = np.random.default_rng(5)
-        tumour = anatomy.grow_tumour(9000.0, rng, max_reach_mm=34.0)
-        painted = anatomy.paint(tumour, fine, inside_hu=inside_hu, shell_hu=shell_hu, wall_side=1, rng=rng)  # type: ignore[arg-type]
+        tumor = anatomy.grow_tumor(9000.0, rng, max_reach_mm=34.0)
+        painted = anatomy.paint(tumor, fine, inside_hu=inside_hu, shell_hu=shell_hu, wall_side=1, rng=rng)  # type: ignore[arg-type]
         image = anatomy.acquire(painted, fine, axes, slice_mm=slice_mm, noise_hu=15.0, offset_hu=0.0, rng=rng)  # type: ignore[arg-type]
-        outside = tumour.outside_mm(*axes)
+        outside = tumor.outside_mm(*axes)
         ring = image[(outside > 1) & (outside < 6)]
         return float(image[outside < -2].std()), float(ring.std()), float(ring.mean())
 

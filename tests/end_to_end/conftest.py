@@ -1,4 +1,4 @@
-"""One run of the whole path on the simulated three-center cohort, which the tests beside this file look at."""
+"""One run of the whole path on the simulated three-center cohort, which the tests of this folder examine."""
 
 import os
 import shutil
@@ -14,18 +14,19 @@ PREPARED = "PENUMBRA_TEST_PREPARED"  # of tests/numeric.py
 
 @dataclass(frozen=True)
 class Run:
-    """A state folder with a finished run, its cohort, and what the run printed."""
+    """A state folder with a finished run, its cohort, and what the run printed (standard output) and said (standard error)."""
 
     home: Path
     cohort: Path
     printed: str
+    said: str = ""
 
     def penumbra(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return penumbra(self.home, *arguments, check=check)
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Of a command whose state lies in `home`; the tests' own warnings filter is not the command's."""
+    """Of a command whose state is in `home`; the tests' own warnings filter is not the command's."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
     return {**kept, "PENUMBRA_HOME": str(home), "PYTHONWARNINGS": "ignore"}
 
@@ -48,4 +49,5 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     else:
         cohort = home.parent / "simulated"
         penumbra(home, "simulate", str(cohort))
-    return Run(home, cohort, penumbra(home, "run", "--cohort", str(cohort)).stdout)
+    done = penumbra(home, "run", "--cohort", str(cohort))
+    return Run(home, cohort, done.stdout, done.stderr)

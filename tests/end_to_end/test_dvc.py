@@ -1,6 +1,6 @@
 """DVC decides whether a stage must run: nothing after a run, and after a changed number only what depends on it.
 
-Looked at with a stand-in for `penumbra` that writes a stage's manifest anew: what is tested is dvc.yaml, and the order in which DVC runs it.
+Looked at with a stand-in for `penumbra` that rewrites a stage's manifest: what is tested is dvc.yaml, and the order in which DVC runs it.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The network on the simulated cohort, whose outcome follows the texture inside the tumour."""
+"""The network on the simulated cohort, whose outcome follows the texture inside the tumor."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_the_network_finds_what_volume_does_not_tell(run: Run) -> None:
     assert value["DL"] > value["Volume"]
 
 
-def test_it_looks_inside_the_tumour_where_the_signal_is(run: Run) -> None:
+def test_it_looks_inside_the_tumor_where_the_signal_is(run: Run) -> None:
     trained = network.load(network_file(run.home, read_manifest(run.home, "train")["version"]))
     numbers, settings = load_settings("quick").report, trained.network
     accepted = read_manifest(run.home, "ingest")["centers"]["east"]["accepted"]

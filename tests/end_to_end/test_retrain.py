@@ -145,7 +145,7 @@ def test_killed_between_verdict_and_alias_the_next_call_carries_it_out(work: Wor
 
 
 def assert_decided_on_its_limits(work: Work, found: Manifest) -> None:
-    """The verdict is the one that the gate gives for the limits that are written beside it, everywhere; a promotion has every limit above 0."""
+    """The verdict is the one that the gate gives for the limits that are written next to it, everywhere; a promotion has every limit above 0."""
     evidence = registry.Evidence.from_json(found["evidence"])
     assert evidence.limits == work.settings.retrain.gate
     assert {row.against for row in evidence.baselines} == {"Volume", "Clinical", "Shuffled"}
@@ -209,7 +209,7 @@ def test_promotion_and_rollback_are_rows_with_a_reason(work: Work, decided: Mani
 
 
 def test_a_center_that_never_arrived(work: Work) -> None:
-    with pytest.raises(Refusal, match=r"center_arrived: no center west in incoming/; there are east, north, south"):
+    with pytest.raises(Refusal, match=r"no center 'west' in incoming/\. .*There are: east, north, south; penumbra ingest FOLDER.*\(rule center_arrived\)"):
         retraining.retrain(work, "west")
 
 

@@ -1,4 +1,4 @@
-"""`penumbra serve`: a center dropped into incoming/ is dealt with without another command."""
+"""`penumbra serve`: a center dropped into incoming/ is processed without another command."""
 
 import csv
 import json

@@ -202,7 +202,7 @@ def tilted_gantry(patient: Patient, folder: Path) -> None:
 
 @right("true positions", patient=lambda: Patient(heights=[*range(0, 30, 3), *range(30, 48, 6), *range(48, 80, 3)], rois={"GTV-1": BALL}), overlap=0.94)
 def gaps_of_3_and_6_mm(patient: Patient, folder: Path) -> None:
-    """Gaps of 6 mm in the middle of the tumour, as six patients of NSCLC-Radiomics have them."""
+    """Gaps of 6 mm in the middle of the tumor, as six patients of NSCLC-Radiomics have them."""
     patient.write(folder)
 
 
@@ -217,7 +217,7 @@ def uneven_gaps(patient: Patient, folder: Path) -> None:
 
 @right(patient=lambda: Patient(heights=[round(k * 3 + 0.01 * (-1) ** k, 2) for k in range(24)], rois={"GTV-1": BALL}))
 def rounded_positions(patient: Patient, folder: Path) -> None:
-    """Positions off by a hundredth of a millimetre."""
+    """Positions off by a hundredth of a millimeter."""
     patient.write(folder)
 
 
@@ -259,14 +259,14 @@ def _another_phase(patient: Patient) -> list[Dataset]:
 
 
 @right("true positions")
-def a_slice_missing_beside_the_tumour(patient: Patient, folder: Path) -> None:
+def a_slice_missing_beside_the_tumor(patient: Patient, folder: Path) -> None:
     """One slice was lost far from the contours."""
     slices = patient.slices()
     write(patient, folder, slices=[*slices[:4], *slices[5:]])
 
 
 @right("true positions")
-def a_slice_missing_in_the_tumour(patient: Patient, folder: Path) -> None:
+def a_slice_missing_in_the_tumor(patient: Patient, folder: Path) -> None:
     """One slice was lost whose contour is still there."""
     slices = patient.slices()
     write(patient, folder, slices=[*slices[:12], *slices[13:]])
@@ -281,7 +281,7 @@ def many_slices_missing(patient: Patient, folder: Path) -> None:
 
 @refused("slices_enough")
 def one_slice(patient: Patient, folder: Path) -> None:
-    """One slice is no volume."""
+    """One slice is not a volume."""
     write(patient, folder, slices=patient.slices()[11:12])
 
 
@@ -423,7 +423,7 @@ def unknown_compression(patient: Patient, folder: Path) -> None:
 
 @right("series")
 def two_series(patient: Patient, folder: Path) -> None:
-    """A second CT beside the one that the structure set names."""
+    """A second CT next to the one that the structure set names."""
     patient.write(folder / "planning")
     other = Patient(rois={"GTV-1": OTHER}, seed=1)
     for index, item in enumerate(other.slices()):
@@ -478,7 +478,7 @@ def no_frame_of_reference(patient: Patient, folder: Path) -> None:
 
 @right("newest")
 def two_structure_sets(patient: Patient, folder: Path) -> None:
-    """A corrected structure set beside the first."""
+    """A corrected structure set in addition to the first."""
     patient.write(folder)
     patient.rois = {"GTV-1": OTHER}
     old = patient.structures()
@@ -555,7 +555,7 @@ def no_gtv(patient: Patient, folder: Path) -> None:
 
 @refused("gtv_named")
 def nodes_alone(patient: Patient, folder: Path) -> None:
-    """Nodal volumes and derived ones are no primary tumour."""
+    """Nodal volumes and derived ones are not a primary tumor."""
     patient.rois = {"GTVn": OTHER, "GTV_LN": OTHER, "GTV+5mm": BALL, "CTV": BALL}
     patient.write(folder)
 
@@ -596,8 +596,8 @@ class Both:
     second: Shape
 
     @property
-    def centre(self) -> tuple[float, float, float]:
-        return self.first.centre
+    def center(self) -> tuple[float, float, float]:
+        return self.first.center
 
     @property
     def volume(self) -> float:
@@ -612,7 +612,7 @@ class Both:
 
 @right("2 structures match", several="union", overlap=0.95)
 def several_union(patient: Patient, folder: Path) -> Shape:
-    """Two tumours apart."""
+    """Two tumors apart."""
     small = Ellipsoid((13.0, 13.0, 40.0), (7.0, 7.0, 8.0))
     patient.rois = {"GTV-1": small, "GTV-2": BALL}
     patient.write(folder)
@@ -658,13 +658,13 @@ def empty_contour_sequence(patient: Patient, folder: Path) -> None:
 def points_alone(patient: Patient, folder: Path) -> None:
     """The GTV is one POINT."""
     structures = patient.structures()
-    drawn(structures, patient).ContourSequence = Items([contour(patient.points(np.array([BALL.centre])), "POINT")])
+    drawn(structures, patient).ContourSequence = Items([contour(patient.points(np.array([BALL.center])), "POINT")])
     write(patient, folder, structures)
 
 
 @right("enclose nothing")
 def points_and_lines_beside(patient: Patient, folder: Path) -> None:
-    """A POINT, an OPEN_PLANAR line and a contour of two points beside the closed ones."""
+    """A POINT, an OPEN_PLANAR line and a contour of two points in addition to the closed ones."""
     structures = patient.structures()
     line = patient.points(np.array([[1.0, 2, 30], [50, 2, 30], [50, 50, 30]]))
     extra = [contour(line[:1], "POINT"), contour(line, "OPEN_PLANAR"), contour(line[:2])]
@@ -770,7 +770,7 @@ def contours_sent_twice(patient: Patient, folder: Path) -> None:
 
 @right()
 def contours_a_little_off(patient: Patient, folder: Path) -> None:
-    """Contours a tenth of a millimetre off their slices."""
+    """Contours a tenth of a millimeter off their slices."""
     patient.contour_heights = [height + 0.1 for height in patient.heights or []]
     patient.write(folder)
 
@@ -794,7 +794,7 @@ def contours_on_every_second_slice(patient: Patient, folder: Path) -> Shape:
 
 @right()
 def no_reference_to_slices(patient: Patient, folder: Path) -> None:
-    """Contours name no slices; their position says where they lie."""
+    """Contours name no slices; their position says where they are."""
     structures = patient.structures()
     for item in structures.ROIContourSequence:
         for part in item.ContourSequence:
@@ -804,13 +804,13 @@ def no_reference_to_slices(patient: Patient, folder: Path) -> None:
 
 @right("beyond the scan", overlap=0.0)
 def some_contours_beyond_the_slices(patient: Patient, folder: Path) -> None:
-    """The scan ends in the middle of the tumour."""
+    """The scan ends in the middle of the tumor."""
     write(patient, folder, slices=patient.slices()[:12])
 
 
 @right()
 def a_box_at_the_edge(patient: Patient, folder: Path) -> Shape:
-    """The tumour reaches the edge of the field of view."""
+    """The tumor reaches the edge of the field of view."""
     box = Box((55.0, 30.0, 34.5), (30.0, 20.0, 18.0))
     patient.rois = {"GTV-1": box}
     patient.write(folder)
@@ -834,7 +834,7 @@ def decubitus(patient: Patient, folder: Path) -> None:
 
 @right()
 def folders_behind_links(patient: Patient, folder: Path) -> None:
-    """The CT lies behind a link to a folder, which holds a link to its own parent."""
+    """The CT is behind a link to a folder, which holds a link to its own parent."""
     elsewhere = folder.parent / f"{folder.name}_ct"
     for index, item in enumerate(patient.slices()):
         save(item, elsewhere / f"{index}.dcm")
@@ -931,7 +931,7 @@ def jpeg_lossless(patient: Patient, folder: Path) -> None:
 
 @right("multi-frame")
 def multi_frame_beside(patient: Patient, folder: Path) -> None:
-    """An enhanced CT of another series beside the slices."""
+    """An enhanced CT of another series in addition to the slices."""
     patient.write(folder)
     item = patient.slices()[0]
     item.SOPClassUID = item.file_meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.2.1")
@@ -1029,7 +1029,7 @@ def contour_that_touches_itself(patient: Patient, folder: Path) -> Shape:
 
 
 def segmented(patient: Patient, folder: Path, fractional: int | None = None) -> Dataset:
-    """The CT written, and the segmentation to write beside it."""
+    """The CT written, and the segmentation to write next to it."""
     for index, item in enumerate(patient.slices()):
         save(item, folder / "ct" / f"{index}.dcm")
     return patient.segmentation(fractional)
@@ -1114,7 +1114,7 @@ def segmentation_on_a_coarser_grid(patient: Patient, folder: Path) -> None:
 
 @refused("same_grid")
 def segmentation_moved_sideways(patient: Patient, folder: Path) -> None:
-    """Every frame lies half a pixel beside its slice."""
+    """Every frame is half a pixel off its slice."""
     made = segmented(patient, folder)
     for frame in made.PerFrameFunctionalGroupsSequence:
         place = frame.PlanePositionSequence[0]
@@ -1279,7 +1279,7 @@ def contours_sent_twice_with_other_points(patient: Patient, folder: Path) -> Non
 
 @right()
 def a_pipe_and_a_link_upwards(patient: Patient, folder: Path) -> None:
-    """A named pipe, whose end never comes, and a link to the folder above, where other patients lie."""
+    """A named pipe, whose end never comes, and a link to the folder above, which holds other patients."""
     os.mkfifo(folder / "pipe")
     (folder / "up").symlink_to("..", target_is_directory=True)
     patient.write(folder)
@@ -1319,7 +1319,7 @@ def two_slices_a_hair_apart(patient: Patient, folder: Path) -> None:
 
 
 @refused("slice_geometry")
-def pixels_of_ten_metres(patient: Patient, folder: Path) -> None:
+def pixels_of_ten_meters(patient: Patient, folder: Path) -> None:
     """PixelSpacing of 10000 mm: the grid of it would fill any memory."""
     slices = patient.slices()
     for item in slices:
@@ -1457,7 +1457,7 @@ def two_segments_of_one_number(patient: Patient, folder: Path) -> None:
 
 @refused("one_patient")
 def two_patients_in_one_folder(patient: Patient, folder: Path) -> None:
-    """Each with CT and structure set of their own: the newest structure set was taken without a word."""
+    """Each with CT and structure set of their own: the newest structure set was taken silently."""
     patient.write(folder / "a")
     other = Patient(rois={"GTV-1": OTHER})
     for item in [*(slices := other.slices()), structures := other.structures()]:

@@ -87,13 +87,13 @@ def uneven() -> Patient:
 
 @right()
 def enhanced_ct(patient: Patient, folder: Path) -> None:
-    """One Enhanced CT file in place of the slices; the contours name its frames."""
+    """One Enhanced CT file instead of the slices; the contours name its frames."""
     write(patient, folder, enhanced(patient))
 
 
 @right(patient=lambda: Patient((24, 58, 64), (3.0, 1.2, 1.0), direction=turned(4, -7, 12), rois={"GTV-1": BALL}))
 def enhanced_turned(patient: Patient, folder: Path) -> None:
-    """The patient lies aslant."""
+    """The patient lies at an angle."""
     write(patient, folder, enhanced(patient))
 
 
@@ -299,7 +299,7 @@ def number_of_frames_that_is_none(patient: Patient, folder: Path) -> None:
 
 @refused("rescale_known")
 def enhanced_electron_density(patient: Patient, folder: Path) -> None:
-    """Electron density in place of HU."""
+    """Electron density instead of HU."""
     made = enhanced(patient)
     for frame in made.PerFrameFunctionalGroupsSequence:
         frame.PixelValueTransformationSequence[0].RescaleType = "ED"

@@ -102,7 +102,7 @@ def judge(folder: Path) -> tuple[str, str]:
         off = np.abs(grid.image.values[truth] - hu(*np.moveaxis(places[truth] - np.asarray(ORIGIN), -1, 0)))
         if np.median(off) < 25:
             return "right", why
-    return ("flagged" if why else "wrong"), why or "another mask or image, accepted without a word"
+    return ("flagged" if why else "wrong"), why or "another mask or image, silently accepted"
 
 
 # --- what goes wrong with DICOM files
@@ -281,23 +281,23 @@ def files_exchanged(folder: Path, other: Path, rng: Rng) -> str:
 
 
 def mixed(folder: Path, other: Path, rng: Rng) -> str:
-    """A file of another patient in place of one, or beside it."""
+    """A file of another patient instead of one, or in addition to it."""
     path = _one(folder, rng)
     if rng.random() < 0.5:
         shutil.copy(other / path.name, path)
         return f"{path.name} in place"
     if path.suffix == ".dcm":
         shutil.copy(other / path.name, folder / f"other_{path.name}")
-        return f"{path.name} beside"
+        return f"{path.name} added"
     (folder / "other").mkdir()
     shutil.copy(other / path.name, folder / "other" / path.name)
-    return f"{path.name} beside, in a folder"
+    return f"{path.name} added, in a folder"
 
 
 def strange_file(folder: Path, other: Path, rng: Rng) -> str:
     content = [b"", b"\0" * 132 + b"DICM", rng.bytes(3000), b"\0" * 128 + b"DICM" + rng.bytes(400)][int(rng.integers(4))]
     (folder / str(rng.choice(["extra.dcm", "Thumbs.db", "ct.nii", "report.pdf"]))).write_bytes(content)
-    return f"{len(content)} bytes beside"
+    return f"{len(content)} bytes added"
 
 
 ON_FILES: tuple[Mutation, ...] = (file_cut, bytes_changed, file_lost, file_doubled, file_renamed, files_exchanged, mixed, strange_file)

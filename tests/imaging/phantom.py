@@ -17,9 +17,9 @@ PLANTED = ("PLANTED^NAME", "19470102", "PLANTED STREET 5")  # identity that must
 
 @dataclass(frozen=True)
 class Ellipsoid:
-    """Points p with |turn.T (p - centre) / radii| <= 1; x, y, z in mm in the frame of the image."""
+    """Points p with |turn.T (p - center) / radii| <= 1; x, y, z in mm in the frame of the image."""
 
-    centre: tuple[float, float, float]
+    center: tuple[float, float, float]
     radii: tuple[float, float, float]
     turn: np.ndarray = field(default_factory=lambda: np.eye(3))
 
@@ -29,7 +29,7 @@ class Ellipsoid:
 
     def section(self, z: float) -> Rings:
         form = self.turn @ np.diag(1 / np.square(self.radii)) @ self.turn.T
-        height = z - self.centre[2]
+        height = z - self.center[2]
         plane, cross, depth = form[:2, :2], form[:2, 2], form[2, 2]
         shift = -height * np.linalg.solve(plane, cross)
         rest = 1 - height**2 * (depth - cross @ np.linalg.solve(plane, cross))
@@ -38,17 +38,17 @@ class Ellipsoid:
         angle = np.linspace(0, 2 * np.pi, 180, endpoint=False)
         circle = np.stack([np.cos(angle), np.sin(angle)])
         points = np.sqrt(rest) * np.linalg.solve(np.linalg.cholesky(plane).T, circle)
-        return [(points.T + shift + self.centre[:2])]
+        return [(points.T + shift + self.center[:2])]
 
     def inside(self, xyz: np.ndarray) -> np.ndarray:
-        return np.square((xyz - self.centre) @ self.turn / self.radii).sum(axis=-1) <= 1
+        return np.square((xyz - self.center) @ self.turn / self.radii).sum(axis=-1) <= 1
 
 
 @dataclass(frozen=True)
 class Torus:
     """A ring around z: every plane through it is a donut."""
 
-    centre: tuple[float, float, float]
+    center: tuple[float, float, float]
     radius: float
     tube: float
 
@@ -57,17 +57,17 @@ class Torus:
         return 2 * np.pi**2 * self.radius * self.tube**2
 
     def section(self, z: float) -> Rings:
-        rest = self.tube**2 - (z - self.centre[2]) ** 2
+        rest = self.tube**2 - (z - self.center[2]) ** 2
         if rest <= 1e-9:
             return []
         angle = np.linspace(0, 2 * np.pi, 360, endpoint=False)
         circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-        outer = circle * (self.radius + np.sqrt(rest)) + self.centre[:2]
-        inner = circle * (self.radius - np.sqrt(rest)) + self.centre[:2]
+        outer = circle * (self.radius + np.sqrt(rest)) + self.center[:2]
+        inner = circle * (self.radius - np.sqrt(rest)) + self.center[:2]
         return [outer, inner[::-1]]
 
     def inside(self, xyz: np.ndarray) -> np.ndarray:
-        x, y, z = np.moveaxis(xyz - self.centre, -1, 0)
+        x, y, z = np.moveaxis(xyz - self.center, -1, 0)
         return np.square(np.hypot(x, y) - self.radius) + np.square(z) <= self.tube**2
 
 
@@ -75,7 +75,7 @@ class Torus:
 class Box:
     """A cuboid turned by `angle` radians around z."""
 
-    centre: tuple[float, float, float]
+    center: tuple[float, float, float]
     size: tuple[float, float, float]
     angle: float = 0.0
 
@@ -84,16 +84,16 @@ class Box:
         return float(np.prod(self.size))
 
     def section(self, z: float) -> Rings:
-        if abs(z - self.centre[2]) > self.size[2] / 2:
+        if abs(z - self.center[2]) > self.size[2] / 2:
             return []
         x, y = self.size[0] / 2, self.size[1] / 2
         corners = np.array([[-x, -y], [x, -y], [x, y], [-x, y]])
         cos, sin = np.cos(self.angle), np.sin(self.angle)
-        return [corners @ np.array([[cos, sin], [-sin, cos]]) + self.centre[:2]]
+        return [corners @ np.array([[cos, sin], [-sin, cos]]) + self.center[:2]]
 
     def inside(self, xyz: np.ndarray) -> np.ndarray:
         cos, sin = np.cos(self.angle), np.sin(self.angle)
-        moved = (xyz - self.centre) @ np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+        moved = (xyz - self.center) @ np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
         return (np.abs(moved) <= np.array(self.size) / 2).all(axis=-1)
 
 

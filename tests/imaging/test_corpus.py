@@ -18,7 +18,7 @@ SECOND_OPINION_MM = 0.6  # of an edge along the middle of a row of voxels, which
 
 
 def frame_points(scan: Scan, patient: Patient) -> np.ndarray:
-    """Centres of all voxels in the frame of the phantom, (z, y, x, 3) with x, y, z last."""
+    """Centers of all voxels in the frame of the phantom, (z, y, x, 3) with x, y, z last."""
     index = np.moveaxis(np.indices(scan.image.values.shape), 0, -1)[..., ::-1]
     lps = np.asarray(scan.image.origin) + (index * scan.image.spacing[::-1]) @ scan.image.direction.T
     return np.asarray((lps - patient.origin) @ patient.direction)
@@ -53,7 +53,7 @@ def test_case(case: Case, tmp_path: Path) -> None:
         assert moved_mm < SECOND_OPINION_MM
     # the image, where the mask is: cubic interpolation of slices 3 mm apart follows the formula within a few HU, a swapped axis by hundreds
     off = np.abs(grid.image.values[mask] - tissue(*points[mask].T))
-    assert np.percentile(off, 99) < (6 if case.overlap else 25)  # a spline is worse in the last slab of a scan that ends in the tumour
+    assert np.percentile(off, 99) < (6 if case.overlap else 25)  # a spline is worse in the last slab of a scan that ends in the tumor
 
 
 def test_the_corpus_is_a_table() -> None:

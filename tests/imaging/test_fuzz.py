@@ -18,4 +18,4 @@ def test_two_hundred_mutations(tmp_path: Path) -> None:
 def test_the_judge_knows_a_wrong_mask(tmp_path: Path) -> None:
     for source, (own, other) in write_bases(tmp_path).items():
         assert judge(own) == ("right", ""), source
-        assert judge(other) == ("wrong", "another mask or image, accepted without a word"), source
+        assert judge(other) == ("wrong", "another mask or image, silently accepted"), source

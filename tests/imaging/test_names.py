@@ -34,7 +34,7 @@ def test_what_a_primary_is_called(name: str) -> None:
     ],
 )
 def test_what_is_no_primary(names: list[str], what: str) -> None:
-    """The last pattern took any word: all of these were accepted where no better name stood beside them."""
+    """The last pattern took any word: all of these were accepted where there was no better name."""
     for name in names:
         assert STANDARD.order([name]) == [], name
         kind, why = STANDARD.meaning(name)
@@ -90,5 +90,5 @@ def test_other_names_become_a_hash(name: str) -> None:
 
 
 def test_a_pattern_that_is_no_regular_expression() -> None:
-    with pytest.raises(Refusal, match=r"gtv_pattern: 'GTV\(' is not a regular expression"):
+    with pytest.raises(Refusal, match=r"'GTV\(' is not a regular expression.*\(rule gtv_pattern\)"):
         GtvNames(("GTV(",)).order(["GTV"])

@@ -79,7 +79,7 @@ def test_refused(tmp_path: Path, what: Callable[..., tuple[np.ndarray | None, np
 
 def test_a_mask_elsewhere_is_refused(tmp_path: Path) -> None:
     write(tmp_path, *sound(), origin=(-10.0, 20.0, 6.0))
-    with pytest.raises(Refusal, match="same_grid: image and mask lie"):
+    with pytest.raises(Refusal, match=r"image and mask lie.*\(rule same_grid\)"):
         read_patient(tmp_path)
 
 
@@ -91,7 +91,7 @@ def test_axes_in_another_order_are_another_grid(tmp_path: Path) -> None:
     sitk.WriteImage(to_sitk(Volume(cube, (1.0, 1.0, 1.0))), str(tmp_path / "ct.nii.gz"))
     exchanged = np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, 1]])
     sitk.WriteImage(to_sitk(Volume(mask.swapaxes(1, 2).copy(), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), exchanged)), str(tmp_path / "gtv.nii.gz"))
-    with pytest.raises(Refusal, match="same_grid: image and mask lie"):
+    with pytest.raises(Refusal, match=r"image and mask lie.*\(rule same_grid\)"):
         read_patient(tmp_path)
 
 
@@ -99,7 +99,7 @@ def test_axes_in_another_order_are_another_grid(tmp_path: Path) -> None:
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("which", ["ct", "gtv"])
 def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, which: str, packed: bool, share: float) -> None:
-    """ITK reads such a file without a word and makes up the voxels that are missing."""
+    """ITK silently reads such a file and makes up the voxels that are missing."""
     write(tmp_path, *sound())
     path = tmp_path / f"{which}.nii.gz"
     content = path.read_bytes()
@@ -107,12 +107,12 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, which: str, packed: b
         path.unlink()
         path, content = tmp_path / f"{which}.nii", gzip.decompress(content)
     path.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(Refusal, match=f"nifti_readable: {path.name}"):
+    with pytest.raises(Refusal, match=rf"{path.name}.*\(rule nifti_readable\)"):
         read_patient(tmp_path)
 
 
 def put(start: int, kind: str, *numbers: float) -> Callable[[bytearray], None]:
-    """Write numbers into a header: pixdim stands at 76, qform_code at 252, the quaternion at 256, its offset at 268, the sform at 280."""
+    """Write numbers into a header: pixdim is at 76, qform_code at 252, the quaternion at 256, its offset at 268, the sform at 280."""
 
     def change(header: bytearray) -> None:
         struct.pack_into(f"<{len(numbers)}{kind}", header, start, *numbers)
@@ -139,7 +139,7 @@ def test_a_geometry_that_can_be_read_in_two_ways_is_refused(tmp_path: Path, chan
     content = bytearray(gzip.decompress(path.read_bytes()))
     change(content)
     path.write_bytes(gzip.compress(bytes(content)))
-    with pytest.raises(Refusal, match=f"nifti_geometry: .*{text}"):
+    with pytest.raises(Refusal, match=rf".*{text}.*\(rule nifti_geometry\)"):
         read_patient(tmp_path)
 
 
@@ -175,5 +175,5 @@ def test_no_folder(tmp_path: Path) -> None:
 
 
 def test_policy_and_pattern_are_checked(tmp_path: Path) -> None:
-    with pytest.raises(Refusal, match="several_policy: 'both'"):
+    with pytest.raises(Refusal, match=r"'both'.*\(rule several_policy\)"):
         read_patient(tmp_path, several="both")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What stands beyond the scanner's circle, by its tag or by its values, in every format."""
+"""Values outside the scanner's circle, by their tag or by themselves, in every format."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def write(like: Volume, path: Path, values: np.ndarray) -> None:
 
 
 def test_a_slice_that_is_rescaled_otherwise_is_flagged(tmp_path: Path) -> None:
-    """A wrong sign of RescaleIntercept in one slice was accepted without a word."""
+    """A wrong sign of RescaleIntercept in one slice was silently accepted."""
     patient = Patient((8, 30, 32), rois={"GTV": Ellipsoid((16.0, 15.0, 10.0), (7.0, 7.0, 7.0))})
     slices = patient.slices()
     slices[3].RescaleIntercept = 1024

@@ -9,10 +9,10 @@ from penumbra.imaging.overlaps import arranged
 from penumbra.imaging.raster import coverage
 
 
-def star(centre: tuple[float, float], seed: int, points: int = 23) -> np.ndarray:
+def star(center: tuple[float, float], seed: int, points: int = 23) -> np.ndarray:
     angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
     radius = np.random.default_rng(seed).uniform(4, 10, points)
-    return np.stack([centre[0] + radius * np.cos(angle), centre[1] + radius * np.sin(angle)], axis=1)
+    return np.stack([center[0] + radius * np.cos(angle), center[1] + radius * np.sin(angle)], axis=1)
 
 
 def on_planes(*planes: tuple[float, float, list[np.ndarray]]) -> Contours:

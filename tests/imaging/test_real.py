@@ -1,4 +1,4 @@
-"""Real scans, read where they lie: LUNG1-001, the IBSI CT phantom, pairs of the challenge."""
+"""Real scans, read in place: LUNG1-001, the IBSI CT phantom, pairs of the challenge."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ MARGINS = (3.0, 6.0, 9.0)
 def unpacked(archive: str, folder: Path) -> Path:
     path = SHARED / archive
     if not path.is_file():
-        pytest.skip(f"{archive} does not lie beside the repository")
+        pytest.skip(f"{archive} is not next to the repository")
     return unpack(path, folder)
 
 
@@ -65,10 +65,10 @@ def test_ibsi_phantom_equals_its_nifti_mask(tmp_path: Path) -> None:
 
 
 def test_challenge_pairs() -> None:
-    """Four of 215: one sound, one that touches the border of its crop, a ground-glass tumour, one without a voxel."""
+    """Four of 215: one sound, one that touches the border of its crop, a ground-glass tumor, one without a voxel."""
     cohort = SHARED / "nsclc"
     if not cohort.is_dir():
-        pytest.skip("nsclc does not lie beside the repository")
+        pytest.skip("nsclc is not next to the repository")
     verdicts = {}
     for patient in ("maastro/M002", "maastro/M107", "radiogenomics/R039"):
         scan = read_patient(cohort / patient)
@@ -89,7 +89,7 @@ def test_challenge_refusals_and_flags() -> None:
     """All 215: five masks are empty and 25 touch the border of their crop."""
     cohort = SHARED / "nsclc"
     if not cohort.is_dir():
-        pytest.skip("nsclc does not lie beside the repository")
+        pytest.skip("nsclc is not next to the repository")
     refused, flagged, accepted = [], [], 0
     for folder in sorted(cohort.glob("*/*/")):
         try:

@@ -10,7 +10,7 @@ def test_one_voxel() -> None:
     values = np.zeros((15, 15, 15), dtype=bool)
     values[7, 7, 7] = True
     found = rings(Mask(values, (1.0, 1.0, 1.0)), [1, 2, 3])
-    # integer points with 0 < x2 + y2 + z2 <= m2 (lattice points in a ball, without the centre)
+    # integer points with 0 < x2 + y2 + z2 <= m2 (lattice points in a ball, without the center)
     assert {name: int(mask.values.sum()) for name, mask in found.items()} == {"ring_1mm": 6, "ring_2mm": 32, "ring_3mm": 122}
 
 

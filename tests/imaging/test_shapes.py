@@ -1,4 +1,4 @@
-"""Analytic shapes written as RTSTRUCT come back with their volume, their centre and their holes."""
+"""Analytic shapes written as RTSTRUCT come back with their volume, their center and their holes."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from .phantom import Box, Ellipsoid, Patient, Shape, Torus, turned
 
 # (z, y, x) in mm; columns and rows unequal in three of them
 SPACINGS = [(1.0, 1.0, 1.0), (1.25, 0.9, 1.1), (2.0, 1.2, 0.8), (2.5, 0.977, 0.977), (3.0, 0.9, 1.3)]
-CENTRE = (40.3, 36.6, 45.2)
+CENTER = (40.3, 36.6, 45.2)
 
 
 def shapes(slice_mm: float) -> dict[str, tuple[Shape, np.ndarray]]:
@@ -20,14 +20,14 @@ def shapes(slice_mm: float) -> dict[str, tuple[Shape, np.ndarray]]:
     Slabs of slices 3 mm apart miss a torus by up to 4 %, whatever reads them; for a tube of 15.5 mm they miss it by less than 0.8 %.
     """
     straight, oblique = np.eye(3), turned(12, 7, 4)
-    middle = slice_mm * (round(CENTRE[2] / slice_mm) + 0.5)
+    middle = slice_mm * (round(CENTER[2] / slice_mm) + 0.5)
     return {
-        "sphere of 8.5 cm3": (Ellipsoid(CENTRE, (12.7, 12.7, 12.7)), straight),
-        "sphere of 65 cm3": (Ellipsoid(CENTRE, (25.0, 25.0, 25.0)), straight),
-        "oblique ellipsoid": (Ellipsoid(CENTRE, (28.0, 15.0, 20.0), turned(30, 20, 40)), straight),
-        "oblique ellipsoid in an oblique scan": (Ellipsoid(CENTRE, (28.0, 15.0, 20.0), turned(70, 20, 10)), oblique),
-        "turned box": (Box((CENTRE[0], CENTRE[1], middle), (30.0, 22.0, 2 * slice_mm * round(14 / slice_mm)), 0.3), straight),
-        "torus": (Torus((CENTRE[0], CENTRE[1], middle), 19.5, 15.5), straight),
+        "sphere of 8.5 cm3": (Ellipsoid(CENTER, (12.7, 12.7, 12.7)), straight),
+        "sphere of 65 cm3": (Ellipsoid(CENTER, (25.0, 25.0, 25.0)), straight),
+        "oblique ellipsoid": (Ellipsoid(CENTER, (28.0, 15.0, 20.0), turned(30, 20, 40)), straight),
+        "oblique ellipsoid in an oblique scan": (Ellipsoid(CENTER, (28.0, 15.0, 20.0), turned(70, 20, 10)), oblique),
+        "turned box": (Box((CENTER[0], CENTER[1], middle), (30.0, 22.0, 2 * slice_mm * round(14 / slice_mm)), 0.3), straight),
+        "torus": (Torus((CENTER[0], CENTER[1], middle), 19.5, 15.5), straight),
     }
 
 
@@ -39,7 +39,7 @@ def centroid(mask: Mask) -> np.ndarray:
 
 @pytest.mark.parametrize("name", list(shapes(1.0)))
 @pytest.mark.parametrize("spacing", SPACINGS, ids=lambda spacing: f"{spacing[0]:g}mm")
-def test_volume_and_centre(tmp_path: Path, spacing: tuple[float, float, float], name: str) -> None:
+def test_volume_and_center(tmp_path: Path, spacing: tuple[float, float, float], name: str) -> None:
     shape, direction = shapes(spacing[0])[name]
     size = int(90 / spacing[0]), int(76 / spacing[1]), int(80 / spacing[2])
     patient = Patient(size, spacing, direction=direction, rois={"GTV-1": shape}, hu=lambda x, y, z: np.zeros_like(x))
@@ -49,7 +49,7 @@ def test_volume_and_centre(tmp_path: Path, spacing: tuple[float, float, float], 
     assert scan.contours.planimetric_mm3 == pytest.approx(shape.volume, rel=0.01)
     assert scan.gtv.volume_mm3 == pytest.approx(shape.volume, rel=0.01)
     assert grid.gtv.volume_mm3 == pytest.approx(shape.volume, rel=0.01)
-    truth = patient.points(np.array([shape.centre]))[0]
+    truth = patient.points(np.array([shape.center]))[0]
     assert np.linalg.norm(centroid(grid.gtv) - truth) < 0.2
     assert np.linalg.norm(centroid(scan.gtv) - truth) < 0.2
 

@@ -112,11 +112,11 @@ def test_pretraining_learns_without_an_outcome_and_leaves_the_head(cohort: Cohor
     views = replace(NO_AUGMENT, mirror_probability=0.5, noise_probability=0.5, noise_variance_range=(0.0, 0.3))
     settings = {"network": SMALL, "augment": views, "train": SHORT}
     often = replace(NOTHING, epochs=20, learning_rate=1e-2, batch_size=15)
-    learnt = pretrain(volumes, **settings, pretrain=often, progress=losses.append)  # type: ignore[arg-type]
+    learned = pretrain(volumes, **settings, pretrain=often, progress=losses.append)  # type: ignore[arg-type]
     again = pretrain(volumes, **settings, pretrain=often)  # type: ignore[arg-type]
     assert losses[-1] < 0.2 * losses[0]
     before = flatten(pretrain(volumes, **settings, pretrain=NOTHING))  # type: ignore[arg-type]
-    after = flatten(learnt)
+    after = flatten(learned)
     for name, value in after.items():
         np.testing.assert_array_equal(value, flatten(again)[name])
         if "head" in name or "output" in name:

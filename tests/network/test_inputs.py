@@ -10,7 +10,7 @@ pytestmark = pytest.mark.numeric
 
 
 def test_a_row_of_three_voxels_resized_to_six_by_hand() -> None:
-    # output centres at (i + 0.5) / 2 - 0.5 = -0.25, 0.25, 0.75, 1.25, 1.75, 2.25, held within 0 .. 2
+    # output centers at (i + 0.5) / 2 - 0.5 = -0.25, 0.25, 0.75, 1.25, 1.75, 2.25, held within 0 .. 2
     row = np.broadcast_to(np.array([0.0, 4.0, 12.0]), (6, 6, 3))
     np.testing.assert_allclose(resize(row, 6)[0, 0], [0, 1, 3, 6, 10, 12])
 

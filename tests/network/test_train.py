@@ -184,7 +184,7 @@ def test_the_loss_per_event_ignores_what_does_not_count() -> None:
 
 def test_concordance_counts_who_was_censored_at_a_death_as_outliving_it() -> None:
     time, event = jnp.array([5, 5, 5, 2]), jnp.array([True, True, False, False])
-    # pairs: (a, c) in order and (b, c) turned; two deaths of one day are no pair, the censored of day 2 outlived nobody
+    # pairs: (a, c) in order and (b, c) turned; two deaths of one day are not a pair, the censored of day 2 outlived nobody
     assert float(concordance(event, time, jnp.array([3.0, 1.0, 2.0, 9.0]), where=None)) == 0.5
     assert float(concordance(event, time, jnp.array([3.0, 2.5, 2.0, 9.0]), where=None)) == 1.0
 

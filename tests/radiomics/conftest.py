@@ -1,4 +1,4 @@
-"""Simulated scans: noise with structure, an irregular tumour, rings."""
+"""Simulated scans: noise with structure, an irregular tumor, rings."""
 
 from pathlib import Path
 
@@ -21,10 +21,10 @@ def simulated_image(shape: tuple[int, int, int], seed: int) -> np.ndarray:
     return np.clip(np.rint(image), -1024, 3071).astype(np.int16)
 
 
-def blob(shape: tuple[int, int, int], centre: tuple[float, float, float], radius: float, seed: int) -> np.ndarray:
-    """An irregular solid around a centre."""
+def blob(shape: tuple[int, int, int], center: tuple[float, float, float], radius: float, seed: int) -> np.ndarray:
+    """An irregular solid around a center."""
     rng = np.random.default_rng(seed)
-    grid = np.indices(shape) - np.reshape(centre, (3, 1, 1, 1))
+    grid = np.indices(shape) - np.reshape(center, (3, 1, 1, 1))
     bumps = gaussian_filter(rng.normal(0, 1, shape), 2)
     return np.sqrt((grid**2).sum(axis=0)) + radius / 3 * bumps / bumps.std() < radius
 

@@ -46,7 +46,7 @@ def test_versions_name_what_decides_the_values() -> None:
 
 def test_unknown_engine(simulated: tuple[Scan, dict[str, Mask]], parameter_file: Path) -> None:
     scan, masks = simulated
-    with pytest.raises(ParamsError, match="unknown engine 'mirp'; known: penumbra, pyradiomics"):
+    with pytest.raises(ParamsError, match=r"unknown engine 'mirp'\. Known: penumbra, pyradiomics"):
         extract(scan, masks, parameter_file, engine="mirp")
 
 
@@ -54,7 +54,7 @@ def test_unknown_engine(simulated: tuple[Scan, dict[str, Mask]], parameter_file:
 def test_real_patient(patient: str, parameter_file: Path) -> None:
     folder = SHARED / "data" / patient
     if not folder.exists():
-        pytest.skip("the real crops are not beside the repository")
+        pytest.skip("the real crops are not next to the repository")
     scan, masks = with_rings(read_patient(folder))
     found = differences(scan, masks, parameter_file)
     for name, largest in zip(feature_names(parameter_file), found.max(axis=0), strict=True):

@@ -70,7 +70,7 @@ def test_value_of_pyradiomics(name: str) -> None:
     assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-9)
 
 
-def test_four_hundred_cubic_centimetres() -> None:
+def test_four_hundred_cubic_centimeters() -> None:
     shape = (100, 100, 100)
     inside = blob(shape, (50, 50, 50), 46.0, seed=3)
     assert inside.sum() > 400_000
@@ -114,16 +114,16 @@ def test_voxels_that_are_no_number(bad: float, moments: Moments | None, engine: 
 
 
 @pytest.mark.parametrize("engine", ["penumbra", "pyradiomics"])
-def test_too_many_grey_levels(engine: str) -> None:
+def test_too_many_gray_levels(engine: str) -> None:
     fine = {**FEW, "setting": {**FEW["setting"], "binWidth": 0.01}}
-    with pytest.raises(Refusal, match=r"grey_levels: gtv in .* spans \d+ grey levels"):
+    with pytest.raises(Refusal, match=r"gtv in .* spans \d+ gray levels.*\(rule grey_levels\)"):
         extract(Scan(image(), CUBE), {"gtv": CUBE}, fine, engine=engine)
 
 
 def test_ring_clipped_to_nothing() -> None:
     inside = np.ones(SHAPE, dtype=bool)
     masks = rings(inside, SPACING, (3,))
-    with pytest.raises(Refusal, match="roi_not_empty: ring_3mm has no voxel"):
+    with pytest.raises(Refusal, match=r"ring_3mm has no voxel.*\(rule roi_not_empty\)"):
         extract(Scan(image(), masks["gtv"]), masks, FEW)
 
 

@@ -60,7 +60,7 @@ def outside(reference: str, ours: dict[str, float], voxels: int) -> list[str]:
 def test_digital_phantom() -> None:
     folder = SHARED / "data" / "ibsi_digital_phantom"
     if not folder.exists():
-        pytest.skip("the IBSI digital phantom is not beside the repository")
+        pytest.skip("the IBSI digital phantom is not next to the repository")
     image, inside = phantom(folder / "phantom.nii.gz", folder / "mask.nii.gz")
     ours = measured(image, inside, 1, CLASSES)
     assert len(table("digital_phantom.csv")) == 102
@@ -70,7 +70,7 @@ def test_digital_phantom() -> None:
 def test_configuration_a_of_the_ct_phantom(tmp_path: Path) -> None:
     archive = SHARED / "data" / "ibsi_ct_phantom.tar.xz"
     if not archive.exists():
-        pytest.skip("the IBSI CT phantom is not beside the repository")
+        pytest.skip("the IBSI CT phantom is not next to the repository")
     unpack(archive, tmp_path, ending=".nii.gz")
     image, inside = phantom(*sorted(tmp_path.glob("*/nifti/*/*.nii.gz")))
     ours = measured(image, inside, 25, ("shape",))

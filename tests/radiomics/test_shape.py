@@ -27,7 +27,7 @@ def test_a_ball_has_the_size_of_a_ball() -> None:
 def test_a_box_by_hand() -> None:
     features = shape_features(np.ones((2, 3, 4), dtype=bool), (3.0, 2.0, 1.0))
     assert features["VoxelVolume"] == 2 * 3 * 4 * 6.0
-    # vertices lie half a step outside the outermost centres: z planes -1.5 and 4.5, x from -0.5 to 3.5, y from -1 to 5
+    # vertices lie half a step outside the outermost centers: z planes -1.5 and 4.5, x from -0.5 to 3.5, y from -1 to 5
     assert features["Maximum2DDiameterSlice"] == pytest.approx(max(math.hypot(4, 4), math.hypot(3, 6)))
     assert features["LeastAxisLength"] == pytest.approx(4 * math.sqrt(5 / 4))
 

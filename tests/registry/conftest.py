@@ -15,7 +15,7 @@ from .small_bundle import METRICS, small_bundle
 
 @pytest.fixture
 def network(tmp_path: Path) -> Path:
-    """What stands for the weights of a network."""
+    """A placeholder for the weights of a network."""
     file = tmp_path / "trained.safetensors"
     file.write_bytes(b"weights")
     return file

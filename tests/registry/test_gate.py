@@ -59,7 +59,7 @@ def test_a_center_with_a_say_that_is_worse_stops_a_promotion_and_is_named() -> N
 def test_a_center_with_few_events_has_no_say_and_is_named() -> None:
     verdict = gate(replace(GOOD, centers=(contrast("north"), contrast("east", events=9, low=-0.5, upper=-0.2))))
     assert verdict.decision == "promote"
-    assert "Too few events for a say of its own (fewer than 10): east." in verdict.reason
+    assert "Not judged alone, fewer than 10 events: east." in verdict.reason
 
 
 @pytest.mark.parametrize("low", [0.0, -0.03])
@@ -104,8 +104,8 @@ def test_the_evidence_as_json_gives_the_same_verdict() -> None:
         ({"noise": NAN}, "retrain.gate.noise"),
         ({"confidence": 1.0}, "retrain.gate.confidence"),
         ({"min_events": 0}, "retrain.gate.min_events"),
-        ({"resamples": 39}, "retrain.gate.resamples is at least 40"),
-        ({"noise": 0.01, "resamples": 99}, "retrain.gate.resamples is at least 100"),
+        ({"resamples": 39}, "retrain.gate.resamples is 39, out of its range. Give a number at least 40"),
+        ({"noise": 0.01, "resamples": 99}, "retrain.gate.resamples is 99, out of its range. Give a number at least 100"),
     ],
 )
 def test_limits_that_cannot_be_kept_are_refused(changed: dict[str, float], rule: str) -> None:

@@ -1,4 +1,4 @@
-"""The page stands alone, says the same for the same inputs, and answers degenerate input in place."""
+"""The page is self-contained, says the same for the same inputs, and answers degenerate input in place."""
 
 import csv
 import re
@@ -87,7 +87,7 @@ def test_every_figure_has_words_and_files(page: Page, folder: Path) -> None:
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.glob("*.png"))
 
 
-def test_our_numbers_and_the_papers_in_grey(page: Page, folder: Path) -> None:
+def test_our_numbers_and_the_papers_in_gray(page: Page, folder: Path) -> None:
     text = (folder / "index.html").read_text(encoding="utf-8")
     assert "0.71 (0.61–0.81)<small>paper 0.77</small>" in text
     assert "2.10 (1.20–3.70)<small>paper 4.48 (2.54–7.91)</small>" in text

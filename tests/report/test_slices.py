@@ -13,7 +13,7 @@ def scan_with(gtv: np.ndarray) -> Scan:
     return Scan(Volume(planes.copy(), SPACING), Mask(gtv, SPACING))
 
 
-def test_largest_plane_cut_to_a_square_in_millimetres() -> None:
+def test_largest_plane_cut_to_a_square_in_millimeters() -> None:
     gtv = np.zeros((6, 80, 60), dtype=bool)
     gtv[2, 40, 30] = True
     gtv[3, 36:45, 28:32] = True
@@ -28,7 +28,7 @@ def test_largest_plane_cut_to_a_square_in_millimetres() -> None:
     assert height >= 9 + 2 * 10
 
 
-def test_a_tumour_at_the_border_is_cut_by_the_image() -> None:
+def test_a_tumor_at_the_border_is_cut_by_the_image() -> None:
     gtv = np.zeros((2, 20, 20), dtype=bool)
     gtv[0, 0:3, 17:20] = True
     picture = picture_of(scan_with(gtv), {}, patient="p1", center="east", log_risk=0.1, risk_group="high", margin_mm=4.0)

@@ -97,7 +97,7 @@ def register(lake: "store.Store", version: str) -> None:
             "version": version,
             "center": center,
             "split": "train" if center == "north" else "external",
-            "metric": "c_index",
+            "metric": "harrell_c",
             "value": 0.6 + int(version) / 50,
             "lower": 0.5,
             "upper": 0.7,
@@ -208,7 +208,7 @@ def filled(made: dict[str, Any], catalogs: Catalogs) -> Path:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Where `lake` lies, or a store that a test begins with `catalogs.begin`."""
+    """The folder of `lake`, or of a store that a test begins with `catalogs.begin`."""
     return tmp_path / "home"
 
 
@@ -220,7 +220,7 @@ def own(tmp_path: Path, catalogs: Catalogs, filled: Path) -> Path:
 
 @pytest.fixture
 def lake(home: Path, catalogs: Catalogs, empty: Path) -> Iterator["store.Store"]:
-    """An empty store, open to write; it lies in `home`."""
+    """An empty store, open to write, in `home`."""
     with store.connect(catalogs.copy(empty, home)) as opened:
         yield opened
 

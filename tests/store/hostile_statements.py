@@ -249,7 +249,7 @@ _TABLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "it is evaluated or opened while DuckDB parses, before any judgement",
+        "it is evaluated or opened while DuckDB parses, before any judgment",
         "read_only_sql",
         (
             "PRAGMA table_info(error(current_setting('memory_limit')))",
@@ -282,7 +282,7 @@ _TABLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "it is evaluated or opened while DuckDB parses, before any judgement",
+        "it is evaluated or opened while DuckDB parses, before any judgment",
         "sql_syntax",
         (
             "(PRAGMA table_info(error('x')))",
@@ -330,7 +330,7 @@ _TABLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "a function of the engine is hidden where an expression may stand",
+        "a function of the engine is hidden where an expression is allowed",
         "read_only_sql",
         (
             "SELECT \"getenv\"('HOME')",
@@ -444,7 +444,7 @@ _TABLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "it is no statement that can be read",
+        "it is not a statement that can be read",
         "read_only_sql",
         (
             "EXPLAIN",
@@ -460,7 +460,7 @@ _TABLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "it is no statement that can be read",
+        "it is not a statement that can be read",
         "sql_syntax",
         (
             "EXPLAIN EXPLAIN SELECT 1",

@@ -1,6 +1,7 @@
 """SQL for people: what is answered, what is refused, and that a refusal is one clear sentence."""
 
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -9,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from penumbra import store
+from penumbra import store, tables
+from penumbra.cli import main
 from penumbra.params import project_root
 from penumbra.refusal import Refusal
 from penumbra.store import Store
@@ -34,7 +37,7 @@ def folder_digest(folder: Path) -> dict[str, str]:
 
 
 def test_hostile_statements_are_refused(locked: Store, filled: Path) -> None:
-    """All of them through the judge alone; test_judging asks them at every door."""
+    """All of them through the judge alone; test_judging sends them through every entry point."""
     names = locked.views.names()
     for statement, why, rule in HOSTILE:
         with pytest.raises(Refusal) as refusal:
@@ -112,14 +115,14 @@ def test_the_machines_time_zone_changes_no_answer(filled: Path) -> None:
         command = [sys.executable, "-m", "penumbra.cli", "sql", "--format", "json", asked]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TZ": zone, "PENUMBRA_HOME": str(filled)})
         assert json.loads(done.stdout) == [{"all_of_a_day": True, "one_day": True, "utc": True, "zone": "+00", "recent": True}], done.stderr
-    with store.connect(filled, read_only=True) as lake:  # the doors of Python, and of the shell and the server, open the same engine
+    with store.connect(filled, read_only=True) as lake:  # Python, the shell and the server open the same engine
         assert lake.sql("SELECT current_setting('TimeZone') AS zone").to_pylist() == [{"zone": "UTC"}]
 
 
 def test_unknown_names_are_told(filled: Path) -> None:
-    with pytest.raises(Refusal, match=r"no relation 'patient'\. the relations are .*patients, prediction_horizons, predictions"):
+    with pytest.raises(Refusal, match=r"no relation 'patient'\. Did you mean patients\? SHOW TABLES lists the other \d+\."):
         store.query(filled, "SELECT * FROM patient")
-    with pytest.raises(Refusal, match=r"sql_failed: .*agee"):
+    with pytest.raises(Refusal, match=r".*agee.*\(rule sql_failed\)"):
         store.query(filled, "SELECT agee FROM patients")
 
 
@@ -142,3 +145,56 @@ def test_as_of_shows_all_relations_as_they_were(filled: Path) -> None:
         assert counts[0] == 0 < counts[1], relation
     with pytest.raises(Refusal, match=f"no commit {newest + 1}; the newest is {newest}"):
         store.query(filled, "SELECT 1", as_of=newest + 1)
+
+
+def test_the_first_rows_are_those_of_the_whole_answer_and_all_are_counted(filled: Path) -> None:
+    """Every kind of value, as Arrow gives it; a table at the terminal is made from them."""
+    statement = """SELECT i,
+        i / 7 AS x, CASE WHEN i % 2 = 0 THEN NULL ELSE 'é' || i END AS text, [i, NULL] AS list, {'a': i, 'b': 'x'} AS struct, i > 3 AS bool,
+        TIMESTAMP '2026-01-02 03:04:05.678' AS at, DATE '2026-01-02' AS day, 1.50::DECIMAL(5, 2) AS exact,
+        'nan'::DOUBLE AS nan FROM range(500) AS t(i)"""
+    whole = store.query(filled, statement)
+    first = store.first_rows(filled, statement, 60)
+    assert first.columns == tuple(whole.column_names)
+    assert first.types[:3] == ("BIGINT", "DOUBLE", "VARCHAR")
+    assert (len(first.rows), first.total, first.counted) == (60, 500, True)
+    arrow = tables.Answer.of_arrow(whole, 60)
+    assert repr([list(row) for row in first.rows]) == repr([list(row) for row in arrow.rows])
+    assert tables.render(first.columns, first.rows, width=200) == tables.render(arrow.columns, arrow.rows, width=200)
+    none = store.first_rows(filled, "SELECT * FROM patients WHERE false", 60)
+    assert (len(none.columns), none.rows, none.total, none.counted) == (14, [], 0, True)
+
+
+def test_more_rows_than_are_worth_counting_are_not_counted(filled: Path) -> None:
+    found = store.first_rows(filled, "FROM range(100000000000)", 60)
+    assert len(found.rows) == 60
+    assert found.total >= 5_000_000
+    assert not found.counted
+    out = io.StringIO()
+    tables.write(found, "table", out)
+    assert f"... 60 of more than {found.total} rows; --format csv gives all" in out.getvalue()
+    with pytest.raises(Refusal, match="sql_timeout"):
+        store.first_rows(filled, "SELECT sum(a.range * b.range) FROM range(10000000) a, range(1000000) b", 60, timeout_s=0.5)
+    with pytest.raises(Refusal, match="sql_memory"):
+        store.first_rows(filled, "SELECT list(a.range || 'x') FROM range(3000) a, range(3000) b", 60, memory="100MB")
+
+
+def test_a_question_at_the_terminal_imports_neither_arrow_nor_numpy(filled: Path) -> None:
+    """0.1 s of 0.7."""
+    code = """import sys
+from penumbra.cli import main
+main(["sql", "SELECT center, patients FROM centers ORDER BY center"], standalone_mode=False)
+print([name for name in ("pyarrow", "numpy", "pandas", "rich.table") if name in sys.modules])"""
+    environment = {**os.environ, "PENUMBRA_HOME": str(filled)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout.split("\n")[2:5] == [" east            4", " north           6", " south           3"], done.stderr
+    assert done.stdout.strip().endswith("[]")
+
+
+def test_an_answer_without_rows_says_what_one_would_be(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENUMBRA_HOME", str(filled))
+    told = CliRunner().invoke(main, ["sql", "SELECT patient FROM departures"])
+    assert told.stdout.split("\n")[2] == " (no rows)"
+    assert told.stderr == "No row of departures fits; a row there is: a patient whom the center no longer sends.\n"
+    told = CliRunner().invoke(main, ["sql", "SELECT patient FROM departures", "--format", "csv"])
+    assert (told.stdout, told.stderr) == ('"patient"\n', "")

@@ -49,7 +49,7 @@ def test_a_state_folder_is_saved_and_restored_elsewhere(filled: Path, catalogs: 
     home, elsewhere, file = catalogs.copy(filled, tmp_path / "my clinic" / "home"), tmp_path / "else where", str(tmp_path / "saved on monday.tar")
     if catalogs.server is None:
         to = None
-    else:  # beside the catalog a database of MLflow, with the tables whose addresses are absolute
+    else:  # next to the catalog a database of MLflow, with the tables whose addresses are absolute
         to = f"{catalogs.server.uri.rpartition('/')[0]}/restored"
         mlflow = f"{to.rpartition('/')[0]}/mlflow"
         psql(to.replace("/restored", "/postgres"), "CREATE DATABASE mlflow")

@@ -1,7 +1,8 @@
-"""The process that judges: what it cannot do, that it survives what it is asked, and the two doors that are not HTTP."""
+"""The process that judges: what it cannot do, that it survives what it is asked, and the two entry points that are not HTTP."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -39,7 +40,7 @@ def test_there_are_two_hundred_of_them() -> None:
 
 @ON_SQLITE
 def test_the_command_refuses_them(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first door, by argument, or by standard input where an argument cannot hold the statement."""
+    """The first entry point, by argument, or by standard input where an argument cannot hold the statement."""
     monkeypatch.setenv("PENUMBRA_HOME", str(filled))
     for statement, why, rule in HOSTILE:
         asked = fill_in(statement, filled)
@@ -48,7 +49,8 @@ def test_the_command_refuses_them(filled: Path, monkeypatch: pytest.MonkeyPatch)
             continue
         done = CliRunner().invoke(main, ["sql"] if by_input else ["sql", asked], input=asked if by_input else "")
         assert (done.exit_code, done.stdout) == (1, ""), (statement[:200], why)
-        assert done.stderr.startswith(f"Error: {rule}: "), (statement[:200], why, done.stderr)
+        assert done.stderr.startswith("Error: "), (statement[:200], why, done.stderr)
+        assert done.stderr.rstrip().endswith(f"(rule {rule})"), (statement[:200], why, done.stderr)
         assert done.stderr.count("\n") == 1, done.stderr
 
 
@@ -62,17 +64,17 @@ def test_the_command_answers_questions(filled: Path, monkeypatch: pytest.MonkeyP
 
 @ON_SQLITE
 def test_the_shell_refuses_them(own: Path) -> None:
-    """The second door. What no terminal can type is left to the others: control characters, and what would be its own command."""
+    """The second entry point. What no terminal can type is left to the others: control characters, and what would be its own command."""
     asked = [hostile for hostile in HOSTILE if hostile.statement.strip("; ") and hostile.statement.isprintable() and len(hostile.statement) < 2000]
     asked = [hostile for hostile in asked if not hostile.statement.startswith("\\")]
     assert len(asked) > 250
     said = typed(own, "".join(fill_in(hostile.statement, own).rstrip("; ") + " ;\r" for hostile in asked) + "\\q\r")
-    refusals = [line.split(":")[0] for line in said.splitlines() if line.split(":")[0] in ("read_only_sql", "relation", "sql_syntax")]
+    refusals = re.findall(r" \(rule (read_only_sql|relation|sql_syntax)\)$", said.replace("\r", ""), re.MULTILINE)
     assert refusals == [hostile.rule for hostile in asked]
 
 
 @ON_SQLITE
-def test_what_was_evaluated_or_opened_before_the_judgement(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_evaluated_or_opened_before_the_judgment(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Broke: DuckDB's own splitting of statements answered with the setting, and with words of a file."""
     (tmp_path / "schema.sql").write_text("SELECT secretword secretword secretword;")
     (tmp_path / "load.sql").write_text("")
@@ -80,7 +82,7 @@ def test_what_was_evaluated_or_opened_before_the_judgement(filled: Path, tmp_pat
     for statement in (f"IMPORT DATABASE '{tmp_path}'", "IMPORT DATABASE '/nowhere'", "PRAGMA table_info(error(current_setting('memory_limit')))"):
         done = CliRunner().invoke(main, ["sql", statement])
         first = statement.split()[0]
-        assert done.stderr.startswith(f"Error: read_only_sql: {first} is not a question. "), done.stderr
+        assert done.stderr.startswith(f"Error: {first} is not a question. "), done.stderr
         assert not any(word in done.stderr for word in ("secretword", "GiB", "schema.sql", "nowhere"))
 
 
@@ -136,7 +138,7 @@ def test_it_is_replaced_when_it_ends_or_hangs(judge: Judge) -> None:
     assert judge._channel is not None
     judge._channel.settimeout(0.5)
     os.kill(judge._process.pid, signal.SIGSTOP)
-    with pytest.raises(Refusal, match="sql_timeout: the statement could not be read within"):
+    with pytest.raises(Refusal, match=r"the statement could not be read within.*\(rule sql_timeout\)"):
         judge.ask("SELECT 3", [])
     assert judge.ask("SELECT 4", []).statement == "SELECT 4"
 
@@ -145,7 +147,7 @@ def test_a_statement_that_ends_it_is_refused(judge: Judge, monkeypatch: pytest.M
     """Two processes are spent on it, then it is one sentence."""
     monkeypatch.setattr(judging.sys, "executable", "/bin/false")
     judge.close()
-    with pytest.raises(Refusal, match="read_only_sql: the statement ends the process that reads it"):
+    with pytest.raises(Refusal, match=r"the statement ends the process that reads it.*\(rule read_only_sql\)"):
         judge.ask("SELECT 1", [])
 
 

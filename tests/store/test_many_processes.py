@@ -1,4 +1,4 @@
-"""Writers beside writers and readers, processes killed at any moment: nothing lost, doubled or half visible."""
+"""Concurrent writers and readers, processes killed at any moment: nothing lost, doubled or half visible."""
 
 import os
 import random
@@ -70,7 +70,7 @@ def begun(home: Path) -> bool:
 
 
 def run_together(home: Path, writers: int, readers: int, seconds: float) -> None:
-    """Everybody starts at once, on a store that nobody has made yet, and works beside the others for some time; all must end well."""
+    """Everybody starts at once, on a store that nobody has made yet, and works alongside the others for some time; all must end well."""
     stop = home.parent / "stop"
     writing = [start("write", home, f"w{i}", MANY, stop) for i in range(writers)]
     while not begun(home):
@@ -102,7 +102,7 @@ def run_and_kill(home: Path, writers: int, count: int, rounds: int, seed: int) -
             time.sleep(max(0.0, started + moment - time.monotonic()))
             process.send_signal(signal.SIGKILL)
             acknowledged |= set(told(process.communicate()[0]))
-        with store.connect(home):  # whoever comes next repairs what the killed ones left
+        with store.connect(home):  # the next process repairs what the killed ones left
             pass
         assert_whole(home, acknowledged)
     for process in [start("write", home, name, count, stop) for name in names]:

@@ -97,7 +97,7 @@ def test_who_may_not_ask(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("catalogs", ["sqlite"], indirect=True)
 def test_hostile_statements_over_the_network(address: str, filled: Path) -> None:
-    """The third door: every statement over HTTP. None of them starts the process that opens the store."""
+    """The third entry point: every statement over HTTP. None of them starts the process that opens the store."""
     for statement, why, rule in HOSTILE:
         status, text = ask(address, fill_in(statement, filled))
         refused = json.loads(text)

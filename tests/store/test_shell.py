@@ -38,10 +38,10 @@ def test_a_conversation(own: Path) -> None:
         "\\as-of 0\rSELECT count(*) AS n FROM patients\r\r\\as-of nsclc-os/7\r\\?\r\\q\r",
     )
     assert '"center","n"\n"east",4\n"north",6\n"south",3\n' in said
-    assert "read_only_sql: DROP is not a question" in said
+    assert "DROP is not a question" in said
     assert "(3000 characters)" in said
     assert '"n"\n0\n' in said
-    assert "no version 'nsclc-os/7' in the store. registered: nsclc-os/1" in said
+    assert "no version 'nsclc-os/7' in the store. Did you mean nsclc-os/1? Registered: nsclc-os/1" in said
     assert "\\format csv " in said
     history = own / HISTORY
     assert "+DROP TABLE patients;" in history.read_text()

@@ -22,7 +22,7 @@ def test_a_store_moves_to_the_other_catalog_and_back(own: Path, catalogs: Catalo
         wide = [{"patient": "X", "center": "x", "roi": "gtv", "image_version": "i", "values": [0.1 + 0.2] * 1400}]  # more columns than the schema has
         store.write_features(lake, "radiomics", "v2", wide, features=[f"f{i}" for i in range(1400)], run="r")
         first = store.export_store(lake, tmp_path / "one")
-        assert lake.rows("patients")[0]["patient"] == "E000"  # the connection goes on
+        assert lake.rows("patients")[0]["patient"] == "E000"  # the connection still works
     there = other.begin(tmp_path / "there")
     with store.connect(there) as lake:
         assert store.import_store(lake, tmp_path / "one") == first

@@ -20,7 +20,7 @@ def test_outcome_joined_with_features(filled: Path) -> None:
     assert table.column("time").to_pylist() == [row["time"] for row in sorted(patients(), key=lambda row: row["patient"])]
 
 
-def test_drift_is_the_standardised_mean_difference(filled: Path) -> None:
+def test_drift_is_the_standardized_mean_difference(filled: Path) -> None:
     row = store.query(
         filled,
         "SELECT * FROM center_drift WHERE roi = 'gtv' AND feature = 'wavelet-LLH_glcm_Contrast' AND center = 'east' AND other = 'north'",
@@ -46,7 +46,7 @@ def test_coverage_names_what_is_missing(own: Path) -> None:
 def test_metrics_of_every_version(own: Path) -> None:
     with store.connect(own) as lake:
         register(lake, "2")
-    rows = store.query(own, "SELECT version, center, change FROM version_metrics WHERE metric = 'c_index' ORDER BY version, center").to_pylist()
+    rows = store.query(own, "SELECT version, center, change FROM version_metrics WHERE metric = 'harrell_c' ORDER BY version, center").to_pylist()
     assert [row["change"] for row in rows] == [None] * len(CENTERS) + [pytest.approx(0.02)] * len(CENTERS)
 
 

@@ -3,7 +3,7 @@
     python -m tests.store.writing_process write HOME WRITER COUNT STOP_FILE
     python -m tests.store.writing_process read HOME STOP_FILE
 
-Each goes on until STOP_FILE is there, a writer at most COUNT batches, and each does its work at least once. A writer tells every acknowledged
+Each continues until STOP_FILE is there, a writer at most COUNT batches, and each does its work at least once. A writer tells every acknowledged
 commit on stdout. Batch k of a writer is the patient `<writer>-<k>` with a clinical record, an image and four vectors that can be computed from its
 name; a batch that is there already is not news, so a killed writer can simply be started again.
 """

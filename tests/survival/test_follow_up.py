@@ -20,7 +20,7 @@ def closed_at(last: float, n: int = 400) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("last", [365.0, 450.0, 730.0, 1095.0])
 def test_a_baseline_answers_to_the_last_follow_up_and_not_beyond(last: float) -> None:
-    """The last step of the baseline was carried on for ever: 0.637 at day 730 and at day 1095, where the truth was 0.48 and 0.34."""
+    """The last step of the baseline was carried forward forever: 0.637 at day 730 and at day 1095, where the truth was 0.48 and 0.34."""
     event, time = closed_at(last)
     baseline = survival.breslow_baseline(event, time, np.zeros(event.size))
     assert baseline.followed == last == baseline.last_day

@@ -1,4 +1,4 @@
-"""Times are named by what they stand for; a list of them that cannot be named is refused."""
+"""Times are named by their length; a list of them that cannot be named is refused."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The door: what is no outcome is refused by every statistic, in words."""
+"""Argument checks: what is not an outcome is refused by every statistic, with a reason."""
 
 import subprocess
 import sys

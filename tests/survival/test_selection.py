@@ -38,7 +38,7 @@ def test_coefficients_at_glmnets_penalties(cohort, r) -> None:
 
 
 def test_with_glmnets_ties_its_choice_is_the_same(cohort, r) -> None:
-    """Where the deviance of two penalties lies within 1e-3 of the 1se threshold, the six patients decide: with glmnet's risk sets the choice is glmnet's."""
+    """Where the deviance of two penalties is within 1e-3 of the 1se threshold, the six patients decide: with glmnet's risk sets the choice is glmnet's."""
     mine = Cohort(cohort.event, cohort.time, cohort.X, cohort.log_risk, cohort.log_risk_other, cohort.fold)
     found = {name.split(",")[0].removeprefix("lasso."): (ours, theirs) for name, ours, theirs in with_glmnets_risk_sets(mine, r["lasso"])}
     assert found["lambda"][0] == pytest.approx(found["lambda"][1], rel=1e-9)

@@ -1,4 +1,4 @@
-"""The seven transforms of training on one simulated tumour, before and after: `python -m penumbra.bench.augmentation FILE.png`."""
+"""The seven transforms of training on one simulated tumor, before and after: `python -m penumbra.bench.augmentation FILE.png`."""
 
 import sys
 import tempfile
@@ -15,7 +15,7 @@ from penumbra.network import augment
 from penumbra.settings import load_settings
 
 
-def tumour(size: int) -> np.ndarray:
+def tumor(size: int) -> np.ndarray:
     """The network's input of a simulated patient, (size, size, size)."""
     with tempfile.TemporaryDirectory() as folder:
         simulate(Path(folder), seed=1, centers=[plan for plan in small_cohort(1, refused=False) if plan.name == "north"])
@@ -29,7 +29,7 @@ def sheet(path: Path) -> None:
     from matplotlib.figure import Figure
 
     numbers = load_settings("paper").augment
-    volume = jnp.asarray(tumour(64))[None]
+    volume = jnp.asarray(tumor(64))[None]
 
     def at(value: float) -> jax.Array:
         return jnp.asarray([value], jnp.float32)

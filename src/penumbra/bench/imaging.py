@@ -1,4 +1,4 @@
-"""What one patient costs from DICOM to certified grid and rings, beside SimpleITK's whole-image resampling: python -m penumbra.bench.imaging FOLDER."""
+"""What one patient costs from DICOM to certified grid and rings, compared with SimpleITK's whole-image resampling: python -m penumbra.bench.imaging FOLDER."""
 
 import json
 import resource

@@ -3,7 +3,7 @@
 Each row of models/learning.yaml is one change of a profile. For every seed the training centers' patients are divided into folds; a network
 is trained without each fold, from a seed of its own, and answers for it. Inside: the C of those answers, the mean over folds. Outside: the C of
 the mean answer of all networks on each other center, and of one network; they decide nothing. A training that was finished is kept, and a
-second call goes on. The last line is JSON.
+second call resumes. The last line is JSON.
 """
 
 import argparse
@@ -134,10 +134,10 @@ def main() -> None:
     """Print the table and the JSON line."""
     parser = argparse.ArgumentParser(prog="python -m penumbra.bench.learning", description=__doc__.splitlines()[0])
     parser.add_argument("home", type=Path, help="state folder (PENUMBRA_HOME) whose centers were ingested")
-    parser.add_argument("--profile", help="study this profile in place of the one in models/learning.yaml")
+    parser.add_argument("--profile", help="study this profile instead of the one in models/learning.yaml")
     parser.add_argument("--rows", nargs="+", help="only these rows")
     parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--seeds", type=int, default=1, help="how many divisions of the patients; each trains anew")
+    parser.add_argument("--seeds", type=int, default=1, help="how many divisions of the patients; each trains new networks")
     chosen = parser.parse_args()
     declared = read_yaml(project_root() / "models" / "learning.yaml")
     settings = load_settings(chosen.profile or declared["from"])

@@ -1,4 +1,4 @@
-"""Speed of the network beside the same network in PyTorch: `python -m penumbra.bench.network`.
+"""Speed of the network compared with the same network in PyTorch: `python -m penumbra.bench.network`.
 
 Both are timed in turns in one process, on the same machine in the same minute, with two threads each on a CPU; the smallest time of each
 counts, since other work on the machine only ever adds. A GPU is measured when there is one: float32 and bfloat16, PyTorch with channels last
@@ -34,7 +34,7 @@ Runs = dict[str, Callable[[], Any]]
 
 
 def paper() -> tuple[Network, Augment, Train]:
-    """Return profile paper; not by penumbra.settings, whose rooms need packages that a GPU host may lack."""
+    """Return profile paper; not by penumbra.settings, whose imports need packages that a GPU host may lack."""
     declared = resolve(read_yaml(project_root() / "params.yaml"), "paper")
     architecture = resolve(read_yaml(project_root() / "models" / "se_resnet.yaml"), "paper")["network"]
     return (

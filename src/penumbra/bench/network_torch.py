@@ -1,4 +1,4 @@
-"""The same network in PyTorch, for the benchmark alone; torch is no dependency of the package."""
+"""The same network in PyTorch, for the benchmark alone; torch is not a dependency of the package."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Real patients for measurements, from the data that lies beside the repository."""
+"""Real patients for measurements, from the data next to the repository."""
 
 import tempfile
 import time
@@ -17,7 +17,7 @@ MARGINS_MM = (3.0, 6.0, 9.0)
 
 
 def shared_data() -> Path:
-    """The folder `shared/data` beside the repository."""
+    """The folder `shared/data` next to the repository."""
     return project_root().parent / "shared" / "data"
 
 

@@ -1,4 +1,4 @@
-"""PyRadiomics as a user runs it: its extractor, its parameter file, one ROI after the other, normalisation and filters each time anew."""
+"""PyRadiomics as a user runs it: its extractor, its parameter file, one ROI after the other, normalization and filters computed again each time."""
 
 import logging
 import warnings

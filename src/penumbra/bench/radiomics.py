@@ -1,6 +1,6 @@
 """What the features cost, paired in one run with PyRadiomics as a user runs it: `python -m penumbra.bench.radiomics`.
 
-LUNG1-001 as the whole image on the 1 mm grid, and crops of real patients spread over the size of their tumours; the GTV and three rings of each; images
+LUNG1-001 as the whole image on the 1 mm grid, and crops of real patients spread over the size of their tumors; the GTV and three rings of each; images
 in memory, a warm process, one thread. Core-seconds. On LUNG1-001 PyRadiomics measures the GTV alone (about three minutes and 16 GB), which counts four
 times: its filters, not its ROIs, take the time; and all four ROIs on crops, as a user who crops first. The last line is one JSON object.
 """
@@ -31,7 +31,7 @@ Patient = tuple[Scan, dict[str, Mask]]
 REFERENCE_GB = 18  # free memory that PyRadiomics needs for LUNG1-001
 PARTS = {
     "shape": ("shape_features",),
-    "grey levels": ("grey_levels",),
+    "gray levels": ("gray_levels",),
     "first order": ("first_order",),
     "GLCM, GLRLM counts": ("count_pairs",),
     "GLSZM, GLDM counts": ("grow_zones",),
@@ -65,7 +65,7 @@ def reference_seconds(patient: Patient) -> tuple[float, dict[str, dict[str, floa
 
 
 def cropped_seconds(patient: Patient) -> float:
-    """Core-seconds of PyRadiomics on a crop around each ROI, normalised once for all."""
+    """Core-seconds of PyRadiomics on a crop around each ROI, normalized once for all."""
     start = time.process_time()
     extract(*patient, parameter_file(), engine="pyradiomics")
     return time.process_time() - start
@@ -216,7 +216,7 @@ def draw(path: Path, sizes: np.ndarray, own: np.ndarray, reference: np.ndarray, 
 
     with rc_context({"svg.hashsalt": "penumbra", "svg.fonttype": "none"}):
         figure = Figure(figsize=(6, 4), layout="constrained")
-        axes = figure.add_subplot(xscale="log", yscale="log", xlabel="voxels of the four ROIs", ylabel="core-seconds a patient")
+        axes = figure.add_subplot(xscale="log", yscale="log", xlabel="voxels of the four ROIs", ylabel="core-seconds per patient")
         line = np.geomspace(sizes.min(), sizes.max(), 50)
         axes.plot(line, constant + slope * line, color="C0", linewidth=1, label=f"{constant:.2f} s + {slope * 1e6:.2f} s a million voxels")
         axes.plot(sizes, own, "o", color="C0", markersize=4, label="penumbra")

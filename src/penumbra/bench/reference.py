@@ -1,6 +1,6 @@
-"""Ours beside R's for every value of tests/reference/survival/reference.json: `python -m penumbra.bench.reference` prints a Markdown table.
+"""Ours compared with R's for every value of tests/reference/survival/reference.json: `python -m penumbra.bench.reference` prints a Markdown table.
 
-A vector stands in one line: the value where the two differ most.
+A vector takes one line: the value where the two differ most.
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""What the statistics cost, beside scikit-survival and lifelines where they have the same: `python -m penumbra.bench.statistics`.
+"""Run time of the statistics, compared with scikit-survival and lifelines where they have the same: `python -m penumbra.bench.statistics`.
 
 303 simulated patients, 1316 columns driven by eight hidden causes (as correlated as radiomics), three centers, 11 models. Each figure is the
 best of `--repeats` runs: other work on the machine only ever adds; the whole evaluation and the other programs run once. The last line is one

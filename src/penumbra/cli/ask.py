@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
-from penumbra.cli.group import command, next_commands
+from penumbra.cli import completion
+from penumbra.cli.group import command, format_option, next_commands
 from penumbra.params import state_home
 
 
 def _note_changes(home: Path) -> None:
-    """Let the store have what was changed in MLflow since penumbra last looked. A look at the file's stamp costs nothing; all else is imported only
+    """Let the store have what was changed in MLflow since penumbra last looked. Checking the file's time stamp costs nothing; all else is imported only
     where it changed (with a registry on a server, every other command looks)."""
     try:
         known = json.loads((home / "mlflow" / "noted.json").read_text(encoding="utf-8"))
@@ -28,12 +29,12 @@ def _note_changes(home: Path) -> None:
 
 
 @command('penumbra sql "SELECT center, patients, events FROM centers"')
-@click.argument("statement", required=False)
-@click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet", "arrow"]), default="table", show_default=True)
-@click.option("--as-of", help="A registered version (champion, nsclc-os/3) or a commit id: the store as it was then.")
-@click.option("--timeout", default=120.0, show_default=True, help="Seconds for the statement.")
+@click.argument("statement", required=False, shell_complete=completion.relations)
+@format_option
+@click.option("--as-of", shell_complete=completion.versions, help="A registered version (champion, nsclc-os/3) or a commit id: the store as it was then.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=120.0, show_default=True, help="Time limit for the statement, in seconds.")
 def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
-    """Ask the store: one read-only SQL STATEMENT, or without it as many as you like. Works while a run goes on."""
+    """Query the store: one read-only SQL STATEMENT, or without it an interactive shell. Works during a run."""
     from penumbra import store, tables
 
     home = state_home()
@@ -50,16 +51,21 @@ def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
     question = sys.stdin.read() if statement is None else statement
     with bounded(timeout, MEMORY_MB):
         JUDGE.begin()
-        imports = import_meanwhile("pyarrow", *(("rich.console", "rich.table") if form == "table" else ()))
+        imports = import_meanwhile(*(("rich.cells",) if form == "table" else ("pyarrow",)))
         commit = None if as_of is None else store.commit_of(home, as_of)
-        answer = store.query(home, question, as_of=commit, timeout_s=timeout, memory=f"{MEMORY_MB}MB")
+        answer = store.for_format(home, question, form, as_of=commit, timeout_s=timeout, memory=f"{MEMORY_MB}MB")
     imports.join()
     tables.write(answer, form, sys.stdout)
+    if isinstance(answer, tables.Answer) and not answer.rows:
+        from penumbra.store.meanings import nothing_found
+
+        for sentence in nothing_found(question):
+            click.echo(sentence, err=True)
 
 
 @command("penumbra serve-sql --port 8765", name="serve-sql")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Other than loopback only behind a proxy that encrypts.")
-@click.option("--port", type=int, help="Default: serve_sql.port in params.yaml.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Use another address than loopback only behind a proxy that encrypts.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Default: serve_sql.port in params.yaml.")
 def serve_sql(host: str, port: int | None) -> None:
     """Read-only SQL for colleagues over HTTP, with the token in PENUMBRA_SQL_TOKEN and the limits in params.yaml (group serve_sql)."""
     from penumbra.store import serving
@@ -68,6 +74,7 @@ def serve_sql(host: str, port: int | None) -> None:
     token, work = serving.token_of_environment(), begin()
     _note_changes(work.home)
     chosen = work.settings.serve_sql
+    serving.require_free(host, port or chosen.port)
     limits = serving.Limits(timeout_s=chosen.timeout_s, memory_mb=chosen.memory_mb, most_rows=chosen.most_rows, at_once=chosen.at_once)
     place = f"http://{host}:{port or chosen.port}"
     click.echo(f"read-only SQL on {place}/sql, {chosen.timeout_s:g} s and {chosen.memory_mb} MB a statement; Ctrl-C ends it", err=True)
@@ -76,9 +83,9 @@ def serve_sql(host: str, port: int | None) -> None:
 
 
 @command("penumbra verify nsclc-os/1")
-@click.argument("version")
+@click.argument("version", shell_complete=completion.versions)
 def verify(version: str) -> None:
-    """Rebuild what a registered VERSION (or MODEL/VERSION) was trained on, as of its commit, and prove by SHA-256 that it is the same."""
+    """Rebuild what a registered VERSION (or MODEL/VERSION) was trained on, as of its commit, and verify by SHA-256 that it is unchanged."""
     from dataclasses import asdict
 
     from penumbra import tables, verification
@@ -87,10 +94,13 @@ def verify(version: str) -> None:
 
 
 @command("penumbra drift east")
-@click.argument("center")
-@click.option("--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), default="table", show_default=True, help="Others: every feature.")
+@click.argument("center", shell_complete=completion.centers)
+@format_option
 def drift(center: str, form: str) -> None:
-    """How far CENTER lies from the training centers: every feature (Kolmogorov-Smirnov, stability index), follow-up and survival."""
+    """How far CENTER is from the training centers: every feature (Kolmogorov-Smirnov, stability index), follow-up and survival.
+
+    The formats other than table list every feature.
+    """
     from penumbra import drift as drifting
     from penumbra import tables
     from penumbra.work import begin

@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from penumbra.cli import completion, formatter, sections
 from penumbra.params import PROFILES, ParamsError
 from penumbra.refusal import Refusal
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-model_option = click.option("--model", help="Name in the registry. Default: register.model in params.yaml.")
+model_option = click.option("--model", shell_complete=completion.models, help="Name in the registry. Default: register.model in params.yaml.")
 profile_option = click.option(
     "--profile",
     type=click.Choice(PROFILES),
@@ -18,11 +19,66 @@ profile_option = click.option(
 )
 
 
+def form_option(*forms: str, help: str | None = None) -> Callable[[Any], Any]:
+    """--format, as the argument `form`; the first one is the default."""
+    return click.option("--format", "form", type=Choice(forms), default=forms[0], show_default=True, help=help)
+
+
+class Choice(click.Choice[str]):
+    """One of some words; for a misspelled one the error names the one that was meant."""
+
+    def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:
+        from difflib import get_close_matches
+
+        near = get_close_matches(str(value).casefold(), self.choices, n=1)
+        return super().get_invalid_choice_message(value, ctx) + (f" Did you mean {near[0]!r}?" if near else "")
+
+
+format_option = form_option(
+    *("table", "csv", "json", "markdown", "parquet", "arrow"),
+    help="table and markdown round for a reader; the others hold every value whole, times in UTC.",
+)
+
+
+class Command(click.Command):
+    """One command, whose help ends with what it reads, writes and costs, and with an example."""
+
+    context_class = formatter.Context
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        for parameter in self.params:
+            if isinstance(parameter.type, click.Choice):
+                parameter.type = Choice(parameter.type.choices, parameter.type.case_sensitive)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        known = sections.about(self.name or "")
+        if known is not None:
+            formatter.write_paragraph()
+            formatter.write_dl([("Reads", known.reads), ("Writes", known.writes), ("Costs", f"{known.costs} ({sections.MEASURED})")])
+        formatter.write_paragraph()
+        formatter.write(f"{self.epilog}\n")
+
+
 class Commands(click.Group):
-    """Lists commands in the order of the path, and turns the errors a user can mend into one sentence."""
+    """Lists commands by purpose, and turns the errors that a user can fix into one sentence."""
+
+    context_class = formatter.Context
+    command_class = Command
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+        named = [name for commands in sections.SECTIONS.values() for name in commands if name in self.commands]
+        return [*named, *(name for name in self.commands if name not in named)]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        known = {name: {command: about.says for command, about in commands.items()} for name, commands in sections.SECTIONS.items()}
+        known[sections.OTHERS] = {name: command.get_short_help_str(200) for name, command in self.commands.items() if sections.about(name) is None}
+        widest = max(map(len, self.commands))
+        for section, commands in known.items():
+            rows = [(f"{name:<{widest}}", says) for name, says in commands.items() if name in self.commands and not self.commands[name].hidden]
+            if rows:
+                with formatter.section(section):
+                    formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -41,15 +97,19 @@ class Commands(click.Group):
             raise click.ClickException(str(told)) from error
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": formatter.MOST_COLUMNS})
 @click.version_option(package_name="penumbra-survival")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Survival prediction from radiotherapy planning CT: a feature store and a model registry.
 
     \b
+    Where am I, and what to type next?    penumbra
     From nothing to a registered model:   make run
-    Then ask the store:                   penumbra sql "SELECT * FROM centers"
+    What a command does and costs:        penumbra COMMAND --help
     """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(main.commands["status"])
 
 
 def command(example: str, name: str | None = None) -> Callable[[Callable[..., Any]], click.Command]:

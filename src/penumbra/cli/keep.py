@@ -4,21 +4,22 @@ from pathlib import Path
 
 import click
 
+from penumbra.cli import completion
 from penumbra.cli.group import FOLDER, command, next_commands
 from penumbra.params import state_home
 
 
 @command("penumbra forget N001 --reason 'consent withdrawn'")
-@click.argument("patient", required=False)
-@click.option("--center", help="Whose patient, where several centers have, or had, one of this name.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.argument("patient", required=False, shell_complete=completion.patients)
+@click.option("--center", shell_complete=completion.centers, help="The patient's center, if several centers have, or had, a patient of this name.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--reason", help="Kept in the relation withdrawals; do not name the patient in it.")
 def forget(patient: str | None, center: str | None, yes: bool, reason: str | None) -> None:
-    """Remove PATIENT from every relation, commit, snapshot and file, and name the models to retrain. Lists what there is, and asks first.
+    """Remove PATIENT from every relation, commit, snapshot and file, and name the models to retrain. Shows what would be deleted and asks for confirmation.
 
     Without PATIENT: complete a forgetting that was interrupted.
     """
-    from penumbra import withdrawal
+    from penumbra import history, withdrawal
     from penumbra.work import begin, one_run_at_a_time
 
     work = begin()
@@ -29,8 +30,9 @@ def forget(patient: str | None, center: str | None, yes: bool, reason: str | Non
             return
         click.echo(withdrawal.listing(withdrawal.traces(work, patient, center)))
         if not yes:
-            click.confirm(f"\nRemove all of this for ever, and {patient} from every file?", abort=True, err=True)
+            click.confirm(f"\nPermanently delete all of this, and every mention of {patient}?", abort=True, err=True)
         click.echo(withdrawal.told(withdrawal.forget(work, patient, center, reason)))
+        history.forget(work.home)
     next_commands("penumbra retrain", 'penumbra sql "SELECT withdrawal, state, removed, models FROM withdrawals"')
 
 
@@ -39,7 +41,7 @@ def forget(patient: str | None, center: str | None, yes: bool, reason: str | Non
 def export(folder: Path) -> None:
     """Write the whole store, with its history, into the new FOLDER: Parquet files and a manifest with their SHA-256.
 
-    Works while a run goes on. Images and registered models are plain files of the state folder: copy them beside.
+    Works during a run. Images and registered models are plain files of the state folder: copy them separately.
     """
     from penumbra import store, tables
 

@@ -1,27 +1,35 @@
-"""A look before and after: names of structures, the baseline table, every mask, the state of the installation."""
+"""Inspection: names of structures, the baseline table, every mask, the state of the installation."""
 
+import contextlib
 import sys
 from pathlib import Path
 
 import click
 
-from penumbra.cli.group import FOLDER, command
-from penumbra.params import state_home
+from penumbra.cli import completion
+from penumbra.cli.group import FOLDER, command, form_option, format_option, next_commands
+from penumbra.params import ParamsError, state_home
 
 
 @command("penumbra rois data/simulated/east")
 @click.argument("folder", type=FOLDER)
-@click.option("--center", help="Use this center's synonyms. Default: the folder's name.")
-def rois(folder: Path, center: str | None) -> None:
-    """All ROI names in a center's FOLDER with counts, and what each would map to; nothing is ingested."""
-    from penumbra import answers
+@click.option("--center", shell_complete=completion.centers, help="Use this center's synonyms. Default: the folder's name.")
+@format_option
+def rois(folder: Path, center: str | None, form: str) -> None:
+    """All ROI names in a center's FOLDER with their counts, and what each would map to; nothing is ingested."""
+    from penumbra import answers, tables
 
-    click.echo(answers.rois(folder, center or folder.resolve().name))
+    name = center or folder.resolve().name
+    if form == "table":
+        click.echo(answers.rois(folder, name))
+    else:
+        tables.write(answers.roi_rows(folder, name), form, sys.stdout)
 
 
 @command("penumbra baseline north east,south")
-@click.argument("groups", nargs=-1)
-def baseline(groups: tuple[str, ...]) -> None:
+@click.argument("groups", nargs=-1, shell_complete=completion.centers)
+@format_option
+def baseline(groups: tuple[str, ...], form: str) -> None:
     """The baseline table (Table 2) of GROUPS of centers, and what became of each center's patients.
 
     A group is one center or several joined by commas. Default: the training centers against all others.
@@ -31,14 +39,17 @@ def baseline(groups: tuple[str, ...]) -> None:
 
     work = begin()
     header, lines = answers.baseline(work, groups)
+    if form != "table":
+        tables.write(tables.Answer(tuple(name.replace("\n", ", ") or "characteristic" for name in header), lines, (), len(lines)), form, sys.stdout)
+        return
     click.echo(tables.render(header, lines))
     click.echo("\n" + answers.cohort_flow(read_manifest(work.home, "ingest")))
 
 
 @command("penumbra gallery --center east")
-@click.option("--center", help="Default: every center in the store.")
+@click.option("--center", shell_complete=completion.centers, help="Default: every center in the store.")
 def gallery(center: str | None) -> None:
-    """One HTML page per center to look at every mask: three planes with contour and rings, the suspicious first."""
+    """One HTML page per center showing every mask: three planes with contour and rings, suspicious ones first."""
     from penumbra.gallery import gallery as write_pages
     from penumbra.work import begin
 
@@ -47,12 +58,41 @@ def gallery(center: str | None) -> None:
 
 
 @command("penumbra doctor")
-def doctor() -> None:
-    """Is everything installed, reachable and consistent?"""
-    from penumbra import checkup
+@format_option
+def doctor(form: str) -> None:
+    """Check that everything is installed, reachable and consistent."""
+    from penumbra import checkup, history, tables
 
-    findings = checkup.examine(state_home())
-    for finding in findings:
-        click.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.what}: {finding.found}")
+    findings = checkup.examine()
+    with contextlib.suppress(ParamsError):  # then there is no state folder to remember it in, and a finding says so
+        history.checked(state_home(), [f"{finding.what}: {finding.found}" for finding in findings if not finding.ok])
+    found = [[finding.what, "ok" if finding.ok else "BAD", finding.found] for finding in findings]
+    tables.write(tables.Answer(("checked", "state", "found"), found, (), len(found)), form, sys.stdout)
     if any(not finding.ok for finding in findings):
         sys.exit(1)
+
+
+@command("penumbra rules ct_found")
+@click.argument("name", required=False, shell_complete=completion.rules)
+@form_option("table", "csv", "json", "markdown")
+def rules(name: str | None, form: str) -> None:
+    """What the rule NAME means that an error, a remark or a rejection names, who raises it, and what to do. Without NAME: every rule."""
+    from penumbra import layout, tables
+    from penumbra.commands import rules as known
+
+    if name is None:
+        every = list(known.declared().values())
+        if form == "table":
+            for section in dict.fromkeys(rule.section for rule in every):
+                rows = [[rule.name, rule.means] for rule in every if rule.section == section]
+                click.echo(f"{section}\n{layout.pairs([(first, second) for first, second in rows], tables.terminal_width())}\n")
+            next_commands("penumbra rules NAME")
+            return
+        tables.write(tables.Answer.of([{"rule": rule.name, "means": rule.means, "what to do": rule.advice} for rule in every]), form, sys.stdout)
+        return
+    rule, modules = known.one(name)
+    record = {"rule": rule.name, "means": rule.means, "what to do": rule.advice, "raised by": ", ".join(modules)}
+    if form == "table":
+        click.echo(tables.facts(record))
+    else:
+        tables.write(tables.Answer.of([record]), form, sys.stdout)

@@ -1,10 +1,15 @@
 """The path: from arrived centers to a registered model and its report, as one run or stage by stage."""
 
+import os
+import shlex
+import sys
 from pathlib import Path
 
 import click
 
-from penumbra.cli.group import FOLDER, command, main, next_commands, profile_option
+from penumbra.cli import completion
+from penumbra.cli.group import FOLDER, command, format_option, next_commands, profile_option
+from penumbra.params import state_home
 
 
 @command("penumbra run --cohort data/simulated")
@@ -12,21 +17,31 @@ from penumbra.cli.group import FOLDER, command, main, next_commands, profile_opt
 @profile_option
 def run(cohort: Path | None, profile: str | None) -> None:
     """The whole path: ingest, populate, train, fuse, evaluate, register, report."""
-    from penumbra import aliases, answers, arrivals, drive
-    from penumbra.work import begin, one_run_at_a_time
+    from penumbra import arrivals
+
+    if cohort is None:
+        arrivals.center_folders(state_home())  # before anything that takes longer to start
+    from penumbra import aliases, answers, drive, history, layout, tables
+    from penumbra.commands import verdict
+    from penumbra.settings import require_shown
+    from penumbra.work import begin, one_run_at_a_time, read_manifest
 
     work = begin(profile)
-    with one_run_at_a_time(work.home):
+    with one_run_at_a_time(work.home), history.noted(work.home, "penumbra run" + (f" --profile {profile}" if profile else "")):
         aliases.tell(work.home, work.settings.register.model)
         if cohort is not None:
             arrivals.take_cohort(work.home, cohort)
+        arrivals.require_training(work.home, work.settings.cohort.train_centers)
+        require_shown()  # what the report reads at the end
         drive.run_flow(work)
         drive.record_with_dvc(work)
-    click.echo(answers.summary(work))
+    served = verdict.sentence(verdict.verdict(work.home, work.settings.register.model), read_manifest(work.home, "register"))
+    click.echo("\n".join(layout.wrap(served, tables.terminal_width())[0]) + f"\n\n{answers.summary(work)}")
     next_commands(
-        'penumbra sql "SELECT patient, risk_group, survival_2y FROM predictions LIMIT 5"',
+        "penumbra",
+        'penumbra sql "SELECT patient, survival_2y FROM predictions LIMIT 5"',
         "penumbra compare",
-        f"penumbra predict {answers.example_patient(work)}",
+        f"penumbra predict {shlex.quote(answers.example_patient(work))}",
     )
 
 
@@ -34,43 +49,59 @@ def run(cohort: Path | None, profile: str | None) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--seed", type=int, help="Default: simulate.seed in params.yaml.")
 def simulate(folder: Path, seed: int | None) -> None:
-    """Write the simulated three-center cohort: DICOM CT, RTSTRUCT and clinical.csv, with the truth beside."""
+    """Write the simulated three-center cohort: DICOM CT, RTSTRUCT and clinical.csv, and the ground truth."""
     from penumbra.simulation import simulate_cohort
 
     click.echo(simulate_cohort(folder, seed))
-    next_commands(f"penumbra run --cohort {folder}")
+    if "MAKELEVEL" not in os.environ:  # `make run` continues with the run by itself
+        next_commands(f"penumbra run --cohort {shlex.quote(str(folder))}")
 
 
 @command("penumbra ingest /data/from-east --center east")
 @click.argument("folder", type=FOLDER, required=False)
-@click.option("--center", help="Name of the center whose folder this is.")
-@click.option("--confirm", multiple=True, metavar="PATIENT", help="Take PATIENT's new record, though it contradicts the stored one; may be repeated.")
-@click.option("--new-key", is_flag=True, help="Name every patient anew by today's PENUMBRA_PSEUDONYM_KEY, or by none; for all centers at once.")
+@click.option("--center", shell_complete=completion.centers, help="Name of the center whose folder this is.")
+@click.option(
+    "--confirm",
+    multiple=True,
+    shell_complete=completion.patients,
+    metavar="PATIENT",
+    help="Take PATIENT's new record, though it contradicts the stored one; may be repeated.",
+)
+@click.option("--new-key", is_flag=True, help="Rename every patient with the current PENUMBRA_PSEUDONYM_KEY, or without one; for all centers at once.")
 @click.option("--dry-run", is_flag=True, help="Show what would happen, center by center, and write nothing; FOLDER may hold several centers.")
 @profile_option
-def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], new_key: bool, dry_run: bool, profile: str | None) -> None:
+@format_option
+def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], new_key: bool, dry_run: bool, profile: str | None, form: str) -> None:
     """One center's FOLDER into the store; without FOLDER, every center in incoming/. Prints accepted and rejected."""
-    from penumbra import answers, arrivals, stages
+    from penumbra import answers, arrivals, history, stages, tables
     from penumbra.work import begin, one_run_at_a_time
 
     if dry_run:
-        _rehearse(folder, center, confirm, new_key, profile)
+        _rehearse(folder, center, confirm, new_key, profile, form)
         return
     if (folder is None) != (center is None):
-        raise click.UsageError("FOLDER and --center go together: penumbra ingest FOLDER --center NAME")
+        several = "" if folder is None or not any(folder.glob("*/clinical.csv")) else f"; a folder of several centers: penumbra run --cohort {folder}"
+        raise click.UsageError(f"FOLDER and --center go together: penumbra ingest FOLDER --center NAME{several}")
     if new_key and folder is not None:
         raise click.UsageError("--new-key renames the patients of every center: penumbra ingest --new-key")
     work = begin(profile)
-    with one_run_at_a_time(work.home):
+    with one_run_at_a_time(work.home), history.noted(work.home, "penumbra ingest"):
         if folder is not None and center is not None:
             arrivals.take_center(work.home, folder, center)
         manifest = stages.ingest(work, only=center, confirmed=confirm, new_key=new_key)
+    refused = [facts["refused"] for name, facts in manifest["centers"].items() if center in (None, name) and facts.get("refused")]
+    if refused and not any(facts["accepted"] for name, facts in manifest["centers"].items() if center in (None, name)):
+        more = f' {len(refused) - 1} more centers were refused; penumbra sql "FROM rejections" has all.' if len(refused) > 1 else ""
+        raise click.ClickException(refused[0].replace(" (rule ", f".{more} (rule "))
+    if form != "table":
+        tables.write(answers.cohort_flow_rows(manifest), form, sys.stdout)
+        return
     click.echo(answers.cohort_flow(manifest))
     next_commands('penumbra sql "SELECT patient, rule, found, advice FROM rejections"', "penumbra populate")
 
 
-def _rehearse(folder: Path | None, center: str | None, confirm: tuple[str, ...], new_key: bool, profile: str | None) -> None:
-    from penumbra import arrivals, rehearsal
+def _rehearse(folder: Path | None, center: str | None, confirm: tuple[str, ...], new_key: bool, profile: str | None, form: str) -> None:
+    from penumbra import arrivals, rehearsal, tables
     from penumbra.work import begin
 
     if new_key or (center is not None and folder is None):
@@ -83,26 +114,29 @@ def _rehearse(folder: Path | None, center: str | None, confirm: tuple[str, ...],
     else:
         arrivals.require_center(work.home, folder, center)
         folders = {center: folder}
-    click.echo(rehearsal.shown(rehearsal.rehearse(work, folders, confirm)))
-    next_commands(f"penumbra ingest {folder} --center {center}" if center else f"penumbra run --cohort {folder}" if folder else "penumbra ingest")
+    found = rehearsal.rehearse(work, folders, confirm)
+    if form != "table":
+        tables.write(rehearsal.rows(found), form, sys.stdout)
+        return
+    click.echo(rehearsal.shown(found))
+    place = shlex.quote(str(folder))
+    next_commands(f"penumbra ingest {place} --center {shlex.quote(center)}" if center else f"penumbra run --cohort {place}" if folder else "penumbra ingest")
 
 
 def _stage_command(name: str, does: str, *after: str) -> None:
-    @command(f"penumbra {name}")
+    @command(f"penumbra {name}", name)
     @profile_option
     def stage(profile: str | None) -> None:
-        from penumbra import drive, stages, tables
+        from penumbra import drive, history, stages, tables
         from penumbra.work import begin, one_run_at_a_time
 
         work = begin(profile)
-        with one_run_at_a_time(work.home):
+        with one_run_at_a_time(work.home), history.noted(work.home, f"penumbra {name}"):
             manifest = drive.populate(work) if name == "populate" else getattr(stages, name)(work)
         click.echo(tables.facts(manifest))
         next_commands(*after)
 
-    stage.name, stage.help = name, does
-    main.commands[name] = stage
-    del main.commands["stage"]
+    stage.help = does
 
 
 _stage_command("populate", "All missing (patient, ROI, version) rows: 1316 radiomics features for GTV and rings.", "penumbra train")
@@ -110,4 +144,4 @@ _stage_command("train", "Train the network on the training centers; log_risk and
 _stage_command("fuse", "Fit signatures, combined model and controls on the training centers.", "penumbra evaluate")
 _stage_command("evaluate", "Every metric for training, each center and all external centers pooled.", "penumbra register")
 _stage_command("register", "Register the combined model with its metrics, predictions and lineage.", "penumbra compare", "penumbra report")
-_stage_command("report", "Write the report: one page, with its figures and tables beside.", 'penumbra sql "SELECT * FROM model_metrics LIMIT 5"')
+_stage_command("report", "Write the report: one page, with its figures and tables as files.", 'penumbra sql "SELECT * FROM model_metrics LIMIT 5"')

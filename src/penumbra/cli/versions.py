@@ -1,43 +1,56 @@
-"""Registered versions: compared, retrained, promoted, asked for one patient, followed."""
+"""Registered versions: compare, retrain, promote, predict one patient, monitor."""
 
+import sys
 from pathlib import Path
 
 import click
 
-from penumbra.cli.group import FOLDER, command, model_option, next_commands, profile_option
+from penumbra.cli import completion
+from penumbra.cli.group import FOLDER, command, format_option, model_option, next_commands, profile_option
 from penumbra.params import state_home
 
+MEASURED = ("center", "metric", "value", "lower", "upper", "n", "events", "reason")  # of a version on patients whose outcome came later
 
-@command("penumbra compare champion challenger")
-@click.argument("versions", nargs=-1)
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+
+@command("penumbra compare")
+@click.argument("versions", nargs=-1, shell_complete=completion.versions)
+@format_option
 def compare(versions: tuple[str, ...], form: str) -> None:
     """Registered VERSIONS side by side: numbers, aliases, MODEL/VERSION, names of `dvc exp run`, git revisions.
 
-    Two: what differs, every measure per center with paired difference, interval and p, patients that changed their risk group, calibration, and
+    Two: what differs, every measure per center with paired difference, interval and p, patients whose risk group changed, calibration, and
     a page with overlaid figures. More, or none for all: C at every center, each against the first.
     """
-    from penumbra import aliases, versus
+    from penumbra import aliases, tables, versus
     from penumbra.work import begin
 
     work = begin()
     aliases.tell(work.home, work.settings.register.model)
-    click.echo(versus.compare(work, versions, form))
+    found = versus.compare(work, versions, form)
+    if isinstance(found, str):
+        click.echo(found)
+    else:
+        tables.write(found, form, sys.stdout)
 
 
 @command("penumbra models")
 @model_option
-def models(model: str | None) -> None:
+@format_option
+def models(model: str | None, form: str) -> None:
     """Registered versions with alias, date, and C per center."""
-    from penumbra import aliases, answers
+    from penumbra import aliases, answers, tables
 
-    aliases.tell(state_home(), model)
-    click.echo(answers.models(state_home(), model))
-    next_commands("penumbra compare champion 1", 'penumbra sql "SELECT alias, version, previous, reason, at FROM alias_changes"')
+    home = state_home()
+    aliases.tell(home, model)
+    if form != "table":
+        tables.write(answers.model_rows(home, model), form, sys.stdout)
+        return
+    click.echo(answers.models(home, model))
+    next_commands(answers.comparison_of(home, model), """penumbra sql 'SELECT version, previous, reason, "at" FROM alias_changes'""")
 
 
 @command("penumbra retrain --center east")
-@click.option("--center", help="A center in incoming/. Default: those that arrived after the champion was registered.")
+@click.option("--center", shell_complete=completion.centers, help="A center in incoming/. Default: those that arrived after the champion was registered.")
 @profile_option
 def retrain(center: str | None, profile: str | None) -> None:
     """The center-arrival protocol: validate the champion on the new center, refit with it, compare, decide.
@@ -64,7 +77,7 @@ def retrain(center: str | None, profile: str | None) -> None:
 @command("penumbra serve")
 @profile_option
 def serve(profile: str | None) -> None:
-    """Watch incoming/ and retrain when a center is complete; a weekly retraining and a nightly check beside.
+    """Watch incoming/ and retrain when a center is complete; also run a weekly retraining and a nightly check.
 
     A center is complete when its folder holds a file named `complete`, or after a quiet period (params.yaml, group serve). Runs until it is
     stopped, with a Prefect server on loopback unless PREFECT_API_URL names one.
@@ -75,12 +88,12 @@ def serve(profile: str | None) -> None:
     service.serve(begin(profile))
 
 
-@command('penumbra promote 2 --reason "agreed by the tumour board"')
-@click.argument("version")
+@command('penumbra promote 2 --reason "agreed by the tumor board"')
+@click.argument("version", shell_complete=completion.versions)
 @click.option("--reason", required=True, help="Kept in the relation alias_changes.")
 @click.option("--alias", type=click.Choice(["champion", "challenger"]), default="champion", show_default=True)
 def promote(version: str, reason: str, alias: str) -> None:
-    """Make a registered VERSION (or MODEL/VERSION) champion, if its files still are what was registered."""
+    """Make a registered VERSION (or MODEL/VERSION) champion, provided its files have not changed since registration."""
     from penumbra import aliases
     from penumbra.work import begin
 
@@ -93,7 +106,7 @@ def promote(version: str, reason: str, alias: str) -> None:
 @click.option("--reason", required=True, help="Kept in the relation alias_changes.")
 @model_option
 def rollback(reason: str, model: str | None) -> None:
-    """Make the version champion again that was it before the last change."""
+    """Restore the previous champion."""
     from penumbra import aliases
     from penumbra.work import begin
 
@@ -104,16 +117,17 @@ def rollback(reason: str, model: str | None) -> None:
 
 @command("penumbra predict data/simulated/east/E001")
 @click.argument("path", type=FOLDER)
-@click.option("--model", default="champion", show_default=True, help="Alias, version number, or MODEL/VERSION.")
-@click.option("--center", help="Whose synonyms name the GTV. Default: the name of the folder above PATH.")
-@click.option("--record", is_flag=True, help="Remember the prediction in the store, for penumbra monitor.")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("--model", default="champion", show_default=True, shell_complete=completion.versions, help="Alias, version number, or MODEL/VERSION.")
+@click.option("--center", shell_complete=completion.centers, help="The center whose synonyms name the GTV. Default: the name of the folder above PATH.")
+@click.option("--record", is_flag=True, help="Store the prediction, for penumbra monitor.")
+@format_option
 def predict(path: Path, model: str, center: str | None, record: bool, form: str) -> None:
     """Risk, risk group and survival of one patient from the DICOM or NIfTI folder PATH."""
     import json
     from dataclasses import asdict
 
     from penumbra import scoring, tables
+    from penumbra.cells import percent
     from penumbra.survival.horizons import horizon_words
 
     prediction = scoring.predict(state_home(), path, model, center)
@@ -128,15 +142,20 @@ def predict(path: Path, model: str, center: str | None, record: bool, form: str)
     if form == "json":
         click.echo(json.dumps(asdict(prediction)))
         return
+    if form != "table":
+        tables.write(tables.Answer.of([asdict(prediction)]), form, sys.stdout)
+        return
     answers = prediction.survival | prediction.unanswered
-    survival = {f"alive after {horizon_words(days)}": answers[name] for name, days in prediction.horizons_days.items()}
+    shown = {name: percent(value) if isinstance(value, float) else value for name, value in answers.items()}
+    survival = {f"alive after {horizon_words(days)}": shown[name] for name, days in prediction.horizons_days.items()}
     facts = {name: value for name, value in asdict(prediction).items() if name not in ("survival", "horizons_days", "unanswered", "remarks")}
     click.echo(tables.facts({**facts, **survival, **{f"remark {i}": text for i, text in enumerate(prediction.remarks, 1)}}))
 
 
 @command("penumbra monitor")
 @model_option
-def monitor(model: str | None) -> None:
+@format_option
+def monitor(model: str | None, form: str) -> None:
     """C and calibration of every version on patients it scored before their outcome was known, per center."""
     from penumbra import aliases, monitoring, tables
     from penumbra.work import begin
@@ -144,10 +163,14 @@ def monitor(model: str | None) -> None:
     work = begin()
     aliases.note(work.home, model or work.settings.register.model, run=work.run)
     found = monitoring.monitor(work, model)
+    if form != "table":
+        measured = [{"version": version} | {name: getattr(row, name) for name in MEASURED} for version, row in found]
+        tables.write(tables.Answer.of(measured, ("version", *MEASURED)), form, sys.stdout)
+        return
     header = ["version", "center", "metric", "n", "died", "value", "95 %"]
     body = [
         [version, row.center, row.metric, row.n, row.events, row.reason or row.value, f"{row.lower:.3f} to {row.upper:.3f}" if row.lower == row.lower else "-"]
         for version, row in found
     ]
     click.echo(tables.render(header, body) if body else "No patient that was scored has an outcome that came later.")
-    next_commands("penumbra sql \"SELECT version, center, metric, value, n FROM model_metrics WHERE split = 'live'\"")
+    next_commands("penumbra sql \"FROM model_metrics WHERE split = 'live'\"")

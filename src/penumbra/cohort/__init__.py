@@ -1,4 +1,4 @@
-"""Centers as they arrive: the clinical table, a center's folder, and a simulated cohort whose truth is known."""
+"""Centers as they arrive: the clinical table, a center's folder, and a simulated cohort whose ground truth is known."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

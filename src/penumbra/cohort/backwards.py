@@ -1,4 +1,4 @@
-"""A clinical record against the one that is stored: an outcome only grows, and a person's sex and age at diagnosis stay what they are."""
+"""A clinical record compared with the stored one: an outcome can only grow, and a person's sex and age at diagnosis do not change."""
 
 import math
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ UNITS: tuple[tuple[tuple[float, ...], float, tuple[int, ...]], ...] = (
 class Contradiction:
     """One thing in which a new record cannot follow the stored one.
 
-    rule   OUTCOME: dead and alive again, or followed for less time; PERSON: another sex or age; DEATH_DATE: died later than it was said.
+    rule   OUTCOME: dead and alive again, or followed for less time; PERSON: another sex or age; DEATH_DATE: died later than reported before.
     found  what was stored and what was sent.
     """
 

@@ -105,7 +105,7 @@ class InclusionRules:
     def __post_init__(self) -> None:
         for name in self.histologies or ():
             if spellings.histology(name) is None:
-                raise Refusal("histology_rule", f"{name!r} is no histology that is known", "Use adenocarcinoma, squamous, large cell or nos")
+                raise Refusal("histology_rule", f"{name!r} is not a known histology", "Use adenocarcinoma, squamous, large cell or nos")
         for name in self.complete:
             if name not in COVARIATES:
                 raise Refusal("complete_rule", f"{name!r} is not a covariate", f"Use {', '.join(COVARIATES)}")
@@ -128,7 +128,7 @@ def read_clinical(path: Path, *, time_unit: TimeUnit = "days", staging_edition: 
     """A clinical table in our column names or those of NSCLC-Radiomics.
 
     path             clinical.csv, separated by commas, semicolons or tabs; UTF-8, UTF-16 or Windows-1252. Where it is absent, clinical.xlsx.
-                     A file clinical.yaml beside it says what codes and units are, where the table does not.
+                     A file clinical.yaml next to it says what codes and units are, where the table does not.
     time_unit        of the survival column where the table does not say: by its name (`survival_months`) or a column `time_unit`.
     staging_edition  "ajcc7" or "ajcc8": for an overall stage that is missing while T, N and M are there.
     inclusion        who belongs to the study.

@@ -1,4 +1,4 @@
-"""How a column of a clinical table is coded, judged from the column as a whole or declared beside it; never guessed from one value."""
+"""How a column of a clinical table is coded, judged from the column as a whole or declared in a file next to the table; never guessed from one value."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from penumbra.cohort import spellings
 from penumbra.cohort.spellings import TimeUnit
 from penumbra.refusal import Refusal
 
-DECLARED_FILE = "clinical.yaml"  # beside the table
+DECLARED_FILE = "clinical.yaml"  # next to the table
 FATES: Mapping[str, bool | None] = {"died": True, "alive": False, "missing": None}
 # A column of survival times without a unit is in days unless nobody is followed for longer than this. Of 210 patients of two public cohorts the
 # longest follow-up is 4720 and 3222 days; in months the longest of a center is hardly ever above 240 (20 years).
@@ -19,17 +19,17 @@ LONGEST_MEDIAN_DAYS = 7305.0  # 20 years: half of a center's patients are not fo
 
 @dataclass(frozen=True)
 class Declared:
-    """What `clinical.yaml` says of the table beside it.
+    """What `clinical.yaml` says of the table next to it.
 
-    time_unit  of the survival column; None: not said.
-    event      code as it is in the cells -> True died, False alive, None not known; empty: not said.
+    time_unit  of the survival column; None: not declared.
+    event      code as it is in the cells -> True died, False alive, None not known; empty: not declared.
     """
 
     time_unit: TimeUnit | None = None
     event: Mapping[str, bool | None] = field(default_factory=dict)
 
     def died(self, text: str) -> bool | None:
-        """What a code stands for.
+        """What a code means.
 
         Raises Refusal: `event_known: a code that clinical.yaml does not name. ...`.
         """
@@ -81,8 +81,8 @@ def check_events(cells: Collection[str], declared: Declared) -> None:
         shown = f"{', '.join(seen[:-1])} and {seen[-1]}" if len(seen) > 1 else seen[0]
         raise Refusal(
             "event_coded",
-            f"events of {shown}: what {strange[0]:g} stands for is not said",
-            f"Send 1 for death and 0 for alive, or say in {DECLARED_FILE} beside the table what each code is, such as event: {{{_example(numbers)}}}",
+            f"events of {shown}: the meaning of {strange[0]:g} is not declared",
+            f"Send 1 for death and 0 for alive, or declare each code in {DECLARED_FILE} next to the table, such as event: {{{_example(numbers)}}}",
         )
 
 
@@ -98,7 +98,7 @@ def check_unit(times: Sequence[float], unit: TimeUnit, *, said: bool) -> None:
     enough = len(times) >= ENOUGH or (len(times) >= ENOUGH_FRACTIONS and 2 * fractions >= len(times))
     if not enough:
         return
-    line = f"name the column survival_days, survival_months or survival_years, or write a line into {DECLARED_FILE} beside the table"
+    line = f"name the column survival_days, survival_months or survival_years, or write a line into {DECLARED_FILE} next to the table"
     if not said and unit == "days" and max(times) <= SHORTEST_DAYS:
         decimals = ", with decimals" if fractions else ""
         found = f"nobody of {len(times)} patients is followed beyond {max(times):g}{decimals} in a column without a unit: days, months or years"

@@ -31,7 +31,7 @@ STAGE, REMARK = "ingest", "remark"
 ID_ADVICE = "Give patients names that differ; where one center took over from another, ingest the new table of both"
 FEW = 3  # patients: sooner read here than processes start
 PSEUDONYM = re.compile(r"p[0-9a-f]{16}")
-NO_PATIENT = frozenset(("__MACOSX", "lost+found"))
+IGNORED_FOLDERS = frozenset(("__MACOSX", "lost+found"))
 
 
 @dataclass(frozen=True)
@@ -213,14 +213,14 @@ def _arrived(patient: str, center: str, clinical: ClinicalRecord, reading: Readi
 
 
 def patient_folders(folder: Path) -> dict[str, Path]:
-    """Name -> folder of every patient below a center's folder; files beside them and hidden folders are no patients.
+    """Name -> folder of every patient below a center's folder; files next to them and hidden folders are not patients.
 
     Raises Refusal: `center_folder: there is no such folder. ...`.
     """
     if not folder.is_dir():
         raise Refusal("center_folder", "there is no such folder", "Give the folder that holds clinical.csv and one folder per patient")
     places = sorted(place for place in folder.iterdir() if place.is_dir())
-    return {place.name: place for place in places if not place.name.startswith(".") and place.name not in NO_PATIENT}
+    return {place.name: place for place in places if not place.name.startswith(".") and place.name not in IGNORED_FOLDERS}
 
 
 def nearly(folders: Collection[str], clinical: ClinicalTable) -> dict[str, str]:
@@ -238,11 +238,11 @@ def _no_scan(folder: Path, patient: str) -> Refusal:
     """The refusal of a patient of the table without a folder."""
     packed = next((ending for ending in ARCHIVES if (folder / f"{patient}{ending}").is_file()), None)
     if packed:
-        return Refusal("archive_unpacked", f"a {packed} archive in place of the folder", "Unpack it into a folder of this name")
+        return Refusal("archive_unpacked", f"a {packed} archive instead of the folder", "Unpack it into a folder of this name")
     deeper = sum(place.is_dir() and (place / patient).is_dir() for place in folder.iterdir())
     if deeper:
         advice = f"Move the patients' folders up, next to {CLINICAL_FILE}, or put {CLINICAL_FILE} next to them and ingest that folder"
-        return Refusal("scan_found", f"no folder of this name next to {CLINICAL_FILE}; one lies a folder deeper", advice)
+        return Refusal("scan_found", f"no folder of this name next to {CLINICAL_FILE}; there is one a folder deeper", advice)
     return Refusal("scan_found", "no folder of this name", "Send the patient's CT and contours, or leave the row out")
 
 
@@ -255,7 +255,7 @@ def pseudonym(patient: str, *, center: str, key: str) -> str:
 
 
 def key_fingerprint(key: str) -> str:
-    """What a home remembers of its pseudonym key: an HMAC-SHA256 of a constant, which is no pseudonym of anybody.
+    """What a home remembers of its pseudonym key: an HMAC-SHA256 of a constant, which is nobody's pseudonym.
 
     Raises Refusal: `pseudonym_key`.
     """
@@ -366,7 +366,7 @@ def _accepted(patient: str, center: str, clinical: ClinicalRecord, reading: Read
 
 
 def _settings(rules: ImageRules) -> dict[str, Any]:
-    """What a record depends on beside the files and the choice of the GTV."""
+    """What a record depends on besides the files and the choice of the GTV."""
     return {name: value for name, value in asdict(rules).items() if name != "names"} | {"margins_mm": list(rules.margins_mm)}
 
 
@@ -394,7 +394,7 @@ def _asked(wanted: GtvNames) -> str:
 
 
 def _certificate(certificate: Certificate, native: Scan) -> dict[str, Any]:
-    """Figures of the GTV as it arrived, with the reader's notes; those of each ROI stand in `rois`."""
+    """Figures of the GTV as it arrived, with the reader's notes; those of each ROI are in `rois`."""
     figures = {name: value for name, value in asdict(certificate).items() if name not in ("rois", "status", "findings")}
     return {**figures, "roi_name": native.roi_name, "notes": list(native.notes), "findings": [asdict(finding) for finding in certificate.findings]}
 

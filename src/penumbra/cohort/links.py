@@ -1,6 +1,6 @@
 """Links below a center's folder: followed within the cohort and under declared roots, never out of them.
 
-Whoever sends a folder also chooses where its links lead: to /etc, to another center's patients, to a whole archive.
+The sender of a folder also chooses where its links lead: to /etc, to another center's patients, to a whole archive.
 """
 
 import json

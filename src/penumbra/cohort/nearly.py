@@ -1,4 +1,4 @@
-"""Identifiers that a table and the folders beside it write differently: told to a person, never taken for one another."""
+"""Identifiers that a table and the folders next to it write differently: reported to the user, never taken for one another."""
 
 import re
 import unicodedata
@@ -26,7 +26,7 @@ def near_folders(listed: Collection[str], folders: Collection[str]) -> dict[str,
 def spelled_otherwise(patient: str, folder: str, *, shown: bool) -> Refusal:
     """The one refusal of a patient whose row and folder differ in spelling.
 
-    shown  whether names may be told: not where they are replaced by pseudonyms.
+    shown  whether names may be shown: not where they are replaced by pseudonyms.
     """
     how = _difference(patient, folder)
     found = f"no folder of this name; {repr(folder) if shown else 'one'} differs {how}"

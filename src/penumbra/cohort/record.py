@@ -1,4 +1,4 @@
-"""What is remembered of a patient's files, so that they are read again only when something changed."""
+"""What is recorded of a patient's files, so that they are reread only when something has changed."""
 
 import hashlib
 import json

@@ -11,9 +11,11 @@ from penumbra.imaging import Several, gtv_sources
 from penumbra.imaging.folder import readable, understood
 from penumbra.imaging.names import GtvNames, matching, no_match
 from penumbra.imaging.primary import AGREE_DICE, GTV_FURTHER, NOT_PRIMARY
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, choose
+from penumbra.yaml_files import ParamsError, shown, wrong
 
-_WHERE = "Correct features/rois.yaml"
+LONGEST_MARGIN_MM = 200.0  # of a ring; more is another unit
+_RULE, _WHERE = "roi_rules", "Correct features/rois.yaml"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class RoiRules:
 class RoiName:
     """One structure name of a center: in how many patients it occurs, what it is taken for, and why.
 
-    meaning  "gtv" where it is the first match of every patient that has it, "gtv, not preferred" where a better match stands beside it, "gtv,
+    meaning  "gtv" where it is the first match of every patient that has it, "gtv, not preferred" where a better match is next to it, "gtv,
              but not alone" for a further part, "not primary", "unknown" for a GTV that no word list knows, "other".
     why      the pattern that it matches, the word that speaks against it, the line that would make it the GTV, or another source that was taken.
     """
@@ -57,19 +59,25 @@ def roi_rules(declared: Mapping[str, Any]) -> RoiRules:
 
     declared  the mapping in that file.
 
-    Raises Refusal: `roi_rules: unknown key 'margin'. Correct features/rois.yaml`.
+    Raises ParamsError "roi_rules": `unknown key margin. Did you mean margins_mm?`; "gtv_pattern" for what is not a regular expression.
     """
-    _only(declared, {"margins_mm", "gtv", "centers"}, "the file")
+    _only(declared, {"margins_mm", "gtv", "centers"}, "")
     margins = declared.get("margins_mm")
-    if not isinstance(margins, list) or not margins or not all(isinstance(m, int | float) and m > 0 for m in margins):
-        raise Refusal("roi_rules", f"margins_mm is {margins!r}, not a list of positive numbers", _WHERE)
+    if (
+        not isinstance(margins, list)
+        or not margins
+        or not all(isinstance(m, int | float) and not isinstance(m, bool) and 0 < m <= LONGEST_MARGIN_MM for m in margins)
+    ):
+        raise _wrong("margins_mm", f"margins_mm is {shown(margins)}, not a list of positive numbers (mm)")
     if len(set(margins)) != len(margins):
-        raise Refusal("roi_rules", f"margins_mm names a margin twice: {margins}", _WHERE)
-    gtv = declared.get("gtv") or {}
-    everywhere = _everywhere(gtv)
+        raise _wrong("margins_mm", f"margins_mm names a margin twice: {shown(margins)}")
+    everywhere = _everywhere({} if declared.get("gtv") is None else declared["gtv"])
     if not everywhere.patterns:
-        raise Refusal("roi_rules", "gtv.patterns is empty", _WHERE)
-    centers = {str(name): _gtv_names(entry or {}, everywhere, f"centers.{name}") for name, entry in (declared.get("centers") or {}).items()}
+        raise _wrong("gtv.patterns", "gtv.patterns is empty")
+    own = declared.get("centers")
+    if own is not None and not isinstance(own, Mapping):
+        raise _wrong("centers", f"centers is {shown(own)}, not a mapping of centers to their names")
+    centers = {str(name): _gtv_names({} if entry is None else entry, everywhere, f"centers.{name}") for name, entry in (own or {}).items()}
     return RoiRules(tuple(float(m) for m in margins), everywhere, centers)
 
 
@@ -118,7 +126,7 @@ def list_rois(folder: Path, names: GtvNames, roots: Roots | None = None) -> RoiS
 
 def _meaning(chosen: int, beside: int, several: Several) -> str:
     if chosen and beside:
-        return f"gtv in {chosen}, elsewhere a better name stands beside it"
+        return f"gtv in {chosen}, elsewhere the patient has a better name"
     if chosen:
         return "gtv" if several == "first" else f"gtv ({several} of all that match)"
     return "gtv, not preferred"
@@ -129,14 +137,14 @@ _MEANINGS = {"gtv": "gtv, without contours", "further": "gtv, but not alone", "n
 
 def _everywhere(entry: Mapping[str, Any]) -> GtvNames:
     """The names of every center."""
-    own = _gtv_names({name: value for name, value in entry.items() if name in ("several", "patterns")}, GtvNames(()), "gtv")
     _only(entry, {"several", "patterns", "further", "not_primary", "agree_dice"}, "gtv")
+    own = _gtv_names({name: value for name, value in entry.items() if name in ("several", "patterns")}, GtvNames(()), "gtv")
     words = entry.get("not_primary")
     if words is not None and not (isinstance(words, Mapping) and all(isinstance(listed, list) for listed in words.values())):
-        raise Refusal("roi_rules", "gtv.not_primary is not a mapping of lists of words", _WHERE)
+        raise _wrong("gtv.not_primary", "gtv.not_primary is not a mapping of lists of words")
     dice = entry.get("agree_dice", AGREE_DICE)
-    if not isinstance(dice, int | float) or not 0 <= dice <= 1:
-        raise Refusal("roi_rules", f"gtv.agree_dice is {dice!r}, not a number from 0 to 1", _WHERE)
+    if not isinstance(dice, int | float) or isinstance(dice, bool) or not 0 <= dice <= 1:
+        raise _wrong("gtv.agree_dice", f"gtv.agree_dice is {shown(dice)}, not a number from 0 to 1")
     further = _patterns(entry.get("further", list(GTV_FURTHER)), "gtv.further")
     listed = NOT_PRIMARY if words is None else tuple((str(what), tuple(str(word).casefold() for word in each)) for what, each in words.items())
     return replace(own, own=0, further=further, not_primary=listed, agree_dice=float(dice))
@@ -147,21 +155,29 @@ def _gtv_names(entry: Mapping[str, Any], default: GtvNames, where: str) -> GtvNa
     _only(entry, {"several", "patterns"}, where)
     several = entry.get("several", default.several)
     if several not in get_args(Several):
-        raise Refusal("roi_rules", f"{where}.several is {several!r}, not one of {', '.join(get_args(Several))}", _WHERE)
+        raise wrong(f"{where}.several", f"{where}.several is {shown(several)}", choose(str(several), get_args(Several), what="allowed"), _RULE)
     patterns = _patterns(entry.get("patterns", []), f"{where}.patterns")
     return replace(default, patterns=(*patterns, *default.patterns), several=several, own=len(patterns))
 
 
 def _patterns(declared: Any, where: str) -> tuple[str, ...]:
     if not isinstance(declared, list) or not all(isinstance(pattern, str) for pattern in declared):
-        raise Refusal("roi_rules", f"{where} is not a list of regular expressions", _WHERE)
-    matching([], declared)  # refuses what is no regular expression
+        raise _wrong(where, f"{where} is {shown(declared)}, not a list of regular expressions")
+    try:
+        matching([], declared)
+    except Refusal as refusal:  # what is not a regular expression
+        raise wrong(where, f"{where}: {refusal.found}", refusal.advice, refusal.rule) from None
     return tuple(declared)
 
 
 def _only(entry: Mapping[str, Any], known: set[str], where: str) -> None:
     if not isinstance(entry, Mapping):
-        raise Refusal("roi_rules", f"{where} is not a mapping", _WHERE)
+        raise _wrong(where, f"{where or 'the file'} is {shown(entry)}, not a mapping of names to values")
     unknown = sorted(set(map(str, entry)) - known)
     if unknown:
-        raise Refusal("roi_rules", f"unknown key {unknown[0]!r} in {where}; known: {', '.join(sorted(known))}", _WHERE)
+        key = f"{where}.{unknown[0]}" if where else unknown[0]
+        raise wrong(key, f"unknown key {key}", choose(unknown[0], sorted(known)), _RULE)
+
+
+def _wrong(key: str, found: str) -> ParamsError:
+    return wrong(key, found, _WHERE, _RULE)

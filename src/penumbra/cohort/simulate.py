@@ -1,6 +1,6 @@
 """A cohort of three centers whose truth is known, written as hospitals send it: DICOM CT, RTSTRUCT and a clinical table.
 
-The hazard depends on the tumour's volume, on the texture inside it, and on the texture of the shell around it; on nothing else.
+The hazard depends on the tumor's volume, on the texture inside it, and on the texture of the shell around it; on nothing else.
 Every patient is drawn from its own random stream, so that the same seed gives the same bytes whatever the order of work.
 """
 
@@ -158,7 +158,7 @@ class ExpectedRefusal:
 
 @dataclass(frozen=True)
 class Truth:
-    """What a simulated cohort is made of; written beside the centers as `truth.json`.
+    """What a simulated cohort is made of; written next to the centers as `truth.json`.
 
     coefficients  log hazard per standard deviation of each hidden cause.
     planted       identifying strings in the DICOM files, which must appear nowhere else.
@@ -200,7 +200,7 @@ def simulate(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Truth:
-    """Write a cohort below `folder`, one folder per center, and its truth beside them.
+    """Write a cohort below `folder`, one folder per center, and the ground truth next to them.
 
     centers   default: CENTERS, 136 usable patients and 10 to be refused.
     workers   processes; the result is the same.
@@ -279,12 +279,12 @@ def draft_center(plan: CenterPlan, seed: int) -> list[Draft]:
 
 
 def slice_positions(slice_mm: float, *, mixed_gaps: bool) -> np.ndarray:
-    """Centres of the slices along z in mm, around 0."""
+    """Centers of the slices along z in mm, around 0."""
     if not mixed_gaps:
         depth = round(DEPTH_MM / slice_mm)
         return np.asarray((np.arange(depth) - (depth - 1) / 2) * slice_mm)
     near, far = np.arange(0.0, DEPTH_MM / 2, slice_mm), np.arange(0.0, DEPTH_MM / 2, 2 * slice_mm)
-    return np.concatenate([-near[:0:-1], far]) - 2.0  # the gap changes in the middle of the tumour
+    return np.concatenate([-near[:0:-1], far]) - 2.0  # the gap changes in the middle of the tumor
 
 
 def write_patient(task: tuple[Path, Draft]) -> Written:
@@ -307,9 +307,9 @@ def _written(center_folder: Path, draft: Draft) -> Written:
     )
     fine_axes: tuple[np.ndarray, ...] = tuple(np.arange(np.floor(a[0]) - 4, np.ceil(a[-1]) + 4.5, anatomy.FINE_MM) for a in axes)
     wall_side = int(rng.choice([-1, 1]))
-    tumour = anatomy.grow_tumour(course.volume_mm3, rng, max_reach_mm=34.0)
+    tumor = anatomy.grow_tumor(course.volume_mm3, rng, max_reach_mm=34.0)
     fine = anatomy.paint(
-        tumour,
+        tumor,
         (fine_axes[0], fine_axes[1], fine_axes[2]),
         inside_hu=course.inside_hu,
         shell_hu=course.shell_hu,
@@ -325,7 +325,7 @@ def _written(center_folder: Path, draft: Draft) -> Written:
         offset_hu=plan.offset_hu,
         rng=rng,
     )
-    drawn = anatomy.outlines(tumour, axes[0])
+    drawn = anatomy.outlines(tumor, axes[0])
     planes_mm = np.gradient(axes[0])
     planimetric_mm3 = sum(abs(anatomy.polygon_area(line)) * planes_mm[k] for k, lines in enumerate(drawn) for line in lines)
     facts = draw_covariates(course.volume_mm3, rng)
@@ -363,7 +363,7 @@ def structures(
     table_origin: np.ndarray,
     rng: np.random.Generator,
 ) -> Iterator[Contours]:
-    """The ROIs of the structure set: GTV unless the patient lacks it, then what planning systems draw beside it."""
+    """The ROIs of the structure set: GTV unless the patient lacks it, then what planning systems draw as well."""
     gtv, ptv, lung, cord, body = draft.plan.roi_names
     shift = np.array([table_origin[2], table_origin[1]])
     planes = range(0, len(axes[0]), 3)

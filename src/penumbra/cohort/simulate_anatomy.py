@@ -1,4 +1,4 @@
-"""A simulated thorax around one tumour: an exact shape, known textures, and a scanner that blurs and samples them.
+"""A simulated thorax around one tumor: an exact shape, known textures, and a scanner that blurs and samples them.
 
 Everything is built on a fine grid of 1 mm and then seen through a scanner: averaged over the slice thickness, blurred and
 sampled in the plane. What the scanner does to the textures is therefore part of the simulation, as in life.
@@ -10,22 +10,22 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 FINE_MM = 1.0
-TUMOUR_HU, LUNG_HU, WALL_HU = 25.0, -830.0, 45.0
-WALL_MM = 47.0  # from the image centre to the chest wall on one side, to the mediastinum on the other
-SHELL_MM, SHELL_FADE_MM = 5.0, 2.0  # infiltration is full up to 5 mm from the tumour and gone at 7 mm
+TUMOR_HU, LUNG_HU, WALL_HU = 25.0, -830.0, 45.0
+WALL_MM = 47.0  # from the image center to the chest wall on one side, to the mediastinum on the other
+SHELL_MM, SHELL_FADE_MM = 5.0, 2.0  # infiltration is full up to 5 mm from the tumor and gone at 7 mm
 INSIDE_SIGMA_MM, SHELL_SIGMA_MM = 2.5, 2.2  # width of the Gaussian that correlates each texture
 
 
 @dataclass(frozen=True)
-class Tumour:
+class Tumor:
     """A star-shaped body: radius(u) = scale * exp(sum_k amplitudes[k] * cos(waves[k] . u + phases[k])) along the unit vector u.
 
-    centre   mm, (z, y, x).
+    center   mm, (z, y, x).
     stretch  factors along (z, y, x); their product is 1, so that they keep the volume.
     waves    (k, 3), radians per unit length.
     """
 
-    centre: np.ndarray
+    center: np.ndarray
     stretch: np.ndarray
     scale: float
     waves: np.ndarray
@@ -40,15 +40,15 @@ class Tumour:
         return np.asarray(np.exp(exponent))
 
     def outside_mm(self, z: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Distance beyond the surface along the ray from the centre, negative inside; axes in mm, result (z, y, x)."""
-        grid = np.meshgrid(z - self.centre[0], y - self.centre[1], x - self.centre[2], indexing="ij")
+        """Distance beyond the surface along the ray from the center, negative inside; axes in mm, result (z, y, x)."""
+        grid = np.meshgrid(z - self.center[0], y - self.center[1], x - self.center[2], indexing="ij")
         points = np.stack([axis / s for axis, s in zip(grid, self.stretch, strict=True)], axis=-1).astype(np.float32)
         radius = np.sqrt((points**2).sum(axis=-1))
         directions = points / np.maximum(radius, np.float32(1e-3))[..., None]
         return np.asarray(radius - np.float32(self.scale) * self.shape_factor(directions))
 
     def reach_mm(self) -> float:
-        """Largest distance of the surface from the centre."""
+        """Largest distance of the surface from the center."""
         directions, _ = sphere_quadrature()
         radius = self.scale * self.shape_factor(directions)
         return float((radius * np.sqrt(((directions * self.stretch) ** 2).sum(axis=-1))).max())
@@ -63,8 +63,8 @@ def sphere_quadrature(polar: int = 48, azimuthal: int = 96) -> tuple[np.ndarray,
     return directions, np.repeat(weight * 2 * np.pi / azimuthal, azimuthal)
 
 
-def grow_tumour(volume_mm3: float, rng: np.random.Generator, *, max_reach_mm: float) -> Tumour:
-    """An irregular tumour of exactly `volume_mm3` whose surface stays within `max_reach_mm` of its centre."""
+def grow_tumor(volume_mm3: float, rng: np.random.Generator, *, max_reach_mm: float) -> Tumor:
+    """An irregular tumor of exactly `volume_mm3` whose surface stays within `max_reach_mm` of its center."""
     directions, weights = sphere_quadrature()
     lengths = rng.uniform(1.5, 6.0, size=12)
     orientation = rng.standard_normal((12, 3))
@@ -73,16 +73,16 @@ def grow_tumour(volume_mm3: float, rng: np.random.Generator, *, max_reach_mm: fl
     phases = rng.uniform(0, 2 * np.pi, size=12)
     stretch = np.exp(0.08 * rng.standard_normal(3))
     stretch /= np.cbrt(stretch.prod())
-    centre = rng.uniform(-2.5, 2.5, size=3)
+    center = rng.uniform(-2.5, 2.5, size=3)
     calm = 1.0
     while True:  # a surface that reaches too far is made rounder, the volume stays
-        rounder = Tumour(centre, stretch**calm, 1.0, waves, amplitudes * calm, phases)
+        rounder = Tumor(center, stretch**calm, 1.0, waves, amplitudes * calm, phases)
         unscaled = float((weights * rounder.shape_factor(directions) ** 3).sum() / 3)
-        tumour = Tumour(centre, stretch**calm, float(np.cbrt(volume_mm3 / unscaled)), waves, amplitudes * calm, phases)
-        if tumour.reach_mm() <= max_reach_mm:
-            return tumour
+        tumor = Tumor(center, stretch**calm, float(np.cbrt(volume_mm3 / unscaled)), waves, amplitudes * calm, phases)
+        if tumor.reach_mm() <= max_reach_mm:
+            return tumor
         if calm < 1e-3:
-            raise ValueError(f"a tumour of {volume_mm3:.0f} mm3 does not fit within {max_reach_mm} mm")
+            raise ValueError(f"a tumor of {volume_mm3:.0f} mm3 does not fit within {max_reach_mm} mm")
         calm *= 0.8
 
 
@@ -105,7 +105,7 @@ def lung_texture(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray
 
 
 def paint(
-    tumour: Tumour,
+    tumor: Tumor,
     axes: tuple[np.ndarray, np.ndarray, np.ndarray],
     *,
     inside_hu: float,
@@ -116,7 +116,7 @@ def paint(
     """HU on the fine grid, float32 (z, y, x).
 
     axes       mm, (z, y, x), step FINE_MM.
-    inside_hu  standard deviation of the texture inside the tumour.
+    inside_hu  standard deviation of the texture inside the tumor.
     shell_hu   strength of the strands that infiltrate the lung within SHELL_MM of the surface.
     wall_side  +1 or -1: side of the chest wall along x.
     """
@@ -127,21 +127,21 @@ def paint(
     mediastinum = x[None, :] * wall_side < -(WALL_MM + 1.0) - 2.0 * np.sin(y[:, None] / 14.0)
     values[:, wall | mediastinum] = WALL_HU
 
-    reach = tumour.reach_mm() + SHELL_MM + SHELL_FADE_MM + 2.0
-    box = tuple(slice(int(np.searchsorted(axis, c - reach)), int(np.searchsorted(axis, c + reach))) for axis, c in zip(axes, tumour.centre, strict=True))
+    reach = tumor.reach_mm() + SHELL_MM + SHELL_FADE_MM + 2.0
+    box = tuple(slice(int(np.searchsorted(axis, c - reach)), int(np.searchsorted(axis, c + reach))) for axis, c in zip(axes, tumor.center, strict=True))
     crop = values[box]  # a view: painted in place
-    outside = tumour.outside_mm(z[box[0]], y[box[1]], x[box[2]])
+    outside = tumor.outside_mm(z[box[0]], y[box[1]], x[box[2]])
 
     strands = np.maximum(correlated_noise(crop.shape, SHELL_SIGMA_MM, rng) + 0.25, 0.0)
     fade = np.clip((SHELL_MM + SHELL_FADE_MM - outside) / SHELL_FADE_MM, 0.0, 1.0)
     in_lung = crop < -500.0
-    infiltrated = np.minimum(crop + shell_hu * strands * fade, TUMOUR_HU)
+    infiltrated = np.minimum(crop + shell_hu * strands * fade, TUMOR_HU)
     crop[in_lung] = infiltrated[in_lung]
 
     inside = correlated_noise(crop.shape, INSIDE_SIGMA_MM, rng)
     within = outside < 0
     inside = (inside - inside[within].mean()) / inside[within].std()
-    body = np.clip(TUMOUR_HU + rng.uniform(-8, 8) + inside_hu * inside, -650.0, 420.0)
+    body = np.clip(TUMOR_HU + rng.uniform(-8, 8) + inside_hu * inside, -650.0, 420.0)
     share = np.clip(0.5 - outside / FINE_MM, 0.0, 1.0)  # of the voxel that lies within the surface
     crop += share * (body - crop)
     return values
@@ -179,14 +179,14 @@ def acquire(
     return np.asarray(np.round(image + offset_hu + noise_hu / 0.375 * noise)).astype(np.int16)
 
 
-def outlines(tumour: Tumour, slices_mm: np.ndarray, *, step_mm: float = 1.0) -> list[list[np.ndarray]]:
-    """The tumour's closed outlines on each slice plane: arrays (n, 2) of (x, y) in mm, the first point not repeated."""
+def outlines(tumor: Tumor, slices_mm: np.ndarray, *, step_mm: float = 1.0) -> list[list[np.ndarray]]:
+    """The tumor's closed outlines on each slice plane: arrays (n, 2) of (x, y) in mm, the first point not repeated."""
     import contourpy
 
-    reach = tumour.reach_mm() + 3.0
-    y = np.arange(tumour.centre[1] - reach, tumour.centre[1] + reach, step_mm)
-    x = np.arange(tumour.centre[2] - reach, tumour.centre[2] + reach, step_mm)
-    level = tumour.outside_mm(slices_mm, y, x)
+    reach = tumor.reach_mm() + 3.0
+    y = np.arange(tumor.center[1] - reach, tumor.center[1] + reach, step_mm)
+    x = np.arange(tumor.center[2] - reach, tumor.center[2] + reach, step_mm)
+    level = tumor.outside_mm(slices_mm, y, x)
     found: list[list[np.ndarray]] = []
     for plane in level:
         closed = contourpy.contour_generator(x, y, plane).lines(0.0) if (plane < 0).any() else []

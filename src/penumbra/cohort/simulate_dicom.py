@@ -29,7 +29,7 @@ class Identity:
     physician: str
 
     def words(self) -> tuple[str, ...]:
-        """Every string that a leak would show; the sex is no secret of the table."""
+        """Every string that a leak would show; the sex is not secret."""
         family, given = self.name.split("^")
         return (
             family,
@@ -59,7 +59,7 @@ class Contours:
 
     name: str
     number: int
-    colour: tuple[int, int, int]
+    color: tuple[int, int, int]
     kind: str  # RT ROI interpreted type: GTV, ORGAN, EXTERNAL
     polygons: Mapping[int, Sequence[np.ndarray]]
 
@@ -196,7 +196,7 @@ def ct_template(study: Study) -> Any:
 
 
 def encoded(dataset: Any) -> dict[int, bytes]:
-    """Tag -> the element as it stands in a file; what all slices share is encoded once, which makes writing four times faster."""
+    """Tag -> the element as it is written in a file; what all slices share is encoded once, which makes writing four times faster."""
     from pydicom.filebase import DicomBytesIO
     from pydicom.filewriter import write_data_element
 
@@ -244,7 +244,7 @@ def write_rtstruct(path: Path, study: Study, ct_uids: Sequence[str]) -> None:
     uid = dicom_uid(study.uid_entropy, "rs")
 
     def points_element(points: np.ndarray, z: float) -> RawDataElement:
-        """ContourData as it stands in the file: pydicom would check every number on its own, which costs more than all the rest."""
+        """ContourData as written in the file: pydicom would check every number on its own, which costs more than all the rest."""
         flat = np.column_stack([points, np.full(len(points), z)]).ravel()
         value = "\\".join(f"{v:.3f}" for v in flat).encode("ascii")
         value += b" " * (len(value) % 2)
@@ -293,7 +293,7 @@ def write_rtstruct(path: Path, study: Study, ct_uids: Sequence[str]) -> None:
                 )
                 contour[Tag("ContourData")] = points_element(points, study.axes[0][k])
                 contours.append(contour)
-        contoured.append(item(ROIDisplayColor=[str(c) for c in roi.colour], ReferencedROINumber=str(roi.number)))
+        contoured.append(item(ROIDisplayColor=[str(c) for c in roi.color], ReferencedROINumber=str(roi.number)))
         if contours or study.layout == "nested":  # an ROI that was named and never drawn has none, or an empty one
             contoured[-1].ContourSequence = DicomSequence(contours)
     rs.ROIContourSequence = DicomSequence(contoured)

@@ -22,7 +22,7 @@ CENSORED_SHARE = 0.35
 class Course:
     """The hidden causes of one patient, and the outcome they led to.
 
-    log_volume, inside, shell  standardised hidden causes.
+    log_volume, inside, shell  standardized hidden causes.
     log_hazard                 their combination with COEFFICIENTS.
     time                       days to death or last follow-up.
     event                      True: died.
@@ -135,7 +135,7 @@ class Covariates:
 
 
 def draw_covariates(volume_mm3: float, rng: np.random.Generator) -> Covariates:
-    """Covariates without effect of their own; T follows the size of the tumour, as in life."""
+    """Covariates without effect of their own; T follows the size of the tumor, as in life."""
     diameter_mm = 2 * (3 * volume_mm3 / (4 * np.pi)) ** (1 / 3)
     t_stage = int(np.clip(1 + (diameter_mm > 30) + rng.choice([0, 1, 2], p=[0.55, 0.3, 0.15]), 1, 4))
     histology = rng.choice(["adenocarcinoma", "squamous cell carcinoma", "large cell", "nos", ""], p=[0.36, 0.36, 0.12, 0.08, 0.08])

@@ -43,7 +43,7 @@ def figures_of(rois: Iterable[Mapping[str, Any]]) -> Figures:
 
 
 class Scans:
-    """The scans that are there, and what is said of one that comes."""
+    """The scans that are there, and the refusals and remarks of a new one."""
 
     def __init__(self, known: Iterable[KnownScan], center: str) -> None:
         """known  accepted scans of all centers. center  the one that arrives: its scans count again as they come."""

@@ -1,4 +1,4 @@
-"""Every metric of every model: for training, for each center, and for all external centers pooled (PROTOCOL 6); and what refitting says of the model."""
+"""Every metric of every model: for training, for each center, and for all external centers pooled (PROTOCOL 6); and what refitting shows about the model."""
 
 from penumbra.evaluate.contrasts import ALL as ALL
 from penumbra.evaluate.contrasts import contrasts as contrasts

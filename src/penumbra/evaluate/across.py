@@ -1,4 +1,4 @@
-"""Over centers: the random-effects mean of C and of the calibration slope, and where a new center's value is to be expected."""
+"""Over centers: the random-effects mean of C and of the calibration slope, and the interval in which a new center's value is expected."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any

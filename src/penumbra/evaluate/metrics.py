@@ -12,6 +12,7 @@ from scipy.special import ndtri
 from penumbra import survival
 from penumbra.evaluate.across import pooled_rows
 from penumbra.evaluate.sets import ModelRisk, PatientSet, Value, alone, limits, sets_of, tried
+from penumbra.evaluate.within import within_rows
 from penumbra.registry import MetricRow
 from penumbra.survival import Undefined
 from penumbra.survival.bootstrap import PairedDifference, difference_from, percentile_limits, resample_counts
@@ -51,7 +52,7 @@ def evaluate(
     calibration_intercept (log of observed over expected deaths, up to the last day that the model answers for), observed_expected_1y,
     delta_c_volume and its _p (paired bootstrap), delta_c_combined and its _p, delong_p_1y;
     for the external pool also harrell_c_pooled, harrell_c_prediction, calibration_slope_pooled and
-    calibration_slope_prediction (random effects over the test centers).
+    calibration_slope_prediction (random effects over the test centers), and of `combined` delta_c_volume_within (pairs of one center).
     """
     rows: list[MetricRow] = []
     for chosen in sets_of(centers, training):
@@ -71,7 +72,8 @@ def evaluate(
                 for horizon in horizons_days:
                     found[f"delong_p_{horizon_name(horizon)}"] = partial(_delong, events, times, here[combined].log_risk, model.log_risk, horizon)
             rows += _rows(name, chosen, found, one)
-    return [*rows, *pooled_rows(models, centers, training, event, time, level)]
+    numbers: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed, "served": combined, "controls": controls}
+    return [*rows, *pooled_rows(models, centers, training, event, time, level), *within_rows(models, centers, training, event, time, **numbers)]
 
 
 def _rows(name: str, chosen: PatientSet, found: Mapping[str, Callable[[], Value]], one: "OneModel") -> Iterator[MetricRow]:

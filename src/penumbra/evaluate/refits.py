@@ -1,4 +1,4 @@
-"""What refitting says of a model: on resamples of its training patients, and with each center left out in turn."""
+"""What refitting shows about a model: on resamples of its training patients, and with each center left out in turn."""
 
 import math
 from collections import Counter
@@ -50,10 +50,10 @@ def resampled_fits(
     """Refit a model on bootstrap resamples of its training patients, from z-score to Cox.
 
     The penalty of each block's Lasso stays the one that cross-validation chose on the training patients, as stability selection asks;
-    every other step is done anew, the univariate one included.
+    every other step is repeated, the univariate one included.
 
     model    as fitted on all of them.
-    blocks, event, time  of the training patients; n rows. centers (n,): theirs, needed for harmonising alone.
+    blocks, event, time  of the training patients; n rows. centers (n,): theirs, needed for harmonizing alone.
     refits   how many; each has its own seed, so that the number of workers changes nothing.
     numbers  of `fusion.fit`.
     workers  processes.
@@ -99,13 +99,13 @@ def _refit(
         rows = np.random.default_rng([seed, i]).integers(event.size, size=event.size)
         drawn = {name: Block(name, block.features, block.values[rows]) for name, block in blocks.items()}
         try:
-            harmonised = fusion.harmonised_blocks(drawn, centers[rows], numbers.get("harmonise", "none"), numbers.get("unseen_center", "refuse"))
+            harmonized = fusion.harmonized_blocks(drawn, centers[rows], numbers.get("harmonise", "none"), numbers.get("unseen_center", "refuse"))
             # no penalty known (no candidate in training): cross-validated as there
             chosen = {
-                name: fusion.select(harmonised[0][name], event[rows], time[rows], **selecting, penalty=penalties.get(name) or numbers["penalty"])
+                name: fusion.select(harmonized[0][name], event[rows], time[rows], **selecting, penalty=penalties.get(name) or numbers["penalty"])
                 for name in declaration.blocks
             }
-            model = fusion.fit(declaration, drawn, event[rows], time[rows], **numbers, centers=centers[rows], selections=chosen, harmonised=harmonised)
+            model = fusion.fit(declaration, drawn, event[rows], time[rows], **numbers, centers=centers[rows], selections=chosen, harmonized=harmonized)
             kept.update(column for column in model.columns if column not in declaration.columns)
             if model.retained:
                 log_risk = model.log_risk(everybody, centers=centers)
@@ -113,7 +113,7 @@ def _refit(
             else:
                 optimism[i] = 0.0
         except (Undefined, Refusal):
-            # a resample without a death, a comparable pair, or one of the centers to harmonise has no C to be optimistic about
+            # a resample without a death, a comparable pair, or one of the centers to harmonize has no C to be optimistic about
             continue
     return kept, optimism
 
@@ -132,7 +132,7 @@ def internal_external(
 
     Rows of split "left_out": internal_external_c, _slope and _intercept of each center; over all of them, center "left_out", the random-effects
     mean (`_pooled`) and prediction interval (`_prediction`) of C and slope. The features themselves, the deep ones too, stay as they are:
-    only what is learnt after them is refitted.
+    only what is learned after them is refitted.
 
     Source: Royston et al. 2004, Stat Med 23:907; Debray et al. 2013, Stat Med 32:3158.
     """
@@ -146,7 +146,7 @@ def internal_external(
         for declaration in declared:
             model = fitted.get(declaration.name)
             if model is not None and model.retained:
-                log_risk[declaration.name][out] = model.log_risk(table, centers=centers[out], missing="nan" if model.harmoniser else "refuse")
+                log_risk[declaration.name][out] = model.log_risk(table, centers=centers[out], missing="nan" if model.harmonizer else "refuse")
             risk = ModelRisk(log_risk[declaration.name][out], math.nan, model.baseline if model is not None and model.retained else None)
             for metric, compute in _measured(OneModel(event[out], time[out], risk, level)):
                 value, lower, upper, reason = tried(compute, risk.log_risk)

@@ -1,4 +1,4 @@
-"""Who is evaluated together, and one model on every patient; how a value that patients do not define becomes a row with its reason."""
+"""Which patients are evaluated together, and one model on every patient; how an undefined value becomes a row with its reason."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -98,5 +98,5 @@ def alone(value: float) -> Value:
 
 
 def limits(estimate: Any, name: str) -> Value:
-    """A value with the limits that stand beside it."""
+    """A value with its limits."""
     return float(getattr(estimate, name)), float(estimate.lower), float(estimate.upper)

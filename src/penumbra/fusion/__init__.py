@@ -1,8 +1,8 @@
-"""Selection and fusion (PROTOCOL 5): from tables of features to one fitted object that holds every learnt number.
+"""Selection and fusion (PROTOCOL 5): from tables of features to one fitted object that holds every learned number.
 
 A model is declared in models/*.yaml and is of one of three kinds:
     signature   z-score, univariate Cox, Lasso-Cox in each block; the linear combination of what is kept
-    components  what is kept of each block, together through PCA, then Cox on the components and, where named, on further columns beside them
+    components  what is kept of each block, together through PCA, then Cox on the components and, where named, on further columns
     cox         a Cox model of named columns
 """
 
@@ -10,11 +10,12 @@ from penumbra.fusion.declaration import CLINICAL as CLINICAL
 from penumbra.fusion.declaration import DEEP as DEEP
 from penumbra.fusion.declaration import Block as Block
 from penumbra.fusion.declaration import Declaration as Declaration
+from penumbra.fusion.declaration import check_columns as check_columns
 from penumbra.fusion.declaration import declarations as declarations
 from penumbra.fusion.fitting import fit as fit
 from penumbra.fusion.fitting import fit_all as fit_all
-from penumbra.fusion.fitting import harmonised_blocks as harmonised_blocks
-from penumbra.fusion.harmonise import Harmoniser as Harmoniser
+from penumbra.fusion.fitting import harmonized_blocks as harmonized_blocks
+from penumbra.fusion.harmonize import Harmonizer as Harmonizer
 from penumbra.fusion.model import NothingRetained as NothingRetained
 from penumbra.fusion.model import SurvivalModel as SurvivalModel
 from penumbra.fusion.selection import BlockSelection as BlockSelection

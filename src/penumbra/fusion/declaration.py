@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, choose, nearest
+from penumbra.yaml_files import in_file, shown, wrong
 
 CLINICAL: Final = "clinical"
 DEEP: Final = "deep"
 KINDS = ("signature", "components", "cox")
+FAMILIES = ("radiomics", "deep", "combined", "control")
+LISTS = ("blocks", "columns", "log", "impute")
 RULE, ADVICE = "model_declared", "Correct the declaration and rerun the same command"
 
 
@@ -36,7 +40,7 @@ class Block:
 @dataclass(frozen=True)
 class Declaration:
     """What a model is, as models/*.yaml says it: blocks for signature and components, columns (with log and impute) for cox;
-    columns of components enter the Cox model beside the components."""
+    columns of components enter the Cox model together with the components."""
 
     name: str
     label: str
@@ -48,28 +52,75 @@ class Declaration:
     impute: tuple[str, ...] = ()
 
 
-def declarations(models: Mapping[str, Mapping[str, Any]]) -> dict[str, Declaration]:
+def declarations(models: Mapping[str, Mapping[str, Any]], folder: Path = Path("models")) -> dict[str, Declaration]:
     """Return the declared models by name, from the contents of the files in models/ by file name.
 
+    folder  of these files, where the line of what is wrong is looked up.
+
     Raises
-      Unusable  "models/signatures.yaml: Rad has no key 'block'; known: ..."
+      ParamsError "model_declared"  "models/signatures.yaml, line 12: Rad has no key 'block'. Did you mean blocks?"
     """
     found: dict[str, Declaration] = {}
-    known = [field.name for field in fields(Declaration) if field.name != "name"]
     for file, content in models.items():
-        for name, entry in content.items():
-            unknown = [key for key in entry if key not in known]
-            missing = [key for key in ("label", "family", "kind") if key not in entry]
-            if unknown or missing:
-                problem = f"has no key {unknown[0]!r}" if unknown else f"lacks {missing[0]!r}"
-                raise Unusable(RULE, f"models/{file}.yaml: {name} {problem}; known: {', '.join(known)}", ADVICE)
-            if entry["kind"] not in KINDS:
-                raise Unusable(RULE, f"models/{file}.yaml: {name} is of kind {entry['kind']!r}; known: {', '.join(KINDS)}", ADVICE)
-            if name in found:
-                raise Unusable(RULE, f"models/{file}.yaml: {name} is declared twice", "Rename one")
-            values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
-            found[name] = Declaration(name, **values)
+        with in_file(folder / f"{file}.yaml"):
+            for name, entry in content.items():
+                if name in found:
+                    raise wrong(str(name), f"{name} is declared twice", "Rename one", RULE)
+                found[str(name)] = _declaration(str(name), entry)
     return found
+
+
+def _declaration(name: str, entry: Any) -> Declaration:
+    if not isinstance(entry, Mapping):
+        raise wrong(name, f"{name} is {shown(entry)}, not a model", "Write {label: ..., family: ..., kind: ..., blocks: [...]}", RULE)
+    known = [field.name for field in fields(Declaration) if field.name != "name"]
+    unknown = [str(key) for key in entry if key not in known]
+    missing = [key for key in ("label", "family", "kind") if key not in entry]
+    if unknown:
+        raise wrong(f"{name}.{unknown[0]}", f"{name} has no key {unknown[0]!r}", choose(unknown[0], known), RULE)
+    if missing:
+        raise wrong(name, f"{name} lacks {missing[0]!r}", f"Known: {', '.join(known)}", RULE)
+    for key, value in entry.items():
+        if key in LISTS and not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
+            raise wrong(f"{name}.{key}", f"{key} of {name} is {shown(value)}, not a list of names", f"Write {key}: [...]", RULE)
+        if key not in LISTS and not isinstance(value, str):
+            raise wrong(f"{name}.{key}", f"{key} of {name} is {shown(value)}, not a text", f"Write {key}: a text", RULE)
+    for key, allowed in (("kind", KINDS), ("family", FAMILIES)):
+        if entry[key] not in allowed:
+            raise wrong(f"{name}.{key}", f"{name} is of {key} {entry[key]!r}", choose(entry[key], allowed), RULE)
+    needed = "columns" if entry["kind"] == "cox" else "blocks"
+    if not entry.get(needed):
+        raise wrong(name, f"{name} is of kind {entry['kind']} and names no {needed}", f"Add {needed}: [...]", RULE)
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    return Declaration(name, **values)
+
+
+def check_columns(found: Mapping[str, Declaration], blocks: Mapping[str, Collection[str]]) -> None:
+    """Refuse a model that names a block or a column which there is not.
+
+    blocks  name -> the features of the block.
+
+    Raises
+      ParamsError "model_declared", without its file: "Rad names the block 'ring_5mm'. Did you mean ring_3mm?"
+    """
+    for name, declared in found.items():
+        for i, block in enumerate(declared.blocks):
+            if block not in blocks:
+                raise wrong(f"{name}.blocks[{i}]", f"{name} names the block {block!r}, which there is not", choose(block, blocks), RULE)
+        for i, column in enumerate(declared.columns):
+            block, _, feature = column.partition(".")
+            if block not in blocks:
+                found_blocks = choose(block, blocks, what="blocks")
+                raise wrong(f"{name}.columns[{i}]", f"{name} names the column {column!r}, of no known block", found_blocks, RULE)
+            if feature not in blocks[block]:
+                near = nearest(feature, blocks[block])
+                advice = f"Did you mean {block}.{near}?" if near else f"Write {block}. and one of its {len(blocks[block])} features (features/catalogue.csv)"
+                raise wrong(f"{name}.columns[{i}]", f"{name} names the column {column!r}, which {block} does not have", advice, RULE)
+        for key, listed in (("log", declared.log), ("impute", declared.impute)):
+            strange = [column for column in listed if column not in declared.columns]
+            if strange:
+                found_key = f"{key} of {name} holds {strange[0]!r}, which is none of its columns"
+                raise wrong(f"{name}.{key}", found_key, choose(strange[0], declared.columns), RULE)
 
 
 def by_name(blocks: Mapping[str, Block] | Iterable[Block]) -> dict[str, Block]:

@@ -1,4 +1,4 @@
-"""From a declaration and the training patients to a fitted model. Nothing here can reach a patient who is not handed in."""
+"""From a declaration and the training patients to a fitted model. Nothing here has access to a patient who is not passed in."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from scipy.linalg import block_diag
 
 from penumbra.fusion.declaration import ADVICE, CLINICAL, RULE, Block, Declaration, Unusable, by_name
-from penumbra.fusion.harmonise import METHODS, POLICIES, Harmoniser, center_markers, joined
-from penumbra.fusion.harmonise import fitted as harmoniser_of
-from penumbra.fusion.harmonise import harmonised as harmonised_block
+from penumbra.fusion.harmonize import METHODS, POLICIES, Harmonizer, center_markers, joined
+from penumbra.fusion.harmonize import fitted as harmonizer_of
+from penumbra.fusion.harmonize import harmonized as harmonized_block
 from penumbra.fusion.model import SurvivalModel, Training, linear_risk, transformed
 from penumbra.fusion.selection import BlockSelection, lasso, select
 from penumbra.survival.components import principal_components
@@ -39,8 +39,8 @@ def fit_all(
     harmonise: str = "none",
     unseen_center: str = "refuse",
 ) -> dict[str, SurvivalModel]:
-    """Fit every declared model, harmonising and selecting each block once; arguments as fit."""
-    named, harmonisers = harmonised_blocks(blocks, centers, harmonise, unseen_center)
+    """Fit every declared model, harmonizing and selecting each block once; arguments as fit."""
+    named, harmonizers = harmonized_blocks(blocks, centers, harmonise, unseen_center)
     selections: dict[str, BlockSelection] = {}
     models = {}
     for declaration in declared:
@@ -64,19 +64,19 @@ def fit_all(
             harmonise=harmonise,
             unseen_center=unseen_center,
             selections=selections,
-            harmonised=(named, harmonisers),
+            harmonized=(named, harmonizers),
         )
     return models
 
 
-def harmonised_blocks(
+def harmonized_blocks(
     blocks: Mapping[str, Block] | Iterable[Block], centers: ArrayLike | None, harmonise: str, unseen_center: str
-) -> tuple[dict[str, Block], dict[str, Harmoniser]]:
-    """The blocks of the training patients as selection sees them, and what was learnt on the way; clinical columns stay as they are, and a column
-    that only tells the centers apart becomes a constant, which selection drops (see harmonise.center_markers).
+) -> tuple[dict[str, Block], dict[str, Harmonizer]]:
+    """The blocks of the training patients as selection sees them, and what was learned on the way; clinical columns stay as they are, and a column
+    that only tells the centers apart becomes a constant, which selection drops (see harmonize.center_markers).
 
     Raises
-      ValueError  "harmonise must be one of ..." / "harmonising needs the center of each patient"
+      ValueError  "harmonise must be one of ..." / "harmonizing needs the center of each patient"
     """
     named = by_name(blocks)
     for value, known, name in ((harmonise, METHODS, "harmonise"), (unseen_center, POLICIES, "unseen_center")):
@@ -85,10 +85,10 @@ def harmonised_blocks(
     if harmonise == "none":
         return named, {}
     if centers is None:
-        raise ValueError("harmonising needs the center of each patient, shape (n,)")
+        raise ValueError("harmonizing needs the center of each patient, shape (n,)")
     names = np.asarray(centers, dtype=str).tolist()
-    learnt = {name: harmoniser_of(block, names, unseen_center) for name, block in named.items() if name != CLINICAL}
-    return {name: harmonised_block(block, learnt[name], names) if name in learnt else block for name, block in named.items()}, learnt
+    learned = {name: harmonizer_of(block, names, unseen_center) for name, block in named.items() if name != CLINICAL}
+    return {name: harmonized_block(block, learned[name], names) if name in learned else block for name, block in named.items()}, learned
 
 
 def fit(
@@ -109,25 +109,25 @@ def fit(
     harmonise: str = "none",
     unseen_center: str = "refuse",
     selections: Mapping[str, BlockSelection] | None = None,
-    harmonised: tuple[dict[str, Block], dict[str, Harmoniser]] | None = None,
+    harmonized: tuple[dict[str, Block], dict[str, Harmonizer]] | None = None,
 ) -> SurvivalModel:
     """Fit one model on training patients.
 
     blocks        of the training patients, rows in the order of event and time.
     event, time   shape (n,), of the training patients; days.
-    alpha         univariate Cox: columns with a Wald p below it go on.
+    alpha         univariate Cox: columns with a Wald p below it are kept.
     folds         of the Lasso's cross-validation; fewer where there are fewer events.
     seed          of the folds.
     ties          "efron" or "breslow", of the Cox models (the Lasso uses Breslow's).
     pca_variance  share of variance that the kept components hold at least.
     penalty       "min" or "1se": which lambda of the path.
     patience      the path ends when the deviance has not improved for this many penalties; None: never.
-    ridge         penalty of a Cox fit that has no finite maximum without one (separation, more columns than deaths); said in a remark.
-    centers       shape (n,), of the training patients; needed for harmonising alone.
+    ridge         penalty of a Cox fit that has no finite maximum without one (separation, more columns than deaths); reported in a remark.
+    centers       shape (n,), of the training patients; needed for harmonizing alone.
     harmonise     "none" or "combat": the blocks, before selection; a Cox model of named columns takes them as they are.
     unseen_center what a center gets that did not train: "refuse", "leave" or "estimate".
-    selections    of blocks already selected (harmonised, with the same numbers); the others are selected here.
-    harmonised    of `harmonised_blocks` with the same arguments, where they are at hand.
+    selections    of blocks already selected (harmonized, with the same numbers); the others are selected here.
+    harmonized    of `harmonized_blocks` with the same arguments, where they are at hand.
 
     A model that keeps no feature is returned with `retained` false and its reason, not raised.
 
@@ -146,9 +146,9 @@ def fit(
     if declaration.kind == "cox":
         return _Fitter(declaration, named, events, times, numbers, []).cox()
     given = named
-    named, harmonisers = harmonised or harmonised_blocks(given, centers, harmonise, unseen_center)
-    remarks = [_marked(given[name], centers) for name in declaration.blocks if name in harmonisers and name in given and centers is not None]
-    fitter = _Fitter(declaration, named, events, times, numbers, [remark for remark in remarks if remark], harmonisers)
+    named, harmonizers = harmonized or harmonized_blocks(given, centers, harmonise, unseen_center)
+    remarks = [_marked(given[name], centers) for name in declaration.blocks if name in harmonizers and name in given and centers is not None]
+    fitter = _Fitter(declaration, named, events, times, numbers, [remark for remark in remarks if remark], harmonizers)
     for name in declaration.blocks:
         _require_block(declaration, named, name)
     done = dict(selections or {})
@@ -182,7 +182,7 @@ class _Fitter:
     time: Floats
     numbers: dict[str, Any]
     remarks: list[str]
-    harmonisers: Mapping[str, Harmoniser] = field(default_factory=dict)
+    harmonizers: Mapping[str, Harmonizer] = field(default_factory=dict)
 
     def column(self, name: str) -> Floats:
         block = self.blocks[name.split(".", 1)[0]]
@@ -240,7 +240,7 @@ class _Fitter:
         return self.model(found.columns, found.means, found.sds, cox.coef, found.z, logs=found.logs, fills=found.fills, cox=cox)
 
     def covariates(self) -> _Covariates:
-        """The columns that the declaration names one by one, z-scored; what cannot be used is left out, and said."""
+        """The columns that the declaration names one by one, z-scored; what cannot be used is left out, with a remark."""
         declaration = self.declaration
         columns, logs, fills, raw = [], [], [], []
         for name in declaration.columns:
@@ -277,12 +277,12 @@ class _Fitter:
             self.remarks.append(f"Cox with a ridge penalty of {self.numbers['ridge']:g}: {undefined}")
             return cox_fit(self.event, self.time, z, ties=self.numbers["ties"], ridge=self.numbers["ridge"])
 
-    def harmoniser(self, columns: tuple[str, ...]) -> Harmoniser | None:
-        """What was learnt of the columns that the model uses, as one."""
+    def harmonizer(self, columns: tuple[str, ...]) -> Harmonizer | None:
+        """What was learned of the columns that the model uses, as one."""
         parts = []
         for block in dict.fromkeys(column.split(".", 1)[0] for column in columns):
-            if block in self.harmonisers:
-                known = self.harmonisers[block]
+            if block in self.harmonizers:
+                known = self.harmonizers[block]
                 parts.append(known.of([column for column in columns if column.startswith(f"{block}.") and column in known.columns]))
         return joined(parts)
 
@@ -326,13 +326,13 @@ class _Fitter:
             baseline_times=_floats(baseline.times) if columns else (),
             baseline_hazard=_floats(baseline.cumulative_hazard) if columns else (),
             cutoff=float(np.median(risk)),
-            harmoniser=self.harmoniser(columns),
+            harmonizer=self.harmonizer(columns),
             training=Training(self.event.size, int(self.event.sum()), remarks=tuple(self.remarks), followed=baseline.followed, **self.numbers),
         )
 
 
 def _marked(block: Block, centers: ArrayLike) -> str:
-    """What has to be said of the columns of a block that only tell the centers apart; "" where there is none."""
+    """The remark on the columns of a block that only tell the centers apart; "" where there is none."""
     found = center_markers(block, centers)
     if not found:
         return ""

@@ -1,4 +1,4 @@
-"""One fitted object that holds every learnt number of a model, from z-score to cut-off."""
+"""One fitted object that holds every learned number of a model, from z-score to cut-off."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from penumbra.fusion.declaration import Unusable
-from penumbra.fusion.harmonise import Harmoniser
+from penumbra.fusion.harmonize import Harmonizer
 from penumbra.fusion.selection import BlockSelection
 from penumbra.survival.outcome import Floats, Undefined
 from penumbra.survival.regression import BaselineHazard
 
 FORMAT = 2  # of the JSON
+STORED_HARMONIZER = "harmoniser"  # its key there: a registered model keeps its digest
 Table = Mapping[str, ArrayLike] | tuple[ArrayLike, Iterable[str]]
 
 
@@ -27,10 +28,10 @@ class NothingRetained(Undefined):
 
 @dataclass(frozen=True)
 class Training:
-    """How a model was fitted: patients, events, the numbers of fitting, and what had to be said on the way.
+    """How a model was fitted: patients, events, the numbers of fitting, and the remarks made on the way.
 
     followed  day of the last follow-up, death or censoring, of the training patients: the model gives no survival beyond. None in a model that
-              was fitted before this was recorded; its last death stands for it.
+              was fitted before this was recorded; its last death is used instead.
     """
 
     patients: int
@@ -49,7 +50,7 @@ class Training:
 
 @dataclass(frozen=True)
 class SurvivalModel:
-    """Every learnt number of one model, from z-score to cut-off.
+    """Every learned number of one model, from z-score to cut-off.
 
     columns             the input columns it needs, `<block>.<feature>`
     logs                whether the natural logarithm is taken first, per column
@@ -64,7 +65,7 @@ class SurvivalModel:
     cox_coef, cox_se, cox_p   of the Cox model on the components or columns; empty for a signature
     baseline_times, baseline_hazard   Breslow's cumulative hazard at log_risk 0
     cutoff              median of the training risk: higher is "high"
-    harmoniser          ComBat of the columns, before the z-score; None: the columns enter as they are
+    harmonizer          ComBat of the columns, before the z-score; None: the columns enter as they are
     """
 
     name: str
@@ -88,7 +89,7 @@ class SurvivalModel:
     baseline_hazard: tuple[float, ...]
     cutoff: float
     training: Training
-    harmoniser: Harmoniser | None = None
+    harmonizer: Harmonizer | None = None
 
     @property
     def retained(self) -> bool:
@@ -104,7 +105,7 @@ class SurvivalModel:
         """Return the risk of each patient, shape (n,); higher = earlier death.
 
         table    columns by name, each of shape (n,), or (values (n, p), names (p,)); more columns than needed do no harm.
-        centers  of each patient, (n,), where the model harmonises between centers; None: all of one center that did not train.
+        centers  of each patient, (n,), where the model harmonizes between centers; None: all of one center that did not train.
         missing  what a patient gets who lacks a value that has no fill, or whose center is refused: "refuse" raises, "nan" answers nan.
 
         Raises
@@ -149,9 +150,9 @@ class SurvivalModel:
                 raise Unusable("value_finite", found, "Give a finite number")
             raw.append(transformed(name, np.where(infinite, np.nan, given), log))
         values = np.stack(raw, axis=1)
-        if self.harmoniser is not None:
-            at = [self.columns.index(column) for column in self.harmoniser.columns]
-            values[:, at] = self.harmoniser.apply(values[:, at], centers, missing=missing)
+        if self.harmonizer is not None:
+            at = [self.columns.index(column) for column in self.harmonizer.columns]
+            values[:, at] = self.harmonizer.apply(values[:, at], centers, missing=missing)
         return values
 
     def scores(self, table: Table, *, centers: ArrayLike | None = None) -> Floats:
@@ -178,8 +179,9 @@ class SurvivalModel:
 
     def to_dict(self) -> dict[str, Any]:
         document = {"format": FORMAT, **asdict(self)}
-        if self.harmoniser is None:
-            del document["harmoniser"]  # a model without one reads as it did before there were any
+        harmonizer = document.pop("harmonizer")
+        if harmonizer is not None:
+            document[STORED_HARMONIZER] = harmonizer  # a model without one reads as it did before there were any
         if self.training.followed is None:
             del document["training"]["followed"]  # likewise: an earlier model keeps its digest
         return document
@@ -196,14 +198,14 @@ class SurvivalModel:
           ValueError  "not a survival model of format 2: ..."
         """
         document = dict(json.loads(text) if isinstance(text, str) else text)
-        document.setdefault("harmoniser", None)
+        document["harmonizer"] = document.pop(STORED_HARMONIZER, None)
         if document.pop("format", None) != FORMAT or set(document) != {field.name for field in fields(cls)}:
             raise ValueError(f"not a survival model of format {FORMAT}: keys {', '.join(sorted(document)[:5])}, ...")
         document["selections"] = tuple(BlockSelection(**_tupled(entry)) for entry in document["selections"])
         document["training"] = Training(**_tupled(document["training"]))
-        if document["harmoniser"] is not None:
-            found = _tupled(document["harmoniser"])
-            document["harmoniser"] = Harmoniser(**{name: _nested(value) for name, value in found.items()})
+        if document["harmonizer"] is not None:
+            found = _tupled(document["harmonizer"])
+            document["harmonizer"] = Harmonizer(**{name: _nested(value) for name, value in found.items()})
         document["components"] = tuple(tuple(row) for row in document["components"])
         return cls(**_tupled(document))
 

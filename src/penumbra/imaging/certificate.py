@@ -24,20 +24,20 @@ class CertificateLimits:
                                           masks are allowed `planimetric_floor_mm3` of difference, one layer of voxels being more than the share.
     planes_flag, planes_refuse            share of contour planes that hit no voxel.
     border_flag                           GTV voxels on the outermost voxels of the scan as it arrived.
-    lost_flag                             share of a ring that lies beyond the scan.
+    lost_flag                             share of a ring that is outside the scan.
     share_flag                            share of the GTV in its largest connected part, at least.
     skipped_flag                          empty slices between the first and last slice of one part of the drawing.
     small_flag_mm3                        smaller volumes are flagged.
-    small_refuse_voxels                   fewer voxels on the grid are refused: texture needs neighbours.
+    small_refuse_voxels                   fewer voxels on the grid are refused: texture needs neighbors.
     gap_flag                              largest slice gap over the smallest, within the GTV.
     gap_refuse_mm                         largest slice gap within the GTV.
     hu_low_flag, hu_high_flag             median HU inside.
     air_flag                              lowest HU of the scan: a CT without air around or in the patient is rescaled or windowed.
     crossing_flag                         contours that cross another one on their plane; their union is taken.
     scan_mean_low_flag, scan_mean_high_flag, scan_std_high_flag
-                                          mean and standard deviation of the whole scan in HU: outside, it is no CT of a person in HU.
-    soft_tissue_flag                      share of the scan's voxels with the HU of soft tissue: below, it is no CT of a person in HU.
-    slice_step_flag                       HU by which the mean of a slice differs from that of its two neighbours.
+                                          mean and standard deviation of the whole scan in HU: outside, it is not a CT of a person in HU.
+    soft_tissue_flag                      share of the scan's voxels with the HU of soft tissue: below, it is not a CT of a person in HU.
+    slice_step_flag                       HU by which the mean of a slice differs from that of its two neighbors.
     series_flag                           True flags contours that were drawn on another series of the same frame of reference.
     """
 
@@ -100,14 +100,14 @@ class Certificate:
     crossing          contours that cross another one on their plane.
     native_mm3, grid_mm3  volume of the mask as it arrived and on the grid.
     holes             enclosed holes, counted plane by plane on the native grid.
-    islands           connected parts (26 neighbours) on the grid.
+    islands           connected parts (26 neighbors) on the grid.
     largest_share     share of the largest part in the volume.
     border_voxels     GTV voxels on the outermost voxels of the native grid.
-    gap_min_mm, gap_max_mm  distances between neighbouring slices within the GTV.
+    gap_min_mm, gap_max_mm  distances between neighboring slices within the GTV.
     hu_lowest         lowest HU of the scan as it arrived, padding apart.
     scan_mean, scan_std  of the whole scan on the grid, HU.
     soft_tissue       share of the scan's voxels that have the HU of soft tissue, as it arrived.
-    slice_step        HU by which the mean of a slice differs from that of its two neighbours, at most.
+    slice_step        HU by which the mean of a slice differs from that of its two neighbors, at most.
     pixels            digest of the scan's pixels and geometry, see `pixel_digest`.
     series_named      whether the contours name this CT series; None for NIfTI.
     rois              figures of the GTV and of each ring.
@@ -239,7 +239,7 @@ def _judge(figures: Certificate, limits: CertificateLimits) -> tuple[list[Findin
         None,
         limits.border_flag,
         f"{figures.border_voxels} GTV voxels touch the border of the scan",
-        "Part of the tumour or its rings may be cut off; send a larger field of view if there is one",
+        "Part of the tumor or its rings may be cut off; send a larger field of view if there is one",
     )
     for roi in figures.rois[1:]:
         check(
@@ -278,14 +278,14 @@ def _judge(figures: Certificate, limits: CertificateLimits) -> tuple[list[Findin
                 "Check that the contours belong to this image, and that it holds HU",
             )
         )
-    check("hu_of_air", figures.hu_lowest, None, limits.air_flag, f"no voxel of the scan lies below {figures.hu_lowest:.0f} HU", "Check that the scan holds HU")
+    check("hu_of_air", figures.hu_lowest, None, limits.air_flag, f"no voxel of the scan is below {figures.hu_lowest:.0f} HU", "Check that the scan holds HU")
     flagging += _of_no_person(figures, limits)
     check(
         "slices_alike",
         figures.slice_step,
         None,
         limits.slice_step_flag,
-        f"the mean of a slice differs by {figures.slice_step:.0f} HU from that of its neighbours",
+        f"the mean of a slice differs by {figures.slice_step:.0f} HU from that of its neighbors",
         "Look at the slices: one may be rescaled otherwise, or be another patient's",
     )
     if limits.series_flag and figures.series_named is False:
@@ -311,8 +311,8 @@ def _of_no_person(figures: Certificate, limits: CertificateLimits) -> list[Findi
             found.append(Finding("scan_of_a_person", f"a {name} of {value:.0f} HU over the whole scan", advice))
     if limits.soft_tissue_flag is not None and figures.soft_tissue < limits.soft_tissue_flag:
         low, high = SOFT_TISSUE_HU
-        said = f"{figures.soft_tissue:.2%} of the scan between {low:.0f} and {high:.0f} HU, where soft tissue lies"
-        found.append(Finding("scan_of_a_person", said, "Check RescaleSlope and RescaleIntercept: the scan may hold another unit than HU"))
+        said = f"{figures.soft_tissue:.2%} of the scan between {low:.0f} and {high:.0f} HU, the range of soft tissue"
+        found.append(Finding("scan_of_a_person", said, "Check RescaleSlope and RescaleIntercept: the scan may be in a unit other than HU"))
     return found
 
 
@@ -383,7 +383,7 @@ def _slice_step(values: np.ndarray) -> float:
 
 
 def _gaps(native: Scan) -> tuple[float, float]:
-    """Smallest and largest distance between neighbouring slices from the one before the GTV to the one behind."""
+    """Smallest and largest distance between neighboring slices from the one before the GTV to the one behind."""
     step = native.image.spacing[0]
     positions = np.asarray(native.slice_positions) if native.slice_positions else np.arange(native.image.values.shape[0]) * step
     used = np.flatnonzero(native.gtv.values.any(axis=(1, 2)))

@@ -10,7 +10,7 @@ class Plane:
     """Closed contours drawn on one plane that reach equally far along the normal.
 
     position      mm along the slice normal from voxel plane 0 of the image.
-    lower, upper  the slab that the drawing stands for, same axis: halfway to the next planes of the same part.
+    lower, upper  the slab that the drawing represents, same axis: halfway to the next planes of the same part.
     rings         each (n, 2): x and y in mm along rows and columns from the center of voxel [0, 0, 0]; the last point joins the first.
     shapes        of each ring: rings of one shape are united (they cross each other); between shapes the even-odd rule holds. None: each its own.
     """

@@ -1,4 +1,4 @@
-"""DICOM files of a patient: what lies in a folder, and the slices of one CT series."""
+"""DICOM files of a patient: what a folder contains, and the slices of one CT series."""
 
 import re
 import struct
@@ -19,7 +19,7 @@ from penumbra.refusal import Refusal
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-# What a damaged or foreign file makes pydicom and its decoders raise; what the system says of a file is no damage (`readable`).
+# What a damaged or foreign file makes pydicom and its decoders raise; what the system reports about a file is not damage (`readable`).
 BROKEN = (
     OSError,  # of decoders, without a number
     zlib.error,
@@ -185,7 +185,7 @@ def find_dicom(folder: Path) -> Found:
     if without_places and not slices:
         raise Refusal(
             "classic_ct",
-            f"{without_places} multi-frame CT files do not say where each of their frames lies",
+            f"{without_places} multi-frame CT files do not say where each of their frames is",
             "Export the series again as Enhanced CT with position, orientation and pixel spacing of every frame, or as one file per slice (CT Image Storage)",
         )
     if foreign and not slices:
@@ -215,7 +215,7 @@ def _many_frames(header: "Dataset") -> bool:
     try:
         return int(header.get("NumberOfFrames") or 1) > 1
     except BROKEN:
-        return True  # which it is, if it says where they lie
+        return True  # which it is, if it says where they are
 
 
 def referenced(item: "Dataset") -> Iterator[str]:
@@ -258,8 +258,8 @@ def read_file(path: Path, only: tuple[str, ...] | None = None) -> "Dataset":
 def decoded(dataset: "Dataset", frame: int | None = None) -> np.ndarray:
     """The stored pixels, decompressed; of a multi-frame file all frames, or the one of this index.
 
-    Raises ValueError for a code stream without its end, which decoders fill up without a word, and for whatever else a decoder makes of damaged bytes:
-    that of RLE raises what is no Exception.
+    Raises ValueError for a code stream without its end, which decoders silently fill up, and for whatever else a decoder makes of damaged bytes:
+    that of RLE raises something that is not an Exception.
     """
     from pydicom.encaps import generate_frames, get_frame
     from pydicom.pixels import pixel_array

@@ -1,4 +1,4 @@
-"""What a scan is known by, whoever sends it and in whatever format."""
+"""What identifies a scan, regardless of sender and format."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""The files of a patient: what below a folder counts, for every reader of it alike."""
+"""The files of a patient: which files below a folder count, the same for every reader."""
 
 import os
 import traceback
@@ -12,8 +12,8 @@ SYSTEM_FILES = frozenset(("Thumbs.db", "desktop.ini"))
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Every regular file below `folder`, in order of names. Hidden files, those that a system leaves, broken links and what is no file (a pipe would
-    never end) do not count. Links to folders are followed once, and never to a folder that holds this one: other patients lie there.
+    """Every regular file below `folder`, in order of names. Hidden files, those that a system leaves, broken links and what is not a file (a pipe would
+    never end) do not count. Links to folders are followed once, and never to a folder that contains this one: it holds other patients.
 
     Raises OSError where a folder cannot be listed.
     """
@@ -33,7 +33,7 @@ def readable() -> Iterator[None]:
     """Turn what the system says of a file into a refusal, which names no path: folders may be named after persons. What a decoder says of damaged
     content passes; it has no number of the system's.
 
-    A file that cannot be read is not a damaged one: to go on without it would lose a slice, or take an older structure set, without a word.
+    A file that cannot be read is not a damaged one: to continue without it would silently lose a slice or use an older structure set.
     """
     try:
         yield
@@ -45,7 +45,7 @@ def readable() -> Iterator[None]:
 
 @contextmanager
 def understood() -> Iterator[None]:
-    """Turn what no rule foresaw into a refusal that says where it happened: one patient's files do not stop the others."""
+    """Turn any unexpected error into a refusal that says where it happened: one patient's files do not stop the others."""
     try:
         yield
     except Refusal:
@@ -57,7 +57,7 @@ def understood() -> Iterator[None]:
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
         found = f"the reader fails on these files ({type(error).__name__} in {Path(place.filename).name}, line {place.lineno})"
-        raise Refusal("files_understood", found, "Export the patient again; if that does not help, report it: no rule foresaw this") from error
+        raise Refusal("files_understood", found, "Export the patient again; if that does not help, please report it: this error was not expected") from error
 
 
 def _raise(error: OSError) -> None:

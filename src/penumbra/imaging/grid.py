@@ -16,13 +16,13 @@ _HU = np.iinfo(np.int16)
 def to_grid(scan: Scan, spacing_mm: float = 1.0, *, margin_mm: float | None = None, periodic_mm: float = 0.0) -> Scan:
     """The scan on an isotropic grid: cubic B-spline for the image, rounded to whole HU (int16); linear with threshold 0.5 for the mask.
 
-    spacing_mm  distance of the new voxel centres.
+    spacing_mm  distance of the new voxel centers.
     margin_mm   keep only the box of the GTV widened by this much and clipped to the image; None keeps the whole image. The voxels kept and
                 `moments` are those of the whole grid either way.
     periodic_mm how far from the GTV a filter looks that continues the image periodically (wavelets do). Where the scan ends nearer than that,
                 the whole axis is kept, since what lies beyond is the scan's opposite side.
 
-    The grid starts at the centre of voxel [0, 0, 0], keeps the direction, and has round(size * spacing / spacing_mm) voxels an axis. Its last
+    The grid starts at the center of voxel [0, 0, 0], keeps the direction, and has round(size * spacing / spacing_mm) voxels per axis. Its last
     plane may lie up to half a voxel beyond the scan; there the spline's mirror image continues the scan, and no filler value enters.
     Where contours are known, the exact share of each new voxel inside their slabs takes the place of the interpolated zeros and ones, so that
     the mask has the volume that was drawn.
@@ -72,7 +72,7 @@ def _image_on(image: Volume, positions: list[np.ndarray], keep: tuple[slice, ...
     """The kept part of the interpolated image, and the moments of all of it.
 
     Axis by axis, as matrix products over bands of the weight matrices: in the plane once per slice, then along z in blocks, so that the
-    whole grid never stands in memory. On one thread: the products are small, and threads that wait for a core of a busy machine cost ten
+    whole grid is never in memory. On one thread: the products are small, and threads that wait for a core of a busy machine cost ten
     times what they save.
     """
     from threadpoolctl import threadpool_limits

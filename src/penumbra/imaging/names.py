@@ -88,7 +88,7 @@ class GtvNames:
         for what, listed in self.not_primary:
             for word in (*words, *stations):
                 entry = next((entry for entry in listed if word == entry or (len(entry) > _SHORT and word.startswith(entry))), None)
-                if entry is not None:  # not the word, which may go on with a person's name
+                if entry is not None:  # not the word, which may continue with a person's name
                     return what, entry if word == entry else f"{entry}..."
         return None
 

@@ -47,7 +47,7 @@ def _check_stream(stream: BufferedIOBase, name: str) -> None:
     size = dimensions[1 : 1 + int(dimensions[0])] if 1 <= dimensions[0] <= 7 else dimensions[:0]
     kind = _KINDS.get(int(numbers(70, "i2")[0]))
     if kind is None or len(size) < 3 or size.min() < 1 or (size[3:] > 1).any():
-        raise Refusal("three_dimensions", f"{name} is no single image of three dimensions in real numbers", "Send one three-dimensional image")
+        raise Refusal("three_dimensions", f"{name} is not a single three-dimensional image of real numbers", "Send one three-dimensional image")
     slope, intercept = numbers(112, "f4", 2)
     if (slope == 0 and intercept != 0) or np.isinf([slope, intercept]).any() or np.isnan(slope) != np.isnan(intercept):
         raise Refusal("nifti_readable", f"{name} is scaled by {slope:g} and {intercept:g}", "Write the file again without scaling")
@@ -104,7 +104,7 @@ def _qform(parameters: np.ndarray, spacing: np.ndarray, qfac: float, name: str) 
 
     b, c, d = parameters[:3]
     if not (np.isfinite(parameters).all() and b * b + c * c + d * d <= 1 + 1e-3):
-        raise Refusal("nifti_geometry", f"the quaternion of {name} is no rotation", "Write the file again with one affine")
+        raise Refusal("nifti_geometry", f"the quaternion of {name} is not a rotation", "Write the file again with one affine")
     a = np.sqrt(max(0.0, 1.0 - b * b - c * c - d * d))
     turn = Rotation.from_quat([b, c, d, a]).as_matrix()
     scale = spacing * (1.0, 1.0, -1.0 if qfac < 0 else 1.0)

@@ -26,9 +26,9 @@ def check_header(path: Path) -> None:
         raise Refusal("nrrd_readable", f"{name} is a header whose voxels are in another file", "Write image and mask as one .nrrd file each")
     sizes = fields.get("sizes", "").split()
     if fields.get("dimension") != "3" or len(sizes) != 3 or not all(size.isdigit() and int(size) for size in sizes):
-        raise Refusal("three_dimensions", f"{name} is no single image of three dimensions", "Send one three-dimensional image")
+        raise Refusal("three_dimensions", f"{name} is not a single three-dimensional image", "Send one three-dimensional image")
     if fields.get("space", "").lower() not in _SPACES:
-        raise Refusal("nrrd_geometry", f"{name} does not say in which space of a person it lies", _AGAIN)
+        raise Refusal("nrrd_geometry", f"{name} does not say in which patient space it is", _AGAIN)
     units = set(fields.get("space units", "mm").replace('"', " ").lower().split())
     if units != {"mm"}:
         raise Refusal("nrrd_geometry", f"{name} is not in mm", _AGAIN)

@@ -1,11 +1,11 @@
-"""What stands beyond the scanner's circle, and is no measurement."""
+"""Values outside the scanner's circle, which are not measurements."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 AIR_HU = -1024  # what padding becomes: the lowest value of twelve bits
-PADDING_HU = -1500  # nothing measured lies there: the lowest of 210 lung CTs, in a streak of metal, is -1253 HU
+PADDING_HU = -1500  # nothing measured is that low: the lowest of 210 lung CTs, in a streak of metal, is -1253 HU
 _PLATEAU = 0.01  # share of all voxels that hold one and the same lowest value below AIR_HU: noise and streaks spread over many
 
 

@@ -33,7 +33,7 @@ def read_patient(folder: str | Path, *, gtv_patterns: Sequence[str] = GTV_PATTER
     gtv_patterns  regular expressions for the whole name of the GTV, case ignored, in order of preference.
     several       what becomes the GTV when several structures match: the "first" in order of the patterns and then of ROI numbers, the
                   "union" of all, or the "largest".
-    names         all that a center declares about the names of its GTV, in place of both.
+    names         all that a center declares about the names of its GTV, instead of both.
 
     The GTV is taken from where it is. Where two sources hold one, they must agree (`sources_agree`), and a structure set goes before a segmentation,
     since its contours are exact, and both before an image with its mask, which was made from them. Where slice gaps

@@ -13,16 +13,16 @@ from penumbra.refusal import Refusal
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-_FACTOR = 1e6  # a slope or an intercept beyond is no rescaling to HU
+_FACTOR = 1e6  # a slope or an intercept beyond is not a rescaling to HU
 
 
 def pixels(path: Path) -> np.ndarray:
     """The HU of a slice, (y, x): stored values by this slice's own rescale slope and intercept; int32, or float64 where these are not whole.
 
-    Padding beyond the scanner's field of view that lies below air becomes air: it is no measurement, and would shift the mean of the scan.
+    Padding beyond the scanner's field of view that lies below air becomes air: it is not a measurement, and would shift the mean of the scan.
 
     Raises Refusal: `pixels_readable: the pixels of a slice cannot be decoded (ValueError). ...`, `rescale_known: a slice has no RescaleSlope. ...`,
-    `hu_range: a slice holds values up to 4e+12, which are no HU. ...`.
+    `hu_range: a slice holds values up to 4e+12, which are not HU. ...`.
 
     Source: DICOM PS3.3 C.11.1 (Modality LUT), C.7.6.3, C.7.5.1.1.2 (padding).
     """
@@ -76,7 +76,7 @@ def _rescale(dataset: "Dataset") -> tuple[float, float]:
     """Slope and intercept; signed pixels without either are HU already."""
     advice = "Export the series again with RescaleSlope and RescaleIntercept in every slice"
     if dataset.get("ModalityLUTSequence"):
-        raise Refusal("rescale_known", "a slice has a table (Modality LUT) in place of RescaleSlope and RescaleIntercept", advice)
+        raise Refusal("rescale_known", "a slice has a table (Modality LUT) instead of RescaleSlope and RescaleIntercept", advice)
     sent = [dataset.get(name) for name in ("RescaleSlope", "RescaleIntercept")]
     if all(value in (None, "") for value in sent) and int(dataset.get("PixelRepresentation") or 0) == 1:
         return 1.0, 0.0

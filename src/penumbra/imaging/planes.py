@@ -32,14 +32,14 @@ def three_planes(scan: Scan, rings: Mapping[str, Mask], *, margin_mm: float, pix
     margin_mm  free around the box of the GTV.
     pixels     edge of a picture.
 
-    Rows of the first run as in the image; the other two have the end of z at the top where z runs towards the head.
+    Rows of the first run as in the image; the other two have the end of z at the top where z runs toward the head.
     """
     from scipy.ndimage import binary_erosion, map_coordinates
 
     gtv = scan.gtv.values
     spacing = np.array(scan.image.spacing)
     box = bounding_box(gtv)
-    centre = np.array([(part.start + part.stop - 1) / 2 for part in box]) * spacing
+    center = np.array([(part.start + part.stop - 1) / 2 for part in box]) * spacing
     side = max((part.stop - part.start) * step for part, step in zip(box, spacing, strict=True)) + 2 * margin_mm
     offsets = (np.arange(pixels) + 0.5) / pixels * side - side / 2
     head_up = scan.image.direction[2, 2] > 0
@@ -49,8 +49,8 @@ def three_planes(scan: Scan, rings: Mapping[str, Mask], *, margin_mm: float, pix
     for axis in range(3):
         down, across = (other for other in range(3) if other != axis)
         index = int(gtv.sum(axis=(down, across)).argmax())
-        rows = (centre[down] + (offsets[::-1] if axis and head_up else offsets)) / spacing[down]
-        columns = (centre[across] + offsets) / spacing[across]
+        rows = (center[down] + (offsets[::-1] if axis and head_up else offsets)) / spacing[down]
+        columns = (center[across] + offsets) / spacing[across]
         at = np.meshgrid(rows, columns, indexing="ij")
         hu.append(map_coordinates(scan.image.values.take(index, axis).astype(np.float32), at, order=1, cval=BEYOND_HU))
         for name, mask in shown.items():

@@ -14,7 +14,7 @@ MISSING = 1.5  # of the usual distance: beyond it a contour is missing between t
 
 
 def planimetric_mm3(heights: np.ndarray, drawn: Sequence[Arrangement], positions: np.ndarray) -> float:
-    """Sum over planes of contour area times the distance that it stands for, mm3.
+    """Sum over planes of contour area times the distance that it represents, mm3.
 
     heights    of the planes as drawn, increasing, mm along the normal.
     drawn      the contours of each.

@@ -1,4 +1,4 @@
-"""Scans on disk: image, mask and what else a later step needs, complete or not there at all."""
+"""Scans on disk: image, mask and whatever else a later step needs; written atomically."""
 
 import errno
 import gzip

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 INSIDE = 0.5  # share of a voxel from which on a fractional segment holds it, as for interpolated masks (IBSI reference manual 2019, 2.4)
-_OFF = 0.1  # voxels by which a frame may lie beside its slice (exports round positions)
+_OFF = 0.1  # voxels by which a frame may be off its slice (exports round positions)
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _on_lattice(drawn: np.ndarray, stack: Stack) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Frame:
-    """Place of a frame: pixel spacing (row, column) in mm, orientation (6,), centre of the first pixel (3,) in mm, LPS."""
+    """Place of a frame: pixel spacing (row, column) in mm, orientation (6,), center of the first pixel (3,) in mm, LPS."""
 
     spacing: np.ndarray
     orientation: np.ndarray
@@ -201,7 +201,7 @@ def _voxels_of(frame: _Frame, inside: np.ndarray, stack: Stack) -> tuple[int, np
     if outside or (furthest > np.array([2 * gap, row_mm, column_mm]) * _OFF).any():
         raise Refusal(
             "same_grid",
-            f"a frame of the segmentation lies {furthest[2]:.1f}, {furthest[1]:.1f} and {furthest[0]:.1f} mm beside its slice",
+            f"a frame of the segmentation lies {furthest[2]:.1f}, {furthest[1]:.1f} and {furthest[0]:.1f} mm off its slice",
             "Send the segmentation on the slices of the planning CT, and all of those",
         )
     return 2 - (3 - int(axes.sum())), voxels

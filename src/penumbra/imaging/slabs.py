@@ -1,4 +1,4 @@
-"""Contours to slabs: the stretch along the slice normal that each drawn plane stands for, found from the contours alone.
+"""Contours to slabs: the stretch along the slice normal that each drawn plane represents, found from the contours alone.
 
 A part of a tumor is what hangs together from plane to plane. Each of its planes reaches half the way to the part's next plane, wherever the
 slices of the CT are: contours may come from a thicker reconstruction, from PET, or from every second slice.
@@ -52,7 +52,7 @@ class _Island:
 
 
 def slabs(heights: np.ndarray, drawn: Sequence[Arrangement], slices: Slices, pixel_mm: float, *, on_slices: bool) -> tuple[tuple[Plane, ...], float]:
-    """The planes of one structure with the slab that each stands for, and the usual distance of its planes in mm.
+    """The planes of one structure with the slab that each represents, and the usual distance of its planes in mm.
 
     heights    of the planes, increasing, mm along the normal.
     drawn      what is drawn on each.
@@ -162,7 +162,7 @@ def _parts(below: np.ndarray, above: np.ndarray) -> np.ndarray:
 def _usual(part: np.ndarray, down: np.ndarray, up: np.ndarray, gap: float, whole: float) -> np.ndarray:
     """The usual distance of the planes of each island's part, (n,) in mm: the smaller median.
 
-    gap    of the slices; whole: usual distance of the structure's planes. They stand in for a part of one plane, or of two that are far apart.
+    gap    of the slices; whole: usual distance of the structure's planes. They are used for a part of one plane, or of two that are far apart.
     """
     usual = np.empty(len(part))
     for label in range(int(part.max()) + 1):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-# Weights below this are dropped. They fall by 0.27 a sample, so a row keeps about 18 neighbours on each side, and what is dropped stays
+# Weights below this are dropped. They fall by 0.27 a sample, so a row keeps about 18 neighbors on each side, and what is dropped stays
 # below 1e-6 HU.
 _NEGLIGIBLE = 1e-10
 

@@ -37,7 +37,7 @@ class Structure:
     contours  closed ones, each (n, 3) in mm, LPS.
     slices    per contour the slice that it names, see `referenced`; None where it names none or several.
     ignored   contours that enclose nothing.
-    exclusive whether any of them is CLOSEDPLANAR_XOR: overlaps are left out in place of united.
+    exclusive whether any of them is CLOSEDPLANAR_XOR: overlaps are left out instead of united.
     """
 
     name: str
@@ -165,7 +165,7 @@ def place(
     positions  mm along the normal from voxel plane 0 of the slices that arrived.
     heights    the same for every slice by its SOP instance UID: a contour that names a slice must lie on it.
 
-    Each contour plane stands for the slab that ends halfway to the next plane of the same part (see `slabs`), whatever slices lie between.
+    Each contour plane represents the slab that ends halfway to the next plane of the same part (see `slabs`), whatever slices lie between.
 
     Raises Refusal: rules contours_parallel, contours_on_image, contours_on_named_slices.
     """
@@ -239,7 +239,7 @@ def _region(item: Structure, image: Volume, slices: Slices, notes: list[str]) ->
     planes, usual = slabs(placed, drawn, slices, pixel_mm, on_slices=on_slices)
     between = int(np.count_nonzero(np.abs(moved) > _ON_SLICE * gap))
     if between:
-        notes.append(f"{between} contour planes of {item.name!r} lie between slices; each stands for half the way to the next contours.")
+        notes.append(f"{between} contour planes of {item.name!r} lie between slices; each represents half the way to the next contours.")
     elif usual > _MISSING * gap:
         notes.append(f"{item.name!r} is drawn on every {round(usual / gap)}. slice; the slices between were filled halfway to the next contour.")
     return Region(item.name, item.number, planes, planimetric_mm3(heights, drawn, slices.positions)), len(beyond), crossing

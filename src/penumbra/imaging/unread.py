@@ -1,4 +1,4 @@
-"""Why nothing could be read from a patient's folder: what lies there, and what is expected."""
+"""Why nothing could be read from a patient's folder: what it contains, and what is expected."""
 
 import re
 from collections import Counter
@@ -17,7 +17,7 @@ _WORDS = frozenset(
     re.findall(
         r"\w+",
         """copy cropped ct ctv dose final gtv gtvp image images img l label labels left lesion lung mask masks mr
-        new old orig original pet plan planning primary ptv r resampled right roi scan seg segmentation tumor tumour vol volume""",
+        new old orig original pet plan planning primary ptv r resampled right roi scan seg segmentation tumor tumor vol volume""",
     )
 )
 

@@ -11,7 +11,7 @@ from penumbra.refusal import Refusal
 if TYPE_CHECKING:
     from penumbra.imaging.contours import Contours
 
-# A scan beyond these is none of a person in mm: it was written in another unit, or its header is damaged.
+# Outside these limits it cannot be a patient scan in mm: it was written in another unit, or its header is damaged.
 _STEP_MM = (0.05, 25.0)
 _LONGEST_MM = 3000.0
 _LARGEST_HU = 131072.0  # metal reaches 32767 in extended scanners, and twice that in 16 unsigned bits
@@ -22,8 +22,8 @@ class Volume:
     """Voxel values with their geometry.
 
     values     shape (z, y, x).
-    spacing    mm between voxel centres, (z, y, x).
-    origin     centre of voxel [0, 0, 0] in mm, DICOM patient coordinates (LPS), (x, y, z) as SimpleITK and DICOM write a point.
+    spacing    mm between voxel centers, (z, y, x).
+    origin     center of voxel [0, 0, 0] in mm, DICOM patient coordinates (LPS), (x, y, z) as SimpleITK and DICOM write a point.
     direction  (3, 3) direction cosines as in SimpleITK: column i is the direction of image axis i, axes in the order x, y, z.
     """
 
@@ -104,7 +104,7 @@ def check_size(size: Sequence[int], spacing: Sequence[float], rule: str, name: s
 
 
 def check_range(values: np.ndarray, name: str) -> None:
-    """Raises Refusal: `hu_range: ct.nii.gz holds values up to 1e+30, which are no HU. ...`."""
+    """Raises Refusal: `hu_range: ct.nii.gz holds values up to 1e+30, which are not HU. ...`."""
     largest = max(abs(float(values.min())), abs(float(values.max()))) if values.size else 0.0
     if not largest <= _LARGEST_HU:
-        raise Refusal("hu_range", f"{name} holds values up to {largest:.3g}, which are no HU", "Export the scan again in HU")
+        raise Refusal("hu_range", f"{name} holds values up to {largest:.3g}, which are not HU", "Export the scan again in HU")

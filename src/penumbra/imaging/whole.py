@@ -1,4 +1,4 @@
-"""Whether a DICOM file arrived whole: decoders take what is left of a file that was cut off, and do not report it."""
+"""Whether a DICOM file is complete: decoders silently accept what is left of a truncated file."""
 
 import struct
 import zlib

@@ -54,7 +54,7 @@ __all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name from its module when it is first asked for, so that importing the room imports no jax."""
+    """Load a public name from its module when it is first asked for, so that importing the package imports no jax."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

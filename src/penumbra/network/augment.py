@@ -89,16 +89,16 @@ def mirror(volumes: jax.Array, axes: jax.Array) -> jax.Array:
 
 @jax.jit
 def rotate(volumes: jax.Array, degrees: jax.Array) -> jax.Array:
-    """Return each volume turned by `degrees` (n,) about z around its centre, from y towards x as `numpy.rot90(axes=(y, x))`.
+    """Return each volume turned by `degrees` (n,) about z around its center, from y toward x as `numpy.rot90(axes=(y, x))`.
 
     Bilinear in the plane; what comes from outside is 0, the mean of a z-scored volume.
     """
     size = volumes.shape[2]
-    centre = (size - 1) / 2
+    center = (size - 1) / 2
     angle = jnp.deg2rad(degrees)[:, None, None]
-    y, x = jnp.meshgrid(jnp.arange(size) - centre, jnp.arange(size) - centre, indexing="ij")
-    from_y = jnp.cos(angle) * y + jnp.sin(angle) * x + centre
-    from_x = -jnp.sin(angle) * y + jnp.cos(angle) * x + centre
+    y, x = jnp.meshgrid(jnp.arange(size) - center, jnp.arange(size) - center, indexing="ij")
+    from_y = jnp.cos(angle) * y + jnp.sin(angle) * x + center
+    from_x = -jnp.sin(angle) * y + jnp.cos(angle) * x + center
     left_y, left_x = jnp.floor(from_y), jnp.floor(from_x)
     planes = jnp.moveaxis(volumes, 1, -1).reshape(volumes.shape[0], size * size, volumes.shape[1])  # z last: whole columns are gathered
 

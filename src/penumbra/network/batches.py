@@ -14,7 +14,7 @@ from penumbra.survival.outcome import tied_times
 class Plan:
     """The shape of an epoch.
 
-    steps, size     batches an epoch and patients a batch.
+    steps, size     batches per epoch and patients per batch.
     deaths, others  training patients with and without event.
     """
 

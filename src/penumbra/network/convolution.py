@@ -24,7 +24,7 @@ def convolve(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
 
 
 def in_parts(operation: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
-    """Return operation(x), a few patients at a time; what lies between is computed again for the gradient in place of being kept."""
+    """Return operation(x), a few patients at a time; intermediate values are recomputed for the gradient instead of being kept."""
 
     def of_one(patient: jax.Array) -> jax.Array:
         return operation(patient[None])[0]
@@ -40,14 +40,14 @@ def by_xla(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
 def by_patches(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
     """Return the convolution as one matrix product of all k^3 patches with the kernel."""
     for axis in (3, 2, 1):
-        x = _neighbours(x, axis, kernel.shape[0], stride)
+        x = _neighbors(x, axis, kernel.shape[0], stride)
     return _product(x, kernel.reshape(-1, kernel.shape[-1]))
 
 
 def by_planes(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
     """Return the convolution as one matrix product of all k^2 patches in the plane with the kernels of k planes, then added along z."""
     for axis in (3, 2):
-        x = _neighbours(x, axis, kernel.shape[0], stride)
+        x = _neighbors(x, axis, kernel.shape[0], stride)
     size, filters = kernel.shape[0], kernel.shape[-1]
     planes = _product(x, jnp.moveaxis(kernel.reshape(size, -1, filters), 0, 1).reshape(-1, size * filters))
     planes = jnp.pad(planes, ((0, 0), (size // 2, size // 2), (0, 0), (0, 0), (0, 0)))
@@ -64,7 +64,7 @@ def max_pool(x: jax.Array, *, size: int, stride: int) -> jax.Array:
     return x
 
 
-def _neighbours(x: jax.Array, axis: int, size: int, stride: int) -> jax.Array:
+def _neighbors(x: jax.Array, axis: int, size: int, stride: int) -> jax.Array:
     """Return the `size` voxels around each along `axis`, side by side as channels."""
     return jnp.concatenate(_shifted(x, axis, size, stride, 0.0), axis=-1)
 

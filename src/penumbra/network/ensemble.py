@@ -80,7 +80,7 @@ def fit_ensemble(
     the network of `fit`.
 
     volumes, event, time  as `fit` takes them; training centers only.
-    folder    where finished and unfinished members wait while the others train; a call that was killed goes on from it.
+    folder    where finished and unfinished members wait while the others train; a call that was killed resumes from it.
     progress  called with the number of the member after each of its epochs.
     """
     start = _start(volumes, network, augment, train, pretrain, folder)
@@ -155,7 +155,7 @@ def embed(trained: Ensemble | Trained, volumes: np.ndarray) -> tuple[np.ndarray,
 
 
 def volume_digest(volume: np.ndarray) -> str:
-    """Return what a training volume is recognised by: the first 16 hexadecimal digits of its SHA-256."""
+    """Return what a training volume is recognized by: the first 16 hexadecimal digits of its SHA-256."""
     return hashlib.sha256(np.ascontiguousarray(volume, np.float32).tobytes()).hexdigest()[:16]
 
 

@@ -12,8 +12,8 @@ def prepare(image: np.ndarray, gtv: np.ndarray, *, size: int, masked: bool) -> n
     """Return the GTV's bounding box as a z-scored cube, shape (size, size, size), float32.
 
     The box is the smallest one that holds every GTV voxel, without margin; nothing outside it is read. Each axis is resized on its own
-    by linear interpolation with aligned borders: output voxel i has its centre at (i + 0.5) L / size - 0.5 of the box's L voxels,
-    held within [0, L - 1] (half-pixel centres, no smoothing before shrinking). Then the values lose their mean and are divided by their
+    by linear interpolation with aligned borders: output voxel i has its center at (i + 0.5) L / size - 0.5 of the box's L voxels,
+    held within [0, L - 1] (half-pixel centers, no smoothing before shrinking). Then the values lose their mean and are divided by their
     population standard deviation, both over the whole resized box; a box of one value becomes zeros.
     With `masked` the mask is resized likewise, a voxel is inside from 0.5, mean and standard deviation are those of the inside, and the
     outside is 0.

@@ -18,7 +18,7 @@ class SEResNet3D(nn.Module):
     """The network; `apply` returns (log_risk, {"embedding": ...}).
 
     volumes    shape (n, z, y, x), z-scored.
-    train      dropout on, batch statistics in place of the running ones.
+    train      dropout on, batch statistics instead of the running ones.
     log_risk   shape (n,), within -1..1; higher = earlier death.
     embedding  shape (n, filters[-1]): the globally averaged last block, the deep features.
 

@@ -63,8 +63,8 @@ def barlow_twins(first: jax.Array, second: jax.Array, *, redundancy: float) -> j
     """
 
     def standard(embedding: jax.Array) -> jax.Array:
-        centred = embedding - embedding.mean(axis=0)
-        return centred * jax.lax.rsqrt(jnp.mean(centred**2, axis=0) + 1e-12)
+        centered = embedding - embedding.mean(axis=0)
+        return centered * jax.lax.rsqrt(jnp.mean(centered**2, axis=0) + 1e-12)
 
     correlation = standard(first).T @ standard(second) / len(first)
     same = jnp.diagonal(correlation)

@@ -1,4 +1,4 @@
-"""The settings of the network as frozen dataclasses; their values stand in params.yaml and models/se_resnet.yaml. Standard library only."""
+"""The settings of the network as frozen dataclasses; their values are in params.yaml and models/se_resnet.yaml. Standard library only."""
 
 from dataclasses import dataclass
 
@@ -171,7 +171,7 @@ class EnsembleSettings:
     """How many networks answer together.
 
     folds  0: one set of patients; else each network leaves one fold out, and a training patient is answered by those that never saw it.
-    seeds  networks a fold.
+    seeds  networks per fold.
     """
 
     folds: int

@@ -180,7 +180,7 @@ def optimizer(recipe: Recipe) -> optax.GradientTransformation:
 
 
 def shared_out(batch: jax.Array, recipe: Recipe) -> jax.Array:
-    """Divide a batch over the devices; the loss, which needs all of it, makes XLA bring the risks together again."""
+    """Divide a batch over the devices; the loss needs the whole batch, so XLA gathers the risks."""
     if recipe.devices is None:
         return batch
     return jax.lax.with_sharding_constraint(batch, NamedSharding(recipe.devices, PartitionSpec("patients")))

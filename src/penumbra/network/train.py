@@ -41,8 +41,8 @@ def fit(
     event       shape (n,), bool, true = died.
     time        shape (n,), days.
     start       flax variables to start from, as `pretrain` gives them; None: drawn from the seed.
-    checkpoint  file that holds the training while it runs; a training of the same patients and settings goes on from it, to the same
-                weights as without interruption, any other starts anew.
+    checkpoint  file that holds the training while it runs; a training of the same patients and settings resumes from it, to the same
+                weights as without interruption, any other starts over.
     progress    called after every epoch.
 
     Raises
@@ -71,7 +71,7 @@ def fit(
     while not _finished(run, train):
         number = len(run.history) + 1
         rows, counts = draw_epoch(batches, seed=(train.seed, number))
-        # the key depends on nothing before it, so a training can go on from any epoch; the generator is the device's own, because
+        # the key depends on nothing before it, so a training can resume from any epoch; the generator is the device's own, because
         # JAX's default one takes a second longer to compile for each normal draw
         key = jax.random.fold_in(jax.random.key(train.seed, impl="rbg"), number)
         state, measured = run_epoch(run.state, cohort, held_out, jnp.asarray(rows), jnp.asarray(counts), jnp.asarray(number), key=key, recipe=recipe)

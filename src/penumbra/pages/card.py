@@ -68,7 +68,7 @@ def guidelines(work: Work, data: Dataset, card: page.ModelCard, flow: tuple[page
         "version": f"{card.model}/{card.version}" if card.version else "",
         "horizons": ", ".join(f"{horizon:g}" for horizon in settings.evaluate.horizons_days),
         "folds": settings.fuse.folds,
-        "harmonisation": {"none": "none", "combat": f"ComBat on the training centers; a center that did not train: {settings.fuse.unseen_center}"}[
+        "harmonization": {"none": "none", "combat": f"ComBat on the training centers; a center that did not train: {settings.fuse.unseen_center}"}[
             settings.fuse.harmonise
         ],
         "refits": settings.evaluate.refits,

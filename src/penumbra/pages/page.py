@@ -11,7 +11,7 @@ from penumbra.ablation import ablation
 from penumbra.dataset import Dataset, read_dataset
 from penumbra.evaluate import EXTERNAL, LEFT_OUT, TRAINING
 from penumbra.fusion import SurvivalModel
-from penumbra.modelling import current_evaluate, current_fuse, current_register, fusion_numbers, load_models, metric_rows, risks
+from penumbra.modeling import current_evaluate, current_fuse, current_register, fusion_numbers, load_models, metric_rows, risks
 from penumbra.origins import MADE_FROM, PROGRAM, flat, origin
 from penumbra.pages.card import guidelines, model_card
 from penumbra.pages.network import learning_curves, network_of, risk_maps
@@ -20,6 +20,7 @@ from penumbra.params import project_root, read_yaml
 from penumbra.progress import say
 from penumbra.report import inputs as page
 from penumbra.report.page import write_report
+from penumbra.settings import require_shown
 from penumbra.survival.horizons import horizon_words
 from penumbra.work import Manifest, Work, read_manifest, write_manifest
 
@@ -29,7 +30,7 @@ POOLED = {TRAINING: "training centers", EXTERNAL: "external, pooled"}
 
 
 def report(work: Work) -> Manifest:
-    """One HTML page with its figures (SVG, PNG) and tables (CSV) beside, in reports/<registered version>/."""
+    """One HTML page with its figures (SVG, PNG) and tables (CSV), in reports/<registered version>/."""
     data = read_dataset(work)
     fused = current_fuse(work, data)
     evaluated = current_evaluate(work, data, fused)
@@ -37,6 +38,7 @@ def report(work: Work) -> Manifest:
     version = registered["version"]
     name = f"{registered['model']}-{version}" if version is not None else f"{work.settings.register.model}-unregistered"
     folder = work.home / "reports" / name
+    require_shown()
     shown = {name: read_yaml(project_root() / "models" / f"{name}.yaml") for name in ("paper", "checklist")} | {"report": vars(work.settings.report)}
     key = store.version_key({"registered": registered, "evaluated": evaluated["key"], "ingest": ingested, **shown, "code": REPORT_CODE})
     path = folder / "index.html"
@@ -62,7 +64,7 @@ def _inputs(work: Work, data: Dataset, fused: Manifest, registered: Manifest, ev
     without_se = ablation(work, data, fusion_numbers(settings.fuse))
     if without_se is not None:
         listed = list(models.items())
-        listed.insert(list(models).index(DEEP_SIGNATURE) + 1, (WITHOUT_SE.name, without_se.model))  # beside what it is compared with
+        listed.insert(list(models).index(DEEP_SIGNATURE) + 1, (WITHOUT_SE.name, without_se.model))  # next to what it is compared with
         models, found = dict(listed), {**found, WITHOUT_SE.name: without_se.risk}
     risk = found[combined.name]
     kept = evaluated["kept"]
@@ -187,7 +189,7 @@ def _flow(work: Work) -> Iterator[page.CenterFlow]:
 
 
 def _columns(rows: tuple[registry.MetricRow, ...]) -> Iterator[page.CenterColumn]:
-    """Sets of patients in the order of the evaluation; the paper's training numbers stand beside training, its test numbers beside the pool."""
+    """Sets of patients in the order of the evaluation; the paper's training numbers are shown next to training, its test numbers next to the pool."""
     seen: dict[str, str] = {}
     for row in (row for row in rows if row.split != LEFT_OUT):
         seen.setdefault(row.center, row.split)

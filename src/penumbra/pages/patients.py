@@ -50,7 +50,7 @@ def subgroups(records: tuple[dict[str, Any], ...], age_split: float) -> list[tup
     for split in ("sex", "histology"):
         values = np.array([record[split] or "" for record in records])
         found = [(split, str(level).replace("_", " "), values == level) for level in sorted(set(values.tolist()) - {""})]
-        # age stands between sex and histology, as in the paper
+        # age is between sex and histology, as in the paper
         named += found if split == "sex" else [("age", f"age < {age_split:g}", age < age_split), ("age", f"age ≥ {age_split:g}", age >= age_split), *found]
     named += [("stage", "stage I–II", np.isin(stage, ("I", "II"))), ("stage", "stage III", stage == "III")]
     return [entry for entry in named if entry[2].any()]

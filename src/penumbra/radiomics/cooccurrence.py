@@ -1,4 +1,4 @@
-"""The 24 features of the grey level co-occurrence matrix, averaged over the directions in which voxels have neighbours."""
+"""The 24 features of the gray level co-occurrence matrix, averaged over the directions in which voxels have neighbors."""
 
 import math
 
@@ -35,20 +35,20 @@ NAMES = (
 )
 
 
-def cooccurrence_features(counts: np.ndarray, grey: np.ndarray, highest: int) -> dict[str, float]:
+def cooccurrence_features(counts: np.ndarray, gray: np.ndarray, highest: int) -> dict[str, float]:
     """The GLCM features of an ROI.
 
     counts     (direction, k + 1, k + 1): pairs of voxels one step apart, in one sense; row and column 0 are not read.
-    grey       (k,): grey level of each row.
-    highest    the highest grey level.
+    gray       (k,): gray level of each row.
+    highest    the highest gray level.
 
-    Without any pair of neighbours every value is NaN, as in PyRadiomics.
+    Without any pair of neighbors every value is NaN, as in PyRadiomics.
 
     Source: PyRadiomics 3.0.1, class glcm; IBSI 1 section 3.6, aggregation 3D:avg.
     """
     values = np.empty((len(counts), len(NAMES) + 1))
-    probabilities = np.empty((len(counts), len(grey), len(grey)))
-    used = direction_features(counts, grey, highest, EPSILON, probabilities, values)
+    probabilities = np.empty((len(counts), len(gray), len(gray)))
+    used = direction_features(counts, gray, highest, EPSILON, probabilities, values)
     if used == 0:
         return dict.fromkeys((*NAMES, "MCC"), math.nan)
     values[:used, -1] = maximal_correlations(probabilities[:used])
@@ -58,12 +58,12 @@ def cooccurrence_features(counts: np.ndarray, grey: np.ndarray, highest: int) ->
 
 
 @kernel
-def direction_features(counts: np.ndarray, grey: np.ndarray, highest: int, epsilon: float, p: np.ndarray, values: np.ndarray) -> int:
-    """For each direction that has neighbours: p (k, k), the symmetric matrix of probabilities, and its features in the order of NAMES.
+def direction_features(counts: np.ndarray, gray: np.ndarray, highest: int, epsilon: float, p: np.ndarray, values: np.ndarray) -> int:
+    """For each direction that has neighbors: p (k, k), the symmetric matrix of probabilities, and its features in the order of NAMES.
 
-    Returns how many directions have neighbours; they come first.
+    Returns how many directions have neighbors; they come first.
     """
-    size = grey.size
+    size = gray.size
     px = np.empty(size)
     together = np.empty(2 * highest + 1)
     apart = np.empty(highest)
@@ -83,7 +83,7 @@ def direction_features(counts: np.ndarray, grey: np.ndarray, highest: int, epsil
         apart[:] = 0.0
         product, energy, entropy, largest, mean = 0.0, 0.0, 0.0, 0.0, 0.0
         for i in range(size):
-            gi = int(grey[i])
+            gi = int(gray[i])
             for j in range(i + 1):
                 both = count[i + 1, j + 1] + count[j + 1, i + 1]
                 value = both / (2.0 * total)
@@ -91,7 +91,7 @@ def direction_features(counts: np.ndarray, grey: np.ndarray, highest: int, epsil
                 p[a, j, i] = value
                 if both == 0:
                     continue
-                gj = int(grey[j])
+                gj = int(gray[j])
                 weight = 1.0 if i == j else 2.0
                 px[i] += value
                 if i != j:
@@ -103,11 +103,11 @@ def direction_features(counts: np.ndarray, grey: np.ndarray, highest: int, epsil
                 entropy -= weight * value * np.log2(value + epsilon)
                 largest = max(largest, value)
         for i in range(size):
-            mean += grey[i] * px[i]
+            mean += gray[i] * px[i]
 
         spread, marginal, independent, crossed, covariance = 0.0, 0.0, 0.0, 0.0, 0.0
         for i in range(size):
-            spread += (grey[i] - mean) ** 2 * px[i]
+            spread += (gray[i] - mean) ** 2 * px[i]
             marginal -= px[i] * np.log2(px[i] + epsilon)
             for j in range(i + 1):
                 both = px[i] * px[j]
@@ -117,7 +117,7 @@ def direction_features(counts: np.ndarray, grey: np.ndarray, highest: int, epsil
                 logarithm = np.log2(both + epsilon)
                 crossed -= weight * p[a, i, j] * logarithm
                 independent -= weight * both * logarithm
-                covariance += weight * p[a, i, j] * (grey[i] - mean) * (grey[j] - mean)
+                covariance += weight * p[a, i, j] * (gray[i] - mean) * (gray[j] - mean)
 
         tendency, shade, prominence, sum_average, sum_entropy = 0.0, 0.0, 0.0, 0.0, 0.0
         for k in range(2, 2 * highest + 1):
@@ -185,7 +185,7 @@ def maximal_correlations(p: np.ndarray) -> np.ndarray:
 
     Q[i, j] = sum over l of p[i, l] p[j, l] / (px[i] px[l] + epsilon). Without epsilon Q is similar to the square of the symmetric matrix
     S = p / sqrt(px px'), whose eigenvalues cost a tenth; both eigenvectors of Q follow from that of S, and Rayleigh's quotient with them corrects the
-    eigenvalue to first order. Where a level is so rare that epsilon is not small beside px[i] px[l], one inverse iteration sharpens the vectors;
+    eigenvalue to first order. Where a level is so rare that epsilon is not small compared with px[i] px[l], one inverse iteration sharpens the vectors;
     where another eigenvalue is too near for that, all eigenvalues of Q are computed.
     """
     directions, size = p.shape[:2]
@@ -195,7 +195,7 @@ def maximal_correlations(p: np.ndarray) -> np.ndarray:
     symmetric, q = np.zeros_like(p), np.zeros_like(p)
     correlation_matrices(p, px, EPSILON, symmetric, q)
     eigenvalues, vectors = np.linalg.eigh(symmetric)
-    # the largest square is 1 and stands last
+    # the largest square is 1 and comes last
     squares = np.sort(eigenvalues[:, :-1] ** 2, axis=1)
     second = np.argmax(eigenvalues[:, :-1] ** 2, axis=1)
     vector = np.take_along_axis(vectors, second[:, None, None], axis=2)[:, :, 0]
@@ -224,7 +224,7 @@ def rayleigh_quotient(matrix: np.ndarray, left: np.ndarray, right: np.ndarray) -
 
 @kernel
 def correlation_matrices(p: np.ndarray, px: np.ndarray, epsilon: float, symmetric: np.ndarray, q: np.ndarray) -> None:
-    """Fills S and Q of `maximal_correlations`; a level without a neighbour in a direction keeps its row of zeros and adds an eigenvalue of zero."""
+    """Fills S and Q of `maximal_correlations`; a level without a neighbor in a direction keeps its row of zeros and adds an eigenvalue of zero."""
     for a in range(p.shape[0]):
         for i in range(p.shape[1]):
             for k in range(p.shape[1]):

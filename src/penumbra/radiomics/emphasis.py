@@ -1,4 +1,4 @@
-"""Features of matrices that count grey level against a size: runs (GLRLM), zones (GLSZM), dependence (GLDM); and of grey tone differences (NGTDM)."""
+"""Features of matrices that count gray level against a size: runs (GLRLM), zones (GLSZM), dependence (GLDM); and of gray tone differences (NGTDM)."""
 
 import math
 
@@ -67,57 +67,57 @@ DIFFERENCES = ("Coarseness", "Contrast", "Busyness", "Complexity", "Strength")
 NO_LARGE = np.empty((0, 2), dtype=np.int64)
 
 
-def run_features(counted: Matrices, grey: np.ndarray) -> dict[str, float]:
+def run_features(counted: Matrices, gray: np.ndarray) -> dict[str, float]:
     """The GLRLM features, averaged over directions. Source: PyRadiomics 3.0.1, class glrlm; IBSI 1 section 3.7, 3D:avg."""
     used = counted.runs[counted.runs.any(axis=(1, 2))]
     if not len(used):
         return dict.fromkeys(RUNS, math.nan)
     values = np.empty((len(used), len(RUNS)))
     for runs, row in zip(used, values, strict=True):
-        size_features(runs, NO_LARGE, grey, EPSILON, row)
+        size_features(runs, NO_LARGE, gray, EPSILON, row)
     return dict(zip(RUNS, values.mean(axis=0).tolist(), strict=True))
 
 
-def zone_features(counted: Matrices, grey: np.ndarray) -> dict[str, float]:
+def zone_features(counted: Matrices, gray: np.ndarray) -> dict[str, float]:
     """The GLSZM features. Source: PyRadiomics 3.0.1, class glszm; IBSI 1 section 3.8, 3D."""
     large = counted.large_zones
     values = np.empty(len(ZONES))
-    size_features(counted.small_zones, large[np.lexsort((large[:, 0], large[:, 1]))], grey, EPSILON, values)
+    size_features(counted.small_zones, large[np.lexsort((large[:, 0], large[:, 1]))], gray, EPSILON, values)
     return dict(zip(ZONES, values.tolist(), strict=True))
 
 
-def dependence_features(counted: Matrices, grey: np.ndarray) -> dict[str, float]:
+def dependence_features(counted: Matrices, gray: np.ndarray) -> dict[str, float]:
     """The GLDM features. Source: PyRadiomics 3.0.1, class gldm; IBSI 1 section 3.11 (NGLDM), 3D, coarseness 0."""
     values = np.empty(len(DEPENDENCE))
-    size_features(counted.dependence, NO_LARGE, grey, EPSILON, values)
+    size_features(counted.dependence, NO_LARGE, gray, EPSILON, values)
     return {name: value for name, value in zip(DEPENDENCE, values.tolist(), strict=True) if name}
 
 
-def difference_features(counted: Matrices, grey: np.ndarray, counts: np.ndarray) -> dict[str, float]:
-    """The NGTDM features; `counts` (k,) are the voxels at each grey level. Source: PyRadiomics 3.0.1, class ngtdm; IBSI 1 section 3.10, 3D."""
+def difference_features(counted: Matrices, gray: np.ndarray, counts: np.ndarray) -> dict[str, float]:
+    """The NGTDM features; `counts` (k,) are the voxels at each gray level. Source: PyRadiomics 3.0.1, class ngtdm; IBSI 1 section 3.10, 3D."""
     values = np.empty(len(DIFFERENCES))
-    tone_features(counts, counted.differences, grey, values)
+    tone_features(counts, counted.differences, gray, values)
     return dict(zip(DIFFERENCES, values.tolist(), strict=True))
 
 
 @kernel
-def size_features(counts: np.ndarray, large: np.ndarray, grey: np.ndarray, epsilon: float, values: np.ndarray) -> None:
-    """Features of a matrix of grey level against size, in the order of RUNS.
+def size_features(counts: np.ndarray, large: np.ndarray, gray: np.ndarray, epsilon: float, values: np.ndarray) -> None:
+    """Features of a matrix of gray level against size, in the order of RUNS.
 
     counts (k, s): how many of size s + 1. large (n, 2): row and size of each one beyond that, sorted by size, then row.
     """
     rows, columns = counts.shape
-    by_grey = np.zeros(rows)
+    by_gray = np.zeros(rows)
     total, extent = 0.0, 0.0
     squared_sizes, size_mean, entropy = 0.0, 0.0, 0.0
     small, big, small_low, small_high, big_low, big_high = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for k in range(rows):
         for s in range(columns):
-            by_grey[k] += counts[k, s]
+            by_gray[k] += counts[k, s]
             extent += counts[k, s] * (s + 1.0)
-        total += by_grey[k]
+        total += by_gray[k]
     for n in range(large.shape[0]):
-        by_grey[large[n, 0]] += 1.0
+        by_gray[large[n, 0]] += 1.0
         extent += large[n, 1]
         total += 1.0
     size_mean = extent / total
@@ -132,7 +132,7 @@ def size_features(counts: np.ndarray, large: np.ndarray, grey: np.ndarray, epsil
             p = count / total
             entropy -= p * np.log2(p + epsilon)
             of_size += count
-            squared = grey[k] * grey[k]
+            squared = gray[k] * gray[k]
             low += count / squared
             high += count * squared
         if of_size == 0.0:
@@ -161,7 +161,7 @@ def size_features(counts: np.ndarray, large: np.ndarray, grey: np.ndarray, epsil
             p = count / total
             entropy -= p * np.log2(p + epsilon)
             of_size += count
-            squared = grey[row] * grey[row]
+            squared = gray[row] * gray[row]
             small_low += count / (squared * square)
             small_high += count * squared / square
             big_low += count * square / squared
@@ -171,24 +171,24 @@ def size_features(counts: np.ndarray, large: np.ndarray, grey: np.ndarray, epsil
         small += of_size / square
         big += of_size * square
 
-    squared_greys, grey_mean, low, high = 0.0, 0.0, 0.0, 0.0
+    squared_grays, gray_mean, low, high = 0.0, 0.0, 0.0, 0.0
     for k in range(rows):
-        squared_greys += by_grey[k] * by_grey[k]
-        grey_mean += by_grey[k] / total * grey[k]
-        low += by_grey[k] / (grey[k] * grey[k])
-        high += by_grey[k] * grey[k] * grey[k]
-    grey_variance = 0.0
+        squared_grays += by_gray[k] * by_gray[k]
+        gray_mean += by_gray[k] / total * gray[k]
+        low += by_gray[k] / (gray[k] * gray[k])
+        high += by_gray[k] * gray[k] * gray[k]
+    gray_variance = 0.0
     for k in range(rows):
-        grey_variance += by_grey[k] / total * (grey[k] - grey_mean) ** 2
+        gray_variance += by_gray[k] / total * (gray[k] - gray_mean) ** 2
 
     values[0] = small / total
     values[1] = big / total
-    values[2] = squared_greys / total
-    values[3] = squared_greys / (total * total)
+    values[2] = squared_grays / total
+    values[3] = squared_grays / (total * total)
     values[4] = squared_sizes / total
     values[5] = squared_sizes / (total * total)
     values[6] = total / extent
-    values[7] = grey_variance
+    values[7] = gray_variance
     values[8] = size_variance
     values[9] = entropy
     values[10] = low / total
@@ -200,9 +200,9 @@ def size_features(counts: np.ndarray, large: np.ndarray, grey: np.ndarray, epsil
 
 
 @kernel
-def tone_features(counts: np.ndarray, differences: np.ndarray, grey: np.ndarray, values: np.ndarray) -> None:
-    """Features of grey tone differences, in the order of DIFFERENCES."""
-    size = grey.size
+def tone_features(counts: np.ndarray, differences: np.ndarray, gray: np.ndarray, values: np.ndarray) -> None:
+    """Features of gray tone differences, in the order of DIFFERENCES."""
+    size = gray.size
     voxels = 0.0
     for k in range(size):
         voxels += counts[k]
@@ -215,9 +215,9 @@ def tone_features(counts: np.ndarray, differences: np.ndarray, grey: np.ndarray,
         pi = counts[i] / voxels
         for j in range(i):  # both halves are equal, the diagonal is zero
             pj = counts[j] / voxels
-            step = grey[i] - grey[j]
+            step = gray[i] - gray[j]
             contrast += 2.0 * pi * pj * step * step
-            unlike += 2.0 * abs(grey[i] * pi - grey[j] * pj)
+            unlike += 2.0 * abs(gray[i] * pi - gray[j] * pj)
             complexity += 2.0 * step * (pi * differences[i] + pj * differences[j]) / (pi + pj)
             strength += 2.0 * (pi + pj) * step * step
     values[0] = 1.0 / weighted if weighted != 0.0 else 1e6

@@ -10,7 +10,7 @@ from penumbra.params import ParamsError
 from penumbra.radiomics.own import VERSION, extract_with_own_engine
 from penumbra.radiomics.reference import extract_with_pyradiomics
 from penumbra.radiomics.settings import load_settings
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, choose
 
 ENGINES = {"penumbra": extract_with_own_engine, "pyradiomics": extract_with_pyradiomics}
 DEFAULT_ENGINE = "penumbra"
@@ -25,7 +25,7 @@ def extract(
 ) -> dict[str, dict[str, float]]:
     """The features of every ROI of a patient, named as PyRadiomics names them.
 
-    scan        image in HU; normalised by `scan.moments` when it is a crop of a larger image, else by its own moments.
+    scan        image in HU; normalized by `scan.moments` when it is a crop of a larger image, else by its own moments.
     masks       ROI name -> mask on the grid of `scan.image`.
     settings    a PyRadiomics parameter file, or a mapping of its form; None: features/radiomics.yaml, 1316 features.
     engine      "penumbra", or "pyradiomics" for PyRadiomics itself.
@@ -36,7 +36,7 @@ def extract(
         ParamsError: the settings hold something unknown, or something that this engine does not offer; or the engine is unknown.
     """
     if engine not in ENGINES:
-        raise ParamsError(f"unknown engine {engine!r}; known: {', '.join(sorted(ENGINES))}")
+        raise ParamsError("parameters", f"unknown engine {engine!r}", choose(engine, sorted(ENGINES)))
     features = ENGINES[engine](scan, masks, load_settings(settings, engine=engine))
     for roi, values in features.items():
         bad = [name for name, value in values.items() if not math.isfinite(value)]

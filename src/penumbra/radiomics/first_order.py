@@ -1,4 +1,4 @@
-"""Grey levels of an ROI and the eighteen first-order features."""
+"""Gray levels of an ROI and the eighteen first-order features."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from penumbra.refusal import Refusal
 
 EPSILON = float(np.spacing(1.0))  # PyRadiomics adds it to every probability inside a logarithm
 # PyRadiomics' matrices grow with the square of the number of levels, and its MCC with the third power; beyond this it does not end within minutes.
-MAX_GREY_LEVELS = 2048
+MAX_GRAY_LEVELS = 2048
 BLOCK = 256  # values summed before they are added to a total
 NARROW_BINS = 4096
 
@@ -21,19 +21,19 @@ class Levels:
     """The voxels of an ROI in bins."""
 
     rows: np.ndarray  # (voxels,) uint16, 1..K: which of the levels that occur
-    grey: np.ndarray  # (K,) float64: the level itself, 1..highest
+    gray: np.ndarray  # (K,) float64: the level itself, 1..highest
     counts: np.ndarray  # (K,) int64: voxels at each
     highest: int
 
 
-def grey_levels(values: np.ndarray, precision: np.dtype, image: ImageType, roi: str) -> Levels:
+def gray_levels(values: np.ndarray, precision: np.dtype, image: ImageType, roi: str) -> Levels:
     """The level of each voxel: the number of its bin, counted from that of the lowest value.
 
     values       (voxels,), float64.
     precision    of the image: the edges are computed in it, as PyRadiomics does.
     image        whose bins they are: of fixed width with edges at its multiples, or a fixed count between lowest and highest.
 
-    Raises Refusal: `grey_levels: gtv in wavelet-LLL spans 5211 grey levels. ...`
+    Raises Refusal: `grey_levels: gtv in wavelet-LLL spans 5211 gray levels. ...`
     """
     lowest, highest = precision.type(values.min()), precision.type(values.max())
     checked_span(float(lowest), float(highest), image, roi)
@@ -46,7 +46,7 @@ def grey_levels(values: np.ndarray, precision: np.dtype, image: ImageType, roi: 
         edges[-1] += 1  # the highest value belongs to the last bin
     rows = np.empty(values.size, dtype=np.uint16)
     counts = np.zeros(edges.size + 1, dtype=np.int64)
-    digitise(values, edges, 1.0 / width, rows, counts)
+    digitize(values, edges, 1.0 / width, rows, counts)
     present = np.flatnonzero(counts)
     if present[-1] != present.size:  # some levels in between do not occur
         order = np.zeros(counts.size, dtype=np.uint16)
@@ -58,16 +58,16 @@ def grey_levels(values: np.ndarray, precision: np.dtype, image: ImageType, roi: 
 def checked_span(lowest: float, highest: float, image: ImageType, roi: str) -> None:
     """Raises Refusal `grey_levels` when an ROI with these extremes has more levels than are counted."""
     span = (highest - lowest) / image.bin_width if image.bin_count is None else image.bin_count
-    if span > MAX_GREY_LEVELS:
+    if span > MAX_GRAY_LEVELS:
         raise Refusal(
             "grey_levels",
-            f"{roi} in {image.name} spans {span:.0f} grey levels",
-            f"At most {MAX_GREY_LEVELS} are counted; remove metal from the ROI, or choose wider bins",
+            f"{roi} in {image.name} spans {span:.0f} gray levels",
+            f"At most {MAX_GRAY_LEVELS} are counted; remove metal from the ROI, or choose wider bins",
         )
 
 
 @kernel
-def digitise(values: np.ndarray, edges: np.ndarray, per_width: float, levels: np.ndarray, counts: np.ndarray) -> None:
+def digitize(values: np.ndarray, edges: np.ndarray, per_width: float, levels: np.ndarray, counts: np.ndarray) -> None:
     """levels[n] = how many edges are at or below values[n], and how often each level occurs."""
     low = edges[0]
     for n in range(values.size):
@@ -86,7 +86,7 @@ def first_order(values: np.ndarray, counts: np.ndarray, voxel_volume_mm3: float,
     """The first-order features of an ROI.
 
     values    (voxels,), float64, any order.
-    counts    voxels at each grey level that occurs.
+    counts    voxels at each gray level that occurs.
     shift     added to each value before it is squared for an energy.
 
     Source: PyRadiomics 3.0.1, class firstorder; IBSI 1 sections 3.3 and 3.4 (kurtosis here is not excess kurtosis).

@@ -38,7 +38,7 @@ class Scratch:
 
 
 def laplacian_of_gaussian(image: np.ndarray, part: Box, spacing: tuple[float, float, float], sigma_mm: float, wanted: Box, scratch: Scratch) -> np.ndarray:
-    """The scale-normalised Laplacian of Gaussian of part of an image, on a box of it.
+    """The scale-normalized Laplacian of Gaussian of part of an image, on a box of it.
 
     image       shape (z, y, x), float64.
     part        the box of `image` that is read, at least four voxels along each axis; beyond it its outermost voxels repeat.

@@ -1,4 +1,4 @@
-"""The project's own engine: filters once for all ROIs of a patient, grey levels once for all texture classes, compiled kernels for the rest."""
+"""The project's own engine: filters once for all ROIs of a patient, gray levels once for all texture classes, compiled kernels for the rest."""
 
 from collections.abc import Iterator, Mapping
 
@@ -7,17 +7,17 @@ import numpy as np
 from penumbra.imaging.volume import Mask, Scan, Volume
 from penumbra.radiomics.cooccurrence import cooccurrence_features
 from penumbra.radiomics.emphasis import dependence_features, difference_features, run_features, zone_features
-from penumbra.radiomics.first_order import first_order, grey_levels
+from penumbra.radiomics.first_order import first_order, gray_levels
 from penumbra.radiomics.gaussian import Scratch, laplacian_of_gaussian
 from penumbra.radiomics.region import (
     Box,
-    Normalisation,
+    Normalization,
     checked_box,
     checked_boxes,
     checked_finite,
     grow,
-    normalisation,
-    normalise,
+    normalization,
+    normalize,
     resegmented,
     shifted,
     union,
@@ -30,13 +30,13 @@ from penumbra.radiomics.wavelet import wavelet_bands
 from penumbra.refusal import Refusal
 
 # Raise it with every change that moves a value: it is part of the version key of every row.
-VERSION = "2"  # 2: normalised by ITK's own sums
+VERSION = "2"  # 2: normalized by ITK's own sums
 
 
 def extract_with_own_engine(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[str, dict[str, float]]:
     """The features of each ROI by compiled kernels; arguments and refusals as in `penumbra.radiomics.extract`."""
     boxes = checked_boxes(scan.image, masks, settings)
-    how = normalisation(scan, settings)
+    how = normalization(scan, settings)
     inside_of = {roi: masks[roi].values[box] for roi, box in boxes.items()}
     shape_of = dict(inside_of)
     if settings.resegmentation is not None:
@@ -63,13 +63,13 @@ def extract_with_own_engine(scan: Scan, masks: Mapping[str, Mask], settings: Set
     return {roi: {name: values[name] for name in order} for roi, values in features.items()}
 
 
-def _resegmented(scan: Scan, inside: np.ndarray, box: Box, settings: Settings, how: Normalisation | None, roi: str) -> tuple[Box, np.ndarray, np.ndarray]:
+def _resegmented(scan: Scan, inside: np.ndarray, box: Box, settings: Settings, how: Normalization | None, roi: str) -> tuple[Box, np.ndarray, np.ndarray]:
     """The box of what resegmentation leaves of an ROI, the ROI in it, and what shape is measured on: by default the whole ROI, but as PyRadiomics cuts it,
     to that box."""
     assert settings.resegmentation is not None
     part = scan.image.values[box]
     checked_finite(part, roi)
-    kept = resegmented(inside, part if how is None else normalise(part, how), settings.resegmentation, roi)
+    kept = resegmented(inside, part if how is None else normalize(part, how), settings.resegmentation, roi)
     inner = checked_box(kept, settings, roi)
     outer = tuple(slice(side.start + within.start, side.start + within.stop) for side, within in zip(box, inner, strict=True))
     return (outer[0], outer[1], outer[2]), kept[inner], kept[inner] if settings.resegmentation.shape else inside[inner]
@@ -80,28 +80,28 @@ def measure(
 ) -> dict[str, dict[str, float]]:
     """First-order and texture features of one ROI on one image, class by class; `values` are the ROI's voxels in the order of `where`,
     from an image of the given precision."""
-    levels = grey_levels(values, precision, image_type, roi)
+    levels = gray_levels(values, precision, image_type, roi)
     measured = {}
     if "firstorder" in settings.features:
         measured["firstorder"] = first_order(values, levels.counts, voxel_volume_mm3, image_type.array_shift)
     if settings.features.keys() & {"glcm", "glrlm", "glszm", "gldm", "ngtdm"}:
-        counted = matrices(levels.rows, levels.grey, where)
-        measured["glcm"] = cooccurrence_features(counted.cooccurrence, levels.grey, levels.highest)
-        measured["glrlm"] = run_features(counted, levels.grey)
-        measured["glszm"] = zone_features(counted, levels.grey)
-        measured["gldm"] = dependence_features(counted, levels.grey)
-        measured["ngtdm"] = difference_features(counted, levels.grey, levels.counts)
+        counted = matrices(levels.rows, levels.gray, where)
+        measured["glcm"] = cooccurrence_features(counted.cooccurrence, levels.gray, levels.highest)
+        measured["glrlm"] = run_features(counted, levels.gray)
+        measured["glszm"] = zone_features(counted, levels.gray)
+        measured["gldm"] = dependence_features(counted, levels.gray)
+        measured["ngtdm"] = difference_features(counted, levels.gray, levels.counts)
     return measured
 
 
-def filtered_images(scan: Scan, settings: Settings, how: Normalisation | None, wanted: Box, rois: str) -> Iterator[tuple[ImageType, np.ndarray]]:
+def filtered_images(scan: Scan, settings: Settings, how: Normalization | None, wanted: Box, rois: str) -> Iterator[tuple[ImageType, np.ndarray]]:
     """Each image that features are measured on, on the box `wanted` of the scan; one at a time is in memory."""
     whole = scan.image.values
     for kind, group in _groups(settings):
         if kind == "original":
             part = whole[wanted]
             checked_finite(part, rois)
-            yield group[0], np.ascontiguousarray(normalise(part, how))
+            yield group[0], np.ascontiguousarray(normalize(part, how))
         elif kind == "wavelet":
             bands = {image_type.band: image_type for image_type in group}
             for band, image in wavelet_bands(whole, group[0].wavelet, wanted, tuple(bands), lambda part: _finite_normal(part, how, rois)):
@@ -111,7 +111,7 @@ def filtered_images(scan: Scan, settings: Settings, how: Normalisation | None, w
 
 
 def _log_images(
-    group: list[ImageType], image: Volume, settings: Settings, how: Normalisation | None, wanted: Box, rois: str
+    group: list[ImageType], image: Volume, settings: Settings, how: Normalization | None, wanted: Box, rois: str
 ) -> Iterator[tuple[ImageType, np.ndarray]]:
     # Where the widest filter needs it anyway, the narrower ones take more than they need: they then agree with the whole image to the last bit.
     limit = settings.log_margin_mm
@@ -128,9 +128,9 @@ def _log_images(
         yield image_type, laplacian_of_gaussian(normal, part, image.spacing, image_type.sigma_mm, inner, scratch)
 
 
-def _finite_normal(part: np.ndarray, how: Normalisation | None, rois: str) -> np.ndarray:
+def _finite_normal(part: np.ndarray, how: Normalization | None, rois: str) -> np.ndarray:
     checked_finite(part, rois)
-    return normalise(part, how)
+    return normalize(part, how)
 
 
 def _groups(settings: Settings) -> list[tuple[str, list[ImageType]]]:

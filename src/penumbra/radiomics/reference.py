@@ -1,4 +1,4 @@
-"""The reference engine: PyRadiomics itself, on a crop around each ROI, normalised with the moments of the whole image.
+"""The reference engine: PyRadiomics itself, on a crop around each ROI, normalized with the moments of the whole image.
 
 With settings that the own engine does not offer (another filter, resampling), PyRadiomics gets all of the image that there is. It lays the grid of
 a resampling from the corner of what it gets: a crop that starts between two points of that grid is widened to one of them.
@@ -13,7 +13,7 @@ import numpy as np
 from penumbra.imaging.volume import Mask, Scan
 from penumbra.params import ParamsError
 from penumbra.radiomics.first_order import checked_span
-from penumbra.radiomics.region import Box, checked_boxes, checked_finite, grow, normalisation, normalise, voxels
+from penumbra.radiomics.region import Box, checked_boxes, checked_finite, grow, normalization, normalize, voxels
 from penumbra.radiomics.settings import Settings
 from penumbra.refusal import Refusal
 
@@ -37,12 +37,12 @@ def _extract(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[
     logging.getLogger("radiomics").setLevel(logging.CRITICAL)  # its warnings are about choices that the parameter file has made
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     boxes = checked_boxes(scan.image, masks, settings)
-    how = normalisation(scan, settings)
+    how = normalization(scan, settings)
     own = {"normalize": False, "additionalInfo": False, "label": 1}
     try:
         extractor = RadiomicsFeatureExtractor({**settings.raw, "setting": {**settings.raw["setting"], **own}})
     except (PyKwalifyException, TypeError, ValueError, KeyError) as error:  # the first: of its schema
-        raise ParamsError(f"PyRadiomics does not accept these settings: {error}") from error
+        raise ParamsError("features_declared", f"PyRadiomics does not accept these settings: {error}", "Correct features/radiomics.yaml") from error
     whole = tuple(slice(0, extent) for extent in scan.image.values.shape)
     features = {}
     lacking = _lacking(scan, settings, next(iter(masks), ""))
@@ -54,13 +54,13 @@ def _extract(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[
             crop = crop_with_margins(boxes[roi], scan.image.spacing, scan.image.values.shape, settings)
         hu = scan.image.values[crop]
         checked_finite(hu, roi)
-        normal = normalise(hu, how)
+        normal = normalize(hu, how)
         values = normal[mask.values[crop]]
         # With too many bins PyRadiomics does not fail but crashes the process.
         for image_type in settings.images:
             if image_type.kind == "original":
                 checked_span(float(values.min()), float(values.max()), image_type, roi)
-        # what is added lies beyond the reach of the spline (see required_margin_mm); the mask is empty there
+        # what is added is beyond the reach of the spline (see required_margin_mm); the mask is empty there
         image = sitk.GetImageFromArray(np.pad(normal, lacking, mode="edge") if lacking else normal)
         inside = mask.values[crop].astype(np.uint8)
         label = sitk.GetImageFromArray(np.pad(inside, lacking) if lacking else inside)

@@ -1,4 +1,4 @@
-"""The door of extraction: which voxels an ROI has, what a box around them is, and which ROIs cannot be measured."""
+"""Checks before extraction: which voxels an ROI has, what a box around them is, and which ROIs cannot be measured."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)
-class Normalisation:
+class Normalization:
     """The affine map from HU to the units of the features: (HU + shift) x scale, cut at +-limit, x factor; PyRadiomics' `normalize`."""
 
     shift: float
@@ -99,7 +99,7 @@ def checked_box(mask: np.ndarray, settings: Settings, roi: str) -> Box:
 def resegmented(mask: np.ndarray, values: np.ndarray, how: Resegmentation, roi: str) -> np.ndarray:
     """The voxels of an ROI that lie within the thresholds; a mask of the same shape.
 
-    mask, values    the box of the ROI, (z, y, x): bool, and the normalised image in the precision in which PyRadiomics has it.
+    mask, values    the box of the ROI, (z, y, x): bool, and the normalized image in the precision in which PyRadiomics has it.
 
     Raises Refusal `resegmentation` when fewer than two are left.
     """
@@ -118,15 +118,15 @@ def resegmented(mask: np.ndarray, values: np.ndarray, how: Resegmentation, roi: 
         raise Refusal(
             "resegmentation",
             f"{roi} has {np.count_nonzero(kept)} of {inside.size} voxels within {' to '.join(f'{value:g}' for value in thresholds)}",
-            "Widen resegmentRange in features/radiomics.yaml; it is in the units of the normalised image",
+            "Widen resegmentRange in features/radiomics.yaml; it is in the units of the normalized image",
         )
     result = np.zeros_like(mask)
     result[mask] = kept
     return result
 
 
-def normalisation(scan: Scan, settings: Settings) -> Normalisation | None:
-    """How HU become the units of the features; None when the settings do not normalise.
+def normalization(scan: Scan, settings: Settings) -> Normalization | None:
+    """How HU become the units of the features; None when the settings do not normalize.
 
     The moments are those of the whole image: `scan.moments` if it has them, else those of `scan.image`. They are computed as ITK does, to the last bit:
     where values lie on the edges of bins (a fixed count of bins; wavelets with simple coefficients), the last bit decides.
@@ -149,7 +149,7 @@ def normalisation(scan: Scan, settings: Settings) -> Normalisation | None:
         raise Refusal(
             "voxels_finite",
             f"the image has voxels that are NaN or infinite: mean {mean:g}, variance {variance:g}",
-            "They would spread to every voxel through the normalisation; repair the image",
+            "They would spread to every voxel through the normalization; repair the image",
         )
     if not variance > 0:
         raise Refusal(
@@ -157,7 +157,7 @@ def normalisation(scan: Scan, settings: Settings) -> Normalisation | None:
             f"the image has mean {mean:g} and variance {variance:g}",
             "Features need an image whose HU differ; check the reconstruction",
         )
-    return Normalisation(-mean, 1.0 / math.sqrt(variance), settings.normalize_scale, settings.remove_outliers)
+    return Normalization(-mean, 1.0 / math.sqrt(variance), settings.normalize_scale, settings.remove_outliers)
 
 
 def image_sums(values: np.ndarray) -> tuple[float, float]:
@@ -186,10 +186,10 @@ def compensated_sums(values: np.ndarray) -> tuple[float, float]:
     return total, squares
 
 
-def normalise(values: np.ndarray, how: Normalisation | None) -> np.ndarray:
+def normalize(values: np.ndarray, how: Normalization | None) -> np.ndarray:
     """`values` (HU) in the units of the features; the order of the operations is ITK's, so that the last bit agrees.
 
-    float64; 32-bit floats that are not normalised stay what they are, as PyRadiomics and PyWavelets leave them.
+    float64; 32-bit floats that are not normalized stay what they are, as PyRadiomics and PyWavelets leave them.
     """
     if how is None:
         return values.astype(np.float32 if values.dtype == np.float32 else np.float64)

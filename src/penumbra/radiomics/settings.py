@@ -1,14 +1,17 @@
 """A PyRadiomics parameter file as one frozen value: which images, which features, which numbers."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from penumbra.params import ParamsError, project_root, read_yaml
 from penumbra.radiomics.names import DEPRECATED, FEATURES, wavelet_images
+from penumbra.refusal import choose
+from penumbra.yaml_files import in_file, shown, wrong
 
+RULE = "features_declared"
 # Beyond this many sigma the recursive Gaussian's impulse response, exp(-1.37 distance / sigma), is under the resolution of the 32-bit floats in which
 # the LoG image is kept: a wider crop changes no value by more than a rounding.
 LOG_MARGIN_SIGMAS = 12.0
@@ -25,7 +28,7 @@ class ImageType:
     name: str
     kind: str  # original, wavelet or log; pyradiomics: an image that PyRadiomics alone makes
     bin_width: float
-    bin_count: int | None = None  # this many bins between lowest and highest, in place of the width
+    bin_count: int | None = None  # this many bins between lowest and highest, instead of the width
     array_shift: float = 0.0  # added to every value before it is squared for an energy
     band: str = ""  # of a wavelet image, letters x, y, z
     wavelet: str = ""
@@ -34,7 +37,7 @@ class ImageType:
 
 @dataclass(frozen=True)
 class Resegmentation:
-    """Leaves out voxels below the first threshold and, where there are two, above the second; thresholds in the units of the normalised image.
+    """Leaves out voxels below the first threshold and, where there are two, above the second; thresholds in the units of the normalized image.
 
     mode     "absolute"; "relative": times the highest value of the ROI; "sigma": standard deviations of the ROI from its mean.
     shape    whether the shape is that of what is left.
@@ -108,7 +111,7 @@ NEUTRAL: dict[str, Any] = {
     "start_level": 0,
 }
 KNOWN = OBEYED | WITHOUT_EFFECT | NEUTRAL.keys()
-# LBP2D and LBP3D need packages that are not installed, and PyRadiomics leaves them out without a word.
+# LBP2D and LBP3D need packages that are not installed, and PyRadiomics silently leaves them out.
 FILTERED = {"Square": "square", "SquareRoot": "squareroot", "Logarithm": "logarithm", "Exponential": "exponential", "Gradient": "gradient"}
 IMAGE_TYPES = ("Original", "Wavelet", "LoG", *FILTERED)
 
@@ -119,20 +122,26 @@ def load_settings(settings: Path | str | Mapping[str, Any] | None = None, *, eng
     settings    None: features/radiomics.yaml of the project.
     engine      which engine has to follow them.
 
-    Raises ParamsError: `unknown setting pixelSpacing; known: ...`, and likewise for image types, feature classes, features and values; `the engine
-    penumbra does not offer gldm_a = 1. ...`.
+    Raises ParamsError "features_declared": `unknown setting pixelSpacing. Did you mean resampledPixelSpacing?`, and likewise for image types, feature
+    classes, features and values; `the engine penumbra does not offer gldm_a = 1. ...`.
     """
     if settings is None:
         settings = project_root() / "features" / "radiomics.yaml"
-    raw: Mapping[str, Any] = settings if isinstance(settings, Mapping) else read_yaml(Path(settings))
-    _only(raw, {"setting", "imageType", "featureClass", "voxelSetting"}, "section")
+    if isinstance(settings, Mapping):
+        return _loaded(settings, engine)
+    with in_file(Path(settings)):
+        return _loaded(read_yaml(Path(settings)), engine)
+
+
+def _loaded(raw: Mapping[str, Any], engine: str) -> Settings:
+    _only(raw, ("setting", "imageType", "featureClass", "voxelSetting"), "section", "")
     values = _mapping(raw.get("setting"), "setting")
     enabled = _mapping(raw.get("imageType"), "imageType") or {"Original": {}}
-    _only(values, KNOWN, "setting")
-    _only(enabled, IMAGE_TYPES, "image type")
-    each = {kind: {**values, **_mapping(own, f"imageType {kind}")} for kind, own in enabled.items()}
+    _only(values, KNOWN, "setting", "setting")
+    _only(enabled, IMAGE_TYPES, "image type", "imageType")
+    each = {kind: {**values, **_mapping(own, f"imageType.{kind}")} for kind, own in enabled.items()}
     for kind, own in each.items():
-        _only(own, KNOWN, f"setting of {kind}")
+        _only(own, KNOWN, f"setting of {kind}", f"imageType.{kind}")
     features = _features(raw)
     outliers, size = values.get("removeOutliers"), values.get("minimumROISize")
     loaded = Settings(
@@ -150,8 +159,9 @@ def load_settings(settings: Path | str | Mapping[str, Any] | None = None, *, eng
     )
     if engine == "penumbra" and loaded.only_pyradiomics:
         raise ParamsError(
-            f"the engine penumbra does not offer {' or '.join(loaded.only_pyradiomics)}. "
-            "Set populate.engine: pyradiomics in params.yaml, or leave it out of features/radiomics.yaml"
+            RULE,
+            f"features/radiomics.yaml: the engine penumbra does not offer {' or '.join(loaded.only_pyradiomics)}",
+            "Set populate.engine: pyradiomics in params.yaml, or leave it out of features/radiomics.yaml",
         )
     return loaded
 
@@ -192,12 +202,15 @@ def periodic_margin_mm(settings: Path | str | Mapping[str, Any] | None = None, *
 def _features(raw: Mapping[str, Any]) -> dict[str, list[str]]:
     # without a list PyRadiomics takes its classes in the order of the alphabet
     enabled = _mapping(raw.get("featureClass"), "featureClass") or dict.fromkeys(sorted(FEATURES))
-    _only(enabled, FEATURES, "feature class")
+    _only(enabled, FEATURES, "feature class", "featureClass")
     chosen = {}
     for family, listed in enabled.items():
         if listed is not None and not isinstance(listed, list | tuple):
-            raise ParamsError(f"featureClass {family} must be a list of features, empty for all; found {listed!r}")
-        _only(dict.fromkeys(listed or ()), (*FEATURES[family], *DEPRECATED.get(family, ())), f"feature of {family}")
+            raise _wrong(f"featureClass.{family}", f"featureClass.{family} is {shown(listed)}", "Give a list of features, empty for all")
+        strange = [each for each in listed or () if not isinstance(each, str)]
+        if strange:
+            raise _wrong(f"featureClass.{family}", f"featureClass.{family} holds {shown(strange[0])}", "Give names of features")
+        _only(dict.fromkeys(listed or ()), (*FEATURES[family], *DEPRECATED.get(family, ())), f"feature of {family}", f"featureClass.{family}")
         chosen[family] = list(dict.fromkeys(listed or FEATURES[family]))
     return chosen
 
@@ -207,7 +220,7 @@ def _images(kind: str, own: Mapping[str, Any]) -> Iterator[ImageType]:
     count = None if own.get("binCount") is None else _count(own["binCount"], "binCount")
     shift = own.get("voxelArrayShift", 0)
     if isinstance(shift, bool) or not isinstance(shift, int | float) or not math.isfinite(shift):
-        raise ParamsError(f"voxelArrayShift must be a number; found {shift!r}")
+        raise _must("voxelArrayShift", "a number", shift)
     binned: dict[str, Any] = {"bin_width": width, "bin_count": count, "array_shift": float(shift)}
     if kind == "Original":
         yield ImageType("original", "original", **binned)
@@ -219,7 +232,7 @@ def _images(kind: str, own: Mapping[str, Any]) -> Iterator[ImageType]:
     elif kind == "LoG":
         sigmas = own.get("sigma")
         if not isinstance(sigmas, list | tuple) or not sigmas:
-            raise ParamsError(f"LoG needs sigma, a list of widths in mm; found {sigmas!r}")
+            raise _wrong("imageType.LoG", f"sigma of LoG is {shown(sigmas)}", "Give a list of widths in mm, such as sigma: [1.0, 2.0]")
         # PyRadiomics writes sigma as YAML gave it: 1.0 becomes log-sigma-1-0-mm-3D, 1 becomes log-sigma-1-mm-3D.
         for sigma in dict.fromkeys(sigmas):
             yield ImageType(f"log-sigma-{str(sigma).replace('.', '-')}-mm-3D", "log", **binned, sigma_mm=_positive(sigma, "sigma"))
@@ -232,7 +245,7 @@ def _wavelet_reach(own: Mapping[str, Any]) -> int:
 
     wavelet = own.get("wavelet", "coif1")
     if wavelet not in pywt.wavelist(kind="discrete"):
-        raise ParamsError(f"unknown wavelet {wavelet!r}; known: {', '.join(pywt.wavelist(kind='discrete'))}")
+        raise _wrong("imageType.Wavelet.wavelet", f"unknown wavelet {shown(wavelet)}", choose(str(wavelet), pywt.wavelist(kind="discrete")))
     levels = _count(own.get("level", 1), "level") + int(own.get("start_level", 0))
     return levels * (pywt.Wavelet(wavelet).dec_len // 2) + 1  # one more where an odd axis is made even
 
@@ -249,41 +262,50 @@ def _only_pyradiomics(each: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 def _resegmentation(values: Mapping[str, Any]) -> Resegmentation | None:
     thresholds, mode = values.get("resegmentRange"), values.get("resegmentMode", "absolute")
     if mode not in ("absolute", "relative", "sigma"):
-        raise ParamsError(f"resegmentMode must be absolute, relative or sigma; found {mode!r}")
+        raise _must("resegmentMode", "absolute, relative or sigma", mode)
     shape = _flag(values.get("resegmentShape", False), "resegmentShape")
     if thresholds is None:
         return None
     numbers = isinstance(thresholds, list | tuple) and all(isinstance(t, int | float) and not isinstance(t, bool) for t in thresholds)
     if not numbers or len(thresholds) not in (1, 2):
-        raise ParamsError(f"resegmentRange must be one or two numbers; found {thresholds!r}")
+        raise _must("resegmentRange", "one or two numbers", thresholds)
     return Resegmentation(tuple(sorted(thresholds)), mode, shape)
 
 
 def _positive(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0 or not math.isfinite(value):
-        raise ParamsError(f"{name} must be a number above 0; found {value!r}")
+        raise _must(name, "a number above 0", value)
     return float(value)
 
 
 def _count(value: Any, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ParamsError(f"{name} must be a whole number above 0; found {value!r}")
+        raise _must(name, "a whole number above 0", value)
     return value
 
 
 def _flag(value: Any, name: str) -> bool:
     if not isinstance(value, bool):
-        raise ParamsError(f"{name} must be true or false; found {value!r}")
+        raise _must(name, "true or false", value)
     return value
 
 
 def _mapping(value: Any, name: str) -> dict[str, Any]:
     if value is not None and not isinstance(value, Mapping):
-        raise ParamsError(f"{name} must be a mapping of names to values; found {value!r}")
+        raise _must(name, "a mapping of names to values", value)
     return dict(value or {})
 
 
-def _only(given: Mapping[str, Any], known: Any, what: str) -> None:
-    unknown = sorted(set(given) - set(known))
+def _only(given: Mapping[str, Any], known: Iterable[str], what: str, where: str) -> None:
+    unknown = sorted(str(name) for name in set(given) - set(known))
     if unknown:
-        raise ParamsError(f"unknown {what} {unknown[0]}; known: {', '.join(sorted(known))}")
+        raise _wrong(f"{where}.{unknown[0]}".lstrip("."), f"unknown {what} {unknown[0]}", choose(unknown[0], sorted(known)))
+
+
+def _must(name: str, kind: str, value: Any) -> ParamsError:
+    key = name if "." in name or name in ("setting", "imageType", "featureClass") else "imageType.LoG.sigma" if name == "sigma" else f"setting.{name}"
+    return _wrong(key, f"{name} must be {kind}; found {shown(value)}", f"Correct {name}")
+
+
+def _wrong(key: str, found: str, advice: str) -> ParamsError:
+    return wrong(key, found, advice, RULE)

@@ -47,7 +47,7 @@ def shape_features(mask: np.ndarray, spacing: Spacing) -> dict[str, float]:
 
 
 def axes(mask: np.ndarray, spacing: Spacing) -> tuple[float, float, float]:
-    """Variances of the voxel centres along the principal axes, mm2, the smallest first."""
+    """Variances of the voxel centers along the principal axes, mm2, the smallest first."""
     counts = [mask.sum(axis=tuple(b for b in range(3) if b != a), dtype=np.int64) for a in range(3)]
     pairs = {(a, b): mask.sum(axis=3 - a - b, dtype=np.int64) for a, b in ((0, 1), (0, 2), (1, 2))}
     ranges = [np.arange(n, dtype=np.int64) for n in mask.shape]
@@ -65,7 +65,7 @@ def axes(mask: np.ndarray, spacing: Spacing) -> tuple[float, float, float]:
 
 @functools.lru_cache(maxsize=16)
 def cube_table(spacing: Spacing) -> np.ndarray:
-    """What a cube of eight neighbouring voxels adds to the mesh, for each of the 256 patterns of voxels inside the ROI.
+    """What a cube of eight neighboring voxels adds to the mesh, for each of the 256 patterns of voxels inside the ROI.
 
     Columns: surface mm2, volume mm3 with the cube at the origin, and the surface's area vector (z, y, x), which gives the volume elsewhere.
     Bit 4 z + 2 y + x of the pattern is the corner (z, y, x). Which of several surfaces fits a pattern is PyRadiomics' choice: its own compiled
@@ -85,7 +85,7 @@ def cube_table(spacing: Spacing) -> np.ndarray:
         table[number, :2] = area, volume
     for number, corners in enumerate(patterns):
         for axis in range(3):
-            # a second cube before this one along an axis, filled alike: this one now stands one step from the origin
+            # a second cube before this one along an axis, filled alike: this one is now one step from the origin
             near = np.take(corners, [0], axis=axis)
             pair = np.ascontiguousarray(np.concatenate([near, corners], axis=axis))
             before = int(np.concatenate([near, near], axis=axis).reshape(-1) @ (1 << np.arange(8)))
@@ -118,7 +118,7 @@ def mesh_sums(padded: np.ndarray, table: np.ndarray, steps: np.ndarray) -> tuple
 def diameters(padded: np.ndarray, spacing: Spacing) -> tuple[float, float, float, float]:
     """The largest distance between two mesh vertices, mm: in all, and with equal z, y and x.
 
-    A vertex lies half-way between a voxel inside and a neighbour outside. Of the vertices on a line along x (or y), only the two outermost can be the
+    A vertex lies half-way between a voxel inside and a neighbor outside. Of the vertices on a line along x (or y), only the two outermost can be the
     end of a diameter.
     """
     along_x = outermost(padded)

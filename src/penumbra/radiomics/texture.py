@@ -1,7 +1,7 @@
 """The five texture matrices of an ROI, counted in three passes over its voxels.
 
-Levels are kept on the ROI's box with one voxel of zeros around it, so that a neighbour is read without asking whether it exists; zero is "outside the
-ROI". Only levels that occur get a row: `rows` hold 1..K, `grey[k]` is the grey level of row k + 1.
+Levels are kept on the ROI's box with one voxel of zeros around it, so that a neighbor is read without asking whether it exists; zero is "outside the
+ROI". Only levels that occur get a row: `rows` hold 1..K, `gray[k]` is the gray level of row k + 1.
 """
 
 from dataclasses import dataclass
@@ -11,33 +11,33 @@ from numba.cpython.unsafe.numbers import trailing_zeros
 
 from penumbra.radiomics.compiled import kernel
 
-# The thirteen directions, z, y, x; the other thirteen neighbours are their opposites.
+# The thirteen directions, z, y, x; the other thirteen neighbors are their opposites.
 DIRECTIONS = np.array([(1, dy, dx) for dy in (1, 0, -1) for dx in (1, 0, -1)] + [(0, 1, dx) for dx in (1, 0, -1)] + [(0, 0, 1)], dtype=np.int64)
 SMALL_ZONE = 64  # zones up to this size are counted in a table, the few larger ones in a list
-OPPOSITE = 13  # bits 0..12 of a voxel's marks: neighbours ahead that are equal; 13..25: neighbours behind
+OPPOSITE = 13  # bits 0..12 of a voxel's marks: neighbors ahead that are equal; 13..25: neighbors behind
 SEEN = 31
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Where an ROI's voxels lie, in the order z, y, x: in the array of a filtered image, and in the padded box of levels."""
+    """Where an ROI's voxels are, in the order z, y, x: in the array of a filtered image, and in the padded box of levels."""
 
     in_image: np.ndarray  # int64, positions in the flat image
     in_box: np.ndarray  # int32, positions in the flat padded box
     padded: tuple[int, int, int]  # shape of the padded box
-    steps: np.ndarray  # int64, distance in the flat padded box to the neighbour in each direction that the box is wide enough for
+    steps: np.ndarray  # int64, distance in the flat padded box to the neighbor in each direction that the box is wide enough for
     with_lines: np.ndarray  # bool, whether two voxels share a line in that direction
-    neighbours: np.ndarray  # int32, of each voxel: how many of its 26 neighbours are in the ROI
+    neighbors: np.ndarray  # int32, of each voxel: how many of its 26 neighbors are in the ROI
 
 
 @dataclass(frozen=True)
 class Matrices:
-    """Counts for one image and one ROI. a: direction, k: row of a grey level from 1 on, s: size from 1 on."""
+    """Counts for one image and one ROI. a: direction, k: row of a gray level from 1 on, s: size from 1 on."""
 
-    cooccurrence: np.ndarray  # (a, k, k), a neighbour in one sense only; row and column 0 are outside the ROI
+    cooccurrence: np.ndarray  # (a, k, k), a neighbor in one sense only; row and column 0 are outside the ROI
     runs: np.ndarray  # (a, k - 1, s - 1)
-    dependence: np.ndarray  # (k - 1, dependent neighbours)
-    differences: np.ndarray  # (k - 1,), sum of |grey - mean of the neighbours|
+    dependence: np.ndarray  # (k - 1, dependent neighbors)
+    differences: np.ndarray  # (k - 1,), sum of |gray - mean of the neighbors|
     small_zones: np.ndarray  # (k - 1, s - 1), sizes up to SMALL_ZONE
     large_zones: np.ndarray  # (n, 2), k - 1 and s
 
@@ -66,9 +66,9 @@ def _shares_a_line(places: np.ndarray, direction: np.ndarray) -> bool:
     return len(np.unique(starts, axis=1).T) < places.shape[1]
 
 
-def matrices(rows: np.ndarray, grey: np.ndarray, where: Frame) -> Matrices:
-    """The matrices of an ROI whose voxels have the rows `rows` (1..K, in the order of `where`) with grey levels `grey` (K,)."""
-    levels, longest, size = len(grey), max(where.padded) - 2, int(np.prod(where.padded))
+def matrices(rows: np.ndarray, gray: np.ndarray, where: Frame) -> Matrices:
+    """The matrices of an ROI whose voxels have the rows `rows` (1..K, in the order of `where`) with gray levels `gray` (K,)."""
+    levels, longest, size = len(gray), max(where.padded) - 2, int(np.prod(where.padded))
     box = np.zeros(size, dtype=np.uint16)
     box[where.in_box] = rows
     lengths, marks = np.zeros(size, dtype=np.uint16), np.zeros(size, dtype=np.uint32)
@@ -82,11 +82,11 @@ def matrices(rows: np.ndarray, grey: np.ndarray, where: Frame) -> Matrices:
     dependence = np.zeros((levels, 2 * len(DIRECTIONS) + 1), dtype=np.int32)
     found = grow_zones(box, where.in_box, where.steps, marks, small_zones, large_zones, dependence)
 
-    tones = np.concatenate([[0], grey]).astype(np.int32)[box]
+    tones = np.concatenate([[0], gray]).astype(np.int32)[box]
     around = marks.view(np.int32)  # no longer needed
     sum_of_27(tones, where.padded[2], where.padded[1] * where.padded[2], np.zeros_like(tones), around)
     differences = np.zeros(levels)
-    sum_differences(box, where.in_box, tones, around, where.neighbours, differences)
+    sum_differences(box, where.in_box, tones, around, where.neighbors, differences)
     return Matrices(cooccurrence, runs[:, 1:], dependence, differences, small_zones, large_zones[:found])
 
 
@@ -94,10 +94,10 @@ def matrices(rows: np.ndarray, grey: np.ndarray, where: Frame) -> Matrices:
 def count_pairs(
     box: np.ndarray, places: np.ndarray, steps: np.ndarray, cooccurrence: np.ndarray, runs: np.ndarray, longest: int, lengths: np.ndarray, marks: np.ndarray
 ) -> None:
-    """Co-occurrence and runs, direction by direction, and in `marks` which neighbours of a voxel are its equals.
+    """Co-occurrence and runs, direction by direction, and in `marks` which neighbors of a voxel are its equals.
 
-    Nothing in the inner loop depends on a guess: whether neighbours are equal is as good as random, and a wrong guess costs more than the sums.
-    `lengths` holds how long the run is that goes on from a voxel; 0: it ends there. Unsigned numbers spare the test for negative positions.
+    Nothing in the inner loop depends on a guess: whether neighbors are equal is as good as random, and a wrong guess costs more than the sums.
+    `lengths` holds how long the run is that continues from a voxel; 0: it ends there. Unsigned numbers spare the test for negative positions.
     """
     one = np.uint64(1)
     side, width = np.uint64(0), np.uint64(longest)
@@ -123,16 +123,16 @@ def count_pairs(
 def grow_zones(
     box: np.ndarray, places: np.ndarray, steps: np.ndarray, marks: np.ndarray, small_zones: np.ndarray, large_zones: np.ndarray, dependence: np.ndarray
 ) -> int:
-    """Zones of equal level, connected through any of the 26 neighbours, and the number of equal neighbours of each voxel.
+    """Zones of equal level, connected through any of the 26 neighbors, and the number of equal neighbors of each voxel.
 
     Returns how many large zones were written.
     """
     stack = np.empty(places.size, dtype=np.int64)
     seen = np.uint32(1) << np.uint32(SEEN)
-    to_neighbour = np.empty(2 * OPPOSITE, dtype=np.int64)
+    to_neighbor = np.empty(2 * OPPOSITE, dtype=np.int64)
     for a in range(steps.size):
-        to_neighbour[a] = steps[a]
-        to_neighbour[OPPOSITE + a] = -steps[a]
+        to_neighbor[a] = steps[a]
+        to_neighbor[OPPOSITE + a] = -steps[a]
     found = 0
     for n in range(places.size):
         if marks[places[n]] & seen:
@@ -148,12 +148,12 @@ def grow_zones(
             equals = marks[place] ^ seen
             equal = 0
             while equals:
-                neighbour = place + to_neighbour[trailing_zeros(equals)]  # type: ignore[call-arg]  # an intrinsic: numba adds its typing context itself
+                neighbor = place + to_neighbor[trailing_zeros(equals)]  # type: ignore[call-arg]  # an intrinsic: numba adds its typing context itself
                 equals &= equals - np.uint32(1)
                 equal += 1
-                if not marks[neighbour] & seen:
-                    marks[neighbour] |= seen
-                    stack[top] = neighbour
+                if not marks[neighbor] & seen:
+                    marks[neighbor] |= seen
+                    stack[top] = neighbor
                     top += 1
             dependence[own, equal] += 1
         if size <= small_zones.shape[1]:
@@ -167,7 +167,7 @@ def grow_zones(
 
 @kernel
 def sum_of_27(values: np.ndarray, row: int, plane: int, between: np.ndarray, result: np.ndarray) -> None:
-    """Sum over each voxel and its 26 neighbours in a flat padded box; right for every voxel that is not padding."""
+    """Sum over each voxel and its 26 neighbors in a flat padded box; right for every voxel that is not padding."""
     for source, target, step in ((values, result, 1), (result, between, row), (between, result, plane)):
         if values.size > 2 * step:
             before, own, after = source[: -2 * step], source[step:-step], source[2 * step :]
@@ -177,9 +177,9 @@ def sum_of_27(values: np.ndarray, row: int, plane: int, between: np.ndarray, res
 
 
 @kernel
-def sum_differences(box: np.ndarray, places: np.ndarray, tones: np.ndarray, around: np.ndarray, neighbours: np.ndarray, differences: np.ndarray) -> None:
-    """Sum of |grey - mean of the neighbours| for each level; a voxel without neighbours differs by nothing."""
+def sum_differences(box: np.ndarray, places: np.ndarray, tones: np.ndarray, around: np.ndarray, neighbors: np.ndarray, differences: np.ndarray) -> None:
+    """Sum of |gray - mean of the neighbors| for each level; a voxel without neighbors differs by nothing."""
     for n in range(places.size):
         place = places[n]
-        if neighbours[n] > 0:
-            differences[box[place] - 1] += abs(tones[place] - (around[place] - tones[place]) / neighbours[n])
+        if neighbors[n] > 0:
+            differences[box[place] - 1] += abs(tones[place] - (around[place] - tones[place]) / neighbors[n])

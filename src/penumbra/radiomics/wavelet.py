@@ -46,7 +46,7 @@ def wavelet_bands(
 
 
 def _bands_in_32_bits(part: np.ndarray, wavelet: str, inner: tuple[slice, ...], bands: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
-    """PyWavelets' own transform of 32-bit floats, which rounds otherwise than the kernel here; they are rare: HU that were not normalised."""
+    """PyWavelets' own transform of 32-bit floats, which rounds otherwise than the kernel here; they are rare: HU that were not normalized."""
     import pywt
 
     even = np.pad(part, [(0, extent % 2) for extent in part.shape], "wrap")

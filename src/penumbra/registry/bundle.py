@@ -40,9 +40,9 @@ ENVIRONMENT = (
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where a model comes from; recorded beside it, no part of its digest.
+    """Where a model comes from; recorded with it, not part of its digest.
 
-    train_centers  centers whose rows were used to fit.
+    train_centers  centers that the model was fitted on.
     store_commit   the store's commit number the training rows were read at ("as of").
     store_digest   digest of these rows.
     code_commit    revision of the code, "" when it is not known.
@@ -73,7 +73,7 @@ class Bundle:
     settings          name -> document (radiomics, rois, image, ...) that computes the features of a new patient.
     network           file that `penumbra.network.save` wrote (or a folder of such files), or None.
     lineage           see `Lineage`.
-    curves            name -> value after each epoch of a training; MLflow shows them, they are no part of the digest.
+    curves            name -> value after each epoch of a training; MLflow shows them, they are not part of the digest.
     """
 
     models: "Mapping[str, SurvivalModel]"

@@ -1,7 +1,7 @@
-"""MLflow's database: SQLite under `<home>/mlflow`, or the server that PENUMBRA_MLFLOW names; who writes, and where artifacts lie.
+"""MLflow's database: SQLite under `<home>/mlflow`, or the server that PENUMBRA_MLFLOW names; who writes, and where artifacts are.
 
 Reading goes straight to the SQLite file or to the server's REST API: importing MLflow takes seconds, and `penumbra predict` should not wait for
-them. Writing goes through MLflow's client, one process at a time. Artifacts lie in the home in both cases.
+them. Writing goes through MLflow's client, one process at a time. Artifacts are in the home in both cases.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ def tracking_uri(home: Path) -> str:
 
 
 def query(home: Path, name: str, values: dict[str, Any]) -> list[sqlite3.Row]:
-    """Rows of one of this room's named queries on MLflow's database; none when there is no database yet."""
+    """Rows of one of this package's named queries on MLflow's database; none when there is no database yet."""
     path = _database(home)
     if not path.is_file():
         return []

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from penumbra.params import ParamsError, build
+from penumbra.params import build
+from penumbra.yaml_files import wrong
 
 Decision = Literal["promote", "keep", "reject", "stop", "set aside"]
 METRIC = "Harrell's C within centers"
@@ -22,7 +23,7 @@ class GateLimits:
                 difference in C must be above 0, against the champion and against every baseline.
     confidence  of the two-sided intervals whose upper limit below 0 means worse.
     interval    "percentile" or "basic": how limits are read from the resamples.
-    min_events  a center with fewer deaths has no say of its own; its pairs still count over all centers.
+    min_events  a center with fewer deaths is not judged alone; its pairs still count over all centers.
     resamples   of the patients of each center; seed: of the resamples.
     """
 
@@ -34,11 +35,11 @@ class GateLimits:
     seed: int
 
     def __post_init__(self) -> None:
-        _require("retrain.gate.noise is above 0 and at most 0.5", 0 < self.noise <= 0.5, self.noise)
-        _require("retrain.gate.confidence is at least 0.5 and below 1", 0.5 <= self.confidence < 1, self.confidence)
-        _require("retrain.gate.min_events is at least 1", self.min_events >= 1, self.min_events)
+        _require("noise", "above 0 and at most 0.5", 0 < self.noise <= 0.5, self.noise)
+        _require("confidence", "at least 0.5 and below 1", 0.5 <= self.confidence < 1, self.confidence)
+        _require("min_events", "at least 1", self.min_events >= 1, self.min_events)
         enough = math.ceil(1 / min(self.noise, 0.5 * (1 - self.confidence)) - 1e-9)
-        _require(f"retrain.gate.resamples is at least {enough}, one beyond each limit", self.resamples >= enough, self.resamples)
+        _require("resamples", f"at least {enough}, one beyond each limit", self.resamples >= enough, self.resamples)
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def gate(evidence: Evidence) -> Verdict:
         interval = f"{100 * limits.confidence:g} % {overall.lower:+.3f} to {overall.upper:+.3f}"
         facts += f": champion {overall.other:.3f}, challenger {overall.challenger:.3f}, {overall.difference:+.3f} ({interval})"
     silent = [row.center for row in evidence.centers if row.events < limits.min_events]
-    few = f" Too few events for a say of its own (fewer than {limits.min_events}): {', '.join(silent)}." if silent else ""
+    few = f" Not judged alone, fewer than {limits.min_events} events: {', '.join(silent)}." if silent else ""
     return Verdict(decision, f"{opening}: {why}. {facts}.{few}")
 
 
@@ -134,7 +135,7 @@ def _decide(evidence: Evidence) -> tuple[Decision, str]:
     limits, overall = evidence.limits, evidence.overall
     heard = [row for row in evidence.centers if row.events >= limits.min_events]
     if not heard:
-        return "keep", f"no center has {limits.min_events} events, which it takes to decide"
+        return "keep", f"no center has {limits.min_events} events, the minimum for a decision"
     undefined = [row for row in (overall, *heard) if not row.defined]
     if undefined:
         return "keep", f"the difference is undefined at {'; '.join(f'{row.center} ({row.reason})' for row in undefined)}"
@@ -162,6 +163,6 @@ def _plain(contrast: Contrast) -> dict[str, Any]:
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in asdict(contrast).items()}
 
 
-def _require(rule: str, holds: bool, found: float) -> None:
+def _require(name: str, limits: str, holds: bool, found: float) -> None:
     if not holds:
-        raise ParamsError(f"{rule}; found {found:g}")
+        raise wrong(f"retrain.gate.{name}", f"retrain.gate.{name} is {found:g}, out of its range", f"Give a number {limits}")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 FIRST = "the first version"  # why it is champion
 DESCRIPTION = "Overall survival of patients with non-small-cell lung cancer after radiotherapy, from the planning CT"
-SERVING = ("mlflow", "numpy", "pandas")  # what the model server imports beside the code that the model carries
+SERVING = ("mlflow", "numpy", "pandas")  # what the model server imports besides the code that the model carries
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def register(home: Path, bundle: Bundle, metrics: Iterable[MetricRow] = (), *, c
     if `challenger` is set. Metrics that MLflow does not hold yet are added in both cases. A call that was killed half-way is completed by the next
     one with the same bundle.
 
-    home   the folder of `PENUMBRA_HOME`; the registry lies below `<home>/mlflow`.
+    home   the folder of `PENUMBRA_HOME`; the registry is in `<home>/mlflow`.
     model  name in the registry; None: as params.yaml says (register.model).
 
     Raises  Refusal "model_kept" where the registered model was deleted or renamed in MLflow and a number would be given twice,
@@ -207,7 +207,7 @@ def _require_free_number(home: Path, model: str, digest: str) -> None:
     counts_on = found.created_at is not None and (at is None or found.created_at <= at)
     if before in (None, digest) or counts_on:
         return
-    fact = f"the registered model {model} was made anew outside penumbra, and the store knows another version {number}"
+    fact = f"the registered model {model} was recreated outside penumbra, and the store knows another version {number}"
     raise (found.created_at is None and model_missing(home, model, memory)) or Refusal("model_kept", fact, RESTORE)
 
 

@@ -1,4 +1,4 @@
-"""What was changed in MLflow outside penumbra: told in one sentence with the repair, and never repaired by a guess."""
+"""What was changed in MLflow outside penumbra: reported in one sentence with the repair, and never repaired by guessing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ RESTORE = "bring mlflow/ back from a back-up (infra/backup.sh restore), or name 
 
 @dataclass(frozen=True)
 class Outside:
-    """What the store does not know yet, and what is to be told.
+    """What the store does not know yet, and what to report.
 
     sentences  each one fact with its repair; empty where MLflow has what penumbra left in it. rules: of those that end a command.
     change     the move of the champion's alias that the store lacks.

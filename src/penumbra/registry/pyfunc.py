@@ -1,4 +1,4 @@
-"""The code file MLflow runs to serve a version (models-from-code): reads the bundle beside it and answers a table of features."""
+"""The code file MLflow runs to serve a version (models-from-code): reads the bundle next to it and answers a table of features."""
 
 from pathlib import Path
 

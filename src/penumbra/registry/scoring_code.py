@@ -16,7 +16,7 @@ from pathlib import Path
 import penumbra
 
 ROOT = Path(penumbra.__file__).parent
-ENTRY = "registry/pyfunc.py"  # what MLflow runs; lies beside the package, not in it
+ENTRY = "registry/pyfunc.py"  # what MLflow runs; next to the package, not in it
 NAME = "penumbra_scoring_{}"
 HASH_LENGTH = 8
 OWN_IMPORT = re.compile(r"^(\s*)(from|import) penumbra\b", re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Values as they are sent to a served model: numbers only. JSON's true is no 1, a text is no number, and null is a missing value."""
+"""Values as they are sent to a served model: numbers only. JSON's true is not 1, a text is not a number, and null is a missing value."""
 
 import math
 from collections.abc import Iterable

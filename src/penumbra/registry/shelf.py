@@ -148,7 +148,7 @@ class Memory:
     def __init__(self, home: Path, model: str, since: datetime) -> None:
         left = noted.read(home, model).state
         seen = json.loads(left) if left else {}
-        self.here = seen.get("since") == since.isoformat()  # else MLflow counts anew since
+        self.here = seen.get("since") == since.isoformat()  # else MLflow has restarted its count since
         self.ours = {number: digest for number, digest, _ in seen.get("versions", [])}
         self.others = {number for number, _ in seen.get("foreign", [])}
         self.store = cache(lambda: remembered(home, model))
@@ -195,7 +195,7 @@ def _registered(home: Path, model: str, row: Mapping[str, Any], tags: Mapping[st
 
 
 def _own_words(folder: Path) -> tuple[str, Lineage | None]:
-    """Digest and lineage as the bundle's files have them; "" and None where they are gone or spoilt."""
+    """Digest and lineage as the bundle's files have them; "" and None where they are gone or spoiled."""
     try:
         return str(read_manifest(folder)["digest"]), read_lineage(folder)
     except (Refusal, OSError, ValueError, KeyError, TypeError):

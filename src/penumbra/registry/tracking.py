@@ -1,4 +1,4 @@
-"""What MLflow shows of a version beside its files: the run, its parameters, and metrics per center."""
+"""What MLflow shows of a version besides its files: the run, its parameters, and metrics per center."""
 
 import json
 import math

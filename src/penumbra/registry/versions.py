@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penumbra.params import model_name
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, nearest
 from penumbra.registry import noted, remote
 from penumbra.registry.bundle import verify
 from penumbra.registry.database import client as client
@@ -69,11 +69,11 @@ def find(home: Path, which: str | int = CHAMPION, model: str | None = None) -> R
         advice = "run `penumbra run` or `penumbra register` first" + (f", or name one of those: {others[0]}/champion" if others else "")
         raise Refusal("model_registered", f"no version of {model} is registered{elsewhere}", advice)
     fact = f"{model}/{number} was deleted outside penumbra" if number in map(str, found.deleted) else f"no version or alias {which!r} of {model}"
-    raise Refusal("version_registered", fact, f"registered: {_offered(found)}")
+    raise Refusal("version_registered", fact, _meant(wanted, found))
 
 
 def addressed(home: Path, which: str | int, model: str | None = None) -> tuple[str, str]:
-    """The model that a name means, and what it wants of it: "nsclc-pfs/3" and "nsclc-pfs@champion" name a registered model themselves."""
+    """The model that a name means, and which version of it: "nsclc-pfs/3" and "nsclc-pfs@champion" name a registered model themselves."""
     usual = model or model_name()
     for divider in ("/", "@"):
         name, found, wanted = str(which).partition(divider)
@@ -83,9 +83,9 @@ def addressed(home: Path, which: str | int, model: str | None = None) -> tuple[s
 
 
 def promote(home: Path, which: str | int, alias: str = CHAMPION, *, reason: str = "", model: str | None = None) -> AliasChange:
-    """Point an alias to a version whose files still are what was registered; the former holder keeps its number.
+    """Point an alias to a version whose files have not changed since registration; the former holder keeps its number.
 
-    A challenger that becomes champion is no challenger any more. The change is noted before it is made: killed in between, or made from Python, it
+    A challenger that becomes champion is no longer a challenger. The change is noted before it is made: killed in between, or made from Python, it
     is recorded in the store by the next command that writes.
     Raises  Refusal "version_registered", or "bundle_unchanged" when a file of the version was altered.
     """
@@ -113,6 +113,12 @@ def restore_tags(mlflow_client: "MlflowClient", found: Shelf) -> None:
     for entry in found.versions:
         for name in found.altered.get(entry.version, ()):
             mlflow_client.set_model_version_tag(entry.model, str(entry.version), name, entry.tags[name])
+
+
+def _meant(wanted: str, found: Shelf) -> str:
+    """The alias or version that is most like what was asked for, and all there are."""
+    near = nearest(wanted, (*found.aliases, *(str(entry.version) for entry in found.versions), *(f"{found.model}/{entry.version}" for entry in found.versions)))
+    return (f"Did you mean {near}? " if near else "") + f"Registered: {_offered(found)}"
 
 
 def _offered(found: Shelf) -> str:

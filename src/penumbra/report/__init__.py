@@ -1,4 +1,4 @@
-"""The report a person looks at: figures, tables and one page that needs no network."""
+"""The report: figures, tables and one page that needs no network."""
 
 from penumbra.report.checks import checklist
 from penumbra.report.inputs import (

@@ -27,7 +27,7 @@ HORIZON_STYLE: tuple[tuple[str, Any, str], ...] = (
     (MUTED, (0, (8, 2)), "v"),
 )
 SQUARE_IN = 4.2
-PAPER = "paper"  # begins the entries of a legend that stand in grey
+PAPER = "paper"  # begins the entries of a legend that are gray
 
 
 def roc(panel: RiskPanel, measures: Measures, label: str, paper: Sequence[float | None], name: str) -> Rendered:
@@ -39,7 +39,7 @@ def roc(panel: RiskPanel, measures: Measures, label: str, paper: Sequence[float 
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=":")
         lines, beside = [], []
         for column, (horizon, theirs) in enumerate(zip(panel.days, paper, strict=True)):
-            colour, dashes, _ = HORIZON_STYLE[column % len(HORIZON_STYLE)]
+            color, dashes, _ = HORIZON_STYLE[column % len(HORIZON_STYLE)]
             try:
                 found = auc_binary(panel.event, panel.time, panel.log_risk, horizon, level=measures.confidence)
                 curve = roc_curve(panel.event, panel.time, panel.log_risk, horizon)
@@ -48,7 +48,7 @@ def roc(panel: RiskPanel, measures: Measures, label: str, paper: Sequence[float 
                 continue
             words = f"{_when(panel, measures, column)} {number(found.auc)} ({number(found.lower)}–{number(found.upper)})"
             lines.append(words)
-            axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=colour, linestyle=dashes, linewidth=1.6, label=words)
+            axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=color, linestyle=dashes, linewidth=1.6, label=words)
             if theirs is not None:
                 beside.append(f"{PAPER} {number(theirs)}")
         for words in beside:
@@ -70,7 +70,7 @@ def calibration(panel: RiskPanel, measures: Measures, label: str, name: str) -> 
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=":")
         lines = []
         for column, horizon in enumerate(panel.days):
-            colour, dashes, marker = HORIZON_STYLE[column % len(HORIZON_STYLE)]
+            color, dashes, marker = HORIZON_STYLE[column % len(HORIZON_STYLE)]
             try:
                 found = compare(
                     panel.event,
@@ -91,7 +91,7 @@ def calibration(panel: RiskPanel, measures: Measures, label: str, name: str) -> 
             lines += [shown, *(f"{_when(panel, measures, column)}, {words}" for words in lost)]
             spread = np.array([np.maximum(found.observed - found.lower, 0), np.maximum(found.upper - found.observed, 0)])
             axes.errorbar(
-                found.predicted, found.observed, spread, color=colour, linestyle=dashes, marker=marker, markersize=4, linewidth=1.1, elinewidth=0.8, label=shown
+                found.predicted, found.observed, spread, color=color, linestyle=dashes, marker=marker, markersize=4, linewidth=1.1, elinewidth=0.8, label=shown
             )
             for g in range(found.n.size):
                 line = (found.predicted[g], found.observed[g], found.lower[g], found.upper[g])
@@ -168,7 +168,7 @@ def _square(height: float = SQUARE_IN) -> tuple["Figure", "Axes"]:
 
 
 def _legend(figure: "Figure", axes: "Axes", lines: Sequence[str]) -> None:
-    """The legend below the axes, where it hides nothing; what could not be drawn stands in their middle."""
+    """The legend below the axes, where it hides nothing; what could not be drawn is written in their middle."""
     handles, labels = axes.get_legend_handles_labels()
     if labels:
         columns = 2 if any(label.startswith(PAPER) for label in labels) else 1

@@ -1,4 +1,4 @@
-"""Tables of calibration, of what a model adds to the controls, and of what carries over from center to center."""
+"""Tables of calibration, of what a model adds to the controls, and of what generalizes from center to center."""
 
 import math
 
@@ -74,14 +74,14 @@ def across_table(inputs: ReportInputs) -> Table:
             rows.append((Cell(model.label), Cell("training, less optimism"), Cell(number(row.value), note), *(Cell("") for _ in range(4))))
     header = header_cells("model", "where", "C", "C of a further center", "slope", "slope of a further center", "intercept")
     caption = (
-        "Over several centers: the random-effects mean, and in the columns beside it the interval in which the value of a further center is expected. "
+        "Over several centers: the random-effects mean, and in the columns next to it the interval in which the value of a further center is expected. "
         "Left out: everything after the features was refitted on the other centers."
     )
     return Table("across_centers", caption, header, tuple(rows), metrics_csv(inputs, shown), words=2)
 
 
 def _line(model: ModelRow, where: str, measured: list[MetricRow | None]) -> list[tuple[Cell, ...]]:
-    """One row for a model, none where nothing was measured; a reason stands at the first value that it explains."""
+    """One row for a model, none where nothing was measured; a reason is given at the first value that it explains."""
     if not any(measured):
         return []
     cells, said = [], {""}

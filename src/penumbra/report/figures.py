@@ -1,4 +1,4 @@
-"""The report's figures, drawn by matplotlib without a screen; each fits a phone's width and stands alone as SVG or PNG."""
+"""The report's figures, drawn by matplotlib without a screen; each fits a phone's width and is complete by itself as SVG or PNG."""
 
 import math
 import re
@@ -23,8 +23,8 @@ GROUP_STYLE = {True: (VERMILION, "-", "high risk"), False: (BLUE, (0, (4, 1.5)),
 CHANCE = 0.5
 MOST_BARS = 20
 LABEL_LETTERS = 55  # of a feature's name that fit a figure's width; a longer one is set smaller
-SHORT_TITLE = 16  # letters that fit beside the legend
-REASON_LETTERS = 29  # what fits beside the boxes of the cohort flow
+SHORT_TITLE = 16  # letters that fit next to the legend
+REASON_LETTERS = 29  # what fits next to the boxes of the cohort flow
 
 
 def cohort_flow(flow: CenterFlow, name: str) -> Rendered:
@@ -34,7 +34,7 @@ def cohort_flow(flow: CenterFlow, name: str) -> Rendered:
     role = "training" if flow.training else "external test"
     gap = max(0.62, 0.18 * (len(lines) + 1) + 0.2)
     height = 1.55 + gap
-    top, bottom, centre, right = height - 0.6, 0.35, 0.75, 1.62
+    top, bottom, center, right = height - 0.6, 0.35, 0.75, 1.62
     box = {"boxstyle": "round,pad=0.5,rounding_size=0.2", "facecolor": "none", "edgecolor": MUTED, "linewidth": 0.8}
     with ink.style():
         figure = _figure(height, layout=None)
@@ -42,17 +42,17 @@ def cohort_flow(flow: CenterFlow, name: str) -> Rendered:
         axes.set_axis_off()
         axes.set(xlim=(0, WIDTH_IN), ylim=(0, height))
         axes.text(0.05, height - 0.05, f"{flow.center} ({role})", weight="bold", size=9.5, va="top")
-        axes.text(centre, top, f"{flow.found} found", ha="center", va="center", bbox=box)
+        axes.text(center, top, f"{flow.found} found", ha="center", va="center", bbox=box)
         kept = f"{flow.accepted} accepted\n{count(flow.events, 'death')}"
-        axes.text(centre, bottom, kept, ha="center", va="center", weight="bold", linespacing=1.5, bbox={**box, "edgecolor": BLUE, "linewidth": 1.4})
+        axes.text(center, bottom, kept, ha="center", va="center", weight="bold", linespacing=1.5, bbox={**box, "edgecolor": BLUE, "linewidth": 1.4})
         arrow = {"arrowstyle": "-|>", "color": MUTED, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
-        axes.annotate("", (centre, bottom + 0.3), (centre, top - 0.17), arrowprops=arrow)
+        axes.annotate("", (center, bottom + 0.3), (center, top - 0.17), arrowprops=arrow)
         middle = (top - 0.17 + bottom + 0.3) / 2
         if excluded:
-            axes.annotate("", (right - 0.06, middle), (centre, middle), arrowprops=arrow)
+            axes.annotate("", (right - 0.06, middle), (center, middle), arrowprops=arrow)
             axes.text(right, middle, "\n".join(["excluded", *lines]), va="center", linespacing=1.45)
         else:
-            axes.text(centre + 0.15, middle, "none excluded", va="center", color=MUTED)
+            axes.text(center + 0.15, middle, "none excluded", va="center", color=MUTED)
         if flow.flagged:
             remarks = "\n".join(_wrapped([f"{flagged} {remark}" for remark, flagged in flow.flagged]))
             axes.text(right, bottom, remarks, va="center", color=MUTED, linespacing=1.45)
@@ -62,7 +62,7 @@ def cohort_flow(flow: CenterFlow, name: str) -> Rendered:
 
 
 def concordance(column: CenterColumn, models: Sequence[ModelRow], rows: Sequence[MetricRow], paper: Sequence[PaperValue], combined: str, name: str) -> Rendered:
-    """Harrell's C of every model on one center with its 95 % interval, beside chance and the paper's value."""
+    """Harrell's C of every model on one center with its 95 % interval, next to chance and the paper's value."""
     found = {row.model: row for row in rows if row.metric == "harrell_c" and row.center == column.center}
     theirs = {value.model: value.value for value in paper if value.metric == "harrell_c" and value.split == column.paper}
     with ink.style():
@@ -70,15 +70,15 @@ def concordance(column: CenterColumn, models: Sequence[ModelRow], rows: Sequence
         axes = figure.subplots()
         axes.axvline(CHANCE, color=MUTED, linewidth=0.9, linestyle=":")
         for place, model in enumerate(models):
-            colour = BLUE if model.name == combined else INK
+            color = BLUE if model.name == combined else INK
             row = found.get(model.name)
             if row is None or not math.isfinite(row.value):
                 axes.text(CHANCE + 0.01, place, "no feature retained" if model.features == 0 else "not defined", va="center", color=MUTED, size=7.5)
                 continue
             if math.isfinite(row.lower) and math.isfinite(row.upper):
-                axes.plot([row.lower, row.upper], [place, place], color=colour, linewidth=1.4, solid_capstyle="butt")
-            fill = "white" if model.kind == "control" else colour
-            axes.plot(row.value, place, "o", color=colour, markerfacecolor=fill, markersize=5)
+                axes.plot([row.lower, row.upper], [place, place], color=color, linewidth=1.4, solid_capstyle="butt")
+            fill = "white" if model.kind == "control" else color
+            axes.plot(row.value, place, "o", color=color, markerfacecolor=fill, markersize=5)
             if model.name in theirs:
                 axes.plot(theirs[model.name], place + 0.3, "D", color=MUTED, markerfacecolor="none", markersize=3.2, markeredgewidth=0.8)
         axes.set_yticks(range(len(models)), [model.label for model in models])
@@ -108,7 +108,7 @@ def kaplan_meier(numbers: PanelNumbers, name: str) -> Rendered:
         axes.set_xticks(ticks)
         axes.set_xlabel("years since start of radiotherapy", labelpad=2)
         axes.set_ylabel("alive")
-        # a long title stands above the legend instead of beside it
+        # a long title goes above the legend instead of next to it
         axes.set_title(numbers.title, pad=6 if len(numbers.title) <= SHORT_TITLE else 20)
         if numbers.curves:
             axes.legend(loc="lower right", bbox_to_anchor=(1.02, 0.99), ncols=2, frameon=False, borderaxespad=0, columnspacing=1.2, handlelength=1.8)
@@ -129,8 +129,8 @@ def coefficients(features: Sequence[KeptFeature], label: str, name: str) -> Rend
         axes = figure.subplots()
         largest = max((abs(feature.coefficient) for feature in order), default=1.0) or 1.0
         for place, feature in enumerate(order):
-            colour = VERMILION if feature.coefficient > 0 else BLUE
-            axes.barh(place + 0.22, feature.coefficient, height=0.34, color=colour)
+            color = VERMILION if feature.coefficient > 0 else BLUE
+            axes.barh(place + 0.22, feature.coefficient, height=0.34, color=color)
             axes.plot([0, 0], [place, place + 0.44], color=MUTED, linewidth=0.9)
             words = _feature_words(feature.feature)
             size = min(7.5, 7.5 * LABEL_LETTERS / len(words))
@@ -151,10 +151,10 @@ def _wrapped(reasons: Sequence[str]) -> list[str]:
 
 
 def _draw_curve(axes: "Axes", curve: GroupCurve, last_year: float) -> None:
-    colour, dashes, _ = GROUP_STYLE[curve.high]
-    axes.step(curve.years, curve.alive, where="post", color=colour, linestyle=dashes, linewidth=1.6, label=_label(curve))
-    axes.fill_between(curve.years, curve.lower, curve.upper, step="post", color=colour, alpha=0.14, linewidth=0)
-    axes.plot(curve.censored, curve.step(curve.censored), "|", color=colour, markersize=4, markeredgewidth=0.7)
+    color, dashes, _ = GROUP_STYLE[curve.high]
+    axes.step(curve.years, curve.alive, where="post", color=color, linestyle=dashes, linewidth=1.6, label=_label(curve))
+    axes.fill_between(curve.years, curve.lower, curve.upper, step="post", color=color, alpha=0.14, linewidth=0)
+    axes.plot(curve.censored, curve.step(curve.censored), "|", color=color, markersize=4, markeredgewidth=0.7)
 
 
 def _numbers_at_risk(axes: "Axes", curves: Sequence[GroupCurve], ticks: Sequence[float], last_year: float) -> None:
@@ -162,10 +162,10 @@ def _numbers_at_risk(axes: "Axes", curves: Sequence[GroupCurve], ticks: Sequence
     axes.set_ylim(-2.2, 0.6)
     axes.text(0, 0.35, "at risk", size=8, color=MUTED, ha="left", va="center")
     for line, curve in enumerate(curves):
-        colour, place = GROUP_STYLE[curve.high][0], -0.75 - line
-        axes.text(-0.06, place, _label(curve).split()[0], transform=axes.get_yaxis_transform(), ha="right", va="center", size=8, color=colour)
+        color, place = GROUP_STYLE[curve.high][0], -0.75 - line
+        axes.text(-0.06, place, _label(curve).split()[0], transform=axes.get_yaxis_transform(), ha="right", va="center", size=8, color=color)
         for tick in ticks:
-            axes.text(tick, place, str(curve.at_risk(tick)), ha="center", va="center", size=8.5, color=colour)
+            axes.text(tick, place, str(curve.at_risk(tick)), ha="center", va="center", size=8.5, color=color)
 
 
 def _label(curve: GroupCurve) -> str:

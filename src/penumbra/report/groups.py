@@ -56,7 +56,7 @@ class GroupCurve:
 
 @dataclass(frozen=True)
 class PanelNumbers:
-    """What a Kaplan-Meier figure and the table beside it show.
+    """What a Kaplan-Meier figure and the table next to it show.
 
     last_year     where the time axis ends.
     hazard_ratio  high against low, with limits; None, like p of the log-rank test, where undefined.

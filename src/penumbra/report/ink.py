@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette (2008), told apart by the colour-blind; the page swaps these through CSS variables for dark screens.
+# Okabe and Ito's palette (2008), told apart by the color-blind; the page swaps these through CSS variables for dark screens.
 INK, MUTED, GRID = "#1c1c1c", "#6e6e6e", "#dcdcdc"
 BLUE, VERMILION, SKY, GREEN, YELLOW, PURPLE = "#0072b2", "#d55e00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7"
 VARIABLES = {"#ffffff": "paper", INK: "ink", MUTED: "muted", GRID: "grid", BLUE: "blue", VERMILION: "vermilion"}
@@ -63,14 +63,14 @@ class Rendered:
 
     @property
     def inline_svg(self) -> str:
-        """The SVG for a page: scalable, named for screen readers, coloured by the page's variables, its ids its own."""
+        """The SVG for a page: scalable, named for screen readers, colored by the page's variables, its ids its own."""
         body = self.svg[self.svg.index("<svg") :]
         body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
         body = re.sub(r'\bid="([^"]+)"', rf'id="{self.name}-\1"', body)
         body = re.sub(r'\b(xlink:href|href)="#([^"]+)"', rf'\1="#{self.name}-\2"', body)
         body = re.sub(r"url\(#([^)]+)\)", rf"url(#{self.name}-\1)", body)
-        for colour, variable in VARIABLES.items():
-            body = body.replace(colour, f"var(--{variable})")
+        for color, variable in VARIABLES.items():
+            body = body.replace(color, f"var(--{variable})")
         head, rest = body.split(">", 1)
         head = re.sub(r' (width|height)="[^"]*"', "", head)
         return f'{head} role="img" aria-label="{_attribute(self.alt)}">{rest}'

@@ -59,7 +59,7 @@ class CenterColumn:
     """One center, or pooled set, as a column of the tables.
 
     center  as in `MetricRow.center`; label is what a reader sees.
-    paper   "train" or "test": which of the paper's numbers stands beside it; None for no comparison.
+    paper   "train" or "test": which of the paper's numbers it is compared with; None for no comparison.
     """
 
     center: str
@@ -156,7 +156,7 @@ class Loadings:
 
 @dataclass(frozen=True)
 class ChecklistItem:
-    """One item of a reporting guideline: answer "" stands for unanswered; evidence is a link on this page or beside it."""
+    """One item of a reporting guideline: answer "" means unanswered; evidence is a link on this page or to a file in its folder."""
 
     guideline: str
     item: str
@@ -272,7 +272,7 @@ class ReportInputs:
     date       as it shall be printed; the only thing that differs between two reports on the same inputs.
     combined   name of the model whose risk groups, AUC and features are shown.
     metrics    rows of `model_metrics`: harrell_c, auc_1y and so on, hazard_ratio, log_rank_p (the last without limits).
-    window_hu  (centre, width) of the CT pictures.
+    window_hu  (center, width) of the CT pictures.
     notes      sentences a reader must know, shown under the headline.
     panels     the combined and the deep model on every set; checklist: items of reporting guidelines.
     shown_in_subgroups  centers, or pooled sets, whose subgroups have Kaplan-Meier figures; the table and the forest plots have all.

@@ -24,8 +24,8 @@ def curves(networks: Sequence[LearningCurve], name: str) -> Rendered:
         for network in networks:
             epochs = np.arange(1, len(network.train_loss) + 1)
             for axes, seen, held_out in ((above, network.train_loss, network.validation_loss), (below, network.train_c, network.validation_c)):
-                for values, (colour, dashes), label in ((seen, SEEN, "training"), (held_out, HELD_OUT, "validation")):
-                    axes.plot(epochs, values, color=colour, linestyle=dashes, linewidth=0.9 if thin else 1.5, alpha=0.7 if thin else 1.0, label=label)
+                for values, (color, dashes), label in ((seen, SEEN, "training"), (held_out, HELD_OUT, "validation")):
+                    axes.plot(epochs, values, color=color, linestyle=dashes, linewidth=0.9 if thin else 1.5, alpha=0.7 if thin else 1.0, label=label)
                 axes.plot(network.best_epoch, held_out[network.best_epoch - 1], "o", color=VERMILION, markersize=4)
         above.set(ylabel="loss per death")
         below.set(ylabel="Harrell's C", xlabel="epoch", xlim=(1, None))
@@ -37,11 +37,11 @@ def curves(networks: Sequence[LearningCurve], name: str) -> Rendered:
 
 
 def risk_map(each: RiskMap, window_hu: tuple[float, float], name: str) -> Rendered:
-    """A CT slice under the map; the largest effect on it has full colour."""
+    """A CT slice under the map; the largest effect on it has full color."""
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
-    centre, width = window_hu
+    center, width = window_hu
     rows, columns = each.hu.shape
     height_mm, width_mm = rows * each.spacing_mm[0], columns * each.spacing_mm[1]
     extent = (0, width_mm, height_mm, 0)
@@ -49,14 +49,14 @@ def risk_map(each: RiskMap, window_hu: tuple[float, float], name: str) -> Render
         figure = Figure(figsize=(2.6, 2.6 * height_mm / width_mm))
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
-        axes.imshow(each.hu, cmap="gray", vmin=centre - width / 2, vmax=centre + width / 2, extent=extent, interpolation="bilinear")
+        axes.imshow(each.hu, cmap="gray", vmin=center - width / 2, vmax=center + width / 2, extent=extent, interpolation="bilinear")
         effect = np.nan_to_num(each.effect) / (each.largest or 1.0)
-        colours = LinearSegmentedColormap.from_list("effect", [BLUE, "#ffffff", VERMILION])
-        axes.imshow(effect, cmap=colours, vmin=-1, vmax=1, alpha=MOST_OPAQUE * np.abs(effect) ** 0.5, extent=extent, interpolation="nearest")
+        colors = LinearSegmentedColormap.from_list("effect", [BLUE, "#ffffff", VERMILION])
+        axes.imshow(effect, cmap=colors, vmin=-1, vmax=1, alpha=MOST_OPAQUE * np.abs(effect) ** 0.5, extent=extent, interpolation="nearest")
         x = (np.arange(columns) + 0.5) * each.spacing_mm[1]
         y = (np.arange(rows) + 0.5) * each.spacing_mm[0]
         if each.gtv.any() and not each.gtv.all():
             axes.contour(x, y, each.gtv.astype(float), levels=[0.5], colors="white", linewidths=1.0)
         axes.set_xlim(0, width_mm)
         axes.set_ylim(height_mm, 0)
-        return render(figure, name, alt=f"Axial CT slice of patient {each.patient}, {each.center}, coloured by what raises or lowers the risk.", caption="")
+        return render(figure, name, alt=f"Axial CT slice of patient {each.patient}, {each.center}, colored by what raises or lowers the risk.", caption="")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# told apart by dash and marker as well as by colour
+# told apart by dash and marker as well as by color
 STYLES: tuple[tuple[str, Any, str], ...] = ((BLUE, "-", "o"), (VERMILION, (0, (5, 1.5)), "s"))
 DAYS_PER_YEAR = 365.25
 
@@ -64,11 +64,11 @@ def roc(panel: Overlay, measures: Measures, horizon: float, name: str) -> Render
     from penumbra.survival import auc_binary, roc_curve
 
     def draw(axes: "Axes", version: int, label: str) -> str:
-        colour, dashes, _ = STYLES[version]
+        color, dashes, _ = STYLES[version]
         found = auc_binary(panel.event, panel.time, panel.log_risk[version], horizon, level=measures.confidence)
         curve = roc_curve(panel.event, panel.time, panel.log_risk[version], horizon)
         words = f"{label}: {number(found.auc)} ({number(found.lower)}–{number(found.upper)})"
-        axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=colour, linestyle=dashes, linewidth=1.6, label=words)
+        axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=color, linestyle=dashes, linewidth=1.6, label=words)
         return words
 
     return _square(panel, draw, ("1 − specificity", "sensitivity"), f"ROC, {horizon_words(horizon)}, {panel.title}", name)
@@ -79,7 +79,7 @@ def calibration(panel: Overlay, measures: Measures, horizon: float, name: str) -
     from penumbra.survival import calibration as compare
 
     def draw(axes: "Axes", version: int, label: str) -> str:
-        colour, dashes, marker = STYLES[version]
+        color, dashes, marker = STYLES[version]
         death = panel.death[version, :, measures.horizons_days.index(horizon)]
         if not np.isfinite(death).all():
             raise Undefined(f"no survival at day {horizon:g}")
@@ -95,7 +95,7 @@ def calibration(panel: Overlay, measures: Measures, horizon: float, name: str) -
         )
         words = "\n".join([f"{label}: observed / expected {number(found.observed_expected)}", *dict.fromkeys(filter(None, found.reasons))])
         spread = np.array([np.maximum(found.observed - found.lower, 0), np.maximum(found.upper - found.observed, 0)])
-        axes.errorbar(found.predicted, found.observed, spread, color=colour, linestyle=dashes, marker=marker, markersize=4, linewidth=1.1, label=words)
+        axes.errorbar(found.predicted, found.observed, spread, color=color, linestyle=dashes, marker=marker, markersize=4, linewidth=1.1, label=words)
         return words
 
     axes_names = ("predicted survival", "observed survival (Kaplan-Meier)")
@@ -111,7 +111,7 @@ def survival(panel: Overlay, name: str) -> Rendered:
         axes = figure.subplots()
         words = []
         for version, label in enumerate(panel.labels):
-            colour, dashes, _ = STYLES[version]
+            color, dashes, _ = STYLES[version]
             for high in (True, False):
                 mine = panel.high[version] == high
                 if not mine.any():
@@ -120,7 +120,7 @@ def survival(panel: Overlay, name: str) -> Rendered:
                 group = f"{label}, {'high' if high else 'low'} risk, {count(int(mine.sum()), 'patient')}"
                 years = np.concatenate([[0.0], curve.times / DAYS_PER_YEAR])
                 alive = np.concatenate([[1.0], curve.survival])
-                axes.step(years, alive, where="post", color=colour, linestyle=dashes, linewidth=1.8 if high else 0.9, label=group)
+                axes.step(years, alive, where="post", color=color, linestyle=dashes, linewidth=1.8 if high else 0.9, label=group)
                 words.append(group)
         axes.set(xlabel="years", ylabel="alive", ylim=(0, 1.02), xlim=(0, None))
         axes.set_title(panel.title)
@@ -129,7 +129,7 @@ def survival(panel: Overlay, name: str) -> Rendered:
 
 
 def _square(panel: Overlay, draw: Any, axes_names: tuple[str, str], title: str, name: str) -> Rendered:
-    """One square figure with a diagonal; what these patients do not define is said in its middle."""
+    """One square figure with a diagonal; what these patients do not define is stated in its middle."""
     with ink.style():
         figure = _figure(4.2)
         axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""The report: one HTML page that needs nothing but itself, and beside it every figure as SVG and PNG and every table as CSV."""
+"""The report: one HTML page that needs nothing but itself, and next to it every figure as SVG and PNG and every table as CSV."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -48,7 +48,7 @@ class Contents:
 def write_report(inputs: ReportInputs, folder: Path) -> Path:
     """Write the report into `folder` (made when absent) and return the page's path; the same inputs give the same bytes.
 
-    The page comes last and in one piece: whoever opens it during a rerun sees the old or the new one.
+    The page is written last and atomically: a reader who opens it during a rerun sees the old or the new one.
     """
     contents = draw(inputs)
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ def html(inputs: ReportInputs, contents: Contents) -> str:
         headline=_headline(inputs),
         pictures=list(zip(inputs.slices, contents.slices, strict=True)),
         maps=list(zip(inputs.maps, contents.maps, strict=True)),
-        contour_colours={roi: colour for roi, (colour, _) in slices.CONTOUR_STYLE.items()},
+        contour_colors={roi: color for roi, (color, _) in slices.CONTOUR_STYLE.items()},
         most_bars=figures.MOST_BARS,
         most_rows=forest.MOST_ROWS,
         guidelines=counted(inputs.checklist),

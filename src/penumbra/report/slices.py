@@ -1,4 +1,4 @@
-"""Axial CT pictures with the outlines of the tumour and of its rings."""
+"""Axial CT pictures with the outlines of the tumor and of its rings."""
 
 import numpy as np
 
@@ -11,9 +11,9 @@ CONTOUR_STYLE = {"ring_9mm": (GREEN, 0.9), "ring_6mm": (SKY, 1.3), "ring_3mm": (
 
 
 def picture_of(scan: Scan, rings: "dict[str, Mask]", *, patient: str, center: str, log_risk: float, risk_group: str, margin_mm: float) -> SlicePicture:
-    """The axial slice with the largest tumour area, cut to a square around the tumour.
+    """The axial slice with the largest tumor area, cut to a square around the tumor.
 
-    scan, rings  on one grid; margin_mm is left free around the tumour's bounding box.
+    scan, rings  on one grid; margin_mm is left free around the tumor's bounding box.
     """
     plane, cut = square_around(scan, margin_mm)
     gtv = scan.gtv.values
@@ -30,7 +30,7 @@ def picture_of(scan: Scan, rings: "dict[str, Mask]", *, patient: str, center: st
 
 
 def square_around(scan: Scan, margin_mm: float) -> tuple[int, tuple[slice, ...]]:
-    """The axial slice with the largest tumour area, and in it (rows, columns) of a square that leaves margin_mm around the tumour's box."""
+    """The axial slice with the largest tumor area, and in it (rows, columns) of a square that leaves margin_mm around the tumor's box."""
     gtv = scan.gtv.values
     plane = int(np.argmax(gtv.sum(axis=(1, 2))))
     rows, columns = np.flatnonzero(gtv[plane].any(axis=1)), np.flatnonzero(gtv[plane].any(axis=0))
@@ -44,7 +44,7 @@ def axial_slice(picture: SlicePicture, window_hu: tuple[float, float], name: str
     """A CT slice in the given window with the outlines of GTV and rings."""
     from matplotlib.figure import Figure
 
-    centre, width = window_hu
+    center, width = window_hu
     rows, columns = picture.hu.shape
     height_mm, width_mm = rows * picture.spacing_mm[0], columns * picture.spacing_mm[1]
     with ink.style():
@@ -52,19 +52,19 @@ def axial_slice(picture: SlicePicture, window_hu: tuple[float, float], name: str
         figure = Figure(figsize=(size, size * height_mm / width_mm))
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
-        axes.imshow(picture.hu, cmap="gray", vmin=centre - width / 2, vmax=centre + width / 2, extent=(0, width_mm, height_mm, 0), interpolation="bilinear")
+        axes.imshow(picture.hu, cmap="gray", vmin=center - width / 2, vmax=center + width / 2, extent=(0, width_mm, height_mm, 0), interpolation="bilinear")
         x = (np.arange(columns) + 0.5) * picture.spacing_mm[1]
         y = (np.arange(rows) + 0.5) * picture.spacing_mm[0]
-        for roi, (colour, thickness) in CONTOUR_STYLE.items():
+        for roi, (color, thickness) in CONTOUR_STYLE.items():
             outline = picture.gtv if roi == "gtv" else picture.rings.get(roi, np.zeros_like(picture.gtv)) | picture.gtv
             if (roi == "gtv" or roi in picture.rings) and outline.any() and not outline.all():
-                axes.contour(x, y, outline.astype(float), levels=[0.5], colors=colour, linewidths=thickness)
+                axes.contour(x, y, outline.astype(float), levels=[0.5], colors=color, linewidths=thickness)
         bar = 20.0 if width_mm > 60 else 10.0
         axes.plot([0.05 * width_mm, 0.05 * width_mm + bar], [0.95 * height_mm] * 2, color="white", linewidth=2, solid_capstyle="butt")
         axes.text(0.05 * width_mm, 0.925 * height_mm, f"{bar:g} mm", color="white", size=7, va="bottom")
         axes.set_xlim(0, width_mm)
         axes.set_ylim(height_mm, 0)
-        alt = f"Axial CT slice of patient {picture.patient}, {picture.center}, with the outlines of the tumour and of the rings around it."
+        alt = f"Axial CT slice of patient {picture.patient}, {picture.center}, with the outlines of the tumor and of the rings around it."
         return render(figure, name, alt=alt, caption="")
 
 

@@ -17,7 +17,7 @@ ALIVE_YEARS = (1, 2, 3)
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell says, and what stands below it in grey: the paper's value, or the size of a column's set."""
+    """What a cell says, and what is shown below it in gray: the paper's value, or the size of a column's set."""
 
     text: str
     note: str = ""
@@ -66,13 +66,13 @@ def baseline_table(baseline: Baseline) -> Table:
 
 
 def concordance_table(inputs: ReportInputs) -> Table:
-    """Harrell's C with 95 % interval, every model on every center, the paper's value in grey."""
+    """Harrell's C with 95 % interval, every model on every center, the paper's value in gray."""
     rows = []
     for model in inputs.models:
         strong = model.name == inputs.combined
         cells = [metric_cell(inputs.metrics, inputs.paper, model, column, "harrell_c", strong) for column in inputs.columns]
         rows.append((Cell(model.label, strong=strong), *cells))
-    caption = "Harrell's C with 95 % interval; 0.5 is chance. In grey the paper's value on its own patients."
+    caption = "Harrell's C with 95 % interval; 0.5 is chance. In gray the paper's value on its own patients."
     return Table("c_index", caption, (Cell("model"), *_sized_columns(inputs)), tuple(rows), metrics_csv(inputs, ("harrell_c", "uno_c")))
 
 
@@ -86,7 +86,7 @@ def discrimination_table(inputs: ReportInputs) -> Table:
         measured = [metric_cell(inputs.metrics, inputs.paper, model, column, metric, False) for metric in (*areas, "hazard_ratio")]
         test = find_row(inputs.metrics, model.name, column.center, "log_rank_p")
         rows.append((Cell(column.label), *measured, Cell(p_value(test.value) if test else ABSENT)))
-    caption = f"{model.label}: AUC for death within {_listed(inputs)}, and high against low risk, with 95 % intervals. In grey the paper's values."
+    caption = f"{model.label}: AUC for death within {_listed(inputs)}, and high against low risk, with 95 % intervals. In gray the paper's values."
     return Table("combined", caption, header, tuple(rows), metrics_csv(inputs, (*areas, "hazard_ratio", "log_rank_p"), model.name))
 
 

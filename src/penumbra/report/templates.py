@@ -1,4 +1,4 @@
-"""The pages' templates, which stand beside this file as HTML."""
+"""The pages' templates: the HTML files next to this module."""
 
 from collections.abc import Callable
 from importlib.resources import files
@@ -9,8 +9,8 @@ def rendered(name: str, filters: dict[str, Callable[..., str]] | None = None, **
     """One page: the template `name` with its values, everything escaped, a missing value an error; `css` is the pages' common style."""
     import jinja2
 
-    room = files("penumbra.report")
-    loader = jinja2.FunctionLoader(lambda wanted: room.joinpath(wanted).read_text(encoding="utf-8"))
+    package = files("penumbra.report")
+    loader = jinja2.FunctionLoader(lambda wanted: package.joinpath(wanted).read_text(encoding="utf-8"))
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters.update(filters or {})
-    return environment.get_template(name).render(css=room.joinpath("page.css").read_text(encoding="utf-8"), **values)
+    return environment.get_template(name).render(css=package.joinpath("page.css").read_text(encoding="utf-8"), **values)

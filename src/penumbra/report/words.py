@@ -1,4 +1,4 @@
-"""Numbers as a reader of a table wants them."""
+"""How numbers are written in tables."""
 
 import math
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 from penumbra.store.version import canonical_json, sha256, version_key
 
 if TYPE_CHECKING:
-    from penumbra.store.answer import commit_of, query
+    from penumbra.store.answer import commit_of, first_rows, for_format, query
     from penumbra.store.features import FEATURE_KINDS, Matrix, declare_version, missing, read_matrix, write_features
     from penumbra.store.forgetting import Traces, forget, purge, traces, unfinished
     from penumbra.store.proof import check, digest, export_relation
-    from penumbra.store.session import Store, connect, rows
+    from penumbra.store.session import Store, connect, require, rows
     from penumbra.store.transfer import Export, export_store, import_store
 
 __all__ = [
@@ -26,12 +26,15 @@ __all__ = [
     "digest",
     "export_relation",
     "export_store",
+    "first_rows",
+    "for_format",
     "forget",
     "import_store",
     "missing",
     "purge",
     "query",
     "read_matrix",
+    "require",
     "rows",
     "sha256",
     "traces",
@@ -44,8 +47,8 @@ _HOMES = {
     "features": ("FEATURE_KINDS", "Matrix", "declare_version", "missing", "read_matrix", "write_features"),
     "forgetting": ("Traces", "forget", "purge", "traces", "unfinished"),
     "proof": ("check", "digest", "export_relation"),
-    "answer": ("commit_of", "query"),
-    "session": ("Store", "connect", "rows"),
+    "answer": ("commit_of", "first_rows", "for_format", "query"),
+    "session": ("Store", "connect", "require", "rows"),
     "transfer": ("Export", "export_store", "import_store"),
 }
 

@@ -1,16 +1,19 @@
-"""SQL for people: one read-only question, answered from the relations alone, within limits."""
+"""SQL for users: one read-only query, answered from the relations alone, within limits."""
 
 import contextlib
 import importlib
 import re
 import threading
 import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from penumbra import resources
 from penumbra.params import model_name
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, nearest
+from penumbra.store import hints
 from penumbra.store.guard import Verdict
 from penumbra.store.judging import JUDGE
 from penumbra.store.lake import patiently
@@ -18,6 +21,7 @@ from penumbra.store.session import Store, connect
 from penumbra.store.statements import literal
 from penumbra.store.statements import statement as named
 from penumbra.store.views import relation_names
+from penumbra.tables import MOST_ROWS, Answer
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,6 +31,10 @@ TIMEOUT_S = 120.0
 MEMORY = "2GB"
 MOST_BYTES = 2 * 1024**3  # of the answer
 BATCH_ROWS = 65_536
+MOST_COUNTED = 5_000_000  # values of rows that are counted and not shown: about half a second
+COUNTED_ROWS = 2048  # at a time, as the engine hands them out
+
+Taken = TypeVar("Taken")
 
 
 def query(
@@ -52,19 +60,56 @@ def query(
 
     Raises     Refusal: "read_only_sql", "sql_syntax", "relation", "sql_failed", "sql_timeout", "sql_memory", "sql_rows", "store_exists", "commit".
     """
-    if verdict is None and JUDGE.begin():  # else it gets ready while the store is opened
-        verdict = JUDGE.ask(sql, relation_names(schema_root))
-    with connect(home, read_only=True, as_of=as_of, catalog=catalog, schema_root=schema_root) as store:
+    question = _Question(Path(home), sql, as_of, timeout_s, memory, catalog, schema_root, verdict)
+    return _asked(question, lambda connection, statement: _answer(connection, statement, timeout_s, most_rows))
+
+
+def first_rows(home: Path | str, sql: str, most: int, *, as_of: int | None = None, timeout_s: float = TIMEOUT_S, memory: str = MEMORY) -> Answer:
+    """The first rows of an answer and how many it has, for a person to look at; otherwise as `query`.
+
+    Neither Arrow nor numpy is imported for it, which is 0.06 to 0.1 s of one question. Rows after the first are counted and dropped, up to some millions of
+    values.
+    """
+    return _asked(_Question(Path(home), sql, as_of, timeout_s, memory), lambda connection, statement: _first(connection, statement, timeout_s, most))
+
+
+def for_format(home: Path | str, sql: str, form: str, *, as_of: int | None = None, timeout_s: float = TIMEOUT_S, memory: str = MEMORY) -> "Answer | pa.Table":
+    """What `tables.write` needs to write the answer in this format."""
+    if form == "table":
+        return first_rows(home, sql, MOST_ROWS, as_of=as_of, timeout_s=timeout_s, memory=memory)
+    return query(home, sql, as_of=as_of, timeout_s=timeout_s, memory=memory)
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A question, and what it is asked of."""
+
+    home: Path
+    sql: str
+    as_of: int | None
+    timeout_s: float
+    memory: str
+    catalog: str | None = None
+    schema_root: Path | None = None
+    verdict: Verdict | None = None
+
+
+def _asked(question: _Question, take: "Callable[[duckdb.DuckDBPyConnection, str], Taken]") -> "Taken":
+    """What `take` makes of the statement that may run, on a connection that is locked."""
+    sql, verdict = question.sql, question.verdict
+    if verdict is None and JUDGE.begin():  # else it gets ready while the store is question
+        verdict = JUDGE.ask(sql, relation_names(question.schema_root))
+    with connect(question.home, read_only=True, as_of=question.as_of, catalog=question.catalog, schema_root=question.schema_root) as store:
         if verdict is None:
-            verdict = JUDGE.ask(sql, relation_names(schema_root))
+            verdict = JUDGE.ask(sql, relation_names(question.schema_root))
         try:
             store.require(None if verdict.every else sql)
             for macros in ("catalog", "catalog_tables") if "duckdb_tables" in sql.lower() else ("catalog",):
                 store.connection.execute(named(macros))
-            lock(store, memory)
-            return patiently(lambda: _answer(store.connection, _spoken(verdict), timeout_s, most_rows))
+            lock(store, question.memory)
+            return patiently(lambda: take(store.connection, _spoken(verdict)))
         except Exception as error:
-            raise _sentence(error, store, timeout_s, memory) from None
+            raise _sentence(error, store, sql, relation_names(question.schema_root), question.timeout_s, question.memory) from None
 
 
 def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> int:
@@ -79,9 +124,11 @@ def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> in
     with connect(home, read_only=True, catalog=catalog) as store:
         known = store.sql("SELECT model, version, alias, store_commit FROM model_versions WHERE store_commit IS NOT NULL ORDER BY created_at").to_pylist()
     name = which.replace("@", "/")
+    of_aliases = set[str]()
     of_alias: dict[str, int] = {}  # model -> commit of its version with that alias
     for row in known:
         aliases = set((row["alias"] or "").split(", ")) - {"", "deleted"}  # deleted: no alias, see registry/remembered.py
+        of_aliases |= aliases
         if name in {f"{row['model']}/{end}" for end in (row["version"], *aliases)}:
             return int(row["store_commit"])
         if name in aliases:
@@ -90,7 +137,10 @@ def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> in
     if chosen in of_alias:
         return of_alias[chosen]
     offered = ", ".join(f"{row['model']}/{row['version']}" for row in known) or "none"
-    raise Refusal("version_registered", f"no version {which!r} in the store", f"registered: {offered}; or give a commit's number")
+    near = nearest(name, (*(f"{row['model']}/{row['version']}" for row in known), *of_aliases))
+    meant = f"Did you mean {near}? " if near else ""
+    meant = f"{meant}Registered: {offered}; or give the number of a commit, which FROM commits lists"
+    raise Refusal("version_registered", f"no version {which!r} in the store", meant)
 
 
 def import_meanwhile(*modules: str) -> threading.Thread:
@@ -109,7 +159,7 @@ def import_meanwhile(*modules: str) -> threading.Thread:
 
 
 def lock(store: Store, memory: str) -> None:
-    """Close every door of the engine but the folder of the store's files, here or on object storage, and throw the key away."""
+    """Lock the engine: no access but to the folder of the store's files, here or on object storage, and no way to unlock it."""
     # These must stay readable to the engine; that no statement names them is the guard's part.
     folder = literal(store.lake.data_path)
     for setting in (
@@ -125,14 +175,31 @@ def lock(store: Store, memory: str) -> None:
         store.connection.execute(f"SET {setting}")
 
 
-def _answer(connection: "duckdb.DuckDBPyConnection", statement: str, timeout_s: float, most_rows: int | None) -> "pa.Table":
-    import pyarrow as pa
+@contextlib.contextmanager
+def _in_time(connection: "duckdb.DuckDBPyConnection", timeout_s: float) -> Iterator[Callable[[], None]]:
+    """Interrupts the engine when the time is over; gives what is called between two parts of an answer.
 
+    Raises  Refusal "sql_timeout".
+    """
     deadline = time.monotonic() + timeout_s
     alarm = threading.Timer(timeout_s, connection.interrupt)
     alarm.daemon = True
     alarm.start()
+
+    def check() -> None:
+        if time.monotonic() > deadline:
+            raise Refusal("sql_timeout", f"no whole answer within {timeout_s:g} s", "narrow the query or raise --timeout")
+
     try:
+        yield check
+    finally:
+        alarm.cancel()
+
+
+def _answer(connection: "duckdb.DuckDBPyConnection", statement: str, timeout_s: float, most_rows: int | None) -> "pa.Table":
+    import pyarrow as pa
+
+    with _in_time(connection, timeout_s) as check:
         reader = connection.execute(statement).to_arrow_reader(BATCH_ROWS)
         batches, rows, size = [], 0, 0
         for batch in reader:
@@ -140,12 +207,27 @@ def _answer(connection: "duckdb.DuckDBPyConnection", statement: str, timeout_s: 
             if size > MOST_BYTES or (most_rows is not None and rows > most_rows):
                 limit = f"more than {most_rows} rows" if size <= MOST_BYTES else "more than two gigabytes"
                 raise Refusal("sql_rows", f"the answer has {limit}", "add LIMIT, a filter or an aggregate")
-            if time.monotonic() > deadline:
-                raise Refusal("sql_timeout", f"no whole answer within {timeout_s:g} s", "narrow the query or raise --timeout")
+            check()
             batches.append(batch)
         return pa.Table.from_batches(batches, schema=reader.schema)
-    finally:
-        alarm.cancel()
+
+
+def _first(connection: "duckdb.DuckDBPyConnection", statement: str, timeout_s: float, most: int) -> Answer:
+    with _in_time(connection, timeout_s) as check:
+        cursor = connection.execute(statement)
+        description = cursor.description or []
+        rows = cursor.fetchmany(most)
+        total = len(rows)
+        while rows and total * len(description) < MOST_COUNTED:
+            more = len(cursor.fetchmany(COUNTED_ROWS))
+            total += more
+            if not more:
+                break
+            check()
+        else:
+            more = len(cursor.fetchmany(1)) if rows else 0
+        names, types = (tuple(str(entry[place]) for entry in description) for place in (0, 1))
+        return Answer(names, rows, types, total, not more)
 
 
 def _spoken(verdict: Verdict) -> str:
@@ -157,8 +239,8 @@ def _spoken(verdict: Verdict) -> str:
     return verdict.statement
 
 
-def _sentence(error: Exception, store: Store, timeout_s: float, memory: str) -> Exception:
-    """What the engine said, as one sentence with what to do; an error of another kind as it is."""
+def _sentence(error: Exception, store: Store, sql: str, relations: Collection[str], timeout_s: float, memory: str) -> Exception:
+    """The engine's error about the statement, as one sentence with what to do; an error of another kind as it is."""
     import duckdb
 
     text = str(error).split("\n")[0]
@@ -173,9 +255,29 @@ def _sentence(error: Exception, store: Store, timeout_s: float, memory: str) -> 
     if isinstance(error, duckdb.InternalException | duckdb.FatalException):
         return Refusal("sql_failed", "the engine fails on this statement", "rephrase the query and report this: it is an engine bug")
     if isinstance(error, duckdb.Error | OSError):
-        text = re.sub(r"^[A-Z][A-Za-z ]*Error: ", "", text).strip()
+        whole = str(error)
         for place in (store.lake.data_path.rstrip("/"), str(store.lake.folder.resolve())):
-            text = text.replace(place, "the store")
-        text = text[:400].rstrip(".")
-        return Refusal("sql_failed", text, "correct the statement; DESCRIBE shows the columns")
+            whole = whole.replace(place, "the store")
+        return Refusal("sql_failed", *hints.of_engine(whole, sql, _columns_of(store, sql, relations)))
     return error
+
+
+def _columns_of(store: Store, sql: str, relations: Collection[str]) -> dict[str, list[str]]:
+    """The columns of every relation that the statement names."""
+    import duckdb
+
+    asked = {word.lower() for word in re.findall(r"\w+", sql)}
+    names = sorted(asked.intersection(relations))
+    found: dict[str, list[str]] = {name: [] for name in names}
+    if not names:
+        return found
+    listed = ", ".join(map(literal, names))
+    asking = f"SELECT table_name, column_name FROM duckdb_columns() WHERE table_name IN ({listed}) ORDER BY column_index"  # noqa: S608 known names
+    try:
+        rows = store.connection.execute(asking).fetchall()
+    except duckdb.Error:  # the connection may be the cause
+        return found
+    for name, column in rows:
+        if column not in found[name]:
+            found[name].append(column)
+    return found

@@ -21,7 +21,7 @@ from penumbra.store.guard import Verdict
 ANSWER = b"answer\n"
 MEMORY_MB = 2000  # of one statement at the command line
 GRACE_S = 5.0  # for the engine to notice that it was interrupted
-OWN_BYTES = 6 * 1024**3  # address space of Arrow and the engine's threads beside what the statement may take; most of it is never touched
+OWN_BYTES = 6 * 1024**3  # address space of Arrow and the engine's threads on top of what the statement may take; most of it is never touched
 
 
 @contextlib.contextmanager
@@ -35,16 +35,17 @@ def bounded(timeout_s: float, memory_mb: int) -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
     def end() -> None:
-        print(f"Error: sql_timeout: no answer within {timeout_s:g} s. narrow the query or raise --timeout", file=sys.stderr, flush=True)
+        late = Refusal("sql_timeout", f"no answer within {timeout_s:g} s", "narrow the query or raise --timeout")
+        print(f"Error: {late}", file=sys.stderr, flush=True)
         os._exit(1)
 
-    late = threading.Timer(timeout_s + GRACE_S, end)
-    late.daemon = True
-    late.start()
+    timer = threading.Timer(timeout_s + GRACE_S, end)
+    timer.daemon = True
+    timer.start()
     try:
         yield
     finally:
-        late.cancel()
+        timer.cancel()
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
@@ -70,7 +71,7 @@ def main() -> None:
         out.write(json.dumps({"rule": refusal.rule, "found": refusal.found, "advice": refusal.advice}).encode() + b"\n")
         return
     except MemoryError:
-        out.write(json.dumps({"rule": "sql_memory", "found": "the answer needs more memory than is allowed", "advice": "ask for less"}).encode() + b"\n")
+        out.write(json.dumps({"rule": "sql_memory", "found": "the answer needs more memory than is allowed", "advice": "narrow the query"}).encode() + b"\n")
         return
     out.write(ANSWER)
     out.write(written.getbuffer())

@@ -56,7 +56,7 @@ def declare_version(
     definition  everything that the version is the key of.
     features    names in the order of the values.
 
-    Raises      Refusal "immutable_row": the version stands for another definition already.
+    Raises      Refusal "immutable_row": the version already belongs to another definition.
     """
     row = {"version": version, "kind": kind, "label": label, "params": definition, "engine": engine, "features": list(features)}
     return store.write({"feature_versions": [row]}, run=run, what=f"{kind} version {version}")
@@ -218,7 +218,7 @@ def read_matrix(
             conditions += f" AND {column} IN (SELECT unnest(?::VARCHAR[]))"
             parameters.append([str(entry) for entry in wanted])
     columns = "patient, center, log_risk" if kind == "deep" else "patient, center"
-    # In this order: whoever writes beside us adds features and rows, and rows read last have a column for every feature read before.
+    # In this order: a concurrent writer adds features and rows, and rows read last have a column for every feature read before.
     slots = patiently(lambda: feature_slots(store.connection, kind))
     features = [feature for feature in _declared(store, chosen) or slots if feature in slots]
     found = store.sql(statement("matrix_rows", relation=kind, columns=columns, conditions=conditions), parameters)

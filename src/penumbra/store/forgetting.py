@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, choose
 from penumbra.store.lake import utc_now
 from penumbra.store.relations import RELATIONS
 from penumbra.store.statements import statement
@@ -28,7 +28,7 @@ class Traces:
 
     center      the one whose patient it is: another center may have, or have had, somebody of the same name.
     rows        relation -> stored rows, of all commits.
-    uses        (model/version, split) of every registered version that used the patient. trained: those that learnt from them.
+    uses        (model/version, split) of every registered version that used the patient. trained: those that learned from them.
     predictions model/version of every version that scored the patient.
     """
 
@@ -62,7 +62,12 @@ def traces(store: "Store", patient: str, center: str | None = None) -> Traces:
             rows[relation] = count
     if not rows:
         of = f" of {center}" if center else ""
-        raise Refusal("patient_stored", f"no patient {patient!r}{of} in the store", 'penumbra sql "SELECT patient, center FROM patients" lists them')
+        if centers and center not in centers:
+            raise Refusal("patient_stored", f"no patient {patient!r}{of} in the store", f"the patient of this name is of {' and '.join(centers)}")
+        known = [str(row["patient"]) for row in store.sql("SELECT DISTINCT patient FROM patients").to_pylist()]
+        raise Refusal(
+            "patient_stored", f"no patient {patient!r}{of} in the store", choose(patient, known, more='penumbra sql "SELECT patient, center FROM patients"')
+        )
     label = "SELECT DISTINCT model || '/' || version AS label"
     uses = store.sql(f"{label}, split FROM model_uses WHERE patient = ? AND (center = ? OR center IS NULL) ORDER BY ALL", [patient, center]).to_pylist()
     scored = store.sql(f"{label} FROM stored.predictions WHERE patient = ? AND (center = ? OR center IS NULL) ORDER BY ALL", [patient, center]).to_pylist()
@@ -99,12 +104,12 @@ def forget(store: "Store", patient: str, center: str | None = None, *, run: str,
 
 
 def unfinished(store: "Store") -> bool:
-    """Whether a patient was removed whose values may still lie in files."""
+    """Whether a patient was removed whose values may still be in files."""
     return bool(store.sql("SELECT count(*) AS n FROM withdrawals WHERE state = ?", [REMOVED]).column("n")[0].as_py())
 
 
 def purge(store: "Store", *, run: str) -> None:
-    """Rewrite every file that has removed rows, and let go of all older snapshots and files at once; whoever reads meanwhile asks again.
+    """Rewrite every file that has removed rows, and let go of all older snapshots and files at once; a concurrent reader has to ask again.
 
     Raises  Refusal "files_removed": a file is still there.
     """
@@ -143,7 +148,7 @@ def _append(connection: "duckdb.DuckDBPyConnection", values: list[object], run: 
 
 
 def _correct_commits(connection: "duckdb.DuckDBPyConnection", removed: dict[str, dict[int, int]]) -> None:
-    """Each commit says what it holds now: a commit that told of more rows than there are would look like damage."""
+    """Each commit says what it holds now: a commit that lists more rows than there are would look like damage."""
     for commit in sorted({commit for counts in removed.values() for commit in counts}):
         row = connection.execute("SELECT relations FROM lake.commits WHERE id = ?", [commit]).fetchone()
         told = json.loads(row[0]) if row else {}
@@ -155,7 +160,7 @@ def _correct_commits(connection: "duckdb.DuckDBPyConnection", removed: dict[str,
 
 
 def _vacuum(store: "Store") -> None:
-    """Deleted rows of the catalog (it keeps the smallest and largest value of every column) stay in its pages until they are written anew."""
+    """Deleted rows of the catalog (it keeps the smallest and largest value of every column) stay in its pages until these are rewritten."""
     if store.lake.catalog is not None:
         for step in ("ANALYZE", "VACUUM (FULL)"):  # first, since the server's own statistics hold samples of every column
             store.connection.execute(f"CALL postgres_execute('__ducklake_metadata_lake', '{step}', use_transaction => false)")

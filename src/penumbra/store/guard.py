@@ -1,4 +1,4 @@
-"""What a person's SQL may do: ask the relations, and nothing else. The parsed statement is judged, not its text.
+"""What a user's SQL may do: query the relations, and nothing else. The parsed statement is judged, not its text.
 
 Runs in the process of penumbra.store.judging alone. Of DuckDB only the lexer and `json_serialize_sql` see a statement before it has passed: the one
 that parses without preparing. (`extract_statements` evaluates the arguments of PRAGMA, and opens the files of IMPORT DATABASE.)
@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from penumbra.refusal import Refusal
+from penumbra.refusal import Refusal, choose, nearest
+from penumbra.store import hints
 from penumbra.store.wording import PIVOTS, explained, first, statements, with_columns_listed, words
 
 RULE = "read_only_sql"
@@ -62,7 +63,7 @@ class Verdict:
 
 
 def refuse_unreadable(statement: str) -> None:
-    """What is no statement at all, or too much of one, without looking at its words.
+    """What is not a statement at all, or too much of one, without looking at its words.
 
     Raises  Refusal "read_only_sql".
     """
@@ -106,7 +107,7 @@ def judge(parse: Parser, statement: str, relations: Collection[str]) -> Verdict:
         listed = with_columns_listed(statement, found)
         unlisted, told = True, json.loads(parse(listed))
     if told.get("error"):
-        raise _refused(told, statement, begins)
+        raise _refused(parse, told, statement, begins)
     if len(told["statements"]) != 1:
         raise Refusal(RULE, "there is no statement" if not told["statements"] else "several statements at once", ADVICE)
     verdict = _judge_tree(statement, told["statements"], {name.lower() for name in relations})
@@ -115,14 +116,14 @@ def judge(parse: Parser, statement: str, relations: Collection[str]) -> Verdict:
 
 
 def _refuse_other(parse: Parser, statement: str, begins: str) -> None:
-    """A statement that begins with none of the words of a question; one that is no SQL at all is called so."""
+    """A statement that begins with none of the words of a question; one that is not SQL at all is reported as such."""
     told = json.loads(parse(statement))
     if told.get("error_subtype") == "SYNTAX_ERROR":
-        raise _refused(told, statement, begins)
+        raise _refused(parse, told, statement, begins)
     raise Refusal(RULE, f"{begins if begins.isalpha() else 'this'} is not a question", ADVICE)
 
 
-def _refused(told: dict[str, Any], statement: str, begins: str) -> Refusal:
+def _refused(parse: Parser, told: dict[str, Any], statement: str, begins: str) -> Refusal:
     """Why the parser shows no tree."""
     found = str(told.get("error_message", "")).split("\n")[0].strip()
     if "SELECT INTO" in found or "CTE needs a SELECT" in found:
@@ -131,7 +132,11 @@ def _refused(told: dict[str, Any], statement: str, begins: str) -> Refusal:
         return Refusal(RULE, "the statement is too long or too deeply nested", f"keep it under {LONGEST} characters and {DEEPEST} levels")
     if told.get("error_type") == "not implemented":
         return Refusal(RULE, f"this {begins} is not a question", ADVICE)
-    return Refusal("sql_syntax", found[:SHOWN], "correct the statement; names with a dash go in double quotes")
+
+    def parses(other: str) -> bool:
+        return not json.loads(parse(other)).get("error")
+
+    return Refusal("sql_syntax", found[:SHOWN], hints.of_syntax(parses, statement, words(statement), found))
 
 
 def _judge_tree(statement: str, tree: Any, relations: set[str]) -> Verdict:
@@ -171,7 +176,8 @@ def _judge_table(node: dict[str, Any], relations: set[str], scope: frozenset[str
     if schema == "memory" and name in relations and not catalog:
         return False
     given = ".".join(part for part in (node.get("catalog_name"), node.get("schema_name"), node.get("table_name")) if part)
-    raise Refusal("relation", f"no relation {given[:80]!r}", f"the relations are {', '.join(sorted(relations))}")
+    meant = "Did you mean SHOW TABLES?" if nearest(name[:80], ("tables",)) else choose(name[:80], sorted(relations), more="SHOW TABLES")
+    raise Refusal("relation", f"no relation {given[:80]!r}", meant)
 
 
 def _judge_table_function(function: dict[str, Any], relations: set[str]) -> bool:
@@ -181,7 +187,9 @@ def _judge_table_function(function: dict[str, Any], relations: set[str]) -> bool
         source: dict[str, Any] = next(iter(function.get("children") or ()), {})
         column = source.get("column_names") if source.get("type") == "COLUMN_REF" else None
         if not column or len(column) != 1 or str(column[0]).lower() not in relations:
-            raise Refusal(RULE, f"the source of {name} is not a relation", f"name one, as in FROM {name}(patients, age)")
+            near = nearest(str(column[0])[:80], relations) if column and len(column) == 1 else ""
+            meant = f"Did you mean {name}({near}, ...)?" if near else f"name one, as in FROM {name}(patients, age)"
+            raise Refusal(RULE, f"the source of {name} is not a relation", meant)
         return True
     if not ours or name not in TABLE_FUNCTIONS:
         raise Refusal(RULE, f"the table function {name[:80]} is not offered", "ask the relations; SHOW TABLES lists them")

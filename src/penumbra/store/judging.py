@@ -146,7 +146,7 @@ def locked_parser() -> Parser:
         row = connection.execute(f"SELECT json_serialize_sql({literal(statement)})").fetchone()
         return str(row[0]) if row else "{}"
 
-    parse("SELECT 1")  # what loads only now loads before the doors are closed
+    parse("SELECT 1")  # what is loaded lazily is loaded before the process is locked
     return parse
 
 
@@ -165,7 +165,7 @@ def verdict_line(parse: Parser, line: bytes) -> bytes:
 
 
 def lock() -> None:
-    """Close every door of this process: it can open nothing, write nothing, start nothing, and take no more than its memory."""
+    """Lock this process: it can open, write and start nothing, and use no more than its memory."""
     with open("/proc/self/statm", encoding="ascii") as sizes:  # noqa: PTH123 one descriptor, closed before the count is fixed
         taken = int(sizes.read().split()[0]) * resource.getpagesize()
     for limit, most in (

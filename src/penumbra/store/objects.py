@@ -1,4 +1,4 @@
-"""The files on object storage that speaks S3: their address, the key to it, and the storage's faults in one sentence."""
+"""Files on S3-compatible object storage: their address, its key, and the storage's errors in one sentence."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from penumbra.store.statements import literal
 if TYPE_CHECKING:
     import duckdb
 
-ADDRESS_FILE = "files.uri"  # where the files are, when they are not in the folder beside; and the folder that wrote this
+ADDRESS_FILE = "files.uri"  # where the files are, when they are not in the folder next to this file; and the folder that wrote this
 RULE = "files"
 DEFAULT_REGION = "us-east-1"  # what a server of one's own takes
 _ADDRESS = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*")
@@ -37,13 +37,13 @@ def wanted() -> str | None:
         return None
     address = given.strip().rstrip("/")
     if not _ADDRESS.fullmatch(address):
-        found = f"PENUMBRA_FILES is {_shown(given)!r}, no address of object storage"
-        raise Refusal(RULE, found, "write s3://bucket/folder; key and server stand in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL")
+        found = f"PENUMBRA_FILES is {_shown(given)!r}, not the address of object storage"
+        raise Refusal(RULE, found, "write s3://bucket/folder; key and server come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL")
     return address
 
 
 def chosen(folder: Path, *, begun: bool) -> str | None:
-    """Where the files of the store in `folder` are; None: beside it. A store keeps to what it began with, also without the setting.
+    """Where the files of the store in `folder` are; None: next to it. A store is bound to what it was created with, also without the setting.
 
     A store that begins gets a folder of its own below PENUMBRA_FILES: what removes one store's files never meets another's.
 
@@ -146,7 +146,7 @@ def _server(url: str) -> tuple[bool, str]:
             return parts.scheme == "https", (f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname) + port
     except ValueError:
         pass
-    raise Refusal(RULE, f"AWS_ENDPOINT_URL is {_shown(url)!r}, no address of a server", "write https://host:port")
+    raise Refusal(RULE, f"AWS_ENDPOINT_URL is {_shown(url)!r}, not the address of a server", "write https://host:port")
 
 
 def reach(connection: "duckdb.DuckDBPyConnection", address: str) -> None:

@@ -1,4 +1,4 @@
-"""The catalog in PostgreSQL: its address, the one writer's place in it, and its faults in one sentence."""
+"""The catalog in PostgreSQL: its address, the lock of the one writer, and its errors in one sentence."""
 
 import contextlib
 import re
@@ -24,7 +24,7 @@ def connection_string(uri: str) -> str:
         return uri
     if uri.startswith("postgres:") and "=" in uri:
         return uri.removeprefix("postgres:")
-    raise Refusal("catalog", f"{without_password(uri)!r} is no address of a PostgreSQL catalog", "write postgresql://user@host:port/database")
+    raise Refusal("catalog", f"{without_password(uri)!r} is not the address of a PostgreSQL catalog", "write postgresql://user@host:port/database")
 
 
 def without_password(text: str) -> str:

@@ -23,7 +23,7 @@ def digest(store: "Store", relation: str, *, without: Sequence[str] = (), **wher
     """SHA-256 over the canonical rows of a relation as it is shown: the same values give the same digest in any store, order and year.
 
     where    column = value, or a sequence of values; for radiomics and deep the vectors are digested with the names of their features.
-    without  columns left out beside commit numbers and times.
+    without  columns left out besides commit numbers and times.
     """
     rows = selected(store, relation, **where)
     kept = sorted(column for column in rows.column_names if column not in BESIDE and column not in without)

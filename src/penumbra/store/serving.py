@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import errno
 import hmac
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -41,7 +43,7 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """timeout_s for one statement; memory_mb of it; most_rows of its answer; at_once: statements that run beside each other."""
+    """timeout_s for one statement; memory_mb of it; most_rows of its answer; at_once: maximum concurrent statements."""
 
     timeout_s: float
     memory_mb: int
@@ -57,16 +59,34 @@ def token_of_environment() -> str:
     token = os.environ.get(TOKEN, "")
     if len(token) < SHORTEST_TOKEN:
         found = f"{TOKEN} has {len(token)} characters" if token else f"{TOKEN} is not set"
-        raise Refusal("token", found, f"export {TOKEN}=$(openssl rand -hex 16), and give it to those who may ask")
+        raise Refusal("token", found, f"run: export {TOKEN}=$(openssl rand -hex 16), and give the token to those who may ask")
     return token
 
 
 def serve(home: Path, token: str, limits: Limits, *, host: str, port: int) -> None:
-    """Answer until stopped."""
+    """Answer until stopped.
+
+    Raises  Refusal "serving_address": the port is taken, or not for this user.
+    """
     import uvicorn
 
+    require_free(host, port)
     config = uvicorn.Config(application(home, token, limits), host=host, port=port, log_level="warning", server_header=False, limit_concurrency=64)
     uvicorn.Server(config).run()
+
+
+def require_free(host: str, port: int) -> None:
+    """Raises  Refusal "serving_address" where nothing can listen."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        why = {errno.EADDRINUSE: "is in use by another program", errno.EACCES: "needs the rights of an administrator"}.get(error.errno or 0)
+        found = f"port {port} of {host} {why}" if why else f"this machine cannot listen at {host} ({error.strerror or 'unknown host'})"
+        advice = f"choose another port: --port {port + 1 if 1024 <= port < 65535 else 8765}" if why else "use --host 127.0.0.1, or an address of this machine"
+        raise Refusal("serving_address", found, advice) from None
 
 
 def application(home: Path, token: str, limits: Limits) -> "Starlette":
@@ -113,7 +133,7 @@ def _question(body: bytes) -> dict[str, Any]:
     except ValueError:
         asked = None
     if not isinstance(asked, dict) or not isinstance(asked.get("sql"), str) or set(asked) - {"sql", "format", "as_of"}:
-        raise Refusal("question", "the body is no JSON object with sql, and at most format and as_of", 'send {"sql": "SELECT ..."}')
+        raise Refusal("question", "the body is not a JSON object with sql and, optionally, format and as_of", 'send {"sql": "SELECT ..."}')
     form, as_of = asked.get("format", "json"), asked.get("as_of")
     if form not in MEDIA:
         raise Refusal("question", f"no format {str(form)[:40]!r}", f"use {', '.join(MEDIA)}")
@@ -123,7 +143,7 @@ def _question(body: bytes) -> dict[str, Any]:
 
 
 async def _answer(home: Path, question: dict[str, Any], limits: Limits, turns: asyncio.Semaphore) -> "Response":
-    """The whole answer lies in a nameless file before its first byte is sent: a slow reader holds no turn, and half an answer is never sent."""
+    """The whole answer is in an unnamed file before its first byte is sent: a slow reader blocks nobody, and half an answer is never sent."""
     from starlette.concurrency import run_in_threadpool
     from starlette.responses import StreamingResponse
 
@@ -143,7 +163,7 @@ async def _answer(home: Path, question: dict[str, Any], limits: Limits, turns: a
 def _ask(home: Path, question: dict[str, Any], limits: Limits) -> IO[bytes]:
     """The output of the process that answers; a statement that does not pass the judge starts none.
 
-    Raises  Refusal, of the judge, as the process told it or because it told nothing.
+    Raises  Refusal, of the judge, as the process reported it or because it reported nothing.
     """
     verdict = JUDGE.ask(question["sql"], relation_names())
     environment = {name: value for name, value in os.environ.items() if name != TOKEN}
@@ -161,7 +181,7 @@ def _ask(home: Path, question: dict[str, Any], limits: Limits) -> IO[bytes]:
             refused = json.loads(first)
             raise Refusal(refused["rule"], refused["found"], refused["advice"])
     file.close()
-    raise Refusal("sql_timeout", f"no answer within {limits.timeout_s:g} s and {limits.memory_mb} MB", "ask for less")
+    raise Refusal("sql_timeout", f"no answer within {limits.timeout_s:g} s and {limits.memory_mb} MB", "narrow the query")
 
 
 def _refused(refusal: Refusal) -> "Response":

@@ -1,4 +1,4 @@
-"""An open store: what the rooms above hold in their hands."""
+"""An open store, as the packages above use it."""
 
 import contextlib
 import threading
@@ -162,6 +162,13 @@ def connect(
         connection.close()
         raise
     return store
+
+
+def require(home: Path | str) -> None:
+    """Raises  Refusal "store_exists" where there is no store, which `connect` would make."""
+    lake = Lake(Path(home), None)
+    if not lake.exists():
+        raise _nothing(lake)
 
 
 def rows(store: Store, relation: str) -> list[dict[str, Any]]:

@@ -1,6 +1,10 @@
-"""`penumbra sql` without a statement: ask, see, ask again; with completion and history."""
+"""`penumbra sql` without a statement: an interactive shell with completion and history."""
 
-from collections.abc import Iterable
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -13,7 +17,7 @@ from prompt_toolkit.history import FileHistory
 from penumbra import tables
 from penumbra.refusal import Refusal
 from penumbra.stopping import interrupts_are_mine
-from penumbra.store.answer import TIMEOUT_S, commit_of, query
+from penumbra.store.answer import TIMEOUT_S, commit_of, for_format, query
 from penumbra.store.answering import MEMORY_MB, bounded
 
 if TYPE_CHECKING:
@@ -24,10 +28,11 @@ if TYPE_CHECKING:
 HISTORY = "sql_history"  # in the home folder, readable by its owner alone
 INTERRUPTED = "Query interrupted"  # what DuckDB makes of a KeyboardInterrupt
 CANCELED = "canceled"
-SHOWN = ("table", "csv", "json")
+AGAIN_S = 0.5  # between two interruptions of one statement
+SHOWN = ("table", "csv", "json", "markdown")
 HELP = """A statement ends with a semicolon, or with an empty line. Tab completes.
   \\as-of nsclc-os/3   the store as it was then; \\as-of now   as it is
-  \\format csv         table, csv or json
+  \\format csv         table, csv, json or markdown
   \\q                  leave"""
 
 
@@ -112,11 +117,35 @@ def _command(home: Path, line: str, state: _State, stream: TextIO) -> None:
         click.echo(HELP, file=stream)
 
 
+@contextlib.contextmanager
+def _insistent() -> Iterator[None]:
+    """Inside, Ctrl-C is repeated until the statement has ended: DuckDB drops the interruption that comes while it asks Python for a table's name."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ended = threading.Event()
+
+    def again() -> None:
+        if not ended.wait(AGAIN_S):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def interrupt(signum: int, frame: object) -> None:
+        threading.Thread(target=again, daemon=True).start()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        ended.set()
+        signal.signal(signal.SIGINT, before)
+
+
 def _answer(home: Path, statement: str, state: _State, stream: TextIO) -> None:
     try:
-        with bounded(TIMEOUT_S, MEMORY_MB):
-            answer = query(home, statement, as_of=state.as_of, timeout_s=TIMEOUT_S, memory=f"{MEMORY_MB}MB")
-        tables.write(answer, state.form, stream)
+        with _insistent(), bounded(TIMEOUT_S, MEMORY_MB):
+            answer = for_format(home, statement, state.form, as_of=state.as_of, timeout_s=TIMEOUT_S, memory=f"{MEMORY_MB}MB")
+        tables.write(answer, state.form, stream, whole="\\format csv")
     except Refusal as refusal:
         click.echo(str(refusal), file=stream)
     except KeyboardInterrupt:

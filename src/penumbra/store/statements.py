@@ -1,4 +1,4 @@
-"""The store's own SQL: named .sql files beside this module, with $names for identifiers that the store itself declares."""
+"""The store's own SQL: named .sql files next to this module, with $names for identifiers that the store itself declares."""
 
 from functools import cache
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A statement as the words of its language: what DuckDB's lexer tells of it, which evaluates nothing and opens nothing."""
+"""A statement as tokens: the output of DuckDB's lexer, which evaluates nothing and opens nothing."""
 
 import re
 from collections.abc import Iterator
@@ -67,8 +67,8 @@ def explained(statement: str, found: list[Word]) -> tuple[str, str] | None:
             at += 1
             if texts[at : at + 1] and texts[at] in ("ANALYZE", "ANALYSE"):
                 at, analyzed = at + 1, True
-            elif texts[at : at + 1] == ["FORMAT"] and texts[at + 1 : at + 2] and texts[at + 1] in PLANS:
-                at, plan = at + 2, texts[at + 1]
+            elif texts[at : at + 1] == ["FORMAT"] and texts[at + 1 : at + 2] and (given := _plan(statement, found, at + 1)) in PLANS:
+                at, plan = at + 2, given
             if texts[at : at + 1] not in ([","], [")"]):
                 return None
         at += 1
@@ -76,6 +76,14 @@ def explained(statement: str, found: list[Word]) -> tuple[str, str] | None:
         return None
     chosen = [*(["ANALYZE"] if analyzed else []), *([f"FORMAT {plan}"] if plan else [])]
     return f"EXPLAIN {'(' + ', '.join(chosen) + ') ' if chosen else ''}", statement.encode()[found[at].start :].decode()
+
+
+def _plan(statement: str, found: list[Word], at: int) -> str:
+    """The word at `at` in capitals, also where it is in quotation marks: FORMAT 'json'."""
+    if found[at].text not in ("'", '"'):
+        return found[at].text
+    end = found[at + 1].start if at + 1 < len(found) else None
+    return statement.encode()[found[at].start : end].decode().strip().strip("'\"").upper()
 
 
 def with_columns_listed(statement: str, found: list[Word]) -> str:

@@ -127,10 +127,10 @@ def _words(relation: Relation, key: tuple[Any, ...]) -> str:
 
 
 def _reopened(connection: "duckdb.DuckDBPyConnection", arriving: Mapping[str, "pa.Table"]) -> dict[tuple[str, str], int]:
-    """(patient, center) that stand refused by a commit; accepting the same image again is news for them. Not those that this write refuses."""
+    """(patient, center) that a commit refused and none accepted since; accepting the same image again is new for them. Not those that this write refuses."""
     arrived = arriving["images"].column("patient").to_pylist()
     if not connection.execute("SELECT count(*) FROM lake.rejections WHERE list_contains(?, patient)", [arrived]).fetchall()[0][0]:
-        return {}  # nearly always, and the view of what stands takes a fifth of a second
+        return {}  # nearly always, and the view of current refusals takes a fifth of a second
     standing = connection.execute("SELECT patient, center, stage, rule, commit_id FROM rejections WHERE patient IS NOT NULL").fetchall()
     refused = {(row["patient"], row["center"]) for row in arriving["rejections"].to_pylist()} if "rejections" in arriving else set()
     return {
@@ -141,7 +141,7 @@ def _reopened(connection: "duckdb.DuckDBPyConnection", arriving: Mapping[str, "p
 
 
 def _new_rejections(connection: "duckdb.DuckDBPyConnection", rows: "pa.Table") -> "pa.Table":
-    """All that a patient broke at a stage, where it is not exactly what stands refused already."""
+    """All that a patient broke at a stage, where it is not exactly what is refused already."""
     standing: dict[tuple[Any, ...], set[tuple[Any, Any]]] = {}
     for row in connection.execute("FROM rejections").to_arrow_table().to_pylist():
         standing.setdefault(_refused(row), set()).add((row["rule"], row["found"]))

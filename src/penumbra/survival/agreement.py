@@ -1,4 +1,4 @@
-"""Calibration: do predicted survival probabilities come true? And the Brier score."""
+"""Calibration: predicted against observed survival. And the Brier score."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decision curve: what treating those above a threshold is worth, against treating all and treating none."""
+"""Decision curve: the net benefit of treating patients above a threshold, compared with treating all or none."""
 
 from __future__ import annotations
 

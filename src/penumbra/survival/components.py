@@ -45,7 +45,7 @@ def principal_components(X: ArrayLike, *, variance: float = 0.95) -> Components:
     if not power.sum() > 0:
         raise Undefined(f"X has no variance among {table.shape[0]} patients: no component to keep")
     explained = power / power.sum()
-    # the last component of a table of rank r is rounding error: 1 - 1e-12 stands for 1
+    # the last component of a table of rank r is rounding error: 1 - 1e-12 counts as 1
     kept = min(int(np.searchsorted(np.cumsum(explained), variance - 1e-12)) + 1, int((explained > 1e-20).sum()))
     rows = rows[:kept]
     largest = rows[np.arange(kept), np.abs(rows).argmax(axis=1)]

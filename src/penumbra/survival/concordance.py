@@ -120,7 +120,7 @@ def compare_c(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_risk
 
 
 def counted_pairs(event: Bools, time: Floats, log_risk: Floats) -> tuple[float, float, float]:
-    """Return the concordant pairs, those tied in risk, and all comparable pairs; arguments checked already, no pair is no error."""
+    """Return the concordant pairs, those tied in risk, and all comparable pairs; arguments checked already, having no pair is not an error."""
     try:
         concordant, tied, comparable, _ = _death_sums(event, time, log_risk)
     except Undefined:
@@ -136,7 +136,7 @@ def _checked(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike) -> tuple[Bo
 def _death_sums(event: Bools, time: Floats, risk: Floats) -> tuple[Floats, Floats, Floats, np.ndarray]:
     """Return per death: how many outlived it with lower, equal and any risk; and the rows of the deaths."""
     rank = np.unique(risk, return_inverse=True)[1]
-    # longest time first, a death after the censored ones of its time: those who outlived a death stand before all deaths of its time
+    # longest time first, a death after the censored ones of its time: those who outlived a death come before all deaths of its time
     order = np.lexsort((event, -time))
     position = _outlived(event, time)
     died = np.flatnonzero(event)

@@ -5,7 +5,7 @@ Needs numpy and jax only, so that it imports on a GPU host that has nothing else
 Patients are sorted once from the longest time to the shortest, so that the risk set of a patient is a prefix, and the sum of exp(log_risk)
 over every prefix comes from one cumulative log-sum-exp. That costs n log n and never overflows.
 
-Only the order of the times counts, and JAX holds floats in 32 bits unless told otherwise: days with fractions, or seconds, would be tied. Times
+Only the order of the times counts, and JAX holds floats in 32 bits by default: days with fractions, or seconds, would be tied. Times
 that are known when the loss is called are therefore ranked by numpy, in the precision in which they come. Times that are arguments of a compiled
 function have been narrowed by JAX before this module sees them: hand in `ranks(time)` there, as the training does.
 """
@@ -35,7 +35,7 @@ def negative_log_partial_likelihood(
 
     With R(t) the sum of exp(log_risk) over all with time >= t and, at a time with d deaths, D the same sum over these deaths:
     Breslow  -sum over deaths of log_risk - log R(t)
-    Efron    the same with log(R(t) - l/d D) for l = 0 .. d-1 in place of d times log R(t)
+    Efron    the same with log(R(t) - l/d D) for l = 0 .. d-1 instead of d times log R(t)
     A batch without an event has loss 0 and gradient 0. The order of the patients does not matter.
 
     log_risk  shape (n,); higher = earlier death.
@@ -43,7 +43,7 @@ def negative_log_partial_likelihood(
               transformation) are compared in their own precision, whole numbers exactly; a traced time in the precision in which JAX traces it.
     event     shape (n,), bool or 0/1; true = died.
     ties      "efron" or "breslow" (static under jit).
-    where     shape (n,), bool; false rows count as absent, whatever stands in them (NaN too).
+    where     shape (n,), bool; false rows count as absent, whatever is in them (NaN too).
 
     Raises
       ValueError  "log_risk, time and event must have the same shape (n,); found ..."

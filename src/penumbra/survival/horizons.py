@@ -1,4 +1,4 @@
-"""What a time at which survival is asked is called, and which such times make sense."""
+"""Names of the times at which survival is predicted, and which times are valid."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def beyond(days: ArrayLike, followed: ArrayLike) -> Any:
 
 
 def whole_years(days: float) -> int | None:
-    """Return the number of whole years that a time stands for, or None.
+    """Return the number of whole years that a time equals, or None.
 
     A time is k years when it is k times 365 days, or within half a day of k times 365.25: 365, 730 and 1095 are 1, 2 and 3 years, and so are
     365.25, 730.5, 731 and 1096; 364, 366 and 1097 are not.

@@ -1,4 +1,4 @@
-"""The door of every statistic: is this an outcome, is this a risk, is this a table of covariates?"""
+"""Argument checks of every statistic: is this an outcome, is this a risk, is this a table of covariates?"""
 
 from __future__ import annotations
 

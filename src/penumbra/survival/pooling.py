@@ -1,4 +1,4 @@
-"""Random-effects pooling over centers: the mean of a statistic, and where that of a new center is to be expected."""
+"""Random-effects pooling over centers: the mean of a statistic, and the interval in which that of a new center is expected."""
 
 from __future__ import annotations
 

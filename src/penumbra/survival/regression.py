@@ -56,7 +56,7 @@ class BaselineHazard:
     """Cumulative hazard at log_risk = 0: steps at `times` (k,) up to `cumulative_hazard` (k,); constant from the last death to the last follow-up.
 
     followed  day of the last follow-up, death or censoring, of the patients that it was estimated from: nothing is known beyond. None: not
-              recorded, and the last death stands for it.
+              recorded, and the last death is used instead.
     """
 
     times: Floats
@@ -220,7 +220,7 @@ def _column_derivatives(z: Floats, beta: Floats, sets: _RiskSets) -> tuple[Float
         for total, part in zip(sums, (weight, first, second), strict=True):
             total -= share * np.add.reduceat(part[sets.died], sets.group_start, axis=0)[sets.group]
     total, first, second = sums
-    # a step so long that a whole risk set underflows is no step: it counts as worse and is halved
+    # a step so long that a whole risk set underflows is not taken: it counts as worse and is halved
     thin = ~(total > 1e-290).all(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = first / total
@@ -287,8 +287,8 @@ def cox_fit(event: ArrayLike, time: ArrayLike, X: ArrayLike, *, ties: str = "efr
             raise Undefined(f"the columns separate the deaths perfectly ({int(events.sum())} events, {p} columns): no finite maximum; set ridge")
     covariance = np.linalg.inv(information) / np.outer(scale, scale)
     coef, se = beta / scale, np.sqrt(np.diag(covariance))
-    unpenalised = likelihood + 0.5 * ridge * float(beta @ beta)
-    return CoxFit(coef, se, coef / se, two_sided_p(coef / se), unpenalised, null, covariance, float(ridge))
+    unpenalized = likelihood + 0.5 * ridge * float(beta @ beta)
+    return CoxFit(coef, se, coef / se, two_sided_p(coef / se), unpenalized, null, covariance, float(ridge))
 
 
 def _solved(information: Floats, gradient: Floats) -> Floats:
@@ -314,7 +314,7 @@ def _flattened(information: Floats, at_zero: Floats) -> bool:
 
 
 def _derivatives(z: Floats, beta: Floats, sets: _RiskSets, ridge: float) -> tuple[float, Floats, Floats]:
-    """Return penalised log-likelihood, gradient (p,) and information (p, p) without ever holding n matrices of p x p."""
+    """Return penalized log-likelihood, gradient (p,) and information (p, p) without ever holding n matrices of p x p."""
     n, p = z.shape
     eta = z @ beta
     eta -= eta.max()
@@ -322,7 +322,7 @@ def _derivatives(z: Floats, beta: Floats, sets: _RiskSets, ridge: float) -> tupl
     tied_weight = np.add.reduceat(weight[sets.died], sets.group_start)[sets.group]
     total = np.cumsum(weight)[sets.last] - sets.share * tied_weight
     if not (total > 1e-290).all():
-        # a step so long that a whole risk set underflows is no step: it counts as worse and is halved
+        # a step so long that a whole risk set underflows is not taken: it counts as worse and is halved
         return -np.inf, np.zeros(p), np.eye(p)
     first = np.cumsum(weight[:, None] * z, axis=0)[sets.group_last][sets.group]
     first -= sets.share[:, None] * np.add.reduceat(weight[sets.died, None] * z[sets.died], sets.group_start, axis=0)[sets.group]

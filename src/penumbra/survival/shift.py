@@ -1,4 +1,4 @@
-"""How far a new sample lies from the one that a model learnt from: per feature, for thousands of features at once."""
+"""How far a new sample is from the one that a model learned from: per feature, for thousands of features at once."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def shift(reference: ArrayLike, sample: ArrayLike, *, bins: int) -> Shift:
 
     reference  shape (n, p). sample  shape (m, p). Values that are not finite are left out.
     bins       of the population stability index, between the quantiles of the reference. A value that several quantiles share (a feature that is
-               constant, or mostly its minimum) has a bin of its own, so that what lies below it counts as lying elsewhere.
+               constant, or mostly its minimum) has a bin of its own, so that what is below it counts as lying elsewhere.
 
     Source: Kolmogorov-Smirnov with the asymptotic p of scipy.stats.ks_2samp(method="asymp"); population stability index, sum of
-            (a - b) ln(a / b) over the bins, with half a patient added to every bin that is not empty on both sides, so that an empty one is no infinity.
+            (a - b) ln(a / b) over the bins, with half a patient added to every bin that is not empty on both sides, so that an empty one is not infinite.
     """
     a, b = np.asarray(reference, dtype=float), np.asarray(sample, dtype=float)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:

@@ -29,7 +29,7 @@ from penumbra.workers import available_cores
 
 FITTED = "fitted"  # folder of fitted models below the state folder, one subfolder for each key
 CONTROLS = {"volume": "Volume", "clinical": "Clinical"}  # what a useful model has to beat: short name in delta_c_<name> -> model
-EVALUATION_CODE = 4  # raise when the same models, patients and numbers give other metrics than before
+EVALUATION_CODE = 5  # raise when the same models, patients and numbers give other metrics than before
 FUSION_CODE = 3  # raise when the same data and numbers fit another model than before
 
 
@@ -75,7 +75,7 @@ def fuse(work: Work) -> Manifest:
 
 
 def fusion_key(work: Work, data: Dataset) -> str:
-    """Key of everything that decides the fitted models; they lie in the folder of this name."""
+    """Key of everything that decides the fitted models; they are stored in the folder of this name."""
     numbers = fusion_numbers(work.settings.fuse)
     return store.version_key({"models": work.settings.models, "numbers": numbers, "code": FUSION_CODE, "training": data.training_fingerprint})
 
@@ -141,7 +141,7 @@ def risks(models: Mapping[str, fusion.SurvivalModel], data: Dataset) -> dict[str
     found = {}
     for name, model in models.items():
         if model.retained:
-            log_risk = model.log_risk(table, centers=data.centers, missing="nan" if model.harmoniser else "refuse")
+            log_risk = model.log_risk(table, centers=data.centers, missing="nan" if model.harmonizer else "refuse")
             found[name] = ModelRisk(log_risk, model.cutoff, model.baseline)
         else:
             found[name] = ModelRisk(np.full(len(data.patients), math.nan), math.nan)

@@ -1,4 +1,4 @@
-"""The stages from features to a report on a small store: what may reach a fit, what a change makes anew, what the page says of little data."""
+"""The stages from features to a report on a small store: what may reach a fit, what a change recomputes, what the page says of little data."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from penumbra import store
-from penumbra.modelling import evaluate, fuse, metric_rows
+from penumbra.modeling import evaluate, fuse, metric_rows
 from penumbra.pages import report
 from penumbra.refusal import Refusal
 from penumbra.work import Work, read_manifest, write_manifest
@@ -81,7 +81,7 @@ def test_the_page_of_a_small_run(work: Work) -> None:
 
 
 def test_the_network_without_se_stands_beside_the_other(work: Work) -> None:
-    """Its features lie in the store as a version of their own; its signature is measured and drawn, and no other model's numbers change."""
+    """Its features are in the store as a version of their own; its signature is measured and drawn, and no other model's numbers change."""
     before = {(row.model, row.center, row.metric): row.value for row in metric_rows(evaluate(work))}
     with store.connect(work.home) as lake:
         known = store.read_matrix(lake, "deep", "gtv", version="deep1")

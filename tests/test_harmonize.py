@@ -1,4 +1,4 @@
-"""ComBat: beside another program's numbers, learnt on training patients alone, and what becomes of a center that did not train."""
+"""ComBat: compared with another program's numbers, learned on training patients alone, and what becomes of a center that did not train."""
 
 import json
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 
 from penumbra.evaluate import internal_external, resampled_fits
 from penumbra.fusion import Block, Declaration, SurvivalModel, fit, fit_all
-from penumbra.fusion.harmonise import center_markers, fitted, harmonised
+from penumbra.fusion.harmonize import center_markers, fitted, harmonized
 from penumbra.refusal import Refusal
 from penumbra.survival import Undefined, concordance_index, univariate_cox
 
@@ -22,7 +22,7 @@ VOLUME = Declaration("Volume", "Volume", "control", "cox", columns=("gtv.f0",))
 
 
 def simulated(n: int = 240) -> tuple[dict[str, Block], np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Two blocks whose centers shift and stretch every feature at random; the log hazard lies in the first two of each."""
+    """Two blocks whose centers shift and stretch every feature at random; the log hazard depends on the first two of each."""
     random = np.random.default_rng(3)
     centers = np.repeat(["north", "west", "east"], n // 3)
     cause = random.normal(size=(n, 4))
@@ -58,18 +58,18 @@ def model_of(unseen: str, *, changed: bool = False) -> tuple[SurvivalModel, dict
 
 def test_values_are_those_of_neurocombat() -> None:
     block = Block("gtv", tuple(f"f{i}" for i in range(6)), np.array(REFERENCE["values"]))
-    learnt = fitted(block, REFERENCE["centers"], "refuse")
+    learned = fitted(block, REFERENCE["centers"], "refuse")
     # it stops at a relative change of 1e-4, ours at 1e-6
-    np.testing.assert_allclose(harmonised(block, learnt, REFERENCE["centers"]).values, REFERENCE["harmonised"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(harmonized(block, learned, REFERENCE["centers"]).values, REFERENCE["harmonised"], rtol=1e-4, atol=1e-5)
 
 
 def test_constant_and_missing_columns_pass_through() -> None:
     values = np.array(REFERENCE["values"])
     values[:, 2], values[3, 4] = 7.0, np.nan
     block = Block("gtv", tuple(f"f{i}" for i in range(6)), values)
-    learnt = fitted(block, REFERENCE["centers"], "refuse")
-    assert learnt.columns == ("gtv.f0", "gtv.f1", "gtv.f3", "gtv.f5")
-    np.testing.assert_array_equal(harmonised(block, learnt, REFERENCE["centers"]).values[:, [2, 4]], values[:, [2, 4]])
+    learned = fitted(block, REFERENCE["centers"], "refuse")
+    assert learned.columns == ("gtv.f0", "gtv.f1", "gtv.f3", "gtv.f5")
+    np.testing.assert_array_equal(harmonized(block, learned, REFERENCE["centers"]).values[:, [2, 4]], values[:, [2, 4]])
 
 
 def marked(kind: str) -> tuple[Block, np.ndarray, np.ndarray, np.ndarray]:
@@ -94,12 +94,12 @@ def marked(kind: str) -> tuple[Block, np.ndarray, np.ndarray, np.ndarray]:
 def test_a_column_that_only_tells_the_centers_apart_is_left_out_and_said(kind: str) -> None:
     block, centers, event, time = marked(kind)
     assert center_markers(block, centers) == ("gtv.f0",)
-    learnt = fitted(block, centers, "refuse")
-    after = harmonised(block, learnt, centers)
-    assert "gtv.f0" not in learnt.columns
+    learned = fitted(block, centers, "refuse")
+    after = harmonized(block, learned, centers)
+    assert "gtv.f0" not in learned.columns
     assert np.ptp(after.values[:, 0]) == 0
     without = fitted(Block("gtv", block.features[1:], block.values[:, 1:]), centers, "refuse")
-    assert learnt == without, "the other columns are learnt as if it were not there"
+    assert learned == without, "the other columns are learned as if it were not there"
     signature = Declaration("Rad", "Rad", "signature", "signature", blocks=("gtv",))
     model = fit(signature, [block], event, time, centers=centers, **NUMBERS)
     assert model.selections[0].constant == ("gtv.f0",)
@@ -111,7 +111,7 @@ def test_a_column_that_only_tells_the_centers_apart_is_left_out_and_said(kind: s
 def test_a_column_that_varies_somewhere_loses_its_center(kind: str) -> None:
     block, centers, event, time = marked(kind)
     assert center_markers(block, centers) == ()
-    after = harmonised(block, fitted(block, centers, "refuse"), centers).values
+    after = harmonized(block, fitted(block, centers, "refuse"), centers).values
     gap = after[centers == "a"].mean(axis=0) - after[centers == "b"].mean(axis=0)
     assert abs(gap[0]) < 0.02
     assert np.abs(gap[1:]).max() < 0.3
@@ -122,27 +122,27 @@ def test_columns_constant_in_one_center_do_not_move_the_others() -> None:
     values = np.array(REFERENCE["values"])
     centers = np.array(REFERENCE["centers"])
     more = np.column_stack([values, np.where(centers == centers[0], 3.0, values[:, 0])])
-    learnt = fitted(Block("gtv", tuple(f"f{i}" for i in range(7)), more), centers, "refuse")
-    place = learnt.centers.index(str(centers[0]))
+    learned = fitted(Block("gtv", tuple(f"f{i}" for i in range(7)), more), centers, "refuse")
+    place = learned.centers.index(str(centers[0]))
     alone = fitted(Block("gtv", tuple(f"f{i}" for i in range(6)), values), centers, "refuse")
-    assert learnt.shifts[place][:6] == alone.shifts[place]
-    after = harmonised(Block("gtv", tuple(f"f{i}" for i in range(7)), more), learnt, centers).values[centers == centers[0], 6]
+    assert learned.shifts[place][:6] == alone.shifts[place]
+    after = harmonized(Block("gtv", tuple(f"f{i}" for i in range(7)), more), learned, centers).values[centers == centers[0], 6]
     np.testing.assert_allclose(after, more[:, 6].mean(), rtol=1e-12)
 
 
-def test_learnt_on_training_patients_alone() -> None:
+def test_learned_on_training_patients_alone() -> None:
     assert model_of("estimate")[0].digest() == model_of("estimate", changed=True)[0].digest()
 
 
-def test_model_is_its_json_and_without_harmonising_nothing_of_it() -> None:
+def test_model_is_its_json_and_without_harmonizing_nothing_of_it() -> None:
     model, blocks, centers = model_of("estimate")
     again = SurvivalModel.from_json(model.to_json())
     assert again == model
     np.testing.assert_array_equal(again.log_risk(table(blocks), centers=centers), model.log_risk(table(blocks), centers=centers))
-    assert "harmoniser" not in replace(model, harmoniser=None).to_dict()
+    assert "harmoniser" not in replace(model, harmonizer=None).to_dict()
 
 
-def test_cutoff_and_baseline_are_those_of_harmonised_patients() -> None:
+def test_cutoff_and_baseline_are_those_of_harmonized_patients() -> None:
     model, blocks, centers = model_of("refuse")
     inside = centers != "east"
     assert np.median(model.log_risk(table(rows(blocks, inside)), centers=centers[inside])) == pytest.approx(model.cutoff, abs=1e-9)
@@ -162,7 +162,7 @@ def test_policies_for_a_center_that_did_not_train() -> None:
     level = {policy: abs(found[policy][east].mean() - found[policy][~east].mean()) for policy in ("leave", "estimate")}
     assert level["estimate"] < 0.2 < 1 < level["leave"]
     model, blocks, _ = model_of("refuse")
-    with pytest.raises(Refusal, match="center east; the model harmonises between north, west"):
+    with pytest.raises(Refusal, match="center east; the model harmonizes between north, west"):
         model.log_risk(table(blocks), centers=centers)
     with pytest.raises(Refusal, match="center of unknown name"):
         model.log_risk(table(blocks))
@@ -175,12 +175,12 @@ def test_policies_for_a_center_that_did_not_train() -> None:
 def test_controls_take_their_columns_as_they_are() -> None:
     blocks, event, time, centers, _ = simulated()
     models = fit_all([COMBINED, VOLUME], blocks, event, time, centers=centers, **NUMBERS)
-    assert models["Volume"].harmoniser is None
+    assert models["Volume"].harmonizer is None
     assert models["Volume"].means[0] == pytest.approx(blocks["gtv"].values[:, 0].mean())
-    assert models["Combined"].harmoniser.centers == ("east", "north", "west")
+    assert models["Combined"].harmonizer.centers == ("east", "north", "west")
 
 
-def test_refits_harmonise_anew() -> None:
+def test_refits_harmonize_again() -> None:
     blocks, event, time, centers, _ = simulated()
     numbers = {**NUMBERS, "unseen_center": "estimate"}
     left_out = internal_external([COMBINED], blocks, centers, event, time, level=0.95, numbers=numbers)
@@ -193,9 +193,9 @@ def test_refits_harmonise_anew() -> None:
     assert np.isfinite(again.optimism)
 
 
-def test_what_cannot_be_harmonised_is_said() -> None:
+def test_what_cannot_be_harmonized_is_said() -> None:
     blocks, event, time, centers, _ = simulated()
-    with pytest.raises(ValueError, match="harmonising needs the center of each patient"):
+    with pytest.raises(ValueError, match="harmonizing needs the center of each patient"):
         fit(COMBINED, blocks, event, time, **NUMBERS)
     with pytest.raises(ValueError, match="unseen_center must be one of refuse, leave, estimate; found 'guess'"):
         fit(COMBINED, blocks, event, time, centers=centers, unseen_center="guess", **NUMBERS)

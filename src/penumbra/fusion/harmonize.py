@@ -1,6 +1,6 @@
-"""ComBat: features of several centers brought to one location and scale, learnt on the training patients, without outcomes.
+"""ComBat: features of several centers brought to one location and scale, learned on the training patients, without outcomes.
 
-A center shifts and stretches a feature (scanner, protocol). ComBat estimates both for every training center, drawn towards the center's mean over all
+A center shifts and stretches a feature (scanner, protocol). ComBat estimates both for every training center, drawn toward the center's mean over all
 features of a block (empirical Bayes), and takes them out. A center that did not train is treated by an explicit policy:
     refuse    it gets no risk
     leave     its values stay as they are
@@ -28,8 +28,8 @@ ROUNDING = 1e-9  # of a column's spread over all centers: what varies less withi
 
 
 @dataclass(frozen=True)
-class Harmoniser:
-    """What ComBat learnt of some columns.
+class Harmonizer:
+    """What ComBat learned of some columns.
 
     columns          (p,) names, `<block>.<feature>`
     centers          (c,) training centers
@@ -46,14 +46,14 @@ class Harmoniser:
     scales: tuple[tuple[float, ...], ...]
     unseen: str
 
-    def of(self, columns: Sequence[str]) -> Harmoniser:
+    def of(self, columns: Sequence[str]) -> Harmonizer:
         """The same for some of its columns."""
         at = [self.columns.index(column) for column in columns]
 
         def picked(row: tuple[float, ...]) -> tuple[float, ...]:
             return tuple(row[j] for j in at)
 
-        return Harmoniser(
+        return Harmonizer(
             tuple(columns),
             self.centers,
             picked(self.means),
@@ -64,7 +64,7 @@ class Harmoniser:
         )
 
     def apply(self, values: Floats, centers: ArrayLike | None, *, missing: str = "refuse") -> Floats:
-        """Return values (n, p) of the columns, harmonised.
+        """Return values (n, p) of the columns, harmonized.
 
         centers  of each patient, (n,); None: all of one center that did not train.
         missing  what the patients of a center get that the policy refuses: "refuse" raises, "nan" answers nan.
@@ -95,14 +95,14 @@ class Harmoniser:
     def _refusal(self, name: str, patients: int) -> Refusal | None:
         if self.unseen == "refuse":
             known = ", ".join(self.centers)
-            return Refusal("center_trained", f"center {name}; the model harmonises between {known}", "train with it, or set fuse.unseen_center")
+            return Refusal("center_trained", f"center {name}; the model harmonizes between {known}", "train with it, or set fuse.unseen_center")
         if self.unseen == "estimate" and patients < MIN_PATIENTS:
             found = f"{patients} patients of center {name}; {MIN_PATIENTS} are needed to estimate its location and scale"
             return Refusal("center_large_enough", found, "score more of its patients at once, or set fuse.unseen_center")
         return None
 
 
-def fitted(block: Block, centers: ArrayLike, unseen: str) -> Harmoniser:
+def fitted(block: Block, centers: ArrayLike, unseen: str) -> Harmonizer:
     """Fit ComBat on the training patients of one block, without covariates; columns that are constant in every center (see center_markers)
     and those with missing values stay out.
 
@@ -110,7 +110,7 @@ def fitted(block: Block, centers: ArrayLike, unseen: str) -> Harmoniser:
     and takes no part in the center's distribution over the features.
 
     centers  of each patient, (n,).
-    unseen   policy for other centers, kept with what is learnt.
+    unseen   policy for other centers, kept with what is learned.
 
     Raises
       Undefined   "center east has 2 training patients ..."
@@ -133,7 +133,7 @@ def fitted(block: Block, centers: ArrayLike, unseen: str) -> Harmoniser:
     found = [_posterior(z[names == name], varies[c]) for c, name in enumerate(every)]
     if every.size == 1:
         found = [(np.zeros(usable.size), np.ones(usable.size))]
-    return Harmoniser(
+    return Harmonizer(
         columns=tuple(block.columns[j] for j in usable),
         centers=tuple(every.tolist()),
         means=tuple(means.tolist()),
@@ -155,12 +155,12 @@ def center_markers(block: Block, centers: ArrayLike) -> tuple[str, ...]:
     return tuple(block.columns[j] for j in np.flatnonzero(finite & ~varies.any(axis=0) & _spread(values)[1]))
 
 
-def harmonised(block: Block, harmoniser: Harmoniser, centers: ArrayLike) -> Block:
-    """The block of the training patients with the harmoniser's columns harmonised. Center markers become their mean, a constant that no
+def harmonized(block: Block, harmonizer: Harmonizer, centers: ArrayLike) -> Block:
+    """The block of the training patients with the harmonizer's columns harmonized. Center markers become their mean, a constant that no
     selection keeps; the other columns are as they were."""
     values = np.array(block.values, dtype=float)
-    at = [block.columns.index(column) for column in harmoniser.columns]
-    values[:, at] = harmoniser.apply(values[:, at], centers)
+    at = [block.columns.index(column) for column in harmonizer.columns]
+    values[:, at] = harmonizer.apply(values[:, at], centers)
     for column in center_markers(block, centers):
         j = block.columns.index(column)
         values[:, j] = values[:, j].mean()
@@ -182,8 +182,8 @@ def _varying(values: Floats, names: np.ndarray, every: np.ndarray) -> tuple[np.n
         return np.isfinite(spread), (within > ROUNDING * spread) & somewhere
 
 
-def joined(parts: Sequence[Harmoniser]) -> Harmoniser | None:
-    """Harmonisers of different columns, learnt on the same patients, as one; None where there is no column."""
+def joined(parts: Sequence[Harmonizer]) -> Harmonizer | None:
+    """Harmonizers of different columns, learned on the same patients, as one; None where there is no column."""
     parts = [part for part in parts if part.columns]
     if not parts:
         return None
@@ -192,7 +192,7 @@ def joined(parts: Sequence[Harmoniser]) -> Harmoniser | None:
     def beside(rows: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
         return tuple(value for row in rows for value in row)
 
-    return Harmoniser(
+    return Harmonizer(
         tuple(column for part in parts for column in part.columns),
         first.centers,
         beside([part.means for part in parts]),
@@ -204,7 +204,7 @@ def joined(parts: Sequence[Harmoniser]) -> Harmoniser | None:
 
 
 def _posterior(z: Floats, varies: np.ndarray) -> tuple[Floats, Floats]:
-    """Location and scale of one center's standardised features (n, p), each drawn towards their distribution over the features that vary (p,)
+    """Location and scale of one center's standardized features (n, p), each drawn toward their distribution over the features that vary (p,)
     in the center; those that do not keep their own location, and the scale 1."""
     location, scale = z.mean(axis=0), np.ones(z.shape[1])
     location[varies], scale[varies] = _drawn_together(z[:, varies])

@@ -1,0 +1,1 @@
+"""What the commands of `penumbra` do: one file per command, which returns what the command line prints."""

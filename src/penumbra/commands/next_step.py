@@ -1,0 +1,43 @@
+"""The one command to type next, from what `penumbra status` found."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from penumbra.commands.status import Status
+
+OWN = "For your own patients: penumbra run --cohort FOLDER."
+
+
+def next_step(status: "Status | None") -> tuple[str, str]:
+    """The command, and why that one; status: None where there is neither a checkout nor a state folder."""
+    if status is None or status.project is None or status.home is None:
+        return "cd CHECKOUT && make run", "The folder with params.yaml is missing."
+    unread = [each.center for each in status.waiting if each.why.startswith("arrived")]
+    if status.running is not None:
+        return 'penumbra sql "SELECT id, what FROM commits ORDER BY id DESC LIMIT 5"', "A command is working here; this shows what it wrote last."
+    if not status.centers and not unread:
+        return _first(Path(status.home), Path(status.project))
+    again = next((each for each in status.failures if each.what.startswith("penumbra ")), None)
+    if again is not None:
+        return again.what, "It did not finish."
+    if status.champion is None:
+        return "penumbra run", "No version is champion yet."
+    undecided = [each.center for each in status.waiting if each.why.startswith(("arrived", "read", "decided"))]
+    if undecided:
+        return f"penumbra retrain --center {undecided[0]}", "This validates the champion there and decides whether a refitted model is better."
+    if status.checked is not None and status.checked.bad:
+        return "penumbra doctor", "The last check found something wrong."
+    if status.champion.versions is not None and status.champion.versions > 1:
+        return "penumbra compare", "Everything is up to date; this shows the registered versions side by side."
+    return 'penumbra sql "FROM predictions LIMIT 5"', "Everything is up to date; this queries the store."
+
+
+def _first(home: Path, project: Path) -> tuple[str, str]:
+    """In an empty state folder: three simulated centers, or those that were simulated already."""
+    simulated = home / "simulated"
+    if home == project / "data":
+        return "make run", f"Nothing has arrived yet. This simulates three centers and runs everything. {OWN}"
+    if simulated.is_dir():
+        return f"penumbra run --cohort {simulated}", f"There is a simulated cohort. {OWN}"
+    return "penumbra simulate simulated && penumbra run --cohort simulated", f"Nothing has arrived yet. This simulates three centers and runs everything. {OWN}"

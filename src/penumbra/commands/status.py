@@ -1,0 +1,381 @@
+"""`penumbra status`: the state of a folder between arrived centers and a served model, and the one command to type next.
+
+Nothing is written, nothing is migrated and nothing heavy is imported: half a second has to do. What cannot be read is said, and the rest is shown.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from penumbra import history
+from penumbra.commands.next_step import next_step
+from penumbra.params import ParamsError, project_root, state_home
+
+SERVER_S, FILE_S = 3.0, 30.0  # how long the store is waited for: its catalog or its files on a server, which may not answer, or in files of this machine
+WALK_S = 0.1  # a state folder of many files is measured no longer than that, or than the store takes to answer
+FINAL_FILES = ("clinical.csv", "clinical.xlsx")
+READER = "penumbra-status-store"  # the thread that reads the store
+CROSS_FITTED = "cross_fitted"  # the split of values inside the training centers
+EXTERNAL = "external"  # the pool of all external centers
+
+
+@dataclass(frozen=True)
+class Place:
+    """C of the champion (model_c) and of tumor volume alone (volume_c, None where unknown) on n patients of a center, of whom `events` died."""
+
+    center: str
+    model_c: float
+    volume_c: float | None
+    n: int
+    events: int
+
+
+@dataclass(frozen=True)
+class Champion:
+    """outside: at each external center; inside: cross-fitted at the training centers, empty until that is measured. registered_at: UTC, ISO 8601."""
+
+    model: str
+    version: str
+    train_centers: tuple[str, ...]
+    registered_at: str | None
+    versions: int | None
+    outside: tuple[Place, ...]
+    inside: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
+class Center:
+    """patients: accepted; events: of those with a clinical record, died. None: not known."""
+
+    center: str
+    patients: int | None
+    events: int | None
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A center that something has to be done for, and what."""
+
+    center: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """what: the command or the center; why: one sentence. at: UTC, ISO 8601, where it is known."""
+
+    what: str
+    why: str
+    at: str | None = None
+
+
+@dataclass(frozen=True)
+class Running:
+    """The command that works in this state folder; since: UTC, ISO 8601; None: not known (a flow run of a Prefect server)."""
+
+    command: str
+    since: str | None = None
+    pid: int | None = None
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Bytes below the state folder (links not followed), whether all of it was counted in the time there is, and bytes free."""
+
+    used: int
+    counted: bool
+    free: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of a state folder at one moment.
+
+    home, project  None where there is none.
+    rejected       rule -> patients, the most frequent first.
+    remarks        what could not be read, a sentence each.
+    next           the command to type next; because: why that one.
+    """
+
+    home: str | None
+    project: str | None
+    champion: Champion | None
+    centers: tuple[Center, ...]
+    rejected: Mapping[str, int]
+    waiting: tuple[Waiting, ...]
+    failures: tuple[Failure, ...]
+    running: Running | None
+    disk: Disk | None
+    checked: history.Check | None
+    remarks: tuple[str, ...]
+    next: str = ""
+    because: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has arrived or happened here yet."""
+        return not (self.champion or self.centers or self.waiting or self.failures or self.running or self.remarks)
+
+
+def look() -> Status:
+    """The state of PENUMBRA_HOME, or of `data` in the checkout."""
+    try:
+        home = state_home()
+    except ParamsError as error:
+        return _nowhere(str(error))
+    remarks: list[str] = []
+    try:
+        project: Path | None = project_root()
+    except ParamsError as error:
+        project = None
+        remarks.append(f"{str(error)[:1].upper()}{str(error)[1:]}.")
+    read = _StoreRead(home)
+    left = {stage: _manifest(home, stage, remarks) for stage in ("ingest", "populate", "register")}
+    ingested = {str(center): facts for center, facts in _mapping(left["ingest"].get("centers")).items() if isinstance(facts, dict)}
+    running, failures = _running(home), [*_failed_run(home), *_failed_centers(home, ingested)]
+    disk, checked = _disk(home, read), history.last_check(home)
+    stored = read.result(remarks)
+    champion = _champion(home, stored)
+    centers = _centers(ingested, stored)
+    waiting = _waiting(home, ingested, champion, stored)
+    rejected = Counter[str]()
+    for facts in ingested.values():
+        rejected.update(_mapping(facts.get("rejected")))
+    if refused := len(left["populate"].get("refused", ())):
+        rejected["populate"] += refused
+    found = Status(
+        str(home),
+        None if project is None else str(project),
+        champion,
+        centers,
+        dict(rejected.most_common()),
+        waiting,
+        tuple(failures),
+        running,
+        disk,
+        checked,
+        tuple(remarks),
+    )
+    following, because = next_step(found)
+    return replace(found, next=following, because=because)
+
+
+def is_waiting() -> bool:
+    """Whether a store that did not answer in time is still being asked."""
+    return any(thread.name == READER for thread in threading.enumerate())
+
+
+def _nowhere(why: str) -> Status:
+    because = f"{why[:1].upper()}{why[1:]}."
+    return Status(None, None, None, (), {}, (), (), None, None, None, (), next_step(None)[0], because)
+
+
+class _StoreRead:
+    """The store, read in a thread of its own: a server that does not answer must not keep the rest from being shown."""
+
+    def __init__(self, home: Path) -> None:
+        self.found: Any = None
+        self.thread: threading.Thread | None = None
+        served = any(os.environ.get(name) for name in ("PENUMBRA_CATALOG", "PENUMBRA_FILES")) or any((home / "store").glob("*.uri"))
+        self.patience_s = SERVER_S if served else FILE_S
+        self.end = time.monotonic() + self.patience_s
+        if (home / "store").is_dir() or os.environ.get("PENUMBRA_CATALOG"):
+            self.thread = threading.Thread(target=self._read, args=(home,), daemon=True, name=READER)
+            self.thread.start()
+
+    def _read(self, home: Path) -> None:
+        from penumbra.store.overview import Overview, overview
+
+        try:
+            self.found = overview(home)
+        except Exception as error:
+            self.found = Overview(trouble=f"The store cannot be read ({type(error).__name__}); run penumbra doctor for details.")
+
+    def is_under_way(self) -> bool:
+        return self.thread is not None and self.thread.is_alive() and time.monotonic() < self.end
+
+    def result(self, remarks: list[str]) -> Any:
+        """The overview, None where there is no store; what is wrong with it is a remark."""
+        if self.thread is None:
+            return None
+        self.thread.join(max(0.0, self.end - time.monotonic()))
+        if self.found is None:
+            remarks.append(f"The store did not answer within {self.patience_s:g} s.")
+        elif self.found.trouble:
+            remarks.append(self.found.trouble)
+        return self.found
+
+
+def _manifest(home: Path, stage: str, remarks: list[str]) -> dict[str, Any]:
+    path = home / "manifests" / f"{stage}.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            return content
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        pass
+    remarks.append(f"manifests/{path.name} cannot be read; penumbra {stage} writes it again.")
+    return {}
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _champion(home: Path, stored: Any) -> Champion | None:
+    """As the store has it; without one that can be read, the number that was last noted of MLflow."""
+    champions = stored.champions if stored else ()
+    if not champions:
+        return None if stored and not stored.trouble else _noted_champion(home)
+    chosen = champions[0]
+    if len(champions) > 1:  # params.yaml is read only where it decides something
+        from penumbra.params import model_name
+
+        with contextlib.suppress(ParamsError):
+            chosen = next((each for each in champions if each.model == model_name()), chosen)
+    rows = [row for row in stored.metrics if (row.model, row.version) == (chosen.model, chosen.version)]
+    at = chosen.registered_at.isoformat(timespec="seconds") if chosen.registered_at else None
+    outside = tuple(place for place in _places(rows, "test") if place.center != EXTERNAL)
+    return Champion(chosen.model, chosen.version, chosen.train_centers, at, chosen.versions, outside, tuple(_places(rows, CROSS_FITTED)))
+
+
+def _places(rows: list[Any], split: str) -> Iterator[Place]:
+    volume = {row.center: row.value for row in rows if row.split == split and row.metric == "volume_c"}
+    for row in rows:
+        if row.split == split and row.metric != "volume_c":
+            yield Place(row.center, row.value, volume.get(row.center), row.n, row.events)
+
+
+def _noted_champion(home: Path) -> Champion | None:
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, KeyError):
+        noted = json.loads((home / "mlflow" / "noted.json").read_text(encoding="utf-8"))
+        for model, entry in noted.items():
+            for number, _, aliases in json.loads(entry["state"])["versions"]:
+                if "champion" in aliases:
+                    return Champion(model, str(number), (), None, None, (), ())
+    return None
+
+
+def _centers(ingested: Mapping[str, Any], stored: Any) -> tuple[Center, ...]:
+    known = {each.center: each for each in (stored.centers if stored else ())}
+    found = []
+    for name in sorted({*known, *ingested}):
+        accepted = len(ingested[name].get("accepted", ())) if name in ingested else known[name].patients
+        found.append(Center(name, accepted, known[name].events if name in known else None))
+    return tuple(found)
+
+
+def _waiting(home: Path, ingested: Mapping[str, Any], champion: Champion | None, stored: Any) -> tuple[Waiting, ...]:
+    """Folders of incoming/ that were not read, and centers that arrived after the champion was registered and were not decided."""
+    found, incoming = [], home / "incoming"
+    with contextlib.suppress(OSError):
+        for folder in sorted(path for path in incoming.iterdir() if not path.name.startswith(".")):
+            if not folder.exists():
+                found.append(Waiting(folder.name, "its folder is gone"))
+            elif folder.is_dir() and folder.name not in ingested:
+                complete = any((folder / name).is_file() for name in FINAL_FILES)
+                found.append(Waiting(folder.name, "arrived, not read yet" if complete else "not complete: no clinical.csv yet"))
+    since = {each.center: each.arrived_at for each in (stored.centers if stored else ())}
+    listed = {each.center for each in found}
+    for center in sorted(ingested):
+        arrived = since.get(center)
+        registered = champion.registered_at if champion is not None else None
+        late = registered is not None and arrived is not None and arrived > datetime.fromisoformat(registered)
+        if (home / "manifests" / f"pending-{center}.json").is_file():
+            found.append(Waiting(center, "decided, not carried out yet"))
+        elif late and center not in listed and not (home / "manifests" / f"retrain-{center}.json").is_file():
+            found.append(Waiting(center, "read, and the champion has not been compared on it yet"))
+    return tuple(found)
+
+
+def _failed_run(home: Path) -> Iterator[Failure]:
+    """The last command, where it failed or was killed; one that somebody stopped did not fail, but is not done."""
+    last = history.last_run(home)
+    if last is None or (last.ended and not last.error):
+        return
+    if last.error == history.STOPPED:
+        yield Failure(last.command, "It was stopped; the same command resumes.", last.ended)
+    elif last.ended:
+        yield Failure(last.command, last.error, last.ended)
+    elif not _is_held(home):
+        yield Failure(last.command, "It was killed; the same command resumes.", last.began)
+
+
+def _failed_centers(home: Path, ingested: Mapping[str, Any]) -> Iterator[Failure]:
+    for center, facts in ingested.items():
+        if facts.get("refused"):
+            yield Failure(f"center {center}", f"It takes no part: {facts['refused']}")
+    for path, content in _notes(home, "attempts-*.json"):
+        if content.get("error"):
+            yield Failure(f"penumbra retrain --center {path.stem.removeprefix('attempts-')}", str(content["error"]))
+    for _, content in _notes(home, "retrain-*.json"):
+        if content.get("decision") == "set aside":
+            yield Failure(f"penumbra retrain --center {content.get('center')}", str(content.get("reason")))
+
+
+def _notes(home: Path, pattern: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in sorted((home / "manifests").glob(pattern)):
+        with contextlib.suppress(OSError, ValueError):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(content, dict):
+                yield path, content
+
+
+def _is_held(home: Path) -> bool:
+    """Whether a writing command holds the state folder; the lock is tried as a reader and given back at once."""
+    try:
+        held = os.open(home / ".run-lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(held)
+    return False
+
+
+def _running(home: Path) -> Running | None:
+    if not _is_held(home):
+        return None
+    for path, content in _notes(home, "attempts-*.json"):
+        pid = content.get("pid")
+        if content.get("error") == "" and isinstance(pid, int) and Path(f"/proc/{pid}").exists():
+            return Running(f"penumbra retrain --center {path.stem.removeprefix('attempts-')}", None, pid)
+    last = history.last_run(home)
+    if last is not None and not last.ended:
+        return Running(last.command, last.began, last.pid)
+    return Running("another command")
+
+
+def _disk(home: Path, read: _StoreRead) -> Disk | None:
+    existing = next(path for path in (home, *home.parents) if path.exists())
+    try:
+        free = shutil.disk_usage(existing).free
+    except OSError:
+        return None
+    used, pending, end = 0, [home], time.monotonic() + WALK_S
+    while pending and (time.monotonic() < end or read.is_under_way()):
+        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(Path(entry.path))
+                    elif entry.is_file(follow_symlinks=False):
+                        used += entry.stat(follow_symlinks=False).st_size
+    return Disk(used, not pending, free)

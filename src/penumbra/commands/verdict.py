@@ -1,0 +1,96 @@
+"""The first line after a run: what is served, and whether it ranks patients of other centers better than tumor volume alone."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penumbra import registry, store
+from penumbra.refusal import Refusal
+from penumbra.work import Manifest
+
+EXTERNAL = "external"
+# The difference in C between the served model and tumor volume: of pairs of one center, as the gate counts them; of versions registered before that was
+# measured, of all pairs.
+WITHIN, POOLED = "delta_c_volume_within", "delta_c_combined"
+C_IS = "C is the share of pairs of patients who died in the predicted order: 1 means always, 0.5 is chance."
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The served version against tumor volume alone on patients of external centers.
+
+    centers     the external ones; n, events: patients and deaths there.
+    difference  in C, served minus volume, with its 95 % interval; NaN where undefined or not measured.
+    """
+
+    model: str
+    version: int
+    train_centers: tuple[str, ...]
+    centers: tuple[str, ...]
+    n: int
+    events: int
+    difference: float
+    lower: float
+    upper: float
+
+
+def verdict(home: Path, model: str) -> Verdict | None:
+    """Of the champion of a model, by what the store has of it; None where there is no champion."""
+    try:
+        entry = registry.find(home, registry.CHAMPION, model)
+    except Refusal:
+        return None
+    with store.connect(home, read_only=True) as lake:
+        rows = lake.sql(
+            "SELECT model, center, metric, value, lower, upper, n, events FROM model_metrics WHERE version = ? AND split = 'test' AND"
+            " ((model = ? AND metric IN ('harrell_c', 'delta_c_volume_within')) OR (model = 'Volume' AND metric = 'delta_c_combined'))",
+            [str(entry.version), model],
+        ).to_pylist()
+    pool = {row["metric"]: row for row in rows if row["center"] == EXTERNAL}
+    chosen: dict[str, Any] = pool.get(WITHIN) or pool.get(POOLED) or pool.get("harrell_c") or {}
+    compared = chosen.get("metric") in (WITHIN, POOLED)
+    numbers = [float(chosen[name]) if compared and chosen[name] is not None else math.nan for name in ("value", "lower", "upper")]
+    centers = tuple(sorted({row["center"] for row in rows} - {EXTERNAL}))
+    return Verdict(model, entry.version, entry.train_centers, centers, int(chosen.get("n") or 0), int(chosen.get("events") or 0), *numbers)
+
+
+def sentence(found: Verdict | None, registered: Manifest) -> str:
+    """The verdict in words that a physician understands; it says so where the model is not better.
+
+    registered  what the run registered, see `stages.register`.
+    """
+    if found is None:
+        return f"Nothing is served: {registered.get('reason') or 'no version is champion'}."
+    served = f"Served: {found.model}/{found.version}, fitted on {listed(found.train_centers)}."
+    if registered.get("version") not in (None, found.version):
+        served += (
+            f" This run registered {found.model}/{registered['version']}, which is not served; penumbra compare champion {registered['version']} shows both."
+        )
+    elif registered.get("version") is None:
+        served += f" This run registered nothing: {registered['reason']}."
+    return f"{served} {_outside(found)}"
+
+
+def _outside(found: Verdict) -> str:
+    if not found.centers:
+        return "There is no external center, so it is not known how well it ranks patients elsewhere."
+    where = f"Outside, at {listed(found.centers)} ({found.n} patients, {found.events} died),"
+    if not (math.isfinite(found.difference) and math.isfinite(found.lower) and math.isfinite(found.upper)):
+        return f"{where} it could not be compared with tumor volume alone."
+    if found.lower > 0:
+        low, high = found.lower, found.upper
+        return (
+            f"{where} it ranks patients better than tumor volume alone: C is higher by {found.difference:.3f} (95 % interval {low:.3f} to {high:.3f}). {C_IS}"
+        )
+    if found.upper < 0:
+        interval = f"95 % interval {-found.upper:.3f} to {-found.lower:.3f}"
+        return f"{where} it ranks patients worse than tumor volume alone: C is lower by {-found.difference:.3f} ({interval}). {C_IS}"
+    interval = f"95 % interval {found.lower:+.3f} to {found.upper:+.3f}"
+    return f"{where} it is not shown to rank patients better than tumor volume alone: the difference in C is {found.difference:+.3f} ({interval}). {C_IS}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """ "east", "east and south", "east, south and west"."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else "no center"

@@ -1,0 +1,52 @@
+"""How much better the served model ranks the patients of external centers than a control: pairs of one center, as the gate counts them."""
+
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from penumbra import survival
+from penumbra.evaluate.sets import EXTERNAL, NO_RISK, ModelRisk
+from penumbra.registry import MetricRow
+from penumbra.survival import Undefined
+
+
+def within_rows(
+    models: Mapping[str, ModelRisk],
+    centers: np.ndarray,
+    training: np.ndarray,
+    event: np.ndarray,
+    time: np.ndarray,
+    *,
+    resamples: int,
+    level: float,
+    seed: int,
+    served: str,
+    controls: Mapping[str, str],
+) -> Iterator[MetricRow]:
+    """C of `served` minus a control's over all external centers, delta_c_<short name>_within, with its percentile interval at `level`.
+
+    The arguments are those of `evaluate`. A C over pairs of two centers would reward a model that only tells the centers apart; patients are resampled
+    within each center. Where it is undefined the value is NaN, with the reason.
+
+    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, ch. 16 (paired bootstrap).
+    """
+    outside = ~training
+    others = {short: name for short, name in controls.items() if name in models and name != served}
+    if served not in models or not others or not outside.any():
+        return
+    risks = np.stack([models[name].log_risk[outside] for name in (served, *others.values())]).astype(float)
+    known = np.isfinite(risks).all(axis=1)
+    here = np.where(np.isfinite(risks), risks, 0.0)
+    pairs = survival.together(survival.pairs_within(event[outside], time[outside], centers[outside], here, resamples=resamples, seed=seed).values())
+    tail, sizes = 0.5 * (1.0 - level), (int(outside.sum()), int(event[outside].sum()))
+    for which, short in enumerate(others, 1):
+        metric = f"delta_c_{short}_within"
+        try:
+            if not (known[0] and known[which]):
+                raise Undefined(NO_RISK)
+            drawn = pairs.difference(0, which)
+            found = (drawn.value, drawn.limit(tail), drawn.limit(1.0 - tail))
+            yield MetricRow(served, EXTERNAL, "test", metric, *found, *sizes, "")
+        except Undefined as undefined:
+            yield MetricRow(served, EXTERNAL, "test", metric, math.nan, math.nan, math.nan, *sizes, str(undefined))

@@ -1,0 +1,26 @@
+"""What a row of a relation is, as its view says it: for an answer that has none."""
+
+import re
+from pathlib import Path
+
+from penumbra.params import project_root
+from penumbra.store.views import relation_names
+
+_COMMENT = re.compile(r"COMMENT ON VIEW \S+ IS '((?:[^']|'')*)'")
+
+
+def meaning(relation: str, features: Path | None = None) -> str:
+    """What one row of a relation is; "" of one without a comment."""
+    folder = (features or project_root() / "features") / "views"
+    for name in (relation, relation.removesuffix("_all")):
+        path = folder / f"{name}.sql"
+        if path.is_file() and (found := _COMMENT.search(path.read_text(encoding="utf-8"))):
+            return re.sub(r",? (?:under|of|against) \$\w+", "", found[1].replace("''", "'")).replace("$all", "")
+    return ""
+
+
+def nothing_found(statement: str) -> list[str]:
+    """One sentence per relation that a statement without an answer asked: it was right to ask, and what would be there."""
+    known = {name.lower(): name for name in relation_names(None)}
+    asked = dict.fromkeys(word for word in re.findall(r"\w+", statement.lower()) if word in known)
+    return [f"No row of {known[name]} fits; a row there is: {meaning(known[name]).split(';')[0]}." for name in asked if meaning(known[name])]

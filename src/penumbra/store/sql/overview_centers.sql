@@ -1,0 +1,1 @@
+SELECT center, patients, events, arrived_at FROM centers ORDER BY center
