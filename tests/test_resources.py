@@ -111,6 +111,15 @@ def raised(error: BaseException, cause: BaseException | None = None) -> BaseExce
         return caught
 
 
+def test_what_may_not_be_read_is_not_called_unwritable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "table").write_text("x")
+    error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "table"))
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)
+    found = resources.told(error, tmp_path)
+    assert found is not None
+    assert (found.rule, found.found) == ("files_readable", "a file in the state folder cannot be read")
+
+
 @pytest.mark.parametrize(
     ("error", "rule"),
     [

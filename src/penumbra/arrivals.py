@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from penumbra.cohort import CLINICAL_FILE, clinical_table
-from penumbra.cohort.links import Leaving, Roots, cohort_of, roots_of, walk
+from penumbra.cohort.links import Roots, cohort_of, roots_of, walk
 from penumbra.params import project_root
 from penumbra.refusal import Refusal, choose, nearest
 from penumbra.yaml_files import wrong
@@ -149,15 +149,16 @@ def link_roots(home: Path, folder: Path, declared: Sequence[str] = ()) -> Roots:
 
 
 def files(home: Path, folder: Path, declared: Sequence[str] = ()) -> list[Path]:
-    """Every regular file below a center's folder, links followed as `link_roots` allows."""
+    """Every regular file below a center's folder, links followed as `link_roots` allows; what may not be listed holds none."""
     root = folder.resolve()
-    return [entry for entry in walk(root, link_roots(home, folder, declared)) if isinstance(entry, Path)]
+    return [entry for entry in walk(root, link_roots(home, folder, declared), []) if isinstance(entry, Path)]
 
 
 def describe(home: Path, declared: Sequence[str] = ()) -> dict[str, Any]:
     """What arrived: per center the number of files and one SHA-256 over all names and contents, the same wherever the folder is.
 
-    declared  ingest.roots of params.yaml. A link that leads elsewhere counts by its name alone, and is not followed.
+    declared  ingest.roots of params.yaml. A link that leads elsewhere counts by its name alone, and is not followed; so does what may not be read
+              (ingest refuses the patient whose it is).
 
     Hashes of files are remembered by size and modification time, so that a second look at an unchanged center reads no file.
     """
@@ -168,17 +169,23 @@ def describe(home: Path, declared: Sequence[str] = ()) -> dict[str, Any]:
     for center, folder in center_folders(home).items():
         root = folder.resolve()
         digest, count = hashlib.sha256(), 0
-        found = {entry if isinstance(entry, Path) else root / entry.path: entry for entry in walk(root, link_roots(home, folder, declared))}
-        for path in sorted(found):
-            if isinstance(found[path], Leaving):
-                digest.update(f"{path.relative_to(root).as_posix()}\0link\n".encode())
+        closed = list[Path]()
+        found = {entry if isinstance(entry, Path) else root / entry.path: entry for entry in walk(root, link_roots(home, folder, declared), closed)}
+        for path in sorted([*found, *closed]):
+            name = os.fsencode(path.relative_to(root).as_posix())
+            if not isinstance(found.get(path), Path):
+                digest.update(name + (b"\0link\n" if path in found else b"\0closed\n"))
                 continue
-            stat = path.stat()
-            stamp = [stat.st_size, stat.st_mtime_ns]
-            key = hashlib.sha256(os.fsencode(path)).hexdigest()  # folders may be named after persons
-            seen[key] = known[key] if key in known and known[key][:2] == stamp else [*stamp, _sha256(path)]
-            digest.update(f"{path.relative_to(root).as_posix()}\0{seen[key][2]}\n".encode())
             count += 1
+            key = hashlib.sha256(os.fsencode(path)).hexdigest()  # folders may be named after persons
+            try:
+                stat = path.stat()
+                stamp = [stat.st_size, stat.st_mtime_ns]
+                seen[key] = known[key] if key in known and known[key][:2] == stamp and os.access(path, os.R_OK) else [*stamp, _sha256(path)]
+            except OSError:
+                digest.update(name + b"\0closed\n")
+                continue
+            digest.update(name + f"\0{seen[key][2]}\n".encode())
         centers[center] = {"files": count, "sha256": digest.hexdigest()}
     memory.parent.mkdir(parents=True, exist_ok=True)
     fresh = memory.with_name(f"{memory.name}.{os.getpid()}")

@@ -77,6 +77,8 @@ def told(error: BaseException, home: Path) -> Refusal | None:
         found, advice = f"the disk quota for {where} is used up", f"Delete files or ask for a larger quota and {RESUME}, or set PENUMBRA_HOME to another folder"
     elif rule == "file_size":
         found, advice = f"a file in {where} would be larger than this session allows", f"Raise the limit (ulimit -f unlimited) and {RESUME}"
+    elif rule == "home_writable" and _closed(error):
+        rule, found, advice = "files_readable", f"a file in {where} cannot be read", f"Check the permissions and {RESUME}"
     elif rule == "home_writable":
         found, advice = f"{where} cannot be written{unwritable(home)}", "Make it writable for this user, or set PENUMBRA_HOME to a folder that is"
     elif rule == "open_files":
@@ -87,6 +89,14 @@ def told(error: BaseException, home: Path) -> Refusal | None:
         bound = "" if limit == resource.RLIM_INFINITY else f" (limit {limit // MB} MB)"
         found, advice = f"the memory is used up{bound}", f"End other programs or raise the limit, and {RESUME}"
     return Refusal(rule, found, advice)
+
+
+def _closed(error: BaseException) -> bool:
+    """Whether what may not be opened is there and may not even be read."""
+    for each in _chain(error):
+        if isinstance(each, OSError) and isinstance(each.filename, str | os.PathLike):
+            return Path(each.filename).exists() and not os.access(each.filename, os.R_OK)
+    return False
 
 
 def _disk_space(where: str, place: Path) -> Refusal:

@@ -134,8 +134,33 @@ def test_the_manifest_of_arrivals_follows_no_link_out(center: Path, tmp_path: Pa
     after = arrivals.describe(tmp_path / "home")["centers"]["north"]
     assert (before["files"], after["files"]) == (2, 2)
     assert before["sha256"] != after["sha256"]
-    allowed = arrivals.describe(tmp_path / "home", ["/etc"])["centers"]["north"]
-    assert allowed["files"] > 2
+    elsewhere = tmp_path / "an archive"
+    elsewhere.mkdir()
+    (elsewhere / "1.dcm").write_text("x")
+    (center / "N1" / "y").symlink_to(elsewhere)
+    allowed = arrivals.describe(tmp_path / "home", [str(elsewhere)])["centers"]["north"]
+    assert allowed["files"] == 3
+
+
+def test_what_may_not_be_read_is_described_by_its_name(center: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One patient's closed folder ended the ingest of a center, with a sentence about the state folder."""
+    (center / "clinical.csv").write_text("patient\nN1\nN2\n")
+    (center / "N2").mkdir()
+    arrivals.take_cohort(tmp_path / "home", center.parent)
+    before = arrivals.describe(tmp_path / "home")["centers"]["north"]
+    scandir = os.scandir
+
+    def closed(place: str) -> object:
+        if Path(place).name == "N2":
+            raise PermissionError(13, "Permission denied", place)
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    after = arrivals.describe(tmp_path / "home")["centers"]["north"]
+    assert after["files"] == before["files"]
+    assert after["sha256"] != before["sha256"]
+    with pytest.raises(PermissionError):
+        refuse_leaving(center / "N2", center, roots_of(center))
 
 
 def test_roots_are_absolute() -> None:

@@ -105,3 +105,15 @@ def test_a_patient_who_is_spelled_in_two_ways_is_rejected_once(tmp_path: Path, r
 )
 def test_nothing_is_near_that_could_be_somebody_else(rows: set[str], folders: set[str], found: dict[str, str]) -> None:
     assert near_folders(rows, folders) == found
+
+
+def test_a_table_that_may_not_be_opened_is_one_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "clinical.csv"
+    path.write_text("patient,time,event\n1,100,1\n")
+
+    def closed(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", closed)
+    with pytest.raises(Refusal, match=r"clinical\.csv cannot be read \(Permission denied\)\. Check the permissions"):
+        read_clinical(path)

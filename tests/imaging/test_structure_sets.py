@@ -154,7 +154,7 @@ def test_phases_are_told_apart_by_the_series_that_they_name(tmp_path: Path) -> N
         ("none", (1,), timedelta(seconds=7), False),
         ("later", (1,), timedelta(days=30), False),
     ):
-        with pytest.raises(Refusal, match=r"one_structure_set.*phases"):
+        with pytest.raises(Refusal, match=r"phases.*rule one_structure_set"):
             phases(tmp_path / name, apart=apart, here=here, named=named)
 
 

@@ -52,10 +52,12 @@ def roots_of(folder: Path, declared: Sequence[str] = (), known: Collection[str] 
     return Roots(tuple(dict.fromkeys(place for place in places if place)), tuple(declared))
 
 
-def walk(folder: Path, roots: Roots) -> Iterator[Path | Leaving]:
+def walk(folder: Path, roots: Roots, closed: list[Path] | None = None) -> Iterator[Path | Leaving]:
     """Every regular file below `folder`, and every link that leads out and is not followed, in no fixed order.
 
     What a link leads to is read once, and never where it holds the folder itself; broken links, loops of links, pipes and devices hold nothing.
+
+    closed  where given, a folder that may not be listed is added to it, and nothing is raised.
 
     Raises OSError where a folder cannot be listed.
     """
@@ -64,7 +66,14 @@ def walk(folder: Path, roots: Roots) -> Iterator[Path | Leaving]:
     waiting = [(str(folder), real)]
     while waiting:
         place, resolved = waiting.pop()
-        with os.scandir(place) as entries:
+        try:
+            listed = os.scandir(place)
+        except OSError:
+            if closed is None:
+                raise
+            closed.append(Path(place))
+            continue
+        with listed as entries:
             for entry in entries:
                 if not entry.is_symlink():
                     if entry.is_dir():

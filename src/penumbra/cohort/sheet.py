@@ -49,7 +49,10 @@ def read_sheet(path: Path) -> Sheet:
         raise Refusal("clinical_found", f"no {path.name} in the center's folder", "Send the clinical table under this name")
     if source == path and path.name == CLINICAL_FILE:
         clinical_table(path.parent)
-    content = source.read_bytes()
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise Refusal("clinical_readable", f"{source.name} cannot be read ({error.strerror})", "Check the permissions and the medium") from None
     if content.startswith(b"PK\x03\x04"):
         separator, table = ",", list(_of_workbook(content))
     else:
