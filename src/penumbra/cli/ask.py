@@ -65,7 +65,7 @@ def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
 
 @command("penumbra serve-sql --port 8765", name="serve-sql")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Use another address than loopback only behind a proxy that encrypts.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Default: serve_sql.port in params.yaml.")
+@click.option("--port", type=click.IntRange(0, 65535), help="0: any free one. Default: serve_sql.port in params.yaml.")
 def serve_sql(host: str, port: int | None) -> None:
     """Read-only SQL for colleagues over HTTP, with the token in PENUMBRA_SQL_TOKEN and the limits in params.yaml (group serve_sql)."""
     from penumbra.store import serving
@@ -74,12 +74,12 @@ def serve_sql(host: str, port: int | None) -> None:
     token, work = serving.token_of_environment(), begin()
     _note_changes(work.home)
     chosen = work.settings.serve_sql
-    serving.require_free(host, port or chosen.port)
+    port = serving.free_port(host, chosen.port if port is None else port)
     limits = serving.Limits(timeout_s=chosen.timeout_s, memory_mb=chosen.memory_mb, most_rows=chosen.most_rows, at_once=chosen.at_once)
-    place = f"http://{host}:{port or chosen.port}"
+    place = f"http://{host}:{port}"
     click.echo(f"read-only SQL on {place}/sql, {chosen.timeout_s:g} s and {chosen.memory_mb} MB a statement; Ctrl-C ends it", err=True)
     next_commands(f"""curl -s {place}/sql -H "Authorization: Bearer $PENUMBRA_SQL_TOKEN" -d '{{"sql": "FROM centers"}}'""")
-    serving.serve(work.home, token, limits, host=host, port=port or chosen.port)
+    serving.serve(work.home, token, limits, host=host, port=port)
 
 
 @command("penumbra verify nsclc-os/1")

@@ -70,18 +70,22 @@ def serve(home: Path, token: str, limits: Limits, *, host: str, port: int) -> No
     """
     import uvicorn
 
-    require_free(host, port)
+    free_port(host, port)
     config = uvicorn.Config(application(home, token, limits), host=host, port=port, log_level="warning", server_header=False, limit_concurrency=64)
     uvicorn.Server(config).run()
 
 
-def require_free(host: str, port: int) -> None:
-    """Raises  Refusal "serving_address" where nothing can listen."""
+def free_port(host: str, port: int) -> int:
+    """The port, which nobody uses; for 0 any that is free.
+
+    Raises  Refusal "serving_address" where nothing can listen.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         with socket.socket(family, kind, protocol) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind(address)
+            return int(trial.getsockname()[1])
     except OSError as error:
         why = {errno.EADDRINUSE: "is in use by another program", errno.EACCES: "needs the rights of an administrator"}.get(error.errno or 0)
         found = f"port {port} of {host} {why}" if why else f"this machine cannot listen at {host} ({error.strerror or 'unknown host'})"
