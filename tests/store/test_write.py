@@ -128,7 +128,7 @@ def test_rows_as_arrow_and_missing_values(lake: Store) -> None:
         ("patients", {"center": "north"}, "has no patient"),
         ("patients", {**ANN, "event": 1}, "patients.event is 1"),
         ("patients", {**ANN, "age": "61"}, "patients.age is '61'"),
-        ("radiomics", ANN, "write them with write_features"),
+        ("radiomics", ANN, "Write them with write_features"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused(lake: Store, relation: str, row: dict[str, Any], words: str) -> None:
