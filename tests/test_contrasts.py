@@ -208,5 +208,5 @@ def test_a_decision_of_the_gate_of_margins_is_shown_as_it_was_taken() -> None:
     ]
     shown = answers.decision({"comparison": rows, "reason": "Promoted: the pooled gain is above 0."})
     line = next(line for line in shown.splitlines() if line.strip().startswith("all centers"))
-    assert line.split()[2:] == ["136", "88", "0.700", "0.705", "-", "+0.005", "0.830"]
+    assert line.split()[2:] == ["136", "88", "0.700", "0.705", "-", "+0.005", "0.83"]
     assert answers.decision({"comparison": [], "reason": "Stopped."}) == "Stopped."
