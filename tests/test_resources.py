@@ -227,7 +227,8 @@ def test_a_limit_of_file_size_ends_ingest_in_one_line_and_the_same_command_resum
     done = penumbra(home, "ingest", str(center), "--center", "north", limits={resource.RLIMIT_FSIZE: 600_000})
     assert (done.returncode, done.stdout) == (1, "")
     assert "\n".join(line for line in done.stderr.splitlines() if not line.startswith("  ")) == (
-        "Error: a file in the state folder would be larger than this session allows. Raise the limit (ulimit -f unlimited) and rerun the same command to resume"
+        "Error: a file in the state folder would be larger than this session allows. "
+        "Raise the limit (ulimit -f unlimited) and rerun the same command to resume. (rule file_size)"
     )
     assert not list((home / "images").rglob("*.nii*"))
     done = penumbra(home, "ingest", str(center), "--center", "north")

@@ -23,21 +23,27 @@ WORDS = (
     ("file_size", ("File too large",)),
     ("open_files", ("Too many open files",)),
     ("home_writable", ("Read-only file system", "attempt to write a readonly database", "Permission denied", "Operation not permitted")),
-    ("memory_enough", ("annot allocate memory", "bad_alloc", "RESOURCE_EXHAUSTED", "Out of Memory Error", "out of memory", "Unable to allocate")),
+    (
+        "memory_enough",
+        ("annot allocate memory", "failed to map segment", "bad_alloc", "RESOURCE_EXHAUSTED", "Out of Memory Error", "out of memory", "Unable to allocate"),
+    ),
 )
 # What SQLite says where the cause is one of the above, but not which.
 UNCLEAR = ("disk I/O error", "unable to open database file", "can't start new thread", "could not create thread", "Resource temporarily unavailable")
 LITTLE_MB = 1.0  # less is a full disk
 LEAST_MB = 16.0  # for a command that writes: its catalogs, manifests and one patient's scan
 MB = 1024**2
+WRITABLE = "Make it writable for this user, or set PENUMBRA_HOME to a folder that is"
 RESUME = "rerun the same command to resume"
 
 
 def refuse_full(home: Path) -> None:
-    """Refuse work whose first result would not fit: hours of it would be lost.
+    """Refuse work whose first result would have no place: hours of it would be lost.
 
-    Raises  Refusal "disk_space".
+    Raises  Refusal "disk_space", "home_writable".
     """
+    if home.is_dir() and (why := unwritable(home)):
+        raise Refusal("home_writable", f"the state folder cannot be written{why}", WRITABLE)
     if _free_mb(home) < LEAST_MB:
         raise _disk_space("the state folder", home)
 
@@ -80,7 +86,7 @@ def told(error: BaseException, home: Path) -> Refusal | None:
     elif rule == "home_writable" and _closed(error):
         rule, found, advice = "files_readable", f"a file in {where} cannot be read", f"Check the permissions and {RESUME}"
     elif rule == "home_writable":
-        found, advice = f"{where} cannot be written{unwritable(home)}", "Make it writable for this user, or set PENUMBRA_HOME to a folder that is"
+        found, advice = f"{where} cannot be written{unwritable(home)}", WRITABLE
     elif rule == "open_files":
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         found, advice = f"too many files are open (limit {limit})", f"Raise the limit (ulimit -n 4096) and {RESUME}"

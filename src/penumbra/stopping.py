@@ -26,6 +26,7 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WATCHED = (*STOPS, signal.SIGCHLD, signal.SIGTSTP, signal.SIGWINCH)
 CHILD_S = 2.0  # for the work to unwind: what an attempt writes down, temporary files
 KILL_S = 2.5  # for everything that it started
+LOADER_GAVE_UP = 127  # what the dynamic loader ends a process with, without a word, where it finds no memory for a thread or a library
 LEFT_S = 1.0  # for what is still running when the work has ended by itself
 LOOK_S = 0.02
 MINE = b"i"  # from the child: Ctrl-C is its own affair. Every other byte is the number of a signal that it received
@@ -90,6 +91,8 @@ def supervise(work: Callable[[], Any], *, sentence: str, stopped: Callable[[Coll
         _tell(terminal, sentence.format(signal=signal.Signals(stop).name))
         return 128 + stop
     _sweep(LEFT_S)
+    if status == LOADER_GAVE_UP:
+        _tell(terminal, "The system could not load a library, most likely for memory; finished work is kept, rerun the same command to resume.")
     if status >= 0:
         return status
     _tell(terminal, f"Killed by {signal.Signals(-status).name}, most likely for memory; finished work is kept, rerun the same command to resume.")
