@@ -210,3 +210,6 @@ def test_a_decision_of_the_gate_of_margins_is_shown_as_it_was_taken() -> None:
     line = next(line for line in shown.splitlines() if line.strip().startswith("all centers"))
     assert line.split()[2:] == ["136", "88", "0.700", "0.705", "-", "+0.005", "0.83"]
     assert answers.decision({"comparison": [], "reason": "Stopped."}) == "Stopped."
+    for_programs = answers.decision_rows("west", {"comparison": rows, "reason": "Promoted."})
+    assert [tuple(row) for row in for_programs] == [answers.DECIDED] * len(rows)
+    assert [for_programs[0][name] for name in ("arrived", "model", "metric", "value", "decision")] == ["west", "champion", "harrell_c", 0.7, "Promoted."]

@@ -52,6 +52,11 @@ def test_forget_asks_and_then_leaves_no_file(home: Path) -> None:
     assert "used by nsclc-os/1" in refused.output
     assert before <= {path for path in home.rglob("*") if path.is_file()}
 
+    listed = penumbra("forget", GONE, "--format", "json", typed="n\n")
+    held = {(row["held_by"], row["as"]): row["rows"] for row in json.loads(listed.stdout.splitlines()[0])}
+    assert held["patients", "rows"] == 1
+    assert ("nsclc-os/1", "train") in held
+
     done = penumbra("forget", GONE, "--reason", "consent withdrawn", typed="y\n")
     assert done.exit_code == 0, done.output
     assert "to retrain: nsclc-os/1" in done.output

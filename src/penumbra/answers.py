@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penumbra import arrivals, cohort, registry, store, tables
 from penumbra.cells import p_value
@@ -102,6 +102,10 @@ def model_rows(home: Path, name: str | None = None) -> tables.Answer:
     return tables.Answer.of(records, ("model", "version", "alias", "registered", "center", "split", "harrell_c", "n", "died"))
 
 
+MEASURED = ("model", "center", "split", "metric", "value", "lower", "upper", "n", "events", "reason")  # of models at centers, for other programs
+DECIDED = ("arrived", *MEASURED, "decision")  # by a retraining
+
+
 def decision(manifest: Manifest) -> str:
     """What a retraining decided: champion, challenger and baselines per center on patients that none was fitted on, and the verdict.
 
@@ -130,6 +134,12 @@ def decision(manifest: Manifest) -> str:
     body = [[place, *size, *(_form(value.get((model, place)), ".3f") for model in models), *last[place]] for place, size in sizes.items()]
     table = tables.render(["center", "n", "died", *(f"C {model}" for model in models), *header], body) + "\n\n" if body else ""
     return table + manifest["reason"]
+
+
+def decision_rows(arrived: str, manifest: Manifest) -> list[dict[str, Any]]:
+    """The comparison of a retraining for other programs: one row per model, center and metric, with the center that arrived and the reason."""
+    given = {"arrived": arrived, "decision": manifest["reason"]}
+    return [{name: {**row, **given}.get(name) for name in DECIDED} for row in manifest["comparison"]]
 
 
 def _form(value: float | None, form: str) -> str:

@@ -117,6 +117,14 @@ def listing(traces: store.Traces) -> str:
     return tables.render([f"patient {traces.patient}", f"center {traces.center or '-'}"], lines)
 
 
+def held(traces: store.Traces) -> list[dict[str, Any]]:
+    """The same for other programs, one row per relation or version that holds the patient."""
+    common = {"patient": traces.patient, "center": traces.center}
+    found = [{**common, "held_by": relation, "as": "rows", "rows": rows} for relation, rows in traces.rows.items()]
+    found += [{**common, "held_by": label, "as": split, "rows": None} for label, split in traces.uses]
+    return found + [{**common, "held_by": label, "as": "prediction", "rows": None} for label in traces.predictions]
+
+
 def told(forgotten: Forgotten) -> str:
     """What was removed, and what is left to do."""
     traces = forgotten.traces

@@ -183,7 +183,10 @@ def test_an_answer_fits_the_terminal(run: Run, statement: str, monkeypatch: pyte
             assert len(number.replace(".", "").lstrip("0")) <= 4, number
 
 
-@pytest.mark.parametrize("name", ["sql", "compare", "models", "drift", "rois", "baseline", "ingest", "monitor", "predict", "doctor"])
+COMMANDS = ("sql", "compare", "models", "drift", "rois", "baseline", "ingest", "monitor", "predict", "doctor", "run", "retrain", "forget")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_that_prints_a_table_has_every_format(name: str) -> None:
     [option] = [parameter for parameter in main.commands[name].params if parameter.name == "form"]
     assert isinstance(option.type, click.Choice)

@@ -1,11 +1,12 @@
 """What is kept: a patient forgotten, the store moved."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from penumbra.cli import completion
-from penumbra.cli.group import FOLDER, command, next_commands
+from penumbra.cli.group import FOLDER, command, format_option, next_commands
 from penumbra.params import state_home
 
 
@@ -14,12 +15,13 @@ from penumbra.params import state_home
 @click.option("--center", shell_complete=completion.centers, help="The patient's center, if several centers have, or had, a patient of this name.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--reason", help="Kept in the relation withdrawals; do not name the patient in it.")
-def forget(patient: str | None, center: str | None, yes: bool, reason: str | None) -> None:
+@format_option
+def forget(patient: str | None, center: str | None, yes: bool, reason: str | None, form: str) -> None:
     """Remove PATIENT from every relation, commit, snapshot and file, and name the models to retrain. Shows what would be deleted and asks for confirmation.
 
     Without PATIENT: complete a forgetting that was interrupted.
     """
-    from penumbra import history, withdrawal
+    from penumbra import history, tables, withdrawal
     from penumbra.work import begin, one_run_at_a_time
 
     work = begin()
@@ -28,10 +30,14 @@ def forget(patient: str | None, center: str | None, yes: bool, reason: str | Non
         if patient is None:
             click.echo("The interrupted forgetting is complete." if finished else "Nothing to complete.")
             return
-        click.echo(withdrawal.listing(withdrawal.traces(work, patient, center)))
+        traces = withdrawal.traces(work, patient, center)
+        if form == "table":
+            click.echo(withdrawal.listing(traces))
+        else:
+            tables.write(tables.Answer.of(withdrawal.held(traces)), form, sys.stdout)
         if not yes:
             click.confirm(f"\nPermanently delete all of this, and every mention of {patient}?", abort=True, err=True)
-        click.echo(withdrawal.told(withdrawal.forget(work, patient, center, reason)))
+        click.echo(withdrawal.told(withdrawal.forget(work, patient, center, reason)), err=form != "table")
         history.forget(work.home)
     next_commands("penumbra retrain", 'penumbra sql "SELECT withdrawal, state, removed, models FROM withdrawals"')
 

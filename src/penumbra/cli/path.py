@@ -15,7 +15,8 @@ from penumbra.params import state_home
 @command("penumbra run --cohort data/simulated")
 @click.option("--cohort", type=FOLDER, help="Folder with one subfolder per center. Default: the centers already in incoming/.")
 @profile_option
-def run(cohort: Path | None, profile: str | None) -> None:
+@format_option
+def run(cohort: Path | None, profile: str | None, form: str) -> None:
     """The whole path: ingest, populate, train, fuse, evaluate, register, report."""
     from penumbra import arrivals
 
@@ -36,7 +37,12 @@ def run(cohort: Path | None, profile: str | None) -> None:
         drive.run_flow(work)
         drive.record_with_dvc(work)
     served = verdict.sentence(verdict.verdict(work.home, work.settings.register.model), read_manifest(work.home, "register"))
-    click.echo("\n".join(layout.wrap(served, tables.terminal_width())[0]) + f"\n\n{answers.summary(work)}")
+    sentence = "\n".join(layout.wrap(served, tables.terminal_width())[0])
+    if form == "table":
+        click.echo(f"{sentence}\n\n{answers.summary(work)}")
+    else:
+        click.echo(sentence, err=True)
+        tables.write(tables.Answer.of(read_manifest(work.home, "evaluate")["metrics"], answers.MEASURED), form, sys.stdout)
     next_commands(
         "penumbra",
         'penumbra sql "SELECT patient, survival_2y FROM predictions LIMIT 5"',

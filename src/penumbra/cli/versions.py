@@ -52,25 +52,32 @@ def models(model: str | None, form: str) -> None:
 @command("penumbra retrain --center east")
 @click.option("--center", shell_complete=completion.centers, help="A center in incoming/. Default: those that arrived after the champion was registered.")
 @profile_option
-def retrain(center: str | None, profile: str | None) -> None:
+@format_option
+def retrain(center: str | None, profile: str | None, form: str) -> None:
     """The center-arrival protocol: validate the champion on the new center, refit with it, compare, decide.
 
     A second retraining waits for the first. One that was killed too often is set aside, until its center is named here.
     """
-    from penumbra import aliases, answers, decided, drive, retraining
+    from penumbra import aliases, answers, decided, drive, retraining, tables
     from penumbra.work import begin
 
     work = begin(profile)
     aliases.note(work.home, work.settings.register.model, run=work.run)
     centers = [center] if center else retraining.waiting(work)
+    told, rows = form != "table", []  # a table for another program has stdout for itself
     for name in centers:
         retraining.require_arrived(work, name)
         if retraining.is_new(work, name, again=center is not None):
-            click.echo(f"{answers.decision(drive.retrain_flow(work, name, again=center is not None))}\n\npage  {work.home / decided.page_of(name)}")
+            decision = drive.retrain_flow(work, name, again=center is not None)
+            click.echo(f"{answers.decision(decision)}\n\npage  {work.home / decided.page_of(name)}", err=told)
         else:
-            click.echo(f"Nothing new at {name} since it was decided.\n\n{answers.decision(retraining.last(work, name))}")
+            decision = retraining.last(work, name)
+            click.echo(f"Nothing new at {name} since it was decided.\n\n{answers.decision(decision)}", err=told)
+        rows += answers.decision_rows(name, decision)
     if not centers:
-        click.echo("Nothing new: no center arrived after the champion was registered that is not decided yet.")
+        click.echo("Nothing new: no center arrived after the champion was registered that is not decided yet.", err=told)
+    if form != "table":
+        tables.write(tables.Answer.of(rows, answers.DECIDED), form, sys.stdout)
     next_commands('penumbra sql "SELECT center, step, outcome FROM retrainings"', "penumbra models")
 
 
