@@ -115,6 +115,17 @@ def test_no_checkout_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "make run" in said.output
 
 
+def test_a_home_that_cannot_be_one_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was printed like a state, with exit status 0."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PENUMBRA_HOME", str(tmp_path / "file"))
+    for words in ([], ["status", "--format", "json"]):
+        said = CliRunner().invoke(main, words)
+        assert said.exit_code == 1
+        assert said.stdout == ""
+        assert "which is a file. Set PENUMBRA_HOME to a folder" in said.stderr
+
+
 def test_a_run_in_an_empty_home_starts_no_server(tmp_path: Path) -> None:
     """It waited 47 s for Prefect before it said that no center had arrived."""
     environment = {**os.environ, "PENUMBRA_HOME": str(tmp_path / "home"), "PYTHONWARNINGS": "ignore"}
@@ -208,12 +219,6 @@ def test_a_manifest_of_another_shape_ends_nothing(home: Path, content: str) -> N
     (home / "mlflow").mkdir()
     (home / "mlflow" / "noted.json").write_text(content)
     assert status.look().champion is not None
-
-
-def test_a_home_that_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "home").touch()
-    monkeypatch.setenv("PENUMBRA_HOME", str(tmp_path / "home"))
-    assert CliRunner().invoke(main, []).exit_code == 0
 
 
 def test_a_center_that_arrived_after_the_champion_has_to_be_decided(home: Path) -> None:

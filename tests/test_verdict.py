@@ -8,7 +8,7 @@ import pytest
 
 from penumbra.commands.verdict import Verdict, listed, sentence
 from penumbra.evaluate import ModelRisk, contrasts, evaluate
-from penumbra.registry import GateLimits
+from penumbra.registry import GateLimits, MetricRow
 
 BETTER = Verdict("nsclc-os", 1, ("north",), ("east", "south"), 64, 41, 0.104, 0.011, 0.197)
 REGISTERED = {"model": "nsclc-os", "version": 1}
@@ -43,6 +43,12 @@ def test_names_in_a_sentence() -> None:
     assert [listed(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
 
 
+def measured(models: dict[str, ModelRisk], centers: np.ndarray, event: np.ndarray, time: np.ndarray, *, day: float, resamples: int) -> list[MetricRow]:
+    """Combined against Volume, with north in training."""
+    trains, against = centers == "north", {"volume": "Volume"}
+    return evaluate(models, centers, trains, event, time, horizons_days=(day,), resamples=resamples, level=0.95, seed=5, combined="Combined", controls=against)
+
+
 def test_the_difference_is_the_gates_own() -> None:
     """Over pairs of two centers, a model that only told the centers apart looked better than volume."""
     random = np.random.default_rng(3)
@@ -54,19 +60,7 @@ def test_the_difference_is_the_gates_own() -> None:
     time = np.where(centers == "east", np.ceil(time / 50), time)
     served, volume = random.normal(size=n) + 3 * apart, cause + random.normal(size=n)
     models = {"Combined": ModelRisk(served, 0.0), "Volume": ModelRisk(volume, 0.0)}
-    rows = evaluate(
-        models,
-        centers,
-        centers == "north",
-        event,
-        time,
-        horizons_days=(365.0,),
-        resamples=200,
-        level=0.95,
-        seed=5,
-        combined="Combined",
-        controls={"volume": "Volume"},
-    )
+    rows = measured(models, centers, event, time, day=365.0, resamples=200)
     (row,) = [row for row in rows if row.metric == "delta_c_volume_within"]
     outside = centers != "north"
     limits = GateLimits(noise=0.1, confidence=0.95, interval="percentile", min_events=5, resamples=200, seed=5)
@@ -80,19 +74,7 @@ def test_the_difference_is_the_gates_own() -> None:
 def test_a_model_without_a_risk_is_not_compared() -> None:
     event, time, centers = np.array([True, True, False, True]), np.array([5.0, 9.0, 12.0, 3.0]), np.array(["north", "east", "east", "east"])
     models = {"Combined": ModelRisk(np.full(4, math.nan), math.nan), "Volume": ModelRisk(np.arange(4.0), 1.0)}
-    rows = evaluate(
-        models,
-        centers,
-        centers == "north",
-        event,
-        time,
-        horizons_days=(2.0,),
-        resamples=20,
-        level=0.95,
-        seed=5,
-        combined="Combined",
-        controls={"volume": "Volume"},
-    )
+    rows = measured(models, centers, event, time, day=2.0, resamples=20)
     (row,) = [row for row in rows if row.metric == "delta_c_volume_within"]
     assert math.isnan(row.value)
     assert row.reason

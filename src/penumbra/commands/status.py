@@ -128,17 +128,22 @@ class Status:
 
 
 def look() -> Status:
-    """The state of PENUMBRA_HOME, or of `data` in the checkout."""
+    """The state of PENUMBRA_HOME, or of `data` in the checkout.
+
+    Raises  ParamsError "state_folder": PENUMBRA_HOME can hold no state.
+    """
     try:
         home = state_home()
     except ParamsError as error:
+        if error.rule == "state_folder":
+            raise
         return _nowhere(str(error))
     remarks: list[str] = []
     try:
         project: Path | None = project_root()
     except ParamsError as error:
         project = None
-        remarks.append(f"{str(error)[:1].upper()}{str(error)[1:]}.")
+        remarks.append(f"{str(error)[:1].upper()}{str(error)[1:]}")
     read = _StoreRead(home)
     left = {stage: _manifest(home, stage, remarks) for stage in ("ingest", "populate", "register")}
     ingested = {str(center): facts for center, facts in _mapping(left["ingest"].get("centers")).items() if isinstance(facts, dict)}
@@ -176,7 +181,7 @@ def is_waiting() -> bool:
 
 
 def _nowhere(why: str) -> Status:
-    because = f"{why[:1].upper()}{why[1:]}."
+    because = f"{why[:1].upper()}{why[1:]}"
     return Status(None, None, None, (), {}, (), (), None, None, None, (), next_step(None)[0], because)
 
 
