@@ -63,7 +63,7 @@ bench-served: $(ready)     ## the champion of data/ served by MLflow: 50 request
 
 stack: $(ready)            ## PostgreSQL, MLflow, Prefect with a worker, the watch and the SQL server on loopback; Ctrl-C stops all of it
 	@infra/run free
-	@.venv/bin/python -m penumbra.stopping "The stack was stopped by {signal}: finished work is kept; make stack starts it again." \
+	@.venv/bin/python -m penumbra.base.child_process "The stack was stopped by {signal}: finished work is kept; make stack starts it again." \
 	  .venv/bin/honcho start -d "$(CURDIR)" -f infra/Procfile
 backup: $(ready)           ## everything that penumbra keeps into TO=file.tar
 	infra/backup.sh save "$(TO)"

@@ -2,16 +2,18 @@
 
 from prefect import flow
 
-from penumbra import checkup, history, monitoring, stages
+from penumbra.commands import doctor, monitor
+from penumbra.pipeline import history
+from penumbra.pipeline.workspace import begin
 
 
 @flow(name="check")
 def check() -> None:
     """Measures again what outcomes have matured; fails, naming what is wrong, when a finding of `penumbra doctor` is bad; a stage that has to be run
     again, as after every ingest, is nothing wrong."""
-    work = stages.begin()
-    bad = [f"{finding.what}: {finding.found}" for finding in checkup.examine(work.home) if not (finding.ok or finding.waits)]
+    work = begin()
+    bad = [f"{finding.what}: {finding.found}" for finding in doctor.examine(work.home) if not (finding.ok or finding.waits)]
     history.checked(work.home, bad)
-    monitoring.monitor(work)
+    monitor.monitor(work)
     if bad:
         raise RuntimeError("; ".join(bad))

@@ -9,14 +9,14 @@ import signal
 import sys
 from collections.abc import Collection
 
-from penumbra import stopping
+from penumbra.base import child_process
 
 
 def main() -> int:
     """Run the flow run that the environment names; its exit status."""
-    stopping.die_with_parent(signal.SIGTERM)
+    child_process.die_with_parent(signal.SIGTERM)
     sentence = "The flow run was stopped by {signal}: finished work is kept, and the next run resumes."
-    return stopping.supervise(_engine, sentence=sentence, stopped=_no_kills, first=signal.SIGTERM)  # SIGTERM is how Prefect cancels a run
+    return child_process.supervise(_engine, sentence=sentence, stopped=_no_kills, first=signal.SIGTERM)  # SIGTERM is how Prefect cancels a run
 
 
 def _engine() -> None:
@@ -24,8 +24,8 @@ def _engine() -> None:
 
 
 def _no_kills(ended: Collection[int]) -> None:
-    from penumbra import attempts
-    from penumbra.params import state_home
+    from penumbra.base.params import state_home
+    from penumbra.retraining import attempts
 
     attempts.stopped(state_home(), ended)
 

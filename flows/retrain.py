@@ -5,30 +5,31 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.crew import crew
-from flows.notify import notify
-from flows.retry import DELAYS_S, worth_retrying
-from penumbra import retraining, stages
+from penumbra.flows.notify import notify
+from penumbra.flows.pool import crew
+from penumbra.flows.retry import DELAYS_S, worth_retrying
+from penumbra.pipeline.workspace import Manifest, Work, begin
+from penumbra.retraining import protocol
 
 
 @task(name="retrain", cache_policy=NO_CACHE, persist_result=False, retries=len(DELAYS_S), retry_delay_seconds=DELAYS_S, retry_condition_fn=worth_retrying)
-def retrain_task(work: stages.Work, center: str, again: bool = False) -> stages.Manifest:
-    return retraining.retrain(work, center, crew, again=again)
+def retrain_task(work: Work, center: str, again: bool = False) -> Manifest:
+    return protocol.retrain(work, center, crew, again=again)
 
 
 @flow(name="retrain", validate_parameters=False)
-def retrain(center: str, profile: str = "quick", again: bool = False) -> stages.Manifest:
+def retrain(center: str, profile: str = "quick", again: bool = False) -> Manifest:
     """One center; `again`: also one that was set aside."""
-    work = stages.begin(profile)
+    work = begin(profile)
     decided = retrain_task(work, center, again)
     notify(work)
     return decided
 
 
 @flow(name="retrain-waiting", validate_parameters=False)
-def retrain_waiting(profile: str = "quick") -> dict[str, stages.Manifest]:
+def retrain_waiting(profile: str = "quick") -> dict[str, Manifest]:
     """Every center that arrived after the champion was registered and is not decided as it is now; one that fails holds up no other."""
-    work = stages.begin(profile)
-    states: dict[str, Any] = {center: retrain_task(work, center, return_state=True) for center in retraining.waiting(work)}
+    work = begin(profile)
+    states: dict[str, Any] = {center: retrain_task(work, center, return_state=True) for center in protocol.waiting(work)}
     notify(work)
     return {center: state.result() for center, state in states.items()}

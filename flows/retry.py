@@ -5,8 +5,8 @@ from typing import Any
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
-from penumbra.attempts import passing
-from penumbra.resources import exhausted
+from penumbra.base.resources import exhausted
+from penumbra.retraining.attempts import passing
 
 DELAYS_S: list[float] = [5, 30, 120, 300]  # a database or a server that was started again answers within these
 

@@ -274,7 +274,7 @@ def probed(run: Run, processors: Sequence[int], environment: dict[str, str]) -> 
 
 def prepared(folder: Path) -> Path:
     """A state folder with the simulated cohort read and its features computed, by the processor's own instructions."""
-    from penumbra.progress import say
+    from penumbra.base.progress import say
 
     from .end_to_end.conftest import penumbra
 
@@ -289,7 +289,7 @@ def prepared(folder: Path) -> Path:
 
 def carry_out(runs: Sequence[Run], folder: Path, environments: dict[Run, dict[str, str]], arguments: Sequence[str]) -> Iterator[Result]:
     """The results as they come; as many runs at once as processors allow."""
-    from penumbra.progress import say
+    from penumbra.base.progress import say
 
     free, waiting, working, said = set(os.sched_getaffinity(0)), list(runs), list[Started](), time.monotonic()
     try:
@@ -317,7 +317,7 @@ def carry_out(runs: Sequence[Run], folder: Path, environments: dict[Run, dict[st
 
 
 def table(results: Sequence[Result], missing: Sequence[str]) -> str:
-    from penumbra import tables
+    from penumbra.base import tables
 
     body = [[r.run.name, r.passed, len(r.failed), r.skipped, f"{r.seconds:.0f}", "good" if r.good else r.problem or "failed"] for r in results]
     lines = [tables.render(["run", "passed", "failed", "skipped", "s", ""], body), *missing]
@@ -327,7 +327,7 @@ def table(results: Sequence[Result], missing: Sequence[str]) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """arguments: names of runs, and after -- arguments for pytest."""
-    from penumbra.progress import say
+    from penumbra.base.progress import say
 
     names, more = (list(arguments[: arguments.index("--")]), list(arguments[arguments.index("--") + 1 :])) if "--" in arguments else (list(arguments), [])
     for number in (signal.SIGTERM, signal.SIGHUP):

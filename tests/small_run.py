@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from penumbra import store
-from penumbra.origins import MADE_FROM, accepted_images, clinical_versions, of_center, of_populate, of_train
-from penumbra.params import PROFILES
-from penumbra.settings import load_settings
-from penumbra.work import Work, read_manifest, write_manifest
+from penumbra.base.params import PROFILES
+from penumbra.pipeline.origins import MADE_FROM, accepted_images, clinical_versions, of_center, of_populate, of_train
+from penumbra.pipeline.settings import load_settings
+from penumbra.pipeline.workspace import Work, read_manifest, write_manifest
 
 ROIS = ("gtv", "ring_3mm", "ring_6mm", "ring_9mm")
 CENTERS = {"north": 60, "east": 36, "south": 24}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from penumbra.base.params import project_root
 from penumbra.bench.archives import unpack
-from penumbra.params import project_root
 
 # Each program of the environment, and the Python that makes it: what it was called with, one call per line.
 RECORD = """#!/bin/sh

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from penumbra.base.params import read_yaml
 from penumbra.cohort.clinical import read_clinical
 from penumbra.cohort.incoming import Accepted, ImageRules, Rejected, ingest_center
 from penumbra.cohort.rois import RoiRules, roi_rules
 from penumbra.cohort.simulate import Truth, simulate, small_cohort
 from penumbra.imaging import CertificateLimits
-from penumbra.params import read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 

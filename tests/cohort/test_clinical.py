@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from penumbra.base.refusal import Refusal
 from penumbra.cohort.clinical import ClinicalTable, InclusionRules, read_clinical
 from penumbra.cohort.simulate import Truth
-from penumbra.refusal import Refusal
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT / ".." / "shared"

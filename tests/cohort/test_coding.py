@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from penumbra.base.refusal import Refusal
 from penumbra.cohort.clinical import ClinicalTable, read_clinical
-from penumbra.refusal import Refusal
 
 
 def read(folder: Path, events: list[str], times: list[float] | None = None, column: str = "time", declared: str = "") -> ClinicalTable:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from penumbra.base.refusal import Refusal
 from penumbra.cohort import incoming
 from penumbra.cohort.clinical import read_clinical
 from penumbra.cohort.incoming import (
@@ -34,7 +35,6 @@ from penumbra.cohort.record import folder_digest, image_version
 from penumbra.cohort.rois import GtvNames, RoiRules
 from penumbra.cohort.simulate import Truth
 from penumbra.imaging import CertificateLimits
-from penumbra.refusal import Refusal
 
 from ..imaging.phantom import Ellipsoid, Patient
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from penumbra import arrivals, persons, stages, store
+from penumbra import store
 from penumbra.cohort import pseudonym
-from penumbra.settings import load_settings
-from penumbra.work import Manifest, Work
+from penumbra.pipeline import arrivals, persons
+from penumbra.pipeline.ingest import ingest
+from penumbra.pipeline.settings import load_settings
+from penumbra.pipeline.workspace import Manifest, Work
 
 HEADER = "patient,name,birth_date,address,sex,time,event\n"
 PERSON = ("Oldenkamp-Vries", "1947-01-02", "Lindenlaan 5")
@@ -33,7 +35,7 @@ class Center:
         table = "".join(f"{patient},{','.join(PERSON)},{row}\n" for patient, row in rows.items())
         (folder / "clinical.csv").write_text(HEADER + table)
         arrivals.take_center(self.work.home, folder, center)
-        return stages.ingest(self.work, only=center)
+        return ingest(self.work, only=center)
 
 
 def write_pair(folder: Path, seed: int) -> None:
@@ -149,7 +151,7 @@ def test_links_out_of_the_cohort_are_rejections_until_their_root_is_declared(cen
     (center.root / "north" / "clinical.csv").rename(tmp_path / "tables" / "clinical.csv")
     (center.root / "north" / "clinical.csv").symlink_to(tmp_path / "tables" / "clinical.csv")
     arrivals.take_center(center.work.home, center.root / "north", "north")
-    assert stages.ingest(center.work, only="north")["centers"]["north"]["rejected"] == {"link_within_cohort": 1}
+    assert ingest(center.work, only="north")["centers"]["north"]["rejected"] == {"link_within_cohort": 1}
 
 
 def test_a_scan_with_the_figures_of_another_one_is_accepted_with_a_remark_that_goes_with_the_other(center: Center) -> None:

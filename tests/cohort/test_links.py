@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from penumbra import arrivals
+from penumbra.base.params import ParamsError, project_root
+from penumbra.base.refusal import Refusal
 from penumbra.cohort.links import Leaving, refuse_leaving, roots_of, walk
-from penumbra.params import ParamsError, project_root
-from penumbra.refusal import Refusal
-from penumbra.settings import load_settings
+from penumbra.pipeline import arrivals
+from penumbra.pipeline.settings import load_settings
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from penumbra.base.refusal import Refusal
 from penumbra.cohort.rois import GtvNames, RoiRules, list_rois, roi_rules
 from penumbra.cohort.simulate import CENTERS, Truth
 from penumbra.imaging.names import STANDARD
-from penumbra.refusal import Refusal
 
 
 def test_what_the_project_declares(declared: RoiRules) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from penumbra.base.refusal import Refusal
 from penumbra.cohort.clinical import read_clinical
-from penumbra.cohort.incoming import ImageRules, ingest_center, sent
+from penumbra.cohort.folders import sent
+from penumbra.cohort.incoming import ImageRules, ingest_center
 from penumbra.cohort.nearly import near_folders
 from penumbra.cohort.rois import GtvNames
 from penumbra.imaging import CertificateLimits
-from penumbra.refusal import Refusal
 
 RAGGED = {
     "in the rows": "patient,time,event,age\nP,512,1,64,\nQ,100,0,65,,\n",

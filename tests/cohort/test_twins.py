@@ -9,13 +9,13 @@ import pytest
 import SimpleITK as sitk
 
 from penumbra import store
+from penumbra.base.refusal import Refusal
 from penumbra.cohort.clinical import read_clinical
 from penumbra.cohort.incoming import Accepted, ImageRules, Rejected, ingest_center, known_scan
 from penumbra.cohort.rois import GtvNames
 from penumbra.cohort.twins import KnownScan, Scans, figures_of, groups
 from penumbra.imaging import CertificateLimits, read_patient
 from penumbra.imaging.fingerprint import pixel_digest
-from penumbra.refusal import Refusal
 from tests.imaging.phantom import Ellipsoid, Patient
 
 RULES = ImageRules(1.0, 12.0, 0.0, (3.0,), GtvNames(("gtv.*",), "first"), CertificateLimits())

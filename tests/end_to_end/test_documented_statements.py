@@ -18,9 +18,9 @@ import pytest
 from click.testing import CliRunner
 from rich.cells import cell_len
 
-from penumbra import tables
+from penumbra.base import tables
+from penumbra.base.refusal import Refusal
 from penumbra.cli import main
-from penumbra.refusal import Refusal
 from penumbra.store.answer import first_rows
 from penumbra.store.meanings import nothing_found
 

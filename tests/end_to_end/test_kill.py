@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from penumbra import store
+from penumbra.base.params import project_root
 from penumbra.cohort import small_cohort
 from penumbra.cohort.simulate import simulate
-from penumbra.params import project_root
-from penumbra.work import read_manifest
+from penumbra.pipeline.workspace import read_manifest
 
 from .conftest import environment, penumbra
 

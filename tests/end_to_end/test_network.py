@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from penumbra import cohort, network, store
-from penumbra.dataset import network_file
-from penumbra.settings import load_settings
-from penumbra.work import read_manifest
+from penumbra.pipeline.dataset import network_file
+from penumbra.pipeline.settings import load_settings
+from penumbra.pipeline.workspace import read_manifest
 
 from .conftest import Run
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from penumbra import history
+from penumbra.pipeline import history
 
 from .. import screens
 from ..terminal import Screen, screen

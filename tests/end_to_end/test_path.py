@@ -12,10 +12,11 @@ import pytest
 
 from penumbra import fusion, store
 from penumbra.cohort import read_truth
-from penumbra.dataset import read_dataset
-from penumbra.settings import load_settings
+from penumbra.pipeline.dataset import read_dataset
+from penumbra.pipeline.settings import load_settings
+from penumbra.pipeline.stages import BY_NAME
+from penumbra.pipeline.workspace import Work, read_manifest
 from penumbra.survival import concordance_index
-from penumbra.work import STAGES, Work, read_manifest
 
 from .conftest import Run
 
@@ -89,7 +90,7 @@ def test_shuffled_outcomes_give_chance(run: Run) -> None:
 def test_the_same_command_again_recomputes_nothing(run: Run) -> None:
     before = rows(run, "SELECT max(id) AS newest FROM commits")
     registered = read_manifest(run.home, "register")
-    left = {stage: (run.home / "manifests" / f"{stage}.json").read_bytes() for stage in STAGES}
+    left = {stage: (run.home / "manifests" / f"{stage}.json").read_bytes() for stage in BY_NAME}
     assert all(b"made_from" in content for content in left.values())
     weights = next((run.home / "networks").glob("*/network.safetensors"))
     written = weights.stat().st_mtime_ns
@@ -98,7 +99,7 @@ def test_the_same_command_again_recomputes_nothing(run: Run) -> None:
     print(f"unchanged run: {time.monotonic() - begin:.0f} s")
     assert rows(run, "SELECT max(id) AS newest FROM commits") == before
     assert read_manifest(run.home, "register") == registered
-    assert {stage: (run.home / "manifests" / f"{stage}.json").read_bytes() for stage in STAGES} == left
+    assert {stage: (run.home / "manifests" / f"{stage}.json").read_bytes() for stage in BY_NAME} == left
     assert weights.stat().st_mtime_ns == written
     assert rows(run, "SELECT count(*) AS n FROM model_versions") == [{"n": 1}]
 

@@ -9,11 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penumbra import aliases, answers, checkup, registry, retraining, store
-from penumbra.refusal import Refusal
+from penumbra import registry, store
+from penumbra.base.refusal import Refusal
+from penumbra.commands import answers, doctor
+from penumbra.evaluate import Evidence
+from penumbra.evaluate.gate import gate
+from penumbra.pipeline import aliases
+from penumbra.pipeline.settings import load_settings
+from penumbra.pipeline.workspace import Manifest, Work, write_manifest
 from penumbra.report.words import number
-from penumbra.settings import load_settings
-from penumbra.work import Manifest, Work, write_manifest
+from penumbra.retraining import protocol
 
 from .conftest import Run
 
@@ -41,7 +46,7 @@ def work(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Work:
 
 @pytest.fixture(scope="module")
 def decided(work: Work) -> Manifest:
-    return retraining.retrain(work, "east")
+    return protocol.retrain(work, "east")
 
 
 def relation(work: Work, name: str) -> list[dict[str, object]]:
@@ -89,31 +94,31 @@ def test_the_gate_alone_moves_the_alias(work: Work, decided: Manifest) -> None:
 
 def test_nothing_new_is_said_and_registers_nothing(work: Work, decided: Manifest) -> None:
     versions, commits = registry.versions(work.home), relation(work, "commits")
-    assert not retraining.is_new(work, "east")
-    assert retraining.retrain(work, "east") == decided
+    assert not protocol.is_new(work, "east")
+    assert protocol.retrain(work, "east") == decided
     assert (registry.versions(work.home), relation(work, "commits")) == (versions, commits)
 
 
 def test_too_few_deaths_stop_before_a_refit(work: Work, decided: Manifest) -> None:
     careful = replace(work, settings=replace(work.settings, retrain=replace(work.settings.retrain, min_events=1000)))
     versions = registry.versions(work.home)
-    stopped = retraining.retrain(careful, "south")
+    stopped = protocol.retrain(careful, "south")
     assert stopped["decision"] == "stop"
     assert "1000 are needed" in stopped["reason"]
     assert registry.versions(work.home) == versions
 
 
 def test_a_retraining_that_is_killed_again_and_again_is_set_aside_until_somebody_names_its_center(work: Work, decided: Manifest) -> None:
-    key = retraining._key(work, registry.load(work.home), "south")
+    key = protocol._key(work, registry.load(work.home), "south")
     begun = {"key": key, "step": "arrival", "killed": work.settings.serve.most_kills - 1, "error": "", "final": False}
     write_manifest(work.home, "attempts-south", begun)  # as a third attempt leaves it that was killed like the two before
-    aside = retraining.retrain(work, "south")
+    aside = protocol.retrain(work, "south")
     assert aside["decision"] == "set aside"
     assert "killed 3 times in the step arrival" in aside["reason"]
-    assert not retraining.is_new(work, "south")
-    assert retraining.is_new(work, "south", again=True)
+    assert not protocol.is_new(work, "south")
+    assert protocol.is_new(work, "south", again=True)
     # the network of these tests is smaller than that of params.yaml, which the check-up finds too
-    found = [finding for finding in checkup.examine(work.home) if not finding.ok and "network.input_size" not in finding.found]
+    found = [finding for finding in doctor.examine(work.home) if not finding.ok and "network.input_size" not in finding.found]
     assert [(finding.what, finding.found) for finding in found] == [("retraining of south", aside["reason"])]
     assert not (work.home / "manifests" / "attempts-south.json").exists()
 
@@ -136,7 +141,7 @@ def test_killed_between_verdict_and_alias_the_next_call_carries_it_out(work: Wor
     pending = {**decided, "center": "east", "key": "0" * 12, "decision": "promote", "reason": "decided before the kill", "challenger": other.version}
     pending["champion"] = before
     write_manifest(work.home, "pending-east", pending)
-    assert retraining.retrain(work, "east")["reason"] == "decided before the kill"
+    assert protocol.retrain(work, "east")["reason"] == "decided before the kill"
     assert registry.find(work.home).version == other.version
     assert not (work.home / "manifests" / "pending-east.json").exists()
     assert len(registry.versions(work.home)) == versions
@@ -146,10 +151,10 @@ def test_killed_between_verdict_and_alias_the_next_call_carries_it_out(work: Wor
 
 def assert_decided_on_its_limits(work: Work, found: Manifest) -> None:
     """The verdict is the one that the gate gives for the limits that are written next to it, everywhere; a promotion has every limit above 0."""
-    evidence = registry.Evidence.from_json(found["evidence"])
+    evidence = Evidence.from_json(found["evidence"])
     assert evidence.limits == work.settings.retrain.gate
     assert {row.against for row in evidence.baselines} == {"Volume", "Clinical", "Shuffled"}
-    verdict = registry.gate(evidence)
+    verdict = gate(evidence)
     assert (verdict.decision, verdict.reason) == (found["decision"], found["reason"])
     if verdict.decision == "promote":
         assert all(row.lower_one_sided > 0 for row in (evidence.overall, *evidence.baselines))
@@ -165,7 +170,7 @@ def assert_decided_on_its_limits(work: Work, found: Manifest) -> None:
 def test_a_center_with_permuted_outcomes_is_judged_by_the_limits_beside_the_verdict(work: Work, decided: Manifest, run: Run) -> None:
     """The same scans of south, each with the outcome of another patient: what is learned there is noise.
 
-    The network's last bits decide which noise, and a gate with a noise share promotes some of it (tests/test_contrasts.py holds the share): on one
+    The network's last bits decide which noise, and a gate with a noise share promotes some of it (tests/evaluate/test_contrasts.py holds the share): on one
     processor in ten this center is promoted. What holds on every processor is asserted.
     """
     south = work.home / "incoming" / "south"
@@ -183,7 +188,7 @@ def test_a_center_with_permuted_outcomes_is_judged_by_the_limits_beside_the_verd
         writer.writeheader()
         writer.writerows(rows)
     champion = registry.find(work.home).version
-    noise = retraining.retrain(work, "south")
+    noise = protocol.retrain(work, "south")
     assert_decided_on_its_limits(work, noise)
     assert {row["center"] for row in noise["evidence"]["centers"]} == {"north", "east", "south"}
     promoted = noise["decision"] == "promote"
@@ -210,8 +215,8 @@ def test_promotion_and_rollback_are_rows_with_a_reason(work: Work, decided: Mani
 
 def test_a_center_that_never_arrived(work: Work) -> None:
     with pytest.raises(Refusal, match=r"no center 'west' in incoming/\. .*There are: east, north, south; penumbra ingest FOLDER.*\(rule center_arrived\)"):
-        retraining.retrain(work, "west")
+        protocol.retrain(work, "west")
 
 
 def test_nobody_waits_while_every_center_was_there_when_the_champion_was_registered(run: Run) -> None:
-    assert retraining.waiting(Work(Path(run.home), load_settings("quick"), "look")) == []
+    assert protocol.waiting(Work(Path(run.home), load_settings("quick"), "look")) == []

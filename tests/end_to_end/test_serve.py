@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from penumbra.base.params import project_root
 from penumbra.cohort import small_cohort
 from penumbra.cohort.simulate import simulate
-from penumbra.params import project_root
 
 from ..stops import penumbra
 from .conftest import Run

@@ -1,4 +1,4 @@
-"""Every command that can take long, told to stop: by signal, by target, in the middle of its work. tests/test_stopping.py has what no command does."""
+"""Every command that can take long, told to stop: by signal, by target, in the middle of its work. tests/base/test_child_process.py has the rest."""
 
 import contextlib
 import fcntl

@@ -17,9 +17,9 @@ import SimpleITK as sitk
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging import CertificateLimits, certify, read_patient, rings, roi_names, to_grid
 from penumbra.imaging.folder import readable, understood
-from penumbra.refusal import Refusal
 
 from .phantom import Ellipsoid, Patient, save
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging import Scan, read_patient, to_grid
-from penumbra.refusal import Refusal
 
 from . import corpus_enhanced  # noqa: F401 adds its cases
 from .corpus import BALL, CASES, Case

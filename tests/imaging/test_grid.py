@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging import Mask, Scan, Volume, to_grid
 from penumbra.imaging.nifti import to_sitk
 from penumbra.imaging.raster import mask_at_half
-from penumbra.refusal import Refusal
 
 from .phantom import Ellipsoid, Patient, turned
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.names import STANDARD, GtvNames, line_to_add, no_match
-from penumbra.refusal import Refusal
 
 PRIMARY = [
     *("GTV", "gtv", "GTV-1", "GTV1", "gtv_p", "GTVp", "GTV primary", "GTVprimary", "GTV_tumor", "GTV_lung", "GTV_CT", "GTV_c40", "GTV-T1", "gtv 01"),

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging import Mask, Volume, read_patient, roi_names
 from penumbra.imaging.nifti import to_sitk
-from penumbra.refusal import Refusal
 
 from .phantom import turned
 

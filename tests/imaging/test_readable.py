@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from penumbra.base.refusal import Refusal
 from penumbra.cohort import small_cohort
 from penumbra.cohort.simulate import simulate
 from penumbra.imaging import read_patient
 from penumbra.imaging.dicom import find_dicom
 from penumbra.imaging.folder import readable, understood
-from penumbra.refusal import Refusal
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from penumbra.base.refusal import Refusal
 from penumbra.bench.archives import unpack
 from penumbra.imaging import CertificateLimits, Scan, certify, read_patient, rings, roi_names, to_grid
 from penumbra.imaging.nifti import read_nifti
-from penumbra.refusal import Refusal
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 MARGINS = (3.0, 6.0, 9.0)

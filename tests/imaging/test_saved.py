@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging import Mask, Moments, Scan, Volume, load_scan, save_scan
-from penumbra.refusal import Refusal
 
 from .phantom import turned
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging import Mask, Scan, Volume, read_patient, roi_names
 from penumbra.imaging.nifti import to_sitk
 from penumbra.imaging.sources import dice
-from penumbra.refusal import Refusal
 
 from .phantom import Ellipsoid, Patient
 

@@ -8,12 +8,12 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging import Scan, read_patient
 from penumbra.imaging.dicom import find_dicom, lenient
 from penumbra.imaging.structure_sets import chosen_set
 from penumbra.imaging.structures import read_structure_set
 from penumbra.imaging.whole import top_level_tags
-from penumbra.refusal import Refusal
 
 from .phantom import Ellipsoid, Patient, save
 

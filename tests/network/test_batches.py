@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from penumbra.base.refusal import Refusal
 from penumbra.network.batches import deal, draw_epoch, drawn_again, plan, split
-from penumbra.refusal import Refusal
 
 DAYS = np.arange(1.0, 101.0)
 

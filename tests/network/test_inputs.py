@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import zoom
 
+from penumbra.base.refusal import Refusal
 from penumbra.network import prepare
 from penumbra.network.inputs import resize
-from penumbra.refusal import Refusal
 
 pytestmark = pytest.mark.numeric
 

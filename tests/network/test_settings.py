@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from penumbra.params import PROFILES
-from penumbra.settings import load_settings
+from penumbra.base.params import PROFILES
+from penumbra.pipeline.settings import load_settings
 
 from .conftest import PAPER_AUGMENT, SHORT, SMALL
 from .test_se_resnet import PAPER

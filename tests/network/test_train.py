@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from penumbra.base.refusal import Refusal
 from penumbra.network import Epoch, Trained, digest, embed, fit, load, save
 from penumbra.network.batches import drawn_again
 from penumbra.network.step import concordance, cox_loss
 from penumbra.network.trained import flatten
-from penumbra.refusal import Refusal
 
 from .conftest import NO_AUGMENT, PAPER_AUGMENT, SHORT, SMALL, patients
 

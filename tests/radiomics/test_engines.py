@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from penumbra.base.params import ParamsError
 from penumbra.bench.parity import TOLERANCE, differences
 from penumbra.bench.patients import with_rings
 from penumbra.imaging import Mask, Scan, read_patient
-from penumbra.params import ParamsError
 from penumbra.radiomics import engine_version, extract, feature_names, required_margin_mm
 
 from .conftest import SHARED

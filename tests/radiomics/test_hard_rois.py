@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from penumbra.base.params import ParamsError, read_yaml
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.volume import Mask, Moments, Scan, Volume
-from penumbra.params import ParamsError, read_yaml
 from penumbra.radiomics import extract
-from penumbra.refusal import Refusal
 
 from .conftest import blob, rings, simulated_image
 

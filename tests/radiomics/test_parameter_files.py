@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import yaml
 
+from penumbra.base.params import ParamsError
+from penumbra.base.refusal import Refusal
 from penumbra.bench.plain import plain_pyradiomics
 from penumbra.imaging.grid import to_grid
 from penumbra.imaging.saved import load_scan, save_scan
 from penumbra.imaging.volume import Mask, Moments, Scan, Volume
-from penumbra.params import ParamsError
 from penumbra.radiomics import extract, feature_names, required_margin_mm
-from penumbra.refusal import Refusal
 
 from .conftest import blob, simulated_image
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from penumbra.registry import Bundle, MetricRow
+from penumbra.evaluate import MetricRow
+from penumbra.registry import Bundle
 from penumbra.registry.versions import client, quiet_mlflow
 
 from .small_bundle import METRICS, small_bundle

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from penumbra.evaluate import MetricRow
 from penumbra.fusion import Block, Declaration, SurvivalModel, fit_all
-from penumbra.registry import Bundle, Lineage, MetricRow
+from penumbra.registry import Bundle, Lineage
 
 COLUMNS = ("gtv.original_shape_MeshVolume", "ring_6mm.wavelet-LLH_glcm_Contrast", "deep.deep_007")
 METRICS = [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 from penumbra.registry import Bundle, verify
 from penumbra.registry.bundle import network_path, read_lineage, read_manifest, read_models, read_settings, write_bundle
 

@@ -2,7 +2,8 @@
 
 import math
 
-from penumbra.registry import MetricRow, compare
+from penumbra.evaluate import MetricRow
+from penumbra.registry import compare
 
 
 def row(center: str, split: str, value: float, model: str = "Combined", metric: str = "harrell_c") -> MetricRow:

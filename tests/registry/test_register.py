@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penumbra.refusal import Refusal
-from penumbra.registry import Bundle, MetricRow, find, load, logged_metrics, promote, record_metrics, register, tracking_uri, unregister, versions
+from penumbra.base.refusal import Refusal
+from penumbra.evaluate import MetricRow
+from penumbra.registry import Bundle, find, load, logged_metrics, promote, record_metrics, register, tracking_uri, unregister, versions
 from penumbra.registry.versions import client, quiet_mlflow
 
 ROOT = Path(__file__).parents[2]

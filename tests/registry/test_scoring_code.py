@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from penumbra.base.params import project_root
 from penumbra.bench.archives import unpack
-from penumbra.params import project_root
 from penumbra.registry import Bundle, RegisteredVersion, load, register, tracking_uri
 from penumbra.registry.scoring_code import modules_needed, write_scoring_code
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from penumbra.registry import MetricRow
+from penumbra.evaluate import MetricRow
 from penumbra.report import (
     CenterColumn,
     CenterFlow,

@@ -1,6 +1,6 @@
 """Numbers in words."""
 
-from penumbra.registry import MetricRow
+from penumbra.evaluate import MetricRow
 from penumbra.report.words import count, interval, number, p_value, percent
 
 NAN = float("nan")

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from penumbra import store, tables
+from penumbra import store
+from penumbra.base import tables
+from penumbra.base.params import project_root
+from penumbra.base.refusal import Refusal
 from penumbra.cli import main
-from penumbra.params import project_root
-from penumbra.refusal import Refusal
 from penumbra.store import Store
 from penumbra.store.judging import JUDGE
 from penumbra.store.views import INTERNAL

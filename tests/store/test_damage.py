@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from penumbra import store
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 
 PATIENT = {"patient": "A1", "center": "north", "age": 61.0, "time": 300.0, "event": True}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from penumbra import store
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 from penumbra.store import Store
 
 NAMES = [f"wavelet-LLH_glcm_F{i}" for i in range(150)]

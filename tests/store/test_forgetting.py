@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from penumbra import store
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 from penumbra.store import forgetting
 
 from .catalogs import Catalogs

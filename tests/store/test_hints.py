@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 from penumbra.store import query
 from penumbra.store.guard import ADVICE
 from penumbra.store.hints import of_engine

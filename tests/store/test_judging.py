@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from penumbra.base.refusal import Refusal
 from penumbra.cli import main
-from penumbra.refusal import Refusal
 from penumbra.store import judging
 from penumbra.store.judging import JUDGE, Judge
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from penumbra import store
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 
 from .catalogs import Catalogs
 from .writing_process import FEATURES, ROIS, values

@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from penumbra import store
+from penumbra.base.params import project_root
+from penumbra.base.refusal import Refusal
 from penumbra.cli import main
-from penumbra.params import project_root
-from penumbra.refusal import Refusal
 from penumbra.store import forgetting, objects
 from penumbra.store.answer import lock
 from penumbra.store.judging import JUDGE

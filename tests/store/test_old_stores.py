@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from penumbra import store
+from penumbra.base.params import project_root
+from penumbra.base.refusal import Refusal
 from penumbra.bench.archives import unpack
-from penumbra.params import project_root
-from penumbra.refusal import Refusal
 from penumbra.store import session
 from penumbra.store.lake import Lake, open_engine, open_for_writing
 

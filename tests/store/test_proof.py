@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from penumbra import store
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 from penumbra.store import Store
 
 from .conftest import FEATURES, VERSION, patients, vector_rows

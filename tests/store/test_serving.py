@@ -17,7 +17,7 @@ import pytest
 from pyarrow import ipc
 
 from penumbra import store
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 from penumbra.store import serving
 from penumbra.store.guard import LONGEST
 

@@ -18,7 +18,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from penumbra import store
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 from penumbra.store.shell import HISTORY, Completions, converse, keywords, relation_columns
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from penumbra import store
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 from penumbra.store import Store
 
 from .catalogs import Catalogs

@@ -12,7 +12,7 @@ from penumbra import imaging, network
 from penumbra.cohort import small_cohort
 from penumbra.cohort.simulate import simulate
 from penumbra.network import augment
-from penumbra.settings import load_settings
+from penumbra.pipeline.settings import load_settings
 
 
 def tumor(size: int) -> np.ndarray:

@@ -16,15 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from penumbra import network, stages, store
+from penumbra import network, store
+from penumbra.base.params import project_root, read_yaml
+from penumbra.base.progress import track
+from penumbra.base.tables import render
 from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.network.batches import deal
-from penumbra.params import project_root, read_yaml
-from penumbra.progress import track
-from penumbra.settings import Settings, load_settings
+from penumbra.pipeline.origins import accepted_images
+from penumbra.pipeline.settings import Settings, load_settings
+from penumbra.pipeline.train import keep_compiled, network_inputs
+from penumbra.pipeline.workspace import Work
 from penumbra.survival import bootstrap_ci, concordance_index
-from penumbra.tables import render
-from penumbra.work import Work
 
 ALONE = EnsembleSettings(folds=0, seeds=1)
 
@@ -63,7 +65,7 @@ def changed(settings: Settings, change: Mapping[str, Any]) -> Settings:
 
 def study(work: Work, who: Patients, settings: Settings, *, folds: int, seeds: Sequence[int]) -> Row:
     """One row of the table."""
-    volumes = stages.network_inputs(work, who.names, stages.accepted_images(work), settings.network)
+    volumes = network_inputs(work, who.names, accepted_images(work), settings.network)
     inside = np.isin(who.centers, settings.cohort.train_centers)
     answers: list[np.ndarray] = []
     found = []
@@ -118,7 +120,7 @@ def _answer(work: Work, settings: Settings, volumes: np.ndarray, who: Patients, 
 
 
 def _patients(work: Work) -> Patients:
-    names = list(stages.accepted_images(work))
+    names = list(accepted_images(work))
     with store.connect(work.home, read_only=True) as lake:
         of = {row["patient"]: row for row in lake.rows("patients")}
     records = [of[name] for name in names]
@@ -142,7 +144,7 @@ def main() -> None:
     declared = read_yaml(project_root() / "models" / "learning.yaml")
     settings = load_settings(chosen.profile or declared["from"])
     work = Work(chosen.home.resolve(), settings, "study")
-    stages.keep_compiled(work)
+    keep_compiled(work)
     who = _patients(work)
     seeds = [settings.train.seed + 1000 * i for i in range(chosen.seeds)]
     figures: dict[str, Any] = {}

@@ -20,10 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from penumbra.base.params import build, project_root, read_yaml, resolve
 from penumbra.network import Augment, Network, Train, fit
 from penumbra.network.se_resnet import initial_variables
 from penumbra.network.step import Cohort, Recipe, forward, initial_state, train_step
-from penumbra.params import build, project_root, read_yaml, resolve
 
 NEVER = Augment(0, (1, 1), 0, (1, 1), 0, (1, 1), 0, (0, 0), 0, (0, 0), 0, 0, (0, 0))
 THREADS = 2
@@ -34,7 +34,7 @@ Runs = dict[str, Callable[[], Any]]
 
 
 def paper() -> tuple[Network, Augment, Train]:
-    """Return profile paper; not by penumbra.settings, whose imports need packages that a GPU host may lack."""
+    """Return profile paper; not by penumbra.pipeline.settings, whose imports need packages that a GPU host may lack."""
     declared = resolve(read_yaml(project_root() / "params.yaml"), "paper")
     architecture = resolve(read_yaml(project_root() / "models" / "se_resnet.yaml"), "paper")["network"]
     return (

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from penumbra.base.params import project_root
 from penumbra.bench.patients import crops, shared_data
 from penumbra.bench.plain import plain_pyradiomics
 from penumbra.imaging import Mask, Scan
-from penumbra.params import project_root
 from penumbra.radiomics import extract, feature_names
 
 TOLERANCE = 1e-6  # relative, for every feature; none needs an exception

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from penumbra import imaging
+from penumbra.base.params import project_root
+from penumbra.base.refusal import Refusal
 from penumbra.bench.archives import unpack
 from penumbra.imaging import Mask, Scan
-from penumbra.params import project_root
-from penumbra.refusal import Refusal
 
 MARGINS_MM = (3.0, 6.0, 9.0)
 

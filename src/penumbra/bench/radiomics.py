@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
+from penumbra.base.params import project_root
 from penumbra.bench.parity import relative_differences
 from penumbra.bench.patients import crops, lung1_001, shared_data
 from penumbra.bench.plain import plain_pyradiomics
 from penumbra.imaging import Mask, Scan, Volume
-from penumbra.params import project_root
 from penumbra.radiomics import extract
 
 Patient = tuple[Scan, dict[str, Mask]]

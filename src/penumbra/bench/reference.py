@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from penumbra import survival
-from penumbra.params import project_root
+from penumbra.base.params import project_root
 from penumbra.survival.cox import negative_log_partial_likelihood
 from penumbra.survival.lasso_path import LassoPath
 from penumbra.survival.selection import chosen, deviance, largest_lambda, weighted_mean

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from penumbra import registry, tables
-from penumbra.params import state_home
+from penumbra import registry
+from penumbra.base import tables
+from penumbra.base.params import state_home
 
 CLIENTS, RATE_HZ, SECONDS, START_S = 4, 50.0, 30.0, 240.0
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from penumbra.base.workers import available_cores
 from penumbra.evaluate import ModelRisk, evaluate, internal_external, resampled_fits
 from penumbra.fusion import Block, Declaration, fit, select
 from penumbra.survival import bootstrap_ci, breslow_baseline, concordance_index, lasso_cox_cv, univariate_cox
-from penumbra.workers import available_cores
 
 PATIENTS, COLUMNS, MANY = 303, 1316, 100_000
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from penumbra.base.params import state_home
 from penumbra.cli import completion
 from penumbra.cli.group import command, format_option, next_commands
-from penumbra.params import state_home
 
 
 def _note_changes(home: Path) -> None:
@@ -23,7 +23,7 @@ def _note_changes(home: Path) -> None:
         return
     if os.environ.get("PENUMBRA_MLFLOW") or stamps == {f"{seen.st_mtime_ns} {seen.st_size}"}:
         return
-    from penumbra.aliases import note_before_reading
+    from penumbra.pipeline.aliases import note_before_reading
 
     note_before_reading(home)
 
@@ -35,7 +35,8 @@ def _note_changes(home: Path) -> None:
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=120.0, show_default=True, help="Time limit for the statement, in seconds.")
 def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
     """Query the store: one read-only SQL STATEMENT, or without it an interactive shell. Works during a run."""
-    from penumbra import store, tables
+    from penumbra import store
+    from penumbra.base import tables
 
     home = state_home()
     _note_changes(home)
@@ -68,8 +69,8 @@ def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), help="0: any free one. Default: serve_sql.port in params.yaml.")
 def serve_sql(host: str, port: int | None) -> None:
     """Read-only SQL for colleagues over HTTP, with the token in PENUMBRA_SQL_TOKEN and the limits in params.yaml (group serve_sql)."""
+    from penumbra.pipeline.workspace import begin
     from penumbra.store import serving
-    from penumbra.work import begin
 
     token, work = serving.token_of_environment(), begin()
     _note_changes(work.home)
@@ -88,9 +89,10 @@ def verify(version: str) -> None:
     """Rebuild what a registered VERSION (or MODEL/VERSION) was trained on, as of its commit, and verify by SHA-256 that it is unchanged."""
     from dataclasses import asdict
 
-    from penumbra import tables, verification
+    from penumbra.base import tables
+    from penumbra.commands import verify
 
-    click.echo(tables.facts(asdict(verification.verify(state_home(), version))))
+    click.echo(tables.facts(asdict(verify.verify(state_home(), version))))
 
 
 @command("penumbra drift east")
@@ -101,9 +103,9 @@ def drift(center: str, form: str) -> None:
 
     The formats other than table list every feature.
     """
-    from penumbra import drift as drifting
-    from penumbra import tables
-    from penumbra.work import begin
+    from penumbra.base import tables
+    from penumbra.commands import drift as drifting
+    from penumbra.pipeline.workspace import begin
 
     work = begin()
     found = drifting.compare(work, center)

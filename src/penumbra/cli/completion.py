@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from penumbra.params import ParamsError, project_root, state_home
+from penumbra.base.params import ParamsError, project_root, state_home
 
 MOST = 500  # names that are offered
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import click
 from click.formatting import iter_rows, measure_table
 
-from penumbra import layout
+from penumbra.base import layout
 
 MOST_COLUMNS = 120  # a longer line is hard to read
 

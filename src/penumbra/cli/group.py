@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from penumbra.base.params import PROFILES, ParamsError
+from penumbra.base.refusal import Refusal
 from penumbra.cli import completion, formatter, sections
-from penumbra.params import PROFILES, ParamsError
-from penumbra.refusal import Refusal
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 model_option = click.option("--model", shell_complete=completion.models, help="Name in the registry. Default: register.model in params.yaml.")
@@ -88,8 +88,8 @@ class Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            from penumbra import resources
-            from penumbra.params import state_home
+            from penumbra.base import resources
+            from penumbra.base.params import state_home
 
             told = resources.told(error, state_home())
             if told is None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
+from penumbra.base.params import state_home
 from penumbra.cli import completion
 from penumbra.cli.group import FOLDER, command, format_option, next_commands
-from penumbra.params import state_home
 
 
 @command("penumbra forget N001 --reason 'consent withdrawn'")
@@ -21,23 +21,25 @@ def forget(patient: str | None, center: str | None, yes: bool, reason: str | Non
 
     Without PATIENT: complete a forgetting that was interrupted.
     """
-    from penumbra import history, tables, withdrawal
-    from penumbra.work import begin, one_run_at_a_time
+    from penumbra.base import tables
+    from penumbra.commands import forget
+    from penumbra.pipeline import history
+    from penumbra.pipeline.workspace import begin, one_run_at_a_time
 
     work = begin()
     with one_run_at_a_time(work.home, room=False):
-        finished = withdrawal.finish(work)
+        finished = forget.finish(work)
         if patient is None:
             click.echo("The interrupted forgetting is complete." if finished else "Nothing to complete.")
             return
-        traces = withdrawal.traces(work, patient, center)
+        traces = forget.traces(work, patient, center)
         if form == "table":
-            click.echo(withdrawal.listing(traces))
+            click.echo(forget.listing(traces))
         else:
-            tables.write(tables.Answer.of(withdrawal.held(traces)), form, sys.stdout)
+            tables.write(tables.Answer.of(forget.held(traces)), form, sys.stdout)
         if not yes:
             click.confirm(f"\nPermanently delete all of this, and every mention of {patient}?", abort=True, err=True)
-        click.echo(withdrawal.told(withdrawal.forget(work, patient, center, reason)), err=form != "table")
+        click.echo(forget.told(forget.forget(work, patient, center, reason)), err=form != "table")
         history.forget(work.home)
     next_commands("penumbra retrain", 'penumbra sql "SELECT withdrawal, state, removed, models FROM withdrawals"')
 
@@ -49,7 +51,8 @@ def export(folder: Path) -> None:
 
     Works during a run. Images and registered models are plain files of the state folder: copy them separately.
     """
-    from penumbra import store, tables
+    from penumbra import store
+    from penumbra.base import tables
 
     with store.connect(state_home(), read_only=True) as lake:
         done = store.export_store(lake, folder)
@@ -62,7 +65,8 @@ def export(folder: Path) -> None:
 def import_(folder: Path) -> None:
     """Fill an empty store from the FOLDER of an export, into PostgreSQL where PENUMBRA_CATALOG names it and object storage where
     PENUMBRA_FILES does; every row is compared before it is kept."""
-    from penumbra import store, tables
+    from penumbra import store
+    from penumbra.base import tables
 
     with store.connect(state_home()) as lake:
         done = store.import_store(lake, folder)

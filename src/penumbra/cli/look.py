@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from penumbra.base.params import ParamsError, state_home
 from penumbra.cli import completion
 from penumbra.cli.group import FOLDER, command, form_option, format_option, next_commands
-from penumbra.params import ParamsError, state_home
 
 
 @command("penumbra rois data/simulated/east")
@@ -17,7 +17,8 @@ from penumbra.params import ParamsError, state_home
 @format_option
 def rois(folder: Path, center: str | None, form: str) -> None:
     """All ROI names in a center's FOLDER with their counts, and what each would map to; nothing is ingested."""
-    from penumbra import answers, tables
+    from penumbra.base import tables
+    from penumbra.commands import answers
 
     name = center or folder.resolve().name
     if form == "table":
@@ -34,8 +35,9 @@ def baseline(groups: tuple[str, ...], form: str) -> None:
 
     A group is one center or several joined by commas. Default: the training centers against all others.
     """
-    from penumbra import answers, tables
-    from penumbra.work import begin, read_manifest
+    from penumbra.base import tables
+    from penumbra.commands import answers
+    from penumbra.pipeline.workspace import begin, read_manifest
 
     work = begin()
     header, lines = answers.baseline(work, groups)
@@ -50,8 +52,8 @@ def baseline(groups: tuple[str, ...], form: str) -> None:
 @click.option("--center", shell_complete=completion.centers, help="Default: every center in the store.")
 def gallery(center: str | None) -> None:
     """One HTML page per center showing every mask: three planes with contour and rings, suspicious ones first."""
-    from penumbra.gallery import gallery as write_pages
-    from penumbra.work import begin
+    from penumbra.commands.gallery import gallery as write_pages
+    from penumbra.pipeline.workspace import begin
 
     for page in write_pages(begin(), center):
         click.echo(page)
@@ -61,9 +63,11 @@ def gallery(center: str | None) -> None:
 @format_option
 def doctor(form: str) -> None:
     """Check that everything is installed, reachable and consistent."""
-    from penumbra import checkup, history, tables
+    from penumbra.base import tables
+    from penumbra.commands import doctor
+    from penumbra.pipeline import history
 
-    findings = checkup.examine()
+    findings = doctor.examine()
     with contextlib.suppress(ParamsError):  # then there is no state folder to remember it in, and a finding says so
         history.checked(state_home(), [f"{finding.what}: {finding.found}" for finding in findings if not finding.ok])
     found = [[finding.what, "ok" if finding.ok else "BAD", finding.found] for finding in findings]
@@ -77,7 +81,7 @@ def doctor(form: str) -> None:
 @form_option("table", "csv", "json", "markdown")
 def rules(name: str | None, form: str) -> None:
     """What the rule NAME means that an error, a remark or a rejection names, who raises it, and what to do. Without NAME: every rule."""
-    from penumbra import layout, tables
+    from penumbra.base import layout, tables
     from penumbra.commands import rules as known
 
     if name is None:

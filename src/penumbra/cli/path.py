@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
+from penumbra.base.params import state_home
 from penumbra.cli import completion
 from penumbra.cli.group import FOLDER, command, format_option, next_commands, profile_option
-from penumbra.params import state_home
+from penumbra.pipeline.stages import STAGES, Stage
 
 
 @command("penumbra run --cohort data/simulated")
@@ -18,14 +19,16 @@ from penumbra.params import state_home
 @format_option
 def run(cohort: Path | None, profile: str | None, form: str) -> None:
     """The whole path: ingest, populate, train, fuse, evaluate, register, report."""
-    from penumbra import arrivals
+    from penumbra.pipeline import arrivals
 
     if cohort is None:
         arrivals.center_folders(state_home())  # before anything that takes longer to start
-    from penumbra import aliases, answers, drive, history, layout, tables
-    from penumbra.commands import verdict
-    from penumbra.settings import require_shown
-    from penumbra.work import begin, one_run_at_a_time, read_manifest
+    from penumbra.base import layout, tables
+    from penumbra.commands import answers, verdict
+    from penumbra.flows import drive
+    from penumbra.pipeline import aliases, history
+    from penumbra.pipeline.settings import require_shown
+    from penumbra.pipeline.workspace import begin, one_run_at_a_time, read_manifest
 
     work = begin(profile)
     with one_run_at_a_time(work.home), history.noted(work.home, "penumbra run" + (f" --profile {profile}" if profile else "")):
@@ -56,7 +59,7 @@ def run(cohort: Path | None, profile: str | None, form: str) -> None:
 @click.option("--seed", type=int, help="Default: simulate.seed in params.yaml.")
 def simulate(folder: Path, seed: int | None) -> None:
     """Write the simulated three-center cohort: DICOM CT, RTSTRUCT and clinical.csv, and the ground truth."""
-    from penumbra.simulation import simulate_cohort
+    from penumbra.commands.simulate import simulate_cohort
 
     click.echo(simulate_cohort(folder, seed))
     if "MAKELEVEL" not in os.environ:  # `make run` continues with the run by itself
@@ -79,8 +82,11 @@ def simulate(folder: Path, seed: int | None) -> None:
 @format_option
 def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], new_key: bool, dry_run: bool, profile: str | None, form: str) -> None:
     """One center's FOLDER into the store; without FOLDER, every center in incoming/. Prints accepted and rejected."""
-    from penumbra import answers, arrivals, history, stages, tables
-    from penumbra.work import begin, one_run_at_a_time
+    from penumbra.base import tables
+    from penumbra.commands import answers
+    from penumbra.pipeline import arrivals, history
+    from penumbra.pipeline.ingest import ingest
+    from penumbra.pipeline.workspace import begin, one_run_at_a_time
 
     if dry_run:
         _rehearse(folder, center, confirm, new_key, profile, form)
@@ -94,7 +100,7 @@ def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], ne
     with one_run_at_a_time(work.home), history.noted(work.home, "penumbra ingest"):
         if folder is not None and center is not None:
             arrivals.take_center(work.home, folder, center)
-        manifest = stages.ingest(work, only=center, confirmed=confirm, new_key=new_key)
+        manifest = ingest(work, only=center, confirmed=confirm, new_key=new_key)
     refused = [facts["refused"] for name, facts in manifest["centers"].items() if center in (None, name) and facts.get("refused")]
     if refused and not any(facts["accepted"] for name, facts in manifest["centers"].items() if center in (None, name)):
         more = f' {len(refused) - 1} more centers were refused; penumbra sql "FROM rejections" has all.' if len(refused) > 1 else ""
@@ -107,8 +113,10 @@ def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], ne
 
 
 def _rehearse(folder: Path | None, center: str | None, confirm: tuple[str, ...], new_key: bool, profile: str | None, form: str) -> None:
-    from penumbra import arrivals, rehearsal, tables
-    from penumbra.work import begin
+    from penumbra.base import tables
+    from penumbra.commands import dry_run
+    from penumbra.pipeline import arrivals
+    from penumbra.pipeline.workspace import begin
 
     if new_key or (center is not None and folder is None):
         raise click.UsageError("--dry-run takes FOLDER --center NAME, the FOLDER of several centers, or nothing for those in incoming/; not --new-key")
@@ -120,34 +128,32 @@ def _rehearse(folder: Path | None, center: str | None, confirm: tuple[str, ...],
     else:
         arrivals.require_center(work.home, folder, center)
         folders = {center: folder}
-    found = rehearsal.rehearse(work, folders, confirm)
+    found = dry_run.rehearse(work, folders, confirm)
     if form != "table":
-        tables.write(rehearsal.rows(found), form, sys.stdout)
+        tables.write(dry_run.rows(found), form, sys.stdout)
         return
-    click.echo(rehearsal.shown(found))
+    click.echo(dry_run.shown(found))
     place = shlex.quote(str(folder))
     next_commands(f"penumbra ingest {place} --center {shlex.quote(center)}" if center else f"penumbra run --cohort {place}" if folder else "penumbra ingest")
 
 
-def _stage_command(name: str, does: str, *after: str) -> None:
-    @command(f"penumbra {name}", name)
+def _stage_command(of: Stage) -> None:
+    @command(f"penumbra {of.name}", of.name)
     @profile_option
     def stage(profile: str | None) -> None:
-        from penumbra import drive, history, stages, tables
-        from penumbra.work import begin, one_run_at_a_time
+        from penumbra.base import tables
+        from penumbra.flows import drive
+        from penumbra.pipeline import history
+        from penumbra.pipeline.workspace import begin, one_run_at_a_time
 
         work = begin(profile)
-        with one_run_at_a_time(work.home), history.noted(work.home, f"penumbra {name}"):
-            manifest = drive.populate(work) if name == "populate" else getattr(stages, name)(work)
+        with one_run_at_a_time(work.home), history.noted(work.home, f"penumbra {of.name}"):
+            manifest = drive.run_stage(of, work)
         click.echo(tables.facts(manifest))
-        next_commands(*after)
+        next_commands(*of.after)
 
-    stage.help = does
+    stage.help = of.does
 
 
-_stage_command("populate", "All missing (patient, ROI, version) rows: 1316 radiomics features for GTV and rings.", "penumbra train")
-_stage_command("train", "Train the network on the training centers; log_risk and deep features of every patient.", "penumbra fuse")
-_stage_command("fuse", "Fit signatures, combined model and controls on the training centers.", "penumbra evaluate")
-_stage_command("evaluate", "Every metric for training, each center and all external centers pooled.", "penumbra register")
-_stage_command("register", "Register the combined model with its metrics, predictions and lineage.", "penumbra compare", "penumbra report")
-_stage_command("report", "Write the report: one page, with its figures and tables as files.", 'penumbra sql "SELECT * FROM model_metrics LIMIT 5"')
+for declared in STAGES[1:]:  # ingest takes a folder, and is above
+    _stage_command(declared)

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Collection
 
-from penumbra import stopping, temporary
+from penumbra.base import child_process, temporary_files
 
 RESUME = "Stopped by {signal}: finished work is kept; rerun the same command to resume."
 RESUME_OTHERWISE = {
@@ -19,9 +19,9 @@ def main() -> int:
     """Run the command of sys.argv in a child process; its exit status."""
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of the processes below
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-    folder = temporary.private_folder()
-    status = stopping.supervise(_command, sentence=RESUME_OTHERWISE.get(command, RESUME), stopped=_no_kills)
-    temporary.remove(folder)  # in this process alone: the child leaves by an exception
+    folder = temporary_files.private_folder()
+    status = child_process.supervise(_command, sentence=RESUME_OTHERWISE.get(command, RESUME), stopped=_no_kills)
+    temporary_files.remove(folder)  # in this process alone: the child leaves by an exception
     return status
 
 
@@ -44,11 +44,11 @@ def _silence_libraries() -> None:
 
 def _no_kills(ended: Collection[int]) -> None:
     """A retraining that somebody stopped was not killed by a fault of its own."""
-    from penumbra.params import ParamsError, state_home
+    from penumbra.base.params import ParamsError, state_home
 
     with contextlib.suppress(ParamsError):
         home = state_home()
         if any((home / "manifests").glob("attempts-*.json")):
-            from penumbra import attempts
+            from penumbra.retraining import attempts
 
             attempts.stopped(home, ended)

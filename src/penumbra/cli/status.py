@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penumbra import layout, tables
+from penumbra.base import layout, tables
 from penumbra.cli.formatter import MOST_COLUMNS
 from penumbra.cli.group import command, form_option
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
+from penumbra.base.params import state_home
 from penumbra.cli import completion
 from penumbra.cli.group import FOLDER, command, format_option, model_option, next_commands, profile_option
-from penumbra.params import state_home
 
 MEASURED = ("center", "metric", "value", "lower", "upper", "n", "events", "reason")  # of a version on patients whose outcome came later
 
@@ -21,12 +21,13 @@ def compare(versions: tuple[str, ...], form: str) -> None:
     Two: what differs, every measure per center with paired difference, interval and p, patients whose risk group changed, calibration, and
     a page with overlaid figures. More, or none for all: C at every center, each against the first.
     """
-    from penumbra import aliases, tables, versus
-    from penumbra.work import begin
+    from penumbra.base import tables
+    from penumbra.pipeline import aliases, comparison_page
+    from penumbra.pipeline.workspace import begin
 
     work = begin()
     aliases.tell(work.home, work.settings.register.model)
-    found = versus.compare(work, versions, form)
+    found = comparison_page.compare(work, versions, form)
     if isinstance(found, str):
         click.echo(found)
     else:
@@ -38,7 +39,9 @@ def compare(versions: tuple[str, ...], form: str) -> None:
 @format_option
 def models(model: str | None, form: str) -> None:
     """Registered versions with alias, date, and C per center."""
-    from penumbra import aliases, answers, tables
+    from penumbra.base import tables
+    from penumbra.commands import answers
+    from penumbra.pipeline import aliases
 
     home = state_home()
     aliases.tell(home, model)
@@ -58,20 +61,24 @@ def retrain(center: str | None, profile: str | None, form: str) -> None:
 
     A second retraining waits for the first. One that was killed too often is set aside, until its center is named here.
     """
-    from penumbra import aliases, answers, decided, drive, retraining, tables
-    from penumbra.work import begin
+    from penumbra.base import tables
+    from penumbra.commands import answers
+    from penumbra.flows import drive
+    from penumbra.pipeline import aliases
+    from penumbra.pipeline.workspace import begin
+    from penumbra.retraining import decision_page, protocol
 
     work = begin(profile)
     aliases.note(work.home, work.settings.register.model, run=work.run)
-    centers = [center] if center else retraining.waiting(work)
+    centers = [center] if center else protocol.waiting(work)
     told, rows = form != "table", []  # a table for another program has stdout for itself
     for name in centers:
-        retraining.require_arrived(work, name)
-        if retraining.is_new(work, name, again=center is not None):
+        protocol.require_arrived(work, name)
+        if protocol.is_new(work, name, again=center is not None):
             decision = drive.retrain_flow(work, name, again=center is not None)
-            click.echo(f"{answers.decision(decision)}\n\npage  {work.home / decided.page_of(name)}", err=told)
+            click.echo(f"{answers.decision(decision)}\n\npage  {work.home / decision_page.page_of(name)}", err=told)
         else:
-            decision = retraining.last(work, name)
+            decision = protocol.last(work, name)
             click.echo(f"Nothing new at {name} since it was decided.\n\n{answers.decision(decision)}", err=told)
         rows += answers.decision_rows(name, decision)
     if not centers:
@@ -89,10 +96,10 @@ def serve(profile: str | None) -> None:
     A center is complete when its folder holds a file named `complete`, or after a quiet period (params.yaml, group serve). Runs until it is
     stopped, with a Prefect server on loopback unless PREFECT_API_URL names one.
     """
-    from penumbra import service
-    from penumbra.work import begin
+    from penumbra.flows import serve
+    from penumbra.pipeline.workspace import begin
 
-    service.serve(begin(profile))
+    serve.serve(begin(profile))
 
 
 @command('penumbra promote 2 --reason "agreed by the tumor board"')
@@ -101,8 +108,8 @@ def serve(profile: str | None) -> None:
 @click.option("--alias", type=click.Choice(["champion", "challenger"]), default="champion", show_default=True)
 def promote(version: str, reason: str, alias: str) -> None:
     """Make a registered VERSION (or MODEL/VERSION) champion, provided its files have not changed since registration."""
-    from penumbra import aliases
-    from penumbra.work import begin
+    from penumbra.pipeline import aliases
+    from penumbra.pipeline.workspace import begin
 
     change = aliases.set_alias(begin(), version, alias, reason=reason)
     click.echo(f"{change.model}/{change.version} is {change.alias}; before: {change.previous or 'none'}")
@@ -114,8 +121,8 @@ def promote(version: str, reason: str, alias: str) -> None:
 @model_option
 def rollback(reason: str, model: str | None) -> None:
     """Restore the previous champion."""
-    from penumbra import aliases
-    from penumbra.work import begin
+    from penumbra.pipeline import aliases
+    from penumbra.pipeline.workspace import begin
 
     change = aliases.rollback(begin(), reason=reason, model=model)
     click.echo(f"{change.model}/{change.version} is {change.alias} again; before: {change.previous}")
@@ -133,18 +140,20 @@ def predict(path: Path, model: str, center: str | None, record: bool, form: str)
     import json
     from dataclasses import asdict
 
-    from penumbra import scoring, tables
-    from penumbra.cells import percent
+    from penumbra.base import tables
+    from penumbra.base.cells import percent
+    from penumbra.pipeline import scoring
     from penumbra.survival.horizons import horizon_words
 
     prediction = scoring.predict(state_home(), path, model, center)
     if record:
-        from penumbra import aliases, monitoring
-        from penumbra.work import begin
+        from penumbra.commands import monitor
+        from penumbra.pipeline import aliases
+        from penumbra.pipeline.workspace import begin
 
         work = begin()
         aliases.note(work.home, prediction.model, run=work.run)
-        patient = monitoring.record(work, path, center or path.resolve().parent.name, prediction)
+        patient = monitor.record(work, path, center or path.resolve().parent.name, prediction)
         click.echo(f"recorded as {patient}", err=True)
     if form == "json":
         click.echo(json.dumps(asdict(prediction)))
@@ -164,12 +173,14 @@ def predict(path: Path, model: str, center: str | None, record: bool, form: str)
 @format_option
 def monitor(model: str | None, form: str) -> None:
     """C and calibration of every version on patients it scored before their outcome was known, per center."""
-    from penumbra import aliases, monitoring, tables
-    from penumbra.work import begin
+    from penumbra.base import tables
+    from penumbra.commands import monitor
+    from penumbra.pipeline import aliases
+    from penumbra.pipeline.workspace import begin
 
     work = begin()
     aliases.note(work.home, model or work.settings.register.model, run=work.run)
-    found = monitoring.monitor(work, model)
+    found = monitor.monitor(work, model)
     if form != "table":
         measured = [{"version": version} | {name: getattr(row, name) for name in MEASURED} for version, row in found]
         tables.write(tables.Answer.of(measured, ("version", *MEASURED)), form, sys.stdout)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penumbra.cohort.clinical import ClinicalRecord, ClinicalTable, InclusionRules, read_clinical
     from penumbra.cohort.coding import DECLARED_FILE
+    from penumbra.cohort.folders import patient_folders, sent
     from penumbra.cohort.incoming import (
         CLINICAL_FILE,
         PSEUDONYM,
@@ -16,10 +17,8 @@ if TYPE_CHECKING:
         key_fingerprint,
         known_scan,
         load_patient,
-        patient_folders,
         pseudonym,
         pseudonym_key_from_environment,
-        sent,
     )
     from penumbra.cohort.links import Roots, refuse_leaving
     from penumbra.cohort.rois import GtvNames, RoiRules, RoiSurvey, list_rois, roi_rules
@@ -42,14 +41,13 @@ _HOMES = {
                 "Rejected",
                 "ingest_center",
                 "load_patient",
-                "patient_folders",
                 "pseudonym",
             ),
             "pseudonym_key_from_environment",
-            "sent",
         ),
         "incoming",
     ),
+    **dict.fromkeys(("patient_folders", "sent"), "folders"),
     **dict.fromkeys(("Roots", "refuse_leaving"), "links"),
     **dict.fromkeys(("GtvNames", "RoiRules", "RoiSurvey", "list_rois", "roi_rules"), "rois"),
     **dict.fromkeys(("DECLARED_FILE",), "coding"),

@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from penumbra.base.refusal import Refusal
 from penumbra.cohort import spellings
 from penumbra.cohort.coding import Declared, check_events, check_unit, read_declared
 from penumbra.cohort.sheet import read_sheet
 from penumbra.cohort.spellings import TimeUnit
 from penumbra.cohort.staging import overall_stage, stage_group, tnm_category
-from penumbra.refusal import Refusal
 
 Value = TypeVar("Value")
 

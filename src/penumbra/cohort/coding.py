@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from penumbra.base.refusal import Refusal
 from penumbra.cohort import spellings
 from penumbra.cohort.spellings import TimeUnit
-from penumbra.refusal import Refusal
 
 DECLARED_FILE = "clinical.yaml"  # next to the table
 FATES: Mapping[str, bool | None] = {"died": True, "alive": False, "missing": None}
@@ -44,7 +44,7 @@ def read_declared(folder: Path) -> Declared:
 
     Raises Refusal: `clinical_declared: clinical.yaml has the key unit. ...`.
     """
-    from penumbra.params import ParamsError, read_yaml
+    from penumbra.base.params import ParamsError, read_yaml
 
     path = folder / DECLARED_FILE
     if not path.is_file():

@@ -13,25 +13,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from penumbra.base.refusal import Refusal
+from penumbra.base.workers import over
 from penumbra.cohort.clinical import ClinicalRecord, ClinicalTable
+from penumbra.cohort.folders import nearly, no_scan, patient_folders
 from penumbra.cohort.links import Roots, refuse_leaving, roots_of
-from penumbra.cohort.nearly import near_folders, spelled_otherwise
+from penumbra.cohort.nearly import spelled_otherwise
 from penumbra.cohort.record import Evidence, Record, find_record, folder_digest, has_records, image_version, write_record
 from penumbra.cohort.rois import GtvNames
 from penumbra.cohort.sheet import CLINICAL_FILE
 from penumbra.cohort.twins import KnownScan, Scans, figures_of
 from penumbra.imaging import Certificate, CertificateLimits, Finding, Scan, certify, gtv_sources, load_scan, read_patient, rings, roi_names, save_scan, to_grid
 from penumbra.imaging.folder import readable, understood
-from penumbra.imaging.unread import ARCHIVES
-from penumbra.refusal import Refusal
 from penumbra.store.version import version_key
-from penumbra.workers import over
 
 STAGE, REMARK = "ingest", "remark"
 ID_ADVICE = "Give patients names that differ; where one center took over from another, ingest the new table of both"
 FEW = 3  # patients: sooner read here than processes start
 PSEUDONYM = re.compile(r"p[0-9a-f]{16}")
-IGNORED_FOLDERS = frozenset(("__MACOSX", "lost+found"))
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def ingest_center(
         if patient in near:
             continue
         if patient not in folders:
-            refused[patient] = [_no_scan(folder, patient)]
+            refused[patient] = [no_scan(folder, patient)]
         elif named(patient) in taken:
             refused[patient] = [Refusal("patient_id_free", "another center has a patient of this name", ID_ADVICE)]
     for patient in folders:
@@ -210,40 +209,6 @@ def _arrived(patient: str, center: str, clinical: ClinicalRecord, reading: Readi
         return rejected(patient, center, [refusal])
     entry = _accepted(patient, center, clinical, reading)
     return replace(entry, remarks=rejected(patient, center, [remark], REMARK).rejections) if remark else entry
-
-
-def patient_folders(folder: Path) -> dict[str, Path]:
-    """Name -> folder of every patient below a center's folder; files next to them and hidden folders are not patients.
-
-    Raises Refusal: `center_folder: there is no such folder. ...`.
-    """
-    if not folder.is_dir():
-        raise Refusal("center_folder", "there is no such folder", "Give the folder that holds clinical.csv and one folder per patient")
-    places = sorted(place for place in folder.iterdir() if place.is_dir())
-    return {place.name: place for place in places if not place.name.startswith(".") and place.name not in IGNORED_FOLDERS}
-
-
-def nearly(folders: Collection[str], clinical: ClinicalTable) -> dict[str, str]:
-    """Patient of the table -> the folder that is likely meant, where both write one name differently."""
-    return near_folders(clinical.patients - set(folders), set(folders) - clinical.patients)
-
-
-def sent(folder: Path, clinical: ClinicalTable) -> int:
-    """How many patients a center sent: those of the table and those of the folders, one who is spelled in two ways once."""
-    folders = patient_folders(folder)
-    return len(clinical.patients | set(folders)) - len(nearly(folders, clinical))
-
-
-def _no_scan(folder: Path, patient: str) -> Refusal:
-    """The refusal of a patient of the table without a folder."""
-    packed = next((ending for ending in ARCHIVES if (folder / f"{patient}{ending}").is_file()), None)
-    if packed:
-        return Refusal("archive_unpacked", f"a {packed} archive instead of the folder", "Unpack it into a folder of this name")
-    deeper = sum(place.is_dir() and (place / patient).is_dir() for place in folder.iterdir())
-    if deeper:
-        advice = f"Move the patients' folders up, next to {CLINICAL_FILE}, or put {CLINICAL_FILE} next to them and ingest that folder"
-        return Refusal("scan_found", f"no folder of this name next to {CLINICAL_FILE}; there is one a folder deeper", advice)
-    return Refusal("scan_found", "no folder of this name", "Send the patient's CT and contours, or leave the row out")
 
 
 def pseudonym(patient: str, *, center: str, key: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 
 RULE = "link_within_cohort"
 SHOWN = 5  # roots in the line to add

@@ -5,7 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping
 
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 
 
 def near_folders(listed: Collection[str], folders: Collection[str]) -> dict[str, str]:

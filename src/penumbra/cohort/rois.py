@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from penumbra.base.refusal import Refusal, choose
+from penumbra.base.yaml_files import ParamsError, shown, wrong
+from penumbra.cohort.folders import patient_folders
 from penumbra.cohort.links import Roots, refuse_leaving, roots_of
 from penumbra.imaging import Several, gtv_sources
 from penumbra.imaging.folder import readable, understood
 from penumbra.imaging.names import GtvNames, matching, no_match
 from penumbra.imaging.primary import AGREE_DICE, GTV_FURTHER, NOT_PRIMARY
-from penumbra.refusal import Refusal, choose
-from penumbra.yaml_files import ParamsError, shown, wrong
 
 LONGEST_MARGIN_MM = 200.0  # of a ring; more is another unit
 _RULE, _WHERE = "roi_rules", "Correct features/rois.yaml"
@@ -88,8 +89,6 @@ def list_rois(folder: Path, names: GtvNames, roots: Roots | None = None) -> RoiS
     names   of its GTV, see `RoiRules.of`.
     roots   where links may lead; None: within the cohort.
     """
-    from penumbra.cohort.incoming import patient_folders
-
     patients: Counter[str] = Counter()
     chosen: Counter[str] = Counter()
     beside: Counter[str] = Counter()

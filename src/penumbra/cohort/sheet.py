@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 
 CLINICAL_FILE, WORKBOOK = "clinical.csv", "clinical.xlsx"
 

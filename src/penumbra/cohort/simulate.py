@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from penumbra.base.refusal import Refusal
+from penumbra.base.workers import over
 from penumbra.cohort import simulate_anatomy as anatomy
 from penumbra.cohort.simulate_dicom import Contours, Identity, Pixels, Study, write_study
 from penumbra.cohort.simulate_outcomes import (
@@ -24,8 +26,6 @@ from penumbra.cohort.simulate_outcomes import (
     spell,
     write_clinical,
 )
-from penumbra.refusal import Refusal
-from penumbra.workers import over
 
 TRUTH_FILE = "truth.json"
 UNFINISHED = ".unfinished"

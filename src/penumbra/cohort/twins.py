@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 
 SAME_SCAN, ALIKE = "scan_once", "figures_alike"
 FIGURES = ("volume_mm3", "hu_min", "hu_median", "hu_max")

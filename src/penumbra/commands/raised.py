@@ -14,10 +14,9 @@ RULE_LIKE = re.compile(r"[a-z]+(_[a-z0-9]+)*")
 
 def sources() -> list[Path]:
     """Every module of the program, the flows with it."""
-    flows = PACKAGE.parents[1] / "flows"
-    return sorted(
-        path for folder in (PACKAGE, flows) if folder.is_dir() for path in folder.rglob("*.py") if "bench" not in path.parts and path.name != "checkup.py"
-    )
+    folders = (PACKAGE, PACKAGE / "flows")  # the second may be a link, which rglob does not follow
+    found = {path for folder in folders for path in folder.rglob("*.py")}
+    return sorted(path for path in found if "bench" not in path.parts and path.name != "doctor.py")
 
 
 @functools.cache
@@ -35,8 +34,7 @@ def raised() -> dict[str, list[str]]:
 
 
 def _module(path: Path) -> str:
-    root = PACKAGE.parent if path.is_relative_to(PACKAGE) else PACKAGE.parents[1]
-    return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
 def _named(tree: ast.Module, known: dict[str, str], takes: dict[str, int]) -> Iterator[str]:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from penumbra.refusal import Refusal, capitalized, choose, ended
+from penumbra.base.refusal import Refusal, capitalized, choose, ended
 
-DECLARED = Path(__file__).resolve().parents[1] / "rules.yaml"
+DECLARED = Path(__file__).resolve().with_name("rules.yaml")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Rule:
 
 def declared() -> dict[str, Rule]:
     """Every rule by its name, in the order of rules.yaml."""
-    from penumbra.yaml_files import read_yaml
+    from penumbra.base.yaml_files import read_yaml
 
     sections = read_yaml(DECLARED)
     return {
@@ -77,7 +77,7 @@ def _cell(text: str) -> str:
 
 def main() -> int:
     """Write docs/rules.md."""
-    path = DECLARED.parents[2] / "docs" / "rules.md"
+    path = DECLARED.parents[3] / "docs" / "rules.md"
     path.write_text(page(), encoding="utf-8")
     print(f"{len(declared())} rules in docs/rules.md", file=sys.stderr)
     return 0

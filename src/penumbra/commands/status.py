@@ -17,9 +17,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from penumbra import history
+from penumbra.base.params import ParamsError, project_root, state_home
 from penumbra.commands.next_step import next_step
-from penumbra.params import ParamsError, project_root, state_home
+from penumbra.pipeline import history
 
 SERVER_S, FILE_S = 3.0, 30.0  # how long the store is waited for: its catalog or its files on a server, which may not answer, or in files of this machine
 WALK_S = 0.1  # a state folder of many files is measured no longer than that, or than the store takes to answer
@@ -246,7 +246,7 @@ def _champion(home: Path, stored: Any) -> Champion | None:
         return None if stored and not stored.trouble else _noted_champion(home)
     chosen = champions[0]
     if len(champions) > 1:  # params.yaml is read only where it decides something
-        from penumbra.params import model_name
+        from penumbra.base.params import model_name
 
         with contextlib.suppress(ParamsError):
             chosen = next((each for each in champions if each.model == model_name()), chosen)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from penumbra import registry, store
-from penumbra.refusal import Refusal
-from penumbra.work import Manifest
+from penumbra.base.refusal import Refusal
+from penumbra.pipeline.workspace import Manifest
 
 EXTERNAL = "external"
 # The difference in C between the served model and tumor volume: of pairs of one center, as the gate counts them; of versions registered before that was

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from penumbra import survival
+from penumbra.evaluate.rows import MetricRow
 from penumbra.evaluate.sets import EXTERNAL, ModelRisk, Value, tried
-from penumbra.registry import MetricRow
 from penumbra.survival import Undefined
 
 NORMAL_95 = 1.959963984540054

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from penumbra import survival
-from penumbra.registry import Contrast, Evidence, GateLimits
+from penumbra.evaluate.gate import Contrast, Evidence, GateLimits
 from penumbra.survival import Undefined
 from penumbra.survival.within_centers import Pairs
 

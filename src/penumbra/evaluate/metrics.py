@@ -11,9 +11,9 @@ from scipy.special import ndtri
 
 from penumbra import survival
 from penumbra.evaluate.across import pooled_rows
+from penumbra.evaluate.rows import MetricRow
 from penumbra.evaluate.sets import ModelRisk, PatientSet, Value, alone, limits, sets_of, tried
 from penumbra.evaluate.within import within_rows
-from penumbra.registry import MetricRow
 from penumbra.survival import Undefined
 from penumbra.survival.bootstrap import PairedDifference, difference_from, percentile_limits, resample_counts
 from penumbra.survival.horizons import beyond, horizon_name

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from penumbra import fusion, survival
+from penumbra.base.refusal import Refusal
+from penumbra.base.workers import over
 from penumbra.evaluate.across import pooled
 from penumbra.evaluate.metrics import OneModel
+from penumbra.evaluate.rows import MetricRow
 from penumbra.evaluate.sets import LEFT_OUT, ModelRisk, Value, limits, tried
 from penumbra.fusion import Block, Declaration, SurvivalModel
-from penumbra.refusal import Refusal
-from penumbra.registry import MetricRow
 from penumbra.survival import Undefined
-from penumbra.workers import over
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from penumbra import survival
+from penumbra.evaluate.rows import MetricRow
 from penumbra.evaluate.sets import EXTERNAL, NO_RISK, ModelRisk
-from penumbra.registry import MetricRow
 from penumbra.survival import Undefined
 
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from penumbra.refusal import Refusal, choose, nearest
-from penumbra.yaml_files import in_file, shown, wrong
+from penumbra.base.refusal import Refusal, choose, nearest
+from penumbra.base.yaml_files import in_file, shown, wrong
 
 CLINICAL: Final = "clinical"
 DEEP: Final = "deep"

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from penumbra.base.refusal import Refusal
 from penumbra.fusion.declaration import Block
-from penumbra.refusal import Refusal
 from penumbra.survival.outcome import Floats, Undefined
 
 METHODS = ("none", "combat")

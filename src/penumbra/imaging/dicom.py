@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.folder import files_below, readable
 from penumbra.imaging.unread import packed
-from penumbra.refusal import Refusal
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

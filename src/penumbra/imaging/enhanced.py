@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.dicom import BROKEN, SliceHeader, decoded, lenient, read_file
 from penumbra.imaging.pixels import hu_of, pixels, undecodable
-from penumbra.refusal import Refusal
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

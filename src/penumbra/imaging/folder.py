@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 
 SYSTEM_FILES = frozenset(("Thumbs.db", "desktop.ini"))
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.raster import coverage, mask_at_half, mask_of_shares
 from penumbra.imaging.spline import bands, cubic_matrix, linear_matrix
 from penumbra.imaging.volume import Mask, Moments, Scan, Volume
-from penumbra.refusal import Refusal
 
 GRID_VERSION = "1"  # raise when the same scan gives another grid
 _HU = np.iinfo(np.int16)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal, get_args
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.primary import AGREE_DICE, GTV_FURTHER, GTV_PATTERNS, NOT_PRIMARY
-from penumbra.refusal import Refusal
 
 Several = Literal["first", "union", "largest"]
 Kind = Literal["gtv", "further", "not primary", "unknown", "other"]

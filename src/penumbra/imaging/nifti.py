@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.folder import files_below
 from penumbra.imaging.nifti_file import check_file
 from penumbra.imaging.nrrd_file import check_header
 from penumbra.imaging.padding import fill_padding
 from penumbra.imaging.volume import Mask, Scan, Volume, check_range, check_size
-from penumbra.refusal import Refusal
 
 if TYPE_CHECKING:
     import SimpleITK

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 
 _HEADER = 348  # bytes
 _FIRST_VOXEL = 352  # bytes; earlier would be in the header

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.volume import check_size
-from penumbra.refusal import Refusal
 
 _LONGEST = 1 << 16  # bytes of a header
 _SPACES = ("left-posterior-superior", "lps", "right-anterior-superior", "ras", "left-anterior-superior", "las")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.contours import Contours
 from penumbra.imaging.dicom import Found, find_dicom
 from penumbra.imaging.names import STANDARD, GtvNames, Several, check_policy, no_match
@@ -21,7 +22,6 @@ from penumbra.imaging.structure_sets import chosen_set
 from penumbra.imaging.structures import Structure, StructureSet, place, read_structure_set, structure
 from penumbra.imaging.unread import no_contours, nothing_read
 from penumbra.imaging.volume import Mask, Scan, Volume
-from penumbra.refusal import Refusal
 
 READER_VERSION = "1"  # raise when the same files give another image or mask
 

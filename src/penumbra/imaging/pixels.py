@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.dicom import BROKEN, decoded, lenient, read_file
 from penumbra.imaging.padding import AIR_HU
 from penumbra.imaging.volume import check_range
-from penumbra.refusal import Refusal
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

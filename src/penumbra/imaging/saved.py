@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.nifti import read_nifti, to_sitk
 from penumbra.imaging.volume import Mask, Moments, Scan, Volume
-from penumbra.refusal import Refusal
 
 _FIRST_VOXEL = 352  # bytes of a NIfTI-1 header with its extension flag
 _IMAGE, _MASK, _FACTS = "image.nii.gz", "gtv.nii.gz", "scan.json"

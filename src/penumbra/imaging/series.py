@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.dicom import SliceHeader
-from penumbra.refusal import Refusal
 
 _SAME_PLACE = 0.1  # share of the usual gap: two slices that are nearer share a place
 _CONTINUES = 1.5  # usual gaps: series that are further apart do not continue each other

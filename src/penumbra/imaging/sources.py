@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.volume import Mask, Scan
-from penumbra.refusal import Refusal
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.dicom import SliceHeader
 from penumbra.imaging.enhanced import SlicePixels
 from penumbra.imaging.padding import AIR_HU, fill_padding
 from penumbra.imaging.spline import bands, cubic_matrix, true_position_matrix
 from penumbra.imaging.volume import Volume, check_size
-from penumbra.refusal import Refusal
 
 _HU = np.iinfo(np.int16)
 _SAME_PLACE_MM = 0.01  # positions are sent with two or more decimals

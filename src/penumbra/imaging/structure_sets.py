@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.dicom import SliceHeader
 from penumbra.imaging.structures import StructureSet
-from penumbra.refusal import Refusal
 
 _REVISED = timedelta(days=1)  # structure sets of two series that were saved closer together are of phases, not of a scan and a later one
 _ALONE = "Send the structure set to use alone"

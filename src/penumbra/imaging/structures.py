@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.contours import Contours, Region
 from penumbra.imaging.dicom import BROKEN, lenient, read_file, referenced
 from penumbra.imaging.folder import readable
@@ -15,7 +16,6 @@ from penumbra.imaging.planimetry import planimetric_mm3
 from penumbra.imaging.slabs import Slices, slabs
 from penumbra.imaging.volume import Volume
 from penumbra.imaging.whole import top_level_tags
-from penumbra.refusal import Refusal
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

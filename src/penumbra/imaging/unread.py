@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.folder import files_below
-from penumbra.refusal import Refusal
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 EXPECTED = "Name the image ct.nii.gz and the mask of the GTV gtv.nii.gz (or .nii, or .nrrd) in the patient's folder, or send DICOM"

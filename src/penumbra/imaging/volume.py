@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 
 if TYPE_CHECKING:
     from penumbra.imaging.contours import Contours

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 from penumbra.survival.outcome import tied_times
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from penumbra import temporary
+from penumbra.base import temporary_files
 
 TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U32": "<u4", "U8": "|u1", "BOOL": "|b1"}
 NAMES = {np.dtype(code): name for name, code in TYPES.items()}
@@ -30,7 +30,7 @@ def write(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, 
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # aligns the arrays
 
-    partial = temporary.beside(path)
+    partial = temporary_files.beside(path)
     try:
         with partial.open("wb") as file:
             file.write(len(text).to_bytes(8, "little"))

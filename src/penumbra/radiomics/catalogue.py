@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from penumbra.params import project_root
+from penumbra.base.params import project_root
 from penumbra.radiomics.definitions import DEFINITIONS
 from penumbra.radiomics.settings import Settings, load_settings
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from penumbra.base.params import ParamsError
+from penumbra.base.refusal import Refusal, choose
 from penumbra.imaging.volume import Mask, Scan
-from penumbra.params import ParamsError
 from penumbra.radiomics.own import VERSION, extract_with_own_engine
 from penumbra.radiomics.reference import extract_with_pyradiomics
 from penumbra.radiomics.settings import load_settings
-from penumbra.refusal import Refusal, choose
 
 ENGINES = {"penumbra": extract_with_own_engine, "pyradiomics": extract_with_pyradiomics}
 DEFAULT_ENGINE = "penumbra"

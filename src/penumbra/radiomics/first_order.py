@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from penumbra.base.refusal import Refusal
 from penumbra.radiomics.compiled import kernel
 from penumbra.radiomics.settings import ImageType
-from penumbra.refusal import Refusal
 
 EPSILON = float(np.spacing(1.0))  # PyRadiomics adds it to every probability inside a logarithm
 # PyRadiomics' matrices grow with the square of the number of levels, and its MCC with the third power; beyond this it does not end within minutes.

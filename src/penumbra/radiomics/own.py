@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.volume import Mask, Scan, Volume
 from penumbra.radiomics.cooccurrence import cooccurrence_features
 from penumbra.radiomics.emphasis import dependence_features, difference_features, run_features, zone_features
@@ -27,7 +28,6 @@ from penumbra.radiomics.settings import LOG_MARGIN_SIGMAS, ImageType, Settings
 from penumbra.radiomics.shape import shape_features
 from penumbra.radiomics.texture import Frame, frame, matrices
 from penumbra.radiomics.wavelet import wavelet_bands
-from penumbra.refusal import Refusal
 
 # Raise it with every change that moves a value: it is part of the version key of every row.
 VERSION = "2"  # 2: normalized by ITK's own sums

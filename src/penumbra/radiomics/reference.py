@@ -10,12 +10,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from penumbra.base.params import ParamsError
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.volume import Mask, Scan
-from penumbra.params import ParamsError
 from penumbra.radiomics.first_order import checked_span
 from penumbra.radiomics.region import Box, checked_boxes, checked_finite, grow, normalization, normalize, voxels
 from penumbra.radiomics.settings import Settings
-from penumbra.refusal import Refusal
 
 ON_GRID = 1e-9  # voxels of the new grid: what is nearer is rounding
 SCALED_BY_THE_WHOLE = frozenset({"square", "squareroot", "logarithm", "exponential"})

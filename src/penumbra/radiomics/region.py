@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from penumbra.base.refusal import Refusal
 from penumbra.imaging.volume import Mask, Scan, Volume
 from penumbra.radiomics.compiled import kernel
 from penumbra.radiomics.settings import Resegmentation, Settings
-from penumbra.refusal import Refusal
 
 Box = tuple[slice, slice, slice]
 

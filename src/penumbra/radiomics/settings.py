@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penumbra.params import ParamsError, project_root, read_yaml
+from penumbra.base.params import ParamsError, project_root, read_yaml
+from penumbra.base.refusal import choose
+from penumbra.base.yaml_files import in_file, shown, wrong
 from penumbra.radiomics.names import DEPRECATED, FEATURES, wavelet_images
-from penumbra.refusal import choose
-from penumbra.yaml_files import in_file, shown, wrong
 
 RULE = "features_declared"
 # Beyond this many sigma the recursive Gaussian's impulse response, exp(-1.37 distance / sigma), is under the resolution of the 32-bit floats in which

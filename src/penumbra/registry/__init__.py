@@ -1,9 +1,8 @@
 """Registered versions of the survival model: everything needed to score a patient, with its metrics per center and its lineage."""
 
 from penumbra.registry.bundle import Bundle, Lineage, environment, verify
-from penumbra.registry.compare import ComparisonRow, MetricRow, compare
+from penumbra.registry.compare import ComparisonRow, compare
 from penumbra.registry.differences import Difference, differences
-from penumbra.registry.gate import Contrast, Evidence, GateLimits, Verdict, gate
 from penumbra.registry.model import LoadedModel, load, record_metrics, register, unregister
 from penumbra.registry.outside import OUTSIDE, Outside, outside
 from penumbra.registry.remembered import DELETED, Remembered, remembered
@@ -19,25 +18,19 @@ __all__ = [
     "AliasChange",
     "Bundle",
     "ComparisonRow",
-    "Contrast",
     "Difference",
-    "Evidence",
     "ForeignVersion",
-    "GateLimits",
     "Lineage",
     "LoadedModel",
-    "MetricRow",
     "Outside",
     "RegisteredVersion",
     "Remembered",
     "Shelf",
-    "Verdict",
     "addressed",
     "compare",
     "differences",
     "environment",
     "find",
-    "gate",
     "load",
     "logged_metrics",
     "models",

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 
 if TYPE_CHECKING:
     from penumbra.fusion import SurvivalModel

@@ -10,11 +10,11 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penumbra.params import model_name
-from penumbra.refusal import Refusal
+from penumbra.base.params import model_name
+from penumbra.base.refusal import Refusal
+from penumbra.evaluate.rows import MetricRow
 from penumbra.registry import noted, tracking
 from penumbra.registry.bundle import Bundle, Lineage, network_path, read_lineage, read_manifest, read_models, read_settings, verify, write_bundle
-from penumbra.registry.compare import MetricRow
 from penumbra.registry.database import client, experiment_root, writing
 from penumbra.registry.noted import AliasChange
 from penumbra.registry.outside import RESTORE, model_missing

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from penumbra.params import model_name
-from penumbra.refusal import Refusal
+from penumbra.base.params import model_name
+from penumbra.base.refusal import Refusal
 from penumbra.registry import noted
 from penumbra.registry.noted import AliasChange
 from penumbra.registry.remembered import CHAMPION, DELETED, Remembered, remembered

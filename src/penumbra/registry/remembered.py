@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 
 CHAMPION = "champion"
 DELETED = "deleted"  # in the column alias of model_versions: MLflow has the version no more

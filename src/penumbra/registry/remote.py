@@ -7,7 +7,7 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 
 VARIABLE = "PENUMBRA_MLFLOW"  # the address of an MLflow server; without it the registry is an SQLite file in the home
 TIMEOUT_S = 60

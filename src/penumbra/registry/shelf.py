@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from penumbra.params import model_name
-from penumbra.refusal import Refusal
+from penumbra.base.params import model_name
+from penumbra.base.refusal import Refusal
 from penumbra.registry import noted, remote
 from penumbra.registry.bundle import Lineage, read_lineage, read_manifest
 from penumbra.registry.database import experiment_root, query

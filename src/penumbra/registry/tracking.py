@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penumbra.progress import say
+from penumbra.base.progress import say
+from penumbra.evaluate.rows import MetricRow
 from penumbra.registry import remote
 from penumbra.registry.bundle import Lineage
-from penumbra.registry.compare import MetricRow
 from penumbra.registry.database import query
 from penumbra.registry.shelf import RegisteredVersion
 

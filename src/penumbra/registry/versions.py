@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penumbra.params import model_name
-from penumbra.refusal import Refusal, nearest
+from penumbra.base.params import model_name
+from penumbra.base.refusal import Refusal, nearest
 from penumbra.registry import noted, remote
 from penumbra.registry.bundle import verify
 from penumbra.registry.database import client as client

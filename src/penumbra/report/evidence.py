@@ -2,8 +2,7 @@
 
 import math
 
-from penumbra.evaluate import EXTERNAL, LEFT_OUT
-from penumbra.registry import MetricRow
+from penumbra.evaluate import EXTERNAL, LEFT_OUT, MetricRow
 from penumbra.report.inputs import ModelRow, ReportInputs
 from penumbra.report.tables import Cell, Table, find_row, header_cells, metric_cell, metrics_csv
 from penumbra.report.words import ABSENT, interval, number, p_value

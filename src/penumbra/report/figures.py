@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from penumbra.registry import MetricRow
+from penumbra.evaluate import MetricRow
 from penumbra.report import ink
 from penumbra.report.groups import GroupCurve, PanelNumbers
 from penumbra.report.ink import BLUE, INK, MUTED, VERMILION, WIDTH_IN, Rendered, render

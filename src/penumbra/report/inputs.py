@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from penumbra.cohort.baseline import BaselineRow
-from penumbra.registry import MetricRow
+from penumbra.evaluate import MetricRow
 from penumbra.survival.outcome import Undefined
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from penumbra.registry import MetricRow
+from penumbra.evaluate import MetricRow
 from penumbra.report.groups import PanelNumbers
 from penumbra.report.inputs import Baseline, CenterColumn, CenterFlow, KeptFeature, ModelRow, PaperValue, ReportInputs
 from penumbra.report.words import ABSENT, count, interval, number, p_value, percent

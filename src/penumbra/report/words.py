@@ -2,7 +2,7 @@
 
 import math
 
-from penumbra.registry import MetricRow
+from penumbra.evaluate import MetricRow
 
 ABSENT = "–"
 SMALLEST_P = 0.001

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from penumbra import resources
-from penumbra.params import model_name
-from penumbra.refusal import Refusal, nearest
+from penumbra.base import resources
+from penumbra.base.params import model_name
+from penumbra.base.refusal import Refusal, nearest
+from penumbra.base.tables import MOST_ROWS, Answer
 from penumbra.store import hints
 from penumbra.store.guard import Verdict
 from penumbra.store.judging import JUDGE
@@ -21,7 +22,6 @@ from penumbra.store.session import Store, connect
 from penumbra.store.statements import literal
 from penumbra.store.statements import statement as named
 from penumbra.store.views import relation_names
-from penumbra.tables import MOST_ROWS, Answer
 
 if TYPE_CHECKING:
     import duckdb

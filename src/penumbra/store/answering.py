@@ -13,8 +13,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from penumbra import tables
-from penumbra.refusal import Refusal
+from penumbra.base import tables
+from penumbra.base.refusal import Refusal
 from penumbra.store.answer import commit_of, query
 from penumbra.store.guard import Verdict
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 from penumbra.store.lake import patiently
 from penumbra.store.statements import quoted, statement
 from penumbra.store.views import BLOCK, block_column, feature_slots

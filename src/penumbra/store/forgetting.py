@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penumbra.refusal import Refusal, choose
+from penumbra.base.refusal import Refusal, choose
 from penumbra.store.lake import utc_now
 from penumbra.store.relations import RELATIONS
 from penumbra.store.statements import statement

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from penumbra.refusal import Refusal, choose, nearest
+from penumbra.base.refusal import Refusal, choose, nearest
 from penumbra.store import hints
 from penumbra.store.wording import PIVOTS, explained, first, statements, with_columns_listed, words
 

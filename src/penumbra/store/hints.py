@@ -7,7 +7,7 @@ import difflib  # noqa: F401 refusal.nearest imports it, and the judging process
 import re
 from collections.abc import Callable, Collection, Mapping
 
-from penumbra.refusal import choose, nearest
+from penumbra.base.refusal import choose, nearest
 from penumbra.store.wording import Word
 
 # Columns of the relations that are words of the language, and have to be quoted.

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Collection
 from dataclasses import asdict
 
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 from penumbra.store.guard import RULE, Parser, Verdict, judge, refuse_unreadable
 from penumbra.store.statements import literal
 

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from penumbra import resources
-from penumbra.params import catalog_uri
-from penumbra.refusal import Refusal
+from penumbra.base import resources
+from penumbra.base.params import catalog_uri
+from penumbra.base.refusal import Refusal
 from penumbra.store import objects, postgres
 from penumbra.store.statements import literal
 

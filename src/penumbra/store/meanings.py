@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from penumbra.params import project_root
+from penumbra.base.params import project_root
 from penumbra.store.views import relation_names
 
 _COMMENT = re.compile(r"COMMENT ON VIEW \S+ IS '((?:[^']|'')*)'")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from penumbra.params import files_uri
-from penumbra.refusal import Refusal
+from penumbra.base.params import files_uri
+from penumbra.base.refusal import Refusal
 from penumbra.store.statements import literal
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penumbra.params import project_root
-from penumbra.refusal import Refusal
+from penumbra.base.params import project_root
+from penumbra.base.refusal import Refusal
 from penumbra.store.lake import Lake, damaged, fault, migrated_to, migrations, open_engine
 from penumbra.store.statements import statement
 from penumbra.store.views import Views

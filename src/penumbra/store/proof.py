@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 from penumbra.store.relations import RELATIONS
 from penumbra.store.statements import quoted, statement
 from penumbra.store.views import TABLES

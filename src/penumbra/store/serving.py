@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 from penumbra.store.answering import ANSWER, GRACE_S
 from penumbra.store.guard import LONGEST
 from penumbra.store.judging import JUDGE

@@ -8,14 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from penumbra import resources
-from penumbra.params import project_root
-from penumbra.refusal import Refusal
+from penumbra.base import resources
+from penumbra.base.params import project_root
+from penumbra.base.refusal import Refusal
 from penumbra.store.lake import Lake, migrated_to, migrations, momentary, open_engine, open_for_writing, patiently, pauses
 from penumbra.store.postgres import without_password
 from penumbra.store.relations import Rows
 from penumbra.store.statements import statement as named
 from penumbra.store.views import Views
+from penumbra.store.writer import write
 
 if TYPE_CHECKING:
     import duckdb
@@ -83,8 +84,6 @@ class Store:
         Returns    the commit's number; None when every row was there already.
         Raises     Refusal "immutable_row", "fixed_column", "relation_columns", "relation_value", "relation_key", "read_only_store", "store_busy".
         """
-        from penumbra.store.writer import write
-
         return write(self, relations, run=run, what=what)
 
     def require(self, statement: str | None) -> None:

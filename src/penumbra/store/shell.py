@@ -14,9 +14,9 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.history import FileHistory
 
-from penumbra import tables
-from penumbra.refusal import Refusal
-from penumbra.stopping import interrupts_are_mine
+from penumbra.base import tables
+from penumbra.base.child_process import interrupts_are_mine
+from penumbra.base.refusal import Refusal
 from penumbra.store.answer import TIMEOUT_S, commit_of, for_format, query
 from penumbra.store.answering import MEMORY_MB, bounded
 

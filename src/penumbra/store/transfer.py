@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 from penumbra.store.features import FEATURE_KINDS, add_columns
 from penumbra.store.lake import migrated_to, patiently
 from penumbra.store.relations import RELATIONS

@@ -12,7 +12,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
-from penumbra.params import project_root
+from penumbra.base.params import project_root
 from penumbra.store.relations import RELATIONS
 from penumbra.store.statements import literal, quoted
 

@@ -1,9 +1,9 @@
 """One transaction of rows: what is new among those that arrive, and its entry in `commits`."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from penumbra.refusal import Refusal
+from penumbra.base.refusal import Refusal
 from penumbra.store.lake import utc_now
 from penumbra.store.relations import RELATIONS, Relation, Rows, arrow_rows, relation_named
 from penumbra.store.statements import quoted, statement
@@ -13,18 +13,37 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from penumbra.store.session import Store
-
 FEATURE_RELATIONS = ("radiomics", "deep")
 # Stages that refuse a patient whose image was accepted; a refusal of any other stage is lifted by accepting the image.
 LATER_STAGES = ("populate", "train", "embed")
 REMARK = "remark"  # stage of what was taken all the same: nothing has to be lifted
 ALIKE = "figures_alike"  # but this remark, which holds as long as the other patient's scan is in use
 
+T = TypeVar("T")
+
+
+class Written(Protocol):
+    """What writing needs of a store.
+
+    commits   how many were made since it was last compacted.
+    columns   name -> DuckDB type of a stored table's columns.
+    require   make the relations that a statement names.
+    transact  run something in one transaction of the one writer.
+    """
+
+    commits: int
+
+    def require(self, statement: str | None) -> None: ...
+
+    def columns(self, table: str) -> dict[str, str]: ...
+
+    def transact(self, work: "Callable[[duckdb.DuckDBPyConnection], T]") -> T: ...
+
+
 New = Callable[["duckdb.DuckDBPyConnection", int], Mapping[str, "pa.Table"]]
 
 
-def commit(store: "Store", new: New, *, run: str, what: str) -> int | None:
+def commit(store: Written, new: New, *, run: str, what: str) -> int | None:
     """Append what `new` finds to be new, in one transaction; returns the commit's number, None when there was nothing.
 
     new  called inside the transaction with the connection and the number of this commit; gives relation -> rows without commit_id.
@@ -49,7 +68,7 @@ def commit(store: "Store", new: New, *, run: str, what: str) -> int | None:
     return number
 
 
-def write(store: "Store", relations: "Mapping[str, Rows | pa.Table]", *, run: str, what: str) -> int | None:
+def write(store: Written, relations: "Mapping[str, Rows | pa.Table]", *, run: str, what: str) -> int | None:
     """Rows of several relations in one transaction; see Store.write."""
     now = utc_now()
     arriving: dict[str, pa.Table] = {}

@@ -1,0 +1,120 @@
+"""The two drivers from the command line's side: one Prefect flow run, and DVC informed of what that run produced."""
+
+import functools
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from penumbra.base import parent_bound
+from penumbra.base.params import project_root
+from penumbra.base.progress import say
+from penumbra.flows import temporary_api
+from penumbra.pipeline.stages import STAGES, Stage
+from penumbra.pipeline.workspace import Manifest, Work
+
+Result = TypeVar("Result")
+
+
+def run_flow(work: Work) -> None:
+    """Run flows/run.py on `work` as one Prefect flow run; without a flow where no API comes up."""
+
+    def flow() -> None:
+        from penumbra.flows.run import run
+
+        run(work.profile)
+
+    _as_flow(work, flow, lambda: _stages(work))
+
+
+def run_stage(stage: Stage, work: Work) -> Manifest:
+    """One stage without a flow; features are extracted by who PENUMBRA_DASK names."""
+    if stage.name != "populate":
+        return stage(work)
+    from penumbra.flows.pool import crew
+
+    with crew() as who:
+        return stage(work, crew=who)
+
+
+def retrain_flow(work: Work, center: str, *, again: bool = False) -> Manifest:
+    """Run flows/retrain.py for one center as one Prefect flow run, or without a flow where no API comes up; what it decided."""
+
+    def flow() -> Manifest:
+        from penumbra.flows.retrain import retrain
+
+        return retrain(center, work.profile, again)
+
+    def plain() -> Manifest:
+        from penumbra.flows.pool import crew
+        from penumbra.retraining import protocol
+
+        return protocol.retrain(work, center, crew, again=again)  # its announcement is sent with the next flow run
+
+    return _as_flow(work, flow, plain)
+
+
+def _stages(work: Work) -> None:
+    """The path as plain calls."""
+    for stage in STAGES:
+        run_stage(stage, work)
+
+
+def _as_flow(work: Work, flow: Callable[[], Result], plain: Callable[[], Result]) -> Result:
+    """`flow()`; and where its temporary API does not come up in time, or ends before the flow does, `plain()`: each stage does only what is missing."""
+    prepare_prefect(work)
+    if os.environ.get("PREFECT_API_URL") and not _temporary_api.cache_info().currsize:
+        return flow()  # of the server that was named
+    api = _temporary_api(work.home)
+    if api is None:
+        return plain()
+    try:
+        return flow()
+    except Exception:
+        if not api.gone():
+            raise
+        say("the temporary Prefect API ended; the run continues without it")
+        return plain()
+
+
+@functools.cache
+def _temporary_api(home: Path) -> temporary_api.Api | None:
+    """One temporary API for all flows of this process; None when it did not come up."""
+    say("starting the flow (a temporary Prefect API takes about 20 s)")
+    api = temporary_api.start(home)
+    os.environ["PREFECT_API_URL"] = api.url  # read when Prefect is imported, which takes as long as the server's start
+    import prefect  # noqa: F401
+
+    if api.answers():
+        return api
+    api.kill()
+    del os.environ["PREFECT_API_URL"]
+    say(f"the temporary Prefect API did not come up in time ({temporary_api.LOG} in the state folder); the run continues without it")
+    return None
+
+
+def prepare_prefect(work: Work) -> None:
+    """Settings of Prefect before its import: nothing is reported to others, state below the home."""
+    os.environ.setdefault("PREFECT_HOME", str(work.home / temporary_api.FOLDER))
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    for name in ("PREFECT_LOGGING_LEVEL", "PREFECT_LOGGING_INTERNAL_LEVEL"):  # what ends a run is reported once, by the command
+        os.environ.setdefault(name, "CRITICAL")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+
+
+def record_with_dvc(work: Work) -> None:
+    """Write what the run produced into dvc.lock, so that `dvc repro` finds nothing to do.
+
+    Only when this run is the one that dvc.yaml describes: state in data/, the profile of params.yaml. Otherwise says why not.
+    """
+    root = project_root()
+    if work.home != root / "data":
+        say("not recorded with DVC: dvc.yaml describes the state in data/, and PENUMBRA_HOME is elsewhere")
+    elif work.profile != work.settings.chosen_profile:
+        say(f"not recorded with DVC: params.yaml says profile {work.settings.chosen_profile}, this run was {work.profile}")
+    else:
+        command = parent_bound.command("dvc", "commit", "--force", "--quiet", part=True)
+        variables = {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "tmp" / "site")}  # by default in a folder that users share
+        done = subprocess.run(command, cwd=root, env={**os.environ, **variables}, capture_output=True, text=True)
+        say("recorded with DVC: `dvc repro` has nothing to do" if done.returncode == 0 else f"DVC could not record the run: {done.stderr.strip()[-300:]}")

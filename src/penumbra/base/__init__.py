@@ -1,0 +1,1 @@
+"""What every package may use: refusals, parameters, progress, tables, processes, temporary files."""

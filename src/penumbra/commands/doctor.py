@@ -1,0 +1,283 @@
+"""`penumbra doctor`: checks that everything is installed, reachable and consistent."""
+
+import importlib.metadata
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from penumbra.base import resources
+from penumbra.base.params import ParamsError, project_root, state_home
+from penumbra.base.refusal import Refusal
+
+DECLARATIONS = (
+    "params.yaml", "features/rois.yaml", "features/radiomics.yaml", "models/signatures.yaml", "models/combined.yaml", "models/controls.yaml",
+    "models/se_resnet.yaml", "models/paper.yaml", "models/checklist.yaml", "models/learning.yaml",
+)  # fmt: skip
+LEAST_FREE_GB = 5.0  # a cohort of 300 patients keeps about this much in images and features
+LOCK = "requirements.lock"
+ENGINES = ("SimpleITK", "pydicom", "pyradiomics", "numba", "jax", "flax", "duckdb", "duckdb-extension-ducklake", "mlflow", "prefect", "dvc")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: whether it is as it should be, and what was found; `waits`: nothing is broken, a stage has to be run again."""
+
+    what: str
+    ok: bool
+    found: str
+    waits: bool = False
+
+
+def examine(home: Path | None = None) -> list[Finding]:
+    """Look at everything that a run needs; changes nothing.
+
+    home  the state folder; None: that of PENUMBRA_HOME. A project or a state folder that there is not is a finding.
+    """
+    try:
+        project_root()
+        home = home or state_home()
+    except ParamsError as error:
+        return [Finding("project" if error.rule == "project_folder" else "state folder", False, str(error))]
+    parts = {"store": _store, "persons": _persons, "registry": _registry, "versions": _versions, "stages": _stages, "retrainings": _retrainings}
+    parts = {"training centers": _training, **parts}
+    return [*_packages(), *_parameters(), *_space(home), *(finding for what, look in parts.items() for finding in _looked(what, look, home))]
+
+
+def _looked(what: str, look: Callable[[Path], Iterator[Finding]], home: Path) -> list[Finding]:
+    """What one part found; where the machine gives no more (a disk, a file, memory), that is what was found."""
+    try:
+        return list(look(home))
+    except ParamsError:  # has a line of its own
+        return []
+    except Exception as error:
+        told = resources.told(error, home)
+        if told is None:
+            raise
+        return [Finding(what, False, str(told))]
+
+
+def _packages() -> Iterator[Finding]:
+    try:
+        lock = (project_root() / LOCK).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = "there is none in the project" if isinstance(error, FileNotFoundError) else "it cannot be read"
+        yield Finding(LOCK, False, f"{why}; restore it from git, or set PENUMBRA_PROJECT to a whole checkout")
+        lock = ""
+    pinned = dict(line.split(" ")[0].split("==", 1) for line in lock.splitlines() if "==" in line and line[0] != " ")
+    for name in ENGINES:
+        try:
+            found = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(name, False, "not installed; run make setup")
+            continue
+        wanted = pinned.get(name.lower(), found)
+        yield Finding(name, found == wanted, found if found == wanted else f"{found}, but requirements.lock pins {wanted}; run make setup")
+
+
+def _parameters() -> Iterator[Finding]:
+    from penumbra.base.params import PROFILES, read_yaml
+    from penumbra.pipeline.settings import load_settings, require_shown
+
+    root, unreadable = project_root(), []
+    wanted = {root / name for name in DECLARATIONS}
+    for path in sorted(wanted.union(root.glob("*.yaml"), root.glob("features/*.yaml"), root.glob("models/*.yaml"))):
+        try:
+            read_yaml(path)
+        except ParamsError as error:
+            unreadable.append(Finding(path.relative_to(root).as_posix(), False, str(error)))
+    if unreadable:
+        yield from unreadable
+        return
+    said: dict[str, list[str]] = {}  # what is wrong -> in which profiles
+    for profile in PROFILES:
+        try:
+            load_settings(profile)
+            yield Finding(f"params.yaml, profile {profile}", True, "every parameter known, of its type and in its range")
+        except ParamsError as error:
+            said.setdefault(str(error), []).append(profile)
+    for sentence, profiles in said.items():
+        yield Finding(f"settings, profile {', '.join(profiles)}", False, sentence)
+    try:
+        require_shown()
+        yield Finding("report and benchmarks", True, "models/paper.yaml, checklist.yaml, learning.yaml and features/catalogue.csv can be read")
+    except ParamsError as error:
+        yield Finding("report and benchmarks", False, str(error))
+
+
+def _training(home: Path) -> Iterator[Finding]:
+    """Whether the centers that train have arrived."""
+    from penumbra.pipeline import arrivals
+    from penumbra.pipeline.settings import load_settings
+
+    wanted = load_settings().cohort.train_centers
+    try:
+        lacking = arrivals.require_training(home, wanted)
+        if lacking:
+            yield Finding("training centers", True, lacking)
+    except ParamsError as error:
+        yield Finding("training centers", False, str(error))
+
+
+def _space(home: Path) -> Iterator[Finding]:
+    existing = next(path for path in (home, *home.parents) if path.exists())
+    free = shutil.disk_usage(existing).free / 1e9
+    if home.is_dir() and (why := resources.unwritable(home)):
+        yield Finding("state folder", False, f"it cannot be written{why}; make it writable for this user, or set PENUMBRA_HOME to a folder that is")
+    yield Finding("disk", free > LEAST_FREE_GB, f"{free:.0f} GB free for state")
+
+
+def _store(home: Path) -> Iterator[Finding]:
+    from penumbra import store
+
+    if not (home / "store").exists():
+        yield Finding("store", True, "none yet; penumbra run fills it")
+        return
+    try:
+        with store.connect(home, read_only=True) as lake:
+            problems = store.check(lake)
+            if store.unfinished(lake):
+                problems.append("a forgotten patient may still be in files; run penumbra forget again")
+            files = f"; files at {lake.lake.files}" if lake.lake.files else ""
+    except Refusal as refusal:
+        yield Finding("store", False, str(refusal))
+        return
+    for problem in problems:
+        yield Finding("store", False, problem)
+    if not problems:
+        yield Finding("store", True, f"every key unique, every row has its commit{files}")
+
+
+def _persons(home: Path) -> Iterator[Finding]:
+    """Whether every person is one patient, under one kind of name, and whether live metrics rest on patients scored before their outcome."""
+    from penumbra import store
+    from penumbra.pipeline import persons, prospective, pseudonyms
+    from penumbra.pipeline.settings import load_settings
+
+    if not (home / "store").exists():
+        return
+    try:
+        with store.connect(home, read_only=True) as lake:
+            yield Finding("names of patients", *pseudonyms.examined(home, lake))
+            doubled = persons.doubled(lake)
+            if doubled:
+                yield Finding("doubled patients", False, doubled)
+            model = load_settings().register.model
+            for version, center in prospective.unfounded(lake, model):
+                found = f"the live metrics of {model}/{version} at {center} were not measured on patients scored before their outcome was known"
+                yield Finding("live metrics", False, f"{found}; run penumbra monitor, which measures them again or takes them back")
+            for said in persons.waiting(lake):
+                yield Finding("patients", True, said)
+    except ParamsError:
+        return  # reported above
+    except Refusal as refusal:
+        yield Finding("patients", False, str(refusal))
+
+
+def _registry(home: Path) -> Iterator[Finding]:
+    from penumbra import registry
+
+    try:
+        shelf, changed = registry.shelf(home), registry.outside(home)
+    except ParamsError as error:
+        yield Finding("registry", False, str(error))
+        return
+    for sentence in changed.sentences:
+        yield Finding("registry", False, sentence)
+    for entry in shelf.foreign:
+        yield Finding("registry", True, f"{entry.model}/{entry.version} was made in MLflow and not registered by penumbra, which leaves it alone")
+    for version, tags in shelf.altered.items():
+        advice = "penumbra goes by its files, and its next penumbra register or promote writes the tags again"
+        yield Finding("registry", True, f"{shelf.model}/{version}: {', '.join(tags)} changed in MLflow; {advice}")
+    try:
+        champion = registry.find(home)
+        registry.verify(champion.folder, champion.digest)
+        others = [name for name in registry.models(home) if name != champion.model]
+        beside = f"; params.yaml does not name {', '.join(others)}, which is registered too" if others else ""
+        yield Finding("registry", True, f"champion is {champion.model}/{champion.version}, files as registered{beside}")
+    except Refusal as refusal:
+        if refusal.rule not in changed.rules:
+            yield Finding("registry", refusal.rule == "model_registered", str(refusal))
+
+
+def _versions(home: Path) -> Iterator[Finding]:
+    """What was stored of registered versions under names or at days that do not hold, and versions that only MLflow has."""
+    from penumbra import registry, store
+    from penumbra.pipeline import recording, stored_predictions
+    from penumbra.survival.horizons import horizon_name, horizon_words
+
+    if not (home / "store").exists():
+        return
+    try:
+        models = registry.models(home)
+        with store.connect(home, read_only=True) as lake:
+            found = {model: (stored_predictions.misnamed(lake, home, model), stored_predictions.unfounded(lake, home, model)) for model in models}
+        lacking = {model: recording.unrecorded(home, model) for model in models}
+    except Refusal:  # the store or the registry has its own line
+        return
+    for model, (misnamed, unfounded) in found.items():
+        for version, days in misnamed.items():
+            columns = ", ".join(f"survival_{place} is {horizon_words(day)}" for place, day in zip(stored_predictions.positions(days), days, strict=True))
+            metrics = ", ".join(f"auc_{place} is auc_{horizon_name(day)}" for place, day in zip(stored_predictions.positions(days), days, strict=True))
+            advice = "penumbra predict and compare read it by its days; penumbra run registers a version that is named by them"
+            yield Finding(f"{model}/{version}", False, f"its columns and metrics are named by their position: {columns}; {metrics}. {advice}")
+        for version, (followed, days) in unfounded.items():
+            listed = ", ".join(f"{day:g}" for day in days)
+            what = f"it gave survival at day {listed}, though its training patients were followed to day {followed:g}"
+            advice = "do not use these values of predictions and model_metrics; penumbra run registers a version without them"
+            yield Finding(f"{model}/{version}", False, f"{what}: {advice}")
+    for model, versions in lacking.items():
+        for version in versions:
+            begun = recording.is_begun(home)
+            other = "run penumbra register with the parameters of its run in MLflow, or delete the version there"
+            advice = "its registration was interrupted; penumbra register completes it" if begun else other
+            yield Finding(f"{model}/{version}", False, f"MLflow has this version, the store has nothing of it: {advice}")
+
+
+def _stages(home: Path) -> Iterator[Finding]:
+    """Whether every stage was made from what is there now, as far as they have run."""
+    from dataclasses import replace
+
+    from penumbra.commands.verify import contradicted
+    from penumbra.pipeline.dataset import read_dataset
+    from penumbra.pipeline.evaluate import current_evaluate
+    from penumbra.pipeline.fuse import current_fuse
+    from penumbra.pipeline.origins import MADE_FROM, accepted_images, current, earlier, of_populate
+    from penumbra.pipeline.register import current_register
+    from penumbra.pipeline.settings import load_settings
+    from penumbra.pipeline.stages import BY_NAME
+    from penumbra.pipeline.workspace import Work
+
+    left = {stage: earlier(home, stage) for stage in BY_NAME}
+    if not left["ingest"]:
+        return
+    made_from = left["train"].get(MADE_FROM, {})
+    try:
+        settings = load_settings(made_from.get("profile"))
+    except ParamsError:
+        return  # found above
+    if made_from and any((home / "manifests").glob("retrain-*.json")):  # a retraining leaves its own training centers
+        settings = replace(settings, cohort=replace(settings.cohort, train_centers=tuple(made_from["numbers"]["cohort.train_centers"])))
+    work = Work(home, settings, "doctor")
+    try:
+        images = accepted_images(work)
+        if left["populate"]:
+            current(work, "populate", of_populate(work, images))
+        if left["populate"] and left["train"]:
+            data = read_dataset(work)
+            fused = current_fuse(work, data) if left["fuse"] else {}
+            evaluated = current_evaluate(work, data, fused) if fused and left["evaluate"] else {}
+            if evaluated and left["register"]:
+                current_register(work, evaluated)
+        yield Finding("stages", True, "what has run was made from what is there now")
+    except Refusal as refusal:
+        yield Finding("stages", False, str(refusal), waits=True)
+    for label, why in contradicted(home):
+        yield Finding(label, False, why)
+
+
+def _retrainings(home: Path) -> Iterator[Finding]:
+    from penumbra.pipeline.decisions import set_aside
+
+    for center, reason in set_aside(home).items():
+        yield Finding(f"retraining of {center}", False, reason)

@@ -1,0 +1,95 @@
+"""Monitoring: scored patients are recorded; once their outcome is known, the version that scored them is measured on them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penumbra import registry, store
+from penumbra.base.progress import say
+from penumbra.evaluate import MetricRow, ModelRisk
+from penumbra.evaluate.metrics import OneModel
+from penumbra.evaluate.sets import tried
+from penumbra.pipeline import persons, prospective, pseudonyms, recording
+from penumbra.pipeline.prospective import LIVE
+from penumbra.pipeline.scoring import Prediction
+from penumbra.pipeline.workspace import Work
+
+
+def record(work: Work, folder: Path, center: str, prediction: Prediction) -> str:
+    """Remember a scored patient in `predictions`; the name it has there (a pseudonym where PENUMBRA_PSEUDONYM_KEY is set, as at ingest).
+
+    Raises  Refusal "pseudonym_key", or "patient_id_free" and "patient_scan" where the name belongs to somebody else.
+    """
+    patient = pseudonyms.namer(center)(folder.resolve().name)
+    survival = [np.nan if value is None else value for value in prediction.survival.values()]
+    with store.connect(work.home) as lake:
+        pseudonyms.require_key(work, lake)
+        image_version = persons.require_own(lake, patient, center, prediction.sha256) or prediction.image_version
+        rows = recording.prediction_records(
+            prediction.model,
+            [{"patient": patient, "center": center, "image_version": image_version}],
+            np.array([prediction.log_risk]),
+            np.array([prediction.risk_group]),
+            tuple(prediction.horizons_days.values()),
+            np.array([survival]),
+        )
+        lake.write(recording.of_version(prediction.version, rows), run=work.run, what=f"{prediction.model}/{prediction.version} scored a patient of {center}")
+    return patient
+
+
+def monitor(work: Work, model: str | None = None) -> list[tuple[str, MetricRow]]:
+    """(version, measure) per center of the patients that a version scored before their outcome was known; also into `model_metrics`, split live.
+
+    model  None: the one that params.yaml names.
+
+    A measure that these patients do not define yet is a row with NaN and its reason, and is not stored. What was stored before and is not measured
+    on them now is taken back.
+    """
+    model, found = model or work.settings.register.model, []
+    store.require(work.home)  # which must not be made by asking
+    with store.connect(work.home) as lake:
+        rows, before = prospective.matured(lake, model), prospective.stored(lake, model)
+        there = {str(entry.version) for entry in registry.versions(work.home, model)}
+        for version in dict.fromkeys(row["version"] for row in rows):
+            if str(version) not in there:
+                say(f"{model}/{version} was deleted outside penumbra: the patients that it scored are not measured")
+                continue
+            loaded = registry.load(work.home, version, model=model)
+            mine = [row for row in rows if row["version"] == version]
+            measured = [entry for center in dict.fromkeys(row["center"] for row in mine) for entry in _measured(work, loaded, center, mine)]
+            defined = [entry for entry in measured if entry.value == entry.value]
+            if defined:
+                rows_of_version = {"model_metrics": recording.metric_records(model, loaded.served, defined)}
+                lake.write(recording.of_version(loaded.entry.version, rows_of_version), run=work.run, what=f"{model}/{version} live")
+            found += [(str(version), entry) for entry in measured]
+        _take_back(work, lake, model, before, found)
+    return found
+
+
+def _take_back(work: Work, lake: store.Store, model: str, before: dict[prospective.Place, list[dict[str, Any]]], found: list[tuple[str, MetricRow]]) -> None:
+    """Take back the stored live metrics that were not measured again."""
+    again = {(version, entry.center, entry.metric) for version, entry in found if entry.value == entry.value}
+    for (version, center), rows in before.items():
+        gone = [row for row in rows if (version, center, row["metric"]) not in again]
+        if gone:
+            retracted = prospective.retractions(model, (version, center), gone)
+            lake.write({"model_metrics": retracted}, run=work.run, what=f"{model}/{version}: live metrics of {center} taken back")
+            say(f"{len(gone)} live metrics of {model}/{version} at {center} are taken back: not measured on patients scored before their outcome was known")
+
+
+def _measured(work: Work, loaded: registry.LoadedModel, center: str, rows: list[dict[str, Any]]) -> list[MetricRow]:
+    here = [row for row in rows if row["center"] == center]
+    event, time = np.array([bool(row["event"]) for row in here]), np.array([float(row["time"]) for row in here])
+    risk = ModelRisk(np.array([row["log_risk"] for row in here], dtype=float), loaded.model.cutoff, loaded.model.baseline)
+    one = OneModel(event, time, risk, work.settings.evaluate.confidence)
+    shown = {"harrell_c": one.harrell, **{name: compute for name, compute in one.metrics(loaded.horizons_days) if _is_calibration(name)}}
+    size, found = (len(here), int(event.sum())), []
+    for name, compute in shown.items():
+        value, lower, upper, reason = tried(compute, risk.log_risk)
+        found.append(MetricRow(loaded.served, center, LIVE, name, value, lower, upper, *size, reason))
+    return found
+
+
+def _is_calibration(metric: str) -> bool:
+    return metric.startswith(("calibration", "observed_expected", "brier"))

@@ -1,0 +1,35 @@
+"""`penumbra simulate`: the simulated cohort as a folder, created atomically."""
+
+import shutil
+from pathlib import Path
+
+from penumbra.base.progress import track
+from penumbra.base.refusal import Refusal
+from penumbra.base.workers import available_cores
+from penumbra.cohort import CENTERS, read_truth
+from penumbra.cohort.simulate import TRUTH_FILE, simulate
+from penumbra.pipeline.settings import load_settings
+
+
+def simulate_cohort(folder: Path, seed: int | None = None) -> str:
+    """Write the simulated cohort into `folder`, unless it is there already; returns one sentence on what is there.
+
+    Raises  Refusal "folder_is_free" when `folder` holds something else.
+    """
+    seed = load_settings().simulate_seed if seed is None else seed
+    if (folder / TRUTH_FILE).is_file():
+        there = read_truth(folder)
+        if there.seed != seed:
+            raise Refusal("folder_is_free", f"a cohort of seed {there.seed} is there", "choose another folder, or delete that one")
+    elif folder.exists() and any(folder.iterdir()):
+        raise Refusal("folder_is_free", "the folder is not empty and holds no simulated cohort", "choose another folder")
+    else:
+        unfinished = folder.with_name(f".{folder.name}.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        with track("simulate", sum(plan.patients + len(plan.refused) for plan in CENTERS)) as advance:
+            there = simulate(unfinished, seed=seed, workers=available_cores(), progress=lambda done, total: advance())
+        if folder.exists():
+            folder.rmdir()
+        unfinished.rename(folder)
+    centers = sorted({patient.center for patient in there.patients})
+    return f"{folder}: {len(there.patients)} patients of {', '.join(centers)}, and {len(there.refusals)} that must be refused; ground truth in {TRUTH_FILE}"

@@ -1,0 +1,168 @@
+"""The gate: does a challenger become champion? A pure decision on limits of differences, with its reason in words.
+
+What it decides on is written down with the decision (`Evidence.to_json`), and the same limits always give the same verdict.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from penumbra.base.params import build
+from penumbra.base.yaml_files import wrong
+
+Decision = Literal["promote", "keep", "reject", "stop", "set aside"]
+METRIC = "Harrell's C within centers"
+
+
+@dataclass(frozen=True)
+class GateLimits:
+    """How sure the gate has to be (PROTOCOL 8); the group retrain.gate.
+
+    noise       share of challengers that are no better and are promoted nevertheless: the lower limit of the one-sided interval at 1 - noise of the
+                difference in C must be above 0, against the champion and against every baseline.
+    confidence  of the two-sided intervals whose upper limit below 0 means worse.
+    interval    "percentile" or "basic": how limits are read from the resamples.
+    min_events  a center with fewer deaths is not judged alone; its pairs still count over all centers.
+    resamples   of the patients of each center; seed: of the resamples.
+    """
+
+    noise: float
+    confidence: float
+    interval: Literal["percentile", "basic"]
+    min_events: int
+    resamples: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        _require("noise", "above 0 and at most 0.5", 0 < self.noise <= 0.5, self.noise)
+        _require("confidence", "at least 0.5 and below 1", 0.5 <= self.confidence < 1, self.confidence)
+        _require("min_events", "at least 1", self.min_events >= 1, self.min_events)
+        enough = math.ceil(1 / min(self.noise, 0.5 * (1 - self.confidence)) - 1e-9)
+        _require("resamples", f"at least {enough}, one beyond each limit", self.resamples >= enough, self.resamples)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The challenger against one other model on the patients of a center, or of all centers; pairs of patients of one center count.
+
+    n, events, pairs   patients, deaths, comparable pairs.
+    other, challenger  C of both; NaN where undefined, and so are the limits, with a reason.
+    constant           whether the challenger gives all patients of a center the same risk.
+    lower_one_sided    lower limit of the one-sided interval at 1 - noise of the difference, challenger minus other.
+    lower, upper       of its two-sided interval at `confidence`.
+    """
+
+    center: str
+    against: str
+    n: int
+    events: int
+    pairs: int
+    other: float
+    challenger: float
+    constant: bool
+    lower_one_sided: float
+    lower: float
+    upper: float
+    reason: str = ""
+
+    @property
+    def difference(self) -> float:
+        return self.challenger - self.other
+
+    @property
+    def defined(self) -> bool:
+        return all(math.isfinite(value) for value in (self.difference, self.lower_one_sided, self.upper))
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> "Contrast":
+        values: dict[str, Any] = {name: math.nan if value is None else value for name, value in row.items()}
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the gate decides on.
+
+    overall    against the champion, all centers.
+    centers    against the champion, each center.
+    baselines  against each model that must be beaten (volume, age and stage, the challenger's own risks permuted), all centers.
+    """
+
+    limits: GateLimits
+    overall: Contrast
+    centers: tuple[Contrast, ...]
+    baselines: tuple[Contrast, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """NaN is null."""
+        rows = {"overall": _plain(self.overall), "centers": [_plain(row) for row in self.centers], "baselines": [_plain(row) for row in self.baselines]}
+        return {"limits": asdict(self.limits), **rows}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Evidence":
+        centers, baselines = (tuple(Contrast.from_json(row) for row in document[name]) for name in ("centers", "baselines"))
+        return cls(build(GateLimits, document["limits"], "retrain.gate"), Contrast.from_json(document["overall"]), centers, baselines)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """reason is one paragraph. decision: "promote", "keep" (as challenger), "reject", "stop" (before there was a challenger), "set aside" (killed)."""
+
+    decision: Decision
+    reason: str
+
+
+def gate(evidence: Evidence) -> Verdict:
+    """Decide on a challenger.
+
+    Promote when a gain is shown over all centers and over every baseline, and no center with a say is shown to be worse. Reject when all centers
+    together are shown to be worse. Otherwise keep, and so wherever the limits are undefined.
+    """
+    decision, why = _decide(evidence)
+    opening = {"promote": "Promoted", "keep": "Kept as challenger", "reject": "Rejected"}[decision]
+    overall, limits, count = evidence.overall, evidence.limits, len(evidence.centers)
+    facts = f"{METRIC}, {count} center{'s' * (count != 1)}, {overall.events} events"
+    if overall.defined:
+        interval = f"{100 * limits.confidence:g} % {overall.lower:+.3f} to {overall.upper:+.3f}"
+        facts += f": champion {overall.other:.3f}, challenger {overall.challenger:.3f}, {overall.difference:+.3f} ({interval})"
+    silent = [row.center for row in evidence.centers if row.events < limits.min_events]
+    few = f" Not judged alone, fewer than {limits.min_events} events: {', '.join(silent)}." if silent else ""
+    return Verdict(decision, f"{opening}: {why}. {facts}.{few}")
+
+
+def _decide(evidence: Evidence) -> tuple[Decision, str]:
+    limits, overall = evidence.limits, evidence.overall
+    heard = [row for row in evidence.centers if row.events >= limits.min_events]
+    if not heard:
+        return "keep", f"no center has {limits.min_events} events, the minimum for a decision"
+    undefined = [row for row in (overall, *heard) if not row.defined]
+    if undefined:
+        return "keep", f"the difference is undefined at {'; '.join(f'{row.center} ({row.reason})' for row in undefined)}"
+    sure = f"{100 * (1 - limits.noise):g} %"
+    if overall.upper < 0:
+        return "reject", f"the challenger is worse (upper {100 * limits.confidence:g} % limit of the difference {overall.upper:+.3f})"
+    against = []
+    if overall.constant:
+        against.append("it gives all patients of a center the same risk")
+    if not overall.lower_one_sided > 0:
+        against.append(f"no gain is shown (lower {sure} limit of the difference {overall.lower_one_sided:+.3f}, must be above 0)")
+    against += [f"{row.center} is worse (upper limit {row.upper:+.3f})" for row in heard if row.upper < 0]
+    for row in evidence.baselines:
+        if not row.defined:
+            against.append(f"the comparison with {row.against} is undefined ({row.reason})")
+        elif not row.lower_one_sided > 0:
+            against.append(f"it is not shown to beat {row.against} (C {row.other:.3f}, lower limit of the difference {row.lower_one_sided:+.3f})")
+    if against:
+        return "keep", "; ".join(against)
+    shown = f"a gain is shown (lower {sure} limit of the difference {overall.lower_one_sided:+.3f})"
+    return "promote", f"{shown}, no center is shown to be worse{', and every baseline is beaten' if evidence.baselines else ''}"
+
+
+def _plain(contrast: Contrast) -> dict[str, Any]:
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in asdict(contrast).items()}
+
+
+def _require(name: str, limits: str, holds: bool, found: float) -> None:
+    if not holds:
+        raise wrong(f"retrain.gate.{name}", f"retrain.gate.{name} is {found:g}, out of its range", f"Give a number {limits}")

@@ -1,0 +1,170 @@
+"""The patients of a run with their features and outcome: what fusing, evaluating, registering and reporting read from the store."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penumbra import store
+from penumbra.base.refusal import Refusal, nearest
+from penumbra.fusion import CLINICAL, DEEP, Block
+from penumbra.pipeline.origins import Images, accepted_images, current, of_populate, of_train
+from penumbra.pipeline.workspace import Work, read_manifest
+from penumbra.store.version import KEY_LENGTH
+
+GTV = "gtv"
+# Overall stage as an ordinal, for the clinical control model; 0 and occult count as I.
+STAGE_ORDINAL = {"I": 1.0, "II": 2.0, "III": 3.0, "IV": 4.0}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Patients in the order of their keys, with every block of features complete.
+
+    event (n,) bool; time (n,) days; training (n,) bool: the patient belongs to a training center.
+    blocks  name -> its features, values (n, p). `deep_log_risk` (n,): the network's own output.
+    fingerprint  key of all values and outcomes; training_sha256: over those of the training centers alone.
+    versions  block -> version of its features, for those that have one.
+    commit       the store's newest when it was read.
+    clinical  one record per patient as the relation `patients` has it.
+    scans     image version of each, None where the store has no scan of the patient.
+    """
+
+    patients: np.ndarray
+    centers: np.ndarray
+    event: np.ndarray
+    time: np.ndarray
+    training: np.ndarray
+    blocks: Mapping[str, Block]
+    deep_log_risk: np.ndarray
+    fingerprint: str
+    training_sha256: str
+    versions: Mapping[str, str]
+    commit: int
+    clinical: tuple[dict[str, Any], ...]
+    scans: tuple[str | None, ...]
+
+    def rows(self, chosen: np.ndarray) -> dict[str, Block]:
+        """The blocks of some patients, (n,) bool or indices."""
+        return {name: Block(block.name, block.features, block.values[chosen]) for name, block in self.blocks.items()}
+
+    @property
+    def training_fingerprint(self) -> str:
+        """Key of the values and outcomes of the training centers."""
+        return self.training_sha256[: len(self.fingerprint)]
+
+    def key_of(self, rows: np.ndarray) -> str:
+        """A key of the features and the clinical records of some patients (indices)."""
+        return _key(self.blocks, self.clinical, rows)
+
+
+def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
+    """Everything about the patients that were accepted, populated and embedded.
+
+    deep_version  of the deep features, which every populated patient must have; None: the one that the last training left.
+
+    Raises  Refusal "training_patients" when no training center has a patient, "stage_is_current" when ingest, populate or train was made from
+            something else than what is there now.
+    """
+    with store.connect(work.home, read_only=True) as lake:
+        images = accepted_images(work, lake)
+        populate = current(work, "populate", of_populate(work, images))
+        wanted = list(populate["patients"])
+        clinical = {row["patient"]: row for row in lake.rows("patients")}
+        if deep_version is None:
+            train = current(work, "train", of_train(work, images, clinical))
+            deep_version, wanted = train["version"], sorted(set(wanted) & set(train["patients"]))
+        matrices = {roi: store.read_matrix(lake, "radiomics", roi, version=populate["version"], patients=wanted) for roi in populate["rois"]}
+        deep = store.read_matrix(lake, DEEP, GTV, version=deep_version, patients=wanted)
+        commit = lake.newest_commit()
+        scans = {row["patient"]: row["image_version"] for row in lake.sql("SELECT patient, image_version FROM images").to_pylist()}
+    left = len(set(wanted) - set(clinical))
+    if left:
+        found = f"{left} of the patients that populate or train worked on are no longer in the store"
+        raise Refusal("stages_in_order", found, "run penumbra populate and penumbra train again, or penumbra run")
+    records = tuple({name: value for name, value in clinical[patient].items() if name != "commit_id"} for patient in wanted)
+    centers = np.array([record["center"] for record in records])
+    training = np.isin(centers, work.settings.cohort.train_centers)
+    if not training.any():
+        raise no_training_center(work, images)
+    values = {name: matrix_block(name, matrix, wanted) for name, matrix in {**matrices, DEEP: deep}.items()}
+    return Dataset(
+        patients=np.array(wanted),
+        centers=centers,
+        event=np.array([bool(record["event"]) for record in records]),
+        time=np.array([float(record["time"]) for record in records]),
+        training=training,
+        blocks={**values, CLINICAL: _clinical_block(records)},
+        deep_log_risk=np.asarray(deep.log_risk),
+        fingerprint=_key(values, records, np.arange(len(wanted))),
+        training_sha256=_sha256(values, records, np.flatnonzero(training)),
+        versions={**dict.fromkeys(matrices, str(populate["version"])), DEEP: str(deep_version)},
+        commit=commit,
+        clinical=records,
+        scans=tuple(scans.get(patient) for patient in wanted),
+    )
+
+
+def _key(blocks: Mapping[str, Block], records: Sequence[dict[str, Any]], rows: np.ndarray) -> str:
+    """A key of the features and the clinical records of some patients."""
+    return _sha256(blocks, records, rows)[:KEY_LENGTH]
+
+
+def _sha256(blocks: Mapping[str, Block], records: Sequence[dict[str, Any]], rows: np.ndarray) -> str:
+    chosen = {name: Block(name, block.features, block.values[rows]) for name, block in blocks.items() if name != CLINICAL}
+    return sha256_of(chosen, [records[i] for i in rows])
+
+
+def sha256_of(blocks: Mapping[str, Block], records: Sequence[Mapping[str, Any]]) -> str:
+    """SHA-256 over names and values of the features, bit for bit, and over the clinical records of the same patients in the same order."""
+    hashes = {name: hashlib.sha256(np.ascontiguousarray(block.values, dtype="<f8").tobytes()).hexdigest() for name, block in blocks.items()}
+    names = {name: store.version_key({"names": block.features}) for name, block in blocks.items()}
+    return store.sha256({"values": hashes, "features": names, "records": list(records)})
+
+
+def matrix_block(name: str, matrix: store.Matrix, patients: list[str]) -> Block:
+    """A stored matrix with its rows in the order of some patients."""
+    return Block(name, matrix.features, _aligned(matrix, patients))
+
+
+def fingerprint(matrix: store.Matrix) -> str:
+    """SHA-256 over the patients, the names and the values of a matrix, bit for bit."""
+    digest = hashlib.sha256(repr((matrix.features, matrix.patients.tolist(), matrix.values.shape)).encode())
+    digest.update(np.ascontiguousarray(matrix.values, dtype="<f8").tobytes())
+    if matrix.log_risk is not None:
+        digest.update(np.ascontiguousarray(matrix.log_risk, dtype="<f8").tobytes())
+    return digest.hexdigest()
+
+
+def network_file(home: Path, version: str) -> Path:
+    """Where the weights of one deep feature version are stored, alone in their folder."""
+    return home / "networks" / version / "network.safetensors"
+
+
+def no_training_center(work: Work, images: Images) -> Refusal:
+    """The refusal of a cohort in which nobody trains; it says so where that is because a training center's table was refused."""
+    centers = read_manifest(work.home, "ingest")["centers"]
+    wanted, here = work.settings.cohort.train_centers, ", ".join(sorted({image["center"] for image in images.values()})) or "none"
+    near = next(filter(None, (nearest(name, (image["center"] for image in images.values())) for name in wanted)), "")
+    meant = f", such as {near}" if near else ""
+    refused = [f"{center}: {centers[center]['refused']}" for center in wanted if centers.get(center, {}).get("refused")]
+    return Refusal(
+        "training_patients",
+        f"none of the training centers ({', '.join(wanted)}) has an accepted patient; centers here: {here}" + "".join(f"; {one}" for one in refused),
+        "correct the table and run again" if refused else f"name the center that trains in params.yaml, cohort.train_centers{meant}",
+    )
+
+
+def _aligned(matrix: store.Matrix, patients: list[str]) -> np.ndarray:
+    place = {patient: i for i, patient in enumerate(matrix.patients)}
+    return np.asarray(matrix.values)[[place[patient] for patient in patients]]
+
+
+def _clinical_block(records: tuple[dict[str, Any], ...]) -> Block:
+    """Age in years and overall stage as 1 to 4; NaN where unknown."""
+    age = [np.nan if record["age"] is None else float(record["age"]) for record in records]
+    stage = [STAGE_ORDINAL.get((record["overall_stage"] or "").rstrip("ABC"), np.nan) for record in records]
+    return Block(CLINICAL, ("age", "overall_stage"), np.array([age, stage], dtype=float).T.reshape(len(records), 2))

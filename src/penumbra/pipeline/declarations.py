@@ -1,0 +1,151 @@
+"""What models/ and features/ declare, checked as a whole: each file by itself, and the names of one that another has to have.
+
+`check` is for what a run reads (load_settings); `check_shown` for what the report and the benchmark of the network read.
+"""
+
+import csv
+import io
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penumbra import cohort, fusion, radiomics
+from penumbra.base.refusal import choose, nearest
+from penumbra.base.yaml_files import ParamsError, in_file, read_yaml, shown, wrong
+
+RULE = "model_declared"
+BY_NAME = ("Volume", "Clinical", "DL")  # what a useful model has to beat, and the deep signature of the report
+SURELY = 0.75  # share of letters
+CLINICAL_FEATURES = ("age", "overall_stage")
+PAPER = ("source", "metrics", "delong_p_test", "ablation_without_se", "kept_features", "cutoff", "median_survival_days")
+PAPER_METRICS = ("harrell_c", "auc_1y", "auc_2y", "auc_3y", "hazard_ratio")
+CHECKLIST = ("item", "question", "answer", "evidence")
+CATALOGUE = ("feature", "family", "image", "name", "ibsi", "unit", "meaning")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a run reads: features/rois.yaml, features/radiomics.yaml with the engine that follows it, the models by file, how many deep features there
+    are, and the group register: the name in the registry and which model is served."""
+
+    rois: Mapping[str, Any]
+    radiomics: Mapping[str, Any]
+    engine: str
+    models: Mapping[str, Mapping[str, Any]]
+    deep: int
+    name: str
+    served: str
+
+
+def check(root: Path, declared: Declared) -> None:
+    """Refuse what no feature can be computed from, and a model that names a block or column that there is not.
+
+    root  the project's folder, for the lines of what is wrong.
+
+    Raises ParamsError "features_declared", "roi_rules", "gtv_pattern", "model_declared", "parameters".
+    """
+    with in_file(root / "features" / "rois.yaml"):
+        rules = cohort.roi_rules(declared.rois)
+    with in_file(root / "features" / "radiomics.yaml"):
+        names = radiomics.feature_names(declared.radiomics, engine=declared.engine)
+    models = fusion.declarations(declared.models, root / "models")
+    for name in BY_NAME:  # without them a run is possible, and less is compared; a name that is nearly theirs is a typing error
+        near = nearest(name, models, alike=SURELY) if name not in models else ""
+        file = next((file for file, content in declared.models.items() if near in content), "")
+        if near:
+            with in_file(root / "models" / f"{file}.yaml"):
+                raise wrong(near, f"the model {near!r} has nearly the name {name}, by which the evaluation knows it", f"Call it {name}", RULE)
+    deep = [f"deep_{i:03d}" for i in range(declared.deep)]
+    rings = {f"ring_{margin:g}mm": names for margin in rules.margins_mm}
+    blocks: dict[str, Collection[str]] = {"gtv": names, **rings, fusion.DEEP: deep, fusion.CLINICAL: CLINICAL_FEATURES}
+    for file, content in declared.models.items():
+        with in_file(root / "models" / f"{file}.yaml"):
+            fusion.check_columns({name: models[str(name)] for name in content}, blocks)
+    with in_file(root / "params.yaml"):
+        served, name = declared.served, declared.name
+        if served not in models:
+            raise wrong("register.served", f"register.served is {served!r}, which no file of models/ declares", choose(served, models))
+        taken = next((file for file, content in declared.models.items() if name in content), None)
+        if taken is not None:
+            found = f"register.model is {name!r}, which is also a fitted model of models/{taken}.yaml: their rows in model_metrics could not be told apart"
+            raise wrong("register.model", found, "Choose another name")
+
+
+def check_shown(root: Path, parameters: Mapping[str, Collection[str]]) -> None:
+    """Refuse what the report cannot show: models/paper.yaml and models/checklist.yaml; and models/learning.yaml, features/catalogue.csv.
+
+    parameters  the groups of params.yaml with their names, which learning.yaml changes.
+
+    Raises ParamsError "model_declared", "features_declared".
+    """
+    for file, look in (("paper", _paper), ("checklist", _checklist), ("learning", lambda content: _learning(content, parameters))):
+        path = root / "models" / f"{file}.yaml"
+        with in_file(path):
+            look(read_yaml(path))
+    _catalogue(root / "features" / "catalogue.csv")
+
+
+def _paper(content: Mapping[str, Any]) -> None:
+    _known(content, PAPER, "")
+    for group in ("metrics", "ablation_without_se"):
+        if not isinstance(content.get(group), Mapping):
+            raise wrong(group, f"{group} is {shown(content.get(group))}, not a mapping of names to values", "Restore it from git", RULE)
+    for model, metrics in {**content["metrics"], "": content["ablation_without_se"]}.items():
+        key = f"metrics.{model}" if model else "ablation_without_se"
+        _known(metrics, PAPER_METRICS, key)
+        for metric, splits in metrics.items():
+            _known(splits, ("train", "test"), f"{key}.{metric}")
+            for split, numbers in splits.items():
+                fits = isinstance(numbers, list) and len(numbers) in (1, 3) and all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers)
+                if not fits:
+                    where = f"{key}.{metric}.{split}"
+                    raise wrong(where, f"{where} is {shown(numbers)}", "Give [value] or [value, lower, upper]", RULE)
+
+
+def _checklist(content: Mapping[str, Any]) -> None:
+    for guideline, items in content.items():
+        if not isinstance(items, list):
+            raise wrong(str(guideline), f"{guideline} is {shown(items)}, not a list of items", "Write one item per line: - {item: ..., question: ...}", RULE)
+        for i, item in enumerate(items):
+            key = f"{guideline}[{i}]"
+            _known(item, CHECKLIST, key)
+            lacking = [name for name in ("item", "question") if not isinstance(item.get(name), str)]
+            if lacking:
+                raise wrong(key, f"item {i + 1} of {guideline} has no {lacking[0]}", f"Add {lacking[0]}: and a text", RULE)
+            if not isinstance(item.get("answer"), str | None):
+                raise wrong(f"{key}.answer", f"answer of item {i + 1} of {guideline} is {shown(item['answer'])}", "Give a text, or null", RULE)
+
+
+def _learning(content: Mapping[str, Any], parameters: Mapping[str, Collection[str]]) -> None:
+    _known(content, ("from", "rows"), "")
+    rows = content.get("rows")
+    if not isinstance(rows, Mapping) or not all(isinstance(changes, Mapping) for changes in rows.values()):
+        raise wrong("rows", "rows is not a mapping of names to changed parameters", "Write name: {group.parameter: value}", RULE)
+    every = [f"{group}.{name}" for group, names in parameters.items() for name in names]
+    for name, changes in rows.items():
+        unknown = [str(each) for each in changes if each not in every]
+        if unknown:
+            raise wrong(f"rows.{name}.{unknown[0]}", f"the row {name!r} changes {unknown[0]}, which is not a parameter", choose(unknown[0], every), RULE)
+
+
+def _known(content: Any, known: Collection[str], where: str) -> None:
+    if not isinstance(content, Mapping):
+        raise wrong(where, f"{where} is {shown(content)}, not a mapping of names to values", "Restore it from git", RULE)
+    unknown = [str(name) for name in content if name not in known]
+    if unknown:
+        key = f"{where}.{unknown[0]}" if where else unknown[0]
+        raise wrong(key, f"unknown key {key}", choose(unknown[0], known), RULE)
+
+
+def _catalogue(path: Path) -> None:
+    again = "Write it again: python -m penumbra.radiomics.catalogue"
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        found = "there is no features/catalogue.csv" if isinstance(error, FileNotFoundError) else "features/catalogue.csv cannot be read as UTF-8 text"
+        raise ParamsError("features_declared", found, again) from None
+    header, *rows = csv.reader(io.StringIO(text))
+    if tuple(header) != CATALOGUE or any(len(row) != len(CATALOGUE) for row in rows):
+        line = 1 if tuple(header) != CATALOGUE else next(i for i, row in enumerate(rows, 2) if len(row) != len(CATALOGUE))
+        raise ParamsError("features_declared", f"features/catalogue.csv, line {line}: not the columns {', '.join(CATALOGUE)}", again)

@@ -1,0 +1,134 @@
+"""Stage 5: every metric for training, each center and all external centers pooled."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from penumbra import fusion, store
+from penumbra.base.params import project_root
+from penumbra.base.progress import say
+from penumbra.base.workers import available_cores
+from penumbra.evaluate import MetricRow, ModelRisk, internal_external, resampled_fits
+from penumbra.evaluate import evaluate as evaluate_models
+from penumbra.pipeline.ablation import DECLARED as WITHOUT_SE
+from penumbra.pipeline.ablation import ablation, version_without_se
+from penumbra.pipeline.dataset import Dataset, read_dataset
+from penumbra.pipeline.fuse import current_fuse, fusion_numbers, load_models, risks
+from penumbra.pipeline.origins import MADE_FROM, PROGRAM, Origin, current, earlier, flat, origin
+from penumbra.pipeline.workspace import Manifest, Work, write_manifest, write_whole
+
+CONTROLS = {"volume": "Volume", "clinical": "Clinical"}  # what a useful model has to beat: short name in delta_c_<name> -> model
+EVALUATION_CODE = 5  # raise when the same models, patients and numbers give other metrics than before
+
+
+def evaluate(work: Work) -> Manifest:
+    """Every metric for training, each center and all external centers pooled; C-indices also as metrics.json for `dvc metrics`."""
+    data, settings = read_dataset(work), work.settings
+    fused, before = current_fuse(work, data), earlier(work.home, "evaluate")
+    key = evaluation_key(work, data, fused)
+    if before.get("key") == key:
+        content = before
+    else:
+        say(f"evaluating {len(fused['features'])} models on {len(data.patients)} patients, {settings.evaluate.bootstraps} bootstraps")
+        models = load_models(work, fused["key"])
+        beside = ablation(work, data, fusion_numbers(settings.fuse))
+        found = risks(models, data) | ({} if beside is None else {WITHOUT_SE.name: beside.risk})
+        rows = measured(work, found, data, combined=settings.register.served)
+        more, kept = _refitted(work, data, models, rows)
+        content = {"key": key, "metrics": [_plain(asdict(row)) for row in (*rows, *more)], "kept": kept}
+    if work.home == project_root() / "data":
+        write_whole(project_root() / "metrics.json", json.dumps(_c_indices(content["metrics"]), indent=1) + "\n")
+    return write_manifest(work.home, "evaluate", {**content, MADE_FROM: of_evaluate(work, data, fused)})
+
+
+def evaluation_key(work: Work, data: Dataset, fused: Manifest) -> str:
+    """Key of everything that decides the metrics."""
+    numbers, without_se = asdict(work.settings.evaluate), version_without_se(work)
+    return store.version_key(
+        {"fuse": fused["key"], "dataset": data.fingerprint, "numbers": numbers, "served": work.settings.register.served, "code": EVALUATION_CODE}
+        | ({} if without_se is None else {"without_se": without_se})
+    )
+
+
+def of_evaluate(work: Work, data: Dataset, fused: Manifest) -> Origin:
+    """What evaluate makes its metrics from."""
+    found = {"fuse": fused["key"], "dataset": data.fingerprint, "network without SE": version_without_se(work) or ""}
+    return origin(work, found, {**flat("evaluate", work.settings.evaluate), "register.served": work.settings.register.served, PROGRAM: EVALUATION_CODE})
+
+
+def current_evaluate(work: Work, data: Dataset, fused: Manifest) -> Manifest:
+    """What evaluate left, provided that it was made from these data, models and numbers.
+
+    Raises  Refusal "stage_is_current".
+    """
+    return current(work, "evaluate", of_evaluate(work, data, fused), key=evaluation_key(work, data, fused))
+
+
+def measured(work: Work, found: Mapping[str, ModelRisk], data: Dataset, *, combined: str) -> list[MetricRow]:
+    """Every metric of the models' risks on every set, by the numbers of the group evaluate; `combined` is what the others are compared with."""
+    numbers = work.settings.evaluate
+    return evaluate_models(
+        found,
+        data.centers,
+        data.training,
+        data.event,
+        data.time,
+        horizons_days=numbers.horizons_days,
+        resamples=numbers.bootstraps,
+        level=numbers.confidence,
+        seed=numbers.seed,
+        combined=combined,
+        controls=CONTROLS,
+    )
+
+
+def _refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow]) -> tuple[list[MetricRow], dict[str, float]]:
+    """What refitting the served model says: each center left out, optimism of the training C, and how often resamples keep a feature."""
+    settings, declared = work.settings, fusion.declarations(work.settings.models)
+    numbers, served = fusion_numbers(settings.fuse), settings.register.served
+    say("refitting with each center left out")
+    wanted = [declared[name] for name in (served, *CONTROLS.values()) if name in declared]
+    found = internal_external(wanted, data.blocks, data.centers, data.event, data.time, level=settings.evaluate.confidence, numbers=numbers)
+    if not models[served].retained:
+        return found, {}
+    say(f"refitting {served} on {settings.evaluate.refits} resamples of the training patients")
+    again = resampled_fits(
+        declared[served],
+        models[served],
+        data.rows(data.training),
+        data.event[data.training],
+        data.time[data.training],
+        centers=data.centers[data.training],
+        refits=settings.evaluate.refits,
+        seed=settings.evaluate.seed,
+        numbers=numbers,
+        workers=available_cores(),
+    )
+    apparent = [row for row in rows if (row.model, row.split, row.metric) == (served, "train", "harrell_c")][-1]  # the pool comes last
+    values = {"harrell_c_optimism": again.optimism, "harrell_c_corrected": apparent.value - again.optimism}
+    reason = "" if math.isfinite(again.optimism) else apparent.reason or "no resample has a C"
+    return [*found, *(replace(apparent, metric=name, value=value, lower=math.nan, upper=math.nan, reason=reason) for name, value in values.items())], dict(
+        again.kept
+    )
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """NaN as null, since JSON has none."""
+    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}
+
+
+def metric_rows(manifest: Manifest) -> list[MetricRow]:
+    """The rows that `evaluate` left."""
+    numbers = ("value", "lower", "upper")
+    return [MetricRow(**{**row, **{name: math.nan if row[name] is None else row[name] for name in numbers}}) for row in manifest["metrics"]]
+
+
+def _c_indices(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Model -> center -> C, to four digits."""
+    table: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if row["metric"] == "harrell_c" and row["value"] is not None:
+            table.setdefault(row["model"], {})[row["center"]] = round(row["value"], 4)
+    return table

@@ -1,0 +1,81 @@
+"""Experiments of `dvc exp run`, and every other git revision, resolved to the version that each registered, to be compared like any two versions.
+
+dvc.lock of a revision holds the hash of the manifest that the stage register left. The manifest itself is kept under that hash in the state folder.
+"""
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+from penumbra import registry
+from penumbra.base.params import project_root
+from penumbra.base.refusal import Refusal
+from penumbra.pipeline.workspace import Manifest, write_manifest
+from penumbra.registry import RegisteredVersion
+
+REGISTER = "register"
+KEPT = "registered-{}"
+
+
+def keep(home: Path, content: Manifest) -> Manifest:
+    """Write the manifest of the stage register, and keep it under its hash for revisions that name it later."""
+    written = write_manifest(home, REGISTER, content)
+    digest = hashlib.md5((home / "manifests" / f"{REGISTER}.json").read_bytes(), usedforsecurity=False).hexdigest()  # as dvc.lock has it
+    return write_manifest(home, KEPT.format(digest), written)
+
+
+def find(home: Path, which: str, model: str | None = None) -> RegisteredVersion:
+    """The version that an alias or a number names, or the one that an experiment or another git revision of the project registered.
+
+    model  of a name without one, as in registry.find.
+
+    Raises  Refusal "model_registered" or "version_registered" as registry.find, and "experiment_registered" for a revision without a version here.
+    """
+    try:
+        return registry.find(home, which, model)
+    except Refusal as refusal:
+        if refusal.rule != "version_registered" or (digest := _registered_by(which)) is None:
+            raise
+    path = home / "manifests" / f"{KEPT.format(digest)}.json"
+    advice = "only versions registered in this state folder can be compared: dvc exp run in the workspace, or penumbra run on that revision"
+    if not path.is_file():
+        raise Refusal("experiment_registered", f"what the revision {which} registered is not in this state folder", advice)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content["version"] is None:
+        raise Refusal("experiment_registered", f"the revision {which} registered nothing: {content['reason']}", "penumbra report shows why")
+    entry = registry.find(home, content["version"], content["model"])
+    if entry.digest != content["digest"]:
+        raise Refusal("experiment_registered", f"version {entry.version} is not the one that the revision {which} registered", advice)
+    return entry
+
+
+def _registered_by(revision: str) -> str | None:
+    """Hash of the manifest that the stage register left at a revision of the project; None where there is no such revision, or no dvc.lock in it."""
+    import yaml
+
+    commit = _commit(revision)
+    lock = _git("show", f"{commit}:./dvc.lock") if commit else ""
+    outs = yaml.safe_load(lock).get("stages", {}).get(REGISTER, {}).get("outs", []) if lock else []
+    return next((str(out["md5"]) for out in outs if out["path"].endswith(f"/{REGISTER}.json")), None)
+
+
+def _commit(revision: str) -> str:
+    """The commit of a revision as git names it, or of the experiment of that name, which DVC keeps in refs/exps/<where it began>/<name>; "" for none.
+
+    Raises  Refusal "experiment_found" for several of one name.
+    """
+    known = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    named = (line.split(" ", 1) for line in _git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines())
+    found = [known] if known else sorted({commit for commit, ref in named if ref.split("/", 4)[-1] == revision})
+    if len(found) > 1:
+        raise Refusal(
+            "experiment_found", f"{len(found)} experiments are called {revision}", f"name one by its commit: {', '.join(each[:12] for each in found)}"
+        )
+    return found[0] if found else ""
+
+
+def _git(*arguments: str) -> str:
+    """What git says in the project's folder; "" when it fails."""
+    done = subprocess.run(["git", *arguments], cwd=project_root(), capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""

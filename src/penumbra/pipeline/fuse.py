@@ -1,0 +1,142 @@
+"""Stage 4: signatures, combined model and controls from the features of the training patients."""
+
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penumbra import fusion, store
+from penumbra.base.progress import say
+from penumbra.base.refusal import Refusal
+from penumbra.evaluate import ModelRisk
+from penumbra.pipeline.dataset import Dataset, read_dataset
+from penumbra.pipeline.origins import MADE_FROM, PROGRAM, Origin, current, earlier, flat, origin, train_centers
+from penumbra.pipeline.settings import Fuse
+from penumbra.pipeline.workspace import Manifest, Work, write_manifest, write_whole
+
+FITTED = "fitted"  # folder of fitted models below the state folder, one subfolder for each key
+FUSION_CODE = 3  # raise when the same data and numbers fit another model than before
+
+
+def fuse(work: Work) -> Manifest:
+    """Signatures, combined model and controls, fitted on the training centers and on nothing else."""
+    data, settings = read_dataset(work), work.settings
+    declared = fusion.declarations(settings.models)
+    numbers = fusion_numbers(settings.fuse)
+    key = fusion_key(work, data)
+    folder = work.home / FITTED / key
+    if not data.event[data.training].any():
+        raise Refusal(
+            "training_events",
+            f"none of the {int(data.training.sum())} training patients died",
+            "name a center with deaths in params.yaml, cohort.train_centers, or check the column event",
+        )
+    if not folder.is_dir():
+        say(f"fusing {len(declared)} models on {int(data.training.sum())} training patients")
+        fitted = fusion.fit_all(
+            declared.values(),
+            data.rows(data.training),
+            data.event[data.training],
+            data.time[data.training],
+            centers=data.centers[data.training],
+            **numbers,
+        )
+        _save_models(folder, fitted)
+    models = load_models(work, key)
+    made_from, before = of_fuse(work, data), earlier(work.home, "fuse")
+    content = {
+        "key": key,
+        "dataset": data.fingerprint,
+        "training_sha256": data.training_sha256,
+        "store_commit": before["store_commit"] if _same_training(before, made_from, data) else data.commit,
+        MADE_FROM: made_from,
+        "trained_on": int(data.training.sum()),
+        "events": int(data.event[data.training].sum()),
+        "features": {name: len(model.columns) for name, model in models.items()},
+        "not_retained": {name: model.reason for name, model in models.items() if not model.retained},
+        "digests": {name: model.digest() for name, model in models.items()},
+    }
+    return write_manifest(work.home, "fuse", content)
+
+
+def fusion_key(work: Work, data: Dataset) -> str:
+    """Key of everything that decides the fitted models; they are stored in the folder of this name."""
+    numbers = fusion_numbers(work.settings.fuse)
+    return store.version_key({"models": work.settings.models, "numbers": numbers, "code": FUSION_CODE, "training": data.training_fingerprint})
+
+
+def of_fuse(work: Work, data: Dataset) -> Origin:
+    """What fuse makes its models from."""
+    settings = work.settings
+    places = {str(patient): {"center": str(center)} for patient, center in zip(data.patients, data.centers, strict=True)}
+    return origin(
+        work,
+        {"dataset": data.fingerprint, "training": data.training_sha256, **{f"features of {block}": version for block, version in data.versions.items()}},
+        {
+            "cohort.train_centers": train_centers(work, places),
+            **flat("fuse", settings.fuse),
+            **{f"models/{name}.yaml": store.version_key(dict(declared)) for name, declared in settings.models.items()},
+            PROGRAM: FUSION_CODE,
+        },
+    )
+
+
+def _same_training(before: Manifest, made_from: Origin, data: Dataset) -> bool:
+    """Whether an earlier fuse was on the same training patients with the same features: then the store's commit of then is still the one to name."""
+    if "store_commit" not in before or MADE_FROM not in before or before["store_commit"] > data.commit:
+        return False
+    then, now = ({name: value for name, value in found["data"].items() if name != "dataset"} for found in (before[MADE_FROM], made_from))
+    return then == now
+
+
+def current_fuse(work: Work, data: Dataset) -> Manifest:
+    """What fuse left, provided that it was made from these data and today's numbers.
+
+    Raises  Refusal "stage_is_current".
+    """
+    return current(work, "fuse", of_fuse(work, data), key=fusion_key(work, data), dataset=data.fingerprint)
+
+
+def fusion_numbers(fuse: Fuse) -> dict[str, Any]:
+    """The group `fuse` as the arguments of `fusion.fit`."""
+    names = {"lasso_lambda": "penalty", "lasso_patience": "patience"}
+    return {names.get(name, name): value for name, value in asdict(fuse).items()}
+
+
+def _save_models(folder: Path, models: Mapping[str, fusion.SurvivalModel]) -> None:
+    """All models of one fit: the folder is there complete, or not."""
+    fresh = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    for name, model in models.items():
+        write_whole(fresh / f"{name}.json", model.to_json())
+    fresh.rename(folder)
+
+
+def load_models(work: Work, key: str) -> dict[str, fusion.SurvivalModel]:
+    """The fitted models of one key by name, in the order in which they are declared."""
+    folder = work.home / FITTED / key
+    names = fusion.declarations(work.settings.models)
+    return {name: fusion.SurvivalModel.from_json((folder / f"{name}.json").read_text(encoding="utf-8")) for name in names}
+
+
+def risks(models: Mapping[str, fusion.SurvivalModel], data: Dataset) -> dict[str, ModelRisk]:
+    """Every model on every patient; NaN from a model that retained no feature, and for a center that it refuses."""
+    table = columns_of(data.blocks)
+    found = {}
+    for name, model in models.items():
+        if model.retained:
+            log_risk = model.log_risk(table, centers=data.centers, missing="nan" if model.harmonizer else "refuse")
+            found[name] = ModelRisk(log_risk, model.cutoff, model.baseline)
+        else:
+            found[name] = ModelRisk(np.full(len(data.patients), math.nan), math.nan)
+    return found
+
+
+def columns_of(blocks: Mapping[str, fusion.Block]) -> dict[str, np.ndarray]:
+    """ "block.feature" -> its values, (n,): the table that a fitted model reads."""
+    return {column: block.values[:, i] for block in blocks.values() for i, column in enumerate(block.columns)}

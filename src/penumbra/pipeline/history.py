@@ -1,0 +1,119 @@
+"""The last activity in a state folder: the last writing command and how it ended, and what the last check found. `penumbra status` reads it.
+
+Standard library only, and little of it: status answers within half a second.
+"""
+
+import contextlib
+import json
+import os
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from penumbra.base import temporary_files
+from penumbra.base.params import ParamsError
+from penumbra.base.refusal import Refusal
+
+LAST_RUN, LAST_CHECK = ".last-run.json", ".last-check.json"  # below manifests/
+STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Run:
+    """The last writing command.
+
+    command  as it is typed, without paths, which could hold a person's name.
+    began, ended  UTC, ISO 8601; ended is "" while it works, and after a kill.
+    pid      of its process.
+    error    one sentence; STOPPED when somebody stopped it, "" when it succeeded.
+    """
+
+    command: str
+    began: str
+    pid: int
+    ended: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """The last check: when (UTC, ISO 8601), and the findings that were bad, one sentence each."""
+
+    at: str
+    bad: tuple[str, ...] = ()
+
+
+@contextlib.contextmanager
+def noted(home: Path, command: str) -> Iterator[None]:
+    """Note that `command` works here, and how it ends; to be held inside `one_run_at_a_time`. A disk that is full does not end the command here."""
+    run = Run(command, _now(), os.getpid())
+    _write(home, LAST_RUN, asdict(run))
+    try:
+        yield
+    except BaseException as error:
+        _write(home, LAST_RUN, asdict(replace(run, ended=_now(), error=_sentence(error, home))))
+        raise
+    _write(home, LAST_RUN, asdict(replace(run, ended=_now())))
+
+
+def checked(home: Path, bad: Sequence[str]) -> None:
+    """Note what a check found. A home that does not exist is not made, and one that only reads stays as it is."""
+    if home.is_dir():
+        _write(home, LAST_CHECK, asdict(Check(_now(), tuple(bad))))
+
+
+def last_run(home: Path) -> Run | None:
+    """None where nothing was noted, or nothing that can be read."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return Run(**_read(home, LAST_RUN))
+    return None
+
+
+def last_check(home: Path) -> Check | None:
+    """None where nothing was noted, or nothing that can be read."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        found = _read(home, LAST_CHECK)
+        return Check(str(found["at"]), tuple(str(each) for each in found["bad"]))
+    return None
+
+
+def forget(home: Path) -> None:
+    """Remove both notes: their sentences may name a patient."""
+    for name in (LAST_RUN, LAST_CHECK):
+        (home / "manifests" / name).unlink(missing_ok=True)
+
+
+def _sentence(error: BaseException, home: Path) -> str:
+    """What may be kept of an error. For an unexpected one only type and location: its message may contain a path that names a person."""
+    from penumbra.base import resources
+
+    if not isinstance(error, Exception):
+        return STOPPED
+    if isinstance(error, Refusal | ParamsError):
+        return str(error)
+    exhausted = resources.told(error, home)
+    if exhausted is not None:
+        return str(exhausted)
+    places = traceback.extract_tb(error.__traceback__)
+    return type(error).__name__ + (f" in {Path(places[-1].filename).name}, line {places[-1].lineno}" if places else "")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _read(home: Path, name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((home / "manifests" / name).read_text(encoding="utf-8"))
+    return content
+
+
+def _write(home: Path, name: str, content: dict[str, Any]) -> None:
+    path = home / "manifests" / name
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = temporary_files.beside(path)
+        fresh.write_text(json.dumps(content) + "\n", encoding="utf-8")
+        fresh.replace(path)

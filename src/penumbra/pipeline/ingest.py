@@ -1,0 +1,172 @@
+"""Stage 1: every center that arrived into the store, with the refusals."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penumbra import cohort, store
+from penumbra.base.progress import say, track
+from penumbra.base.refusal import Refusal
+from penumbra.base.workers import available_cores
+from penumbra.pipeline import arrivals, persons, pseudonyms
+from penumbra.pipeline.origins import MADE_FROM, clinical_versions, earlier, of_center
+from penumbra.pipeline.scoring import kept_around
+from penumbra.pipeline.workspace import Manifest, Work, write_manifest
+
+if TYPE_CHECKING:
+    pass
+
+
+def ingest(work: Work, only: str | None = None, *, confirmed: Collection[str] = (), new_key: bool = False) -> Manifest:
+    """Every arrived center (or `only` one) into the store: images on the grid, certificates, clinical records, rejections, departures.
+
+    confirmed  patients whose new clinical record is right, though it contradicts the stored one.
+    new_key    rename every patient with the current pseudonym key, or without one.
+    """
+    arrived = write_manifest(work.home, "arrivals", arrivals.describe(work.home, work.settings.ingest.roots))["centers"]
+    centers = arrivals.center_folders(work.home)
+    before: dict[str, Any] = {}
+    if only:
+        before = {center: entry for center, entry in earlier(work.home, "ingest").get("centers", {}).items() if center in centers}
+    facts = {}
+    with store.connect(work.home) as lake:
+        pseudonyms.require_key(work, lake, new=new_key)
+        chosen = {center: folder for center, folder in centers.items() if only in (None, center)}
+        persons.require_stored(lake, chosen, confirmed)
+        tables = {center: clinical_table(work, folder) for center, folder in chosen.items()}
+        for center, table in tables.items():  # before anybody arrives: who left one center may have gone on to another
+            if isinstance(table, cohort.ClinicalTable):
+                persons.note_departures(work, lake, center, chosen[center], table)
+        for center, folder in chosen.items():
+            made_from = of_center(work, center, arrived[center]["sha256"])
+            facts[center] = {**_ingest_center(work, lake, center, folder, tables[center], confirmed, alone=len(chosen) == 1), MADE_FROM: made_from}
+            shown = clinical_versions(lake, center)
+            facts[center]["stored"] = {patient: shown[patient] for patient in facts[center]["accepted"]}
+    return write_manifest(work.home, "ingest", {"centers": {**before, **facts}})
+
+
+def clinical_table(work: Work, folder: Path) -> cohort.ClinicalTable | Refusal:
+    """A center's clinical table, or why none of it can be used."""
+    rules = work.settings.cohort
+    try:
+        roots = arrivals.link_roots(work.home, folder, work.settings.ingest.roots)
+        for file in (cohort.clinical_table(folder) or folder / cohort.CLINICAL_FILE, folder / cohort.DECLARED_FILE):
+            cohort.refuse_leaving(file, folder, roots)
+        return cohort.read_clinical(folder / cohort.CLINICAL_FILE, time_unit=rules.time_unit, staging_edition=rules.staging_edition, inclusion=rules.inclusion)
+    except Refusal as refusal:
+        return refusal
+
+
+def _ingest_center(
+    work: Work, lake: store.Store, center: str, folder: Path, clinical: cohort.ClinicalTable | Refusal, confirmed: Collection[str], *, alone: bool
+) -> dict[str, Any]:
+    """One center into the store; what the manifest says of it.
+
+    A center whose table is refused as a whole takes no part in what follows: rows of an earlier table stay in the store, but nothing tells which
+    of them still hold.
+    """
+    settings = work.settings
+    taken = {row["patient"] for row in lake.rows("patients") if row["center"] != center}
+    roots = arrivals.link_roots(work.home, folder, settings.ingest.roots)
+    if isinstance(clinical, Refusal):
+        refusal = clinical
+        _lift_refusal(work, lake, center, but=refusal)
+        lake.write({"rejections": [rejection(None, center, "ingest", refusal)]}, run=work.run, what=f"ingest {center}: no usable clinical table")
+        if not alone:
+            say(f"{center} takes no part: {refusal}")
+        return {"found": 0, "accepted": {}, "flagged": {}, "rejected": {refusal.rule: 1}, "refused": str(refusal).replace(". (rule ", " (rule ")}
+    _lift_refusal(work, lake, center)
+    for note in clinical.notes:
+        say(f"{center}: {note}")
+    rules = image_rules(work, center)
+    total = cohort.sent(folder, clinical)
+    records = persons.Records(lake, center, settings.ingest, confirmed)
+    accepted: list[cohort.Accepted] = []
+    refused: list[cohort.Rejected] = []
+    unsaved: list[cohort.Accepted | cohort.Rejected] = []
+    lake.write({"centers": [{"center": center}]}, run=work.run, what=f"{center} arrived")
+    with track(f"ingest {center}", total) as advance:
+        for outcome in cohort.ingest_center(
+            folder,
+            center,
+            clinical=clinical,
+            images=work.home / "images",
+            rules=rules,
+            workers=available_cores(),
+            taken=taken,
+            pseudonym_key=cohort.pseudonym_key_from_environment(),
+            roots=roots,
+            scans=persons.accepted_scans(lake),
+        ):
+            if isinstance(outcome, cohort.Accepted):
+                accepted.append(records.judged(outcome))
+                unsaved.append(accepted[-1])
+            else:
+                refused.append(outcome)
+                unsaved.append(outcome)
+            if len(unsaved) >= settings.ingest.batch:
+                _save(work, lake, center, unsaved, records)
+                unsaved = []
+            advance()
+        _save(work, lake, center, unsaved, records)
+    gone = lake.sql("SELECT count(*) AS n FROM departures WHERE center = ? AND NOT returned", [center]).column("n")[0].as_py()
+    return {
+        "found": total,
+        "accepted": {entry.patient: entry.image_version for entry in sorted(accepted, key=lambda entry: entry.patient)},
+        "flagged": _counts(finding["rule"] for entry in accepted for finding in entry.image["certificate"]["findings"]),
+        "rejected": _counts(entry.rejections[0]["rule"] for entry in refused),
+        "contradicted": records.tell(),
+        "alike": _counts(row["rule"] for entry in accepted for row in entry.remarks),
+        "no_longer_sent": int(gone),
+        "kept": {"margin_mm": rules.margin_mm, "periodic_mm": rules.periodic_mm},
+        "clinical": store.version_key({entry.patient: {**entry.clinical} for entry in accepted}),
+    }
+
+
+def image_rules(work: Work, center: str) -> cohort.ImageRules:
+    """What the files of a center's patients become."""
+    settings, rules = work.settings, cohort.roi_rules(work.settings.rois)
+    return cohort.ImageRules(
+        grid_mm=settings.ingest.grid_mm,
+        **kept_around(rules, settings.radiomics, settings.ingest.grid_mm),
+        margins_mm=rules.margins_mm,
+        names=rules.of(center),
+        limits=settings.ingest.certificate,
+    )
+
+
+def _lift_refusal(work: Work, lake: store.Store, center: str, but: Refusal | None = None) -> None:
+    """A center's table was sent again: what an earlier one was refused for no longer holds, unless it is refused for the same."""
+    standing = lake.sql("SELECT rule, found FROM rejections WHERE patient IS NULL AND stage = 'ingest' AND center = ?", [center]).to_pylist()
+    if standing and (but is None or standing != [{"rule": but.rule, "found": but.found}]):
+        lifts = rejection(None, center, "ingest", Refusal("clinical_table_sent_again", "", ""))  # the view `rejections` knows this rule
+        lake.write({"rejections": [lifts]}, run=work.run, what=f"ingest {center}: another clinical table")
+
+
+def _save(work: Work, lake: store.Store, center: str, outcomes: Sequence[cohort.Accepted | cohort.Rejected], records: persons.Records) -> None:
+    """One transaction for some patients: each is in the store with everything or not at all."""
+    accepted = [entry for entry in outcomes if isinstance(entry, cohort.Accepted)]
+    lake.write(
+        {
+            "patients": [entry.clinical for entry in accepted],
+            "images": [entry.image for entry in accepted],
+            "rois": [row for entry in accepted for row in entry.rois],
+            "rejections": [
+                *(row for entry in outcomes if isinstance(entry, cohort.Rejected) for row in entry.rejections),
+                *records.of(accepted),
+                *(row for entry in accepted for row in entry.remarks),
+            ],
+        },
+        run=work.run,
+        what=f"ingest {center}",
+    )
+
+
+def _counts(rules: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(rules).items()))
+
+
+def rejection(patient: str | None, center: str, stage: str, refusal: Refusal) -> dict[str, Any]:
+    """A refusal as a row of the relation `rejections`."""
+    return {"patient": patient, "center": center, "stage": stage, "rule": refusal.rule, "found": refusal.found, "advice": refusal.advice}

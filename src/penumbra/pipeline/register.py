@@ -1,0 +1,133 @@
+"""Stage 6: the served model as a registry version, its metrics, scores and predictions in the store."""
+
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penumbra import fusion, registry
+from penumbra.base.params import project_root
+from penumbra.base.progress import say
+from penumbra.evaluate import MetricRow
+from penumbra.pipeline import aliases, experiments, recording
+from penumbra.pipeline.dataset import Dataset, network_file, read_dataset
+from penumbra.pipeline.definition import image_versions
+from penumbra.pipeline.evaluate import current_evaluate, metric_rows
+from penumbra.pipeline.fuse import current_fuse, load_models, risks
+from penumbra.pipeline.origins import MADE_FROM, Origin, current, flat, origin
+from penumbra.pipeline.workspace import Manifest, Work, read_manifest
+
+
+def register(work: Work) -> Manifest:
+    """The served model as a registry version with everything that scores a patient; its metrics, scores and predictions into the store."""
+    recording.finish(work)
+    data, settings = read_dataset(work), work.settings
+    fused = current_fuse(work, data)
+    evaluated = current_evaluate(work, data, fused)
+    made_from = of_register(work, evaluated)
+    models = load_models(work, fused["key"])
+    served = models[settings.register.served]
+    if not served.retained:
+        say(f"nothing registered: {served.name} retained no feature ({served.reason})")
+        return experiments.keep(work.home, {"version": None, "reason": served.reason, MADE_FROM: made_from})
+    rows = metric_rows(evaluated)
+    centers = tuple(sorted(set(data.centers[data.training].tolist())))
+    weights = network_file(work.home, data.versions[fusion.DEEP])
+    bundle = registry.Bundle(
+        models={name: model for name, model in models.items() if model.retained},
+        served=served.name,
+        horizons_days=settings.evaluate.horizons_days,
+        feature_versions=dict(data.versions),
+        settings={
+            "radiomics": dict(settings.radiomics),
+            "rois": dict(settings.rois),
+            "ingest": {"grid_mm": settings.ingest.grid_mm, "certificate": asdict(settings.ingest.certificate)},
+            "populate": {"engine": settings.populate.engine},
+        },
+        network=weights,
+        curves=_curves(weights),
+        lineage=registry.Lineage(
+            train_centers=centers,
+            store_commit=fused.get("store_commit", data.commit),
+            store_digest=data.training_sha256,
+            code_commit=_code_commit(),
+            # a center whose table was refused is not there yet: once its table is accepted, it has arrived
+            data_digests={center: str(facts["clinical"]) for center, facts in read_manifest(work.home, "ingest")["centers"].items() if "clinical" in facts},
+            params=_flat(settings),
+            environment=registry.environment(),
+            image_versions=image_versions(),
+        ),
+    )
+    aliases.note(work.home, settings.register.model, run=work.run)
+    entry = recording.registered(
+        work, lambda: registry.register(work.home, bundle, rows, model=settings.register.model), _version_rows(work, data, models, rows, served)
+    )
+    aliases.known(work.home, entry.model)
+    content = {"model": entry.model, "version": entry.version, "digest": entry.digest, "train_centers": list(centers), "metrics": len(rows)}
+    return experiments.keep(work.home, {**content, MADE_FROM: made_from})
+
+
+def of_register(work: Work, evaluated: Manifest) -> Origin:
+    """What register makes a version from."""
+    return origin(work, {"evaluate": evaluated["key"]}, flat("register", work.settings.register))
+
+
+def current_register(work: Work, evaluated: Manifest) -> Manifest:
+    """What register left, provided that it was made from this evaluation.
+
+    Raises  Refusal "stage_is_current".
+    """
+    return current(work, "register", of_register(work, evaluated))
+
+
+def _curves(weights: Path) -> dict[str, list[float]]:
+    """What each epoch of each network measured: "network_0/validation_loss" -> its values."""
+    from penumbra import network
+
+    if not weights.is_file():
+        return {}
+    members = enumerate(network.load(weights).members)
+    return {
+        f"network_{i}/{name}": [getattr(epoch, name) for epoch in member.history]
+        for i, member in members
+        for name in ("train_loss", "train_c", "validation_loss", "validation_c")
+    }
+
+
+def _version_rows(
+    work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow], served: fusion.SurvivalModel
+) -> dict[str, recording.Records]:
+    """What the store is to say of a version, before it has its number."""
+    found, who, name = risks(models, data), recording.people(data), work.settings.register.model
+    risk, days = found[served.name], work.settings.evaluate.horizons_days
+    return {
+        "model_patients": [{"model": name, **person, "split": "train" if trains else "test"} for person, trains in zip(who, data.training, strict=True)],
+        "model_metrics": recording.metric_records(name, served.name, rows),
+        "signatures": [
+            {**who[i], "signature": signature, "model": name, "score": float(model.log_risk[i])}
+            for signature, model in found.items()
+            if np.isfinite(model.log_risk).all()
+            for i in range(len(who))
+        ],
+        **recording.prediction_records(name, who, risk.log_risk, served.risk_group(risk.log_risk), days, 1.0 - risk.death(days)),
+    }
+
+
+def _flat(settings: Any) -> dict[str, Any]:
+    """The groups of params.yaml as flat names."""
+    flat: dict[str, Any] = {"profile": settings.profile}
+    for group in ("cohort", "network", "augment", "train", "pretrain", "ensemble", "fuse", "evaluate", "register"):
+        flat |= {f"{group}.{name}": value for name, value in asdict(getattr(settings, group)).items()}
+    return flat
+
+
+def _code_commit() -> str:
+    """The revision of the checkout, "" outside one."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project_root(), capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return found.stdout.strip()

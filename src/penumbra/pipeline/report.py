@@ -1,0 +1,209 @@
+"""Everything on one page, gathered."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from penumbra import registry, store
+from penumbra.base.params import project_root, read_yaml
+from penumbra.base.progress import say
+from penumbra.evaluate import EXTERNAL, LEFT_OUT, TRAINING, MetricRow
+from penumbra.fusion import SurvivalModel
+from penumbra.pipeline.ablation import DECLARED as WITHOUT_SE
+from penumbra.pipeline.ablation import ablation
+from penumbra.pipeline.dataset import Dataset, read_dataset
+from penumbra.pipeline.evaluate import current_evaluate, metric_rows
+from penumbra.pipeline.fuse import current_fuse, fusion_numbers, load_models, risks
+from penumbra.pipeline.model_card import guidelines, model_card
+from penumbra.pipeline.origins import MADE_FROM, PROGRAM, flat, origin
+from penumbra.pipeline.register import current_register
+from penumbra.pipeline.report_network import learning_curves, network_of, risk_maps
+from penumbra.pipeline.report_patients import baseline_of, risk_panels, slices, survival_panels
+from penumbra.pipeline.settings import require_shown
+from penumbra.pipeline.workspace import Manifest, Work, read_manifest, write_manifest
+from penumbra.report import inputs as page
+from penumbra.report.page import write_report
+from penumbra.survival.horizons import horizon_words
+
+REPORT_CODE = 6  # raise when the same manifests and numbers give another page than before
+DEEP_SIGNATURE = "DL"  # in models/signatures.yaml
+POOLED = {TRAINING: "training centers", EXTERNAL: "external, pooled"}
+
+
+def report(work: Work) -> Manifest:
+    """One HTML page with its figures (SVG, PNG) and tables (CSV), in reports/<registered version>/."""
+    data = read_dataset(work)
+    fused = current_fuse(work, data)
+    evaluated = current_evaluate(work, data, fused)
+    registered, ingested = current_register(work, evaluated), read_manifest(work.home, "ingest")
+    version = registered["version"]
+    name = f"{registered['model']}-{version}" if version is not None else f"{work.settings.register.model}-unregistered"
+    folder = work.home / "reports" / name
+    require_shown()
+    shown = {name: read_yaml(project_root() / "models" / f"{name}.yaml") for name in ("paper", "checklist")} | {"report": vars(work.settings.report)}
+    key = store.version_key({"registered": registered, "evaluated": evaluated["key"], "ingest": ingested, **shown, "code": REPORT_CODE})
+    path = folder / "index.html"
+    done = (folder / ".key").read_text(encoding="utf-8") if (folder / ".key").is_file() else ""
+    if done != key or not path.is_file():
+        say("drawing the report")
+        write_report(_inputs(work, data, fused, registered, evaluated), folder)
+        (folder / ".key").write_text(key, encoding="utf-8")
+    documents = {f"models/{name}.yaml": store.version_key(shown[name]) for name in ("paper", "checklist")}
+    made_from = origin(
+        work,
+        {"register": store.version_key(registered), "ingest": store.version_key(ingested)},
+        {**flat("report", work.settings.report), **documents, PROGRAM: REPORT_CODE},
+    )
+    return write_manifest(work.home, "report", {"page": str(path.relative_to(work.home)), "key": key, MADE_FROM: made_from})
+
+
+def _inputs(work: Work, data: Dataset, fused: Manifest, registered: Manifest, evaluated: Manifest) -> page.ReportInputs:
+    settings = work.settings
+    models = load_models(work, fused["key"])
+    combined = models[settings.register.served]
+    found = risks(models, data)
+    without_se = ablation(work, data, fusion_numbers(settings.fuse))
+    if without_se is not None:
+        listed = list(models.items())
+        listed.insert(list(models).index(DEEP_SIGNATURE) + 1, (WITHOUT_SE.name, without_se.model))  # next to what it is compared with
+        models, found = dict(listed), {**found, WITHOUT_SE.name: without_se.risk}
+    risk = found[combined.name]
+    kept = evaluated["kept"]
+    trained = network_of(work)
+    pictures = tuple(slices(work, data, risk)) if combined.retained else ()
+    flow, card = tuple(_flow(work)), model_card(work, registered)
+    deep = [model.name for model in models.values() if model.family == "deep"]
+    rows = tuple(metric_rows(evaluated))
+    columns = tuple(_columns(rows))
+    notes = [f"{model.label}: no feature retained ({model.reason})." for model in models.values() if not model.retained]
+    notes += [f"{model.label}: {remark}." for model in models.values() if model.retained for remark in model.training.remarks]
+    notes += _follow_up(combined, settings.evaluate.horizons_days)
+    if settings.profile == "quick":
+        notes.append("Profile quick: a small network for a CPU, not the network of the paper. Its numbers are not the paper's method at full size.")
+    return page.ReportInputs(
+        title="Overall survival from planning CT",
+        date=_date(work, registered),
+        combined=combined.name,
+        flow=flow,
+        models=tuple(page.ModelRow(model.name, model.label, model.family, len(model.columns)) for model in models.values()),
+        columns=columns,
+        metrics=rows,
+        paper=tuple(_paper()),
+        survival=tuple(survival_panels(data, risk, columns)) if combined.retained else (),
+        features=tuple(feature for model in models.values() for feature in _kept_features(model, kept if model.name == combined.name else {})),
+        slices=pictures,
+        card=card,
+        next_commands=(
+            page.NextCommand('penumbra sql "SELECT model, center, metric, value FROM model_metrics"', "every number of this page, by SQL"),
+            page.NextCommand("penumbra compare", "registered versions side by side"),
+            page.NextCommand("penumbra predict FOLDER", "one patient's risk from a DICOM or NIfTI folder"),
+        ),
+        window_hu=settings.report.window_hu,
+        notes=tuple(notes),
+        baseline=baseline_of(data),
+        measures=page.Measures(
+            horizons_days=settings.evaluate.horizons_days,
+            bootstraps=settings.evaluate.bootstraps,
+            confidence=settings.evaluate.confidence,
+            seed=settings.evaluate.seed,
+            calibration_groups=settings.evaluate.calibration_groups,
+            thresholds=settings.evaluate.thresholds,
+        ),
+        panels=tuple(risk_panels(data, {name: found[name] for name in (combined.name, *deep)}, columns, settings.evaluate)),
+        loadings=_loadings(combined),
+        checklist=guidelines(work, data, card, flow),
+        shown_in_subgroups=_shown_in_subgroups(columns),
+        ablation=_ablation(settings.network.se, without_se is not None),
+        learning=tuple(learning_curves(trained)) if trained else (),
+        maps=tuple(risk_maps(work, trained, pictures)) if trained else (),
+    )
+
+
+def _follow_up(model: SurvivalModel, horizons_days: Sequence[float]) -> Iterator[str]:
+    """A sentence on the horizons at which a model gives no survival."""
+    lacking = [horizon_words(day) for day in horizons_days if model.retained and model.baseline.why_not(day)]
+    if lacking:
+        last, listed = model.baseline.last_day, ", ".join(lacking)
+        yield f"{model.label}: survival is given up to day {last:g}, to which its training patients were followed; none at {listed}."
+
+
+def _kept_features(model: SurvivalModel, kept: Mapping[str, float]) -> Iterator[page.KeptFeature]:
+    """What a model uses: coefficient, p and adjusted p of the univariate step, and how often refits keep it."""
+    tested = {
+        column: (p, q) for selection in model.selections for column, p, q in zip(selection.kept, selection.univariate_p, selection.univariate_q, strict=True)
+    }
+    for column, coefficient in zip(model.columns, model.coefficients, strict=True):
+        p, q = tested.get(column, (math.nan, math.nan))
+        share = kept.get(column, 0.0) if kept and column in tested else math.nan
+        yield page.KeptFeature(model.name, column, coefficient, p, q, share)
+
+
+def _loadings(model: SurvivalModel) -> page.Loadings | None:
+    """The principal components of a model that has some."""
+    if not model.components:
+        return None
+    return page.Loadings(model.columns, np.array(model.components), model.explained[: len(model.components)], model.cox_coef, model.cox_p)
+
+
+def _shown_in_subgroups(columns: tuple[page.CenterColumn, ...]) -> tuple[str, ...]:
+    """The training patients and the pool of the external centers: single centers have too few in a subgroup to draw."""
+    pools = [column.center for column in columns if column.center in POOLED]
+    return tuple(pools if TRAINING in pools else [*(column.center for column in columns if column.paper == "train"), *pools])
+
+
+def _ablation(squeezes: bool, compared: bool) -> str:
+    """Whether this network squeezes and excites, and what the paper found without."""
+    numbers = read_yaml(project_root() / "models" / "paper.yaml")["ablation_without_se"]
+    words = {"harrell_c": "C", "auc_1y": "AUC at 1 year", "auc_2y": "2 years", "auc_3y": "3 years"}
+    found = "; ".join(f"{words[metric]} {', '.join(f'{split} {values[0]:g}' for split, values in splits.items())}" for metric, splits in numbers.items())
+    ours = "with" if squeezes else "without"
+    if compared:
+        return f"Below, the network {ours} squeeze-and-excitation, then the same trained without it. The paper's without it: {found}."
+    more = "ablation.without_se in params.yaml trains both and draws both here"
+    return f"This network is {ours} squeeze-and-excitation (models/se_resnet.yaml, se); {more}. The paper's without it: {found}."
+
+
+def _date(work: Work, registered: Manifest) -> str:
+    """The day of registration, so that the same model gives the same page."""
+    if registered["version"] is None:
+        return "not registered"
+    return registry.find(work.home, registered["version"], registered["model"]).created_at.date().isoformat()
+
+
+def _flow(work: Work) -> Iterator[page.CenterFlow]:
+    with store.connect(work.home, read_only=True) as lake:
+        died = {row["patient"]: bool(row["event"]) for row in lake.rows("patients")}
+    refused_later = set(read_manifest(work.home, "populate")["refused"])
+    for center, facts in read_manifest(work.home, "ingest")["centers"].items():
+        lost = len(refused_later & set(facts["accepted"]))
+        excluded = [(rule.replace("_", " "), count) for rule, count in facts["rejected"].items()] + ([("features not computed", lost)] if lost else [])
+        kept = set(facts["accepted"]) - refused_later
+        yield page.CenterFlow(
+            center=center,
+            training=center in work.settings.cohort.train_centers,
+            found=facts["found"],
+            excluded=tuple(excluded),
+            accepted=len(kept),
+            events=sum(died[patient] for patient in kept),
+            flagged=tuple((rule.replace("_", " "), count) for rule, count in facts["flagged"].items()),
+        )
+
+
+def _columns(rows: tuple[MetricRow, ...]) -> Iterator[page.CenterColumn]:
+    """Sets of patients in the order of the evaluation; the paper's training numbers are shown next to training, its test numbers next to the pool."""
+    seen: dict[str, str] = {}
+    for row in (row for row in rows if row.split != LEFT_OUT):
+        seen.setdefault(row.center, row.split)
+    for center, split in seen.items():
+        label = POOLED.get(center, f"{center} (training)" if split == "train" else center)
+        beside = "train" if split == "train" else "test" if center == EXTERNAL else None
+        yield page.CenterColumn(center, label, beside)
+
+
+def _paper() -> Iterator[page.PaperValue]:
+    paper = read_yaml(project_root() / "models" / "paper.yaml")
+    for model, metrics in {**paper["metrics"], WITHOUT_SE.name: paper["ablation_without_se"]}.items():
+        for metric, splits in metrics.items():
+            for split, numbers in splits.items():
+                yield page.PaperValue(model, metric, split, *numbers)

@@ -1,0 +1,110 @@
+"""Patients as the report shows them: risk groups, panels with subgroups, pictures."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from penumbra import cohort, imaging
+from penumbra.cohort.baseline import baseline_table
+from penumbra.evaluate import EXTERNAL, TRAINING, ModelRisk, clipped
+from penumbra.pipeline.dataset import Dataset
+from penumbra.pipeline.settings import Evaluate
+from penumbra.pipeline.workspace import Work, read_manifest
+from penumbra.report import inputs as page
+from penumbra.report import picture_of
+
+
+def risk_panels(data: Dataset, found: Mapping[str, ModelRisk], columns: tuple[page.CenterColumn, ...], numbers: Evaluate) -> Iterator[page.RiskPanel]:
+    """Each model on each set: risks, probabilities and subgroups; a model that retained nothing, or refuses the center, has no panel."""
+    splits = subgroups(data.clinical, numbers.age_split)
+    for model, risk in found.items():
+        if risk.baseline is None:
+            continue
+        for column in columns:
+            rows = rows_of(data, column.center)
+            here = risk.of(rows)
+            if not np.isfinite(here.log_risk).all():
+                continue  # a center that the model refuses: the tables say so
+            days = clipped(data.event[rows], data.time[rows], numbers.horizons_days)
+            yield page.RiskPanel(
+                center=column.center,
+                title=column.label,
+                model=model,
+                event=data.event[rows],
+                time=data.time[rows],
+                log_risk=here.log_risk,
+                days=days,
+                death=here.death(days),
+                unanswered=tuple(here.why_not(day) for day in days),
+                high_risk=here.log_risk > risk.cutoff,
+                subgroups=tuple((split, level, member[rows]) for split, level, member in splits),
+            )
+
+
+def subgroups(records: tuple[dict[str, Any], ...], age_split: float) -> list[tuple[str, str, np.ndarray]]:
+    """Split, level and members (n,) by sex, age, histology and stage; a level without any patient is left out."""
+    age = np.array([np.nan if record["age"] is None else float(record["age"]) for record in records])
+    stage = np.array([(record["overall_stage"] or "").rstrip("ABC") for record in records])
+    named: list[tuple[str, str, np.ndarray]] = []
+    for split in ("sex", "histology"):
+        values = np.array([record[split] or "" for record in records])
+        found = [(split, str(level).replace("_", " "), values == level) for level in sorted(set(values.tolist()) - {""})]
+        # age is between sex and histology, as in the paper
+        named += found if split == "sex" else [("age", f"age < {age_split:g}", age < age_split), ("age", f"age ≥ {age_split:g}", age >= age_split), *found]
+    named += [("stage", "stage I–II", np.isin(stage, ("I", "II"))), ("stage", "stage III", stage == "III")]
+    return [entry for entry in named if entry[2].any()]
+
+
+def rows_of(data: Dataset, center: str) -> np.ndarray:
+    """Which patients, (n,) bool, a center or a pooled set holds."""
+    pool = {TRAINING: data.training, EXTERNAL: ~data.training}
+    return pool.get(center, data.centers == center)
+
+
+def baseline_of(data: Dataset) -> page.Baseline:
+    """The baseline table, training centers against all others."""
+    groups = {
+        f"{role}: {', '.join(sorted(set(data.centers[chosen].tolist())))}": [data.clinical[i] for i in np.flatnonzero(chosen)]
+        for role, chosen in (("training", data.training), ("external test", ~data.training))
+        if chosen.any()
+    }
+    return page.Baseline(tuple(groups), tuple(len(patients) for patients in groups.values()), baseline_table(groups))
+
+
+def survival_panels(data: Dataset, risk: ModelRisk, columns: tuple[page.CenterColumn, ...]) -> Iterator[page.SurvivalPanel]:
+    for column in columns:
+        rows = rows_of(data, column.center)
+        if np.isfinite(risk.log_risk[rows]).all():
+            yield page.SurvivalPanel(column.label, data.event[rows], data.time[rows], risk.log_risk[rows] > risk.cutoff)
+
+
+def slices(work: Work, data: Dataset, risk: ModelRisk) -> Iterator[page.SlicePicture]:
+    """The patients of highest and lowest risk of each center in turn, through the GTV's largest slice."""
+    margins = cohort.roi_rules(work.settings.rois).margins_mm
+    images = {
+        patient: (center, version) for center, facts in read_manifest(work.home, "ingest")["centers"].items() for patient, version in facts["accepted"].items()
+    }
+    for i in _shown(data, risk, work.settings.report.patients):
+        patient = str(data.patients[i])
+        center, version = images[patient]
+        scan = cohort.load_patient(work.home / "images", {"center": center, "patient": patient, "image_version": version})
+        yield picture_of(
+            scan,
+            imaging.rings(scan.gtv, margins),
+            patient=patient,
+            center=center,
+            log_risk=float(risk.log_risk[i]),
+            risk_group="high" if risk.log_risk[i] > risk.cutoff else "low",
+            margin_mm=work.settings.report.slice_margin_mm,
+        )
+
+
+def _shown(data: Dataset, risk: ModelRisk, wanted: int) -> list[int]:
+    """Indices: per center by turns its highest risk, its lowest, its second highest, ..."""
+    queues = []
+    for center in sorted(set(data.centers.tolist())):
+        ranked = sorted(np.flatnonzero((data.centers == center) & np.isfinite(risk.log_risk)), key=lambda i: -risk.log_risk[i])
+        queues.append([int(ranked[k // 2] if k % 2 == 0 else ranked[-1 - k // 2]) for k in range(len(ranked))])
+    longest = max(len(queue) for queue in queues)
+    return [queue[k] for k in range(longest) for queue in queues if k < len(queue)][:wanted]

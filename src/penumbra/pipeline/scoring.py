@@ -1,0 +1,126 @@
+"""One patient's folder through a registered version: the same path as training, with the version's own settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penumbra import imaging, radiomics, registry
+from penumbra.base.refusal import Refusal
+from penumbra.cohort.record import folder_digest, image_version
+from penumbra.cohort.rois import RoiRules, roi_rules
+from penumbra.fusion import CLINICAL, DEEP
+from penumbra.imaging.folder import readable, understood
+from penumbra.pipeline.definition import require_same_features
+from penumbra.survival.horizons import horizon_name
+
+GTV = "gtv"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a version says of one patient.
+
+    log_risk          higher = earlier death; `cutoff` divides low from high (the median of the training centers).
+    survival          time ("1y", "180d") -> probability to be alive then; None beyond the follow-up of the version's training patients.
+    horizons_days     the same times in days.
+    unanswered        time -> why there is no survival.
+    gtv_cm3           volume of the GTV on the grid.
+    image_version     key of the scan on the grid, as at ingest; sha256: digest of the files it was read from.
+    remarks           what the certificate of the mask flagged, what the reader noted, and that the alias was moved outside penumbra.
+    """
+
+    model: str
+    version: int
+    log_risk: float
+    cutoff: float
+    risk_group: str
+    survival: dict[str, float | None]
+    horizons_days: dict[str, float]
+    unanswered: dict[str, str]
+    gtv_cm3: float
+    image_version: str
+    sha256: str
+    certificate: str
+    remarks: tuple[str, ...]
+
+
+def kept_around(rules: RoiRules, radiomics_settings: Mapping[str, Any], grid_mm: float) -> dict[str, float]:
+    """What `to_grid` has to keep of the image: margin_mm, the outermost ring and the reach of the widest filter around it; periodic_mm, the
+    same for the wavelets alone."""
+    ring = max(rules.margins_mm)
+    return {
+        "margin_mm": ring + radiomics.required_margin_mm(radiomics_settings, spacing_mm=grid_mm),
+        "periodic_mm": ring + radiomics.periodic_margin_mm(radiomics_settings, spacing_mm=grid_mm),
+    }
+
+
+def predict(home: Path, folder: Path, which: str = "champion", center: str | None = None) -> Prediction:
+    """Score the DICOM or NIfTI folder of one patient; nothing is written.
+
+    which   alias or version number of the model that params.yaml names; of another one with its name: nsclc-pfs/3.
+    center  whose synonyms name the GTV; None: the folder above the patient's.
+
+    Raises  Refusal: no such version, a scan that cannot be used, a mask that its certificate refuses, a model that needs what a folder
+            does not hold (a clinical column), or one that reads features of another definition than this program makes.
+    """
+    loaded = registry.load(home, which)
+    settings, model = loaded.settings, loaded.model
+    needed = {column.split(".", 1)[0] for column in model.columns}
+    if CLINICAL in needed:
+        raise Refusal("images_only", f"{model.name} needs clinical columns", "choose a version whose model reads images alone")
+    require_same_features(loaded, needed)
+    rules = roi_rules(settings["rois"])
+    names = rules.of(center or folder.resolve().parent.name)
+    grid_mm = settings["ingest"]["grid_mm"]
+    kept = kept_around(rules, settings["radiomics"], grid_mm)
+    with readable(), understood():
+        sha256 = folder_digest(folder)
+        arrived = imaging.read_patient(folder, names=names)
+        scan = imaging.to_grid(arrived, grid_mm, **kept)
+    rings = imaging.rings(scan.gtv, rules.margins_mm)
+    certificate = imaging.certify(arrived, scan, rings, imaging.CertificateLimits(**settings["ingest"]["certificate"]))
+    if certificate.status == "refused":
+        worst = certificate.findings[0]
+        raise Refusal(worst.rule, worst.found, worst.advice)
+
+    masks = {roi: mask for roi, mask in {GTV: scan.gtv, **rings}.items() if roi in needed}
+    table = {
+        f"{roi}.{name}": np.array([value])
+        for roi, values in radiomics.extract(scan, masks, settings["radiomics"], engine=settings["populate"]["engine"]).items()
+        for name, value in values.items()
+    }
+    if DEEP in needed:
+        table |= _deep(loaded, scan)
+    log_risk = model.log_risk(table, centers=[center or folder.resolve().parent.name])
+    days = {horizon_name(day): float(day) for day in loaded.horizons_days}
+    survival = model.survival(log_risk, list(days.values()))[0]
+    why = {name: model.baseline.why_not(day) for name, day in days.items()}
+    moved = registry.outside(home, loaded.entry.model).sentences if not str(which).isdecimal() else ()
+    return Prediction(
+        model=loaded.entry.model,
+        version=loaded.entry.version,
+        log_risk=float(log_risk[0]),
+        cutoff=float(model.cutoff),
+        risk_group=str(model.risk_group(log_risk)[0]),
+        survival={name: None if why[name] else float(value) for name, value in zip(days, survival, strict=True)},
+        horizons_days=days,
+        unanswered={name: reason for name, reason in why.items() if reason},
+        gtv_cm3=scan.gtv.volume_mm3 / 1000,
+        image_version=image_version(sha256, arrived.roi_name, grid_mm=grid_mm, **kept),
+        sha256=sha256,
+        certificate=certificate.status,
+        remarks=(*(f"{finding.rule}: {finding.found}" for finding in certificate.findings), *arrived.notes, *moved),
+    )
+
+
+def _deep(loaded: registry.LoadedModel, scan: imaging.Scan) -> dict[str, np.ndarray]:
+    from penumbra import network
+
+    assert loaded.network_path is not None, "a version with deep features carries its network"
+    trained = network.load(loaded.network_path)
+    cube = network.prepare(scan.image.values, scan.gtv.values, size=trained.network.input_size, masked=trained.network.masked_input)
+    _, features = network.embed(trained, cube[None])
+    return {f"{DEEP}.{DEEP}_{i:03d}": features[:, i].astype(float) for i in range(features.shape[1])}

@@ -1,0 +1,61 @@
+"""The stages in their order, as one table: what the command line, Prefect, and dvc.yaml name, and where each is found.
+
+A stage is the function of its name in the module of its name. It reads what the ones before it left (manifests/<stage>.json and the store), does only
+what is missing, and leaves its own manifest.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penumbra.pipeline.workspace import Manifest, Work
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage.
+
+    name     of its module and function, of its command, in dvc.yaml, and of its Prefect task.
+    does     one sentence, the help of its command.
+    retried  whether Prefect tries it again after a failure that may pass, and why (not).
+    after    commands that come next.
+    """
+
+    name: str
+    does: str
+    retried: bool
+    why: str
+    after: tuple[str, ...]
+
+    def __call__(self, work: "Work", **arguments: Any) -> "Manifest":
+        """Run it; its manifest. Its module is imported only now: populate needs no network, and fuse no images."""
+        manifest: Manifest = getattr(import_module(f"penumbra.pipeline.{self.name}"), self.name)(work, **arguments)
+        return manifest
+
+
+_FILES = "it reads many files, and a share that is away for a minute comes back"
+_SURE = "it computes from the store alone: what fails once fails again"
+
+STAGES = (
+    Stage("ingest", "One center's folder into the store, or every center in incoming/.", True, _FILES, ("penumbra populate",)),
+    Stage("populate", "All missing (patient, ROI, version) rows: 1316 radiomics features for GTV and rings.", True, _FILES, ("penumbra train",)),
+    Stage("train", "Train the network on the training centers; log_risk and deep features of every patient.", False, _SURE, ("penumbra fuse",)),
+    Stage("fuse", "Fit signatures, combined model and controls on the training centers.", False, _SURE, ("penumbra evaluate",)),
+    Stage("evaluate", "Every metric for training, each center and all external centers pooled.", False, _SURE, ("penumbra register",)),
+    Stage(
+        "register",
+        "Register the combined model with its metrics, predictions and lineage.",
+        True,
+        "the registry may be a server that is started again",
+        ("penumbra compare", "penumbra report"),
+    ),
+    Stage(
+        "report",
+        "Write the report: one page, with its figures and tables as files.",
+        False,
+        _SURE,
+        ('penumbra sql "SELECT * FROM model_metrics LIMIT 5"',),
+    ),
+)
+BY_NAME = {stage.name: stage for stage in STAGES}

@@ -1,0 +1,126 @@
+"""What every stage works on: the state folder, the parameters and the run id; and the manifests stages leave for DVC."""
+
+import fcntl
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from penumbra.base import resources, temporary_files
+from penumbra.base.params import state_home
+from penumbra.base.refusal import Refusal
+from penumbra.pipeline.settings import Settings, load_settings
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Work:
+    """home: the folder of all state. run: identifies this run in the store's commits."""
+
+    home: Path
+    settings: Settings
+    run: str
+
+    @property
+    def profile(self) -> str:
+        return self.settings.profile
+
+
+def begin(profile: str | None = None) -> Work:
+    """The work of one run: settings of `profile` (default: the one in params.yaml), state in PENUMBRA_HOME."""
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    return Work(state_home(), load_settings(profile), f"{now}-{uuid.uuid4().hex[:6]}")
+
+
+ENDING_S = 2.0  # a run that was killed lets go when its last process is gone, a moment after its first
+
+
+@contextmanager
+def one_run_at_a_time(home: Path, *, wait: bool = False, patience_s: float = ENDING_S, room: bool = True) -> Iterator[None]:
+    """Hold the state folder for one writing run; the system lets go when the process ends, however it ends.
+
+    wait        for the other run to end, instead of refusing.
+    patience_s  s before refusing.
+    room        refuse where the disk is full, before hours of work whose result would have no space.
+
+    Raises  Refusal "one_run_at_a_time", "disk_space". Queries and predictions do not take the lock.
+    """
+    _make(home)
+    with (home / ".run-lock").open("w") as lock:
+        end = time.monotonic() + patience_s
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise Refusal(
+                        "one_run_at_a_time",
+                        "another run is working in this state folder",
+                        "wait for it, or set PENUMBRA_HOME to another folder; penumbra sql works meanwhile",
+                    ) from None
+                time.sleep(0.05)
+        if room:
+            resources.refuse_full(home)
+        yield
+
+
+def _make(home: Path) -> None:
+    """Make the state folder.
+
+    Raises  Refusal "state_folder" where it cannot be made; OSError where it is the disk or permissions, which resources.told words.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if resources.exhausted(error):
+            raise
+        typed = os.environ.get("PENUMBRA_HOME")
+        found = f"the state folder {typed!r} cannot be made ({os.strerror(error.errno or 0)})" if typed else "the state folder cannot be made"
+        raise Refusal("state_folder", found, "set PENUMBRA_HOME to a folder that can be made") from None
+
+
+def is_busy(home: Path) -> bool:
+    """Whether a writing run is under way in this state folder, on this machine."""
+    try:
+        with one_run_at_a_time(home, patience_s=0.0, room=False):
+            return False
+    except Refusal:
+        return True
+
+
+def write_manifest(home: Path, stage: str, content: Mapping[str, Any]) -> Manifest:
+    """Leave what a stage produced as manifests/<stage>.json, whole or not at all; the same content gives the same bytes."""
+    folder = home / "manifests"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / f"{stage}.json", json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n")
+    return dict(content)
+
+
+def read_manifest(home: Path, stage: str) -> Manifest:
+    """What the stage left.
+
+    Raises  Refusal "stages_in_order" when it has not run.
+    """
+    path = home / "manifests" / f"{stage}.json"
+    if not path.is_file():
+        raise Refusal("stages_in_order", f"{stage} has not run here", f"run penumbra {stage}, or penumbra run for all stages")
+    content: Manifest = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader, or a run after a crash, finds the old text or the new one and never half of it."""
+    fresh = temporary_files.beside(path)
+    with fresh.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    fresh.replace(path)

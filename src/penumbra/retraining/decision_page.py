@@ -1,0 +1,117 @@
+"""What a retraining leaves for its users: a page per center, and a notification file."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from penumbra import store
+from penumbra.evaluate import LEFT_OUT, Evidence
+from penumbra.evaluate.contrasts import ALL
+from penumbra.pipeline.challenge import METRIC, NEW, OLD, Challenge
+from penumbra.pipeline.comparison_page import measures_of, middle, paired_section
+from penumbra.pipeline.workspace import Manifest, Work, write_whole
+from penumbra.report import overlay
+from penumbra.report.sections import Section, write_sections
+from penumbra.report.words import number
+
+NOTIFICATIONS = "notifications"
+PAGE = "index.html"
+LEFT_OUT_METRIC = "internal_external_c"  # of evaluate.internal_external
+
+
+def page_of(center: str) -> str:
+    """The path of the page of a center's retraining below the state folder."""
+    return f"reports/retrain-{center}/{PAGE}"
+
+
+def write_page(work: Work, center: str, key: str, reason: str, left_out: Mapping[str, float], compared: Challenge | None) -> Path:
+    """The page of one retraining: its steps, what refitting with each center left out gives, and champion and challenger side by side."""
+    with store.connect(work.home, read_only=True) as lake:
+        steps = lake.sql("SELECT step, outcome FROM retrainings WHERE retraining = ? ORDER BY commit_id", [key]).to_pylist()
+    sections = [
+        Section("Step by step", "As recorded in the relation retrainings.", ("step", "outcome"), tuple((row["step"], row["outcome"]) for row in steps), 2)
+    ]
+    if left_out:
+        rows = tuple((place, number(c, 3)) for place, c in left_out.items())
+        words = "The challenger's recipe refitted without each center, scored on that center (the network is not refitted here)."
+        sections.append(Section("Each center left out in turn", words, ("center", "C"), rows))
+    if compared is not None:
+        sections += _compared(work, compared)
+    footer = "penumbra retrain; research software, not a medical device."
+    return write_sections(work.home / page_of(center), f"{center} arrived", work.settings.register.model, [reason], sections, footer)
+
+
+def _compared(work: Work, compared: Challenge) -> Iterator[Section]:
+    numbers = work.settings.evaluate
+    days = numbers.horizons_days
+    measures = measures_of(numbers, days)
+    words = (
+        f"Patients that neither was fitted on: cross-fitted where one was. The same {numbers.bootstraps} resamples for both. Brier score and calibration,"
+        " |log(observed / predicted deaths)|, are better when lower; they combine a cross-fitted risk with the baseline of the whole fit."
+        f" {ALL.capitalize()}: C and AUC count pairs of patients of one center, resampled within each center."
+    )
+    yield _evidence(compared.evidence)
+    yield paired_section(compared.paired, (OLD, NEW), {}, words, days)
+    models = list(dict.fromkeys(row.model for row in compared.rows))
+    values = {(row.model, row.center): row.value for row in compared.rows if row.metric == METRIC}
+    values |= {(row.against, row.center): row.other for row in compared.evidence.baselines}
+    values |= {(OLD, ALL): compared.evidence.overall.other, (NEW, ALL): compared.evidence.overall.challenger}
+    places = list(dict.fromkeys(center for _, center in values))
+    rows = tuple((place, *(number(values.get((model, place), math.nan), 3) for model in models)) for place in places)
+    beaten = "C of both, of volume alone, of age and stage, and of the challenger's own risks permuted within each center."
+    yield Section("Baselines", beaten, ("center", *models), rows)
+    pooled = "Champion: solid blue. The curves of all centers also rank patients of different centers against each other; the gate does not."
+    areas = tuple(overlay.roc(panel, measures, day, f"roc_{i}") for i, panel in enumerate(compared.panels) for day in middle(days))
+    yield Section("ROC", pooled, figures=areas)
+    drawn = tuple(overlay.calibration(panel, measures, day, f"calibration_{i}") for i, panel in enumerate(compared.panels) for day in middle(days))
+    yield Section("Calibration", "Points on the dotted line are right.", figures=drawn)
+    curves = tuple(overlay.survival(panel, f"survival_{i}") for i, panel in enumerate(compared.panels))
+    yield Section("Survival by risk group", "Each model's own cut-off; thick lines are its high risk.", figures=curves)
+
+
+def _evidence(evidence: Evidence) -> Section:
+    """What the gate decided on: with these limits, and only with these, its verdict can be computed again."""
+    limits = evidence.limits
+    sure, both = f"{100 * (1 - limits.noise):g} %", f"{100 * limits.confidence:g} %"
+    words = (
+        f"Differences in C, challenger minus the other, over pairs of patients of one center; {limits.resamples} resamples within each center,"
+        f" {limits.interval} limits, seed {limits.seed}. Promoted: every one-sided {sure} lower limit over all centers is above 0, and no center with at"
+        f" least {limits.min_events} deaths has an upper {both} limit below 0. Rejected: that upper limit over all centers is below 0."
+    )
+    header = ("center", "against", "patients", "died", "pairs", "C other", "C challenger", "difference", f"lower {sure}", f"lower {both}", f"upper {both}", "")
+    rows = tuple(
+        (
+            row.center,
+            row.against,
+            row.n,
+            row.events,
+            row.pairs,
+            *(number(value, 3) for value in (row.other, row.challenger, row.difference, row.lower_one_sided, row.lower, row.upper)),
+            row.reason or ("too few deaths to be judged alone" if row.events < limits.min_events else ""),
+        )
+        for row in (evidence.overall, *evidence.centers, *evidence.baselines)
+    )
+    return Section("What the gate decided on", words, header, rows, 2)
+
+
+def left_out_c(rows: Iterable[Mapping[str, Any]], model: str) -> dict[str, float]:
+    """Center -> C of the recipe of `model` refitted without that center, from the rows that the stage evaluate left."""
+    chosen = [row for row in rows if (row["model"], row["split"], row["metric"]) == (model, LEFT_OUT, LEFT_OUT_METRIC)]
+    return {row["center"]: float("nan") if row["value"] is None else row["value"] for row in chosen}
+
+
+def notify(work: Work, decided: Manifest) -> Path:
+    """Leave the decision as a file in notifications/, once for each retraining; flows/notify.py sends it on."""
+    path = work.home / NOTIFICATIONS / f"{decided['center']}-{decided['key']}.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = f"penumbra: {decided['center']} arrived, {decided['decision']}\n\n{decided['reason']}\n\n{work.home / page_of(decided['center'])}\n"
+    write_whole(path, text)
+    return path
+
+
+def unsent(home: Path) -> Sequence[Path]:
+    """Notifications that no service took yet, oldest first."""
+    folder = home / NOTIFICATIONS
+    waiting = [path for path in folder.glob("*.txt") if not path.with_suffix(".sent").exists()] if folder.is_dir() else []
+    return sorted(waiting, key=lambda path: path.stat().st_mtime)

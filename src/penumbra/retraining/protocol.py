@@ -1,0 +1,280 @@
+"""The center-arrival protocol: from a new center's files to the decision whether a refitted model becomes champion.
+
+a  ingest and populate the new center
+b  score it with the frozen champion: the true external validation, written before anything is refitted
+c  checks of the data; too few deaths, or too many patients refused, end it here
+d  refit with the new center in training: the challenger
+e  champion and challenger side by side on patients that neither was fitted on, with the models that must be beaten
+f  the gate: promote, keep as challenger, or reject
+g  report and notification
+
+Every step is a row of the relation `retrainings`. A killed call resumes after its last finished step; one that is killed in the same step again
+and again is set aside; a call with nothing new says so.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from penumbra import registry, store
+from penumbra.base.progress import say
+from penumbra.base.refusal import Refusal, choose
+from penumbra.base.workers import Crew
+from penumbra.evaluate import Verdict
+from penumbra.evaluate.gate import gate
+from penumbra.fusion import DEEP
+from penumbra.pipeline import arrivals, recording
+from penumbra.pipeline.aliases import set_alias
+from penumbra.pipeline.challenge import METRIC, Challenge, challenge
+from penumbra.pipeline.dataset import Dataset, read_dataset
+from penumbra.pipeline.decisions import SET_ASIDE, manifest_of
+from penumbra.pipeline.definition import require_same_features
+from penumbra.pipeline.evaluate import evaluate, measured
+from penumbra.pipeline.fuse import fuse, risks
+from penumbra.pipeline.ingest import ingest
+from penumbra.pipeline.populate import populate
+from penumbra.pipeline.register import register
+from penumbra.pipeline.report import report
+from penumbra.pipeline.train import embed, train
+from penumbra.pipeline.workspace import Manifest, Work, one_run_at_a_time, read_manifest, write_manifest
+from penumbra.registry import LoadedModel
+from penumbra.retraining import attempts, decision_page
+from penumbra.retraining.shift import shifted
+
+Hire = Callable[[], AbstractContextManager[Crew]]
+ALIASES = {"promote": registry.CHAMPION, "keep": registry.CHALLENGER}  # what a verdict gives the challenger
+STEPS = ("arrival", "validation", "checks", "refit", "gate", "decision")
+LARGE = 0.8  # a standardized mean difference beyond this is called large (Cohen 1988)
+
+
+def retrain(work: Work, center: str, crew: Hire | None = None, *, again: bool = False) -> Manifest:
+    """The whole protocol for one center in incoming/; what it decided, as manifests/retrain-<center>.json has it.
+
+    One retraining at a time in a state folder: a second one waits.
+
+    crew    gives who extracts features, for as long as that takes; None: processes of this machine.
+    again   try a center once more that was set aside.
+
+    Raises  Refusal "center_arrived", "model_registered" when there is no champion yet, and what its stages raise.
+    """
+    with one_run_at_a_time(work.home, wait=True):
+        return _retrain(work, center, crew, again)
+
+
+def _retrain(work: Work, center: str, crew: Hire | None, again: bool) -> Manifest:
+    if _pending(work, center).is_file():
+        return _conclude(work, center)
+    champion = _champion(work)
+    require_arrived(work, center)
+    if not is_new(work, center, again=again):
+        return last(work, center)
+    key = _key(work, champion, center)
+    journal = Journal(work, key, center)
+    step = journal.unfinished()
+    killed = attempts.kills(work.home, center, key, step)
+    if killed >= work.settings.serve.most_kills:
+        reason = f"Set aside: killed {killed} times in the step {step}, most likely for memory; the steps before it are kept."
+        outcome = Outcome(Verdict(SET_ASIDE, f"{reason} To retry: penumbra retrain --center {center}"))
+    else:
+        with attempts.attempt(work.home, center, key, step):
+            outcome = _protocol(work, champion, center, journal, crew)
+    decision_page.write_page(work, center, key, outcome.verdict.reason, outcome.left_out, outcome.compared)
+    rows = outcome.compared.rows if outcome.compared else ()
+    paired = outcome.compared.paired if outcome.compared else ()
+    content = {
+        "center": center,
+        "key": key,
+        "decision": outcome.verdict.decision,
+        "reason": outcome.verdict.reason,
+        "champion": champion.entry.version,
+        "challenger": outcome.version,
+        "comparison": [_plain(asdict(row)) for row in rows],
+        "paired": [_plain(asdict(row)) for row in paired],
+        "evidence": outcome.compared.evidence.to_json() if outcome.compared else None,
+    }
+    write_manifest(work.home, _pending(work, center).stem, content)
+    return _conclude(work, center)
+
+
+def require_arrived(work: Work, center: str) -> None:
+    """Raises  Refusal "center_arrived" when incoming/ has no such center."""
+    arrived = arrivals.center_folders(work.home)
+    if center not in arrived:
+        advice = f"{choose(center, arrived, what='there are')}; penumbra ingest FOLDER --center NAME takes in another"
+        raise Refusal("center_arrived", f"no center {center!r} in incoming/", advice)
+
+
+def _conclude(work: Work, center: str) -> Manifest:
+    """Carry out and announce what was decided; a call that was killed in here is taken up by the next one."""
+    content = read_manifest(work.home, _pending(work, center).stem)
+    alias = ALIASES.get(content["decision"])
+    if alias is not None and content["challenger"] != content["champion"]:
+        set_alias(work, content["challenger"], alias, reason=content["reason"])
+    facts = {name: content[name] for name in ("decision", "champion", "challenger")}
+    Journal(work, content["key"], center).write("decision", content["reason"], facts)
+    decision_page.notify(work, content)
+    manifest = write_manifest(work.home, manifest_of(center), {**content, "key_after": _key(work, _champion(work), center)})
+    attempts.forget(work.home, center)
+    _pending(work, center).unlink()
+    return manifest
+
+
+def _pending(work: Work, center: str) -> Path:
+    """The manifest of a decision that is not carried out yet."""
+    return work.home / "manifests" / f"pending-{center}.json"
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """NaN as null."""
+    return {name: None if isinstance(value, float) and value != value else value for name, value in row.items()}
+
+
+def is_new(work: Work, center: str, *, again: bool = False) -> bool:
+    """Whether the center's files, the champion or a number changed since the center was last decided; `again`: or whether it was set aside."""
+    if _pending(work, center).is_file() or not (work.home / "manifests" / f"{manifest_of(center)}.json").is_file():
+        return True
+    before = read_manifest(work.home, manifest_of(center))
+    return (again and before["decision"] == SET_ASIDE) or _key(work, _champion(work), center) not in (before["key"], before["key_after"])
+
+
+def last(work: Work, center: str) -> Manifest:
+    """What the last retraining for a center decided.
+
+    Raises  Refusal "stages_in_order" when there was none.
+    """
+    return read_manifest(work.home, manifest_of(center))
+
+
+def waiting(work: Work) -> list[str]:
+    """The centers in incoming/ that a retraining would have something to do for: those that arrived after the champion was registered and are
+    not decided as they are now. A center that was there then is the champion's training or external test, and stays so unless it is named."""
+    known = _champion(work).lineage.data_digests
+    return [center for center in arrivals.center_folders(work.home) if _pending(work, center).is_file() or (center not in known and is_new(work, center))]
+
+
+def failure(work: Work, center: str) -> str:
+    """Why the last attempt at a center as it is now failed; "" where none did."""
+    return attempts.failure(work.home, center, _key(work, _champion(work), center))
+
+
+def _champion(work: Work) -> LoadedModel:
+    return registry.load(work.home, registry.CHAMPION, model=work.settings.register.model)
+
+
+def _key(work: Work, champion: LoadedModel, center: str) -> str:
+    """What decides a retraining: the center's files, the champion, and every number."""
+    settings = {name: value for name, value in asdict(replace(work.settings, rois={}, radiomics={}, models={})).items() if name not in ("serve", "report")}
+    documents = [work.settings.rois, work.settings.radiomics, work.settings.models]
+    files = arrivals.describe(work.home, work.settings.ingest.roots)["centers"][center]
+    return store.version_key({"files": files, "champion": champion.entry.digest, "settings": settings, "documents": documents})
+
+
+class Journal:
+    """The steps of one retraining as rows of `retrainings`."""
+
+    def __init__(self, work: Work, key: str, center: str) -> None:
+        self.work, self.key, self.center = work, key, center
+
+    def unfinished(self) -> str:
+        """The first step that has no row yet."""
+        with store.connect(self.work.home) as lake:
+            done = {row["step"] for row in lake.rows("retrainings") if row["retraining"] == self.key}
+        return next((step for step in STEPS if step not in done), STEPS[-1])
+
+    def write(self, step: str, outcome: str, facts: Mapping[str, Any]) -> None:
+        say(f"{self.center}: {step}: {outcome}")
+        row = {"retraining": self.key, "center": self.center, "step": step, "outcome": outcome, "facts": dict(facts)}
+        with store.connect(self.work.home) as lake:
+            lake.write({"retrainings": [row]}, run=self.work.run, what=f"retrain {self.center}: {step}")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the steps a to f found: the challenger's version, C with each center left out, and the comparison, where it came so far."""
+
+    verdict: Verdict
+    version: int | None = None
+    left_out: Mapping[str, float] = field(default_factory=dict)
+    compared: Challenge | None = None
+
+
+def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal, crew: Hire | None) -> Outcome:
+    """Steps a to f."""
+    limits = work.settings.retrain
+    require_same_features(champion)
+    found = ingest(work, only=center)["centers"][center]
+    with crew() if crew else nullcontext() as who:
+        filled = populate(work, who)
+    accepted = len(found["accepted"])
+    journal.write("arrival", f"{accepted} of {found['found']} accepted", {"rejected": found["rejected"], "flagged": found["flagged"]})
+    for roi, needed in champion.feature_versions.items():
+        if roi != DEEP and needed != filled["version"]:
+            raise Refusal(
+                "same_features",
+                f"{champion.entry.model}/{champion.entry.version} reads features {needed}, but the current settings make {filled['version']}",
+                "register a version with the current settings first: penumbra run",
+            )
+    if found.get("refused"):
+        return Outcome(Verdict("stop", f"Stopped: the clinical table of {center} was refused: {found['refused']}"))
+    if not accepted or accepted < (1 - limits.most_rejected) * found["found"]:
+        return Outcome(Verdict("stop", f"Stopped: {accepted} of {found['found']} patients of {center} were accepted; see the relation rejections."))
+
+    frozen = replace(work, settings=replace(work.settings, cohort=replace(work.settings.cohort, train_centers=champion.lineage.train_centers)))
+    assert champion.network_path is not None, "a registered model carries its network"
+    embed(frozen, champion.feature_versions[DEEP], champion.network_path)
+    data = read_dataset(frozen, champion.feature_versions[DEEP])
+    journal.write("validation", _validate(frozen, champion, data, center), {"version": champion.entry.version})
+
+    events = int(data.event[data.centers == center].sum())
+    shift = shifted(data, champion.model.columns, center)
+    large = sum(abs(value) > LARGE for value in shift.values())
+    journal.write(
+        "checks",
+        f"{events} deaths among {accepted}; {sum(found['rejected'].values())} refused, {sum(found['flagged'].values())} remarks;"
+        f" {large} of {len(shift)} features of the champion differ by more than {LARGE:g} standard deviations",
+        {"events": events, "rejected": found["rejected"], "flagged": found["flagged"], "drift": shift},
+    )
+    if events < limits.min_events:
+        return Outcome(Verdict("stop", f"Stopped: {events} deaths at {center}, {limits.min_events} are needed; the validation is kept."))
+
+    centers = tuple(sorted({*champion.lineage.train_centers, center}))
+    refitted = replace(work, settings=replace(work.settings, cohort=replace(work.settings.cohort, train_centers=centers)))
+    for stage in (train, fuse, evaluate):
+        stage(refitted)
+    registered = register(refitted)
+    report(refitted)
+    if registered["version"] is None:
+        return Outcome(Verdict("reject", f"Rejected: the challenger retained no feature ({registered['reason']})."))
+    version = int(registered["version"])
+    left_out = decision_page.left_out_c(read_manifest(work.home, "evaluate")["metrics"], work.settings.register.served)
+    known = {place: c for place, c in left_out.items() if c == c}
+    said = "".join(f"; without {place} its C there is {c:.3f}" for place, c in known.items() if place in centers)
+    journal.write("refit", f"version {version} on {', '.join(centers)}{said}", {"digest": registered["digest"], "left_out": known})
+    if version == champion.entry.version:
+        return Outcome(Verdict("keep", "Kept: refitting reproduces the champion."), version, left_out)
+
+    compared = challenge(refitted, champion, data)
+    verdict = gate(compared.evidence)
+    journal.write("gate", verdict.reason, {"decision": verdict.decision, "evidence": compared.evidence.to_json()})
+    return Outcome(verdict, version, left_out, compared)
+
+
+def _validate(work: Work, champion: LoadedModel, data: Dataset, center: str) -> str:
+    """The frozen champion on the new center, into the store and MLflow; one sentence. A center it was fitted on does not validate it."""
+    if center in champion.lineage.train_centers:
+        return "the champion was fitted on this center: nothing to validate"
+    found = risks(champion.models, data)
+    rows = [row for row in measured(work, found, data, combined=champion.served) if row.center == center]
+    entry, risk, days = champion.entry, found[champion.served], champion.horizons_days
+    people, groups = recording.people(data), champion.model.risk_group(risk.log_risk)
+    told = {
+        "model_metrics": recording.metric_records(entry.model, champion.served, rows),
+        **recording.prediction_records(entry.model, people, risk.log_risk, groups, days, 1.0 - risk.death(days)),
+    }
+    with store.connect(work.home) as lake:
+        lake.write(recording.of_version(entry.version, told), run=work.run, what=f"{entry.model}/{entry.version} on {center}")
+    registry.record_metrics(work.home, entry.version, rows, model=entry.model)
+    c = next(row for row in rows if (row.model, row.metric) == (champion.served, METRIC))
+    return f"{entry.model}/{entry.version} has C {c.value:.3f} ({c.lower:.3f} to {c.upper:.3f}) on {c.n} patients, {c.events} deaths"

@@ -1,0 +1,181 @@
+"""Two registered versions side by side, many by their C, and patients scored before their outcome was known; on a small store."""
+
+import hashlib
+import json
+import math
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penumbra import registry, store, survival
+from penumbra.base.params import project_root
+from penumbra.base.refusal import Refusal
+from penumbra.commands import doctor, monitor
+from penumbra.pipeline import comparison_page, experiments, prospective
+from penumbra.pipeline import register as register_stage
+from penumbra.pipeline.comparison import compare_two
+from penumbra.pipeline.evaluate import evaluate
+from penumbra.pipeline.fuse import fuse
+from penumbra.pipeline.register import register
+from penumbra.pipeline.scoring import Prediction
+from penumbra.pipeline.workspace import Work
+
+from ..small_run import small_work
+
+
+def trained_on(work: Work, *centers: str) -> Work:
+    settings = work.settings
+    few = replace(settings.evaluate, bootstraps=100, refits=1)
+    return replace(work, settings=replace(settings, evaluate=few, cohort=replace(settings.cohort, train_centers=centers)))
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
+    """Version 1 trained on north, version 2 on north and east."""
+    home = tmp_path_factory.mktemp("compared")
+    work = trained_on(small_work(home, centers={"north": 40, "east": 24, "south": 24}, features=6), "north")
+    weights = home / "networks" / "deep1" / "network.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(register_stage, "_curves", lambda weights: {})  # the weights are carried along, not opened here
+        for one in (work, trained_on(work, "north", "east")):
+            for stage in (fuse, evaluate, register):
+                stage(one)
+    return work
+
+
+def test_both_versions_are_measured_on_the_patients_both_scored(work: Work) -> None:
+    found = compare_two(work.home, "champion", "2", work.settings.evaluate)
+    assert {row.center for row in found.paired} == {"north", "east", "south"}
+    assert found.fitted == {"east": (False, True), "north": (True, True), "south": (False, False)}
+    with store.connect(work.home, read_only=True) as lake:
+        stored = {
+            (row["version"], row["center"]): row["value"] for row in lake.rows("model_metrics") if row["metric"] == "harrell_c" and row["model"] == "nsclc-os"
+        }
+    for row in found.paired:
+        if row.metric == "harrell_c":
+            assert (row.first, row.second) == pytest.approx((stored["1", row.center], stored["2", row.center]), rel=1e-12)
+    assert found.patients == (
+        {"center": "east", "first": 0, "second": 24, "added": 24, "removed": 0},
+        {"center": "north", "first": 40, "second": 40, "added": 0, "removed": 0},
+    )
+    south = [row for row in found.reclassified if row.center == "south"]
+    assert sum(row.stayed_low + row.raised + row.lowered + row.stayed_high for row in south) == 24
+    assert {row.name for row in found.differences if row.aspect == "train_center"} == {"east"}
+
+
+def test_the_same_question_has_the_same_answer_as_text_as_json_and_as_a_page(work: Work) -> None:
+    text = comparison_page.compare(work, ("1", "2"))
+    page = Path(text.rsplit("page  ", 1)[1])
+    drawn = page.read_bytes()
+    assert comparison_page.compare(work, ("1", "2")) == text
+    assert page.read_bytes() == drawn
+    html = drawn.decode()
+    assert html.count("<svg") == 1 + 3 * 3  # differences; ROC, calibration and survival for each center
+    assert "http://" not in html.replace("http://www.w3.org", "")
+    document = json.loads(comparison_page.compare(work, ("1", "2"), "json"))
+    assert {"differences", "paired", "reclassified", "calibration", "patients", "first", "second"} <= document.keys()
+    assert document["second"]["train_centers"] == ["east", "north"]
+
+
+def test_many_versions_stand_against_the_first(work: Work) -> None:
+    table = comparison_page.compare(work, ())
+    assert "nsclc-os/1 (champion)" in table
+    rows = {(row["version"], row["center"]): row for row in json.loads(comparison_page.compare(work, (), "json"))}
+    assert rows[1, "south"]["difference"] == 0
+    assert rows[2, "east"]["fitted"]
+    assert not rows[1, "east"]["fitted"]
+    pair = {row.center: row for row in compare_two(work.home, "1", "2", work.settings.evaluate).paired if row.metric == "harrell_c"}
+    assert (rows[2, "south"]["difference"], rows[2, "south"]["p"]) == (pair["south"].difference, pair["south"].p)
+
+
+def test_one_version_twice_and_an_unknown_one_are_refused(work: Work) -> None:
+    with pytest.raises(Refusal, match=r"champion and 1 are both nsclc-os/1.*\(rule versions_differ\)"):
+        comparison_page.compare(work, ("champion", "1"))
+    with pytest.raises(Refusal, match="version_registered"):
+        comparison_page.compare(work, ("1", "9"))
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+    return subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def lock_of(manifest: bytes) -> str:
+    """dvc.lock as DVC writes it, of the stage that left `manifest`."""
+    return f"stages:\n  register:\n    outs:\n    - path: data/manifests/register.json\n      hash: md5\n      md5: {hashlib.md5(manifest).hexdigest()}\n"
+
+
+def test_experiments_and_revisions_are_compared_as_the_versions_that_they_registered(work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project whose first commit registered version 1, with an experiment `both` on it that registered version 2, and one whose version is elsewhere."""
+    project = tmp_path / "project"
+    project.mkdir()
+    for name in ("params.yaml", "features", "models"):
+        (project / name).symlink_to(project_root() / name)
+    monkeypatch.setenv("PENUMBRA_PROJECT", str(project))
+    git(project, "init", "--quiet", "--initial-branch", "main")
+    kept = sorted((work.home / "manifests").glob("registered-*.json"), key=lambda path: json.loads(path.read_text())["version"])
+    manifests = {"first": kept[0].read_bytes(), "both": kept[1].read_bytes(), "elsewhere": b"{}"}
+    for name, manifest in manifests.items():
+        (project / "dvc.lock").write_text(lock_of(manifest))
+        git(project, "add", "-A")
+        git(project, "commit", "--quiet", "-m", name)
+        if name == "first":
+            baseline = git(project, "rev-parse", "HEAD")
+        else:  # where `dvc exp run -n NAME` puts it
+            git(project, "update-ref", f"refs/exps/{baseline[:2]}/{baseline[2:]}/{name}", "HEAD")
+            git(project, "reset", "--quiet", "--hard", baseline)
+
+    found = compare_two(work.home, "main", "both", work.settings.evaluate)
+    assert (found.first.version, found.second.version) == (1, 2)
+    assert comparison_page.compare(work, ("main", "both", "1")) == comparison_page.compare(work, ("1", "2", "1"))
+    assert experiments.find(work.home, baseline[:10]).version == 1
+    with pytest.raises(Refusal, match=r"champion and main are both nsclc-os/1.*\(rule versions_differ\)"):
+        comparison_page.compare(work, ("champion", "main"))
+    with pytest.raises(Refusal, match=r"what the revision elsewhere registered is not in this state folder.*\(rule experiment_registered\)"):
+        comparison_page.compare(work, ("main", "elsewhere"))
+    with pytest.raises(Refusal, match=r"no version or alias 'none'.*\(rule version_registered\)"):
+        comparison_page.compare(work, ("main", "none"))
+
+
+def test_a_scored_patient_is_measured_once_the_outcome_is_known(work: Work) -> None:
+    assert monitor.monitor(work) == [], "outcomes that were there before are not a prospective test"
+    random = np.random.default_rng(0)
+    risks = random.normal(size=30)
+    time, event = np.ceil(random.exponential(900 * np.exp(-risks))) + 1, random.random(30) < 0.8
+    for i, risk in enumerate(risks):
+        alive = {f"{year}y": math.exp(-0.3 * year * math.exp(risk)) for year in (1, 2, 3)}
+        days = {f"{year}y": 365.0 * year for year in (1, 2, 3)}
+        prediction = Prediction("nsclc-os", 1, float(risk), 0.0, "high" if risk > 0 else "low", alive, days, {}, 10.0, "i1", "s1", "accepted", ())
+        assert monitor.record(work, Path(f"/anywhere/west/W{i:03d}"), "west", prediction) == f"W{i:03d}"
+    assert monitor.monitor(work) == [], "no outcome yet"
+    patients = [{"patient": f"W{i:03d}", "center": "west", "time": float(time[i]), "event": bool(event[i])} for i in range(30)]
+    with store.connect(work.home) as lake:
+        lake.write({"centers": [{"center": "west"}], "patients": patients}, run="test", what="outcomes of west")
+    found = {row.metric: row for version, row in monitor.monitor(work)}
+    assert found["harrell_c"].value == pytest.approx(survival.concordance_index(event, time, risks))
+    assert (found["harrell_c"].n, found["harrell_c"].events, found["harrell_c"].split) == (30, int(event.sum()), "live")
+    assert found["calibration_slope"].value == pytest.approx(survival.calibration_slope(event, time, risks).value)
+    with store.connect(work.home, read_only=True) as lake:
+        live = {row["metric"] for row in lake.rows("model_metrics") if row["split"] == "live"}
+        commits = lake.newest_commit()
+    assert live >= {"harrell_c", "calibration_slope", "observed_expected_2y"}
+    monitor.monitor(work)
+    with store.connect(work.home, read_only=True) as lake:
+        assert lake.newest_commit() == commits, "nothing new, nothing written"
+        patients = [{name: value for name, value in row.items() if name != "commit_id"} for row in lake.rows("patients") if row["center"] == "east"]
+        assert prospective.unfounded(lake, "nsclc-os") == []
+    stale = {"model": "nsclc-os", "version": "1", "center": "east", "split": "live", "metric": "harrell_c", "value": 0.8, "n": 36, "events": 20}
+    with store.connect(work.home) as lake:  # as the code before measured once a table was sent again with rounded ages
+        lake.write({"model_metrics": [stale], "patients": [{**row, "age": round(row["age"])} for row in patients]}, run="r", what="as it was")
+        assert prospective.unfounded(lake, "nsclc-os") == [("1", "east")]
+    assert [finding.ok for finding in doctor.examine(work.home) if finding.what == "live metrics"] == [False]
+    assert {row.center for _, row in monitor.monitor(work)} == {"west"}
+    with store.connect(work.home, read_only=True) as lake:
+        assert {row["center"] for row in lake.rows("model_metrics") if row["split"] == "live"} == {"west"}
+        assert prospective.unfounded(lake, "nsclc-os") == []
+    assert registry.find(work.home).version == 1
