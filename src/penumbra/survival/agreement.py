@@ -17,10 +17,24 @@ from penumbra.survival.regression import univariate_cox
 
 @dataclass(frozen=True)
 class Calibration:
-    """Groups of rising predicted survival, each (g,): mean predicted, observed (Kaplan-Meier) with bootstrap limits, patients, deaths by the horizon.
+    """What was predicted and what was observed at a horizon, in groups of rising predicted survival.
 
-    died, expected  of all patients: share that died by the horizon (Kaplan-Meier), and mean predicted probability to have died.
-    reasons  (g,) why observed is nan: nobody of the group was followed to the horizon; "" where it is not.
+    Parameters
+    ----------
+    horizon : days
+        The day that survival is predicted for.
+    predicted : shape (g,)
+        Mean predicted survival of each group.
+    observed : shape (g,)
+        Kaplan-Meier at the horizon.
+    lower, upper : shape (g,)
+        Bootstrap limits of observed.
+    n, deaths : shape (g,)
+        Patients, and deaths by the horizon.
+    died, expected
+        Of all patients: share that died by the horizon (Kaplan-Meier), and mean predicted probability to have died.
+    reasons
+        One per group: why observed is nan (nobody of the group was followed to the horizon); "" where it is not.
     """
 
     horizon: float
@@ -39,7 +53,9 @@ class Calibration:
         """Deaths observed over deaths expected by the horizon.
 
         Raises
-          Undefined   "no death is expected by day ..."
+        ------
+        Undefined
+            "no death is expected by day ...".
         """
         if not self.expected > 0:
             raise Undefined(f"no death is expected by day {self.horizon:g}: every predicted survival is 1")
@@ -80,18 +96,52 @@ def calibration(
 ) -> Calibration:
     """Compare predicted with observed survival at a horizon in groups of equal size.
 
-    event     shape (n,), bool; True = died.
-    time      shape (n,), days.
-    survival  shape (n,), predicted probability to be alive at the horizon, 0 .. 1.
-    horizon   days, not beyond the longest follow-up.
-    groups    how many; fewer where predictions are tied or patients few (at least 5 in a group where possible).
-    resamples bootstrap resamples of patients within each group, for the limits of the observed survival.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    survival : shape (n,)
+        Predicted probability to be alive at the horizon, 0 .. 1.
+    horizon : days
+        Not beyond the longest follow-up.
+    groups
+        How many; fewer where predictions are tied or patients few (at least 5 in a group where possible).
+    resamples
+        Bootstrap resamples of patients within each group, for the limits of the observed survival.
+    level
+        Of the limits: 0.95 for 95 %.
+    seed
+        Of numpy's default generator.
+
+    Returns
+    -------
+    Calibration
+        Per group of rising predicted survival: predicted and observed survival with limits, patients and deaths.
 
     Raises
-      Undefined   "nobody is followed to day ..."
-      ValueError  "survival must lie between 0 and 1; found ..."
+    ------
+    Undefined
+        "nobody is followed to day ...".
+    ValueError
+        "survival must lie between 0 and 1; found ...".
 
-    Source: Harrell 2015, Regression Modeling Strategies, ch. 20.
+    References
+    ----------
+    Harrell 2015, Regression Modeling Strategies, ch. 20.
+
+    Examples
+    --------
+    >>> from penumbra.survival import calibration
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1] * 2
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700] * 2
+    >>> alive = [0.1, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] * 2
+    >>> groups = calibration(event, time, alive, 365, groups=2, resamples=100)
+    >>> groups.n, groups.observed.round(3)
+    (array([8, 8]), array([0., 1.]))
+    >>> f"{groups.died:.3f} died, {groups.expected:.3f} expected"
+    '0.400 died, 0.463 expected'
     """
     events, times = checked_outcome(event, time)
     predicted = _probabilities(survival, events.size)
@@ -142,12 +192,40 @@ def resampled_survival(event: Bools, time: Floats, horizon: float, counts: np.nd
 def calibration_slope(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, *, ties: str = "efron") -> Slope:
     """Return the coefficient of log_risk in a Cox model of these patients, with 95 % limits.
 
-    event, time, log_risk  shape (n,).
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    log_risk : shape (n,)
+        Higher = earlier death.
+    ties
+        "efron" or "breslow".
+
+    Returns
+    -------
+    Slope
+        The coefficient, its 95 % limits and Wald's p.
 
     Raises
-      Undefined   "no event among n patients ..." / "calibration slope has no value: ..."
+    ------
+    Undefined
+        "no event among n patients ..." / "calibration slope has no value: ...".
 
-    Source: van Houwelingen 2000, Stat Med 19:3401.
+    References
+    ----------
+    van Houwelingen 2000, Stat Med 19:3401.
+
+    Examples
+    --------
+    >>> from penumbra.survival import calibration_slope
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> log_risk = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
+    >>> slope = calibration_slope(event, time, log_risk)
+    >>> f"{slope.value:.2f} ({slope.lower:.2f} to {slope.upper:.2f})"
+    '2.37 (-0.31 to 5.05)'
     """
     events, times = checked_outcome(event, time)
     fit = univariate_cox(events, times, checked_risk(log_risk, events.size), ties=ties)
@@ -161,13 +239,33 @@ def calibration_slope(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, *,
 def calibration_intercept(event: ArrayLike, cumulative_hazard: ArrayLike) -> Intercept:
     """Return calibration in the large: the log of observed over expected deaths.
 
-    event              shape (n,), bool; True = died.
-    cumulative_hazard  shape (n,), predicted for each patient at the end of the patient's own follow-up.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    cumulative_hazard : shape (n,)
+        Predicted for each patient at the end of the patient's own follow-up.
+
+    Returns
+    -------
+    Intercept
+        The logarithm with 95 % limits, and the deaths observed and expected.
 
     Raises
-      Undefined   "no event among n patients ..." / "no death is expected ..."
+    ------
+    Undefined
+        "no event among n patients ..." / "no death is expected ...".
 
-    Source: Crowson et al. 2016, Stat Methods Med Res 25:1692 (Poisson).
+    References
+    ----------
+    Crowson et al. 2016, Stat Methods Med Res 25:1692 (Poisson).
+
+    Examples
+    --------
+    >>> from penumbra.survival import calibration_intercept
+    >>> found = calibration_intercept([1, 1, 0, 1], [0.5, 0.4, 0.3, 0.3])
+    >>> round(found.value, 4), found.observed, found.expected
+    (0.6931, 3.0, 1.5)
     """
     hazard = np.asarray(cumulative_hazard, dtype=float)
     events, _ = checked_outcome(event, np.zeros(hazard.shape))
@@ -187,15 +285,39 @@ def brier(event: ArrayLike, time: ArrayLike, survival: ArrayLike, horizon: float
     The status at the horizon is known of everybody who was not censored before it, so that those censored exactly at it are alive then and
     the weight of the living is that of just before the horizon; it differs from G(horizon) only where somebody is censored on that day.
 
-    event     shape (n,), bool; True = died.
-    time      shape (n,), days.
-    survival  shape (n,), predicted probability to be alive at the horizon.
-    horizon   days, not beyond the longest follow-up.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    survival : shape (n,)
+        Predicted probability to be alive at the horizon.
+    horizon : days
+        Not beyond the longest follow-up.
+
+    Returns
+    -------
+    float
+        The score: 0 is perfect, 0.25 what a prediction of 0.5 for everybody has where nobody is censored.
 
     Raises
-      Undefined   "nobody is followed to day ..."
+    ------
+    Undefined
+        "nobody is followed to day ...".
 
-    Source: Graf et al. 1999, Stat Med 18:2529. Equals R's riskRegression::Score.
+    References
+    ----------
+    Graf et al. 1999, Stat Med 18:2529. Equals R's riskRegression::Score.
+
+    Examples
+    --------
+    >>> from penumbra.survival import brier
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> alive = [0.1, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    >>> round(brier(event, time, alive, 365), 4)
+    0.095
     """
     events, times = checked_outcome(event, time)
     return float(_brier(events, times, _probabilities(survival, events.size)[:, None], np.array([horizon], dtype=float))[0])
@@ -204,9 +326,38 @@ def brier(event: ArrayLike, time: ArrayLike, survival: ArrayLike, horizon: float
 def integrated_brier(event: ArrayLike, time: ArrayLike, survival: ArrayLike, times_days: ArrayLike) -> float:
     """Return the Brier score averaged over times (trapezoidal rule).
 
-    event, time  shape (n,).
-    survival     shape (n, k), predicted probability to be alive at each of times_days.
-    times_days   shape (k,), rising, k >= 2, not beyond the longest follow-up.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    survival : shape (n, k)
+        Predicted probability to be alive at each of times_days.
+    times_days : shape (k,), days
+        Rising, k >= 2, not beyond the longest follow-up.
+
+    Returns
+    -------
+    float
+        The mean over the time between the first and the last of times_days.
+
+    Raises
+    ------
+    Undefined
+        "nobody is followed to day ...".
+    ValueError
+        "times_days must be at least two rising days; found ..." / "survival must have shape (n, k); found ...".
+
+    Examples
+    --------
+    >>> from penumbra.survival import integrated_brier
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> import numpy as np
+    >>> alive = np.tile([0.8, 0.6, 0.4], (8, 1))
+    >>> round(integrated_brier(event, time, alive, [150, 350, 550]), 4)
+    0.2087
     """
     events, times = checked_outcome(event, time)
     horizons = np.asarray(times_days, dtype=float)

@@ -15,7 +15,14 @@ from penumbra.survival.outcome import Bools, Floats, Undefined, checked_horizon,
 class NetBenefit:
     """Net benefit at each threshold (t,): of the model and of treating all; treating none is worth 0.
 
-    reasons  (t,) why the model's is nan: nobody at or above the threshold was followed to the horizon; "" where it is not.
+    Parameters
+    ----------
+    thresholds : shape (t,)
+        Probabilities from which on a patient is treated.
+    model, treat_all : shape (t,)
+        Net benefit of treating those whom the model puts at or above the threshold, and of treating all.
+    reasons
+        One per threshold: why the model's is nan (nobody at or above it was followed to the horizon); "" where it is not.
     """
 
     thresholds: Floats
@@ -30,17 +37,44 @@ def net_benefit(event: ArrayLike, time: ArrayLike, death: ArrayLike, horizon: fl
     True positives less false positives weighted by the odds of the threshold, per patient; deaths by the horizon are counted by
     Kaplan-Meier among those above it, so that patients censored earlier stay in.
 
-    event       shape (n,), bool; True = died.
-    time        shape (n,), days.
-    death       shape (n,), predicted probability to have died by the horizon.
-    horizon     days, not beyond the longest follow-up.
-    thresholds  shape (t,), probabilities, 0 < t < 1.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    death : shape (n,)
+        Predicted probability to have died by the horizon.
+    horizon : days
+        Not beyond the longest follow-up.
+    thresholds : shape (t,), probabilities
+        0 < t < 1.
+
+    Returns
+    -------
+    NetBenefit
+        Of the model and of treating everybody, at each threshold.
 
     Raises
-      Undefined   "nobody is followed to day ..."
-      ValueError  "horizon must be a positive number of days ...", "thresholds must lie between 0 and 1 ..."
+    ------
+    Undefined
+        "nobody is followed to day ...".
+    ValueError
+        "horizon must be a positive number of days ...", "thresholds must lie between 0 and 1 ...".
 
-    Source: Vickers and Elkin 2006, Med Decis Making 26:565; Vickers et al. 2008, BMC Med Inform Decis Mak 8:53 (censoring).
+    References
+    ----------
+    Vickers and Elkin 2006, Med Decis Making 26:565; Vickers et al. 2008, BMC Med Inform Decis Mak 8:53 (censoring).
+
+    Examples
+    --------
+    >>> from penumbra.survival import net_benefit
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> died = [0.9, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]
+    >>> curve = net_benefit(event, time, died, 365, [0.2, 0.5])
+    >>> curve.model.round(3), curve.treat_all.round(3)
+    (array([0.289, 0.5  ]), array([ 0.25, -0.2 ]))
     """
     events, times = checked_outcome(event, time)
     predicted = checked_risk(death, events.size, "death")

@@ -46,10 +46,16 @@ def right_and_comparable(event: ArrayLike, time: ArrayLike, log_risks: ArrayLike
 
     Both are whole or half numbers, and sums of such are exact: they are the same on every processor.
 
-    event      shape (n,), bool; True = died.
-    time       shape (n,), days.
-    log_risks  shape (k, n).
-    counts     shape (resamples, n), from resample_counts.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    log_risks : shape (k, n)
+        Higher = earlier death.
+    counts : shape (resamples, n)
+        From resample_counts.
     """
     events, times = checked_outcome(event, time)
     risks = [checked_risk(risk, events.size) for risk in np.atleast_2d(np.asarray(log_risks, dtype=float))]
@@ -69,10 +75,32 @@ def right_and_comparable(event: ArrayLike, time: ArrayLike, log_risks: ArrayLike
 def harrell_resampled(event: ArrayLike, time: ArrayLike, log_risks: ArrayLike, counts: np.ndarray) -> Floats:
     """Return Harrell's C of k risks in each resample, shape (k, resamples); nan where a resample has no comparable pair.
 
-    event      shape (n,), bool; True = died.
-    time       shape (n,), days.
-    log_risks  shape (k, n).
-    counts     shape (resamples, n), from resample_counts.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    log_risks : shape (k, n)
+        Higher = earlier death.
+    counts : shape (resamples, n)
+        From resample_counts.
+
+    Returns
+    -------
+    array of shape (k, resamples)
+        C of each risk in each resample.
+
+    Examples
+    --------
+    >>> from penumbra.survival import harrell_resampled
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> log_risk = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
+    >>> import numpy as np
+    >>> everybody_once = np.ones((1, 8), dtype=int)
+    >>> harrell_resampled(event, time, [log_risk], everybody_once).round(4)
+    array([[0.8421]])
     """
     right, comparable = right_and_comparable(event, time, log_risks, counts)
     return np.where(comparable > 0, right, np.nan) / np.maximum(comparable, 1.0)
@@ -100,18 +128,48 @@ def bootstrap_ci(
 ) -> Interval:
     """Return a statistic with percentile limits from resampling patients.
 
-    event      shape (n,), bool; True = died.
-    time       shape (n,), days.
-    log_risk   shape (n,); higher = earlier death.
-    statistic  function of (event, time, log_risk); None: Harrell's C, all resamples at once.
-    resamples  how many; those where the statistic is undefined are left out and not counted.
-    level      of the limits.
-    seed       of numpy's default generator.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    log_risk : shape (n,)
+        Higher = earlier death.
+    statistic
+        Function of (event, time, log_risk); None: Harrell's C, all resamples at once.
+    resamples
+        How many; those where the statistic is undefined are left out and not counted.
+    level
+        Of the limits.
+    seed
+        Of numpy's default generator.
+
+    Returns
+    -------
+    Interval
+        The value on the patients themselves, its limits, and how many resamples had a value.
 
     Raises
-      Undefined   "no event among n patients ..." / "no resample has a value"
+    ------
+    Undefined
+        "no event among n patients ..." / "no resample has a value".
+    ValueError
+        "resamples must be at least 1; found ...".
 
-    Source: Efron 1979, Ann Stat 7:1.
+    References
+    ----------
+    Efron 1979, Ann Stat 7:1.
+
+    Examples
+    --------
+    >>> from penumbra.survival import bootstrap_ci
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> log_risk = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
+    >>> interval = bootstrap_ci(event, time, log_risk, resamples=200)
+    >>> round(interval.value, 4), interval.lower < interval.value <= interval.upper
+    (0.8421, True)
     """
     events, times = checked_outcome(event, time)
     risk = checked_risk(log_risk, events.size)
@@ -156,13 +214,45 @@ def paired_difference(
 ) -> PairedDifference:
     """Return Harrell's C of a minus that of b, both on the same resamples.
 
-    event, time             as bootstrap_ci.
-    log_risk_a, log_risk_b  shape (n,).
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    log_risk_a, log_risk_b : shape (n,)
+        Of the two models; higher = earlier death.
+    resamples
+        How many; those without a comparable pair are left out and not counted.
+    level
+        Of the limits: 0.95 for 95 %.
+    seed
+        Of numpy's default generator.
+
+    Returns
+    -------
+    PairedDifference
+        C of a minus C of b with percentile limits and a two-sided p.
 
     Raises
-      Undefined   "no event among n patients ..."
+    ------
+    Undefined
+        "no event among n patients ...".
 
-    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, ch. 16.
+    References
+    ----------
+    Efron and Tibshirani 1993, An Introduction to the Bootstrap, ch. 16.
+
+    Examples
+    --------
+    >>> from penumbra.survival import paired_difference
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> risk_a = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
+    >>> risk_b = [0.2, 0.9, 0.4, -0.1, 0.3, 0.1, -0.2, 0.0]
+    >>> difference = paired_difference(event, time, risk_a, risk_b, resamples=200)
+    >>> round(difference.value, 4)
+    0.1579
     """
     events, times = checked_outcome(event, time)
     require_events(events)

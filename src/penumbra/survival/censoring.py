@@ -30,8 +30,12 @@ class CensoringSurvival:
 def censoring_survival(event: Bools, time: Floats) -> CensoringSurvival:
     """Estimate G; who dies at t left before anybody is censored at t, so that the dead of t are not at risk of censoring at t.
 
-    event  shape (n,), bool; True = died.
-    time   shape (n,), days.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
     """
     times, censored = np.unique(time[~event], return_counts=True)
     ordered, deaths = np.sort(time), np.sort(time[event])

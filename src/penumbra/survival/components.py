@@ -12,7 +12,17 @@ from penumbra.survival.outcome import Floats, Undefined, checked_covariates
 
 @dataclass(frozen=True)
 class Components:
-    """mean (p,), components (k, p) with orthonormal rows, explained (m,) = share of variance of every component, k = how many are kept."""
+    """Principal components of a table.
+
+    Parameters
+    ----------
+    mean : shape (p,)
+        Of each column.
+    components : shape (k, p)
+        Orthonormal rows; k is how many are kept.
+    explained : shape (m,)
+        Share of variance of every component, also of those that are not kept.
+    """
 
     mean: Floats
     components: Floats
@@ -24,16 +34,42 @@ class Components:
 
 
 def principal_components(X: ArrayLike, *, variance: float = 0.95) -> Components:
-    """Return the fewest principal components that hold at least `variance` of the variance of X (n, p), columns z-scored before.
+    """Return the fewest principal components that hold at least a given share of the variance of a table.
 
-    variance  share, 0 < variance <= 1.
-    The largest loading of each component is positive, so that every machine gives the same sign.
+    Parameters
+    ----------
+    X : shape (n, p)
+        Columns that the caller has z-scored.
+    variance
+        The share to hold, 0 < variance <= 1.
+
+    Returns
+    -------
+    Components
+        The mean of each column, the components, and the share of variance of each.
 
     Raises
-      Undefined   "X has no variance ..."
-      ValueError  "variance must be ..."
+    ------
+    Undefined
+        "X has no variance ...".
+    ValueError
+        "variance must be ...".
 
-    Source: Jolliffe 2002, Principal Component Analysis; equals R's prcomp up to sign.
+    Notes
+    -----
+    The largest loading of each component is positive, so that every machine gives the same sign.
+
+    References
+    ----------
+    Jolliffe 2002, Principal Component Analysis; equals R's prcomp up to sign.
+
+    Examples
+    --------
+    >>> from penumbra.survival import principal_components
+    >>> X = [[1.0, 1.1, 0.0], [2.0, 1.9, 0.1], [3.0, 3.2, 0.0], [4.0, 3.8, 0.1]]
+    >>> kept = principal_components(X, variance=0.95)
+    >>> kept.components.shape, kept.transform(X).shape
+    ((1, 3), (4, 1))
     """
     if not 0 < variance <= 1:
         raise ValueError(f"variance must be above 0 and at most 1; found {variance}")

@@ -1,4 +1,4 @@
-"""Concordance: of two patients of whom one is known to die first, how often had that one the higher risk?"""
+"""Concordance: of two patients of whom one is known to die first, how often had that one the higher risk."""
 
 from __future__ import annotations
 
@@ -16,11 +16,18 @@ NO_SPREAD = 1e-12  # a standard error or a difference below this is rounding
 
 @dataclass(frozen=True)
 class Concordance:
-    """c and its standard error, and the (weighted) number of comparable pairs of each kind.
+    """A concordance, and the pairs that it was counted from.
 
-    tied_time, tied_both  pairs of deaths at the same time, with different and with equal risk; not comparable, counted unweighted.
-
-    influence  (n,), derivative of c for each patient's weight: the standard error is the root of its sum of squares.
+    Parameters
+    ----------
+    c, se
+        The concordance and its standard error.
+    concordant, discordant, tied_risk
+        The (weighted) number of comparable pairs of each kind.
+    tied_time, tied_both
+        Pairs of deaths at the same time, with different and with equal risk; not comparable, counted unweighted.
+    influence : shape (n,)
+        Derivative of c for each patient's weight: the standard error is the root of its sum of squares.
     """
 
     c: float
@@ -53,23 +60,77 @@ def concordance_index(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike) ->
     A pair is comparable when the shorter time is a death; a patient censored at a time of death outlived that death; two deaths at the
     same time are not comparable.
 
-    event     shape (n,), bool; True = died.
-    time      shape (n,), days.
-    log_risk  shape (n,); higher = earlier death.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    log_risk : shape (n,)
+        Higher = earlier death.
+
+    Returns
+    -------
+    float
+        1 when every comparable pair is in order, 0.5 for a risk that knows nothing.
 
     Raises
-      Undefined   "no comparable pair among n patients ..."
+    ------
+    Undefined
+        "no comparable pair among n patients ...".
 
-    Source: Harrell et al. 1982, JAMA 247:2543. Equals R's survival::concordance; n log n, a second for 100,000 patients.
+    References
+    ----------
+    Harrell et al. 1982, JAMA 247:2543. Equals R's survival::concordance; n log n, a second for 100,000 patients.
+
+    Examples
+    --------
+    >>> from penumbra.survival import concordance_index
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> log_risk = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
+    >>> round(concordance_index(event, time, log_risk), 4)
+    0.8421
     """
     concordant, tied, comparable, _ = _death_sums(*_checked(event, time, log_risk))
     return float(concordant.sum() + 0.5 * tied.sum()) / float(comparable.sum())
 
 
 def harrell(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike) -> Concordance:
-    """Return Harrell's C with its infinitesimal-jackknife standard error; arguments as concordance_index.
+    """Return Harrell's C with its infinitesimal-jackknife standard error.
 
-    Source: Therneau and Atkinson, vignette "Concordance" of R's survival package (2020).
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    log_risk : shape (n,)
+        Higher = earlier death.
+
+    Returns
+    -------
+    Concordance
+        With c, se, the number of pairs of each kind, and each patient's influence.
+
+    Raises
+    ------
+    Undefined
+        "no comparable pair among n patients ...".
+
+    References
+    ----------
+    Therneau and Atkinson, vignette "Concordance" of R's survival package (2020).
+
+    Examples
+    --------
+    >>> from penumbra.survival import harrell
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> log_risk = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
+    >>> found = harrell(event, time, log_risk)
+    >>> round(found.c, 4), round(found.se, 4), found.concordant, found.discordant
+    (0.8421, 0.1175, 16.0, 3.0)
     """
     events, times, risk = _checked(event, time, log_risk)
     return _with_error(events, times, risk, np.ones(events.size))
@@ -81,13 +142,40 @@ def uno(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, *, tau: float | 
     Each comparable pair weighs 1 / G(t-)^2, with G the Kaplan-Meier estimate of remaining uncensored and t the earlier, dying time; deaths
     come before censorings at the same time. Assumes censoring independent of risk.
 
-    event, time, log_risk  as concordance_index.
-    tau                    days; deaths after it do not count; None: all count.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    log_risk : shape (n,)
+        Higher = earlier death.
+    tau : days
+        Deaths after it do not count; None: all count.
+
+    Returns
+    -------
+    Concordance
+        With c, se, the weighted number of pairs of each kind, and each patient's influence.
 
     Raises
-      Undefined   "no comparable pair among n patients ..."
+    ------
+    Undefined
+        "no comparable pair among n patients ...".
 
-    Source: Uno et al. 2011, Stat Med 30:1105. Equals R's survival::concordance(timewt = "n/G2").
+    References
+    ----------
+    Uno et al. 2011, Stat Med 30:1105. Equals R's survival::concordance(timewt = "n/G2").
+
+    Examples
+    --------
+    >>> from penumbra.survival import uno
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> log_risk = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
+    >>> found = uno(event, time, log_risk, tau=600)
+    >>> round(found.c, 4), round(found.se, 4)
+    (0.8559, 0.1009)
     """
     events, times, risk = _checked(event, time, log_risk)
     weights = censoring_survival(events, times).before(times) ** -2.0
@@ -97,17 +185,77 @@ def uno(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, *, tau: float | 
 
 
 def uno_c(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, *, tau: float | None = None) -> float:
-    """Return Uno's C alone; see uno."""
+    """Return Uno's C alone; see `uno` for its definition and its standard error.
+
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    log_risk : shape (n,)
+        Higher = earlier death.
+    tau : days
+        Deaths after it do not count; None: all count.
+
+    Returns
+    -------
+    float
+        Uno's C.
+
+    Raises
+    ------
+    Undefined
+        "no comparable pair among n patients ...".
+
+    Examples
+    --------
+    >>> from penumbra.survival import uno_c
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> log_risk = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
+    >>> round(uno_c(event, time, log_risk), 4)
+    0.8559
+    """
     return uno(event, time, log_risk, tau=tau).c
 
 
 def compare_c(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_risk_b: ArrayLike) -> Difference:
     """Compare two Harrell's C on the same patients.
 
-    event, time             as concordance_index.
-    log_risk_a, log_risk_b  shape (n,).
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    log_risk_a, log_risk_b : shape (n,)
+        Of the two models; higher = earlier death.
 
-    Source: Therneau and Atkinson (2020), vignette "Concordance" of R's survival package; equals survival::concordance of two fits.
+    Returns
+    -------
+    Difference
+        Both concordances, a - b with its standard error and 95 % limits, z and two-sided p.
+
+    Raises
+    ------
+    Undefined
+        "no comparable pair among n patients ..." / "the concordances ... and ... have no standard error: ...".
+
+    References
+    ----------
+    Therneau and Atkinson (2020), vignette "Concordance" of R's survival package; equals survival::concordance of two fits.
+
+    Examples
+    --------
+    >>> from penumbra.survival import compare_c
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> risk_a = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
+    >>> risk_b = [0.2, 0.9, 0.4, -0.1, 0.3, 0.1, -0.2, 0.0]
+    >>> found = compare_c(event, time, risk_a, risk_b)
+    >>> round(found.a, 4), round(found.b, 4), round(found.value, 4)
+    (0.8421, 0.6842, 0.1579)
     """
     from penumbra.survival.regression import two_sided_p
 

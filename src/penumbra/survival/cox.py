@@ -38,18 +38,41 @@ def negative_log_partial_likelihood(
     Efron    the same with log(R(t) - l/d D) for l = 0 .. d-1 instead of d times log R(t)
     A batch without an event has loss 0 and gradient 0. The order of the patients does not matter.
 
-    log_risk  shape (n,); higher = earlier death.
-    time      shape (n,), any unit; censored at a time of death counts as at risk at it. Concrete times (numpy, or a JAX array outside of a
-              transformation) are compared in their own precision, whole numbers exactly; a traced time in the precision in which JAX traces it.
-    event     shape (n,), bool or 0/1; true = died.
-    ties      "efron" or "breslow" (static under jit).
-    where     shape (n,), bool; false rows count as absent, whatever is in them (NaN too).
+    Parameters
+    ----------
+    log_risk : shape (n,)
+        Higher = earlier death.
+    time : shape (n,), any unit
+        Censored at a time of death counts as at risk at it. Concrete times (numpy, or a JAX array outside of a transformation) are compared in their own
+        precision, whole numbers exactly; a traced time in the precision in which JAX traces it.
+    event : shape (n,), bool or 0/1
+        True = died.
+    ties
+        "efron" or "breslow" (static under jit).
+    where : shape (n,), bool
+        False rows count as absent, whatever is in them (NaN too).
+
+    Returns
+    -------
+    array of shape ()
+        The sum over events.
 
     Raises
-      ValueError  "log_risk, time and event must have the same shape (n,); found ..."
-      ValueError  "ties must be one of efron, breslow; found ..."
+    ------
+    ValueError
+        "log_risk, time and event must have the same shape (n,); found ..." / "ties must be one of efron, breslow; found ...".
 
-    Source: Cox 1975, Biometrika 62:269; Breslow 1974, Biometrics 30:89; Efron 1977, JASA 72:557.
+    References
+    ----------
+    Cox 1975, Biometrika 62:269; Breslow 1974, Biometrics 30:89; Efron 1977, JASA 72:557.
+
+    Examples
+    --------
+    >>> from penumbra.survival import cox
+    >>> log_risk, time, event = [0.0, 0.0, 0.0], [100, 200, 300], [True, True, False]
+    >>> loss = cox.negative_log_partial_likelihood(log_risk, time, event)
+    >>> round(float(loss), 4)  # log 3 + log 2
+    1.7918
     """
     log_risk, event = jnp.asarray(log_risk), jnp.asarray(event)
     time = jnp.asarray(time if isinstance(time, jax.core.Tracer) else ranks(time))
@@ -65,9 +88,23 @@ def negative_log_partial_likelihood(
 
 
 def ranks(time: ArrayLike) -> np.ndarray:
-    """Return the rank of each time among the distinct times, int32 of the same shape: all that a partial likelihood asks of times.
+    """Return the rank of each time among the distinct times: all that a partial likelihood asks of times.
 
-    time  any unit; whole numbers are compared exactly, floats up to ROUNDING. NaN (of a patient who is absent) ranks last.
+    Parameters
+    ----------
+    time : any shape, any unit
+        Whole numbers are compared exactly, floats up to ROUNDING. NaN (of a patient who is absent) ranks last.
+
+    Returns
+    -------
+    array of the same shape, int32
+        0 for the shortest time.
+
+    Examples
+    --------
+    >>> from penumbra.survival import cox
+    >>> cox.ranks([300.0, 100.0, 0.1 + 0.2, 0.3])
+    array([2, 1, 0, 0], dtype=int32)
     """
     times = np.asarray(time)
     if times.dtype.kind not in "biu":

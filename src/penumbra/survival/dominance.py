@@ -14,10 +14,13 @@ from penumbra.survival.outcome import Floats
 def sums_below(rank: np.ndarray, weight: Floats | None, prefix: np.ndarray, threshold: np.ndarray) -> tuple[Floats, Floats]:
     """Return for each query the weight of rows among the first `prefix` whose rank is below `threshold`, and of those equal to it.
 
-    rank       shape (n,), integers >= 0.
-    weight     shape (n,), or None for 1 each (exact counts).
-    prefix     shape (m,), integers 0 .. n.
-    threshold  shape (m,), integers >= 0.
+    Parameters
+    ----------
+    rank : shape (n,), integers >= 0.
+    weight : shape (n,)
+        Or None for 1 each (exact counts).
+    prefix : shape (m,), integers 0 .. n.
+    threshold : shape (m,), integers >= 0.
     """
     rank = np.asarray(rank, dtype=np.int64)
     weights = np.ones(rank.size, dtype=np.int64) if weight is None else np.asarray(weight, dtype=float)

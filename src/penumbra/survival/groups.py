@@ -18,9 +18,22 @@ LIMITS = ("log", "log-log", "plain")
 
 @dataclass(frozen=True)
 class KaplanMeier:
-    """One curve: at each distinct time (k,) survival with limits, standard error of log survival, patients at risk just before, deaths, censored.
+    """One survival curve.
 
     Limits are nan where survival is 0, and 1 where it is 1. median is nan when survival never reaches one half, and so are its limits.
+
+    Parameters
+    ----------
+    times : shape (k,), days
+        The distinct times of death and of censoring.
+    survival, lower, upper : shape (k,)
+        Survival from that time on, and its limits.
+    se_log : shape (k,)
+        Standard error of the logarithm of survival.
+    at_risk, deaths, censored : shape (k,)
+        Patients at risk just before the time, and how many died and were censored at it.
+    median, median_lower, median_upper : days
+        When survival reaches one half, and its limits.
     """
 
     times: Floats
@@ -54,7 +67,17 @@ class KaplanMeier:
 
 @dataclass(frozen=True)
 class LogRank:
-    """chi2 with df = groups - 1 and its p; observed and expected deaths per group, in the order of `groups`."""
+    """Result of a log-rank test.
+
+    Parameters
+    ----------
+    chi2, p, df
+        The statistic, its p, and its degrees of freedom: groups - 1.
+    groups
+        The labels.
+    observed, expected : shape (groups,)
+        Deaths per group, in the order of `groups`.
+    """
 
     chi2: float
     p: float
@@ -77,15 +100,42 @@ class HazardRatio:
 def kaplan_meier(event: ArrayLike, time: ArrayLike, *, limits: str = "log", level: float = 0.95) -> KaplanMeier:
     """Estimate survival by Kaplan-Meier with Greenwood's variance.
 
-    event   shape (n,), bool; True = died.
-    time    shape (n,), days. Censoring must be unrelated to the risk of death.
-    limits  "log" (R's default), "log-log" or "plain".
-    level   of the limits.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        Censoring must be unrelated to the risk of death.
+    limits
+        "log" (R's default), "log-log" or "plain".
+    level
+        Of the limits: 0.95 for 95 %.
+
+    Returns
+    -------
+    KaplanMeier
+        Survival with limits at each distinct time, patients at risk, deaths, censored, and the median.
 
     Raises
-      ValueError  "limits must be one of log, log-log, plain; found ..."
+    ------
+    ValueError
+        "limits must be one of log, log-log, plain; found ...".
 
-    Source: Kaplan and Meier 1958, JASA 53:457; Brookmeyer and Crowley 1982, Biometrics 38:29 (median). Equals R's survfit.
+    References
+    ----------
+    Kaplan and Meier 1958, JASA 53:457; Brookmeyer and Crowley 1982, Biometrics 38:29 (median). Equals R's survfit.
+
+    Examples
+    --------
+    >>> from penumbra.survival import kaplan_meier
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> curve = kaplan_meier(event, time)
+    >>> survival, lower, upper = curve.at([365])
+    >>> survival.round(4), lower.round(4), upper.round(4)
+    (array([0.6]), array([0.3315]), array([1.]))
+    >>> curve.median
+    500.0
     """
     events, times = checked_outcome(event, time)
     if limits not in LIMITS:
@@ -137,15 +187,38 @@ def _half_time(times: Floats, curve: Floats) -> float:
 def log_rank(event: ArrayLike, time: ArrayLike, group: ArrayLike) -> LogRank:
     """Test whether groups differ in survival.
 
-    event  shape (n,), bool; True = died.
-    time   shape (n,), days.
-    group  shape (n,), two or more labels.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    group : shape (n,)
+        Two or more labels.
+
+    Returns
+    -------
+    LogRank
+        With chi2 and p, observed and expected deaths per group.
 
     Raises
-      Undefined   "log-rank needs two groups; found one: ..."
-      Undefined   "no event among n patients ..."
+    ------
+    Undefined
+        "log-rank needs two groups; found one: ..." / "no event among n patients ...".
 
-    Source: Mantel 1966, Cancer Chemother Rep 50:163; Peto and Peto 1972, JRSS A 135:185. Equals R's survdiff.
+    References
+    ----------
+    Mantel 1966, Cancer Chemother Rep 50:163; Peto and Peto 1972, JRSS A 135:185. Equals R's survdiff.
+
+    Examples
+    --------
+    >>> from penumbra.survival import log_rank
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> group = ["high", "high", "high", "low", "high", "low", "low", "low"]
+    >>> test = log_rank(event, time, group)
+    >>> round(test.chi2, 4), test.df, test.groups
+    (1.1596, 1, ('high', 'low'))
     """
     events, times = checked_outcome(event, time)
     labels, member = _labels(group, events.size)
@@ -174,17 +247,45 @@ def log_rank(event: ArrayLike, time: ArrayLike, group: ArrayLike) -> LogRank:
 def hazard_ratio(event: ArrayLike, time: ArrayLike, group: ArrayLike, *, ties: str = "efron", level: float = 0.95) -> HazardRatio:
     """Return the hazard of the high group over the low group by a Cox model of the group alone.
 
-    event  shape (n,), bool; True = died.
-    time   shape (n,), days.
-    group  shape (n,): bool or 0/1 with True = high, or the words "high" and "low".
-    ties   "efron" or "breslow".
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    group : shape (n,)
+        Bool or 0/1 with True = high, or the words "high" and "low".
+    ties
+        "efron" or "breslow".
+    level
+        Of the limits: 0.95 for 95 %.
+
+    Returns
+    -------
+    HazardRatio
+        The ratio with its limits and Wald's p.
 
     Raises
-      Undefined   "hazard ratio needs two groups; found one: ..."
-      Undefined   "hazard ratio is not finite: ..." / "hazard ratio has no value: no death happened while both groups were at risk ..."
-      ValueError  "group must be True/False, 0/1 or 'high'/'low'; found ..."
+    ------
+    Undefined
+        "hazard ratio needs two groups; found one: ..." / "hazard ratio is not finite: ..." / "hazard ratio has no value: no death happened while both
+        groups were at risk ...".
+    ValueError
+        "group must be True/False, 0/1 or 'high'/'low'; found ...".
 
-    Source: Cox 1972, JRSS B 34:187; limits by Wald. Equals R's summary(coxph(...))$conf.int.
+    References
+    ----------
+    Cox 1972, JRSS B 34:187; limits by Wald. Equals R's summary(coxph(...))$conf.int.
+
+    Examples
+    --------
+    >>> from penumbra.survival import hazard_ratio
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> group = ["high", "high", "high", "low", "high", "low", "low", "low"]
+    >>> ratio = hazard_ratio(event, time, group)
+    >>> f"{ratio.value:.2f} ({ratio.lower:.2f} to {ratio.upper:.2f})"
+    '3.68 (0.30 to 45.05)'
     """
     events, times = checked_outcome(event, time)
     high = _is_high(group, events.size)

@@ -30,7 +30,10 @@ def whole_years(days: float) -> int | None:
     A time is k years when it is k times 365 days, or within half a day of k times 365.25: 365, 730 and 1095 are 1, 2 and 3 years, and so are
     365.25, 730.5, 731 and 1096; 364, 366 and 1097 are not.
 
-    days  > 0.
+    Parameters
+    ----------
+    days
+        > 0.
     """
     years = round(days / DAYS_PER_YEAR)
     fits = days == years * COMMON_YEAR or abs(days - years * DAYS_PER_YEAR) <= HALF_A_DAY

@@ -1,4 +1,4 @@
-"""Argument checks of every statistic: is this an outcome, is this a risk, is this a table of covariates?"""
+"""Argument checks of every statistic: that an outcome, a risk or a table of covariates is one."""
 
 from __future__ import annotations
 
@@ -16,19 +16,24 @@ SAME_TIME = float(np.sqrt(np.finfo(float).eps))  # 1.5e-8: neighboring times thi
 
 
 class Undefined(ValueError):
-    """The statistic has no value for these patients (nobody died, one group is empty, ...); the message is the reason."""
+    """The statistic has no value for these patients: nobody died, one group is empty, ... The message is the reason."""
 
 
 def checked_outcome(event: ArrayLike, time: ArrayLike) -> tuple[Bools, Floats]:
     """Return event as bool and time as float64, both of shape (n,); times that are equal but for rounding are made equal.
 
-    event  shape (n,), bool or 0/1; True = died.
-    time   shape (n,), days, finite and not negative.
+    Parameters
+    ----------
+    event : shape (n,), bool or 0/1
+        True = died.
+    time : shape (n,), days
+        Finite and not negative.
 
     Raises
-      ValueError  "event must hold only 0/1 or True/False; found ... (event comes before time)"
-      ValueError  "time must be finite and not negative; found ... at row ..."
-      ValueError  "event and time must have the same shape (n,) with n > 0; found ..."
+    ------
+    ValueError
+        "event must hold only 0/1 or True/False; found ... (event comes before time)" / "time must be finite and not negative; found ... at row ..." /
+        "event and time must have the same shape (n,) with n > 0; found ...".
     """
     events, times = np.asarray(event), np.asarray(time)
     if events.ndim != 1 or events.shape != times.shape or events.size == 0:
@@ -52,7 +57,9 @@ def tied_times(time: Floats) -> Floats:
     0.1 + 0.2 and 0.3 are one time, and so are 1.1 years in days and 401.775 days. Neighbors in the sorted distinct times are one when they
     differ by at most SAME_TIME, or by at most SAME_TIME times the mean of the distinct times.
 
-    Source: Therneau, vignette "Roundoff error and tied times" of R's survival package. Equals survival::aeqSurv (timefix = TRUE).
+    References
+    ----------
+    Therneau, vignette "Roundoff error and tied times" of R's survival package. Equals survival::aeqSurv (timefix = TRUE).
     """
     distinct = np.unique(time)
     apart = np.diff(distinct) > _tolerance(distinct)
@@ -77,7 +84,9 @@ def checked_horizon(horizon: float, time: Floats) -> float:
     """Return a horizon in days, on the patients' time (n,) from which it differs only by rounding.
 
     Raises
-      ValueError  "horizon must be a positive number of days; found ..."
+    ------
+    ValueError
+        "horizon must be a positive number of days; found ...".
     """
     if not (np.isfinite(horizon) and horizon > 0):
         raise ValueError(f"horizon must be a positive number of days; found {horizon}")
@@ -91,11 +100,15 @@ def _tolerance(distinct: Floats) -> float:
 def checked_risk(log_risk: ArrayLike, n: int, name: str = "log_risk") -> Floats:
     """Return log_risk as float64 of shape (n,).
 
-    log_risk  shape (n,); higher = earlier death.
+    Parameters
+    ----------
+    log_risk : shape (n,)
+        Higher = earlier death.
 
     Raises
-      ValueError  "log_risk must have shape (n,) ...; found ..."
-      ValueError  "log_risk must be finite; found nan at row ..."
+    ------
+    ValueError
+        "log_risk must have shape (n,) ...; found ..." / "log_risk must be finite; found nan at row ...".
     """
     risk = _numbers(np.asarray(log_risk), name)
     if risk.shape != (n,):
@@ -111,8 +124,9 @@ def checked_covariates(X: ArrayLike, n: int, *, finite: bool = True) -> Floats:
     """Return X as float64 of shape (n, p); a single column may come as (n,).
 
     Raises
-      ValueError  "X must have shape (n, p) ...; found ..."
-      ValueError  "X must be finite; found nan in column ..."
+    ------
+    ValueError
+        "X must have shape (n, p) ...; found ..." / "X must be finite; found nan in column ...".
     """
     covariates = _numbers(np.asarray(X), "X")
     if covariates.ndim == 1:
@@ -136,12 +150,32 @@ def require_events(event: Bools) -> None:
 def within_follow_up(event: ArrayLike, time: ArrayLike, horizon: float) -> float:
     """Return the horizon where somebody is known to be alive then; else the last day at which at least two are.
 
-    event    shape (n,), bool; True = died.
-    time     shape (n,), days.
-    horizon  days.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    horizon : days
+        The day asked for.
+
+    Returns
+    -------
+    float
+        Days.
 
     Raises
-      Undefined   "nobody is followed to day ..."
+    ------
+    Undefined
+        "nobody is followed to day ...".
+
+    Examples
+    --------
+    >>> from penumbra.survival import within_follow_up
+    >>> within_follow_up([1, 0, 1, 0], [100, 250, 300, 400], 365)
+    365.0
+    >>> within_follow_up([1, 0, 1, 0], [100, 250, 300, 400], 730)
+    250.0
     """
     events, times = checked_outcome(event, time)
     lasting = np.sort(times)

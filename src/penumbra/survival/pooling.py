@@ -17,7 +17,19 @@ MIN_CENTERS = 3  # below, the spread between centers cannot be told from chance,
 
 @dataclass(frozen=True)
 class Pooled:
-    """mean over centers with limits, prediction interval for a new center, tau2 = variance between centers, centers = how many."""
+    """A statistic pooled over centers.
+
+    Parameters
+    ----------
+    mean, lower, upper
+        The mean over centers and its limits.
+    prediction_lower, prediction_upper
+        The interval in which that of a new center is expected.
+    tau2
+        Variance between centers.
+    centers
+        How many.
+    """
 
     mean: float
     lower: float
@@ -31,15 +43,38 @@ class Pooled:
 def pooled(values: ArrayLike, ses: ArrayLike, *, level: float = 0.95) -> Pooled:
     """Pool a statistic over centers: between-center variance by restricted maximum likelihood, limits by Hartung, Knapp, Sidik and Jonkman.
 
-    values  shape (k,), one statistic of each center, on a scale where it is about normal; see pooled_c for a concordance.
-    ses     shape (k,), their standard errors, positive.
-    level   of the limits and of the prediction interval (Student's t with k - 1 and k - 2 degrees of freedom).
+    Parameters
+    ----------
+    values : shape (k,)
+        One statistic of each center, on a scale where it is about normal; see pooled_c for a concordance.
+    ses : shape (k,)
+        Their standard errors, positive.
+    level
+        Of the limits and of the prediction interval (Student's t with k - 1 and k - 2 degrees of freedom).
+
+    Returns
+    -------
+    Pooled
+        The mean over centers with limits, the prediction interval for a new center, and the variance between centers.
 
     Raises
-      Undefined   "pooling needs at least 3 centers; found ..."
+    ------
+    Undefined
+        "pooling needs at least 3 centers; found ...".
+    ValueError
+        "values and ses must be finite, of one shape (k,), ses positive; found ...".
 
-    Source: Viechtbauer 2005, J Educ Behav Stat 30:261 (REML); IntHout et al. 2014, BMC Med Res Methodol 14:25; Higgins et al. 2009,
-    JRSS A 172:137 (prediction interval); as TRIPOD-Cluster asks (Debray et al. 2023, BMJ 380:e071018).
+    References
+    ----------
+    Viechtbauer 2005, J Educ Behav Stat 30:261 (REML); IntHout et al. 2014, BMC Med Res Methodol 14:25; Higgins et al. 2009, JRSS A 172:137 (prediction
+    interval); as TRIPOD-Cluster asks (Debray et al. 2023, BMJ 380:e071018).
+
+    Examples
+    --------
+    >>> from penumbra.survival import pooled
+    >>> over = pooled([0.40, 0.55, 0.30, 0.62], [0.10, 0.12, 0.09, 0.15])
+    >>> f"{over.mean:.3f} ({over.lower:.3f} to {over.upper:.3f}), {over.centers} centers"
+    '0.439 (0.215 to 0.663), 4 centers'
     """
     effects, errors = np.asarray(values, dtype=float), np.asarray(ses, dtype=float)
     if effects.ndim != 1 or effects.shape != errors.shape or not (np.isfinite(effects) & np.isfinite(errors) & (errors > 0)).all():
@@ -58,9 +93,37 @@ def pooled(values: ArrayLike, ses: ArrayLike, *, level: float = 0.95) -> Pooled:
 
 
 def pooled_c(values: ArrayLike, ses: ArrayLike, *, level: float = 0.95) -> Pooled:
-    """Pool concordances of shape (k,), on the logit scale (standard errors by the delta method); all but tau2 are concordances again.
+    """Pool concordances on the logit scale, standard errors by the delta method.
 
-    Source: Snell et al. 2018, Stat Methods Med Res 27:3505.
+    Parameters
+    ----------
+    values : shape (k,)
+        One concordance of each center, between 0 and 1.
+    ses : shape (k,)
+        Their standard errors, positive.
+    level
+        Of the limits and of the prediction interval, as in `pooled`.
+
+    Returns
+    -------
+    Pooled
+        All but tau2 are concordances again; tau2 is on the logit scale.
+
+    Raises
+    ------
+    Undefined
+        "a concordance of ... has no logit: pooling has no value" / "pooling needs at least 3 centers; found ...".
+
+    References
+    ----------
+    Snell et al. 2018, Stat Methods Med Res 27:3505.
+
+    Examples
+    --------
+    >>> from penumbra.survival import pooled_c
+    >>> over = pooled_c([0.62, 0.66, 0.58, 0.70], [0.03, 0.04, 0.03, 0.05])
+    >>> f"{over.mean:.3f} ({over.lower:.3f} to {over.upper:.3f})"
+    '0.628 (0.548 to 0.701)'
     """
     c, errors = np.asarray(values, dtype=float), np.asarray(ses, dtype=float)
     inside = (c > 0) & (c < 1)

@@ -21,11 +21,18 @@ CACHE_VALUES = 200_000  # columns are fitted in blocks of about this many values
 
 @dataclass(frozen=True)
 class UnivariateCox:
-    """One Cox model per column of X; every field has shape (p,).
+    """One Cox model per column of X.
 
-    coef, se, z, p             per unit of the column; p by Wald's test
-    log_likelihood             at coef; log_likelihood_null is the same for all columns
-    reason                     "" where fitted; else why coef, se, z and p are nan: "constant", "not finite" or "separation"
+    Parameters
+    ----------
+    coef, se, z, p : shape (p,)
+        Per unit of the column; p by Wald's test.
+    log_likelihood : shape (p,)
+        At coef.
+    log_likelihood_null
+        At zero; the same for all columns.
+    reason : shape (p,)
+        "" where fitted; else why coef, se, z and p are nan: "constant", "not finite" or "separation".
     """
 
     coef: Floats
@@ -39,7 +46,19 @@ class UnivariateCox:
 
 @dataclass(frozen=True)
 class CoxFit:
-    """A Cox model of p columns: coef, se, z, p of shape (p,), covariance (p, p), log_likelihood at coef and at zero; ridge as used in the fit."""
+    """A Cox model of p columns.
+
+    Parameters
+    ----------
+    coef, se, z, p : shape (p,)
+        Per unit of the column; p by Wald's test.
+    log_likelihood, log_likelihood_null
+        At coef and at zero.
+    covariance : shape (p, p)
+        Of the coefficients.
+    ridge
+        As used in the fit.
+    """
 
     coef: Floats
     se: Floats
@@ -53,10 +72,17 @@ class CoxFit:
 
 @dataclass(frozen=True)
 class BaselineHazard:
-    """Cumulative hazard at log_risk = 0: steps at `times` (k,) up to `cumulative_hazard` (k,); constant from the last death to the last follow-up.
+    """Cumulative hazard at log_risk = 0: it steps at each time of death and is constant from the last death to the last follow-up.
 
-    followed  day of the last follow-up, death or censoring, of the patients that it was estimated from: nothing is known beyond. None: not
-              recorded, and the last death is used instead.
+    Parameters
+    ----------
+    times : shape (k,), days
+        Of the deaths, rising.
+    cumulative_hazard : shape (k,)
+        From that time on.
+    followed : days
+        Day of the last follow-up, death or censoring, of the patients that it was estimated from: nothing is known beyond. None: not recorded, and the last
+        death is used instead.
     """
 
     times: Floats
@@ -125,19 +151,47 @@ def risk_sets(event: Bools, time: Floats, ties: str) -> _RiskSets:
 def univariate_cox(event: ArrayLike, time: ArrayLike, X: ArrayLike, *, ties: str = "efron") -> UnivariateCox:
     """Fit one Cox model per column of X, all columns at once.
 
-    event  shape (n,), bool; True = died.
-    time   shape (n,), days.
-    X      shape (n, p).
-    ties   "efron" or "breslow".
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    X : shape (n, p)
+        One column per model, in any unit.
+    ties
+        "efron" or "breslow".
 
+    Returns
+    -------
+    UnivariateCox
+        Its coef, se, z, p, log_likelihood and reason have shape (p,).
+
+    Raises
+    ------
+    Undefined
+        "no event among n patients ...".
+    ValueError
+        As checked_outcome.
+
+    Notes
+    -----
     A column that is constant (among everybody, or among those at risk at each death), not finite, or separates the deaths perfectly (its
     coefficient would be infinite) has nan and a reason.
 
-    Raises
-      Undefined   "no event among n patients ..."
-      ValueError  as checked_outcome
+    References
+    ----------
+    Cox 1972, JRSS B 34:187; Efron 1977, JASA 72:557. Equals R's survival::coxph.
 
-    Source: Cox 1972, JRSS B 34:187; Efron 1977, JASA 72:557. Equals R's survival::coxph.
+    Examples
+    --------
+    >>> from penumbra.survival import univariate_cox
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> X = [[0.5, 1.0], [0.1, -0.4], [1.1, 0.3], [-0.2, 0.8], [0.4, -1.2], [0.3, -0.1], [-1.3, 0.2], [-0.9, -0.6]]
+    >>> models = univariate_cox(event, time, X)
+    >>> models.coef.round(3), models.p.round(3)
+    (array([0.985, 1.556]), array([0.237, 0.159]))
     """
     events, times = checked_outcome(event, time)
     require_events(events)
@@ -233,19 +287,46 @@ def _column_derivatives(z: Floats, beta: Floats, sets: _RiskSets) -> tuple[Float
 def cox_fit(event: ArrayLike, time: ArrayLike, X: ArrayLike, *, ties: str = "efron", ridge: float = 0.0) -> CoxFit:
     """Fit one Cox model of all columns of X by Newton's method with step halving.
 
-    event  shape (n,), bool; True = died.
-    time   shape (n,), days.
-    X      shape (n, p).
-    ties   "efron" or "breslow".
-    ridge  penalty: ridge / 2 times the sum of squared coefficients of the columns scaled to standard deviation 1 is subtracted from the
-           log-likelihood; 0 = none. A positive value also fits what has no finite maximum.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    X : shape (n, p)
+        The columns of the model, in any unit.
+    ties
+        "efron" or "breslow".
+    ridge
+        Penalty: ridge / 2 times the sum of squared coefficients of the columns scaled to standard deviation 1 is subtracted from the log-likelihood; 0 =
+        none. A positive value also fits what has no finite maximum.
+
+    Returns
+    -------
+    CoxFit
+        With coef, se, z, p, their covariance, and the log-likelihood.
 
     Raises
-      Undefined   "no event among n patients ..."
-      Undefined   "column 3 is constant ..." / "columns are linearly dependent: rank r of p ..." / "... among those at risk at the deaths ..."
-      Undefined   "the columns separate the deaths perfectly ..."
+    ------
+    Undefined
+        "no event among n patients ..." / "column 3 is constant ..." / "columns are linearly dependent: rank r of p ..." / "... among those at risk at the
+        deaths ..." / "the columns separate the deaths perfectly ...".
+    ValueError
+        "ridge must be finite and not negative; found ...".
 
-    Source: Cox 1972, JRSS B 34:187; Efron 1977, JASA 72:557. Equals R's survival::coxph.
+    References
+    ----------
+    Cox 1972, JRSS B 34:187; Efron 1977, JASA 72:557. Equals R's survival::coxph.
+
+    Examples
+    --------
+    >>> from penumbra.survival import cox_fit
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> X = [[0.5, 1.0], [0.1, -0.4], [1.1, 0.3], [-0.2, 0.8], [0.4, -1.2], [0.3, -0.1], [-1.3, 0.2], [-0.9, -0.6]]
+    >>> model = cox_fit(event, time, X)
+    >>> model.coef.round(3), model.se.round(3)
+    (array([1.092, 1.692]), array([0.884, 1.218]))
     """
     events, times = checked_outcome(event, time)
     require_events(events)
@@ -341,14 +422,39 @@ def _derivatives(z: Floats, beta: Floats, sets: _RiskSets, ridge: float) -> tupl
 def breslow_baseline(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike) -> BaselineHazard:
     """Estimate the cumulative baseline hazard at log_risk = 0: deaths at t over the sum of exp(log_risk) at risk, cumulated.
 
-    event     shape (n,), bool; True = died.
-    time      shape (n,), days.
-    log_risk  shape (n,); higher = earlier death.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    log_risk : shape (n,)
+        Higher = earlier death.
+
+    Returns
+    -------
+    BaselineHazard
+        It answers for survival up to the last day of follow-up.
 
     Raises
-      Undefined   "no event among n patients ..."
+    ------
+    Undefined
+        "no event among n patients ...".
 
-    Source: Breslow 1972, JRSS B 34:216. Equals R's survfit(coxph(..., ties = "breslow")).
+    References
+    ----------
+    Breslow 1972, JRSS B 34:216. Equals R's survfit(coxph(..., ties = "breslow")).
+
+    Examples
+    --------
+    >>> from penumbra.survival import breslow_baseline
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> log_risk = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
+    >>> baseline = breslow_baseline(event, time, log_risk)
+    >>> baseline.survival([0.0, 1.0], [365]).round(4)
+    array([[0.6445],
+           [0.303 ]])
     """
     events, times = checked_outcome(event, time)
     require_events(events)

@@ -47,7 +47,15 @@ class AucDifference:
 
 @dataclass(frozen=True)
 class RocCurve:
-    """Points of the ROC curve from (0, 0) to (1, 1), one per distinct risk, falling thresholds."""
+    """Points of the ROC curve from (0, 0) to (1, 1), one per distinct risk.
+
+    Parameters
+    ----------
+    false_positive_rate, true_positive_rate : shape (k,)
+        Shares of the controls and of the cases at or above the threshold.
+    threshold : shape (k,)
+        Of the risk, falling.
+    """
 
     false_positive_rate: Floats
     true_positive_rate: Floats
@@ -59,15 +67,42 @@ def auc_binary(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: 
 
     Leaving patients out assumes that censoring before the horizon is rare or unrelated to survival; auc_ipcw weights instead.
 
-    event     shape (n,), bool; True = died.
-    time      shape (n,), days.
-    log_risk  shape (n,); higher = earlier death.
-    horizon   days.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    log_risk : shape (n,)
+        Higher = earlier death.
+    horizon : days
+        Day at which the status is asked for.
+    level
+        Of the limits: 0.95 for 95 %.
+
+    Returns
+    -------
+    Auc
+        The area with its standard error and limits, and how many cases and controls it compares.
 
     Raises
-      Undefined   "nobody died by day ..." / "nobody is followed to day ..." / "one case or one control only: ..."
+    ------
+    Undefined
+        "nobody died by day ..." / "nobody is followed to day ..." / "one case or one control only: ...".
 
-    Source: DeLong et al. 1988, Biometrics 44:837 (variance). Equals R's pROC::roc and ci.auc.
+    References
+    ----------
+    DeLong et al. 1988, Biometrics 44:837 (variance). Equals R's pROC::roc and ci.auc.
+
+    Examples
+    --------
+    >>> from penumbra.survival import auc_binary
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> log_risk = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
+    >>> area = auc_binary(event, time, log_risk, 365)
+    >>> round(area.auc, 4), round(area.se, 4), area.cases, area.controls
+    (0.8333, 0.1863, 3, 4)
     """
     _, _, case, control, (risk,) = _status(event, time, horizon, log_risk)
     require_two(case, control)
@@ -78,12 +113,43 @@ def auc_binary(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: 
 
 
 def delong_test(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_risk_b: ArrayLike, horizon: float) -> AucDifference:
-    """Compare the AUC of two risks at a horizon on the same patients; status as auc_binary.
+    """Compare the AUC of two risks at a horizon on the same patients; status as `auc_binary`.
+
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    log_risk_a, log_risk_b : shape (n,)
+        Of the two models; higher = earlier death.
+    horizon : days
+        Day at which the status is asked for.
+
+    Returns
+    -------
+    AucDifference
+        Both areas, a - b with standard error and 95 % limits, z and two-sided p.
 
     Raises
-      Undefined   as auc_binary; "the areas ... have no standard error: ..."
+    ------
+    Undefined
+        As auc_binary; "the areas ... have no standard error: ...".
 
-    Source: DeLong et al. 1988, Biometrics 44:837. Equals R's pROC::roc.test(method = "delong", paired = TRUE).
+    References
+    ----------
+    DeLong et al. 1988, Biometrics 44:837. Equals R's pROC::roc.test(method = "delong", paired = TRUE).
+
+    Examples
+    --------
+    >>> from penumbra.survival import delong_test
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> risk_a = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
+    >>> risk_b = [0.2, 0.9, 0.4, -0.1, 0.3, 0.1, -0.2, 0.0]
+    >>> test = delong_test(event, time, risk_a, risk_b, 365)
+    >>> round(test.auc_a, 4), round(test.auc_b, 4), round(test.p, 3)
+    (0.8333, 0.6667, 0.589)
     """
     _, _, case, control, risks = _status(event, time, horizon, log_risk_a, log_risk_b)
     require_two(case, control)
@@ -100,13 +166,42 @@ def auc_ipcw(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: fl
 
     Controls all weigh 1 / G(horizon), which cancels. The standard error comes from the influence function and counts the estimation of G.
 
-    event, time, log_risk, horizon  as auc_binary.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    log_risk : shape (n,)
+        Higher = earlier death.
+    horizon : days
+        Day at which the status is asked for.
+    level
+        Of the limits: 0.95 for 95 %.
+
+    Returns
+    -------
+    Auc
+        The area with its standard error and limits, and how many cases and controls it compares.
 
     Raises
-      Undefined   as auc_binary: the influence function of a single case or control says nothing of how that patient was drawn
+    ------
+    Undefined
+        As auc_binary: the influence function of a single case or control says nothing of how that patient was drawn.
 
-    Source: Uno et al. 2007, JASA 102:527; Hung and Chiang 2010, Can J Stat 38:8; Blanche et al. 2013, Stat Med 32:5381.
-    Equals R's riskRegression::Score.
+    References
+    ----------
+    Uno et al. 2007, JASA 102:527; Hung and Chiang 2010, Can J Stat 38:8; Blanche et al. 2013, Stat Med 32:5381. Equals R's riskRegression::Score.
+
+    Examples
+    --------
+    >>> from penumbra.survival import auc_ipcw
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> log_risk = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
+    >>> area = auc_ipcw(event, time, log_risk, 365)
+    >>> round(area.auc, 4), round(area.se, 4)
+    (0.8281, 0.1739)
     """
     events, times, case, control, (risk,) = _status(event, time, horizon, log_risk)
     require_two(case, control)
@@ -117,13 +212,41 @@ def auc_ipcw(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: fl
 def auc_ipcw_test(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_risk_b: ArrayLike, horizon: float) -> AucDifference:
     """Compare the weighted AUC of two risks at a horizon on the same patients; status and weights as auc_ipcw.
 
-    event, time, horizon    as auc_ipcw.
-    log_risk_a, log_risk_b  shape (n,).
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    log_risk_a, log_risk_b : shape (n,)
+        Of the two models; higher = earlier death.
+    horizon : days
+        Day at which the status is asked for.
+
+    Returns
+    -------
+    AucDifference
+        Both areas, a - b with standard error and 95 % limits, z and two-sided p.
 
     Raises
-      Undefined   as auc_ipcw; "the areas ... have no standard error: ..."
+    ------
+    Undefined
+        As auc_ipcw; "the areas ... have no standard error: ...".
 
-    Source: Blanche et al. 2013, Stat Med 32:5381 (difference of the influence functions). Equals the contrasts of R's riskRegression::Score.
+    References
+    ----------
+    Blanche et al. 2013, Stat Med 32:5381 (difference of the influence functions). Equals the contrasts of R's riskRegression::Score.
+
+    Examples
+    --------
+    >>> from penumbra.survival import auc_ipcw_test
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> risk_a = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
+    >>> risk_b = [0.2, 0.9, 0.4, -0.1, 0.3, 0.1, -0.2, 0.0]
+    >>> test = auc_ipcw_test(event, time, risk_a, risk_b, 365)
+    >>> round(test.auc_a, 4), round(test.auc_b, 4), round(test.difference, 4)
+    (0.8281, 0.6406, 0.1875)
     """
     events, times, case, control, risks = _status(event, time, horizon, log_risk_a, log_risk_b)
     require_two(case, control)
@@ -153,7 +276,41 @@ def _influence_error(influence: Floats) -> float:
 
 
 def roc_curve(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: float) -> RocCurve:
-    """Return the ROC curve for the status at the horizon; arguments and status as auc_binary; a single case or control has a curve too."""
+    """Return the ROC curve for the status at the horizon; status as `auc_binary`.
+
+    A single case or control has a curve too.
+
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    log_risk : shape (n,)
+        Higher = earlier death.
+    horizon : days
+        Day at which the status is asked for.
+
+    Returns
+    -------
+    RocCurve
+        Rates of false and true positives, one point per distinct risk.
+
+    Raises
+    ------
+    Undefined
+        "nobody died by day ..." / "nobody is followed to day ...".
+
+    Examples
+    --------
+    >>> from penumbra.survival import roc_curve
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> log_risk = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
+    >>> curve = roc_curve(event, time, log_risk, 365)
+    >>> curve.false_positive_rate.round(2), curve.true_positive_rate.round(2)
+    (array([0.  , 0.  , 0.25, 0.25, 0.25, 0.5 , 0.75, 1.  ]), array([0.  , 0.33, 0.33, 0.67, 1.  , 1.  , 1.  , 1.  ]))
+    """
     _, _, case, control, (risk,) = _status(event, time, horizon, log_risk)
     threshold = np.unique(risk[case | control])[::-1]
     rates = [1.0 - np.searchsorted(np.sort(risk[group]), threshold, side="left") / group.sum() for group in (control, case)]
@@ -163,9 +320,13 @@ def roc_curve(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: f
 def status(event: ArrayLike, time: ArrayLike, horizon: float) -> tuple[Bools, Bools]:
     """Return who died by the horizon and who is known to be alive then, (n,) each; neither: censored before it.
 
-    event    shape (n,), bool; True = died.
-    time     shape (n,), days; who is censored at the horizon is alive then.
-    horizon  days.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        Who is censored at the horizon is alive then.
+    horizon : days
     """
     events, times = checked_outcome(event, time)
     day = checked_horizon(horizon, times)

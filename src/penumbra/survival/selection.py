@@ -19,14 +19,24 @@ STOP_EXPLAINED = 0.999  # or where this share of the deviance is explained (glmn
 class LassoCox:
     """The path and its cross-validation.
 
-    lambdas          (k,), falling
-    deviance         (k,), mean over folds of the partial-likelihood deviance per event, folds weighted by their events
-    deviance_se      (k,), its standard error
-    nonzero          (k,), number of non-zero coefficients
-    lambda_min       where the deviance is lowest
-    lambda_1se       the largest lambda within one standard error of the lowest deviance
-    coef_min, coef_1se   (p,), coefficients there, of the fit on all patients
-    path             (p, k), coefficients along the path
+    Parameters
+    ----------
+    lambdas : shape (k,)
+        Penalties, falling.
+    deviance : shape (k,)
+        Mean over folds of the partial-likelihood deviance per event, folds weighted by their events.
+    deviance_se : shape (k,)
+        Its standard error.
+    nonzero : shape (k,)
+        Number of non-zero coefficients.
+    lambda_min
+        Where the deviance is lowest.
+    lambda_1se
+        The largest lambda within one standard error of the lowest deviance.
+    coef_min, coef_1se : shape (p,)
+        Coefficients there, of the fit on all patients.
+    path : shape (p, k)
+        Coefficients along the path.
     """
 
     lambdas: Floats
@@ -43,7 +53,10 @@ class LassoCox:
 def assign_folds(event: ArrayLike, folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Return a fold number 1 .. folds per patient, with the deaths spread evenly over the folds.
 
-    event  shape (n,), bool; True = died.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
     """
     events = np.asarray(event, dtype=bool)
     order = np.concatenate([rng.permutation(np.flatnonzero(events)), rng.permutation(np.flatnonzero(~events))])
@@ -70,22 +83,55 @@ def lasso_cox_cv(
     scale them before. A fold's deviance is that of all patients minus that of the patients outside the fold, both at the coefficients
     fitted outside the fold ("grouped" in glmnet).
 
-    event      shape (n,), bool; True = died.
-    time       shape (n,), days.
-    X          shape (n, p), columns z-scored.
-    folds      fold number per patient, shape (n,), or how many folds to draw with `seed`, deaths spread evenly.
-    lambdas    penalties, falling; default: n_lambdas from the smallest that keeps nothing down to its 1e-4 (1e-2 when n <= p), log-spaced,
-               ended early where the fit no longer improves.
-    patience   end the path when the deviance has not fallen below its lowest for this many penalties; None: never (as glmnet).
-    tolerance  largest change of a coefficient at which a fit has converged.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    X : shape (n, p)
+        Columns z-scored.
+    folds : a number, or shape (n,)
+        How many folds to draw with `seed`, deaths spread evenly; or the fold number of each patient.
+    seed
+        Of numpy's default generator, for drawing folds.
+    lambdas : shape (k,)
+        Penalties, falling; None: n_lambdas from the smallest that keeps nothing down to its 1e-4 (1e-2 when n <= p), log-spaced, ended early where the fit no
+        longer improves.
+    n_lambdas
+        How many penalties to draw up where lambdas is None.
+    patience
+        End the path when the deviance has not fallen below its lowest for this many penalties; None: never (as glmnet).
+    tolerance
+        Largest change of a coefficient at which a fit has converged.
+
+    Returns
+    -------
+    LassoCox
+        The penalties, their cross-validated deviance, and the coefficients at the two usual choices.
 
     Raises
-      Undefined   "no event among n patients ..."
-      Undefined   "cross-validation needs ... folds with an event outside each; found ..."
-      ValueError  "folds must be ..."
+    ------
+    Undefined
+        "no event among n patients ..." / "cross-validation needs ... folds with an event outside each; found ...".
+    ValueError
+        "folds must be ..." / "lambdas must be positive numbers, shape (k,); found ...".
 
-    Source: Simon et al. 2011, J Stat Softw 39(5):1; Verweij and van Houwelingen 1993, Stat Med 12:2305. glmnet 4.1 drops a patient
-    censored at a time of death from that risk set when its internal nudge of 2e-14 days is lost to rounding; here such a patient is at risk.
+    References
+    ----------
+    Simon et al. 2011, J Stat Softw 39(5):1; Verweij and van Houwelingen 1993, Stat Med 12:2305. glmnet 4.1 drops a patient censored at a time of death from
+    that risk set when its internal nudge of 2e-14 days is lost to rounding; here such a patient is at risk.
+
+    Examples
+    --------
+    >>> from penumbra.survival import lasso_cox_cv
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(60, 4))
+    >>> time = rng.exponential(np.exp(-1.5 * X[:, 0]))
+    >>> found = lasso_cox_cv(np.ones(60), time, X, folds=3)
+    >>> bool(found.coef_1se[0] > 0.5), found.lambda_1se >= found.lambda_min
+    (True, True)
     """
     events, times = checked_outcome(event, time)
     require_events(events)
@@ -140,10 +186,41 @@ def lasso_cox_cv(
 
 
 def lasso_cox(event: ArrayLike, time: ArrayLike, X: ArrayLike, *, penalty: float, tolerance: float = 1e-7) -> Floats:
-    """Return the Lasso-Cox coefficients (p,) at one penalty; arguments as lasso_cox_cv.
+    """Return the Lasso-Cox coefficients at one penalty; the objective is that of `lasso_cox_cv`.
+
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    X : shape (n, p)
+        Columns z-scored.
+    penalty
+        The lambda of the objective; at or above the smallest that keeps nothing, all coefficients are 0.
+    tolerance
+        Largest change of a coefficient at which a fit has converged.
+
+    Returns
+    -------
+    array of shape (p,)
+        The coefficients; 0 for a column that is not kept.
 
     Raises
-      Undefined   "no event among n patients ..."
+    ------
+    Undefined
+        "no event among n patients ..." / "no column has any association with the outcome: ...".
+
+    Examples
+    --------
+    >>> from penumbra.survival import lasso_cox
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> X = [[0.5, 1.0], [0.1, -0.4], [1.1, 0.3], [-0.2, 0.8], [0.4, -1.2], [0.3, -0.1], [-1.3, 0.2], [-0.9, -0.6]]
+    >>> lasso_cox(event, time, X, penalty=0.05).round(3)
+    array([0.766, 1.154])
+    >>> lasso_cox(event, time, X, penalty=10.0)
+    array([0., 0.])
     """
     events, times = checked_outcome(event, time)
     require_events(events)

@@ -30,12 +30,25 @@ class Shift:
 def shift(reference: ArrayLike, sample: ArrayLike, *, bins: int) -> Shift:
     """Compare each column of two samples.
 
-    reference  shape (n, p). sample  shape (m, p). Values that are not finite are left out.
-    bins       of the population stability index, between the quantiles of the reference. A value that several quantiles share (a feature that is
-               constant, or mostly its minimum) has a bin of its own, so that what is below it counts as lying elsewhere.
+    Parameters
+    ----------
+    reference : shape (n, p)
+        The sample that the model learned from; values that are not finite are left out.
+    sample : shape (m, p)
+        The new one; values that are not finite are left out.
+    bins
+        Of the population stability index, between the quantiles of the reference. A value that several quantiles share (a feature that is constant, or
+        mostly its minimum) has a bin of its own, so that what is below it counts as lying elsewhere.
 
-    Source: Kolmogorov-Smirnov with the asymptotic p of scipy.stats.ks_2samp(method="asymp"); population stability index, sum of
-            (a - b) ln(a / b) over the bins, with half a patient added to every bin that is not empty on both sides, so that an empty one is not infinite.
+    Raises
+    ------
+    ValueError
+        "reference and sample must have the same columns; found shapes ...".
+
+    References
+    ----------
+    Kolmogorov-Smirnov with the asymptotic p of scipy.stats.ks_2samp(method="asymp"); population stability index, sum of (a - b) ln(a / b) over the bins,
+    with half a patient added to every bin that is not empty on both sides, so that an empty one is not infinite.
     """
     a, b = np.asarray(reference, dtype=float), np.asarray(sample, dtype=float)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:

@@ -24,9 +24,14 @@ IntervalKind = Literal["percentile", "basic"]
 class Pairs:
     """Pairs of k risks, counted on the patients themselves (column 0) and on b resamples of them.
 
-    right       shape (k, 1 + b), pairs in the right order, those tied in risk as a half.
-    comparable  shape (1 + b,), pairs of which one patient is known to have died first.
-    constant    shape (k,), bool: a risk has one value for all patients of a center.
+    Parameters
+    ----------
+    right : shape (k, 1 + b)
+        Pairs in the right order, those tied in risk as a half.
+    comparable : shape (1 + b,)
+        Pairs of which one patient is known to have died first.
+    constant : shape (k,), bool
+        A risk has one value for all patients of a center.
     """
 
     right: Floats
@@ -41,7 +46,9 @@ class Pairs:
         """C of one risk minus that of another.
 
         Raises
-          Undefined   "no comparable pair"
+        ------
+        Undefined
+            "no comparable pair".
         """
         if not self.comparable[0] > 0:
             raise Undefined("no comparable pair")
@@ -60,10 +67,16 @@ class Drawn:
     def limit(self, share: float, kind: IntervalKind = "percentile") -> float:
         """The limit that the true value is below with probability `share`.
 
-        share  in (0, 1): 0.1 is the lower limit of a one-sided 90 % interval, 0.025 and 0.975 are those of a two-sided 95 % interval.
-        kind   percentile: the quantile of the resamples; basic: that of their distance from the value, the other way round.
+        Parameters
+        ----------
+        share
+            In (0, 1): 0.1 is the lower limit of a one-sided 90 % interval, 0.025 and 0.975 are those of a two-sided 95 % interval.
+        kind
+            "percentile": the quantile of the resamples; "basic": that of their distance from the value, the other way round.
 
-        Source: Davison and Hinkley 1997, Bootstrap Methods and their Application, ch. 5.
+        References
+        ----------
+        Davison and Hinkley 1997, Bootstrap Methods and their Application, ch. 5.
         """
         if kind == "basic":
             return float(2.0 * self.value - np.quantile(self.resampled, 1.0 - share))
@@ -71,18 +84,49 @@ class Drawn:
 
 
 def pairs_within(event: ArrayLike, time: ArrayLike, center: ArrayLike, log_risks: ArrayLike, *, resamples: int, seed: int) -> dict[str, Pairs]:
-    """Return center -> its pairs, each center resampled by itself; the sum of some (see `together`) counts pairs within these centers.
+    """Count the pairs of each center by itself, on its patients and on resamples of them.
 
-    event      shape (n,), bool; True = died.
-    time       shape (n,), days.
-    center     shape (n,), names.
-    log_risks  shape (k, n), finite; higher = earlier death. Risks of a center that differ by rounding alone are taken as equal.
-    resamples  of the patients of each center; seed: of numpy's default generator.
+    The sum of some centers (see `together`) counts pairs within these centers.
+
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    center : shape (n,)
+        Names.
+    log_risks : shape (k, n)
+        Finite; higher = earlier death. Risks of a center that differ by rounding alone are taken as equal.
+    resamples
+        How many, of the patients of each center.
+    seed
+        Of numpy's default generator.
+
+    Returns
+    -------
+    dict
+        Name of the center -> its Pairs.
 
     Raises
-      ValueError  as the functions of one center.
+    ------
+    ValueError
+        "center must have shape (n,), one name per patient; found ...", and as the functions of one center.
 
-    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, ch. 8 and 16 (several samples, pairs).
+    References
+    ----------
+    Efron and Tibshirani 1993, An Introduction to the Bootstrap, ch. 8 and 16 (several samples, pairs).
+
+    Examples
+    --------
+    >>> from penumbra.survival import pairs_within
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> log_risk = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
+    >>> center = ["a", "b", "a", "b", "a", "b", "a", "b"]
+    >>> pairs = pairs_within(event, time, center, [log_risk], resamples=100, seed=0)
+    >>> {name: round(found.c(0), 4) for name, found in pairs.items()}
+    {'a': 1.0, 'b': 0.6667}
     """
     events, times = checked_outcome(event, time)
     risks = np.stack([checked_risk(risk, events.size) for risk in np.atleast_2d(np.asarray(log_risks, dtype=float))])
@@ -101,7 +145,29 @@ def pairs_within(event: ArrayLike, time: ArrayLike, center: ArrayLike, log_risks
 
 
 def together(pairs: Iterable[Pairs]) -> Pairs:
-    """Return the pairs of several centers as one: pairs between centers are not among them."""
+    """Add up the pairs of several centers: pairs between centers are not among them.
+
+    Parameters
+    ----------
+    pairs
+        Those of each center, from `pairs_within` with the same risks and resamples.
+
+    Returns
+    -------
+    Pairs
+        The sums; a risk is constant where it is constant in every center.
+
+    Examples
+    --------
+    >>> from penumbra.survival import pairs_within, together
+    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
+    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
+    >>> log_risk = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
+    >>> center = ["a", "b", "a", "b", "a", "b", "a", "b"]
+    >>> pairs = pairs_within(event, time, center, [log_risk], resamples=100, seed=0)
+    >>> round(together(pairs.values()).c(0), 4)
+    0.7778
+    """
     parts = list(pairs)
     right, comparable = (np.sum([getattr(part, name) for part in parts], axis=0) for name in ("right", "comparable"))
     return Pairs(right, comparable, np.all([part.constant for part in parts], axis=0))
