@@ -8,7 +8,7 @@ import pytest
 from penumbra import survival
 from penumbra.evaluate import EXTERNAL, TRAINING, MetricRow, ModelRisk, evaluate, internal_external, resampled_fits
 from penumbra.fusion import Block, Declaration, fit
-from penumbra.survival.regression import BaselineHazard
+from penumbra.survival.baseline import BaselineHazard
 
 pytestmark = pytest.mark.numeric
 

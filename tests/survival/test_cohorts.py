@@ -18,8 +18,9 @@ from scipy.stats import t as student
 
 from penumbra import survival
 from penumbra.survival import Undefined
-from penumbra.survival.agreement import brier_parts, resampled_survival
+from penumbra.survival.agreement import resampled_survival
 from penumbra.survival.bootstrap import resample_counts
+from penumbra.survival.brier_score import brier_parts
 from penumbra.survival.cox import negative_log_partial_likelihood, ranks
 from penumbra.survival.selection import largest_lambda
 from penumbra.survival.shift import shift

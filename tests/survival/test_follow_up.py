@@ -7,7 +7,7 @@ import pytest
 
 from penumbra import survival
 from penumbra.survival.agreement import resampled_survival
-from penumbra.survival.regression import BaselineHazard
+from penumbra.survival.baseline import BaselineHazard
 
 pytestmark = pytest.mark.numeric
 

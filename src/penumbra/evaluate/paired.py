@@ -9,10 +9,11 @@ import numpy as np
 
 from penumbra import survival
 from penumbra.survival import Undefined
-from penumbra.survival.agreement import brier_parts, resampled_survival
+from penumbra.survival.agreement import resampled_survival
 from penumbra.survival.bootstrap import difference_from, resample_counts, right_and_comparable
+from penumbra.survival.brier_score import brier_parts
+from penumbra.survival.case_status import require_two, status
 from penumbra.survival.horizons import beyond, horizon_name
-from penumbra.survival.roc import require_two, status
 
 HIGHER_IS_BETTER = ("harrell_c", "auc")  # how a measure's name begins; of every other, lower is better
 

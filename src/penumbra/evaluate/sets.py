@@ -9,7 +9,7 @@ import numpy as np
 
 from penumbra import survival
 from penumbra.survival import Undefined
-from penumbra.survival.regression import BaselineHazard
+from penumbra.survival.baseline import BaselineHazard
 
 TRAINING, EXTERNAL = "training", "external"  # names of the pooled sets
 LEFT_OUT = "left_out"  # split of rows measured on a center by a model fitted on all others; the name of their pool as well

@@ -16,9 +16,10 @@ from penumbra.fusion.harmonize import fitted as harmonizer_of
 from penumbra.fusion.harmonize import harmonized as harmonized_block
 from penumbra.fusion.model import SurvivalModel, Training, linear_risk, transformed
 from penumbra.fusion.selection import BlockSelection, lasso, select
+from penumbra.survival.baseline import breslow_baseline
 from penumbra.survival.components import principal_components
 from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome, require_events
-from penumbra.survival.regression import CoxFit, breslow_baseline, cox_fit
+from penumbra.survival.regression import CoxFit, cox_fit
 
 
 def fit_all(

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 from penumbra.fusion.declaration import Unusable
 from penumbra.fusion.harmonize import Harmonizer
 from penumbra.fusion.selection import BlockSelection
+from penumbra.survival.baseline import BaselineHazard
 from penumbra.survival.outcome import Floats, Undefined
-from penumbra.survival.regression import BaselineHazard
 
 FORMAT = 2  # of the JSON
 STORED_HARMONIZER = "harmoniser"  # its key there: a registered model keeps its digest

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penumbra.survival import cox as cox
-    from penumbra.survival.agreement import brier as brier
     from penumbra.survival.agreement import calibration as calibration
     from penumbra.survival.agreement import calibration_intercept as calibration_intercept
     from penumbra.survival.agreement import calibration_slope as calibration_slope
-    from penumbra.survival.agreement import integrated_brier as integrated_brier
+    from penumbra.survival.baseline import breslow_baseline as breslow_baseline
     from penumbra.survival.benefit import net_benefit as net_benefit
     from penumbra.survival.bootstrap import bootstrap_ci as bootstrap_ci
     from penumbra.survival.bootstrap import harrell_resampled as harrell_resampled
     from penumbra.survival.bootstrap import paired_difference as paired_difference
+    from penumbra.survival.brier_score import brier as brier
+    from penumbra.survival.brier_score import integrated_brier as integrated_brier
     from penumbra.survival.components import principal_components as principal_components
     from penumbra.survival.concordance import compare_c as compare_c
     from penumbra.survival.concordance import concordance_index as concordance_index
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from penumbra.survival.outcome import within_follow_up as within_follow_up
     from penumbra.survival.pooling import pooled as pooled
     from penumbra.survival.pooling import pooled_c as pooled_c
-    from penumbra.survival.regression import breslow_baseline as breslow_baseline
     from penumbra.survival.regression import cox_fit as cox_fit
     from penumbra.survival.regression import univariate_cox as univariate_cox
     from penumbra.survival.roc import auc_binary as auc_binary
@@ -48,8 +48,8 @@ _MODULE = {
     "auc_ipcw": "roc",
     "auc_ipcw_test": "roc",
     "bootstrap_ci": "bootstrap",
-    "breslow_baseline": "regression",
-    "brier": "agreement",
+    "breslow_baseline": "baseline",
+    "brier": "brier_score",
     "calibration": "agreement",
     "calibration_intercept": "agreement",
     "calibration_slope": "agreement",
@@ -60,7 +60,7 @@ _MODULE = {
     "harrell": "concordance",
     "harrell_resampled": "bootstrap",
     "hazard_ratio": "groups",
-    "integrated_brier": "agreement",
+    "integrated_brier": "brier_score",
     "kaplan_meier": "groups",
     "lasso_cox": "selection",
     "lasso_cox_cv": "selection",

@@ -1,4 +1,4 @@
-"""Calibration: predicted against observed survival. And the Brier score."""
+"""Calibration: predicted against observed survival."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from penumbra.survival.bootstrap import resample_counts
-from penumbra.survival.censoring import censoring_survival
 from penumbra.survival.groups import kaplan_meier
 from penumbra.survival.horizons import beyond
 from penumbra.survival.outcome import Bools, Floats, Undefined, checked_horizon, checked_outcome, checked_risk, require_events
@@ -144,8 +143,8 @@ def calibration(
     '0.400 died, 0.463 expected'
     """
     events, times = checked_outcome(event, time)
-    predicted = _probabilities(survival, events.size)
-    day = _followed_horizon(times, horizon)
+    predicted = probabilities(survival, events.size)
+    day = followed_horizon(times, horizon)
     edges = np.unique(np.quantile(predicted, np.linspace(0, 1, max(1, min(groups, events.size // 5)) + 1)[1:-1]))
     group = np.searchsorted(edges, predicted, side="left")
     rng = np.random.default_rng(seed)
@@ -278,120 +277,7 @@ def calibration_intercept(event: ArrayLike, cumulative_hazard: ArrayLike) -> Int
     return Intercept(value, value - 1.959963984540054 * se, value + 1.959963984540054 * se, observed, expected)
 
 
-def brier(event: ArrayLike, time: ArrayLike, survival: ArrayLike, horizon: float) -> float:
-    """Return the Brier score at a horizon, weighted by the inverse probability of censoring.
-
-    Mean of (0 - S)^2 / G(t-) over deaths by the horizon and (1 - S)^2 / G(horizon-) over those alive then; who was censored earlier adds 0.
-    The status at the horizon is known of everybody who was not censored before it, so that those censored exactly at it are alive then and
-    the weight of the living is that of just before the horizon; it differs from G(horizon) only where somebody is censored on that day.
-
-    Parameters
-    ----------
-    event : shape (n,), bool
-        True = died.
-    time : shape (n,), days
-        To death, or to the last day of follow-up.
-    survival : shape (n,)
-        Predicted probability to be alive at the horizon.
-    horizon : days
-        Not beyond the longest follow-up.
-
-    Returns
-    -------
-    float
-        The score: 0 is perfect, 0.25 what a prediction of 0.5 for everybody has where nobody is censored.
-
-    Raises
-    ------
-    Undefined
-        "nobody is followed to day ...".
-
-    References
-    ----------
-    Graf et al. 1999, Stat Med 18:2529. Equals R's riskRegression::Score.
-
-    Examples
-    --------
-    >>> from penumbra.survival import brier
-    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
-    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
-    >>> alive = [0.1, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
-    >>> round(brier(event, time, alive, 365), 4)
-    0.095
-    """
-    events, times = checked_outcome(event, time)
-    return float(_brier(events, times, _probabilities(survival, events.size)[:, None], np.array([horizon], dtype=float))[0])
-
-
-def integrated_brier(event: ArrayLike, time: ArrayLike, survival: ArrayLike, times_days: ArrayLike) -> float:
-    """Return the Brier score averaged over times (trapezoidal rule).
-
-    Parameters
-    ----------
-    event : shape (n,), bool
-        True = died.
-    time : shape (n,), days
-        To death, or to the last day of follow-up.
-    survival : shape (n, k)
-        Predicted probability to be alive at each of times_days.
-    times_days : shape (k,), days
-        Rising, k >= 2, not beyond the longest follow-up.
-
-    Returns
-    -------
-    float
-        The mean over the time between the first and the last of times_days.
-
-    Raises
-    ------
-    Undefined
-        "nobody is followed to day ...".
-    ValueError
-        "times_days must be at least two rising days; found ..." / "survival must have shape (n, k); found ...".
-
-    Examples
-    --------
-    >>> from penumbra.survival import integrated_brier
-    >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
-    >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
-    >>> import numpy as np
-    >>> alive = np.tile([0.8, 0.6, 0.4], (8, 1))
-    >>> round(integrated_brier(event, time, alive, [150, 350, 550]), 4)
-    0.2087
-    """
-    events, times = checked_outcome(event, time)
-    horizons = np.asarray(times_days, dtype=float)
-    predicted = np.atleast_2d(np.asarray(survival, dtype=float))
-    if horizons.ndim != 1 or horizons.size < 2 or not (np.diff(horizons) > 0).all():
-        raise ValueError(f"times_days must be at least two rising days; found {times_days!r}")
-    if predicted.shape != (events.size, horizons.size):
-        raise ValueError(f"survival must have shape ({events.size}, {horizons.size}); found {predicted.shape}")
-    predicted = np.stack([_probabilities(column, events.size) for column in predicted.T], axis=1)
-    scores = _brier(events, times, predicted, horizons)
-    return float(np.trapezoid(scores, horizons) / (horizons[-1] - horizons[0]))
-
-
-def brier_parts(event: ArrayLike, time: ArrayLike, survival: ArrayLike, horizon: float) -> Floats:
-    """Return what each patient adds to the Brier score at a horizon, (n,); their mean is the score. Arguments and errors as `brier`."""
-    events, times = checked_outcome(event, time)
-    return _brier_parts(events, times, _probabilities(survival, events.size)[:, None], np.array([horizon], dtype=float))[:, 0]
-
-
-def _brier(event: Bools, time: Floats, survival: Floats, horizons: Floats) -> Floats:
-    return np.mean(_brier_parts(event, time, survival, horizons), axis=0)
-
-
-def _brier_parts(event: Bools, time: Floats, survival: Floats, horizons: Floats) -> Floats:
-    days = np.array([_followed_horizon(time, float(horizon)) for horizon in horizons])
-    censoring = censoring_survival(event, time)
-    # G just before a day to which somebody is followed is above 0, so that no weight is infinite
-    died_weight = np.where(event, 1.0 / np.where(event, censoring.before(time), 1.0), 0.0)
-    dead = (time[:, None] <= days) & event[:, None]
-    alive = (time[:, None] > days) | ((time[:, None] == days) & ~event[:, None])
-    return dead * survival**2 * died_weight[:, None] + alive * (1.0 - survival) ** 2 / censoring.before(days)
-
-
-def _followed_horizon(time: Floats, horizon: float) -> float:
+def followed_horizon(time: Floats, horizon: float) -> float:
     """Return the horizon as `checked_horizon`, where somebody is followed to it."""
     day = checked_horizon(horizon, time)
     if time.max() < day:
@@ -399,7 +285,8 @@ def _followed_horizon(time: Floats, horizon: float) -> float:
     return day
 
 
-def _probabilities(survival: ArrayLike, n: int) -> Floats:
+def probabilities(survival: ArrayLike, n: int) -> Floats:
+    """Return predicted survival of shape (n,), each between 0 and 1."""
     predicted = checked_risk(survival, n, "survival")
     strange = (predicted < 0) | (predicted > 1)
     if strange.any():

@@ -9,9 +9,10 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
+from penumbra.survival.case_status import cases_and_controls, require_two
 from penumbra.survival.censoring import CensoringSurvival, censoring_survival
 from penumbra.survival.concordance import NO_SPREAD
-from penumbra.survival.outcome import Bools, Floats, Undefined, checked_horizon, checked_outcome, checked_risk
+from penumbra.survival.outcome import Bools, Floats, Undefined
 from penumbra.survival.regression import two_sided_p
 
 
@@ -104,7 +105,7 @@ def auc_binary(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: 
     >>> round(area.auc, 4), round(area.se, 4), area.cases, area.controls
     (0.8333, 0.1863, 3, 4)
     """
-    _, _, case, control, (risk,) = _status(event, time, horizon, log_risk)
+    _, _, case, control, (risk,) = cases_and_controls(event, time, horizon, log_risk)
     require_two(case, control)
     above, below = _placements(risk[case], risk[control])
     auc = float(above.mean())
@@ -151,7 +152,7 @@ def delong_test(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_ri
     >>> round(test.auc_a, 4), round(test.auc_b, 4), round(test.p, 3)
     (0.8333, 0.6667, 0.589)
     """
-    _, _, case, control, risks = _status(event, time, horizon, log_risk_a, log_risk_b)
+    _, _, case, control, risks = cases_and_controls(event, time, horizon, log_risk_a, log_risk_b)
     require_two(case, control)
     placed = [_placements(risk[case], risk[control]) for risk in risks]
     above, below = (np.stack(part) for part in zip(*placed, strict=True))
@@ -203,7 +204,7 @@ def auc_ipcw(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: fl
     >>> round(area.auc, 4), round(area.se, 4)
     (0.8281, 0.1739)
     """
-    events, times, case, control, (risk,) = _status(event, time, horizon, log_risk)
+    events, times, case, control, (risk,) = cases_and_controls(event, time, horizon, log_risk)
     require_two(case, control)
     auc, influence = _weighted_auc(events, times, risk, case, control)
     return _limited(auc, _influence_error(influence), int(case.sum()), int(control.sum()), level)
@@ -248,7 +249,7 @@ def auc_ipcw_test(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_
     >>> round(test.auc_a, 4), round(test.auc_b, 4), round(test.difference, 4)
     (0.8281, 0.6406, 0.1875)
     """
-    events, times, case, control, risks = _status(event, time, horizon, log_risk_a, log_risk_b)
+    events, times, case, control, risks = cases_and_controls(event, time, horizon, log_risk_a, log_risk_b)
     require_two(case, control)
     (a, of_a), (b, of_b) = (_weighted_auc(events, times, risk, case, control) for risk in risks)
     return _difference(a, b, _influence_error(of_a - of_b))
@@ -311,44 +312,10 @@ def roc_curve(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: f
     >>> curve.false_positive_rate.round(2), curve.true_positive_rate.round(2)
     (array([0.  , 0.  , 0.25, 0.25, 0.25, 0.5 , 0.75, 1.  ]), array([0.  , 0.33, 0.33, 0.67, 1.  , 1.  , 1.  , 1.  ]))
     """
-    _, _, case, control, (risk,) = _status(event, time, horizon, log_risk)
+    _, _, case, control, (risk,) = cases_and_controls(event, time, horizon, log_risk)
     threshold = np.unique(risk[case | control])[::-1]
     rates = [1.0 - np.searchsorted(np.sort(risk[group]), threshold, side="left") / group.sum() for group in (control, case)]
     return RocCurve(np.r_[0.0, rates[0]], np.r_[0.0, rates[1]], np.r_[np.inf, threshold])
-
-
-def status(event: ArrayLike, time: ArrayLike, horizon: float) -> tuple[Bools, Bools]:
-    """Return who died by the horizon and who is known to be alive then, (n,) each; neither: censored before it.
-
-    Parameters
-    ----------
-    event : shape (n,), bool
-        True = died.
-    time : shape (n,), days
-        Who is censored at the horizon is alive then.
-    horizon : days
-    """
-    events, times = checked_outcome(event, time)
-    day = checked_horizon(horizon, times)
-    return events & (times <= day), (times > day) | (~events & (times == day))
-
-
-def _status(event: ArrayLike, time: ArrayLike, horizon: float, *log_risks: ArrayLike) -> tuple[Bools, Floats, Bools, Bools, list[Floats]]:
-    """Return event and time as checked, who is a case and who a control at the horizon, and the risks."""
-    events, times = checked_outcome(event, time)
-    risks = [checked_risk(log_risk, events.size) for log_risk in log_risks]
-    case, control = status(events, times, horizon)
-    if not case.any():
-        raise Undefined(f"nobody died by day {horizon:g}: no AUC among {events.size} patients")
-    if not control.any():
-        raise Undefined(f"nobody is followed to day {horizon:g} (last at day {times.max():g}): no AUC among {events.size} patients")
-    return events, times, case, control, risks
-
-
-def require_two(case: Bools, control: Bools) -> None:
-    """Raise Undefined "one case or one control only ..."; an AUC from one has no standard error."""
-    if min(np.count_nonzero(case), np.count_nonzero(control)) < 2:
-        raise Undefined(f"one case or one control only ({np.count_nonzero(case)} and {np.count_nonzero(control)}): the AUC has no standard error")
 
 
 def _placements(case: Floats, control: Floats) -> tuple[Floats, Floats]:
