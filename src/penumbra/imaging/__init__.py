@@ -1,7 +1,8 @@
 """Volumes: planning CT and GTV from DICOM or NIfTI, the isotropic grid, rings, and the certificate that a mask is right."""
 
-from penumbra.imaging.certificate import Certificate, CertificateLimits, Finding, RoiFigures, certify
+from penumbra.imaging.certificate import certify
 from penumbra.imaging.contours import Contours, Plane, Region
+from penumbra.imaging.figures import Certificate, CertificateLimits, Finding, RoiFigures
 from penumbra.imaging.grid import to_grid
 from penumbra.imaging.names import GtvNames, Several
 from penumbra.imaging.patient import gtv_sources, read_patient, roi_names

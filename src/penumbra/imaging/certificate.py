@@ -1,150 +1,52 @@
 """The certificate of a mask: figures that show whether it is what was drawn, and what follows from them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 
+from penumbra.imaging.figures import Certificate, CertificateLimits, Finding, RoiFigures, Status
 from penumbra.imaging.fingerprint import pixel_digest
 from penumbra.imaging.grid import bounding_box
 from penumbra.imaging.rings import ring_loss
 from penumbra.imaging.volume import Mask, Scan
 
-Status = Literal["accepted", "flagged", "refused"]
-
 SOFT_TISSUE_HU = (-200.0, 300.0)  # fat, muscle, blood with contrast; of what a person consists, lung and bone apart
 
 
-@dataclass(frozen=True)
-class CertificateLimits:
-    """From which value on a figure flags or refuses a mask; None: never.
-
-    planimetric_flag, planimetric_refuse  share by which the volume on the grid differs from contour area times their distance; small
-                                          masks are allowed `planimetric_floor_mm3` of difference, one layer of voxels being more than the share.
-    planes_flag, planes_refuse            share of contour planes that hit no voxel.
-    border_flag                           GTV voxels on the outermost voxels of the scan as it arrived.
-    lost_flag                             share of a ring that is outside the scan.
-    share_flag                            share of the GTV in its largest connected part, at least.
-    skipped_flag                          empty slices between the first and last slice of one part of the drawing.
-    small_flag_mm3                        smaller volumes are flagged.
-    small_refuse_voxels                   fewer voxels on the grid are refused: texture needs neighbors.
-    gap_flag                              largest slice gap over the smallest, within the GTV.
-    gap_refuse_mm                         largest slice gap within the GTV.
-    hu_low_flag, hu_high_flag             median HU inside.
-    air_flag                              lowest HU of the scan: a CT without air around or in the patient is rescaled or windowed.
-    crossing_flag                         contours that cross another one on their plane; their union is taken.
-    scan_mean_low_flag, scan_mean_high_flag, scan_std_high_flag
-                                          mean and standard deviation of the whole scan in HU: outside, it is not a CT of a person in HU.
-    soft_tissue_flag                      share of the scan's voxels with the HU of soft tissue: below, it is not a CT of a person in HU.
-    slice_step_flag                       HU by which the mean of a slice differs from that of its two neighbors.
-    series_flag                           True flags contours that were drawn on another series of the same frame of reference.
-    """
-
-    planimetric_flag: float | None = 0.03
-    planimetric_refuse: float | None = 0.15
-    planimetric_floor_mm3: float = 150.0
-    planes_flag: float | None = 0.0
-    planes_refuse: float | None = 0.2
-    border_flag: int | None = 0
-    lost_flag: float | None = 0.1
-    share_flag: float | None = 0.5
-    skipped_flag: int | None = 0
-    small_flag_mm3: float | None = 100.0
-    small_refuse_voxels: int | None = 8
-    gap_flag: float | None = 1.5
-    gap_refuse_mm: float | None = 12.0
-    hu_low_flag: float | None = -850.0
-    hu_high_flag: float | None = 300.0
-    air_flag: float | None = -400.0
-    crossing_flag: int | None = 0
-    scan_mean_low_flag: float | None = -950.0
-    scan_mean_high_flag: float | None = 200.0
-    scan_std_high_flag: float | None = 650.0
-    soft_tissue_flag: float | None = 0.002
-    slice_step_flag: float | None = 300.0
-    series_flag: bool | None = True
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One limit that was passed: `rule`, the value `found`, `advice` what to do."""
-
-    rule: str
-    found: str
-    advice: str
-
-
-@dataclass(frozen=True)
-class RoiFigures:
-    """Figures of one ROI on the grid: volume, volume lost beyond the scan, HU inside."""
-
-    roi: str
-    volume_mm3: float
-    voxels: int
-    lost_mm3: float
-    hu_min: float
-    hu_median: float
-    hu_max: float
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """Figures of the GTV and its rings, and the verdict.
-
-    contour_planes    planes that were drawn, None where the mask arrived as voxels.
-    contour_planes_hit  of those, planes with at least one mask voxel.
-    slices            voxel planes of the native mask with at least one voxel.
-    skipped_slices    empty ones between the first and the last.
-    planimetric_mm3   contour area times distance of the contours, None where unknown.
-    crossing          contours that cross another one on their plane.
-    native_mm3, grid_mm3  volume of the mask as it arrived and on the grid.
-    holes             enclosed holes, counted plane by plane on the native grid.
-    islands           connected parts (26 neighbors) on the grid.
-    largest_share     share of the largest part in the volume.
-    border_voxels     GTV voxels on the outermost voxels of the native grid.
-    gap_min_mm, gap_max_mm  distances between neighboring slices within the GTV.
-    hu_lowest         lowest HU of the scan as it arrived, padding apart.
-    scan_mean, scan_std  of the whole scan on the grid, HU.
-    soft_tissue       share of the scan's voxels that have the HU of soft tissue, as it arrived.
-    slice_step        HU by which the mean of a slice differs from that of its two neighbors, at most.
-    pixels            digest of the scan's pixels and geometry, see `pixel_digest`.
-    series_named      whether the contours name this CT series; None for NIfTI.
-    rois              figures of the GTV and of each ring.
-    """
-
-    status: Status
-    findings: tuple[Finding, ...]
-    contour_planes: int | None
-    contour_planes_hit: int | None
-    slices: int
-    skipped_slices: int
-    planimetric_mm3: float | None
-    crossing: int
-    native_mm3: float
-    grid_mm3: float
-    holes: int
-    islands: int
-    largest_share: float
-    border_voxels: int
-    gap_min_mm: float
-    gap_max_mm: float
-    hu_lowest: float
-    scan_mean: float
-    scan_std: float
-    soft_tissue: float
-    slice_step: float
-    pixels: str
-    series_named: bool | None
-    rois: tuple[RoiFigures, ...]
-
-
 def certify(native: Scan, grid: Scan, rings: Mapping[str, Mask], limits: CertificateLimits) -> Certificate:
-    """The certificate of a patient's masks.
+    """Certify a patient's masks: the figures, and what follows from them.
 
-    native  the scan as `read_patient` gave it.
-    grid    the same on the grid, cropped or not, as `to_grid` gave it.
-    rings   on that grid, as `rings` gave them.
+    Parameters
+    ----------
+    native
+        The scan as `read_patient` gave it.
+    grid
+        The same on the grid, cropped or not, as `to_grid` gave it.
+    rings
+        On that grid, as `rings` gave them.
+    limits
+        From which value on a figure flags or refuses.
+
+    Returns
+    -------
+    Certificate
+        With status "accepted", "flagged" or "refused", and a finding for each limit that was passed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from penumbra.imaging import CertificateLimits, Mask, Scan, Volume, certify, rings, to_grid
+    >>> inside = np.zeros((10, 20, 20), dtype=bool)
+    >>> inside[3:7, 8:14, 8:14] = True
+    >>> spacing = (3.0, 1.0, 1.0)
+    >>> scan = Scan(Volume(np.where(inside, 40, -700).astype(np.int16), spacing), Mask(inside, spacing))
+    >>> grid = to_grid(scan)
+    >>> certificate = certify(scan, grid, rings(grid.gtv, [3]), CertificateLimits(small_flag_mm3=500.0))
+    >>> certificate.status, certificate.native_mm3, certificate.grid_mm3
+    ('flagged', 432.0, 432.0)
+    >>> certificate.findings[0].rule
+    'gtv_large_enough'
     """
     mask = native.gtv.values
     planes = mask.any(axis=(1, 2))

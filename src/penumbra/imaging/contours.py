@@ -9,10 +9,16 @@ import numpy as np
 class Plane:
     """Closed contours drawn on one plane that reach equally far along the normal.
 
-    position      mm along the slice normal from voxel plane 0 of the image.
-    lower, upper  the slab that the drawing represents, same axis: halfway to the next planes of the same part.
-    rings         each (n, 2): x and y in mm along rows and columns from the center of voxel [0, 0, 0]; the last point joins the first.
-    shapes        of each ring: rings of one shape are united (they cross each other); between shapes the even-odd rule holds. None: each its own.
+    Parameters
+    ----------
+    position : mm
+        Along the slice normal from voxel plane 0 of the image.
+    lower, upper
+        The slab that the drawing represents, same axis: halfway to the next planes of the same part.
+    rings : each (n, 2)
+        X and y in mm along rows and columns from the center of voxel [0, 0, 0]; the last point joins the first.
+    shapes
+        Of each ring: rings of one shape are united (they cross each other); between shapes the even-odd rule holds. None: each its own.
     """
 
     position: float
@@ -24,8 +30,17 @@ class Plane:
 
 @dataclass(frozen=True)
 class Region:
-    """One structure: its planes in order of position. `name` is the structure's name, `number` its ROI number, `planimetric_mm3` its volume by
-    contour area times distance of the contours."""
+    """One structure.
+
+    Parameters
+    ----------
+    name, number
+        The structure's name and ROI number.
+    planes
+        In order of position.
+    planimetric_mm3 : mm3
+        Its volume by contour area times distance of the contours.
+    """
 
     name: str
     number: int
@@ -37,10 +52,16 @@ class Region:
 class Contours:
     """The structures whose union is the GTV.
 
-    regions           one, or several where the policy is "union".
-    planes_named      planes that carry a closed contour, as sent.
-    planes_off_image  of those, planes beyond the first or last slice, which no voxel can hold.
-    crossing          contours that cross another one of the same structure and plane; their union counts.
+    Parameters
+    ----------
+    regions
+        One, or several where the policy is "union".
+    planes_named
+        Planes that carry a closed contour, as sent.
+    planes_off_image
+        Of those, planes beyond the first or last slice, which no voxel can hold.
+    crossing
+        Contours that cross another one of the same structure and plane; their union counts.
     """
 
     regions: tuple[Region, ...]

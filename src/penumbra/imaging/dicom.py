@@ -66,12 +66,20 @@ _NAMED_DICOM = (".dcm", ".dicom", ".ima")
 class SliceHeader:
     """One CT slice before its pixels are read: a file of its own, or a frame of a multi-frame file.
 
-    instance     SOP instance UID of the file.
-    spacing      mm between rows (y) and between columns (x), in this order, as PixelSpacing has them.
-    orientation  (6,) direction cosines of a row (x axis), then of a column (y axis).
-    position     (3,) center of the first pixel, mm, LPS.
-    number       of the frame within a multi-frame file, from 1; None for a file of one slice.
-    converted    names of the slices that a frame was converted from.
+    Parameters
+    ----------
+    instance
+        SOP instance UID of the file.
+    spacing : mm
+        Between rows (y) and between columns (x), in this order, as PixelSpacing has them.
+    orientation : shape (6,)
+        Direction cosines of a row (x axis), then of a column (y axis).
+    position : shape (3,)
+        Center of the first pixel, mm, LPS.
+    number
+        Of the frame within a multi-frame file, from 1; None for a file of one slice.
+    converted
+        Names of the slices that a frame was converted from.
     """
 
     path: Path
@@ -112,9 +120,11 @@ class Found:
 def find_dicom(folder: Path) -> Found:
     """All CT slices, structure sets and segmentations below `folder`, recognized by content, whatever their names and nesting.
 
-    Raises Refusal: `files_readable`, `one_patient: CT and contours of 2 patients in one folder. ...`,
-    `slice_geometry: 3 CT files lack position, orientation or pixel spacing. ...`, `classic_ct: 24 files of modality CT are of class Secondary Capture
-    Image, which need not hold HU. ...`.
+    Raises
+    ------
+    Refusal
+        `files_readable`, `one_patient: CT and contours of 2 patients in one folder. ...`, `slice_geometry: 3 CT files lack position, orientation or pixel
+        spacing. ...`, `classic_ct: 24 files of modality CT are of class Secondary Capture Image, which need not hold HU. ...`.
     """
     from penumbra.imaging.enhanced import frame_headers  # which reads files with this module
 
@@ -221,7 +231,9 @@ def _many_frames(header: "Dataset") -> bool:
 def referenced(item: "Dataset") -> Iterator[str]:
     """The slices that a reference names: by SOP instance UID, and where it names frames of a multi-frame file, one name for each.
 
-    Source: DICOM PS3.3 10.3 (image SOP instance reference).
+    References
+    ----------
+    DICOM PS3.3 10.3 (image SOP instance reference).
     """
     instance = str(item.get("ReferencedSOPInstanceUID") or "")
     numbers = item.get("ReferencedFrameNumber")
@@ -247,7 +259,10 @@ def _class_name(kind: str) -> str:
 def read_file(path: Path, only: tuple[str, ...] | None = None) -> "Dataset":
     """The dataset of a DICOM file, with or without the preamble; `only` these attributes and no pixels, or all.
 
-    Raises Refusal: `files_readable`; of damaged content one of BROKEN.
+    Raises
+    ------
+    Refusal
+        `files_readable`; of damaged content one of BROKEN.
     """
     import pydicom
 
@@ -282,7 +297,7 @@ def decoded(dataset: "Dataset", frame: int | None = None) -> np.ndarray:
 
 @contextmanager
 def lenient() -> Iterator[None]:
-    """pydicom without complaints about values that break a rule of form only, such as too long a name."""
+    """Pydicom without complaints about values that break a rule of form only, such as too long a name."""
     import warnings
 
     from pydicom import config

@@ -24,10 +24,15 @@ def frame_headers(path: Path) -> tuple[SliceHeader, ...] | None:
 
     What a frame does not say itself, it shares with the others.
 
-    Raises Refusal: `files_readable`.
+    Raises
+    ------
+    Refusal
+        `files_readable`.
 
-    Source: DICOM PS3.3 A.38 (Enhanced CT), A.70 (Legacy Converted Enhanced CT), C.7.6.16 (functional groups), C.7.6.16.2.1 (pixel measures),
-    C.7.6.16.2.3 (plane position), C.7.6.16.2.4 (plane orientation).
+    References
+    ----------
+    DICOM PS3.3 A.38 (Enhanced CT), A.70 (Legacy Converted Enhanced CT), C.7.6.16 (functional groups), C.7.6.16.2.1 (pixel measures), C.7.6.16.2.3 (plane
+    position), C.7.6.16.2.4 (plane orientation).
     """
     try:
         dataset = read_file(path, _HEADER)
@@ -99,9 +104,14 @@ def _is_localizer(dataset: "Dataset", index: int) -> bool:
 def _as_slice(dataset: "Dataset", index: int) -> "Dataset":
     """What a file of one slice would say of the values of this frame.
 
-    Raises Refusal: `rescale_known: a frame holds values of type ED, not HU. ...`.
+    Raises
+    ------
+    Refusal
+        `rescale_known: a frame holds values of type ED, not HU. ...`.
 
-    Source: DICOM PS3.3 C.7.6.16.2.9b (pixel value transformation), C.11.1.1.2 (rescale type).
+    References
+    ----------
+    DICOM PS3.3 C.7.6.16.2.9b (pixel value transformation), C.11.1.1.2 (rescale type).
     """
     from pydicom.dataset import Dataset
 

@@ -13,8 +13,11 @@ _HIGHEST_HU = np.iinfo(np.int16).max
 def pixel_digest(image: Volume) -> str:
     """SHA-256 over the whole HU of a scan, its size and its spacing: the same for the same scan under new identifiers, moved, or as NIfTI.
 
-    image  HU, (z, y, x), as it arrived. Axes are brought into the order and the direction of the patient's (LPS) first, and everything below
-           -1024 HU counts as that, since formats differ in what they put beyond the scanner's circle.
+    Parameters
+    ----------
+    image : HU, (z, y, x)
+        As it arrived. Axes are brought into the order and the direction of the patient's (LPS) first, and everything below -1024 HU counts as that, since
+        formats differ in what they put beyond the scanner's circle.
     """
     across = np.abs(image.direction)
     axes = [0, 0, 0]  # patient axis x, y, z -> image axis x, y, z

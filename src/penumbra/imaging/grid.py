@@ -14,11 +14,33 @@ _HU = np.iinfo(np.int16)
 
 
 def to_grid(scan: Scan, spacing_mm: float = 1.0, *, margin_mm: float | None = None, periodic_mm: float = 0.0) -> Scan:
-    """The scan on an isotropic grid: cubic B-spline for the image, rounded to whole HU (int16); linear with threshold 0.5 for the mask.
+    """Put a scan on an isotropic grid: cubic B-spline for the image, rounded to whole HU (int16); linear with threshold 0.5 for the mask.
 
-    spacing_mm  distance of the new voxel centers.
-    margin_mm   keep only the box of the GTV widened by this much and clipped to the image; None keeps the whole image. The voxels kept and
-                `moments` are those of the whole grid either way.
+    Parameters
+    ----------
+    scan : image and GTV (z, y, x)
+        On its native grid, of any spacing.
+    spacing_mm : mm
+        Distance of the new voxel centers.
+    margin_mm : mm
+        Keep only the box of the GTV widened by this much and clipped to the image; None keeps the whole image. The voxels kept and `moments` are those of
+        the whole grid either way.
+    periodic_mm : mm
+        How far from the GTV a filter looks that continues the image periodically (wavelets do). Where the scan ends nearer than that, the whole axis is kept,
+        since what lies beyond is the scan's opposite side.
+
+    Returns
+    -------
+    Scan
+        Image and GTV on the grid, with the moments of the whole image and the place of the crop in it; without contours.
+
+    Raises
+    ------
+    Refusal
+        `gtv_not_empty: the GTV holds no voxel of the 1 mm grid. ...`.
+
+    Notes
+    -----
     periodic_mm how far from the GTV a filter looks that continues the image periodically (wavelets do). Where the scan ends nearer than that,
                 the whole axis is kept, since what lies beyond is the scan's opposite side.
 
@@ -27,9 +49,23 @@ def to_grid(scan: Scan, spacing_mm: float = 1.0, *, margin_mm: float | None = No
     Where contours are known, the exact share of each new voxel inside their slabs takes the place of the interpolated zeros and ones, so that
     the mask has the volume that was drawn.
 
-    Raises Refusal: `gtv_not_empty: the GTV holds no voxel of the 1 mm grid. ...`.
+    References
+    ----------
+    PROTOCOL 2; IBSI reference manual (2019) section 2.4; SimpleITK's ResampleImageFilter for the place of the grid.
 
-    Source: PROTOCOL 2; IBSI reference manual (2019) section 2.4; SimpleITK's ResampleImageFilter for the place of the grid.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from penumbra.imaging import Mask, Scan, Volume, to_grid
+    >>> inside = np.zeros((10, 20, 20), dtype=bool)
+    >>> inside[3:7, 8:14, 8:14] = True
+    >>> spacing = (3.0, 1.0, 1.0)
+    >>> scan = Scan(Volume(np.where(inside, 40, -700).astype(np.int16), spacing), Mask(inside, spacing))
+    >>> grid = to_grid(scan, 1.0)
+    >>> grid.image.values.shape, grid.image.spacing
+    ((30, 20, 20), (1.0, 1.0, 1.0))
+    >>> to_grid(scan, 1.0, margin_mm=3.0).image.values.shape
+    (18, 12, 12)
     """
     image = scan.image
     positions = [np.arange(max(1, round(size * old / spacing_mm))) * (spacing_mm / old) for size, old in zip(image.values.shape, image.spacing, strict=True)]

@@ -23,11 +23,29 @@ _SHORT = 3  # letters; shorter words must match as a whole
 class GtvNames:
     """How a center names its GTV.
 
-    patterns     in order of preference.
-    several      policy for several matches.
-    further      patterns of further parts, which count only next to a match of `patterns`.
-    not_primary  what a structure is -> the words that say so; they go before `patterns`, but for the first `own` ones, which the center declares.
-    agree_dice   below which two sources of the GTV in one folder contradict each other.
+    Parameters
+    ----------
+    patterns
+        In order of preference.
+    several
+        Policy for several matches.
+    further
+        Patterns of further parts, which count only next to a match of `patterns`.
+    not_primary
+        What a structure is -> the words that say so; they go before `patterns`, but for the first `own` ones, which the center declares.
+    own
+        How many of `patterns`, the first ones, the center itself declares.
+    agree_dice
+        Below which two sources of the GTV in one folder contradict each other.
+
+    Examples
+    --------
+    >>> from penumbra.imaging import GTV_PATTERNS, GtvNames
+    >>> names = GtvNames(GTV_PATTERNS)
+    >>> names.order(["Heart", "GTV-1", "Lung_L"])
+    [1]
+    >>> names.meaning("Heart")
+    ('other', 'not named like a GTV')
     """
 
     patterns: tuple[str, ...]
@@ -38,7 +56,18 @@ class GtvNames:
     agree_dice: float = AGREE_DICE
 
     def order(self, names: Sequence[str]) -> list[int]:
-        """Indices of the names that are taken for the GTV, the preferred one first."""
+        """Find the names that are taken for the GTV, the preferred one first.
+
+        Parameters
+        ----------
+        names
+            Of all structures, as sent.
+
+        Returns
+        -------
+        list
+            Indices into `names`.
+        """
         found = matching(names, self.patterns[: self.own])
         general = matching(names, self.patterns[self.own :])
         found += [index for index in general if index not in found and self._against(names[index]) is None]
@@ -46,7 +75,18 @@ class GtvNames:
         return found + [index for index in further if index not in found and self._against(names[index]) is None]
 
     def meaning(self, name: str) -> tuple[Kind, str]:
-        """What a structure of this name is taken for, and why."""
+        """Tell what a structure of this name is taken for, and why.
+
+        Parameters
+        ----------
+        name
+            As sent.
+
+        Returns
+        -------
+        tuple
+            One of "gtv", "further", "not primary", "unknown" and "other"; and the reason, half a sentence.
+        """
         for count, pattern in enumerate(self.patterns):
             against = None if count < self.own else self._against(name)
             if against is None and matching([name], [pattern]):
@@ -62,16 +102,39 @@ class GtvNames:
         return "unknown", f"a GTV with words that rois.yaml does not list; if it is the primary tumor, add {line_to_add(name)}"
 
     def stored(self, name: str) -> str:
-        """A name as it may be kept: itself where it is one of the GTV and holds no other words than the patterns, otherwise a hash of it."""
+        """Return a name as it may be kept: itself where it is one of the GTV and holds no other words than the patterns, otherwise a hash of it.
+
+        Parameters
+        ----------
+        name
+            As sent.
+
+        Returns
+        -------
+        str
+            The name, or "structure " with 8 hex digits.
+        """
         known = _words_of(self.patterns + self.further)
         if all(known.fullmatch(word) for word in re.findall(r"[^\W\d_]+", _folded(name))) and self.meaning(name)[0] in ("gtv", "further"):
             return name.strip()
         return "structure " + hashlib.sha256(plain_name(name).encode()).hexdigest()[:8]
 
     def kept(self, text: str, names: Iterable[str]) -> str:
-        """A sentence as it may be kept: names of structures in it, and the lines that would declare them, become what `stored` makes of them.
+        """Return a sentence as it may be kept.
 
-        names  of all structures that it may speak of, as sent.
+        Names of structures in it, and the lines that would declare them, become what `stored` makes of them.
+
+        Parameters
+        ----------
+        text
+            The sentence.
+        names
+            Of all structures that it may speak of, as sent.
+
+        Returns
+        -------
+        str
+            The same without names of structures that may be a person's.
         """
         for name in sorted({name.strip() for name in names} - {""}, key=len, reverse=True):
             known = self.stored(name)
@@ -99,7 +162,10 @@ STANDARD = GtvNames(GTV_PATTERNS, further=GTV_FURTHER, not_primary=NOT_PRIMARY) 
 def matching(names: Sequence[str], patterns: Sequence[str]) -> list[int]:
     """Indices of the names that match a pattern, those of the first pattern first; patterns are regular expressions for the whole name.
 
-    Raises Refusal: `gtv_pattern: 'GTV(' is not a regular expression. ...`.
+    Raises
+    ------
+    Refusal
+        `gtv_pattern: 'GTV(' is not a regular expression. ...`.
     """
     found: list[int] = []
     for pattern in patterns:

@@ -25,7 +25,10 @@ _ENDINGS = (".nii.gz", ".nii", _NRRD)
 def find_pair(folder: Path) -> tuple[Path | None, Path | None]:
     """The files `ct.nii.gz` and `gtv.nii.gz` (or .nii, or .nrrd) below `folder`, in any nesting, capitals or not; None for one that is absent.
 
-    Raises Refusal: `nifti_pair: ct.nii.gz and ct.nii: 2 images of one patient. ...`.
+    Raises
+    ------
+    Refusal
+        `nifti_pair: ct.nii.gz and ct.nii: 2 images of one patient. ...`.
     """
     paths = list(files_below(folder))
     return _only(paths, "ct", "images"), _only(paths, "gtv", "masks")
@@ -37,7 +40,9 @@ def read_pair(image_path: Path, mask_path: Path) -> Scan:
     Raises Refusal: rules nifti_readable, nifti_geometry, nrrd_readable, nrrd_geometry, three_dimensions, same_grid, finite_values, hu_range,
     mask_binary, mask_inverted, gtv_not_empty.
 
-    Source: NIfTI-1 standard (2003); SimpleITK turns its axes (RAS) to those of DICOM (LPS).
+    References
+    ----------
+    NIfTI-1 standard (2003); SimpleITK turns its axes (RAS) to those of DICOM (LPS).
     """
     image, mask = read_volume(image_path), read_volume(mask_path)
     if image.values.shape != mask.values.shape:
@@ -75,7 +80,10 @@ def read_volume(path: Path) -> Volume:
 def read_nifti(path: Path) -> Volume:
     """One NIfTI image as a volume; whole numbers stay whole.
 
-    Raises Refusal: `nifti_readable: ct.nii.gz cannot be read. ...`, `nifti_geometry: ...`, `finite_values: ...`, `three_dimensions: ...`.
+    Raises
+    ------
+    Refusal
+        `nifti_readable: ct.nii.gz cannot be read. ...`, `nifti_geometry: ...`, `finite_values: ...`, `three_dimensions: ...`.
     """
     import SimpleITK as sitk
 

@@ -21,9 +21,14 @@ _AGAIN = "Send the file again; it is damaged or not NIfTI-1"
 def check_file(path: Path) -> None:
     """Refuse a file that is cut off, holds values that are not numbers, or whose geometry or values can be read in two ways.
 
-    Raises Refusal: `nifti_readable`, `finite_values`, `nifti_geometry: sform and qform of ct.nii.gz lie 4.0 mm apart. ...`.
+    Raises
+    ------
+    Refusal
+        `nifti_readable`, `finite_values`, `nifti_geometry: sform and qform of ct.nii.gz lie 4.0 mm apart. ...`.
 
-    Source: NIfTI-1 standard (2003): dim, datatype, pixdim, vox_offset, scl_slope, methods 1 to 3 of orientation.
+    References
+    ----------
+    NIfTI-1 standard (2003): dim, datatype, pixdim, vox_offset, scl_slope, methods 1 to 3 of orientation.
     """
     name = path.name
     try:

@@ -16,9 +16,14 @@ _AGAIN = "Write the file again as one three-dimensional image with its voxel siz
 def check_header(path: Path) -> None:
     """Refuse an NRRD file whose content is elsewhere, or whose place and voxel size in mm are not known.
 
-    Raises Refusal: `nrrd_readable: ct.nrrd is not NRRD. ...`, `nrrd_geometry: ct.nrrd has no space directions. ...`, `three_dimensions`.
+    Raises
+    ------
+    Refusal
+        `nrrd_readable: ct.nrrd is not NRRD. ...`, `nrrd_geometry: ct.nrrd has no space directions. ...`, `three_dimensions`.
 
-    Source: Definition of NRRD File Format, Teem 1.9: sections 3 (detached headers), 4 (space), 5 (basic fields).
+    References
+    ----------
+    Definition of NRRD File Format, Teem 1.9: sections 3 (detached headers), 4 (space), 5 (basic fields).
     """
     name = path.name
     fields = _fields(path)

@@ -17,10 +17,19 @@ AREA_LINES = 2048
 class Arrangement:
     """The contours of one plane, sorted out.
 
-    rings    each (n, 2) in mm, those that were sent twice once.
-    shapes   of each ring: rings that cross each other are one shape, their union; between shapes the even-odd rule holds.
-    islands  of each ring: rings that overlap or lie within each other belong together.
-    copies   rings left out because another has the same outline.
+    Parameters
+    ----------
+    rings : each (n, 2)
+        In mm, those that were sent twice once.
+    shapes
+        Of each ring: rings that cross each other are one shape, their union; between shapes the even-odd rule holds.
+    islands
+        Of each ring: rings that overlap or lie within each other belong together.
+    copies
+        Rings left out because another has the same outline.
+
+    Notes
+    -----
     crossing rings that cross another.
     """
 
@@ -39,12 +48,19 @@ class Arrangement:
 def arranged(rings: Sequence[np.ndarray], pixel_mm: float, *, exclusive: bool = False) -> Arrangement:
     """Sort out the contours of one plane.
 
-    rings      each (n, 2) in mm, as drawn.
-    pixel_mm   of the image in the plane: two outlines that are nearer to each other than half of it, on average, are one, however often sampled;
-               the one with more points is kept.
-    exclusive  the contours are CLOSEDPLANAR_XOR: overlaps are left out, whatever crosses what.
+    Parameters
+    ----------
+    rings : each (n, 2)
+        In mm, as drawn.
+    pixel_mm
+        Of the image in the plane: two outlines that are nearer to each other than half of it, on average, are one, however often sampled; the one with
+        more points is kept.
+    exclusive
+        The contours are CLOSEDPLANAR_XOR: overlaps are left out, whatever crosses what.
 
-    Source: DICOM PS3.3 C.8.8.6.3.
+    References
+    ----------
+    DICOM PS3.3 C.8.8.6.3.
     """
     size = Sizes.of(rings)
     areas, lengths = size.areas, size.lengths

@@ -27,24 +27,59 @@ READER_VERSION = "1"  # raise when the same files give another image or mask
 
 
 def read_patient(folder: str | Path, *, gtv_patterns: Sequence[str] = GTV_PATTERNS, several: Several = "first", names: GtvNames | None = None) -> Scan:
-    """The scan of one patient on its native grid: DICOM CT with RTSTRUCT or SEG in any nesting, or `ct.nii.gz` and `gtv.nii.gz` (or .nii, or .nrrd).
+    """Read the scan of one patient on its native grid.
 
-    folder        of one patient.
-    gtv_patterns  regular expressions for the whole name of the GTV, case ignored, in order of preference.
-    several       what becomes the GTV when several structures match: the "first" in order of the patterns and then of ROI numbers, the
-                  "union" of all, or the "largest".
-    names         all that a center declares about the names of its GTV, instead of both.
+    It may be DICOM CT with RTSTRUCT or SEG in any nesting, or `ct.nii.gz` and `gtv.nii.gz` (or .nii, or .nrrd).
 
+    Parameters
+    ----------
+    folder
+        Of one patient.
+    gtv_patterns
+        Regular expressions for the whole name of the GTV, case ignored, in order of preference.
+    several
+        What becomes the GTV when several structures match: the "first" in order of the patterns and then of ROI numbers, the "union" of all, or the
+        "largest".
+    names
+        All that a center declares about the names of its GTV, instead of both.
+
+    Returns
+    -------
+    Scan
+        Image in HU and GTV, (z, y, x), with what the reader did in `notes`.
+
+    Raises
+    ------
+    Refusal
+        With the rule that was broken, among them `gtv_named: no structure is named like a GTV; found: Heart, Lung_L. ...`, `gtv_not_empty`,
+        `frame_of_reference`, `ct_found`, `contours_found`, `sources_agree`.
+
+    Notes
+    -----
     The GTV is taken from where it is. Where two sources hold one, they must agree (`sources_agree`), and a structure set goes before a segmentation,
     since its contours are exact, and both before an image with its mask, which was made from them. Where slice gaps
     are uneven or the gantry was tilted, the native grid is a regular lattice that the slices were interpolated on (`notes`).
 
     `roi_name` and `notes` hold names of structures only where they are made of the GTV's own words (`GtvNames.stored`): one may be a person's.
 
-    Raises Refusal with the rule that was broken, among them `gtv_named: no structure is named like a GTV; found: Heart, Lung_L. ...`,
-    `gtv_not_empty`, `frame_of_reference`, `ct_found`, `contours_found`, `sources_agree`.
+    References
+    ----------
+    DICOM PS3.3 A.3 (CT), A.19 (RTSTRUCT), A.51 (SEG); PROTOCOL 2.
 
-    Source: DICOM PS3.3 A.3 (CT), A.19 (RTSTRUCT), A.51 (SEG); PROTOCOL 2.
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import SimpleITK as sitk
+    >>> import numpy as np
+    >>> from penumbra.imaging import read_patient
+    >>> Path("P01").mkdir()
+    >>> inside = np.zeros((6, 12, 12), dtype=np.uint8)
+    >>> inside[2:4, 4:8, 4:8] = 1
+    >>> sitk.WriteImage(sitk.GetImageFromArray(np.where(inside, 40, -700).astype(np.int16)), "P01/ct.nii.gz")
+    >>> sitk.WriteImage(sitk.GetImageFromArray(inside), "P01/gtv.nii.gz")
+    >>> scan = read_patient("P01")
+    >>> scan.source, scan.image.values.shape, scan.gtv.volume_mm3
+    ('nifti', (6, 12, 12), 32.0)
     """
     wanted = names or (STANDARD if tuple(gtv_patterns) == GTV_PATTERNS else GtvNames(tuple(gtv_patterns)))
     wanted = wanted if names else replace(wanted, several=several)
@@ -68,9 +103,40 @@ def read_patient(folder: str | Path, *, gtv_patterns: Sequence[str] = GTV_PATTER
 
 
 def gtv_sources(folder: Path, wanted: GtvNames) -> list[Source]:
-    """What a patient's folder has to take the GTV from, in the order in which it is taken: structure sets, segmentations, an image and its mask.
+    """List what a patient's folder has to take the GTV from, in the order in which it is taken.
 
-    Raises Refusal: `ct_found`, `contours_found`, `nifti_pair`, `structure_set_readable`, `segmentation_readable`.
+    Structure sets come first, then segmentations, then an image and its mask.
+
+    Parameters
+    ----------
+    folder
+        Of one patient.
+    wanted
+        How the center names its GTV.
+
+    Returns
+    -------
+    list
+        A Source of each: its kind, the names of its structures, and whether one of them is taken for the GTV.
+
+    Raises
+    ------
+    Refusal
+        `ct_found`, `contours_found`, `nifti_pair`, `structure_set_readable`, `segmentation_readable`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import SimpleITK as sitk
+    >>> import numpy as np
+    >>> from penumbra.imaging import GTV_PATTERNS, GtvNames, gtv_sources
+    >>> Path("P01").mkdir()
+    >>> inside = np.zeros((6, 12, 12), dtype=np.uint8)
+    >>> inside[2:4, 4:8, 4:8] = 1
+    >>> sitk.WriteImage(sitk.GetImageFromArray(np.where(inside, 40, -700).astype(np.int16)), "P01/ct.nii.gz")
+    >>> sitk.WriteImage(sitk.GetImageFromArray(inside), "P01/gtv.nii.gz")
+    >>> [(source.kind, source.holds) for source in gtv_sources(Path("P01"), GtvNames(GTV_PATTERNS))]
+    [('image and mask', True)]
     """
     image, mask = find_pair(folder)
     found = find_dicom(folder)
@@ -101,11 +167,40 @@ def gtv_sources(folder: Path, wanted: GtvNames) -> list[Source]:
 
 
 def roi_names(folder: str | Path, names: GtvNames = STANDARD) -> list[str]:
-    """Names of all structures where the GTV is taken from, as sent, sorted; a name that occurs twice is listed twice.
+    """List the names of all structures where the GTV is taken from.
 
     Those of all structure sets, the labels of a segmentation, or "gtv" for an image and its mask. Where no source holds a GTV, the names of all.
 
-    Raises Refusal: as `gtv_sources`.
+    Parameters
+    ----------
+    folder
+        Of one patient.
+    names
+        How the center names its GTV.
+
+    Returns
+    -------
+    list
+        Names as sent, sorted; a name that occurs twice is listed twice.
+
+    Raises
+    ------
+    Refusal
+        As `gtv_sources`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import SimpleITK as sitk
+    >>> import numpy as np
+    >>> from penumbra.imaging import roi_names
+    >>> Path("P01").mkdir()
+    >>> inside = np.zeros((6, 12, 12), dtype=np.uint8)
+    >>> inside[2:4, 4:8, 4:8] = 1
+    >>> sitk.WriteImage(sitk.GetImageFromArray(np.where(inside, 40, -700).astype(np.int16)), "P01/ct.nii.gz")
+    >>> sitk.WriteImage(sitk.GetImageFromArray(inside), "P01/gtv.nii.gz")
+    >>> roi_names("P01")
+    ['gtv']
     """
     sources = gtv_sources(Path(folder), names)
     used = next((source for source in sources if source.holds), None)

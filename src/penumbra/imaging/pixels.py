@@ -21,10 +21,15 @@ def pixels(path: Path) -> np.ndarray:
 
     Padding beyond the scanner's field of view that lies below air becomes air: it is not a measurement, and would shift the mean of the scan.
 
-    Raises Refusal: `pixels_readable: the pixels of a slice cannot be decoded (ValueError). ...`, `rescale_known: a slice has no RescaleSlope. ...`,
-    `hu_range: a slice holds values up to 4e+12, which are not HU. ...`.
+    Raises
+    ------
+    Refusal
+        `pixels_readable: the pixels of a slice cannot be decoded (ValueError). ...`, `rescale_known: a slice has no RescaleSlope. ...`, `hu_range: a
+        slice holds values up to 4e+12, which are not HU. ...`.
 
-    Source: DICOM PS3.3 C.11.1 (Modality LUT), C.7.6.3, C.7.5.1.1.2 (padding).
+    References
+    ----------
+    DICOM PS3.3 C.11.1 (Modality LUT), C.7.6.3, C.7.5.1.1.2 (padding).
     """
     try:
         dataset = read_file(path)
@@ -47,7 +52,10 @@ def undecodable(error: BaseException) -> Refusal:
 def hu_of(dataset: "Dataset", stored: np.ndarray) -> np.ndarray:
     """HU of the stored values of one slice, (y, x), by the rescaling and padding that its attributes declare.
 
-    Raises Refusal: `rescale_known`, `hu_range`; of damaged attributes one of BROKEN.
+    Raises
+    ------
+    Refusal
+        `rescale_known`, `hu_range`; of damaged attributes one of BROKEN.
     """
     slope, intercept = _rescale(dataset)
     padding = _is_padding(dataset, stored)

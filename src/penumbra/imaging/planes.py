@@ -15,9 +15,14 @@ BEYOND_HU = -1024.0
 class Planes:
     """A plane across z, one across y and one across x, each where the GTV has its largest area there.
 
-    hu        (3, pixels, pixels).
-    outlines  ROI -> (3, pixels, pixels), True on the inner border of the ROI and all that it surrounds.
-    pixel_mm  edge of a pixel, the same in all three.
+    Parameters
+    ----------
+    hu : shape (3, pixels, pixels), HU
+        The pictures of the three planes.
+    outlines
+        ROI -> (3, pixels, pixels), True on the inner border of the ROI and all that it surrounds.
+    pixel_mm
+        Edge of a pixel, the same in all three.
     """
 
     hu: np.ndarray
@@ -26,13 +31,39 @@ class Planes:
 
 
 def three_planes(scan: Scan, rings: Mapping[str, Mask], *, margin_mm: float, pixels: int) -> Planes:
-    """The planes of a scan, cut to equal squares around the GTV.
+    """Cut three planes of a scan to equal squares around the GTV.
 
-    rings      on the grid of the scan; their outline is that of the ring with the GTV inside.
-    margin_mm  free around the box of the GTV.
-    pixels     edge of a picture.
+    Parameters
+    ----------
+    scan : image and GTV (z, y, x)
+        On any grid.
+    rings
+        On the grid of the scan; their outline is that of the ring with the GTV inside.
+    margin_mm : mm
+        Free around the box of the GTV.
+    pixels
+        Edge of a picture.
 
+    Returns
+    -------
+    Planes
+        HU and outlines of the plane across z, the one across y and the one across x.
+
+    Notes
+    -----
     Rows of the first run as in the image; the other two have the end of z at the top where z runs toward the head.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from penumbra.imaging import Mask, Scan, Volume, rings, three_planes
+    >>> inside = np.zeros((10, 20, 20), dtype=bool)
+    >>> inside[3:7, 8:14, 8:14] = True
+    >>> spacing = (3.0, 1.0, 1.0)
+    >>> scan = Scan(Volume(np.where(inside, 40, -700).astype(np.int16), spacing), Mask(inside, spacing))
+    >>> planes = three_planes(scan, rings(scan.gtv, [3]), margin_mm=4.0, pixels=32)
+    >>> planes.hu.shape, sorted(planes.outlines), round(float(planes.pixel_mm), 3)
+    ((3, 32, 32), ['gtv', 'ring_3mm'], 0.625)
     """
     from scipy.ndimage import binary_erosion, map_coordinates
 

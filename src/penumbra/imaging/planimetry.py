@@ -16,9 +16,14 @@ MISSING = 1.5  # of the usual distance: beyond it a contour is missing between t
 def planimetric_mm3(heights: np.ndarray, drawn: Sequence[Arrangement], positions: np.ndarray) -> float:
     """Sum over planes of contour area times the distance that it represents, mm3.
 
-    heights    of the planes as drawn, increasing, mm along the normal.
-    drawn      the contours of each.
-    positions  of the slices, increasing: a distance without a slice in it has no contour missing.
+    Parameters
+    ----------
+    heights
+        Of the planes as drawn, increasing, mm along the normal.
+    drawn
+        The contours of each.
+    positions
+        Of the slices, increasing: a distance without a slice in it has no contour missing.
     """
     islands = [_islands(plane) for plane in drawn]
     areas, low, high = (np.concatenate([part[place] for part in islands]) for place in range(3))

@@ -14,14 +14,21 @@ _TIE = 1e-5  # an interpolated share this close to 0.5 is a tie: a face exactly 
 def coverage(contours: Contours, shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> tuple[tuple[slice, slice, slice], np.ndarray]:
     """The share of each voxel inside the contours, within the box that holds them all.
 
-    shape    of the image, (z, y, x).
-    spacing  mm, (z, y, x).
+    Parameters
+    ----------
+    shape
+        Of the image, (z, y, x).
+    spacing : mm, (z, y, x)
 
+    Notes
+    -----
     Returns the box in voxel indices and the shares in [0, 1], float32, shape of the box. Outside the box the share is 0.
     Inside a plane the even-odd rule holds (holes stay holes, islands are kept), contours that cross each other are united; between structures
     the union.
 
-    Source: DICOM PS3.3 C.8.8.6.3 (contours of one ROI on one plane).
+    References
+    ----------
+    DICOM PS3.3 C.8.8.6.3 (contours of one ROI on one plane).
     """
     box = _box(contours, shape, spacing)
     share = np.zeros([part.stop - part.start for part in box], dtype=np.float32)
@@ -34,8 +41,13 @@ def coverage(contours: Contours, shape: tuple[int, int, int], spacing: tuple[flo
 def mask_of_shares(share: np.ndarray) -> np.ndarray:
     """The mask of shares that contours gave: in each plane the fullest voxels, as many as make up the plane's enclosed area.
 
-    share  of each voxel inside the contours, (z, y, x).
+    Parameters
+    ----------
+    share
+        Of each voxel inside the contours, (z, y, x).
 
+    Notes
+    -----
     Where a plane lies wholly inside the slab of its contours these are the voxels at least half inside. Where a slab ends within a plane,
     so that all its voxels have the same share, the innermost of them are taken. The mask has the volume of the drawing to half a voxel a plane.
     """

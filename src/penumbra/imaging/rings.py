@@ -9,16 +9,56 @@ from penumbra.imaging.volume import Mask
 
 
 def ring_name(margin_mm: float) -> str:
-    """The name of a ring: `ring_3mm` for 3."""
+    """Name a ring: `ring_3mm` for 3.
+
+    Parameters
+    ----------
+    margin_mm : mm
+        Its outer margin.
+
+    Returns
+    -------
+    str
+        As the ROI is called everywhere.
+
+    Examples
+    --------
+    >>> from penumbra.imaging import ring_name
+    >>> ring_name(3.0), ring_name(4.5)
+    ('ring_3mm', 'ring_4.5mm')
+    """
     return f"ring_{margin_mm:g}mm"
 
 
 def rings(gtv: Mask, margins_mm: Sequence[float]) -> dict[str, Mask]:
-    """One mask per margin: voxels whose distance to the nearest GTV voxel is in (0, margin] mm, clipped to the image.
+    """Make one mask per margin: voxels whose distance to the nearest GTV voxel is in (0, margin] mm, clipped to the image.
 
-    margins_mm  outer margins in mm, each a ring of its own from the GTV outwards.
+    Parameters
+    ----------
+    gtv : shape (z, y, x)
+        On the grid that the rings are wanted on.
+    margins_mm : mm
+        Outer margins, each a ring of its own from the GTV outwards.
 
-    Source: PROTOCOL 2.
+    Returns
+    -------
+    dict
+        Name of the ring -> its mask, on the grid of `gtv`.
+
+    References
+    ----------
+    PROTOCOL 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from penumbra.imaging import Mask, Scan, Volume, rings
+    >>> inside = np.zeros((10, 20, 20), dtype=bool)
+    >>> inside[3:7, 8:14, 8:14] = True
+    >>> spacing = (3.0, 1.0, 1.0)
+    >>> scan = Scan(Volume(np.where(inside, 40, -700).astype(np.int16), spacing), Mask(inside, spacing))
+    >>> {name: ring.volume_mm3 for name, ring in rings(scan.gtv, [1, 3]).items()}
+    {'ring_1mm': 288.0, 'ring_3mm': 1272.0}
     """
     inner, distance = _distance(gtv, margins_mm, clipped=True)
     found = {}
@@ -30,7 +70,31 @@ def rings(gtv: Mask, margins_mm: Sequence[float]) -> dict[str, Mask]:
 
 
 def ring_loss(gtv: Mask, margins_mm: Sequence[float]) -> dict[str, float]:
-    """Per ring the volume in mm3 that lies beyond the image and is therefore missing from it."""
+    """Measure how much of each ring lies beyond the image and is therefore missing from it.
+
+    Parameters
+    ----------
+    gtv : shape (z, y, x)
+        On the grid of the image.
+    margins_mm : mm
+        Outer margins, as in `rings`.
+
+    Returns
+    -------
+    dict
+        Name of the ring -> volume in mm3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from penumbra.imaging import Mask, Scan, Volume, ring_loss
+    >>> inside = np.zeros((10, 20, 20), dtype=bool)
+    >>> inside[3:7, 8:14, 8:14] = True
+    >>> spacing = (3.0, 1.0, 1.0)
+    >>> scan = Scan(Volume(np.where(inside, 40, -700).astype(np.int16), spacing), Mask(inside, spacing))
+    >>> ring_loss(scan.gtv, [3, 12])
+    {'ring_3mm': 0.0, 'ring_12mm': 6882.0}
+    """
     _, distance = _distance(gtv, margins_mm, clipped=False)
     clipped = rings(gtv, margins_mm)
     voxel = gtv.voxel_volume_mm3

@@ -21,9 +21,28 @@ _IMAGE, _MASK, _FACTS = "image.nii.gz", "gtv.nii.gz", "scan.json"
 
 
 def save_scan(scan: Scan, folder: str | Path) -> None:
-    """Writes `image.nii.gz` (int16 HU), `gtv.nii.gz` (uint8) and `scan.json` (moments, offset, source, ROI name, notes) into `folder`.
+    """Write `image.nii.gz` (int16 HU), `gtv.nii.gz` (uint8) and `scan.json` (moments, offset, source, ROI name, notes) into a folder.
 
     The folder appears complete or not at all; one that is there is replaced. The same scan gives the same bytes. Contours are not kept.
+
+    Parameters
+    ----------
+    scan
+        On any grid; HU are rounded to whole numbers.
+    folder
+        That the files are written to; folders above it are made.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from penumbra.imaging import Mask, Scan, Volume, load_scan, save_scan
+    >>> inside = np.zeros((10, 20, 20), dtype=bool)
+    >>> inside[3:7, 8:14, 8:14] = True
+    >>> spacing = (3.0, 1.0, 1.0)
+    >>> scan = Scan(Volume(np.where(inside, 40, -700).astype(np.int16), spacing), Mask(inside, spacing))
+    >>> save_scan(scan, "P01")
+    >>> load_scan("P01").gtv.volume_mm3
+    432.0
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -58,9 +77,34 @@ def save_scan(scan: Scan, folder: str | Path) -> None:
 
 
 def load_scan(folder: str | Path) -> Scan:
-    """The scan that `save_scan` wrote.
+    """Load the scan that `save_scan` wrote.
 
-    Raises Refusal: `saved_scan: <name> is not a saved scan. ...`.
+    Parameters
+    ----------
+    folder
+        That it was saved in.
+
+    Returns
+    -------
+    Scan
+        Without contours.
+
+    Raises
+    ------
+    Refusal
+        `saved_scan: <name> is not a saved scan. ...`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from penumbra.imaging import Mask, Scan, Volume, load_scan, save_scan
+    >>> inside = np.zeros((10, 20, 20), dtype=bool)
+    >>> inside[3:7, 8:14, 8:14] = True
+    >>> spacing = (3.0, 1.0, 1.0)
+    >>> scan = Scan(Volume(np.where(inside, 40, -700).astype(np.int16), spacing), Mask(inside, spacing))
+    >>> save_scan(scan, "P01")
+    >>> load_scan("P01").image.values.dtype
+    dtype('int16')
     """
     folder = Path(folder)
     if not (folder / _FACTS).is_file():
@@ -81,7 +125,10 @@ def load_scan(folder: str | Path) -> Scan:
 def saved_shape(folder: str | Path) -> tuple[int, int, int]:
     """The shape (z, y, x) of a saved scan, from the header of its image alone.
 
-    Raises Refusal: `saved_scan`, as `load_scan`.
+    Raises
+    ------
+    Refusal
+        `saved_scan`, as `load_scan`.
     """
     folder = Path(folder)
     if not (folder / _FACTS).is_file():
@@ -110,8 +157,13 @@ def _write_nifti(volume: Volume, path: Path) -> None:
 def _header(volume: Volume | Mask, path: Path) -> bytes:
     """The first 352 bytes of the NIfTI file: those that ITK writes for one voxel at the same place, with the true size.
 
-    path  of a temporary file.
+    Parameters
+    ----------
+    path
+        Of a temporary file.
 
+    Notes
+    -----
     Raises OSError where nothing can be written.
     """
     import SimpleITK as sitk

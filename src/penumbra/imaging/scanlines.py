@@ -10,8 +10,12 @@ import numpy as np
 class Crossings:
     """Crossings of rings with lines, in order of line, ring and x; on each line a ring crosses an even number of times.
 
-    line, ring  index of each, (n,).
-    x           in the unit of the rings, (n,).
+    Parameters
+    ----------
+    line, ring
+        Index of each, (n,).
+    x
+        In the unit of the rings, (n,).
     """
 
     line: np.ndarray
@@ -55,7 +59,10 @@ def edges(rings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarr
 def united(found: Crossings, shape: np.ndarray) -> Crossings:
     """The crossings of shapes, each the union of its rings.
 
-    shape  of each ring, (rings,).
+    Parameters
+    ----------
+    shape
+        Of each ring, (rings,).
     """
     label = shape[found.ring]
     turn = np.where(np.arange(len(found.x)) % 2 == 0, 1, -1)

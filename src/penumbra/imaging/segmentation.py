@@ -36,9 +36,14 @@ class Segmentation:
 def read_segmentation(path: Path) -> Segmentation:
     """The directory of a DICOM SEG.
 
-    Raises Refusal: `segmentation_readable: ...`, `segmentation_type: a segmentation of type LABELMAP. ...`, `roi_numbers: two segments ...`.
+    Raises
+    ------
+    Refusal
+        `segmentation_readable: ...`, `segmentation_type: a segmentation of type LABELMAP. ...`, `roi_numbers: two segments ...`.
 
-    Source: DICOM PS3.3 A.51, C.8.20.
+    References
+    ----------
+    DICOM PS3.3 A.51, C.8.20.
     """
     try:
         dataset = read_file(path)
@@ -69,7 +74,10 @@ def segment_masks(drawing: Segmentation, numbers: Sequence[int], stack: Stack) -
     A fractional segment holds the voxels of which it fills at least half. Where slice gaps are uneven, the planes between slices are interpolated
     linearly, threshold 0.5.
 
-    Raises Refusal: `same_grid: the segmentation has 32 x 32 pixels of 2.00 x 2.00 mm ...`, `gtv_not_empty`, `segmentation_readable`.
+    Raises
+    ------
+    Refusal
+        `same_grid: the segmentation has 32 x 32 pixels of 2.00 x 2.00 mm ...`, `gtv_not_empty`, `segmentation_readable`.
     """
     image = stack.image
     try:
@@ -113,7 +121,10 @@ def _count_frames(dataset: "Dataset", places: int) -> None:
 def segment_points(drawing: Segmentation, numbers: Sequence[int]) -> np.ndarray:
     """Centers of the first and last pixel of every frame of the segments, (n, 3) in mm, LPS.
 
-    Raises Refusal: `segmentation_readable`.
+    Raises
+    ------
+    Refusal
+        `segmentation_readable`.
     """
     try:
         with lenient():

@@ -17,10 +17,16 @@ _ADVICE = "Send the structure set of this CT, or the CT that it was drawn on"
 class Reference:
     """What a structure set or a segmentation says of the CT that it was drawn on; any part may be empty.
 
-    series     UIDs that it names.
-    instances  slices that it names anywhere, see `referenced`.
-    own        of those, the ones that the contours of the GTV themselves name: they decide where others contradict.
-    frames     of reference that the GTV is drawn in.
+    Parameters
+    ----------
+    series
+        UIDs that it names.
+    instances
+        Slices that it names anywhere, see `referenced`.
+    own
+        Of those, the ones that the contours of the GTV themselves name: they decide where others contradict.
+    frames
+        Of reference that the GTV is drawn in.
     """
 
     series: Set[str]
@@ -37,7 +43,9 @@ def contoured_series(slices: Sequence[SliceHeader], reference: Reference) -> tup
 
     Raises Refusal: rules frame_of_reference, one_series.
 
-    Source: DICOM PS3.3 C.7.4.1 (frame of reference), C.8.8.5 (referenced series).
+    References
+    ----------
+    DICOM PS3.3 C.7.4.1 (frame of reference), C.8.8.5 (referenced series).
     """
     groups: dict[str, list[SliceHeader]] = {}
     for item in slices:

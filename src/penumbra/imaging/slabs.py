@@ -54,11 +54,19 @@ class _Island:
 def slabs(heights: np.ndarray, drawn: Sequence[Arrangement], slices: Slices, pixel_mm: float, *, on_slices: bool) -> tuple[tuple[Plane, ...], float]:
     """The planes of one structure with the slab that each represents, and the usual distance of its planes in mm.
 
-    heights    of the planes, increasing, mm along the normal.
-    drawn      what is drawn on each.
-    pixel_mm   of the image in the plane.
-    on_slices  every plane lies on a slice: at its end a part that is drawn on every slice reaches as far as the slice does.
+    Parameters
+    ----------
+    heights
+        Of the planes, increasing, mm along the normal.
+    drawn
+        What is drawn on each.
+    pixel_mm
+        Of the image in the plane.
+    on_slices
+        Every plane lies on a slice: at its end a part that is drawn on every slice reaches as far as the slice does.
 
+    Notes
+    -----
     Half the way to the next plane of the same part; where the part ends, or a contour is missing, as far as on the plane's other side, and a
     plane that is alone half the part's usual distance.
     Two neighboring slices belong together whatever their distance. Parts with distances of their own come as planes of their own.
@@ -162,7 +170,12 @@ def _parts(below: np.ndarray, above: np.ndarray) -> np.ndarray:
 def _usual(part: np.ndarray, down: np.ndarray, up: np.ndarray, gap: float, whole: float) -> np.ndarray:
     """The usual distance of the planes of each island's part, (n,) in mm: the smaller median.
 
-    gap    of the slices; whole: usual distance of the structure's planes. They are used for a part of one plane, or of two that are far apart.
+    Parameters
+    ----------
+    gap
+        Of the slices.
+    whole
+        Usual distance of the structure's planes. They are used for a part of one plane, or of two that are far apart.
     """
     usual = np.empty(len(part))
     for label in range(int(part.max()) + 1):

@@ -14,9 +14,14 @@ from penumbra.imaging.volume import Mask, Scan
 class Source:
     """One place that a GTV can be taken from.
 
-    names  of all its structures, as sent.
-    holds  whether one of them is taken for the GTV.
-    read   its scan; raises Refusal.
+    Parameters
+    ----------
+    names
+        Of all its structures, as sent.
+    holds
+        Whether one of them is taken for the GTV.
+    read
+        Its scan; raises Refusal.
     """
 
     kind: Literal["structure set", "segmentation", "image and mask"]
@@ -28,11 +33,19 @@ class Source:
 def agreeing(holding: Sequence[Source], sources: int, limit: float) -> Scan:
     """The scan of the first source; the masks of the others must agree with its mask.
 
-    holding  the sources with a GTV, in the order in which they are taken.
-    sources  how many there are, with those that hold none.
-    limit    Dice from which two masks are one drawing.
+    Parameters
+    ----------
+    holding
+        The sources with a GTV, in the order in which they are taken.
+    sources
+        How many there are, with those that hold none.
+    limit
+        Dice from which two masks are one drawing.
 
-    Raises Refusal: `sources_agree: the structure set and the segmentation hold different GTVs: 9.2 and 2.1 cm3, Dice 0.21. ...`.
+    Raises
+    ------
+    Refusal
+        `sources_agree: the structure set and the segmentation hold different GTVs: 9.2 and 2.1 cm3, Dice 0.21. ...`.
     """
     scan, notes = holding[0].read(), []
     if len(holding) == 1 and sources > 1:

@@ -14,7 +14,9 @@ def cubic_matrix(samples: int, at: np.ndarray) -> np.ndarray:
 
     The spline passes through all samples and continues beyond the ends as their mirror image, as SimpleITK's sitkBSpline does inside its buffer.
 
-    Source: Unser, Aldroubi, Eden, IEEE Trans. Signal Processing 41 (1993) 821.
+    References
+    ----------
+    Unser, Aldroubi, Eden, IEEE Trans. Signal Processing 41 (1993) 821.
     """
     if samples == 1:
         return np.ones((len(at), 1))

@@ -26,10 +26,16 @@ _SHIFT_MM = 0.02  # sideways offset between slices that counts as a tilted gantr
 class Stack:
     """A CT series as a volume on a regular lattice.
 
-    image      HU, int16, or float32 where rescaling is not whole.
-    positions  mm along the normal from voxel plane 0, one per slice that arrived.
-    heights    the same by each name that a reference may call a slice (see `referenced`), of every slice that was sent.
-    notes      what was done.
+    Parameters
+    ----------
+    image : HU
+        int16, or float32 where rescaling is not whole.
+    positions : mm
+        Along the normal from voxel plane 0, one per slice that arrived.
+    heights
+        The same by each name that a reference may call a slice (see `referenced`), of every slice that was sent.
+    notes
+        What was done.
     """
 
     image: Volume
@@ -41,17 +47,26 @@ class Stack:
 def read_stack(slices: Sequence[SliceHeader], preferred: Sequence[Set[str]] = (), around: np.ndarray | None = None) -> Stack:
     """The volume of one series.
 
-    slices     of one series, in any order.
-    preferred  sets of slices that contours name, in order; they win where two slices share a position.
-    around     points of the GTV, (n, 3) in mm, LPS: slices may be thicker elsewhere than here. None: they may not anywhere.
+    Parameters
+    ----------
+    slices
+        Of one series, in any order.
+    preferred
+        Sets of slices that contours name, in order; they win where two slices share a position.
+    around
+        Points of the GTV, (n, 3) in mm, LPS: slices may be thicker elsewhere than here. None: they may not anywhere.
 
+    Notes
+    -----
     Uneven gaps are filled by a cubic spline through the slices at their true positions, on a lattice as fine as the smallest gap. Slices that
     are shifted sideways (tilted gantry) are brought onto one rectangular lattice by a cubic B-spline in their plane.
 
     Raises Refusal: rules one_pixel_grid, one_orientation, slices_enough, one_slice_per_position, slice_gaps, slice_geometry, pixels_readable,
     rescale_known, hu_range.
 
-    Source: DICOM PS3.3 C.7.6.2.1.1 (position and orientation).
+    References
+    ----------
+    DICOM PS3.3 C.7.6.2.1.1 (position and orientation).
     """
     notes: list[str] = []
     first = slices[0]
@@ -176,7 +191,10 @@ def _compact(plane: np.ndarray) -> np.ndarray:
 def _straighten(planes: list[np.ndarray], sideways: np.ndarray, spacing: tuple[float, float]) -> tuple[list[np.ndarray], np.ndarray]:
     """Slices on one in-plane lattice wide enough for all; also its first voxel relative to the first slice's, (x, y) in mm.
 
-    sideways  (slices, 2): offset of each slice in its plane, x then y, mm.
+    Parameters
+    ----------
+    sideways : shape (slices, 2)
+        Offset of each slice in its plane, x then y, mm.
     """
     steps = np.array([spacing[1], spacing[0]])
     low = np.floor(sideways.min(axis=0) / steps + 1e-6)

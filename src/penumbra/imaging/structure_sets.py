@@ -15,16 +15,26 @@ _ALONE = "Send the structure set to use alone"
 def chosen_set(drawings: Sequence[StructureSet], slices: Sequence[SliceHeader], notes: list[str]) -> StructureSet:
     """The structure set to use, of those that hold a GTV; a note says on what ground where there was a choice.
 
-    slices  of all CT series in the folder.
+    Parameters
+    ----------
+    slices
+        Of all CT series in the folder.
 
+    Raises
+    ------
+    Refusal
+        `structure_set_rejected: the structure set with the GTV was rejected at its review. ...`, `one_structure_set: 2 structure sets hold a GTV, and
+        nothing tells which of them counts. ...`.
+
+    Notes
+    -----
     In this order: one that was rejected is never used; one that names a CT series of this folder goes before one that names another; an approved one
     before one that is not; the one that was saved last, by the first of StructureSetDate, SeriesDate, InstanceCreationDate and ContentDate (with
     their times) that tells them apart.
 
-    Raises Refusal: `structure_set_rejected: the structure set with the GTV was rejected at its review. ...`,
-    `one_structure_set: 2 structure sets hold a GTV, and nothing tells which of them counts. ...`.
-
-    Source: DICOM PS3.3 C.8.8.5 (StructureSetDate), C.8.8.16 (ApprovalStatus).
+    References
+    ----------
+    DICOM PS3.3 C.8.8.5 (StructureSetDate), C.8.8.16 (ApprovalStatus).
     """
     refused = [drawing for drawing in drawings if drawing.approval == "REJECTED"]
     left = [drawing for drawing in drawings if not any(same_drawing(drawing, other) for other in refused)]

@@ -33,10 +33,19 @@ _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "CLOSED_PLANAR_XOR")
 class Structure:
     """One ROI of a structure set.
 
-    frame     of reference that it is drawn in.
-    contours  closed ones, each (n, 3) in mm, LPS.
-    slices    per contour the slice that it names, see `referenced`; None where it names none or several.
-    ignored   contours that enclose nothing.
+    Parameters
+    ----------
+    frame
+        Of reference that it is drawn in.
+    contours
+        Closed ones, each (n, 3) in mm, LPS.
+    slices
+        Per contour the slice that it names, see `referenced`; None where it names none or several.
+    ignored
+        Contours that enclose nothing.
+
+    Notes
+    -----
     exclusive whether any of them is CLOSEDPLANAR_XOR: overlaps are left out instead of united.
     """
 
@@ -58,8 +67,12 @@ class Structure:
 class StructureSet:
     """What a structure set says about itself: names by ROI number, frames by ROI number, the CT series and slices it was drawn on.
 
-    approval  ApprovalStatus, in capitals; empty where it has none.
-    saved     attribute -> its date and time as sent, in the order in which they count: StructureSet, Series, InstanceCreation, Content.
+    Parameters
+    ----------
+    approval
+        ApprovalStatus, in capitals; empty where it has none.
+    saved
+        Attribute -> its date and time as sent, in the order in which they count: StructureSet, Series, InstanceCreation, Content.
     """
 
     names: dict[int, str]
@@ -75,10 +88,14 @@ class StructureSet:
 def read_structure_set(path: Path) -> StructureSet:
     """The directory of a structure set; contour points are read by `structure`.
 
-    Raises Refusal: `structure_set_readable: the RTSTRUCT is damaged (...). ...`, also where it was cut off, `roi_numbers: two structures have the
-    number 3. ...`.
+    Raises
+    ------
+    Refusal
+        `structure_set_readable: the RTSTRUCT is damaged (...). ...`, also where it was cut off, `roi_numbers: two structures have the number 3. ...`.
 
-    Source: DICOM PS3.3 C.8.8.5, C.8.8.6.
+    References
+    ----------
+    DICOM PS3.3 C.8.8.5, C.8.8.6.
     """
     try:
         with readable():
@@ -122,7 +139,10 @@ def structure(drawing: StructureSet, number: int) -> Structure:
 
     POINT and OPEN_PLANAR contours and those of fewer than three points enclose nothing: they are counted in `ignored`.
 
-    Raises Refusal: `contour_data: a contour of 'GTV-1' has 7 numbers, which are not points in space. ...`.
+    Raises
+    ------
+    Refusal
+        `contour_data: a contour of 'GTV-1' has 7 numbers, which are not points in space. ...`.
     """
     name = drawing.names[number].strip()
     closed: list[np.ndarray] = []
@@ -161,10 +181,17 @@ def place(
 ) -> tuple[Contours, tuple[str, ...]]:
     """The contours of the structures on the planes of a volume, and notes.
 
-    image      on whose slices they were drawn.
-    positions  mm along the normal from voxel plane 0 of the slices that arrived.
-    heights    the same for every slice by its SOP instance UID: a contour that names a slice must lie on it.
+    Parameters
+    ----------
+    image
+        On whose slices they were drawn.
+    positions : mm
+        Along the normal from voxel plane 0 of the slices that arrived.
+    heights
+        The same for every slice by its SOP instance UID: a contour that names a slice must lie on it.
 
+    Notes
+    -----
     Each contour plane represents the slab that ends halfway to the next plane of the same part (see `slabs`), whatever slices lie between.
 
     Raises Refusal: rules contours_parallel, contours_on_image, contours_on_named_slices.

@@ -25,9 +25,14 @@ _WORDS = frozenset(
 def nothing_read(folder: Path, files: int, *, image: bool, mask: bool, foreign: str = "") -> Refusal:
     """The refusal of a folder without a CT.
 
-    files        how many there are.
-    image, mask  whether a file by the expected name was found.
-    foreign      what DICOM of other modalities was found, in words.
+    Parameters
+    ----------
+    files
+        How many there are.
+    image, mask
+        Whether a file by the expected name was found.
+    foreign
+        What DICOM of other modalities was found, in words.
     """
     volumes, archives = _volumes(folder), packed(folder)
     if image or mask:

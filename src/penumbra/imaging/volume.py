@@ -21,10 +21,23 @@ _LARGEST_HU = 131072.0  # metal reaches 32767 in extended scanners, and twice th
 class Volume:
     """Voxel values with their geometry.
 
-    values     shape (z, y, x).
-    spacing    mm between voxel centers, (z, y, x).
-    origin     center of voxel [0, 0, 0] in mm, DICOM patient coordinates (LPS), (x, y, z) as SimpleITK and DICOM write a point.
-    direction  (3, 3) direction cosines as in SimpleITK: column i is the direction of image axis i, axes in the order x, y, z.
+    Parameters
+    ----------
+    values : shape (z, y, x)
+        HU of an image; true inside of a mask.
+    spacing : mm, (z, y, x)
+        Between voxel centers.
+    origin : mm, (x, y, z)
+        Center of voxel [0, 0, 0], DICOM patient coordinates (LPS), as SimpleITK and DICOM write a point.
+    direction : shape (3, 3)
+        Direction cosines as in SimpleITK: column i is the direction of image axis i, axes in the order x, y, z.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from penumbra.imaging import Volume
+    >>> Volume(np.zeros((4, 8, 8)), spacing=(3.0, 1.0, 1.0)).voxel_volume_mm3
+    3.0
     """
 
     values: np.ndarray
@@ -34,22 +47,50 @@ class Volume:
 
     @property
     def voxel_volume_mm3(self) -> float:
+        """Of one voxel."""
         return float(np.prod(self.spacing))
 
 
 @dataclass(frozen=True)
 class Mask(Volume):
-    """A region of interest: `values` is boolean on the grid of its image."""
+    """A region of interest, on the grid of its image.
+
+    Parameters
+    ----------
+    values : shape (z, y, x), bool
+        True inside.
+    spacing : mm, (z, y, x)
+        As in `Volume`.
+    origin : mm, (x, y, z)
+        As in `Volume`.
+    direction : shape (3, 3)
+        As in `Volume`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from penumbra.imaging import Mask
+    >>> Mask(np.ones((1, 2, 2), dtype=bool), spacing=(3.0, 1.0, 1.0)).volume_mm3
+    12.0
+    """
 
     @property
     def volume_mm3(self) -> float:
+        """Of all voxels inside."""
         return float(np.count_nonzero(self.values)) * self.voxel_volume_mm3
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and standard deviation (population, ddof 0, in HU) over all `count` voxels of the whole image on the grid,
-    which PyRadiomics' `normalize` needs; they survive cropping."""
+    """Mean and standard deviation of a whole image on the grid, which PyRadiomics' `normalize` needs; they survive cropping.
+
+    Parameters
+    ----------
+    mean, std : HU
+        Over all voxels; the standard deviation is that of a population (ddof 0).
+    count
+        How many voxels.
+    """
 
     mean: float
     std: float
@@ -60,16 +101,28 @@ class Moments:
 class Scan:
     """A patient's image and GTV on one grid; carries no identifying attribute.
 
-    image            HU.
-    gtv              same grid as `image`.
-    moments          of the whole image on the 1 mm grid when `image` is a crop of it; None: take them from `image` itself.
-    offset           first voxel of `image` in the whole image on that grid, (z, y, x); None: unknown, or `image` is the whole.
-    source           "dicom", "nifti" or "nrrd", None for a scan that was made in memory.
-    roi_name         name of the contoured structure(s) that became `gtv`.
-    contours         the planar contours that `gtv` was filled from, in the frame of `image`; None for a mask that arrived as voxels.
-    series_named     False where the contours name another CT series than this one and share only its frame of reference; None for NIfTI.
-    slice_positions  mm along the slice normal from voxel plane 0, one per arrived slice; not the planes of `image` where gaps were uneven.
-    notes            what the reader did that a person may want to know, one sentence each.
+    Parameters
+    ----------
+    image : shape (z, y, x), HU
+        The CT.
+    gtv : shape (z, y, x)
+        Same grid as `image`.
+    moments
+        Of the whole image on the 1 mm grid when `image` is a crop of it; None: take them from `image` itself.
+    offset : voxels, (z, y, x)
+        First voxel of `image` in the whole image on that grid; None: unknown, or `image` is the whole.
+    source
+        "dicom", "nifti" or "nrrd", None for a scan that was made in memory.
+    roi_name
+        Name of the contoured structure(s) that became `gtv`.
+    contours
+        The planar contours that `gtv` was filled from, in the frame of `image`; None for a mask that arrived as voxels.
+    series_named
+        False where the contours name another CT series than this one and share only its frame of reference; None for NIfTI.
+    slice_positions : mm
+        Along the slice normal from voxel plane 0, one per arrived slice; not the planes of `image` where gaps were uneven.
+    notes
+        What the reader did that a person may want to know, one sentence each.
     """
 
     image: Volume
@@ -92,10 +145,17 @@ class Scan:
 def check_size(size: Sequence[int], spacing: Sequence[float], rule: str, name: str) -> None:
     """Refuse what cannot be a scan of a person, before memory is asked for it.
 
-    size, spacing  voxels and mm, in the same order of axes.
-    rule           of the refusal.
+    Parameters
+    ----------
+    size, spacing
+        Voxels and mm, in the same order of axes.
+    rule
+        Of the refusal.
 
-    Raises Refusal: `nifti_geometry: ct.nii.gz has voxels of 1000 x 1000 x 3000 mm and is 512000 mm long. ...`.
+    Raises
+    ------
+    Refusal
+        `nifti_geometry: ct.nii.gz has voxels of 1000 x 1000 x 3000 mm and is 512000 mm long. ...`.
     """
     longest = max(count * step for count, step in zip(size, spacing, strict=True))
     if not (min(spacing) >= _STEP_MM[0] and max(spacing) <= _STEP_MM[1] and longest <= _LONGEST_MM):

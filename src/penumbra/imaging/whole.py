@@ -14,11 +14,18 @@ _DEFLATED, _BIG_ENDIAN = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
 def top_level_tags(content: bytes) -> frozenset[int]:
     """Tags of the data set in a DICOM file, outside its sequences, after every element was followed to its end.
 
-    content  the bytes of the file, with or without the preamble; of any transfer syntax, lengths stated or delimited, deflated or not.
+    Parameters
+    ----------
+    content
+        The bytes of the file, with or without the preamble; of any transfer syntax, lengths stated or delimited, deflated or not.
 
+    Notes
+    -----
     Raises ValueError where the file ends within an element, a sequence or the deflated stream, or where its rest was filled with zeros.
 
-    Source: DICOM PS3.5 sections 7.1, 7.5 and A.5, PS3.10 section 7.1.
+    References
+    ----------
+    DICOM PS3.5 sections 7.1, 7.5 and A.5, PS3.10 section 7.1.
     """
     data, big_endian = _data_set(content)
     walk = _Walk(data, ">" if big_endian else "<", implicit=not _has_vr(data, 0))
@@ -48,7 +55,14 @@ def _data_set(content: bytes) -> tuple[bytes, bool]:
 class _Walk:
     """Steps through the elements of a data set.
 
-    data   all of its bytes. order  of bytes, as in `struct`. implicit  no element states its VR.
+    Parameters
+    ----------
+    data
+        All of its bytes.
+    order
+        Of bytes, as in `struct`.
+    implicit
+        No element states its VR.
     """
 
     def __init__(self, data: bytes, order: str, *, implicit: bool) -> None:

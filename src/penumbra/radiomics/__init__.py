@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penumbra.radiomics.extraction import engine_version, extract, predicted_bytes
-    from penumbra.radiomics.settings import feature_names, periodic_margin_mm, required_margin_mm
+    from penumbra.radiomics.margins import periodic_margin_mm, required_margin_mm
+    from penumbra.radiomics.settings import feature_names
 
 __all__ = ["engine_version", "extract", "feature_names", "periodic_margin_mm", "predicted_bytes", "required_margin_mm"]
 
@@ -14,8 +15,8 @@ _HOMES = {
     "extract": "extraction",
     "feature_names": "settings",
     "predicted_bytes": "extraction",
-    "periodic_margin_mm": "settings",
-    "required_margin_mm": "settings",
+    "periodic_margin_mm": "margins",
+    "required_margin_mm": "margins",
 }
 
 

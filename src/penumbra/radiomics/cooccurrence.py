@@ -38,13 +38,22 @@ NAMES = (
 def cooccurrence_features(counts: np.ndarray, gray: np.ndarray, highest: int) -> dict[str, float]:
     """The GLCM features of an ROI.
 
-    counts     (direction, k + 1, k + 1): pairs of voxels one step apart, in one sense; row and column 0 are not read.
-    gray       (k,): gray level of each row.
-    highest    the highest gray level.
+    Parameters
+    ----------
+    counts : shape (direction, k + 1, k + 1)
+        Pairs of voxels one step apart, in one sense; row and column 0 are not read.
+    gray : shape (k,)
+        Gray level of each row.
+    highest
+        The highest gray level.
 
+    Notes
+    -----
     Without any pair of neighbors every value is NaN, as in PyRadiomics.
 
-    Source: PyRadiomics 3.0.1, class glcm; IBSI 1 section 3.6, aggregation 3D:avg.
+    References
+    ----------
+    PyRadiomics 3.0.1, class glcm; IBSI 1 section 3.6, aggregation 3D:avg.
     """
     values = np.empty((len(counts), len(NAMES) + 1))
     probabilities = np.empty((len(counts), len(gray), len(gray)))
@@ -181,8 +190,13 @@ def direction_features(counts: np.ndarray, gray: np.ndarray, highest: int, epsil
 def maximal_correlations(p: np.ndarray) -> np.ndarray:
     """PyRadiomics' MCC of each direction: the root of the second largest eigenvalue of Q.
 
-    p    (direction, k, k), symmetric, each summing to 1.
+    Parameters
+    ----------
+    p : shape (direction, k, k)
+        Symmetric, each summing to 1.
 
+    Notes
+    -----
     Q[i, j] = sum over l of p[i, l] p[j, l] / (px[i] px[l] + epsilon). Without epsilon Q is similar to the square of the symmetric matrix
     S = p / sqrt(px px'), whose eigenvalues cost a tenth; both eigenvectors of Q follow from that of S, and Rayleigh's quotient with them corrects the
     eigenvalue to first order. Where a level is so rare that epsilon is not small compared with px[i] px[l], one inverse iteration sharpens the vectors;

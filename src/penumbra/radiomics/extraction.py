@@ -23,17 +23,45 @@ BYTES_A_VOXEL = {"penumbra": 32, "pyradiomics": 170}
 def extract(
     scan: Scan, masks: Mapping[str, Mask], settings: Path | str | Mapping[str, Any] | None = None, *, engine: str = DEFAULT_ENGINE
 ) -> dict[str, dict[str, float]]:
-    """The features of every ROI of a patient, named as PyRadiomics names them.
+    """Compute the features of every ROI of a patient, named as PyRadiomics names them.
 
-    scan        image in HU; normalized by `scan.moments` when it is a crop of a larger image, else by its own moments.
-    masks       ROI name -> mask on the grid of `scan.image`.
-    settings    a PyRadiomics parameter file, or a mapping of its form; None: features/radiomics.yaml, 1316 features.
-    engine      "penumbra", or "pyradiomics" for PyRadiomics itself.
+    Parameters
+    ----------
+    scan : image and GTV (z, y, x), HU
+        Normalized by `scan.moments` when it is a crop of a larger image, else by its own moments.
+    masks : each (z, y, x)
+        ROI name -> mask on the grid of `scan.image`.
+    settings
+        A PyRadiomics parameter file, or a mapping of its form; None: features/radiomics.yaml, 1316 features.
+    engine
+        "penumbra", or "pyradiomics" for PyRadiomics itself.
+
+    Returns
+    -------
+    dict
+        ROI name -> feature name -> value.
 
     Raises
-        Refusal: `roi_not_empty: ring_3mm has no voxel. ...`, likewise roi_on_grid, roi_dimensions, roi_size, image_varies, voxels_finite,
-        image_large_enough, grey_levels, resegmentation, and features_finite when a value is NaN or infinite. `found` names the ROI.
-        ParamsError: the settings hold something unknown, or something that this engine does not offer; or the engine is unknown.
+    ------
+    Refusal
+        `roi_not_empty: ring_3mm has no voxel. ...`, likewise roi_on_grid, roi_dimensions, roi_size, image_varies, voxels_finite, image_large_enough,
+        grey_levels, resegmentation, and features_finite when a value is NaN or infinite. `found` names the ROI.
+    ParamsError
+        The settings hold something unknown, or something that this engine does not offer; or the engine is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from penumbra.imaging import Mask, Scan, Volume
+    >>> from penumbra.radiomics import extract
+    >>> rng = np.random.default_rng(0)
+    >>> gtv = np.zeros((12, 12, 12), dtype=bool)
+    >>> gtv[4:8, 4:8, 4:8] = True
+    >>> scan = Scan(Volume(rng.integers(-100, 100, gtv.shape).astype(np.int16), (1.0, 1.0, 1.0)), Mask(gtv, (1.0, 1.0, 1.0)))
+    >>> settings = {"featureClass": {"firstorder": ["Mean"], "shape": ["VoxelVolume"]}}
+    >>> features = extract(scan, {"gtv": scan.gtv}, settings)
+    >>> {name: round(value, 2) for name, value in features["gtv"].items()}
+    {'original_shape_VoxelVolume': 64.0, 'original_firstorder_Mean': 8.12}
     """
     if engine not in ENGINES:
         raise ParamsError("parameters", f"unknown engine {engine!r}", choose(engine, sorted(ENGINES)))
@@ -50,15 +78,54 @@ def extract(
 
 
 def predicted_bytes(voxels: int, engine: str = DEFAULT_ENGINE) -> int:
-    """Peak memory of a process that extracts from a saved scan of so many voxels, by measurement."""
+    """Predict the peak memory of a process that extracts from a saved scan, by measurement.
+
+    Parameters
+    ----------
+    voxels
+        Of the scan.
+    engine
+        "penumbra" or "pyradiomics".
+
+    Returns
+    -------
+    int
+        Bytes.
+
+    Examples
+    --------
+    >>> from penumbra.radiomics import predicted_bytes
+    >>> predicted_bytes(100**3) < predicted_bytes(100**3, "pyradiomics")
+    True
+    """
     return PROCESS_BYTES + BYTES_A_VOXEL[engine] * voxels
 
 
 def engine_version(engine: str = DEFAULT_ENGINE) -> dict[str, str]:
-    """What decides the values besides the settings: the engine, its version, and the libraries whose definitions it uses.
+    """Tell what decides the values besides the settings.
 
+    Parameters
+    ----------
+    engine
+        "penumbra" or "pyradiomics".
+
+    Returns
+    -------
+    dict
+        The engine, its version, and the libraries whose definitions it uses, each with its version.
+
+    Notes
+    -----
     The own engine takes the mesh of a cube from PyRadiomics and the wavelet's filters from PyWavelets; numba compiles its arithmetic, numpy finds
     eigenvalues and the edges of bins.
+
+    Examples
+    --------
+    >>> from penumbra.radiomics import engine_version
+    >>> sorted(engine_version())
+    ['PyWavelets', 'engine', 'engine_version', 'numba', 'numpy', 'pyradiomics']
+    >>> engine_version("pyradiomics")["engine"]
+    'pyradiomics'
     """
     from importlib.metadata import version
 

@@ -29,11 +29,19 @@ class Levels:
 def gray_levels(values: np.ndarray, precision: np.dtype, image: ImageType, roi: str) -> Levels:
     """The level of each voxel: the number of its bin, counted from that of the lowest value.
 
-    values       (voxels,), float64.
-    precision    of the image: the edges are computed in it, as PyRadiomics does.
-    image        whose bins they are: of fixed width with edges at its multiples, or a fixed count between lowest and highest.
+    Parameters
+    ----------
+    values : shape (voxels,)
+        float64.
+    precision
+        Of the image: the edges are computed in it, as PyRadiomics does.
+    image
+        Whose bins they are: of fixed width with edges at its multiples, or a fixed count between lowest and highest.
 
-    Raises Refusal: `grey_levels: gtv in wavelet-LLL spans 5211 gray levels. ...`
+    Raises
+    ------
+    Refusal
+        `grey_levels: gtv in wavelet-LLL spans 5211 gray levels. ...`.
     """
     lowest, highest = precision.type(values.min()), precision.type(values.max())
     checked_span(float(lowest), float(highest), image, roi)
@@ -85,11 +93,18 @@ def digitize(values: np.ndarray, edges: np.ndarray, per_width: float, levels: np
 def first_order(values: np.ndarray, counts: np.ndarray, voxel_volume_mm3: float, shift: float = 0.0) -> dict[str, float]:
     """The first-order features of an ROI.
 
-    values    (voxels,), float64, any order.
-    counts    voxels at each gray level that occurs.
-    shift     added to each value before it is squared for an energy.
+    Parameters
+    ----------
+    values : shape (voxels,)
+        float64, any order.
+    counts
+        Voxels at each gray level that occurs.
+    shift
+        Added to each value before it is squared for an energy.
 
-    Source: PyRadiomics 3.0.1, class firstorder; IBSI 1 sections 3.3 and 3.4 (kurtosis here is not excess kurtosis).
+    References
+    ----------
+    PyRadiomics 3.0.1, class firstorder; IBSI 1 sections 3.3 and 3.4 (kurtosis here is not excess kurtosis).
     """
     n = values.size
     lowest, highest = float(values.min()), float(values.max())

@@ -40,12 +40,20 @@ class Scratch:
 def laplacian_of_gaussian(image: np.ndarray, part: Box, spacing: tuple[float, float, float], sigma_mm: float, wanted: Box, scratch: Scratch) -> np.ndarray:
     """The scale-normalized Laplacian of Gaussian of part of an image, on a box of it.
 
-    image       shape (z, y, x), float64.
-    part        the box of `image` that is read, at least four voxels along each axis; beyond it its outermost voxels repeat.
-    spacing     mm, (z, y, x).
-    sigma_mm    width of the Gaussian.
-    wanted      the box of `image` that is returned, inside `part`.
+    Parameters
+    ----------
+    image : (z, y, x)
+        float64.
+    part
+        The box of `image` that is read, at least four voxels along each axis; beyond it its outermost voxels repeat.
+    spacing : mm, (z, y, x)
+    sigma_mm
+        Width of the Gaussian.
+    wanted
+        The box of `image` that is returned, inside `part`.
 
+    Notes
+    -----
     Returns float32, the shape of `wanted`.
     """
     result = np.zeros([side.stop - side.start for side in wanted], dtype=np.float32)
@@ -133,8 +141,13 @@ def _second(n: tuple[float, float, float, float]) -> float:
 def recurse(work: np.ndarray, length: int, c: np.ndarray) -> None:
     """Both passes of the recursive filter over LINES lines that lie side by side.
 
-    work    flat, three blocks of `length` rows of LINES: the input, the causal and the anticausal pass; their sum is the outcome.
+    Parameters
+    ----------
+    work
+        Flat, three blocks of `length` rows of LINES: the input, the causal and the anticausal pass; their sum is the outcome.
 
+    Notes
+    -----
     Written over one flat array with unsigned positions, so that the compiler sees what cannot overlap and uses whole registers.
     """
     lines = np.uint64(LINES)

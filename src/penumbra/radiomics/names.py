@@ -134,8 +134,12 @@ WAVELET_BANDS = ("LLH", "LHL", "LHH", "HLL", "HLH", "HHL", "HHH", "LLL")  # lett
 def wavelet_images(level: int, axes: int = 3) -> list[tuple[str, str]]:
     """Name and band of the images of a wavelet transform in the order in which PyRadiomics yields them: the details of each level, the last approximation.
 
-    level    how many levels; only those beyond the first enter the name.
-    axes     along which the image is transformed.
+    Parameters
+    ----------
+    level
+        How many levels; only those beyond the first enter the name.
+    axes
+        Along which the image is transformed.
     """
     bands = WAVELET_BANDS if axes == 3 else ("LH", "HL", "HH", "LL")
     details = [(f"wavelet{n if n > 1 else ''}-{band}", band) for n in range(1, level + 1) for band in bands[:-1]]

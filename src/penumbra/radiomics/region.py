@@ -63,7 +63,10 @@ def voxels(margin_mm: float, spacing: tuple[float, float, float]) -> tuple[int, 
 def checked_boxes(image: Volume, masks: Mapping[str, Mask], settings: Settings) -> dict[str, Box]:
     """The box of each ROI, after the checks that PyRadiomics makes.
 
-    Raises Refusal: `roi_on_grid`, `roi_not_empty`, `roi_dimensions`, `roi_size`; `found` starts with the ROI's name.
+    Raises
+    ------
+    Refusal
+        `roi_on_grid`, `roi_not_empty`, `roi_dimensions`, `roi_size`; `found` starts with the ROI's name.
     """
     boxes = {}
     for roi, mask in masks.items():
@@ -99,9 +102,15 @@ def checked_box(mask: np.ndarray, settings: Settings, roi: str) -> Box:
 def resegmented(mask: np.ndarray, values: np.ndarray, how: Resegmentation, roi: str) -> np.ndarray:
     """The voxels of an ROI that lie within the thresholds; a mask of the same shape.
 
-    mask, values    the box of the ROI, (z, y, x): bool, and the normalized image in the precision in which PyRadiomics has it.
+    Parameters
+    ----------
+    mask, values
+        The box of the ROI, (z, y, x): bool, and the normalized image in the precision in which PyRadiomics has it.
 
-    Raises Refusal `resegmentation` when fewer than two are left.
+    Raises
+    ------
+    Refusal
+        `resegmentation` when fewer than two are left.
     """
     inside = values[mask]
     if how.mode == "relative":
@@ -131,7 +140,10 @@ def normalization(scan: Scan, settings: Settings) -> Normalization | None:
     The moments are those of the whole image: `scan.moments` if it has them, else those of `scan.image`. They are computed as ITK does, to the last bit:
     where values lie on the edges of bins (a fixed count of bins; wavelets with simple coefficients), the last bit decides.
 
-    Raises Refusal: `image_varies` when all voxels are equal, `voxels_finite` when some are NaN or infinite.
+    Raises
+    ------
+    Refusal
+        `image_varies` when all voxels are equal, `voxels_finite` when some are NaN or infinite.
     """
     if not settings.normalize:
         return None

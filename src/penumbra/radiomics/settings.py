@@ -17,8 +17,6 @@ RULE = "features_declared"
 LOG_MARGIN_SIGMAS = 12.0
 # What a crop keeps at least; more than half of most wavelets' filters.
 LEAST_MARGIN_VOXELS = 8
-# Beyond this many voxels a cubic B-spline's coefficients no longer feel where the image ends (0.27^20 = 4e-12).
-SPLINE_MARGIN_VOXELS = 20
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,12 @@ class ImageType:
 class Resegmentation:
     """Leaves out voxels below the first threshold and, where there are two, above the second; thresholds in the units of the normalized image.
 
-    mode     "absolute"; "relative": times the highest value of the ROI; "sigma": standard deviations of the ROI from its mean.
-    shape    whether the shape is that of what is left.
+    Parameters
+    ----------
+    mode
+        "absolute"; "relative": times the highest value of the ROI; "sigma": standard deviations of the ROI from its mean.
+    shape
+        Whether the shape is that of what is left.
     """
 
     thresholds: tuple[float, ...]
@@ -52,9 +54,14 @@ class Resegmentation:
 class Settings:
     """What a PyRadiomics parameter file says, checked.
 
-    raw                  the file's own mapping, for PyRadiomics itself.
-    wavelet_reach        voxels around an ROI that decide its wavelet images.
-    only_pyradiomics     what of it the own engine does not offer; empty for most files.
+    Parameters
+    ----------
+    raw
+        The file's own mapping, for PyRadiomics itself.
+    wavelet_reach
+        Voxels around an ROI that decide its wavelet images.
+    only_pyradiomics
+        What of it the own engine does not offer; empty for most files.
     """
 
     raw: Mapping[str, Any]
@@ -119,11 +126,18 @@ IMAGE_TYPES = ("Original", "Wavelet", "LoG", *FILTERED)
 def load_settings(settings: Path | str | Mapping[str, Any] | None = None, *, engine: str = "penumbra") -> Settings:
     """The settings in a PyRadiomics parameter file, or in a mapping of the same form.
 
-    settings    None: features/radiomics.yaml of the project.
-    engine      which engine has to follow them.
+    Parameters
+    ----------
+    settings
+        None: features/radiomics.yaml of the project.
+    engine
+        Which engine has to follow them.
 
-    Raises ParamsError "features_declared": `unknown setting pixelSpacing. Did you mean resampledPixelSpacing?`, and likewise for image types, feature
-    classes, features and values; `the engine penumbra does not offer gldm_a = 1. ...`.
+    Raises
+    ------
+    ParamsError
+        "features_declared": `unknown setting pixelSpacing. Did you mean resampledPixelSpacing?`, and likewise for image types, feature classes, features
+        and values; `the engine penumbra does not offer gldm_a = 1. ...`.
     """
     if settings is None:
         settings = project_root() / "features" / "radiomics.yaml"
@@ -167,36 +181,35 @@ def _loaded(raw: Mapping[str, Any], engine: str) -> Settings:
 
 
 def feature_names(settings: Path | str | Mapping[str, Any] | None = None, *, engine: str = "penumbra") -> tuple[str, ...]:
-    """The names of all features that `extract` gives for every ROI, in a stable order, without extracting.
+    """List the names of all features that `extract` gives for every ROI, without extracting.
 
-    settings, engine    as in `load_settings`.
+    Parameters
+    ----------
+    settings
+        A PyRadiomics parameter file, or a mapping of its form; None: features/radiomics.yaml of the project.
+    engine
+        "penumbra" or "pyradiomics": the one that has to follow the settings.
+
+    Returns
+    -------
+    tuple
+        In a stable order.
+
+    Raises
+    ------
+    ParamsError
+        "features_declared": `unknown setting pixelSpacing. Did you mean resampledPixelSpacing?`, and likewise for image types, feature classes, features and
+        values.
+
+    Examples
+    --------
+    >>> from penumbra.radiomics import feature_names
+    >>> feature_names({"featureClass": {"firstorder": ["Mean", "Energy"]}})
+    ('original_firstorder_Mean', 'original_firstorder_Energy')
+    >>> len(feature_names())
+    1316
     """
     return load_settings(settings, engine=engine).names
-
-
-def required_margin_mm(settings: Path | str | Mapping[str, Any] | None = None, *, spacing_mm: float = 1.0) -> float:
-    """How many mm of image around the outermost ROI a crop must keep, so that its features are those of the whole image.
-
-    settings      as in `load_settings`.
-    spacing_mm    edge of a voxel: wavelets reach so many voxels, LoG filters so many mm.
-
-    The widest filter decides: LOG_MARGIN_SIGMAS of the largest sigma, or half of the longest wavelet filter. Where the image itself ends earlier, the
-    crop ends there. With resampledPixelSpacing the crop has to know its place as well (`Scan.offset`), since the new grid starts at the corner of
-    the whole image.
-    """
-    loaded = load_settings(settings, engine="pyradiomics")
-    margin = max(loaded.log_margin_mm, loaded.margin_voxels * spacing_mm)
-    values = loaded.raw["setting"]
-    if values.get("resampledPixelSpacing"):
-        # PyRadiomics rounds its padded box outwards, and its grid starts half a new voxel inside
-        padded = (values.get("padDistance", 5) + 1.5) * max(*values["resampledPixelSpacing"], spacing_mm)
-        margin = max(margin, padded + SPLINE_MARGIN_VOXELS * spacing_mm)
-    return margin
-
-
-def periodic_margin_mm(settings: Path | str | Mapping[str, Any] | None = None, *, spacing_mm: float = 1.0) -> float:
-    """How many mm around an ROI the wavelets read, which continue the image periodically; 0 without wavelets. Arguments as in `required_margin_mm`."""
-    return load_settings(settings, engine="pyradiomics").wavelet_reach * spacing_mm
 
 
 def _features(raw: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -13,10 +13,15 @@ Spacing = tuple[float, float, float]
 def shape_features(mask: np.ndarray, spacing: Spacing) -> dict[str, float]:
     """The shape features of an ROI.
 
-    mask       the ROI's box, (z, y, x), bool.
-    spacing    mm, (z, y, x).
+    Parameters
+    ----------
+    mask
+        The ROI's box, (z, y, x), bool.
+    spacing : mm, (z, y, x)
 
-    Source: PyRadiomics 3.0.1, class shape; IBSI 1 section 3.1. The mesh runs through the midpoints of the edges between inside and outside.
+    References
+    ----------
+    PyRadiomics 3.0.1, class shape; IBSI 1 section 3.1. The mesh runs through the midpoints of the edges between inside and outside.
     """
     padded = np.pad(mask, 1)
     steps = np.array(spacing)

@@ -20,12 +20,20 @@ def wavelet_bands(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """The bands of an image on a box of it, one after the other, so that only a few are in memory.
 
-    image     shape (z, y, x).
-    wavelet   a name that PyWavelets knows, e.g. "coif1".
-    wanted    the box of `image` that is returned.
-    bands     names of three letters, L or H, for x, y, z.
-    prepare   turns the part of `image` that is needed into float64 or float32.
+    Parameters
+    ----------
+    image : (z, y, x)
+    wavelet
+        A name that PyWavelets knows, e.g. "coif1".
+    wanted
+        The box of `image` that is returned.
+    bands
+        Names of three letters, L or H, for x, y, z.
+    prepare
+        Turns the part of `image` that is needed into float64 or float32.
 
+    Notes
+    -----
     Yields (band, array of the shape of `wanted` in the precision of `prepare`).
     """
     filters = filter_pair(wavelet)
