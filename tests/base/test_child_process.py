@@ -19,7 +19,7 @@ from .test_workers import running, wait_for
 
 PROGRAM = """
 import atexit, ctypes, os, pathlib, signal, subprocess, sys, time
-from penumbra import stopping
+from penumbra.base import child_process
 
 def ready():
     pathlib.Path("ready").touch()
@@ -61,7 +61,7 @@ def leaves():  # work that is done, and a process that is not
     subprocess.Popen(["sleep", "60"])
 
 if __name__ == "__main__":
-    sys.exit(stopping.supervise(globals()[sys.argv[1]], sentence="Stopped by {signal}."))
+    sys.exit(child_process.supervise(globals()[sys.argv[1]], sentence="Stopped by {signal}."))
 """
 
 
@@ -144,7 +144,7 @@ def _state(pid: int) -> str:
 
 def test_the_command_line_imports_nothing_before_it_can_be_stopped() -> None:
     code = "import sys; before = set(sys.modules); import penumbra.cli.start; print(sorted({name.partition('.')[0] for name in set(sys.modules) - before}))"
-    loaded = subprocess.run([sys.executable, "-S", "-c", code], env={"PYTHONPATH": str(Path(attempts.__file__).parents[1])}, capture_output=True, text=True)
+    loaded = subprocess.run([sys.executable, "-S", "-c", code], env={"PYTHONPATH": str(Path(attempts.__file__).parents[2])}, capture_output=True, text=True)
     assert "penumbra" in loaded.stdout
     assert not {"click", "pathlib", "subprocess", "tempfile", "importlib", "typing_extensions"} & set(loaded.stdout.replace("'", " ").split()), loaded.stdout
 
@@ -162,7 +162,7 @@ def test_a_retraining_that_a_person_stopped_is_no_kill(tmp_path: Path) -> None:
 
 ENGINE = """
 import ctypes, pathlib
-from penumbra import attempts
+from penumbra.retraining import attempts
 home = pathlib.Path.cwd() / "home"
 with attempts.attempt(home, "east", "k1", "refit"):
     (home / "ready").touch()

@@ -119,7 +119,7 @@ def wait_for(condition: object, seconds: float = 30) -> None:
 
 def test_a_module_that_is_tied_ends_with_its_parent(tmp_path: Path) -> None:
     (tmp_path / "sleeper.py").write_text("import os, pathlib, sys, time\npathlib.Path(sys.argv[1], f'pid{os.getpid()}').touch()\ntime.sleep(60)\n")
-    parent_of_it = f"import subprocess, sys\nfrom penumbra import tied\nsubprocess.run(tied.command('sleeper', {str(tmp_path)!r}))\n"
+    parent_of_it = f"import subprocess, sys\nfrom penumbra.base import parent_bound\nsubprocess.run(parent_bound.command('sleeper', {str(tmp_path)!r}))\n"
     parent = subprocess.Popen([sys.executable, "-c", parent_of_it], cwd=tmp_path)
     wait_for(lambda: any(tmp_path.glob("pid*")))
     (child,) = (int(path.name[3:]) for path in tmp_path.glob("pid*"))

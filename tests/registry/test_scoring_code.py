@@ -78,7 +78,7 @@ def test_a_logged_model_is_small_and_names_neither_penumbra_to_install_nor_a_fol
 
 def test_the_code_that_travels_is_scoring_alone_and_has_a_name_of_its_own(tmp_path: Path) -> None:
     needed = modules_needed()
-    assert {"fusion/model.py", "survival/regression.py", "registry/bundle.py", "refusal.py"} <= set(needed)
+    assert {"fusion/model.py", "survival/regression.py", "registry/bundle.py", "base/refusal.py"} <= set(needed)
     assert not [name for name in needed if name.startswith(("imaging", "network", "store", "radiomics", "cohort"))]
     entry, package = write_scoring_code(tmp_path / "one")
     again, same = write_scoring_code(tmp_path / "two")
