@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from penumbra.store.features import FEATURE_KINDS, Matrix, declare_version, missing, read_matrix, write_features
     from penumbra.store.forgetting import Traces, forget, purge, traces, unfinished
     from penumbra.store.proof import check, digest, export_relation
-    from penumbra.store.session import Store, connect, require, rows
+    from penumbra.store.session import Store, connect, require
     from penumbra.store.transfer import Export, export_store, import_store
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
     "query",
     "read_matrix",
     "require",
-    "rows",
     "sha256",
     "traces",
     "unfinished",
@@ -48,7 +47,7 @@ _HOMES = {
     "forgetting": ("Traces", "forget", "purge", "traces", "unfinished"),
     "proof": ("check", "digest", "export_relation"),
     "answer": ("commit_of", "first_rows", "for_format", "query"),
-    "session": ("Store", "connect", "require", "rows"),
+    "session": ("Store", "connect", "require"),
     "transfer": ("Export", "export_store", "import_store"),
 }
 

@@ -49,32 +49,115 @@ def query(
     schema_root: Path | None = None,
     verdict: Verdict | None = None,
 ) -> "pa.Table":
-    """The answer to one statement; never waits for a writer, never makes one wait.
+    """Answer one statement; never wait for a writer, never make one wait.
 
     The statement is judged before the store's engine sees it, in a process that holds nothing (penumbra.store.judging).
 
-    as_of      a commit's number: every relation as it was then.
-    timeout_s  seconds for the statement. memory  of the engine, such as "2GB". most_rows  an answer with more is refused; None: no limit but
-               two gigabytes.
-    verdict    on this statement, where it has been judged already.
+    Parameters
+    ----------
+    home
+        The folder of all state (PENUMBRA_HOME).
+    sql
+        One read-only statement.
+    as_of
+        A commit's number: every relation as it was then.
+    timeout_s : seconds
+        For the statement.
+    memory
+        Of the engine, such as "2GB".
+    most_rows
+        An answer with more is refused; None: no limit but two gigabytes.
+    catalog, schema_root
+        As `connect`.
+    verdict
+        On this statement, where it has been judged already.
 
-    Raises     Refusal: "read_only_sql", "sql_syntax", "relation", "sql_failed", "sql_timeout", "sql_memory", "sql_rows", "store_exists", "commit".
+    Returns
+    -------
+    pyarrow.Table
+        The whole answer.
+
+    Raises
+    ------
+    Refusal
+        "read_only_sql", "sql_syntax", "relation" (`no relation 'patien'. Did you mean patients?`), "sql_failed", "sql_timeout" (`no answer within 120 s. ...`),
+        "sql_memory" (`the statement needs more than 2GB. ...`), "sql_rows" (`the answer has more than 60 rows. ...`), "store_exists", "commit".
+
+    Examples
+    --------
+    >>> from penumbra.store import query
+    >>> query("home", "SELECT patient, age FROM patients WHERE event").to_pylist()
+    [{'patient': 'N001', 'age': 61.0}]
     """
     question = _Question(Path(home), sql, as_of, timeout_s, memory, catalog, schema_root, verdict)
     return _asked(question, lambda connection, statement: _answer(connection, statement, timeout_s, most_rows))
 
 
 def first_rows(home: Path | str, sql: str, most: int, *, as_of: int | None = None, timeout_s: float = TIMEOUT_S, memory: str = MEMORY) -> Answer:
-    """The first rows of an answer and how many it has, for a person to look at; otherwise as `query`.
+    """Answer one statement with its first rows and how many it has, for a person to look at; otherwise as `query`.
 
-    Neither Arrow nor numpy is imported for it, which is 0.06 to 0.1 s of one question. Rows after the first are counted and dropped, up to some millions of
-    values.
+    Neither Arrow nor numpy is imported for it, which is 0.06 to 0.1 s of one question. Rows after the first are counted and dropped, up to some millions
+    of values.
+
+    Parameters
+    ----------
+    home
+        The folder of all state (PENUMBRA_HOME).
+    sql
+        The statement.
+    most
+        How many rows to give.
+    as_of
+        A commit's number: every relation as it was then.
+    timeout_s : seconds
+        For the statement.
+    memory
+        Of the engine, such as "2GB".
+
+    Returns
+    -------
+    Answer
+        Columns, the first rows, and the number of all.
+
+    Examples
+    --------
+    >>> from penumbra.store import first_rows
+    >>> answer = first_rows("home", "SELECT patient, age FROM patients ORDER BY age", 1)
+    >>> answer.columns, answer.rows, answer.total
+    (('patient', 'age'), [('N001', 61.0)], 2)
     """
     return _asked(_Question(Path(home), sql, as_of, timeout_s, memory), lambda connection, statement: _first(connection, statement, timeout_s, most))
 
 
 def for_format(home: Path | str, sql: str, form: str, *, as_of: int | None = None, timeout_s: float = TIMEOUT_S, memory: str = MEMORY) -> "Answer | pa.Table":
-    """What `tables.write` needs to write the answer in this format."""
+    """Answer one statement with what `tables.write` needs to write it in a format.
+
+    Parameters
+    ----------
+    home
+        The folder of all state (PENUMBRA_HOME).
+    sql
+        The statement.
+    form
+        "table", or another format of `tables.write`.
+    as_of
+        A commit's number: every relation as it was then.
+    timeout_s : seconds
+        For the statement.
+    memory
+        Of the engine, such as "2GB".
+
+    Returns
+    -------
+    Answer or pyarrow.Table
+        The first rows for "table"; the whole answer for others.
+
+    Examples
+    --------
+    >>> from penumbra.store import for_format
+    >>> type(for_format("home", "SELECT patient FROM patients", "csv")).__name__
+    'Table'
+    """
     if form == "table":
         return first_rows(home, sql, MOST_ROWS, as_of=as_of, timeout_s=timeout_s, memory=memory)
     return query(home, sql, as_of=as_of, timeout_s=timeout_s, memory=memory)
@@ -113,11 +196,35 @@ def _asked(question: _Question, take: "Callable[[duckdb.DuckDBPyConnection, str]
 
 
 def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> int:
-    """The commit that "as of" means: a commit's number as it is, and of a registered version or alias, such as nsclc-os/3, the one it was trained on.
+    """Find the commit that "as of" means.
 
-    An alias alone that several models have is that of the model which params.yaml names (register.model).
+    A commit's number is itself; a registered version or alias, such as nsclc-os/3, means the commit that it was trained on. An alias alone that several
+    models have is that of the model which params.yaml names (register.model).
 
-    Raises  Refusal "version_registered" with the versions there are.
+    Parameters
+    ----------
+    home
+        The folder of all state (PENUMBRA_HOME).
+    which
+        A commit's number, or a version or alias.
+    catalog
+        As `connect`.
+
+    Returns
+    -------
+    int
+        The commit's number.
+
+    Raises
+    ------
+    Refusal
+        "version_registered", with the versions there are: `no version 'nsclc-os/9' in the store. Did you mean nsclc-os/1? Registered: nsclc-os/1; ...`.
+
+    Examples
+    --------
+    >>> from penumbra.store import commit_of
+    >>> commit_of("home", "champion"), commit_of("home", "nsclc-os/1"), commit_of("home", "2")
+    (3, 3, 2)
     """
     if which.isdecimal():
         return int(which)
@@ -179,7 +286,10 @@ def lock(store: Store, memory: str) -> None:
 def _in_time(connection: "duckdb.DuckDBPyConnection", timeout_s: float) -> Iterator[Callable[[], None]]:
     """Interrupts the engine when the time is over; gives what is called between two parts of an answer.
 
-    Raises  Refusal "sql_timeout".
+    Raises
+    ------
+    Refusal
+        "sql_timeout".
     """
     deadline = time.monotonic() + timeout_s
     alarm = threading.Timer(timeout_s, connection.interrupt)

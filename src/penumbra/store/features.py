@@ -28,8 +28,18 @@ KEY_COLUMNS = ("patient", "center", "roi", "image_version")
 class Matrix:
     """Features of one ROI, a row per patient in the order of their names.
 
-    patients, centers (n,) text; features (p,) names; values (n, p) float64, NaN where a feature is missing; log_risk (n,) for deep, else None.
-    version  the definition they were computed by.
+    Parameters
+    ----------
+    patients, centers : shape (n,)
+        Text.
+    features
+        Names, p of them.
+    values : shape (n, p)
+        As float64, NaN where a feature is missing.
+    log_risk : shape (n,)
+        For deep, else None.
+    version
+        The definition they were computed by.
     """
 
     patients: np.ndarray
@@ -53,10 +63,44 @@ def declare_version(
 ) -> int | None:
     """Record what a version means, before its rows; again for the same definition is nothing new.
 
-    definition  everything that the version is the key of.
-    features    names in the order of the values.
+    Parameters
+    ----------
+    store
+        Open, from `connect`.
+    version
+        Its name, from `version_key`.
+    kind
+        "radiomics" or "deep".
+    definition
+        Everything that the version is the key of.
+    features
+        Names in the order of the values.
+    run
+        Who writes it, for `commits`.
+    label
+        A name for people.
+    engine
+        What computed the values, with its versions.
 
-    Raises      Refusal "immutable_row": the version already belongs to another definition.
+    Returns
+    -------
+    int | None
+        The commit's number; None when the version was declared already.
+
+    Raises
+    ------
+    Refusal
+        "immutable_row": the version already belongs to another definition.
+
+    Examples
+    --------
+    >>> from penumbra.store import connect, declare_version
+    >>> definition = {"binWidth": 32}
+    >>> with connect("home") as lake:
+    ...     declare_version(lake, "ba9876543210", "radiomics", definition, features=["original_firstorder_Mean"], run="example")
+    ...     declare_version(lake, "ba9876543210", "radiomics", definition, features=["original_firstorder_Mean"], run="example") is None
+    5
+    True
     """
     row = {"version": version, "kind": kind, "label": label, "params": definition, "engine": engine, "features": list(features)}
     return store.write({"feature_versions": [row]}, run=run, what=f"{kind} version {version}")
@@ -65,12 +109,39 @@ def declare_version(
 def write_features(store: "Store", kind: Kind, version: str, rows: Sequence[Mapping[str, Any]], *, features: Sequence[str], run: str) -> int | None:
     """Append the vectors of some patients and ROIs in one transaction.
 
-    rows      {"patient", "center", "roi", "image_version", "values", and for deep "log_risk"}; values in the order of `features`, or a mapping
-              from each feature to its value. NaN is absence.
-    features  names, distinct; a name keeps its column whatever the order.
+    Parameters
+    ----------
+    store
+        Open, from `connect`.
+    kind
+        "radiomics" or "deep".
+    version
+        That they were computed by, see `declare_version`.
+    rows
+        {"patient", "center", "roi", "image_version", "values", and for deep "log_risk"}; values in the order of `features`, or a mapping from each
+        feature to its value. NaN is absence.
+    features
+        Names, distinct; a name keeps its column whatever the order.
+    run
+        Who writes it, for `commits`.
 
-    Returns   the commit's number; None when every row was there already with the same values.
-    Raises    Refusal "immutable_row": the key is stored with other values; "feature_rows": a row does not fit.
+    Returns
+    -------
+    int | None
+        The commit's number; None when every row was there already with the same values.
+
+    Raises
+    ------
+    Refusal
+        "immutable_row": the key is stored with other values; "feature_rows": a row does not fit.
+
+    Examples
+    --------
+    >>> from penumbra.store import connect, missing, write_features
+    >>> rows = [{"patient": "N001", "center": "north", "roi": "ring_3mm", "image_version": "image1", "values": [-120.5]}]
+    >>> with connect("home") as lake:
+    ...     write_features(lake, "radiomics", "0123456789ab", rows, features=["original_firstorder_Mean"], run="example")
+    5
     """
     if kind not in FEATURE_KINDS:
         raise Refusal("feature_rows", f"no kind {kind!r} of features", "use radiomics or deep")
@@ -181,7 +252,31 @@ def _filled(value: Any) -> Any:
 
 
 def missing(store: "Store", kind: Kind, version: str, keys: Iterable[Key]) -> list[Key]:
-    """Those of the keys (patient, roi, image_version) that have no row of this version, in the order given."""
+    """List those of some keys that have no row of a version.
+
+    Parameters
+    ----------
+    store
+        Open, from `connect`.
+    kind
+        "radiomics" or "deep".
+    version
+        Of the features.
+    keys
+        (patient, roi, image_version) of each.
+
+    Returns
+    -------
+    list
+        Keys, in the order given.
+
+    Examples
+    --------
+    >>> from penumbra.store import connect, missing
+    >>> with connect("home", read_only=True) as lake:
+    ...     missing(lake, "radiomics", "0123456789ab", [("N001", "gtv", "image1"), ("N001", "ring_3mm", "image1")])
+    [('N001', 'ring_3mm', 'image1')]
+    """
     found = store.sql(statement("present_keys", relation=kind), [version])
     there = set(zip(*(found.column(i).to_pylist() for i in range(3)), strict=True))
     return [key for key in keys if tuple(key) not in there]
@@ -197,13 +292,43 @@ def read_matrix(
     centers: Sequence[str] | None = None,
     as_of: int | None = None,
 ) -> Matrix:
-    """The features of one ROI of all patients, or of those that are named and stored, from their newest images.
+    """Read the features of one ROI of all patients, or of those that are named and stored, from their newest images.
 
-    version   default: the newest definition that has rows of this ROI.
-    patients, centers  only these.
-    as_of     as it was after this commit; default: as the store was opened.
+    Parameters
+    ----------
+    store
+        Open, from `connect`.
+    kind
+        "radiomics" or "deep".
+    roi
+        Such as "gtv" or "ring_3mm".
+    version
+        None: the newest definition that has rows of this ROI.
+    patients, centers
+        Only these.
+    as_of
+        As it was after this commit; None: as the store was opened.
 
-    Raises    Refusal "features_stored" when there is no such row at all.
+    Returns
+    -------
+    Matrix
+        A row per patient, a column per feature.
+
+    Raises
+    ------
+    Refusal
+        "features_stored": `no radiomics features of gtv in the store. ...`.
+
+    Examples
+    --------
+    >>> from penumbra.store import connect, read_matrix
+    >>> with connect("home", read_only=True) as lake:
+    ...     matrix = read_matrix(lake, "radiomics", "gtv")
+    >>> matrix.patients.tolist(), matrix.features[0]
+    (['N001', 'N002'], 'original_firstorder_Mean')
+    >>> matrix.values
+    array([[  40. ,    2.5, 1000. ],
+           [  41. ,    2.5, 1000. ]])
     """
     if as_of is not None and as_of != store.as_of:
         from penumbra.store.session import connect

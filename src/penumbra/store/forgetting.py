@@ -26,10 +26,18 @@ REMOVED, PURGED = "removed", "purged"
 class Traces:
     """What the store holds of one patient.
 
-    center      the one whose patient it is: another center may have, or have had, somebody of the same name.
-    rows        relation -> stored rows, of all commits.
-    uses        (model/version, split) of every registered version that used the patient. trained: those that learned from them.
-    predictions model/version of every version that scored the patient.
+    Parameters
+    ----------
+    patient
+        Its name in the store.
+    center
+        The one whose patient it is: another center may have, or have had, somebody of the same name.
+    rows
+        Relation -> stored rows, of all commits.
+    uses
+        (model/version, split) of every registered version that used the patient.
+    predictions
+        Model/version of every version that scored the patient.
     """
 
     patient: str
@@ -40,15 +48,40 @@ class Traces:
 
     @property
     def trained(self) -> tuple[str, ...]:
+        """Those of `uses` that learned from the patient."""
         return tuple(sorted({label for label, split in self.uses if split == "train"}))
 
 
 def traces(store: "Store", patient: str, center: str | None = None) -> Traces:
-    """All that the store knows of a patient, of all commits.
+    """Find all that the store knows of a patient, of all commits.
 
-    center  whose patient; None: the only center that the name is known from.
+    Parameters
+    ----------
+    store
+        Open, from `connect`.
+    patient
+        Its name in the store.
+    center
+        Whose patient; None: the only center that the name is known from.
 
-    Raises  Refusal "patient_stored": nothing at all. "patient_of_one_center": the name is known from several centers.
+    Returns
+    -------
+    Traces
+        Rows of each relation, and the versions that used or scored the patient.
+
+    Raises
+    ------
+    Refusal
+        "patient_stored", nothing at all: `no patient 'N009' in the store. ...`; "patient_of_one_center", the name is known from several centers:
+        `north and south have, or had, a patient N001. ...`.
+
+    Examples
+    --------
+    >>> from penumbra.store import connect, traces
+    >>> with connect("home", read_only=True) as lake:
+    ...     found = traces(lake, "N001")
+    >>> found.center, found.rows
+    ('north', {'patients': 1, 'images': 1, 'radiomics': 1})
     """
     centers = sorted({row[0] for relation in _personal(store) for row in _tuples(store, "centers_of_patient", relation, [patient])})
     if center is None and len(centers) > 1:
@@ -77,7 +110,37 @@ def traces(store: "Store", patient: str, center: str | None = None) -> Traces:
 def forget(store: "Store", patient: str, center: str | None = None, *, run: str, reason: str | None = None) -> Traces:
     """Remove a patient from every commit, then from every file and snapshot. Killed in between, `purge` finishes it.
 
-    Raises  Refusal "patient_stored", "patient_of_one_center".
+    Parameters
+    ----------
+    store
+        Open, from `connect`.
+    patient
+        Its name in the store.
+    center
+        Whose patient; None: the only center that the name is known from.
+    run
+        Who writes it, for `commits`.
+    reason
+        For the tombstone; nothing identifying.
+
+    Returns
+    -------
+    Traces
+        What was removed.
+
+    Raises
+    ------
+    Refusal
+        "patient_stored", "patient_of_one_center".
+
+    Examples
+    --------
+    >>> from penumbra.store import connect, forget, unfinished
+    >>> with connect("home") as lake:
+    ...     forget(lake, "N001", run="example").rows["patients"]
+    ...     unfinished(lake), [row["patient"] for row in lake.rows("patients")]
+    1
+    (False, ['N002'])
     """
     found = traces(store, patient, center)
     name = uuid.uuid4().hex[:12]  # nothing that could be computed from the patient
@@ -104,14 +167,50 @@ def forget(store: "Store", patient: str, center: str | None = None, *, run: str,
 
 
 def unfinished(store: "Store") -> bool:
-    """Whether a patient was removed whose values may still be in files."""
+    """Tell whether a patient was removed whose values may still be in files.
+
+    Parameters
+    ----------
+    store
+        Open, from `connect`.
+
+    Returns
+    -------
+    bool
+        True: `purge` has to finish it.
+
+    Examples
+    --------
+    >>> from penumbra.store import connect, unfinished
+    >>> with connect("home", read_only=True) as lake:
+    ...     unfinished(lake)
+    False
+    """
     return bool(store.sql("SELECT count(*) AS n FROM withdrawals WHERE state = ?", [REMOVED]).column("n")[0].as_py())
 
 
 def purge(store: "Store", *, run: str) -> None:
     """Rewrite every file that has removed rows, and let go of all older snapshots and files at once; a concurrent reader has to ask again.
 
-    Raises  Refusal "files_removed": a file is still there.
+    Parameters
+    ----------
+    store
+        Open, from `connect`.
+    run
+        Who writes it, for `commits`.
+
+    Raises
+    ------
+    Refusal
+        "files_removed": `3 files of the store could not be removed, such as ... ...`.
+
+    Examples
+    --------
+    >>> from penumbra.store import connect, purge, unfinished
+    >>> with connect("home") as lake:
+    ...     purge(lake, run="example")
+    ...     unfinished(lake)
+    False
     """
     with store.exclusively() as connection:
         for step in ("rewrite_files", "compact_files", "expire_all_snapshots", "remove_all_files", "remove_orphaned_files"):

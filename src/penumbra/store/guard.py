@@ -50,9 +50,16 @@ Parser = Callable[[str], str]  # what json_serialize_sql says of a statement
 class Verdict:
     """A statement that may run.
 
-    every      it looks at the catalog, so that every relation must be there.
-    described  it is DESCRIBE of this relation. listed: it is SHOW TABLES. Both are answered with comments.
-    unlisted   it holds a PIVOT whose columns are only known from the rows.
+    Parameters
+    ----------
+    every
+        It looks at the catalog, so that every relation must be there.
+    described
+        It is DESCRIBE of this relation.
+    listed
+        It is SHOW TABLES. Both are answered with comments.
+    unlisted
+        It holds a PIVOT whose columns are only known from the rows.
     """
 
     statement: str
@@ -65,7 +72,10 @@ class Verdict:
 def refuse_unreadable(statement: str) -> None:
     """What is not a statement at all, or too much of one, without looking at its words.
 
-    Raises  Refusal "read_only_sql".
+    Raises
+    ------
+    Refusal
+        "read_only_sql".
     """
     if len(statement) > LONGEST or _depth(statement) > DEEPEST or statement.count("/*") > MOST_COMMENTS:
         raise Refusal(RULE, "the statement is too long or too deeply nested", f"keep it under {LONGEST} characters and {DEEPEST} levels")
@@ -78,9 +88,15 @@ def refuse_unreadable(statement: str) -> None:
 def judge(parse: Parser, statement: str, relations: Collection[str]) -> Verdict:
     """Let one statement pass, or say in one sentence why not.
 
-    parse   the parser of an engine that is locked and holds nothing.
+    Parameters
+    ----------
+    parse
+        The parser of an engine that is locked and holds nothing.
 
-    Raises  Refusal "read_only_sql" (what the statement tries), "sql_syntax", "relation" (with the relations there are).
+    Raises
+    ------
+    Refusal
+        "read_only_sql" (what the statement tries), "sql_syntax", "relation" (with the relations there are).
     """
     refuse_unreadable(statement)
     found = words(statement)

@@ -34,7 +34,14 @@ _CANDIDATES = re.compile(r"^Candidate (?:bindings|functions|tables|Entries)", re
 def of_syntax(parses: Callable[[str], bool], statement: str, found: list[Word], said: str) -> str:
     """What to do about a syntax error.
 
-    parses  whether the parser takes a statement. found  the statement's words. said  what the parser says.
+    Parameters
+    ----------
+    parses
+        Whether the parser takes a statement.
+    found
+        The statement's words.
+    said
+        What the parser says.
     """
     if "unterminated" in said:
         return "Close the quotation mark: texts go in '...', names in \"...\""
@@ -70,7 +77,12 @@ def _suspects(found: list[Word], raw: bytes, said: str) -> list[int]:
 def of_engine(text: str, statement: str, columns: Mapping[str, Collection[str]]) -> tuple[str, str]:
     """What the engine says of a statement that does not fit the relations, as what was found and what to do.
 
-    text     of its error, all lines. columns  of the relations that the statement names.
+    Parameters
+    ----------
+    text
+        Of its error, all lines.
+    columns
+        Of the relations that the statement names.
     """
     lines = [line.strip() for line in re.split(r"\n\s*(?:LINE \d+:|\^)", text)[0].split("\n") if line.strip()]
     first = re.sub(r"^(?:[A-Z][A-Za-z-]* )+Error: ", "", lines[0] if lines else "")[:SHOWN] if lines else "the statement fails"

@@ -59,7 +59,10 @@ class Judge:
     def ask(self, statement: str, relations: Collection[str]) -> Verdict:
         """The verdict on one statement.
 
-        Raises  Refusal "read_only_sql", "sql_syntax", "relation"; "sql_timeout" when there is no verdict in time.
+        Raises
+        ------
+        Refusal
+            "read_only_sql", "sql_syntax", "relation"; "sql_timeout" when there is no verdict in time.
         """
         refuse_unreadable(statement)
         question = json.dumps({"sql": statement, "relations": sorted(relations)}).encode() + b"\n"

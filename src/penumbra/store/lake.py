@@ -85,7 +85,10 @@ def open_engine() -> "duckdb.DuckDBPyConnection":
 def load_extension(connection: "duckdb.DuckDBPyConnection", name: str) -> None:
     """Load one extension by the file path inside its Python package.
 
-    Raises  Refusal "extension": the package is not installed.
+    Raises
+    ------
+    Refusal
+        "extension": the package is not installed.
     """
     package = importlib.util.find_spec(f"duckdb_extension_{name}")
     files = [file for folder in (package.submodule_search_locations or ()) for file in Path(folder).rglob("*.duckdb_extension")] if package else []
@@ -255,7 +258,10 @@ class Lake:
 def pauses(what: str) -> Iterator[float]:
     """Seconds to wait between attempts: doubled each time, with jitter so that waiting writers do not knock together.
 
-    Raises  Refusal "store_busy" after ten minutes.
+    Raises
+    ------
+    Refusal
+        "store_busy" after ten minutes.
     """
     started, pause, jitter = time.monotonic(), FIRST_PAUSE_S, random.Random()
     while time.monotonic() - started < WAIT_S:
@@ -267,7 +273,10 @@ def pauses(what: str) -> Iterator[float]:
 def patiently(ask: Callable[[], T]) -> T:
     """The answer of `ask`, which only reads; asked again while the catalog is busy.
 
-    Raises  Refusal "store_busy" after ten minutes.
+    Raises
+    ------
+    Refusal
+        "store_busy" after ten minutes.
     """
     import duckdb
 
@@ -311,7 +320,10 @@ def damaged(error: BaseException) -> Refusal | None:
 def migrations(schema: Path) -> list[tuple[int, str, str]]:
     """Number, name and SQL of every migration, in order.
 
-    Raises  Refusal "migrations": numbers with a gap or a double.
+    Raises
+    ------
+    Refusal
+        "migrations": numbers with a gap or a double.
     """
     found = [(int(file.name.split("_")[0]), file.stem, file.read_text(encoding="utf-8")) for file in sorted(schema.glob("[0-9]*_*.sql"))]
     if [number for number, _, _ in found] != list(range(1, len(found) + 1)) or not found:
@@ -333,7 +345,10 @@ def migrated_to(connection: "duckdb.DuckDBPyConnection") -> int:
 def open_for_writing(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema: Path) -> None:
     """Attach the catalog to write, newly made or brought to the newest schema; several processes may do this at once.
 
-    Raises  Refusal "schema_newer": the store was written by a newer version of this program.
+    Raises
+    ------
+    Refusal
+        "schema_newer": the store was written by a newer version of this program.
     """
     with lake.alone(connection):
         lake.begin(connection)

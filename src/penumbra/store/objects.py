@@ -30,7 +30,10 @@ _BUCKET = re.compile(r"s3://([a-z0-9.-]+)")
 def wanted() -> str | None:
     """The address that PENUMBRA_FILES gives, without a slash at its end; None: it is not set.
 
-    Raises  Refusal "files": it is no such address.
+    Raises
+    ------
+    Refusal
+        "files": it is no such address.
     """
     given = files_uri()
     if given is None:
@@ -47,9 +50,15 @@ def chosen(folder: Path, *, begun: bool) -> str | None:
 
     A store that begins gets a folder of its own below PENUMBRA_FILES: what removes one store's files never meets another's.
 
-    begun   there is a store already.
+    Parameters
+    ----------
+    begun
+        There is a store already.
 
-    Raises  Refusal "files".
+    Raises
+    ------
+    Refusal
+        "files".
     """
     asked, known = wanted(), remembered(folder)
     if asked is None or (known is not None and within(known, asked)):
@@ -79,7 +88,10 @@ def remember(folder: Path, address: str) -> None:
 def refuse_copy(folder: Path) -> None:
     """A catalog that was copied is not a second store: whichever of the two removed a file would take it from the other.
 
-    Raises  Refusal "files": the folder it was copied from is still there.
+    Raises
+    ------
+    Refusal
+        "files": the folder it was copied from is still there.
     """
     file = folder / ADDRESS_FILE
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
@@ -110,7 +122,10 @@ def told_by_catalog(connection: "duckdb.DuckDBPyConnection") -> str | None:
 def unlock(connection: "duckdb.DuckDBPyConnection", address: str) -> None:
     """Give the engine the key of the environment, for this address and as long as the connection lives; httpfs is loaded.
 
-    Raises  Refusal "files": no key, or a server's address that is none.
+    Raises
+    ------
+    Refusal
+        "files": no key, or a server's address that is none.
     """
     import duckdb
 

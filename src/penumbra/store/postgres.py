@@ -18,7 +18,10 @@ FAULTS = ("Unable to connect to Postgres", "server closed the connection", "conn
 def connection_string(uri: str) -> str:
     """What libpq takes: postgresql://user@host:port/database as it is, or dbname=... host=... after `postgres:`.
 
-    Raises  Refusal "catalog": it is neither.
+    Raises
+    ------
+    Refusal
+        "catalog": it is neither.
     """
     if uri.startswith(("postgresql://", "postgres://")):
         return uri
@@ -37,7 +40,10 @@ def without_password(text: str) -> str:
 def writer_alone(connection: "duckdb.DuckDBPyConnection", uri: str, wait_s: float) -> Iterator[None]:
     """Hold an advisory lock in a transaction of a session of its own; a killed process or a lost machine leaves it at once.
 
-    Raises  Refusal "store_busy" after wait_s.
+    Raises
+    ------
+    Refusal
+        "store_busy" after wait_s.
     """
     import duckdb
 

@@ -20,10 +20,30 @@ BESIDE = ("commit_id", "at", "created_at", "arrived_at")
 
 
 def digest(store: "Store", relation: str, *, without: Sequence[str] = (), **where: Any) -> str:
-    """SHA-256 over the canonical rows of a relation as it is shown: the same values give the same digest in any store, order and year.
+    """Digest the canonical rows of a relation as it is shown: the same values give the same digest in any store, order and year.
 
-    where    column = value, or a sequence of values; for radiomics and deep the vectors are digested with the names of their features.
-    without  columns left out besides commit numbers and times.
+    Parameters
+    ----------
+    store
+        Open, from `connect`.
+    relation
+        Its name.
+    without
+        Columns left out besides commit numbers and times.
+    **where
+        Column = value, or a sequence of values; for radiomics and deep the vectors are digested with the names of their features.
+
+    Returns
+    -------
+    str
+        SHA-256, 64 hex digits.
+
+    Examples
+    --------
+    >>> from penumbra.store import connect, digest
+    >>> with connect("home", read_only=True) as lake:
+    ...     digest(lake, "patients", patient="N001") == digest(lake, "patients", patient=["N001"])
+    True
     """
     rows = selected(store, relation, **where)
     kept = sorted(column for column in rows.column_names if column not in BESIDE and column not in without)
@@ -50,7 +70,10 @@ def _text(value: Any) -> str:
 def selected(store: "Store", relation: str, **where: Any) -> "pa.Table":
     """The rows of a relation that have the given values, in the order of their columns.
 
-    Raises  Refusal "relation" for a name that is none, "relation_columns" for a column it does not have.
+    Raises
+    ------
+    Refusal
+        "relation" for a name that is none, "relation_columns" for a column it does not have.
     """
     if relation not in store.views.names():
         raise Refusal("relation", f"no relation {relation!r}", f"use one of {', '.join(store.views.names())}")
@@ -69,7 +92,32 @@ def selected(store: "Store", relation: str, **where: Any) -> "pa.Table":
 
 
 def export_relation(store: "Store", relation: str, file: Path, **where: Any) -> str:
-    """Write a relation as it is shown to one Parquet file, whole or not at all; returns its digest."""
+    """Write a relation as it is shown to one Parquet file, whole or not at all.
+
+    Parameters
+    ----------
+    store
+        Open, from `connect`.
+    relation
+        Its name.
+    file
+        To write; folders above it are made.
+    **where
+        As in `digest`.
+
+    Returns
+    -------
+    str
+        The digest of the rows written.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from penumbra.store import connect, digest, export_relation
+    >>> with connect("home", read_only=True) as lake:
+    ...     export_relation(lake, "patients", Path("patients.parquet")) == digest(lake, "patients")
+    True
+    """
     import pyarrow.parquet as pq
 
     rows = selected(store, relation, **where)
@@ -81,7 +129,25 @@ def export_relation(store: "Store", relation: str, file: Path, **where: Any) -> 
 
 
 def check(store: "Store") -> list[str]:
-    """Sentences about broken promises: doubled keys, rows without their commit, commits that do not hold what they say. Empty: all is well."""
+    """Check the store's promises: no doubled keys, no rows without their commit, no commit that does not hold what it says.
+
+    Parameters
+    ----------
+    store
+        Open, from `connect`.
+
+    Returns
+    -------
+    list
+        A sentence about each broken promise. Empty: all is well.
+
+    Examples
+    --------
+    >>> from penumbra.store import check, connect
+    >>> with connect("home", read_only=True) as lake:
+    ...     check(lake)
+    []
+    """
     problems = []
     for table in TABLES:
         relation = RELATIONS[table]

@@ -20,11 +20,20 @@ Growth = Literal["immutable", "versioned", "rejections"]
 class Relation:
     """How one relation grows.
 
-    key      columns that name a row.
-    growth   immutable: another value under a key is an error. versioned: it is a new row, the newest is shown, the earlier ones stay.
-             rejections: all rules that a patient broke at a stage together are one value, which grows as versioned.
-    beside   columns that are stored but do not make a row new (times, file paths).
-    stamped  column of time that is filled with now, UTC, where a row does not give it.
+    Parameters
+    ----------
+    key
+        Columns that name a row.
+    growth
+        Immutable: another value under a key is an error. versioned: it is a new row, the newest is shown, the earlier ones stay. rejections: all rules
+        that a patient broke at a stage together are one value, which grows as versioned.
+    beside
+        Columns that are stored but do not make a row new (times, file paths).
+    stamped
+        Column of time that is filled with now, UTC, where a row does not give it.
+
+    Notes
+    -----
     one_home a patient is at one center at a time: rows from another are refused until the first no longer sends the patient (`departures`).
     """
 
@@ -63,7 +72,10 @@ RELATIONS: Mapping[str, Relation] = {
 def relation_named(name: str) -> Relation:
     """The declaration of one relation.
 
-    Raises  Refusal "relation": a name that the store does not have.
+    Raises
+    ------
+    Refusal
+        "relation": a name that the store does not have.
     """
     if name not in RELATIONS:
         raise Refusal("relation", f"no relation {name!r} to write to", f"use one of {', '.join(RELATIONS)}")
@@ -73,12 +85,18 @@ def relation_named(name: str) -> Relation:
 def arrow_rows(name: str, rows: "Rows | pa.Table", columns: Mapping[str, str], now: dt.datetime) -> "pa.Table":
     """Rows as an Arrow table with every column of the relation but commit_id, in its types.
 
-    rows     dicts (a column left out is NULL) or an Arrow table. NaN is absence and becomes NULL. A mapping or list in a text column becomes
-             canonical JSON.
-    columns  name -> DuckDB type.
+    Parameters
+    ----------
+    rows
+        Dicts (a column left out is NULL) or an Arrow table. NaN is absence and becomes NULL. A mapping or list in a text column becomes canonical JSON.
+    columns
+        Name -> DuckDB type.
 
-    Raises   Refusal "relation_columns" for a column the relation does not have, "relation_value" for a value that does not fit its column,
-             "relation_key" for a row without its key.
+    Raises
+    ------
+    Refusal
+        "relation_columns" for a column the relation does not have, "relation_value" for a value that does not fit its column, "relation_key" for a row
+        without its key.
     """
     import pyarrow as pa
 

@@ -54,7 +54,10 @@ class Limits:
 def token_of_environment() -> str:
     """The token that colleagues must show.
 
-    Raises  Refusal "token": there is none, or one that could be guessed.
+    Raises
+    ------
+    Refusal
+        "token": there is none, or one that could be guessed.
     """
     token = os.environ.get(TOKEN, "")
     if len(token) < SHORTEST_TOKEN:
@@ -66,7 +69,10 @@ def token_of_environment() -> str:
 def serve(home: Path, token: str, limits: Limits, *, host: str, port: int) -> None:
     """Answer until stopped.
 
-    Raises  Refusal "serving_address": the port is taken, or not for this user.
+    Raises
+    ------
+    Refusal
+        "serving_address": the port is taken, or not for this user.
     """
     import uvicorn
 
@@ -78,7 +84,10 @@ def serve(home: Path, token: str, limits: Limits, *, host: str, port: int) -> No
 def free_port(host: str, port: int) -> int:
     """The port, which nobody uses; for 0 any that is free.
 
-    Raises  Refusal "serving_address" where nothing can listen.
+    Raises
+    ------
+    Refusal
+        "serving_address" where nothing can listen.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -167,7 +176,9 @@ async def _answer(home: Path, question: dict[str, Any], limits: Limits, turns: a
 def _ask(home: Path, question: dict[str, Any], limits: Limits) -> IO[bytes]:
     """The output of the process that answers; a statement that does not pass the judge starts none.
 
-    Raises  Refusal, of the judge, as the process reported it or because it reported nothing.
+    Raises
+    ------
+    Refusal, of the judge, as the process reported it or because it reported nothing.
     """
     verdict = JUDGE.ask(question["sql"], relation_names())
     environment = {name: value for name, value in os.environ.items() if name != TOKEN}

@@ -29,7 +29,19 @@ MANY_COMMITS = 20  # small ones cost a reader more than compacting costs the wri
 
 
 class Store:
-    """A connection to the store of one home; made by `connect`, closed by `with` or `close`."""
+    """A connection to the store of one home; made by `connect`, closed by `with` or `close`.
+
+    Parameters
+    ----------
+    lake
+        The store's place and its lock.
+    connection
+        To the engine, with the store attached.
+    views
+        The relations that users see.
+    read_only
+        Whether writing is refused.
+    """
 
     def __init__(self, lake: Lake, connection: "duckdb.DuckDBPyConnection", views: Views, *, read_only: bool) -> None:
         self.lake = lake
@@ -65,7 +77,18 @@ class Store:
 
     @contextlib.contextmanager
     def exclusively(self) -> Iterator["duckdb.DuckDBPyConnection"]:
-        """The connection as the one writer, outside a transaction."""
+        """Hold the connection as the one writer, outside a transaction.
+
+        Yields
+        ------
+        duckdb.DuckDBPyConnection
+            The connection.
+
+        Raises
+        ------
+        Refusal
+            "read_only_store": `this connection only reads. ...`.
+        """
         if self.read_only:
             raise Refusal("read_only_store", "this connection only reads", "connect without read_only to write")
         with self._turn, self.lake.alone(self.connection), self.lake.told():
@@ -73,52 +96,132 @@ class Store:
 
     @property
     def as_of(self) -> int | None:
+        """The commit that the relations are shown as of; None: the newest."""
         return self.views.as_of
 
     def write(self, relations: "Mapping[str, Rows | pa.Table]", *, run: str, what: str) -> int | None:
         """Append rows to one or several relations in one transaction.
 
-        relations  name -> dicts (a column left out is NULL) or an Arrow table. Which rows are new is declared in penumbra.store.relations.
-        run, what  who wrote it and why, for `commits`.
+        Parameters
+        ----------
+        relations
+            Name -> dicts (a column left out is NULL) or an Arrow table. Which rows are new is declared in penumbra.store.relations.
+        run, what
+            Who wrote it and why, for `commits`.
 
-        Returns    the commit's number; None when every row was there already.
-        Raises     Refusal "immutable_row", "fixed_column", "relation_columns", "relation_value", "relation_key", "read_only_store", "store_busy".
+        Returns
+        -------
+        int | None
+            The commit's number; None when every row was there already.
+
+        Raises
+        ------
+        Refusal
+            "immutable_row", "fixed_column", "relation_columns", "relation_value", "relation_key", "read_only_store", "store_busy".
         """
         return write(self, relations, run=run, what=what)
 
     def require(self, statement: str | None) -> None:
-        """Make the relations that `statement` names; None: all of them."""
+        """Make the relations that a statement names.
+
+        Parameters
+        ----------
+        statement
+            In SQL; None: all relations.
+        """
         with self._turn:
             patiently(lambda: self.views.require(self.connection, statement))
 
     def sql(self, statement: str, parameters: Sequence[Any] = ()) -> "pa.Table":
-        """Answer a statement of this program (trusted; `query` is for people) from the relations."""
+        """Answer a statement of this program (trusted; `query` is for people) from the relations.
+
+        Parameters
+        ----------
+        statement
+            In SQL, with ? for parameters.
+        parameters
+            Values of the ?, in order.
+
+        Returns
+        -------
+        pyarrow.Table
+            The whole answer.
+        """
         self.require(statement)
         with self._turn:
             return patiently(lambda: self.connection.execute(statement, list(parameters)).to_arrow_table())
 
     def rows(self, relation: str) -> list[dict[str, Any]]:
-        """All rows of one relation as dicts, in the order of its columns."""
+        """Read all rows of one relation.
+
+        Parameters
+        ----------
+        relation
+            Its name.
+
+        Returns
+        -------
+        list
+            A dict per row, in the order of the columns.
+
+        Raises
+        ------
+        Refusal
+            "relation": `no relation 'patien'. ...`.
+        """
         if relation not in self.views.names():
             raise Refusal("relation", f"no relation {relation!r}", f"use one of {', '.join(self.views.names())}")
         return self.sql(f"FROM {relation} ORDER BY ALL").to_pylist()
 
     def columns(self, table: str) -> dict[str, str]:
-        """Name -> DuckDB type of a stored table's columns."""
+        """Read the columns of a stored table.
+
+        Parameters
+        ----------
+        table
+            Its name.
+
+        Returns
+        -------
+        dict
+            Name -> DuckDB type.
+        """
         with self._turn:
             if table not in self._columns:
                 self._columns[table] = dict(patiently(lambda: self.connection.execute(named("stored_columns", relation=table)).fetchall()))
             return self._columns[table]
 
     def transact(self, work: "Callable[[duckdb.DuckDBPyConnection], T]") -> T:
-        """Run `work` in one transaction of the one writer; see Lake.transact."""
+        """Run something in one transaction of the one writer; see Lake.transact.
+
+        Parameters
+        ----------
+        work
+            Called with the connection; it may be called again where another writer came first.
+
+        Returns
+        -------
+        object
+            What `work` returned.
+
+        Raises
+        ------
+        Refusal
+            "read_only_store": `this connection only reads. ...`.
+        """
         if self.read_only:
             raise Refusal("read_only_store", "this connection only reads", "connect without read_only to write")
         with self._turn:
             return self.lake.transact(self.connection, work)
 
     def newest_commit(self) -> int:
-        """The number of the newest commit (or of the one the store is shown as of); 0 when nothing was written."""
+        """Read the number of the newest commit, or of the one the store is shown as of.
+
+        Returns
+        -------
+        int
+            0 when nothing was written.
+        """
         return int(self.sql("SELECT coalesce(max(id), 0) FROM stored.commits").column(0)[0].as_py())
 
 
@@ -132,13 +235,39 @@ def connect(
 ) -> Store:
     """Open the store of `home`, and create it or bring it to the newest schema when it is opened for writing.
 
-    home         the folder of all state; the store is its subfolder `store`.
-    as_of        a commit's number: every relation as it was when that commit had just been made; implies read_only.
-    catalog      `postgresql://user@host:port/database`; None: what PENUMBRA_CATALOG says, or an SQLite file in the store.
-    schema_root  the folder with schema/ and views/; default `features/` of the project.
+    Parameters
+    ----------
+    home
+        The folder of all state (PENUMBRA_HOME); the store is its subfolder `store`.
+    read_only
+        Refuse to write; nothing is created.
+    as_of
+        A commit's number: every relation as it was when that commit had just been made; implies read_only.
+    catalog
+        `postgresql://user@host:port/database`; None: what PENUMBRA_CATALOG says, or an SQLite file in the store.
+    schema_root
+        The folder with schema/ and views/; None: `features/` of the project.
 
-    Raises  Refusal "store_exists" when there is nothing to read, "commit" for an as_of that never was, "schema_older", "schema_newer", "catalog",
-            "catalog_reached", "files", "files_reached".
+    Returns
+    -------
+    Store
+        Open; to be closed, as `with` does.
+
+    Raises
+    ------
+    Refusal
+        "store_exists" when there is nothing to read: `no feature store in ... Run `penumbra run` or `penumbra ingest` first.`; "commit" for an as_of that
+        never was: `no commit 9; the newest is 3. ...`; "schema_older", "schema_newer", "catalog", "catalog_reached", "files", "files_reached".
+
+    Examples
+    --------
+    >>> from penumbra.store import connect
+    >>> with connect("home") as lake:
+    ...     lake.write({"centers": [{"center": "south"}]}, run="example", what="a new center")
+    5
+    >>> with connect("home", as_of=1) as lake:
+    ...     [row["center"] for row in lake.rows("centers")]
+    ['north']
     """
     features = schema_root or project_root() / "features"
     lake, read_only = Lake(Path(home), catalog), read_only or as_of is not None
@@ -164,15 +293,26 @@ def connect(
 
 
 def require(home: Path | str) -> None:
-    """Raises  Refusal "store_exists" where there is no store, which `connect` would make."""
+    """Refuse a home without a store, which `connect` would make.
+
+    Parameters
+    ----------
+    home
+        The folder of all state (PENUMBRA_HOME).
+
+    Raises
+    ------
+    Refusal
+        "store_exists": `no feature store in ... Run `penumbra run` or `penumbra ingest` first.`
+
+    Examples
+    --------
+    >>> from penumbra.store import require
+    >>> require("home")
+    """
     lake = Lake(Path(home), None)
     if not lake.exists():
         raise _nothing(lake)
-
-
-def rows(store: Store, relation: str) -> list[dict[str, Any]]:
-    """All rows of one relation as dicts; see Store.rows."""
-    return store.rows(relation)
 
 
 def _nothing(lake: Lake) -> Refusal:
@@ -220,7 +360,10 @@ def _attach_to_read(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema:
 def _bring_up_to_date(lake: Lake, schema: Path, reached: int, wanted: int) -> None:
     """Migrate a store of an earlier schema before it is read: a home that was written before opens as it did.
 
-    Raises  Refusal "schema_older" where this process may not write to it.
+    Raises
+    ------
+    Refusal
+        "schema_older" where this process may not write to it.
     """
     import duckdb
 

@@ -72,7 +72,10 @@ def keywords(home: Path) -> list[str]:
 def converse(home: Path, stream: TextIO, *, source: "Input | None" = None, screen: "Output | None" = None) -> None:
     """Answer statements until the person leaves. source, screen: the terminal, by default this one.
 
-    Raises  Refusal "store_exists" where there is nothing to ask.
+    Raises
+    ------
+    Refusal
+        "store_exists" where there is nothing to ask.
     """
     interrupts_are_mine()  # Ctrl-C cancels the statement
     columns = relation_columns(home)

@@ -31,7 +31,17 @@ STORED = ("commits", *RELATIONS)
 
 @dataclass(frozen=True)
 class Export:
-    """What a manifest says. digest: over the content of every table, the same for the same rows in whatever catalog. rows: table -> n."""
+    """What a manifest says of an exported store.
+
+    Parameters
+    ----------
+    digest
+        Over the content of every table, the same for the same rows in whatever catalog.
+    commits
+        How many.
+    rows
+        Table -> how many.
+    """
 
     digest: str
     commits: int
@@ -41,7 +51,31 @@ class Export:
 def export_store(store: "Store", folder: Path) -> Export:
     """Write every stored row of every commit into a new folder, all as of one moment; whole or not at all.
 
-    Raises  Refusal "export_folder": there is something in it.
+    Parameters
+    ----------
+    store
+        Open, from `connect`.
+    folder
+        New or empty.
+
+    Returns
+    -------
+    Export
+        What the manifest says.
+
+    Raises
+    ------
+    Refusal
+        "export_folder": `... is not empty. Name a new folder.`
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from penumbra.store import connect, export_store
+    >>> with connect("home", read_only=True) as lake:
+    ...     export = export_store(lake, Path("exported"))
+    >>> export.commits, export.rows["patients"]
+    (4, 2)
     """
     import pyarrow.parquet as pq
 
@@ -82,7 +116,33 @@ def export_store(store: "Store", folder: Path) -> Export:
 def import_store(store: "Store", folder: Path) -> Export:
     """Fill an empty store from an export, in one transaction; what was stored is read again and compared before it is kept.
 
-    Raises  Refusal "export_manifest", "export_unchanged" (a file is missing or altered), "schema_newer", "store_empty".
+    Parameters
+    ----------
+    store
+        Empty and open to write, from `connect`.
+    folder
+        That `export_store` wrote.
+
+    Returns
+    -------
+    Export
+        What the manifest says.
+
+    Raises
+    ------
+    Refusal
+        "export_manifest": `no manifest.json in ... ...`; "export_unchanged": a file is missing or altered; "schema_newer": `the export has schema 9, this
+        program knows 8. ...`; "store_empty": `the store has 3 commits already. ...`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from penumbra.store import connect, export_store, import_store
+    >>> with connect("home", read_only=True) as lake:
+    ...     exported = export_store(lake, Path("exported"))
+    >>> with connect("moved") as lake:
+    ...     import_store(lake, Path("exported")).digest == exported.digest
+    True
     """
     manifest = _read_manifest(folder)
     for table, told in manifest["tables"].items():

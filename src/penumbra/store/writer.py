@@ -25,7 +25,13 @@ T = TypeVar("T")
 class Written(Protocol):
     """What writing needs of a store.
 
-    commits   how many were made since it was last compacted.
+    Parameters
+    ----------
+    commits
+        How many were made since it was last compacted.
+
+    Notes
+    -----
     columns   name -> DuckDB type of a stored table's columns.
     require   make the relations that a statement names.
     transact  run something in one transaction of the one writer.
@@ -46,7 +52,10 @@ New = Callable[["duckdb.DuckDBPyConnection", int], Mapping[str, "pa.Table"]]
 def commit(store: Written, new: New, *, run: str, what: str) -> int | None:
     """Append what `new` finds to be new, in one transaction; returns the commit's number, None when there was nothing.
 
-    new  called inside the transaction with the connection and the number of this commit; gives relation -> rows without commit_id.
+    Parameters
+    ----------
+    new
+        Called inside the transaction with the connection and the number of this commit; gives relation -> rows without commit_id.
     """
 
     def work(connection: "duckdb.DuckDBPyConnection") -> int | None:
