@@ -58,12 +58,20 @@ def interrupts_are_mine() -> None:
 def supervise(work: Callable[[], Any], *, sentence: str, stopped: Callable[[Collection[int]], object] | None = None, first: int = signal.SIGINT) -> int:
     """Run `work` in a child process until it ends or a signal stops it.
 
-    sentence  printed on stderr after a stop; {signal} is the signal's name.
-    stopped   called in this process after a stop, with the ids of all processes that were running.
-    first     what the child is sent; SIGINT, because Prefect and others put their own handlers in the place of SIGTERM's.
+    Parameters
+    ----------
+    sentence
+        Printed on stderr after a stop; {signal} is the signal's name.
+    stopped
+        Called in this process after a stop, with the ids of all processes that were running.
+    first
+        What the child is sent; SIGINT, because Prefect and others put their own handlers in the place of SIGTERM's.
 
-    Returns   the exit status of the command: what `work` returned or gave to sys.exit; 128 + signal after a stop; 128 + signal and a sentence when
-              something killed the child. In the child this does not return.
+    Returns
+    -------
+    int
+        The exit status of the command: what `work` returned or gave to sys.exit; 128 + signal after a stop; 128 + signal and a sentence when something
+        killed the child. In the child this does not return.
     """
     ear, mouth = os.pipe()
     os.set_blocking(mouth, False)

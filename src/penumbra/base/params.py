@@ -32,7 +32,10 @@ __all__ = ["PROFILES", "ParamsError", "build", "catalog_uri", "files_uri", "mode
 def project_root() -> Path:
     """The folder that holds params.yaml, features/ and models/: PENUMBRA_PROJECT, or the checkout that this package runs from.
 
-    Raises ParamsError "project_folder": PENUMBRA_PROJECT is not a folder, or not one of a project.
+    Raises
+    ------
+    ParamsError
+        "project_folder": PENUMBRA_PROJECT is not a folder, or not one of a project.
     """
     typed = os.environ.get("PENUMBRA_PROJECT")
     root = Path(typed) if typed else Path(__file__).resolve().parents[3]
@@ -48,7 +51,10 @@ def project_root() -> Path:
 def state_home() -> Path:
     """The folder of all state (store, images, models, reports): PENUMBRA_HOME, by default `data` in the checkout.
 
-    Raises ParamsError "state_folder": what is there is not a folder, or cannot be read.
+    Raises
+    ------
+    ParamsError
+        "state_folder": what is there is not a folder, or cannot be read.
     """
     typed = os.environ.get("PENUMBRA_HOME")
     home = Path(typed).resolve() if typed else project_root() / "data"
@@ -90,7 +96,10 @@ def files_uri() -> str | None:
 def model_name() -> str:
     """The name in the registry that params.yaml gives (register.model): the model that is meant where none is named.
 
-    Raises ParamsError when params.yaml gives none.
+    Raises
+    ------
+    ParamsError
+        When params.yaml gives none.
     """
     file = project_root() / "params.yaml"
     declared = read_yaml(file)
@@ -110,7 +119,10 @@ def missing(key: str, advice: str = "") -> ParamsError:
 def resolve(value: Any, profile: str, where: str = "") -> Any:
     """`value` with every mapping over the profiles replaced by the entry of `profile`, at any depth.
 
-    where  the key of `value`, for messages.
+    Parameters
+    ----------
+    where
+        The key of `value`, for messages.
     """
     if isinstance(value, Mapping):
         if value and set(value) <= set(PROFILES):
@@ -127,7 +139,10 @@ def resolve(value: Any, profile: str, where: str = "") -> Any:
 def build(cls: type[T], values: Any, where: str) -> T:
     """A frozen dataclass `cls` from the mapping `values`; `where` names the group in messages.
 
-    Raises ParamsError: `unknown parameter train.epoch. Did you mean epochs?`, and likewise for a missing one or one of the wrong type.
+    Raises
+    ------
+    ParamsError
+        `unknown parameter train.epoch. Did you mean epochs?`, and likewise for a missing one or one of the wrong type.
     """
     if not isinstance(values, Mapping):
         raise wrong(where, f"{where} is {shown(values)}, not a group of parameters", "Restore the group from git")

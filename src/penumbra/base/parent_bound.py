@@ -16,7 +16,10 @@ from penumbra.base.child_process import STOPS, die_with_parent
 def command(module: str, *arguments: str, part: bool = False) -> list[str]:
     """The command line of a module that ends with this process (Linux; elsewhere it continues).
 
-    part   a part of this process's work: SIGINT, SIGTERM or SIGHUP to the module alone end this process too.
+    Parameters
+    ----------
+    part
+        A part of this process's work: SIGINT, SIGTERM or SIGHUP to the module alone end this process too.
     """
     return [sys.executable, "-m", "penumbra.base.parent_bound", f"{os.getpid()}{'+' * part}", module, *arguments]
 

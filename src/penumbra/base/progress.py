@@ -19,7 +19,10 @@ class Advance(Protocol):
 def track(what: str, total: int, *, cost: float | None = None) -> Iterator[Advance]:
     """Show `what` advancing to `total` items; yields the function to call after each. Nothing is shown where there is nothing to do.
 
-    cost    of all items together, in any unit, when they differ much: the remaining time then follows the cost that is left, not the number.
+    Parameters
+    ----------
+    cost
+        Of all items together, in any unit, when they differ much: the remaining time then follows the cost that is left, not the number.
     """
     whole = total if cost is None else cost
     if total == 0:

@@ -179,9 +179,15 @@ def numbers(values: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 def check(values: Mapping[str, Any]) -> None:
     """Refuse a number that is out of its range; what is not a number at all is left to `params.build`.
 
-    values  the groups of params.yaml, for one profile.
+    Parameters
+    ----------
+    values
+        The groups of params.yaml, for one profile.
 
-    Raises ParamsError: `fuse.pca_variance is 95, out of its range. Give a number above 0 and at most 1; 95 percent is 0.95`.
+    Raises
+    ------
+    ParamsError
+        `fuse.pca_variance is 95, out of its range. Give a number above 0 and at most 1; 95 percent is 0.95`.
     """
     found = dict(numbers(values))
     for key, value in found.items():

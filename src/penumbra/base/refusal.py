@@ -12,10 +12,17 @@ _NAMES = frozenset(("penumbra", "incoming", "nsclc", "dvc", "ulimit", "curl", "p
 class Refusal(Exception):
     """Input that cannot be used; becomes one row of `rejections` while the others continue.
 
-    rule    short name of the rule that was broken, e.g. "gtv_not_empty"; explained in penumbra/rules.yaml.
-    found   the value found, without any identifying attribute.
-    advice  what the sender or the user can do.
+    Parameters
+    ----------
+    rule
+        Short name of the rule that was broken, e.g. "gtv_not_empty"; explained in penumbra/rules.yaml.
+    found
+        The value found, without any identifying attribute.
+    advice
+        What the sender or the user can do.
 
+    Notes
+    -----
     As text: `no relation 'patien'. Did you mean patients? (rule relation)`.
     """
 
@@ -62,8 +69,12 @@ def nearest(name: str, known: Iterable[str], *, alike: float = ALIKE) -> str:
 def choose(name: str, known: Iterable[str], *, what: str = "known", more: str = "") -> str:
     """What to do about a name that is not known: "Did you mean east?", and what is known.
 
-    what  stands before the list, such as "ingested". more  how to see them all, such as `penumbra sql "SHOW TABLES"`; then only the nearest and
-          their number are given.
+    Parameters
+    ----------
+    what
+        Stands before the list, such as "ingested".
+    more
+        How to see them all, such as `penumbra sql "SHOW TABLES"`; then only the nearest and their number are given.
     """
     names = list(dict.fromkeys(known))
     near = nearest(name, names)

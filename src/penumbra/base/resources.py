@@ -40,7 +40,10 @@ RESUME = "rerun the same command to resume"
 def refuse_full(home: Path) -> None:
     """Refuse work whose first result would have no place: hours of it would be lost.
 
-    Raises  Refusal "disk_space", "home_writable".
+    Raises
+    ------
+    Refusal
+        "disk_space", "home_writable".
     """
     if home.is_dir() and (why := unwritable(home)):
         raise Refusal("home_writable", f"the state folder cannot be written{why}", WRITABLE)
@@ -69,7 +72,10 @@ def exhausted(error: BaseException) -> str:
 def told(error: BaseException, home: Path) -> Refusal | None:
     """The sentence for an error whose cause is that something ran out, or that the state folder cannot be written; None for any other.
 
-    home  the folder of PENUMBRA_HOME. What is below it is named by its first folder alone: the rest may be a patient's.
+    Parameters
+    ----------
+    home
+        The folder of PENUMBRA_HOME. What is below it is named by its first folder alone: the rest may be a patient's.
     """
     rule = exhausted(error)
     if rule == "unclear":

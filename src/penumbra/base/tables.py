@@ -25,8 +25,14 @@ OFF_TERMINAL = 120  # columns, where there is no terminal and COLUMNS does not s
 class Answer:
     """What was asked for, as rows.
 
-    types  DuckDB's names of the columns' types; () where they were not asked. total: how many rows there are, of which `rows` may be the first alone.
-    counted: whether these are all; otherwise there are more.
+    Parameters
+    ----------
+    types
+        DuckDB's names of the columns' types; () where they were not asked.
+    total
+        How many rows there are, of which `rows` may be the first alone.
+    counted
+        Whether these are all; otherwise there are more.
     """
 
     columns: tuple[str, ...]
@@ -53,8 +59,12 @@ def render(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | N
 
     What does not fit side by side is shown one column per line, where there are few rows, or without its last columns, which are named then.
 
-    width  of the terminal; None: of this one, or where there is none COLUMNS, or 120.
-    whole  what prints all of it.
+    Parameters
+    ----------
+    width
+        Of the terminal; None: of this one, or where there is none COLUMNS, or 120.
+    whole
+        What prints all of it.
     """
     width = width or terminal_width()
     names = [str(name) for name in columns]

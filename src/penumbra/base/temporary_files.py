@@ -19,7 +19,10 @@ def private_folder() -> str | None:
     Libraries put folders of fixed names into the shared one (Prefect: runner_storage), where two users would meet. The lock on the folder says that its
     command is alive: what a killed one left is removed by the next.
 
-    Returns  its path, which is TMPDIR from now on; None where none can be made: libraries then do as they do.
+    Returns
+    -------
+    str | None
+        Its path, which is TMPDIR from now on; None where none can be made: libraries then do as they do.
     """
     base = os.environ.get("TMPDIR") or "/tmp"
     with contextlib.suppress(OSError):

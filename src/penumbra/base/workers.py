@@ -25,10 +25,16 @@ Result = TypeVar("Result")
 class Crew:
     """Who works: processes of this machine, or the workers of a cluster.
 
-    workers  how many.
-    bytes    memory that they can use together.
-    start    a fresh executor with so many workers.
-    killed   what a future raises whose worker did not survive it.
+    Parameters
+    ----------
+    workers
+        How many.
+    bytes
+        Memory that they can use together.
+    start
+        A fresh executor with so many workers.
+    killed
+        What a future raises whose worker did not survive it.
     """
 
     workers: int
@@ -64,11 +70,18 @@ def over(
 ) -> Iterator[tuple[Item, Result | Refusal]]:
     """`(item, work(item))` as each finishes, in `workers` processes, in no fixed order.
 
-    needs   predicted bytes of memory for an item; the largest then go first, and an item is handed out only while all that were handed out need
-            at most `room` bytes together, or when it is the only one. None: order and number alone decide.
-    room    bytes, see `available_bytes`.
-    crew    who works; None: this machine.
+    Parameters
+    ----------
+    needs
+        Predicted bytes of memory for an item; the largest then go first, and an item is handed out only while all that were handed out need at most
+        `room` bytes together, or when it is the only one. None: order and number alone decide.
+    room
+        Bytes, see `available_bytes`.
+    crew
+        Who works; None: this machine.
 
+    Notes
+    -----
     A Refusal raised by `work` is yielded instead of a result. When a worker dies (killed for memory, say), whatever was in flight is tried
     again one at a time in a process of its own; an item whose process dies again is yielded as a Refusal, and the others continue.
     """

@@ -76,7 +76,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
     Keys are equal when Python takes them for the same: alpha and "alpha", 1 and 1.0. A key that overrides one taken over with `<<` is not a duplicate.
 
-    Raises ParamsError "yaml_readable": `params.yaml has the key fuse.pca_variance twice, on lines 87 and 88`, `params.yaml, line 12: a tab`, ...
+    Raises
+    ------
+    ParamsError
+        "yaml_readable": `params.yaml has the key fuse.pca_variance twice, on lines 87 and 88`, `params.yaml, line 12: a tab`, ...
     """
     import yaml
 

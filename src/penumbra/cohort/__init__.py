@@ -6,54 +6,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penumbra.cohort.clinical import ClinicalRecord, ClinicalTable, InclusionRules, read_clinical
     from penumbra.cohort.coding import DECLARED_FILE
+    from penumbra.cohort.entries import Accepted, ImageRules, Rejected
     from penumbra.cohort.folders import patient_folders, sent
-    from penumbra.cohort.incoming import (
-        CLINICAL_FILE,
-        PSEUDONYM,
-        Accepted,
-        ImageRules,
-        Rejected,
-        ingest_center,
-        key_fingerprint,
-        known_scan,
-        load_patient,
-        pseudonym,
-        pseudonym_key_from_environment,
-    )
+    from penumbra.cohort.incoming import ingest_center, known_scan, load_patient
     from penumbra.cohort.links import Roots, refuse_leaving
+    from penumbra.cohort.pseudonyms import PSEUDONYM, key_fingerprint, pseudonym, pseudonym_key_from_environment
     from penumbra.cohort.rois import GtvNames, RoiRules, RoiSurvey, list_rois, roi_rules
-    from penumbra.cohort.sheet import clinical_table
-    from penumbra.cohort.simulate import CENTERS, CenterPlan, Truth, read_truth, small_cohort
+    from penumbra.cohort.sheet import CLINICAL_FILE, clinical_table
+    from penumbra.cohort.simulate import Truth, read_truth
+    from penumbra.cohort.simulate_centers import CENTERS, CenterPlan, small_cohort
     from penumbra.cohort.twins import KnownScan
 
 # The function that writes a cohort is penumbra.cohort.simulate.simulate: here its module already has that name.
 _HOMES = {
     **dict.fromkeys(("ClinicalRecord", "ClinicalTable", "InclusionRules", "read_clinical"), "clinical"),
-    **dict.fromkeys(
-        (
-            *(
-                "CLINICAL_FILE",
-                "PSEUDONYM",
-                "Accepted",
-                "ImageRules",
-                "key_fingerprint",
-                "known_scan",
-                "Rejected",
-                "ingest_center",
-                "load_patient",
-                "pseudonym",
-            ),
-            "pseudonym_key_from_environment",
-        ),
-        "incoming",
-    ),
+    **dict.fromkeys(("Accepted", "ImageRules", "Rejected"), "entries"),
+    **dict.fromkeys(("ingest_center", "known_scan", "load_patient"), "incoming"),
+    **dict.fromkeys(("PSEUDONYM", "key_fingerprint", "pseudonym", "pseudonym_key_from_environment"), "pseudonyms"),
     **dict.fromkeys(("patient_folders", "sent"), "folders"),
     **dict.fromkeys(("Roots", "refuse_leaving"), "links"),
     **dict.fromkeys(("GtvNames", "RoiRules", "RoiSurvey", "list_rois", "roi_rules"), "rois"),
     **dict.fromkeys(("DECLARED_FILE",), "coding"),
-    "clinical_table": "sheet",
+    **dict.fromkeys(("CLINICAL_FILE", "clinical_table"), "sheet"),
     "KnownScan": "twins",
-    **dict.fromkeys(("CENTERS", "CenterPlan", "Truth", "read_truth", "small_cohort"), "simulate"),
+    **dict.fromkeys(("CENTERS", "CenterPlan", "small_cohort"), "simulate_centers"),
+    **dict.fromkeys(("Truth", "read_truth"), "simulate"),
 }
 
 __all__ = [

@@ -21,8 +21,12 @@ UNITS: tuple[tuple[tuple[float, ...], float, tuple[int, ...]], ...] = (
 class Contradiction:
     """One thing in which a new record cannot follow the stored one.
 
-    rule   OUTCOME: dead and alive again, or followed for less time; PERSON: another sex or age; DEATH_DATE: died later than reported before.
-    found  what was stored and what was sent.
+    Parameters
+    ----------
+    rule
+        OUTCOME: dead and alive again, or followed for less time; PERSON: another sex or age; DEATH_DATE: died later than reported before.
+    found
+        What was stored and what was sent.
     """
 
     rule: str
@@ -37,7 +41,10 @@ class Contradiction:
 def contradictions(stored: Mapping[str, Any], sent: Mapping[str, Any], *, age_tolerance_years: float) -> tuple[Contradiction, ...]:
     """What in `sent` cannot follow `stored`, two records of one patient with time (days), event, sex and age (years); None: not known.
 
-    age_tolerance_years  ages further apart are not one person's age at diagnosis: rounding and whole years stay below it.
+    Parameters
+    ----------
+    age_tolerance_years
+        Ages further apart are not one person's age at diagnosis: rounding and whole years stay below it.
     """
     found = []
     if stored["time"] is not None and sent["time"] is not None:

@@ -33,10 +33,16 @@ CATEGORICAL = {
 class BaselineRow:
     """One line: a variable, or one level of it.
 
-    level  None on the line of the variable itself.
-    cells  per group: median (lower to upper quartile), median of a curve (95 % limits), or n (%) of the group.
-    p      of the difference between the groups, two-sided; None where it cannot be tested, and on the lines of levels.
-    test   name of the test behind p.
+    Parameters
+    ----------
+    level
+        None on the line of the variable itself.
+    cells
+        Per group: median (lower to upper quartile), median of a curve (95 % limits), or n (%) of the group.
+    p
+        Of the difference between the groups, two-sided; None where it cannot be tested, and on the lines of levels.
+    test
+        Name of the test behind p.
     """
 
     variable: str
@@ -49,17 +55,24 @@ class BaselineRow:
 def baseline_table(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[BaselineRow, ...]:
     """One column per group, in their order.
 
-    groups  name -> patients, each with the columns of the relation `patients`; None: not known. Percentages are of all patients of a group,
-            with "unknown" as a level of its own; tests leave the unknown out.
+    Parameters
+    ----------
+    groups
+        Name -> patients, each with the columns of the relation `patients`; None: not known. Percentages are of all patients of a group, with "unknown" as
+        a level of its own; tests leave the unknown out.
 
+    Notes
+    -----
     Two groups: Welch's t-test where both are normal by Shapiro-Wilk, otherwise Mann-Whitney U; more: ANOVA or Kruskal-Wallis. Chi-square
     without continuity correction, or Fisher's exact test where a cell expects fewer than five patients. The paper's "survival time" is the median of
     observed times, whether they ended in death or in censoring; here that row says so and is not tested, and next to it are the follow-up (reverse
     Kaplan-Meier: censoring is the event, death ends the observation) and survival by Kaplan-Meier, each with a log-rank test. T, N, M
     are shown without letters, and stage with the letter in III alone, as the paper does.
 
-    Source: PROTOCOL 1; the paper's Table 2 and section on statistics; Schemper and Smith 1996, Control Clin Trials 17:343 (follow-up);
-    Brookmeyer and Crowley 1982, Biometrics 38:29 (limits of a median, as R's survfit with conf.type = "log").
+    References
+    ----------
+    PROTOCOL 1; the paper's Table 2 and section on statistics; Schemper and Smith 1996, Control Clin Trials 17:343 (follow-up); Brookmeyer and Crowley 1982,
+    Biometrics 38:29 (limits of a median, as R's survfit with conf.type = "log").
     """
     found: list[BaselineRow] = []
     for column, label in CONTINUOUS.items():
@@ -160,7 +173,13 @@ def _continuous(values: Sequence[np.ndarray]) -> tuple[float | None, str]:
 
 
 def _categorical(table: np.ndarray) -> tuple[float | None, str]:
-    """table  (groups, levels) of patients."""
+    """Test whether a categorical variable differs between groups; return p and the name of the test.
+
+    Parameters
+    ----------
+    table : shape (groups, levels)
+        Numbers of patients.
+    """
     from scipy import stats
 
     if table.size == 0:

@@ -35,12 +35,24 @@ COVARIATES = ("age", "sex", "histology", "t_stage", "n_stage", "m_stage", "overa
 class ClinicalRecord:
     """One patient of a clinical table, in canonical spelling; None: not known.
 
-    age               years.
-    t_stage ...       TNM categories without their letter: "2A", "0"; "X": not assessable.
-    overall_stage     in Roman form: "IIIB".
-    stage_edition     of the TNM that `overall_stage` was derived from; None: as the table has it.
-    time              days, > 0.
-    event             True: died.
+    Parameters
+    ----------
+    patient
+        Name, as the table has it.
+    age
+        Years.
+    sex, histology
+        In canonical spelling.
+    t_stage, n_stage, m_stage
+        TNM categories without their letter: "2A", "0"; "X": not assessable.
+    overall_stage
+        In Roman form: "IIIB".
+    stage_edition
+        Of the TNM that `overall_stage` was derived from; None: as the table has it.
+    time : days
+        To death, or to the last day of follow-up; > 0.
+    event
+        True: died.
     """
 
     patient: str
@@ -74,9 +86,14 @@ class RefusedRecord:
 class ClinicalTable:
     """What a clinical table holds.
 
-    records  one per usable patient, in the order of the table.
-    refused  the others.
-    notes    what was not understood and counts as missing, one sentence each, without any value of a patient.
+    Parameters
+    ----------
+    records
+        One per usable patient, in the order of the table.
+    refused
+        The others.
+    notes
+        What was not understood and counts as missing, one sentence each, without any value of a patient.
     """
 
     records: tuple[ClinicalRecord, ...]
@@ -93,9 +110,14 @@ class ClinicalTable:
 class InclusionRules:
     """Who belongs to the study; the defaults include everyone with an outcome.
 
-    histologies   None: all; otherwise only these.
-    minimum_age   years, exclusive; None: no rule. With a rule, an unknown age is refused.
-    complete      covariates that must be known.
+    Parameters
+    ----------
+    histologies
+        None: all; otherwise only these.
+    minimum_age
+        Years, exclusive; None: no rule. With a rule, an unknown age is refused.
+    complete
+        Covariates that must be known.
     """
 
     histologies: tuple[str, ...] | None = None
@@ -111,7 +133,18 @@ class InclusionRules:
                 raise Refusal("complete_rule", f"{name!r} is not a covariate", f"Use {', '.join(COVARIATES)}")
 
     def check(self, record: ClinicalRecord) -> None:
-        """Raises Refusal: `histology_included`, `age_included` or `record_complete`."""
+        """Refuse a patient who does not belong to the study.
+
+        Parameters
+        ----------
+        record
+            The patient.
+
+        Raises
+        ------
+        Refusal
+            `histology_included`, `age_included` or `record_complete`.
+        """
         if self.histologies is not None:
             included = {spellings.histology(name) for name in self.histologies}
             if record.histology not in included:
@@ -127,16 +160,30 @@ class InclusionRules:
 def read_clinical(path: Path, *, time_unit: TimeUnit = "days", staging_edition: str = "ajcc7", inclusion: InclusionRules | None = None) -> ClinicalTable:
     """A clinical table in our column names or those of NSCLC-Radiomics.
 
-    path             clinical.csv, separated by commas, semicolons or tabs; UTF-8, UTF-16 or Windows-1252. Where it is absent, clinical.xlsx.
-                     A file clinical.yaml next to it says what codes and units are, where the table does not.
-    time_unit        of the survival column where the table does not say: by its name (`survival_months`) or a column `time_unit`.
-    staging_edition  "ajcc7" or "ajcc8": for an overall stage that is missing while T, N and M are there.
-    inclusion        who belongs to the study.
+    Parameters
+    ----------
+    path
+        The file clinical.csv, separated by commas, semicolons or tabs; UTF-8, UTF-16 or Windows-1252. Where it is absent, clinical.xlsx. A file clinical.yaml
+        next to it says what codes and units are, where the table does not.
+    time_unit
+        Of the survival column where the table does not say: by its name (`survival_months`) or a column `time_unit`.
+    staging_edition
+        "ajcc7" or "ajcc8": for an overall stage that is missing while T, N and M are there.
+    inclusion
+        Who belongs to the study.
 
-    Raises Refusal for a table that cannot be used at all: `clinical_found`, `clinical_readable`, `clinical_declared`, `event_coded`, `time_unit`,
-    `clinical_columns: no column for time; found:
-    PatientID, age. ...`. A patient that cannot be used is in `refused`: `survival_missing`, `time_a_number`, `time_not_positive`,
-    `time_plausible`, `time_unit`, `event_missing`, `event_known`, `patient_twice`, `patient_id`, `row_shape`, and the rules of inclusion.
+    Returns
+    -------
+    ClinicalTable
+        Usable patients, the others, and what was not understood.
+
+    Raises
+    ------
+    Refusal
+        A table that cannot be used at all: `clinical_found`, `clinical_readable`, `clinical_declared`, `event_coded`, `time_unit`, `clinical_columns: no
+        column for time; found: PatientID, age. ...`. A patient that cannot be used is in `refused`: `survival_missing`, `time_a_number`,
+        `time_not_positive`, `time_plausible`, `time_unit`, `event_missing`, `event_known`, `patient_twice`, `patient_id`, `row_shape`, and the rules of
+        inclusion.
     """
     rules = inclusion or InclusionRules()
     sheet, declared = read_sheet(path), read_declared(path.parent)

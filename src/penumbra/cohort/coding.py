@@ -21,8 +21,12 @@ LONGEST_MEDIAN_DAYS = 7305.0  # 20 years: half of a center's patients are not fo
 class Declared:
     """What `clinical.yaml` says of the table next to it.
 
-    time_unit  of the survival column; None: not declared.
-    event      code as it is in the cells -> True died, False alive, None not known; empty: not declared.
+    Parameters
+    ----------
+    time_unit
+        Of the survival column; None: not declared.
+    event
+        Code as it is in the cells -> True died, False alive, None not known; empty: not declared.
     """
 
     time_unit: TimeUnit | None = None
@@ -31,7 +35,10 @@ class Declared:
     def died(self, text: str) -> bool | None:
         """What a code means.
 
-        Raises Refusal: `event_known: a code that clinical.yaml does not name. ...`.
+        Raises
+        ------
+        Refusal
+            `event_known: a code that clinical.yaml does not name. ...`.
         """
         code = _code(text)
         if code not in self.event:
@@ -42,7 +49,10 @@ class Declared:
 def read_declared(folder: Path) -> Declared:
     """`clinical.yaml` of a center's folder; nothing is declared where there is none.
 
-    Raises Refusal: `clinical_declared: clinical.yaml has the key unit. ...`.
+    Raises
+    ------
+    Refusal
+        `clinical_declared: clinical.yaml has the key unit. ...`.
     """
     from penumbra.base.params import ParamsError, read_yaml
 
@@ -68,9 +78,15 @@ def read_declared(folder: Path) -> Declared:
 def check_events(cells: Collection[str], declared: Declared) -> None:
     """Some tables write 1 for alive and 2 for dead, some 2 for a death of another cause: no value that is there or absent tells which.
 
-    cells  of the column, as sent.
+    Parameters
+    ----------
+    cells
+        Of the column, as sent.
 
-    Raises Refusal: `event_coded: events of 0, 1 and 2: 2 is neither death nor alive. ...`.
+    Raises
+    ------
+    Refusal
+        `event_coded: events of 0, 1 and 2: 2 is neither death nor alive. ...`.
     """
     if declared.event:
         return
@@ -89,10 +105,17 @@ def check_events(cells: Collection[str], declared: Declared) -> None:
 def check_unit(times: Sequence[float], unit: TimeUnit, *, said: bool) -> None:
     """Whether the survival times of a center can be in this unit.
 
-    times  positive numbers of the column, as sent, of rows without a unit of their own.
-    said   whether the column's name or clinical.yaml names the unit, and not only the project's default.
+    Parameters
+    ----------
+    times
+        Positive numbers of the column, as sent, of rows without a unit of their own.
+    said
+        Whether the column's name or clinical.yaml names the unit, and not only the project's default.
 
-    Raises Refusal: `time_unit: nobody of 60 patients is followed beyond 58 in a column without a unit. ...`.
+    Raises
+    ------
+    Refusal
+        `time_unit: nobody of 60 patients is followed beyond 58 in a column without a unit. ...`.
     """
     fractions = sum(not float(value).is_integer() for value in times)
     enough = len(times) >= ENOUGH or (len(times) >= ENOUGH_FRACTIONS and 2 * fractions >= len(times))

@@ -13,9 +13,22 @@ IGNORED_FOLDERS = frozenset(("__MACOSX", "lost+found"))
 
 
 def patient_folders(folder: Path) -> dict[str, Path]:
-    """Name -> folder of every patient below a center's folder; files next to them and hidden folders are not patients.
+    """Find the folder of every patient below a center's folder; files next to them and hidden folders are not patients.
 
-    Raises Refusal: `center_folder: there is no such folder. ...`.
+    Parameters
+    ----------
+    folder
+        Of the center.
+
+    Returns
+    -------
+    dict
+        Name -> folder.
+
+    Raises
+    ------
+    Refusal
+        `center_folder: there is no such folder. ...`.
     """
     if not folder.is_dir():
         raise Refusal("center_folder", "there is no such folder", "Give the folder that holds clinical.csv and one folder per patient")
@@ -29,7 +42,20 @@ def nearly(folders: Collection[str], clinical: ClinicalTable) -> dict[str, str]:
 
 
 def sent(folder: Path, clinical: ClinicalTable) -> int:
-    """How many patients a center sent: those of the table and those of the folders, one who is spelled in two ways once."""
+    """Count the patients that a center sent: those of the table and those of the folders, one who is spelled in two ways once.
+
+    Parameters
+    ----------
+    folder
+        Of the center.
+    clinical
+        Its table.
+
+    Returns
+    -------
+    int
+        How many.
+    """
     folders = patient_folders(folder)
     return len(clinical.patients | set(folders)) - len(nearly(folders, clinical))
 

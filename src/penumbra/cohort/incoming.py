@@ -5,7 +5,6 @@ the certificate and what they were made from. The record is written last: where 
 or a setting changed.
 """
 
-import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,70 +15,22 @@ from typing import Any
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import over
 from penumbra.cohort.clinical import ClinicalRecord, ClinicalTable
+from penumbra.cohort.entries import Accepted, ImageRules, Rejected
 from penumbra.cohort.folders import nearly, no_scan, patient_folders
 from penumbra.cohort.links import Roots, refuse_leaving, roots_of
 from penumbra.cohort.nearly import spelled_otherwise
+from penumbra.cohort.pseudonyms import pseudonym
 from penumbra.cohort.record import Evidence, Record, find_record, folder_digest, has_records, image_version, write_record
 from penumbra.cohort.rois import GtvNames
 from penumbra.cohort.sheet import CLINICAL_FILE
 from penumbra.cohort.twins import KnownScan, Scans, figures_of
-from penumbra.imaging import Certificate, CertificateLimits, Finding, Scan, certify, gtv_sources, load_scan, read_patient, rings, roi_names, save_scan, to_grid
+from penumbra.imaging import Certificate, Finding, Scan, certify, gtv_sources, load_scan, read_patient, rings, roi_names, save_scan, to_grid
 from penumbra.imaging.folder import readable, understood
 from penumbra.store.version import version_key
 
 STAGE, REMARK = "ingest", "remark"
 ID_ADVICE = "Give patients names that differ; where one center took over from another, ingest the new table of both"
 FEW = 3  # patients: sooner read here than processes start
-PSEUDONYM = re.compile(r"p[0-9a-f]{16}")
-
-
-@dataclass(frozen=True)
-class ImageRules:
-    """What a patient's files become.
-
-    grid_mm     edge of the isotropic voxel.
-    margin_mm   kept around the GTV: the widest ring and what the filters need beyond it.
-    periodic_mm distance to the scan's end below which an axis is kept whole, see `to_grid`.
-    margins_mm  of the rings, for the certificate.
-    names       of the GTV at this center.
-    limits      of the certificate.
-    """
-
-    grid_mm: float
-    margin_mm: float
-    periodic_mm: float
-    margins_mm: tuple[float, ...]
-    names: GtvNames
-    limits: CertificateLimits
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """A patient that can be used: rows of the relations `patients`, `images` and `rois`.
-
-    read    False: nothing changed since the files were read the last time; the rows are those of then.
-    status  "accepted" or "flagged", by the certificate.
-    remarks rows of the relation `rejections` that refuse nothing.
-    """
-
-    patient: str
-    center: str
-    image_version: str
-    status: str
-    read: bool
-    clinical: Mapping[str, Any]
-    image: Mapping[str, Any]
-    rois: tuple[Mapping[str, Any], ...]
-    remarks: tuple[Mapping[str, Any], ...] = ()
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A patient that cannot be used: rows of the relation `rejections`, one for each rule."""
-
-    patient: str
-    center: str
-    rejections: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -110,18 +61,40 @@ def ingest_center(
     keep: bool = True,
     scans: Collection[KnownScan] = (),
 ) -> Iterator[Accepted | Rejected]:
-    """Every patient of a center, each once, in no fixed order; what was read before and has not changed is not read again.
+    """Ingest every patient of a center, each once, in no fixed order; what was read before and has not changed is not read again.
 
-    folder         one folder per patient, named like the patient in the clinical table.
-    clinical       the center's table, see `read_clinical`.
-    images         folder of all saved scans; this writes `<images>/<center>/<patient>/<image_version>/`.
-    workers        processes; 1 works in this one.
-    taken          patients of other centers: a name is used once.
-    pseudonym_key  replaces every patient's name by a keyed hash, in rows and in folders.
-    roots          where links may lead; None: within the cohort.
-    keep           False: say what would happen and write nothing.
-    scans          accepted scans of all centers. Of two patients with the same pixels the one who was accepted before stays, then the first by name.
+    Parameters
+    ----------
+    folder
+        One folder per patient, named like the patient in the clinical table.
+    center
+        Its name.
+    clinical
+        The center's table, see `read_clinical`.
+    images
+        Folder of all saved scans; this writes `<images>/<center>/<patient>/<image_version>/`.
+    rules
+        What a patient's files become.
+    workers
+        Processes; 1 works in this one.
+    taken
+        Patients of other centers: a name is used once.
+    pseudonym_key
+        Replaces every patient's name by a keyed hash, in rows and in folders.
+    roots
+        Where links may lead; None: within the cohort.
+    keep
+        False: say what would happen and write nothing.
+    scans
+        Accepted scans of all centers. Of two patients with the same pixels the one who was accepted before stays, then the first by name.
 
+    Yields
+    ------
+    Accepted or Rejected
+        One for each patient.
+
+    Notes
+    -----
     A patient is rejected by the rules of `read_clinical`, `read_patient` and `certify`, and by `scan_found`, `clinical_record`,
     `patient_id_free`, `scan_once`, `link_within_cohort`, `files_readable`, `files_understood`, `worker_killed`.
     """
@@ -196,7 +169,18 @@ def _pixels_of(record: Record) -> str | None:
 
 
 def known_scan(entry: Accepted) -> KnownScan:
-    """What a scan that was accepted just now is known by."""
+    """What a scan that was accepted just now is known by.
+
+    Parameters
+    ----------
+    entry
+        The patient.
+
+    Returns
+    -------
+    KnownScan
+        Digests of its pixels, figures and files.
+    """
     return KnownScan(entry.patient, entry.center, entry.image["certificate"].get("pixels"), figures_of(entry.rois), entry.image["sha256"])
 
 
@@ -211,31 +195,6 @@ def _arrived(patient: str, center: str, clinical: ClinicalRecord, reading: Readi
     return replace(entry, remarks=rejected(patient, center, [remark], REMARK).rejections) if remark else entry
 
 
-def pseudonym(patient: str, *, center: str, key: str) -> str:
-    """A patient's name as the first 16 hex digits of an HMAC-SHA256: the same for the same key, not to be undone without it.
-
-    Raises Refusal: `pseudonym_key: a key of 5 characters. ...`.
-    """
-    return "p" + _hmac(key, f"{center}\x1f{patient}")[:16]
-
-
-def key_fingerprint(key: str) -> str:
-    """What a home remembers of its pseudonym key: an HMAC-SHA256 of a constant, which is nobody's pseudonym.
-
-    Raises Refusal: `pseudonym_key`.
-    """
-    return _hmac(key, "penumbra pseudonym key")
-
-
-def _hmac(key: str, text: str) -> str:
-    import hashlib
-    import hmac
-
-    if len(key) < 16:
-        raise Refusal("pseudonym_key", f"a key of {len(key)} characters", "Set PENUMBRA_PSEUDONYM_KEY to at least 16 characters, and keep them")
-    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
-
-
 def rejected(patient: str, center: str, refusals: Collection[Refusal], stage: str = STAGE) -> Rejected:
     """A rejection with one row for each refusal."""
     common = {"patient": patient, "center": center, "stage": stage}
@@ -245,9 +204,22 @@ def rejected(patient: str, center: str, refusals: Collection[Refusal], stage: st
 def load_patient(images: Path, row: Mapping[str, Any]) -> Scan:
     """The saved scan of an accepted patient.
 
-    row  of the relation `images`: center, patient, image_version.
+    Parameters
+    ----------
+    images
+        Folder of all saved scans.
+    row
+        Of the relation `images`: center, patient, image_version.
 
-    Raises Refusal: `saved_scan`.
+    Returns
+    -------
+    Scan
+        On the grid, cropped as it was saved.
+
+    Raises
+    ------
+    Refusal
+        `saved_scan`.
     """
     return load_scan(images / row["center"] / row["patient"] / row["image_version"])
 
@@ -255,9 +227,15 @@ def load_patient(images: Path, row: Mapping[str, Any]) -> Scan:
 def ingest_images(job: _Job, *, center: str, images: Path, rules: ImageRules, keep: bool = True) -> Reading | tuple[Refusal, ...]:
     """The record of one patient's files, or the findings for which the certificate refuses them.
 
-    keep  False: neither scan nor record is written.
+    Parameters
+    ----------
+    keep
+        False: neither scan nor record is written.
 
-    Raises Refusal, as `read_patient`, `to_grid`, `files_readable` and `files_understood`.
+    Raises
+    ------
+    Refusal
+        As `read_patient`, `to_grid`, `files_readable` and `files_understood`.
     """
     home = images / center / job.patient
     settings = _settings(rules)
@@ -291,11 +269,19 @@ def ingest_images(job: _Job, *, center: str, images: Path, rules: ImageRules, ke
 def read_before(folder: Path, home: Path, rules: ImageRules, *, keep: bool = True) -> Record | None:
     """The record of an earlier reading that still holds: same files, same settings, same choice of the GTV; otherwise None.
 
-    folder  of the patient's files.
-    home    of the patient's saved scans.
-    keep    False: nothing is written.
+    Parameters
+    ----------
+    folder
+        Of the patient's files.
+    home
+        Of the patient's saved scans.
+    keep
+        False: nothing is written.
 
-    Raises Refusal: `files_readable`, and where other patterns hold than then what `roi_names` raises.
+    Raises
+    ------
+    Refusal
+        `files_readable`, and where other patterns hold than then what `roi_names` raises.
     """
     if not has_records(home):
         return None
@@ -382,8 +368,3 @@ def _here(work: Any, jobs: list[_Job]) -> Iterator[tuple[_Job, Any]]:
             yield job, work(job)
         except Refusal as refusal:
             yield job, refusal
-
-
-def pseudonym_key_from_environment() -> str | None:
-    """PENUMBRA_PSEUDONYM_KEY, or None where names stay as they arrive."""
-    return os.environ.get("PENUMBRA_PSEUDONYM_KEY") or None

@@ -17,13 +17,32 @@ SHOWN = 5  # roots in the line to add
 
 @dataclass(frozen=True)
 class Roots:
-    """The folders, as the system resolves them, under which a link may lead; declared: those of ingest.roots, as they are written."""
+    """The folders under which a link may lead.
+
+    Parameters
+    ----------
+    places
+        As the system resolves them.
+    declared
+        Those of ingest.roots, as they are written.
+    """
 
     places: tuple[str, ...]
     declared: tuple[str, ...] = ()
 
     def hold(self, target: str) -> bool:
-        """Whether a resolved path is one of the folders or below one."""
+        """Tell whether a resolved path is one of the folders or below one.
+
+        Parameters
+        ----------
+        target
+            The path.
+
+        Returns
+        -------
+        bool
+            True: a link may lead there.
+        """
         return any(target == place or target.startswith(f"{place}/") for place in self.places)
 
 
@@ -44,9 +63,14 @@ def cohort_of(folder: Path) -> str | None:
 def roots_of(folder: Path, declared: Sequence[str] = (), known: Collection[str] = ()) -> Roots:
     """Where links below a center's folder may lead.
 
-    folder    of the center, itself a link or not.
-    declared  ingest.roots of params.yaml, absolute paths.
-    known     cohorts that arrived here before.
+    Parameters
+    ----------
+    folder
+        Of the center, itself a link or not.
+    declared
+        ingest.roots of params.yaml, absolute paths.
+    known
+        Cohorts that arrived here before.
     """
     places = [os.path.realpath(folder), cohort_of(folder), *(os.path.realpath(root) for root in declared), *known]
     return Roots(tuple(dict.fromkeys(place for place in places if place)), tuple(declared))
@@ -57,9 +81,15 @@ def walk(folder: Path, roots: Roots, closed: list[Path] | None = None) -> Iterat
 
     What a link leads to is read once, and never where it holds the folder itself; broken links, loops of links, pipes and devices hold nothing.
 
-    closed  where given, a folder that may not be listed is added to it, and nothing is raised.
+    Parameters
+    ----------
+    closed
+        Where given, a folder that may not be listed is added to it, and nothing is raised.
 
-    Raises OSError where a folder cannot be listed.
+    Raises
+    ------
+    OSError
+        Where a folder cannot be listed.
     """
     real = os.path.realpath(folder)
     seen = {real, *map(str, Path(real).parents)}
@@ -100,7 +130,21 @@ def walk(folder: Path, roots: Roots, closed: list[Path] | None = None) -> Iterat
 def refuse_leaving(folder: Path, center_folder: Path, roots: Roots) -> None:
     """Refuse a patient's folder, or a file of the center, that is or holds a link out of the cohort. Hidden entries count for nobody.
 
-    Raises Refusal "link_within_cohort", with the line to add; OSError where a folder cannot be listed.
+    Parameters
+    ----------
+    folder
+        Of the patient, or a file of the center.
+    center_folder
+        That it is in.
+    roots
+        Where links may lead.
+
+    Raises
+    ------
+    Refusal
+        "link_within_cohort", with the line to add.
+    OSError
+        Where a folder cannot be listed.
     """
     leaving: list[Leaving] = []
     if folder.is_symlink() and not roots.hold(target := os.path.realpath(folder)):

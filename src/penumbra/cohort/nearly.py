@@ -12,8 +12,12 @@ def near_folders(listed: Collection[str], folders: Collection[str]) -> dict[str,
     """Patient of the table -> the folder that is likely meant: one that nobody else could mean, and that differs by capitals, blanks, separators,
     leading zeros, decimals (124.0), the form of accented letters, or a suffix.
 
-    listed   patients of the table without a folder of this name.
-    folders  without a row of this name.
+    Parameters
+    ----------
+    listed
+        Patients of the table without a folder of this name.
+    folders
+        Without a row of this name.
     """
     found = _matched({name: _plain(name) for name in listed}, {name: _plain(name) for name in folders})
     rest = {name: _plain(name) for name in listed if name not in found}
@@ -26,7 +30,10 @@ def near_folders(listed: Collection[str], folders: Collection[str]) -> dict[str,
 def spelled_otherwise(patient: str, folder: str, *, shown: bool) -> Refusal:
     """The one refusal of a patient whose row and folder differ in spelling.
 
-    shown  whether names may be shown: not where they are replaced by pseudonyms.
+    Parameters
+    ----------
+    shown
+        Whether names may be shown: not where they are replaced by pseudonyms.
     """
     how = _difference(patient, folder)
     found = f"no folder of this name; {repr(folder) if shown else 'one'} differs {how}"

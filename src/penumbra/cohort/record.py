@@ -20,11 +20,18 @@ NAMED_FILES = (".nii", ".nii.gz", ".nrrd", ".mha")  # of these, the name says wh
 class Evidence:
     """What a record was made from.
 
-    files     digest of all file contents, see `folder_digest`.
-    settings  grid, margins and limits.
-    names     of all structures that the files hold, each as it may be kept (`GtvNames.stored`).
-    matched   the policy and the names taken for the GTV, in order of preference.
-    asked     digest of the patterns and words that they were matched with.
+    Parameters
+    ----------
+    files
+        Digest of all file contents, see `folder_digest`.
+    settings
+        Grid, margins and limits.
+    names
+        Of all structures that the files hold, each as it may be kept (`GtvNames.stored`).
+    matched
+        The policy and the names taken for the GTV, in order of preference.
+    asked
+        Digest of the patterns and words that they were matched with.
     """
 
     files: str
@@ -46,7 +53,10 @@ class Record:
 def folder_digest(folder: Path) -> str:
     """SHA-256 over the sorted contents of all files below a patient's folder; moved and renamed DICOM files change nothing.
 
-    Raises OSError where a file cannot be read.
+    Raises
+    ------
+    OSError
+        Where a file cannot be read.
     """
     digests = []
     for path in files_below(folder):
@@ -59,8 +69,12 @@ def folder_digest(folder: Path) -> str:
 def image_version(files: str, roi_name: str | None, *, grid_mm: float, margin_mm: float, periodic_mm: float) -> str:
     """The key of a scan on the grid: the same files, GTV and settings give the same version on every machine.
 
-    files     digest of all file contents.
-    roi_name  of the structures that became the GTV.
+    Parameters
+    ----------
+    files
+        Digest of all file contents.
+    roi_name
+        Of the structures that became the GTV.
     """
     kept = {"grid_mm": float(grid_mm), "margin_mm": float(margin_mm), "periodic_mm": float(periodic_mm)}
     return version_key({"files": files, "roi_name": roi_name, **kept, "reader": READER})
@@ -74,7 +88,10 @@ def has_records(home: Path) -> bool:
 def find_record(home: Path, files: str, settings: Mapping[str, Any]) -> Record | None:
     """The record of an earlier reading of the same files with the same settings, or None.
 
-    home  folder of one patient's versions.
+    Parameters
+    ----------
+    home
+        Folder of one patient's versions.
     """
     for path in sorted(home.glob(f"*/{RECORD_FILE}")):
         if path.parent.name.startswith("."):

@@ -21,14 +21,35 @@ _RULE, _WHERE = "roi_rules", "Correct features/rois.yaml"
 
 @dataclass(frozen=True)
 class RoiRules:
-    """features/rois.yaml: ring margins in mm, and the names of the GTV for every center and for single ones."""
+    """What features/rois.yaml declares.
+
+    Parameters
+    ----------
+    margins_mm : mm
+        Of the rings.
+    everywhere
+        Names of the GTV for every center.
+    centers
+        Center -> its names, where it has some of its own.
+    """
 
     margins_mm: tuple[float, ...]
     everywhere: GtvNames
     centers: Mapping[str, GtvNames]
 
     def of(self, center: str) -> GtvNames:
-        """The names of one center: its own first, then those for every center."""
+        """Return the names of one center: its own first, then those for every center.
+
+        Parameters
+        ----------
+        center
+            Its name.
+
+        Returns
+        -------
+        GtvNames
+            Those for every center where it has none of its own.
+        """
         return self.centers.get(center, self.everywhere)
 
 
@@ -36,9 +57,13 @@ class RoiRules:
 class RoiName:
     """One structure name of a center: in how many patients it occurs, what it is taken for, and why.
 
-    meaning  "gtv" where it is the first match of every patient that has it, "gtv, not preferred" where a better match is next to it, "gtv,
-             but not alone" for a further part, "not primary", "unknown" for a GTV that no word list knows, "other".
-    why      the pattern that it matches, the word that speaks against it, the line that would make it the GTV, or another source that was taken.
+    Parameters
+    ----------
+    meaning
+        "gtv" where it is the first match of every patient that has it, "gtv, not preferred" where a better match is next to it, "gtv, but not alone" for
+        a further part, "not primary", "unknown" for a GTV that no word list knows, "other".
+    why
+        The pattern that it matches, the word that speaks against it, the line that would make it the GTV, or another source that was taken.
     """
 
     name: str
@@ -49,7 +74,15 @@ class RoiName:
 
 @dataclass(frozen=True)
 class RoiSurvey:
-    """All structure names of a center's folder, and the patients that would be refused, with the reason."""
+    """All structure names of a center's folder.
+
+    Parameters
+    ----------
+    names
+        What each is taken for.
+    refused
+        Patients that would be refused, with the reason.
+    """
 
     names: tuple[RoiName, ...]
     refused: tuple[tuple[str, Refusal], ...]
@@ -58,9 +91,20 @@ class RoiSurvey:
 def roi_rules(declared: Mapping[str, Any]) -> RoiRules:
     """The rules that features/rois.yaml declares.
 
-    declared  the mapping in that file.
+    Parameters
+    ----------
+    declared
+        The mapping in that file.
 
-    Raises ParamsError "roi_rules": `unknown key margin. Did you mean margins_mm?`; "gtv_pattern" for what is not a regular expression.
+    Returns
+    -------
+    RoiRules
+        Margins and names.
+
+    Raises
+    ------
+    ParamsError
+        "roi_rules": `unknown key margin. Did you mean margins_mm?`; "gtv_pattern" for what is not a regular expression.
     """
     _only(declared, {"margins_mm", "gtv", "centers"}, "")
     margins = declared.get("margins_mm")
@@ -85,9 +129,19 @@ def roi_rules(declared: Mapping[str, Any]) -> RoiRules:
 def list_rois(folder: Path, names: GtvNames, roots: Roots | None = None) -> RoiSurvey:
     """What every structure name below a center's folder maps to, before anything is ingested.
 
-    folder  of a center: one folder per patient.
-    names   of its GTV, see `RoiRules.of`.
-    roots   where links may lead; None: within the cohort.
+    Parameters
+    ----------
+    folder
+        Of a center: one folder per patient.
+    names
+        Of its GTV, see `RoiRules.of`.
+    roots
+        Where links may lead; None: within the cohort.
+
+    Returns
+    -------
+    RoiSurvey
+        The names, and who would be refused.
     """
     patients: Counter[str] = Counter()
     chosen: Counter[str] = Counter()

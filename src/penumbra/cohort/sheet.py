@@ -17,10 +17,15 @@ CLINICAL_FILE, WORKBOOK = "clinical.csv", "clinical.xlsx"
 class Sheet:
     """A table as text.
 
-    header     names of the columns, without the empty ones at its end.
-    rows       (line as a person counts it: the header is 1, cells). Missing cells at the end of a row are empty; empty ones beyond the header are
-               left out, so that only a row with a value too many is longer than the header.
-    separator  of the cells, which tells how numbers can be written.
+    Parameters
+    ----------
+    header
+        Names of the columns, without the empty ones at its end.
+    rows
+        (line as a person counts it: the header is 1, cells). Missing cells at the end of a row are empty; empty ones beyond the header are left out, so
+        that only a row with a value too many is longer than the header.
+    separator
+        Of the cells, which tells how numbers can be written.
     """
 
     header: list[str]
@@ -29,9 +34,22 @@ class Sheet:
 
 
 def clinical_table(folder: Path) -> Path | None:
-    """The clinical table of a center's folder: clinical.csv, or clinical.xlsx where there is none.
+    """Find the clinical table of a center's folder: clinical.csv, or clinical.xlsx where there is none.
 
-    Raises Refusal: `clinical_found: clinical.csv and clinical.xlsx. ...`.
+    Parameters
+    ----------
+    folder
+        Of the center.
+
+    Returns
+    -------
+    Path | None
+        None where there is neither.
+
+    Raises
+    ------
+    Refusal
+        `clinical_found: clinical.csv and clinical.xlsx. ...`.
     """
     found = [folder / name for name in (CLINICAL_FILE, WORKBOOK) if (folder / name).is_file()]
     if len(found) > 1:
@@ -42,7 +60,10 @@ def clinical_table(folder: Path) -> Path | None:
 def read_sheet(path: Path) -> Sheet:
     """The cells of `clinical.csv`, or of the first sheet of `clinical.xlsx` where there is no CSV.
 
-    Raises Refusal: `clinical_found`, `clinical_readable`.
+    Raises
+    ------
+    Refusal
+        `clinical_found`, `clinical_readable`.
     """
     source = path if path.is_file() else clinical_table(path.parent)
     if source is None:

@@ -7,7 +7,7 @@ Every patient is drawn from its own random stream, so that the same seed gives t
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,8 @@ from threadpoolctl import threadpool_limits
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import over
 from penumbra.cohort import simulate_anatomy as anatomy
-from penumbra.cohort.simulate_dicom import Contours, Identity, Pixels, Study, write_study
+from penumbra.cohort.simulate_centers import CENTERS, CenterPlan
+from penumbra.cohort.simulate_dicom import Contours, Identity, Study, write_study
 from penumbra.cohort.simulate_outcomes import (
     COEFFICIENTS,
     Course,
@@ -40,99 +41,6 @@ REFUSED_BY = {
     "survival_missing": "survival_missing",
     "time_negative": "time_not_positive",
 }
-
-
-@dataclass(frozen=True)
-class CenterPlan:
-    """A center to simulate: how many patients, and how it scans, stores, names and spells.
-
-    patients    usable patients with a complete outcome.
-    refused     kinds of patients that must be refused, keys of REFUSED_BY, one patient each; they come on top.
-    rows, columns  of a slice.
-    pixel_mm    between rows, between columns.
-    slice_mm    slice thicknesses in use, one drawn for each patient.
-    noise_hu    range of the noise's standard deviation, one drawn for each patient.
-    roi_names   of GTV, PTV, lung, cord and body.
-    baseline    factor on survival times.
-    mixed_gaps  True: the first patient's slices are 3 mm apart in one half and 6 mm in the other.
-    """
-
-    name: str
-    patients: int
-    refused: tuple[str, ...]
-    rows: int
-    columns: int
-    pixel_mm: tuple[float, float]
-    slice_mm: tuple[float, ...]
-    noise_hu: tuple[float, float]
-    offset_hu: float
-    pixels: Pixels
-    layout: str
-    roi_names: tuple[str, ...]
-    clinical_style: str
-    baseline: float
-    scanner: tuple[str, str, str]  # manufacturer, model, kernel
-    institution: tuple[str, str]  # name and address, invented
-    mixed_gaps: bool = False
-
-
-CENTERS = (
-    CenterPlan(
-        name="north",
-        patients=72,
-        refused=("no_gtv", "empty_gtv", "foreign_frame", "survival_missing", "time_negative"),
-        rows=100,
-        columns=100,
-        pixel_mm=(1.2, 1.2),
-        slice_mm=(2.5, 3.0, 5.0),
-        noise_hu=(10.0, 22.0),
-        offset_hu=0.0,
-        pixels=Pixels(slope=1.0, intercept=-1024.0, signed=False),
-        layout="nested",
-        roi_names=("GTV-1", "PTV-1", "Lung-Left", "Spinal-Cord", "BODY"),
-        clinical_style="ours",
-        baseline=1.0,
-        scanner=("Siemens-like", "Sensation Open", "B30f"),
-        institution=("Saint Aldwyn Cancer Institute", "4 Quarry Terrace, Northmoor"),
-        mixed_gaps=True,
-    ),
-    CenterPlan(
-        name="east",
-        patients=36,
-        refused=("no_gtv", "foreign_frame", "survival_missing"),
-        rows=112,
-        columns=92,
-        pixel_mm=(1.05, 1.3),
-        slice_mm=(2.0, 2.5),
-        noise_hu=(16.0, 24.0),
-        offset_hu=22.0,
-        pixels=Pixels(slope=1.0, intercept=0.0, signed=True),
-        layout="flat",
-        roi_names=("gtv_primary", "ptv_60", "lung_r", "cord", "external"),
-        clinical_style="nsclc_radiomics",
-        baseline=1.15,
-        scanner=("Philips-like", "Brilliance Big Bore", "B"),
-        institution=("Estermarch University Hospital", "77 Kanal Promenade, Estermarch"),
-    ),
-    CenterPlan(
-        name="south",
-        patients=28,
-        refused=("empty_gtv", "time_negative"),
-        rows=124,
-        columns=124,
-        pixel_mm=(0.96, 0.96),
-        slice_mm=(4.0, 5.0),
-        noise_hu=(9.0, 14.0),
-        offset_hu=-17.0,
-        pixels=Pixels(slope=0.5, intercept=-1000.0, signed=False),
-        layout="scattered",
-        roi_names=("Tumor_c40", "Planning target", "Lung_L", "Myelon", "Skin"),
-        clinical_style="letters",
-        baseline=0.9,
-        scanner=("GE-like", "LightSpeed RT16", "STANDARD"),
-        institution=("Clinica Sudbrook", "Via Fontanella 12, Sudbrook"),
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -160,8 +68,18 @@ class ExpectedRefusal:
 class Truth:
     """What a simulated cohort is made of; written next to the centers as `truth.json`.
 
-    coefficients  log hazard per standard deviation of each hidden cause.
-    planted       identifying strings in the DICOM files, which must appear nowhere else.
+    Parameters
+    ----------
+    seed
+        Of all random numbers.
+    coefficients
+        Log hazard per standard deviation of each hidden cause.
+    patients
+        What each was drawn from.
+    refusals
+        What must be refused, and why.
+    planted
+        Identifying strings in the DICOM files, which must appear nowhere else.
     """
 
     seed: int
@@ -202,11 +120,19 @@ def simulate(
 ) -> Truth:
     """Write a cohort below `folder`, one folder per center, and the ground truth next to them.
 
-    centers   default: CENTERS, 136 usable patients and 10 to be refused.
-    workers   processes; the result is the same.
-    progress  called with patients done and patients in all.
+    Parameters
+    ----------
+    centers
+        Default: CENTERS, 136 usable patients and 10 to be refused.
+    workers
+        Processes; the result is the same.
+    progress
+        Called with patients done and patients in all.
 
-    Raises FileExistsError: `<folder>/<center> exists; simulate writes into a new folder`.
+    Raises
+    ------
+    FileExistsError
+        `<folder>/<center> exists; simulate writes into a new folder`.
     """
     plans = CENTERS if centers is None else tuple(centers)
     for plan in plans:
@@ -247,7 +173,18 @@ def simulate(
 
 
 def read_truth(folder: Path) -> Truth:
-    """The truth that `simulate` wrote into `folder`."""
+    """Read the truth that `simulate` wrote.
+
+    Parameters
+    ----------
+    folder
+        Of the simulated cohort.
+
+    Returns
+    -------
+    Truth
+        Its seed, coefficients, patients and refusals.
+    """
     content = json.loads((folder / TRUTH_FILE).read_text(encoding="utf-8"))
     return Truth(
         seed=content["seed"],
@@ -256,11 +193,6 @@ def read_truth(folder: Path) -> Truth:
         refusals=tuple(ExpectedRefusal(**r) for r in content["refusals"]),
         planted=tuple(content["planted"]),
     )
-
-
-def small_cohort(patients: int = 3, *, refused: bool = True) -> tuple[CenterPlan, ...]:
-    """The three centers with few patients each, for tests and trials."""
-    return tuple(replace(plan, patients=patients, refused=plan.refused if refused else ()) for plan in CENTERS)
 
 
 def draft_center(plan: CenterPlan, seed: int) -> list[Draft]:
@@ -290,7 +222,10 @@ def slice_positions(slice_mm: float, *, mixed_gaps: bool) -> np.ndarray:
 def write_patient(task: tuple[Path, Draft]) -> Written:
     """Draw one patient and write the folder below the center's.
 
-    task  the center's folder, and the patient.
+    Parameters
+    ----------
+    task
+        The center's folder, and the patient.
     """
     with threadpool_limits(limits=1, user_api="blas"):  # sums of several threads differ in their last bit, and a rounded voxel with it
         return _written(*task)

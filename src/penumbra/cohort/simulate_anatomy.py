@@ -20,9 +20,13 @@ INSIDE_SIGMA_MM, SHELL_SIGMA_MM = 2.5, 2.2  # width of the Gaussian that correla
 class Tumor:
     """A star-shaped body: radius(u) = scale * exp(sum_k amplitudes[k] * cos(waves[k] . u + phases[k])) along the unit vector u.
 
-    center   mm, (z, y, x).
-    stretch  factors along (z, y, x); their product is 1, so that they keep the volume.
-    waves    (k, 3), radians per unit length.
+    Parameters
+    ----------
+    center : mm, (z, y, x)
+    stretch
+        Factors along (z, y, x); their product is 1, so that they keep the volume.
+    waves : shape (k, 3)
+        Radians per unit length.
     """
 
     center: np.ndarray
@@ -115,10 +119,16 @@ def paint(
 ) -> np.ndarray:
     """HU on the fine grid, float32 (z, y, x).
 
-    axes       mm, (z, y, x), step FINE_MM.
-    inside_hu  standard deviation of the texture inside the tumor.
-    shell_hu   strength of the strands that infiltrate the lung within SHELL_MM of the surface.
-    wall_side  +1 or -1: side of the chest wall along x.
+    Parameters
+    ----------
+    axes : mm, (z, y, x)
+        Step FINE_MM.
+    inside_hu
+        Standard deviation of the texture inside the tumor.
+    shell_hu
+        Strength of the strands that infiltrate the lung within SHELL_MM of the surface.
+    wall_side
+        +1 or -1: side of the chest wall along x.
     """
     z, y, x = axes
     shape = (z.size, y.size, x.size)

@@ -68,10 +68,16 @@ class Contours:
 class Study:
     """What one patient's folder holds.
 
-    image      int16 HU, (z, y, x).
-    axes       mm, (z, y, x), patient coordinates (LPS), increasing.
-    layout     "flat", "nested" or "scattered": how the sender arranges folders and names files.
-    foreign_frame  True: the RTSTRUCT belongs to another frame of reference and another series.
+    Parameters
+    ----------
+    image
+        int16 HU, (z, y, x).
+    axes : mm, (z, y, x)
+        Patient coordinates (LPS), increasing.
+    layout
+        "flat", "nested" or "scattered": how the sender arranges folders and names files.
+    foreign_frame
+        True: the RTSTRUCT belongs to another frame of reference and another series.
     """
 
     uid_entropy: str

@@ -22,10 +22,16 @@ CENSORED_SHARE = 0.35
 class Course:
     """The hidden causes of one patient, and the outcome they led to.
 
-    log_volume, inside, shell  standardized hidden causes.
-    log_hazard                 their combination with COEFFICIENTS.
-    time                       days to death or last follow-up.
-    event                      True: died.
+    Parameters
+    ----------
+    log_volume, inside, shell
+        Standardized hidden causes.
+    log_hazard
+        Their combination with COEFFICIENTS.
+    time : days
+        To death or last follow-up.
+    event
+        True: died.
     """
 
     log_volume: float
@@ -55,7 +61,10 @@ def draw_courses(n: int, rng: np.random.Generator, *, baseline: float) -> list[C
     that a center of 28 shows the same distributions at every seed. Survival is Weibull with proportional hazards; follow-up ends at
     a uniform time, scaled so that CENSORED_SHARE of the center is censored.
 
-    baseline  factor on all survival times of the center.
+    Parameters
+    ----------
+    baseline
+        Factor on all survival times of the center.
     """
     from scipy.special import ndtri
 

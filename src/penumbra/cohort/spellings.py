@@ -63,7 +63,10 @@ def decimal_signs(texts: Iterable[str]) -> frozenset[str]:
 def number(text: str, *, decimal: frozenset[str]) -> float | None:
     """A finite number, or None where the text is none or can be read in two ways.
 
-    decimal  signs that are known to be decimal signs in this table; 1.200 is a number only where the point is.
+    Parameters
+    ----------
+    decimal
+        Signs that are known to be decimal signs in this table; 1.200 is a number only where the point is.
     """
     compact = text.strip()
     thousands = THOUSANDS.fullmatch(compact)

@@ -45,10 +45,17 @@ ROMAN = {"1": "I", "2": "II", "3": "III", "4": "IV"}
 def overall_stage(t_stage: str | None, n_stage: str | None, m_stage: str | None, *, edition: str) -> str | None:
     """The stage group of a TNM, or None where it is not determined.
 
-    t_stage, n_stage, m_stage  as `tnm_category` returns them: "2A", "0", "1B"; "X" or None: unknown.
-    edition                    "ajcc7" or "ajcc8".
+    Parameters
+    ----------
+    t_stage, n_stage, m_stage
+        As `tnm_category` returns them: "2A", "0", "1B"; "X" or None: unknown.
+    edition
+        "ajcc7" or "ajcc8".
 
-    Raises ValueError: `unknown edition 'ajcc6'; known: ajcc7, ajcc8`.
+    Raises
+    ------
+    ValueError
+        `unknown edition 'ajcc6'; known: ajcc7, ajcc8`.
     """
     if edition not in EDITIONS:
         raise ValueError(f"unknown edition {edition!r}; known: {', '.join(EDITIONS)}")
@@ -72,7 +79,10 @@ def stage_group(text: str) -> str | None:
 def tnm_category(letter: str, text: str) -> str | None:
     """The category of a written T, N or M without its letter (`2A` for "cT2a", "T2a" or "2a"; "X" if not assessable), or None.
 
-    letter  "T", "N" or "M".
+    Parameters
+    ----------
+    letter
+        "T", "N" or "M".
     """
     compact = re.sub(r"(?<=\d)\.0$", "", text.strip())  # a number column that passed through a spreadsheet
     compact = re.sub(r"[\s.\-_]", "", compact).upper()

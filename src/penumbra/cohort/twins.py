@@ -17,9 +17,16 @@ Figures = tuple[tuple[str, ...], ...]
 class KnownScan:
     """An accepted scan.
 
-    pixels   digest of pixels and geometry, see `pixel_digest`; None: read by a program that did not keep it.
-    figures  of the GTV and its rings, see `figures_of`.
-    files    digest of its files; None: not asked.
+    Parameters
+    ----------
+    patient, center
+        Names.
+    pixels
+        Digest of pixels and geometry, see `pixel_digest`; None: read by a program that did not keep it.
+    figures
+        Of the GTV and its rings, see `figures_of`.
+    files
+        Digest of its files; None: not asked.
     """
 
     patient: str
@@ -30,13 +37,17 @@ class KnownScan:
 
     @property
     def name(self) -> str:
+        """The patient in words, for a refusal of another one."""
         return f"patient {self.patient} of {self.center}"
 
 
 def figures_of(rois: Iterable[Mapping[str, Any]]) -> Figures:
     """Volume and HU of every ROI to seven digits, in the order of their names, so that equal means equal to 1e-6; () without a GTV.
 
-    rois  rows of the relation `rois` of one scan.
+    Parameters
+    ----------
+    rois
+        Rows of the relation `rois` of one scan.
     """
     rows = sorted((str(row["roi"]), *(f"{float(row[name]):.{_DIGITS - 1}e}" for name in FIGURES)) for row in rois)
     return tuple(rows) if any(row[0] == "gtv" for row in rows) else ()
@@ -46,7 +57,15 @@ class Scans:
     """The scans that are there, and the refusals and remarks of a new one."""
 
     def __init__(self, known: Iterable[KnownScan], center: str) -> None:
-        """known  accepted scans of all centers. center  the one that arrives: its scans count again as they come."""
+        """Begin with the scans of other centers.
+
+        Parameters
+        ----------
+        known
+            Accepted scans of all centers.
+        center
+            The one that arrives: its scans count again as they come.
+        """
         known = list(known)
         self._before = {scan.patient: scan for scan in known if scan.center == center}
         self._pixels = {scan.pixels: scan for scan in known if scan.center != center and scan.pixels}
@@ -62,7 +81,10 @@ class Scans:
     def arrive(self, scan: KnownScan) -> Refusal | None:
         """Take a scan in; what it resembles, if it does not have the pixels of another one.
 
-        Raises Refusal: `scan_once: the scan is that of patient P1 of north. ...`.
+        Raises
+        ------
+        Refusal
+            `scan_once: the scan is that of patient P1 of north. ...`.
         """
         there = self._pixels.get(scan.pixels) if scan.pixels else None
         if there is not None:

@@ -273,8 +273,11 @@ def read_file(path: Path, only: tuple[str, ...] | None = None) -> "Dataset":
 def decoded(dataset: "Dataset", frame: int | None = None) -> np.ndarray:
     """The stored pixels, decompressed; of a multi-frame file all frames, or the one of this index.
 
-    Raises ValueError for a code stream without its end, which decoders silently fill up, and for whatever else a decoder makes of damaged bytes:
-    that of RLE raises something that is not an Exception.
+    Raises
+    ------
+    ValueError
+        For a code stream without its end, which decoders silently fill up, and for whatever else a decoder makes of damaged bytes: that of RLE raises
+        something that is not an Exception.
     """
     from pydicom.encaps import generate_frames, get_frame
     from pydicom.pixels import pixel_array

@@ -63,7 +63,10 @@ class SlicePixels:
     def __call__(self, item: SliceHeader) -> np.ndarray:
         """The HU of one slice, as `pixels` gives them.
 
-        Raises Refusal: rules pixels_readable, rescale_known, hu_range.
+        Raises
+        ------
+        Refusal
+            Rules pixels_readable, rescale_known, hu_range.
         """
         if item.number is None:
             return pixels(item.path)

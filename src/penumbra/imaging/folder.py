@@ -15,7 +15,10 @@ def files_below(folder: Path) -> Iterator[Path]:
     """Every regular file below `folder`, in order of names. Hidden files, those that a system leaves, broken links and what is not a file (a pipe would
     never end) do not count. Links to folders are followed once, and never to a folder that contains this one: it holds other patients.
 
-    Raises OSError where a folder cannot be listed.
+    Raises
+    ------
+    OSError
+        Where a folder cannot be listed.
     """
     seen = {str(place) for place in (Path(os.path.realpath(folder)), *Path(os.path.realpath(folder)).parents)}
     for root, folders, names in os.walk(folder, followlinks=True, onerror=_raise):

@@ -26,8 +26,8 @@ def to_grid(scan: Scan, spacing_mm: float = 1.0, *, margin_mm: float | None = No
         Keep only the box of the GTV widened by this much and clipped to the image; None keeps the whole image. The voxels kept and `moments` are those of
         the whole grid either way.
     periodic_mm : mm
-        How far from the GTV a filter looks that continues the image periodically (wavelets do). Where the scan ends nearer than that, the whole axis is kept,
-        since what lies beyond is the scan's opposite side.
+        How far from the GTV a filter looks that continues the image periodically (wavelets do). Where the scan ends nearer than that, the whole axis is
+        kept, since what lies beyond is the scan's opposite side.
 
     Returns
     -------
@@ -41,9 +41,6 @@ def to_grid(scan: Scan, spacing_mm: float = 1.0, *, margin_mm: float | None = No
 
     Notes
     -----
-    periodic_mm how far from the GTV a filter looks that continues the image periodically (wavelets do). Where the scan ends nearer than that,
-                the whole axis is kept, since what lies beyond is the scan's opposite side.
-
     The grid starts at the center of voxel [0, 0, 0], keeps the direction, and has round(size * spacing / spacing_mm) voxels per axis. Its last
     plane may lie up to half a voxel beyond the scan; there the spline's mirror image continues the scan, and no filler value enters.
     Where contours are known, the exact share of each new voxel inside their slabs takes the place of the interpolated zeros and ones, so that

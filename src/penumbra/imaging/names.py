@@ -189,7 +189,13 @@ def line_to_add(name: str) -> str:
 
 
 def check_policy(several: str) -> None:
-    """Raises Refusal: `several_policy: 'both' is not one of first, union, largest. ...`."""
+    """Refuse a policy that there is not.
+
+    Raises
+    ------
+    Refusal
+        `several_policy: 'both' is not one of first, union, largest. ...`.
+    """
     if several not in get_args(Several):
         raise Refusal("several_policy", f"{several!r} is not one of {', '.join(get_args(Several))}", "Correct the policy in features/rois.yaml")
 

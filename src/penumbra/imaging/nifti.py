@@ -37,8 +37,11 @@ def find_pair(folder: Path) -> tuple[Path | None, Path | None]:
 def read_pair(image_path: Path, mask_path: Path) -> Scan:
     """The scan of an image and a mask in NIfTI or NRRD.
 
-    Raises Refusal: rules nifti_readable, nifti_geometry, nrrd_readable, nrrd_geometry, three_dimensions, same_grid, finite_values, hu_range,
-    mask_binary, mask_inverted, gtv_not_empty.
+    Raises
+    ------
+    Refusal
+        Rules nifti_readable, nifti_geometry, nrrd_readable, nrrd_geometry, three_dimensions, same_grid, finite_values, hu_range, mask_binary,
+        mask_inverted, gtv_not_empty.
 
     References
     ----------
@@ -60,7 +63,10 @@ def read_pair(image_path: Path, mask_path: Path) -> Scan:
 def read_volume(path: Path) -> Volume:
     """One image in NIfTI or NRRD as a volume, by the ending of its name.
 
-    Raises Refusal: as `read_nifti`; `nrrd_readable: ct.nrrd cannot be read. ...`, `nrrd_geometry`, `finite_values`, `three_dimensions`.
+    Raises
+    ------
+    Refusal
+        As `read_nifti`; `nrrd_readable: ct.nrrd cannot be read. ...`, `nrrd_geometry`, `finite_values`, `three_dimensions`.
     """
     import SimpleITK as sitk
 

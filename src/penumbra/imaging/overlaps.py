@@ -27,10 +27,8 @@ class Arrangement:
         Of each ring: rings that overlap or lie within each other belong together.
     copies
         Rings left out because another has the same outline.
-
-    Notes
-    -----
-    crossing rings that cross another.
+    crossing
+        Rings that cross another.
     """
 
     rings: tuple[np.ndarray, ...]

@@ -20,11 +20,11 @@ def coverage(contours: Contours, shape: tuple[int, int, int], spacing: tuple[flo
         Of the image, (z, y, x).
     spacing : mm, (z, y, x)
 
-    Notes
-    -----
-    Returns the box in voxel indices and the shares in [0, 1], float32, shape of the box. Outside the box the share is 0.
-    Inside a plane the even-odd rule holds (holes stay holes, islands are kept), contours that cross each other are united; between structures
-    the union.
+    Returns
+    -------
+    tuple[tuple[slice, slice, slice], np.ndarray]
+        The box in voxel indices and the shares in [0, 1], float32, shape of the box. Outside the box the share is 0. Inside a plane the even-odd rule
+        holds (holes stay holes, islands are kept), contours that cross each other are united; between structures the union.
 
     References
     ----------

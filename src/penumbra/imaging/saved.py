@@ -162,9 +162,10 @@ def _header(volume: Volume | Mask, path: Path) -> bytes:
     path
         Of a temporary file.
 
-    Notes
-    -----
-    Raises OSError where nothing can be written.
+    Raises
+    ------
+    OSError
+        Where nothing can be written.
     """
     import SimpleITK as sitk
 

@@ -41,7 +41,10 @@ def contoured_series(slices: Sequence[SliceHeader], reference: Reference) -> tup
     A series that only shares the frame of reference is taken where there is but one: coordinates hold, but it may be another phase. A scan that was
     sent as several series, all of them named, is joined where the slices continue each other.
 
-    Raises Refusal: rules frame_of_reference, one_series.
+    Raises
+    ------
+    Refusal
+        Rules frame_of_reference, one_series.
 
     References
     ----------
@@ -107,7 +110,13 @@ def _joined(parts: Sequence[Sequence[SliceHeader]]) -> list[SliceHeader] | None:
 
 
 def _require_whole(groups: dict[str, list[SliceHeader]], chosen: str, own: Set[str]) -> None:
-    """Raises Refusal "one_series" where contours of the GTV name slices of other series at places that the chosen one does not have."""
+    """Refuse contours that belong to several series.
+
+    Raises
+    ------
+    Refusal
+        "one_series" where contours of the GTV name slices of other series at places that the chosen one does not have.
+    """
     normal = np.cross(groups[chosen][0].orientation[:3], groups[chosen][0].orientation[3:])
     there = np.sort([float(item.position @ normal) for item in groups[chosen]])
     gap = float(np.median(np.diff(there))) if len(there) > 1 else 1.0

@@ -56,13 +56,16 @@ def read_stack(slices: Sequence[SliceHeader], preferred: Sequence[Set[str]] = ()
     around
         Points of the GTV, (n, 3) in mm, LPS: slices may be thicker elsewhere than here. None: they may not anywhere.
 
+    Raises
+    ------
+    Refusal
+        Rules one_pixel_grid, one_orientation, slices_enough, one_slice_per_position, slice_gaps, slice_geometry, pixels_readable, rescale_known,
+        hu_range.
+
     Notes
     -----
     Uneven gaps are filled by a cubic spline through the slices at their true positions, on a lattice as fine as the smallest gap. Slices that
     are shifted sideways (tilted gantry) are brought onto one rectangular lattice by a cubic B-spline in their plane.
-
-    Raises Refusal: rules one_pixel_grid, one_orientation, slices_enough, one_slice_per_position, slice_gaps, slice_geometry, pixels_readable,
-    rescale_known, hu_range.
 
     References
     ----------

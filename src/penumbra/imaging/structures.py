@@ -43,10 +43,8 @@ class Structure:
         Per contour the slice that it names, see `referenced`; None where it names none or several.
     ignored
         Contours that enclose nothing.
-
-    Notes
-    -----
-    exclusive whether any of them is CLOSEDPLANAR_XOR: overlaps are left out instead of united.
+    exclusive
+        Whether any of them is CLOSEDPLANAR_XOR: overlaps are left out instead of united.
     """
 
     name: str
@@ -190,11 +188,14 @@ def place(
     heights
         The same for every slice by its SOP instance UID: a contour that names a slice must lie on it.
 
+    Raises
+    ------
+    Refusal
+        Rules contours_parallel, contours_on_image, contours_on_named_slices.
+
     Notes
     -----
     Each contour plane represents the slab that ends halfway to the next plane of the same part (see `slabs`), whatever slices lie between.
-
-    Raises Refusal: rules contours_parallel, contours_on_image, contours_on_named_slices.
     """
     notes: list[str] = []
     regions: list[Region] = []

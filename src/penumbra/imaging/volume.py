@@ -164,7 +164,13 @@ def check_size(size: Sequence[int], spacing: Sequence[float], rule: str, name: s
 
 
 def check_range(values: np.ndarray, name: str) -> None:
-    """Raises Refusal: `hu_range: ct.nii.gz holds values up to 1e+30, which are not HU. ...`."""
+    """Refuse values that cannot be HU.
+
+    Raises
+    ------
+    Refusal
+        `hu_range: ct.nii.gz holds values up to 1e+30, which are not HU. ...`.
+    """
     largest = max(abs(float(values.min())), abs(float(values.max()))) if values.size else 0.0
     if not largest <= _LARGEST_HU:
         raise Refusal("hu_range", f"{name} holds values up to {largest:.3g}, which are not HU", "Export the scan again in HU")

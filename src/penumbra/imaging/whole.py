@@ -19,9 +19,10 @@ def top_level_tags(content: bytes) -> frozenset[int]:
     content
         The bytes of the file, with or without the preamble; of any transfer syntax, lengths stated or delimited, deflated or not.
 
-    Notes
-    -----
-    Raises ValueError where the file ends within an element, a sequence or the deflated stream, or where its rest was filled with zeros.
+    Raises
+    ------
+    ValueError
+        Where the file ends within an element, a sequence or the deflated stream, or where its rest was filled with zeros.
 
     References
     ----------

@@ -10,18 +10,35 @@ from penumbra.network.trained import embed as embed_one
 
 
 def occlusion(trained: Ensemble | Trained, volume: np.ndarray, *, edge: int, stride: int) -> np.ndarray:
-    """Return the map (s, s, s), float32: log_risk of the volume minus log_risk with a cube around the voxel hidden.
+    """Map where a network looks: log_risk of the volume minus log_risk with a cube around the voxel hidden.
 
     Above 0 what is seen there raises the risk, below 0 it lowers it. A cube is hidden by 0, the mean of a z-scored volume; a voxel has the
     mean over all cubes that cover it. All members of an ensemble are asked, those too that the patient trained.
 
-    volume  shape (s, s, s) as `prepare` makes it.
-    edge    of the hidden cube, voxels.
-    stride  voxels between cubes; the last one ends at the border.
+    Parameters
+    ----------
+    trained
+        An ensemble, or one network.
+    volume : shape (s, s, s)
+        As `prepare` makes it.
+    edge
+        Of the hidden cube, voxels.
+    stride
+        Voxels between cubes; the last one ends at the border.
+
+    Returns
+    -------
+    array of shape (s, s, s), float32
+        The change of log_risk at each voxel.
 
     Raises
-      ValueError  "volumes must have shape (n, s, s, s) ...", "edge and stride must be within 1 and s ..."
-    Source: Zeiler and Fergus 2014 (arXiv 1311.2901), section 2.1, with every cube's effect spread over its voxels.
+    ------
+    ValueError
+        "volumes must have shape (n, s, s, s) ..." / "edge and stride must be within 1 and s = ...; found ...".
+
+    References
+    ----------
+    Zeiler and Fergus 2014 (arXiv 1311.2901), section 2.1, with every cube's effect spread over its voxels.
     """
     whole = alone(trained) if isinstance(trained, Trained) else trained
     check_volumes(volume[None], whole.network.input_size)

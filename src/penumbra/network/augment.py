@@ -17,9 +17,14 @@ BLUR_RADIUS = 4.0  # standard deviations after which the Gaussian is cut
 def augment(volumes: jax.Array, key: jax.Array, *, settings: Augment) -> jax.Array:
     """Return the batch with each transform applied to the samples it was drawn for, in the order of PROTOCOL 4.
 
-    volumes   shape (n, z, y, x), a cube each.
-    key       of jax.random; the same key gives the same batch.
-    settings  probabilities and ranges (static under jit).
+    Parameters
+    ----------
+    volumes : shape (n, z, y, x)
+        A cube each.
+    key
+        Of jax.random; the same key gives the same batch.
+    settings
+        Probabilities and ranges (static under jit).
     """
     n = volumes.shape[0]
     of_parameters, of_noise = jax.random.split(key)

@@ -14,8 +14,12 @@ from penumbra.survival.outcome import tied_times
 class Plan:
     """The shape of an epoch.
 
-    steps, size     batches per epoch and patients per batch.
-    deaths, others  training patients with and without event.
+    Parameters
+    ----------
+    steps, size
+        Batches per epoch and patients per batch.
+    deaths, others
+        Training patients with and without event.
     """
 
     steps: int
@@ -31,12 +35,19 @@ def split(event: np.ndarray, time: np.ndarray, *, fraction: float, seed: int) ->
     for every network, and early stopping would keep the first epoch. Where the draw leaves a part without one, a pair is drawn for each part first
     and the rest after it; a part may then be a patient or two larger than its share.
 
-    event     shape (n,), bool.
-    time      shape (n,), any unit.
-    fraction  of each of the two groups that validates, rounded; at least one event on each side.
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), any unit
+        To death, or to the last day of follow-up.
+    fraction
+        Of each of the two groups that validates, rounded; at least one event on each side.
 
     Raises
-      Refusal  enough_events_to_train: fewer than two events, or no two deaths that were outlived by two others
+    ------
+    Refusal
+        enough_events_to_train: fewer than two events, or no two deaths that were outlived by two others.
     """
     if np.count_nonzero(event) < 2:
         raise Refusal("enough_events_to_train", f"{np.count_nonzero(event)} of {len(event)} patients died", "Train on a center with more events")
@@ -93,7 +104,10 @@ def _outlived_by(event: np.ndarray, time: np.ndarray, death: int) -> np.ndarray:
 def _two_pairs(event: np.ndarray, time: np.ndarray, generator: np.random.Generator) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return two pairs of four different patients, each a death and somebody who outlived it, drawn at random.
 
-    Raises  Refusal  enough_events_to_train
+    Raises
+    ------
+    Refusal
+         enough_events_to_train.
     """
     for death in generator.permutation(np.flatnonzero(event)):
         for other in generator.permutation(_outlived_by(event, time, death)):
@@ -121,7 +135,10 @@ def deal(event: np.ndarray, *, folds: int, seed: int) -> np.ndarray:
 def plan(*, deaths: int, others: int, batch_size: int, multiple_of: int = 1) -> Plan:
     """Return how many batches of which size an epoch has: as few as `batch_size` allows, of nearly equal size.
 
-    multiple_of  the size is rounded up to it (devices that share a batch).
+    Parameters
+    ----------
+    multiple_of
+        The size is rounded up to it (devices that share a batch).
     """
     steps = math.ceil((deaths + others) / batch_size)
     size = math.ceil((max(deaths, steps) + others) / steps)
@@ -134,7 +151,10 @@ def draw_epoch(plan: Plan, *, seed: tuple[int, int]) -> tuple[np.ndarray, np.nda
     The deaths are dealt out first, so every batch has one (with fewer deaths than batches a death is dealt again); places that remain are
     filled by patients that do not count in the loss. Patients are numbered with the deaths first, as `split` orders them.
 
-    seed  of the training, and the number of the epoch.
+    Parameters
+    ----------
+    seed
+        Of the training, and the number of the epoch.
     """
     generator = np.random.default_rng(seed)
     deaths = np.resize(generator.permutation(plan.deaths), max(plan.steps, plan.deaths))

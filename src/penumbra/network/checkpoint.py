@@ -16,9 +16,14 @@ from penumbra.network.trained import Epoch
 class Progress:
     """A training after some epochs.
 
-    state       parameters, running statistics and optimizer (which holds the place in the schedule) after the last epoch.
-    best        the state after `best_epoch`, the one with the lowest validation loss; None before the first epoch.
-    history     one entry per epoch; the random keys follow from their number.
+    Parameters
+    ----------
+    state
+        Parameters, running statistics and optimizer (which holds the place in the schedule) after the last epoch.
+    best
+        The state after `best_epoch`, the one with the lowest validation loss; None before the first epoch.
+    history
+        One entry per epoch; the random keys follow from their number.
     """
 
     state: Any
@@ -50,8 +55,12 @@ def store(path: Path, progress: Progress, *, identity: str) -> None:
 def resume(path: Path, start: Progress, *, identity: str) -> Progress:
     """Return the training that `path` holds, or `start` when there is none, or one of other patients or settings.
 
-    start     the training before its first epoch: it gives the structure of the state.
-    identity  what `store` was given; a file with another one is left alone until it is overwritten.
+    Parameters
+    ----------
+    start
+        The training before its first epoch: it gives the structure of the state.
+    identity
+        What `store` was given; a file with another one is left alone until it is overwritten.
     """
     if not path.is_file():
         return start

@@ -4,9 +4,14 @@ from pathlib import Path
 
 
 def keep_compiled(folder: Path, *, at_least_seconds: float) -> None:
-    """Keep every program that took longer than `at_least_seconds` to compile in `folder`, for this process and later ones.
+    """Keep compiled programs on disk, for this process and later ones.
 
-    folder  made when it is missing; one folder may serve several processes. Must be set before the first compilation.
+    Parameters
+    ----------
+    folder
+        Made when it is missing; one folder may serve several processes. Must be set before the first compilation.
+    at_least_seconds : seconds
+        Programs that took longer to compile than this are kept.
     """
     import jax
     from jax.experimental.compilation_cache import compilation_cache

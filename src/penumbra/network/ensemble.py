@@ -29,9 +29,14 @@ FORMAT = "penumbra network 2"
 class Ensemble:
     """Trained networks with all that makes one answer of theirs.
 
-    members  at least one.
-    unseen   digest of a training volume -> the members that were trained without it; empty when every member saw everybody.
-    mean, deviation  shape (members, channels): of each member's embedding of the patients it was trained on.
+    Parameters
+    ----------
+    members
+        At least one.
+    unseen
+        Digest of a training volume -> the members that were trained without it; empty when every member saw everybody.
+    mean, deviation : shape (members, channels)
+        Of each member's embedding of the patients it was trained on.
     """
 
     members: tuple[Trained, ...]
@@ -41,14 +46,17 @@ class Ensemble:
 
     @property
     def network(self) -> Network:
+        """Of all members."""
         return self.members[0].network
 
     @property
     def augment(self) -> Augment:
+        """Of all members."""
         return self.members[0].augment
 
     @property
     def train(self) -> Train:
+        """Of the first member; the others differ in their seed."""
         return self.members[0].train
 
     @property
@@ -76,12 +84,42 @@ def fit_ensemble(
     folder: Path | None = None,
     progress: Callable[[int, Epoch], None] | None = None,
 ) -> Ensemble:
-    """Return the trained ensemble; the same patients and settings give the same weights. With 0 folds, 1 seed and no pretraining it is
-    the network of `fit`.
+    """Train the ensemble; the same patients and settings give the same weights.
 
-    volumes, event, time  as `fit` takes them; training centers only.
-    folder    where finished and unfinished members wait while the others train; a call that was killed resumes from it.
-    progress  called with the number of the member after each of its epochs.
+    With 0 folds, 1 seed and no pretraining it is the network of `fit`.
+
+    Parameters
+    ----------
+    volumes : shape (n, s, s, s)
+        With s = network.input_size, as `prepare` makes them; training centers only.
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    network
+        The architecture.
+    augment
+        Transforms of the training volumes.
+    train
+        How the weights are found.
+    pretrain
+        What is learned before anybody's outcome is looked at.
+    ensemble
+        How many networks, and which patients each leaves out.
+    folder
+        Where finished and unfinished members wait while the others train; a call that was killed resumes from it.
+    progress
+        Called with the number of the member after each of its epochs.
+
+    Returns
+    -------
+    Ensemble
+        The trained members, and who was left out by which.
+
+    Raises
+    ------
+    ValueError, Refusal
+        As `fit`.
     """
     start = _start(volumes, network, augment, train, pretrain, folder)
     fold = _folds(event, train, ensemble)
@@ -114,7 +152,24 @@ def fit_ensemble(
 
 
 def drawn_again_by_any(event: np.ndarray, time: np.ndarray, *, train: Train, ensemble: EnsembleSettings) -> bool:
-    """Whether a member of `fit_ensemble` validates on other patients than the draw by shares alone gives it (see batches.split)."""
+    """Tell whether a member of `fit_ensemble` validates on other patients than the draw by shares alone gives it (see batches.split).
+
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    train
+        How the weights are found.
+    ensemble
+        Folds and seeds.
+
+    Returns
+    -------
+    bool
+        True: a draw was repeated.
+    """
     event = event.astype(bool)
     fold = _folds(event, train, ensemble)
     left = [fold != number for number in range(max(1, ensemble.folds))]
@@ -131,13 +186,26 @@ def _folds(event: np.ndarray, train: Train, ensemble: EnsembleSettings) -> np.nd
 
 
 def embed(trained: Ensemble | Trained, volumes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return log_risk (n,) and the deep features (n, channels), float32: the mean over the members, over those that never saw a patient
-    when the patient is one of the training.
+    """Return what the networks say about volumes: the mean over the members, over those that never saw a patient when the patient is one of the training.
 
-    volumes  shape (n, s, s, s) as `prepare` makes them.
+    Parameters
+    ----------
+    trained
+        An ensemble, or one network.
+    volumes : shape (n, s, s, s)
+        As `prepare` makes them.
+
+    Returns
+    -------
+    log_risk : shape (n,)
+        As float32; higher = earlier death.
+    features : shape (n, channels)
+        The deep features, float32.
 
     Raises
-      ValueError  "volumes must have shape (n, s, s, s) with s = ..., found ..."
+    ------
+    ValueError
+        "volumes must have shape (n, s, s, s) with s = ..., found ...".
     """
     if isinstance(trained, Trained):
         return embed_one(trained, volumes)
@@ -160,7 +228,15 @@ def volume_digest(volume: np.ndarray) -> str:
 
 
 def save(trained: Ensemble | Trained, path: Path) -> None:
-    """Write the weights (safetensors) with settings and history (JSON in its header) to one file, whole or not at all."""
+    """Write the weights (safetensors) with settings and history (JSON in its header) to one file, whole or not at all.
+
+    Parameters
+    ----------
+    trained
+        An ensemble, or one network.
+    path
+        The file to write.
+    """
     whole = trained if isinstance(trained, Ensemble) else alone(trained)
     tensors.write(Path(path), _arrays(whole), {"format": FORMAT, "ensemble": json.dumps(_description(whole))})
 
@@ -168,8 +244,20 @@ def save(trained: Ensemble | Trained, path: Path) -> None:
 def load(path: Path) -> Ensemble:
     """Return what `save` wrote, bit for bit.
 
+    Parameters
+    ----------
+    path
+        The file that `save` wrote.
+
+    Returns
+    -------
+    Ensemble
+        Of one member, where one network was saved.
+
     Raises
-      ValueError  "<name> holds no trained network of this version"
+    ------
+    ValueError
+        "<name> holds no trained network of this version".
     """
     path = Path(path)
     arrays, metadata = tensors.read(path)
@@ -183,7 +271,18 @@ def load(path: Path) -> Ensemble:
 
 
 def digest(trained: Ensemble | Trained) -> str:
-    """Return the SHA-256 (hexadecimal) over settings, history and every weight: the identity of what was trained."""
+    """Return the SHA-256 (hexadecimal) over settings, history and every weight: the identity of what was trained.
+
+    Parameters
+    ----------
+    trained
+        An ensemble, or one network.
+
+    Returns
+    -------
+    str
+        64 hex digits.
+    """
     whole = trained if isinstance(trained, Ensemble) else alone(trained)
     sha = hashlib.sha256(json.dumps(_description(whole), sort_keys=True).encode())
     for name, array in sorted(_arrays(whole).items()):

@@ -18,14 +18,28 @@ def prepare(image: np.ndarray, gtv: np.ndarray, *, size: int, masked: bool) -> n
     With `masked` the mask is resized likewise, a voxel is inside from 0.5, mean and standard deviation are those of the inside, and the
     outside is 0.
 
-    image   shape (z, y, x), HU on the isotropic grid.
-    gtv     shape (z, y, x), bool, on the same grid.
-    size    edge of the cube, voxels.
-    masked  remove what is outside the GTV.
+    Parameters
+    ----------
+    image : shape (z, y, x)
+        HU on the isotropic grid.
+    gtv : shape (z, y, x), bool
+        On the same grid.
+    size
+        Edge of the cube, voxels.
+    masked
+        Remove what is outside the GTV.
+
+    Returns
+    -------
+    array of shape (size, size, size), float32
+        Mean 0 and standard deviation 1, in the order (z, y, x).
 
     Raises
-      ValueError  "image and gtv must have the same shape (z, y, x); found ..."
-      Refusal     gtv_not_empty, image_is_finite
+    ------
+    ValueError
+        "image and gtv must have the same shape (z, y, x); found ...".
+    Refusal
+        gtv_not_empty, image_is_finite.
     """
     if image.ndim != 3 or image.shape != gtv.shape:
         raise ValueError(f"image and gtv must have the same shape (z, y, x); found {image.shape} and {gtv.shape}")
@@ -47,9 +61,19 @@ def prepare(image: np.ndarray, gtv: np.ndarray, *, size: int, masked: bool) -> n
 
 
 def back_to_box(cube: np.ndarray, gtv: np.ndarray) -> np.ndarray:
-    """Return a map of the network's input, shape (s, s, s), on the grid of the GTV it was made of, shape (z, y, x); NaN outside the box.
+    """Return a map of the network's input on the grid of the GTV it was made of.
 
-    gtv  shape (z, y, x), bool, as `prepare` was given it.
+    Parameters
+    ----------
+    cube : shape (s, s, s)
+        A value for each voxel of the input.
+    gtv : shape (z, y, x), bool
+        As `prepare` was given it.
+
+    Returns
+    -------
+    array of shape (z, y, x)
+        NaN outside the box of the GTV.
     """
     box = _bounding_box(gtv.astype(bool))
     placed = np.full(gtv.shape, np.nan)

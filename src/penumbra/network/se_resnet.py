@@ -15,14 +15,25 @@ if TYPE_CHECKING:
 
 
 class SEResNet3D(nn.Module):
-    """The network; `apply` returns (log_risk, {"embedding": ...}).
+    """The network; `apply(variables, volumes, train=...)` returns (log_risk, {"embedding": ...}).
 
-    volumes    shape (n, z, y, x), z-scored.
-    train      dropout on, batch statistics instead of the running ones.
-    log_risk   shape (n,), within -1..1; higher = earlier death.
-    embedding  shape (n, filters[-1]): the globally averaged last block, the deep features.
+    Parameters
+    ----------
+    settings
+        The architecture.
+    dtype
+        Of the convolutions.
+    parent, name
+        As of every flax module.
 
-    Source: He 2016 (arXiv 1603.05027, units of BN, ReLU, convolution), Hu 2018 (arXiv 1709.01507, squeeze and excitation).
+    Notes
+    -----
+    volumes: shape (n, z, y, x), z-scored. train: dropout on, batch statistics instead of the running ones. log_risk: shape (n,), within -1..1;
+    higher = earlier death. embedding: shape (n, filters[-1]), the globally averaged last block, the deep features.
+
+    References
+    ----------
+    He 2016 (arXiv 1603.05027, units of BN, ReLU, convolution), Hu 2018 (arXiv 1709.01507, squeeze and excitation).
     """
 
     settings: Network
@@ -54,8 +65,12 @@ class SEResNet3D(nn.Module):
 class ResidualBlock(nn.Module):
     """Convolutional units (norm, ReLU, convolution) and the skip around them.
 
-    stride  of the first unit and of the skip; the other units keep the grid.
-    bare    the first unit is the convolution alone: the very first one of the network.
+    Parameters
+    ----------
+    stride
+        Of the first unit and of the skip; the other units keep the grid.
+    bare
+        The first unit is the convolution alone: the very first one of the network.
     """
 
     network: Network

@@ -26,14 +26,34 @@ def pretrain(
     pretrain: Pretrain,
     progress: Callable[[float], None] | None = None,
 ) -> Mapping[str, Any]:
-    """Return flax variables after `pretrain.epochs` epochs; with 0 epochs those drawn from `train.seed`. The head stays as it was drawn.
+    """Learn from volumes alone, without anybody's outcome.
 
-    volumes   shape (n, s, s, s) with s = network.input_size, training centers only, n at least 2.
-    train     gives seed, precision and devices.
-    progress  called with the mean loss after every epoch.
+    With 0 epochs the variables are those drawn from `train.seed`. The head stays as it was drawn.
+
+    Parameters
+    ----------
+    volumes : shape (n, s, s, s)
+        With s = network.input_size, training centers only, n at least 2.
+    network
+        The architecture.
+    augment
+        Transforms of the training volumes.
+    train
+        Gives seed, precision and devices.
+    pretrain
+        Epochs, batches and the weight of redundancy.
+    progress
+        Called with the mean loss after every epoch.
+
+    Returns
+    -------
+    Mapping
+        Flax variables after `pretrain.epochs` epochs.
 
     Raises
-      ValueError  "volumes must have shape (n, s, s, s) ..."
+    ------
+    ValueError
+        "volumes must have shape (n, s, s, s) ...".
     """
     check_volumes(volumes, network.input_size)
     variables = initial_variables(network, seed=train.seed)
@@ -59,7 +79,10 @@ def barlow_twins(first: jax.Array, second: jax.Array, *, redundancy: float) -> j
     """Return the loss of two views' embeddings, per channel: (1 - c_ii)^2 + redundancy * sum over j != i of c_ij^2.
 
     c is the correlation over the batch of channel i of the first view with channel j of the second; 0 for a channel of one value.
-    first, second  shape (n, channels).
+
+    Parameters
+    ----------
+    first, second : shape (n, channels)
     """
 
     def standard(embedding: jax.Array) -> jax.Array:

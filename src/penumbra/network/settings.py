@@ -15,20 +15,36 @@ def _check(rule: str, held: bool, found: object) -> None:
 class Network:
     """The architecture: what decides the shape of every weight.
 
-    input_size    edge of the cubic input, voxels; the stem's convolution and its max-pooling divide it by stem_stride each.
-    kernel        edge of the stem's convolution, of its max-pooling, and of every convolutional unit, voxels; odd.
-    stem_filters, stem_stride  of the first convolution; its max-pooling has the same stride.
-    filters       channels of the residual blocks, from the first to the last; the last is the width of the embedding.
-    strides       of the first unit of each block; all other units have 1.
-    units         convolutional units in a block.
-    se            squeeze-and-excitation after every block; false is the ablation.
-    se_reduction  C channels are squeezed to C / se_reduction units, at least 1.
-    head          units of the dense layers between embedding and output.
-    dropout       probability that a unit of the head is dropped while training.
-    l2            weight of the sum of squared kernels of the head in the loss.
-    masked_input  voxels outside the GTV are set to the mean (see inputs.prepare).
-    norm          "batch" (BatchNorm) or "group" (GroupNorm, independent of the batch).
-    norm_momentum share of BatchNorm's running statistics that a step keeps.
+    Parameters
+    ----------
+    input_size
+        Edge of the cubic input, voxels; the stem's convolution and its max-pooling divide it by stem_stride each.
+    kernel
+        Edge of the stem's convolution, of its max-pooling, and of every convolutional unit, voxels; odd.
+    stem_filters, stem_stride
+        Of the first convolution; its max-pooling has the same stride.
+    filters
+        Channels of the residual blocks, from the first to the last; the last is the width of the embedding.
+    strides
+        Of the first unit of each block; all other units have 1.
+    units
+        Convolutional units in a block.
+    se
+        Squeeze-and-excitation after every block; false is the ablation.
+    se_reduction
+        C channels are squeezed to C / se_reduction units, at least 1.
+    head
+        Units of the dense layers between embedding and output.
+    dropout
+        Probability that a unit of the head is dropped while training.
+    l2
+        Weight of the sum of squared kernels of the head in the loss.
+    masked_input
+        Voxels outside the GTV are set to the mean (see inputs.prepare).
+    norm
+        "batch" (BatchNorm) or "group" (GroupNorm, independent of the batch).
+    norm_momentum
+        Share of BatchNorm's running statistics that a step keeps.
     """
 
     input_size: int
@@ -69,13 +85,22 @@ class Network:
 class Augment:
     """The seven transforms, each drawn independently for every sample of a batch: a probability, and the range of a uniform draw.
 
-    contrast_range         factor on the distance of a voxel from the mean of its volume.
-    brightness_range       factor on the z-scored values.
-    gamma_range            exponent on the values scaled to 0..1.
-    noise_variance_range   variance of added Gaussian noise, in squared standard deviations of the volume.
-    blur_sigma_range       standard deviation of the Gaussian blur, voxels of the network's input.
-    mirror_probability     for each of the three axes on its own.
-    rotation_range         degrees about z.
+    Parameters
+    ----------
+    contrast_probability, contrast_range
+        Factor on the distance of a voxel from the mean of its volume.
+    brightness_probability, brightness_range
+        Factor on the z-scored values.
+    gamma_probability, gamma_range
+        Exponent on the values scaled to 0..1.
+    noise_probability, noise_variance_range
+        Variance of added Gaussian noise, in squared standard deviations of the volume.
+    blur_probability, blur_sigma_range
+        Standard deviation of the Gaussian blur, voxels of the network's input.
+    mirror_probability
+        For each of the three axes on its own.
+    rotation_probability, rotation_range
+        Degrees about z.
     """
 
     contrast_probability: float
@@ -105,18 +130,31 @@ class Augment:
 class Train:
     """How the weights are found.
 
-    learning_rate, decay_rate, decay_steps  Adam at learning_rate x decay_rate ** (step / decay_steps).
-    batch_size           patients a step, at most.
-    epochs, patience     at most `epochs`; stop after `patience` epochs without a better validation loss.
-    validation_fraction  share of the given patients, drawn within events and within censored, that only decides when to stop.
-    ties                 "efron" or "breslow" in the Cox loss.
-    weight_decay         decoupled weight decay (AdamW) on all kernels; 0 is Adam.
-    average_from         epoch from which on the mean of the weights after each epoch is what validates and is kept (stochastic weight
-                         averaging, Izmailov 2018, arXiv 1803.05407), running statistics of BatchNorm included; 0: never.
-    seed                 of the initial weights, the split, the batches, the augmentation and the dropout.
-    precision            of the convolutions: "float32", "bfloat16", or "auto": bfloat16 on a GPU, float32 elsewhere.
-    data_parallel        each batch is divided over all devices of the host; the loss stays that of the whole batch.
-    checkpoint_seconds   least time between two checkpoints.
+    Parameters
+    ----------
+    learning_rate, decay_rate, decay_steps
+        Adam at learning_rate x decay_rate ** (step / decay_steps).
+    batch_size
+        Patients a step, at most.
+    epochs, patience
+        At most `epochs`; stop after `patience` epochs without a better validation loss.
+    validation_fraction
+        Share of the given patients, drawn within events and within censored, that only decides when to stop.
+    ties
+        "efron" or "breslow" in the Cox loss.
+    weight_decay
+        Decoupled weight decay (AdamW) on all kernels; 0 is Adam.
+    average_from
+        Epoch from which on the mean of the weights after each epoch is what validates and is kept (stochastic weight averaging, Izmailov 2018, arXiv
+        1803.05407), running statistics of BatchNorm included; 0: never.
+    seed
+        Of the initial weights, the split, the batches, the augmentation and the dropout.
+    precision
+        Of the convolutions: "float32", "bfloat16", or "auto": bfloat16 on a GPU, float32 elsewhere.
+    data_parallel
+        Each batch is divided over all devices of the host; the loss stays that of the whole batch.
+    checkpoint_seconds
+        Least time between two checkpoints.
     """
 
     learning_rate: float
@@ -145,13 +183,20 @@ class Train:
 
 @dataclass(frozen=True)
 class Pretrain:
-    """What the network learns of the training centers' images before it sees an outcome: two augmented views of a patient shall have one
-    embedding, and no two channels of it the same (Barlow twins, Zbontar 2021, arXiv 2103.03230).
+    """What the network learns of the training centers' images before it sees an outcome.
 
-    epochs         0: none, the weights start at random.
-    learning_rate  of Adam.
-    batch_size     patients a step, at most.
-    redundancy     weight of the correlations between different channels against those of a channel with itself.
+    Two augmented views of a patient shall have one embedding, and no two channels of it the same (Barlow twins, Zbontar 2021, arXiv 2103.03230).
+
+    Parameters
+    ----------
+    epochs
+        0: none, the weights start at random.
+    learning_rate
+        Of Adam.
+    batch_size
+        Patients a step, at most.
+    redundancy
+        Weight of the correlations between different channels against those of a channel with itself.
     """
 
     epochs: int
@@ -170,8 +215,12 @@ class Pretrain:
 class EnsembleSettings:
     """How many networks answer together.
 
-    folds  0: one set of patients; else each network leaves one fold out, and a training patient is answered by those that never saw it.
-    seeds  networks per fold.
+    Parameters
+    ----------
+    folds
+        0: one set of patients; else each network leaves one fold out, and a training patient is answered by those that never saw it.
+    seeds
+        Networks per fold.
     """
 
     folds: int

@@ -36,9 +36,14 @@ class Cohort(NamedTuple):
 class Recipe(NamedTuple):
     """The settings that are compiled into a step (see settings.py); seeds are not among them, so trainings that differ by seed share it.
 
-    narrow   bfloat16 in the convolutions; parameters, norms' statistics, head and loss stay float32.
-    devices  the mesh that shares each batch, None for one device.
-    augmented  false leaves the transforms out of the program (the benchmark).
+    Parameters
+    ----------
+    narrow
+        bfloat16 in the convolutions; parameters, norms' statistics, head and loss stay float32.
+    devices
+        The mesh that shares each batch, None for one device.
+    augmented
+        False leaves the transforms out of the program (the benchmark).
     """
 
     network: Network
@@ -71,9 +76,14 @@ def run_epoch(
 ) -> tuple[State, jax.Array]:
     """Return the state after an epoch and its four measurements in the order of `Epoch`.
 
-    rows    shape (steps, size): the patients of `cohort` in each batch.
-    counts  shape (steps, size), bool: who of them counts in the loss.
-    epoch   its number, the first is 1.
+    Parameters
+    ----------
+    rows : shape (steps, size)
+        The patients of `cohort` in each batch.
+    counts : shape (steps, size), bool
+        Who of them counts in the loss.
+    epoch
+        Its number, the first is 1.
     """
 
     def step(state: State, batch: tuple[jax.Array, ...]) -> tuple[State, tuple[jax.Array, jax.Array]]:
@@ -95,7 +105,10 @@ def run_epoch(
 def train_step(state: State, batch: Cohort, where: jax.Array, *, key: jax.Array, recipe: Recipe) -> tuple[State, tuple[jax.Array, jax.Array]]:
     """Return the state after one batch, and (loss, log_risk (size,)).
 
-    where  shape (size,), bool: who counts in the loss.
+    Parameters
+    ----------
+    where : shape (size,), bool
+        Who counts in the loss.
     """
     of_augment, of_dropout = jax.random.split(key)
     volumes = augment_batch(batch.volumes, of_augment, settings=recipe.augment) if recipe.augmented else batch.volumes

@@ -48,7 +48,9 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Return the arrays and the metadata of a file.
 
     Raises
-      ValueError  "<name> is not a safetensors file, or only a part of one"
+    ------
+    ValueError
+        "<name> is not a safetensors file, or only a part of one".
     """
     content = path.read_bytes()
     try:

@@ -37,17 +37,39 @@ def fit(
 ) -> Trained:
     """Return the network of the epoch with the lowest validation loss; the same patients and settings give the same weights.
 
-    volumes     shape (n, s, s, s) with s = network.input_size, as `prepare` makes them; training centers only.
-    event       shape (n,), bool, true = died.
-    time        shape (n,), days.
-    start       flax variables to start from, as `pretrain` gives them; None: drawn from the seed.
-    checkpoint  file that holds the training while it runs; a training of the same patients and settings resumes from it, to the same
-                weights as without interruption, any other starts over.
-    progress    called after every epoch.
+    Parameters
+    ----------
+    volumes : shape (n, s, s, s)
+        With s = network.input_size, as `prepare` makes them; training centers only.
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,), days
+        To death, or to the last day of follow-up.
+    network
+        The architecture.
+    augment
+        Transforms of the training volumes.
+    train
+        How the weights are found.
+    start
+        Flax variables to start from, as `pretrain` gives them; None: drawn from the seed.
+    checkpoint
+        File that holds the training while it runs; a training of the same patients and settings resumes from it, to the same weights as without
+        interruption, any other starts over.
+    progress
+        Called after every epoch.
+
+    Returns
+    -------
+    Trained
+        Weights of the best epoch, with settings and history.
 
     Raises
-      ValueError  "volumes must have shape (n, s, s, s) ...", "event and time must have shape (n,) ..."
-      Refusal     enough_events_to_train
+    ------
+    ValueError
+        "volumes must have shape (n, s, s, s) ...", "event and time must have shape (n,) ...".
+    Refusal
+        enough_events_to_train.
     """
     check_volumes(volumes, network.input_size)
     if not (event.shape == time.shape == (len(volumes),)):

@@ -14,8 +14,17 @@ from penumbra.network.settings import Augment, Network, Train
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch measured: the mean loss per event and Harrell's C of the training patients (augmented, with dropout) and of the
-    validation patients (neither). The training loss includes L2."""
+    """What one epoch measured.
+
+    Parameters
+    ----------
+    epoch
+        Its number, from 1.
+    train_loss, train_c
+        Mean loss per event, L2 included, and Harrell's C of the training patients (augmented, with dropout).
+    validation_loss, validation_c
+        The same of the validation patients (not augmented, without dropout), without L2.
+    """
 
     epoch: int
     train_loss: float
@@ -28,9 +37,20 @@ class Epoch:
 class Trained:
     """Weights with all that made them.
 
-    variables   flax variables, {"params": ..., "batch_stats": ...}, float32 numpy arrays of the best epoch.
-    history     one entry per epoch, the first is number 1.
-    best_epoch  the epoch whose weights these are.
+    Parameters
+    ----------
+    variables
+        Flax variables, {"params": ..., "batch_stats": ...}, float32 numpy arrays of the best epoch.
+    network
+        The architecture.
+    augment
+        Transforms of the training volumes.
+    train
+        How the weights are found.
+    history
+        One entry per epoch, the first is number 1.
+    best_epoch
+        The epoch whose weights these are.
     """
 
     variables: Mapping[str, Any]
@@ -42,16 +62,22 @@ class Trained:
 
     @property
     def seed(self) -> int:
+        """Of the training."""
         return self.train.seed
 
 
 def embed(trained: Trained, volumes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return log_risk (n,) and the deep features (n, filters[-1]), float32, without dropout or augmentation.
 
-    volumes  shape (n, s, s, s) as `prepare` makes them.
+    Parameters
+    ----------
+    volumes : shape (n, s, s, s)
+        As `prepare` makes them.
 
     Raises
-      ValueError  "volumes must have shape (n, s, s, s) with s = ..., found ..."
+    ------
+    ValueError
+        "volumes must have shape (n, s, s, s) with s = ..., found ...".
     """
     size = trained.network.input_size
     check_volumes(volumes, size)

@@ -70,7 +70,10 @@ def cooccurrence_features(counts: np.ndarray, gray: np.ndarray, highest: int) ->
 def direction_features(counts: np.ndarray, gray: np.ndarray, highest: int, epsilon: float, p: np.ndarray, values: np.ndarray) -> int:
     """For each direction that has neighbors: p (k, k), the symmetric matrix of probabilities, and its features in the order of NAMES.
 
-    Returns how many directions have neighbors; they come first.
+    Returns
+    -------
+    int
+        How many directions have neighbors; they come first.
     """
     size = gray.size
     px = np.empty(size)

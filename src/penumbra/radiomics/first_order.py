@@ -64,7 +64,13 @@ def gray_levels(values: np.ndarray, precision: np.dtype, image: ImageType, roi: 
 
 
 def checked_span(lowest: float, highest: float, image: ImageType, roi: str) -> None:
-    """Raises Refusal `grey_levels` when an ROI with these extremes has more levels than are counted."""
+    """Refuse an ROI of too many gray levels.
+
+    Raises
+    ------
+    Refusal
+        `grey_levels` when an ROI with these extremes has more levels than are counted.
+    """
     span = (highest - lowest) / image.bin_width if image.bin_count is None else image.bin_count
     if span > MAX_GRAY_LEVELS:
         raise Refusal(

@@ -42,7 +42,7 @@ def laplacian_of_gaussian(image: np.ndarray, part: Box, spacing: tuple[float, fl
 
     Parameters
     ----------
-    image : (z, y, x)
+    image : shape (z, y, x)
         float64.
     part
         The box of `image` that is read, at least four voxels along each axis; beyond it its outermost voxels repeat.
@@ -52,9 +52,10 @@ def laplacian_of_gaussian(image: np.ndarray, part: Box, spacing: tuple[float, fl
     wanted
         The box of `image` that is returned, inside `part`.
 
-    Notes
-    -----
-    Returns float32, the shape of `wanted`.
+    Returns
+    -------
+    np.ndarray
+        float32, the shape of `wanted`.
     """
     result = np.zeros([side.stop - side.start for side in wanted], dtype=np.float32)
     for derived in (2, 1, 0):
@@ -76,7 +77,10 @@ def laplacian_of_gaussian(image: np.ndarray, part: Box, spacing: tuple[float, fl
 def recursion(sigma_mm: float, step_mm: float, *, second_derivative: bool) -> np.ndarray:
     """Coefficients of the recursive filter for a Gaussian, or for its second derivative times sigma^2, on voxels `step_mm` apart.
 
-    Returns shape (5, 4): causal input n0..n3, recursion d1..d4, anticausal input m1..m4, and the two rows of boundary values.
+    Returns
+    -------
+    np.ndarray
+        Shape (5, 4): causal input n0..n3, recursion d1..d4, anticausal input m1..m4, and the two rows of boundary values.
     """
     sigma = sigma_mm / step_mm
     cos_1, cos_2 = math.cos(FREQUENCY_1 / sigma), math.cos(FREQUENCY_2 / sigma)

@@ -215,7 +215,13 @@ def normalize(values: np.ndarray, how: Normalization | None) -> np.ndarray:
 
 
 def checked_finite(values: np.ndarray, rois: str) -> None:
-    """Raises Refusal `voxels_finite` when a voxel that a filter of these ROIs reads is NaN or infinite."""
+    """Refuse voxels without a number.
+
+    Raises
+    ------
+    Refusal
+        `voxels_finite` when a voxel that a filter of these ROIs reads is NaN or infinite.
+    """
     if np.issubdtype(values.dtype, np.integer):
         return
     bad = values.size - int(np.count_nonzero(np.isfinite(values)))

@@ -125,7 +125,10 @@ def grow_zones(
 ) -> int:
     """Zones of equal level, connected through any of the 26 neighbors, and the number of equal neighbors of each voxel.
 
-    Returns how many large zones were written.
+    Returns
+    -------
+    int
+        How many large zones were written.
     """
     stack = np.empty(places.size, dtype=np.int64)
     seen = np.uint32(1) << np.uint32(SEEN)

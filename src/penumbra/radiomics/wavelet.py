@@ -22,7 +22,7 @@ def wavelet_bands(
 
     Parameters
     ----------
-    image : (z, y, x)
+    image : shape (z, y, x)
     wavelet
         A name that PyWavelets knows, e.g. "coif1".
     wanted

@@ -38,8 +38,12 @@ def checklist_table(items: Sequence[ChecklistItem]) -> Table:
 def checklist(declared: Mapping[str, Sequence[Mapping[str, Any]]], facts: Mapping[str, object]) -> tuple[ChecklistItem, ...]:
     """The declared items with their answers filled in.
 
-    declared  guideline -> items {item, question, answer, evidence}; an answer may name facts in braces, null is unanswered.
-    facts     what lineage and evaluation say; an answer that names a fact which is unknown or empty is unanswered.
+    Parameters
+    ----------
+    declared
+        Guideline -> items {item, question, answer, evidence}; an answer may name facts in braces, null is unanswered.
+    facts
+        What lineage and evaluation say; an answer that names a fact which is unknown or empty is unanswered.
     """
     found = []
     for guideline, entries in declared.items():

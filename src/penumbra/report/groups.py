@@ -58,9 +58,14 @@ class GroupCurve:
 class PanelNumbers:
     """What a Kaplan-Meier figure and the table next to it show.
 
-    last_year     where the time axis ends.
-    hazard_ratio  high against low, with limits; None, like p of the log-rank test, where undefined.
-    undefined     why, for what could not be computed.
+    Parameters
+    ----------
+    last_year
+        Where the time axis ends.
+    hazard_ratio
+        High against low, with limits; None, like p of the log-rank test, where undefined.
+    undefined
+        Why, for what could not be computed.
     """
 
     title: str

@@ -49,10 +49,16 @@ STYLE: dict[Any, Any] = {
 class Rendered:
     """A figure as files and as part of a page.
 
-    name     file name without ending, unique on the page.
-    alt      what it shows, for those who do not see it.
-    caption  what to see in it.
-    svg      a file of its own; png on white.
+    Parameters
+    ----------
+    name
+        File name without ending, unique on the page.
+    alt
+        What it shows, for those who do not see it.
+    caption
+        What to see in it.
+    svg
+        A file of its own; png on white.
     """
 
     name: str

@@ -14,11 +14,18 @@ from penumbra.survival.outcome import Undefined
 class CenterFlow:
     """What became of one center's patients.
 
-    found      patients in the center's folder.
-    excluded   (reason in words, count), in the order of the steps; found - sum = accepted.
-    flagged    (remark in words, count) of accepted patients, e.g. ("mask touches the image border", 25).
-    events     deaths among the accepted.
-    training   whether the accepted were used to fit.
+    Parameters
+    ----------
+    found
+        Patients in the center's folder.
+    excluded : shape (reason in words, count)
+        In the order of the steps; found - sum = accepted.
+    flagged : shape (remark in words, count)
+        Of accepted patients, e.g. ("mask touches the image border", 25).
+    events
+        Deaths among the accepted.
+    training
+        Whether the accepted were used to fit.
     """
 
     center: str
@@ -43,9 +50,14 @@ class Baseline:
 class ModelRow:
     """One fitted model as a row of the tables.
 
-    name      as in `MetricRow.model`; label is what a reader sees.
-    kind      "radiomics", "deep", "combined" or "control".
-    features  how many features it uses; 0 is shown as "no feature retained".
+    Parameters
+    ----------
+    name
+        As in `MetricRow.model`; label is what a reader sees.
+    kind
+        "radiomics", "deep", "combined" or "control".
+    features
+        How many features it uses; 0 is shown as "no feature retained".
     """
 
     name: str
@@ -58,8 +70,12 @@ class ModelRow:
 class CenterColumn:
     """One center, or pooled set, as a column of the tables.
 
-    center  as in `MetricRow.center`; label is what a reader sees.
-    paper   "train" or "test": which of the paper's numbers it is compared with; None for no comparison.
+    Parameters
+    ----------
+    center
+        As in `MetricRow.center`; label is what a reader sees.
+    paper
+        "train" or "test": which of the paper's numbers it is compared with; None for no comparison.
     """
 
     center: str
@@ -71,7 +87,10 @@ class CenterColumn:
 class PaperValue:
     """A number the paper states, on its own patients.
 
-    model, metric  as in `MetricRow`; split "train" or "test".
+    Parameters
+    ----------
+    model, metric
+        As in `MetricRow`; split "train" or "test".
     """
 
     model: str
@@ -86,9 +105,14 @@ class PaperValue:
 class SurvivalPanel:
     """Patients of one Kaplan-Meier figure.
 
-    event      (n,) bool, True = died.
-    time       (n,) days, > 0.
-    high_risk  (n,) bool, above the training median.
+    Parameters
+    ----------
+    event : shape (n,)
+        Bool, True = died.
+    time : shape (n,)
+        Days, > 0.
+    high_risk : shape (n,)
+        Bool, above the training median.
     """
 
     title: str
@@ -101,12 +125,20 @@ class SurvivalPanel:
 class RiskPanel:
     """One model on the patients of one set, for the figures that need more than groups.
 
-    center     as in `MetricRow.center`; title is what a reader sees.
-    model      name, as in `MetricRow.model`.
-    event      (n,) bool; time (n,) days; log_risk (n,).
-    days       (k,) of the horizons, within the follow-up of these patients; death (n, k) probability to have died by each.
-    unanswered (k,) why the model gives no probability then: beyond the follow-up of its training patients; "" where it gives one.
-    subgroups  (split, level, (n,) bool) in the order of showing; high_risk (n,) bool, above the training median.
+    Parameters
+    ----------
+    center
+        As in `MetricRow.center`; title is what a reader sees.
+    model
+        Name, as in `MetricRow.model`.
+    event : shape (n,)
+        Bool; time (n,) days; log_risk (n,).
+    days : shape (k,)
+        Of the horizons, within the follow-up of these patients; death (n, k) probability to have died by each.
+    unanswered : shape (k,)
+        Why the model gives no probability then: beyond the follow-up of its training patients; "" where it gives one.
+    subgroups
+        (split, level, (n,) bool) in the order of showing; high_risk (n,) bool, above the training median.
     """
 
     center: str
@@ -124,7 +156,10 @@ class RiskPanel:
     def alive(self, column: int) -> np.ndarray:
         """Probability to be alive at one of the days, (n,).
 
-        Raises  Undefined with the reason in `unanswered`.
+        Raises
+        ------
+        Undefined
+            With the reason in `unanswered`.
         """
         if self.unanswered and self.unanswered[column]:
             raise Undefined(self.unanswered[column])
@@ -169,8 +204,12 @@ class ChecklistItem:
 class KeptFeature:
     """A feature a model uses; coefficient per standard deviation of the feature in the training centers, in log hazard.
 
-    p, q  of the univariate step, raw and after Benjamini and Hochberg; NaN where it had none.
-    kept  share of the bootstrap refits that keep it; NaN where the model was not refitted.
+    Parameters
+    ----------
+    p, q
+        Of the univariate step, raw and after Benjamini and Hochberg; NaN where it had none.
+    kept
+        Share of the bootstrap refits that keep it; NaN where the model was not refitted.
     """
 
     model: str
@@ -185,11 +224,17 @@ class KeptFeature:
 class SlicePicture:
     """One axial slice of a patient.
 
-    patient     key, never a name.
-    hu          (y, x) CT numbers in HU.
-    gtv         (y, x) bool.
-    rings       "ring_3mm" -> (y, x) bool, the GTV excluded.
-    spacing_mm  (y, x).
+    Parameters
+    ----------
+    patient
+        Key, never a name.
+    hu : shape (y, x)
+        CT numbers in HU.
+    gtv : shape (y, x)
+        Bool.
+    rings
+        "ring_3mm" -> (y, x) bool, the GTV excluded.
+    spacing_mm : shape (y, x)
     """
 
     patient: str
@@ -217,9 +262,14 @@ class LearningCurve:
 class RiskMap:
     """One axial slice of a patient and what of it moves the network's answer.
 
-    hu      (y, x) CT numbers in HU.
-    gtv     (y, x) bool.
-    effect  (y, x) change of the network's log_risk by what is seen there; NaN outside the box that the network is given.
+    Parameters
+    ----------
+    hu : shape (y, x)
+        CT numbers in HU.
+    gtv : shape (y, x)
+        Bool.
+    effect : shape (y, x)
+        Change of the network's log_risk by what is seen there; NaN outside the box that the network is given.
     """
 
     patient: str
@@ -239,8 +289,12 @@ class RiskMap:
 class ModelCard:
     """Facts of the registered version.
 
-    parameters  (name, value in words) as in params.yaml.
-    facts       further (name, value) lines, such as what the model must not be used for.
+    Parameters
+    ----------
+    parameters : shape (name, value in words)
+        As in params.yaml.
+    facts
+        Further (name, value) lines, such as what the model must not be used for.
     """
 
     model: str
@@ -269,15 +323,30 @@ class NextCommand:
 class ReportInputs:
     """Everything on the page.
 
-    date       as it shall be printed; the only thing that differs between two reports on the same inputs.
-    combined   name of the model whose risk groups, AUC and features are shown.
-    metrics    rows of `model_metrics`: harrell_c, auc_1y and so on, hazard_ratio, log_rank_p (the last without limits).
-    window_hu  (center, width) of the CT pictures.
-    notes      sentences a reader must know, shown under the headline.
-    panels     the combined and the deep model on every set; checklist: items of reporting guidelines.
-    shown_in_subgroups  centers, or pooled sets, whose subgroups have Kaplan-Meier figures; the table and the forest plots have all.
-    ablation   the paper's numbers for the network without squeeze-and-excitation, in words.
-    learning   one curve for each network of the version; maps: where it looks, for some of the patients in `slices`.
+    Parameters
+    ----------
+    date
+        As it shall be printed; the only thing that differs between two reports on the same inputs.
+    combined
+        Name of the model whose risk groups, AUC and features are shown.
+    metrics
+        Rows of `model_metrics`: harrell_c, auc_1y and so on, hazard_ratio, log_rank_p (the last without limits).
+    window_hu : shape (center, width)
+        Of the CT pictures.
+    notes
+        Sentences a reader must know, shown under the headline.
+    panels
+        The combined and the deep model on every set.
+    checklist
+        Items of reporting guidelines.
+    shown_in_subgroups
+        Centers, or pooled sets, whose subgroups have Kaplan-Meier figures; the table and the forest plots have all.
+    ablation
+        The paper's numbers for the network without squeeze-and-excitation, in words.
+    learning
+        One curve for each network of the version.
+    maps
+        Where it looks, for some of the patients in `slices`.
     """
 
     title: str

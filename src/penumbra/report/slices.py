@@ -13,7 +13,10 @@ CONTOUR_STYLE = {"ring_9mm": (GREEN, 0.9), "ring_6mm": (SKY, 1.3), "ring_3mm": (
 def picture_of(scan: Scan, rings: "dict[str, Mask]", *, patient: str, center: str, log_risk: float, risk_group: str, margin_mm: float) -> SlicePicture:
     """The axial slice with the largest tumor area, cut to a square around the tumor.
 
-    scan, rings  on one grid; margin_mm is left free around the tumor's bounding box.
+    Parameters
+    ----------
+    scan, rings
+        On one grid; margin_mm is left free around the tumor's bounding box.
     """
     plane, cut = square_around(scan, margin_mm)
     gtv = scan.gtv.values

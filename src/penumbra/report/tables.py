@@ -28,8 +28,12 @@ class Cell:
 class Table:
     """A table of the page.
 
-    name     file name without ending; csv holds the same numbers unrounded.
-    words    number of leading columns that are words; the rest is aligned as numbers.
+    Parameters
+    ----------
+    name
+        File name without ending; csv holds the same numbers unrounded.
+    words
+        Number of leading columns that are words; the rest is aligned as numbers.
     """
 
     name: str

@@ -101,7 +101,7 @@ class Lake:
     """A catalog and how to attach it, lock it for one writer, and run a transaction on it."""
 
     def __init__(self, home: Path, catalog: str | None = None) -> None:
-        """catalog  the address of a PostgreSQL database; None: as PENUMBRA_CATALOG says, or the store's folder, or an SQLite file in it."""
+        """Take a PostgreSQL database, or without an address what PENUMBRA_CATALOG says, or the store's folder, or an SQLite file in it."""
         self.folder = store_folder(home)
         self.catalog = self._chosen(catalog or catalog_uri())
         if self.catalog is not None:

@@ -31,10 +31,8 @@ class Relation:
         Columns that are stored but do not make a row new (times, file paths).
     stamped
         Column of time that is filled with now, UTC, where a row does not give it.
-
-    Notes
-    -----
-    one_home a patient is at one center at a time: rows from another are refused until the first no longer sends the patient (`departures`).
+    one_home
+        A patient is at one center at a time: rows from another are refused until the first no longer sends the patient (`departures`).
     """
 
     key: tuple[str, ...]

@@ -12,7 +12,17 @@ _WORD = re.compile(r"[^\W\d][\w$]*")
 
 @dataclass(frozen=True)
 class Word:
-    """start  offset in bytes of UTF-8. text  in capitals; of a constant or a quoted name its opening mark. depth  how many parentheses are open around it."""
+    """One word of a statement.
+
+    Parameters
+    ----------
+    start
+        Offset in bytes of UTF-8.
+    text
+        In capitals; of a constant or a quoted name its opening mark.
+    depth
+        How many parentheses are open around it.
+    """
 
     start: int
     text: str
