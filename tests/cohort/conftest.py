@@ -10,7 +10,8 @@ from penumbra.base.params import read_yaml
 from penumbra.cohort.clinical import read_clinical
 from penumbra.cohort.incoming import Accepted, ImageRules, Rejected, ingest_center
 from penumbra.cohort.rois import RoiRules, roi_rules
-from penumbra.cohort.simulate import Truth, simulate, small_cohort
+from penumbra.cohort.simulate import Truth, simulate
+from penumbra.cohort.simulate_centers import small_cohort
 from penumbra.imaging import CertificateLimits
 
 ROOT = Path(__file__).resolve().parents[2]

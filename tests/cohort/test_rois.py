@@ -8,7 +8,8 @@ import pytest
 
 from penumbra.base.refusal import Refusal
 from penumbra.cohort.rois import GtvNames, RoiRules, list_rois, roi_rules
-from penumbra.cohort.simulate import CENTERS, Truth
+from penumbra.cohort.simulate import Truth
+from penumbra.cohort.simulate_centers import CENTERS
 from penumbra.imaging.names import STANDARD
 
 

@@ -9,7 +9,8 @@ import pydicom
 import pytest
 
 from penumbra.cohort import simulate_anatomy as anatomy
-from penumbra.cohort.simulate import CENTERS, REFUSED_BY, Truth, draft_center, read_truth, simulate, small_cohort
+from penumbra.cohort.simulate import REFUSED_BY, Truth, draft_center, read_truth, simulate
+from penumbra.cohort.simulate_centers import CENTERS, small_cohort
 from penumbra.cohort.simulate_outcomes import COEFFICIENTS, draw_courses
 
 Cohort = tuple[Path, Truth]
