@@ -152,7 +152,7 @@ def test_the_command_line_imports_nothing_before_it_can_be_stopped() -> None:
 def test_a_retraining_that_a_person_stopped_is_no_kill(tmp_path: Path) -> None:
     """Ctrl-C three times set a center aside as if its memory had ended."""
     stopped = attempts.Attempts("k1", "refit", 0, pid=17)
-    attempts._write(tmp_path, "east", stopped)
+    attempts.write(tmp_path, "east", stopped)
     attempts.stopped(tmp_path, [18])
     assert attempts.kills(tmp_path, "east", "k1", "refit") == 1, "another process"
     attempts.stopped(tmp_path, [16, 17])

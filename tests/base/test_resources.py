@@ -192,12 +192,12 @@ def test_a_saved_scan_has_the_bytes_that_itk_writes(tmp_path: Path) -> None:
     turned[:, 0] *= np.sign(np.linalg.det(turned))
     for direction in (IDENTITY, np.diag([-1.0, -1.0, 1.0]), turned):
         values = draw.integers(-1000, 3000, (5, 7, 4)).astype(np.int16)
-        for volume in (Volume(values, (3.0, 0.7, 0.7), (-11.3, 4.2, 900.1), direction), Mask(values > 0, (3.0, 0.7, 0.7), (-11.3, 4.2, 900.1), direction)):
-            saved._write_nifti(volume, tmp_path / "image.nii.gz")
+        place = (3.0, 0.7, 0.7), (-11.3, 4.2, 900.1), direction
+        scan = Scan(Volume(values, *place), Mask(values > 0, *place), source="nifti")
+        saved.save_scan(scan, tmp_path / "saved")
+        for name, volume in (("image", scan.image), ("gtv", scan.gtv)):
             sitk.WriteImage(to_sitk(volume), str(tmp_path / "whole.nii"))
-            assert gzip.decompress((tmp_path / "image.nii.gz").read_bytes()) == (tmp_path / "whole.nii").read_bytes()
-            (tmp_path / "whole.nii").unlink()
-            assert [file.name for file in tmp_path.iterdir()] == ["image.nii.gz"]
+            assert gzip.decompress((tmp_path / "saved" / f"{name}.nii.gz").read_bytes()) == (tmp_path / "whole.nii").read_bytes()
 
 
 SAVE = """

@@ -234,7 +234,7 @@ def meets(project: Path, said: str, file: str) -> None:
     assert str(project) not in lines[0], "no path of this machine"
     from penumbra.commands import doctor
 
-    bad = [finding.found for finding in doctor._parameters() if not finding.ok]
+    bad = [finding.found for finding in doctor.examine(None, "parameters") if not finding.ok]
     assert any(re.search(said, found) for found in bad), bad
 
 
@@ -327,14 +327,14 @@ def test_a_training_center_that_nobody_sent(centers: str, said: str, places: dic
     status, lines = told(["run"])
     assert (status, len(lines)) == (1, 1), lines
     assert re.search(said, lines[0]), lines[0]
-    assert [bool(re.search(said, finding.found)) for finding in doctor._training(Path(places["home"]))] == [True]
+    assert [bool(re.search(said, finding.found)) for finding in doctor.examine(Path(places["home"]), "training centers")] == [True]
 
 
 def test_a_training_center_of_another_cohort_is_no_mistake(places: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from penumbra.commands import doctor
 
     project_with(tmp_path, monkeypatch)
-    assert [finding.ok for finding in doctor._training(Path(places["home"]))] == [True]
+    assert [finding.ok for finding in doctor.examine(Path(places["home"]), "training centers")] == [True]
 
 
 def test_a_byte_order_mark_and_line_ends_of_another_system_are_no_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,11 +363,11 @@ def test_no_lock_file_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     project = project_with(tmp_path, monkeypatch)
     (project / "requirements.lock").unlink()
-    bad = [finding for finding in doctor._packages() if not finding.ok]
+    bad = [finding for finding in doctor.examine(None, "packages") if not finding.ok]
     assert [finding.what for finding in bad] == ["requirements.lock"]
     assert "set PENUMBRA_PROJECT to a whole checkout" in bad[0].found
     shutil.rmtree(project / "models")
-    assert any("there is no models/" in finding.found for finding in doctor._parameters() if not finding.ok)
+    assert any("there is no models/" in finding.found for finding in doctor.examine(None, "parameters") if not finding.ok)
     for name, value, what in (("PENUMBRA_PROJECT", "/no/such", "project"), ("PENUMBRA_HOME", str(project / "params.yaml"), "state folder")):
         kept = os.environ.get(name)
         monkeypatch.setenv(name, value)

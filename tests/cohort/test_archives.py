@@ -152,7 +152,7 @@ def every_slice(made: Dataset, patient: Patient) -> Dataset:
     named = [frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID for frame in made.PerFrameFunctionalGroupsSequence]
     frames, planes = [], []
     for index, (height, instance) in enumerate(zip(patient.heights or (), patient.instances, strict=True)):
-        frames.append(patient._frame(3, index, float(height)))
+        frames.append(patient.segment_frame(3, index, float(height)))
         planes.append(filled[named.index(instance)] if instance in named else np.zeros((rows, columns), np.uint8))
     made.PerFrameFunctionalGroupsSequence, made.NumberOfFrames = Items(frames), len(frames)
     packed = np.packbits(np.array(planes).ravel(), bitorder="little").tobytes()

@@ -287,8 +287,8 @@ def test_killed_and_started_again_it_ends_the_same(cohort: Cohort, ingested: Ing
         assert (tmp_path / "north" / path.relative_to(reference / "north")).read_bytes() == path.read_bytes()
 
 
-def job(patient: str, folder: Path) -> incoming._Job:
-    return incoming._Job(patient, folder)
+def job(patient: str, folder: Path) -> incoming.Job:
+    return incoming.Job(patient, folder)
 
 
 def files(folder: Path) -> Iterator[Path]:

@@ -57,28 +57,28 @@ def test_c_of_the_pair_agrees_with_the_paired_bootstrap_of_the_survival_room() -
 
 def test_auc_of_a_resample_is_the_auc_of_the_patients_drawn() -> None:
     """All limits come from resamples: one whose counts are all 1 must give the value itself."""
-    from penumbra.evaluate.paired import _auc, _brier, _calibration
+    from penumbra.evaluate.paired import auc, brier, calibration
 
     both, once = (scores(1.0), scores(0.5)), np.ones((1, N), dtype=int)
     for own, drawn in (
-        _auc(EVENT, TIME, ONE, both, once, 365.0),
-        _brier(EVENT, TIME, both, once, 365.0, 0),
-        _calibration(EVENT, TIME, both, once, 365.0, 0),
+        auc(EVENT, TIME, ONE, both, once, 365.0),
+        brier(EVENT, TIME, both, once, 365.0, 0),
+        calibration(EVENT, TIME, both, once, 365.0, 0),
     ):
         np.testing.assert_allclose(drawn[:, 0], own, rtol=1e-12)
     twice = np.random.default_rng(0).multinomial(N, np.full(N, 1 / N))[None, :]
     drawn = np.repeat(np.arange(N), twice[0])
     expected = survival.auc_binary(EVENT[drawn], TIME[drawn], both[0].log_risk[drawn], 365.0).auc
-    assert _auc(EVENT, TIME, ONE, both, twice, 365.0)[1][0, 0] == pytest.approx(expected, rel=1e-12)
+    assert auc(EVENT, TIME, ONE, both, twice, 365.0)[1][0, 0] == pytest.approx(expected, rel=1e-12)
 
 
 def test_who_is_censored_at_the_horizon_is_a_control_in_every_resample() -> None:
     """As in survival.auc_binary; a horizon that is clipped to the follow-up is always a day of censoring."""
-    from penumbra.evaluate.paired import _auc
+    from penumbra.evaluate.paired import auc
 
     time = np.where(EVENT, TIME, np.maximum(TIME, 365.0))
     time[~EVENT & (time < 700)] = 365.0
-    own, drawn = _auc(EVENT, time, ONE, (scores(1.0), scores(0.5)), np.ones((1, N), dtype=int), 365.0)
+    own, drawn = auc(EVENT, time, ONE, (scores(1.0), scores(0.5)), np.ones((1, N), dtype=int), 365.0)
     assert (~EVENT & (time == 365.0)).sum() >= 5
     np.testing.assert_allclose(drawn[:, 0], own, rtol=1e-12)
 

@@ -974,12 +974,12 @@ def organs_on_another_series(patient: Patient, folder: Path) -> None:
     reference = structures.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0].RTReferencedSeriesSequence
     more = Dataset()
     more.SeriesInstanceUID = other.series
-    more.ContourImageSequence = Items([other._reference(instance) for instance in other.instances])
+    more.ContourImageSequence = Items([other.reference(instance) for instance in other.instances])
     reference.insert(0, more)
     for item in structures.ROIContourSequence:
         if item is not drawn(structures, patient):
             for part in item.ContourSequence:
-                part.ContourImageSequence = Items([other._reference(other.instances[3])])
+                part.ContourImageSequence = Items([other.reference(other.instances[3])])
     write(patient, folder / "planning", structures)
     for index, slice_ in enumerate(other.slices()):
         save(slice_, folder / "other" / f"{index}.dcm")

@@ -217,7 +217,7 @@ def enhanced_of_two_phases(patient: Patient, folder: Path) -> None:
 def _small(patient: Patient, index: int) -> Dataset:
     """An open line on a slice, which encloses nothing and names the slice."""
     line = contour(patient.points(np.array([[30.0, 30.0, 3.0 * index], [31.0, 30.0, 3.0 * index]])), "OPEN_PLANAR")
-    line.ContourImageSequence = Items([patient._reference(patient.instances[index])])
+    line.ContourImageSequence = Items([patient.reference(patient.instances[index])])
     return line
 
 

@@ -179,7 +179,7 @@ class Patient:
         dataset.StructureSetDate, dataset.StructureSetTime = "20200101", "120000"
         series = Dataset()
         series.SeriesInstanceUID = self.referenced_series
-        series.ContourImageSequence = Items([self._reference(instance) for instance in self.instances])
+        series.ContourImageSequence = Items([self.reference(instance) for instance in self.instances])
         study = Dataset()
         study.RTReferencedSeriesSequence = Items([series])
         frame = Dataset()
@@ -226,7 +226,7 @@ class Patient:
                 points = np.stack([*np.meshgrid(x, y, indexing="xy"), np.full((len(y), len(x)), float(height))], axis=-1)
                 share = shape.inside(points).reshape(rows, 4, columns, 4).mean(axis=(1, 3))
                 if share.any():
-                    frames.append(self._frame(number, index, float(height)))
+                    frames.append(self.segment_frame(number, index, float(height)))
                     planes.append(share)
         dataset.SegmentSequence, dataset.PerFrameFunctionalGroupsSequence = Items(segments), Items(frames)
         dataset.NumberOfFrames, dataset.Rows, dataset.Columns = len(frames), rows, columns
@@ -240,12 +240,12 @@ class Patient:
         dataset.PixelData = packed + bytes(len(packed) % 2)
         return dataset
 
-    def _frame(self, number: int, index: int, height: float) -> Dataset:
+    def segment_frame(self, number: int, index: int, height: float) -> Dataset:
         """Functional groups of one frame: its segment, its place, the slice that it lies on."""
         frame, segment, place, image = Dataset(), Dataset(), Dataset(), Dataset()
         segment.ReferencedSegmentNumber = number
         place.ImagePositionPatient = [_ds(value) for value in self.points(np.array([[0.0, self.tilt * height, height]]))[0]]
-        image.SourceImageSequence = Items([self._reference(self.instances[index])])
+        image.SourceImageSequence = Items([self.reference(self.instances[index])])
         frame.SegmentIdentificationSequence, frame.PlanePositionSequence = Items([segment]), Items([place])
         frame.DerivationImageSequence = Items([image])
         return frame
@@ -259,12 +259,12 @@ class Patient:
                 points = self.points(np.column_stack([ring, np.full(len(ring), height)]))
                 item = contour(points)
                 if height in heights:
-                    item.ContourImageSequence = Items([self._reference(self.instances[heights.index(height)])])
+                    item.ContourImageSequence = Items([self.reference(self.instances[heights.index(height)])])
                 made.append(item)
         return made
 
     @staticmethod
-    def _reference(instance: str) -> Dataset:
+    def reference(instance: str) -> Dataset:
         reference = Dataset()
         reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = CTImageStorage, instance
         return reference

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from penumbra.imaging import CertificateLimits, Scan, certify, rings, to_grid
-from penumbra.imaging.patient import _mask
+from penumbra.imaging.patient import mask_of
 from penumbra.imaging.structures import Structure, place
 from penumbra.imaging.volume import Volume
 
@@ -35,7 +35,7 @@ def scanned(contours: Sequence[np.ndarray], ct_mm: float, depth_mm: float = 80.0
     values[:, :8] = -1000
     image = Volume(values, (float(ct_mm), 1.2, 1.0))
     found, notes = place([Structure("GTV", 1, None, tuple(contours), (None,) * len(contours))], image, at)
-    return Scan(image, _mask(found, image), source="dicom", roi_name="GTV", contours=found, slice_positions=tuple(at), notes=notes)
+    return Scan(image, mask_of(found, image), source="dicom", roi_name="GTV", contours=found, slice_positions=tuple(at), notes=notes)
 
 
 def ratios(scan: Scan, drawn_mm3: float) -> tuple[float, float, float]:
@@ -115,7 +115,7 @@ def test_points_in_the_middle_of_pixels_do_not_move_the_mask(turned: bool) -> No
         centroid = ((ring + after) * cross[:, None]).sum(axis=0) / (3 * cross.sum())
         image = Volume(np.zeros((9, 60, 60), dtype=np.int16), (3.0, 1.0, 1.0))
         contours = tuple(np.column_stack([ring, np.full(len(ring), 3.0 * plane)]) for plane in range(3, 7))
-        mask = _mask(place([Structure("GTV", 1, None, contours, (None,) * 4)], image, np.arange(9) * 3.0)[0], image)
+        mask = mask_of(place([Structure("GTV", 1, None, contours, (None,) * 4)], image, np.arange(9) * 3.0)[0], image)
         shifts.append(np.argwhere(mask.values)[:, 2:0:-1].mean(axis=0) - centroid)
     assert np.abs(np.mean(shifts, axis=0)).max() < 0.03
     assert np.abs(shifts).max() < 0.12

@@ -337,7 +337,7 @@ def test_every_button(home: Home, name: str, capfd: pytest.CaptureFixture[str]) 
     assert bool(sentences) == bool(case.sentence)
     if case.sentence:
         assert re.fullmatch(case.sentence, sentences[0])
-    findings = list(doctor._registry(home.folder))
+    findings = doctor.examine(home.folder, "registry")
     assert [finding.found for finding in findings if finding.found in sentences] == list(sentences)
     if case.versions:
         listed = answers.models(home.folder)
@@ -408,10 +408,10 @@ def test_a_move_of_penumbras_own_that_the_store_lacks_is_not_outside(home: Home)
 def test_sql_shows_what_mlflow_has_now(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
     home.note()
     commits = home.recorded().commits
-    ask._note_changes(home.folder)
+    ask.note_changes(home.folder)
     assert home.recorded().commits == commits
     home.mlflow.delete_model_version(MODEL, "3")
-    ask._note_changes(home.folder)
+    ask.note_changes(home.folder)
     found = store.query(home.folder, "SELECT version, alias FROM model_versions ORDER BY version").to_pylist()
     assert [(row["version"], row["alias"]) for row in found] == [("1", None), ("2", None), ("3", "deleted")]
     assert "the last was 3, which was deleted outside penumbra" in capfd.readouterr().err
@@ -424,7 +424,7 @@ def test_sql_shows_what_mlflow_has_now(home: Home, capfd: pytest.CaptureFixture[
 def test_a_note_that_cannot_be_read_is_none(home: Home, text: str) -> None:
     (home.folder / "mlflow" / "noted.json").write_text(text)
     assert noted.read(home.folder, MODEL) == noted.Noted()
-    ask._note_changes(home.folder)
+    ask.note_changes(home.folder)
     assert outside(home.folder).sentences == ()
     assert find(home.folder).version == 3
 

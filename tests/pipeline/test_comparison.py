@@ -41,7 +41,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"weights")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(register_stage, "_curves", lambda weights: {})  # the weights are carried along, not opened here
+        patched.setattr(register_stage, "learning_curves", lambda weights: {})  # the weights are carried along, not opened here
         for one in (work, trained_on(work, "north", "east")):
             for stage in (fuse, evaluate, register):
                 stage(one)

@@ -226,7 +226,7 @@ def test_a_version_names_the_rows_that_it_was_fitted_on(work: Work) -> None:
 
 def test_doctor_says_which_stage_waits(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     def finding() -> doctor.Finding:
-        return next(doctor._stages(work.home))
+        return doctor.examine(work.home, "stages")[0]
 
     assert (finding().ok, finding().waits) == (False, True), "waiting is nothing that the nightly check fails of"
     assert "fuse was made with fuse.folds = 3, which is 10 now. Run penumbra fuse" in finding().found

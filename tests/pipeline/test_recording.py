@@ -37,8 +37,8 @@ def at(work: Work, horizons_days: Sequence[float], model: str = "nsclc-os") -> W
 
 
 def made_quick(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(register_stage, "_curves", lambda weights: {})  # the weights are carried along, not opened here
-    patch.setattr(evaluate_stage, "_refitted", lambda *_: ([], {}))  # refits tell nothing of horizons
+    patch.setattr(register_stage, "learning_curves", lambda weights: {})  # the weights are carried along, not opened here
+    patch.setattr(evaluate_stage, "refitted", lambda *_: ([], {}))  # refits tell nothing of horizons
 
 
 @pytest.fixture(autouse=True)
@@ -165,7 +165,7 @@ def test_a_registration_killed_between_mlflow_and_the_store_is_completed_by_the_
             register(first)
     assert [entry.version for entry in registry.versions(work.home)] == [1, 2, 3, 4]
     assert recording.unrecorded(work.home, "nsclc-os") == [4]
-    findings = {finding.what: finding for finding in doctor._versions(work.home) if not finding.ok}
+    findings = {finding.what: finding for finding in doctor.examine(work.home, "versions") if not finding.ok}
     assert (
         "MLflow has this version, the store has nothing of it: its registration was interrupted; penumbra register completes it" in findings["nsclc-os/4"].found
     )
@@ -218,7 +218,7 @@ def test_a_version_named_by_position_is_found_read_by_its_days_and_mended_by_reg
     stale = {"model": "nsclc-os", "version": "2", "center": "east", "split": "test", "metric": "auc_3y", "value": 0.7, "n": 24, "events": 9}
     with store.connect(work.home) as lake:
         lake.write({"model_metrics": [stale]}, run="test", what="as the third of three horizons was called")
-    findings = {finding.what: finding.found for finding in doctor._versions(work.home) if not finding.ok}
+    findings = {finding.what: finding.found for finding in doctor.examine(work.home, "versions") if not finding.ok}
     assert "survival_1y is 180 days, survival_2y is 1 year, survival_3y is 2 years" in findings["nsclc-os/2"]
     assert "auc_1y is auc_180d" in findings["nsclc-os/2"]
     assert "nsclc-os/1" not in findings, "1y, 2y and 3y were right there"
@@ -230,7 +230,7 @@ def test_a_version_named_by_position_is_found_read_by_its_days_and_mended_by_reg
     other = at(work, (180, 365, 730))
     evaluate(other)
     assert register(other)["version"] == 2
-    assert [finding for finding in doctor._versions(work.home) if not finding.ok] == []
+    assert [finding for finding in doctor.examine(work.home, "versions") if not finding.ok] == []
     assert rows(work, "SELECT value FROM model_metrics WHERE version = '2' AND metric = 'auc_3y'") == [{"value": None}], "it has no such day"
     kept = "SELECT value FROM model_metrics WHERE version = '2' AND center = 'east' AND metric = 'harrell_c' AND model = 'nsclc-os'"
     assert rows(work, kept)[0]["value"] is not None
@@ -283,11 +283,11 @@ def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, monke
     assert (one["survival_2y"], one["survival_3y"]) == (None, None)
     assert 0 <= one["survival_450d"] <= one["survival_1y"] <= 1
     assert one["reason"] == "; ".join(f"no survival at day {day}: the training patients were followed to day 450" for day in (730, 1095))
-    assert [finding for finding in doctor._versions(work.home) if not finding.ok] == []
+    assert [finding for finding in doctor.examine(work.home, "versions") if not finding.ok] == []
     monkeypatch.setattr(page, "network_of", lambda work: None)
     without_pictures = replace(work, settings=replace(work.settings, report=replace(work.settings.report, patients=0)))
     left = [read_manifest(work.home, stage) for stage in ("fuse", "register", "evaluate")]
-    inputs = page._inputs(without_pictures, read_dataset(work), *left)
+    inputs = page.report_inputs(without_pictures, read_dataset(work), *left)
     said = "survival is given up to day 450, to which its training patients were followed; none at 2 years, 3 years."
     assert any(note.endswith(said) for note in inputs.notes)
     assert ("Survival", "at 1 year, 450 days, 2 years, 3 years, and not beyond day 450 of the training follow-up") in inputs.card.facts
@@ -298,7 +298,7 @@ def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, monke
     with store.connect(work.home, read_only=True) as lake:
         assert stored_predictions.followed_by(lake, replace(loaded, models={loaded.served: before})) == 450
     as_written_before(work, 1, (365, 450, 730))
-    findings = " ".join(finding.found for finding in doctor._versions(work.home) if not finding.ok)
+    findings = " ".join(finding.found for finding in doctor.examine(work.home, "versions") if not finding.ok)
     assert "it gave survival at day 730, though its training patients were followed to day 450" in findings
 
 

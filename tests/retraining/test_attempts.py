@@ -14,7 +14,7 @@ class Killed(BaseException):
 
 def dies(home: Path, key: str, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as dead, attempts.attempt(home, "east", key, step):
-        dead.setattr(attempts, "_write", lambda *_: None)
+        dead.setattr(attempts, "write", lambda *_: None)
         raise Killed
 
 

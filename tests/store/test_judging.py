@@ -119,8 +119,8 @@ def test_it_can_open_nothing() -> None:
 def test_the_process_that_judges_is_that_one(judge: Judge) -> None:
     """What the probe shows holds for the process that answers."""
     judge.ask("SELECT 1", [])
-    assert judge._process is not None
-    pid = judge._process.pid
+    assert judge.process is not None
+    pid = judge.process.pid
     assert set(Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")) <= {b"", *(f"LD_LIBRARY_PATH={os.environ.get('LD_LIBRARY_PATH')}".encode(),)}
     assert Path(f"/proc/{pid}/cwd").readlink() == Path("/")
     limits = Path(f"/proc/{pid}/limits").read_text()
@@ -130,14 +130,14 @@ def test_the_process_that_judges_is_that_one(judge: Judge) -> None:
 
 def test_it_is_replaced_when_it_ends_or_hangs(judge: Judge) -> None:
     assert judge.ask("SELECT 1", []).statement == "SELECT 1"
-    assert judge._process is not None
-    first = judge._process
+    assert judge.process is not None
+    first = judge.process
     first.kill()
     first.wait()
     assert judge.ask("SELECT 2", []).statement == "SELECT 2"
-    assert judge._channel is not None
-    judge._channel.settimeout(0.5)
-    os.kill(judge._process.pid, signal.SIGSTOP)
+    assert judge.channel is not None
+    judge.channel.settimeout(0.5)
+    os.kill(judge.process.pid, signal.SIGSTOP)
     with pytest.raises(Refusal, match=r"the statement could not be read within.*\(rule sql_timeout\)"):
         judge.ask("SELECT 3", [])
     assert judge.ask("SELECT 4", []).statement == "SELECT 4"
@@ -152,7 +152,7 @@ def test_a_statement_that_ends_it_is_refused(judge: Judge, monkeypatch: pytest.M
 
 
 def test_it_ends_with_the_process_that_asks() -> None:
-    program = "from penumbra.store.judging import JUDGE; JUDGE.ask('SELECT 1', []); print(JUDGE._process.pid, flush=True); import os; os.kill(os.getpid(), 9)"
+    program = "from penumbra.store.judging import JUDGE; JUDGE.ask('SELECT 1', []); print(JUDGE.process.pid, flush=True); import os; os.kill(os.getpid(), 9)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     left = Path(f"/proc/{int(done.stdout)}")
     for _ in range(200):
@@ -168,16 +168,16 @@ def test_a_forked_child_asks_a_judge_of_its_own() -> None:
 import os, sys
 from penumbra.store.judging import JUDGE
 JUDGE.ask("SELECT 1", [])
-mine = JUDGE._process.pid
+mine = JUDGE.process.pid
 child = os.fork()
 verdict = JUDGE.ask("SELECT 2", [])
 assert verdict.statement == "SELECT 2"
 if child == 0:
-    assert JUDGE._process.pid != mine
+    assert JUDGE.process.pid != mine
     JUDGE.close()
     os._exit(7)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-assert JUDGE._process.pid == mine
+assert JUDGE.process.pid == mine
 assert JUDGE.ask("SELECT 3", []).statement == "SELECT 3"
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True)

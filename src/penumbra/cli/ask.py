@@ -12,7 +12,7 @@ from penumbra.cli import completion
 from penumbra.cli.group import command, format_option, next_commands
 
 
-def _note_changes(home: Path) -> None:
+def note_changes(home: Path) -> None:
     """Let the store have what was changed in MLflow since penumbra last looked. Checking the file's time stamp costs nothing; all else is imported only
     where it changed (with a registry on a server, every other command looks)."""
     try:
@@ -39,7 +39,7 @@ def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
     from penumbra.base import tables
 
     home = state_home()
-    _note_changes(home)
+    note_changes(home)
     if statement is None and sys.stdin.isatty():
         from penumbra.store.shell import converse
 
@@ -73,7 +73,7 @@ def serve_sql(host: str, port: int | None) -> None:
     from penumbra.store import serving
 
     token, work = serving.token_of_environment(), begin()
-    _note_changes(work.home)
+    note_changes(work.home)
     chosen = work.settings.serve_sql
     port = serving.free_port(host, chosen.port if port is None else port)
     limits = serving.Limits(timeout_s=chosen.timeout_s, memory_mb=chosen.memory_mb, most_rows=chosen.most_rows, at_once=chosen.at_once)

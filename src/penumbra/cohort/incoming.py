@@ -42,7 +42,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     patient: str
     folder: Path
 
@@ -119,7 +119,7 @@ def ingest_center(
             refused[patient] = [Refusal("clinical_record", f"no row in {CLINICAL_FILE}", "Send the patient's row, or leave the folder out")]
     for patient, refusals in refused.items():
         yield rejected(named(patient), center, refusals)
-    jobs = [_Job(named(patient), place) for patient, place in folders.items() if patient in known and patient not in refused]
+    jobs = [Job(named(patient), place) for patient, place in folders.items() if patient in known and patient not in refused]
     records = {named(patient): record for patient, record in known.items()}
     work = partial(ingest_images, center=center, images=images, rules=rules, keep=keep)
     there = Scans(scans, center)
@@ -151,7 +151,7 @@ def ingest_center(
             yield rejected(job.patient, center, outcome)
 
 
-def _in_order(jobs: list[_Job], done: Iterable[tuple[_Job, Any]]) -> Iterator[tuple[_Job, Any]]:
+def _in_order(jobs: list[Job], done: Iterable[tuple[Job, Any]]) -> Iterator[tuple[Job, Any]]:
     """What was done, in the order of the jobs: which of two equal scans is the first must not depend on who finishes first."""
     waiting: dict[str, Any] = {}
     ahead = iter(jobs)
@@ -224,7 +224,7 @@ def load_patient(images: Path, row: Mapping[str, Any]) -> Scan:
     return load_scan(images / row["center"] / row["patient"] / row["image_version"])
 
 
-def ingest_images(job: _Job, *, center: str, images: Path, rules: ImageRules, keep: bool = True) -> Reading | tuple[Refusal, ...]:
+def ingest_images(job: Job, *, center: str, images: Path, rules: ImageRules, keep: bool = True) -> Reading | tuple[Refusal, ...]:
     """The record of one patient's files, or the findings for which the certificate refuses them.
 
     Parameters
@@ -362,7 +362,7 @@ def _roi_of(finding: Finding) -> str:
     return finding.found.split(" ", 1)[0] if finding.rule == "ring_inside_scan" else "gtv"
 
 
-def _here(work: Any, jobs: list[_Job]) -> Iterator[tuple[_Job, Any]]:
+def _here(work: Any, jobs: list[Job]) -> Iterator[tuple[Job, Any]]:
     for job in jobs:
         try:
             yield job, work(job)

@@ -29,25 +29,24 @@ class Finding:
     waits: bool = False
 
 
-def examine(home: Path | None = None) -> list[Finding]:
+def examine(home: Path | None = None, *parts: str) -> list[Finding]:
     """Look at everything that a run needs; changes nothing.
 
-    home  the state folder; None: that of PENUMBRA_HOME. A project or a state folder that there is not is a finding.
+    home   the state folder; None: that of PENUMBRA_HOME. A project or a state folder that there is not is a finding.
+    parts  of PARTS, to look at these alone.
     """
     try:
         project_root()
         home = home or state_home()
     except ParamsError as error:
         return [Finding("project" if error.rule == "project_folder" else "state folder", False, str(error))]
-    parts = {"store": _store, "persons": _persons, "registry": _registry, "versions": _versions, "stages": _stages, "retrainings": _retrainings}
-    parts = {"training centers": _training, **parts}
-    return [*_packages(), *_parameters(), *_space(home), *(finding for what, look in parts.items() for finding in _looked(what, look, home))]
+    return [finding for what in parts or PARTS for finding in _looked(what, home)]
 
 
-def _looked(what: str, look: Callable[[Path], Iterator[Finding]], home: Path) -> list[Finding]:
+def _looked(what: str, home: Path) -> list[Finding]:
     """What one part found; where the machine gives no more (a disk, a file, memory), that is what was found."""
     try:
-        return list(look(home))
+        return list(PARTS[what](home))
     except ParamsError:  # has a line of its own
         return []
     except Exception as error:
@@ -57,7 +56,7 @@ def _looked(what: str, look: Callable[[Path], Iterator[Finding]], home: Path) ->
         return [Finding(what, False, str(told))]
 
 
-def _packages() -> Iterator[Finding]:
+def _packages(home: Path) -> Iterator[Finding]:
     try:
         lock = (project_root() / LOCK).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -75,7 +74,7 @@ def _packages() -> Iterator[Finding]:
         yield Finding(name, found == wanted, found if found == wanted else f"{found}, but requirements.lock pins {wanted}; run make setup")
 
 
-def _parameters() -> Iterator[Finding]:
+def _parameters(home: Path) -> Iterator[Finding]:
     from penumbra.base.params import PROFILES, read_yaml
     from penumbra.pipeline.settings import load_settings, require_shown
 
@@ -281,3 +280,17 @@ def _retrainings(home: Path) -> Iterator[Finding]:
 
     for center, reason in set_aside(home).items():
         yield Finding(f"retraining of {center}", False, reason)
+
+
+PARTS: dict[str, Callable[[Path], Iterator[Finding]]] = {
+    "packages": _packages,
+    "parameters": _parameters,
+    "space": _space,
+    "training centers": _training,
+    "store": _store,
+    "persons": _persons,
+    "registry": _registry,
+    "versions": _versions,
+    "stages": _stages,
+    "retrainings": _retrainings,
+}

@@ -83,9 +83,9 @@ def paired_rows(
     measures: dict[str, Callable[[], Measured]] = {"harrell_c": partial(_c, event, time, strata, both, counts)}
     for k, horizon in enumerate(horizons_days):
         name = horizon_name(horizon)
-        measures[f"auc_{name}"] = partial(_auc, event, time, strata, both, counts, horizon)
-        measures[f"brier_{name}"] = partial(_brier, event, time, both, counts, horizon, k)
-        measures[f"calibration_{name}"] = partial(_calibration, event, time, both, counts, horizon, k)
+        measures[f"auc_{name}"] = partial(auc, event, time, strata, both, counts, horizon)
+        measures[f"brier_{name}"] = partial(brier, event, time, both, counts, horizon, k)
+        measures[f"calibration_{name}"] = partial(calibration, event, time, both, counts, horizon, k)
     size = event.size, int(event.sum())
     for metric, measure in measures.items():
         try:
@@ -120,7 +120,7 @@ def _c(event: np.ndarray, time: np.ndarray, strata: np.ndarray, both: Sequence[S
     return values[:, 0], values[:, 1:]
 
 
-def _auc(event: np.ndarray, time: np.ndarray, strata: np.ndarray, both: Sequence[Scores], counts: np.ndarray, horizon: float) -> Measured:
+def auc(event: np.ndarray, time: np.ndarray, strata: np.ndarray, both: Sequence[Scores], counts: np.ndarray, horizon: float) -> Measured:
     """Cases died by the horizon, controls are known to be alive then; the weighted share of pairs in the right order."""
     case, control = status(event, time, horizon)
     same = (strata[case][:, None] == strata[control][None, :]).astype(float)
@@ -146,12 +146,12 @@ def _in_order(log_risk: np.ndarray, case: np.ndarray, control: np.ndarray) -> np
     return np.asarray((above > 0) + 0.5 * (above == 0))
 
 
-def _brier(event: np.ndarray, time: np.ndarray, both: Sequence[Scores], counts: np.ndarray, horizon: float, k: int) -> Measured:
+def brier(event: np.ndarray, time: np.ndarray, both: Sequence[Scores], counts: np.ndarray, horizon: float, k: int) -> Measured:
     parts = np.stack([brier_parts(event, time, 1.0 - _finite(scores.death[:, k], f"no survival at day {horizon:g}"), horizon) for scores in both])
     return parts.mean(axis=1), parts @ counts.T / counts.sum(axis=1)
 
 
-def _calibration(event: np.ndarray, time: np.ndarray, both: Sequence[Scores], counts: np.ndarray, horizon: float, k: int) -> Measured:
+def calibration(event: np.ndarray, time: np.ndarray, both: Sequence[Scores], counts: np.ndarray, horizon: float, k: int) -> Measured:
     if beyond(horizon, time.max()):
         raise Undefined(f"nobody is followed to day {horizon:g} (last at day {time.max():g})")
     weights = np.vstack([np.ones((1, event.size)), counts])

@@ -232,7 +232,7 @@ def _from_structure_set(found: Found, drawings: Sequence[StructureSet], wanted: 
         contours = replace(contours, regions=(largest,), planes_named=len({plane.position for plane in largest.planes}), planes_off_image=0)
     return Scan(
         image=stack.image,
-        gtv=_mask(contours, stack.image),
+        gtv=mask_of(contours, stack.image),
         source="dicom",
         roi_name=" + ".join(region.name for region in contours.regions),
         contours=contours,
@@ -313,7 +313,7 @@ def _resolve(structures: list[Structure], several: Several, notes: list[str]) ->
     return closed[:1] if several == "first" else closed
 
 
-def _mask(contours: Contours, image: Volume) -> Mask:
+def mask_of(contours: Contours, image: Volume) -> Mask:
     values = np.zeros(image.values.shape, dtype=bool)
     depth, height, width = image.values.shape
     box, share = coverage(contours, (depth, height, width), image.spacing)

@@ -36,7 +36,7 @@ def evaluate(work: Work) -> Manifest:
         beside = ablation(work, data, fusion_numbers(settings.fuse))
         found = risks(models, data) | ({} if beside is None else {WITHOUT_SE.name: beside.risk})
         rows = measured(work, found, data, combined=settings.register.served)
-        more, kept = _refitted(work, data, models, rows)
+        more, kept = refitted(work, data, models, rows)
         content = {"key": key, "metrics": [_plain(asdict(row)) for row in (*rows, *more)], "kept": kept}
     if work.home == project_root() / "data":
         write_whole(project_root() / "metrics.json", json.dumps(_c_indices(content["metrics"]), indent=1) + "\n")
@@ -84,7 +84,7 @@ def measured(work: Work, found: Mapping[str, ModelRisk], data: Dataset, *, combi
     )
 
 
-def _refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow]) -> tuple[list[MetricRow], dict[str, float]]:
+def refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow]) -> tuple[list[MetricRow], dict[str, float]]:
     """What refitting the served model says: each center left out, optimism of the training C, and how often resamples keep a feature."""
     settings, declared = work.settings, fusion.declarations(work.settings.models)
     numbers, served = fusion_numbers(settings.fuse), settings.register.served

@@ -48,7 +48,7 @@ def register(work: Work) -> Manifest:
             "populate": {"engine": settings.populate.engine},
         },
         network=weights,
-        curves=_curves(weights),
+        curves=learning_curves(weights),
         lineage=registry.Lineage(
             train_centers=centers,
             store_commit=fused.get("store_commit", data.commit),
@@ -83,7 +83,7 @@ def current_register(work: Work, evaluated: Manifest) -> Manifest:
     return current(work, "register", of_register(work, evaluated))
 
 
-def _curves(weights: Path) -> dict[str, list[float]]:
+def learning_curves(weights: Path) -> dict[str, list[float]]:
     """What each epoch of each network measured: "network_0/validation_loss" -> its values."""
     from penumbra import network
 

@@ -47,7 +47,7 @@ def report(work: Work) -> Manifest:
     done = (folder / ".key").read_text(encoding="utf-8") if (folder / ".key").is_file() else ""
     if done != key or not path.is_file():
         say("drawing the report")
-        write_report(_inputs(work, data, fused, registered, evaluated), folder)
+        write_report(report_inputs(work, data, fused, registered, evaluated), folder)
         (folder / ".key").write_text(key, encoding="utf-8")
     documents = {f"models/{name}.yaml": store.version_key(shown[name]) for name in ("paper", "checklist")}
     made_from = origin(
@@ -58,7 +58,7 @@ def report(work: Work) -> Manifest:
     return write_manifest(work.home, "report", {"page": str(path.relative_to(work.home)), "key": key, MADE_FROM: made_from})
 
 
-def _inputs(work: Work, data: Dataset, fused: Manifest, registered: Manifest, evaluated: Manifest) -> page.ReportInputs:
+def report_inputs(work: Work, data: Dataset, fused: Manifest, registered: Manifest, evaluated: Manifest) -> page.ReportInputs:
     settings = work.settings
     models = load_models(work, fused["key"])
     combined = models[settings.register.served]

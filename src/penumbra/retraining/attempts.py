@@ -79,12 +79,12 @@ def failure(home: Path, center: str, key: str) -> str:
 def attempt(home: Path, center: str, key: str, step: str) -> Iterator[None]:
     """One attempt, which begins with `step`."""
     begun = Attempts(key, step, kills(home, center, key, step), pid=os.getpid())
-    _write(home, center, begun)
+    write(home, center, begun)
     try:
         yield
     except BaseException as error:
         final = isinstance(error, Exception) and not passing(error)  # a call that was stopped is not a failure
-        _write(home, center, replace(begun, error=told(error), final=final))
+        write(home, center, replace(begun, error=told(error), final=final))
         raise
     forget(home, center)
 
@@ -95,7 +95,7 @@ def stopped(home: Path, pids: Collection[int]) -> None:
         center = path.stem.removeprefix("attempts-")
         last = _read(home, center)
         if last is not None and last.error == "" and last.pid in pids:
-            _write(home, center, replace(last, error="stopped"))
+            write(home, center, replace(last, error="stopped"))
 
 
 def forget(home: Path, center: str) -> None:
@@ -112,7 +112,7 @@ def _read(home: Path, center: str) -> Attempts | None:
     return Attempts(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
-def _write(home: Path, center: str, attempts: Attempts) -> None:
+def write(home: Path, center: str, attempts: Attempts) -> None:
     path = _file(home, center)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(asdict(attempts)) + "\n")

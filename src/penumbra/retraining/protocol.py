@@ -70,7 +70,7 @@ def _retrain(work: Work, center: str, crew: Hire | None, again: bool) -> Manifes
     require_arrived(work, center)
     if not is_new(work, center, again=again):
         return last(work, center)
-    key = _key(work, champion, center)
+    key = key_of(work, champion, center)
     journal = Journal(work, key, center)
     step = journal.unfinished()
     killed = attempts.kills(work.home, center, key, step)
@@ -79,7 +79,7 @@ def _retrain(work: Work, center: str, crew: Hire | None, again: bool) -> Manifes
         outcome = Outcome(Verdict(SET_ASIDE, f"{reason} To retry: penumbra retrain --center {center}"))
     else:
         with attempts.attempt(work.home, center, key, step):
-            outcome = _protocol(work, champion, center, journal, crew)
+            outcome = follow(work, champion, center, journal, crew)
     decision_page.write_page(work, center, key, outcome.verdict.reason, outcome.left_out, outcome.compared)
     rows = outcome.compared.rows if outcome.compared else ()
     paired = outcome.compared.paired if outcome.compared else ()
@@ -115,7 +115,7 @@ def _conclude(work: Work, center: str) -> Manifest:
     facts = {name: content[name] for name in ("decision", "champion", "challenger")}
     Journal(work, content["key"], center).write("decision", content["reason"], facts)
     decision_page.notify(work, content)
-    manifest = write_manifest(work.home, manifest_of(center), {**content, "key_after": _key(work, _champion(work), center)})
+    manifest = write_manifest(work.home, manifest_of(center), {**content, "key_after": key_of(work, _champion(work), center)})
     attempts.forget(work.home, center)
     _pending(work, center).unlink()
     return manifest
@@ -136,7 +136,7 @@ def is_new(work: Work, center: str, *, again: bool = False) -> bool:
     if _pending(work, center).is_file() or not (work.home / "manifests" / f"{manifest_of(center)}.json").is_file():
         return True
     before = read_manifest(work.home, manifest_of(center))
-    return (again and before["decision"] == SET_ASIDE) or _key(work, _champion(work), center) not in (before["key"], before["key_after"])
+    return (again and before["decision"] == SET_ASIDE) or key_of(work, _champion(work), center) not in (before["key"], before["key_after"])
 
 
 def last(work: Work, center: str) -> Manifest:
@@ -156,14 +156,14 @@ def waiting(work: Work) -> list[str]:
 
 def failure(work: Work, center: str) -> str:
     """Why the last attempt at a center as it is now failed; "" where none did."""
-    return attempts.failure(work.home, center, _key(work, _champion(work), center))
+    return attempts.failure(work.home, center, key_of(work, _champion(work), center))
 
 
 def _champion(work: Work) -> LoadedModel:
     return registry.load(work.home, registry.CHAMPION, model=work.settings.register.model)
 
 
-def _key(work: Work, champion: LoadedModel, center: str) -> str:
+def key_of(work: Work, champion: LoadedModel, center: str) -> str:
     """What decides a retraining: the center's files, the champion, and every number."""
     settings = {name: value for name, value in asdict(replace(work.settings, rois={}, radiomics={}, models={})).items() if name not in ("serve", "report")}
     documents = [work.settings.rois, work.settings.radiomics, work.settings.models]
@@ -200,7 +200,7 @@ class Outcome:
     compared: Challenge | None = None
 
 
-def _protocol(work: Work, champion: LoadedModel, center: str, journal: Journal, crew: Hire | None) -> Outcome:
+def follow(work: Work, champion: LoadedModel, center: str, journal: Journal, crew: Hire | None) -> Outcome:
     """Steps a to f."""
     limits = work.settings.retrain
     require_same_features(champion)

@@ -45,8 +45,8 @@ class Judge:
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._channel: socket.socket | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+        self.channel: socket.socket | None = None
         self._owner = 0
         self._ready = False
 
@@ -81,7 +81,7 @@ class Judge:
             self._end()
 
     def _start(self) -> None:
-        if self._process is not None and self._owner == os.getpid() and self._process.poll() is None:
+        if self.process is not None and self._owner == os.getpid() and self.process.poll() is None:
             return
         self._end()
         here, there = socket.socketpair()
@@ -89,18 +89,18 @@ class Judge:
         environment = {name: value for name, value in os.environ.items() if name == "LD_LIBRARY_PATH"}
         command = [sys.executable, "-I", "-X", "utf8", "-m", "penumbra.store.judging"]
         with there:
-            self._process = subprocess.Popen(command, stdin=there.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, cwd="/")
-        self._channel, self._owner = here, os.getpid()
+            self.process = subprocess.Popen(command, stdin=there.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, cwd="/")
+        self.channel, self._owner = here, os.getpid()
 
     def _answer(self, question: bytes) -> bytes:
         """The line that the process answers; empty when it ended."""
         self._start()
-        assert self._channel is not None
+        assert self.channel is not None
         answer = b""
         try:
-            self._channel.sendall(question)
+            self.channel.sendall(question)
             while not answer.endswith(b"\n"):
-                part = self._channel.recv(CHUNK)
+                part = self.channel.recv(CHUNK)
                 if not part:
                     self._end()
                     return b""
@@ -118,8 +118,8 @@ class Judge:
         return answer
 
     def _end(self) -> None:
-        process, channel = self._process, self._channel
-        self._process = self._channel = None
+        process, channel = self.process, self.channel
+        self.process = self.channel = None
         self._ready = False
         if channel is not None:
             channel.close()
