@@ -11,7 +11,7 @@ from penumbra.base import parent_bound
 from penumbra.base.params import project_root
 from penumbra.base.progress import say
 from penumbra.flows import temporary_api
-from penumbra.pipeline.stages import STAGES, Stage
+from penumbra.pipeline.stages import STAGES
 from penumbra.pipeline.workspace import Manifest, Work
 
 Result = TypeVar("Result")
@@ -26,16 +26,6 @@ def run_flow(work: Work) -> None:
         run(work.profile)
 
     _as_flow(work, flow, lambda: _stages(work))
-
-
-def run_stage(stage: Stage, work: Work) -> Manifest:
-    """One stage without a flow; features are extracted by who PENUMBRA_DASK names."""
-    if stage.name != "populate":
-        return stage(work)
-    from penumbra.flows.pool import crew
-
-    with crew() as who:
-        return stage(work, crew=who)
 
 
 def retrain_flow(work: Work, center: str, *, again: bool = False) -> Manifest:
@@ -57,6 +47,8 @@ def retrain_flow(work: Work, center: str, *, again: bool = False) -> Manifest:
 
 def _stages(work: Work) -> None:
     """The path as plain calls."""
+    from penumbra.flows.pool import run_stage
+
     for stage in STAGES:
         run_stage(stage, work)
 

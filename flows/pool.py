@@ -10,6 +10,8 @@ from typing import Any
 from penumbra.base.params import ParamsError
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import Crew, available_bytes, available_cores, this_machine
+from penumbra.pipeline.stages import Stage
+from penumbra.pipeline.workspace import Manifest, Work
 
 VARIABLE, LOCAL = "PENUMBRA_DASK", "local"
 ADDRESS = ("tcp://", "tls://")
@@ -74,3 +76,11 @@ def _runner(executor: str) -> Any:
         "security": True,
     }
     return DaskTaskRunner(cluster_kwargs=local)
+
+
+def run_stage(stage: Stage, work: Work) -> Manifest:
+    """One stage, in a flow or without one; features are extracted by who PENUMBRA_DASK names."""
+    if stage.name != "populate":
+        return stage(work)
+    with crew() as who:
+        return stage(work, crew=who)

@@ -5,7 +5,7 @@ from typing import Any
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 
-from penumbra.flows.drive import run_stage
+from penumbra.flows.pool import run_stage
 from penumbra.flows.retry import DELAYS_S, worth_retrying
 from penumbra.pipeline.stages import STAGES, Stage
 from penumbra.pipeline.workspace import Manifest, Work

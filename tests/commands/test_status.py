@@ -170,7 +170,7 @@ def test_what_runs_and_what_was_killed(home: Path) -> None:
     with (home / ".run-lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         found = status.look()
-        assert found.running == status.Running("penumbra run", "2026-11-26T10:00:00+00:00", os.getpid())
+        assert found.running == status_data.Running("penumbra run", "2026-11-26T10:00:00+00:00", os.getpid())
         assert found.failures == ()
         assert "commits" in found.next
     found = status.look()

@@ -10,7 +10,8 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from penumbra.base.refusal import Refusal
 from penumbra.imaging import Scan, read_patient
-from penumbra.imaging.dicom import find_dicom, lenient
+from penumbra.imaging.dicom import find_dicom
+from penumbra.imaging.dicom_file import lenient
 from penumbra.imaging.structure_sets import chosen_set
 from penumbra.imaging.structures import read_structure_set
 from penumbra.imaging.whole import top_level_tags

@@ -142,13 +142,13 @@ def _stage_command(of: Stage) -> None:
     @profile_option
     def stage(profile: str | None) -> None:
         from penumbra.base import tables
-        from penumbra.flows import drive
+        from penumbra.flows.pool import run_stage
         from penumbra.pipeline import history
         from penumbra.pipeline.workspace import begin, one_run_at_a_time
 
         work = begin(profile)
         with one_run_at_a_time(work.home), history.noted(work.home, f"penumbra {of.name}"):
-            manifest = drive.run_stage(of, work)
+            manifest = run_stage(of, work)
         click.echo(tables.facts(manifest))
         next_commands(*of.after)
 

@@ -12,7 +12,7 @@ from penumbra.cli.formatter import MOST_COLUMNS
 from penumbra.cli.group import command, form_option
 
 if TYPE_CHECKING:
-    from penumbra.commands.status import Place, Status
+    from penumbra.commands.status_data import Place, Status
 
 MOST_RULES = 4  # of the rejections: the most frequent
 

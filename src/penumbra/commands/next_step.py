@@ -1,15 +1,13 @@
 """The one command to type next, from what `penumbra status` found."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from penumbra.commands.status import Status
+from penumbra.commands.status_data import Status
 
 OWN = "For your own patients: penumbra run --cohort FOLDER."
 
 
-def next_step(status: "Status | None") -> tuple[str, str]:
+def next_step(status: Status | None) -> tuple[str, str]:
     """The command, and why that one; status: None where there is neither a checkout nor a state folder."""
     if status is None or status.project is None or status.home is None:
         return "cd CHECKOUT && make run", "The folder with params.yaml is missing."

@@ -12,13 +12,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from penumbra.base.params import ParamsError, project_root, state_home
 from penumbra.commands.next_step import next_step
+from penumbra.commands.status_data import Center, Champion, Disk, Failure, Place, Running, Status, Waiting
 from penumbra.pipeline import history
 
 SERVER_S, FILE_S = 3.0, 30.0  # how long the store is waited for: its catalog or its files on a server, which may not answer, or in files of this machine
@@ -27,104 +28,6 @@ FINAL_FILES = ("clinical.csv", "clinical.xlsx")
 READER = "penumbra-status-store"  # the thread that reads the store
 CROSS_FITTED = "cross_fitted"  # the split of values inside the training centers
 EXTERNAL = "external"  # the pool of all external centers
-
-
-@dataclass(frozen=True)
-class Place:
-    """C of the champion (model_c) and of tumor volume alone (volume_c, None where unknown) on n patients of a center, of whom `events` died."""
-
-    center: str
-    model_c: float
-    volume_c: float | None
-    n: int
-    events: int
-
-
-@dataclass(frozen=True)
-class Champion:
-    """outside: at each external center; inside: cross-fitted at the training centers, empty until that is measured. registered_at: UTC, ISO 8601."""
-
-    model: str
-    version: str
-    train_centers: tuple[str, ...]
-    registered_at: str | None
-    versions: int | None
-    outside: tuple[Place, ...]
-    inside: tuple[Place, ...]
-
-
-@dataclass(frozen=True)
-class Center:
-    """patients: accepted; events: of those with a clinical record, died. None: not known."""
-
-    center: str
-    patients: int | None
-    events: int | None
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A center that something has to be done for, and what."""
-
-    center: str
-    why: str
-
-
-@dataclass(frozen=True)
-class Failure:
-    """what: the command or the center; why: one sentence. at: UTC, ISO 8601, where it is known."""
-
-    what: str
-    why: str
-    at: str | None = None
-
-
-@dataclass(frozen=True)
-class Running:
-    """The command that works in this state folder; since: UTC, ISO 8601; None: not known (a flow run of a Prefect server)."""
-
-    command: str
-    since: str | None = None
-    pid: int | None = None
-
-
-@dataclass(frozen=True)
-class Disk:
-    """Bytes below the state folder (links not followed), whether all of it was counted in the time there is, and bytes free."""
-
-    used: int
-    counted: bool
-    free: int
-
-
-@dataclass(frozen=True)
-class Status:
-    """The state of a state folder at one moment.
-
-    home, project  None where there is none.
-    rejected       rule -> patients, the most frequent first.
-    remarks        what could not be read, a sentence each.
-    next           the command to type next; because: why that one.
-    """
-
-    home: str | None
-    project: str | None
-    champion: Champion | None
-    centers: tuple[Center, ...]
-    rejected: Mapping[str, int]
-    waiting: tuple[Waiting, ...]
-    failures: tuple[Failure, ...]
-    running: Running | None
-    disk: Disk | None
-    checked: history.Check | None
-    remarks: tuple[str, ...]
-    next: str = ""
-    because: str = ""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing has arrived or happened here yet."""
-        return not (self.champion or self.centers or self.waiting or self.failures or self.running or self.remarks)
 
 
 def look() -> Status:

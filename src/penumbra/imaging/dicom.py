@@ -1,11 +1,7 @@
 """DICOM files of a patient: what a folder contains, and the slices of one CT series."""
 
 import re
-import struct
-import zlib
 from collections import Counter
-from collections.abc import Iterator, Set
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,26 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from penumbra.base.refusal import Refusal
+from penumbra.imaging.dicom_file import BROKEN, SliceHeader, lenient, read_file
+from penumbra.imaging.enhanced import frame_headers
 from penumbra.imaging.folder import files_below, readable
 from penumbra.imaging.unread import packed
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-# What a damaged or foreign file makes pydicom and its decoders raise; what the system reports about a file is not damage (`readable`).
-BROKEN = (
-    OSError,  # of decoders, without a number
-    zlib.error,
-    EOFError,
-    ValueError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    TypeError,
-    OverflowError,
-    RuntimeError,  # of decoders; NotImplementedError and RecursionError (sequences within each other) among them
-    struct.error,
-)
 
 # The only attributes read from image files. PatientID is compared among the files of a folder and forgotten; none of the others identifies a person.
 _HEADER = (
@@ -58,51 +42,7 @@ _MODALITIES = {
     "1.2.840.10008.5.1.4.1.1.481.3": "RTSTRUCT",
     "1.2.840.10008.5.1.4.1.1.66.4": "SEG",
 }  # where it is left out
-_END_OF_STREAM, _ENDING = b"\xff\xd9", 16  # of all JPEG families; zeros may fill the rest of the fragment
 _NAMED_DICOM = (".dcm", ".dicom", ".ima")
-
-
-@dataclass(frozen=True)
-class SliceHeader:
-    """One CT slice before its pixels are read: a file of its own, or a frame of a multi-frame file.
-
-    Parameters
-    ----------
-    instance
-        SOP instance UID of the file.
-    spacing : mm
-        Between rows (y) and between columns (x), in this order, as PixelSpacing has them.
-    orientation : shape (6,)
-        Direction cosines of a row (x axis), then of a column (y axis).
-    position : shape (3,)
-        Center of the first pixel, mm, LPS.
-    number
-        Of the frame within a multi-frame file, from 1; None for a file of one slice.
-    converted
-        Names of the slices that a frame was converted from.
-    """
-
-    path: Path
-    instance: str
-    series: str
-    frame: str | None
-    size: tuple[int, int]
-    spacing: tuple[float, float]
-    orientation: np.ndarray
-    position: np.ndarray
-    number: int | None = None
-    converted: tuple[str, ...] = ()
-
-    @property
-    def own_names(self) -> tuple[str, ...]:
-        """What a reference calls this slice and no other, see `referenced`."""
-        if self.number is None:
-            return self.instance, _frame_name(self.instance, 1)
-        return _frame_name(self.instance, self.number), *self.converted
-
-    def named_in(self, names: Set[str]) -> bool:
-        """Whether a reference among `names` is to this slice, or to the whole file that it is a frame of."""
-        return self.instance in names or not names.isdisjoint(self.own_names)
 
 
 @dataclass(frozen=True)
@@ -126,8 +66,6 @@ def find_dicom(folder: Path) -> Found:
         `files_readable`, `one_patient: CT and contours of 2 patients in one folder. ...`, `slice_geometry: 3 CT files lack position, orientation or pixel
         spacing. ...`, `classic_ct: 24 files of modality CT are of class Secondary Capture Image, which need not hold HU. ...`.
     """
-    from penumbra.imaging.enhanced import frame_headers  # which reads files with this module
-
     slices: list[SliceHeader] = []
     structure_sets: list[Path] = []
     segmentations: list[Path] = []
@@ -228,86 +166,12 @@ def _many_frames(header: "Dataset") -> bool:
         return True  # which it is, if it says where they are
 
 
-def referenced(item: "Dataset") -> Iterator[str]:
-    """The slices that a reference names: by SOP instance UID, and where it names frames of a multi-frame file, one name for each.
-
-    References
-    ----------
-    DICOM PS3.3 10.3 (image SOP instance reference).
-    """
-    instance = str(item.get("ReferencedSOPInstanceUID") or "")
-    numbers = item.get("ReferencedFrameNumber")
-    if numbers in (None, ""):
-        yield instance
-        return
-    for number in [numbers] if isinstance(numbers, int | str) else numbers:
-        yield _frame_name(instance, int(number))
-
-
-def _frame_name(instance: str, number: int) -> str:
-    return f"{instance}#{number}"
-
-
 def _class_name(kind: str) -> str:
     """What DICOM calls a class of files; one that it does not know may hold anything."""
     from pydicom.uid import UID
 
     name = UID(kind).name
     return "unknown" if name == kind else name.removesuffix(" Storage")
-
-
-def read_file(path: Path, only: tuple[str, ...] | None = None) -> "Dataset":
-    """The dataset of a DICOM file, with or without the preamble; `only` these attributes and no pixels, or all.
-
-    Raises
-    ------
-    Refusal
-        `files_readable`; of damaged content one of BROKEN.
-    """
-    import pydicom
-
-    with readable(), lenient():
-        return pydicom.dcmread(path, force=True, stop_before_pixels=only is not None, specific_tags=list(only) if only else None)
-
-
-def decoded(dataset: "Dataset", frame: int | None = None) -> np.ndarray:
-    """The stored pixels, decompressed; of a multi-frame file all frames, or the one of this index.
-
-    Raises
-    ------
-    ValueError
-        For a code stream without its end, which decoders silently fill up, and for whatever else a decoder makes of damaged bytes: that of RLE raises
-        something that is not an Exception.
-    """
-    from pydicom.encaps import generate_frames, get_frame
-    from pydicom.pixels import pixel_array
-    from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
-
-    try:
-        if dataset.file_meta.TransferSyntaxUID in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes):
-            frames = int(dataset.get("NumberOfFrames") or 1)
-            one = [] if frame is None else [get_frame(dataset.PixelData, frame, number_of_frames=frames)]
-            streams = one or generate_frames(dataset.PixelData, number_of_frames=frames)
-            if not all(_END_OF_STREAM in stream[-_ENDING:] for stream in streams):
-                raise ValueError("cut off")
-        stored: np.ndarray = dataset.pixel_array if frame is None else pixel_array(dataset, index=frame)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:
-        raise ValueError(type(error).__name__) from error
-    return stored
-
-
-@contextmanager
-def lenient() -> Iterator[None]:
-    """Pydicom without complaints about values that break a rule of form only, such as too long a name."""
-    import warnings
-
-    from pydicom import config
-
-    with config.disable_value_validation(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pydicom")
-        yield
 
 
 def _looks_like_dicom(path: Path) -> bool:

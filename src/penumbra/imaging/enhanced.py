@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from penumbra.base.refusal import Refusal
-from penumbra.imaging.dicom import BROKEN, SliceHeader, decoded, lenient, read_file
+from penumbra.imaging.dicom_file import BROKEN, SliceHeader, decoded, lenient, read_file
 from penumbra.imaging.pixels import hu_of, pixels, undecodable
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from penumbra.base.refusal import Refusal
-from penumbra.imaging.dicom import BROKEN, decoded, lenient, read_file
+from penumbra.imaging.dicom_file import BROKEN, decoded, lenient, read_file
 from penumbra.imaging.padding import AIR_HU
 from penumbra.imaging.volume import check_range
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from penumbra.base.refusal import Refusal
-from penumbra.imaging.dicom import BROKEN, decoded, lenient, read_file, referenced
+from penumbra.imaging.dicom_file import BROKEN, decoded, lenient, read_file, referenced
 from penumbra.imaging.grid import bounding_box
 from penumbra.imaging.raster import mask_at_half
 from penumbra.imaging.spline import linear_matrix

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from penumbra.base.refusal import Refusal
-from penumbra.imaging.dicom import SliceHeader
+from penumbra.imaging.dicom_file import SliceHeader
 
 _SAME_PLACE = 0.1  # share of the usual gap: two slices that are nearer share a place
 _CONTINUES = 1.5  # usual gaps: series that are further apart do not continue each other

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from penumbra.base.refusal import Refusal
-from penumbra.imaging.dicom import SliceHeader
+from penumbra.imaging.dicom_file import SliceHeader
 from penumbra.imaging.enhanced import SlicePixels
 from penumbra.imaging.padding import AIR_HU, fill_padding
 from penumbra.imaging.spline import bands, cubic_matrix, true_position_matrix

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from penumbra.base.refusal import Refusal
-from penumbra.imaging.dicom import SliceHeader
+from penumbra.imaging.dicom_file import SliceHeader
 from penumbra.imaging.structures import StructureSet
 
 _REVISED = timedelta(days=1)  # structure sets of two series that were saved closer together are of phases, not of a scan and a later one

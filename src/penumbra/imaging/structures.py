@@ -9,7 +9,7 @@ import numpy as np
 
 from penumbra.base.refusal import Refusal
 from penumbra.imaging.contours import Contours, Region
-from penumbra.imaging.dicom import BROKEN, lenient, read_file, referenced
+from penumbra.imaging.dicom_file import BROKEN, lenient, read_file, referenced
 from penumbra.imaging.folder import readable
 from penumbra.imaging.overlaps import arranged
 from penumbra.imaging.planimetry import planimetric_mm3
