@@ -18,7 +18,7 @@ from penumbra.base.params import project_root
 from penumbra.base.refusal import Refusal
 from penumbra.cli import main
 from penumbra.cli.status import shown
-from penumbra.commands import status
+from penumbra.commands import status, status_data
 from penumbra.pipeline import history
 
 from ..small_run import small_work
