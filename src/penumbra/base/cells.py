@@ -1,5 +1,6 @@
-"""How a value is shown in a table for people: percent, p, times, digests and numbers. Other programs take csv or json, which hold
-every value whole.
+"""How a value is shown in a table for people: percent, p, times, digests and numbers.
+
+Other programs take csv or json, which hold every value whole.
 
 An answer in SQL has lost where its columns come from, so a column is known by its name; the names are declared here and nowhere else.
 """
@@ -93,7 +94,7 @@ def moment(at: dt.datetime) -> str:
 
 
 def clean(text: str) -> str:
-    """Text without what a terminal obeys: escape codes and the like are shown as \\x1b, tabs as blanks; ends of lines are kept."""
+    r"""Text without what a terminal obeys: escape codes and the like are shown as \x1b, tabs as blanks; ends of lines are kept."""
     if text.isprintable():
         return text
     text = text.replace("\r\n", "\n").replace("\t", " ")

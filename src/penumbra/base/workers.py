@@ -49,8 +49,10 @@ def this_machine() -> Crew:
 
 
 def one_thread_each() -> None:
-    """Worker start: die with the parent, be the OOM killer's first choice (Linux), and keep numerical libraries to one thread, since the
-    processes already share the cores."""
+    """Start a worker: die with the parent, be the OOM killer's first choice (Linux), and keep numerical libraries to one thread.
+
+    The processes already share the cores.
+    """
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends it without a trace, as the other signals do; `over` then ends the command
     if KILLED_FIRST.exists():
@@ -144,8 +146,10 @@ def killed(how: str) -> Refusal:
 
 
 class _Workers(SpawnContext):
-    """Starts worker processes and remembers them. A forked child would inherit open database files and locks, and hold them after its parent was
-    killed; so they are spawned."""
+    """Starts worker processes and remembers them.
+
+    A forked child would inherit open database files and locks, and hold them after its parent was killed; so they are spawned.
+    """
 
     def __init__(self) -> None:
         self.started: list[SpawnProcess] = []

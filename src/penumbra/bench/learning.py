@@ -45,9 +45,14 @@ class Patients:
 class Row:
     """What one change gave.
 
-    inside    C on the folds left out, one value a seed.
-    outside   center -> C of the mean over all networks, with its interval.
-    single    center -> C of one network, one value a network.
+    Parameters
+    ----------
+    inside
+        C on the folds left out, one value a seed.
+    outside
+        Center -> C of the mean over all networks, with its interval.
+    single
+        Center -> C of one network, one value a network.
     """
 
     inside: list[float]

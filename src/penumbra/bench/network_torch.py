@@ -66,7 +66,10 @@ def theirs(
 ) -> dict[str, Callable[[], Any]]:
     """Return what is timed of PyTorch: a training step (Cox loss, L2, Adam) and a forward pass.
 
-    narrow  bfloat16 by autocast.
+    Parameters
+    ----------
+    narrow
+        bfloat16 by autocast.
     """
     torch.set_num_threads(threads)
     torch.manual_seed(0)

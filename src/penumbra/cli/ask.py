@@ -13,8 +13,10 @@ from penumbra.cli.group import command, format_option, next_commands
 
 
 def note_changes(home: Path) -> None:
-    """Let the store have what was changed in MLflow since penumbra last looked. Checking the file's time stamp costs nothing; all else is imported only
-    where it changed (with a registry on a server, every other command looks)."""
+    """Let the store have what was changed in MLflow since penumbra last looked.
+
+    Checking the file's time stamp costs nothing; all else is imported only where it changed (with a registry on a server, every other command looks).
+    """
     try:
         known = json.loads((home / "mlflow" / "noted.json").read_text(encoding="utf-8"))
         stamps = {entry["stamp"] for entry in known.values()}

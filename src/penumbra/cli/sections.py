@@ -7,8 +7,12 @@ from dataclasses import dataclass
 class About:
     """One command in the help.
 
-    says    one whole sentence, short enough for one line of 80 columns.
-    reads, writes, costs  for its own help; costs were measured on the simulated cohort (3 centers, 136 patients) on two cores of an AMD EPYC, 2026-11-26.
+    Parameters
+    ----------
+    says
+        One whole sentence, short enough for one line of 80 columns.
+    reads, writes, costs
+        For its own help; costs were measured on the simulated cohort (3 centers, 136 patients) on two cores of an AMD EPYC, 2026-11-26.
     """
 
     says: str

@@ -33,8 +33,11 @@ def _command() -> None:
 
 
 def _silence_libraries() -> None:
-    """Leave standard error to Python. What C libraries print there when a disk or the memory ends (ITK, XLA, the C++ runtime: up to 40 lines, none of them
-    advice) goes nowhere, also from the processes below. To see it: python -c "from penumbra.cli import main; main()" ARGUMENT..."""
+    """Leave standard error to Python.
+
+    What C libraries print there when a disk or the memory ends (ITK, XLA, the C++ runtime: up to 40 lines, none of them advice) goes nowhere, also from the
+    processes below. To see it: python -c "from penumbra.cli import main; main()" ARGUMENT...
+    """
     kept = os.dup(2)
     sys.stderr = open(kept, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: PTH123, SIM115 for as long as the process lives
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -69,8 +69,10 @@ def news(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 
 def same_time(first: float, second: float) -> bool:
-    """Whether two survival times in days are one time, sent in other units or rounded: to days, to months (whole or with decimals), or to years
-    with at least one decimal."""
+    """Whether two survival times in days are one time, sent in other units or rounded.
+
+    Rounded to days, to months (whole or with decimals), or to years with at least one decimal.
+    """
     return abs(first - second) <= HALF_A_DAY or _rounds_to(first, second) or _rounds_to(second, first)
 
 

@@ -9,8 +9,10 @@ from penumbra.base.refusal import Refusal
 
 
 def near_folders(listed: Collection[str], folders: Collection[str]) -> dict[str, str]:
-    """Patient of the table -> the folder that is likely meant: one that nobody else could mean, and that differs by capitals, blanks, separators,
-    leading zeros, decimals (124.0), the form of accented letters, or a suffix.
+    """Patient of the table -> the folder that is likely meant.
+
+    It is one that nobody else could mean, and that differs by capitals, blanks, separators, leading zeros, decimals (124.0), the form of accented letters,
+    or a suffix.
 
     Parameters
     ----------

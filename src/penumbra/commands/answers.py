@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 def ask(home: Path, statement: str, as_of: str | None = None) -> "pa.Table":
     """Answer one read-only SQL statement, on the store as it is or as of a commit number or a registered version such as `nsclc-os/3`.
 
-    Raises  Refusal for whatever the store does not answer.
+    Raises
+    ------
+    Refusal
+        For whatever the store does not answer.
     """
     commit = None
     if as_of is not None:
@@ -34,10 +37,14 @@ def ask(home: Path, statement: str, as_of: str | None = None) -> "pa.Table":
 
 
 def models(home: Path, name: str | None = None) -> str:
-    """Every version of a model: when, its aliases, and the C-index of each center; those that somebody made in MLflow as such; then which other models
-    there are.
+    """Every version of a model: when, its aliases, and the C-index of each center.
 
-    name  of the model; None: the one that params.yaml names.
+    Those that somebody made in MLflow are shown as such; then follows which other models there are.
+
+    Parameters
+    ----------
+    name
+        Of the model; None: the one that params.yaml names.
     """
     shelf = registry.shelf(home, name)
     entries: list[registry.RegisteredVersion | registry.ForeignVersion] = sorted((*shelf.versions, *shelf.foreign), key=lambda entry: entry.version)
@@ -220,9 +227,15 @@ def example_patient(work: Work) -> str:
 def baseline(work: Work, groups: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
     """Header and lines of the baseline table of the accepted patients: one column per group of centers, then p and its test.
 
-    groups  each "east" or "east,south"; none: the training centers against all others.
+    Parameters
+    ----------
+    groups
+        Each "east" or "east,south"; none: the training centers against all others.
 
-    Raises  Refusal "center_accepted".
+    Raises
+    ------
+    Refusal
+        "center_accepted".
     """
     accepted = {center: set(facts["accepted"]) for center, facts in read_manifest(work.home, "ingest")["centers"].items()}
     sets = [group.split(",") for group in groups]

@@ -32,8 +32,12 @@ class Finding:
 def examine(home: Path | None = None, *parts: str) -> list[Finding]:
     """Look at everything that a run needs; changes nothing.
 
-    home   the state folder; None: that of PENUMBRA_HOME. A project or a state folder that there is not is a finding.
-    parts  of PARTS, to look at these alone.
+    Parameters
+    ----------
+    home
+        The state folder; None: that of PENUMBRA_HOME. A project or a state folder that there is not is a finding.
+    parts
+        Of PARTS, to look at these alone.
     """
     try:
         project_root()

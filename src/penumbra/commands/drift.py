@@ -30,7 +30,10 @@ class Drift:
 def compare(work: Work, center: str) -> Drift:
     """Every feature of a center against the training centers' (without that center), q over all of them together; and follow-up and survival.
 
-    Raises  Refusal "center_stored": no features of the center, or of any other training center.
+    Raises
+    ------
+    Refusal
+        "center_stored": no features of the center, or of any other training center.
     """
     chosen = work.settings.drift
     reference = [name for name in work.settings.cohort.train_centers if name != center]

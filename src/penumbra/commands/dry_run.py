@@ -17,13 +17,22 @@ from penumbra.pipeline.workspace import Work
 
 
 def rehearse(work: Work, folders: Mapping[str, Path], confirmed: Collection[str] = ()) -> dict[str, dict[str, Any]]:
-    """Per center what `stages.ingest` would find: as its manifest says it, and "new", "changed" and "unchanged" accepted patients, "leaving" ones,
-    "alike", remarks on scans that resemble another's, and "rejections", their rows.
+    """Per center what the stage `ingest` would find.
 
-    folders    center -> its folder, in the order in which they would be ingested.
-    confirmed  patients whose new clinical record is right, though it contradicts the stored one.
+    It is given as its manifest says it, and with "new", "changed" and "unchanged" accepted patients, "leaving" ones, "alike", remarks on scans that resemble
+    another's, and "rejections", their rows.
 
-    Raises  Refusal "pseudonym_key", "patient_stored", and whatever hinders opening a store that is there.
+    Parameters
+    ----------
+    folders
+        Center -> its folder, in the order in which they would be ingested.
+    confirmed
+        Patients whose new clinical record is right, though it contradicts the stored one.
+
+    Raises
+    ------
+    Refusal
+        "pseudonym_key", "patient_stored", and whatever hinders opening a store that is there.
     """
     with _as_it_is(work) as lake:
         taken: dict[str, str] = {}
@@ -115,7 +124,13 @@ def _center(
     confirmed: Collection[str],
     scans: list[cohort.KnownScan],
 ) -> dict[str, Any]:
-    """scans  accepted so far, of all centers; those of this one take the place of what it had."""
+    """What ingesting one center would find.
+
+    Parameters
+    ----------
+    scans
+        Accepted so far, of all centers; those of this one take the place of what it had.
+    """
     nothing: dict[str, Any] = {"found": 0, "accepted": [], "new": 0, "changed": 0, "unchanged": 0, "flagged": {}, "contradicted": {}, "alike": {}}
     if isinstance(clinical, Refusal):
         row = {"patient": None, "rule": clinical.rule, "found": clinical.found, "advice": clinical.advice}

@@ -20,9 +20,18 @@ OWN = ("incoming", "store")  # links to what the centers keep; and what store.fo
 class Forgotten:
     """What was removed of a patient, and what is left to do.
 
-    traces   of the store. removed  files and folders, relative to the state folder.
-    remains  files of other programs that still name the patient. source: the center's own folder still has the patient.
-    bucket   where the store's files are, on object storage; None: in its folder.
+    Parameters
+    ----------
+    traces
+        Of the store.
+    removed
+        Files and folders, relative to the state folder.
+    remains
+        Files of other programs that still name the patient.
+    source
+        The center's own folder still has the patient.
+    bucket
+        Where the store's files are, on object storage; None: in its folder.
     """
 
     traces: store.Traces
@@ -35,9 +44,15 @@ class Forgotten:
 def traces(work: Work, patient: str, center: str | None = None) -> store.Traces:
     """What would be forgotten; changes nothing.
 
-    center  whose patient; None: the only center that the name is known from.
+    Parameters
+    ----------
+    center
+        Whose patient; None: the only center that the name is known from.
 
-    Raises  Refusal "patient_stored", "patient_of_one_center".
+    Raises
+    ------
+    Refusal
+        "patient_stored", "patient_of_one_center".
     """
     with store.connect(work.home, read_only=True) as lake:
         return store.traces(lake, patient, center)
@@ -56,7 +71,10 @@ def finish(work: Work) -> bool:
 def forget(work: Work, patient: str, center: str | None = None, reason: str | None = None) -> Forgotten:
     """Remove a patient from files first and from the store last, so that after a kill the same command finds the rest.
 
-    Raises  Refusal "patient_stored", "patient_of_one_center".
+    Raises
+    ------
+    Refusal
+        "patient_stored", "patient_of_one_center".
     """
     home = work.home
     with store.connect(home) as lake:

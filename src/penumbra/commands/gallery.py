@@ -36,9 +36,14 @@ class Figure:
 class Card:
     """One patient of the page.
 
-    picture   path relative to the page; None for a patient who was rejected.
-    status    "accepted", "flagged" or "rejected".
-    findings  (rule, found, advice) of the certificate or of the rejection.
+    Parameters
+    ----------
+    picture
+        Path relative to the page; None for a patient who was rejected.
+    status
+        "accepted", "flagged" or "rejected".
+    findings
+        (rule, found, advice) of the certificate or of the rejection.
     """
 
     patient: str
@@ -54,7 +59,10 @@ def gallery(work: Work, only: str | None = None) -> list[Path]:
 
     A picture is drawn once for each image version; it is stored next to its page, which loads it when it is scrolled to.
 
-    Raises Refusal: `center_in_store: no patient of a center 'west'. ...`.
+    Raises
+    ------
+    Refusal
+        `center_in_store: no patient of a center 'west'. ...`.
     """
     with store.connect(work.home, read_only=True) as lake:
         images, rois, rejections = lake.rows("images"), lake.rows("rois"), lake.rows("rejections")
@@ -98,7 +106,10 @@ def _draw(work: Work, folder: Path, images: Sequence[Mapping[str, Any]]) -> None
 def draw_patient(job: tuple[str, Mapping[str, Any]], *, images: Path, margins: tuple[float, ...], margin_mm: float, window_hu: tuple[float, float]) -> None:
     """Write one patient's picture, three planes side by side with outlines of GTV and rings and a scale of 20 mm; runs in a worker process.
 
-    job  path of the picture, and the patient's row of `images`.
+    Parameters
+    ----------
+    job
+        Path of the picture, and the patient's row of `images`.
     """
     from PIL import Image
 

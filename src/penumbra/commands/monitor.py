@@ -19,7 +19,10 @@ from penumbra.pipeline.workspace import Work
 def record(work: Work, folder: Path, center: str, prediction: Prediction) -> str:
     """Remember a scored patient in `predictions`; the name it has there (a pseudonym where PENUMBRA_PSEUDONYM_KEY is set, as at ingest).
 
-    Raises  Refusal "pseudonym_key", or "patient_id_free" and "patient_scan" where the name belongs to somebody else.
+    Raises
+    ------
+    Refusal
+        "pseudonym_key", or "patient_id_free" and "patient_scan" where the name belongs to somebody else.
     """
     patient = pseudonyms.namer(center)(folder.resolve().name)
     survival = [np.nan if value is None else value for value in prediction.survival.values()]
@@ -41,8 +44,13 @@ def record(work: Work, folder: Path, center: str, prediction: Prediction) -> str
 def monitor(work: Work, model: str | None = None) -> list[tuple[str, MetricRow]]:
     """(version, measure) per center of the patients that a version scored before their outcome was known; also into `model_metrics`, split live.
 
-    model  None: the one that params.yaml names.
+    Parameters
+    ----------
+    model
+        None: the one that params.yaml names.
 
+    Notes
+    -----
     A measure that these patients do not define yet is a row with NaN and its reason, and is not stored. What was stored before and is not measured
     on them now is taken back.
     """

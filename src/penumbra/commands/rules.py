@@ -38,7 +38,10 @@ def declared() -> dict[str, Rule]:
 def one(name: str) -> tuple[Rule, list[str]]:
     """A rule, and the modules that raise it.
 
-    Raises  Refusal "rule_known" with the nearest name.
+    Raises
+    ------
+    Refusal
+        "rule_known" with the nearest name.
     """
     from penumbra.commands.raised import raised
 

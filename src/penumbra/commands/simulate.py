@@ -14,7 +14,10 @@ from penumbra.pipeline.settings import load_settings
 def simulate_cohort(folder: Path, seed: int | None = None) -> str:
     """Write the simulated cohort into `folder`, unless it is there already; returns one sentence on what is there.
 
-    Raises  Refusal "folder_is_free" when `folder` holds something else.
+    Raises
+    ------
+    Refusal
+        "folder_is_free" when `folder` holds something else.
     """
     seed = load_settings().simulate_seed if seed is None else seed
     if (folder / TRUTH_FILE).is_file():

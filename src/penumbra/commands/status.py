@@ -33,7 +33,10 @@ EXTERNAL = "external"  # the pool of all external centers
 def look() -> Status:
     """The state of PENUMBRA_HOME, or of `data` in the checkout.
 
-    Raises  ParamsError "state_folder": PENUMBRA_HOME can hold no state.
+    Raises
+    ------
+    ParamsError
+        "state_folder": PENUMBRA_HOME can hold no state.
     """
     try:
         home = state_home()

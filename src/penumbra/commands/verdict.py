@@ -21,8 +21,14 @@ C_IS = "C is the share of pairs of patients who died in the predicted order: 1 m
 class Verdict:
     """The served version against tumor volume alone on patients of external centers.
 
-    centers     the external ones; n, events: patients and deaths there.
-    difference  in C, served minus volume, with its 95 % interval; NaN where undefined or not measured.
+    Parameters
+    ----------
+    centers
+        The external ones.
+    n, events
+        Patients and deaths there.
+    difference
+        In C, served minus volume, with its 95 % interval; NaN where undefined or not measured.
     """
 
     model: str
@@ -59,7 +65,10 @@ def verdict(home: Path, model: str) -> Verdict | None:
 def sentence(found: Verdict | None, registered: Manifest) -> str:
     """The verdict in words that a physician understands; it says so where the model is not better.
 
-    registered  what the run registered, see `stages.register`.
+    Parameters
+    ----------
+    registered
+        What the run registered, see `stages.register`.
     """
     if found is None:
         return f"Nothing is served: {registered.get('reason') or 'no version is champion'}."

@@ -22,9 +22,16 @@ SAME_TIME = 1e-6  # of a time: what a fit takes for one time may differ by round
 class Proof:
     """A version whose training matrix was rebuilt and found to be the same, bit for bit.
 
-    commit    the store's, as of which it was read. patients, columns  of the matrix, all blocks of features together.
-    sha256    over patients' records, names and values, as recorded at registration.
-    doubled   which of its training patients share a scan with another patient, as far as the store tells today; "none".
+    Parameters
+    ----------
+    commit
+        The store's, as of which it was read.
+    patients, columns
+        Of the matrix, all blocks of features together.
+    sha256
+        Over patients' records, names and values, as recorded at registration.
+    doubled
+        Which of its training patients share a scan with another patient, as far as the store tells today; "none".
     """
 
     model: str
@@ -39,8 +46,11 @@ class Proof:
 def verify(home: Path, which: str) -> Proof:
     """Rebuild the training matrix of a version (3, champion, or with the name of its model nsclc-os/3) as of its commit and compare.
 
-    Raises  Refusal "model_registered", "version_registered", "bundle_unchanged" (its files), "training_matrix" (its values or patients), or
-            "fitted_on_these" when the model has deaths in it that these patients do not have: it was fitted on other outcomes.
+    Raises
+    ------
+    Refusal
+        "model_registered", "version_registered", "bundle_unchanged" (its files), "training_matrix" (its values or patients), or "fitted_on_these" when
+        the model has deaths in it that these patients do not have: it was fitted on other outcomes.
     """
     loaded = registry.load(home, which)
     entry = loaded.entry

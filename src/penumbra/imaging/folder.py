@@ -12,8 +12,10 @@ SYSTEM_FILES = frozenset(("Thumbs.db", "desktop.ini"))
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Every regular file below `folder`, in order of names. Hidden files, those that a system leaves, broken links and what is not a file (a pipe would
-    never end) do not count. Links to folders are followed once, and never to a folder that contains this one: it holds other patients.
+    """Every regular file below `folder`, in order of names.
+
+    Hidden files, those that a system leaves, broken links and what is not a file (a pipe would never end) do not count. Links to folders are followed once,
+    and never to a folder that contains this one: it holds other patients.
 
     Raises
     ------
@@ -33,8 +35,9 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def readable() -> Iterator[None]:
-    """Turn what the system says of a file into a refusal, which names no path: folders may be named after persons. What a decoder says of damaged
-    content passes; it has no number of the system's.
+    """Turn what the system says of a file into a refusal, which names no path: folders may be named after persons.
+
+    What a decoder says of damaged content passes; it has no number of the system's.
 
     A file that cannot be read is not a damaged one: to continue without it would silently lose a slice or use an older structure set.
     """

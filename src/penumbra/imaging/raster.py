@@ -65,8 +65,10 @@ def mask_at_half(share: np.ndarray) -> np.ndarray:
 
 
 def _fullest(share: np.ndarray, sure: np.ndarray, partial: np.ndarray) -> np.ndarray:
-    """`sure`, and of the `partial` voxels of each plane those with the largest share, innermost first and all around, until the plane's area is
-    reached."""
+    """`sure`, and of the `partial` voxels of each plane those with the largest share, until the plane's area is reached.
+
+    Innermost first and all around.
+    """
     from scipy.ndimage import distance_transform_edt
 
     mask = sure.copy()
@@ -89,8 +91,10 @@ def _fullest(share: np.ndarray, sure: np.ndarray, partial: np.ndarray) -> np.nda
 
 
 def _all_around(alike: np.ndarray, rows: np.ndarray, columns: np.ndarray, wanted: int) -> np.ndarray:
-    """`wanted` of the voxels that are `alike` in every respect (indices of rows and columns), evenly all around their center, so that none of its sides
-    gets more than the other and the mask does not move."""
+    """`wanted` of the voxels that are `alike` in every respect (indices of rows and columns), evenly all around their center.
+
+    So none of its sides gets more than the other, and the mask does not move.
+    """
     if wanted >= len(alike):
         return alike
     angle = np.arctan2(rows[alike] - rows[alike].mean(), columns[alike] - columns[alike].mean())

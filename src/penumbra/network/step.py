@@ -16,8 +16,11 @@ from penumbra.survival.cox import negative_log_partial_likelihood
 
 
 class State(NamedTuple):
-    """What a training changes: weights, running statistics of the norms, the optimizer with its place in the schedule, and the mean of
-    weights and statistics over the epochs since `average_from` (empty when nothing is averaged)."""
+    """What a training changes.
+
+    Weights, running statistics of the norms, the optimizer with its place in the schedule, and the mean of weights and statistics over the epochs since
+    `average_from` (empty when nothing is averaged).
+    """
 
     params: Any
     batch_stats: Any

@@ -64,8 +64,10 @@ def extract_with_own_engine(scan: Scan, masks: Mapping[str, Mask], settings: Set
 
 
 def _resegmented(scan: Scan, inside: np.ndarray, box: Box, settings: Settings, how: Normalization | None, roi: str) -> tuple[Box, np.ndarray, np.ndarray]:
-    """The box of what resegmentation leaves of an ROI, the ROI in it, and what shape is measured on: by default the whole ROI, but as PyRadiomics cuts it,
-    to that box."""
+    """The box of what resegmentation leaves of an ROI, the ROI in it, and what shape is measured on.
+
+    The latter is by default the whole ROI, but as PyRadiomics cuts it, to that box.
+    """
     assert settings.resegmentation is not None
     part = scan.image.values[box]
     checked_finite(part, roi)
@@ -78,8 +80,10 @@ def _resegmented(scan: Scan, inside: np.ndarray, box: Box, settings: Settings, h
 def measure(
     values: np.ndarray, precision: np.dtype, where: Frame, image_type: ImageType, voxel_volume_mm3: float, settings: Settings, roi: str
 ) -> dict[str, dict[str, float]]:
-    """First-order and texture features of one ROI on one image, class by class; `values` are the ROI's voxels in the order of `where`,
-    from an image of the given precision."""
+    """First-order and texture features of one ROI on one image, class by class.
+
+    `values` are the ROI's voxels in the order of `where`, from an image of the given precision.
+    """
     levels = gray_levels(values, precision, image_type, roi)
     measured = {}
     if "firstorder" in settings.features:

@@ -18,10 +18,10 @@ class CenterFlow:
     ----------
     found
         Patients in the center's folder.
-    excluded : shape (reason in words, count)
-        In the order of the steps; found - sum = accepted.
-    flagged : shape (remark in words, count)
-        Of accepted patients, e.g. ("mask touches the image border", 25).
+    excluded
+        (reason in words, count), in the order of the steps; found - sum = accepted.
+    flagged
+        (remark in words, count) of accepted patients, e.g. ("mask touches the image border", 25).
     events
         Deaths among the accepted.
     training
@@ -291,8 +291,8 @@ class ModelCard:
 
     Parameters
     ----------
-    parameters : shape (name, value in words)
-        As in params.yaml.
+    parameters
+        (name, value in words) as in params.yaml.
     facts
         Further (name, value) lines, such as what the model must not be used for.
     """
@@ -331,8 +331,8 @@ class ReportInputs:
         Name of the model whose risk groups, AUC and features are shown.
     metrics
         Rows of `model_metrics`: harrell_c, auc_1y and so on, hazard_ratio, log_rank_p (the last without limits).
-    window_hu : shape (center, width)
-        Of the CT pictures.
+    window_hu
+        (center, width) of the CT pictures.
     notes
         Sentences a reader must know, shown under the headline.
     panels

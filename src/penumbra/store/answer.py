@@ -251,8 +251,11 @@ def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> in
 
 
 def import_meanwhile(*modules: str) -> threading.Thread:
-    """Import what is needed later in a thread of its own, while the engine opens the store without holding Python's lock: 0.08 s less. The engine is
-    imported first, and the thread is to be joined before the modules are used: two threads that import the same packages may wait for each other."""
+    """Import what is needed later in a thread of its own, while the engine opens the store without holding Python's lock: 0.08 s less.
+
+    The engine is imported first, and the thread is to be joined before the modules are used: two threads that import the same packages may wait for each
+    other.
+    """
     import duckdb  # noqa: F401
 
     def load() -> None:

@@ -26,8 +26,10 @@ OWN_BYTES = 6 * 1024**3  # address space of Arrow and the engine's threads on to
 
 @contextlib.contextmanager
 def bounded(timeout_s: float, memory_mb: int) -> Iterator[None]:
-    """The last resort against a statement that heeds neither an interruption nor the engine's own limit: inside, this process ends when the
-    time is over, and gets no more memory than is allowed."""
+    """The last resort against a statement that heeds neither an interruption nor the engine's own limit.
+
+    Inside, this process ends when the time is over, and gets no more memory than is allowed.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     with open("/proc/self/statm", encoding="ascii") as sizes:  # noqa: PTH123 a process that has worked before has taken much already
         taken = int(sizes.read().split()[0]) * resource.getpagesize()

@@ -1,4 +1,4 @@
-"""Benchmark of the store: python -m penumbra.store.bench [--patients 300] [--large 100000]
+"""Benchmark of the store: python -m penumbra.store.bench [--patients 300] [--large 100000].
 
 A table for people, and as the last line one JSON object. Values are random, so nothing compresses; --large 0 leaves the large store out.
 """

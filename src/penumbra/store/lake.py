@@ -167,8 +167,10 @@ class Lake:
         self.attach(connection, read_only=read_only, file=file)
 
     def read_aside(self) -> Path | None:
-        """A copy of the catalog in a temporary folder, to read where SQLite can write nothing next to the file itself: its write-ahead log needs a file for
-        shared memory. Nobody writes to such a folder at this moment. None where the copy cannot be made, or is made already."""
+        """A copy of the catalog in a temporary folder; None where it cannot be made, or is made already.
+
+        It is read where SQLite can write nothing next to the file itself: its write-ahead log needs a file for shared memory. Nobody writes there now.
+        """
         if self.catalog is not None or self._aside is not None:
             return None
         try:
