@@ -37,10 +37,10 @@ def retrain_flow(work: Work, center: str, *, again: bool = False) -> Manifest:
         return retrain(center, work.profile, again)
 
     def plain() -> Manifest:
-        from penumbra.flows.pool import crew
+        from penumbra.flows.pool import open_pool
         from penumbra.retraining import protocol
 
-        return protocol.retrain(work, center, crew, again=again)  # its announcement is sent with the next flow run
+        return protocol.retrain(work, center, open_pool, again=again)  # its announcement is sent with the next flow run
 
     return _as_flow(work, flow, plain)
 

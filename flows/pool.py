@@ -9,7 +9,7 @@ from typing import Any
 
 from penumbra.base.params import ParamsError
 from penumbra.base.refusal import Refusal
-from penumbra.base.workers import Crew, available_bytes, available_cores, this_machine
+from penumbra.base.workers import Pool, available_bytes, available_cores, this_machine
 from penumbra.pipeline.stages import Stage
 from penumbra.pipeline.workspace import Manifest, Work
 
@@ -19,8 +19,8 @@ CONNECT_TIMEOUT_S = 30
 
 
 @contextmanager
-def crew() -> Iterator[Crew]:
-    """The crew that PENUMBRA_DASK names, for as long as the context lasts.
+def open_pool() -> Iterator[Pool]:
+    """The pool that PENUMBRA_DASK names, for as long as the context lasts.
 
     Unset: processes. "local": a Dask cluster on loopback that ends with the context. Else the address of an existing scheduler, whose workers need this
     package and the state folder under the same path; they read images, and only this process writes to the store.
@@ -57,7 +57,7 @@ def crew() -> Iterator[Crew]:
             executor: AbstractContextManager[Executor] = client.get_executor(pure=False)
             return executor
 
-        yield Crew(sum(worker["nthreads"] for worker in facts), memory, start, (KilledWorker,))
+        yield Pool(sum(worker["nthreads"] for worker in facts), memory, start, (KilledWorker,))
 
 
 def _runner(executor: str) -> Any:
@@ -82,5 +82,5 @@ def run_stage(stage: Stage, work: Work) -> Manifest:
     """One stage, in a flow or without one; features are extracted by who PENUMBRA_DASK names."""
     if stage.name != "populate":
         return stage(work)
-    with crew() as who:
-        return stage(work, crew=who)
+    with open_pool() as pool:
+        return stage(work, pool=pool)

@@ -6,7 +6,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from penumbra.flows.notify import notify
-from penumbra.flows.pool import crew
+from penumbra.flows.pool import open_pool
 from penumbra.flows.retry import DELAYS_S, worth_retrying
 from penumbra.pipeline.workspace import Manifest, Work, begin
 from penumbra.retraining import protocol
@@ -14,7 +14,7 @@ from penumbra.retraining import protocol
 
 @task(name="retrain", cache_policy=NO_CACHE, persist_result=False, retries=len(DELAYS_S), retry_delay_seconds=DELAYS_S, retry_condition_fn=worth_retrying)
 def retrain_task(work: Work, center: str, again: bool = False) -> Manifest:
-    return protocol.retrain(work, center, crew, again=again)
+    return protocol.retrain(work, center, open_pool, again=again)
 
 
 @flow(name="retrain", validate_parameters=False)

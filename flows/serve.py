@@ -86,7 +86,7 @@ class Watch:
                 trouble = ""
             # A folder that changes while it is read, a database that is started again; a fault of our own too, for nobody would start the watch again.
             except Exception as error:
-                before, trouble = trouble, attempts.told(error)
+                before, trouble = trouble, attempts.summary(error)
                 if trouble != before:  # once, not at every look
                     say(f"watch continues after {trouble}")
 
@@ -128,25 +128,25 @@ class Announcer:
     """
 
     work: Work
-    told: dict[str, float] = field(default_factory=dict)
+    announced: dict[str, float] = field(default_factory=dict)
 
     def __call__(self, center: str) -> bool:
         from penumbra.flows.events import center_arrived, close_abandoned
 
         after = self.work.settings.serve.announce_s
         if is_busy(self.work.home):
-            self.told = dict.fromkeys(self.told, time.monotonic())  # one that waits for its turn is not forgotten
+            self.announced = dict.fromkeys(self.announced, time.monotonic())  # one that waits for its turn is not forgotten
             return True
         if failed := protocol.failure(self.work, center):
             say(f"{center}: {failed}")
             return False
-        if center in self.told and time.monotonic() - self.told[center] < after:
+        if center in self.announced and time.monotonic() - self.announced[center] < after:
             return True
         if closed := close_abandoned(after):  # they would keep the one place that a retraining has
             say(f"{center}: no worker active; closed {closed} abandoned {'run' if closed == 1 else 'runs'}")
         say(f"{center} is complete: announced")
         center_arrived(center)
-        self.told[center] = time.monotonic()
+        self.announced[center] = time.monotonic()
         return True
 
 

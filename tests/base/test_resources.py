@@ -116,7 +116,7 @@ def test_what_may_not_be_read_is_not_called_unwritable(tmp_path: Path, monkeypat
     (tmp_path / "table").write_text("x")
     error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "table"))
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)
-    found = resources.told(error, tmp_path)
+    found = resources.refusal_of(error, tmp_path)
     assert found is not None
     assert (found.rule, found.found) == ("files_readable", "a file in the state folder cannot be read")
 
@@ -146,7 +146,7 @@ def test_what_may_not_be_read_is_not_called_unwritable(tmp_path: Path, monkeypat
     ],
 )
 def test_what_ran_out_is_told_from_whatever_words_it_came_in(error: BaseException, rule: str | None, tmp_path: Path) -> None:
-    told = resources.told(error, tmp_path)
+    told = resources.refusal_of(error, tmp_path)
     assert (told.rule if told else None) == rule
     assert bool(resources.exhausted(error)) == (rule is not None)
     if told:
@@ -155,11 +155,11 @@ def test_what_ran_out_is_told_from_whatever_words_it_came_in(error: BaseExceptio
 
 def test_no_patient_and_no_person_is_in_the_sentence(tmp_path: Path) -> None:
     place = tmp_path / "images" / "north" / "Doe_Jane" / "image.nii.gz"
-    told = resources.told(OSError(errno.ENOSPC, "No space left on device", str(place)), tmp_path)
+    told = resources.refusal_of(OSError(errno.ENOSPC, "No space left on device", str(place)), tmp_path)
     assert told is not None
     assert told.found.startswith("the disk of images/ in the state folder is full (")
     assert "Doe" not in str(told)
-    elsewhere = resources.told(OSError(errno.EROFS, "Read-only file system", "/home/jane/doe.tar"), tmp_path)
+    elsewhere = resources.refusal_of(OSError(errno.EROFS, "Read-only file system", "/home/jane/doe.tar"), tmp_path)
     assert elsewhere is not None
     assert elsewhere.found == "a folder outside of the state folder cannot be written"
 

@@ -110,7 +110,7 @@ def test_too_few_deaths_stop_before_a_refit(work: Work, decided: Manifest) -> No
 
 def test_a_retraining_that_is_killed_again_and_again_is_set_aside_until_somebody_names_its_center(work: Work, decided: Manifest) -> None:
     key = protocol.key_of(work, registry.load(work.home), "south")
-    begun = {"key": key, "step": "arrival", "killed": work.settings.serve.most_kills - 1, "error": "", "final": False}
+    begun = {"key": key, "step": "arrival", "killed": work.settings.serve.max_kills - 1, "error": "", "final": False}
     write_manifest(work.home, "attempts-south", begun)  # as a third attempt leaves it that was killed like the two before
     aside = protocol.retrain(work, "south")
     assert aside["decision"] == "set aside"

@@ -43,7 +43,7 @@ def door(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Callable
     work = Work(home, load_settings("quick"), "test")
     doors = {
         "predict": lambda: scoring.predict(home, tmp_path),
-        "retrain": lambda: protocol.follow(work, registry.load(home), "nowhere", protocol.Journal(work, "k", "nowhere"), None),
+        "retrain": lambda: protocol.follow(work, registry.load(home), "nowhere", protocol.Steps(work, "k", "nowhere"), None),
     }
     return doors[request.param]
 

@@ -65,6 +65,6 @@ def test_what_may_pass_or_was_stopped_is_neither_kill_nor_failure(tmp_path: Path
 def test_of_an_error_only_kind_and_place_are_told() -> None:
     with pytest.raises(OSError) as caught:  # noqa: PT011 its words are what must not be told
         (Path("/nowhere") / "Doe^John").read_bytes()
-    assert attempts.told(caught.value).startswith("FileNotFoundError in pathlib.py, line ")
-    assert "Doe" not in attempts.told(caught.value)
-    assert attempts.told(Refusal("a", "b", "c")) == "b. C. (rule a)"
+    assert attempts.summary(caught.value).startswith("FileNotFoundError in pathlib.py, line ")
+    assert "Doe" not in attempts.summary(caught.value)
+    assert attempts.summary(Refusal("a", "b", "c")) == "b. C. (rule a)"

@@ -132,7 +132,7 @@ def test_limits(filled: Path) -> None:
     with pytest.raises(Refusal, match=r"no answer within 0\.5 s"):
         store.query(filled, "SELECT sum(a.range * b.range) FROM range(10000000) a, range(1000000) b", timeout_s=0.5)
     with pytest.raises(Refusal, match="more than 10 rows"):
-        store.query(filled, "FROM range(100)", most_rows=10)
+        store.query(filled, "FROM range(100)", max_rows=10)
     with pytest.raises(Refusal, match="needs more than 100MB"):
         store.query(filled, "SELECT list(a.range || 'x') FROM range(3000) a, range(3000) b", memory="100MB")
     assert time.monotonic() - started < 60

@@ -30,7 +30,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from penumbra.store.serving import Limits, serve
-serve(Path(sys.argv[1]), sys.argv[2], Limits(timeout_s=20, memory_mb=300, most_rows=1000, at_once=2), host="127.0.0.1", port=int(sys.argv[3]))
+serve(Path(sys.argv[1]), sys.argv[2], Limits(timeout_s=20, memory_mb=300, max_rows=1000, at_once=2), host="127.0.0.1", port=int(sys.argv[3]))
 """
 
 

@@ -34,7 +34,7 @@ SUPERVISED = "PENUMBRA_SUPERVISED"  # for the child: the supervisor's process id
 OUTER_S = 1.0  # between two looks at whether it is
 SET_PARENT_DEATH_SIGNAL, GET_PARENT_DEATH_SIGNAL, SET_CHILD_SUBREAPER = 1, 2, 36  # linux/prctl.h
 
-_told: int | None = None  # in the child: where the parent listens
+_wakeup: int | None = None  # in the child: where the parent listens
 _stopping: int | None = None  # in the child: the signal that stopped it
 _finished = False  # in the child: only the interpreter's own end is left
 
@@ -50,9 +50,9 @@ def die_with_parent(signum: int = signal.SIGKILL) -> None:
 
 def interrupts_are_mine() -> None:
     """From now on SIGINT raises KeyboardInterrupt in the work and does not end the command: an interactive shell."""
-    if _told is not None:
+    if _wakeup is not None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.write(_told, MINE)
+        os.write(_wakeup, MINE)
 
 
 def supervise(work: Callable[[], Any], *, sentence: str, stopped: Callable[[Collection[int]], object] | None = None, first: int = signal.SIGINT) -> int:
@@ -79,14 +79,14 @@ def supervise(work: Callable[[], Any], *, sentence: str, stopped: Callable[[Coll
         if signal.getsignal(signum) is not signal.SIG_IGN or signum == signal.SIGINT:  # nohup ignores SIGHUP; a shell's `&` SIGINT, but a kill means it
             signal.signal(signum, _heard)
     signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
-    heard, told = os.pipe()
-    os.set_blocking(told, False)
+    heard, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
     terminal, parent = _terminal(), os.getpid()
     open_signals = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     child = os.fork()
     if child == 0:
-        _work(work, told, parent, open_signals)
-    os.close(told)
+        _work(work, wakeup, parent, open_signals)
+    os.close(wakeup)
     _prctl(SET_CHILD_SUBREAPER, 1)  # a process below that loses its parent becomes a child of this one, and is found
     if _parent_death_signal() == signal.SIGKILL:
         die_with_parent(signal.SIGTERM)  # this process has others to end first
@@ -219,9 +219,9 @@ def _heard(signum: int, frame: FrameType | None) -> None:
     """The number of the signal is in the pipe already (signal.set_wakeup_fd)."""
 
 
-def _work(work: Callable[[], Any], told: int, parent: int, open_signals: Collection[int]) -> NoReturn:
+def _work(work: Callable[[], Any], wakeup: int, parent: int, open_signals: Collection[int]) -> NoReturn:
     """The child: ends with the exit status of `work`."""
-    global _told, _finished
+    global _wakeup, _finished
     os.setsid()
     die_with_parent()
     if os.getppid() != parent:  # it ended before the kernel was asked
@@ -229,8 +229,8 @@ def _work(work: Callable[[], Any], told: int, parent: int, open_signals: Collect
     for signum in WATCHED:
         if signal.getsignal(signum) is _heard:
             signal.signal(signum, _stop if signum in STOPS else signal.SIG_DFL)
-    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
-    _told = told
+    signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+    _wakeup = wakeup
     os.environ[SUPERVISED] = str(parent)
     signal.pthread_sigmask(signal.SIG_SETMASK, open_signals)
     try:

@@ -69,7 +69,7 @@ def exhausted(error: BaseException) -> str:
     return ""
 
 
-def told(error: BaseException, home: Path) -> Refusal | None:
+def refusal_of(error: BaseException, home: Path) -> Refusal | None:
     """The sentence for an error whose cause is that something ran out, or that the state folder cannot be written; None for any other.
 
     Parameters

@@ -48,9 +48,9 @@ class Answer:
         return cls(names, [tuple(record.get(name) for name in names) for record in records], (), len(records))
 
     @classmethod
-    def of_arrow(cls, table: "pa.Table", most_rows: int | None = None) -> "Answer":
+    def of_arrow(cls, table: "pa.Table", max_rows: int | None = None) -> "Answer":
         """An Arrow table, or its first rows."""
-        shown = table if most_rows is None else table.slice(0, most_rows)
+        shown = table if max_rows is None else table.slice(0, max_rows)
         return cls(tuple(table.column_names), list(zip(*map(_values, shown.columns), strict=True)), (), table.num_rows)
 
 

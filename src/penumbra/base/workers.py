@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Crew:
+class Pool:
     """Who works: processes of this machine, or the workers of a cluster.
 
     Parameters
@@ -43,9 +43,9 @@ class Crew:
     killed: tuple[type[Exception], ...]
 
 
-def this_machine() -> Crew:
+def this_machine() -> Pool:
     """A process for each core."""
-    return Crew(available_cores(), available_bytes(), _Pool, (BrokenProcessPool,))
+    return Pool(available_cores(), available_bytes(), _ProcessPool, (BrokenProcessPool,))
 
 
 def one_thread_each() -> None:
@@ -68,7 +68,7 @@ def over(
     *,
     needs: Callable[[Item], int] | None = None,
     room: int = 0,
-    crew: Crew | None = None,
+    pool: Pool | None = None,
 ) -> Iterator[tuple[Item, Result | Refusal]]:
     """`(item, work(item))` as each finishes, in `workers` processes, in no fixed order.
 
@@ -79,7 +79,7 @@ def over(
         `room` bytes together, or when it is the only one. None: order and number alone decide.
     room
         Bytes, see `available_bytes`.
-    crew
+    pool
         Who works; None: this machine.
 
     Notes
@@ -87,19 +87,19 @@ def over(
     A Refusal raised by `work` is yielded instead of a result. When a worker dies (killed for memory, say), whatever was in flight is tried
     again one at a time in a process of its own; an item whose process dies again is yielded as a Refusal, and the others continue.
     """
-    crew = crew or this_machine()
+    pool = pool or this_machine()
     sized = [(needs(item) if needs else 0, item) for item in items]
     todo = sorted(sized, key=lambda entry: -entry[0]) if needs else sized
     while todo:
         lost: list[Item] = []
-        with crew.start(workers) as pool:
+        with pool.start(workers) as executor:
             waiting: dict[Future[Result], tuple[int, Item]] = {}
             while True:
                 # twice as many as there are workers: none is idle while the caller handles a result
                 while not lost and len(waiting) < 2 * workers and (entry := _admitted(todo, [need for need, _ in waiting.values()], room)):
                     try:
-                        waiting[pool.submit(work, entry[1])] = entry
-                    except crew.killed:
+                        waiting[executor.submit(work, entry[1])] = entry
+                    except pool.killed:
                         lost.append(entry[1])
                 if not waiting:
                     break
@@ -109,11 +109,11 @@ def over(
                         yield item, future.result()
                     except Refusal as refusal:
                         yield item, refusal
-                    except crew.killed:
-                        _stop_if_told(pool)
+                    except pool.killed:
+                        _stop_if_ending(executor)
                         lost.append(item)
         for item in lost:
-            yield item, _alone(work, item, crew)
+            yield item, _alone(work, item, pool)
 
 
 def _admitted(todo: list[tuple[int, Item]], handed_out: list[int], room: int) -> tuple[int, Item] | None:
@@ -125,14 +125,14 @@ def _admitted(todo: list[tuple[int, Item]], handed_out: list[int], room: int) ->
     return None
 
 
-def _alone(work: Callable[[Item], Result], item: Item, crew: Crew) -> Result | Refusal:
-    with crew.start(1) as pool:
+def _alone(work: Callable[[Item], Result], item: Item, pool: Pool) -> Result | Refusal:
+    with pool.start(1) as executor:
         try:
-            return pool.submit(work, item).result()
+            return executor.submit(work, item).result()
         except Refusal as refusal:
             return refusal
-        except crew.killed:
-            _stop_if_told(pool)
+        except pool.killed:
+            _stop_if_ending(executor)
             return killed("twice, the second time alone")
 
 
@@ -167,22 +167,22 @@ class _Worker(SpawnProcess):
         self.kill()
 
 
-class _Pool(ProcessPoolExecutor):
+class _ProcessPool(ProcessPoolExecutor):
     def __init__(self, workers: int) -> None:
         self.workers = _Workers()
         super().__init__(workers, mp_context=self.workers, initializer=one_thread_each)
 
-    def told_to_end(self) -> int | None:
-        """The signal that asked a worker of a broken pool to end; None where they were killed, for memory say."""
+    def ending_signal(self) -> int | None:
+        """The signal that asked a worker of a broken executor to end; None where they were killed, for memory say."""
         end = time.monotonic() + 5
         while any(worker.exitcode is None for worker in self.workers.started) and time.monotonic() < end:
             time.sleep(0.01)
         return next((-worker.exitcode for worker in self.workers.started if worker.exitcode is not None and -worker.exitcode in STOPS), None)
 
 
-def _stop_if_told(pool: Executor) -> None:
+def _stop_if_ending(executor: Executor) -> None:
     """A signal that asks to end is meant for the command, also where it was sent to a worker alone."""
-    if isinstance(pool, _Pool) and (signum := pool.told_to_end()) is not None:
+    if isinstance(executor, _ProcessPool) and (signum := executor.ending_signal()) is not None:
         os.kill(os.getpid(), signum)
 
 

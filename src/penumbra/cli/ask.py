@@ -78,7 +78,7 @@ def serve_sql(host: str, port: int | None) -> None:
     note_changes(work.home)
     chosen = work.settings.serve_sql
     port = serving.free_port(host, chosen.port if port is None else port)
-    limits = serving.Limits(timeout_s=chosen.timeout_s, memory_mb=chosen.memory_mb, most_rows=chosen.most_rows, at_once=chosen.at_once)
+    limits = serving.Limits(timeout_s=chosen.timeout_s, memory_mb=chosen.memory_mb, max_rows=chosen.max_rows, at_once=chosen.at_once)
     place = f"http://{host}:{port}"
     click.echo(f"read-only SQL on {place}/sql, {chosen.timeout_s:g} s and {chosen.memory_mb} MB a statement; Ctrl-C ends it", err=True)
     next_commands(f"""curl -s {place}/sql -H "Authorization: Bearer $PENUMBRA_SQL_TOKEN" -d '{{"sql": "FROM centers"}}'""")
@@ -112,7 +112,7 @@ def drift(center: str, form: str) -> None:
     work = begin()
     found = drifting.compare(work, center)
     if form == "table":
-        click.echo(drifting.told(found, work))
+        click.echo(drifting.summary(found, work))
         next_commands(f"penumbra drift {center} --format csv", 'penumbra sql "SELECT * FROM feature_statistics LIMIT 5"')
         return
     import pyarrow as pa

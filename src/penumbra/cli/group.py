@@ -91,10 +91,10 @@ class Commands(click.Group):
             from penumbra.base import resources
             from penumbra.base.params import state_home
 
-            told = resources.told(error, state_home())
-            if told is None:
+            refusal = resources.refusal_of(error, state_home())
+            if refusal is None:
                 raise
-            raise click.ClickException(str(told)) from error
+            raise click.ClickException(str(refusal)) from error
 
 
 @click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": formatter.MOST_COLUMNS})

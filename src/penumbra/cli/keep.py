@@ -39,7 +39,7 @@ def forget(patient: str | None, center: str | None, yes: bool, reason: str | Non
             tables.write(tables.Answer.of(forget.held(traces)), form, sys.stdout)
         if not yes:
             click.confirm(f"\nPermanently delete all of this, and every mention of {patient}?", abort=True, err=True)
-        click.echo(forget.told(forget.forget(work, patient, center, reason)), err=form != "table")
+        click.echo(forget.summary(forget.forget(work, patient, center, reason)), err=form != "table")
         history.forget(work.home)
     next_commands("penumbra retrain", 'penumbra sql "SELECT withdrawal, state, removed, models FROM withdrawals"')
 

@@ -71,18 +71,18 @@ def retrain(center: str | None, profile: str | None, form: str) -> None:
     work = begin(profile)
     aliases.note(work.home, work.settings.register.model, run=work.run)
     centers = [center] if center else protocol.waiting(work)
-    told, rows = form != "table", []  # a table for another program has stdout for itself
+    to_stderr, rows = form != "table", []  # a table for another program has stdout for itself
     for name in centers:
         protocol.require_arrived(work, name)
         if protocol.is_new(work, name, again=center is not None):
             decision = drive.retrain_flow(work, name, again=center is not None)
-            click.echo(f"{answers.decision(decision)}\n\npage  {work.home / decision_page.page_of(name)}", err=told)
+            click.echo(f"{answers.decision(decision)}\n\npage  {work.home / decision_page.page_of(name)}", err=to_stderr)
         else:
             decision = protocol.last(work, name)
-            click.echo(f"Nothing new at {name} since it was decided.\n\n{answers.decision(decision)}", err=told)
+            click.echo(f"Nothing new at {name} since it was decided.\n\n{answers.decision(decision)}", err=to_stderr)
         rows += answers.decision_rows(name, decision)
     if not centers:
-        click.echo("Nothing new: no center arrived after the champion was registered that is not decided yet.", err=told)
+        click.echo("Nothing new: no center arrived after the champion was registered that is not decided yet.", err=to_stderr)
     if form != "table":
         tables.write(tables.Answer.of(rows, answers.DECIDED), form, sys.stdout)
     next_commands('penumbra sql "SELECT center, step, outcome FROM retrainings"', "penumbra models")

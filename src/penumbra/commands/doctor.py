@@ -54,10 +54,10 @@ def _looked(what: str, home: Path) -> list[Finding]:
     except ParamsError:  # has a line of its own
         return []
     except Exception as error:
-        told = resources.told(error, home)
-        if told is None:
+        refusal = resources.refusal_of(error, home)
+        if refusal is None:
             raise
-        return [Finding(what, False, str(told))]
+        return [Finding(what, False, str(refusal))]
 
 
 def _packages(home: Path) -> Iterator[Finding]:

@@ -50,8 +50,8 @@ def compare(work: Work, center: str) -> Drift:
                 names = ("reference_n", "sample_n", "reference_mean", "sample_mean", "ks", "p", "psi")
                 columns = [getattr(found, name) for name in names]
                 for feature, *values in zip(matrix.features, *columns, strict=True):
-                    told = {name: value.item() for name, value in zip(names, values, strict=True)}
-                    features.append({"kind": kind, "roi": roi, "feature": feature, "version": matrix.version, **told})
+                    quantiles = {name: value.item() for name, value in zip(names, values, strict=True)}
+                    features.append({"kind": kind, "roi": roi, "feature": feature, "version": matrix.version, **quantiles})
         known = sorted({row["center"] for row in lake.rows("patients")})
         people = [row for row in lake.rows("patients") if row["center"] in (center, *reference) and row["time"] is not None and row["event"] is not None]
     if not features:
@@ -111,7 +111,7 @@ def _alive(row: dict[str, Any], horizon_days: float) -> str:
     return f"{percent(row['alive'])}{limits}"
 
 
-def told(drift: Drift, work: Work) -> str:
+def summary(drift: Drift, work: Work) -> str:
     """The summary, the most shifted features and the outcome, for a terminal."""
     chosen = work.settings.drift
     summary = []

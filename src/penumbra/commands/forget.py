@@ -144,7 +144,7 @@ def held(traces: store.Traces) -> list[dict[str, Any]]:
     return found + [{**common, "held_by": label, "as": "prediction", "rows": None} for label in traces.predictions]
 
 
-def told(forgotten: Forgotten) -> str:
+def summary(forgotten: Forgotten) -> str:
     """What was removed, and what is left to do."""
     traces = forgotten.traces
     lines = [

@@ -94,7 +94,7 @@ def _sentence(error: BaseException, home: Path) -> str:
         return STOPPED
     if isinstance(error, Refusal | ParamsError):
         return str(error)
-    exhausted = resources.told(error, home)
+    exhausted = resources.refusal_of(error, home)
     if exhausted is not None:
         return str(exhausted)
     places = traceback.extract_tb(error.__traceback__)

@@ -11,7 +11,7 @@ import numpy as np
 from penumbra import cohort, imaging, radiomics, store
 from penumbra.base.progress import track
 from penumbra.base.refusal import Refusal
-from penumbra.base.workers import Crew, over, this_machine
+from penumbra.base.workers import Pool, over, this_machine
 from penumbra.imaging.saved import saved_shape
 from penumbra.pipeline.dataset import GTV, fingerprint
 from penumbra.pipeline.definition import radiomics_definition
@@ -27,12 +27,12 @@ Job = tuple[str, str, str]  # patient, center, image_version
 Vectors = dict[str, np.ndarray]  # ROI -> its features, in the order of `radiomics.feature_names`
 
 
-def populate(work: Work, crew: Crew | None = None) -> Manifest:
+def populate(work: Work, pool: Pool | None = None) -> Manifest:
     """Rings, then the radiomics of every ROI of every accepted patient that the store does not have yet.
 
-    crew    who extracts; None: processes of this machine.
+    pool    who extracts; None: processes of this machine.
     """
-    crew = crew or this_machine()
+    pool = pool or this_machine()
     images, settings = accepted_images(work), work.settings
     _require_margins(work)
     margins = cohort.roi_rules(settings.rois).margins_mm
@@ -47,10 +47,10 @@ def populate(work: Work, crew: Crew | None = None) -> Manifest:
         lacking = sorted({patient for patient, _, _ in store.missing(lake, "radiomics", version, keys)})
         jobs = [(patient, images[patient]["center"], images[patient]["image_version"]) for patient in lacking]
         needs = {job: _needed_bytes(work, job) for job in jobs}
-        room = int(settings.populate.memory_share * crew.bytes)
+        room = int(settings.populate.memory_share * pool.bytes)
         unsaved: list[dict[str, Any]] = []
         with track("populate", len(jobs), cost=sum(needs.values())) as advance:
-            for job, outcome in over(extract, needs, crew.workers, needs=needs.__getitem__, room=room, crew=crew):
+            for job, outcome in over(extract, needs, pool.workers, needs=needs.__getitem__, room=room, pool=pool):
                 patient, center, image_version = job
                 if isinstance(outcome, Refusal):
                     lake.write({"rejections": [rejection(patient, center, "populate", outcome)]}, run=work.run, what="populate: a refusal")

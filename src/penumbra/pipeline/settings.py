@@ -14,6 +14,7 @@ from penumbra.cohort import InclusionRules
 from penumbra.evaluate import GateLimits
 from penumbra.imaging import CertificateLimits
 from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
+from penumbra.registry import older_names
 from penumbra.survival.horizons import unfit_horizons
 
 MODEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
@@ -158,14 +159,14 @@ class Retrain:
 
     folds, seed    of the cross-fitted risks that compare challenger and champion where they were fitted.
     min_events     deaths that a new center must have to be trained on.
-    most_rejected  share of a center's patients that may be refused at ingest.
+    max_rejected  share of a center's patients that may be refused at ingest.
     gate           how sure the gate has to be.
     """
 
     folds: int
     seed: int
     min_events: int
-    most_rejected: float
+    max_rejected: float
     gate: GateLimits
 
 
@@ -175,7 +176,7 @@ class Serve:
 
     look_s      seconds between polls; quiet_s: s without a change after which a center is complete.
     announce_s  seconds without an active worker after which a center is announced again to a Prefect server: its worker died.
-    most_kills  times that a retraining may be killed in one step before its center is set aside.
+    max_kills  times that a retraining may be killed in one step before its center is set aside.
     retrain_cron, check_cron  of the weekly retraining and the nightly check, in the zone `timezone` (an IANA name).
     notification_block  Prefect notification block that receives every decision, such as slack-webhook/clinic; None: file only.
     """
@@ -183,7 +184,7 @@ class Serve:
     look_s: float
     quiet_s: float
     announce_s: float
-    most_kills: int
+    max_kills: int
     notification_block: str | None
     retrain_cron: str
     check_cron: str
@@ -221,7 +222,7 @@ class ServeSql:
     port: int
     timeout_s: float
     memory_mb: int
-    most_rows: int
+    max_rows: int
     at_once: int
 
 
@@ -307,7 +308,7 @@ def load_settings(profile: str | None = None) -> Settings:
         lacking = sorted(known - set(declared))
         if lacking:
             raise ParamsError("parameters", f"missing group {lacking[0]} in params.yaml", "Restore it from git")
-        values = resolve(declared, chosen)
+        values = older_names.with_today_names(resolve(declared, chosen))
         if isinstance(values["retrain"], Mapping) and "margins" in values["retrain"]:
             found = "retrain.margins in params.yaml is not read any more, the gate decides on intervals"
             raise wrong("retrain.margins", found, "Replace it with the group retrain.gate")

@@ -75,7 +75,7 @@ def one_run_at_a_time(home: Path, *, wait: bool = False, patience_s: float = END
 def _make(home: Path) -> None:
     """Make the state folder.
 
-    Raises  Refusal "state_folder" where it cannot be made; OSError where it is the disk or permissions, which resources.told words.
+    Raises  Refusal "state_folder" where it cannot be made; OSError where it is the disk or permissions, which resources.refusal_of words.
     """
     try:
         home.mkdir(parents=True, exist_ok=True)

@@ -45,7 +45,7 @@ def passing(error: BaseException) -> bool:
     return any(isinstance(each, OSError) or type(each).__name__ in DATABASE for each in _chain(error))
 
 
-def told(error: BaseException) -> str:
+def summary(error: BaseException) -> str:
     """What may be reported and kept of an error. For errors other than a Refusal only type and location: the message may contain a path that names a
     patient."""
     if isinstance(error, Refusal):
@@ -84,7 +84,7 @@ def attempt(home: Path, center: str, key: str, step: str) -> Iterator[None]:
         yield
     except BaseException as error:
         final = isinstance(error, Exception) and not passing(error)  # a call that was stopped is not a failure
-        write(home, center, replace(begun, error=told(error), final=final))
+        write(home, center, replace(begun, error=summary(error), final=final))
         raise
     forget(home, center)
 

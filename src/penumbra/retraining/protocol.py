@@ -21,7 +21,7 @@ from typing import Any
 from penumbra import registry, store
 from penumbra.base.progress import say
 from penumbra.base.refusal import Refusal, choose
-from penumbra.base.workers import Crew
+from penumbra.base.workers import Pool
 from penumbra.evaluate import Verdict
 from penumbra.evaluate.gate import gate
 from penumbra.fusion import DEEP
@@ -39,31 +39,31 @@ from penumbra.pipeline.register import register
 from penumbra.pipeline.report import report
 from penumbra.pipeline.train import embed, train
 from penumbra.pipeline.workspace import Manifest, Work, one_run_at_a_time, read_manifest, write_manifest
-from penumbra.registry import LoadedModel
+from penumbra.registry import LoadedModel, older_names
 from penumbra.retraining import attempts, decision_page
 from penumbra.retraining.shift import shifted
 
-Hire = Callable[[], AbstractContextManager[Crew]]
+OpenPool = Callable[[], AbstractContextManager[Pool]]
 ALIASES = {"promote": registry.CHAMPION, "keep": registry.CHALLENGER}  # what a verdict gives the challenger
 STEPS = ("arrival", "validation", "checks", "refit", "gate", "decision")
 LARGE = 0.8  # a standardized mean difference beyond this is called large (Cohen 1988)
 
 
-def retrain(work: Work, center: str, crew: Hire | None = None, *, again: bool = False) -> Manifest:
+def retrain(work: Work, center: str, open_pool: OpenPool | None = None, *, again: bool = False) -> Manifest:
     """The whole protocol for one center in incoming/; what it decided, as manifests/retrain-<center>.json has it.
 
     One retraining at a time in a state folder: a second one waits.
 
-    crew    gives who extracts features, for as long as that takes; None: processes of this machine.
+    open_pool    gives who extracts features, for as long as that takes; None: processes of this machine.
     again   try a center once more that was set aside.
 
     Raises  Refusal "center_arrived", "model_registered" when there is no champion yet, and what its stages raise.
     """
     with one_run_at_a_time(work.home, wait=True):
-        return _retrain(work, center, crew, again)
+        return _retrain(work, center, open_pool, again)
 
 
-def _retrain(work: Work, center: str, crew: Hire | None, again: bool) -> Manifest:
+def _retrain(work: Work, center: str, open_pool: OpenPool | None, again: bool) -> Manifest:
     if _pending(work, center).is_file():
         return _conclude(work, center)
     champion = _champion(work)
@@ -71,15 +71,15 @@ def _retrain(work: Work, center: str, crew: Hire | None, again: bool) -> Manifes
     if not is_new(work, center, again=again):
         return last(work, center)
     key = key_of(work, champion, center)
-    journal = Journal(work, key, center)
-    step = journal.unfinished()
+    steps = Steps(work, key, center)
+    step = steps.unfinished()
     killed = attempts.kills(work.home, center, key, step)
-    if killed >= work.settings.serve.most_kills:
+    if killed >= work.settings.serve.max_kills:
         reason = f"Set aside: killed {killed} times in the step {step}, most likely for memory; the steps before it are kept."
         outcome = Outcome(Verdict(SET_ASIDE, f"{reason} To retry: penumbra retrain --center {center}"))
     else:
         with attempts.attempt(work.home, center, key, step):
-            outcome = follow(work, champion, center, journal, crew)
+            outcome = follow(work, champion, center, steps, open_pool)
     decision_page.write_page(work, center, key, outcome.verdict.reason, outcome.left_out, outcome.compared)
     rows = outcome.compared.rows if outcome.compared else ()
     paired = outcome.compared.paired if outcome.compared else ()
@@ -113,7 +113,7 @@ def _conclude(work: Work, center: str) -> Manifest:
     if alias is not None and content["challenger"] != content["champion"]:
         set_alias(work, content["challenger"], alias, reason=content["reason"])
     facts = {name: content[name] for name in ("decision", "champion", "challenger")}
-    Journal(work, content["key"], center).write("decision", content["reason"], facts)
+    Steps(work, content["key"], center).write("decision", content["reason"], facts)
     decision_page.notify(work, content)
     manifest = write_manifest(work.home, manifest_of(center), {**content, "key_after": key_of(work, _champion(work), center)})
     attempts.forget(work.home, center)
@@ -168,10 +168,10 @@ def key_of(work: Work, champion: LoadedModel, center: str) -> str:
     settings = {name: value for name, value in asdict(replace(work.settings, rois={}, radiomics={}, models={})).items() if name not in ("serve", "report")}
     documents = [work.settings.rois, work.settings.radiomics, work.settings.models]
     files = arrivals.describe(work.home, work.settings.ingest.roots)["centers"][center]
-    return store.version_key({"files": files, "champion": champion.entry.digest, "settings": settings, "documents": documents})
+    return store.version_key({"files": files, "champion": champion.entry.digest, "settings": older_names.with_older_names(settings), "documents": documents})
 
 
-class Journal:
+class Steps:
     """The steps of one retraining as rows of `retrainings`."""
 
     def __init__(self, work: Work, key: str, center: str) -> None:
@@ -200,15 +200,15 @@ class Outcome:
     compared: Challenge | None = None
 
 
-def follow(work: Work, champion: LoadedModel, center: str, journal: Journal, crew: Hire | None) -> Outcome:
+def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_pool: OpenPool | None) -> Outcome:
     """Steps a to f."""
     limits = work.settings.retrain
     require_same_features(champion)
     found = ingest(work, only=center)["centers"][center]
-    with crew() if crew else nullcontext() as who:
-        filled = populate(work, who)
+    with open_pool() if open_pool else nullcontext() as pool:
+        filled = populate(work, pool)
     accepted = len(found["accepted"])
-    journal.write("arrival", f"{accepted} of {found['found']} accepted", {"rejected": found["rejected"], "flagged": found["flagged"]})
+    steps.write("arrival", f"{accepted} of {found['found']} accepted", {"rejected": found["rejected"], "flagged": found["flagged"]})
     for roi, needed in champion.feature_versions.items():
         if roi != DEEP and needed != filled["version"]:
             raise Refusal(
@@ -218,19 +218,19 @@ def follow(work: Work, champion: LoadedModel, center: str, journal: Journal, cre
             )
     if found.get("refused"):
         return Outcome(Verdict("stop", f"Stopped: the clinical table of {center} was refused: {found['refused']}"))
-    if not accepted or accepted < (1 - limits.most_rejected) * found["found"]:
+    if not accepted or accepted < (1 - limits.max_rejected) * found["found"]:
         return Outcome(Verdict("stop", f"Stopped: {accepted} of {found['found']} patients of {center} were accepted; see the relation rejections."))
 
     frozen = replace(work, settings=replace(work.settings, cohort=replace(work.settings.cohort, train_centers=champion.lineage.train_centers)))
     assert champion.network_path is not None, "a registered model carries its network"
     embed(frozen, champion.feature_versions[DEEP], champion.network_path)
     data = read_dataset(frozen, champion.feature_versions[DEEP])
-    journal.write("validation", _validate(frozen, champion, data, center), {"version": champion.entry.version})
+    steps.write("validation", _validate(frozen, champion, data, center), {"version": champion.entry.version})
 
     events = int(data.event[data.centers == center].sum())
     shift = shifted(data, champion.model.columns, center)
     large = sum(abs(value) > LARGE for value in shift.values())
-    journal.write(
+    steps.write(
         "checks",
         f"{events} deaths among {accepted}; {sum(found['rejected'].values())} refused, {sum(found['flagged'].values())} remarks;"
         f" {large} of {len(shift)} features of the champion differ by more than {LARGE:g} standard deviations",
@@ -251,13 +251,13 @@ def follow(work: Work, champion: LoadedModel, center: str, journal: Journal, cre
     left_out = decision_page.left_out_c(read_manifest(work.home, "evaluate")["metrics"], work.settings.register.served)
     known = {place: c for place, c in left_out.items() if c == c}
     said = "".join(f"; without {place} its C there is {c:.3f}" for place, c in known.items() if place in centers)
-    journal.write("refit", f"version {version} on {', '.join(centers)}{said}", {"digest": registered["digest"], "left_out": known})
+    steps.write("refit", f"version {version} on {', '.join(centers)}{said}", {"digest": registered["digest"], "left_out": known})
     if version == champion.entry.version:
         return Outcome(Verdict("keep", "Kept: refitting reproduces the champion."), version, left_out)
 
     compared = challenge(refitted, champion, data)
     verdict = gate(compared.evidence)
-    journal.write("gate", verdict.reason, {"decision": verdict.decision, "evidence": compared.evidence.to_json()})
+    steps.write("gate", verdict.reason, {"decision": verdict.decision, "evidence": compared.evidence.to_json()})
     return Outcome(verdict, version, left_out, compared)
 
 

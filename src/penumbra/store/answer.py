@@ -44,7 +44,7 @@ def query(
     as_of: int | None = None,
     timeout_s: float = TIMEOUT_S,
     memory: str = MEMORY,
-    most_rows: int | None = None,
+    max_rows: int | None = None,
     catalog: str | None = None,
     schema_root: Path | None = None,
     verdict: Verdict | None = None,
@@ -65,7 +65,7 @@ def query(
         For the statement.
     memory
         Of the engine, such as "2GB".
-    most_rows
+    max_rows
         An answer with more is refused; None: no limit but two gigabytes.
     catalog, schema_root
         As `connect`.
@@ -90,7 +90,7 @@ def query(
     [{'patient': 'N001', 'age': 61.0}]
     """
     question = _Question(Path(home), sql, as_of, timeout_s, memory, catalog, schema_root, verdict)
-    return _asked(question, lambda connection, statement: _answer(connection, statement, timeout_s, most_rows))
+    return _asked(question, lambda connection, statement: _answer(connection, statement, timeout_s, max_rows))
 
 
 def first_rows(home: Path | str, sql: str, most: int, *, as_of: int | None = None, timeout_s: float = TIMEOUT_S, memory: str = MEMORY) -> Answer:
@@ -309,7 +309,7 @@ def _in_time(connection: "duckdb.DuckDBPyConnection", timeout_s: float) -> Itera
         alarm.cancel()
 
 
-def _answer(connection: "duckdb.DuckDBPyConnection", statement: str, timeout_s: float, most_rows: int | None) -> "pa.Table":
+def _answer(connection: "duckdb.DuckDBPyConnection", statement: str, timeout_s: float, max_rows: int | None) -> "pa.Table":
     import pyarrow as pa
 
     with _in_time(connection, timeout_s) as check:
@@ -317,8 +317,8 @@ def _answer(connection: "duckdb.DuckDBPyConnection", statement: str, timeout_s: 
         batches, rows, size = [], 0, 0
         for batch in reader:
             rows, size = rows + batch.num_rows, size + batch.nbytes
-            if size > MOST_BYTES or (most_rows is not None and rows > most_rows):
-                limit = f"more than {most_rows} rows" if size <= MOST_BYTES else "more than two gigabytes"
+            if size > MOST_BYTES or (max_rows is not None and rows > max_rows):
+                limit = f"more than {max_rows} rows" if size <= MOST_BYTES else "more than two gigabytes"
                 raise Refusal("sql_rows", f"the answer has {limit}", "add LIMIT, a filter or an aggregate")
             check()
             batches.append(batch)
@@ -363,7 +363,7 @@ def _sentence(error: Exception, store: Store, sql: str, relations: Collection[st
         return Refusal("sql_memory", f"the statement needs more than {memory}", "ask for fewer columns or rows, or aggregate")
     if isinstance(error, Refusal):
         return error
-    if isinstance(error, duckdb.IOException | OSError | MemoryError) and (ended := resources.told(error, store.lake.folder.parent)) is not None:
+    if isinstance(error, duckdb.IOException | OSError | MemoryError) and (ended := resources.refusal_of(error, store.lake.folder.parent)) is not None:
         return ended
     if isinstance(error, duckdb.InternalException | duckdb.FatalException):
         return Refusal("sql_failed", "the engine fails on this statement", "rephrase the query and report this: it is an engine bug")

@@ -64,7 +64,7 @@ def main() -> None:
                 as_of=None if as_of is None else commit_of(home, as_of),
                 timeout_s=question["timeout_s"],
                 memory=f"{question['memory_mb']}MB",
-                most_rows=question["most_rows"],
+                max_rows=question["max_rows"],
                 verdict=Verdict(**question["verdict"]),
             )
             stream = io.TextIOWrapper(written := io.BytesIO(), encoding="utf-8", write_through=True)

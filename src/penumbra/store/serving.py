@@ -43,11 +43,11 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """timeout_s for one statement; memory_mb of it; most_rows of its answer; at_once: maximum concurrent statements."""
+    """timeout_s for one statement; memory_mb of it; max_rows of its answer; at_once: maximum concurrent statements."""
 
     timeout_s: float
     memory_mb: int
-    most_rows: int
+    max_rows: int
     at_once: int
 
 
@@ -182,7 +182,7 @@ def _ask(home: Path, question: dict[str, Any], limits: Limits) -> IO[bytes]:
     """
     verdict = JUDGE.ask(question["sql"], relation_names())
     environment = {name: value for name, value in os.environ.items() if name != TOKEN}
-    limited = {"timeout_s": limits.timeout_s, "memory_mb": limits.memory_mb, "most_rows": limits.most_rows}
+    limited = {"timeout_s": limits.timeout_s, "memory_mb": limits.memory_mb, "max_rows": limits.max_rows}
     told = {**question, **limited, "home": str(home), "verdict": asdict(verdict)}
     file = tempfile.TemporaryFile()  # noqa: SIM115 the response reads it, and it is gone with the last reader
     command = [sys.executable, "-m", "penumbra.store.answering"]
