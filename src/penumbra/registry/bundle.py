@@ -42,14 +42,24 @@ ENVIRONMENT = (
 class Lineage:
     """Where a model comes from; recorded with it, not part of its digest.
 
-    train_centers  centers that the model was fitted on.
-    store_commit   the store's commit number the training rows were read at ("as of").
-    store_digest   digest of these rows.
-    code_commit    revision of the code, "" when it is not known.
-    data_digests   center -> digest of its rows.
-    params         flat name -> value, as in params.yaml.
-    environment    package -> version.
-    image_versions "reader", "grid" or "network_input" -> version of that code; empty for versions from before these were recorded.
+    Parameters
+    ----------
+    train_centers
+        Centers that the model was fitted on.
+    store_commit
+        The store's commit number the training rows were read at ("as of").
+    store_digest
+        Digest of these rows.
+    code_commit
+        Revision of the code, "" when it is not known.
+    data_digests
+        Center -> digest of its rows.
+    params
+        Flat name -> value, as in params.yaml.
+    environment
+        Package -> version.
+    image_versions
+        "reader", "grid" or "network_input" -> version of that code; empty for versions from before these were recorded.
     """
 
     train_centers: tuple[str, ...]
@@ -66,14 +76,24 @@ class Lineage:
 class Bundle:
     """What is registered as one version.
 
-    models            name -> fitted model: the signatures, the controls and the combined one.
-    served            name of the model that `predict` and the server answer with.
-    horizons_days     times in days at which survival is answered, each in a column named by it: survival_1y, survival_180d.
-    feature_versions  ROI or "deep" -> version key of the definition the models were fitted on.
-    settings          name -> document (radiomics, rois, image, ...) that computes the features of a new patient.
-    network           file that `penumbra.network.save` wrote (or a folder of such files), or None.
-    lineage           see `Lineage`.
-    curves            name -> value after each epoch of a training; MLflow shows them, they are not part of the digest.
+    Parameters
+    ----------
+    models
+        Name -> fitted model: the signatures, the controls and the combined one.
+    served
+        Name of the model that `predict` and the server answer with.
+    horizons_days : days
+        Times at which survival is answered, each in a column named by it: survival_1y, survival_180d.
+    feature_versions
+        ROI or "deep" -> version key of the definition the models were fitted on.
+    settings
+        Name -> document (radiomics, rois, image, ...) that computes the features of a new patient.
+    lineage
+        See `Lineage`.
+    network
+        File that `penumbra.network.save` wrote (or a folder of such files), or None.
+    curves
+        Name -> value after each epoch of a training; MLflow shows them, they are not part of the digest.
     """
 
     models: "Mapping[str, SurvivalModel]"
@@ -87,7 +107,19 @@ class Bundle:
 
 
 def environment() -> dict[str, str]:
-    """Versions of Python and of the packages whose numbers enter a model."""
+    """List the versions of Python and of the packages whose numbers enter a model.
+
+    Returns
+    -------
+    dict
+        Package -> version, "not installed" where it is not.
+
+    Examples
+    --------
+    >>> from penumbra.registry import environment
+    >>> sorted(environment())[:3]
+    ['SimpleITK', 'duckdb', 'flax']
+    """
     found = {"python": platform.python_version()}
     for package in ENVIRONMENT:
         try:
@@ -103,7 +135,12 @@ def write_bundle(bundle: Bundle, folder: Path) -> str:
     The digest is the SHA-256 of the canonical JSON over every file that scores a patient, the served model's name and the feature versions.
     Lineage is outside: the same model from a later commit is the same model.
 
-    Raises  ValueError "served model 'x' is not among the models of the bundle: a, b"; Refusal "model_scores" when it kept no feature.
+    Raises
+    ------
+    ValueError
+        "served model 'x' is not among the models of the bundle: a, b".
+    Refusal
+        "model_scores" when the served model kept no feature: `Combined retained no feature: ... ...`.
     """
     if bundle.served not in bundle.models:
         raise ValueError(f"served model {bundle.served!r} is not among the models of the bundle: {', '.join(sorted(bundle.models))}")
@@ -139,7 +176,10 @@ def write_bundle(bundle: Bundle, folder: Path) -> str:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """What a bundle's folder says of itself: served, horizons_days, feature_versions, files, and the digest over these.
 
-    Raises  Refusal "bundle_readable" when the folder holds no bundle of a known format.
+    Raises
+    ------
+    Refusal
+        "bundle_readable" when the folder holds no bundle of a known format.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -179,7 +219,25 @@ def read_lineage(folder: Path) -> Lineage:
 def verify(folder: Path, digest: str) -> None:
     """Refuse a folder whose files are not the ones that were registered under `digest`.
 
-    Raises  Refusal "bundle_unchanged" that names the files changed, missing or added.
+    Parameters
+    ----------
+    folder
+        The bundle's files, `RegisteredVersion.folder`.
+    digest
+        That it was registered under.
+
+    Raises
+    ------
+    Refusal
+        "bundle_unchanged", with the files changed, missing or added: `settings/rois.json not as registered (0123456789ab). ...`; "bundle_readable" when the
+        folder holds no bundle of a known format.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from penumbra.registry import find, verify
+    >>> entry = find(Path("home"))
+    >>> verify(entry.folder, entry.digest)
     """
     manifest = read_manifest(folder)
     found, registered = _hash_files(folder), manifest["files"]

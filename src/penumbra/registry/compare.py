@@ -11,10 +11,18 @@ from penumbra.evaluate.rows import MetricRow
 class ComparisonRow:
     """One metric of one model on one center over several versions, in the order they were asked for.
 
-    values       per version; NaN where a version was not measured there.
+    Parameters
+    ----------
+    values
+        Per version; NaN where a version was not measured there.
+    trained
+        Per version: whether this center was among its training rows.
+    difference
+        Last version minus first.
+
+    Notes
+    -----
     lower, upper 95 % limits per version.
-    trained      per version: whether this center was among its training rows.
-    difference   last version minus first.
     """
 
     model: str
@@ -40,8 +48,12 @@ def compare(
 ) -> list[ComparisonRow]:
     """Registered versions side by side: one row per model, metric and center; training centers first, then in the order of `rows`.
 
-    rows      (version, metric row), as the relation `model_metrics` gives them.
-    versions  which to show and in which order; all, oldest first, when None.
+    Parameters
+    ----------
+    rows : shape (version, metric row)
+        As the relation `model_metrics` gives them.
+    versions
+        Which to show and in which order; all, oldest first, when None.
     """
     wanted_models, wanted_metrics = list(models), list(metrics)
     found: dict[tuple[str, str, str], dict[str, MetricRow]] = {}

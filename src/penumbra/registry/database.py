@@ -29,7 +29,25 @@ ARTIFACTS = "/mlflow/artifacts"  # how the address of a home's artifacts ends
 
 
 def tracking_uri(home: Path) -> str:
-    """MLflow's tracking and registry URI of a home folder, as `mlflow ui --backend-store-uri` wants it, or the server's address."""
+    """Tell MLflow's tracking and registry URI of a home, as `mlflow ui --backend-store-uri` wants it, or the server's address.
+
+    Parameters
+    ----------
+    home
+        The folder of `PENUMBRA_HOME`; the registry is in `<home>/mlflow`.
+
+    Returns
+    -------
+    str
+        Of the database in the home, or of the server.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from penumbra.registry import tracking_uri
+    >>> tracking_uri(Path("home")).startswith("sqlite:///")
+    True
+    """
     address = remote.server()
     if address:
         return address
@@ -61,8 +79,10 @@ def writing(home: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def noting(home: Path) -> Iterator[None]:
-    """Hold the record of changes alone. Not `writing`: a back-up holds the store's writer and then the registry, so nobody may hold the registry and
-    wait for the store."""
+    """Hold the record of changes alone.
+
+    Not `writing`: a back-up holds the store's writer and then the registry, so nobody may hold the registry and wait for the store.
+    """
     root(home).mkdir(parents=True, exist_ok=True)
     with (root(home) / "noted.lock").open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)

@@ -11,8 +11,14 @@ from penumbra.registry.model import LoadedModel
 class Difference:
     """One thing two versions do not share.
 
-    aspect         "train_center", "data", "param", "setting", "feature_version", "model", "feature" (an input column) or "environment".
-    name           which one; first and second its values, "" where a version lacks it.
+    Parameters
+    ----------
+    aspect
+        "train_center", "data", "param", "setting", "feature_version", "model", "feature" (an input column) or "environment".
+    name
+        Which one.
+    first, second
+        Its values, "" where a version lacks it.
     """
 
     aspect: str
@@ -22,9 +28,27 @@ class Difference:
 
 
 def differences(first: LoadedModel, second: LoadedModel) -> list[Difference]:
-    """Every difference in what two versions were fitted on and with, and in the features they read; empty for equal versions.
+    """List every difference in what two versions were fitted on and with, and in the features they read.
 
-    Sorted by aspect in the order of `Difference.aspect`, then by name.
+    Parameters
+    ----------
+    first, second
+        From `load`.
+
+    Returns
+    -------
+    list
+        A Difference each, sorted by aspect in the order of `Difference.aspect`, then by name; empty for equal versions.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from pathlib import Path
+    >>> from penumbra.registry import differences, load
+    >>> first = load(Path("home"))
+    >>> second = replace(first, settings={**first.settings, "rois": {"margins_mm": [4, 8, 12]}})
+    >>> [(found.aspect, found.name, found.first, found.second) for found in differences(first, second)]
+    [('setting', 'rois.margins_mm', '[3, 6, 9]', '[4, 8, 12]')]
     """
     pairs: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
         ("train_center", _present(first.lineage.train_centers), _present(second.lineage.train_centers)),

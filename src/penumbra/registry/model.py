@@ -2,11 +2,9 @@
 
 import getpass
 import json
-import math
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,34 +14,42 @@ from penumbra.evaluate.rows import MetricRow
 from penumbra.registry import noted, tracking
 from penumbra.registry.bundle import Bundle, Lineage, network_path, read_lineage, read_manifest, read_models, read_settings, verify, write_bundle
 from penumbra.registry.database import client, experiment_root, writing
+from penumbra.registry.logged_model import discard_unfinished, experiment_of, finished_model, log_model, save_pyfunc
 from penumbra.registry.noted import AliasChange
 from penumbra.registry.outside import RESTORE, model_missing
 from penumbra.registry.remembered import CHAMPION, remembered
-from penumbra.registry.scoring_code import importable, write_scoring_code
 from penumbra.registry.shelf import BUNDLE_PATH, RegisteredVersion, shelf
 from penumbra.registry.versions import CHALLENGER, find, restore_tags, versions
-from penumbra.survival.horizons import horizon_name
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
     from penumbra.fusion import SurvivalModel
 
 FIRST = "the first version"  # why it is champion
 DESCRIPTION = "Overall survival of patients with non-small-cell lung cancer after radiotherapy, from the planning CT"
-SERVING = ("mlflow", "numpy", "pandas")  # what the model server imports besides the code that the model carries
 
 
 @dataclass(frozen=True)
 class LoadedModel:
     """A version read from its files, ready to score.
 
-    entry             number, aliases, digest, lineage tags.
-    models            name -> fitted model; `served` names the one that answers.
-    horizons_days     times in days at which survival is answered.
-    feature_versions  ROI or "deep" -> version key the models need.
-    settings          documents that compute the features of a new patient.
-    network_path      for `penumbra.network.load`; None when the version has no network.
+    Parameters
+    ----------
+    entry
+        Number, aliases, digest, lineage tags.
+    models
+        Name -> fitted model.
+    served
+        Name of the one that answers.
+    horizons_days : days
+        Times at which survival is answered.
+    feature_versions
+        ROI or "deep" -> version key the models need.
+    settings
+        Documents that compute the features of a new patient.
+    network_path
+        For `penumbra.network.load`; None when the version has no network.
+    lineage
+        Where the models come from.
     """
 
     entry: RegisteredVersion
@@ -68,11 +74,44 @@ def register(home: Path, bundle: Bundle, metrics: Iterable[MetricRow] = (), *, c
     if `challenger` is set. Metrics that MLflow does not hold yet are added in both cases. A call that was killed half-way is completed by the next
     one with the same bundle.
 
-    home   the folder of `PENUMBRA_HOME`; the registry is in `<home>/mlflow`.
-    model  name in the registry; None: as params.yaml says (register.model).
+    Parameters
+    ----------
+    home
+        The folder of `PENUMBRA_HOME`; the registry is in `<home>/mlflow`.
+    bundle
+        All that scores a patient.
+    metrics
+        Of its models, on each center.
+    challenger
+        Whether a version that does not become champion becomes challenger.
+    model
+        Name in the registry; None: as params.yaml says (register.model).
 
-    Raises  Refusal "model_kept" where the registered model was deleted or renamed in MLflow and a number would be given twice,
-            "experiment_there" where its experiment was deleted.
+    Returns
+    -------
+    RegisteredVersion
+        The new version, or the one that holds this bundle already.
+
+    Raises
+    ------
+    ValueError
+        "served model 'x' is not among the models of the bundle: a, b".
+    Refusal
+        "model_scores" when the served model kept no feature; "model_kept" where the registered model was deleted or renamed in MLflow and a number would be
+        given twice; "experiment_there" where its experiment was deleted: `the experiment nsclc-os was deleted in MLflow. ...`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from penumbra.registry import Bundle, Lineage, load, register
+    >>> champion = load(Path("home"))
+    >>> lineage = Lineage(train_centers=("north",), store_commit=3, store_digest="ab" * 32)
+    >>> bundle = Bundle(champion.models, "Volume", champion.horizons_days, champion.feature_versions, champion.settings, lineage)
+    >>> entry = register(Path("home"), bundle, challenger=True)
+    >>> entry.version, entry.aliases
+    (2, ('challenger',))
+    >>> register(Path("home"), bundle).version
+    2
     """
     model, rows = model or model_name(), list(metrics)
     with writing(home):
@@ -94,7 +133,27 @@ def register(home: Path, bundle: Bundle, metrics: Iterable[MetricRow] = (), *, c
 def unregister(home: Path, version: int, *, model: str) -> None:
     """Take back a version that nobody knows of yet, with its aliases; its run and its logged model stay, and serve the next attempt.
 
-    Raises  Refusal "version_registered".
+    Parameters
+    ----------
+    home
+        The folder of `PENUMBRA_HOME`; the registry is in `<home>/mlflow`.
+    version
+        Its number.
+    model
+        Name of the registered model.
+
+    Raises
+    ------
+    Refusal
+        "version_registered": `no version or alias 9 of nsclc-os. ...`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from penumbra.registry import unregister, versions
+    >>> unregister(Path("home"), 1, model="nsclc-os")
+    >>> versions(Path("home"))
+    []
     """
     with writing(home):
         entry = find(home, version, model)
@@ -106,17 +165,76 @@ def unregister(home: Path, version: int, *, model: str) -> None:
 
 
 def record_metrics(home: Path, which: str | int, metrics: Iterable[MetricRow], *, model: str | None = None) -> int:
-    """Add metrics to a version that is registered, such as those of a center that arrived later; returns how many values were new."""
+    """Add metrics to a version that is registered, such as those of a center that arrived later.
+
+    Parameters
+    ----------
+    home
+        The folder of `PENUMBRA_HOME`; the registry is in `<home>/mlflow`.
+    which
+        Alias or number, see `find`.
+    metrics
+        Those that MLflow holds already are left out.
+    model
+        Name of the registered model; None: the one that params.yaml names (register.model).
+
+    Returns
+    -------
+    int
+        How many values were new.
+
+    Raises
+    ------
+    Refusal
+        "model_registered" or "version_registered", as `find`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from penumbra.evaluate import MetricRow
+    >>> from penumbra.registry import record_metrics
+    >>> rows = [MetricRow("Combined", "west", "test", "harrell_c", 0.66, 0.58, 0.74, 50, 31)]
+    >>> record_metrics(Path("home"), "champion", rows)
+    5
+    >>> record_metrics(Path("home"), "champion", rows)
+    0
+    """
     with writing(home):
         entry = find(home, which, model)
         return _complete(home, entry, read_manifest(entry.folder)["served"], list(metrics), read_lineage(entry.folder))
 
 
 def load(home: Path, which: str | int = CHAMPION, *, model: str | None = None) -> LoadedModel:
-    """A version's models, settings, network folder and lineage, read straight from its files.
+    """Load a version's models, settings, network folder and lineage, read straight from its files.
 
-    which   alias or number, see `versions.find`.
-    Raises  Refusal "model_registered", "version_registered" or "bundle_readable".
+    Parameters
+    ----------
+    home
+        The folder of `PENUMBRA_HOME`; the registry is in `<home>/mlflow`.
+    which
+        Alias or number, see `find`.
+    model
+        Name of the registered model; None: the one that params.yaml names (register.model).
+
+    Returns
+    -------
+    LoadedModel
+        Ready to score.
+
+    Raises
+    ------
+    Refusal
+        "model_registered", "version_registered" or "bundle_readable".
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from penumbra.registry import load
+    >>> loaded = load(Path("home"), "champion")
+    >>> loaded.entry.version, loaded.served, sorted(loaded.models)
+    (1, 'Combined', ['Combined', 'Volume'])
+    >>> loaded.model.columns
+    ('gtv.original_shape_MeshVolume', 'ring_6mm.wavelet-LLH_glcm_Contrast', 'deep.deep_007')
     """
     entry = find(home, which, model)
     manifest = read_manifest(entry.folder)
@@ -138,7 +256,7 @@ def _restore_files(entry: RegisteredVersion, bundle: Bundle, staging: Path) -> N
     if not entry.model_id:
         return
     if not (logged / "MLmodel").is_file():
-        _save_pyfunc(bundle, staging, staging / "pyfunc", entry.run_id, entry.model_id)
+        save_pyfunc(bundle, staging, staging / "pyfunc", entry.run_id, entry.model_id)
         shutil.copytree(staging / "pyfunc", logged, dirs_exist_ok=True)
     elif not _intact(entry):
         shutil.copytree(staging / "bundle", entry.folder, dirs_exist_ok=True)
@@ -177,11 +295,11 @@ def _complete(home: Path, entry: RegisteredVersion, served: str, rows: list[Metr
 def _add_version(home: Path, model: str, bundle: Bundle, digest: str, staging: Path, rows: list[MetricRow]) -> RegisteredVersion:
     _require_free_number(home, model, digest)
     mlflow_client = client(home)
-    experiment = _experiment(mlflow_client, home, model)
-    logged = _finished_model(mlflow_client, experiment, digest)
+    experiment = experiment_of(mlflow_client, home, model)
+    logged = finished_model(mlflow_client, experiment, digest)
     if logged is None or not (experiment_root(home) / "models" / logged.model_id / BUNDLE_PATH).is_dir():
-        _discard_unfinished(mlflow_client, home, experiment)
-        logged = _log_model(mlflow_client, experiment, bundle, digest, staging, rows)
+        discard_unfinished(mlflow_client, home, experiment)
+        logged = log_model(mlflow_client, experiment, bundle, digest, staging, rows)
     tags = {
         "digest": digest,
         "model_id": logged.model_id,
@@ -209,99 +327,3 @@ def _require_free_number(home: Path, model: str, digest: str) -> None:
         return
     fact = f"the registered model {model} was recreated outside penumbra, and the store knows another version {number}"
     raise (found.created_at is None and model_missing(home, model, memory)) or Refusal("model_kept", fact, RESTORE)
-
-
-def _experiment(mlflow_client: "MlflowClient", home: Path, name: str) -> str:
-    found = mlflow_client.get_experiment_by_name(name)
-    if found is not None and found.lifecycle_stage != "active":
-        advice = f"restore it there: mlflow experiments restore --experiment-id {found.experiment_id}"
-        raise Refusal("experiment_there", f"the experiment {name} was deleted in MLflow", advice)
-    if found is not None:
-        return str(found.experiment_id)
-    return str(mlflow_client.create_experiment(name, artifact_location=experiment_root(home).resolve().as_uri()))
-
-
-def _finished_model(mlflow_client: "MlflowClient", experiment: str, digest: str) -> Any:
-    from mlflow.entities import LoggedModelStatus
-
-    found = mlflow_client.search_logged_models([experiment], filter_string=f"tags.digest = '{digest}'")
-    return next((logged for logged in found if logged.status == LoggedModelStatus.READY), None)
-
-
-def _discard_unfinished(mlflow_client: "MlflowClient", home: Path, experiment: str) -> None:
-    """Runs and models of calls that died: no call is under way elsewhere, since this one holds the registry alone."""
-    from mlflow.entities import LoggedModelStatus
-
-    for run in mlflow_client.search_runs([experiment], "attributes.status = 'RUNNING'"):
-        if "digest" in run.data.tags:  # others may use the experiment too
-            mlflow_client.set_terminated(run.info.run_id, "KILLED")
-    for logged in mlflow_client.search_logged_models([experiment]):
-        if logged.status == LoggedModelStatus.PENDING and "digest" in logged.tags:
-            mlflow_client.finalize_logged_model(logged.model_id, LoggedModelStatus.FAILED)
-            shutil.rmtree(experiment_root(home) / "models" / logged.model_id, ignore_errors=True)
-
-
-def _log_model(mlflow_client: "MlflowClient", experiment: str, bundle: Bundle, digest: str, staging: Path, rows: list[MetricRow]) -> Any:
-    from mlflow.entities import LoggedModelOutput
-
-    lineage = bundle.lineage
-    tags = {
-        "digest": digest,
-        "store_commit": str(lineage.store_commit),
-        "store_digest": lineage.store_digest,
-        "code_commit": lineage.code_commit,
-        "train_centers": ", ".join(lineage.train_centers),
-        **{f"data_digest.{center}": value for center, value in lineage.data_digests.items()},
-    }
-    run = mlflow_client.create_run(experiment, tags=tags, run_name=digest[:12])
-    run_id = run.info.run_id
-    tracking.log_run(mlflow_client, run_id, lineage, {row.center: row.split for row in rows if row.split in tracking.PLAIN_SPLITS})
-    tracking.log_curves(mlflow_client, run_id, bundle.curves)
-    logged = mlflow_client.create_logged_model(experiment, name=bundle.served, source_run_id=run_id, tags=tags)
-    _save_pyfunc(bundle, staging, staging / "pyfunc", run_id, logged.model_id)
-    mlflow_client.log_model_artifacts(logged.model_id, str(staging / "pyfunc"))
-    mlflow_client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])  # the run's page shows the model
-    mlflow_client.set_terminated(run_id, "FINISHED")
-    return mlflow_client.finalize_logged_model(logged.model_id, "READY")
-
-
-def _save_pyfunc(bundle: Bundle, staging: Path, target: Path, run_id: str, model_id: str) -> None:
-    """The bundle as an MLflow model folder: the code that scores, the bundle as an artifact, signature and input example."""
-    import pandas as pd
-    from mlflow.models import Model, ModelSignature
-    from mlflow.pyfunc import save_model
-    from mlflow.types import ColSpec, DataType, Schema
-    from mlflow.types.schema import AnyType
-
-    served = bundle.models[bundle.served]
-    columns = list(served.columns)
-    # AnyType: MLflow casts true and "1" to the declared type before our code sees them; penumbra.registry.sent takes numbers only
-    # the mean training patient: nobody
-    middle = [math.exp(mean) if log else mean for mean, log in zip(served.means, served.logs, strict=True)]
-    survival = [ColSpec(DataType.double, f"survival_{horizon_name(day)}", required=False) for day in bundle.horizons_days]
-    outputs = [ColSpec(DataType.double, "log_risk"), ColSpec(DataType.string, "risk_group"), *survival, ColSpec(DataType.string, "reason")]
-    entry, package = write_scoring_code(staging / "code")
-    with importable(package):
-        save_model(
-            str(target),
-            python_model=str(entry),
-            code_paths=[str(package)],
-            artifacts={"bundle": str(staging / "bundle")},
-            signature=ModelSignature(inputs=Schema([ColSpec(AnyType(), name) for name in columns]), outputs=Schema([*outputs])),
-            input_example=pd.DataFrame([middle], columns=columns),
-            pip_requirements=[f"{name}=={installed(name)}" for name in SERVING],
-            mlflow_model=Model(run_id=run_id, model_id=model_id),
-        )
-    _without_addresses(target / "MLmodel")
-
-
-def _without_addresses(description: Path) -> None:
-    """MLflow notes where code and artifacts were saved from, and reads neither: they would carry this machine's folders to others."""
-    import yaml
-
-    content = yaml.safe_load(description.read_text(encoding="utf-8"))
-    flavor = content["flavors"]["python_function"]
-    flavor["model_code_path"] = Path(flavor["model_code_path"]).name
-    for artifact in flavor["artifacts"].values():
-        artifact["uri"] = artifact["path"]
-    description.write_text(yaml.safe_dump(content, default_flow_style=False), encoding="utf-8")

@@ -18,7 +18,22 @@ FILE = "noted.json"
 class AliasChange:
     """An alias that moved: one row for the audit trail.
 
-    version  None: it was removed. previous  None: no version had it. who  account, or "outside" for a change that penumbra did not make.
+    Parameters
+    ----------
+    model, alias
+        What moved.
+    version
+        None: it was removed.
+    previous
+        None: no version had it.
+    digest
+        Of the version.
+    reason
+        In words, of the person who promoted it or of the program.
+    who
+        Account, or "outside" for a change that penumbra did not make.
+    at
+        When, UTC.
     """
 
     model: str
@@ -35,8 +50,14 @@ class AliasChange:
 class Noted:
     """What was noted of a model.
 
-    state     of MLflow when it was last recorded in the store, "" before. stamp: of MLflow's database then, see `database.stamp`.
-    pending   changes of aliases that the store may not have yet.
+    Parameters
+    ----------
+    state
+        Of MLflow when it was last recorded in the store, "" before.
+    stamp
+        Of MLflow's database then, see `database.stamp`.
+    pending
+        Changes of aliases that the store may not have yet.
     """
 
     state: str = ""

@@ -20,9 +20,16 @@ RESTORE = "bring mlflow/ back from a back-up (infra/backup.sh restore), or name 
 class Outside:
     """What the store does not know yet, and what to report.
 
-    sentences  each one fact with its repair; empty where MLflow has what penumbra left in it. rules: of those that end a command.
-    change     the move of the champion's alias that the store lacks.
-    deleted    numbers of recorded versions that MLflow has no more and the store still shows.
+    Parameters
+    ----------
+    sentences
+        Each one fact with its repair; empty where MLflow has what penumbra left in it.
+    rules
+        Of those that end a command.
+    change
+        The move of the champion's alias that the store lacks.
+    deleted
+        Numbers of recorded versions that MLflow has no more and the store still shows.
     """
 
     sentences: tuple[str, ...] = ()
@@ -34,7 +41,24 @@ class Outside:
 def outside(home: Path, model: str | None = None) -> Outside:
     """Compare MLflow with what penumbra remembers; the store is read only where MLflow is not as it was when last noted, or has no champion.
 
-    model  None: the one that params.yaml names (register.model).
+    Parameters
+    ----------
+    home
+        The folder of `PENUMBRA_HOME`; the registry is in `<home>/mlflow`.
+    model
+        None: the one that params.yaml names (register.model).
+
+    Returns
+    -------
+    Outside
+        Without a sentence where MLflow has what penumbra left in it.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from penumbra.registry import outside
+    >>> outside(Path("home")).sentences
+    ()
     """
     model = model or model_name()
     found, left = shelf(home, model), noted.read(home, model)

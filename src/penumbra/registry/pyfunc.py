@@ -26,10 +26,20 @@ class ServedModel(PythonModel):
     def predict(self, context: PythonModelContext, model_input: pd.DataFrame, params: dict | None = None) -> pd.DataFrame:
         """One row of answers per row of features.
 
-        model_input  columns "<block>.<feature>" of the model's signature, any order, raw values as extracted.
-        Returns      log_risk, risk_group, survival_1y and so on, each named by its time; null, with a reason, beyond the follow-up of the
-                     training patients.
-        Raises       MlflowException (HTTP 400) with the rule that a value breaks and its column.
+        Parameters
+        ----------
+        model_input
+            Columns "<block>.<feature>" of the model's signature, any order, raw values as extracted.
+
+        Returns
+        -------
+        pd.DataFrame
+            log_risk, risk_group, survival_1y and so on, each named by its time; null, with a reason, beyond the follow-up of the training patients.
+
+        Raises
+        ------
+        MlflowException
+            (HTTP 400) with the rule that a value breaks and its column.
         """
         try:
             log_risk = self.model.log_risk({name: numbers(name, model_input[name].array) for name in self.model.columns})

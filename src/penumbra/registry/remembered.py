@@ -16,8 +16,12 @@ DELETED = "deleted"  # in the column alias of model_versions: MLflow has the ver
 class Remembered:
     """The store's word on one model.
 
-    versions   number -> its newest row of `model_versions`.
-    champions  who was champion, in order; None: nobody, since the alias was lost.
+    Parameters
+    ----------
+    versions
+        Number -> its newest row of `model_versions`.
+    champions
+        Who was champion, in order; None: nobody, since the alias was lost.
     """
 
     versions: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -34,18 +38,60 @@ class Remembered:
         return next((version for version in reversed(self.champions) if version is not None), None)
 
     def digest(self, version: int) -> str | None:
-        """What was registered under a number."""
+        """Return the digest that was registered under a number.
+
+        Parameters
+        ----------
+        version
+            The number.
+
+        Returns
+        -------
+        str | None
+            None: nothing was.
+        """
         digest: str | None = self.versions.get(version, {}).get("digest")
         return digest
 
     def created_at(self, version: int) -> datetime | None:
-        """When, UTC."""
+        """Return when a number was registered.
+
+        Parameters
+        ----------
+        version
+            The number.
+
+        Returns
+        -------
+        datetime | None
+            UTC; None: nothing was.
+        """
         at: datetime | None = self.versions.get(version, {}).get("created_at")
         return None if at is None else at.replace(tzinfo=UTC)
 
 
 def remembered(home: Path, model: str) -> Remembered:
-    """What the store of a home remembers; nothing where there is no store, or none that can be read now."""
+    """Read what the store of a home remembers of a model; nothing where there is no store, or none that can be read now.
+
+    Parameters
+    ----------
+    home
+        The folder of `PENUMBRA_HOME`; the store is in `<home>/store`.
+    model
+        Name of the registered model.
+
+    Returns
+    -------
+    Remembered
+        The newest record of each version, and who was champion.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from penumbra.registry import remembered
+    >>> sorted(remembered(Path("home"), "nsclc-os").versions)
+    [1]
+    """
     if not (home / "store").is_dir() and not os.environ.get("PENUMBRA_CATALOG"):
         return Remembered()
     from penumbra import store

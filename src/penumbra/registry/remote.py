@@ -18,7 +18,10 @@ UNKNOWN = "RESOURCE_DOES_NOT_EXIST"
 def server() -> str | None:
     """The MLflow server that PENUMBRA_MLFLOW names; None: the registry is the home's own.
 
-    Raises  Refusal "mlflow_address".
+    Raises
+    ------
+    Refusal
+        "mlflow_address".
     """
     address = os.environ.get(VARIABLE)
     if address and urllib.parse.urlsplit(address).scheme not in ("http", "https"):
@@ -51,8 +54,10 @@ def names_of(address: str, digest: str) -> list[str]:
 
 
 def versions(address: str, model: str) -> list[dict[str, Any]]:
-    """Rows as versions.sql gives them: version, run_id, created_ms, source, deleted, aliases and tags as JSON; oldest first. Of a deleted version a
-    server knows nothing."""
+    """Rows as versions.sql gives them: version, run_id, created_ms, source, deleted, aliases and tags as JSON; oldest first.
+
+    Of a deleted version a server knows nothing.
+    """
     registered = _get(address, "registered-models/get", name=model)
     if registered is None:
         return []
@@ -99,7 +104,10 @@ def logged_model_tags(address: str, model_id: str) -> dict[str, str] | None:
 def _get(address: str, path: str, **values: Any) -> dict[str, Any] | None:
     """One answer of the REST API; None for what the server does not know.
 
-    Raises  Refusal "mlflow_answers" for an error of the server; OSError when it cannot be reached (worth another try).
+    Raises
+    ------
+    Refusal
+        "mlflow_answers" for an error of the server; OSError when it cannot be reached (worth another try).
     """
     query = urllib.parse.urlencode({name: value for name, value in values.items() if value != ""})
     try:

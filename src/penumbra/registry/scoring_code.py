@@ -25,7 +25,10 @@ OWN_IMPORT = re.compile(r"^(\s*)(from|import) penumbra\b", re.MULTILINE)
 def write_scoring_code(folder: Path) -> tuple[Path, Path]:
     """Write MLflow's code file and the package that it imports into a folder; returns both.
 
-    Raises  ValueError "penumbra/fusion/model.py imports penumbra.fusion, a package: name the module" for an import that the package cannot have.
+    Raises
+    ------
+    ValueError
+        "penumbra/fusion/model.py imports penumbra.fusion, a package: name the module" for an import that the package cannot have.
     """
     names = modules_needed()
     texts = {name: (ROOT / name).read_text(encoding="utf-8") for name in (*names, ENTRY)}

@@ -14,9 +14,17 @@ from penumbra.fusion.declaration import Unusable
 def numbers(name: str, sent: Iterable[Any]) -> np.ndarray:
     """One column as floats, shape (n,); null becomes nan, and infinity stays what it is: the model refuses both by their names.
 
-    name    of the column, for the message. sent: the values as they were parsed.
+    Parameters
+    ----------
+    name
+        Of the column, for the message.
+    sent
+        The values as they were parsed.
 
-    Raises  Unusable "value_is_a_number: gtv.x is true for 1 of 2 patients. ..." (or a text, a list, a number too large for a float).
+    Raises
+    ------
+    Unusable
+        "value_is_a_number: gtv.x is true for 1 of 2 patients. ..." (or a text, a list, a number too large for a float).
     """
     values = np.asarray(sent)
     if values.dtype.kind in "iuf":

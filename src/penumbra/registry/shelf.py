@@ -29,12 +29,22 @@ TAGS = ("digest", "model_id", "train_centers", "store_commit", "store_digest", "
 class RegisteredVersion:
     """One version that penumbra registered.
 
-    aliases        e.g. ("champion",); empty when none points here.
-    digest         SHA-256 of all that scores a patient, see `bundle.write_bundle`.
-    run_id, model_id   MLflow's names of the run and of the logged model.
-    created_at     UTC.
-    store_commit, store_digest, code_commit, train_centers   lineage, see `bundle.Lineage`.
-    folder         the bundle's files.
+    Parameters
+    ----------
+    model, version
+        Name and number.
+    aliases
+        Such as ("champion",); empty when none points here.
+    digest
+        SHA-256 of all that scores a patient, see `bundle.write_bundle`.
+    run_id, model_id
+        MLflow's names of the run and of the logged model.
+    created_at
+        UTC.
+    train_centers, store_commit, store_digest, code_commit
+        Lineage, see `bundle.Lineage`.
+    folder
+        The bundle's files.
     """
 
     model: str
@@ -65,7 +75,17 @@ class RegisteredVersion:
 
 @dataclass(frozen=True)
 class ForeignVersion:
-    """A version that somebody made in MLflow: with Register model, mlflow.register_model, or a copy of another one."""
+    """A version that somebody made in MLflow: with Register model, mlflow.register_model, or a copy of another one.
+
+    Parameters
+    ----------
+    model, version
+        Name and number.
+    aliases
+        Such as ("champion",); empty when none points here.
+    created_at
+        UTC.
+    """
 
     model: str
     version: int
@@ -77,12 +97,24 @@ class ForeignVersion:
 class Shelf:
     """Everything that MLflow has under one registered model.
 
-    versions    registered by penumbra, oldest first. foreign: by others.
-    deleted     numbers of penumbra's versions that MLflow still knows as deleted (a server keeps them to itself).
-    aliases     alias -> number.
-    altered     number -> tags of penumbra that were changed or removed in MLflow.
-    newest      the highest number that was given; 0 before the first.
-    created_at  of the registered model, UTC; None: MLflow has none of this name.
+    Parameters
+    ----------
+    model
+        Name of the registered model.
+    versions
+        Registered by penumbra, oldest first.
+    foreign
+        By others.
+    deleted
+        Numbers of penumbra's versions that MLflow still knows as deleted (a server keeps them to itself).
+    aliases
+        Alias -> number.
+    altered
+        Number -> tags of penumbra that were changed or removed in MLflow.
+    newest
+        The highest number that was given; 0 before the first.
+    created_at
+        Of the registered model, UTC; None: MLflow has none of this name.
     """
 
     model: str
@@ -106,7 +138,25 @@ class Shelf:
 def shelf(home: Path, model: str | None = None) -> Shelf:
     """Read what MLflow has under a registered model, from its database in the home or from the server.
 
-    model  None: the one that params.yaml names (register.model).
+    Parameters
+    ----------
+    home
+        The folder of `PENUMBRA_HOME`; the registry is in `<home>/mlflow`.
+    model
+        None: the one that params.yaml names (register.model).
+
+    Returns
+    -------
+    Shelf
+        Without a version where MLflow has no model of this name.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from penumbra.registry import shelf
+    >>> found = shelf(Path("home"))
+    >>> [entry.version for entry in found.versions], dict(found.aliases), found.foreign
+    ([1], {'champion': 1}, ())
     """
     model, address = model or model_name(), remote.server()
     if address:

@@ -34,7 +34,28 @@ def metric_name(row: MetricRow, served: str) -> str:
 
 
 def logged_metrics(home: Path, entry: RegisteredVersion) -> dict[str, float]:
-    """Newest value of every metric MLflow holds for a version, by name: "harrell_c/east", "harrell_c_lower/east", "n/east", ..."""
+    """Read the newest value of every metric that MLflow holds for a version.
+
+    Parameters
+    ----------
+    home
+        The folder of `PENUMBRA_HOME`; the registry is in `<home>/mlflow`.
+    entry
+        The version, from `find`.
+
+    Returns
+    -------
+    dict
+        Name -> value, with names such as "harrell_c/east", "harrell_c_lower/east" and "n/east".
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from penumbra.registry import find, logged_metrics
+    >>> metrics = logged_metrics(Path("home"), find(Path("home")))
+    >>> metrics["harrell_c/east"], metrics["n/east"]
+    (0.7, 30.0)
+    """
     address = remote.server()
     if address:
         return remote.metrics(address, entry.model_id)

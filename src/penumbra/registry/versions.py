@@ -28,27 +28,84 @@ CHALLENGER = "challenger"
 
 
 def models(home: Path) -> list[str]:
-    """Names of all registered models, in alphabetical order."""
+    """List the names of all registered models.
+
+    Parameters
+    ----------
+    home
+        The folder of `PENUMBRA_HOME`; the registry is in `<home>/mlflow`.
+
+    Returns
+    -------
+    list
+        Names, in alphabetical order.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from penumbra.registry import models
+    >>> models(Path("home"))
+    ['nsclc-os']
+    """
     address = remote.server()
     return sorted(remote.models(address) if address else (row["name"] for row in query(home, "models.sql", {})))
 
 
 def versions(home: Path, model: str | None = None) -> list[RegisteredVersion]:
-    """All versions of a model that penumbra registered, oldest first; empty when nothing is registered yet.
+    """List all versions of a model that penumbra registered.
 
-    home   the folder of `PENUMBRA_HOME`.
-    model  None: the one that params.yaml names (register.model).
+    Parameters
+    ----------
+    home
+        The folder of `PENUMBRA_HOME`; the registry is in `<home>/mlflow`.
+    model
+        Name of the registered model; None: the one that params.yaml names (register.model).
+
+    Returns
+    -------
+    list
+        Oldest first; empty when nothing is registered yet.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from penumbra.registry import versions
+    >>> [(entry.version, entry.aliases, entry.train_centers) for entry in versions(Path("home"))]
+    [(1, ('champion',), ('north',))]
     """
     return list(shelf(home, model).versions)
 
 
 def find(home: Path, which: str | int = CHAMPION, model: str | None = None) -> RegisteredVersion:
-    """The version an alias or a number names: "champion", 3, "3", "v3", "nsclc-os/3" or "nsclc-os@champion".
+    """Find the version that an alias or a number names.
 
-    model  of a name without one; None: the one that params.yaml names (register.model).
+    Parameters
+    ----------
+    home
+        The folder of `PENUMBRA_HOME`; the registry is in `<home>/mlflow`.
+    which
+        An alias or a number: "champion", 3, "3", "v3", "nsclc-os/3" or "nsclc-os@champion".
+    model
+        Of a name without one; None: the one that params.yaml names (register.model).
 
-    Raises  Refusal "model_registered" when nothing is registered, "version_registered" with the versions and aliases there are, "champion_there"
-            when the champion's alias was removed outside penumbra, "registered_by_penumbra" for a version that somebody made in MLflow.
+    Returns
+    -------
+    RegisteredVersion
+        With its aliases, digest, lineage and folder.
+
+    Raises
+    ------
+    Refusal
+        "model_registered" when nothing is registered: `no version of nsclc-os is registered. ...`; "version_registered" with the versions and aliases there
+        are: `no version or alias 9 of nsclc-os. ...`; "champion_there" when the champion's alias was removed outside penumbra; "registered_by_penumbra" for a
+        version that somebody made in MLflow.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from penumbra.registry import find
+    >>> find(Path("home"), "champion").version, find(Path("home"), "nsclc-os/1").aliases
+    (1, ('champion',))
     """
     model, wanted = addressed(home, which, model)
     found = shelf(home, model)
@@ -73,7 +130,31 @@ def find(home: Path, which: str | int = CHAMPION, model: str | None = None) -> R
 
 
 def addressed(home: Path, which: str | int, model: str | None = None) -> tuple[str, str]:
-    """The model that a name means, and which version of it: "nsclc-pfs/3" and "nsclc-pfs@champion" name a registered model themselves."""
+    """Tell the model that a name means, and which version of it.
+
+    The names "nsclc-pfs/3" and "nsclc-pfs@champion" name a registered model themselves.
+
+    Parameters
+    ----------
+    home
+        The folder of `PENUMBRA_HOME`; the registry is in `<home>/mlflow`.
+    which
+        An alias or a number, with or without a model.
+    model
+        Of a name without one; None: the one that params.yaml names (register.model).
+
+    Returns
+    -------
+    tuple
+        The model, and the alias or number.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from penumbra.registry import addressed
+    >>> addressed(Path("home"), "nsclc-os@champion"), addressed(Path("home"), 3)
+    (('nsclc-os', 'champion'), ('nsclc-os', '3'))
+    """
     usual = model or model_name()
     for divider in ("/", "@"):
         name, found, wanted = str(which).partition(divider)
@@ -85,9 +166,43 @@ def addressed(home: Path, which: str | int, model: str | None = None) -> tuple[s
 def promote(home: Path, which: str | int, alias: str = CHAMPION, *, reason: str = "", model: str | None = None) -> AliasChange:
     """Point an alias to a version whose files have not changed since registration; the former holder keeps its number.
 
+    Parameters
+    ----------
+    home
+        The folder of `PENUMBRA_HOME`; the registry is in `<home>/mlflow`.
+    which
+        Alias or number, see `find`.
+    alias
+        To point to it.
+    reason
+        For the audit trail.
+    model
+        Name of the registered model; None: the one that params.yaml names (register.model).
+
+    Returns
+    -------
+    AliasChange
+        What moved, when, and by whom.
+
+    Raises
+    ------
+    Refusal
+        "version_registered": `no version or alias 9 of nsclc-os. ...`; "bundle_unchanged" when a file of the version was altered.
+
+    Notes
+    -----
     A challenger that becomes champion is no longer a challenger. The change is noted before it is made: killed in between, or made from Python, it
     is recorded in the store by the next command that writes.
-    Raises  Refusal "version_registered", or "bundle_unchanged" when a file of the version was altered.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from penumbra.registry import find, promote
+    >>> change = promote(Path("home"), 1, "baseline", reason="the first of the study")
+    >>> change.alias, change.version, change.previous
+    ('baseline', 1, None)
+    >>> find(Path("home"), "baseline").aliases
+    ('baseline', 'champion')
     """
     with writing(home):
         entry = find(home, which, model)
