@@ -1,4 +1,4 @@
-"""The nightly check: is the store consistent, does the champion still hold what was registered, and how does it do on patients it scored?"""
+"""The nightly check: whether the store is consistent, whether the champion holds what was registered, and how it does on patients it scored."""
 
 from prefect import flow
 
@@ -9,8 +9,10 @@ from penumbra.pipeline.workspace import begin
 
 @flow(name="check")
 def check() -> None:
-    """Measures again what outcomes have matured; fails, naming what is wrong, when a finding of `penumbra doctor` is bad; a stage that has to be run
-    again, as after every ingest, is nothing wrong."""
+    """Measure again what outcomes have matured; fail, naming what is wrong, when a finding of `penumbra doctor` is bad.
+
+    A stage that has to be run again, as after every ingest, is nothing wrong.
+    """
     work = begin()
     bad = [f"{finding.what}: {finding.found}" for finding in doctor.examine(work.home) if not (finding.ok or finding.waits)]
     history.checked(work.home, bad)

@@ -28,8 +28,11 @@ def open_pool() -> Iterator[Pool]:
     A patient is not a task run of Prefect: workers need no way to its API, and its database is spared thousands of small writes.
 
     Raises
-        ParamsError: `PENUMBRA_DASK is 'slurm'. Set it to local or tcp://host:port`.
-        Refusal: `cluster_reachable`, `cluster_has_workers`.
+    ------
+    ParamsError
+        `PENUMBRA_DASK is 'slurm'. Set it to local or tcp://host:port`.
+    Refusal
+        `cluster_reachable`, `cluster_has_workers`.
     """
     executor = os.environ.get(VARIABLE, "")
     if not executor:

@@ -12,7 +12,9 @@ DELAYS_S: list[float] = [5, 30, 120, 300]  # a database or a server that was sta
 
 
 def worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """True for a failure that may pass (attempts.passing), unless it is a broken pipe: then the worker that started this is gone. A full disk or a folder
-    that cannot be written is reported at once: minutes of waiting would free nothing."""
+    """True for a failure that may pass (attempts.passing), unless it is a broken pipe: then the worker that started this is gone.
+
+    A full disk or a folder that cannot be written is reported at once: minutes of waiting would free nothing.
+    """
     failure = state.result(raise_on_failure=False)
     return isinstance(failure, BaseException) and not isinstance(failure, BrokenPipeError) and passing(failure) and not exhausted(failure)

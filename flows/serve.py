@@ -65,7 +65,10 @@ State = tuple[int, int, float]  # of a folder: files, bytes, newest change
 class Watch:
     """What was seen of each center: its state, since when; and in which state its retraining failed for good.
 
-    hand_over  what is done with a center that is complete; False: it failed, and is not tried again until its folder changes.
+    Parameters
+    ----------
+    hand_over
+        What is done with a center that is complete; False: it failed, and is not tried again until its folder changes.
     """
 
     work: Work

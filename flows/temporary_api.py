@@ -49,8 +49,13 @@ class Api:
 def start(home: Path, *, schedules: bool = False) -> Api:
     """Start a server that ends with this process, however that ends, and at the latest when the interpreter does; its log is in prefect/server.log.
 
-    schedules   with the services that start flow runs when their time has come; without, it starts sooner.
+    Parameters
+    ----------
+    schedules
+        With the services that start flow runs when their time has come; without, it starts sooner.
 
+    Notes
+    -----
     A server that is asked to end while this process works ends the command: a signal may have been sent to it alone.
     """
     with socket.socket() as probe:

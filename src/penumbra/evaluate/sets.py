@@ -21,7 +21,10 @@ Value = tuple[float, float, float]
 class ModelRisk:
     """One model on every patient: log_risk (n,), NaN where it has none; cutoff divides high from low, the median of the training risk.
 
-    baseline  Breslow's, of the training patients; None where the model gives no survival, or has retained nothing.
+    Parameters
+    ----------
+    baseline
+        Breslow's, of the training patients; None where the model gives no survival, or has retained nothing.
     """
 
     log_risk: np.ndarray
@@ -41,7 +44,10 @@ class ModelRisk:
     def alive(self, times_days: Sequence[float] | np.ndarray) -> np.ndarray:
         """Probability to be alive at each time, shape (n, k).
 
-        Raises  Undefined "no survival at day ...: the training patients were followed to day ...".
+        Raises
+        ------
+        Undefined
+            "no survival at day ...: the training patients were followed to day ...".
         """
         why = self.why_not(float(np.max(times_days)))
         if why:

@@ -16,9 +16,15 @@ from penumbra.registry.database import noting, writing
 def set_alias(work: Work, which: str | int, alias: str = CHAMPION, *, reason: str) -> AliasChange:
     """Point an alias to a version whose files have not changed since registration, and record it.
 
-    which  a version of the model that params.yaml names, or of another one with its name: nsclc-pfs/3.
+    Parameters
+    ----------
+    which
+        A version of the model that params.yaml names, or of another one with its name: nsclc-pfs/3.
 
-    Raises  Refusal "reason_given", "version_registered", or "bundle_unchanged" when a file of the version was altered.
+    Raises
+    ------
+    Refusal
+        "reason_given", "version_registered", or "bundle_unchanged" when a file of the version was altered.
     """
     if not reason.strip():
         raise Refusal("reason_given", "no reason", 'say why: --reason "..."')
@@ -36,9 +42,15 @@ def set_alias(work: Work, which: str | int, alias: str = CHAMPION, *, reason: st
 def rollback(work: Work, *, reason: str, model: str | None = None) -> AliasChange:
     """Make the version champion that was it before the last change, by the record; versions that were deleted since are passed over.
 
-    model  None: the one that params.yaml names.
+    Parameters
+    ----------
+    model
+        None: the one that params.yaml names.
 
-    Raises  Refusal "earlier_champion" when there was none.
+    Raises
+    ------
+    Refusal
+        "earlier_champion" when there was none.
     """
     model = model or work.settings.register.model
     note(work.home, model, run=work.run)
@@ -123,7 +135,10 @@ def version_record(entry: registry.RegisteredVersion) -> dict[str, Any]:
 def _record(home: Path, model: str, run: str, changes: list[AliasChange], deleted: tuple[int, ...], only: Sequence[int] | None = None) -> None:
     """One transaction: the changes, and the aliases that every version has now; then what MLflow has is noted as known (inside `noting`).
 
-    only  versions that the store has already; None: all, also one that was registered from Python.
+    Parameters
+    ----------
+    only
+        Versions that the store has already; None: all, also one that was registered from Python.
     """
     left = noted.read(home, model)
     stamp, found = database.stamp(home), registry.shelf(home, model)

@@ -77,7 +77,19 @@ class Records:
     """The clinical records of one center as they are stored, and what becomes of those that contradict them."""
 
     def __init__(self, lake: store.Store, center: str, rules: Ingest, confirmed: Collection[str] = ()) -> None:
-        """confirmed  patients (their names in the store) whose new record is right, whatever is stored."""
+        """Read what is stored of the center.
+
+        Parameters
+        ----------
+        lake
+            The store.
+        center
+            Its name.
+        rules
+            Of the group `ingest`.
+        confirmed
+            Patients (their names in the store) whose new record is right, whatever is stored.
+        """
         self.center, self.rules, self.confirmed = center, rules, frozenset(confirmed)
         newest = "QUALIFY row_number() OVER (PARTITION BY patient ORDER BY commit_id DESC) = 1"
         rows = lake.sql(f"FROM stored.patients WHERE center = ? {newest}", [center]).to_pylist()
@@ -127,7 +139,13 @@ class Records:
 
 
 def require_stored(lake: store.Store, centers: Collection[str], confirmed: Collection[str]) -> None:
-    """Raises  Refusal "patient_stored": a patient that is to be confirmed is none of these centers'."""
+    """Refuse to confirm a patient of no center.
+
+    Raises
+    ------
+    Refusal
+        "patient_stored": a patient that is to be confirmed is none of these centers'.
+    """
     known = {row["patient"] for row in lake.sql("SELECT patient, center FROM patients").to_pylist() if row["center"] in centers}
     unknown = len(set(confirmed) - known)
     if unknown:
@@ -156,7 +174,10 @@ def accepted_scans(lake: store.Store) -> list[KnownScan]:
 def doubled(lake: store.Store, patients: Collection[str] | None = None) -> str:
     """The sentence for scans that are stored for several patients at once, by pixels, files or figures; "" where there are none.
 
-    patients  among whom, and with whom, to look; None: all.
+    Parameters
+    ----------
+    patients
+        Among whom, and with whom, to look; None: all.
     """
     found = [group for group in groups(accepted_scans(lake)) if patients is None or any(scan.patient in patients for scan in group)]
     if not found:
@@ -184,9 +205,15 @@ def waiting(lake: store.Store) -> Iterator[str]:
 def require_own(lake: store.Store, patient: str, center: str, sha256: str) -> str | None:
     """The stored image version of a folder that is to be recorded under a patient's name; None where the store has no scan of that patient.
 
-    sha256  of the folder's files.
+    Parameters
+    ----------
+    sha256
+        Of the folder's files.
 
-    Raises  Refusal "patient_id_free": the name is another center's patient. "patient_scan": the store has another scan of this patient.
+    Raises
+    ------
+    Refusal
+        "patient_id_free": the name is another center's patient. "patient_scan": the store has another scan of this patient.
     """
     row = lake.sql("SELECT max(center) AS center FROM patients WHERE patient = ?", [patient]).to_pylist()[0]
     if row["center"] not in (None, center):

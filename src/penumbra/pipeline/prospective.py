@@ -16,8 +16,9 @@ Place = tuple[str, str]  # version, center
 
 
 def matured(lake: store.Store, model: str) -> list[dict[str, Any]]:
-    """version, patient, center, log_risk, time (days) and event of every patient whose outcome came, or changed, after the version had scored
-    them; by more than rounding, and in time or event: a record sent again, or another age, does not count.
+    """Every patient whose outcome came, or changed, after a version had scored them: version, patient, center, log_risk, time (days) and event.
+
+    It changed by more than rounding, and in time or event: a record sent again, or another age, does not count.
 
     Where a version scored a patient several times, its last risk from before the outcome counts.
     """

@@ -23,9 +23,15 @@ def namer(center: str) -> Any:
 def require_key(work: Work, lake: store.Store, *, new: bool = False) -> None:
     """Hold a home to the pseudonym key that its patients are named by, or to none; remembered with the first patients.
 
-    new  take the current key (or none) instead of the previous one: in one commit all patients leave the relations, to come back with new names.
+    Parameters
+    ----------
+    new
+        Take the current key (or none) instead of the previous one: in one commit all patients leave the relations, to come back with new names.
 
-    Raises  Refusal "pseudonym_key".
+    Raises
+    ------
+    Refusal
+        "pseudonym_key".
     """
     known, today = (remembered(lake), fingerprint_of_today()) if new else require_same(work.home, lake)
     people = lake.sql("SELECT patient, center FROM patients").to_pylist() if new and known != today else []
@@ -41,7 +47,10 @@ def require_key(work: Work, lake: store.Store, *, new: bool = False) -> None:
 def require_same(home: Path, lake: store.Store) -> tuple[str | None, str]:
     """The fingerprint that this home's patients are named by, None where nobody is stored yet, and that of today; nothing is written.
 
-    Raises  Refusal "pseudonym_key": they differ.
+    Raises
+    ------
+    Refusal
+        "pseudonym_key": they differ.
     """
     today = fingerprint_of_today()
     known = remembered(lake) or _begun_with(home, lake, cohort.pseudonym_key_from_environment(), today)
@@ -98,7 +107,10 @@ def _mismatch(known: str, today: str) -> tuple[str, str]:
 def _begun_with(home: Path, lake: store.Store, key: str | None, today: str) -> str | None:
     """The fingerprint of a home that was begun before it was remembered, as far as its names tell; None: nobody is stored yet.
 
-    Raises  Refusal "pseudonym_key": it has names of both kinds.
+    Raises
+    ------
+    Refusal
+        "pseudonym_key": it has names of both kinds.
     """
     hashed, plain = names(lake)
     if not hashed + plain:

@@ -28,9 +28,16 @@ SELECT max(time) AS last FROM (
 class Answers:
     """What versions predicted for patients, with the latest outcome.
 
-    by_version  version -> patient -> row of `predictions`. survival: version -> patient -> days -> probability, NaN where there is none.
-    trained     (version, patient) of those whose outcome a version was fitted on.
-    misnamed    version -> its days, where stored columns and metrics are called 1y, 2y, ... but mean other days.
+    Parameters
+    ----------
+    by_version
+        Version -> patient -> row of `predictions`.
+    survival
+        Version -> patient -> days -> probability, NaN where there is none.
+    trained
+        (version, patient) of those whose outcome a version was fitted on.
+    misnamed
+        Version -> its days, where stored columns and metrics are called 1y, 2y, ... but mean other days.
     """
 
     by_version: Mapping[int, Mapping[str, Mapping[str, Any]]]

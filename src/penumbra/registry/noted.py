@@ -1,5 +1,7 @@
-"""What penumbra left in MLflow when it last looked, as a file next to the database: it shows whether anything was changed outside, and costs
-no store. And the change of an alias that is under way: one that was killed between MLflow and the store is penumbra's own, and is recorded later.
+"""What penumbra left in MLflow when it last looked, as a file next to the database.
+
+It shows whether anything was changed outside, and costs no store. And the change of an alias that is under way: one that was killed between MLflow and
+the store is penumbra's own, and is recorded later.
 """
 
 import json

@@ -1,5 +1,7 @@
-"""How differently a new center looks to the champion: the features that it reads, at the center and where it was fitted. (`penumbra drift`
-compares every feature that is stored; drift.py.)"""
+"""How differently a new center looks to the champion: the features that it reads, at the center and where it was fitted.
+
+`penumbra drift` compares every feature that is stored (commands/drift.py).
+"""
 
 import math
 
@@ -15,7 +17,9 @@ def shifted(data: Dataset, columns: tuple[str, ...], center: str) -> dict[str, f
     (mean at the center - mean in training) / sqrt((sd_center^2 + sd_training^2) / 2), sd with n - 1; as the view `center_drift` has it per pair of
     centers, which knows no deep features and no pool.
 
-    Source: Austin 2009, Stat Med 28:3083.
+    References
+    ----------
+    Austin 2009, Stat Med 28:3083.
     """
     table, here = columns_of(data.blocks), data.centers == center
     found = {}
