@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from penumbra.commands.verdict import Verdict, listed, sentence
-from penumbra.evaluate import GateLimits, MetricRow, ModelRisk, evaluate
+from penumbra.evaluate import Evaluating, GateLimits, MetricRow, ModelRisk, evaluate
 from penumbra.evaluate.contrasts import contrasts
+from penumbra.survival.outcome import Outcomes
 
 BETTER = Verdict("nsclc-os", 1, ("north",), ("east", "south"), 64, 41, 0.104, 0.011, 0.197)
 REGISTERED = {"model": "nsclc-os", "version": 1}
@@ -45,8 +46,8 @@ def test_names_in_a_sentence() -> None:
 
 def measured(models: dict[str, ModelRisk], centers: np.ndarray, event: np.ndarray, time: np.ndarray, *, day: float, resamples: int) -> list[MetricRow]:
     """Combined against Volume, with north in training."""
-    trains, against = centers == "north", {"volume": "Volume"}
-    return evaluate(models, centers, trains, event, time, horizons_days=(day,), resamples=resamples, level=0.95, seed=5, combined="Combined", controls=against)
+    numbers = Evaluating(horizons_days=(day,), bootstraps=resamples, refits=1, calibration_groups=5, thresholds=(), age_split=65, confidence=0.95, seed=5)
+    return evaluate(models, Outcomes(event, time, centers), centers == "north", numbers, combined="Combined", controls={"volume": "Volume"})
 
 
 def test_the_difference_is_the_gates_own() -> None:
@@ -64,7 +65,7 @@ def test_the_difference_is_the_gates_own() -> None:
     (row,) = [row for row in rows if row.metric == "delta_c_volume_within"]
     outside = centers != "north"
     limits = GateLimits(noise=0.1, confidence=0.95, interval="percentile", min_events=5, resamples=200, seed=5)
-    expected = contrasts(event[outside], time[outside], centers[outside], volume[outside], served[outside], {}, limits).overall
+    expected = contrasts(Outcomes(event, time, centers).rows(outside), volume[outside], served[outside], {}, limits).overall
     assert (row.model, row.center, row.n, row.events) == ("Combined", "external", expected.n, expected.events)
     assert (row.value, row.lower, row.upper) == pytest.approx((expected.difference, expected.lower, expected.upper))
     (pooled,) = [row for row in rows if (row.metric, row.model, row.center) == ("delta_c_combined", "Volume", "external")]

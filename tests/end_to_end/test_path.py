@@ -71,15 +71,8 @@ def test_shuffled_outcomes_give_chance(run: Run) -> None:
         model = fusion.fit_all(
             declared,
             data.rows(data.training),
-            data.event[shuffled],
-            data.time[shuffled],
-            alpha=0.05,
-            folds=10,
-            seed=1,
-            ties="efron",
-            pca_variance=0.95,
-            patience=15,
-            ridge=1.0,
+            data.outcomes.rows(shuffled),
+            load_settings("quick").fuse,
         )["Both"]
         if model.retained:
             table = {column: block.values[~data.training, i] for block in data.blocks.values() for i, column in enumerate(block.columns)}

@@ -16,6 +16,7 @@ from penumbra.commands import answers
 from penumbra.evaluate import Evidence, GateLimits, Verdict
 from penumbra.evaluate.contrasts import contrasts
 from penumbra.evaluate.gate import gate
+from penumbra.survival.outcome import Outcomes
 
 SIZES = {"east": 36, "north": 72, "south": 28}
 SCALE = {"east": 1.0, "north": 1.5, "south": 0.6}  # of the survival times: centers differ, and a C over their pool would reward it
@@ -52,7 +53,7 @@ def simulated(seed: int, champion: float, challenger: float, correlation: float,
 
 
 def judged(cohort: Cohort, limits: GateLimits = LIMITS, **baselines: np.ndarray) -> Verdict:
-    return gate(contrasts(cohort.event, cohort.time, cohort.centers, cohort.champion, cohort.challenger, baselines, limits))
+    return gate(contrasts(Outcomes(cohort.event, cohort.time, cohort.centers), cohort.champion, cohort.challenger, baselines, limits))
 
 
 def counted(champion: float, challenger: float, correlation: float, change: Callable[[Cohort], Cohort] = lambda cohort: cohort) -> Counter[str]:
@@ -180,7 +181,7 @@ def test_a_model_without_a_risk_for_some_patients_promotes_nobody(who: str) -> N
 
 def test_a_decision_is_shown_with_the_limits_that_it_was_taken_on() -> None:
     cohort = simulated(0, 0.58, 0.66, 0.9)
-    evidence = contrasts(cohort.event, cohort.time, cohort.centers, cohort.champion, cohort.challenger, {"Volume": np.zeros(136)}, LIMITS)
+    evidence = contrasts(Outcomes(cohort.event, cohort.time, cohort.centers), cohort.champion, cohort.challenger, {"Volume": np.zeros(136)}, LIMITS)
     models = {"champion": cohort.champion, "challenger": cohort.challenger, "Volume": np.zeros(136)}
     rows = [
         {"model": name, "center": center, "metric": "harrell_c", "value": survival.concordance_index(cohort.event[here], cohort.time[here], risk[here])}

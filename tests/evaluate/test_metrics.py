@@ -1,25 +1,30 @@
 """Evaluation: who is together, what equals the statistics called alone, what has no value and why."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from penumbra import survival
-from penumbra.evaluate import EXTERNAL, TRAINING, MetricRow, ModelRisk, evaluate, internal_external, resampled_fits
-from penumbra.fusion import Block, Declaration, fit
+from penumbra.evaluate import EXTERNAL, TRAINING, Evaluating, MetricRow, ModelRisk, evaluate, internal_external, resampled_fits
+from penumbra.fusion import Block, Declaration, Fitting, fit
 from penumbra.survival.baseline import BaselineHazard
+from penumbra.survival.outcome import Outcomes
 
 pytestmark = pytest.mark.numeric
 
-NUMBERS = {
-    "horizons_days": (365, 730, 1095),
-    "resamples": 200,
-    "level": 0.95,
-    "seed": 1,
-    "combined": "Combined",
-    "controls": {"volume": "Volume", "clinical": "Clinical"},
-}
+NUMBERS = Evaluating(horizons_days=(365, 730, 1095), bootstraps=200, refits=6, calibration_groups=5, thresholds=(), age_split=65, confidence=0.95, seed=1)
+FITTING = Fitting(alpha=0.05, folds=5, seed=1, ties="efron", pca_variance=0.95, lasso_lambda="min", lasso_patience=15, ridge=1.0)
+
+
+def evaluated(
+    models: Mapping[str, ModelRisk], centers: np.ndarray, training: np.ndarray, event: np.ndarray, time: np.ndarray, numbers: Evaluating = NUMBERS
+) -> list[MetricRow]:
+    outcomes = Outcomes(event, time, centers)
+    return evaluate(models, outcomes, training, numbers, combined="Combined", controls={"volume": "Volume", "clinical": "Clinical"})
 
 
 def simulated(n: int = 180, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -39,7 +44,7 @@ def risks(log_risk: np.ndarray) -> dict[str, ModelRisk]:
 @pytest.fixture(scope="module")
 def rows() -> dict[tuple[str, str, str], MetricRow]:
     log_risk, event, time, centers = simulated()
-    found = evaluate(risks(log_risk), centers, centers == "north", event, time, **NUMBERS)
+    found = evaluated(risks(log_risk), centers, centers == "north", event, time)
     by_key = {(row.model, row.center, row.metric): row for row in found}
     assert len(by_key) == len(found)
     return by_key
@@ -54,7 +59,7 @@ def test_sets_are_training_each_center_and_the_external_pool(rows) -> None:
     }
     assert rows["Combined", EXTERNAL, "harrell_c"].n == 120
     log_risk, event, time, centers = simulated()
-    several = evaluate(risks(log_risk), centers, centers != "south", event, time, **NUMBERS)
+    several = evaluated(risks(log_risk), centers, centers != "south", event, time)
     assert {row.center for row in several if row.split == "train"} == {"north", "east", TRAINING}
 
 
@@ -101,7 +106,7 @@ def test_what_has_no_value_is_a_row_with_its_reason() -> None:
     time = np.where(centers == "east", np.minimum(time, 500), time)
     models = risks(log_risk) | {"DL": ModelRisk(np.full(log_risk.size, math.nan), math.nan)}
     models["Rad"] = ModelRisk(log_risk, 99.0)
-    found = {(row.model, row.center, row.metric): row for row in evaluate(models, centers, centers == "north", event, time, **NUMBERS)}
+    found = {(row.model, row.center, row.metric): row for row in evaluated(models, centers, centers == "north", event, time)}
     expected = {
         ("Combined", "south", "harrell_c"): "no comparable pair among 60 patients",
         ("Combined", "south", "hazard_ratio"): "no event",
@@ -130,7 +135,7 @@ def test_nothing_is_measured_beyond_the_follow_up_of_the_training_patients() -> 
     died = event & ~(north & (time > 450))
     baseline = survival.breslow_baseline(died[north], closed[north], log_risk[north])
     models = {"Combined": ModelRisk(log_risk, 0.0, baseline), "Volume": ModelRisk(log_risk, 0.0)}
-    found = {(row.center, row.metric): row for row in evaluate(models, centers, north, died, closed, **NUMBERS) if row.model == "Combined"}
+    found = {(row.center, row.metric): row for row in evaluated(models, centers, north, died, closed) if row.model == "Combined"}
     east = centers == "east"
     for horizon, name in ((730, "2y"), (1095, "3y")):
         for metric in (f"brier_{name}", f"observed_expected_{name}"):
@@ -150,8 +155,8 @@ def test_nothing_is_measured_beyond_the_follow_up_of_the_training_patients() -> 
 def test_metrics_are_named_by_their_days() -> None:
     log_risk, event, time, centers = simulated()
 
-    def measured(**changed: object) -> dict[tuple[str, str], float]:
-        rows = evaluate(risks(log_risk), centers, centers == "north", event, time, **(NUMBERS | changed))
+    def measured(**changed: Any) -> dict[tuple[str, str], float]:
+        rows = evaluated(risks(log_risk), centers, centers == "north", event, time, replace(NUMBERS, **changed))
         return {(row.center, row.metric): row.value for row in rows if row.model == "Combined"}
 
     found, usual = measured(horizons_days=(180.0, 365.0, 730.0)), measured()
@@ -164,7 +169,7 @@ def test_metrics_are_named_by_their_days() -> None:
 
 def test_same_seed_same_rows(rows) -> None:
     log_risk, event, time, centers = simulated()
-    again = evaluate(risks(log_risk), centers, centers == "north", event, time, **NUMBERS)
+    again = evaluated(risks(log_risk), centers, centers == "north", event, time)
     for row in again:
         assert str(row) == str(rows[row.model, row.center, row.metric])
 
@@ -173,7 +178,7 @@ def test_one_patient_in_a_center() -> None:
     log_risk, event, time, centers = simulated()
     centers = centers.copy()
     centers[-59:] = "east"
-    found = evaluate(risks(log_risk), centers, centers == "north", event, time, **NUMBERS)
+    found = evaluated(risks(log_risk), centers, centers == "north", event, time)
     alone = [row for row in found if row.center == "south"]
     assert alone
     assert all(row.n == 1 for row in alone)
@@ -183,7 +188,7 @@ def test_one_patient_in_a_center() -> None:
 def test_pooling_over_test_centers_and_calibration_in_the_large() -> None:
     log_risk, event, time, _ = simulated()
     centers = np.repeat(["north", "east", "south", "west"], 45)
-    found = {(row.model, row.center, row.metric): row for row in evaluate(risks(log_risk), centers, centers == "north", event, time, **NUMBERS)}
+    found = {(row.model, row.center, row.metric): row for row in evaluated(risks(log_risk), centers, centers == "north", event, time)}
     alone = [survival.harrell(event[centers == name], time[centers == name], log_risk[centers == name]) for name in ("east", "south", "west")]
     pooled = survival.pooled_c([one.c for one in alone], [one.se for one in alone])
     row = found["Combined", EXTERNAL, "harrell_c_pooled"]
@@ -205,9 +210,9 @@ def test_refits_do_not_depend_on_how_they_are_shared_out() -> None:
     values = np.column_stack([log_risk + 0.3 * random.normal(size=120), random.normal(size=(120, 6))])
     blocks = {"gtv": Block("gtv", tuple(f"f{i}" for i in range(7)), values)}
     declared = Declaration("Rad", "Rad", "radiomics", "signature", blocks=("gtv",))
-    numbers = {"alpha": 0.05, "folds": 5, "seed": 1, "ties": "efron", "pca_variance": 0.95, "penalty": "min", "patience": 15, "ridge": 1.0}
-    model = fit(declared, blocks, event, time, **numbers)
-    alone, shared = (resampled_fits(declared, model, blocks, event, time, refits=6, seed=1, numbers=numbers, workers=workers) for workers in (1, 2))
+    outcomes = Outcomes.of_one_center(event, time)
+    model = fit(declared, blocks, outcomes, FITTING)
+    alone, shared = (resampled_fits(declared, model, blocks, outcomes, FITTING, refits=6, seed=1, workers=workers) for workers in (1, 2))
     assert alone == shared
     assert alone.kept["gtv.f0"] == 1.0
     assert all(share < 1 for column, share in alone.kept.items() if column != "gtv.f0")
@@ -218,12 +223,12 @@ def test_a_center_left_out_is_measured_by_a_model_that_never_saw_it() -> None:
     log_risk, event, time, centers = simulated()
     blocks = {"gtv": Block("gtv", ("f0",), log_risk[:, None])}
     declared = [Declaration("Rad", "Rad", "control", "cox", columns=("gtv.f0",))]
-    numbers = {"alpha": 0.05, "folds": 5, "seed": 1, "ties": "efron", "pca_variance": 0.95, "penalty": "min", "patience": 15, "ridge": 1.0}
-    found = {(row.center, row.metric): row for row in internal_external(declared, blocks, centers, event, time, level=0.95, numbers=numbers)}
+    outcomes = Outcomes(event, time, centers)
+    found = {(row.center, row.metric): row for row in internal_external(declared, blocks, outcomes, FITTING, confidence=0.95)}
     south = centers == "south"
-    others = fit(declared[0], {"gtv": Block("gtv", ("f0",), log_risk[~south, None])}, event[~south], time[~south], **numbers)
+    others = fit(declared[0], {"gtv": Block("gtv", ("f0",), log_risk[~south, None])}, outcomes.rows(~south), FITTING)
     here = others.log_risk({"gtv.f0": log_risk[south]})
     assert found["south", "internal_external_slope"].value == pytest.approx(survival.calibration_slope(event[south], time[south], here).value)
     assert found["south", "internal_external_c"].value == survival.concordance_index(event[south], time[south], here)
-    one = internal_external(declared, blocks, np.full(180, "north"), event, time, level=0.95, numbers=numbers)
+    one = internal_external(declared, blocks, replace(outcomes, centers=np.full(180, "north")), FITTING, confidence=0.95)
     assert {row.reason for row in one if row.center == "north"} == {"one center only: nobody is left to fit on"}

@@ -5,6 +5,7 @@ import pytest
 
 from penumbra import survival
 from penumbra.evaluate.paired import PairedRow, Scores, paired_rows
+from penumbra.survival.outcome import Outcomes
 
 pytestmark = pytest.mark.numeric
 
@@ -23,7 +24,7 @@ def scores(noise: float) -> Scores:
 
 
 def rows(first: Scores, second: Scores, seed: int = 1) -> dict[str, PairedRow]:
-    found = paired_rows("east", EVENT, TIME, first, second, horizons_days=HORIZONS, resamples=400, level=0.95, seed=seed)
+    found = paired_rows("east", Outcomes.of_one_center(EVENT, TIME), first, second, horizons_days=HORIZONS, bootstraps=400, confidence=0.95, seed=seed)
     return {row.metric: row for row in found}
 
 
@@ -99,7 +100,9 @@ def test_what_the_patients_do_not_define_is_a_row_with_its_reason() -> None:
     assert found["brier_1y"].reason == "one of the two models gives no survival at day 365"
     assert np.isnan(found["brier_1y"].difference)
     assert np.isfinite(found["harrell_c"].difference)
-    nobody = [*paired_rows("east", np.zeros(N, bool), TIME, scores(1), scores(2), horizons_days=HORIZONS, resamples=20, level=0.95, seed=1)]
+    drawn = {"bootstraps": 20, "confidence": 0.95, "seed": 1}
+    unended, closed = Outcomes.of_one_center(np.zeros(N, bool), TIME), Outcomes.of_one_center(EVENT, np.minimum(TIME, 300))
+    nobody = [*paired_rows("east", unended, scores(1), scores(2), horizons_days=HORIZONS, **drawn)]
     assert all(row.reason for row in nobody if not row.metric.startswith("brier"))
-    short = [*paired_rows("east", EVENT, np.minimum(TIME, 300), scores(1), scores(2), horizons_days=(365.0,), resamples=20, level=0.95, seed=1)]
+    short = [*paired_rows("east", closed, scores(1), scores(2), horizons_days=(365.0,), **drawn)]
     assert "followed to day 365" in next(row.reason for row in short if row.metric == "calibration_1y")

@@ -1,20 +1,24 @@
 """Selection and fusion: what is recovered, what cannot leak, what has no answer, and that a fitted model is its JSON."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from penumbra.fusion import Block, Declaration, NothingRetained, SurvivalModel, benjamini_hochberg, declarations, fit, fit_all, select
+from penumbra.fusion import Block, Declaration, Fitting, NothingRetained, SurvivalModel, benjamini_hochberg, declarations, fit, fit_all, select
 from penumbra.survival import concordance_index
+from penumbra.survival.outcome import Outcomes
 
 pytestmark = pytest.mark.numeric
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
-NUMBERS = {"alpha": 0.05, "folds": 5, "seed": 1, "ties": "efron", "pca_variance": 0.95, "patience": 15, "ridge": 1.0}
+REFERENCE = Path(__file__).resolve().parents[1] / "reference" / "fusion"
+NUMBERS = Fitting(alpha=0.05, folds=5, seed=1, ties="efron", pca_variance=0.95, lasso_lambda="min", lasso_patience=15, ridge=1.0)
 TRUE = np.array([0.8, -0.6, 0.5])
+ended = Outcomes.of_one_center
 
 
 def simulated(n: int, seed: int, noise: int = 40) -> tuple[dict[str, Block], np.ndarray, np.ndarray, np.ndarray]:
@@ -50,7 +54,7 @@ def declared() -> dict[str, Declaration]:
 @pytest.fixture(scope="module")
 def fitted(declared) -> dict[str, SurvivalModel]:
     blocks, event, time, _ = simulated(250, 0)
-    return fit_all(declared.values(), blocks, event, time, **NUMBERS)
+    return fit_all(declared.values(), blocks, ended(event, time), NUMBERS)
 
 
 def test_every_declared_model_is_there(declared) -> None:
@@ -88,8 +92,8 @@ def test_volume_control_recovers_its_coefficient() -> None:
     log_volume = np.log(blocks["gtv"].values[:, 1])
     time = random.exponential(500 * np.exp(-0.7 * (log_volume - 10)))
     volume = Declaration("Volume", "", "control", "cox", columns=("gtv.original_shape_MeshVolume",), log=("gtv.original_shape_MeshVolume",))
-    model = fit(volume, blocks, np.ones(2000, bool), time, **NUMBERS)
-    assert model.coefficients[0] / model.sds[0] == pytest.approx(0.7, abs=0.06)
+    model = fit(volume, blocks, ended(np.ones(2000, bool), time), NUMBERS)
+    assert model.inputs[0].coefficient / model.inputs[0].sd == pytest.approx(0.7, abs=0.06)
     assert np.median(model.log_risk(table(blocks))) == pytest.approx(model.cutoff, rel=1e-12)
 
 
@@ -146,10 +150,10 @@ def test_age_and_stage_stand_beside_the_components(declared) -> None:
     age = blocks["clinical"].values[:, 0]
     random = np.random.default_rng(4)
     time = random.exponential(500 * np.exp(-0.1 * (age - 65) - 0.5 * (blocks["gtv"].values[:, 0] - 10) / 3))
-    plain, further = (fit(declared[name], blocks, np.ones(400, bool), time, **NUMBERS) for name in ("Combined", "Combined+Clinical"))
+    plain, further = (fit(declared[name], blocks, ended(np.ones(400, bool), time), NUMBERS) for name in ("Combined", "Combined+Clinical"))
     assert further.columns == (*plain.columns, "clinical.age", "clinical.overall_stage")
     assert [row[: len(plain.columns)] for row in further.components[: len(plain.components)]] == list(plain.components)
-    assert further.coefficients[-2] / further.sds[-2] == pytest.approx(0.1, abs=0.015)
+    assert further.inputs[-2].coefficient / further.inputs[-2].sd == pytest.approx(0.1, abs=0.015)
     columns = table(blocks)
     np.testing.assert_allclose(further.scores(columns) @ np.array(further.cox_coef), further.log_risk(columns), atol=1e-10)
     columns["clinical.age"] = np.full(400, np.nan)
@@ -164,7 +168,7 @@ def test_other_patients_change_nothing(declared) -> None:
     digests = []
     for some, outcome in ((blocks, event), (spoiled, event ^ ~training)):
         rows = {name: Block(name, block.features, block.values[training]) for name, block in some.items()}
-        models = fit_all([declared["Combined"], declared["Rad"], declared["Clinical"]], rows, outcome[training], time[training], **NUMBERS)
+        models = fit_all([declared["Combined"], declared["Rad"], declared["Clinical"]], rows, ended(outcome[training], time[training]), NUMBERS)
         digests.append([model.digest() for model in models.values()])
     assert digests[0] == digests[1]
 
@@ -176,7 +180,7 @@ def test_permuted_outcomes_give_one_half_out_of_sample(declared) -> None:
         order = np.random.default_rng(seed).permutation(160)
         event, time = event[order], time[order]
         rows = {name: Block(name, block.features, block.values[:80]) for name, block in blocks.items()}
-        model = fit(declared["Combined"], rows, event[:80], time[:80], **NUMBERS)
+        model = fit(declared["Combined"], rows, ended(event[:80], time[:80]), NUMBERS)
         if model.retained:
             found.append(concordance_index(event[80:], time[80:], model.log_risk(table(blocks))[80:]))
     assert len(found) >= 3
@@ -185,7 +189,7 @@ def test_permuted_outcomes_give_one_half_out_of_sample(declared) -> None:
 
 def test_no_feature_retained_is_a_result(declared) -> None:
     blocks, event, time, _ = simulated(60, 8)
-    models = fit_all(declared.values(), blocks, event, time, **{**NUMBERS, "alpha": 1e-30})
+    models = fit_all(declared.values(), blocks, ended(event, time), replace(NUMBERS, alpha=1e-30))
     rad = models["Rad"]
     assert not rad.retained
     assert rad.reason == "no column of gtv has p < 1e-30 (of 40)"
@@ -200,7 +204,7 @@ def test_bad_columns_are_dropped_and_listed() -> None:
     blocks, event, time, _ = simulated(150, 9)
     values = blocks["gtv"].values.copy()
     values[:, 5], values[3, 6], values[:, 7] = 4.2, np.nan, values[:, 0]
-    found = select(Block("gtv", blocks["gtv"].features, values), event, time, alpha=0.05, folds=5, seed=1, ties="efron")
+    found = select(Block("gtv", blocks["gtv"].features, values), ended(event, time), replace(NUMBERS, lasso_patience=None))
     assert found.constant == ("gtv.f05",)
     assert found.not_finite == ("gtv.f06",)
     assert found.offered == 40
@@ -225,27 +229,27 @@ def test_clinical_control_imputes_and_says_so(declared) -> None:
     clinical = blocks["clinical"].values.copy()
     clinical[::9, 0], clinical[:, 1] = np.nan, np.nan
     blocks["clinical"] = Block("clinical", ("age", "overall_stage"), clinical)
-    model = fit(declared["Clinical"], blocks, event, time, **NUMBERS)
+    model = fit(declared["Clinical"], blocks, ended(event, time), NUMBERS)
     assert model.columns == ("clinical.age",)
-    assert model.fills[0] == np.nanmedian(clinical[:, 0])
+    assert model.inputs[0].fill == np.nanmedian(clinical[:, 0])
     assert "clinical.overall_stage is missing for every training patient: left out" in model.training.remarks
     assert np.isfinite(model.log_risk({"clinical.age": [np.nan, 70.0]})).all()
     clinical[:, 0] = np.nan
-    assert not fit(declared["Clinical"], blocks, event, time, **NUMBERS).retained
+    assert not fit(declared["Clinical"], blocks, ended(event, time), NUMBERS).retained
 
 
 def test_volume_must_be_positive(declared) -> None:
     blocks, event, time, _ = simulated(30, 12)
     blocks["gtv"].values[4, 1] = 0.0
     with pytest.raises(ValueError, match=r"original_shape_MeshVolume must be positive, its logarithm is taken; found 0"):
-        fit(declared["Volume"], blocks, event, time, **NUMBERS)
+        fit(declared["Volume"], blocks, ended(event, time), NUMBERS)
 
 
 @pytest.mark.parametrize("n", [5, 12])
 def test_very_few_patients_answer_something(declared, n: int) -> None:
     blocks, event, time, _ = simulated(n, 13)
     event[:2] = True
-    for model in fit_all(declared.values(), blocks, event, time, **NUMBERS).values():
+    for model in fit_all(declared.values(), blocks, ended(event, time), NUMBERS).values():
         if model.retained:
             assert np.isfinite(model.log_risk(table(blocks))).all()
         else:
@@ -254,20 +258,20 @@ def test_very_few_patients_answer_something(declared, n: int) -> None:
 
 def test_one_time_for_all(declared) -> None:
     blocks, event, *_ = simulated(40, 14)
-    for model in fit_all(declared.values(), blocks, event, np.full(40, 100.0), **NUMBERS).values():
+    for model in fit_all(declared.values(), blocks, ended(event, np.full(40, 100.0)), NUMBERS).values():
         assert model.retained or model.reason
 
 
 def test_what_is_wrong_is_named(declared) -> None:
     blocks, event, time, _ = simulated(30, 15)
     with pytest.raises(ValueError, match="Combined needs the block deep; found gtv, ring_6mm"):
-        fit(declared["Combined"], [blocks["gtv"], blocks["ring_6mm"]], event, time, **NUMBERS)
+        fit(declared["Combined"], [blocks["gtv"], blocks["ring_6mm"]], ended(event, time), NUMBERS)
     with pytest.raises(ValueError, match=r"block gtv has values of shape \(30, 40\); expected \(29, 40\)"):
-        fit(declared["Rad"], blocks, event[1:], time[1:], **NUMBERS)
+        fit(declared["Rad"], blocks, ended(event[1:], time[1:]), NUMBERS)
     with pytest.raises(ValueError, match="no event among 30 patients"):
-        fit(declared["Rad"], blocks, np.zeros(30, bool), time, **NUMBERS)
-    with pytest.raises(ValueError, match="penalty must be 'min' or '1se'"):
-        fit(declared["Rad"], simulated(100, 0)[0], *simulated(100, 0)[1:3], **NUMBERS, penalty="max")
+        fit(declared["Rad"], blocks, ended(np.zeros(30, bool), time), NUMBERS)
+    with pytest.raises(ValueError, match="lasso_lambda must be 'min' or '1se'"):
+        fit(declared["Rad"], simulated(100, 0)[0], ended(*simulated(100, 0)[1:3]), replace(NUMBERS, lasso_lambda="max"))
 
 
 def test_benjamini_hochberg_by_hand() -> None:
@@ -283,3 +287,20 @@ def test_a_model_of_before_keeps_its_text_and_answers_to_its_last_death(fitted) 
     assert before.to_dict() == document
     assert before.baseline.last_day == max(document["baseline_times"]) <= followed
     assert before.digest() != fitted["Combined"].digest()
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("Clinical", "50b17ae76c5e24f1bd3e6941cc5f02ef5eeb766e88258133eda3d6d297fd0d84"),
+        ("DL", "9dee7f79ea70c6cf6dedc5a683abbe4715ca3d96061e9837fe4130a941419035"),
+    ],
+)
+def test_a_model_that_an_earlier_version_wrote_is_read_and_keeps_its_digest(name: str, digest: str) -> None:
+    text = (REFERENCE / f"{name}.json").read_text(encoding="utf-8")
+    stored, model = json.loads(text), SurvivalModel.from_json(text)
+    assert (model.to_json(), model.digest()) == (text, digest)
+    assert [(column.name, column.fill, column.mean) for column in model.inputs] == list(zip(stored["columns"], stored["fills"], stored["means"], strict=True))
+    assert (model.training.lasso_lambda, model.training.lasso_patience) == ("min", 15)
+    values = {column.name: [column.mean + 2 * column.sd] for column in model.inputs}
+    assert model.log_risk(values)[0] == pytest.approx(2 * sum(stored["coefficients"]))

@@ -9,14 +9,15 @@ import pytest
 
 from penumbra.base.refusal import Refusal
 from penumbra.evaluate import internal_external, resampled_fits
-from penumbra.fusion import Block, Declaration, SurvivalModel, fit, fit_all
+from penumbra.fusion import Block, Declaration, Fitting, SurvivalModel, fit, fit_all
 from penumbra.fusion.harmonize import center_markers, fitted, harmonized
 from penumbra.survival import Undefined, concordance_index, univariate_cox
+from penumbra.survival.outcome import Outcomes
 
 pytestmark = pytest.mark.numeric
 
 REFERENCE = json.loads((Path(__file__).resolve().parents[1] / "reference" / "combat" / "combat.json").read_text())
-NUMBERS = {"alpha": 0.05, "folds": 5, "seed": 1, "ties": "efron", "pca_variance": 0.95, "patience": 15, "ridge": 1.0, "harmonise": "combat"}
+NUMBERS = Fitting(alpha=0.05, folds=5, seed=1, ties="efron", pca_variance=0.95, lasso_lambda="min", lasso_patience=15, ridge=1.0, harmonise="combat")
 COMBINED = Declaration("Combined", "Combined", "combined", "components", blocks=("gtv", "deep"))
 VOLUME = Declaration("Volume", "Volume", "control", "cox", columns=("gtv.f0",))
 
@@ -52,7 +53,7 @@ def model_of(unseen: str, *, changed: bool = False) -> tuple[SurvivalModel, dict
         event[~inside], time[~inside] = ~event[~inside], 1.0
         for block in blocks.values():
             block.values[~inside] = 99.0
-    found = fit(COMBINED, rows(blocks, inside), event[inside], time[inside], centers=centers[inside], unseen_center=unseen, **NUMBERS)
+    found = fit(COMBINED, rows(blocks, inside), Outcomes(event, time, centers).rows(inside), replace(NUMBERS, unseen_center=unseen))
     return found, blocks, centers
 
 
@@ -101,10 +102,10 @@ def test_a_column_that_only_tells_the_centers_apart_is_left_out_and_said(kind: s
     without = fitted(Block("gtv", block.features[1:], block.values[:, 1:]), centers, "refuse")
     assert learned == without, "the other columns are learned as if it were not there"
     signature = Declaration("Rad", "Rad", "signature", "signature", blocks=("gtv",))
-    model = fit(signature, [block], event, time, centers=centers, **NUMBERS)
+    model = fit(signature, [block], Outcomes(event, time, centers), NUMBERS)
     assert model.selections[0].constant == ("gtv.f0",)
     assert "1 columns of gtv are constant within every training center and differ between centers: left out (gtv.f0)" in model.training.remarks
-    assert "left out" not in "".join(fit(signature, [block], event, time, centers=centers, **{**NUMBERS, "harmonise": "none"}).training.remarks)
+    assert "left out" not in "".join(fit(signature, [block], Outcomes(event, time, centers), replace(NUMBERS, harmonise="none")).training.remarks)
 
 
 @pytest.mark.parametrize("kind", ["nearly constant", "constant in one"])
@@ -174,32 +175,30 @@ def test_policies_for_a_center_that_did_not_train() -> None:
 
 def test_controls_take_their_columns_as_they_are() -> None:
     blocks, event, time, centers, _ = simulated()
-    models = fit_all([COMBINED, VOLUME], blocks, event, time, centers=centers, **NUMBERS)
+    models = fit_all([COMBINED, VOLUME], blocks, Outcomes(event, time, centers), NUMBERS)
     assert models["Volume"].harmonizer is None
-    assert models["Volume"].means[0] == pytest.approx(blocks["gtv"].values[:, 0].mean())
+    assert models["Volume"].inputs[0].mean == pytest.approx(blocks["gtv"].values[:, 0].mean())
     assert models["Combined"].harmonizer.centers == ("east", "north", "west")
 
 
 def test_refits_harmonize_again() -> None:
     blocks, event, time, centers, _ = simulated()
-    numbers = {**NUMBERS, "unseen_center": "estimate"}
-    left_out = internal_external([COMBINED], blocks, centers, event, time, level=0.95, numbers=numbers)
+    outcomes = Outcomes(event, time, centers)
+    left_out = internal_external([COMBINED], blocks, outcomes, replace(NUMBERS, unseen_center="estimate"), confidence=0.95)
     assert all(np.isfinite(row.value) for row in left_out if row.metric == "internal_external_c")
-    refused = internal_external([COMBINED], blocks, centers, event, time, level=0.95, numbers=NUMBERS)
+    refused = internal_external([COMBINED], blocks, outcomes, NUMBERS, confidence=0.95)
     assert all("refuses their center" in row.reason for row in refused if row.metric == "internal_external_c")
-    model = fit(COMBINED, blocks, event, time, centers=centers, **NUMBERS)
-    again = resampled_fits(COMBINED, model, blocks, event, time, centers=centers, refits=4, seed=1, numbers=NUMBERS, workers=1)
+    model = fit(COMBINED, blocks, Outcomes(event, time, centers), NUMBERS)
+    again = resampled_fits(COMBINED, model, blocks, outcomes, NUMBERS, refits=4, seed=1, workers=1)
     assert again.kept
     assert np.isfinite(again.optimism)
 
 
 def test_what_cannot_be_harmonized_is_said() -> None:
     blocks, event, time, centers, _ = simulated()
-    with pytest.raises(ValueError, match="harmonizing needs the center of each patient"):
-        fit(COMBINED, blocks, event, time, **NUMBERS)
     with pytest.raises(ValueError, match="unseen_center must be one of refuse, leave, estimate; found 'guess'"):
-        fit(COMBINED, blocks, event, time, centers=centers, unseen_center="guess", **NUMBERS)
+        fit(COMBINED, blocks, Outcomes(event, time, centers), replace(NUMBERS, unseen_center="guess"))
     few = centers.copy()
     few[:2] = "tiny"
     with pytest.raises(Undefined, match="center tiny has 2 training patients; ComBat needs 5"):
-        fit(COMBINED, blocks, event, time, centers=few, **NUMBERS)
+        fit(COMBINED, blocks, Outcomes(event, time, few), NUMBERS)

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from penumbra.evaluate import MetricRow
-from penumbra.fusion import Block, Declaration, SurvivalModel, fit_all
+from penumbra.fusion import Block, Declaration, Fitting, SurvivalModel, fit_all
 from penumbra.registry import Bundle, Lineage
+from penumbra.survival.outcome import Outcomes
 
 COLUMNS = ("gtv.original_shape_MeshVolume", "ring_6mm.wavelet-LLH_glcm_Contrast", "deep.deep_007")
 METRICS = [
@@ -33,14 +34,15 @@ def fitted_models() -> Mapping[str, SurvivalModel]:
         Declaration("Combined", "Combined", "Combined", "cox", columns=COLUMNS, log=COLUMNS[:1]),
         Declaration("Volume", "Volume only", "control", "cox", columns=COLUMNS[:1], log=COLUMNS[:1]),
     ]
-    return fit_all(declared, blocks, np.arange(40) % 3 > 0, time, alpha=0.05, folds=5, seed=1, ties="efron", pca_variance=0.95, patience=15, ridge=1.0)
+    numbers = Fitting(alpha=0.05, folds=5, seed=1, ties="efron", pca_variance=0.95, lasso_lambda="min", lasso_patience=15, ridge=1.0)
+    return fit_all(declared, blocks, Outcomes.of_one_center(np.arange(40) % 3 > 0, time), numbers)
 
 
 def small_bundle(network: Path, volume_weight: float = 0.5, *, code_commit: str = "c0ffee", served: str = "Combined") -> Bundle:
     """The bundle; another `volume_weight` is another model, another `code_commit` alone is not."""
     fitted = fitted_models()
     combined = fitted["Combined"]
-    models = {**fitted, "Combined": replace(combined, coefficients=(volume_weight, *combined.coefficients[1:]))}
+    models = {**fitted, "Combined": replace(combined, inputs=(replace(combined.inputs[0], coefficient=volume_weight), *combined.inputs[1:]))}
     lineage = Lineage(
         train_centers=("north",),
         store_commit=7,

@@ -54,7 +54,7 @@ def test_served_model_must_be_there(make_bundle: Callable[..., Bundle], tmp_path
 
 def test_a_model_without_features_is_not_registered(make_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
     bundle = make_bundle()
-    empty = replace(bundle.models["Combined"], columns=())
+    empty = replace(bundle.models["Combined"], inputs=())
     with pytest.raises(Refusal, match=r"Combined retained no feature: .*\. There is nothing to register.*\(rule model_scores\)"):
         write_bundle(replace(bundle, models={"Combined": empty}), tmp_path / "bundle")
 

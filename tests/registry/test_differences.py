@@ -29,7 +29,7 @@ def test_each_aspect_is_named(make_bundle: Callable[..., Bundle]) -> None:
         params={**first.lineage.params, "network.filters": 16},
     )
     combined = first.models["Combined"]
-    fewer = replace(combined, columns=combined.columns[:2])
+    fewer = replace(combined, inputs=combined.inputs[:2])
     second = replace(
         first,
         lineage=lineage,

@@ -24,7 +24,9 @@ def test_every_value_is_answered_or_refused_by_its_name(home: Path, make_bundle:
     from mlflow.pyfunc.scoring_server import invocations
 
     bundle = make_bundle()
-    steep = replace(bundle.models[bundle.served], sds=(1.0, 1e-3, 1e-3))  # a small unit, in which large values overflow
+    inputs = bundle.models[bundle.served].inputs
+    small = tuple(replace(column, sd=sd) for column, sd in zip(inputs, (1.0, 1e-3, 1e-3), strict=True))
+    steep = replace(bundle.models[bundle.served], inputs=small)  # a small unit, in which large values overflow
     bundle = replace(bundle, models={**bundle.models, bundle.served: steep})
     register(home, bundle)
     mlflow.set_tracking_uri(tracking_uri(home))

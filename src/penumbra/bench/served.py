@@ -30,7 +30,7 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     home = state_home()
     model = registry.load(home).model
-    row = [float(np.exp(mean) if log else mean) for mean, log in zip(model.means, model.logs, strict=True)]
+    row = [float(np.exp(column.mean) if column.log else column.mean) for column in model.inputs]
     right = json.dumps({"dataframe_split": {"columns": list(model.columns), "data": [row]}})
     port = _free_port()
     with _server(home, port):

@@ -10,16 +10,18 @@ import json
 import time as clock
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from penumbra.base.workers import available_cores
-from penumbra.evaluate import ModelRisk, evaluate, internal_external, resampled_fits
-from penumbra.fusion import Block, Declaration, fit, select
+from penumbra.evaluate import Evaluating, ModelRisk, evaluate, internal_external, resampled_fits
+from penumbra.fusion import Block, Declaration, Fitting, fit, select
 from penumbra.survival import bootstrap_ci, breslow_baseline, concordance_index, lasso_cox_cv, univariate_cox
+from penumbra.survival.outcome import Outcomes
 
 PATIENTS, COLUMNS, MANY = 303, 1316, 100_000
+FITTING = Fitting(alpha=0.05, ties="efron", folds=10, lasso_lambda="min", lasso_patience=15, pca_variance=0.95, ridge=1.0, seed=1)
+EVALUATING = Evaluating(horizons_days=(365, 730, 1095), bootstraps=1000, refits=200, calibration_groups=5, thresholds=(), age_split=65, confidence=0.95, seed=1)
 
 
 def main() -> None:
@@ -44,9 +46,9 @@ def main() -> None:
     ours: dict[str, Callable[[], object]] = {
         "univariate_1316_s": lambda: univariate_cox(event, time, X),
         "bootstrap_1000_s": lambda: bootstrap_ci(event, time, log_risk, resamples=1000),
-        "signature_s": lambda: select(block, event, time, alpha=0.05, folds=10, seed=1, ties="efron", patience=15),
+        "signature_s": lambda: select(block, Outcomes(event, time, centers), FITTING),
         "lasso_60_full_path_s": lambda: lasso_cox_cv(event, time, X[:, :60] / X[:, :60].std(axis=0), folds=10),
-        "evaluation_s": lambda: _everything(models, centers, event, time, block),
+        "evaluation_s": lambda: _everything(models, Outcomes(event, time, centers), block),
         "harrell_100k_s": lambda: concordance_index(many_event, many_time, many_risk),
     }
     theirs = (_scikit_survival(event, time, X, log_risk), _lifelines(event, time, X, log_risk))
@@ -59,19 +61,16 @@ def main() -> None:
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
 
 
-def _everything(models: dict[str, ModelRisk], centers: np.ndarray, event: np.ndarray, time: np.ndarray, block: Block) -> None:
+def _everything(models: dict[str, ModelRisk], outcomes: Outcomes, block: Block) -> None:
     """The stage: every metric with 1000 resamples, each center left out, and 200 refits of a model of three blocks of 1316 columns."""
-    numbers: dict[str, Any] = {"alpha": 0.05, "folds": 10, "seed": 1, "ties": "efron", "penalty": "min", "patience": 15, "pca_variance": 0.95, "ridge": 1.0}
-    years, training = (365, 730, 1095), centers == "a"
-    evaluate(
-        models, centers, training, event, time, horizons_days=years, resamples=1000, level=0.95, seed=1, combined="Combined", controls={"volume": "Volume"}
-    )
+    training = outcomes.centers == "a"
+    evaluate(models, outcomes, training, EVALUATING, combined="Combined", controls={"volume": "Volume"})
     blocks = {name: Block(name, block.features, np.roll(block.values, shift, axis=1)) for shift, name in enumerate(("gtv", "ring_6mm", "deep"))}
     declared = Declaration("Combined", "Combined", "combined", "components", blocks=tuple(blocks))
-    internal_external([declared], blocks, centers, event, time, level=0.95, numbers=numbers)
+    internal_external([declared], blocks, outcomes, FITTING, confidence=EVALUATING.confidence)
     inside = {name: Block(name, part.features, part.values[training]) for name, part in blocks.items()}
-    model = fit(declared, inside, event[training], time[training], **numbers)
-    resampled_fits(declared, model, inside, event[training], time[training], refits=200, seed=1, numbers=numbers, workers=available_cores())
+    model = fit(declared, inside, outcomes.rows(training), FITTING)
+    resampled_fits(declared, model, inside, outcomes.rows(training), FITTING, refits=EVALUATING.refits, seed=EVALUATING.seed, workers=available_cores())
 
 
 def _best(run: Callable[[], object], repeats: int) -> float:

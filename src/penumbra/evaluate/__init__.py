@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from penumbra.evaluate.sets import TRAINING as TRAINING
     from penumbra.evaluate.sets import ModelRisk as ModelRisk
     from penumbra.evaluate.sets import clipped as clipped
+    from penumbra.evaluate.settings import Evaluating as Evaluating
 
 _HOME = {
     "Contrast": "gate",
     "EXTERNAL": "sets",
+    "Evaluating": "settings",
     "Evidence": "gate",
     "GateLimits": "gate",
     "LEFT_OUT": "sets",

@@ -9,41 +9,45 @@ from penumbra import survival
 from penumbra.evaluate.rows import MetricRow
 from penumbra.evaluate.sets import EXTERNAL, ModelRisk, Value, tried
 from penumbra.survival import Undefined
+from penumbra.survival.outcome import Outcomes
 
 NORMAL_95 = 1.959963984540054
 Estimate = tuple[float, float]  # value and its standard error
+PerCenter = tuple[np.ndarray, np.ndarray, np.ndarray]  # event, time and log_risk of a center
 
 
-def pooled_rows(
-    models: Mapping[str, ModelRisk], centers: np.ndarray, training: np.ndarray, event: np.ndarray, time: np.ndarray, level: float
-) -> Iterator[MetricRow]:
+def pooled_rows(models: Mapping[str, ModelRisk], outcomes: Outcomes, training: np.ndarray, confidence: float) -> Iterator[MetricRow]:
     """Rows of the external pool: mean of the test centers with limits (`_pooled`) and with the prediction interval (`_prediction`)."""
-    outside = [(~training) & (centers == name) for name in sorted(set(centers[~training].tolist()))]
-    if not outside:
+    external = np.flatnonzero(~training)
+    patients = outcomes.rows(external)
+    if not external.size:
         return
-    n, events = int((~training).sum()), int(event[~training].sum())
     for name, model in models.items():
-        per_center = [(event[rows], time[rows], model.log_risk[rows]) for rows in outside]
-        for metric, value, lower, upper, reason in pooled(per_center, "harrell_c", "calibration_slope", level):
-            yield MetricRow(name, EXTERNAL, "test", metric, value, lower, upper, n, events, reason)
+        per_center = by_center(patients, model.log_risk[external])
+        for metric, value, lower, upper, reason in pooled(per_center, "harrell_c", "calibration_slope", confidence):
+            yield MetricRow(name, EXTERNAL, "test", metric, value, lower, upper, *patients.size, reason)
 
 
-def pooled(
-    per_center: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], c_name: str, slope_name: str, level: float
-) -> Iterator[tuple[str, float, float, float, str]]:
+def by_center(patients: Outcomes, log_risk: np.ndarray) -> list[PerCenter]:
+    """Event, time and log_risk of the patients of each center, in the order of their names."""
+    places = [patients.centers == name for name in sorted(set(patients.centers.tolist()))]
+    return [(patients.event[rows], patients.time[rows], log_risk[rows]) for rows in places]
+
+
+def pooled(per_center: Sequence[PerCenter], c_name: str, slope_name: str, confidence: float) -> Iterator[tuple[str, float, float, float, str]]:
     """Metric, value, limits and reason of C and of the slope, mean and prediction, over (event, time, log_risk) of each center."""
     log_risk = np.concatenate([risk for _, _, risk in per_center])
     for metric, estimate, pool in ((c_name, _c, survival.pooled_c), (slope_name, _slope, survival.pooled)):
         for suffix, ends in (("pooled", ("lower", "upper")), ("prediction", ("prediction_lower", "prediction_upper"))):
-            yield f"{metric}_{suffix}", *tried(_over(per_center, estimate, pool, ends, level), log_risk)
+            yield f"{metric}_{suffix}", *tried(_over(per_center, estimate, pool, ends, confidence), log_risk)
 
 
 def _over(
-    per_center: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    per_center: Sequence[PerCenter],
     estimate: Callable[[np.ndarray, np.ndarray, np.ndarray], Estimate],
     pool: Callable[..., Any],
     ends: tuple[str, str],
-    level: float,
+    confidence: float,
 ) -> Callable[[], Value]:
     def compute() -> Value:
         known, missing = [], []
@@ -53,7 +57,7 @@ def _over(
             except Undefined as undefined:
                 missing.append(str(undefined))
         try:
-            found = pool([value for value, _ in known], [se for _, se in known], level=level)
+            found = pool([value for value, _ in known], [se for _, se in known], level=confidence)
         except Undefined as undefined:
             raise Undefined("; ".join([str(undefined), *missing])) from None
         return found.mean, getattr(found, ends[0]), getattr(found, ends[1])

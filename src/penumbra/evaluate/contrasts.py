@@ -8,15 +8,14 @@ import numpy as np
 from penumbra import survival
 from penumbra.evaluate.gate import Contrast, Evidence, GateLimits
 from penumbra.survival import Undefined
+from penumbra.survival.outcome import Outcomes
 from penumbra.survival.within_centers import Pairs
 
 ALL = "all centers"
 
 
 def contrasts(
-    event: np.ndarray,
-    time: np.ndarray,
-    centers: np.ndarray,
+    outcomes: Outcomes,
     champion: np.ndarray,
     challenger: np.ndarray,
     baselines: Mapping[str, np.ndarray],
@@ -24,7 +23,6 @@ def contrasts(
 ) -> Evidence:
     """Differences in Harrell's C, challenger minus another model, with their limits: pairs of one center, patients resampled within each center.
 
-    event      shape (n,), bool; True = died. time: shape (n,), days. centers: shape (n,), names.
     champion, challenger  shape (n,), log_risk; NaN where a model gives none, which leaves every difference with it undefined.
     baselines  name -> log_risk (n,) of a model that must be beaten.
 
@@ -32,11 +30,11 @@ def contrasts(
     """
     risks = np.stack([challenger, champion, *baselines.values()]).astype(float)
     known = np.isfinite(risks)
-    pairs = survival.pairs_within(event, time, centers, np.where(known, risks, 0.0), resamples=limits.resamples, seed=limits.seed)
+    pairs = survival.pairs_within(outcomes.event, outcomes.time, outcomes.centers, np.where(known, risks, 0.0), resamples=limits.resamples, seed=limits.seed)
     overall = survival.together(pairs.values())
 
     def contrast(center: str, against: str, which: int, here: np.ndarray, of: Pairs) -> Contrast:
-        counted = int(here.sum()), int(event[here].sum()), int(of.comparable[0])
+        counted = int(here.sum()), int(outcomes.event[here].sum()), int(of.comparable[0])
         try:
             missing = int((~known[[0, which]][:, here]).any(axis=0).sum())
             if missing:
@@ -48,10 +46,10 @@ def contrasts(
         low, lower, upper = (drawn.limit(share, limits.interval) for share in (limits.noise, tail, 1.0 - tail))
         return Contrast(center, against, *counted, of.c(which), of.c(0), bool(of.constant[0]), low, lower, upper)
 
-    everybody = np.ones(len(centers), dtype=bool)
+    everybody = np.ones(len(outcomes.centers), dtype=bool)
     return Evidence(
         limits,
         contrast(ALL, "champion", 1, everybody, overall),
-        tuple(contrast(name, "champion", 1, centers == name, of) for name, of in pairs.items()),
+        tuple(contrast(name, "champion", 1, outcomes.centers == name, of) for name, of in pairs.items()),
         tuple(contrast(ALL, name, which, everybody, overall) for which, name in enumerate(baselines, 2)),
     )

@@ -13,25 +13,22 @@ from penumbra import survival
 from penumbra.evaluate.across import pooled_rows
 from penumbra.evaluate.rows import MetricRow
 from penumbra.evaluate.sets import ModelRisk, PatientSet, Value, alone, limits, sets_of, tried
+from penumbra.evaluate.settings import Evaluating
 from penumbra.evaluate.within import within_rows
 from penumbra.survival import Undefined
 from penumbra.survival.bootstrap import PairedDifference, difference_from, percentile_limits, resample_counts
 from penumbra.survival.horizons import beyond, horizon_name
+from penumbra.survival.outcome import Outcomes
 
 MONTHS = 12  # steps between two horizons when the Brier score is averaged over time
 
 
 def evaluate(
     models: Mapping[str, ModelRisk],
-    centers: np.ndarray,
+    outcomes: Outcomes,
     training: np.ndarray,
-    event: np.ndarray,
-    time: np.ndarray,
+    numbers: Evaluating,
     *,
-    horizons_days: Sequence[float],
-    resamples: int,
-    level: float,
-    seed: int,
     combined: str,
     controls: Mapping[str, str],
 ) -> list[MetricRow]:
@@ -39,11 +36,8 @@ def evaluate(
     follow-up of the set, and one that needs a survival beyond the follow-up of the model's training patients.
 
     models    name -> its risks.
-    centers   shape (n,), names.
     training  shape (n,), bool: the patient's center trained the models.
-    event     shape (n,), bool; True = died. time: shape (n,), days.
-    horizons_days  of AUC, Brier score and calibration, rising; a metric is named by its time: 1y for 365 days, 180d for 180.
-    resamples, level, seed  of the bootstrap behind C and its differences; the same resamples for every model, so that they pair.
+    numbers   a metric is named by its horizon: 1y for 365 days, 180d for 180. The same resamples for every model, so that they pair.
     combined  the model that every other is compared with (delta_c_combined: C of `combined` minus its own; delong_p_1y).
     controls  short name -> model: every model's C minus the control's is delta_c_<short name>.
 
@@ -55,25 +49,25 @@ def evaluate(
     calibration_slope_prediction (random effects over the test centers), and of `combined` delta_c_volume_within (pairs of one center).
     """
     rows: list[MetricRow] = []
-    for chosen in sets_of(centers, training):
+    for chosen in sets_of(outcomes.centers, training):
         inside = chosen.rows
-        events, times = event[inside], time[inside]
+        events, times = outcomes.event[inside], outcomes.time[inside]
         here = {name: model.of(inside) for name, model in models.items()}
-        counts = resample_counts(events.size, resamples, np.random.default_rng(seed))
+        counts = resample_counts(events.size, numbers.bootstraps, np.random.default_rng(numbers.seed))
         resampled = {name: _resampled(events, times, model.log_risk, counts) for name, model in here.items()}
         for name, model in here.items():
-            one = OneModel(events, times, model, level)
-            found: dict[str, Callable[[], Value]] = {"harrell_c": partial(one.concordance, resampled[name]), **dict(one.metrics(horizons_days))}
+            one = OneModel(events, times, model, numbers.confidence)
+            found: dict[str, Callable[[], Value]] = {"harrell_c": partial(one.concordance, resampled[name]), **dict(one.metrics(numbers.horizons_days))}
             for against, other in controls.items():
                 if other in here and name != other:
-                    found |= _difference(events, times, here, resampled, (name, other), f"delta_c_{against}", level)
+                    found |= _difference(events, times, here, resampled, (name, other), f"delta_c_{against}", numbers.confidence)
             if combined in here and name != combined:
-                found |= _difference(events, times, here, resampled, (combined, name), "delta_c_combined", level)
-                for horizon in horizons_days:
+                found |= _difference(events, times, here, resampled, (combined, name), "delta_c_combined", numbers.confidence)
+                for horizon in numbers.horizons_days:
                     found[f"delong_p_{horizon_name(horizon)}"] = partial(_delong, events, times, here[combined].log_risk, model.log_risk, horizon)
             rows += _rows(name, chosen, found, one)
-    numbers: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed, "served": combined, "controls": controls}
-    return [*rows, *pooled_rows(models, centers, training, event, time, level), *within_rows(models, centers, training, event, time, **numbers)]
+    pooled = pooled_rows(models, outcomes, training, numbers.confidence)
+    return [*rows, *pooled, *within_rows(models, outcomes, training, numbers, served=combined, controls=controls)]
 
 
 def _rows(name: str, chosen: PatientSet, found: Mapping[str, Callable[[], Value]], one: "OneModel") -> Iterator[MetricRow]:
@@ -90,7 +84,7 @@ class OneModel:
     event: np.ndarray
     time: np.ndarray
     model: ModelRisk
-    level: float
+    confidence: float
 
     def metrics(self, horizons_days: Sequence[float]) -> Iterator[tuple[str, Callable[[], Value]]]:
         """Name and computation of everything but what needs resamples or another model."""
@@ -100,7 +94,7 @@ class OneModel:
         for horizon in horizons_days:
             yield f"auc_{horizon_name(horizon)}", partial(self._auc, survival.auc_binary, horizon)
             yield f"auc_ipcw_{horizon_name(horizon)}", partial(self._auc, survival.auc_ipcw, horizon)
-        yield "hazard_ratio", lambda: limits(survival.hazard_ratio(*outcome, high, level=self.level), "value")
+        yield "hazard_ratio", lambda: limits(survival.hazard_ratio(*outcome, high, level=self.confidence), "value")
         yield "log_rank_p", lambda: alone(survival.log_rank(*outcome, high).p)
         yield "calibration_slope", lambda: limits(survival.calibration_slope(*outcome, log_risk), "value")
         if self.model.baseline is not None:
@@ -113,12 +107,12 @@ class OneModel:
 
     def concordance(self, resampled: np.ndarray) -> Value:
         """Harrell's C with the limits of its resamples (b,)."""
-        return survival.concordance_index(self.event, self.time, self.model.log_risk), *percentile_limits(resampled, self.level)[:2]
+        return survival.concordance_index(self.event, self.time, self.model.log_risk), *percentile_limits(resampled, self.confidence)[:2]
 
     def harrell(self) -> Value:
         """Harrell's C with limits by its own standard error."""
         found = survival.harrell(self.event, self.time, self.model.log_risk)
-        reach = float(ndtri(0.5 + 0.5 * self.level)) * found.se
+        reach = float(ndtri(0.5 + 0.5 * self.confidence)) * found.se
         return found.c, max(0.0, found.c - reach), min(1.0, found.c + reach)
 
     def intercept(self) -> Value:
@@ -136,7 +130,7 @@ class OneModel:
         return f"up to day {self.model.baseline.last_day:g}, to which the training patients were followed"
 
     def _auc(self, auc: Callable[..., Any], horizon: float) -> Value:
-        return limits(auc(self.event, self.time, self.model.log_risk, horizon, level=self.level), "auc")
+        return limits(auc(self.event, self.time, self.model.log_risk, horizon, level=self.confidence), "auc")
 
     def _brier(self, horizon: float) -> Value:
         return alone(survival.brier(self.event, self.time, self.model.alive([horizon])[:, 0], horizon))
@@ -163,7 +157,7 @@ def _difference(
     resampled: Mapping[str, np.ndarray],
     pair: tuple[str, str],
     metric: str,
-    level: float,
+    confidence: float,
 ) -> dict[str, Callable[[], Value]]:
     """C of the first of a pair minus C of the second on the same resamples, and its p."""
     a, b = (models[name].log_risk for name in pair)
@@ -172,7 +166,7 @@ def _difference(
         if not (np.isfinite(a).all() and np.isfinite(b).all()):
             raise Undefined("one of the two models has no risk")
         value = survival.concordance_index(event, time, a) - survival.concordance_index(event, time, b)
-        return difference_from(value, resampled[pair[0]] - resampled[pair[1]], level)
+        return difference_from(value, resampled[pair[0]] - resampled[pair[1]], confidence)
 
     return {metric: lambda: limits(both(), "value"), f"{metric}_p": lambda: alone(both().p)}
 

@@ -14,6 +14,7 @@ from penumbra.survival.bootstrap import difference_from, resample_counts, right_
 from penumbra.survival.brier_score import brier_parts
 from penumbra.survival.case_status import require_two, status
 from penumbra.survival.horizons import beyond, horizon_name
+from penumbra.survival.outcome import Outcomes
 
 HIGHER_IS_BETTER = ("harrell_c", "auc")  # how a measure's name begins; of every other, lower is better
 
@@ -57,28 +58,28 @@ Measured = tuple[np.ndarray, np.ndarray]  # values (2,) on the patients themselv
 
 def paired_rows(
     center: str,
-    event: np.ndarray,
-    time: np.ndarray,
+    outcomes: Outcomes,
     first: Scores,
     second: Scores,
     *,
     horizons_days: Sequence[float],
-    resamples: int,
-    level: float,
+    bootstraps: int,
+    confidence: float,
     seed: int,
-    centers: np.ndarray | None = None,
 ) -> Iterator[PairedRow]:
     """C, and for each horizon AUC, Brier score and calibration, of two models on the same patients and the same resamples.
 
-    event, time  shape (n,); horizons_days (k,) in days, rising.
-    centers      shape (n,), names, of patients of several centers: C and AUC count pairs of one center only, since a risk that only tells the
-                 centers apart would rank pairs of two, and patients are resampled within each center. None: one center.
+    horizons_days  (k,) in days, rising.
+
+    Of patients of several centers C and AUC count pairs of one center only, since a risk that only tells the centers apart would rank pairs of
+    two, and patients are resampled within each center.
     The weights of the Brier score (inverse probability of censoring) stay those of all n patients in every resample.
 
     Source: Efron and Tibshirani 1993, ch. 16 (paired bootstrap).
     """
-    strata = np.zeros(event.size, dtype=np.int64) if centers is None else np.unique(centers, return_inverse=True)[1]
-    counts = _resampled_within(strata, resamples, seed)
+    event, time = outcomes.event, outcomes.time
+    strata = np.unique(outcomes.centers, return_inverse=True)[1]
+    counts = _resampled_within(strata, bootstraps, seed)
     both = (first, second)
     measures: dict[str, Callable[[], Measured]] = {"harrell_c": partial(_c, event, time, strata, both, counts)}
     for k, horizon in enumerate(horizons_days):
@@ -86,23 +87,22 @@ def paired_rows(
         measures[f"auc_{name}"] = partial(auc, event, time, strata, both, counts, horizon)
         measures[f"brier_{name}"] = partial(brier, event, time, both, counts, horizon, k)
         measures[f"calibration_{name}"] = partial(calibration, event, time, both, counts, horizon, k)
-    size = event.size, int(event.sum())
     for metric, measure in measures.items():
         try:
             own, drawn = measure()
-            found = difference_from(float(own[1] - own[0]), drawn[1] - drawn[0], level)
-            yield PairedRow(center, metric, float(own[0]), float(own[1]), found.value, found.lower, found.upper, found.p, *size)
+            found = difference_from(float(own[1] - own[0]), drawn[1] - drawn[0], confidence)
+            yield PairedRow(center, metric, float(own[0]), float(own[1]), found.value, found.lower, found.upper, found.p, *outcomes.size)
         except Undefined as undefined:
-            yield PairedRow(center, metric, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, *size, str(undefined))
+            yield PairedRow(center, metric, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, *outcomes.size, str(undefined))
 
 
-def _resampled_within(strata: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """How often each patient is drawn, shape (resamples, n), from the patients of the own stratum."""
+def _resampled_within(strata: np.ndarray, bootstraps: int, seed: int) -> np.ndarray:
+    """How often each patient is drawn, shape (bootstraps, n), from the patients of the own stratum."""
     rng = np.random.default_rng(seed)
-    counts = np.zeros((resamples, strata.size), dtype=np.int64)
+    counts = np.zeros((bootstraps, strata.size), dtype=np.int64)
     for stratum in range(int(strata.max(initial=-1)) + 1):
         here = np.flatnonzero(strata == stratum)
-        counts[:, here] = resample_counts(here.size, resamples, rng)
+        counts[:, here] = resample_counts(here.size, bootstraps, rng)
     return counts
 
 

@@ -5,19 +5,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from penumbra import fusion, survival
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import over
-from penumbra.evaluate.across import pooled
+from penumbra.evaluate.across import by_center, pooled
 from penumbra.evaluate.metrics import OneModel
 from penumbra.evaluate.rows import MetricRow
 from penumbra.evaluate.sets import LEFT_OUT, ModelRisk, Value, limits, tried
-from penumbra.fusion import Block, Declaration, SurvivalModel
+from penumbra.fusion import Block, Declaration, Fitting, SurvivalModel
 from penumbra.survival import Undefined
+from penumbra.survival.outcome import Outcomes
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,11 @@ def resampled_fits(
     declaration: Declaration,
     model: SurvivalModel,
     blocks: Mapping[str, Block],
-    event: np.ndarray,
-    time: np.ndarray,
+    outcomes: Outcomes,
+    numbers: Fitting,
     *,
-    centers: np.ndarray | None = None,
     refits: int,
     seed: int,
-    numbers: Mapping[str, Any],
     workers: int,
 ) -> Refits:
     """Refit a model on bootstrap resamples of its training patients, from z-score to Cox.
@@ -53,17 +51,15 @@ def resampled_fits(
     every other step is repeated, the univariate one included.
 
     model    as fitted on all of them.
-    blocks, event, time  of the training patients; n rows. centers (n,): theirs, needed for harmonizing alone.
+    blocks, outcomes  of the training patients.
     refits   how many; each has its own seed, so that the number of workers changes nothing.
-    numbers  of `fusion.fit`.
     workers  processes.
 
     Source: Meinshausen and Buehlmann 2010, JRSS B 72:417 (stability); Harrell et al. 1996, Stat Med 15:361 (optimism).
     """
     used = {name: blocks[name] for name in {*declaration.blocks, *(column.split(".", 1)[0] for column in declaration.columns)}}
     penalties = {selection.block: selection.penalty for selection in model.selections}
-    names = np.full(event.size, "") if centers is None else centers
-    work = partial(_refit, declaration=declaration, penalties=penalties, blocks=used, event=event, time=time, centers=names, seed=seed, numbers=dict(numbers))
+    work = partial(_refit, declaration=declaration, penalties=penalties, blocks=used, outcomes=outcomes, numbers=numbers, seed=seed)
     chunks = [tuple(part.tolist()) for part in np.array_split(np.arange(refits), max(1, min(workers, refits)))]
     found = [work(chunks[0])] if workers == 1 else [outcome for _, outcome in over(work, chunks, workers)]
     kept: Counter[str] = Counter()
@@ -84,32 +80,28 @@ def _refit(
     declaration: Declaration,
     penalties: Mapping[str, float],
     blocks: Mapping[str, Block],
-    event: np.ndarray,
-    time: np.ndarray,
-    centers: np.ndarray,
+    outcomes: Outcomes,
+    numbers: Fitting,
     seed: int,
-    numbers: dict[str, Any],
 ) -> tuple[Counter[str], dict[int, float]]:
     """How often each column is kept in some of the refits, and the optimism of each."""
     kept: Counter[str] = Counter()
     optimism = {}
-    selecting = {name: numbers[name] for name in ("alpha", "folds", "seed", "ties", "patience")}
     everybody = {column: block.values[:, j] for block in blocks.values() for j, column in enumerate(block.columns)}
     for i in which:
-        rows = np.random.default_rng([seed, i]).integers(event.size, size=event.size)
+        rows = np.random.default_rng([seed, i]).integers(outcomes.event.size, size=outcomes.event.size)
         drawn = {name: Block(name, block.features, block.values[rows]) for name, block in blocks.items()}
+        again = outcomes.rows(rows)
         try:
-            harmonized = fusion.harmonized_blocks(drawn, centers[rows], numbers.get("harmonise", "none"), numbers.get("unseen_center", "refuse"))
+            harmonized = fusion.harmonized_blocks(drawn, again.centers, numbers)
             # no penalty known (no candidate in training): cross-validated as there
-            chosen = {
-                name: fusion.select(harmonized[0][name], event[rows], time[rows], **selecting, penalty=penalties.get(name) or numbers["penalty"])
-                for name in declaration.blocks
-            }
-            model = fusion.fit(declaration, drawn, event[rows], time[rows], **numbers, centers=centers[rows], selections=chosen, harmonized=harmonized)
+            chosen = {name: fusion.select(harmonized[0][name], again, numbers, lambda_known=penalties.get(name) or None) for name in declaration.blocks}
+            model = fusion.fit(declaration, drawn, again, numbers, selections=chosen, harmonized=harmonized)
             kept.update(column for column in model.columns if column not in declaration.columns)
             if model.retained:
-                log_risk = model.log_risk(everybody, centers=centers)
-                optimism[i] = survival.concordance_index(event[rows], time[rows], log_risk[rows]) - survival.concordance_index(event, time, log_risk)
+                log_risk = model.log_risk(everybody, centers=outcomes.centers)
+                own = survival.concordance_index(again.event, again.time, log_risk[rows])
+                optimism[i] = own - survival.concordance_index(outcomes.event, outcomes.time, log_risk)
             else:
                 optimism[i] = 0.0
         except (Undefined, Refusal):
@@ -121,12 +113,10 @@ def _refit(
 def internal_external(
     declared: Sequence[Declaration],
     blocks: Mapping[str, Block],
-    centers: np.ndarray,
-    event: np.ndarray,
-    time: np.ndarray,
+    outcomes: Outcomes,
+    numbers: Fitting,
     *,
-    level: float,
-    numbers: Mapping[str, Any],
+    confidence: float,
 ) -> list[MetricRow]:
     """Leave each center out in turn, refit everything from z-score to Cox on the others, and measure on the one left out.
 
@@ -136,45 +126,39 @@ def internal_external(
 
     Source: Royston et al. 2004, Stat Med 23:907; Debray et al. 2013, Stat Med 32:3158.
     """
-    names = sorted(set(centers.tolist()))
-    log_risk = {declaration.name: np.full(event.size, math.nan) for declaration in declared}
+    names = sorted(set(outcomes.centers.tolist()))
+    log_risk = {declaration.name: np.full(outcomes.event.size, math.nan) for declaration in declared}
     rows = []
     for name in names:
-        out = centers == name
-        fitted, obstacle = _fitted_without(out, declared, blocks, centers, event, time, numbers)
+        out = outcomes.centers == name
+        here = outcomes.rows(out)
+        fitted, obstacle = _fitted_without(out, declared, blocks, outcomes, numbers)
         table = {column: block.values[out, j] for block in blocks.values() for j, column in enumerate(block.columns)}
         for declaration in declared:
             model = fitted.get(declaration.name)
             if model is not None and model.retained:
-                log_risk[declaration.name][out] = model.log_risk(table, centers=centers[out], missing="nan" if model.harmonizer else "refuse")
+                log_risk[declaration.name][out] = model.log_risk(table, centers=here.centers, missing="nan" if model.harmonizer else "refuse")
             risk = ModelRisk(log_risk[declaration.name][out], math.nan, model.baseline if model is not None and model.retained else None)
-            for metric, compute in _measured(OneModel(event[out], time[out], risk, level)):
+            for metric, compute in _measured(OneModel(here.event, here.time, risk, confidence)):
                 value, lower, upper, reason = tried(compute, risk.log_risk)
                 reason = obstacle or (model.reason if model is not None and not model.retained else reason)
-                rows.append(MetricRow(declaration.name, name, LEFT_OUT, metric, value, lower, upper, int(out.sum()), int(event[out].sum()), reason))
+                rows.append(MetricRow(declaration.name, name, LEFT_OUT, metric, value, lower, upper, *here.size, reason))
     for declaration in declared:
-        risks = log_risk[declaration.name]
-        per_center = [(event[centers == name], time[centers == name], risks[centers == name]) for name in names]
-        for metric, value, lower, upper, reason in pooled(per_center, "internal_external_c", "internal_external_slope", level):
-            rows.append(MetricRow(declaration.name, LEFT_OUT, LEFT_OUT, metric, value, lower, upper, event.size, int(event.sum()), reason))
+        per_center = by_center(outcomes, log_risk[declaration.name])
+        for metric, value, lower, upper, reason in pooled(per_center, "internal_external_c", "internal_external_slope", confidence):
+            rows.append(MetricRow(declaration.name, LEFT_OUT, LEFT_OUT, metric, value, lower, upper, *outcomes.size, reason))
     return rows
 
 
 def _fitted_without(
-    out: np.ndarray,
-    declared: Sequence[Declaration],
-    blocks: Mapping[str, Block],
-    centers: np.ndarray,
-    event: np.ndarray,
-    time: np.ndarray,
-    numbers: Mapping[str, Any],
+    out: np.ndarray, declared: Sequence[Declaration], blocks: Mapping[str, Block], outcomes: Outcomes, numbers: Fitting
 ) -> tuple[dict[str, SurvivalModel], str]:
     """The models fitted on everybody else, or why there is none."""
     if out.all():
         return {}, "one center only: nobody is left to fit on"
     others = {name: Block(block.name, block.features, block.values[~out]) for name, block in blocks.items()}
     try:
-        return fusion.fit_all(declared, others, event[~out], time[~out], centers=centers[~out], **numbers), ""
+        return fusion.fit_all(declared, others, outcomes.rows(~out), numbers), ""
     except Undefined as undefined:
         return {}, f"without this center: {undefined}"
 

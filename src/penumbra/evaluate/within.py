@@ -8,23 +8,21 @@ import numpy as np
 from penumbra import survival
 from penumbra.evaluate.rows import MetricRow
 from penumbra.evaluate.sets import EXTERNAL, NO_RISK, ModelRisk
+from penumbra.evaluate.settings import Evaluating
 from penumbra.survival import Undefined
+from penumbra.survival.outcome import Outcomes
 
 
 def within_rows(
     models: Mapping[str, ModelRisk],
-    centers: np.ndarray,
+    outcomes: Outcomes,
     training: np.ndarray,
-    event: np.ndarray,
-    time: np.ndarray,
+    numbers: Evaluating,
     *,
-    resamples: int,
-    level: float,
-    seed: int,
     served: str,
     controls: Mapping[str, str],
 ) -> Iterator[MetricRow]:
-    """C of `served` minus a control's over all external centers, delta_c_<short name>_within, with its percentile interval at `level`.
+    """C of `served` minus a control's over all external centers, delta_c_<short name>_within, with its percentile interval at `confidence`.
 
     The arguments are those of `evaluate`. A C over pairs of two centers would reward a model that only tells the centers apart; patients are resampled
     within each center. Where it is undefined the value is NaN, with the reason.
@@ -38,8 +36,10 @@ def within_rows(
     risks = np.stack([models[name].log_risk[outside] for name in (served, *others.values())]).astype(float)
     known = np.isfinite(risks).all(axis=1)
     here = np.where(np.isfinite(risks), risks, 0.0)
-    pairs = survival.together(survival.pairs_within(event[outside], time[outside], centers[outside], here, resamples=resamples, seed=seed).values())
-    tail, sizes = 0.5 * (1.0 - level), (int(outside.sum()), int(event[outside].sum()))
+    patients = outcomes.rows(outside)
+    drawn_by = {"resamples": numbers.bootstraps, "seed": numbers.seed}
+    pairs = survival.together(survival.pairs_within(patients.event, patients.time, patients.centers, here, **drawn_by).values())
+    tail, sizes = 0.5 * (1.0 - numbers.confidence), patients.size
     for which, short in enumerate(others, 1):
         metric = f"delta_c_{short}_within"
         try:

@@ -4,20 +4,56 @@ A model is declared in models/*.yaml and is of one of three kinds:
     signature   z-score, univariate Cox, Lasso-Cox in each block; the linear combination of what is kept
     components  what is kept of each block, together through PCA, then Cox on the components and, where named, on further columns
     cox         a Cox model of named columns
+
+A name is loaded from its module when it is first used: the numbers of the group fuse need no statistics.
 """
 
-from penumbra.fusion.declaration import CLINICAL as CLINICAL
-from penumbra.fusion.declaration import DEEP as DEEP
-from penumbra.fusion.declaration import Block as Block
-from penumbra.fusion.declaration import Declaration as Declaration
-from penumbra.fusion.declaration import check_columns as check_columns
-from penumbra.fusion.declaration import declarations as declarations
-from penumbra.fusion.fitting import fit as fit
-from penumbra.fusion.fitting import fit_all as fit_all
-from penumbra.fusion.fitting import harmonized_blocks as harmonized_blocks
-from penumbra.fusion.harmonize import Harmonizer as Harmonizer
-from penumbra.fusion.model import NothingRetained as NothingRetained
-from penumbra.fusion.model import SurvivalModel as SurvivalModel
-from penumbra.fusion.selection import BlockSelection as BlockSelection
-from penumbra.fusion.selection import benjamini_hochberg as benjamini_hochberg
-from penumbra.fusion.selection import select as select
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penumbra.fusion.declaration import CLINICAL as CLINICAL
+    from penumbra.fusion.declaration import DEEP as DEEP
+    from penumbra.fusion.declaration import Block as Block
+    from penumbra.fusion.declaration import Declaration as Declaration
+    from penumbra.fusion.declaration import check_columns as check_columns
+    from penumbra.fusion.declaration import declarations as declarations
+    from penumbra.fusion.fitting import fit as fit
+    from penumbra.fusion.fitting import fit_all as fit_all
+    from penumbra.fusion.fitting import harmonized_blocks as harmonized_blocks
+    from penumbra.fusion.harmonize import Harmonizer as Harmonizer
+    from penumbra.fusion.model import Column as Column
+    from penumbra.fusion.model import NothingRetained as NothingRetained
+    from penumbra.fusion.model import SurvivalModel as SurvivalModel
+    from penumbra.fusion.selection import BlockSelection as BlockSelection
+    from penumbra.fusion.selection import benjamini_hochberg as benjamini_hochberg
+    from penumbra.fusion.selection import select as select
+    from penumbra.fusion.settings import Fitting as Fitting
+
+_HOME = {
+    "CLINICAL": "declaration",
+    "DEEP": "declaration",
+    "Block": "declaration",
+    "BlockSelection": "selection",
+    "Column": "model",
+    "Declaration": "declaration",
+    "Fitting": "settings",
+    "Harmonizer": "harmonize",
+    "NothingRetained": "model",
+    "SurvivalModel": "model",
+    "benjamini_hochberg": "selection",
+    "check_columns": "declaration",
+    "declarations": "declaration",
+    "fit": "fitting",
+    "fit_all": "fitting",
+    "harmonized_blocks": "fitting",
+    "select": "selection",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

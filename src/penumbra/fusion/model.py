@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from penumbra.fusion.declaration import Unusable
 from penumbra.fusion.harmonize import Harmonizer
 from penumbra.fusion.selection import BlockSelection
+from penumbra.fusion.settings import STORED_NAMES
 from penumbra.survival.baseline import BaselineHazard
 from penumbra.survival.outcome import Floats, Undefined
 
@@ -40,8 +41,8 @@ class Training:
     folds: int
     seed: int
     ties: str
-    penalty: str
-    patience: int | None
+    lasso_lambda: str
+    lasso_patience: int | None
     pca_variance: float
     ridge: float
     remarks: tuple[str, ...]
@@ -49,15 +50,41 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Column:
+    """One input column of a model.
+
+    Parameters
+    ----------
+    name
+        `<block>.<feature>`.
+    log
+        Whether the natural logarithm is taken first.
+    fill
+        What a missing value becomes; None: a missing value is refused.
+    mean, sd
+        Of the training patients.
+    coefficient
+        Per standard deviation: log_risk = sum of coefficients x (column - mean) / sd. For components, the product of the loadings with the
+        component coefficients.
+    """
+
+    name: str
+    log: bool
+    fill: float | None
+    mean: float
+    sd: float
+    coefficient: float = 0.0
+
+
+# In the JSON each of them is a list over the columns: a registered model keeps its text and its digest.
+STORED_COLUMNS = {"columns": "name", "logs": "log", "fills": "fill", "means": "mean", "sds": "sd", "coefficients": "coefficient"}
+
+
+@dataclass(frozen=True)
 class SurvivalModel:
     """Every learned number of one model, from z-score to cut-off.
 
-    columns             the input columns it needs, `<block>.<feature>`
-    logs                whether the natural logarithm is taken first, per column
-    fills               what a missing value becomes, per column; None: a missing value is refused
-    means, sds          of the training patients, per column
-    coefficients        per standard deviation: log_risk = sum of coefficients x (column - mean) / sd; for components, the product of the
-                        loadings with the component coefficients
+    inputs              the columns it needs
     selections          what was kept of each block, with coefficients and p's
     components          loadings, one row per component over the columns, then one per column that enters the Cox model as it is;
                         explained: share of variance of every principal component
@@ -72,12 +99,7 @@ class SurvivalModel:
     label: str
     family: str
     kind: str
-    columns: tuple[str, ...]
-    logs: tuple[bool, ...]
-    fills: tuple[float | None, ...]
-    means: tuple[float, ...]
-    sds: tuple[float, ...]
-    coefficients: tuple[float, ...]
+    inputs: tuple[Column, ...]
     selections: tuple[BlockSelection, ...]
     components: tuple[tuple[float, ...], ...]
     component_means: tuple[float, ...]
@@ -92,9 +114,14 @@ class SurvivalModel:
     harmonizer: Harmonizer | None = None
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the inputs; versions registered with penumbra 0.1.0 ask for them."""
+        return tuple(column.name for column in self.inputs)
+
+    @property
     def retained(self) -> bool:
         """Whether any feature is kept; without one there is no risk to give."""
-        return bool(self.columns)
+        return bool(self.inputs)
 
     @property
     def reason(self) -> str:
@@ -114,18 +141,17 @@ class SurvivalModel:
                            infinite for ..." / "gtv.... makes the risk infinite for ..."
         """
         raw = self._raw(table, centers, missing)
-        for j, name in enumerate(self.columns):
+        for j, column in enumerate(self.inputs):
             absent = np.isnan(raw[:, j])
-            fill = self.fills[j]
-            if fill is not None:
-                raw[absent, j] = fill
+            if column.fill is not None:
+                raw[absent, j] = column.fill
             elif absent.any() and missing != "nan":
                 raise Unusable(
-                    "value_missing", f"{name} is missing for {int(absent.sum())} of {raw.shape[0]} patients (model {self.name})", "Populate it first"
+                    "value_missing", f"{column.name} is missing for {int(absent.sum())} of {raw.shape[0]} patients (model {self.name})", "Populate it first"
                 )
         with np.errstate(over="ignore", invalid="ignore"):
-            z = (raw - np.array(self.means)) / np.array(self.sds)
-            risk = linear_risk(z, self.coefficients)
+            z = self._scaled(raw)
+            risk = linear_risk(z, [column.coefficient for column in self.inputs])
         beyond = np.isinf(risk) | (np.isnan(risk) & ~np.isnan(raw).any(axis=1))
         if beyond.any() and missing != "nan":
             far = self.columns[int(np.abs(z[np.flatnonzero(beyond)[0]]).argmax())]
@@ -139,7 +165,8 @@ class SurvivalModel:
             raise NothingRetained(f"{self.name} retained no feature: {self.reason}. It has no risk to give")
         columns = _columns(table)
         raw = []
-        for name, log in zip(self.columns, self.logs, strict=True):
+        for column in self.inputs:
+            name = column.name
             if name not in columns:
                 found = f"{self.name} needs the column {name}; found {len(columns)} columns ({', '.join(list(columns)[:3])}, ...)"
                 raise Unusable("column_given", found, "Populate it first")
@@ -148,17 +175,21 @@ class SurvivalModel:
             if infinite.any() and missing != "nan":
                 found = f"{name} is infinite for {int(infinite.sum())} of {given.size} patients (model {self.name})"
                 raise Unusable("value_finite", found, "Give a finite number")
-            raw.append(transformed(name, np.where(infinite, np.nan, given), log))
+            raw.append(transformed(name, np.where(infinite, np.nan, given), column.log))
         values = np.stack(raw, axis=1)
         if self.harmonizer is not None:
-            at = [self.columns.index(column) for column in self.harmonizer.columns]
+            names = self.columns
+            at = [names.index(column) for column in self.harmonizer.columns]
             values[:, at] = self.harmonizer.apply(values[:, at], centers, missing=missing)
         return values
 
     def scores(self, table: Table, *, centers: ArrayLike | None = None) -> Floats:
         """Return the principal component scores, shape (n, k), of a model of kind components; arguments and errors as log_risk."""
         raw = self._raw(table, centers)
-        return ((raw - np.array(self.means)) / np.array(self.sds) - np.array(self.component_means)) @ np.array(self.components).T
+        return np.asarray((self._scaled(raw) - np.array(self.component_means)) @ np.array(self.components).T)
+
+    def _scaled(self, raw: Floats) -> Floats:
+        return np.asarray((raw - np.array([column.mean for column in self.inputs])) / np.array([column.sd for column in self.inputs]))
 
     def survival(self, log_risk: ArrayLike, times_days: ArrayLike) -> Floats:
         """Return the probability to be alive at each time, shape (n, k), for log_risk (n,) and times (k,) in days.
@@ -179,6 +210,9 @@ class SurvivalModel:
 
     def to_dict(self) -> dict[str, Any]:
         document = {"format": FORMAT, **asdict(self)}
+        del document["inputs"]
+        document |= {stored: tuple(getattr(column, name) for column in self.inputs) for stored, name in STORED_COLUMNS.items()}
+        document["training"] = {STORED_NAMES.get(name, name): value for name, value in document["training"].items()}
         harmonizer = document.pop("harmonizer")
         if harmonizer is not None:
             document[STORED_HARMONIZER] = harmonizer  # a model without one reads as it did before there were any
@@ -199,10 +233,13 @@ class SurvivalModel:
         """
         document = dict(json.loads(text) if isinstance(text, str) else text)
         document["harmonizer"] = document.pop(STORED_HARMONIZER, None)
-        if document.pop("format", None) != FORMAT or set(document) != {field.name for field in fields(cls)}:
+        if document.pop("format", None) != FORMAT or set(document) != ({field.name for field in fields(cls)} - {"inputs"}) | set(STORED_COLUMNS):
             raise ValueError(f"not a survival model of format {FORMAT}: keys {', '.join(sorted(document)[:5])}, ...")
         document["selections"] = tuple(BlockSelection(**_tupled(entry)) for entry in document["selections"])
-        document["training"] = Training(**_tupled(document["training"]))
+        older = {stored: name for name, stored in STORED_NAMES.items()}
+        document["training"] = Training(**{older.get(name, name): value for name, value in _tupled(document["training"]).items()})
+        each = zip(*(document.pop(stored) for stored in STORED_COLUMNS), strict=True)
+        document["inputs"] = tuple(Column(**dict(zip(STORED_COLUMNS.values(), values, strict=True))) for values in each)
         if document["harmonizer"] is not None:
             found = _tupled(document["harmonizer"])
             document["harmonizer"] = Harmonizer(**{name: _nested(value) for name, value in found.items()})

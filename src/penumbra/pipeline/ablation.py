@@ -1,8 +1,6 @@
 """The ablation: the deep signature of the same network without squeeze-and-excitation, measured next to the models and never registered."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -30,11 +28,8 @@ def version_without_se(work: Work) -> str | None:
     return None if found is None else str(found)
 
 
-def ablation(work: Work, data: Dataset, numbers: Mapping[str, Any]) -> Ablation | None:
-    """The ablation of the last training, fitted on its training patients; None where there was none.
-
-    numbers  of `fusion.fit`.
-    """
+def ablation(work: Work, data: Dataset) -> Ablation | None:
+    """The ablation of the last training, fitted on its training patients; None where there was none."""
     version = version_without_se(work)
     if version is None:
         return None
@@ -43,7 +38,7 @@ def ablation(work: Work, data: Dataset, numbers: Mapping[str, Any]) -> Ablation 
         block = matrix_block(BLOCK, store.read_matrix(lake, DEEP, GTV, version=version, patients=patients), patients)
     inside = data.training
     trained = {BLOCK: Block(BLOCK, block.features, block.values[inside])}
-    model = fusion.fit(DECLARED, trained, data.event[inside], data.time[inside], centers=data.centers[inside], **numbers)
+    model = fusion.fit(DECLARED, trained, data.outcomes.rows(inside), work.settings.fuse)
     if not model.retained:
         return Ablation(model, ModelRisk(np.full(len(patients), np.nan), np.nan))
     table = dict(zip(block.columns, block.values.T, strict=True))

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from penumbra import fusion
-from penumbra.evaluate import EXTERNAL, Evidence, MetricRow, ModelRisk
+from penumbra.evaluate import EXTERNAL, Evaluating, Evidence, MetricRow, ModelRisk
 from penumbra.evaluate.contrasts import ALL, contrasts
 from penumbra.evaluate.paired import PairedRow, Scores
 from penumbra.evaluate.sets import sets_of
+from penumbra.fusion import Fitting
 from penumbra.network import EnsembleSettings, Pretrain
 from penumbra.pipeline.comparison import paired
 from penumbra.pipeline.crossfit import Recipe, cross_fitted
@@ -18,10 +19,10 @@ from penumbra.pipeline.dataset import Dataset, read_dataset
 from penumbra.pipeline.evaluate import CONTROLS, measured
 from penumbra.pipeline.fuse import current_fuse, load_models, risks
 from penumbra.pipeline.origins import accepted_images
-from penumbra.pipeline.settings import Evaluate, Fuse
 from penumbra.pipeline.workspace import Work
 from penumbra.registry import LoadedModel
 from penumbra.report.overlay import Overlay
+from penumbra.survival.outcome import Outcomes
 
 OLD, NEW, SHUFFLED = "champion", "challenger", "Shuffled"
 METRIC = "harrell_c"
@@ -76,9 +77,9 @@ def challenge(work: Work, champion: LoadedModel, data: Dataset) -> Challenge:
     metrics = [row for row in metrics if row.center != ALL or not row.metric.startswith(BETWEEN_CENTERS)]
     places = _sets(unseen)
     panels = [_panel(place, inside, unseen, (old, challenger), settings.evaluate) for place, inside in places]
-    paired = [row for panel, (_, inside) in zip(panels, places, strict=True) for row in _paired(panel, unseen.centers[inside], settings.evaluate)]
+    paired = [row for panel, (_, inside) in zip(panels, places, strict=True) for row in _paired(panel, unseen.outcomes.rows(inside), settings.evaluate)]
     baselines = {name: model.log_risk for name, model in models.items() if name not in (OLD, NEW)}
-    evidence = contrasts(now.event, now.time, now.centers, old.log_risk, challenger.log_risk, baselines, limits.gate)
+    evidence = contrasts(now.outcomes, old.log_risk, challenger.log_risk, baselines, limits.gate)
     return Challenge(tuple(metrics), tuple(paired), evidence, tuple(panels))
 
 
@@ -86,7 +87,7 @@ def _sets(data: Dataset) -> list[tuple[str, np.ndarray]]:
     return [(ALL if chosen.center == EXTERNAL else chosen.center, chosen.rows) for chosen in sets_of(data.centers, data.training)]
 
 
-def _panel(center: str, inside: np.ndarray, data: Dataset, both: tuple[ModelRisk, ModelRisk], numbers: Evaluate) -> Overlay:
+def _panel(center: str, inside: np.ndarray, data: Dataset, both: tuple[ModelRisk, ModelRisk], numbers: Evaluating) -> Overlay:
     here = [model.of(inside) for model in both]
     return Overlay(
         title=center,
@@ -105,9 +106,9 @@ def _death(model: ModelRisk, horizons_days: tuple[float, ...]) -> np.ndarray:
     return model.death(horizons_days)
 
 
-def _paired(panel: Overlay, centers: np.ndarray, numbers: Evaluate) -> list[PairedRow]:
+def _paired(panel: Overlay, outcomes: Outcomes, numbers: Evaluating) -> list[PairedRow]:
     first, second = (Scores(panel.log_risk[i], panel.death[i]) for i in (0, 1))
-    return list(paired(panel.title, panel.event, panel.time, first, second, numbers, numbers.horizons_days, centers))
+    return list(paired(panel.title, outcomes, first, second, numbers, numbers.horizons_days))
 
 
 def _recipe_of(champion: LoadedModel, today: Recipe) -> Recipe:
@@ -128,7 +129,7 @@ def _recipe_of(champion: LoadedModel, today: Recipe) -> Recipe:
         train=trained.train,
         pretrain=Pretrain(**registered("pretrain", today.pretrain)),
         ensemble=EnsembleSettings(**registered("ensemble", today.ensemble)),
-        fuse=Fuse(**registered("fuse", today.fuse)),
+        fuse=Fitting(**registered("fuse", today.fuse)),
     )
 
 

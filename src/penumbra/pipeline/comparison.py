@@ -11,13 +11,13 @@ import numpy as np
 
 from penumbra import registry, store
 from penumbra.base.refusal import Refusal
-from penumbra.evaluate import EXTERNAL
+from penumbra.evaluate import EXTERNAL, Evaluating
 from penumbra.evaluate.paired import PairedRow, Scores, paired_rows
 from penumbra.pipeline import experiments
-from penumbra.pipeline.settings import Evaluate
 from penumbra.pipeline.stored_predictions import Answers, read_answers
 from penumbra.registry import Difference, RegisteredVersion
 from penumbra.survival.horizons import horizon_name, horizon_words
+from penumbra.survival.outcome import Outcomes
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,11 @@ class Scored:
     def fitted_here(self) -> tuple[bool, bool]:
         """Whether the first version, and the second, was fitted on any of these patients."""
         return bool(self.fitted[0].any()), bool(self.fitted[1].any())
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """As of one center, so that pairs of two centers count."""
+        return Outcomes.of_one_center(self.event, self.time)
 
     def scores(self, version: int) -> Scores:
         return Scores(self.log_risk[version], self.death[version])
@@ -114,7 +119,7 @@ class Comparison:
         }
 
 
-def compare_two(home: Path, first: str, second: str, numbers: Evaluate, model: str | None = None) -> Comparison:
+def compare_two(home: Path, first: str, second: str, numbers: Evaluating, model: str | None = None) -> Comparison:
     """Compare two versions on the patients that both scored; the same call gives the same numbers (`numbers.seed`).
 
     first, second  aliases, numbers, experiments of DVC or git revisions.
@@ -135,7 +140,7 @@ def compare_two(home: Path, first: str, second: str, numbers: Evaluate, model: s
     moved: list[Reclassified] = []
     for center, rows in sets(scored):
         here = scored.rows(rows)
-        rows_of_all += paired(center, here.event, here.time, here.scores(0), here.scores(1), numbers, scored.days)
+        rows_of_all += paired(center, here.outcomes, here.scores(0), here.scores(1), numbers, scored.days)
         moved += [_reclassified(center, here, died) for died in (True, False)]
     integrated = ("brier_integrated",) if answers.days(one.version) == answers.days(other.version) else ()  # its mean is over the days of a version
     metrics = ("calibration_slope", *(f"observed_expected_{horizon_name(day)}" for day in scored.days), *integrated)
@@ -165,17 +170,15 @@ def require_one_model(entries: Sequence[RegisteredVersion]) -> None:
 
 def paired(
     center: str,
-    event: np.ndarray,
-    time: np.ndarray,
+    outcomes: Outcomes,
     first: Scores,
     second: Scores,
-    numbers: Evaluate,
+    numbers: Evaluating,
     horizons_days: Sequence[float],
-    centers: np.ndarray | None = None,
 ) -> Iterator[PairedRow]:
     """`paired_rows` with the resamples of the group evaluate; no horizon: C alone."""
-    drawn: dict[str, Any] = {"resamples": numbers.bootstraps, "level": numbers.confidence, "seed": numbers.seed}
-    return paired_rows(center, event, time, first, second, horizons_days=horizons_days, centers=centers, **drawn)
+    drawn: dict[str, Any] = {"bootstraps": numbers.bootstraps, "confidence": numbers.confidence, "seed": numbers.seed}
+    return paired_rows(center, outcomes, first, second, horizons_days=horizons_days, **drawn)
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,7 @@ class Standing:
     fitted: bool
 
 
-def compare_many(home: Path, entries: Sequence[RegisteredVersion], numbers: Evaluate) -> list[Standing]:
+def compare_many(home: Path, entries: Sequence[RegisteredVersion], numbers: Evaluating) -> list[Standing]:
     """Harrell's C of several versions at every center, each against the first on the patients both scored, all on seeded paired resamples."""
     require_one_model(entries)
     found: list[Standing] = []
@@ -206,7 +209,7 @@ def compare_many(home: Path, entries: Sequence[RegisteredVersion], numbers: Eval
             continue
         for center, rows in sets(scored):
             here = scored.rows(rows)
-            row = next(paired(center, here.event, here.time, here.scores(0), here.scores(1), numbers, horizons_days=()))
+            row = next(paired(center, here.outcomes, here.scores(0), here.scores(1), numbers, horizons_days=()))
             found.append(Standing(entry.version, center, row.second, row.difference, row.lower, row.upper, row.p, row.n, here.fitted_here[1]))
     return found
 

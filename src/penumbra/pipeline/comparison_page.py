@@ -10,10 +10,10 @@ from penumbra import registry
 from penumbra.base import tables
 from penumbra.base.cells import p_value
 from penumbra.base.refusal import Refusal
+from penumbra.evaluate import Evaluating
 from penumbra.evaluate.paired import PairedRow
 from penumbra.pipeline import experiments
 from penumbra.pipeline.comparison import Comparison, Standing, as_json, compare_many, compare_two, sets
-from penumbra.pipeline.settings import Evaluate
 from penumbra.pipeline.workspace import Work
 from penumbra.registry import RegisteredVersion
 from penumbra.report import overlay
@@ -79,7 +79,7 @@ def standing_table(entries: Sequence[RegisteredVersion], standings: Sequence[Sta
     return tables.render(["version", "trained on", *(f"C {center}\nn {sizes[center]}" for center in centers)], body) + f"\n\n* fitted on this center. {first}"
 
 
-def text(found: Comparison, numbers: Evaluate) -> str:
+def text(found: Comparison, numbers: Evaluating) -> str:
     """Two versions for a terminal."""
     shown = ["harrell_c", *(f"{metric}_{horizon_name(day)}" for day in middle(found.scored.days) for metric in ("auc", "brier", "calibration"))]
     one, other = found.first.version, found.second.version
@@ -154,7 +154,7 @@ def _limits(row: PairedRow) -> str:
     return f"{row.difference:+.3f} ({row.lower:+.3f} to {row.upper:+.3f})" if math.isfinite(row.difference) else row.reason
 
 
-def measures_of(numbers: Evaluate, horizons_days: tuple[float, ...]) -> Measures:
+def measures_of(numbers: Evaluating, horizons_days: tuple[float, ...]) -> Measures:
     """The group `evaluate` as the figures take it, at some horizons."""
     return Measures(horizons_days, numbers.bootstraps, numbers.confidence, numbers.seed, numbers.calibration_groups, numbers.thresholds)
 

@@ -10,12 +10,11 @@ import numpy as np
 from penumbra import fusion, store
 from penumbra.base import temporary_files
 from penumbra.base.progress import track
-from penumbra.fusion import DEEP, Block
+from penumbra.fusion import DEEP, Block, Fitting
 from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.pipeline.dataset import Dataset
-from penumbra.pipeline.fuse import columns_of, fusion_numbers
+from penumbra.pipeline.fuse import columns_of
 from penumbra.pipeline.origins import Images
-from penumbra.pipeline.settings import Fuse
 from penumbra.pipeline.train import keep_compiled, network_inputs
 from penumbra.pipeline.workspace import Work
 
@@ -31,7 +30,7 @@ class Recipe:
     train: Train
     pretrain: Pretrain
     ensemble: EnsembleSettings
-    fuse: Fuse
+    fuse: Fitting
     declared: tuple[fusion.Declaration, ...]
 
 
@@ -78,7 +77,7 @@ def _fold(work: Work, data: Dataset, images: Images, inside: np.ndarray, held_ou
     if any(DEEP in declaration.blocks for declaration in recipe.declared):
         blocks[DEEP] = _deep(work, data, images, inside, held_out, recipe)
     train = {name: Block(block.name, block.features, block.values[~held_out]) for name, block in blocks.items()}
-    models = fusion.fit_all(recipe.declared, train, data.event[fitted], data.time[fitted], centers=data.centers[fitted], **fusion_numbers(recipe.fuse))
+    models = fusion.fit_all(recipe.declared, train, data.outcomes.rows(fitted), recipe.fuse)
     table = {column: values[held_out] for column, values in columns_of(blocks).items()}
     centers = data.centers[inside[held_out]]
     return {name: model.log_risk(table, centers=centers) if model.retained else np.full(int(held_out.sum()), np.nan) for name, model in models.items()}

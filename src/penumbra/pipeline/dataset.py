@@ -14,6 +14,7 @@ from penumbra.fusion import CLINICAL, DEEP, Block
 from penumbra.pipeline.origins import Images, accepted_images, current, of_populate, of_train
 from penumbra.pipeline.workspace import Work, read_manifest
 from penumbra.store.version import KEY_LENGTH
+from penumbra.survival.outcome import Outcomes
 
 GTV = "gtv"
 # Overall stage as an ordinal, for the clinical control model; 0 and occult count as I.
@@ -46,6 +47,10 @@ class Dataset:
     commit: int
     clinical: tuple[dict[str, Any], ...]
     scans: tuple[str | None, ...]
+
+    @property
+    def outcomes(self) -> Outcomes:
+        return Outcomes(self.event, self.time, self.centers)
 
     def rows(self, chosen: np.ndarray) -> dict[str, Block]:
         """The blocks of some patients, (n,) bool or indices."""

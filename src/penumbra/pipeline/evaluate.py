@@ -15,7 +15,7 @@ from penumbra.evaluate import evaluate as evaluate_models
 from penumbra.pipeline.ablation import DECLARED as WITHOUT_SE
 from penumbra.pipeline.ablation import ablation, version_without_se
 from penumbra.pipeline.dataset import Dataset, read_dataset
-from penumbra.pipeline.fuse import current_fuse, fusion_numbers, load_models, risks
+from penumbra.pipeline.fuse import current_fuse, load_models, risks
 from penumbra.pipeline.origins import MADE_FROM, PROGRAM, Origin, current, earlier, flat, origin
 from penumbra.pipeline.workspace import Manifest, Work, write_manifest, write_whole
 
@@ -33,7 +33,7 @@ def evaluate(work: Work) -> Manifest:
     else:
         say(f"evaluating {len(fused['features'])} models on {len(data.patients)} patients, {settings.evaluate.bootstraps} bootstraps")
         models = load_models(work, fused["key"])
-        beside = ablation(work, data, fusion_numbers(settings.fuse))
+        beside = ablation(work, data)
         found = risks(models, data) | ({} if beside is None else {WITHOUT_SE.name: beside.risk})
         rows = measured(work, found, data, combined=settings.register.served)
         more, kept = refitted(work, data, models, rows)
@@ -68,29 +68,16 @@ def current_evaluate(work: Work, data: Dataset, fused: Manifest) -> Manifest:
 
 def measured(work: Work, found: Mapping[str, ModelRisk], data: Dataset, *, combined: str) -> list[MetricRow]:
     """Every metric of the models' risks on every set, by the numbers of the group evaluate; `combined` is what the others are compared with."""
-    numbers = work.settings.evaluate
-    return evaluate_models(
-        found,
-        data.centers,
-        data.training,
-        data.event,
-        data.time,
-        horizons_days=numbers.horizons_days,
-        resamples=numbers.bootstraps,
-        level=numbers.confidence,
-        seed=numbers.seed,
-        combined=combined,
-        controls=CONTROLS,
-    )
+    return evaluate_models(found, data.outcomes, data.training, work.settings.evaluate, combined=combined, controls=CONTROLS)
 
 
 def refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow]) -> tuple[list[MetricRow], dict[str, float]]:
     """What refitting the served model says: each center left out, optimism of the training C, and how often resamples keep a feature."""
     settings, declared = work.settings, fusion.declarations(work.settings.models)
-    numbers, served = fusion_numbers(settings.fuse), settings.register.served
+    served = settings.register.served
     say("refitting with each center left out")
     wanted = [declared[name] for name in (served, *CONTROLS.values()) if name in declared]
-    found = internal_external(wanted, data.blocks, data.centers, data.event, data.time, level=settings.evaluate.confidence, numbers=numbers)
+    found = internal_external(wanted, data.blocks, data.outcomes, settings.fuse, confidence=settings.evaluate.confidence)
     if not models[served].retained:
         return found, {}
     say(f"refitting {served} on {settings.evaluate.refits} resamples of the training patients")
@@ -98,12 +85,10 @@ def refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalMode
         declared[served],
         models[served],
         data.rows(data.training),
-        data.event[data.training],
-        data.time[data.training],
-        centers=data.centers[data.training],
+        data.outcomes.rows(data.training),
+        settings.fuse,
         refits=settings.evaluate.refits,
         seed=settings.evaluate.seed,
-        numbers=numbers,
         workers=available_cores(),
     )
     apparent = [row for row in rows if (row.model, row.split, row.metric) == (served, "train", "harrell_c")][-1]  # the pool comes last

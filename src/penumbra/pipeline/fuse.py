@@ -3,9 +3,7 @@
 import math
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +13,6 @@ from penumbra.base.refusal import Refusal
 from penumbra.evaluate import ModelRisk
 from penumbra.pipeline.dataset import Dataset, read_dataset
 from penumbra.pipeline.origins import MADE_FROM, PROGRAM, Origin, current, earlier, flat, origin, train_centers
-from penumbra.pipeline.settings import Fuse
 from penumbra.pipeline.workspace import Manifest, Work, write_manifest, write_whole
 
 FITTED = "fitted"  # folder of fitted models below the state folder, one subfolder for each key
@@ -26,7 +23,6 @@ def fuse(work: Work) -> Manifest:
     """Signatures, combined model and controls, fitted on the training centers and on nothing else."""
     data, settings = read_dataset(work), work.settings
     declared = fusion.declarations(settings.models)
-    numbers = fusion_numbers(settings.fuse)
     key = fusion_key(work, data)
     folder = work.home / FITTED / key
     if not data.event[data.training].any():
@@ -37,14 +33,7 @@ def fuse(work: Work) -> Manifest:
         )
     if not folder.is_dir():
         say(f"fusing {len(declared)} models on {int(data.training.sum())} training patients")
-        fitted = fusion.fit_all(
-            declared.values(),
-            data.rows(data.training),
-            data.event[data.training],
-            data.time[data.training],
-            centers=data.centers[data.training],
-            **numbers,
-        )
+        fitted = fusion.fit_all(declared.values(), data.rows(data.training), data.outcomes.rows(data.training), settings.fuse)
         _save_models(folder, fitted)
     models = load_models(work, key)
     made_from, before = of_fuse(work, data), earlier(work.home, "fuse")
@@ -65,7 +54,7 @@ def fuse(work: Work) -> Manifest:
 
 def fusion_key(work: Work, data: Dataset) -> str:
     """Key of everything that decides the fitted models; they are stored in the folder of this name."""
-    numbers = fusion_numbers(work.settings.fuse)
+    numbers = work.settings.fuse.stored()
     return store.version_key({"models": work.settings.models, "numbers": numbers, "code": FUSION_CODE, "training": data.training_fingerprint})
 
 
@@ -99,12 +88,6 @@ def current_fuse(work: Work, data: Dataset) -> Manifest:
     Raises  Refusal "stage_is_current".
     """
     return current(work, "fuse", of_fuse(work, data), key=fusion_key(work, data), dataset=data.fingerprint)
-
-
-def fusion_numbers(fuse: Fuse) -> dict[str, Any]:
-    """The group `fuse` as the arguments of `fusion.fit`."""
-    names = {"lasso_lambda": "penalty", "lasso_patience": "patience"}
-    return {names.get(name, name): value for name, value in asdict(fuse).items()}
 
 
 def _save_models(folder: Path, models: Mapping[str, fusion.SurvivalModel]) -> None:

@@ -14,7 +14,7 @@ from penumbra.pipeline.ablation import DECLARED as WITHOUT_SE
 from penumbra.pipeline.ablation import ablation
 from penumbra.pipeline.dataset import Dataset, read_dataset
 from penumbra.pipeline.evaluate import current_evaluate, metric_rows
-from penumbra.pipeline.fuse import current_fuse, fusion_numbers, load_models, risks
+from penumbra.pipeline.fuse import current_fuse, load_models, risks
 from penumbra.pipeline.model_card import guidelines, model_card
 from penumbra.pipeline.origins import MADE_FROM, PROGRAM, flat, origin
 from penumbra.pipeline.register import current_register
@@ -63,7 +63,7 @@ def report_inputs(work: Work, data: Dataset, fused: Manifest, registered: Manife
     models = load_models(work, fused["key"])
     combined = models[settings.register.served]
     found = risks(models, data)
-    without_se = ablation(work, data, fusion_numbers(settings.fuse))
+    without_se = ablation(work, data)
     if without_se is not None:
         listed = list(models.items())
         listed.insert(list(models).index(DEEP_SIGNATURE) + 1, (WITHOUT_SE.name, without_se.model))  # next to what it is compared with
@@ -133,10 +133,10 @@ def _kept_features(model: SurvivalModel, kept: Mapping[str, float]) -> Iterator[
     tested = {
         column: (p, q) for selection in model.selections for column, p, q in zip(selection.kept, selection.univariate_p, selection.univariate_q, strict=True)
     }
-    for column, coefficient in zip(model.columns, model.coefficients, strict=True):
-        p, q = tested.get(column, (math.nan, math.nan))
-        share = kept.get(column, 0.0) if kept and column in tested else math.nan
-        yield page.KeptFeature(model.name, column, coefficient, p, q, share)
+    for column in model.inputs:
+        p, q = tested.get(column.name, (math.nan, math.nan))
+        share = kept.get(column.name, 0.0) if kept and column.name in tested else math.nan
+        yield page.KeptFeature(model.name, column.name, column.coefficient, p, q, share)
 
 
 def _loadings(model: SurvivalModel) -> page.Loadings | None:

@@ -7,15 +7,14 @@ import numpy as np
 
 from penumbra import cohort, imaging
 from penumbra.cohort.baseline import baseline_table
-from penumbra.evaluate import EXTERNAL, TRAINING, ModelRisk, clipped
+from penumbra.evaluate import EXTERNAL, TRAINING, Evaluating, ModelRisk, clipped
 from penumbra.pipeline.dataset import Dataset
-from penumbra.pipeline.settings import Evaluate
 from penumbra.pipeline.workspace import Work, read_manifest
 from penumbra.report import inputs as page
 from penumbra.report import picture_of
 
 
-def risk_panels(data: Dataset, found: Mapping[str, ModelRisk], columns: tuple[page.CenterColumn, ...], numbers: Evaluate) -> Iterator[page.RiskPanel]:
+def risk_panels(data: Dataset, found: Mapping[str, ModelRisk], columns: tuple[page.CenterColumn, ...], numbers: Evaluating) -> Iterator[page.RiskPanel]:
     """Each model on each set: risks, probabilities and subgroups; a model that retained nothing, or refuses the center, has no panel."""
     splits = subgroups(data.clinical, numbers.age_split)
     for model, risk in found.items():

@@ -68,7 +68,7 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
     """
     loaded = registry.load(home, which)
     settings, model = loaded.settings, loaded.model
-    needed = {column.split(".", 1)[0] for column in model.columns}
+    needed = {name.split(".", 1)[0] for name in model.columns}
     if CLINICAL in needed:
         raise Refusal("images_only", f"{model.name} needs clinical columns", "choose a version whose model reads images alone")
     require_same_features(loaded, needed)

@@ -11,7 +11,9 @@ from penumbra.base.params import PROFILES, ParamsError, build, missing, project_
 from penumbra.base.refusal import choose
 from penumbra.base.yaml_files import in_file, shown, wrong
 from penumbra.cohort import InclusionRules
-from penumbra.evaluate import GateLimits
+from penumbra.evaluate import Evaluating, GateLimits
+from penumbra.evaluate.settings import horizons_error
+from penumbra.fusion import Fitting
 from penumbra.imaging import CertificateLimits
 from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.registry import older_names
@@ -79,63 +81,6 @@ class Ablation:
     """without_se: the network is trained a second time, without squeeze-and-excitation, for comparison alone."""
 
     without_se: bool
-
-
-@dataclass(frozen=True)
-class Fuse:
-    """Selection and fusion, PROTOCOL 5.
-
-    alpha         univariate Wald p below this is kept.
-    ties          of the Cox likelihood.
-    folds         of the Lasso's cross-validation.
-    lasso_lambda  which lambda of the path: "min" or "1se".
-    lasso_patience  the path ends when the deviance has not improved for this many penalties.
-    pca_variance  share of variance that the kept components explain at least.
-    ridge         penalty of a Cox fit that has no finite maximum without one.
-    seed          of the folds.
-    harmonise     of the features between training centers, before selection.
-    unseen_center what a center gets that did not train, where features are harmonized.
-    """
-
-    alpha: float
-    ties: Literal["efron", "breslow"]
-    folds: int
-    lasso_lambda: Literal["min", "1se"]
-    lasso_patience: int
-    pca_variance: float
-    ridge: float
-    seed: int
-    # defaults: a version registered before there was a choice had none
-    harmonise: Literal["none", "combat"] = "none"
-    unseen_center: Literal["refuse", "leave", "estimate"] = "refuse"
-
-
-@dataclass(frozen=True)
-class Evaluate:
-    """What is measured, PROTOCOL 6.
-
-    horizons_days       of AUC, Brier score and S(t), rising; columns and metrics are named by them (survival.horizons.horizon_name).
-    bootstraps          resamples of every interval.
-    refits              resamples in which the served model is refitted, for stability of selection and optimism.
-    confidence          of the intervals.
-    calibration_groups  of equal size.
-    thresholds          probabilities of death at which net benefit is shown.
-    age_split           years, of the subgroups.
-    """
-
-    horizons_days: tuple[float, ...]
-    bootstraps: int
-    refits: int
-    calibration_groups: int
-    thresholds: tuple[float, ...]
-    age_split: float
-    confidence: float
-    seed: int
-
-    def __post_init__(self) -> None:
-        problem = unfit_horizons(self.horizons_days)
-        if problem:
-            raise _horizons("evaluate.horizons_days", f"[{', '.join(f'{day:g}' for day in self.horizons_days)}]", problem)
 
 
 @dataclass(frozen=True)
@@ -212,7 +157,7 @@ class Drift:
     def __post_init__(self) -> None:
         problem = unfit_horizons([self.horizon_days])
         if problem:
-            raise _horizons("drift.horizon_days", f"{self.horizon_days:g}", problem)
+            raise horizons_error("drift.horizon_days", f"{self.horizon_days:g}", problem)
 
 
 @dataclass(frozen=True)
@@ -261,8 +206,8 @@ class Settings:
     pretrain: Pretrain
     ensemble: EnsembleSettings
     ablation: Ablation
-    fuse: Fuse
-    evaluate: Evaluate
+    fuse: Fitting
+    evaluate: Evaluating
     register: Register
     retrain: Retrain
     serve: Serve
@@ -277,7 +222,7 @@ class Settings:
 GROUPS = {
     "cohort": Cohort, "ingest": Ingest, "populate": Populate, "network": Network, "augment": Augment, "train": Train,
     "pretrain": Pretrain, "ensemble": EnsembleSettings, "ablation": Ablation,
-    "fuse": Fuse, "evaluate": Evaluate, "register": Register, "retrain": Retrain, "serve": Serve, "serve_sql": ServeSql, "drift": Drift, "report": Report,
+    "fuse": Fitting, "evaluate": Evaluating, "register": Register, "retrain": Retrain, "serve": Serve, "serve_sql": ServeSql, "drift": Drift, "report": Report,
 }  # fmt: skip
 
 
@@ -388,8 +333,3 @@ def _network(file: Path, declared: Path, own: Mapping[str, Any], profile: str) -
     except ParamsError as error:
         place = file if error.key.removeprefix("network.").partition("[")[0] in own else declared
         raise error.located(place) from None
-
-
-def _horizons(key: str, found: str, problem: str) -> ParamsError:
-    what, _, advice = problem.partition("; ")
-    return wrong(key, f"{key} is {found}: {what}", advice or "List days in rising order")

@@ -95,7 +95,7 @@ def save_pyfunc(bundle: Bundle, staging: Path, target: Path, run_id: str, model_
     columns = list(served.columns)
     # AnyType: MLflow casts true and "1" to the declared type before our code sees them; penumbra.registry.sent takes numbers only
     # the mean training patient: nobody
-    middle = [math.exp(mean) if log else mean for mean, log in zip(served.means, served.logs, strict=True)]
+    middle = [math.exp(column.mean) if column.log else column.mean for column in served.inputs]
     survival = [ColSpec(DataType.double, f"survival_{horizon_name(day)}", required=False) for day in bundle.horizons_days]
     outputs = [ColSpec(DataType.double, "log_risk"), ColSpec(DataType.string, "risk_group"), *survival, ColSpec(DataType.string, "reason")]
     entry, package = write_scoring_code(staging / "code")

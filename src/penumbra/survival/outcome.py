@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,39 @@ SAME_TIME = float(np.sqrt(np.finfo(float).eps))  # 1.5e-8: neighboring times thi
 
 class Undefined(ValueError):
     """The statistic has no value for these patients: nobody died, one group is empty, ... The message is the reason."""
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What became of n patients, and where they were treated.
+
+    Parameters
+    ----------
+    event : shape (n,), bool
+        True = died.
+    time : shape (n,)
+        Days.
+    centers : shape (n,)
+        Names.
+    """
+
+    event: np.ndarray
+    time: np.ndarray
+    centers: np.ndarray
+
+    @classmethod
+    def of_one_center(cls, event: ArrayLike, time: ArrayLike) -> Outcomes:
+        """Patients of one center, whose name is of no interest."""
+        return cls(np.asarray(event), np.asarray(time), np.full(np.shape(event), ""))
+
+    def rows(self, chosen: np.ndarray) -> Outcomes:
+        """Some of the patients, (n,) bool or indices."""
+        return Outcomes(self.event[chosen], self.time[chosen], self.centers[chosen])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many patients, and how many deaths."""
+        return self.event.size, int(self.event.sum())
 
 
 def checked_outcome(event: ArrayLike, time: ArrayLike) -> tuple[Bools, Floats]:

@@ -1,0 +1,53 @@
+"""The numbers of selection and fusion as a frozen dataclass; their values are in params.yaml. Standard library only."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+# What two of them are called in the JSON of a fitted model and in the key of a fit, which stay as they were first written.
+STORED_NAMES: Mapping[str, str] = {"lasso_lambda": "penalty", "lasso_patience": "patience"}
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """The group `fuse`, PROTOCOL 5.
+
+    Parameters
+    ----------
+    alpha
+        A univariate Wald p below this is kept.
+    ties
+        Of the Cox likelihood; the Lasso uses Breslow's.
+    folds
+        Of the Lasso's cross-validation; fewer where there are fewer events.
+    lasso_lambda
+        Which lambda of the path.
+    lasso_patience
+        The path ends when the deviance has not improved for this many penalties; None: never, as in glmnet.
+    pca_variance
+        Share of variance that the kept components explain at least.
+    ridge
+        Penalty of a Cox fit that has no finite maximum without one (separation, more columns than deaths); reported in a remark.
+    seed
+        Of the folds.
+    harmonise
+        Of the features between training centers, before selection; a Cox model of named columns takes them as they are.
+    unseen_center
+        What a center gets that did not train, where features are harmonized.
+    """
+
+    alpha: float
+    ties: Literal["efron", "breslow"]
+    folds: int
+    lasso_lambda: Literal["min", "1se"]
+    lasso_patience: int | None
+    pca_variance: float
+    ridge: float
+    seed: int
+    # defaults: a version registered before there was a choice had none
+    harmonise: Literal["none", "combat"] = "none"
+    unseen_center: Literal["refuse", "leave", "estimate"] = "refuse"
+
+    def stored(self) -> dict[str, Any]:
+        """The numbers under their stored names."""
+        return {STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
