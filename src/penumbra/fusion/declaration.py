@@ -26,7 +26,24 @@ class Unusable(Refusal, ValueError):
 
 @dataclass(frozen=True)
 class Block:
-    """A table of features: values of shape (n, p), one column per feature; elsewhere its columns are called `<name>.<feature>`."""
+    """A table of features; elsewhere its columns are called `<name>.<feature>`.
+
+    Parameters
+    ----------
+    name
+        Such as "gtv", "deep" or "clinical".
+    features
+        Names, p of them.
+    values : shape (n, p)
+        A row per patient, a column per feature; NaN where a value is missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from penumbra.fusion import Block
+    >>> Block("gtv", ("original_firstorder_Mean",), np.zeros((4, 1))).columns
+    ('gtv.original_firstorder_Mean',)
+    """
 
     name: str
     features: tuple[str, ...]
@@ -34,13 +51,31 @@ class Block:
 
     @property
     def columns(self) -> tuple[str, ...]:
+        """The names `<name>.<feature>`."""
         return tuple(f"{self.name}.{feature}" for feature in self.features)
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a model is, as models/*.yaml says it: blocks for signature and components, columns (with log and impute) for cox;
-    columns of components enter the Cox model together with the components."""
+    """What a model is, as models/*.yaml says it.
+
+    Parameters
+    ----------
+    name, label
+        By which programs and people know it.
+    family
+        "radiomics", "deep", "combined" or "control".
+    kind
+        "signature", "components" or "cox".
+    blocks
+        For signature and components.
+    columns
+        For cox; columns of components enter the Cox model together with the components.
+    log
+        Columns whose natural logarithm is taken first.
+    impute
+        Columns whose missing values become the median of the training patients.
+    """
 
     name: str
     label: str
@@ -53,12 +88,31 @@ class Declaration:
 
 
 def declarations(models: Mapping[str, Mapping[str, Any]], folder: Path = Path("models")) -> dict[str, Declaration]:
-    """Return the declared models by name, from the contents of the files in models/ by file name.
+    """Read the declared models by name, from the contents of the files in models/.
 
-    folder  of these files, where the line of what is wrong is looked up.
+    Parameters
+    ----------
+    models
+        File name without its ending -> its content: name of the model -> what it declares.
+    folder
+        Of these files, where the line of what is wrong is looked up.
+
+    Returns
+    -------
+    dict
+        Name -> Declaration.
 
     Raises
-      ParamsError "model_declared"  "models/signatures.yaml, line 12: Rad has no key 'block'. Did you mean blocks?"
+    ------
+    ParamsError
+        "model_declared": `models/signatures.yaml, line 12: Rad has no key 'block'. Did you mean blocks?`
+
+    Examples
+    --------
+    >>> from penumbra.fusion import declarations
+    >>> content = {"controls": {"Age": {"label": "Age", "family": "control", "kind": "cox", "columns": ["clinical.age"]}}}
+    >>> declarations(content)["Age"].columns
+    ('clinical.age',)
     """
     found: dict[str, Declaration] = {}
     for file, content in models.items():
@@ -98,10 +152,23 @@ def _declaration(name: str, entry: Any) -> Declaration:
 def check_columns(found: Mapping[str, Declaration], blocks: Mapping[str, Collection[str]]) -> None:
     """Refuse a model that names a block or a column which there is not.
 
-    blocks  name -> the features of the block.
+    Parameters
+    ----------
+    found
+        From `declarations`.
+    blocks
+        Name -> the features of the block.
 
     Raises
-      ParamsError "model_declared", without its file: "Rad names the block 'ring_5mm'. Did you mean ring_3mm?"
+    ------
+    ParamsError
+        "model_declared", without its file: `Rad names the block 'ring_5mm', which there is not. Did you mean ring_3mm?`
+
+    Examples
+    --------
+    >>> from penumbra.fusion import check_columns, declarations
+    >>> content = {"controls": {"Age": {"label": "Age", "family": "control", "kind": "cox", "columns": ["clinical.age"]}}}
+    >>> check_columns(declarations(content), {"clinical": ["age", "sex"]})
     """
     for name, declared in found.items():
         for i, block in enumerate(declared.blocks):

@@ -23,7 +23,45 @@ from penumbra.survival.regression import CoxFit, cox_fit
 
 
 def fit_all(declared: Iterable[Declaration], blocks: Mapping[str, Block] | Iterable[Block], outcomes: Outcomes, numbers: Fitting) -> dict[str, SurvivalModel]:
-    """Fit every declared model, harmonizing and selecting each block once; arguments as fit."""
+    """Fit every declared model, harmonizing and selecting each block once.
+
+    Parameters
+    ----------
+    declared
+        What each model is.
+    blocks : each (n, p)
+        Of the training patients, rows in the order of the outcomes.
+    outcomes : n patients
+        Event, time in days, and center of the training patients.
+    numbers
+        The group `fuse` of params.yaml.
+
+    Returns
+    -------
+    dict
+        Name -> fitted model.
+
+    Raises
+    ------
+    ValueError, Undefined
+        As `fit`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from penumbra.fusion import Block, Declaration, Fitting, fit_all
+    >>> from penumbra.survival.outcome import Outcomes
+    >>> rng = np.random.default_rng(0)
+    >>> volume = rng.normal(size=(40, 1))
+    >>> block = Block("gtv", ("original_shape_MeshVolume",), np.exp(volume))
+    >>> outcomes = Outcomes.of_one_center(np.arange(40) % 3 > 0, rng.exponential(500 * np.exp(-volume[:, 0])))
+    >>> numbers = Fitting(alpha=0.05, ties="efron", folds=5, lasso_lambda="min", lasso_patience=None, pca_variance=0.95, ridge=1.0, seed=0)
+    >>> column = "gtv.original_shape_MeshVolume"
+    >>> declared = Declaration("Volume", "Volume only", "control", "cox", columns=(column,), log=(column,))
+    >>> models = fit_all([declared], [block], outcomes, numbers)
+    >>> models["Volume"].columns
+    ('gtv.original_shape_MeshVolume',)
+    """
     named, harmonizers = harmonized_blocks(blocks, outcomes.centers, numbers)
     selections: dict[str, BlockSelection] = {}
     models = {}
@@ -36,11 +74,44 @@ def fit_all(declared: Iterable[Declaration], blocks: Mapping[str, Block] | Itera
 
 
 def harmonized_blocks(blocks: Mapping[str, Block] | Iterable[Block], centers: ArrayLike, numbers: Fitting) -> tuple[dict[str, Block], dict[str, Harmonizer]]:
-    """The blocks of the training patients as selection sees them, and what was learned on the way; clinical columns stay as they are, and a column
-    that only tells the centers apart becomes a constant, which selection drops (see harmonize.center_markers).
+    """Harmonize the blocks of the training patients, as selection sees them.
+
+    Clinical columns stay as they are, and a column that only tells the centers apart becomes a constant, which selection drops (see
+    harmonize.center_markers).
+
+    Parameters
+    ----------
+    blocks : each (n, p)
+        Of the training patients, rows in the order of the outcomes.
+    centers : shape (n,)
+        Of each patient.
+    numbers
+        The group `fuse` of params.yaml.
+
+    Returns
+    -------
+    blocks : dict
+        Name -> Block.
+    harmonizers : dict
+        Name of the block -> what was learned; empty without harmonization.
 
     Raises
-      ValueError  "harmonise must be one of ..."
+    ------
+    ValueError
+        "harmonise must be one of none, combat; found ..." / "unseen_center must be one of refuse, leave, estimate; found ...".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from penumbra.fusion import Block, Fitting, harmonized_blocks
+    >>> rng = np.random.default_rng(0)
+    >>> volume = rng.normal(size=(40, 1))
+    >>> block = Block("gtv", ("original_shape_MeshVolume",), np.exp(volume))
+    >>> centers = ["east", "west"] * 20
+    >>> numbers = Fitting(harmonise="combat", alpha=0.05, ties="efron", folds=5, lasso_lambda="min", lasso_patience=None, pca_variance=0.95, ridge=1.0, seed=0)
+    >>> blocks, harmonizers = harmonized_blocks([block], centers, numbers)
+    >>> blocks["gtv"].values.shape, harmonizers["gtv"].centers
+    ((40, 1), ('east', 'west'))
     """
     named = by_name(blocks)
     for value, known, name in ((numbers.harmonise, METHODS, "harmonise"), (numbers.unseen_center, POLICIES, "unseen_center")):
@@ -64,15 +135,55 @@ def fit(
 ) -> SurvivalModel:
     """Fit one model on training patients.
 
-    blocks        of the training patients, rows in the order of the outcomes.
-    selections    of blocks already selected (harmonized, with the same numbers); the others are selected here.
-    harmonized    of `harmonized_blocks` with the same arguments, where they are at hand.
+    Parameters
+    ----------
+    declaration
+        What the model is.
+    blocks : each (n, p)
+        Of the training patients, rows in the order of the outcomes.
+    outcomes : n patients
+        Event, time in days, and center of the training patients.
+    numbers
+        The group `fuse` of params.yaml.
+    selections
+        Of blocks already selected (harmonized, with the same numbers); the others are selected here.
+    harmonized
+        Of `harmonized_blocks` with the same arguments, where they are at hand.
 
-    A model that keeps no feature is returned with `retained` false and its reason, not raised.
+    Returns
+    -------
+    SurvivalModel
+        With `retained` false and its reason where no feature is kept; that is not raised.
 
     Raises
-      ValueError  "Combined needs the block deep; found ..."
-      Undefined   "no event among n patients ..."
+    ------
+    ValueError
+        "block gtv has values of shape ...; expected ...".
+    Unusable
+        "model_declared": `Combined needs the block deep; found ...`; "value_missing": `gtv.... is missing for 2 of 30 training patients (model Volume). ...`
+    Undefined
+        "no event among n patients ...".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from penumbra.fusion import Block, Declaration, Fitting, fit
+    >>> from penumbra.survival.outcome import Outcomes
+    >>> rng = np.random.default_rng(0)
+    >>> volume = rng.normal(size=(40, 1))
+    >>> block = Block("gtv", ("original_shape_MeshVolume",), np.exp(volume))
+    >>> outcomes = Outcomes.of_one_center(np.arange(40) % 3 > 0, rng.exponential(500 * np.exp(-volume[:, 0])))
+    >>> numbers = Fitting(alpha=0.05, ties="efron", folds=5, lasso_lambda="min", lasso_patience=None, pca_variance=0.95, ridge=1.0, seed=0)
+    >>> column = "gtv.original_shape_MeshVolume"
+    >>> declared = Declaration("Volume", "Volume only", "control", "cox", columns=(column,), log=(column,))
+    >>> model = fit(declared, [block], outcomes, numbers)
+    >>> model.retained, model.training.events
+    (True, 26)
+    >>> risk = model.log_risk({column: [0.5, 1.0, 2.0]})
+    >>> bool(risk[0] < risk[1] < risk[2])
+    True
+    >>> model.risk_group(risk).tolist()
+    ['low', 'high', 'high']
     """
     events, times = checked_outcome(outcomes.event, outcomes.time)
     require_events(events)

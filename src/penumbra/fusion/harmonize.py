@@ -31,11 +31,18 @@ ROUNDING = 1e-9  # of a column's spread over all centers: what varies less withi
 class Harmonizer:
     """What ComBat learned of some columns.
 
-    columns          (p,) names, `<block>.<feature>`
-    centers          (c,) training centers
-    means, sds       (p,) over the training patients: mean, and standard deviation within centers
-    shifts, scales   (c, p) of each center, in units of sds
-    unseen           policy for a center that did not train
+    Parameters
+    ----------
+    columns
+        Names, `<block>.<feature>`, p of them.
+    centers
+        Training centers, c of them.
+    means, sds : shape (p,)
+        Over the training patients: mean, and standard deviation within centers.
+    shifts, scales : shape (c, p)
+        Of each center, in units of sds.
+    unseen
+        Policy for a center that did not train.
     """
 
     columns: tuple[str, ...]
@@ -47,7 +54,18 @@ class Harmonizer:
     unseen: str
 
     def of(self, columns: Sequence[str]) -> Harmonizer:
-        """The same for some of its columns."""
+        """Return the same for some of its columns.
+
+        Parameters
+        ----------
+        columns
+            Names of these.
+
+        Returns
+        -------
+        Harmonizer
+            Of these columns, in their order.
+        """
         at = [self.columns.index(column) for column in columns]
 
         def picked(row: tuple[float, ...]) -> tuple[float, ...]:
@@ -64,13 +82,27 @@ class Harmonizer:
         )
 
     def apply(self, values: Floats, centers: ArrayLike | None, *, missing: str = "refuse") -> Floats:
-        """Return values (n, p) of the columns, harmonized.
+        """Harmonize values of the columns.
 
-        centers  of each patient, (n,); None: all of one center that did not train.
-        missing  what the patients of a center get that the policy refuses: "refuse" raises, "nan" answers nan.
+        Parameters
+        ----------
+        values : shape (n, p)
+            In the order of `columns`.
+        centers : shape (n,)
+            Of each patient; None: all of one center that did not train.
+        missing
+            What the patients of a center get that the policy refuses: "refuse" raises, "nan" answers nan.
+
+        Returns
+        -------
+        array of shape (n, p)
+            In the units of the values.
 
         Raises
-          Refusal "center_trained", "center_large_enough"
+        ------
+        Refusal
+            "center_trained": `center west; the model harmonizes between east, north. ...`; "center_large_enough": `3 patients of center west; 5 are needed to
+            estimate its location and scale. ...`
         """
         names = np.full(len(values), "") if centers is None else np.asarray(centers, dtype=str)
         means, sds = np.array(self.means), np.array(self.sds)
@@ -103,19 +135,27 @@ class Harmonizer:
 
 
 def fitted(block: Block, centers: ArrayLike, unseen: str) -> Harmonizer:
-    """Fit ComBat on the training patients of one block, without covariates; columns that are constant in every center (see center_markers)
-    and those with missing values stay out.
+    """Fit ComBat on the training patients of one block, without covariates.
 
-    A column that is constant in one center but not in all has no scale there and a location that is known exactly: it is moved by that location,
-    and takes no part in the center's distribution over the features.
+    Columns that are constant in every center (see center_markers) and those with missing values stay out. A column that is constant in one center but not
+    in all has no scale there and a location that is known exactly: it is moved by that location, and takes no part in the center's distribution over the
+    features.
 
-    centers  of each patient, (n,).
-    unseen   policy for other centers, kept with what is learned.
+    Parameters
+    ----------
+    centers
+        Of each patient, (n,).
+    unseen
+        Policy for other centers, kept with what is learned.
 
     Raises
-      Undefined   "center east has 2 training patients ..."
+    ------
+    Undefined
+        "center east has 2 training patients ...".
 
-    Source: Johnson, Li and Rabinovic 2007, Biostatistics 8:118 (parametric); equals neuroCombat without covariates.
+    References
+    ----------
+    Johnson, Li and Rabinovic 2007, Biostatistics 8:118 (parametric); equals neuroCombat without covariates.
     """
     names = np.asarray(centers, dtype=str)
     every = np.unique(names)
@@ -156,8 +196,10 @@ def center_markers(block: Block, centers: ArrayLike) -> tuple[str, ...]:
 
 
 def harmonized(block: Block, harmonizer: Harmonizer, centers: ArrayLike) -> Block:
-    """The block of the training patients with the harmonizer's columns harmonized. Center markers become their mean, a constant that no
-    selection keeps; the other columns are as they were."""
+    """The block of the training patients with the harmonizer's columns harmonized.
+
+    Center markers become their mean, a constant that no selection keeps; the other columns are as they were.
+    """
     values = np.array(block.values, dtype=float)
     at = [block.columns.index(column) for column in harmonizer.columns]
     values[:, at] = harmonizer.apply(values[:, at], centers)
@@ -204,8 +246,10 @@ def joined(parts: Sequence[Harmonizer]) -> Harmonizer | None:
 
 
 def _posterior(z: Floats, varies: np.ndarray) -> tuple[Floats, Floats]:
-    """Location and scale of one center's standardized features (n, p), each drawn toward their distribution over the features that vary (p,)
-    in the center; those that do not keep their own location, and the scale 1."""
+    """Location and scale of one center's standardized features (n, p).
+
+    Each is drawn toward their distribution over the features that vary (p,) in the center; those that do not keep their own location, and the scale 1.
+    """
     location, scale = z.mean(axis=0), np.ones(z.shape[1])
     location[varies], scale[varies] = _drawn_together(z[:, varies])
     return location, scale

@@ -31,8 +31,11 @@ class NothingRetained(Undefined):
 class Training:
     """How a model was fitted: patients, events, the numbers of fitting, and the remarks made on the way.
 
-    followed  day of the last follow-up, death or censoring, of the training patients: the model gives no survival beyond. None in a model that
-              was fitted before this was recorded; its last death is used instead.
+    Parameters
+    ----------
+    followed
+        Day of the last follow-up, death or censoring, of the training patients: the model gives no survival beyond. None in a model that was fitted
+        before this was recorded; its last death is used instead.
     """
 
     patients: int
@@ -84,15 +87,30 @@ STORED_COLUMNS = {"columns": "name", "logs": "log", "fills": "fill", "means": "m
 class SurvivalModel:
     """Every learned number of one model, from z-score to cut-off.
 
-    inputs              the columns it needs
-    selections          what was kept of each block, with coefficients and p's
-    components          loadings, one row per component over the columns, then one per column that enters the Cox model as it is;
-                        explained: share of variance of every principal component
-    component_means     of the z-scored columns (0 up to rounding)
-    cox_coef, cox_se, cox_p   of the Cox model on the components or columns; empty for a signature
-    baseline_times, baseline_hazard   Breslow's cumulative hazard at log_risk 0
-    cutoff              median of the training risk: higher is "high"
-    harmonizer          ComBat of the columns, before the z-score; None: the columns enter as they are
+    Parameters
+    ----------
+    name, label, family, kind
+        As declared, see `Declaration`.
+    inputs
+        The columns it needs.
+    selections
+        What was kept of each block, with coefficients and p's.
+    components
+        Loadings, one row per component over the columns, then one per column that enters the Cox model as it is.
+    component_means
+        Of the z-scored columns (0 up to rounding).
+    explained
+        Share of variance of every principal component.
+    cox_coef, cox_se, cox_p
+        Of the Cox model on the components or columns; empty for a signature.
+    baseline_times, baseline_hazard : days, and no unit
+        Breslow's cumulative hazard at log_risk 0.
+    cutoff
+        Median of the training risk: higher is "high".
+    training
+        How it was fitted.
+    harmonizer
+        ComBat of the columns, before the z-score; None: the columns enter as they are.
     """
 
     name: str
@@ -129,16 +147,29 @@ class SurvivalModel:
         return "" if self.retained else "; ".join(self.training.remarks) or "no feature retained"
 
     def log_risk(self, table: Table, *, centers: ArrayLike | None = None, missing: str = "refuse") -> Floats:
-        """Return the risk of each patient, shape (n,); higher = earlier death.
+        """Return the risk of each patient.
 
-        table    columns by name, each of shape (n,), or (values (n, p), names (p,)); more columns than needed do no harm.
-        centers  of each patient, (n,), where the model harmonizes between centers; None: all of one center that did not train.
-        missing  what a patient gets who lacks a value that has no fill, or whose center is refused: "refuse" raises, "nan" answers nan.
+        Parameters
+        ----------
+        table : each (n,), or (n, p)
+            Columns by name, each of shape (n,), or (values (n, p), names (p,)); more columns than needed do no harm.
+        centers : shape (n,)
+            Of each patient, where the model harmonizes between centers; None: all of one center that did not train.
+        missing
+            What a patient gets who lacks a value that has no fill, or whose center is refused: "refuse" raises, "nan" answers nan.
+
+        Returns
+        -------
+        array of shape (n,)
+            Higher = earlier death.
 
         Raises
-          NothingRetained  "Rad retained no feature: ..."
-          ValueError       "Rad needs the column ...; found ... columns" / "gtv.... is missing for 2 of 30 patients (model Rad)" / "gtv.... is
-                           infinite for ..." / "gtv.... makes the risk infinite for ..."
+        ------
+        NothingRetained
+            "Rad retained no feature: ... It has no risk to give".
+        Unusable
+            "Rad needs the column ...; found ... columns" / "gtv.... is missing for 2 of 30 patients (model Rad)" / "gtv.... is infinite for ..." / "gtv.... makes
+            the risk infinite for ...".
         """
         raw = self._raw(table, centers, missing)
         for j, column in enumerate(self.inputs):
@@ -184,7 +215,25 @@ class SurvivalModel:
         return values
 
     def scores(self, table: Table, *, centers: ArrayLike | None = None) -> Floats:
-        """Return the principal component scores, shape (n, k), of a model of kind components; arguments and errors as log_risk."""
+        """Return the principal component scores of a model of kind components.
+
+        Parameters
+        ----------
+        table : each (n,), or (n, p)
+            Columns by name, each of shape (n,), or (values (n, p), names (p,)); more columns than needed do no harm.
+        centers : shape (n,)
+            Of each patient, where the model harmonizes between centers; None: all of one center that did not train.
+
+        Returns
+        -------
+        array of shape (n, k)
+            A column per component.
+
+        Raises
+        ------
+        NothingRetained, Unusable
+            As `log_risk`.
+        """
         raw = self._raw(table, centers)
         return np.asarray((self._scaled(raw) - np.array(self.component_means)) @ np.array(self.components).T)
 
@@ -192,9 +241,24 @@ class SurvivalModel:
         return np.asarray((raw - np.array([column.mean for column in self.inputs])) / np.array([column.sd for column in self.inputs]))
 
     def survival(self, log_risk: ArrayLike, times_days: ArrayLike) -> Floats:
-        """Return the probability to be alive at each time, shape (n, k), for log_risk (n,) and times (k,) in days.
+        """Return the probability to be alive at each time.
 
-        nan beyond the follow-up of the training patients; `baseline.why_not` says why.
+        Parameters
+        ----------
+        log_risk : shape (n,)
+            Higher = earlier death.
+        times_days : shape (k,), days
+            Any, in any order.
+
+        Returns
+        -------
+        array of shape (n, k)
+            It is nan beyond the follow-up of the training patients; `baseline.why_not` says why.
+
+        Raises
+        ------
+        NothingRetained
+            "Rad retained no feature: ... It has no survival to give".
         """
         if not self.retained:
             raise NothingRetained(f"{self.name} retained no feature: {self.reason}. It has no survival to give")
@@ -202,13 +266,32 @@ class SurvivalModel:
 
     @property
     def baseline(self) -> BaselineHazard:
+        """Breslow's cumulative hazard at log_risk 0."""
         return BaselineHazard(np.array(self.baseline_times), np.array(self.baseline_hazard), self.training.followed)
 
     def risk_group(self, log_risk: ArrayLike) -> np.ndarray:
-        """Return "high" above the cut-off and "low" at or below it, shape (n,)."""
+        """Tell which patients are above the cut-off.
+
+        Parameters
+        ----------
+        log_risk : shape (n,)
+            Higher = earlier death.
+
+        Returns
+        -------
+        array of shape (n,)
+            "high" above the cut-off and "low" at or below it.
+        """
         return np.where(np.asarray(log_risk, dtype=float) > self.cutoff, "high", "low")
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the document that `to_json` writes.
+
+        Returns
+        -------
+        dict
+            A registered model keeps its digest: what it did not have is left out.
+        """
         document = {"format": FORMAT, **asdict(self)}
         del document["inputs"]
         document |= {stored: tuple(getattr(column, name) for column in self.inputs) for stored, name in STORED_COLUMNS.items()}
@@ -221,15 +304,33 @@ class SurvivalModel:
         return document
 
     def to_json(self) -> str:
-        """Return canonical JSON (sorted keys, shortest exact floats): the same numbers give the same text."""
+        """Write canonical JSON (sorted keys, shortest exact floats): the same numbers give the same text.
+
+        Returns
+        -------
+        str
+            What `from_json` reads.
+        """
         return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str | Mapping[str, Any]) -> SurvivalModel:
-        """Return the model that `to_json` or `to_dict` wrote, equal to the last bit.
+        """Read the model that `to_json` or `to_dict` wrote, equal to the last bit.
+
+        Parameters
+        ----------
+        text
+            JSON, or the mapping that it holds.
+
+        Returns
+        -------
+        SurvivalModel
+            Ready to score.
 
         Raises
-          ValueError  "not a survival model of format 2: ..."
+        ------
+        ValueError
+            "not a survival model of format 2: ...".
         """
         document = dict(json.loads(text) if isinstance(text, str) else text)
         document["harmonizer"] = document.pop(STORED_HARMONIZER, None)
@@ -247,7 +348,13 @@ class SurvivalModel:
         return cls(**_tupled(document))
 
     def digest(self) -> str:
-        """Return the SHA-256 of the canonical JSON, 64 hex digits."""
+        """Return the SHA-256 of the canonical JSON.
+
+        Returns
+        -------
+        str
+            64 hex digits.
+        """
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 

@@ -18,14 +18,28 @@ from penumbra.survival.selection import MIN_FOLDS, assign_folds, lasso_cox, lass
 class BlockSelection:
     """What the three steps kept of one block.
 
-    offered         how many columns came in
-    constant, not_finite   columns dropped before any step
-    significant     how many have a univariate p below alpha; significant_fdr: after Benjamini and Hochberg, at the same level
-    kept            columns with a non-zero Lasso coefficient; coefficients (per standard deviation), univariate_p and univariate_q (Benjamini and
-                    Hochberg's adjusted p, over all columns offered): theirs
-    candidates      the significant columns, all of them
-    penalty         the chosen lambda; 0.0 where the Lasso was not run
-    reason          "" or why nothing is kept
+    Parameters
+    ----------
+    block
+        Its name.
+    offered
+        How many columns came in.
+    constant, not_finite
+        Columns dropped before any step.
+    significant, significant_fdr
+        How many have a univariate p below alpha; and after Benjamini and Hochberg, at the same level.
+    candidates
+        The significant columns, all of them.
+    kept
+        Columns with a non-zero Lasso coefficient.
+    coefficients
+        Of the kept columns, per standard deviation.
+    univariate_p, univariate_q
+        Of the kept columns: p, and Benjamini and Hochberg's adjusted p over all columns offered.
+    penalty
+        The chosen lambda; 0.0 where the Lasso was not run.
+    reason
+        Why nothing is kept; "" where something is.
     """
 
     block: str
@@ -52,7 +66,40 @@ def select(
 ) -> BlockSelection:
     """Return what z-score, univariate Cox and Lasso-Cox keep of one block of the training patients.
 
-    Arguments as fit. lambda_known  is the Lasso's lambda itself, and nothing is cross-validated.
+    Parameters
+    ----------
+    block : (n, p)
+        Of the training patients.
+    outcomes : n patients
+        Event, time in days, and center of the training patients.
+    numbers
+        The group `fuse` of params.yaml.
+    lambda_known
+        The Lasso's lambda itself: nothing is cross-validated. None: cross-validation chooses it.
+
+    Returns
+    -------
+    BlockSelection
+        The columns kept, with their coefficients; or why there is none.
+
+    Raises
+    ------
+    ValueError
+        "lasso_lambda must be 'min' or '1se'; found ...".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from penumbra.fusion import Block, Fitting, select
+    >>> from penumbra.survival.outcome import Outcomes
+    >>> rng = np.random.default_rng(0)
+    >>> volume = rng.normal(size=(40, 1))
+    >>> block = Block("gtv", ("original_shape_MeshVolume",), np.exp(volume))
+    >>> outcomes = Outcomes.of_one_center(np.arange(40) % 3 > 0, rng.exponential(500 * np.exp(-volume[:, 0])))
+    >>> numbers = Fitting(alpha=0.05, ties="efron", folds=5, lasso_lambda="min", lasso_patience=None, pca_variance=0.95, ridge=1.0, seed=0)
+    >>> found = select(block, outcomes, numbers)
+    >>> found.offered, found.kept
+    (1, ('gtv.original_shape_MeshVolume',))
     """
     events, times = checked_outcome(outcomes.event, outcomes.time)
     values = np.asarray(block.values, dtype=float)
@@ -89,7 +136,28 @@ def select(
 
 
 def benjamini_hochberg(p: ArrayLike) -> Floats:
-    """Return p adjusted for the false discovery rate, same shape (n,). Source: Benjamini and Hochberg 1995, JRSS B 57:289."""
+    """Adjust p for the false discovery rate.
+
+    Parameters
+    ----------
+    p : shape (n,)
+        Of n tests.
+
+    Returns
+    -------
+    array of shape (n,)
+        The smallest false discovery rate at which each test is significant, in the order of p.
+
+    References
+    ----------
+    Benjamini and Hochberg 1995, JRSS B 57:289.
+
+    Examples
+    --------
+    >>> from penumbra.fusion import benjamini_hochberg
+    >>> benjamini_hochberg([0.01, 0.04, 0.03, 0.5]).round(4)
+    array([0.04  , 0.0533, 0.0533, 0.5   ])
+    """
     raw = np.asarray(p, dtype=float)
     order = np.argsort(raw)[::-1]
     adjusted = np.empty_like(raw)

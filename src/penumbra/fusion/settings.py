@@ -49,5 +49,11 @@ class Fitting:
     unseen_center: Literal["refuse", "leave", "estimate"] = "refuse"
 
     def stored(self) -> dict[str, Any]:
-        """The numbers under their stored names."""
+        """Return the numbers under their stored names.
+
+        Returns
+        -------
+        dict
+            Name -> number, as the JSON of a fitted model has them.
+        """
         return {STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
