@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from penumbra.fusion.declaration import declarations as declarations
     from penumbra.fusion.fitting import fit as fit
     from penumbra.fusion.fitting import fit_all as fit_all
-    from penumbra.fusion.fitting import harmonized_blocks as harmonized_blocks
     from penumbra.fusion.harmonize import Harmonizer as Harmonizer
+    from penumbra.fusion.harmonize import harmonized_blocks as harmonized_blocks
     from penumbra.fusion.model import Column as Column
     from penumbra.fusion.model import NothingRetained as NothingRetained
     from penumbra.fusion.model import SurvivalModel as SurvivalModel
@@ -46,7 +46,7 @@ _HOME = {
     "declarations": "declaration",
     "fit": "fitting",
     "fit_all": "fitting",
-    "harmonized_blocks": "fitting",
+    "harmonized_blocks": "harmonize",
     "select": "selection",
 }
 

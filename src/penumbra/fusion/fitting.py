@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import block_diag
 
-from penumbra.fusion.declaration import ADVICE, CLINICAL, RULE, Block, Declaration, Unusable, by_name
-from penumbra.fusion.harmonize import METHODS, POLICIES, Harmonizer, center_markers, joined
-from penumbra.fusion.harmonize import fitted as harmonizer_of
-from penumbra.fusion.harmonize import harmonized as harmonized_block
+from penumbra.fusion.declaration import ADVICE, RULE, Block, Declaration, Unusable, by_name
+from penumbra.fusion.harmonize import Harmonizer, center_markers, harmonized_blocks, joined
 from penumbra.fusion.model import Column, SurvivalModel, Training, linear_risk, transformed
 from penumbra.fusion.selection import BlockSelection, lasso, select
 from penumbra.fusion.settings import Fitting
@@ -71,57 +69,6 @@ def fit_all(declared: Iterable[Declaration], blocks: Mapping[str, Block] | Itera
                 selections[name] = select(named[name], outcomes, numbers)
         models[declaration.name] = fit(declaration, blocks, outcomes, numbers, selections=selections, harmonized=(named, harmonizers))
     return models
-
-
-def harmonized_blocks(blocks: Mapping[str, Block] | Iterable[Block], centers: ArrayLike, numbers: Fitting) -> tuple[dict[str, Block], dict[str, Harmonizer]]:
-    """Harmonize the blocks of the training patients, as selection sees them.
-
-    Clinical columns stay as they are, and a column that only tells the centers apart becomes a constant, which selection drops (see
-    harmonize.center_markers).
-
-    Parameters
-    ----------
-    blocks : each (n, p)
-        Of the training patients, rows in the order of the outcomes.
-    centers : shape (n,)
-        Of each patient.
-    numbers
-        The group `fuse` of params.yaml.
-
-    Returns
-    -------
-    blocks : dict
-        Name -> Block.
-    harmonizers : dict
-        Name of the block -> what was learned; empty without harmonization.
-
-    Raises
-    ------
-    ValueError
-        "harmonise must be one of none, combat; found ..." / "unseen_center must be one of refuse, leave, estimate; found ...".
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from penumbra.fusion import Block, Fitting, harmonized_blocks
-    >>> rng = np.random.default_rng(0)
-    >>> volume = rng.normal(size=(40, 1))
-    >>> block = Block("gtv", ("original_shape_MeshVolume",), np.exp(volume))
-    >>> centers = ["east", "west"] * 20
-    >>> numbers = Fitting(harmonise="combat", alpha=0.05, ties="efron", folds=5, lasso_lambda="min", lasso_patience=None, pca_variance=0.95, ridge=1.0, seed=0)
-    >>> blocks, harmonizers = harmonized_blocks([block], centers, numbers)
-    >>> blocks["gtv"].values.shape, harmonizers["gtv"].centers
-    ((40, 1), ('east', 'west'))
-    """
-    named = by_name(blocks)
-    for value, known, name in ((numbers.harmonise, METHODS, "harmonise"), (numbers.unseen_center, POLICIES, "unseen_center")):
-        if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(known)}; found {value!r}")
-    if numbers.harmonise == "none":
-        return named, {}
-    names = np.asarray(centers, dtype=str).tolist()
-    learned = {name: harmonizer_of(block, names, numbers.unseen_center) for name, block in named.items() if name != CLINICAL}
-    return {name: harmonized_block(block, learned[name], names) if name in learned else block for name, block in named.items()}, learned
 
 
 def fit(

@@ -168,8 +168,8 @@ class SurvivalModel:
         NothingRetained
             "Rad retained no feature: ... It has no risk to give".
         Unusable
-            "Rad needs the column ...; found ... columns" / "gtv.... is missing for 2 of 30 patients (model Rad)" / "gtv.... is infinite for ..." / "gtv.... makes
-            the risk infinite for ...".
+            "Rad needs the column ...; found ... columns" / "gtv.... is missing for 2 of 30 patients (model Rad)" / "gtv.... is infinite for ..." /
+            "gtv.... makes the risk infinite for ...".
         """
         raw = self._raw(table, centers, missing)
         for j, column in enumerate(self.inputs):
