@@ -12,7 +12,7 @@ import pytest
 
 from penumbra import registry, store
 from penumbra.commands import doctor, monitor
-from penumbra.pipeline import comparison_page, recording, stored_predictions
+from penumbra.pipeline import comparison_page, recording, report, stored_predictions
 from penumbra.pipeline import evaluate as evaluate_stage
 from penumbra.pipeline import register as register_stage
 from penumbra.pipeline.comparison import compare_two
@@ -20,7 +20,6 @@ from penumbra.pipeline.dataset import read_dataset
 from penumbra.pipeline.evaluate import evaluate
 from penumbra.pipeline.fuse import fuse
 from penumbra.pipeline.register import register
-from penumbra.pipeline.report import page
 from penumbra.pipeline.scoring import Prediction
 from penumbra.pipeline.workspace import Work, read_manifest
 from penumbra.registry.versions import quiet_mlflow
@@ -284,10 +283,10 @@ def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, monke
     assert 0 <= one["survival_450d"] <= one["survival_1y"] <= 1
     assert one["reason"] == "; ".join(f"no survival at day {day}: the training patients were followed to day 450" for day in (730, 1095))
     assert [finding for finding in doctor.examine(work.home, "versions") if not finding.ok] == []
-    monkeypatch.setattr(page, "network_of", lambda work: None)
+    monkeypatch.setattr(report, "network_of", lambda work: None)
     without_pictures = replace(work, settings=replace(work.settings, report=replace(work.settings.report, patients=0)))
     left = [read_manifest(work.home, stage) for stage in ("fuse", "register", "evaluate")]
-    inputs = page.report_inputs(without_pictures, read_dataset(work), *left)
+    inputs = report.report_inputs(without_pictures, read_dataset(work), *left)
     said = "survival is given up to day 450, to which its training patients were followed; none at 2 years, 3 years."
     assert any(note.endswith(said) for note in inputs.notes)
     assert ("Survival", "at 1 year, 450 days, 2 years, 3 years, and not beyond day 450 of the training follow-up") in inputs.card.facts
