@@ -78,10 +78,18 @@ class Disk:
 class Status:
     """The state of a state folder at one moment.
 
-    home, project  None where there is none.
-    rejected       rule -> patients, the most frequent first.
-    remarks        what could not be read, a sentence each.
-    next           the command to type next; because: why that one.
+    Parameters
+    ----------
+    home, project
+        None where there is none.
+    rejected
+        Rule -> patients, the most frequent first.
+    remarks
+        What could not be read, a sentence each.
+    next
+        The command to type next.
+    because
+        Why that one.
     """
 
     home: str | None

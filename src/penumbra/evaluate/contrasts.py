@@ -23,10 +23,16 @@ def contrasts(
 ) -> Evidence:
     """Differences in Harrell's C, challenger minus another model, with their limits: pairs of one center, patients resampled within each center.
 
-    champion, challenger  shape (n,), log_risk; NaN where a model gives none, which leaves every difference with it undefined.
-    baselines  name -> log_risk (n,) of a model that must be beaten.
+    Parameters
+    ----------
+    champion, challenger : shape (n,)
+        log_risk; NaN where a model gives none, which leaves every difference with it undefined.
+    baselines
+        Name -> log_risk (n,) of a model that must be beaten.
 
-    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, ch. 16 (paired bootstrap).
+    References
+    ----------
+    Efron and Tibshirani 1993, An Introduction to the Bootstrap, ch. 16 (paired bootstrap).
     """
     risks = np.stack([challenger, champion, *baselines.values()]).astype(float)
     known = np.isfinite(risks)

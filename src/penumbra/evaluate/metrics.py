@@ -32,15 +32,25 @@ def evaluate(
     combined: str,
     controls: Mapping[str, str],
 ) -> list[MetricRow]:
-    """All metrics as rows; a metric that these patients do not define is a row with NaN and its reason. So is one at a horizon beyond the
-    follow-up of the set, and one that needs a survival beyond the follow-up of the model's training patients.
+    """All metrics as rows; a metric that these patients do not define is a row with NaN and its reason.
 
-    models    name -> its risks.
-    training  shape (n,), bool: the patient's center trained the models.
-    numbers   a metric is named by its horizon: 1y for 365 days, 180d for 180. The same resamples for every model, so that they pair.
-    combined  the model that every other is compared with (delta_c_combined: C of `combined` minus its own; delong_p_1y).
-    controls  short name -> model: every model's C minus the control's is delta_c_<short name>.
+    So is one at a horizon beyond the follow-up of the set, and one that needs a survival beyond the follow-up of the model's training patients.
 
+    Parameters
+    ----------
+    models
+        Name -> its risks.
+    training : shape (n,), bool
+        The patient's center trained the models.
+    numbers
+        A metric is named by its horizon: 1y for 365 days, 180d for 180. The same resamples for every model, so that they pair.
+    combined
+        The model that every other is compared with (delta_c_combined: C of `combined` minus its own; delong_p_1y).
+    controls
+        Short name -> model: every model's C minus the control's is delta_c_<short name>.
+
+    Notes
+    -----
     Metrics: harrell_c, uno_c, auc_1y (status at the horizon, DeLong's limits), auc_ipcw_1y, brier_1y, brier_integrated (mean over the time from
     the first horizon to the last), hazard_ratio and log_rank_p (high against low at the training median), calibration_slope,
     calibration_intercept (log of observed over expected deaths, up to the last day that the model answers for), observed_expected_1y,

@@ -27,7 +27,9 @@ def within_rows(
     The arguments are those of `evaluate`. A C over pairs of two centers would reward a model that only tells the centers apart; patients are resampled
     within each center. Where it is undefined the value is NaN, with the reason.
 
-    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, ch. 16 (paired bootstrap).
+    References
+    ----------
+    Efron and Tibshirani 1993, An Introduction to the Bootstrap, ch. 16 (paired bootstrap).
     """
     outside = ~training
     others = {short: name for short, name in controls.items() if name in models and name != served}

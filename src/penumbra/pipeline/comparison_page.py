@@ -32,8 +32,12 @@ SHOWN_CELL = 48  # letters of a value in a table of differences
 def compare(work: Work, versions: Sequence[str], form: str = "table") -> str | tables.Answer:
     """Registered versions side by side: two in depth with a page, one or more than two (none named: all) by their C at every center.
 
-    form       table or json: text; of the others the paired measures, or the standings, for `tables.write`.
-    versions   numbers, aliases, experiments of DVC or git revisions; of the model that params.yaml names, or of another one with its name: nsclc-pfs/3.
+    Parameters
+    ----------
+    form
+        Table or json: text; of the others the paired measures, or the standings, for `tables.write`.
+    versions
+        Numbers, aliases, experiments of DVC or git revisions; of the model that params.yaml names, or of another one with its name: nsclc-pfs/3.
     """
     numbers, model = work.settings.evaluate, work.settings.register.model
     if len(versions) == 2:
