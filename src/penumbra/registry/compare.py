@@ -13,16 +13,20 @@ class ComparisonRow:
 
     Parameters
     ----------
+    model, center, split, metric
+        What was measured, and on whom.
+    n, events
+        Patients and deaths, of the newest version.
+    versions
+        In the order they were asked for.
     values
         Per version; NaN where a version was not measured there.
+    lower, upper
+        95 % limits per version.
     trained
         Per version: whether this center was among its training rows.
     difference
         Last version minus first.
-
-    Notes
-    -----
-    lower, upper 95 % limits per version.
     """
 
     model: str
@@ -46,14 +50,31 @@ def compare(
     metrics: Sequence[str] = ("harrell_c",),
     models: Sequence[str] = ("Combined",),
 ) -> list[ComparisonRow]:
-    """Registered versions side by side: one row per model, metric and center; training centers first, then in the order of `rows`.
+    """Put registered versions side by side: one row per model, metric and center.
 
     Parameters
     ----------
-    rows : shape (version, metric row)
-        As the relation `model_metrics` gives them.
+    rows
+        (version, metric row), as the relation `model_metrics` gives them.
     versions
         Which to show and in which order; all, oldest first, when None.
+    metrics, models
+        Which to show and in which order.
+
+    Returns
+    -------
+    list
+        A ComparisonRow each; training centers first, then in the order of `rows`.
+
+    Examples
+    --------
+    >>> from penumbra.evaluate import MetricRow
+    >>> from penumbra.registry import compare
+    >>> first = MetricRow("Combined", "east", "test", "harrell_c", 0.60, 0.50, 0.70, 30, 20)
+    >>> second = MetricRow("Combined", "east", "test", "harrell_c", 0.66, 0.56, 0.76, 30, 20)
+    >>> line = compare([("1", first), ("2", second)])[0]
+    >>> line.versions, line.values, round(line.difference, 2)
+    (('1', '2'), (0.6, 0.66), 0.06)
     """
     wanted_models, wanted_metrics = list(models), list(metrics)
     found: dict[tuple[str, str, str], dict[str, MetricRow]] = {}
