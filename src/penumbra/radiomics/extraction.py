@@ -60,8 +60,8 @@ def extract(
     >>> scan = Scan(Volume(rng.integers(-100, 100, gtv.shape).astype(np.int16), (1.0, 1.0, 1.0)), Mask(gtv, (1.0, 1.0, 1.0)))
     >>> settings = {"featureClass": {"firstorder": ["Mean"], "shape": ["VoxelVolume"]}}
     >>> features = extract(scan, {"gtv": scan.gtv}, settings)
-    >>> {name: round(value, 2) for name, value in features["gtv"].items()}
-    {'original_shape_VoxelVolume': 64.0, 'original_firstorder_Mean': 8.12}
+    >>> {name: round(value, 3) for name, value in features["gtv"].items()}
+    {'original_shape_VoxelVolume': 64.0, 'original_firstorder_Mean': 8.125}
     """
     if engine not in ENGINES:
         raise ParamsError("parameters", f"unknown engine {engine!r}", choose(engine, sorted(ENGINES)))
