@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from penumbra.pipeline.workspace import write_whole
 from penumbra.retraining import attempts
 
 from ..stops import STATUS, TARGETS, Command, penumbra
@@ -209,12 +208,3 @@ def test_temporary_files_are_private_and_go_with_the_command(tmp_path: Path) -> 
     foreign.symlink_to(home)
     penumbra(home, "--version", variables={"TMPDIR": str(shared)}).process.wait(60)
     assert list(shared.iterdir()) == [foreign], "what a killed command left goes with the next"
-
-
-def test_what_a_killed_command_wrote_beside_a_file_goes_with_the_next(tmp_path: Path) -> None:
-    path, gone = tmp_path / "ingest.json", subprocess.Popen(["true"])
-    gone.wait()
-    for pid in (gone.pid, os.getppid()):
-        (tmp_path / f".ingest.json.{pid}").write_text("half")
-    write_whole(path, "whole")
-    assert {each.name for each in tmp_path.iterdir()} == {"ingest.json", f".ingest.json.{os.getppid()}"}, "the other process is alive"

@@ -66,7 +66,9 @@ def test_an_existing_center_is_never_overwritten(cohort: Cohort) -> None:
 
 
 def test_what_an_interrupted_run_left_is_replaced(tmp_path: Path) -> None:
-    left = tmp_path / ".unfinished" / "north" / "N001"
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    left = tmp_path / f".south.{gone.pid}" / "S001"
     left.mkdir(parents=True)
     (left / "half.dcm").write_bytes(b"half")
     plans = (replace(CENTERS[2], patients=1, refused=()),)

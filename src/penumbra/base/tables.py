@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from penumbra.base import cells, layout
+from penumbra.base.json_values import without_nan
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -177,5 +177,5 @@ def _flat(table: "pa.Table") -> "pa.Table":
 
 def _records(table: "pa.Table") -> list[dict[str, Any]]:
     """Rows as mappings, with null where JSON has no number (NaN, infinity)."""
-    found = [[None if isinstance(value, float) and not math.isfinite(value) else value for value in _values(column)] for column in table.columns]
+    found = [without_nan(_values(column)) for column in table.columns]
     return [dict(zip(table.column_names, row, strict=True)) for row in zip(*found, strict=True)]

@@ -4,10 +4,6 @@ import contextlib
 import fcntl
 import os
 import time
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PREFIX = f"penumbra-{os.getuid()}-"
 YOUNG_S = 60  # a folder may not be locked yet, because it was made just now
@@ -59,14 +55,3 @@ def remove(folder: str | None) -> None:
         import shutil
 
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def beside(path: "Path") -> "Path":
-    """A name next to `path` for the file that will replace it; what killed processes left under such names is removed."""
-    prefix = f".{path.name}."
-    with contextlib.suppress(FileNotFoundError):
-        for name in os.listdir(path.parent):  # noqa: PTH208
-            pid = name.removeprefix(prefix)
-            if name.startswith(prefix) and pid.isdecimal() and not os.path.exists(f"/proc/{pid}"):  # noqa: PTH110
-                (path.parent / name).unlink(missing_ok=True)
-    return path.with_name(f"{prefix}{os.getpid()}")

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from penumbra.base.whole_files import write_whole
 from penumbra.imaging.folder import files_below
 from penumbra.store.version import version_key
 
@@ -106,10 +106,4 @@ def find_record(home: Path, files: str, settings: Mapping[str, Any]) -> Record |
 
 def write_record(folder: Path, record: Record) -> None:
     """Write the record into the folder of its scan, whole or not at all."""
-    fresh = folder / f".{RECORD_FILE}.{os.getpid()}"
-    with fresh.open("w", encoding="utf-8") as stream:
-        json.dump({"reader": READER, **asdict(record)}, stream, indent=1, sort_keys=True)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    fresh.replace(folder / RECORD_FILE)
+    write_whole(folder / RECORD_FILE, json.dumps({"reader": READER, **asdict(record)}, indent=1, sort_keys=True) + "\n")

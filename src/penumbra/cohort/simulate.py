@@ -4,8 +4,8 @@ The hazard depends on the tumor's volume, on the texture inside it, and on the t
 Every patient is drawn from its own random stream, so that the same seed gives the same bytes whatever the order of work.
 """
 
+import contextlib
 import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from penumbra.base.refusal import Refusal
+from penumbra.base.whole_files import whole_folder
 from penumbra.base.workers import over
 from penumbra.cohort import simulate_anatomy as anatomy
 from penumbra.cohort.simulate_centers import CENTERS, CenterPlan
@@ -29,7 +30,6 @@ from penumbra.cohort.simulate_outcomes import (
 )
 
 TRUTH_FILE = "truth.json"
-UNFINISHED = ".unfinished"
 DEPTH_MM = 110.0  # of the scan
 MIXED_SLICE_MM = 3.0
 
@@ -140,32 +140,29 @@ def simulate(
             raise FileExistsError(f"{folder / plan.name} exists; simulate writes into a new folder")
     drafts = {plan.name: draft_center(plan, seed) for plan in plans}
     total = sum(map(len, drafts.values()))
-    unfinished = folder / UNFINISHED  # a run that is killed leaves no center that looks complete
-    shutil.rmtree(unfinished, ignore_errors=True)
-    tasks = [(unfinished / plan.name, draft) for plan in plans for draft in drafts[plan.name]]
-    written: dict[tuple[str, str], Written] = {}
-    results = over(write_patient, tasks, workers) if workers > 1 else ((task, write_patient(task)) for task in tasks)
-    for done, ((_, draft), result) in enumerate(results, start=1):
-        if isinstance(result, Refusal):
-            raise result
-        written[draft.plan.name, draft.patient] = result
-        if progress:
-            progress(done, total)
-    patients: list[TruePatient] = []
-    refusals: list[ExpectedRefusal] = []
-    for plan in plans:
-        for draft in drafts[plan.name]:
-            if draft.refused:
-                refusals.append(ExpectedRefusal(draft.patient, plan.name, draft.refused, REFUSED_BY[draft.refused]))
-            else:
-                drawn_mm3 = written[plan.name, draft.patient].planimetric_mm3
-                patients.append(TruePatient(draft.patient, plan.name, draft.course.volume_mm3, drawn_mm3, draft.course))
-        rows = [written[plan.name, draft.patient].row for draft in drafts[plan.name]]
-        order = np.random.default_rng((seed, *plan.name.encode())).permutation(len(rows))
-        write_clinical(unfinished / plan.name / "clinical.csv", plan.clinical_style, [rows[i] for i in order])
-    for plan in plans:
-        (unfinished / plan.name).rename(folder / plan.name)
-    unfinished.rmdir()
+    with contextlib.ExitStack() as whole:  # a run that is killed leaves no center that looks complete
+        places = {plan.name: whole.enter_context(whole_folder(folder / plan.name, durable=False)) for plan in plans}
+        tasks = [(places[plan.name], draft) for plan in plans for draft in drafts[plan.name]]
+        written: dict[tuple[str, str], Written] = {}
+        results = over(write_patient, tasks, workers) if workers > 1 else ((task, write_patient(task)) for task in tasks)
+        for done, ((_, draft), result) in enumerate(results, start=1):
+            if isinstance(result, Refusal):
+                raise result
+            written[draft.plan.name, draft.patient] = result
+            if progress:
+                progress(done, total)
+        patients: list[TruePatient] = []
+        refusals: list[ExpectedRefusal] = []
+        for plan in plans:
+            for draft in drafts[plan.name]:
+                if draft.refused:
+                    refusals.append(ExpectedRefusal(draft.patient, plan.name, draft.refused, REFUSED_BY[draft.refused]))
+                else:
+                    drawn_mm3 = written[plan.name, draft.patient].planimetric_mm3
+                    patients.append(TruePatient(draft.patient, plan.name, draft.course.volume_mm3, drawn_mm3, draft.course))
+            rows = [written[plan.name, draft.patient].row for draft in drafts[plan.name]]
+            order = np.random.default_rng((seed, *plan.name.encode())).permutation(len(rows))
+            write_clinical(places[plan.name] / "clinical.csv", plan.clinical_style, [rows[i] for i in order])
     planted = {word for result in written.values() for word in result.identity.words()}
     truth = Truth(seed, dict(COEFFICIENTS), tuple(patients), tuple(refusals), tuple(sorted(planted)))
     (folder / TRUTH_FILE).write_text(json.dumps(asdict(truth), indent=1) + "\n", encoding="utf-8")

@@ -10,7 +10,8 @@ from typing import Any
 
 from penumbra import store
 from penumbra.base import tables
-from penumbra.pipeline.workspace import Work, write_whole
+from penumbra.base.whole_files import write_whole
+from penumbra.pipeline.workspace import Work
 
 REBUILT = ("reports", "gallery", "crossfitted")  # folders whose entries can be made again without the patient
 OWN = ("incoming", "store")  # links to what the centers keep; and what store.forget takes care of

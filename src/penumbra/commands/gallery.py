@@ -13,8 +13,9 @@ import numpy as np
 from penumbra import cohort, imaging, store
 from penumbra.base.progress import track
 from penumbra.base.refusal import Refusal, choose
+from penumbra.base.whole_files import whole_file, write_whole
 from penumbra.base.workers import available_cores, over
-from penumbra.pipeline.workspace import Work, write_whole
+from penumbra.pipeline.workspace import Work
 from penumbra.report.slices import CONTOUR_STYLE
 from penumbra.report.templates import rendered
 
@@ -129,9 +130,8 @@ def draw_patient(job: tuple[str, Mapping[str, Any]], *, images: Path, margins: t
     colors[1:, :, :2] = 0  # a line between the pictures
     picture = Image.fromarray(np.concatenate(list(colors), axis=1), mode="P")
     picture.putpalette(palette)
-    fresh = Path(path).with_suffix(".part")
-    picture.save(fresh, format="PNG", optimize=True)
-    fresh.replace(path)
+    with whole_file(Path(path)) as fresh:
+        picture.save(fresh, format="PNG", optimize=True)
 
 
 def _name(work: Work, row: Mapping[str, Any]) -> str:

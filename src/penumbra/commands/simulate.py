@@ -1,10 +1,10 @@
 """`penumbra simulate`: the simulated cohort as a folder, created atomically."""
 
-import shutil
 from pathlib import Path
 
 from penumbra.base.progress import track
 from penumbra.base.refusal import Refusal
+from penumbra.base.whole_files import whole_folder
 from penumbra.base.workers import available_cores
 from penumbra.cohort import CENTERS, read_truth
 from penumbra.cohort.simulate import TRUTH_FILE, simulate
@@ -27,12 +27,8 @@ def simulate_cohort(folder: Path, seed: int | None = None) -> str:
     elif folder.exists() and any(folder.iterdir()):
         raise Refusal("folder_is_free", "the folder is not empty and holds no simulated cohort", "choose another folder")
     else:
-        unfinished = folder.with_name(f".{folder.name}.unfinished")
-        shutil.rmtree(unfinished, ignore_errors=True)
-        with track("simulate", sum(plan.patients + len(plan.refused) for plan in CENTERS)) as advance:
-            there = simulate(unfinished, seed=seed, workers=available_cores(), progress=lambda done, total: advance())
-        if folder.exists():
-            folder.rmdir()
-        unfinished.rename(folder)
+        total = sum(plan.patients + len(plan.refused) for plan in CENTERS)
+        with whole_folder(folder, durable=False) as fresh, track("simulate", total) as advance:
+            there = simulate(fresh, seed=seed, workers=available_cores(), progress=lambda done, total: advance())
     centers = sorted({patient.center for patient in there.patients})
     return f"{folder}: {len(there.patients)} patients of {', '.join(centers)}, and {len(there.refusals)} that must be refused; ground truth in {TRUTH_FILE}"

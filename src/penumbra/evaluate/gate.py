@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from penumbra.base.json_values import without_nan
 from penumbra.base.params import build
 from penumbra.base.yaml_files import wrong
 
@@ -96,8 +97,8 @@ class Evidence:
 
     def to_json(self) -> dict[str, Any]:
         """NaN is null."""
-        rows = {"overall": _plain(self.overall), "centers": [_plain(row) for row in self.centers], "baselines": [_plain(row) for row in self.baselines]}
-        return {"limits": asdict(self.limits), **rows}
+        found: dict[str, Any] = without_nan(asdict(self))
+        return found
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Evidence":
@@ -157,10 +158,6 @@ def _decide(evidence: Evidence) -> tuple[Decision, str]:
         return "keep", "; ".join(against)
     shown = f"a gain is shown (lower {sure} limit of the difference {overall.lower_one_sided:+.3f})"
     return "promote", f"{shown}, no center is shown to be worse{', and every baseline is beaten' if evidence.baselines else ''}"
-
-
-def _plain(contrast: Contrast) -> dict[str, Any]:
-    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in asdict(contrast).items()}
 
 
 def _require(name: str, limits: str, holds: bool, found: float) -> None:

@@ -4,15 +4,14 @@ import errno
 import gzip
 import json
 import os
-import shutil
 import struct
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from penumbra.base.refusal import Refusal
+from penumbra.base.whole_files import whole_folder
 from penumbra.imaging.nifti import read_nifti, to_sitk
 from penumbra.imaging.volume import Mask, Moments, Scan, Volume
 
@@ -44,12 +43,7 @@ def save_scan(scan: Scan, folder: str | Path) -> None:
     >>> load_scan("P01").gtv.volume_mm3
     432.0
     """
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for left in folder.parent.glob(f".{folder.name}.*"):  # by a call that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with whole_folder(Path(folder)) as fresh:
         image = Volume(np.rint(scan.image.values).astype(np.int16), scan.image.spacing, scan.image.origin, scan.image.direction)
         _write_nifti(image, fresh / _IMAGE)
         _write_nifti(scan.gtv, fresh / _MASK)
@@ -60,20 +54,7 @@ def save_scan(scan: Scan, folder: str | Path) -> None:
             "roi_name": scan.roi_name,
             "notes": list(scan.notes),
         }
-        _write_bytes(fresh / _FACTS, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
-        _sync_folder(fresh)
-        fresh.chmod(0o755)
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-            folder.rename(old / "replaced")
-            fresh.rename(folder)
-            shutil.rmtree(old)
-        else:
-            fresh.rename(folder)
-        _sync_folder(folder.parent)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
+        (fresh / _FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load_scan(folder: str | Path) -> Scan:
@@ -147,11 +128,8 @@ def _write_nifti(volume: Volume, path: Path) -> None:
     ITK writes the header alone: where the disk is full, it cuts the voxels off without an error.
     """
     content = _header(volume, path.with_name("header.nii")) + np.ascontiguousarray(volume.values, dtype=_stored(volume)).tobytes()
-    with path.open("wb") as stream:
-        with gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=stream, mtime=0) as packed:
-            packed.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
+    with path.open("wb") as stream, gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=stream, mtime=0) as packed:
+        packed.write(content)
 
 
 def _header(volume: Volume | Mask, path: Path) -> bytes:
@@ -169,7 +147,7 @@ def _header(volume: Volume | Mask, path: Path) -> bytes:
     """
     import SimpleITK as sitk
 
-    _write_bytes(path, bytes(_FIRST_VOXEL + 8))  # says why, where ITK does not
+    path.write_bytes(bytes(_FIRST_VOXEL + 8))  # says why, where ITK does not
     corner = type(volume)(volume.values[:1, :1, :1], volume.spacing, volume.origin, volume.direction)
     sitk.WriteImage(to_sitk(corner), str(path))
     header = bytearray(path.read_bytes()[:_FIRST_VOXEL])
@@ -182,18 +160,3 @@ def _header(volume: Volume | Mask, path: Path) -> bytes:
 
 def _stored(volume: Volume | Mask) -> np.dtype:
     return np.dtype("u1" if volume.values.dtype == bool else volume.values.dtype).newbyteorder("<")
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    with path.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

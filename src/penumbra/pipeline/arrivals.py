@@ -10,6 +10,7 @@ from typing import Any
 
 from penumbra.base.params import project_root
 from penumbra.base.refusal import Refusal, choose, nearest
+from penumbra.base.whole_files import whole_file, write_whole
 from penumbra.base.yaml_files import wrong
 from penumbra.cohort import CLINICAL_FILE, clinical_table
 from penumbra.cohort.links import Roots, cohort_of, roots_of, walk
@@ -115,14 +116,11 @@ def require_training(home: Path, train_centers: Sequence[str]) -> str:
 
 def _link(home: Path, folder: Path, center: str) -> None:
     link = home / INCOMING / center
-    link.parent.mkdir(parents=True, exist_ok=True)
     if not _require_free(home, folder, center):
         return
     _remember(home, [*_entries(home / INCOMING), folder])
-    fresh = link.with_name(f".{center}.new")
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(folder.resolve(), target_is_directory=True)
-    fresh.replace(link)
+    with whole_file(link) as fresh:
+        fresh.symlink_to(folder.resolve(), target_is_directory=True)
 
 
 def _require_free(home: Path, folder: Path, center: str) -> bool:
@@ -187,10 +185,7 @@ def describe(home: Path, declared: Sequence[str] = ()) -> dict[str, Any]:
                 continue
             digest.update(name + f"\0{seen[key][2]}\n".encode())
         centers[center] = {"files": count, "sha256": digest.hexdigest()}
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    fresh = memory.with_name(f"{memory.name}.{os.getpid()}")
-    fresh.write_text(json.dumps(seen), encoding="utf-8")
-    fresh.replace(memory)
+    write_whole(memory, json.dumps(seen))
     return {"centers": centers}
 
 
@@ -220,11 +215,7 @@ def _remember(home: Path, folders: Iterable[Path]) -> None:
     known = _cohorts(home)
     places = sorted({*known, *filter(None, (cohort_of(folder) for folder in folders))})
     if places != known:
-        file = home / "manifests" / COHORTS
-        file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = file.with_name(f"{file.name}.{os.getpid()}")
-        fresh.write_text(json.dumps(places), encoding="utf-8")
-        fresh.replace(file)
+        write_whole(home / "manifests" / COHORTS, json.dumps(places))
 
 
 def _sha256(path: Path) -> str:

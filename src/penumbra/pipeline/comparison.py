@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from penumbra import registry, store
+from penumbra.base.json_values import without_nan
 from penumbra.base.refusal import Refusal
 from penumbra.evaluate import EXTERNAL, Evaluating
 from penumbra.evaluate.paired import PairedRow, Scores, paired_rows
@@ -109,10 +110,10 @@ class Comparison:
         return {
             "first": version(self.first),
             "second": version(self.second),
-            **{name: [_plain(asdict(row)) for row in found] for name, found in rows.items()},
+            **{name: without_nan([asdict(row) for row in found]) for name, found in rows.items()},
             "fitted": {center: list(which) for center, which in self.fitted.items()},
             "patients": list(self.patients),
-            "calibration": [_plain(row) for row in self.calibration],
+            "calibration": without_nan(self.calibration),
             "unscored": list(self.unscored),
             "horizons_days": list(self.scored.days),
             "remarks": list(self.remarks),
@@ -297,11 +298,6 @@ def _calibration(stored: Sequence[dict[str, Any]], entries: Sequence[RegisteredV
         {"center": center, "metric": metric, **{name: values.get((number, center, metric)) for name, number in zip(("first", "second"), numbers, strict=True)}}
         for center, metric in places
     ]
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """NaN as null."""
-    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}
 
 
 def as_json(document: Any) -> str:

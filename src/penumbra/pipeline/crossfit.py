@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from penumbra import fusion, store
-from penumbra.base import temporary_files
 from penumbra.base.progress import track
+from penumbra.base.whole_files import write_whole
 from penumbra.fusion import DEEP, Block, Fitting
 from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.pipeline.dataset import Dataset
@@ -106,9 +106,6 @@ def _deep(work: Work, data: Dataset, images: Images, inside: np.ndarray, held_ou
 
 def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Arrays by name as one file that is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **arrays)
-    fresh = temporary_files.beside(path)
-    fresh.write_bytes(stream.getvalue())
-    fresh.replace(path)
+    write_whole(path, stream.getvalue())

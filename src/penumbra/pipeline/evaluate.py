@@ -7,8 +7,10 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from penumbra import fusion, store
+from penumbra.base.json_values import without_nan
 from penumbra.base.params import project_root
 from penumbra.base.progress import say
+from penumbra.base.whole_files import write_whole
 from penumbra.base.workers import available_cores
 from penumbra.evaluate import MetricRow, ModelRisk, internal_external, resampled_fits
 from penumbra.evaluate import evaluate as evaluate_models
@@ -17,7 +19,7 @@ from penumbra.pipeline.ablation import ablation, version_without_se
 from penumbra.pipeline.dataset import Dataset, read_dataset
 from penumbra.pipeline.fuse import current_fuse, load_models, risks
 from penumbra.pipeline.origins import MADE_FROM, PROGRAM, Origin, current, earlier, flat, origin
-from penumbra.pipeline.workspace import Manifest, Work, write_manifest, write_whole
+from penumbra.pipeline.workspace import Manifest, Work, write_manifest
 
 CONTROLS = {"volume": "Volume", "clinical": "Clinical"}  # what a useful model has to beat: short name in delta_c_<name> -> model
 EVALUATION_CODE = 5  # raise when the same models, patients and numbers give other metrics than before
@@ -37,7 +39,7 @@ def evaluate(work: Work) -> Manifest:
         found = risks(models, data) | ({} if beside is None else {WITHOUT_SE.name: beside.risk})
         rows = measured(work, found, data, combined=settings.register.served)
         more, kept = refitted(work, data, models, rows)
-        content = {"key": key, "metrics": [_plain(asdict(row)) for row in (*rows, *more)], "kept": kept}
+        content = {"key": key, "metrics": without_nan([asdict(row) for row in (*rows, *more)]), "kept": kept}
     if work.home == project_root() / "data":
         write_whole(project_root() / "metrics.json", json.dumps(_c_indices(content["metrics"]), indent=1) + "\n")
     return write_manifest(work.home, "evaluate", {**content, MADE_FROM: of_evaluate(work, data, fused)})
@@ -97,11 +99,6 @@ def refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalMode
     return [*found, *(replace(apparent, metric=name, value=value, lower=math.nan, upper=math.nan, reason=reason) for name, value in values.items())], dict(
         again.kept
     )
-
-
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """NaN as null, since JSON has none."""
-    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}
 
 
 def metric_rows(manifest: Manifest) -> list[MetricRow]:

@@ -1,7 +1,6 @@
 """Stage 4: signatures, combined model and controls from the features of the training patients."""
 
 import math
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,10 +9,11 @@ import numpy as np
 from penumbra import fusion, store
 from penumbra.base.progress import say
 from penumbra.base.refusal import Refusal
+from penumbra.base.whole_files import whole_folder
 from penumbra.evaluate import ModelRisk
 from penumbra.pipeline.dataset import Dataset, read_dataset
 from penumbra.pipeline.origins import MADE_FROM, PROGRAM, Origin, current, earlier, flat, origin, train_centers
-from penumbra.pipeline.workspace import Manifest, Work, write_manifest, write_whole
+from penumbra.pipeline.workspace import Manifest, Work, write_manifest
 
 FITTED = "fitted"  # folder of fitted models below the state folder, one subfolder for each key
 FUSION_CODE = 3  # raise when the same data and numbers fit another model than before
@@ -92,12 +92,9 @@ def current_fuse(work: Work, data: Dataset) -> Manifest:
 
 def _save_models(folder: Path, models: Mapping[str, fusion.SurvivalModel]) -> None:
     """All models of one fit: the folder is there complete, or not."""
-    fresh = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    for name, model in models.items():
-        write_whole(fresh / f"{name}.json", model.to_json())
-    fresh.rename(folder)
+    with whole_folder(folder) as fresh:
+        for name, model in models.items():
+            (fresh / f"{name}.json").write_text(model.to_json(), encoding="utf-8")
 
 
 def load_models(work: Work, key: str) -> dict[str, fusion.SurvivalModel]:

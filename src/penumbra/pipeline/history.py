@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from penumbra.base import temporary_files
 from penumbra.base.params import ParamsError
 from penumbra.base.refusal import Refusal
+from penumbra.base.whole_files import write_whole
 
 LAST_RUN, LAST_CHECK = ".last-run.json", ".last-check.json"  # below manifests/
 STOPPED = "stopped"
@@ -113,7 +113,4 @@ def _read(home: Path, name: str) -> dict[str, Any]:
 def _write(home: Path, name: str, content: dict[str, Any]) -> None:
     path = home / "manifests" / name
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = temporary_files.beside(path)
-        fresh.write_text(json.dumps(content) + "\n", encoding="utf-8")
-        fresh.replace(path)
+        write_whole(path, json.dumps(content) + "\n")

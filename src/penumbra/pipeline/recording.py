@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from penumbra import registry, store
+from penumbra.base.json_values import without_nan
 from penumbra.base.progress import say
 from penumbra.evaluate import MetricRow
 from penumbra.pipeline.aliases import pending, version_record
@@ -30,7 +31,7 @@ def registered(work: Work, make: Callable[[], RegisteredVersion], rows: Mapping[
     """
     model = work.settings.register.model
     known = [entry.version for entry in registry.versions(work.home, model)]
-    write_manifest(work.home, PENDING, {"model": model, "known": known, "rows": {name: [_plain(row) for row in records] for name, records in rows.items()}})
+    write_manifest(work.home, PENDING, {"model": model, "known": known, "rows": without_nan(rows)})
     entry = make()
     try:
         written(work, entry, rows)
@@ -154,8 +155,3 @@ def people(data: Dataset) -> list[dict[str, str | None]]:
     """Patient, center and image version of everybody in a data set: who it is, and by which scan."""
     each = zip(data.patients, data.centers, data.scans, strict=True)
     return [{"patient": str(patient), "center": str(center), "image_version": scan} for patient, center, scan in each]
-
-
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """NaN as null, since JSON has none."""
-    return {name: None if isinstance(value, float) and value != value else value for name, value in row.items()}

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from penumbra.base import resources, temporary_files
+from penumbra.base import resources
 from penumbra.base.params import state_home
 from penumbra.base.refusal import Refusal
+from penumbra.base.whole_files import write_whole
 from penumbra.pipeline.settings import Settings, load_settings
 
 Manifest = dict[str, Any]
@@ -98,9 +99,7 @@ def is_busy(home: Path) -> bool:
 
 def write_manifest(home: Path, stage: str, content: Mapping[str, Any]) -> Manifest:
     """Leave what a stage produced as manifests/<stage>.json, whole or not at all; the same content gives the same bytes."""
-    folder = home / "manifests"
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / f"{stage}.json", json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n")
+    write_whole(home / "manifests" / f"{stage}.json", json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n")
     return dict(content)
 
 
@@ -114,13 +113,3 @@ def read_manifest(home: Path, stage: str) -> Manifest:
         raise Refusal("stages_in_order", f"{stage} has not run here", f"run penumbra {stage}, or penumbra run for all stages")
     content: Manifest = json.loads(path.read_text(encoding="utf-8"))
     return content
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that a reader, or a run after a crash, finds the old text or the new one and never half of it."""
-    fresh = temporary_files.beside(path)
-    with fresh.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    fresh.replace(path)

@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penumbra.base.whole_files import whole_file
 from penumbra.registry import remote
 
 if TYPE_CHECKING:
@@ -111,10 +112,8 @@ def client(home: Path) -> "MlflowClient":
         return MlflowClient(tracking_uri=address, registry_uri=address)
     if not path.is_file():
         # MLflow's migrations are not one transaction: a database half made by a killed process must not be found later
-        unfinished = path.with_suffix(".new")
-        unfinished.unlink(missing_ok=True)
-        _create_database(f"sqlite:///{unfinished.resolve()}")
-        unfinished.rename(path)
+        with whole_file(path) as fresh:
+            _create_database(f"sqlite:///{fresh.resolve()}")
     return MlflowClient(tracking_uri=tracking_uri(home), registry_uri=tracking_uri(home))
 
 

@@ -5,12 +5,12 @@ the store is penumbra's own, and is recorded later.
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from penumbra.base.whole_files import write_whole
 from penumbra.registry.database import root
 
 FILE = "noted.json"
@@ -86,13 +86,7 @@ def write(home: Path, model: str, noted: Noted) -> None:
     """Replace what is noted of a model (inside `writing`)."""
     content = _content(home)
     content[model] = {"state": noted.state, "stamp": noted.stamp, "pending": [{**asdict(entry), "at": entry.at.isoformat()} for entry in noted.pending]}
-    path = root(home) / FILE
-    fresh = path.with_name(f".{FILE}.{os.getpid()}")
-    with fresh.open("w", encoding="utf-8") as stream:
-        stream.write(json.dumps(content, sort_keys=True, indent=1) + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    fresh.replace(path)
+    write_whole(root(home) / FILE, json.dumps(content, sort_keys=True, indent=1) + "\n")
 
 
 def _content(home: Path) -> dict[str, Any]:

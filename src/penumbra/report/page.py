@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from penumbra.base.whole_files import write_whole
 from penumbra.report import curves, evidence, figures, forest, learning, slices, tables
 from penumbra.report.checks import checklist_table, counted
 from penumbra.report.groups import panel_numbers
@@ -57,9 +58,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
         (folder / f"{figure.name}.png").write_bytes(figure.png)
     for table in contents.tables.values():
         (folder / f"{table.name}.csv").write_text(table.csv, encoding="utf-8")
-    unfinished = folder / f".{PAGE}.new"
-    unfinished.write_text(html(inputs, contents), encoding="utf-8")
-    return unfinished.replace(folder / PAGE)
+    return write_whole(folder / PAGE, html(inputs, contents))
 
 
 def draw(inputs: ReportInputs) -> Contents:

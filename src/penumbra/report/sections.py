@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from penumbra.base.whole_files import write_whole
 from penumbra.report.ink import Rendered
 from penumbra.report.tables import Cell
 from penumbra.report.templates import rendered
@@ -29,8 +30,4 @@ class Section:
 
 def write_sections(path: Path, title: str, kicker: str, verdict: Sequence[str], sections: Sequence[Section], footer: str) -> Path:
     """Write one HTML page that needs nothing but itself, whole or not at all; the same content gives the same bytes."""
-    text = rendered("sections.html", title=title, kicker=kicker, verdict=list(verdict), sections=list(sections), footer=footer)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(text, encoding="utf-8")
-    return fresh.replace(path)
+    return write_whole(path, rendered("sections.html", title=title, kicker=kicker, verdict=list(verdict), sections=list(sections), footer=footer))

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from penumbra.base.refusal import Refusal
-from penumbra.pipeline.workspace import write_whole
+from penumbra.base.whole_files import write_whole
 
 PASSING_RULES = ("catalog_reached", "files_reached", "store_busy")  # servers that did not answer, others that write
 DATABASE = ("IOException", "OperationalError")  # of DuckDB (a catalog in PostgreSQL that went away), of SQLAlchemy and sqlite3

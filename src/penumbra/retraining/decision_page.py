@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from penumbra import store
+from penumbra.base.whole_files import write_whole
 from penumbra.evaluate import LEFT_OUT, Evidence
 from penumbra.evaluate.contrasts import ALL
 from penumbra.pipeline.challenge import METRIC, NEW, OLD, Challenge
 from penumbra.pipeline.comparison_page import measures_of, middle, paired_section
-from penumbra.pipeline.workspace import Manifest, Work, write_whole
+from penumbra.pipeline.workspace import Manifest, Work
 from penumbra.report import overlay
 from penumbra.report.sections import Section, write_sections
 from penumbra.report.words import number

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from penumbra import registry, store
+from penumbra.base.json_values import without_nan
 from penumbra.base.progress import say
 from penumbra.base.refusal import Refusal, choose
 from penumbra.base.workers import Pool
@@ -90,8 +91,8 @@ def _retrain(work: Work, center: str, open_pool: OpenPool | None, again: bool) -
         "reason": outcome.verdict.reason,
         "champion": champion.entry.version,
         "challenger": outcome.version,
-        "comparison": [_plain(asdict(row)) for row in rows],
-        "paired": [_plain(asdict(row)) for row in paired],
+        "comparison": without_nan([asdict(row) for row in rows]),
+        "paired": without_nan([asdict(row) for row in paired]),
         "evidence": outcome.compared.evidence.to_json() if outcome.compared else None,
     }
     write_manifest(work.home, _pending(work, center).stem, content)
@@ -124,11 +125,6 @@ def _conclude(work: Work, center: str) -> Manifest:
 def _pending(work: Work, center: str) -> Path:
     """The manifest of a decision that is not carried out yet."""
     return work.home / "manifests" / f"pending-{center}.json"
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """NaN as null."""
-    return {name: None if isinstance(value, float) and value != value else value for name, value in row.items()}
 
 
 def is_new(work: Work, center: str, *, again: bool = False) -> bool:

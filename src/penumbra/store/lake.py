@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 from penumbra.base import resources
 from penumbra.base.params import catalog_uri
 from penumbra.base.refusal import Refusal
+from penumbra.base.whole_files import whole_file, write_whole
 from penumbra.store import objects, postgres
 from penumbra.store.statements import literal
 
@@ -360,26 +361,22 @@ def open_for_writing(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema
         if lake.files is not None:
             objects.remember(lake.folder, lake.files)
         if lake.catalog is not None and not (lake.folder / ADDRESS_FILE).is_file():
-            lake.folder.mkdir(parents=True, exist_ok=True)
-            (lake.folder / ADDRESS_FILE).write_text(postgres.without_password(lake.catalog) + "\n", encoding="utf-8")
+            write_whole(lake.folder / ADDRESS_FILE, postgres.without_password(lake.catalog) + "\n")
     if migrated_to(connection) != len(migrations(schema)):
         lake.transact(connection, lambda inside: _migrate(inside, schema))
 
 
 def _create(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema: Path) -> None:
     """Make the catalog aside and move it to its place when it is whole: a reader finds no store, or one with every table."""
-    for leftover in lake.folder.glob(f"{CATALOG_FILE}.new*"):
-        leftover.unlink()
-    fresh = lake.file.with_name(f"{CATALOG_FILE}.new")
     if lake.files is not None:
         objects.remember(lake.folder, lake.files)  # first: if this is killed, the next call continues in the same place
-    lake.attach(connection, read_only=False, file=fresh)
-    with lake.told():
-        connection.execute("BEGIN TRANSACTION")
-        _migrate(connection, schema)
-        connection.execute("COMMIT")
-    connection.execute("DETACH lake")
-    fresh.rename(lake.file)
+    with whole_file(lake.file) as fresh:
+        lake.attach(connection, read_only=False, file=fresh)
+        with lake.told():
+            connection.execute("BEGIN TRANSACTION")
+            _migrate(connection, schema)
+            connection.execute("COMMIT")
+        connection.execute("DETACH lake")
 
 
 def _migrate(connection: "duckdb.DuckDBPyConnection", schema: Path) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from penumbra.base.params import files_uri
 from penumbra.base.refusal import Refusal
+from penumbra.base.whole_files import write_whole
 from penumbra.store.statements import literal
 
 if TYPE_CHECKING:
@@ -79,10 +80,7 @@ def remember(folder: Path, address: str) -> None:
     text = f"{address}\n{folder.resolve()}\n"
     file = folder / ADDRESS_FILE
     if not file.is_file() or file.read_text(encoding="utf-8") != text:
-        folder.mkdir(parents=True, exist_ok=True)
-        fresh = file.with_name(f"{ADDRESS_FILE}.new")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(file)
+        write_whole(file, text)
 
 
 def refuse_copy(folder: Path) -> None:

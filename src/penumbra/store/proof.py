@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penumbra.base.refusal import Refusal
+from penumbra.base.whole_files import whole_file
 from penumbra.store.relations import RELATIONS
 from penumbra.store.statements import quoted, statement
 from penumbra.store.views import TABLES
@@ -121,10 +122,8 @@ def export_relation(store: "Store", relation: str, file: Path, **where: Any) -> 
     import pyarrow.parquet as pq
 
     rows = selected(store, relation, **where)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(file.name + ".partial")
-    pq.write_table(rows, partial)
-    partial.replace(file)
+    with whole_file(file) as fresh:
+        pq.write_table(rows, fresh)
     return digest(store, relation, **where)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from penumbra.base.json_values import without_nan
 from penumbra.base.refusal import Refusal
 from penumbra.store.version import canonical_json, version_key
 
@@ -144,7 +145,7 @@ def _value(name: str, column: str, kind: str, value: Any) -> Any:
             return [_value(name, column, kind[:-2], entry) for entry in value]
     elif kind == "VARCHAR":
         if isinstance(value, Mapping | list | tuple):
-            return canonical_json(_without_nan(value))
+            return canonical_json(without_nan(value))
         if isinstance(value, str):
             return str(value)
         if isinstance(value, int) and not isinstance(value, bool):
@@ -164,13 +165,3 @@ def _value(name: str, column: str, kind: str, value: Any) -> Any:
         if isinstance(value, dt.datetime):
             return value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
     raise Refusal("relation_value", f"{name}.{column} is {value!r}", f"give a value of type {kind}, or none")
-
-
-def _without_nan(value: Any) -> Any:
-    if hasattr(value, "tolist") and not isinstance(value, str):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {key: _without_nan(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

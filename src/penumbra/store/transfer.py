@@ -2,15 +2,16 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from penumbra.base.refusal import Refusal
+from penumbra.base.whole_files import whole_folder
 from penumbra.store.features import FEATURE_KINDS, add_columns
 from penumbra.store.lake import migrated_to, patiently
 from penumbra.store.relations import RELATIONS
@@ -81,11 +82,8 @@ def export_store(store: "Store", folder: Path) -> Export:
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Refusal("export_folder", f"{folder} is not empty", "name a new folder")
-    fresh = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
 
-    def write() -> dict[str, dict[str, Any]]:
+    def write(fresh: Path) -> dict[str, dict[str, Any]]:
         connection = store.connection
         connection.execute("BEGIN TRANSACTION")  # one snapshot for all tables
         try:
@@ -103,13 +101,11 @@ def export_store(store: "Store", folder: Path) -> Export:
         finally:
             connection.execute("ROLLBACK")
 
-    tables = patiently(write)
-    export = _summary(tables)
-    manifest = {"format": FORMAT, "schema": migrated_to(store.connection), "digest": export.digest, "commits": export.commits, "tables": tables}
-    (fresh / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    if folder.exists():
-        folder.rmdir()
-    fresh.rename(folder)
+    with whole_folder(folder) as fresh:
+        tables = patiently(partial(write, fresh))
+        export = _summary(tables)
+        manifest = {"format": FORMAT, "schema": migrated_to(store.connection), "digest": export.digest, "commits": export.commits, "tables": tables}
+        (fresh / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return export
 
 
