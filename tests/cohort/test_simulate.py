@@ -1,6 +1,7 @@
 """The simulated cohort: reproducible, honest DICOM, and with the difficulties it promises."""
 
 import hashlib
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 

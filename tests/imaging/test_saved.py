@@ -1,5 +1,6 @@
 """Saved scans: the same scan back, the same bytes again, complete or not there."""
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,9 @@ def test_what_is_no_saved_scan_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_call_left_goes_with_the_next(tmp_path: Path) -> None:
-    (tmp_path / ".kept.abcdefgh").mkdir()
-    (tmp_path / ".kept.abcdefgh" / "image.nii.gz").write_bytes(b"half")
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (tmp_path / f".kept.{gone.pid}").mkdir()
+    (tmp_path / f".kept.{gone.pid}" / "image.nii.gz").write_bytes(b"half")
     save_scan(scan(), tmp_path / "kept")
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
