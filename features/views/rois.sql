@@ -8,7 +8,7 @@ WHERE images.image_version IS NULL OR images.image_version = newest.image_versio
 COMMENT ON VIEW rois IS 'a region of interest of a patient''s newest image, with its certificate';
 COMMENT ON COLUMN rois.patient IS 'pseudonym';
 COMMENT ON COLUMN rois.center IS 'center of the patient';
-COMMENT ON COLUMN rois.roi IS 'gtv, ring_3mm, ring_6mm or ring_9mm';
+COMMENT ON COLUMN rois.roi IS 'gtv, or a ring named by its margin, such as ring_3mm';
 COMMENT ON COLUMN rois.image_version IS 'the image it was drawn on';
 COMMENT ON COLUMN rois.volume_mm3 IS 'voxels times voxel volume on the 1 mm grid';
 COMMENT ON COLUMN rois.voxels IS 'voxels on the grid';

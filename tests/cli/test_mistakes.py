@@ -213,7 +213,7 @@ EDITS = [
     Edit("params.yaml", "input_size: {paper: 64, quick: 32, best: 32}", "input_size: 30", r"network.input_size is 30. Required: .* multiple of 4"),
     Edit("models/se_resnet.yaml", "kernel: 3", "kernal: 3", r"unknown parameter network.kernal. Did you mean kernel\?"),
     Edit("models/signatures.yaml", "blocks: [gtv]", "block: [gtv]", r"Rad has no key 'block'. Did you mean blocks\?"),
-    Edit("models/signatures.yaml", "blocks: [ring_3mm]", "blocks: [ring_3m]", r"Rad_3mm names the block 'ring_3m'.* Did you mean ring_3mm\?"),
+    Edit("models/signatures.yaml", "blocks: [ring_<mm>mm]", "blocks: [ring_<mm>m]", r"Rad_3mm names the block 'ring_3m'.* Did you mean ring_3mm\?"),
     Edit("models/signatures.yaml", "blocks: [deep]", "blocks: deep", r"blocks of DL is 'deep', not a list of names"),
     Edit("models/controls.yaml", "columns: [gtv.original_shape_MeshVolume]", "columns: [gtv.original_shape_MeshVolum]", "Did you mean gtv.original_shape_Mesh"),
     Edit("models/combined.yaml", "kind: components", "kind: component", r"Combined is of kind 'component'. Did you mean components\?"),

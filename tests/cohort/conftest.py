@@ -12,7 +12,8 @@ from penumbra.cohort.incoming import Accepted, ImageRules, Rejected, ingest_cent
 from penumbra.cohort.rois import RoiRules, roi_rules
 from penumbra.cohort.simulate import Truth, simulate
 from penumbra.cohort.simulate_centers import small_cohort
-from penumbra.imaging import CertificateLimits
+
+from ..limits import certificate_limits
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +34,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Truth]:
 @pytest.fixture(scope="session")
 def ingest(declared: RoiRules) -> Ingest:
     def run(folder: Path, center: str, images: Path, **changes: Any) -> list[Accepted | Rejected]:
-        rules = ImageRules(1.0, 12.0, 0.0, declared.margins_mm, declared.of(center), CertificateLimits())
+        rules = ImageRules(1.0, 12.0, 0.0, declared.margins_mm, declared.of(center), certificate_limits())
         clinical = changes.pop("clinical", None) or read_clinical(folder / "clinical.csv")
         return list(ingest_center(folder, center, clinical=clinical, images=images, **{"rules": rules, **changes}))
 

@@ -34,9 +34,9 @@ from penumbra.cohort.incoming import (
 from penumbra.cohort.record import folder_digest, image_version
 from penumbra.cohort.rois import GtvNames, RoiRules
 from penumbra.cohort.simulate import Truth
-from penumbra.imaging import CertificateLimits
 
 from ..imaging.phantom import Ellipsoid, Patient
+from ..limits import certificate_limits
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared"
 Cohort = tuple[Path, Truth]
@@ -169,7 +169,7 @@ def test_moved_and_renamed_files_change_nothing(south: Path, ingest: Ingest, tmp
 def test_what_a_setting_changes(south: Path, ingest: Ingest, declared: RoiRules, tmp_path: Path) -> None:
     images = tmp_path / "images"
     first, _ = split(ingest(south, "south", images))
-    rules = ImageRules(1.0, 12.0, 0.0, declared.margins_mm, declared.of("south"), CertificateLimits())
+    rules = ImageRules(1.0, 12.0, 0.0, declared.margins_mm, declared.of("south"), certificate_limits())
 
     def again(changed: ImageRules) -> tuple[set[bool], bool]:
         accepted, _ = split(ingest(south, "south", images, rules=changed))
@@ -178,13 +178,13 @@ def test_what_a_setting_changes(south: Path, ingest: Ingest, declared: RoiRules,
 
     other_synonym = GtvNames((*rules.names.patterns, "mass"), "first")
     assert again(replace(rules, names=other_synonym)) == ({False}, True)  # the same structure is chosen
-    assert again(replace(rules, limits=CertificateLimits(small_flag_mm3=1e6))) == ({True}, True)  # a new verdict on the same voxels
+    assert again(replace(rules, limits=certificate_limits(small_flag_mm3=1e6))) == ({True}, True)  # a new verdict on the same voxels
     assert again(replace(rules, margin_mm=14.0)) == ({True}, False)
     assert again(replace(rules, names=GtvNames(("Lung_L",), "first"))) == ({True}, False)  # another structure is chosen
 
 
 def test_a_certificate_that_refuses_is_a_rejection(south: Path, ingest: Ingest, declared: RoiRules, tmp_path: Path) -> None:
-    rules = ImageRules(1.0, 12.0, 0.0, declared.margins_mm, declared.of("south"), CertificateLimits(small_refuse_voxels=10**6))
+    rules = ImageRules(1.0, 12.0, 0.0, declared.margins_mm, declared.of("south"), certificate_limits(small_refuse_voxels=10**6))
     accepted, rejected = split(ingest(south, "south", tmp_path / "images", rules=rules))
     assert accepted == {}
     assert {tuple(found) for found in rejected.values()} == {("gtv_large_enough",)}
@@ -267,9 +267,9 @@ def test_killed_and_started_again_it_ends_the_same(cohort: Cohort, ingested: Ing
         "from penumbra.cohort.clinical import read_clinical\n"
         "from penumbra.cohort.incoming import ImageRules, ingest_center\n"
         "from penumbra.cohort.rois import GtvNames\n"
-        "from penumbra.imaging import CertificateLimits\n"
+        "from tests.limits import certificate_limits\n"
         "folder, images = map(Path, sys.argv[1:])\n"
-        "rules = ImageRules(1.0, 12.0, 0.0, (3.0, 6.0, 9.0), GtvNames(('gtv-1',), 'first'), CertificateLimits())\n"
+        "rules = ImageRules(1.0, 12.0, 0.0, (3.0, 6.0, 9.0), GtvNames(('gtv-1',), 'first'), certificate_limits())\n"
         "list(ingest_center(folder, 'north', clinical=read_clinical(folder / 'clinical.csv'), images=images, rules=rules))\n"
     )
     running = subprocess.Popen([sys.executable, "-c", program, str(folder / "north"), str(tmp_path)])
@@ -322,7 +322,7 @@ def test_a_real_center_loses_only_the_empty_masks(center: str, empty: set[str], 
     folder = SHARED / "data" / "nsclc" / center
     if not folder.is_dir():
         pytest.skip("the real cohort is not next to the repository")
-    rules = ImageRules(1.0, 30.0, 0.0, declared.margins_mm, declared.of(center), CertificateLimits())
+    rules = ImageRules(1.0, 30.0, 0.0, declared.margins_mm, declared.of(center), certificate_limits())
     outcomes = list(ingest_center(folder, center, clinical=read_clinical(folder / "clinical.csv"), images=tmp_path, rules=rules, workers=2))
     accepted, rejected = split(outcomes)
     assert rejected == {patient: ["gtv_not_empty"] for patient in empty}
@@ -353,7 +353,7 @@ def test_no_name_of_a_person_in_a_structure_name_is_kept(tmp_path: Path, declare
         ]
     ):
         folder = Patient((24, 58, 64), (3.0, 1.2, 1.0), rois=rois).write(tmp_path / "sent" / f"P{number}")  # type: ignore[arg-type]
-        rules = ImageRules(1.0, 12.0, 0.0, declared.margins_mm, names, CertificateLimits(small_refuse_voxels=1))
+        rules = ImageRules(1.0, 12.0, 0.0, declared.margins_mm, names, certificate_limits(small_refuse_voxels=1))
         work = partial(ingest_images, job(f"P{number}", folder), center="alpha", images=images, rules=rules)
         if number < 3:
             reading = work()
@@ -378,7 +378,7 @@ def test_other_patterns_are_matched_with_the_names_in_the_files(tmp_path: Path, 
     ball = Ellipsoid((31.3, 33.6, 34.7), (13.0, 13.0, 13.0))
     folder = Patient((24, 58, 64), (3.0, 1.2, 1.0), rois={"GTV-1": ball, "Zyxwolski": ball}).write(tmp_path / "P1")  # type: ignore[arg-type]
     home = tmp_path / "images" / "alpha" / "P1"
-    rules = ImageRules(1.0, 12.0, 0.0, declared.margins_mm, declared.everywhere, CertificateLimits())
+    rules = ImageRules(1.0, 12.0, 0.0, declared.margins_mm, declared.everywhere, certificate_limits())
     ingest_images(job("P1", folder), center="alpha", images=tmp_path / "images", rules=rules)
     same = replace(rules, names=replace(rules.names, patterns=(*rules.names.patterns, "mass")))
     record = next(home.glob("*/record.json"))

@@ -13,7 +13,8 @@ from penumbra.cohort.folders import sent
 from penumbra.cohort.incoming import ImageRules, ingest_center
 from penumbra.cohort.nearly import near_folders
 from penumbra.cohort.rois import GtvNames
-from penumbra.imaging import CertificateLimits
+
+from ..limits import certificate_limits
 
 RAGGED = {
     "in the rows": "patient,time,event,age\nP,512,1,64,\nQ,100,0,65,,\n",
@@ -81,7 +82,7 @@ def test_a_patient_who_is_spelled_in_two_ways_is_rejected_once(tmp_path: Path, r
     (tmp_path / folder).mkdir()
     (tmp_path / "clinical.csv").write_text(f"patient,time,event\n{row},10,1\n", encoding="utf-8")
     clinical = read_clinical(tmp_path / "clinical.csv")
-    rules = ImageRules(1.0, 12.0, 0.0, (3.0,), GtvNames(("gtv",), "first"), CertificateLimits())
+    rules = ImageRules(1.0, 12.0, 0.0, (3.0,), GtvNames(("gtv",), "first"), certificate_limits())
     found = list(ingest_center(tmp_path, "x", clinical=clinical, images=tmp_path / "images", rules=rules, pseudonym_key=key))
     assert len(found) == sent(tmp_path, clinical) == 1
     assert [entry["rule"] for outcome in found for entry in outcome.rejections] == ["scan_found"]

@@ -14,11 +14,13 @@ from penumbra.cohort.clinical import read_clinical
 from penumbra.cohort.incoming import Accepted, ImageRules, Rejected, ingest_center, known_scan
 from penumbra.cohort.rois import GtvNames
 from penumbra.cohort.twins import KnownScan, Scans, figures_of, groups
-from penumbra.imaging import CertificateLimits, read_patient
+from penumbra.imaging import read_patient
 from penumbra.imaging.fingerprint import pixel_digest
 from tests.imaging.phantom import Ellipsoid, Patient
 
-RULES = ImageRules(1.0, 12.0, 0.0, (3.0,), GtvNames(("gtv.*",), "first"), CertificateLimits())
+from ..limits import certificate_limits
+
+RULES = ImageRules(1.0, 12.0, 0.0, (3.0,), GtvNames(("gtv.*",), "first"), certificate_limits())
 FIGURES = figures_of([{"roi": "gtv", "volume_mm3": 100.0, "hu_min": -10.0, "hu_median": 20.5, "hu_max": 60.0}])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from penumbra.fusion import Block, Declaration, Fitting, NothingRetained, SurvivalModel, benjamini_hochberg, declarations, fit, fit_all, select
+from penumbra.fusion import Block, Declaration, Fitting, NothingRetained, SurvivalModel, all_for_margins, benjamini_hochberg, declarations, fit, fit_all, select
 from penumbra.survival import concordance_index
 from penumbra.survival.outcome import Outcomes
 
@@ -48,7 +48,8 @@ def table(blocks: dict[str, Block]) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def declared() -> dict[str, Declaration]:
-    return declarations({name: yaml.safe_load((MODELS / f"{name}.yaml").read_text()) for name in ("signatures", "combined", "controls")})
+    written = {name: yaml.safe_load((MODELS / f"{name}.yaml").read_text()) for name in ("signatures", "combined", "controls")}
+    return declarations(all_for_margins(written, (3, 6, 9)))
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,10 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 
 from penumbra.base.refusal import Refusal
-from penumbra.imaging import CertificateLimits, certify, read_patient, rings, roi_names, to_grid
+from penumbra.imaging import certify, read_patient, rings, roi_names, to_grid
 from penumbra.imaging.folder import readable, understood
 
+from ..limits import certificate_limits
 from .phantom import Ellipsoid, Patient, save
 
 BALL = Ellipsoid((22.3, 21.6, 20.7), (11.0, 11.0, 11.0))
@@ -86,7 +87,7 @@ def judge(folder: Path) -> tuple[str, str]:
             roi_names(folder)
             scan = read_patient(folder)
             grid = to_grid(scan, 1.0, margin_mm=12.0)
-            found = certify(scan, grid, rings(grid.gtv, (3.0,)), CertificateLimits())
+            found = certify(scan, grid, rings(grid.gtv, (3.0,)), certificate_limits())
     except Refusal as refusal:
         return "unnamed" if refusal.rule in UNNAMED or not (refusal.found and refusal.advice) else "refused", str(refusal)
     except Exception as error:  # what ingest would show as a crash

@@ -8,6 +8,7 @@ import pytest
 
 from penumbra.imaging import Certificate, CertificateLimits, Mask, Scan, Volume, certify, read_patient, rings, to_grid
 
+from ..limits import certificate_limits
 from .phantom import Box, Ellipsoid, Patient, Torus
 
 MARGINS = (3.0, 6.0)
@@ -16,7 +17,7 @@ NEVER = CertificateLimits(**{field.name: 0.0 if field.name == "planimetric_floor
 
 def certificate(scan: Scan, limits: CertificateLimits | None = None) -> Certificate:
     grid = to_grid(scan, margin_mm=8)
-    return certify(scan, grid, rings(grid.gtv, MARGINS), limits or CertificateLimits())
+    return certify(scan, grid, rings(grid.gtv, MARGINS), limits or certificate_limits())
 
 
 def voxels(mask: np.ndarray, hu: float = 40.0) -> Scan:
@@ -56,7 +57,7 @@ def test_holes_islands_and_skipped_slices() -> None:
     assert (found.holes, found.islands, found.slices, found.skipped_slices) == (1, 3, 11, 6)
     assert found.largest_share == pytest.approx(496 / 898)
     assert (found.status, rules(found)) == ("flagged", ["slices_in_a_row"])
-    assert rules(certificate(voxels(mask), CertificateLimits(share_flag=0.6))) == ["one_part", "slices_in_a_row"]
+    assert rules(certificate(voxels(mask), certificate_limits(share_flag=0.6))) == ["one_part", "slices_in_a_row"]
 
 
 def test_a_mask_at_the_border_is_flagged_and_never_refused() -> None:

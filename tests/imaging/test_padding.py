@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from penumbra.imaging import CertificateLimits, Mask, Scan, Volume, certify, read_patient, rings, to_grid
+from penumbra.imaging import Mask, Scan, Volume, certify, read_patient, rings, to_grid
 from penumbra.imaging.padding import fill_padding
 
+from ..limits import certificate_limits
 from .phantom import Ellipsoid, Patient, save
 
 
@@ -56,7 +57,7 @@ def test_a_slice_that_is_rescaled_otherwise_is_flagged(tmp_path: Path) -> None:
     save(patient.structures(), tmp_path / "rs.dcm")
     scan = read_patient(tmp_path)
     grid = to_grid(scan)
-    certificate = certify(scan, grid, rings(grid.gtv, (3.0,)), CertificateLimits())
+    certificate = certify(scan, grid, rings(grid.gtv, (3.0,)), certificate_limits())
     assert "slices_alike" in [finding.rule for finding in certificate.findings]
 
 
@@ -75,7 +76,7 @@ def test_a_scan_that_is_of_no_person_is_flagged(low: int, high: int, found: bool
     inside = np.zeros(values.shape, bool)
     inside[7:12, 7:12, 7:12] = True
     scan = Scan(Volume(values, (1.0, 1.0, 1.0)), Mask(inside, (1.0, 1.0, 1.0)))
-    certificate = certify(scan, to_grid(scan), rings(scan.gtv, (3.0,)), CertificateLimits())
+    certificate = certify(scan, to_grid(scan), rings(scan.gtv, (3.0,)), certificate_limits())
     assert ("scan_of_a_person" in [finding.rule for finding in certificate.findings]) is found
 
 
@@ -90,5 +91,5 @@ def test_another_slope_or_intercept_in_every_slice_is_flagged(slope: float, inte
     inside = np.zeros(values.shape, bool)
     inside[7:12, 7:12, 7:12] = True
     scan = Scan(Volume(values, (1.0, 1.0, 1.0)), Mask(inside, (1.0, 1.0, 1.0)))
-    certificate = certify(scan, to_grid(scan), rings(scan.gtv, (3.0,)), CertificateLimits())
+    certificate = certify(scan, to_grid(scan), rings(scan.gtv, (3.0,)), certificate_limits())
     assert ("scan_of_a_person" in [finding.rule for finding in certificate.findings]) is found

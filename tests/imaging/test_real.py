@@ -7,8 +7,10 @@ import pytest
 
 from penumbra.base.refusal import Refusal
 from penumbra.bench.archives import unpack
-from penumbra.imaging import CertificateLimits, Scan, certify, read_patient, rings, roi_names, to_grid
+from penumbra.imaging import Scan, certify, read_patient, rings, roi_names, to_grid
 from penumbra.imaging.nifti import read_nifti
+
+from ..limits import certificate_limits
 
 SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 MARGINS = (3.0, 6.0, 9.0)
@@ -34,7 +36,7 @@ def test_lung1_volume(lung1: tuple[Path, Scan]) -> None:
     assert scan.image.values.shape == (134, 512, 512)
     assert scan.image.spacing == pytest.approx((3.0, 0.9765625, 0.9765625))
     grid = to_grid(scan, margin_mm=12)
-    certificate = certify(scan, grid, rings(grid.gtv, MARGINS), CertificateLimits())
+    certificate = certify(scan, grid, rings(grid.gtv, MARGINS), certificate_limits())
     assert certificate.planimetric_mm3 == pytest.approx(156_346, rel=1e-4)  # by the shoelace formula over its 21 contours
     assert certificate.grid_mm3 == pytest.approx(certificate.planimetric_mm3, rel=0.005)
     assert certificate.native_mm3 == pytest.approx(certificate.planimetric_mm3, rel=0.005)
@@ -74,7 +76,7 @@ def test_challenge_pairs() -> None:
         scan = read_patient(cohort / patient)
         grid = to_grid(scan, margin_mm=44)
         assert np.array_equal(scan.gtv.values, grid.gtv.values) or grid.image.values.shape != scan.image.values.shape
-        verdicts[patient] = certify(scan, grid, rings(grid.gtv, MARGINS), CertificateLimits())
+        verdicts[patient] = certify(scan, grid, rings(grid.gtv, MARGINS), certificate_limits())
     assert {patient: verdict.status for patient, verdict in verdicts.items()} == {
         "maastro/M002": "accepted",
         "maastro/M107": "flagged",
@@ -98,7 +100,7 @@ def test_challenge_refusals_and_flags() -> None:
             refused.append(refusal.rule)
             continue
         grid = to_grid(scan, margin_mm=9)
-        certificate = certify(scan, grid, rings(grid.gtv, MARGINS), CertificateLimits())
+        certificate = certify(scan, grid, rings(grid.gtv, MARGINS), certificate_limits())
         if certificate.status == "flagged":
             flagged.append(certificate)
         else:

@@ -7,11 +7,12 @@ from typing import Protocol
 import numpy as np
 import pytest
 
-from penumbra.imaging import CertificateLimits, Scan, certify, rings, to_grid
+from penumbra.imaging import Scan, certify, rings, to_grid
 from penumbra.imaging.patient import mask_of
 from penumbra.imaging.structures import Structure, place
 from penumbra.imaging.volume import Volume
 
+from ..limits import certificate_limits
 from .phantom import Ellipsoid
 
 
@@ -54,7 +55,7 @@ def test_any_distance_of_contours_on_any_distance_of_slices(ct_mm: float) -> Non
         scan = scanned(contours, ct_mm)
         assert ratios(scan, drawn_mm3) == pytest.approx((1, 1, 1), abs=0.01), (gap_mm, start)
         grid = to_grid(scan, margin_mm=12)
-        assert certify(scan, grid, rings(grid.gtv, (3.0,)), CertificateLimits()).status == "accepted", (gap_mm, start)
+        assert certify(scan, grid, rings(grid.gtv, (3.0,)), certificate_limits()).status == "accepted", (gap_mm, start)
 
 
 def test_distances_that_fit_nothing() -> None:
@@ -86,7 +87,7 @@ def test_a_forgotten_slice_stays_empty_and_is_flagged() -> None:
     scan = scanned(contours, 3.0)
     assert not scan.gtv.values[12].any()
     grid = to_grid(scan, margin_mm=12)
-    assert "slices_in_a_row" in [finding.rule for finding in certify(scan, grid, rings(grid.gtv, (3.0,)), CertificateLimits()).findings]
+    assert "slices_in_a_row" in [finding.rule for finding in certify(scan, grid, rings(grid.gtv, (3.0,)), certificate_limits()).findings]
 
 
 def test_slices_of_two_distances_are_filled_where_each_was_drawn() -> None:

@@ -92,8 +92,9 @@ def test_answers(filled: Path) -> None:
         {"center": "north", "patients": 6},
         {"center": "south", "patients": 3},
     ]
-    files = sorted((project_root() / "features" / "views").glob("*.sql"))
-    declared = {file.stem for file in files} | {f"{file.stem}_all" for file in files if "$all" in file.read_text()}
+    files = {file.stem: file.read_text() for file in (project_root() / "features" / "views").glob("*.sql")}
+    files |= dict.fromkeys(("gtv_outcome", "ring_3mm_outcome", "ring_6mm_outcome", "ring_9mm_outcome"), files.pop("roi_outcome"))
+    declared = {*files, *(f"{name}_all" for name, text in files.items() if "$all" in text)}
     assert store.query(filled, "SHOW TABLES").column("name").to_pylist() == sorted(declared - INTERNAL)
 
 

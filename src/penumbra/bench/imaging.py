@@ -12,23 +12,26 @@ import numpy as np
 if TYPE_CHECKING:
     from penumbra.imaging import Scan
 
-MARGIN_MM = 44.0  # kept around the GTV: the widest ring and what the filters need
-RINGS_MM = (3.0, 6.0, 9.0)
-
 
 def measure(folder: Path) -> dict[str, float]:
     """Seconds of each step and peak memory in GB; then the seconds of SimpleITK's route, and the largest difference of its HU from ours.
 
     Ours are rounded to whole HU, SimpleITK's are not: half a HU is all that rounding may add.
     """
-    from penumbra.imaging import CertificateLimits, certify, read_patient, rings, to_grid
+    from penumbra.cohort import roi_rules
+    from penumbra.imaging import certify, read_patient, rings, to_grid
+    from penumbra.pipeline.scoring import kept_around
+    from penumbra.pipeline.settings import load_settings
 
+    settings = load_settings()
+    rules, grid_mm = roi_rules(settings.rois), settings.ingest.grid_mm
+    margin_mm = kept_around(rules, settings.radiomics, grid_mm)["margin_mm"]
     began = time.perf_counter(), time.process_time()
     native = read_patient(folder)
     read = time.perf_counter()
-    grid = to_grid(native, 1.0, margin_mm=MARGIN_MM)
+    grid = to_grid(native, grid_mm, margin_mm=margin_mm)
     gridded = time.perf_counter()
-    certificate = certify(native, grid, rings(grid.gtv, RINGS_MM), CertificateLimits())
+    certificate = certify(native, grid, rings(grid.gtv, rules.margins_mm), settings.ingest.certificate)
     ended = time.perf_counter(), time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     theirs, difference = _by_simpleitk(native)

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from penumbra import imaging
+from penumbra.base.blocks import GTV, declared_margins
 from penumbra.base.params import project_root
 from penumbra.base.refusal import Refusal
 from penumbra.bench.archives import unpack
 from penumbra.imaging import Mask, Scan
-
-MARGINS_MM = (3.0, 6.0, 9.0)
 
 
 def shared_data() -> Path:
@@ -23,7 +22,7 @@ def shared_data() -> Path:
 
 def with_rings(scan: Scan) -> tuple[Scan, dict[str, Mask]]:
     """A scan with its GTV and the rings around it."""
-    return scan, {"gtv": scan.gtv, **imaging.rings(scan.gtv, MARGINS_MM)}
+    return scan, {GTV: scan.gtv, **imaging.rings(scan.gtv, declared_margins(project_root() / "features"))}
 
 
 def crops(count: int, data: Path) -> Iterator[tuple[str, Scan, dict[str, Mask]]]:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from penumbra.base.blocks import GTV
 from penumbra.base.params import project_root
 from penumbra.bench.parity import relative_differences
 from penumbra.bench.patients import crops, lung1_001, shared_data
@@ -76,8 +77,8 @@ def warm_up() -> None:
     ball = ((np.indices((40, 40, 40)) - 20.0) ** 2).sum(axis=0) < 64
     mask = Mask(ball, (1.0, 1.0, 1.0))
     scan = Scan(Volume(np.random.default_rng(0).normal(0, 100, ball.shape), mask.spacing), mask)
-    extract(scan, {"gtv": mask}, parameter_file())
-    plain_pyradiomics(scan, {"gtv": mask}, parameter_file())
+    extract(scan, {GTV: mask}, parameter_file())
+    plain_pyradiomics(scan, {GTV: mask}, parameter_file())
 
 
 def by_part(patient: Patient) -> dict[str, float]:
@@ -105,7 +106,7 @@ def saved(patient: Patient, folder: Path) -> list[str]:
 def peak_gb(folder: str, rois: list[str], spacing: tuple[float, float, float]) -> float:
     """Peak memory of an extraction above that of the process with image and masks in memory; runs in a process of its own."""
     masks = {roi: Mask(np.load(Path(folder) / f"{roi}.npy"), spacing) for roi in rois}
-    scan = Scan(Volume(np.load(Path(folder) / "image.npy"), spacing), masks["gtv"])
+    scan = Scan(Volume(np.load(Path(folder) / "image.npy"), spacing), masks[GTV])
     warm_up()
     before = _memory_kb("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak so far was that of loading
@@ -172,9 +173,9 @@ def measure_lung1(data: Path, repeats: int, *, reference: bool) -> dict[str, flo
     if _available_gb() < REFERENCE_GB:
         print(f"    PyRadiomics on the whole image left out: it needs {REFERENCE_GB} GB of free memory, {_available_gb():.0f} are there\n", flush=True)
         return figures
-    gtv = {"gtv": masks["gtv"]}
+    gtv = {GTV: masks[GTV]}
     one, theirs = reference_seconds((scan, gtv))
-    difference = float(relative_differences(extract(scan, gtv, parameter_file())["gtv"], theirs["gtv"]).max())
+    difference = float(relative_differences(extract(scan, gtv, parameter_file())[GTV], theirs[GTV]).max())
     figures |= {"lung1_speedup": round(4 * one / own, 1), "lung1_largest_difference": difference}
     print(f"    PyRadiomics {one:.0f} s for the GTV alone: {4 * one / own:.0f} times; largest relative difference {difference:.1e}\n", flush=True)
     return figures
@@ -188,7 +189,7 @@ def measure_crops(data: Path, count: int, repeats: int, plot: Path | None) -> di
         own.append(seconds((scan, masks), repeats))
         reference.append(reference_seconds((scan, masks))[0])
         sizes.append(sum(int(np.count_nonzero(mask.values)) for mask in masks.values()))
-        row = f"{name:12} {masks['gtv'].volume_mm3 / 1000:8.1f} {sizes[-1]:8d} {own[-1]:7.3f} {reference[-1]:14.2f} {reference[-1] / own[-1]:6.1f}"
+        row = f"{name:12} {masks[GTV].volume_mm3 / 1000:8.1f} {sizes[-1]:8d} {own[-1]:7.3f} {reference[-1]:14.2f} {reference[-1] / own[-1]:6.1f}"
         print(row, flush=True)
     ratios = np.array(reference) / np.array(own)
     for label, values in (("own", own), ("PyRadiomics", reference)):

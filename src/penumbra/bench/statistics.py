@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from penumbra.base.blocks import DEEP, GTV
 from penumbra.base.workers import available_cores
 from penumbra.evaluate import Evaluating, ModelRisk, evaluate, internal_external, resampled_fits
 from penumbra.fusion import Block, Declaration, Fitting, fit, select
@@ -35,7 +36,7 @@ def main() -> None:
     log_risk = causes[:, 0]
     death, left = random.exponential(700 * np.exp(-0.6 * log_risk)), random.exponential(1500, PATIENTS)
     event, time = death <= left, np.ceil(np.minimum(death, left))
-    block = Block("gtv", tuple(f"f{i:04d}" for i in range(COLUMNS)), X)
+    block = Block(GTV, tuple(f"f{i:04d}" for i in range(COLUMNS)), X)
     centers = np.array(["a"] * 203 + ["b"] * 68 + ["c"] * 32)
     models = {
         name: ModelRisk(log_risk + random.normal(size=PATIENTS), 0.0, breslow_baseline(event, time, log_risk))
@@ -65,7 +66,7 @@ def _everything(models: dict[str, ModelRisk], outcomes: Outcomes, block: Block) 
     """The stage: every metric with 1000 resamples, each center left out, and 200 refits of a model of three blocks of 1316 columns."""
     training = outcomes.centers == "a"
     evaluate(models, outcomes, training, EVALUATING, combined="Combined", controls={"volume": "Volume"})
-    blocks = {name: Block(name, block.features, np.roll(block.values, shift, axis=1)) for shift, name in enumerate(("gtv", "ring_6mm", "deep"))}
+    blocks = {name: Block(name, block.features, np.roll(block.values, shift, axis=1)) for shift, name in enumerate((GTV, "ring", DEEP))}
     declared = Declaration("Combined", "Combined", "combined", "components", blocks=tuple(blocks))
     internal_external([declared], blocks, outcomes, FITTING, confidence=EVALUATING.confidence)
     inside = {name: Block(name, part.features, part.values[training]) for name, part in blocks.items()}

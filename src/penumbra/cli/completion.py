@@ -55,8 +55,9 @@ def relations(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     if found is None:
         return []
     with contextlib.suppress(ParamsError, OSError):
-        names = {path.stem for path in (project_root() / "features" / "views").glob("*.sql")} - _internal()
-        return [found[1] + name for name in _matching(names, found[2])]
+        from penumbra.store.views import INTERNAL, bodies
+
+        return [found[1] + name for name in _matching(bodies(project_root() / "features" / "views").keys() - INTERNAL, found[2])]
     return []
 
 
@@ -65,12 +66,6 @@ def rules(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[s
     from penumbra.commands.rules import declared
 
     return _matching(declared(), incomplete)
-
-
-def _internal() -> frozenset[str]:
-    from penumbra.store.views import INTERNAL
-
-    return INTERNAL
 
 
 def _home() -> Path | None:

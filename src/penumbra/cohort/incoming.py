@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from penumbra.base.blocks import GTV
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import over
 from penumbra.cohort.clinical import ClinicalRecord, ClinicalTable
@@ -359,7 +360,7 @@ def _roi_rows(certificate: Certificate, version: str) -> Iterator[dict[str, Any]
 
 def _roi_of(finding: Finding) -> str:
     """The ROI that a finding is about: a ring where it says so, otherwise the GTV."""
-    return finding.found.split(" ", 1)[0] if finding.rule == "ring_inside_scan" else "gtv"
+    return finding.found.split(" ", 1)[0] if finding.rule == "ring_inside_scan" else GTV
 
 
 def _here(work: Any, jobs: list[Job]) -> Iterator[tuple[Job, Any]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from penumbra.base.blocks import GTV
 from penumbra.base.refusal import Refusal
 
 SAME_SCAN, ALIKE = "scan_once", "figures_alike"
@@ -50,7 +51,7 @@ def figures_of(rois: Iterable[Mapping[str, Any]]) -> Figures:
         Rows of the relation `rois` of one scan.
     """
     rows = sorted((str(row["roi"]), *(f"{float(row[name]):.{_DIGITS - 1}e}" for name in FIGURES)) for row in rois)
-    return tuple(rows) if any(row[0] == "gtv" for row in rows) else ()
+    return tuple(rows) if any(row[0] == GTV for row in rows) else ()
 
 
 class Scans:

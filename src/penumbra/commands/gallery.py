@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from penumbra import cohort, imaging, store
+from penumbra.base.blocks import GTV, rois_of
 from penumbra.base.progress import track
 from penumbra.base.refusal import Refusal, choose
 from penumbra.base.whole_files import whole_file, write_whole
 from penumbra.base.workers import available_cores, over
 from penumbra.pipeline.workspace import Work
-from penumbra.report.slices import CONTOUR_STYLE
+from penumbra.report.slices import contour_styles, roi_words
 from penumbra.report.templates import rendered
 
 PIXELS = 256  # edge of each of the three pictures
@@ -68,7 +69,7 @@ def gallery(work: Work, only: str | None = None) -> list[Path]:
     with store.connect(work.home, read_only=True) as lake:
         images, rois, rejections = lake.rows("images"), lake.rows("rois"), lake.rows("rejections")
     centers = sorted({row["center"] for row in (*images, *rejections)} if only is None else {only})
-    pages = []
+    pages, outlined = [], rois_of(cohort.roi_rules(work.settings.rois).margins_mm)
     for center in centers:
         shown = [row for row in images if row["center"] == center]
         refused = [row for row in rejections if row["center"] == center and row["stage"] == "ingest"]
@@ -81,7 +82,7 @@ def gallery(work: Work, only: str | None = None) -> list[Path]:
             *_rejected(refused),
             *(_accepted(work, row, [roi for roi in rois if (roi["patient"], roi["center"]) == (row["patient"], row["center"])]) for row in shown),
         ]
-        pages.append(_write_page(folder, center, sorted(cards, key=lambda card: (*card.suspicion, card.patient))))
+        pages.append(_write_page(folder, center, sorted(cards, key=lambda card: (*card.suspicion, card.patient)), outlined))
     return pages
 
 
@@ -121,10 +122,9 @@ def draw_patient(job: tuple[str, Mapping[str, Any]], *, images: Path, margins: t
     shade = np.clip((planes.hu - center + width / 2) / width, 0, 1)
     colors = np.rint(shade * (_GRAYS - 1)).astype(np.uint8)
     palette = [level for gray in range(_GRAYS) for level in (round(gray * 255 / (_GRAYS - 1)),) * 3]
-    for index, (roi, (color, _)) in enumerate(CONTOUR_STYLE.items()):
+    for index, (roi, (color, _)) in enumerate(contour_styles(planes.outlines).items()):
         palette += [int(color[at : at + 2], 16) for at in (1, 3, 5)]
-        if roi in planes.outlines:
-            colors[planes.outlines[roi]] = _GRAYS + index
+        colors[planes.outlines[roi]] = _GRAYS + index
     bar = min(PIXELS - 16, round(20 / planes.pixel_mm))
     colors[0, -10:-7, 8 : 8 + bar] = _GRAYS - 1
     colors[1:, :, :2] = 0  # a line between the pictures
@@ -153,7 +153,7 @@ def _accepted(work: Work, row: Mapping[str, Any], rois: Sequence[Mapping[str, An
 def _figures(certificate: Mapping[str, Any], rois: Sequence[Mapping[str, Any]], broken: set[str]) -> Iterator[Figure]:
     """The certificate's lines, green if fine, red if a finding concerns it."""
     drawn, grid = certificate["planimetric_mm3"], certificate["grid_mm3"]
-    gtv = next(roi for roi in rois if roi["roi"] == "gtv")
+    gtv = next(roi for roi in rois if roi["roi"] == GTV)
     as_drawn = f"{grid / 1000:.2f} cm³ in voxels" + (f", {drawn / 1000:.2f} by contours" if drawn else "")
     yield Figure("volume", as_drawn, not broken & {"volume_as_drawn", "gtv_large_enough"})
     planes = certificate["contour_planes"]
@@ -161,7 +161,7 @@ def _figures(certificate: Mapping[str, Any], rois: Sequence[Mapping[str, Any]], 
     yield Figure("slices", f"{hit}{certificate['slices']} slices, {certificate['skipped_slices']} skipped", not broken & {"planes_hit", "slices_in_a_row"})
     yield Figure("parts", f"{certificate['islands']}, largest {certificate['largest_share']:.0%}; {certificate['holes']} holes", "one_part" not in broken)
     yield Figure("border", f"{certificate['border_voxels']} voxels on the border of the scan", "inside_scan" not in broken)
-    lost = ", ".join(f"{roi['roi'].removeprefix('ring_')} {roi['lost_mm3'] / 1000:.1f}" for roi in rois if roi["roi"] != "gtv")
+    lost = ", ".join(f"{roi['roi'].removeprefix('ring_')} {roi['lost_mm3'] / 1000:.1f}" for roi in rois if roi["roi"] != GTV)
     yield Figure("rings lose", f"{lost} cm³", "ring_inside_scan" not in broken)
     yield Figure("gaps", f"{certificate['gap_min_mm']:.2f} to {certificate['gap_max_mm']:.2f} mm", "slice_gaps" not in broken)
     yield Figure("HU inside", f"{gtv['hu_min']:.0f} to {gtv['hu_max']:.0f}, median {gtv['hu_median']:.0f}", not broken & {"hu_of_tissue", "hu_of_air"})
@@ -175,9 +175,9 @@ def _rejected(rejections: Sequence[Mapping[str, Any]]) -> Iterator[Card]:
         yield Card(patient, "rejected", None, tuple((row["rule"], row["found"], row["advice"]) for row in rows), (), (0.0,))
 
 
-def _write_page(folder: Path, center: str, cards: Sequence[Card]) -> Path:
+def _write_page(folder: Path, center: str, cards: Sequence[Card], rois: Sequence[str]) -> Path:
     counts = Counter(card.status for card in cards)
-    legend = [(roi.replace("_", " ").replace("mm", " mm"), color) for roi, (color, _) in reversed(CONTOUR_STYLE.items())]
+    legend = [(roi_words(roi), color) for roi, (color, _) in reversed(contour_styles(rois).items())]
     path = folder / "index.html"
     page = rendered("gallery.html", center=center, cards=cards, counts=counts, legend=legend, pixels=PIXELS)
     write_whole(path, page)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from penumbra import registry, store
+from penumbra.base.blocks import DEEP, GTV
 from penumbra.base.refusal import Refusal
-from penumbra.fusion import DEEP
 from penumbra.pipeline import persons
-from penumbra.pipeline.dataset import GTV, matrix_block, sha256_of
+from penumbra.pipeline.dataset import matrix_block, sha256_of
 from penumbra.registry import LoadedModel
 
 FITTED_ELSEWHERE = "its lineage names rows that it was not fitted on: promote another version, and register again with penumbra run"

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from penumbra import fusion, survival
+from penumbra.base.blocks import block_and_feature
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import over
 from penumbra.evaluate.across import by_center, pooled
@@ -57,7 +58,7 @@ def resampled_fits(
 
     Source: Meinshausen and Buehlmann 2010, JRSS B 72:417 (stability); Harrell et al. 1996, Stat Med 15:361 (optimism).
     """
-    used = {name: blocks[name] for name in {*declaration.blocks, *(column.split(".", 1)[0] for column in declaration.columns)}}
+    used = {name: blocks[name] for name in {*declaration.blocks, *(block_and_feature(column)[0] for column in declaration.columns)}}
     penalties = {selection.block: selection.penalty for selection in model.selections}
     work = partial(_refit, declaration=declaration, penalties=penalties, blocks=used, outcomes=outcomes, numbers=numbers, seed=seed)
     chunks = [tuple(part.tolist()) for part in np.array_split(np.arange(refits), max(1, min(workers, refits)))]

@@ -12,8 +12,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from penumbra.fusion.declaration import CLINICAL as CLINICAL
-    from penumbra.fusion.declaration import DEEP as DEEP
     from penumbra.fusion.declaration import Block as Block
     from penumbra.fusion.declaration import Declaration as Declaration
     from penumbra.fusion.declaration import check_columns as check_columns
@@ -25,14 +23,14 @@ if TYPE_CHECKING:
     from penumbra.fusion.model import Column as Column
     from penumbra.fusion.model import NothingRetained as NothingRetained
     from penumbra.fusion.model import SurvivalModel as SurvivalModel
+    from penumbra.fusion.rings import all_for_margins as all_for_margins
+    from penumbra.fusion.rings import for_margins as for_margins
     from penumbra.fusion.selection import BlockSelection as BlockSelection
     from penumbra.fusion.selection import benjamini_hochberg as benjamini_hochberg
     from penumbra.fusion.selection import select as select
     from penumbra.fusion.settings import Fitting as Fitting
 
 _HOME = {
-    "CLINICAL": "declaration",
-    "DEEP": "declaration",
     "Block": "declaration",
     "BlockSelection": "selection",
     "Column": "model",
@@ -41,11 +39,13 @@ _HOME = {
     "Harmonizer": "harmonize",
     "NothingRetained": "model",
     "SurvivalModel": "model",
+    "all_for_margins": "rings",
     "benjamini_hochberg": "selection",
     "check_columns": "declaration",
     "declarations": "declaration",
     "fit": "fitting",
     "fit_all": "fitting",
+    "for_margins": "rings",
     "harmonized_blocks": "harmonize",
     "select": "selection",
 }

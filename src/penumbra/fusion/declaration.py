@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
+from penumbra.base.blocks import block_and_feature, column
 from penumbra.base.refusal import Refusal, choose, nearest
 from penumbra.base.yaml_files import in_file, shown, wrong
 
-CLINICAL: Final = "clinical"
-DEEP: Final = "deep"
 KINDS = ("signature", "components", "cox")
 FAMILIES = ("radiomics", "deep", "combined", "control")
 LISTS = ("blocks", "columns", "log", "impute")
@@ -52,7 +51,7 @@ class Block:
     @property
     def columns(self) -> tuple[str, ...]:
         """The names `<name>.<feature>`."""
-        return tuple(f"{self.name}.{feature}" for feature in self.features)
+        return tuple(column(self.name, feature) for feature in self.features)
 
 
 @dataclass(frozen=True)
@@ -174,17 +173,17 @@ def check_columns(found: Mapping[str, Declaration], blocks: Mapping[str, Collect
         for i, block in enumerate(declared.blocks):
             if block not in blocks:
                 raise wrong(f"{name}.blocks[{i}]", f"{name} names the block {block!r}, which there is not", choose(block, blocks), RULE)
-        for i, column in enumerate(declared.columns):
-            block, _, feature = column.partition(".")
+        for i, listed in enumerate(declared.columns):
+            block, feature = block_and_feature(listed)
             if block not in blocks:
                 found_blocks = choose(block, blocks, what="blocks")
-                raise wrong(f"{name}.columns[{i}]", f"{name} names the column {column!r}, of no known block", found_blocks, RULE)
+                raise wrong(f"{name}.columns[{i}]", f"{name} names the column {listed!r}, of no known block", found_blocks, RULE)
             if feature not in blocks[block]:
                 near = nearest(feature, blocks[block])
                 advice = f"Did you mean {block}.{near}?" if near else f"Write {block}. and one of its {len(blocks[block])} features (features/catalogue.csv)"
-                raise wrong(f"{name}.columns[{i}]", f"{name} names the column {column!r}, which {block} does not have", advice, RULE)
-        for key, listed in (("log", declared.log), ("impute", declared.impute)):
-            strange = [column for column in listed if column not in declared.columns]
+                raise wrong(f"{name}.columns[{i}]", f"{name} names the column {listed!r}, which {block} does not have", advice, RULE)
+        for key, some in (("log", declared.log), ("impute", declared.impute)):
+            strange = [each for each in some if each not in declared.columns]
             if strange:
                 found_key = f"{key} of {name} holds {strange[0]!r}, which is none of its columns"
                 raise wrong(f"{name}.{key}", found_key, choose(strange[0], declared.columns), RULE)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import block_diag
 
+from penumbra.base.blocks import block_and_feature
 from penumbra.fusion.declaration import ADVICE, RULE, Block, Declaration, Unusable, by_name
 from penumbra.fusion.harmonize import Harmonizer, center_markers, harmonized_blocks, joined
 from penumbra.fusion.model import Column, SurvivalModel, Training, linear_risk, transformed
@@ -188,7 +189,7 @@ class _Fitter:
     harmonizers: Mapping[str, Harmonizer] = field(default_factory=dict)
 
     def column(self, name: str) -> Floats:
-        block = self.blocks[name.split(".", 1)[0]]
+        block = self.blocks[block_and_feature(name)[0]]
         return np.asarray(block.values[:, block.columns.index(name)], dtype=float)
 
     def selected(self, selections: tuple[BlockSelection, ...]) -> SurvivalModel:
@@ -237,7 +238,7 @@ class _Fitter:
         declaration = self.declaration
         names, logs, fills, raw = list[str](), list[bool](), list[float | None](), list[Floats]()
         for name in declaration.columns:
-            block = _require_block(declaration, self.blocks, name.split(".", 1)[0])
+            block = _require_block(declaration, self.blocks, block_and_feature(name)[0])
             if name not in block.columns:
                 raise Unusable(RULE, f"{declaration.name} needs the column {name}; block {block.name} has {', '.join(block.features[:5])}, ...", ADVICE)
             values = transformed(name, self.column(name), name in declaration.log)
@@ -272,7 +273,7 @@ class _Fitter:
     def harmonizer(self, columns: tuple[str, ...]) -> Harmonizer | None:
         """What was learned of the columns that the model uses, as one."""
         parts = []
-        for block in dict.fromkeys(column.split(".", 1)[0] for column in columns):
+        for block in dict.fromkeys(block_and_feature(column)[0] for column in columns):
             if block in self.harmonizers:
                 known = self.harmonizers[block]
                 parts.append(known.of([column for column in columns if column.startswith(f"{block}.") and column in known.columns]))

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from penumbra.base.blocks import CLINICAL
 from penumbra.base.refusal import Refusal
-from penumbra.fusion.declaration import CLINICAL, Block, by_name
+from penumbra.fusion.declaration import Block, by_name
 from penumbra.fusion.settings import Fitting
 from penumbra.survival.outcome import Floats, Undefined
 

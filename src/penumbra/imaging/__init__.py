@@ -1,5 +1,6 @@
 """Volumes: planning CT and GTV from DICOM or NIfTI, the isotropic grid, rings, and the certificate that a mask is right."""
 
+from penumbra.base.blocks import ring_name
 from penumbra.imaging.certificate import certify
 from penumbra.imaging.contours import Contours, Plane, Region
 from penumbra.imaging.figures import Certificate, CertificateLimits, Finding, RoiFigures
@@ -8,7 +9,7 @@ from penumbra.imaging.names import GtvNames, Several
 from penumbra.imaging.patient import gtv_sources, read_patient, roi_names
 from penumbra.imaging.planes import Planes, three_planes
 from penumbra.imaging.primary import GTV_PATTERNS
-from penumbra.imaging.rings import ring_loss, ring_name, rings
+from penumbra.imaging.rings import ring_loss, rings
 from penumbra.imaging.saved import load_scan, save_scan
 from penumbra.imaging.volume import Mask, Moments, Scan, Volume
 

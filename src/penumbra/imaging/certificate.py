@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from penumbra.base.blocks import GTV, ring_margin
 from penumbra.imaging.figures import Certificate, CertificateLimits, Finding, RoiFigures, Status
 from penumbra.imaging.fingerprint import pixel_digest
 from penumbra.imaging.grid import bounding_box
@@ -42,7 +43,7 @@ def certify(native: Scan, grid: Scan, rings: Mapping[str, Mask], limits: Certifi
     >>> spacing = (3.0, 1.0, 1.0)
     >>> scan = Scan(Volume(np.where(inside, 40, -700).astype(np.int16), spacing), Mask(inside, spacing))
     >>> grid = to_grid(scan)
-    >>> certificate = certify(scan, grid, rings(grid.gtv, [3]), CertificateLimits(small_flag_mm3=500.0))
+    >>> certificate = certify(scan, grid, rings(grid.gtv, [3]), CertificateLimits.of({'small_flag_mm3': 500.0}))
     >>> certificate.status, certificate.native_mm3, certificate.grid_mm3
     ('flagged', 432.0, 432.0)
     >>> certificate.findings[0].rule
@@ -225,10 +226,10 @@ def _soft_tissue(values: np.ndarray) -> float:
 
 
 def _rois(grid: Scan, rings: Mapping[str, Mask]) -> tuple[RoiFigures, ...]:
-    margins = {name: float(name.removeprefix("ring_").removesuffix("mm")) for name in rings}
+    margins = {name: ring_margin(name) for name in rings}
     lost = ring_loss(grid.gtv, list(margins.values())) if margins and grid.gtv.values.any() else dict.fromkeys(margins, 0.0)
     figures = []
-    for name, mask in {"gtv": grid.gtv, **rings}.items():
+    for name, mask in {GTV: grid.gtv, **rings}.items():
         inside = grid.image.values[mask.values]
         low, middle, high = (float(inside.min()), float(np.median(inside)), float(inside.max())) if inside.size else (np.nan,) * 3
         figures.append(RoiFigures(name, mask.volume_mm3, int(inside.size), lost.get(name, 0.0), low, middle, high))

@@ -1,7 +1,8 @@
 """What a certificate holds: the limits, the figures of the masks, and a finding for each limit that was passed."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 Status = Literal["accepted", "flagged", "refused"]
 
@@ -51,29 +52,35 @@ class CertificateLimits:
         True flags contours that were drawn on another series of the same frame of reference.
     """
 
-    planimetric_flag: float | None = 0.03
-    planimetric_refuse: float | None = 0.15
-    planimetric_floor_mm3: float = 150.0
-    planes_flag: float | None = 0.0
-    planes_refuse: float | None = 0.2
-    border_flag: int | None = 0
-    lost_flag: float | None = 0.1
-    share_flag: float | None = 0.5
-    skipped_flag: int | None = 0
-    small_flag_mm3: float | None = 100.0
-    small_refuse_voxels: int | None = 8
-    gap_flag: float | None = 1.5
-    gap_refuse_mm: float | None = 12.0
-    hu_low_flag: float | None = -850.0
-    hu_high_flag: float | None = 300.0
-    air_flag: float | None = -400.0
-    crossing_flag: int | None = 0
-    scan_mean_low_flag: float | None = -950.0
-    scan_mean_high_flag: float | None = 200.0
-    scan_std_high_flag: float | None = 650.0
-    soft_tissue_flag: float | None = 0.002
-    slice_step_flag: float | None = 300.0
-    series_flag: bool | None = True
+    planimetric_flag: float | None
+    planimetric_refuse: float | None
+    planimetric_floor_mm3: float
+    planes_flag: float | None
+    planes_refuse: float | None
+    border_flag: int | None
+    lost_flag: float | None
+    share_flag: float | None
+    skipped_flag: int | None
+    small_flag_mm3: float | None
+    small_refuse_voxels: int | None
+    gap_flag: float | None
+    gap_refuse_mm: float | None
+    hu_low_flag: float | None
+    hu_high_flag: float | None
+    air_flag: float | None
+    crossing_flag: int | None
+    scan_mean_low_flag: float | None
+    scan_mean_high_flag: float | None
+    scan_std_high_flag: float | None
+    soft_tissue_flag: float | None
+    slice_step_flag: float | None
+    series_flag: bool | None
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> "CertificateLimits":
+        """Take the limits that are given, by name, such as those that a version was registered with; none of the others flags or refuses."""
+        limits: dict[str, Any] = {field.name: stored.get(field.name) for field in fields(cls)}
+        return cls(**limits | {"planimetric_floor_mm3": stored.get("planimetric_floor_mm3", 0.0)})
 
 
 @dataclass(frozen=True)

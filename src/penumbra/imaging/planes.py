@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from penumbra.base.blocks import GTV
 from penumbra.imaging.grid import bounding_box
 from penumbra.imaging.volume import Mask, Scan
 
@@ -74,7 +75,7 @@ def three_planes(scan: Scan, rings: Mapping[str, Mask], *, margin_mm: float, pix
     side = max((part.stop - part.start) * step for part, step in zip(box, spacing, strict=True)) + 2 * margin_mm
     offsets = (np.arange(pixels) + 0.5) / pixels * side - side / 2
     head_up = scan.image.direction[2, 2] > 0
-    shown = {"gtv": gtv, **{name: ring.values | gtv for name, ring in rings.items()}}
+    shown = {GTV: gtv, **{name: ring.values | gtv for name, ring in rings.items()}}
     hu: list[np.ndarray] = []
     outlines: dict[str, list[np.ndarray]] = {name: [] for name in shown}
     for axis in range(3):

@@ -4,30 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from penumbra.base.blocks import ring_name
 from penumbra.imaging.grid import bounding_box
 from penumbra.imaging.volume import Mask
-
-
-def ring_name(margin_mm: float) -> str:
-    """Name a ring: `ring_3mm` for 3.
-
-    Parameters
-    ----------
-    margin_mm : mm
-        Its outer margin.
-
-    Returns
-    -------
-    str
-        As the ROI is called everywhere.
-
-    Examples
-    --------
-    >>> from penumbra.imaging import ring_name
-    >>> ring_name(3.0), ring_name(4.5)
-    ('ring_3mm', 'ring_4.5mm')
-    """
-    return f"ring_{margin_mm:g}mm"
 
 
 def rings(gtv: Mask, margins_mm: Sequence[float]) -> dict[str, Mask]:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from penumbra import fusion, store
+from penumbra.base.blocks import DEEP, GTV
 from penumbra.evaluate import ModelRisk
-from penumbra.fusion import DEEP, Block, Declaration, SurvivalModel
-from penumbra.pipeline.dataset import GTV, Dataset, matrix_block
+from penumbra.fusion import Block, Declaration, SurvivalModel
+from penumbra.pipeline.dataset import Dataset, matrix_block
 from penumbra.pipeline.workspace import Work, read_manifest
 
 BLOCK = "deep_without_se"

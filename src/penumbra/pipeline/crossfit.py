@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from penumbra import fusion, store
+from penumbra.base.blocks import DEEP, deep_names
 from penumbra.base.progress import track
 from penumbra.base.whole_files import write_whole
-from penumbra.fusion import DEEP, Block, Fitting
+from penumbra.fusion import Block, Fitting
 from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.pipeline.dataset import Dataset
 from penumbra.pipeline.fuse import columns_of
@@ -101,7 +102,7 @@ def _deep(work: Work, data: Dataset, images: Images, inside: np.ndarray, held_ou
         ensemble=recipe.ensemble,
     )
     features = network.embed(trained, volumes)[1].astype(float)
-    return Block(DEEP, tuple(f"{DEEP}_{i:03d}" for i in range(features.shape[1])), features)
+    return Block(DEEP, deep_names(features.shape[1]), features)
 
 
 def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

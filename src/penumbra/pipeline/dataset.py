@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from penumbra import store
+from penumbra.base.blocks import CLINICAL, DEEP, GTV
 from penumbra.base.refusal import Refusal, nearest
-from penumbra.fusion import CLINICAL, DEEP, Block
+from penumbra.fusion import Block
 from penumbra.pipeline.origins import Images, accepted_images, current, of_populate, of_train
 from penumbra.pipeline.workspace import Work, read_manifest
 from penumbra.store.version import KEY_LENGTH
 from penumbra.survival.outcome import Outcomes
 
-GTV = "gtv"
 # Overall stage as an ordinal, for the clinical control model; 0 and occult count as I.
 STAGE_ORDINAL = {"I": 1.0, "II": 2.0, "III": 3.0, "IV": 4.0}
 

@@ -5,12 +5,15 @@
 
 import csv
 import io
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from penumbra import cohort, fusion, radiomics
+from penumbra.base.blocks import CLINICAL, DEEP, deep_names, rois_of
 from penumbra.base.refusal import choose, nearest
 from penumbra.base.yaml_files import ParamsError, in_file, read_yaml, shown, wrong
 
@@ -38,8 +41,9 @@ class Declared:
     served: str
 
 
-def check(root: Path, declared: Declared) -> None:
-    """Refuse what no feature can be computed from, and a model that names a block or column that there is not.
+def check(root: Path, declared: Declared) -> dict[str, dict[str, Any]]:
+    """Return the models by file, with the rings of features/rois.yaml (see fusion.rings); refuse what no feature can be computed from, and a model that
+    names a block or column that there is not.
 
     root  the project's folder, for the lines of what is wrong.
 
@@ -49,27 +53,41 @@ def check(root: Path, declared: Declared) -> None:
         rules = cohort.roi_rules(declared.rois)
     with in_file(root / "features" / "radiomics.yaml"):
         names = radiomics.feature_names(declared.radiomics, engine=declared.engine)
-    models = fusion.declarations(declared.models, root / "models")
+    fusion.declarations(declared.models, root / "models")  # as they are written, for the lines of what is wrong
+    filled = fusion.all_for_margins(declared.models, rules.margins_mm)
+    models = fusion.declarations(filled, root / "models")
     for name in BY_NAME:  # without them a run is possible, and less is compared; a name that is nearly theirs is a typing error
         near = nearest(name, models, alike=SURELY) if name not in models else ""
-        file = next((file for file, content in declared.models.items() if near in content), "")
+        file = next((file for file, content in filled.items() if near in content), "")
         if near:
             with in_file(root / "models" / f"{file}.yaml"):
                 raise wrong(near, f"the model {near!r} has nearly the name {name}, by which the evaluation knows it", f"Call it {name}", RULE)
-    deep = [f"deep_{i:03d}" for i in range(declared.deep)]
-    rings = {f"ring_{margin:g}mm": names for margin in rules.margins_mm}
-    blocks: dict[str, Collection[str]] = {"gtv": names, **rings, fusion.DEEP: deep, fusion.CLINICAL: CLINICAL_FEATURES}
+    rois = dict.fromkeys(rois_of(rules.margins_mm), names)
+    blocks: dict[str, Collection[str]] = {**rois, DEEP: deep_names(declared.deep), CLINICAL: CLINICAL_FEATURES}
     for file, content in declared.models.items():
-        with in_file(root / "models" / f"{file}.yaml"):
-            fusion.check_columns({name: models[str(name)] for name in content}, blocks)
+        for written, entry in content.items():
+            with in_file(root / "models" / f"{file}.yaml"), _as_written(str(written)):
+                fusion.check_columns({name: models[name] for name in fusion.for_margins(str(written), entry, rules.margins_mm)}, blocks)
     with in_file(root / "params.yaml"):
         served, name = declared.served, declared.name
         if served not in models:
             raise wrong("register.served", f"register.served is {served!r}, which no file of models/ declares", choose(served, models))
-        taken = next((file for file, content in declared.models.items() if name in content), None)
+        taken = next((file for file, content in filled.items() if name in content), None)
         if taken is not None:
             found = f"register.model is {name!r}, which is also a fitted model of models/{taken}.yaml: their rows in model_metrics could not be told apart"
             raise wrong("register.model", found, "Choose another name")
+    return filled
+
+
+@contextmanager
+def _as_written(name: str) -> Iterator[None]:
+    """An error in a model that stands for one entry of a file names the line of that entry."""
+    try:
+        yield
+    except ParamsError as error:
+        rest = re.search(r"\.(?:blocks|columns|log|impute)\b.*", error.key)
+        error.key = name + (rest[0] if rest else "")
+        raise
 
 
 def check_shown(root: Path, parameters: Mapping[str, Collection[str]]) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from penumbra import radiomics, store
+from penumbra.base.blocks import CLINICAL, DEEP
 from penumbra.base.refusal import Refusal
 from penumbra.cohort.rois import roi_rules
-from penumbra.fusion import CLINICAL, DEEP
 from penumbra.imaging.grid import GRID_VERSION
 from penumbra.imaging.patient import READER_VERSION
 from penumbra.network.inputs import INPUT_VERSION

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from penumbra import registry
+from penumbra.base.blocks import GTV
 from penumbra.base.params import project_root, read_yaml
-from penumbra.pipeline.dataset import GTV, Dataset
+from penumbra.pipeline.dataset import Dataset
 from penumbra.pipeline.workspace import Manifest, Work, read_manifest
 from penumbra.report import checklist
 from penumbra.report import inputs as page

@@ -4,24 +4,22 @@ import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from penumbra import cohort, imaging, radiomics, store
+from penumbra.base.blocks import GTV, rois_of
 from penumbra.base.progress import track
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import Pool, over, this_machine
 from penumbra.imaging.saved import saved_shape
-from penumbra.pipeline.dataset import GTV, fingerprint
+from penumbra.pipeline.dataset import fingerprint
 from penumbra.pipeline.definition import radiomics_definition
+from penumbra.pipeline.ingest import rejection
 from penumbra.pipeline.origins import MADE_FROM, accepted_images, of_populate
 from penumbra.pipeline.scoring import kept_around
 from penumbra.pipeline.workspace import Manifest, Work, read_manifest, write_manifest
-
-if TYPE_CHECKING:
-    pass
-from penumbra.pipeline.ingest import rejection
 
 Job = tuple[str, str, str]  # patient, center, image_version
 Vectors = dict[str, np.ndarray]  # ROI -> its features, in the order of `radiomics.feature_names`
@@ -36,7 +34,7 @@ def populate(work: Work, pool: Pool | None = None) -> Manifest:
     images, settings = accepted_images(work), work.settings
     _require_margins(work)
     margins = cohort.roi_rules(settings.rois).margins_mm
-    rois = (GTV, *(imaging.ring_name(margin) for margin in margins))
+    rois = rois_of(margins)
     names = radiomics.feature_names(settings.radiomics, engine=settings.populate.engine)
     definition = radiomics_definition(settings.radiomics, settings.rois, settings.ingest.grid_mm, settings.populate.engine)
     version = store.version_key(definition)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from penumbra import fusion, registry
+from penumbra.base.blocks import DEEP
 from penumbra.base.params import project_root
 from penumbra.base.progress import say
 from penumbra.evaluate import MetricRow
@@ -35,7 +36,7 @@ def register(work: Work) -> Manifest:
         return experiments.keep(work.home, {"version": None, "reason": served.reason, MADE_FROM: made_from})
     rows = metric_rows(evaluated)
     centers = tuple(sorted(set(data.centers[data.training].tolist())))
-    weights = network_file(work.home, data.versions[fusion.DEEP])
+    weights = network_file(work.home, data.versions[DEEP])
     bundle = registry.Bundle(
         models={name: model for name, model in models.items() if model.retained},
         served=served.name,

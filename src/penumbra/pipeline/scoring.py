@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 
 from penumbra import imaging, radiomics, registry
+from penumbra.base.blocks import CLINICAL, DEEP, GTV, block_and_feature, column, deep_names
 from penumbra.base.refusal import Refusal
 from penumbra.cohort.record import folder_digest, image_version
 from penumbra.cohort.rois import RoiRules, roi_rules
-from penumbra.fusion import CLINICAL, DEEP
 from penumbra.imaging.folder import readable, understood
 from penumbra.pipeline.definition import require_same_features
 from penumbra.survival.horizons import horizon_name
-
-GTV = "gtv"
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
     """
     loaded = registry.load(home, which)
     settings, model = loaded.settings, loaded.model
-    needed = {name.split(".", 1)[0] for name in model.columns}
+    needed = {block_and_feature(name)[0] for name in model.columns}
     if CLINICAL in needed:
         raise Refusal("images_only", f"{model.name} needs clinical columns", "choose a version whose model reads images alone")
     require_same_features(loaded, needed)
@@ -81,14 +79,14 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
         arrived = imaging.read_patient(folder, names=names)
         scan = imaging.to_grid(arrived, grid_mm, **kept)
     rings = imaging.rings(scan.gtv, rules.margins_mm)
-    certificate = imaging.certify(arrived, scan, rings, imaging.CertificateLimits(**settings["ingest"]["certificate"]))
+    certificate = imaging.certify(arrived, scan, rings, imaging.CertificateLimits.of(settings["ingest"]["certificate"]))
     if certificate.status == "refused":
         worst = certificate.findings[0]
         raise Refusal(worst.rule, worst.found, worst.advice)
 
     masks = {roi: mask for roi, mask in {GTV: scan.gtv, **rings}.items() if roi in needed}
     table = {
-        f"{roi}.{name}": np.array([value])
+        column(roi, name): np.array([value])
         for roi, values in radiomics.extract(scan, masks, settings["radiomics"], engine=settings["populate"]["engine"]).items()
         for name, value in values.items()
     }
@@ -123,4 +121,4 @@ def _deep(loaded: registry.LoadedModel, scan: imaging.Scan) -> dict[str, np.ndar
     trained = network.load(loaded.network_path)
     cube = network.prepare(scan.image.values, scan.gtv.values, size=trained.network.input_size, masked=trained.network.masked_input)
     _, features = network.embed(trained, cube[None])
-    return {f"{DEEP}.{DEEP}_{i:03d}": features[:, i].astype(float) for i in range(features.shape[1])}
+    return {column(DEEP, name): features[:, i].astype(float) for i, name in enumerate(deep_names(features.shape[1]))}

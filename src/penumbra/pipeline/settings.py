@@ -192,7 +192,7 @@ class Simulate:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything, for one profile. `rois`, `radiomics` and the model declarations keep the form of their YAML files."""
+    """Everything, for one profile. `rois`, `radiomics` and the model declarations keep the form of their YAML files, these with every ring."""
 
     profile: str
     chosen_profile: str
@@ -265,23 +265,21 @@ def load_settings(profile: str | None = None) -> Settings:
         if not isinstance(own, Mapping):
             raise wrong("network", f"network is {shown(own)}, not a group of parameters", "Restore the group from git")
     groups["network"] = _network(file, network, own, chosen)
-    models = {name: read_yaml(root / "models" / f"{name}.yaml") for name in FIT_DECLARED}
-    settings = Settings(
-        profile=chosen,
-        chosen_profile=str(stated),
-        simulate_seed=simulate.seed,
-        rois=read_yaml(root / "features" / "rois.yaml"),
-        radiomics=read_yaml(root / "features" / "radiomics.yaml"),
-        models=models,
-        **{name: groups[name] for name in GROUPS},
-    )
+    rois, radiomics = (read_yaml(root / "features" / f"{name}.yaml") for name in ("rois", "radiomics"))
+    written = {name: read_yaml(root / "models" / f"{name}.yaml") for name in FIT_DECLARED}
     from penumbra.pipeline import declarations  # with scipy: half a second for who only wants the dataclasses
 
     kept = groups["register"]
-    filters = settings.network.filters[-1]
-    declares = declarations.Declared(settings.rois, settings.radiomics, settings.populate.engine, models, filters, kept.model, kept.served)
-    declarations.check(root, declares)
-    return settings
+    declares = declarations.Declared(rois, radiomics, groups["populate"].engine, written, groups["network"].filters[-1], kept.model, kept.served)
+    return Settings(
+        profile=chosen,
+        chosen_profile=str(stated),
+        simulate_seed=simulate.seed,
+        rois=rois,
+        radiomics=radiomics,
+        models=declarations.check(root, declares),
+        **{name: groups[name] for name in GROUPS},
+    )
 
 
 def require_shown() -> None:

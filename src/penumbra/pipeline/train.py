@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from penumbra import cohort, store
+from penumbra.base.blocks import DEEP, GTV, deep_names
 from penumbra.base.progress import track
-from penumbra.fusion import DEEP
-from penumbra.pipeline.dataset import GTV, fingerprint, network_file, no_training_center
+from penumbra.pipeline.dataset import fingerprint, network_file, no_training_center
 from penumbra.pipeline.origins import MADE_FROM, Images, accepted_images, of_train
 from penumbra.pipeline.workspace import Manifest, Work, write_manifest
 
@@ -114,11 +114,6 @@ def _embed(work: Work, lake: store.Store, version: str, trained: "Ensemble", pat
         for i, patient in enumerate(patients)
     ]
     store.write_features(lake, DEEP, version, rows, features=deep_names(features.shape[1]), run=work.run)
-
-
-def deep_names(width: int) -> tuple[str, ...]:
-    """Names of the deep features of a network with that many channels in its last block."""
-    return tuple(f"{DEEP}_{i:03d}" for i in range(width))
 
 
 def outcomes_of(patients: Sequence[str], records: Mapping[str, Mapping[str, Any]]) -> tuple[np.ndarray, np.ndarray]:

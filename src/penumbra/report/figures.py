@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from penumbra.base.blocks import block_and_feature
 from penumbra.evaluate import MetricRow
 from penumbra.report import ink
 from penumbra.report.groups import GroupCurve, PanelNumbers
@@ -178,9 +179,9 @@ def _year_ticks(last_year: float) -> list[float]:
 
 
 def _feature_words(feature: str) -> str:
-    block, _, rest = feature.partition(".")
+    block, rest = block_and_feature(feature)
     rest = re.sub(r"log-sigma-(\d+)-0-mm-3D", r"LoG \1 mm", rest)
-    return f"{block}: {rest.replace('_', ' ')}" if rest else feature
+    return f"{block}: {rest.replace('_', ' ')}" if block else feature
 
 
 def _figure(height: float, layout: Literal["constrained"] | None = "constrained") -> "Figure":

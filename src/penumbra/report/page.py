@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from penumbra.base.blocks import GTV
 from penumbra.base.whole_files import write_whole
 from penumbra.report import curves, evidence, figures, forest, learning, slices, tables
 from penumbra.report.checks import checklist_table, counted
@@ -144,7 +145,10 @@ def html(inputs: ReportInputs, contents: Contents) -> str:
         headline=_headline(inputs),
         pictures=list(zip(inputs.slices, contents.slices, strict=True)),
         maps=list(zip(inputs.maps, contents.maps, strict=True)),
-        contour_colors={roi: color for roi, (color, _) in slices.CONTOUR_STYLE.items()},
+        contour_colors={
+            "GTV" if roi == GTV else slices.roi_words(roi): color
+            for roi, (color, _) in slices.contour_styles({roi for picture in inputs.slices for roi in picture.rings}).items()
+        },
         most_bars=figures.MOST_BARS,
         most_rows=forest.MOST_ROWS,
         guidelines=counted(inputs.checklist),

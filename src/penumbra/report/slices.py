@@ -1,13 +1,31 @@
 """Axial CT pictures with the outlines of the tumor and of its rings."""
 
+import itertools
+from collections.abc import Iterable
+
 import numpy as np
 
+from penumbra.base.blocks import GTV, middle_margin, ring_margin, ring_name
 from penumbra.imaging.volume import Mask, Scan
 from penumbra.report import ink
-from penumbra.report.ink import GREEN, SKY, VERMILION, YELLOW, Rendered, render
+from penumbra.report.ink import BLUE, GREEN, PURPLE, SKY, VERMILION, YELLOW, Rendered, render
 from penumbra.report.inputs import SlicePicture
 
-CONTOUR_STYLE = {"ring_9mm": (GREEN, 0.9), "ring_6mm": (SKY, 1.3), "ring_3mm": (YELLOW, 0.9), "gtv": (VERMILION, 1.5)}
+MIDDLE_STYLE, GTV_STYLE = (SKY, 1.3), (VERMILION, 1.5)
+RING_COLORS, THIN = (YELLOW, GREEN, PURPLE, BLUE), 0.9  # of the other rings, from the inside out
+
+
+def contour_styles(rois: Iterable[str]) -> dict[str, tuple[str, float]]:
+    """Color and width of each outline, in the order in which they are drawn: the outermost ring first, the GTV on top."""
+    margins = sorted(ring_margin(roi) for roi in rois if roi != GTV)
+    middle, colors = ring_name(middle_margin(margins)) if margins else "", itertools.cycle(RING_COLORS)
+    rings = {name: MIDDLE_STYLE if name == middle else (next(colors), THIN) for name in map(ring_name, margins)}
+    return {**dict(reversed(rings.items())), GTV: GTV_STYLE}
+
+
+def roi_words(roi: str) -> str:
+    """An ROI as a legend has it: "ring 3 mm"."""
+    return roi.replace("_", " ").replace("mm", " mm")
 
 
 def picture_of(scan: Scan, rings: "dict[str, Mask]", *, patient: str, center: str, log_risk: float, risk_group: str, margin_mm: float) -> SlicePicture:
@@ -58,9 +76,9 @@ def axial_slice(picture: SlicePicture, window_hu: tuple[float, float], name: str
         axes.imshow(picture.hu, cmap="gray", vmin=center - width / 2, vmax=center + width / 2, extent=(0, width_mm, height_mm, 0), interpolation="bilinear")
         x = (np.arange(columns) + 0.5) * picture.spacing_mm[1]
         y = (np.arange(rows) + 0.5) * picture.spacing_mm[0]
-        for roi, (color, thickness) in CONTOUR_STYLE.items():
-            outline = picture.gtv if roi == "gtv" else picture.rings.get(roi, np.zeros_like(picture.gtv)) | picture.gtv
-            if (roi == "gtv" or roi in picture.rings) and outline.any() and not outline.all():
+        for roi, (color, thickness) in contour_styles(picture.rings).items():
+            outline = picture.gtv if roi == GTV else picture.rings[roi] | picture.gtv
+            if outline.any() and not outline.all():
                 axes.contour(x, y, outline.astype(float), levels=[0.5], colors=color, linewidths=thickness)
         bar = 20.0 if width_mm > 60 else 10.0
         axes.plot([0.05 * width_mm, 0.05 * width_mm + bar], [0.95 * height_mm] * 2, color="white", linewidth=2, solid_capstyle="butt")

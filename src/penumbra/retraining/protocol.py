@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from penumbra import registry, store
+from penumbra.base.blocks import DEEP
 from penumbra.base.json_values import without_nan
 from penumbra.base.progress import say
 from penumbra.base.refusal import Refusal, choose
 from penumbra.base.workers import Pool
 from penumbra.evaluate import Verdict
 from penumbra.evaluate.gate import gate
-from penumbra.fusion import DEEP
 from penumbra.pipeline import arrivals, recording
 from penumbra.pipeline.aliases import set_alias
 from penumbra.pipeline.challenge import METRIC, Challenge, challenge

@@ -16,11 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from penumbra import store
+from penumbra.base.blocks import DEEP, GTV, declared_margins, deep_names, rois_of
+from penumbra.base.params import project_root
 
 CENTERS = ("north", "east", "south")
-ROIS = ("gtv", "ring_3mm", "ring_6mm", "ring_9mm")
+ROIS = rois_of(declared_margins(project_root() / "features"))
 FEATURES = [f"wavelet-{''.join('LH'[i >> b & 1] for b in range(3))}_feature_{i:04d}" for i in range(1316)]
-DEEP = [f"deep_{i:03d}" for i in range(512)]
+DEEP_FEATURES = deep_names(512)
 VERSION = "bench0000000"
 BATCH = 2000  # patients in one commit of the large store: 84 MB of values
 TWO_COLUMNS = f"SELECT patient, \"{FEATURES[3]}\", \"{FEATURES[900]}\" FROM radiomics WHERE center = 'east' AND roi = 'gtv'"  # noqa: S608
@@ -45,8 +47,8 @@ def fill(lake: store.Store, first: int, many: int, draw: np.random.Generator) ->
     common: list[dict[str, object]] = [{"patient": patient, "center": center, "image_version": "i1"} for patient, center in names]
     rows = [{**row, "roi": roi, "values": draw.standard_normal(len(FEATURES))} for row in common for roi in ROIS]
     store.write_features(lake, "radiomics", VERSION, rows, features=FEATURES, run="bench")
-    rows = [{**row, "roi": "gtv", "log_risk": 0.0, "values": draw.standard_normal(len(DEEP))} for row in common]
-    store.write_features(lake, "deep", VERSION, rows, features=DEEP, run="bench")
+    rows = [{**row, "roi": GTV, "log_risk": 0.0, "values": draw.standard_normal(len(DEEP_FEATURES))} for row in common]
+    store.write_features(lake, DEEP, VERSION, rows, features=DEEP_FEATURES, run="bench")
 
 
 def seconds(work: Callable[[], object], times: int = 5) -> float:

@@ -4,17 +4,16 @@ import re
 from pathlib import Path
 
 from penumbra.base.params import project_root
-from penumbra.store.views import relation_names
+from penumbra.store.views import EVERY, bodies, relation_names
 
 _COMMENT = re.compile(r"COMMENT ON VIEW \S+ IS '((?:[^']|'')*)'")
 
 
 def meaning(relation: str, features: Path | None = None) -> str:
     """What one row of a relation is; "" of one without a comment."""
-    folder = (features or project_root() / "features") / "views"
-    for name in (relation, relation.removesuffix("_all")):
-        path = folder / f"{name}.sql"
-        if path.is_file() and (found := _COMMENT.search(path.read_text(encoding="utf-8"))):
+    known = bodies((features or project_root() / "features") / "views")
+    for name in (relation, relation.removesuffix(EVERY)):
+        if found := _COMMENT.search(known.get(name, "")):
             return re.sub(r",? (?:under|of|against) \$\w+", "", found[1].replace("''", "'")).replace("$all", "")
     return ""
 

@@ -1,7 +1,8 @@
 """The relations that users query: features/views/*.sql over the stored tables, for now or as of a commit, created only where a statement needs them.
 
 A file with $all makes two relations: one of its own name, under the definition that is current, and one whose name ends in _all, under every
-definition, so that a plain query counts each patient once.
+definition, so that a plain query counts each patient once. roi_outcome.sql makes one relation for the GTV and one for each ring: gtv_outcome,
+ring_3mm_outcome.
 """
 
 import csv
@@ -13,6 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
+from penumbra.base.blocks import GTV, declared_margins, ring_name
 from penumbra.base.params import project_root
 from penumbra.store.relations import RELATIONS
 from penumbra.store.statements import literal, quoted
@@ -43,6 +45,23 @@ def relation_names(schema_root: Path | None = None) -> list[str]:
     return Views((schema_root or project_root() / "features") / "views").names()
 
 
+def bodies(folder: Path) -> dict[str, str]:
+    """Relation -> what its file in `folder` says, without comments; $all and the like are in it, the names of ROIs are filled in."""
+    found: dict[str, str] = {}
+    for file in folder.glob("*.sql"):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        body = "\n".join(line for line in lines if not line.lstrip().startswith("--"))
+        found |= _of_rois(body, declared_margins(folder.parent)) if "$roi" in body else {file.stem: body}
+    return found
+
+
+def _of_rois(body: str, margins_mm: Iterable[float]) -> dict[str, str]:
+    """One relation for the GTV and one for each ring; a dot, as of a margin of 4.5 mm, cannot be in a name that is not quoted."""
+    rois = {GTV: "the tumor"} | {ring_name(margin): f"the ring of {margin:g} mm around the tumor" for margin in margins_mm}
+    names = {f"{roi.replace('.', '_')}_outcome": roi for roi in rois}
+    return {name: Template(body).safe_substitute(relation=name, roi=roi, tissue=rois[roi]) for name, roi in names.items()}
+
+
 def block_column(block: int) -> str:
     """The list column of the features at slots 64 * block and on."""
     return f"v{block:02d}"
@@ -69,11 +88,9 @@ class Views:
     def _statements(self) -> dict[str, str]:
         """Relation -> the statements that make it, without comments of the file."""
         if not self._known:
-            for file in self.folder.glob("*.sql"):
-                lines = file.read_text(encoding="utf-8").splitlines()
-                body = "\n".join(line for line in lines if not line.lstrip().startswith("--"))
+            for name, body in bodies(self.folder).items():
                 for suffix, words in WORDS.items() if "$all" in body else (("", {}),):
-                    self._known[file.stem + suffix] = Template(body).safe_substitute(words, all=suffix)
+                    self._known[name + suffix] = Template(body).safe_substitute(words, all=suffix)
         return self._known
 
     def prepare(self, connection: "duckdb.DuckDBPyConnection", tables: Iterable[str] = TABLES) -> None:

@@ -1,0 +1,31 @@
+"""Models that follow the rings: models/*.yaml names no margin, features/rois.yaml does."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from penumbra.base.blocks import middle_margin
+
+EACH, MIDDLE = "<mm>", "<middle>"  # in an entry of models/*.yaml: it is there once for every margin; the margin of the middle ring
+
+
+def for_margins(name: str, entry: Any, margins_mm: Sequence[float]) -> dict[str, Any]:
+    """What one entry of models/*.yaml declares: one model, or where it holds `<mm>` one for every ring, in the order of the margins."""
+    middle = f"{middle_margin(margins_mm):g}"
+    margins = [f"{margin:g}" for margin in margins_mm] if EACH in name else [EACH]
+    return {_filled(name, margin, middle): _filled(entry, margin, middle) for margin in margins}
+
+
+def all_for_margins(models: Mapping[str, Mapping[Any, Any]], margins_mm: Sequence[float]) -> dict[str, dict[str, Any]]:
+    """The same for the content of every file of models/, by file name."""
+    return {
+        file: {name: entry for written, each in content.items() for name, entry in for_margins(str(written), each, margins_mm).items()}
+        for file, content in models.items()
+    }
+
+
+def _filled(value: Any, margin: str, middle: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(EACH, margin).replace(MIDDLE, middle)
+    if isinstance(value, list):
+        return [_filled(entry, margin, middle) for entry in value]
+    return {key: _filled(entry, margin, middle) for key, entry in value.items()} if isinstance(value, Mapping) else value

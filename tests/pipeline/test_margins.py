@@ -1,0 +1,72 @@
+"""The whole path with other rings: features/rois.yaml is the only file that changes."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from penumbra import registry, store
+from penumbra.cohort.simulate import CENTERS, simulate
+from penumbra.commands import gallery
+from penumbra.pipeline import arrivals, scoring
+from penumbra.pipeline.stages import STAGES
+from penumbra.pipeline.workspace import Work, begin, read_manifest
+
+from ..projects import project_with
+
+MARGINS = "[4, 8.5, 12]"
+ROIS = ["gtv", "ring_4mm", "ring_8.5mm", "ring_12mm"]
+FEW = {"epochs: {paper: 100, quick: 40,": "epochs: {paper: 100, quick: 2,", "bootstraps: 1000": "bootstraps: 20", "refits: 200": "refits: 1"}
+
+
+def cheaper(params: str) -> str:
+    for old, new in FEW.items():
+        assert old in params
+        params = params.replace(old, new)
+    return params
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
+    """A run of every stage on the smallest cohort that a model can be fitted on; of the images only the original one is measured."""
+    folder = tmp_path_factory.mktemp("margins")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PENUMBRA_HOME", str(folder / "home"))
+        features = project_with(folder, patched, cheaper) / "features"
+        rois, radiomics = (features / name for name in ("rois.yaml", "radiomics.yaml"))
+        rois.write_text(rois.read_text().replace("margins_mm: [3, 6, 9]", f"margins_mm: {MARGINS}"))
+        radiomics.write_text(re.sub(r"  Wavelet:.*?(?=\nfeatureClass|\n\n)", "", radiomics.read_text(), flags=re.DOTALL))
+        sizes = {"north": 14, "east": 5}
+        simulate(folder / "cohort", seed=1, centers=[replace(plan, patients=sizes[plan.name], refused=()) for plan in CENTERS if plan.name in sizes], workers=2)
+        work = begin()
+        arrivals.take_cohort(work.home, folder / "cohort")
+        for stage in STAGES:
+            stage(work)
+        gallery.gallery(work)
+        yield work
+
+
+def test_features_models_and_views_follow(work: Work) -> None:
+    assert read_manifest(work.home, "populate")["rois"] == ROIS
+    fitted = {path.stem for path in (work.home / "fitted").rglob("*.json")}
+    assert fitted >= {"Rad_4mm", "Rad_8.5mm", "Rad_12mm", "Rad+Rad_4mm", "Rad+Rad_8.5mm", "Rad+Rad_12mm", "Combined"}
+    assert not {name for name in fitted if re.search(r"_[369]mm", name)}
+    with store.connect(work.home, read_only=True) as lake:
+        assert sorted({row["roi"] for row in lake.rows("rois")}) == sorted(ROIS)
+        assert {name for name in lake.views.names() if name.endswith("_outcome")} == {f"{roi.replace('.', '_')}_outcome" for roi in ROIS}
+        mine = lake.sql("SELECT patient, original_shape_MeshVolume AS volume FROM ring_8_5mm_outcome ORDER BY patient").to_pylist()
+        asked = lake.sql("SELECT patient, original_shape_MeshVolume AS volume FROM radiomics WHERE roi = 'ring_8.5mm' ORDER BY patient").to_pylist()
+    assert mine == asked
+    assert len(mine) == 19
+
+
+def test_pages_show_the_rings_and_a_patient_is_scored(work: Work) -> None:
+    report = (work.home / "reports" / "index.html") if (work.home / "reports" / "index.html").is_file() else next((work.home / "reports").rglob("index.html"))
+    for page in (report, work.home / "gallery" / "east" / "index.html"):
+        text = page.read_text()
+        assert all(f"ring {margin} mm" in text for margin in ("4", "8.5", "12")), page
+        assert not re.search(r"ring [369] mm", text), page
+    version = registry.load(work.home, "1")
+    assert version.models["Combined"].selections[1].block == "ring_8.5mm"
+    prediction = scoring.predict(work.home, next((work.home / "incoming" / "east").glob("E*")), "1", "east")
+    assert prediction.version == 1
