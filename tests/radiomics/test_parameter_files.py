@@ -84,7 +84,7 @@ ONLY_PYRADIOMICS = {
 
 
 @pytest.mark.parametrize("name", ONLY_PYRADIOMICS)
-def test_what_the_own_engine_does_not_offer(name: str, tmp_path: Path) -> None:
+def test_what_the_engine_penumbra_does_not_offer(name: str, tmp_path: Path) -> None:
     settings, scan = ONLY_PYRADIOMICS[name], Scan(Volume(WHOLE, SPACING), GTV)
     with pytest.raises(ParamsError, match=r"does not offer .*engine: pyradiomics") as refused:
         extract(scan, {"gtv": GTV}, settings)

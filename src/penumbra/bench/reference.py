@@ -16,7 +16,7 @@ from penumbra import survival
 from penumbra.base.params import project_root
 from penumbra.survival.cox import negative_log_partial_likelihood
 from penumbra.survival.lasso_path import LassoPath
-from penumbra.survival.selection import chosen, deviance, largest_lambda, weighted_mean
+from penumbra.survival.selection import deviance, largest_lambda, lowest_and_one_se, weighted_mean
 
 HORIZONS = (365, 730, 1095)
 Pair = tuple[str, Any, Any]  # name, ours, R's
@@ -131,7 +131,7 @@ def with_glmnets_risk_sets(cohort: Cohort, theirs: dict[str, Any]) -> Iterator[P
         weights.append(float(event[~rows].sum()))
         scores.append([deviance(event, everybody, X @ beta) - deviance(event[rows], time[rows], X[rows] @ beta) for beta in betas])
     mean, se = weighted_mean(np.array(scores) / np.array(weights)[:, None], np.array(weights))
-    best, within = chosen(mean, se)
+    best, within = lowest_and_one_se(mean, se)
     for name, ours in (("lambda", largest_lambda(event, everybody, X)), ("cvm", mean), ("cvsd", se), ("nzero", (steps != 0).sum(axis=0))):
         yield f"lasso.{name}, glmnet's risk sets", ours, theirs[name][0] if name == "lambda" else theirs[name]
     for name, place in (("min", best), ("1se", within)):

@@ -43,21 +43,21 @@ def _unit(unit: str, settings: Settings) -> str:
     if not unit.startswith("u"):
         return unit
     intensity = f"sd/{settings.normalize_scale:g}" if settings.normalize else "HU"
-    power, _, rest = unit[1:].partition(" ")
-    return f"({intensity}){power} {rest}".strip() if power else intensity
+    power, _, suffix = unit[1:].partition(" ")
+    return f"({intensity}){power} {suffix}".strip() if power else intensity
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Writes the catalogue of features/radiomics.yaml."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=project_root() / "features" / "catalogue.csv")
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     rows = catalogue()
-    with chosen.out.open("w", newline="", encoding="utf-8") as stream:
+    with options.out.open("w", newline="", encoding="utf-8") as stream:
         table = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
-    print(f"{len(rows)} features in {chosen.out}", file=sys.stderr)
+    print(f"{len(rows)} features in {options.out}", file=sys.stderr)
     return 0
 
 

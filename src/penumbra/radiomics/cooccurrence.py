@@ -57,12 +57,12 @@ def cooccurrence_features(counts: np.ndarray, gray: np.ndarray, highest: int) ->
     """
     values = np.empty((len(counts), len(NAMES) + 1))
     probabilities = np.empty((len(counts), len(gray), len(gray)))
-    used = direction_features(counts, gray, highest, EPSILON, probabilities, values)
-    if used == 0:
+    count = direction_features(counts, gray, highest, EPSILON, probabilities, values)
+    if count == 0:
         return dict.fromkeys((*NAMES, "MCC"), math.nan)
-    values[:used, -1] = maximal_correlations(probabilities[:used])
+    values[:count, -1] = maximal_correlations(probabilities[:count])
     means = np.empty(len(NAMES) + 1)
-    mean_of_numbers(values[:used], means)
+    mean_of_numbers(values[:count], means)
     return dict(zip((*NAMES, "MCC"), means.tolist(), strict=True))
 
 
@@ -79,7 +79,7 @@ def direction_features(counts: np.ndarray, gray: np.ndarray, highest: int, epsil
     px = np.empty(size)
     together = np.empty(2 * highest + 1)
     apart = np.empty(highest)
-    used = 0
+    filled = 0
     for direction in range(counts.shape[0]):
         count = counts[direction]
         total = 0
@@ -88,8 +88,8 @@ def direction_features(counts: np.ndarray, gray: np.ndarray, highest: int, epsil
                 total += count[i, j]
         if total == 0:
             continue
-        a = used
-        used += 1
+        a = filled
+        filled += 1
         px[:] = 0.0
         together[:] = 0.0
         apart[:] = 0.0
@@ -187,7 +187,7 @@ def direction_features(counts: np.ndarray, gray: np.ndarray, highest: int, epsil
         values[a, 20] = sum_average
         values[a, 21] = sum_entropy
         values[a, 22] = spread
-    return used
+    return filled
 
 
 def maximal_correlations(p: np.ndarray) -> np.ndarray:
@@ -217,8 +217,8 @@ def maximal_correlations(p: np.ndarray) -> np.ndarray:
     second = np.argmax(eigenvalues[:, :-1] ** 2, axis=1)
     vector = np.take_along_axis(vectors, second[:, None, None], axis=2)[:, :, 0]
     root = np.sqrt(px)
-    left, right = root * vector, np.divide(vector, root, out=np.zeros_like(px), where=px > 0)
-    largest = rayleigh_quotient(q, left, right)
+    left_vector, right_vector = root * vector, np.divide(vector, root, out=np.zeros_like(px), where=px > 0)
+    largest = rayleigh_quotient(q, left_vector, right_vector)
 
     rarest = np.min(px, axis=1, where=px > 0, initial=1.0)
     for a in np.flatnonzero((1e-8 * rarest**2 < EPSILON) & (largest > 1e-12)):
@@ -228,14 +228,14 @@ def maximal_correlations(p: np.ndarray) -> np.ndarray:
             continue
         shift = largest[a] * (1.0 - 1e-10)
         near = q[a] - shift * np.eye(size)
-        sharper = np.linalg.solve(near.T, left[a]), np.linalg.solve(near, right[a])
+        sharper = np.linalg.solve(near.T, left_vector[a]), np.linalg.solve(near, right_vector[a])
         largest[a] = shift + rayleigh_quotient(near, *sharper)
     return np.sqrt(np.maximum(largest, 0.0))
 
 
-def rayleigh_quotient(matrix: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def rayleigh_quotient(matrix: np.ndarray, left_vector: np.ndarray, right_vector: np.ndarray) -> np.ndarray:
     """left' matrix right / left' right of each matrix (..., k, k); 0 where both vectors are 0."""
-    above, below = (left[..., None, :] @ matrix @ right[..., None])[..., 0, 0], (left * right).sum(axis=-1)
+    above, below = (left_vector[..., None, :] @ matrix @ right_vector[..., None])[..., 0, 0], (left_vector * right_vector).sum(axis=-1)
     return np.divide(above, below, out=np.zeros_like(below), where=below != 0)
 
 

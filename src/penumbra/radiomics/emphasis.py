@@ -67,36 +67,36 @@ DIFFERENCES = ("Coarseness", "Contrast", "Busyness", "Complexity", "Strength")
 NO_LARGE = np.empty((0, 2), dtype=np.int64)
 
 
-def run_features(counted: Matrices, gray: np.ndarray) -> dict[str, float]:
+def run_features(matrices: Matrices, gray: np.ndarray) -> dict[str, float]:
     """The GLRLM features, averaged over directions. Source: PyRadiomics 3.0.1, class glrlm; IBSI 1 section 3.7, 3D:avg."""
-    used = counted.runs[counted.runs.any(axis=(1, 2))]
-    if not len(used):
+    runs_by_direction = matrices.runs[matrices.runs.any(axis=(1, 2))]
+    if not len(runs_by_direction):
         return dict.fromkeys(RUNS, math.nan)
-    values = np.empty((len(used), len(RUNS)))
-    for runs, row in zip(used, values, strict=True):
+    values = np.empty((len(runs_by_direction), len(RUNS)))
+    for runs, row in zip(runs_by_direction, values, strict=True):
         size_features(runs, NO_LARGE, gray, EPSILON, row)
     return dict(zip(RUNS, values.mean(axis=0).tolist(), strict=True))
 
 
-def zone_features(counted: Matrices, gray: np.ndarray) -> dict[str, float]:
+def zone_features(matrices: Matrices, gray: np.ndarray) -> dict[str, float]:
     """The GLSZM features. Source: PyRadiomics 3.0.1, class glszm; IBSI 1 section 3.8, 3D."""
-    large = counted.large_zones
+    large = matrices.large_zones
     values = np.empty(len(ZONES))
-    size_features(counted.small_zones, large[np.lexsort((large[:, 0], large[:, 1]))], gray, EPSILON, values)
+    size_features(matrices.small_zones, large[np.lexsort((large[:, 0], large[:, 1]))], gray, EPSILON, values)
     return dict(zip(ZONES, values.tolist(), strict=True))
 
 
-def dependence_features(counted: Matrices, gray: np.ndarray) -> dict[str, float]:
+def dependence_features(matrices: Matrices, gray: np.ndarray) -> dict[str, float]:
     """The GLDM features. Source: PyRadiomics 3.0.1, class gldm; IBSI 1 section 3.11 (NGLDM), 3D, coarseness 0."""
     values = np.empty(len(DEPENDENCE))
-    size_features(counted.dependence, NO_LARGE, gray, EPSILON, values)
+    size_features(matrices.dependence, NO_LARGE, gray, EPSILON, values)
     return {name: value for name, value in zip(DEPENDENCE, values.tolist(), strict=True) if name}
 
 
-def difference_features(counted: Matrices, gray: np.ndarray, counts: np.ndarray) -> dict[str, float]:
+def difference_features(matrices: Matrices, gray: np.ndarray, counts: np.ndarray) -> dict[str, float]:
     """The NGTDM features; `counts` (k,) are the voxels at each gray level. Source: PyRadiomics 3.0.1, class ngtdm; IBSI 1 section 3.10, 3D."""
     values = np.empty(len(DIFFERENCES))
-    tone_features(counts, counted.differences, gray, values)
+    tone_features(counts, matrices.differences, gray, values)
     return dict(zip(DIFFERENCES, values.tolist(), strict=True))
 
 

@@ -8,11 +8,11 @@ from typing import Any
 from penumbra.base.params import ParamsError
 from penumbra.base.refusal import Refusal, choose
 from penumbra.imaging.volume import Mask, Scan
-from penumbra.radiomics.own import VERSION, extract_with_own_engine
+from penumbra.radiomics.engine import VERSION, extract_with_penumbra
 from penumbra.radiomics.reference import extract_with_pyradiomics
 from penumbra.radiomics.settings import load_settings
 
-ENGINES = {"penumbra": extract_with_own_engine, "pyradiomics": extract_with_pyradiomics}
+ENGINES = {"penumbra": extract_with_penumbra, "pyradiomics": extract_with_pyradiomics}
 DEFAULT_ENGINE = "penumbra"
 
 # Peak memory of a process that loads a scan, makes its rings and extracts: measured up to 250 x 250 x 250 voxels, and for PyRadiomics on LUNG1-001.
@@ -129,5 +129,5 @@ def engine_version(engine: str = DEFAULT_ENGINE) -> dict[str, str]:
     """
     from importlib.metadata import version
 
-    own = {"engine_version": VERSION, "numba": version("numba")} if engine == "penumbra" else {"SimpleITK": version("SimpleITK")}
-    return {"engine": engine, **own, **{name: version(name) for name in ("pyradiomics", "PyWavelets", "numpy")}}
+    compiler = {"engine_version": VERSION, "numba": version("numba")} if engine == "penumbra" else {"SimpleITK": version("SimpleITK")}
+    return {"engine": engine, **compiler, **{name: version(name) for name in ("pyradiomics", "PyWavelets", "numpy")}}

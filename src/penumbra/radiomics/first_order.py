@@ -152,8 +152,8 @@ def first_order(values: np.ndarray, counts: np.ndarray, voxel_volume_mm3: float,
 def _between(values: np.ndarray, lowest: float, highest: float, below: np.ndarray, part: np.ndarray) -> list[float]:
     """Percentiles as numpy interpolates them: between the values of rank `below` and the next."""
     ranks = np.concatenate([below, np.minimum(below + 1, values.size - 1)])
-    found = ranked(values, lowest, highest, ranks) if lowest < highest else np.full(ranks.size, lowest)
-    low, high = found[: below.size], found[below.size :]
+    quantiles = ranked(values, lowest, highest, ranks) if lowest < highest else np.full(ranks.size, lowest)
+    low, high = quantiles[: below.size], quantiles[below.size :]
     return np.where(part < 0.5, low + (high - low) * part, high - (high - low) * (1 - part)).tolist()
 
 
@@ -162,15 +162,15 @@ def ranked(values: np.ndarray, lowest: float, highest: float, ranks: np.ndarray)
     scale = (NARROW_BINS - 1) / (highest - lowest)
     counts = np.zeros(NARROW_BINS, dtype=np.int64)
     count_narrow(values, lowest, scale, counts)
-    after = np.cumsum(counts)
-    bins = np.searchsorted(after, ranks, side="right")
-    wanted = np.zeros(NARROW_BINS, dtype=np.bool_)
-    wanted[bins] = True
-    kept = np.empty(int(counts[wanted].sum()))
-    keep_wanted(values, lowest, scale, wanted, kept)
-    kept.sort()
-    left_out = np.cumsum(np.where(wanted, 0, counts))
-    return kept[ranks - left_out[bins]]
+    cumulated = np.cumsum(counts)
+    bins = np.searchsorted(cumulated, ranks, side="right")
+    selected = np.zeros(NARROW_BINS, dtype=np.bool_)
+    selected[bins] = True
+    candidates = np.empty(int(counts[selected].sum()))
+    collect_selected(values, lowest, scale, selected, candidates)
+    candidates.sort()
+    left_out = np.cumsum(np.where(selected, 0, counts))
+    return candidates[ranks - left_out[bins]]
 
 
 @kernel
@@ -181,12 +181,12 @@ def count_narrow(values: np.ndarray, lowest: float, scale: float, counts: np.nda
 
 
 @kernel
-def keep_wanted(values: np.ndarray, lowest: float, scale: float, wanted: np.ndarray, kept: np.ndarray) -> None:
-    """The values in the wanted bins."""
+def collect_selected(values: np.ndarray, lowest: float, scale: float, selected: np.ndarray, candidates: np.ndarray) -> None:
+    """The values in the selected bins."""
     top = 0
     for n in range(values.size):
-        if wanted[np.uint64((values[n] - lowest) * scale)]:
-            kept[top] = values[n]
+        if selected[np.uint64((values[n] - lowest) * scale)]:
+            candidates[top] = values[n]
             top += 1
 
 

@@ -37,7 +37,7 @@ class Scratch:
         return self._blocks[name][:size].reshape(shape)
 
 
-def laplacian_of_gaussian(image: np.ndarray, part: Box, spacing: tuple[float, float, float], sigma_mm: float, wanted: Box, scratch: Scratch) -> np.ndarray:
+def laplacian_of_gaussian(image: np.ndarray, part: Box, spacing: tuple[float, float, float], sigma_mm: float, target_box: Box, scratch: Scratch) -> np.ndarray:
     """The scale-normalized Laplacian of Gaussian of part of an image, on a box of it.
 
     Parameters
@@ -49,23 +49,23 @@ def laplacian_of_gaussian(image: np.ndarray, part: Box, spacing: tuple[float, fl
     spacing : mm, (z, y, x)
     sigma_mm
         Width of the Gaussian.
-    wanted
+    target_box
         The box of `image` that is returned, inside `part`.
 
     Returns
     -------
     np.ndarray
-        float32, the shape of `wanted`.
+        float32, the shape of `target_box`.
     """
-    result = np.zeros([side.stop - side.start for side in wanted], dtype=np.float32)
+    result = np.zeros([side.stop - side.start for side in target_box], dtype=np.float32)
     for derived in (2, 1, 0):
         # the derivative first, then the two smoothings in the order x, y, z
         order = (derived, *(axis for axis in (2, 1, 0) if axis != derived))
         source, box = image, list(part)
         for turn, axis in enumerate(order):
-            length, start = box[axis].stop - box[axis].start, wanted[axis].start - box[axis].start
+            length, start = box[axis].stop - box[axis].start, target_box[axis].start - box[axis].start
             corner = np.array([side.start for side in box])
-            box[axis] = wanted[axis]
+            box[axis] = target_box[axis]
             target = scratch.take(f"pass {turn}", tuple(side.stop - side.start for side in box))
             coefficients = recursion(sigma_mm, spacing[axis], second_derivative=axis == derived)
             filter_axis(source, corner if turn == 0 else np.zeros_like(corner), axis, length, start, coefficients, target)
@@ -201,7 +201,7 @@ def filter_axis(source: np.ndarray, corner: np.ndarray, axis: int, length: int, 
     work = np.zeros(3 * length * LINES)
     z0, y0, x0 = np.uint64(corner[0]), np.uint64(corner[1]), np.uint64(corner[2])
     depth, height, width = result.shape
-    kept = result.shape[axis]
+    extent = result.shape[axis]
     outer = height if axis == 0 else depth
     inner = height if axis == 2 else width
     all_lines = np.uint64(LINES)
@@ -225,16 +225,16 @@ def filter_axis(source: np.ndarray, corner: np.ndarray, axis: int, length: int, 
             causal = block + np.uint64(start) * all_lines
             anticausal = causal + block
             if axis == 0:
-                for i in range(np.uint64(kept)):
+                for i in range(np.uint64(extent)):
                     for w in range(lines):
                         result[i, a, b + w] = work[causal + i * all_lines + w] + work[anticausal + i * all_lines + w]
             elif axis == 1:
-                for i in range(np.uint64(kept)):
+                for i in range(np.uint64(extent)):
                     for w in range(lines):
                         result[a, i, b + w] = work[causal + i * all_lines + w] + work[anticausal + i * all_lines + w]
             else:
                 for w in range(lines):
-                    for i in range(np.uint64(kept)):
+                    for i in range(np.uint64(extent)):
                         result[a, b + w, i] = work[causal + i * all_lines + w] + work[anticausal + i * all_lines + w]
 
 

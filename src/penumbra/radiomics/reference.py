@@ -38,9 +38,9 @@ def _extract(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     boxes = checked_boxes(scan.image, masks, settings)
     how = normalization(scan, settings)
-    own = {"normalize": False, "additionalInfo": False, "label": 1}
+    overrides = {"normalize": False, "additionalInfo": False, "label": 1}
     try:
-        extractor = RadiomicsFeatureExtractor({**settings.raw, "setting": {**settings.raw["setting"], **own}})
+        extractor = RadiomicsFeatureExtractor({**settings.raw, "setting": {**settings.raw["setting"], **overrides}})
     except (PyKwalifyException, TypeError, ValueError, KeyError) as error:  # the first: of its schema
         raise ParamsError("features_declared", f"PyRadiomics does not accept these settings: {error}", "Correct features/radiomics.yaml") from error
     whole = tuple(slice(0, extent) for extent in scan.image.values.shape)
@@ -89,8 +89,8 @@ def _checked_whole(scan: Scan, settings: Settings, roi: str) -> None:
 
 def _lacking(scan: Scan, settings: Settings, roi: str) -> list[tuple[int, int]]:
     """How many voxels a crop lacks below each axis, (z, y, x), to start on the grid that PyRadiomics resamples the whole image to; empty: none."""
-    asked = settings.raw["setting"].get("resampledPixelSpacing")
-    if not asked or not scan.cropped:
+    spacing = settings.raw["setting"].get("resampledPixelSpacing")
+    if not spacing or not scan.cropped:
         return []
     if scan.offset is None:
         raise Refusal(
@@ -98,11 +98,11 @@ def _lacking(scan: Scan, settings: Settings, roi: str) -> list[tuple[int, int]]:
             f"{roi}: resampledPixelSpacing starts its grid at the corner of the whole image, and where this crop starts in it is not known",
             "Extract from the whole image; for saved scans of before, delete their folder below images/ and ingest the patient again",
         )
-    added = []
-    for start, old, new in zip(scan.offset, scan.image.spacing, reversed(asked), strict=True):
+    padding = []
+    for start, old, new in zip(scan.offset, scan.image.spacing, reversed(spacing), strict=True):
         steps = np.arange(start, -1, -1) * (old / (new or old))
-        added.append((int(np.flatnonzero(np.abs(steps - np.rint(steps)) < ON_GRID)[0]), 0))
-    return added if any(below for below, _ in added) else []
+        padding.append((int(np.flatnonzero(np.abs(steps - np.rint(steps)) < ON_GRID)[0]), 0))
+    return padding if any(below for below, _ in padding) else []
 
 
 def crop_with_margins(box: Box, spacing: tuple[float, float, float], shape: tuple[int, ...], settings: Settings) -> Box:

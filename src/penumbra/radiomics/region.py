@@ -120,17 +120,17 @@ def resegmented(mask: np.ndarray, values: np.ndarray, how: Resegmentation, roi: 
         thresholds = [mean + deviation * factor for factor in how.thresholds]
     else:
         thresholds = list(how.thresholds)
-    kept = inside >= thresholds[0]
+    remaining = inside >= thresholds[0]
     if len(thresholds) == 2:
-        kept &= inside <= thresholds[1]
-    if np.count_nonzero(kept) <= 1:
+        remaining &= inside <= thresholds[1]
+    if np.count_nonzero(remaining) <= 1:
         raise Refusal(
             "resegmentation",
-            f"{roi} has {np.count_nonzero(kept)} of {inside.size} voxels within {' to '.join(f'{value:g}' for value in thresholds)}",
+            f"{roi} has {np.count_nonzero(remaining)} of {inside.size} voxels within {' to '.join(f'{value:g}' for value in thresholds)}",
             "Widen resegmentRange in features/radiomics.yaml; it is in the units of the normalized image",
         )
     result = np.zeros_like(mask)
-    result[mask] = kept
+    result[mask] = remaining
     return result
 
 
@@ -147,12 +147,12 @@ def normalization(scan: Scan, settings: Settings) -> Normalization | None:
     """
     if not settings.normalize:
         return None
-    values, known = scan.image.values, scan.moments
-    if known is not None and np.issubdtype(values.dtype, np.integer) and math.isfinite(known.mean) and math.isfinite(known.std):
+    values, moments = scan.image.values, scan.moments
+    if moments is not None and np.issubdtype(values.dtype, np.integer) and math.isfinite(moments.mean) and math.isfinite(moments.std):
         # sums of whole HU are whole numbers: rounding gives back what the division lost
-        count, total, squares = known.count, float(round(known.mean * known.count)), float(round((known.std**2 + known.mean**2) * known.count))
-    elif known is not None:
-        count, total, squares = known.count, known.mean * known.count, (known.std**2 + known.mean**2) * known.count
+        count, total, squares = moments.count, float(round(moments.mean * moments.count)), float(round((moments.std**2 + moments.mean**2) * moments.count))
+    elif moments is not None:
+        count, total, squares = moments.count, moments.mean * moments.count, (moments.std**2 + moments.mean**2) * moments.count
     else:
         count, (total, squares) = values.size, image_sums(values)
     mean = total / count
@@ -184,16 +184,16 @@ def image_sums(values: np.ndarray) -> tuple[float, float]:
 @kernel
 def compensated_sums(values: np.ndarray) -> tuple[float, float]:
     """Kahan's sums of the values and of their squares, in the order of ITK's statistics on one thread."""
-    total, lost, squares, lost_squares = 0.0, 0.0, 0.0, 0.0
+    total, compensation, squares, squares_compensation = 0.0, 0.0, 0.0, 0.0
     for n in range(values.size):
         value = np.float64(values[n])
-        added = value - lost
-        summed = total + added
-        lost = (summed - total) - added
+        summand = value - compensation
+        summed = total + summand
+        compensation = (summed - total) - summand
         total = summed
-        added = value * value - lost_squares
-        summed = squares + added
-        lost_squares = (summed - squares) - added
+        summand = value * value - squares_compensation
+        summed = squares + summand
+        squares_compensation = (summed - squares) - summand
         squares = summed
     return total, squares
 

@@ -16,7 +16,7 @@ RULE = "features_declared"
 # the LoG image is kept: a wider crop changes no value by more than a rounding.
 LOG_MARGIN_SIGMAS = 12.0
 # What a crop keeps at least; more than half of most wavelets' filters.
-LEAST_MARGIN_VOXELS = 8
+MIN_MARGIN_VOXELS = 8
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,14 @@ class Settings:
     def names(self) -> tuple[str, ...]:
         """The feature names, in the order in which PyRadiomics gives them: shape, then image after image."""
         shape = [f"original_shape_{feature}" for feature in self.features.get("shape", ())]
-        rest = [
+        filtered = [
             f"{image.name}_{family}_{feature}"
             for image in self.images
             for family, features in self.features.items()
             if family != "shape"
             for feature in features
         ]
-        return (*shape, *rest)
+        return (*shape, *filtered)
 
     @property
     def log_margin_mm(self) -> float:
@@ -95,8 +95,8 @@ class Settings:
 
     @property
     def margin_voxels(self) -> int:
-        """What the wavelets need around an ROI, at least LEAST_MARGIN_VOXELS."""
-        return max(LEAST_MARGIN_VOXELS, self.wavelet_reach)
+        """What the wavelets need around an ROI, at least MIN_MARGIN_VOXELS."""
+        return max(MIN_MARGIN_VOXELS, self.wavelet_reach)
 
 
 # Settings of PyRadiomics that both engines obey.
@@ -117,7 +117,7 @@ NEUTRAL: dict[str, Any] = {
     "level": 1,
     "start_level": 0,
 }
-KNOWN = OBEYED | WITHOUT_EFFECT | NEUTRAL.keys()
+SETTINGS = OBEYED | WITHOUT_EFFECT | NEUTRAL.keys()
 # LBP2D and LBP3D need packages that are not installed, and PyRadiomics silently leaves them out.
 FILTERED = {"Square": "square", "SquareRoot": "squareroot", "Logarithm": "logarithm", "Exponential": "exponential", "Gradient": "gradient"}
 IMAGE_TYPES = ("Original", "Wavelet", "LoG", *FILTERED)
@@ -151,11 +151,11 @@ def _loaded(raw: Mapping[str, Any], engine: str) -> Settings:
     _only(raw, ("setting", "imageType", "featureClass", "voxelSetting"), "section", "")
     values = _mapping(raw.get("setting"), "setting")
     enabled = _mapping(raw.get("imageType"), "imageType") or {"Original": {}}
-    _only(values, KNOWN, "setting", "setting")
+    _only(values, SETTINGS, "setting", "setting")
     _only(enabled, IMAGE_TYPES, "image type", "imageType")
-    each = {kind: {**values, **_mapping(own, f"imageType.{kind}")} for kind, own in enabled.items()}
-    for kind, own in each.items():
-        _only(own, KNOWN, f"setting of {kind}", f"imageType.{kind}")
+    each = {kind: {**values, **_mapping(options, f"imageType.{kind}")} for kind, options in enabled.items()}
+    for kind, options in each.items():
+        _only(options, SETTINGS, f"setting of {kind}", f"imageType.{kind}")
     features = _features(raw)
     outliers, size = values.get("removeOutliers"), values.get("minimumROISize")
     loaded = Settings(
@@ -166,7 +166,7 @@ def _loaded(raw: Mapping[str, Any], engine: str) -> Settings:
         minimum_dimensions=_count(values.get("minimumROIDimensions", 2), "minimumROIDimensions"),
         minimum_size=0 if size is None else _count(size, "minimumROISize"),
         resegmentation=_resegmentation(values),
-        images=tuple(image for kind, own in each.items() for image in _images(kind, own)),
+        images=tuple(image for kind, options in each.items() for image in _images(kind, options)),
         features={family: tuple(listed) for family, listed in features.items()},
         wavelet_reach=_wavelet_reach(each["Wavelet"]) if "Wavelet" in each else 0,
         only_pyradiomics=tuple(dict.fromkeys(_only_pyradiomics(each))),
@@ -216,7 +216,7 @@ def _features(raw: Mapping[str, Any]) -> dict[str, list[str]]:
     # without a list PyRadiomics takes its classes in the order of the alphabet
     enabled = _mapping(raw.get("featureClass"), "featureClass") or dict.fromkeys(sorted(FEATURES))
     _only(enabled, FEATURES, "feature class", "featureClass")
-    chosen = {}
+    selection = {}
     for family, listed in enabled.items():
         if listed is not None and not isinstance(listed, list | tuple):
             raise _wrong(f"featureClass.{family}", f"featureClass.{family} is {shown(listed)}", "Give a list of features, empty for all")
@@ -224,26 +224,26 @@ def _features(raw: Mapping[str, Any]) -> dict[str, list[str]]:
         if strange:
             raise _wrong(f"featureClass.{family}", f"featureClass.{family} holds {shown(strange[0])}", "Give names of features")
         _only(dict.fromkeys(listed or ()), (*FEATURES[family], *DEPRECATED.get(family, ())), f"feature of {family}", f"featureClass.{family}")
-        chosen[family] = list(dict.fromkeys(listed or FEATURES[family]))
-    return chosen
+        selection[family] = list(dict.fromkeys(listed or FEATURES[family]))
+    return selection
 
 
-def _images(kind: str, own: Mapping[str, Any]) -> Iterator[ImageType]:
-    width = _positive(own.get("binWidth", 25), "binWidth")
-    count = None if own.get("binCount") is None else _count(own["binCount"], "binCount")
-    shift = own.get("voxelArrayShift", 0)
+def _images(kind: str, options: Mapping[str, Any]) -> Iterator[ImageType]:
+    width = _positive(options.get("binWidth", 25), "binWidth")
+    count = None if options.get("binCount") is None else _count(options["binCount"], "binCount")
+    shift = options.get("voxelArrayShift", 0)
     if isinstance(shift, bool) or not isinstance(shift, int | float) or not math.isfinite(shift):
         raise _must("voxelArrayShift", "a number", shift)
     binned: dict[str, Any] = {"bin_width": width, "bin_count": count, "array_shift": float(shift)}
     if kind == "Original":
         yield ImageType("original", "original", **binned)
     elif kind == "Wavelet":
-        wavelet, level = str(own.get("wavelet", "coif1")), _count(own.get("level", 1), "level")
-        plain = level == 1 and own.get("start_level", 0) == 0 and not own.get("force2D", False)
-        for name, band in wavelet_images(level, axes=2 if own.get("force2D", False) else 3):
+        wavelet, level = str(options.get("wavelet", "coif1")), _count(options.get("level", 1), "level")
+        plain = level == 1 and options.get("start_level", 0) == 0 and not options.get("force2D", False)
+        for name, band in wavelet_images(level, axes=2 if options.get("force2D", False) else 3):
             yield ImageType(name, "wavelet" if plain else "pyradiomics", **binned, band=band, wavelet=wavelet)
     elif kind == "LoG":
-        sigmas = own.get("sigma")
+        sigmas = options.get("sigma")
         if not isinstance(sigmas, list | tuple) or not sigmas:
             raise _wrong("imageType.LoG", f"sigma of LoG is {shown(sigmas)}", "Give a list of widths in mm, such as sigma: [1.0, 2.0]")
         # PyRadiomics writes sigma as YAML gave it: 1.0 becomes log-sigma-1-0-mm-3D, 1 becomes log-sigma-1-mm-3D.
@@ -253,23 +253,23 @@ def _images(kind: str, own: Mapping[str, Any]) -> Iterator[ImageType]:
         yield ImageType(FILTERED[kind], "pyradiomics", **binned)
 
 
-def _wavelet_reach(own: Mapping[str, Any]) -> int:
+def _wavelet_reach(options: Mapping[str, Any]) -> int:
     import pywt
 
-    wavelet = own.get("wavelet", "coif1")
+    wavelet = options.get("wavelet", "coif1")
     if wavelet not in pywt.wavelist(kind="discrete"):
         raise _wrong("imageType.Wavelet.wavelet", f"unknown wavelet {shown(wavelet)}", choose(str(wavelet), pywt.wavelist(kind="discrete")))
-    levels = _count(own.get("level", 1), "level") + int(own.get("start_level", 0))
+    levels = _count(options.get("level", 1), "level") + int(options.get("start_level", 0))
     return levels * (pywt.Wavelet(wavelet).dec_len // 2) + 1  # one more where an odd axis is made even
 
 
 def _only_pyradiomics(each: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    for kind, own in each.items():
+    for kind, options in each.items():
         if kind in FILTERED:
             yield f"image type {kind}"
         for name, neutral in NEUTRAL.items():
-            if own.get(name, neutral) != neutral:
-                yield f"{name} = {own[name]}"
+            if options.get(name, neutral) != neutral:
+                yield f"{name} = {options[name]}"
 
 
 def _resegmentation(values: Mapping[str, Any]) -> Resegmentation | None:
@@ -309,10 +309,10 @@ def _mapping(value: Any, name: str) -> dict[str, Any]:
     return dict(value or {})
 
 
-def _only(given: Mapping[str, Any], known: Iterable[str], what: str, where: str) -> None:
-    unknown = sorted(str(name) for name in set(given) - set(known))
+def _only(names: Mapping[str, Any], accepted: Iterable[str], what: str, where: str) -> None:
+    unknown = sorted(str(name) for name in set(names) - set(accepted))
     if unknown:
-        raise _wrong(f"{where}.{unknown[0]}".lstrip("."), f"unknown {what} {unknown[0]}", choose(unknown[0], sorted(known)))
+        raise _wrong(f"{where}.{unknown[0]}".lstrip("."), f"unknown {what} {unknown[0]}", choose(unknown[0], sorted(accepted)))
 
 
 def _must(name: str, kind: str, value: Any) -> ParamsError:
@@ -320,5 +320,5 @@ def _must(name: str, kind: str, value: Any) -> ParamsError:
     return _wrong(key, f"{name} must be {kind}; found {shown(value)}", f"Correct {name}")
 
 
-def _wrong(key: str, found: str, advice: str) -> ParamsError:
-    return wrong(key, found, advice, RULE)
+def _wrong(key: str, fault: str, advice: str) -> ParamsError:
+    return wrong(key, fault, advice, RULE)

@@ -93,9 +93,9 @@ def cube_table(spacing: Spacing) -> np.ndarray:
             # a second cube before this one along an axis, filled alike: this one is now one step from the origin
             near = np.take(corners, [0], axis=axis)
             pair = np.ascontiguousarray(np.concatenate([near, corners], axis=axis))
-            before = int(np.concatenate([near, near], axis=axis).reshape(-1) @ (1 << np.arange(8)))
+            preceding = int(np.concatenate([near, near], axis=axis).reshape(-1) @ (1 << np.arange(8)))
             _, volume, _ = cShape.calculate_coefficients(pair, steps)
-            table[number, 2 + axis] = 3.0 * (volume - table[before, 1] - table[number, 1]) / steps[axis]
+            table[number, 2 + axis] = 3.0 * (volume - table[preceding, 1] - table[number, 1]) / steps[axis]
     return table
 
 
@@ -158,14 +158,14 @@ def find_outermost(padded: np.ndarray, ends: np.ndarray) -> None:
             deeper = z + 1 < padded.shape[0]
             higher = y + 1 < padded.shape[1]
             for x in range(padded.shape[2]):
-                own = padded[z, y, x]
-                if x + 1 < padded.shape[2] and own != padded[z, y, x + 1]:
+                inside = padded[z, y, x]
+                if x + 1 < padded.shape[2] and inside != padded[z, y, x + 1]:
                     ends[2 * z, 2 * y, 0] = min(ends[2 * z, 2 * y, 0], 2 * x + 1)
                     ends[2 * z, 2 * y, 1] = 2 * x + 1
-                if higher and own != padded[z, y + 1, x]:
+                if higher and inside != padded[z, y + 1, x]:
                     ends[2 * z, 2 * y + 1, 0] = min(ends[2 * z, 2 * y + 1, 0], 2 * x)
                     ends[2 * z, 2 * y + 1, 1] = 2 * x
-                if deeper and own != padded[z + 1, y, x]:
+                if deeper and inside != padded[z + 1, y, x]:
                     ends[2 * z + 1, 2 * y, 0] = min(ends[2 * z + 1, 2 * y, 0], 2 * x)
                     ends[2 * z + 1, 2 * y, 1] = 2 * x
 
@@ -210,7 +210,7 @@ def hull_corners(ends: np.ndarray, step_row: float, step_line: float) -> np.ndar
     """The corners of each plane's convex hull, in half steps (n, 3); the ends of a diameter are among them."""
     planes, rows = ends.shape[0], ends.shape[1]
     corners = np.empty((2 * planes * rows, 3))
-    found = 0
+    count = 0
     chain = np.empty((rows, 2))
     for a in range(planes):
         for side in range(2):
@@ -231,11 +231,11 @@ def hull_corners(ends: np.ndarray, step_row: float, step_line: float) -> np.ndar
                 chain[length, 1] = across
                 length += 1
             for n in range(length):
-                corners[found, 0] = a
-                corners[found, 1] = chain[n, 0]
-                corners[found, 2] = sign * chain[n, 1]
-                found += 1
-    return corners[:found]
+                corners[count, 0] = a
+                corners[count, 1] = chain[n, 0]
+                corners[count, 2] = sign * chain[n, 1]
+                count += 1
+    return corners[:count]
 
 
 @kernel

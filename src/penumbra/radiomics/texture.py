@@ -15,7 +15,7 @@ from penumbra.radiomics.compiled import kernel
 DIRECTIONS = np.array([(1, dy, dx) for dy in (1, 0, -1) for dx in (1, 0, -1)] + [(0, 1, dx) for dx in (1, 0, -1)] + [(0, 0, 1)], dtype=np.int64)
 SMALL_ZONE = 64  # zones up to this size are counted in a table, the few larger ones in a list
 OPPOSITE = 13  # bits 0..12 of a voxel's marks: neighbors ahead that are equal; 13..25: neighbors behind
-SEEN = 31
+VISITED = 31
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,14 @@ def matrices(rows: np.ndarray, gray: np.ndarray, where: Frame) -> Matrices:
     small_zones = np.zeros((levels, SMALL_ZONE), dtype=np.int32)
     large_zones = np.empty((len(rows) // SMALL_ZONE + 1, 2), dtype=np.int64)
     dependence = np.zeros((levels, 2 * len(DIRECTIONS) + 1), dtype=np.int32)
-    found = grow_zones(box, where.in_box, where.steps, marks, small_zones, large_zones, dependence)
+    large_count = grow_zones(box, where.in_box, where.steps, marks, small_zones, large_zones, dependence)
 
     tones = np.concatenate([[0], gray]).astype(np.int32)[box]
     around = marks.view(np.int32)  # no longer needed
     sum_of_27(tones, where.padded[2], where.padded[1] * where.padded[2], np.zeros_like(tones), around)
     differences = np.zeros(levels)
     sum_differences(box, where.in_box, tones, around, where.neighbors, differences)
-    return Matrices(cooccurrence, runs[:, 1:], dependence, differences, small_zones, large_zones[:found])
+    return Matrices(cooccurrence, runs[:, 1:], dependence, differences, small_zones, large_zones[:large_count])
 
 
 @kernel
@@ -105,18 +105,18 @@ def count_pairs(
         side += one
     for a in range(steps.size):
         step = np.uint64(steps[a])
-        pairs, ended = cooccurrence[a], runs[a]
+        pairs, ended_runs = cooccurrence[a], runs[a]
         ahead, behind = np.uint32(1) << np.uint32(a), np.uint32(1) << np.uint32(a + OPPOSITE)
         for n in range(places.size):
             place = np.uint64(places[n])
-            own = np.uint64(box[place])
-            other = np.uint64(box[place + step])
-            pairs[own * side + other] += 1
-            goes_on = np.uint64(own == other)
-            before = np.uint64(lengths[place - step])
-            lengths[place] = (before + one) * goes_on
-            ended[own * width + before] += np.int32(one - goes_on)
-            marks[place] |= ahead * np.uint32(goes_on) | behind * np.uint32(before > np.uint64(0))
+            level = np.uint64(box[place])
+            neighbor_level = np.uint64(box[place + step])
+            pairs[level * side + neighbor_level] += 1
+            goes_on = np.uint64(level == neighbor_level)
+            run_length = np.uint64(lengths[place - step])
+            lengths[place] = (run_length + one) * goes_on
+            ended_runs[level * width + run_length] += np.int32(one - goes_on)
+            marks[place] |= ahead * np.uint32(goes_on) | behind * np.uint32(run_length > np.uint64(0))
 
 
 @kernel
@@ -131,41 +131,41 @@ def grow_zones(
         How many large zones were written.
     """
     stack = np.empty(places.size, dtype=np.int64)
-    seen = np.uint32(1) << np.uint32(SEEN)
+    visited = np.uint32(1) << np.uint32(VISITED)
     to_neighbor = np.empty(2 * OPPOSITE, dtype=np.int64)
     for a in range(steps.size):
         to_neighbor[a] = steps[a]
         to_neighbor[OPPOSITE + a] = -steps[a]
-    found = 0
+    large_count = 0
     for n in range(places.size):
-        if marks[places[n]] & seen:
+        if marks[places[n]] & visited:
             continue
-        own = box[places[n]] - 1
-        marks[places[n]] |= seen
+        level = box[places[n]] - 1
+        marks[places[n]] |= visited
         stack[0] = places[n]
         top, size = 1, 0
         while top > 0:
             top -= 1
             place = stack[top]
             size += 1
-            equals = marks[place] ^ seen
+            equals = marks[place] ^ visited
             equal = 0
             while equals:
                 neighbor = place + to_neighbor[trailing_zeros(equals)]  # type: ignore[call-arg]  # an intrinsic: numba adds its typing context itself
                 equals &= equals - np.uint32(1)
                 equal += 1
-                if not marks[neighbor] & seen:
-                    marks[neighbor] |= seen
+                if not marks[neighbor] & visited:
+                    marks[neighbor] |= visited
                     stack[top] = neighbor
                     top += 1
-            dependence[own, equal] += 1
+            dependence[level, equal] += 1
         if size <= small_zones.shape[1]:
-            small_zones[own, size - 1] += 1
+            small_zones[level, size - 1] += 1
         else:
-            large_zones[found, 0] = own
-            large_zones[found, 1] = size
-            found += 1
-    return found
+            large_zones[large_count, 0] = level
+            large_zones[large_count, 1] = size
+            large_count += 1
+    return large_count
 
 
 @kernel
@@ -173,10 +173,10 @@ def sum_of_27(values: np.ndarray, row: int, plane: int, between: np.ndarray, res
     """Sum over each voxel and its 26 neighbors in a flat padded box; right for every voxel that is not padding."""
     for source, target, step in ((values, result, 1), (result, between, row), (between, result, plane)):
         if values.size > 2 * step:
-            before, own, after = source[: -2 * step], source[step:-step], source[2 * step :]
+            previous, current, following = source[: -2 * step], source[step:-step], source[2 * step :]
             middle = target[step:-step]
-            for i in range(own.size):
-                middle[i] = before[i] + own[i] + after[i]
+            for i in range(current.size):
+                middle[i] = previous[i] + current[i] + following[i]
 
 
 @kernel

@@ -1,7 +1,7 @@
 """The eight bands of a stationary wavelet transform at its first level, bit for bit what PyWavelets gives, on the part that is wanted.
 
 The image is taken as periodic; an axis of odd length is first made even by repeating its first voxel at the end, as PyRadiomics does. Each band is a
-convolution along x, then y, then z; here only the voxels that the wanted box needs are convolved.
+convolution along x, then y, then z; here only the voxels that the target box needs are convolved.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ BLOCK = 1024  # outputs that stay in the fastest cache while all taps are added
 
 
 def wavelet_bands(
-    image: np.ndarray, wavelet: str, wanted: Box, bands: tuple[str, ...], prepare: Callable[[np.ndarray], np.ndarray]
+    image: np.ndarray, wavelet: str, target_box: Box, bands: tuple[str, ...], prepare: Callable[[np.ndarray], np.ndarray]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """The bands of an image on a box of it, one after the other, so that only a few are in memory.
 
@@ -25,7 +25,7 @@ def wavelet_bands(
     image : shape (z, y, x)
     wavelet
         A name that PyWavelets knows, e.g. "coif1".
-    wanted
+    target_box
         The box of `image` that is returned.
     bands
         Names of three letters, L or H, for x, y, z.
@@ -34,16 +34,16 @@ def wavelet_bands(
 
     Notes
     -----
-    Yields (band, array of the shape of `wanted` in the precision of `prepare`).
+    Yields (band, array of the shape of `target_box` in the precision of `prepare`).
     """
     filters = filter_pair(wavelet)
     reach = len(filters[LOW])
     # Output o needs inputs o + reach/2 - j for j = 0 .. reach-1; positions are periodic, so the part that is needed is gathered once.
-    needed = [positions(side, reach, n) for side, n in zip(wanted, image.shape, strict=True)]
-    part = prepare(image[np.ix_(*needed)])
+    inputs = [positions(side, reach, n) for side, n in zip(target_box, image.shape, strict=True)]
+    part = prepare(image[np.ix_(*inputs)])
     if part.dtype == np.float32:
         start = reach - 1 - reach // 2
-        yield from _bands_in_32_bits(part, wavelet, tuple(slice(start, start + side.stop - side.start) for side in wanted), bands)
+        yield from _bands_in_32_bits(part, wavelet, tuple(slice(start, start + side.stop - side.start) for side in target_box), bands)
         return
     for x in _letters(bands, 0, ""):
         along_x = convolved(part, 2, filters[x])
@@ -58,17 +58,17 @@ def _bands_in_32_bits(part: np.ndarray, wavelet: str, inner: tuple[slice, ...], 
     import pywt
 
     even = np.pad(part, [(0, extent % 2) for extent in part.shape], "wrap")
-    found = pywt.swtn(even, wavelet, level=1, start_level=0, axes=(2, 1, 0))[0]
+    coefficients = pywt.swtn(even, wavelet, level=1, start_level=0, axes=(2, 1, 0))[0]
     for band in bands:
-        yield band, np.ascontiguousarray(found[band.replace("L", "a").replace("H", "d")][inner])
+        yield band, np.ascontiguousarray(coefficients[band.replace("L", "a").replace("H", "d")][inner])
 
 
 def filter_pair(wavelet: str) -> dict[str, np.ndarray]:
     """The decomposition filters of a wavelet, low and high pass."""
     import pywt
 
-    chosen = pywt.Wavelet(wavelet)
-    return {LOW: np.array(chosen.dec_lo), HIGH: np.array(chosen.dec_hi)}
+    bank = pywt.Wavelet(wavelet)
+    return {LOW: np.array(bank.dec_lo), HIGH: np.array(bank.dec_hi)}
 
 
 def positions(side: slice, taps: int, length: int) -> np.ndarray:
@@ -78,8 +78,8 @@ def positions(side: slice, taps: int, length: int) -> np.ndarray:
     return np.where(wrapped == length, 0, wrapped)  # the voxel that makes an odd axis even
 
 
-def _letters(bands: tuple[str, ...], place: int, before: str) -> list[str]:
-    return sorted({band[place] for band in bands if band.startswith(before)}, reverse=True)
+def _letters(bands: tuple[str, ...], place: int, prefix: str) -> list[str]:
+    return sorted({band[place] for band in bands if band.startswith(prefix)}, reverse=True)
 
 
 def convolved(part: np.ndarray, axis: int, taps: np.ndarray) -> np.ndarray:

@@ -152,9 +152,9 @@ def calibration(
     for g in np.unique(group):
         mine = group == g
         observed = float(kaplan_meier(events[mine], times[mine]).at([day])[0][0])
-        drawn = resampled_survival(events[mine], times[mine], day, resample_counts(int(mine.sum()), resamples, rng))
-        known = drawn[~np.isnan(drawn)] if not np.isnan(observed) else drawn[:0]
-        limits = np.quantile(known, [0.5 - 0.5 * level, 0.5 + 0.5 * level]) if known.size else np.full(2, np.nan)
+        resampled = resampled_survival(events[mine], times[mine], day, resample_counts(int(mine.sum()), resamples, rng))
+        defined = resampled[~np.isnan(resampled)] if not np.isnan(observed) else resampled[:0]
+        limits = np.quantile(defined, [0.5 - 0.5 * level, 0.5 + 0.5 * level]) if defined.size else np.full(2, np.nan)
         reasons.append(f"nobody of the group is followed to day {horizon:g} (last at day {times[mine].max():g})" if np.isnan(observed) else "")
         rows.append((predicted[mine].mean(), observed, *limits, mine.sum(), (events & (times <= day))[mine].sum()))
     table = np.array(rows, dtype=float).T
@@ -184,8 +184,8 @@ def resampled_survival(event: Bools, time: Floats, horizon: float, counts: np.nd
     at_risk = weight @ (time[:, None] >= death_times)
     deaths = weight @ ((time[:, None] == death_times) & event[:, None])
     survival = np.prod(1.0 - deaths / np.maximum(at_risk, 1.0), axis=1)
-    lost = (weight @ ~beyond(horizon, time) == 0) & (survival > 0)
-    return np.where(lost, np.nan, survival)
+    unobserved = (weight @ ~beyond(horizon, time) == 0) & (survival > 0)
+    return np.where(unobserved, np.nan, survival)
 
 
 def calibration_slope(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, *, ties: str = "efron") -> Slope:
@@ -229,8 +229,8 @@ def calibration_slope(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, *,
     events, times = checked_outcome(event, time)
     fit = univariate_cox(events, times, checked_risk(log_risk, events.size), ties=ties)
     if fit.reason[0]:
-        why = f"log_risk orders all {int(events.sum())} deaths perfectly" if fit.reason[0] == "separation" else f"log_risk is {fit.reason[0]}"
-        raise Undefined(f"calibration slope has no value: {why}")
+        cause = f"log_risk orders all {int(events.sum())} deaths perfectly" if fit.reason[0] == "separation" else f"log_risk is {fit.reason[0]}"
+        raise Undefined(f"calibration slope has no value: {cause}")
     value, se = float(fit.coef[0]), float(fit.se[0])
     return Slope(value, value - 1.959963984540054 * se, value + 1.959963984540054 * se, float(fit.p[0]))
 
@@ -262,8 +262,8 @@ def calibration_intercept(event: ArrayLike, cumulative_hazard: ArrayLike) -> Int
     Examples
     --------
     >>> from penumbra.survival import calibration_intercept
-    >>> found = calibration_intercept([1, 1, 0, 1], [0.5, 0.4, 0.3, 0.3])
-    >>> round(found.value, 4), found.observed, found.expected
+    >>> intercept = calibration_intercept([1, 1, 0, 1], [0.5, 0.4, 0.3, 0.3])
+    >>> round(intercept.value, 4), intercept.observed, intercept.expected
     (0.6931, 3.0, 1.5)
     """
     hazard = np.asarray(cumulative_hazard, dtype=float)

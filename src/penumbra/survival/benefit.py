@@ -95,8 +95,8 @@ def net_benefit(event: ArrayLike, time: ArrayLike, death: ArrayLike, horizon: fl
     return NetBenefit(levels, np.array(model), np.array(treat_all), tuple(reasons))
 
 
-def _benefit(event: Bools, time: Floats, chosen: Bools, horizon: float, odds: float) -> float:
-    if not chosen.any():
+def _benefit(event: Bools, time: Floats, treated: Bools, horizon: float, odds: float) -> float:
+    if not treated.any():
         return 0.0
-    died = 1.0 - float(kaplan_meier(event[chosen], time[chosen]).at([horizon])[0][0])
-    return float(chosen.mean() * (died - (1.0 - died) * odds))
+    died = 1.0 - float(kaplan_meier(event[treated], time[treated]).at([horizon])[0][0])
+    return float(treated.mean() * (died - (1.0 - died) * odds))

@@ -37,8 +37,8 @@ class PairedDifference:
 
 def resample_counts(n: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
     """Return how often each of n patients is drawn in each resample, shape (resamples, n)."""
-    drawn = rng.integers(n, size=(resamples, n)) + n * np.arange(resamples)[:, None]
-    return np.bincount(drawn.ravel(), minlength=resamples * n).reshape(resamples, n)
+    rows = rng.integers(n, size=(resamples, n)) + n * np.arange(resamples)[:, None]
+    return np.bincount(rows.ravel(), minlength=resamples * n).reshape(resamples, n)
 
 
 def right_and_comparable(event: ArrayLike, time: ArrayLike, log_risks: ArrayLike, counts: np.ndarray) -> tuple[Floats, Floats]:
@@ -111,8 +111,8 @@ def _one_by_one(event: Bools, time: Floats, risks: Sequence[Floats], counts: np.
     for b, count in enumerate(counts):
         rows = np.repeat(np.arange(event.size), count)
         for k, risk in enumerate(risks):
-            concordant, tied, comparable[b] = counted_pairs(event[rows], time[rows], risk[rows])
-            right[k, b] = concordant + 0.5 * tied
+            concordant, ties, comparable[b] = counted_pairs(event[rows], time[rows], risk[rows])
+            right[k, b] = concordant + 0.5 * ties
     return right, comparable
 
 
@@ -265,6 +265,6 @@ def paired_difference(
 def difference_from(value: float, differences: Floats, level: float = 0.95) -> PairedDifference:
     """Return the paired difference from its resampled values."""
     lower, upper, defined = percentile_limits(differences, level)
-    known = differences[~np.isnan(differences)]
-    tail = min(float(np.mean(known <= 0)), float(np.mean(known >= 0)))
+    finite = differences[~np.isnan(differences)]
+    tail = min(float(np.mean(finite <= 0)), float(np.mean(finite >= 0)))
     return PairedDifference(value, lower, upper, min(1.0, max(2.0 * tail, 1.0 / defined)), defined)

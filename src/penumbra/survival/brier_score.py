@@ -117,7 +117,7 @@ def _brier_parts(event: Bools, time: Floats, survival: Floats, horizons: Floats)
     days = np.array([followed_horizon(time, float(horizon)) for horizon in horizons])
     censoring = censoring_survival(event, time)
     # G just before a day to which somebody is followed is above 0, so that no weight is infinite
-    died_weight = np.where(event, 1.0 / np.where(event, censoring.before(time), 1.0), 0.0)
+    died_weight = np.where(event, 1.0 / np.where(event, censoring.left_limit(time), 1.0), 0.0)
     dead = (time[:, None] <= days) & event[:, None]
     alive = (time[:, None] > days) | ((time[:, None] == days) & ~event[:, None])
-    return dead * survival**2 * died_weight[:, None] + alive * (1.0 - survival) ** 2 / censoring.before(days)
+    return dead * survival**2 * died_weight[:, None] + alive * (1.0 - survival) ** 2 / censoring.left_limit(days)

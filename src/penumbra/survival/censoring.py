@@ -22,7 +22,7 @@ class CensoringSurvival:
         """Return G(t), for times of any shape."""
         return np.concatenate([[1.0], self.probability])[np.searchsorted(self.times, times, side="right")]
 
-    def before(self, times: Floats) -> Floats:
+    def left_limit(self, times: Floats) -> Floats:
         """Return G(t-), the value just before t, for times of any shape."""
         return np.concatenate([[1.0], self.probability])[np.searchsorted(self.times, times, side="left")]
 

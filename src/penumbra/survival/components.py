@@ -67,8 +67,8 @@ def principal_components(X: ArrayLike, *, variance: float = 0.95) -> Components:
     --------
     >>> from penumbra.survival import principal_components
     >>> X = [[1.0, 1.1, 0.0], [2.0, 1.9, 0.1], [3.0, 3.2, 0.0], [4.0, 3.8, 0.1]]
-    >>> kept = principal_components(X, variance=0.95)
-    >>> kept.components.shape, kept.transform(X).shape
+    >>> pca = principal_components(X, variance=0.95)
+    >>> pca.components.shape, pca.transform(X).shape
     ((1, 3), (4, 1))
     """
     if not 0 < variance <= 1:
@@ -82,7 +82,7 @@ def principal_components(X: ArrayLike, *, variance: float = 0.95) -> Components:
         raise Undefined(f"X has no variance among {table.shape[0]} patients: no component to keep")
     explained = power / power.sum()
     # the last component of a table of rank r is rounding error: 1 - 1e-12 counts as 1
-    kept = min(int(np.searchsorted(np.cumsum(explained), variance - 1e-12)) + 1, int((explained > 1e-20).sum()))
-    rows = rows[:kept]
-    largest = rows[np.arange(kept), np.abs(rows).argmax(axis=1)]
+    count = min(int(np.searchsorted(np.cumsum(explained), variance - 1e-12)) + 1, int((explained > 1e-20).sum()))
+    rows = rows[:count]
+    largest = rows[np.arange(count), np.abs(rows).argmax(axis=1)]
     return Components(mean, rows * np.sign(largest)[:, None], explained)

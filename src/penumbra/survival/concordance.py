@@ -92,8 +92,8 @@ def concordance_index(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike) ->
     >>> round(concordance_index(event, time, log_risk), 4)
     0.8421
     """
-    concordant, tied, comparable, _ = _death_sums(*_checked(event, time, log_risk))
-    return float(concordant.sum() + 0.5 * tied.sum()) / float(comparable.sum())
+    concordant, ties, comparable, _ = _death_sums(*_checked(event, time, log_risk))
+    return float(concordant.sum() + 0.5 * ties.sum()) / float(comparable.sum())
 
 
 def harrell(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike) -> Concordance:
@@ -128,8 +128,8 @@ def harrell(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike) -> Concordan
     >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
     >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
     >>> log_risk = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
-    >>> found = harrell(event, time, log_risk)
-    >>> round(found.c, 4), round(found.se, 4), found.concordant, found.discordant
+    >>> harrell_c = harrell(event, time, log_risk)
+    >>> round(harrell_c.c, 4), round(harrell_c.se, 4), harrell_c.concordant, harrell_c.discordant
     (0.8421, 0.1175, 16.0, 3.0)
     """
     events, times, risk = _checked(event, time, log_risk)
@@ -173,12 +173,12 @@ def uno(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, *, tau: float | 
     >>> event = [1, 1, 0, 1, 0, 1, 0, 1]
     >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
     >>> log_risk = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
-    >>> found = uno(event, time, log_risk, tau=600)
-    >>> round(found.c, 4), round(found.se, 4)
+    >>> uno_c = uno(event, time, log_risk, tau=600)
+    >>> round(uno_c.c, 4), round(uno_c.se, 4)
     (0.8559, 0.1009)
     """
     events, times, risk = _checked(event, time, log_risk)
-    weights = censoring_survival(events, times).before(times) ** -2.0
+    weights = censoring_survival(events, times).left_limit(times) ** -2.0
     if tau is not None:
         weights = np.where(times <= on_times(tau, np.unique(times)), weights, 0.0)
     return _with_error(events, times, risk, np.where(events, weights, 0.0))
@@ -253,8 +253,8 @@ def compare_c(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_risk
     >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
     >>> risk_a = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
     >>> risk_b = [0.2, 0.9, 0.4, -0.1, 0.3, 0.1, -0.2, 0.0]
-    >>> found = compare_c(event, time, risk_a, risk_b)
-    >>> round(found.a, 4), round(found.b, 4), round(found.value, 4)
+    >>> difference = compare_c(event, time, risk_a, risk_b)
+    >>> round(difference.a, 4), round(difference.b, 4), round(difference.value, 4)
     (0.8421, 0.6842, 0.1579)
     """
     from penumbra.survival.regression import two_sided_p
@@ -270,10 +270,10 @@ def compare_c(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_risk
 def counted_pairs(event: Bools, time: Floats, log_risk: Floats) -> tuple[float, float, float]:
     """Return the concordant pairs, those tied in risk, and all comparable pairs; arguments checked already, having no pair is not an error."""
     try:
-        concordant, tied, comparable, _ = _death_sums(event, time, log_risk)
+        concordant, ties, comparable, _ = _death_sums(event, time, log_risk)
     except Undefined:
         return 0.0, 0.0, 0.0
-    return float(concordant.sum()), float(tied.sum()), float(comparable.sum())
+    return float(concordant.sum()), float(ties.sum()), float(comparable.sum())
 
 
 def _checked(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike) -> tuple[Bools, Floats, Floats]:
@@ -306,11 +306,11 @@ def _outlived(event: Bools, time: Floats) -> np.ndarray:
 
 def _with_error(event: Bools, time: Floats, risk: Floats, weight: Floats) -> Concordance:
     below, equal, comparable, died = _death_sums(event, time, risk)
-    own = weight[died]
-    pairs = float(own @ comparable)
+    death_weight = weight[died]
+    pairs = float(death_weight @ comparable)
     if not pairs > 0:
         raise Undefined(f"no comparable pair among {event.size} patients: no death with a weight")
-    c = float(own @ (below + 0.5 * equal)) / pairs
+    c = float(death_weight @ (below + 0.5 * equal)) / pairs
 
     # the same pairs from the side of the survivor: earlier deaths of higher, equal and any risk
     rank = np.unique(-risk, return_inverse=True)[1]
@@ -320,15 +320,15 @@ def _with_error(event: Bools, time: Floats, risk: Floats, weight: Floats) -> Con
     higher, same = sums_below(rank[early], weight[early], earlier, rank)
     total = np.concatenate([[0.0], np.cumsum(weight[early])])[earlier]
     score, share = higher + 0.5 * same, total
-    score[died] += own * (below + 0.5 * equal)
-    share[died] += own * comparable
+    score[died] += death_weight * (below + 0.5 * equal)
+    share[died] += death_weight * comparable
     influence = (score - c * share) / pairs
     return Concordance(
         c=c,
         se=float(np.sqrt(np.sum(influence**2))),
-        concordant=float(own @ below),
-        discordant=float(own @ (comparable - below - equal)),
-        tied_risk=float(own @ equal),
+        concordant=float(death_weight @ below),
+        discordant=float(death_weight @ (comparable - below - equal)),
+        tied_risk=float(death_weight @ equal),
         tied_time=_pairs(time[died]) - _pairs(time[died], risk[died]),
         tied_both=_pairs(time[died], risk[died]),
         influence=influence,

@@ -138,7 +138,7 @@ def _summed_over_events(log_risk: jax.Array, time: jax.Array, died: jax.Array, p
         deaths_before = deaths[first] - died[first]
         share = (deaths - 1 - deaths_before) / jnp.maximum(deaths[last] - deaths_before, 1)
         # exp(log_risk - log R) is at most 1: no overflow, whatever the spread of log_risk
-        tied = jax.ops.segment_sum(jnp.where(died, jnp.exp(log_risk - log_at_risk), 0.0), first, num_segments=first.shape[0])[first]
+        tie_share = jax.ops.segment_sum(jnp.where(died, jnp.exp(log_risk - log_at_risk), 0.0), first, num_segments=first.shape[0])[first]
         # 1 - l/d D/R is at least 1/d, so the logarithm is finite
-        log_at_risk += jnp.log1p(-jnp.where(died, share, 0.0) * jnp.minimum(tied, 1.0))
+        log_at_risk += jnp.log1p(-jnp.where(died, share, 0.0) * jnp.minimum(tie_share, 1.0))
     return -jnp.sum(jnp.where(died, log_risk - log_at_risk, 0.0))

@@ -156,8 +156,8 @@ def kaplan_meier(event: ArrayLike, time: ArrayLike, *, limits: str = "log", leve
             lower, upper = np.where(survival == 1, 1.0, lower), np.where(survival == 1, 1.0, upper)
         else:
             lower, upper = survival * (1 - z * se_log), survival * (1 + z * se_log)
-    ended = survival <= 0
-    lower, upper = np.where(ended, np.nan, np.maximum(lower, 0.0)), np.where(ended, np.nan, np.minimum(upper, 1.0))
+    extinct = survival <= 0
+    lower, upper = np.where(extinct, np.nan, np.maximum(lower, 0.0)), np.where(extinct, np.nan, np.minimum(upper, 1.0))
     return KaplanMeier(
         distinct,
         survival,
@@ -236,10 +236,10 @@ def log_rank(event: ArrayLike, time: ArrayLike, group: ArrayLike) -> LogRank:
     spread = deaths * (everybody - deaths) / np.maximum(everybody - 1, 1)
     covariance = np.diag(share @ spread) - (share * spread) @ share.T
     difference = (observed - expected)[:-1]
-    kept = covariance[:-1, :-1]
-    if np.linalg.matrix_rank(kept) < kept.shape[0]:
+    reduced = covariance[:-1, :-1]
+    if np.linalg.matrix_rank(reduced) < reduced.shape[0]:
         raise Undefined("log-rank has no variance: no death happened while two groups were at risk")
-    chi2 = float(difference @ np.linalg.solve(kept, difference))
+    chi2 = float(difference @ np.linalg.solve(reduced, difference))
     df = labels.size - 1
     return LogRank(chi2, float(chi2_distribution.sf(chi2, df)), df, tuple(str(label) for label in labels), observed, expected)
 

@@ -103,14 +103,14 @@ def tied_times(time: Floats) -> Floats:
     return np.asarray(first[np.searchsorted(first, time, side="right") - 1])
 
 
-def on_times(asked: ArrayLike, times: Floats) -> Floats:
+def on_times(queries: ArrayLike, times: Floats) -> Floats:
     """Return asked times, any shape, each replaced by the value of `times` (k,), rising, from which it differs only by rounding (see tied_times)."""
-    values = np.asarray(asked, dtype=float)
+    values = np.asarray(queries, dtype=float)
     if times.size == 0:
         return values
     place = np.clip(np.searchsorted(times, values), 1, max(times.size - 1, 1))
-    before, after = times[place - 1], times[np.minimum(place, times.size - 1)]
-    nearest = np.where(np.abs(values - before) <= np.abs(after - values), before, after)
+    lower, upper = times[place - 1], times[np.minimum(place, times.size - 1)]
+    nearest = np.where(np.abs(values - lower) <= np.abs(upper - values), lower, upper)
     return np.where(np.abs(values - nearest) <= _tolerance(times), nearest, values)
 
 
@@ -213,15 +213,15 @@ def within_follow_up(event: ArrayLike, time: ArrayLike, horizon: float) -> float
     """
     events, times = checked_outcome(event, time)
     lasting = np.sort(times)
-    left = np.sort(times[~events])
-    asked, horizon = horizon, float(on_times(horizon, np.unique(times)))
+    censored = np.sort(times[~events])
+    requested, horizon = horizon, float(on_times(horizon, np.unique(times)))
 
     def alive(days: Floats) -> NDArray[np.int64]:
         longer = times.size - np.searchsorted(lasting, days, side="right")
-        return longer + np.searchsorted(left, days, side="right") - np.searchsorted(left, days, side="left")
+        return longer + np.searchsorted(censored, days, side="right") - np.searchsorted(censored, days, side="left")
 
     if alive(np.array([horizon]))[0] > 0:
-        return float(asked)
+        return float(requested)
     days = lasting[(alive(lasting) >= 2) & (lasting > 0)]
     if days.size == 0:
         raise Undefined(f"nobody is followed to day {horizon:g} (last at day {times.max():g})")

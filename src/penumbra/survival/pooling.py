@@ -129,11 +129,11 @@ def pooled_c(values: ArrayLike, ses: ArrayLike, *, level: float = 0.95) -> Poole
     inside = (c > 0) & (c < 1)
     if not inside.all():
         raise Undefined(f"a concordance of {c[~inside][0]:g} has no logit: pooling has no value")
-    found = pooled(logit(c), errors / (c * (1.0 - c)), level=level)
+    logits = pooled(logit(c), errors / (c * (1.0 - c)), level=level)
     mean, lower, upper, prediction_lower, prediction_upper = (
-        float(expit(end)) for end in (found.mean, found.lower, found.upper, found.prediction_lower, found.prediction_upper)
+        float(expit(end)) for end in (logits.mean, logits.lower, logits.upper, logits.prediction_lower, logits.prediction_upper)
     )
-    return Pooled(mean, lower, upper, prediction_lower, prediction_upper, found.tau2, found.centers)
+    return Pooled(mean, lower, upper, prediction_lower, prediction_upper, logits.tau2, logits.centers)
 
 
 def _restricted_likelihood(effects: Floats, variances: Floats) -> float:

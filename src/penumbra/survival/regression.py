@@ -351,8 +351,8 @@ def _derivatives(z: Floats, beta: Floats, sets: _RiskSets, ridge: float) -> tupl
     eta = z @ beta
     eta -= eta.max()
     weight = np.exp(eta)
-    tied_weight = np.add.reduceat(weight[sets.died], sets.group_start)[sets.group]
-    total = np.cumsum(weight)[sets.last] - sets.share * tied_weight
+    tie_weight = np.add.reduceat(weight[sets.died], sets.group_start)[sets.group]
+    total = np.cumsum(weight)[sets.last] - sets.share * tie_weight
     if not (total > 1e-290).all():
         # a step so long that a whole risk set underflows is not taken: it counts as worse and is halved
         return -np.inf, np.zeros(p), np.eye(p)
@@ -360,11 +360,11 @@ def _derivatives(z: Floats, beta: Floats, sets: _RiskSets, ridge: float) -> tupl
     first -= sets.share[:, None] * np.add.reduceat(weight[sets.died, None] * z[sets.died], sets.group_start, axis=0)[sets.group]
     mean = first / total[:, None]
     # how often each patient counts in the second moments: once per death at or before their time, less Efron's share of the own tie
-    counted = np.zeros(n)
-    np.add.at(counted, sets.last, 1.0 / total)
-    counted = np.cumsum(counted[::-1])[::-1]
-    counted[sets.died] -= np.add.reduceat(sets.share / total, sets.group_start)[sets.group]
-    information = (z * (weight * counted)[:, None]).T @ z - mean.T @ mean + ridge * np.eye(p)
+    multiplicity = np.zeros(n)
+    np.add.at(multiplicity, sets.last, 1.0 / total)
+    multiplicity = np.cumsum(multiplicity[::-1])[::-1]
+    multiplicity[sets.died] -= np.add.reduceat(sets.share / total, sets.group_start)[sets.group]
+    information = (z * (weight * multiplicity)[:, None]).T @ z - mean.T @ mean + ridge * np.eye(p)
     likelihood = float(np.sum(eta[sets.died] - np.log(total))) - 0.5 * ridge * float(beta @ beta)
     gradient = np.sum(z[sets.died] - mean, axis=0) - ridge * beta
     return likelihood, gradient, information

@@ -258,7 +258,7 @@ def auc_ipcw_test(event: ArrayLike, time: ArrayLike, log_risk_a: ArrayLike, log_
 def _weighted_auc(event: Bools, time: Floats, risk: Floats, case: Bools, control: Bools) -> tuple[float, Floats]:
     """Return the weighted AUC and each patient's influence on it (n,)."""
     censoring = censoring_survival(event, time)
-    weight = 1.0 / censoring.before(time[case])
+    weight = 1.0 / censoring.left_limit(time[case])
     share = weight / weight.sum()
     above = _placements(risk[case], risk[control])[0]
     # numerator and denominator are summed alike, so that a perfect order is exactly 1
@@ -329,8 +329,8 @@ def _placements(case: Floats, control: Floats) -> tuple[Floats, Floats]:
 def _weighted_placements(case: Floats, share: Floats, control: Floats) -> Floats:
     order = np.argsort(case)
     cumulated = np.concatenate([[0.0], np.cumsum(share[order])])
-    at_most, below = (np.searchsorted(case[order], control, side=side) for side in ("right", "left"))
-    return cumulated[-1] - 0.5 * (cumulated[at_most] + cumulated[below])
+    at_or_below, below = (np.searchsorted(case[order], control, side=side) for side in ("right", "left"))
+    return cumulated[-1] - 0.5 * (cumulated[at_or_below] + cumulated[below])
 
 
 def _covariance(above: Floats, below: Floats) -> Floats:

@@ -129,8 +129,8 @@ def lasso_cox_cv(
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(60, 4))
     >>> time = rng.exponential(np.exp(-1.5 * X[:, 0]))
-    >>> found = lasso_cox_cv(np.ones(60), time, X, folds=3)
-    >>> bool(found.coef_1se[0] > 0.5), found.lambda_1se >= found.lambda_min
+    >>> fit = lasso_cox_cv(np.ones(60), time, X, folds=3)
+    >>> bool(fit.coef_1se[0] > 0.5), fit.lambda_1se >= fit.lambda_min
     (True, True)
     """
     events, times = checked_outcome(event, time)
@@ -144,41 +144,41 @@ def lasso_cox_cv(
         raise Undefined(
             f"cross-validation needs at least {MIN_FOLDS} folds with an event outside each; found {names.size} folds and {int(events.sum())} events"
         )
-    asked = None if lambdas is None else _checked_lambdas(lambdas)
-    if asked is None:
-        asked = _default_lambdas(events, times, covariates, n_lambdas)
+    grid = None if lambdas is None else _checked_lambdas(lambdas)
+    if grid is None:
+        grid = _default_lambdas(events, times, covariates, n_lambdas)
     everybody = LassoPath(events, times, covariates, tolerance)
     outside = [fold != name for name in names]
     others = [LassoPath(events[rows], times[rows], covariates[rows], tolerance) for rows in outside]
     weights = np.array([events[~rows].sum() for rows in outside], dtype=float)
-    counted = weights > 0
-    weights = weights[counted]
+    informative = weights > 0
+    weights = weights[informative]
     steps: list[Floats] = []
     scores: list[Floats] = []
     explained = 0.0
-    for k, lam in enumerate(asked):
+    for k, lam in enumerate(grid):
         steps.append(everybody.step(float(lam)))
         betas = [path.step(float(lam)) for path in others]
         left_out = [
             deviance(events, times, covariates @ beta) - deviance(events[rows], times[rows], covariates[rows] @ beta)
             for rows, beta in zip(outside, betas, strict=True)
         ]
-        scores.append(np.array(left_out)[counted] / weights)
-        before, explained = explained, everybody.explained()
-        if lambdas is None and k >= 4 and (explained > STOP_EXPLAINED or explained - before < STOP_GAIN * explained):
+        scores.append(np.array(left_out)[informative] / weights)
+        previous, explained = explained, everybody.explained()
+        if lambdas is None and k >= 4 and (explained > STOP_EXPLAINED or explained - previous < STOP_GAIN * explained):
             break
         if patience is not None and k - int(np.argmin([weights @ score for score in scores])) >= patience:
             break
-    used, path, table = asked[: len(steps)], np.stack(steps, axis=1), np.stack(scores, axis=1)
+    penalties, path, table = grid[: len(steps)], np.stack(steps, axis=1), np.stack(scores, axis=1)
     mean, se = weighted_mean(table, weights)
-    best, within = chosen(mean, se)
+    best, within = lowest_and_one_se(mean, se)
     return LassoCox(
-        lambdas=used,
+        lambdas=penalties,
         deviance=mean,
         deviance_se=se,
         nonzero=(path != 0).sum(axis=0),
-        lambda_min=float(used[best]),
-        lambda_1se=float(used[within]),
+        lambda_min=float(penalties[best]),
+        lambda_1se=float(penalties[within]),
         coef_min=path[:, best].copy(),
         coef_1se=path[:, within].copy(),
         path=path,
@@ -242,7 +242,7 @@ def weighted_mean(scores: Floats, weights: Floats) -> tuple[Floats, Floats]:
     return mean, np.sqrt(weights @ (scores - mean) ** 2 / weights.sum() / max(weights.size - 1, 1))
 
 
-def chosen(mean: Floats, se: Floats) -> tuple[int, int]:
+def lowest_and_one_se(mean: Floats, se: Floats) -> tuple[int, int]:
     """Return where the deviance is lowest, and the first place within one standard error of it."""
     best = int(np.argmin(mean))
     return best, int(np.flatnonzero(mean <= mean[best] + se[best])[0])
@@ -260,10 +260,10 @@ def _checked_folds(folds: ArrayLike | int, event: Bools, seed: int) -> NDArray[n
 
 
 def _checked_lambdas(lambdas: ArrayLike) -> Floats:
-    asked = np.atleast_1d(np.asarray(lambdas, dtype=np.float64))
-    if asked.ndim != 1 or not (np.isfinite(asked) & (asked > 0)).all():
+    values = np.atleast_1d(np.asarray(lambdas, dtype=np.float64))
+    if values.ndim != 1 or not (np.isfinite(values) & (values > 0)).all():
         raise ValueError(f"lambdas must be positive numbers, shape (k,); found {lambdas!r}")
-    return np.sort(asked)[::-1]
+    return np.sort(values)[::-1]
 
 
 def _default_lambdas(event: Bools, time: Floats, X: Floats, n_lambdas: int) -> Floats:

@@ -60,9 +60,12 @@ def shift(reference: ArrayLike, sample: ArrayLike, *, bins: int) -> Shift:
     ks[enough] = _distance(a[:, enough], b[:, enough])
     size = np.round(n[enough] * m[enough] / (n[enough] + m[enough]))
     # Thousands of features take a few hundred distances.
-    _, one, again = np.unique(np.column_stack([ks[enough].round(12), size]), axis=0, return_index=True, return_inverse=True)
-    p[enough] = np.clip(kstwo.sf(ks[enough][one], size[one]), 0, 1)[again.reshape(-1)]
-    psi[enough] = [_stability(left[np.isfinite(left)], right[np.isfinite(right)], bins) for left, right in zip(a[:, enough].T, b[:, enough].T, strict=True)]
+    _, one, inverse = np.unique(np.column_stack([ks[enough].round(12), size]), axis=0, return_index=True, return_inverse=True)
+    p[enough] = np.clip(kstwo.sf(ks[enough][one], size[one]), 0, 1)[inverse.reshape(-1)]
+    psi[enough] = [
+        _stability(one_column[np.isfinite(one_column)], other_column[np.isfinite(other_column)], bins)
+        for one_column, other_column in zip(a[:, enough].T, b[:, enough].T, strict=True)
+    ]
     means = [np.divide(np.nansum(values, axis=0), count, out=np.full(a.shape[1], np.nan), where=count > 0) for values, count in ((a, n), (b, m))]
     return Shift(n, m, means[0], means[1], ks, p, psi)
 
@@ -72,14 +75,14 @@ def _distance(a: Floats, b: Floats) -> Floats:
     both = np.concatenate([a, b])
     order = np.argsort(both, axis=0, kind="stable")
     values = np.take_along_axis(both, order, axis=0)
-    there = ~np.isnan(values)
-    first = (order < len(a)) & there
+    present = ~np.isnan(values)
+    first = (order < len(a)) & present
     share_a = np.cumsum(first, axis=0) / first.sum(axis=0)
-    second = ~(order < len(a)) & there
+    second = ~(order < len(a)) & present
     share_b = np.cumsum(second, axis=0) / second.sum(axis=0)
     last_of_tie = np.ones(values.shape, dtype=bool)
     last_of_tie[:-1] = values[:-1] != values[1:]
-    return np.max(np.where(last_of_tie & there, np.abs(share_a - share_b), 0.0), axis=0)
+    return np.max(np.where(last_of_tie & present, np.abs(share_a - share_b), 0.0), axis=0)
 
 
 def _stability(reference: Floats, sample: Floats, bins: int) -> float:
@@ -90,5 +93,5 @@ def _stability(reference: Floats, sample: Floats, bins: int) -> float:
     places = [np.searchsorted(edges, part, side="left") + np.searchsorted(heavy, part, side="right") for part in (reference, sample)]
     counts = np.array([np.bincount(place, minlength=len(edges) + len(heavy) + 1) for place in places])
     counts = counts[:, counts.any(axis=0)] + 0.5
-    left, right = counts / counts.sum(axis=1, keepdims=True)
-    return float(np.sum((right - left) * np.log(right / left)))
+    expected, observed = counts / counts.sum(axis=1, keepdims=True)
+    return float(np.sum((observed - expected) * np.log(observed / expected)))

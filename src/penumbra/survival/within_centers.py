@@ -125,7 +125,7 @@ def pairs_within(event: ArrayLike, time: ArrayLike, center: ArrayLike, log_risks
     >>> log_risk = [1.2, 0.4, 0.9, 0.1, -0.3, 0.5, -0.8, -1.0]
     >>> center = ["a", "b", "a", "b", "a", "b", "a", "b"]
     >>> pairs = pairs_within(event, time, center, [log_risk], resamples=100, seed=0)
-    >>> {name: round(found.c(0), 4) for name, found in pairs.items()}
+    >>> {name: round(one.c(0), 4) for name, one in pairs.items()}
     {'a': 1.0, 'b': 0.6667}
     """
     events, times = checked_outcome(event, time)
@@ -134,14 +134,14 @@ def pairs_within(event: ArrayLike, time: ArrayLike, center: ArrayLike, log_risks
     if centers.shape != events.shape:
         raise ValueError(f"center must have shape ({events.size},), one name per patient; found {centers.shape}")
     rng = np.random.default_rng(seed)
-    found = {}
+    by_center = {}
     for name in sorted(set(centers.tolist())):
         here = centers == name
         size = int(here.sum())
         counts = np.vstack([np.ones((1, size), dtype=np.int64), resample_counts(size, resamples, rng)])
         even = np.stack([_even(risk[here]) for risk in risks])
-        found[str(name)] = Pairs(*right_and_comparable(events[here], times[here], even, counts), np.ptp(even, axis=1) == 0)
-    return found
+        by_center[str(name)] = Pairs(*right_and_comparable(events[here], times[here], even, counts), np.ptp(even, axis=1) == 0)
+    return by_center
 
 
 def together(pairs: Iterable[Pairs]) -> Pairs:

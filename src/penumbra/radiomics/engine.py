@@ -33,7 +33,7 @@ from penumbra.radiomics.wavelet import wavelet_bands
 VERSION = "2"  # 2: normalized by ITK's own sums
 
 
-def extract_with_own_engine(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[str, dict[str, float]]:
+def extract_with_penumbra(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[str, dict[str, float]]:
     """The features of each ROI by compiled kernels; arguments and refusals as in `penumbra.radiomics.extract`."""
     boxes = checked_boxes(scan.image, masks, settings)
     how = normalization(scan, settings)
@@ -42,17 +42,17 @@ def extract_with_own_engine(scan: Scan, masks: Mapping[str, Mask], settings: Set
     if settings.resegmentation is not None:
         for roi, box in boxes.items():
             boxes[roi], inside_of[roi], shape_of[roi] = _resegmented(scan, inside_of[roi], box, settings, how, roi)
-    wanted = union(list(boxes.values()))
+    target_box = union(list(boxes.values()))
     frames = {}
     features: dict[str, dict[str, float]] = {}
     for roi, box in boxes.items():
-        z, y, x = (side.start for side in shifted(box, wanted))
-        frames[roi] = frame(inside_of[roi], tuple(side.stop - side.start for side in wanted), (z, y, x))
+        z, y, x = (side.start for side in shifted(box, target_box))
+        frames[roi] = frame(inside_of[roi], tuple(side.stop - side.start for side in target_box), (z, y, x))
         features[roi] = {}
         if "shape" in settings.features:
             measured = shape_features(shape_of[roi], scan.image.spacing)
             features[roi] = {f"original_shape_{name}": measured[name] for name in settings.features["shape"]}
-    for image_type, image in filtered_images(scan, settings, how, wanted, ", ".join(masks)):
+    for image_type, image in filtered_images(scan, settings, how, target_box, ", ".join(masks)):
         for roi, where in frames.items():
             values = image.reshape(-1)[where.in_image]
             measured_classes = measure(values.astype(np.float64), image.dtype, where, image_type, scan.image.voxel_volume_mm3, settings, roi)
@@ -71,10 +71,10 @@ def _resegmented(scan: Scan, inside: np.ndarray, box: Box, settings: Settings, h
     assert settings.resegmentation is not None
     part = scan.image.values[box]
     checked_finite(part, roi)
-    kept = resegmented(inside, part if how is None else normalize(part, how), settings.resegmentation, roi)
-    inner = checked_box(kept, settings, roi)
+    remaining = resegmented(inside, part if how is None else normalize(part, how), settings.resegmentation, roi)
+    inner = checked_box(remaining, settings, roi)
     outer = tuple(slice(side.start + within.start, side.start + within.stop) for side, within in zip(box, inner, strict=True))
-    return (outer[0], outer[1], outer[2]), kept[inner], kept[inner] if settings.resegmentation.shape else inside[inner]
+    return (outer[0], outer[1], outer[2]), remaining[inner], remaining[inner] if settings.resegmentation.shape else inside[inner]
 
 
 def measure(
@@ -89,40 +89,40 @@ def measure(
     if "firstorder" in settings.features:
         measured["firstorder"] = first_order(values, levels.counts, voxel_volume_mm3, image_type.array_shift)
     if settings.features.keys() & {"glcm", "glrlm", "glszm", "gldm", "ngtdm"}:
-        counted = matrices(levels.rows, levels.gray, where)
-        measured["glcm"] = cooccurrence_features(counted.cooccurrence, levels.gray, levels.highest)
-        measured["glrlm"] = run_features(counted, levels.gray)
-        measured["glszm"] = zone_features(counted, levels.gray)
-        measured["gldm"] = dependence_features(counted, levels.gray)
-        measured["ngtdm"] = difference_features(counted, levels.gray, levels.counts)
+        texture = matrices(levels.rows, levels.gray, where)
+        measured["glcm"] = cooccurrence_features(texture.cooccurrence, levels.gray, levels.highest)
+        measured["glrlm"] = run_features(texture, levels.gray)
+        measured["glszm"] = zone_features(texture, levels.gray)
+        measured["gldm"] = dependence_features(texture, levels.gray)
+        measured["ngtdm"] = difference_features(texture, levels.gray, levels.counts)
     return measured
 
 
-def filtered_images(scan: Scan, settings: Settings, how: Normalization | None, wanted: Box, rois: str) -> Iterator[tuple[ImageType, np.ndarray]]:
-    """Each image that features are measured on, on the box `wanted` of the scan; one at a time is in memory."""
+def filtered_images(scan: Scan, settings: Settings, how: Normalization | None, target_box: Box, rois: str) -> Iterator[tuple[ImageType, np.ndarray]]:
+    """Each image that features are measured on, on the box `target_box` of the scan; one at a time is in memory."""
     whole = scan.image.values
     for kind, group in _groups(settings):
         if kind == "original":
-            part = whole[wanted]
+            part = whole[target_box]
             checked_finite(part, rois)
             yield group[0], np.ascontiguousarray(normalize(part, how))
         elif kind == "wavelet":
             bands = {image_type.band: image_type for image_type in group}
-            for band, image in wavelet_bands(whole, group[0].wavelet, wanted, tuple(bands), lambda part: _finite_normal(part, how, rois)):
+            for band, image in wavelet_bands(whole, group[0].wavelet, target_box, tuple(bands), lambda part: _finite_normal(part, how, rois)):
                 yield bands[band], image
         else:
-            yield from _log_images(group, scan.image, settings, how, wanted, rois)
+            yield from _log_images(group, scan.image, settings, how, target_box, rois)
 
 
 def _log_images(
-    group: list[ImageType], image: Volume, settings: Settings, how: Normalization | None, wanted: Box, rois: str
+    group: list[ImageType], image: Volume, settings: Settings, how: Normalization | None, target_box: Box, rois: str
 ) -> Iterator[tuple[ImageType, np.ndarray]]:
     # Where the widest filter needs it anyway, the narrower ones take more than they need: they then agree with the whole image to the last bit.
     limit = settings.log_margin_mm
     margins = [voxels(min(1.5 * LOG_MARGIN_SIGMAS * image_type.sigma_mm, limit), image.spacing) for image_type in group]
-    widest = grow(wanted, voxels(limit, image.spacing), image.values.shape)
+    widest = grow(target_box, voxels(limit, image.spacing), image.values.shape)
     normal = _finite_normal(image.values[widest], how, rois)
-    inner = shifted(wanted, widest)
+    inner = shifted(target_box, widest)
     scratch = Scratch()
     for image_type, margin in zip(group, margins, strict=True):
         part = grow(inner, margin, normal.shape)
