@@ -340,7 +340,7 @@ def test_no_name_of_a_person_in_a_structure_name_is_kept(tmp_path: Path, declare
     """Names of structures were in the record and in rejections as they were sent."""
     ball, organ = Ellipsoid((31.3, 33.6, 34.7), (13.0, 13.0, 13.0)), Ellipsoid((14.0, 15.0, 30.0), (8.0, 8.0, 8.0))
     images = tmp_path / "images"
-    wide = replace(declared.everywhere, patterns=("gtv.*", *declared.everywhere.patterns), own=1)
+    wide = replace(declared.everywhere, patterns=("gtv.*", *declared.everywhere.patterns), center_patterns=1)
     people = ("Zyxwolski", "QUANTRILL^ANNA")
     for number, (rois, names) in enumerate(
         [
@@ -387,4 +387,4 @@ def test_other_patterns_are_matched_with_the_names_in_the_files(tmp_path: Path, 
     assert record.read_bytes() == before
     assert read_before(folder, home, same) is not None
     assert record.read_bytes() != before
-    assert read_before(folder, home, replace(rules, names=replace(rules.names, patterns=("zyx.*",), own=1))) is None
+    assert read_before(folder, home, replace(rules, names=replace(rules.names, patterns=("zyx.*",), center_patterns=1))) is None

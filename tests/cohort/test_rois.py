@@ -67,7 +67,7 @@ def test_a_declaration_that_is_wrong_is_refused(change: dict[str, Any], text: st
 
 def test_a_center_may_have_its_own_policy() -> None:
     rules = roi_rules({"margins_mm": [3], "gtv": {"patterns": ["gtv"]}, "centers": {"east": {"several": "union", "patterns": ["tumour"]}, "west": None}})
-    assert rules.of("east") == replace(rules.everywhere, patterns=("tumour", "gtv"), several="union", own=1)
+    assert rules.of("east") == replace(rules.everywhere, patterns=("tumour", "gtv"), several="union", center_patterns=1)
     assert rules.of("west") == rules.everywhere
 
 

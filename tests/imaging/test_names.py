@@ -51,7 +51,7 @@ def test_a_gtv_with_an_unknown_word_is_refused_with_the_line_to_add(name: str) -
     refusal = no_match([name, "Heart"], STANDARD)
     assert (refusal.rule, repr(name) in refusal.found, line_to_add(name) in refusal.advice) == ("gtv_named", True, True)
     pattern = line_to_add(name)[3:-1].replace("''", "'")
-    assert GtvNames((pattern, *STANDARD.patterns), own=1, not_primary=STANDARD.not_primary).order([name]) == [0]
+    assert GtvNames((pattern, *STANDARD.patterns), center_patterns=1, not_primary=STANDARD.not_primary).order([name]) == [0]
 
 
 def test_a_further_part_counts_only_next_to_the_first() -> None:
@@ -69,7 +69,7 @@ def test_organs_are_other() -> None:
 
 
 def test_what_a_center_declares_goes_before_the_words() -> None:
-    own = GtvNames((r"gtv_brain", "肿瘤", "опухоль", "tumör"), own=4, not_primary=STANDARD.not_primary)
+    own = GtvNames((r"gtv_brain", "肿瘤", "опухоль", "tumör"), center_patterns=4, not_primary=STANDARD.not_primary)
     for name in ("GTV_Brain", "肿瘤", "Опухоль", "Tumo\u0308r"):
         assert own.order([name]) == [0]
     everywhere = GtvNames(("gtv.*",), not_primary=STANDARD.not_primary)
@@ -84,7 +84,7 @@ def test_names_of_the_gtv_are_kept(name: str) -> None:
 @pytest.mark.parametrize("name", ["Heart", "GTV Huber", "Huber^Anna", "GTV_huber_1", "GTV_pet", "Huber GTV"])
 def test_other_names_become_a_hash(name: str) -> None:
     """A structure may be named after a person."""
-    for wanted in (STANDARD, GtvNames(("gtv.*", ".*"), own=2)):
+    for wanted in (STANDARD, GtvNames(("gtv.*", ".*"), center_patterns=2)):
         assert wanted.stored(name).startswith("structure ")
         assert "uber" not in wanted.stored(name)
 

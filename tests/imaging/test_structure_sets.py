@@ -51,7 +51,7 @@ def encoded(structures: Dataset, syntax: UID, path: Path, *, delimited: bool) ->
 def test_a_cut_structure_set_is_recognized_in_every_encoding(syntax: UID, delimited: bool, tmp_path: Path) -> None:
     """An older structure set must not take the place of one that was cut off: of sequences of undefined length pydicom reports nothing."""
     whole = encoded(small().structures(), syntax, tmp_path / "whole.dcm", delimited=delimited)
-    complete = read_structure_set(tmp_path / "whole.dcm").drawn
+    complete = read_structure_set(tmp_path / "whole.dcm").contoured
     assert complete == {3, 4}
     for cut in sorted({*range(400, len(whole) - 2, max(1, len(whole) // 60)), len(whole) - 3, len(whole) - 9}):
         (tmp_path / "cut.dcm").write_bytes(whole[:cut])
@@ -172,7 +172,7 @@ def test_copies_of_one_structure_set_are_one(tmp_path: Path) -> None:
     save(made, tmp_path / "again.dcm")
     found = find_dicom(tmp_path)
     notes: list[str] = []
-    assert chosen_set([read_structure_set(path) for path in found.structure_sets], found.slices, notes).drawn == {3, 4}
+    assert chosen_set([read_structure_set(path) for path in found.structure_sets], found.slices, notes).contoured == {3, 4}
     assert notes == []
     made.ApprovalStatus = "REJECTED"
     save(made, tmp_path / "again.dcm")

@@ -328,7 +328,7 @@ def _read(folder: Path, names: GtvNames) -> Scan:
         return read_patient(folder, names=names)
     except Refusal as refusal:
         listed = [name for source in gtv_sources(folder, names) for name in source.names]
-        found, advice = names.kept(refusal.found, listed), names.kept(refusal.advice, listed)
+        found, advice = names.redacted(refusal.found, listed), names.redacted(refusal.advice, listed)
         found = re.sub(r"structure [0-9a-f]{8}(, structure [0-9a-f]{8})+(?! \()", lambda several: f"{several.group().count(',') + 1} structures", found)
         if found != refusal.found:
             advice += "; `penumbra rois` on the center's folder shows the names as sent"
@@ -342,7 +342,8 @@ def _matched(names: Sequence[str], wanted: GtvNames) -> tuple[str, ...]:
 
 def _asked(wanted: GtvNames) -> str:
     """Digest of all that decides on the choice."""
-    return version_key(asdict(wanted))
+    # `own` is what center_patterns was called when the first records were written: under another name they would all be read again
+    return version_key({"own" if name == "center_patterns" else name: value for name, value in asdict(wanted).items()})
 
 
 def _certificate(certificate: Certificate, native: Scan) -> dict[str, Any]:

@@ -200,7 +200,7 @@ def _everywhere(entry: Mapping[str, Any]) -> GtvNames:
         raise _wrong("gtv.agree_dice", f"gtv.agree_dice is {shown(dice)}, not a number from 0 to 1")
     further = _patterns(entry.get("further", list(GTV_FURTHER)), "gtv.further")
     listed = NOT_PRIMARY if words is None else tuple((str(what), tuple(str(word).casefold() for word in each)) for what, each in words.items())
-    return replace(own, own=0, further=further, not_primary=listed, agree_dice=float(dice))
+    return replace(own, center_patterns=0, further=further, not_primary=listed, agree_dice=float(dice))
 
 
 def _gtv_names(entry: Mapping[str, Any], default: GtvNames, where: str) -> GtvNames:
@@ -210,7 +210,7 @@ def _gtv_names(entry: Mapping[str, Any], default: GtvNames, where: str) -> GtvNa
     if several not in get_args(Several):
         raise wrong(f"{where}.several", f"{where}.several is {shown(several)}", choose(str(several), get_args(Several), what="allowed"), _RULE)
     patterns = _patterns(entry.get("patterns", []), f"{where}.patterns")
-    return replace(default, patterns=(*patterns, *default.patterns), several=several, own=len(patterns))
+    return replace(default, patterns=(*patterns, *default.patterns), several=several, center_patterns=len(patterns))
 
 
 def _patterns(declared: Any, where: str) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def certify(native: Scan, grid: Scan, rings: Mapping[str, Mask], limits: Certifi
     """
     mask = native.gtv.values
     planes = mask.any(axis=(1, 2))
-    used = np.flatnonzero(planes)
+    occupied = np.flatnonzero(planes)
     islands, largest = _parts(grid.gtv.values)
     hit = _planes_hit(native)
     low, high = _gaps(native)
@@ -60,8 +60,8 @@ def certify(native: Scan, grid: Scan, rings: Mapping[str, Mask], limits: Certifi
         findings=(),
         contour_planes=native.contours.planes_named if native.contours else None,
         contour_planes_hit=hit,
-        slices=len(used),
-        skipped_slices=int(used[-1] - used[0] + 1 - len(used)) if used.size else 0,
+        slices=len(occupied),
+        skipped_slices=int(occupied[-1] - occupied[0] + 1 - len(occupied)) if occupied.size else 0,
         planimetric_mm3=native.contours.planimetric_mm3 if native.contours else None,
         crossing=native.contours.crossing if native.contours else 0,
         native_mm3=native.gtv.volume_mm3,
@@ -91,13 +91,13 @@ def _judge(figures: Certificate, limits: CertificateLimits) -> tuple[list[Findin
     refusing: list[Finding] = []
     flagging: list[Finding] = []
 
-    def check(rule: str, value: float | None, refuse: float | None, flag: float | None, found: str, advice: str) -> None:
+    def check(rule: str, value: float | None, refuse: float | None, flag: float | None, fault: str, advice: str) -> None:
         if value is None:
             return
         if refuse is not None and value > refuse:
-            refusing.append(Finding(rule, found, advice))
+            refusing.append(Finding(rule, fault, advice))
         elif flag is not None and value > flag:
-            flagging.append(Finding(rule, found, advice))
+            flagging.append(Finding(rule, fault, advice))
 
     gtv = figures.rois[0]
     if not gtv.voxels:
@@ -127,13 +127,13 @@ def _judge(figures: Certificate, limits: CertificateLimits) -> tuple[list[Findin
         "Look at the contours, and export them as one where they belong together",
     )
     if figures.contour_planes and figures.contour_planes_hit is not None:
-        missed = figures.contour_planes - figures.contour_planes_hit
+        unhit = figures.contour_planes - figures.contour_planes_hit
         check(
             "planes_hit",
-            missed / figures.contour_planes,
+            unhit / figures.contour_planes,
             limits.planes_refuse,
             limits.planes_flag,
-            f"{missed} of {figures.contour_planes} contour planes hit no voxel",
+            f"{unhit} of {figures.contour_planes} contour planes hit no voxel",
             "Check that all slices of the contoured CT were sent",
         )
     check(
@@ -204,19 +204,19 @@ def _judge(figures: Certificate, limits: CertificateLimits) -> tuple[list[Findin
 
 def _of_no_person(figures: Certificate, limits: CertificateLimits) -> list[Finding]:
     """Mean and standard deviation of the scan scale every feature of intensity."""
-    found = []
+    findings = []
     for name, value, low, high in (
         ("mean", figures.scan_mean, limits.scan_mean_low_flag, limits.scan_mean_high_flag),
         ("standard deviation", figures.scan_std, None, limits.scan_std_high_flag),
     ):
         if (low is not None and value < low) or (high is not None and value > high):
             advice = "Check that the scan holds HU, and what was written where nothing was measured"
-            found.append(Finding("scan_of_a_person", f"a {name} of {value:.0f} HU over the whole scan", advice))
+            findings.append(Finding("scan_of_a_person", f"a {name} of {value:.0f} HU over the whole scan", advice))
     if limits.soft_tissue_flag is not None and figures.soft_tissue < limits.soft_tissue_flag:
         low, high = SOFT_TISSUE_HU
-        said = f"{figures.soft_tissue:.2%} of the scan between {low:.0f} and {high:.0f} HU, the range of soft tissue"
-        found.append(Finding("scan_of_a_person", said, "Check RescaleSlope and RescaleIntercept: the scan may be in a unit other than HU"))
-    return found
+        fault = f"{figures.soft_tissue:.2%} of the scan between {low:.0f} and {high:.0f} HU, the range of soft tissue"
+        findings.append(Finding("scan_of_a_person", fault, "Check RescaleSlope and RescaleIntercept: the scan may be in a unit other than HU"))
+    return findings
 
 
 def _soft_tissue(values: np.ndarray) -> float:
@@ -227,12 +227,12 @@ def _soft_tissue(values: np.ndarray) -> float:
 
 def _rois(grid: Scan, rings: Mapping[str, Mask]) -> tuple[RoiFigures, ...]:
     margins = {name: ring_margin(name) for name in rings}
-    lost = ring_loss(grid.gtv, list(margins.values())) if margins and grid.gtv.values.any() else dict.fromkeys(margins, 0.0)
+    losses = ring_loss(grid.gtv, list(margins.values())) if margins and grid.gtv.values.any() else dict.fromkeys(margins, 0.0)
     figures = []
     for name, mask in {GTV: grid.gtv, **rings}.items():
         inside = grid.image.values[mask.values]
         low, middle, high = (float(inside.min()), float(np.median(inside)), float(inside.max())) if inside.size else (np.nan,) * 3
-        figures.append(RoiFigures(name, mask.volume_mm3, int(inside.size), lost.get(name, 0.0), low, middle, high))
+        figures.append(RoiFigures(name, mask.volume_mm3, int(inside.size), losses.get(name, 0.0), low, middle, high))
     return tuple(figures)
 
 
@@ -289,10 +289,10 @@ def _gaps(native: Scan) -> tuple[float, float]:
     """Smallest and largest distance between neighboring slices from the one before the GTV to the one behind."""
     step = native.image.spacing[0]
     positions = np.asarray(native.slice_positions) if native.slice_positions else np.arange(native.image.values.shape[0]) * step
-    used = np.flatnonzero(native.gtv.values.any(axis=(1, 2)))
+    occupied = np.flatnonzero(native.gtv.values.any(axis=(1, 2)))
     gaps = np.diff(positions)
-    if not used.size or not gaps.size:
+    if not occupied.size or not gaps.size:
         return step, step
-    near = (positions[1:] >= used[0] * step - 1e-6) & (positions[:-1] <= used[-1] * step + 1e-6)
+    near = (positions[1:] >= occupied[0] * step - 1e-6) & (positions[:-1] <= occupied[-1] * step + 1e-6)
     gaps = gaps[near] if near.any() else gaps
     return float(gaps.min()), float(gaps.max())

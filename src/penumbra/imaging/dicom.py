@@ -46,7 +46,7 @@ _NAMED_DICOM = (".dcm", ".dicom", ".ima")
 
 
 @dataclass(frozen=True)
-class Found:
+class DicomFolder:
     """DICOM content of a folder; `notes` says what was left out, `foreign` which files of other modalities there are."""
 
     slices: tuple[SliceHeader, ...]
@@ -57,7 +57,7 @@ class Found:
     foreign: str = ""
 
 
-def find_dicom(folder: Path) -> Found:
+def find_dicom(folder: Path) -> DicomFolder:
     """All CT slices, structure sets and segmentations below `folder`, recognized by content, whatever their names and nesting.
 
     Raises
@@ -123,8 +123,8 @@ def find_dicom(folder: Path) -> Found:
             modalities[modality] += 1
     if len(persons - {""}) > 1:
         raise Refusal("one_patient", f"CT and contours of {len(persons - {''})} patients in one folder", "Give every patient a folder of its own")
-    known = {item.series for item in slices}
-    if placeless and (not slices or known & set(placeless)):
+    series = {item.series for item in slices}
+    if placeless and (not slices or series & set(placeless)):
         raise Refusal(
             "slice_geometry",
             f"{len(placeless)} CT files lack position, orientation or pixel spacing",
@@ -155,8 +155,8 @@ def find_dicom(folder: Path) -> Found:
     others = localizers + foreign.total() + len(placeless)
     if others:
         notes.append(f"{others} localizers and other pictures of modality CT were left out.")
-    shown = f" ({', '.join(f'{count} of modality {name}' for name, count in sorted(modalities.items()))})" if modalities else ""
-    return Found(tuple(slices), tuple(structure_sets), tuple(segmentations), files, tuple(notes), shown)
+    other_modalities = f" ({', '.join(f'{count} of modality {name}' for name, count in sorted(modalities.items()))})" if modalities else ""
+    return DicomFolder(tuple(slices), tuple(structure_sets), tuple(segmentations), files, tuple(notes), other_modalities)
 
 
 def _many_frames(header: "Dataset") -> bool:

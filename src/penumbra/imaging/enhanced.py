@@ -122,12 +122,12 @@ def _as_slice(dataset: "Dataset", index: int) -> "Dataset":
     for name in _OF_ALL_FRAMES:
         if name in dataset:
             plain[name] = dataset[name]
-    own = _find_group(dataset, index, "PixelValueTransformationSequence")
-    if own is not None:
-        kind = str(own.get("RescaleType") or "").strip().upper()
+    transformation = _find_group(dataset, index, "PixelValueTransformationSequence")
+    if transformation is not None:
+        kind = str(transformation.get("RescaleType") or "").strip().upper()
         if kind not in _HU:
             raise Refusal("rescale_known", f"a frame holds values of type {kind[:16]}, not HU", "Send the reconstruction in HU that was contoured")
-        plain.RescaleSlope, plain.RescaleIntercept = own.get("RescaleSlope"), own.get("RescaleIntercept")
+        plain.RescaleSlope, plain.RescaleIntercept = transformation.get("RescaleSlope"), transformation.get("RescaleIntercept")
     return plain
 
 

@@ -23,9 +23,9 @@ def pixel_digest(image: Volume) -> str:
     axes = [0, 0, 0]  # patient axis x, y, z -> image axis x, y, z
     free = np.ones((3, 3), dtype=bool)
     for _ in range(3):
-        patient, own = np.unravel_index(np.argmax(np.where(free, across, -1.0)), (3, 3))
-        axes[patient] = int(own)
-        free[patient, :] = free[:, own] = False
+        patient, image_axis = np.unravel_index(np.argmax(np.where(free, across, -1.0)), (3, 3))
+        axes[patient] = int(image_axis)
+        free[patient, :] = free[:, image_axis] = False
     values = image.values.transpose([2 - axes[2], 2 - axes[1], 2 - axes[0]])
     turned = tuple(slice(None, None, -1 if image.direction[patient, axes[patient]] < 0 else 1) for patient in (2, 1, 0))
     spacing = [round(float(image.spacing[2 - axes[patient]]), 2) for patient in (2, 1, 0)]

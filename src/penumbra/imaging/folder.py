@@ -22,11 +22,11 @@ def files_below(folder: Path) -> Iterator[Path]:
     OSError
         Where a folder cannot be listed.
     """
-    seen = {str(place) for place in (Path(os.path.realpath(folder)), *Path(os.path.realpath(folder)).parents)}
+    visited = {str(place) for place in (Path(os.path.realpath(folder)), *Path(os.path.realpath(folder)).parents)}
     for root, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
         inner = {name: os.path.realpath(Path(root) / name) for name in sorted(folders) if not name.startswith(".")}
-        folders[:] = [name for name, place in inner.items() if place not in seen]
-        seen |= set(inner.values())
+        folders[:] = [name for name, place in inner.items() if place not in visited]
+        visited |= set(inner.values())
         for name in sorted(names):
             path = Path(root) / name
             if not name.startswith(".") and name not in SYSTEM_FILES and path.is_file():
@@ -62,8 +62,8 @@ def understood() -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
-        found = f"the reader fails on these files ({type(error).__name__} in {Path(place.filename).name}, line {place.lineno})"
-        raise Refusal("files_understood", found, "Export the patient again; if that does not help, please report it: this error was not expected") from error
+        fault = f"the reader fails on these files ({type(error).__name__} in {Path(place.filename).name}, line {place.lineno})"
+        raise Refusal("files_understood", fault, "Export the patient again; if that does not help, please report it: this error was not expected") from error
 
 
 def _raise(error: OSError) -> None:

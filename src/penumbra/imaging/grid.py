@@ -123,15 +123,15 @@ def _products(image: Volume, positions: list[np.ndarray], keep: tuple[slice, ...
     y_bands, x_bands = list(bands(along_y, 32)), list(bands(along_x, 32))
     for z in range(size[0]):
         plane = image.values[z].astype(np.float64)
-        for out, used, block in y_bands:
-            halfway[out] = block @ plane[used]
-        for out, used, block in x_bands:
-            planes[z, :, out] = halfway[:, used] @ block.T
+        for out, columns_used, block in y_bands:
+            halfway[out] = block @ plane[columns_used]
+        for out, columns_used, block in x_bands:
+            planes[z, :, out] = halfway[:, columns_used] @ block.T
 
-    kept = np.empty([part.stop - part.start for part in keep], dtype=np.int16)
+    cropped = np.empty([part.stop - part.start for part in keep], dtype=np.int16)
     total = squares = 0.0
-    for out, used, block in bands(along_z, 16):
-        layer = block @ planes[used].reshape(used.stop - used.start, -1)
+    for out, columns_used, block in bands(along_z, 16):
+        layer = block @ planes[columns_used].reshape(columns_used.stop - columns_used.start, -1)
         np.rint(layer, out=layer)
         np.clip(layer, _HU.min, _HU.max, out=layer)
         total += float(layer.sum())
@@ -139,10 +139,10 @@ def _products(image: Volume, positions: list[np.ndarray], keep: tuple[slice, ...
         first, last = max(out.start, keep[0].start), min(out.stop, keep[0].stop)
         if first < last:
             part = layer.reshape(-1, rows, columns)[first - out.start : last - out.start, keep[1], keep[2]]
-            kept[first - keep[0].start : last - keep[0].start] = part
+            cropped[first - keep[0].start : last - keep[0].start] = part
     count = len(along_z) * rows * columns
     mean = total / count
-    return kept, Moments(mean=mean, std=float(np.sqrt(max(squares / count - mean**2, 0.0))), count=count)
+    return cropped, Moments(mean=mean, std=float(np.sqrt(max(squares / count - mean**2, 0.0))), count=count)
 
 
 def _interpolated(mask: np.ndarray, positions: list[np.ndarray]) -> tuple[tuple[slice, slice, slice], np.ndarray]:
@@ -163,8 +163,8 @@ def bounding_box(mask: np.ndarray) -> tuple[slice, slice, slice]:
     """The smallest box of indices that holds every true voxel of `mask` (z, y, x); empty slices for an empty mask."""
     box = []
     for axis in range(3):
-        used = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        box.append(slice(int(used[0]), int(used[-1]) + 1) if used.size else slice(0, 0))
+        occupied = np.flatnonzero(mask.any(axis=tuple(across for across in range(3) if across != axis)))
+        box.append(slice(int(occupied[0]), int(occupied[-1]) + 1) if occupied.size else slice(0, 0))
     return box[0], box[1], box[2]
 
 

@@ -32,8 +32,8 @@ class GtvNames:
     further
         Patterns of further parts, which count only next to a match of `patterns`.
     not_primary
-        What a structure is -> the words that say so; they go before `patterns`, but for the first `own` ones, which the center declares.
-    own
+        What a structure is -> the words that say so; they go before `patterns`, but for the first `center_patterns` ones, which the center declares.
+    center_patterns
         How many of `patterns`, the first ones, the center itself declares.
     agree_dice
         Below which two sources of the GTV in one folder contradict each other.
@@ -52,7 +52,7 @@ class GtvNames:
     several: Several = "first"
     further: tuple[str, ...] = ()
     not_primary: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    own: int = 0
+    center_patterns: int = 0
     agree_dice: float = AGREE_DICE
 
     def order(self, names: Sequence[str]) -> list[int]:
@@ -68,11 +68,11 @@ class GtvNames:
         list
             Indices into `names`.
         """
-        found = matching(names, self.patterns[: self.own])
-        general = matching(names, self.patterns[self.own :])
-        found += [index for index in general if index not in found and self._against(names[index]) is None]
-        further = matching(names, self.further) if found else []
-        return found + [index for index in further if index not in found and self._against(names[index]) is None]
+        indices = matching(names, self.patterns[: self.center_patterns])
+        general = matching(names, self.patterns[self.center_patterns :])
+        indices += [index for index in general if index not in indices and self._against(names[index]) is None]
+        further = matching(names, self.further) if indices else []
+        return indices + [index for index in further if index not in indices and self._against(names[index]) is None]
 
     def meaning(self, name: str) -> tuple[Kind, str]:
         """Tell what a structure of this name is taken for, and why.
@@ -88,9 +88,9 @@ class GtvNames:
             One of "gtv", "further", "not primary", "unknown" and "other"; and the reason, half a sentence.
         """
         for count, pattern in enumerate(self.patterns):
-            against = None if count < self.own else self._against(name)
+            against = None if count < self.center_patterns else self._against(name)
             if against is None and matching([name], [pattern]):
-                return "gtv", f"matches '{pattern}'" + (" of this center" if count < self.own else "")
+                return "gtv", f"matches '{pattern}'" + (" of this center" if count < self.center_patterns else "")
         against = self._against(name)
         if against is None and matching([name], self.further):
             return "further", "a further part: counts only next to a GTV"
@@ -114,12 +114,12 @@ class GtvNames:
         str
             The name, or "structure " with 8 hex digits.
         """
-        known = _words_of(self.patterns + self.further)
-        if all(known.fullmatch(word) for word in re.findall(r"[^\W\d_]+", _folded(name))) and self.meaning(name)[0] in ("gtv", "further"):
+        allowed = _words_of(self.patterns + self.further)
+        if all(allowed.fullmatch(word) for word in re.findall(r"[^\W\d_]+", _folded(name))) and self.meaning(name)[0] in ("gtv", "further"):
             return name.strip()
         return "structure " + hashlib.sha256(plain_name(name).encode()).hexdigest()[:8]
 
-    def kept(self, text: str, names: Iterable[str]) -> str:
+    def redacted(self, text: str, names: Iterable[str]) -> str:
         """Return a sentence as it may be kept.
 
         Names of structures in it, and the lines that would declare them, become what `stored` makes of them.
@@ -137,17 +137,17 @@ class GtvNames:
             The same without names of structures that may be a person's.
         """
         for name in sorted({name.strip() for name in names} - {""}, key=len, reverse=True):
-            known = self.stored(name)
-            if known != name:
+            safe = self.stored(name)
+            if safe != name:
                 text = text.replace(f"the line {line_to_add(name)}", "its line").replace(f" or {line_to_add(name)}", "")
-                text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", known, text)
+                text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", safe, text)
         return text
 
     def _against(self, name: str) -> tuple[str, str] | None:
         """What the words of a name say that it is, and the word; None where nothing speaks against a primary tumor."""
         parts = [re.sub(r"^(gtv|gross|tumou?r)+", "", part) for part in re.findall(r"[^\W_]+", _folded(name))]
         words = [word for part in parts for word in (part, *re.findall(r"[^\W\d_]+", part))]
-        stations = [found.group(1).lstrip("0") for part in parts if (found := re.fullmatch(_STATION, part))]
+        stations = [station.group(1).lstrip("0") for part in parts if (station := re.fullmatch(_STATION, part))]
         for what, listed in self.not_primary:
             for word in (*words, *stations):
                 entry = next((entry for entry in listed if word == entry or (len(entry) > _SHORT and word.startswith(entry))), None)
@@ -167,14 +167,14 @@ def matching(names: Sequence[str], patterns: Sequence[str]) -> list[int]:
     Refusal
         `gtv_pattern: 'GTV(' is not a regular expression. ...`.
     """
-    found: list[int] = []
+    indices: list[int] = []
     for pattern in patterns:
         try:
             compiled = re.compile(unicodedata.normalize("NFKC", pattern), re.IGNORECASE)
         except re.error as error:
             raise Refusal("gtv_pattern", f"{pattern!r} is not a regular expression", "Correct the pattern in features/rois.yaml") from error
-        found += [index for index, name in enumerate(names) if index not in found and compiled.fullmatch(plain_name(name))]
-    return found
+        indices += [index for index, name in enumerate(names) if index not in indices and compiled.fullmatch(plain_name(name))]
+    return indices
 
 
 def plain_name(name: str) -> str:
@@ -200,18 +200,18 @@ def check_policy(several: str) -> None:
         raise Refusal("several_policy", f"{several!r} is not one of {', '.join(get_args(Several))}", "Correct the policy in features/rois.yaml")
 
 
-def no_match(names: Sequence[str], wanted: GtvNames) -> Refusal:
+def no_match(names: Sequence[str], rules: GtvNames) -> Refusal:
     """The refusal of a patient none of whose structures is taken for the GTV: the names found, what those of a GTV are, and the line to add."""
     each = sorted({name.strip() or "(unnamed)" for name in names})
-    meanings = {name: wanted.meaning(name) for name in each}
+    meanings = {name: rules.meaning(name) for name in each}
     unknown = [name for name in each if meanings[name][0] in ("unknown", "further")]
     others = [f"{name} ({meanings[name][1]})" if meanings[name][0] == "not primary" else name for name in each if name not in unknown]
     if not unknown:
-        shown = ", ".join(others) or "no structure at all"
-        return Refusal("gtv_named", f"no structure is named like a GTV; found: {shown}", "Add the name of the GTV to this center in features/rois.yaml")
-    found = f"nothing says whether {' and '.join(map(repr, unknown))} is the primary tumor" + (f"; also found: {', '.join(others)}" if others else "")
+        listed = ", ".join(others) or "no structure at all"
+        return Refusal("gtv_named", f"no structure is named like a GTV; found: {listed}", "Add the name of the GTV to this center in features/rois.yaml")
+    fault = f"nothing says whether {' and '.join(map(repr, unknown))} is the primary tumor" + (f"; also found: {', '.join(others)}" if others else "")
     lines = " or ".join(line_to_add(name) for name in unknown)
-    return Refusal("gtv_named", found, f"If it is, add the line {lines} to the patterns of this center in features/rois.yaml")
+    return Refusal("gtv_named", fault, f"If it is, add the line {lines} to the patterns of this center in features/rois.yaml")
 
 
 def _folded(name: str) -> str:

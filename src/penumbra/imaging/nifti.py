@@ -158,11 +158,13 @@ def _inside(values: np.ndarray) -> np.ndarray:
 
 
 def _only(paths: Sequence[Path], stem: str, what: str) -> Path | None:
-    found = [path for path in paths if path.name.lower() in {f"{stem}{ending}" for ending in _ENDINGS}]
-    if len(found) > 1:
-        shown = " and ".join(sorted(path.name for path in found))
-        raise Refusal("nifti_pair", f"{shown}: {len(found)} {what} of one patient", "Send one image and one mask; move the others out of the patient's folder")
-    return found[0] if found else None
+    matches = [path for path in paths if path.name.lower() in {f"{stem}{ending}" for ending in _ENDINGS}]
+    if len(matches) > 1:
+        listed = " and ".join(sorted(path.name for path in matches))
+        raise Refusal(
+            "nifti_pair", f"{listed}: {len(matches)} {what} of one patient", "Send one image and one mask; move the others out of the patient's folder"
+        )
+    return matches[0] if matches else None
 
 
 def _is_nrrd(path: Path) -> bool:

@@ -15,7 +15,7 @@ _FIRST_VOXEL = 352  # bytes; earlier would be in the header
 _MORE = 1 << 20  # bytes that may follow the voxels
 _KINDS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 _SAME = 0.1  # voxels by which the two affines of a file may differ (headers hold single precision)
-_AGAIN = "Send the file again; it is damaged or not NIfTI-1"
+_RESEND = "Send the file again; it is damaged or not NIfTI-1"
 
 
 def check_file(path: Path) -> None:
@@ -35,7 +35,7 @@ def check_file(path: Path) -> None:
         with gzip.open(path) if name.lower().endswith(".gz") else path.open("rb") as stream:
             _check_stream(stream, name)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise Refusal("nifti_readable", f"{name} is cut off or damaged", _AGAIN) from error
+        raise Refusal("nifti_readable", f"{name} is cut off or damaged", _RESEND) from error
 
 
 def _check_stream(stream: BufferedIOBase, name: str) -> None:
@@ -43,7 +43,7 @@ def _check_stream(stream: BufferedIOBase, name: str) -> None:
     header = stream.read(_FIRST_VOXEL)
     order = "<" if header[:4] == _HEADER.to_bytes(4, "little") else ">"
     if len(header) < _FIRST_VOXEL or header[344:347] not in (b"n+1", b"ni1") or int(np.frombuffer(header[:4], f"{order}i4")[0]) != _HEADER:
-        raise Refusal("nifti_readable", f"{name} is not NIfTI-1", _AGAIN)
+        raise Refusal("nifti_readable", f"{name} is not NIfTI-1", _RESEND)
 
     def numbers(start: int, kind: str, count: int = 1) -> np.ndarray:
         return np.frombuffer(header, dtype=order + kind, count=count, offset=start).astype(float)
@@ -62,19 +62,19 @@ def _check_stream(stream: BufferedIOBase, name: str) -> None:
 
 def _check_voxels(stream: BufferedIOBase, offset: float, voxels: int, kind: str, name: str) -> None:
     if not _FIRST_VOXEL <= offset < 1 << 30:
-        raise Refusal("nifti_readable", f"{name} says that its voxels start at byte {offset:g}", _AGAIN)
+        raise Refusal("nifti_readable", f"{name} says that its voxels start at byte {offset:g}", _RESEND)
     stream.read(int(offset) - _FIRST_VOXEL)
     item = np.dtype(kind).itemsize
-    left = voxels * item
-    while left:
-        part = stream.read(min(left, 1 << 24))
+    remaining = voxels * item
+    while remaining:
+        part = stream.read(min(remaining, 1 << 24))
         if not part:
-            raise Refusal("nifti_readable", f"{name} is cut off", _AGAIN)
-        left -= len(part)
+            raise Refusal("nifti_readable", f"{name} is cut off", _RESEND)
+        remaining -= len(part)
         if kind[1] == "f" and not np.isfinite(np.frombuffer(part[: len(part) // item * item], kind)).all():
             raise Refusal("finite_values", f"{name} holds values that are not numbers", "Send HU, and zeros and ones for the mask")
     if len(stream.read(_MORE + 1)) > _MORE:
-        raise Refusal("nifti_readable", f"{name} is longer than its header says", _AGAIN)
+        raise Refusal("nifti_readable", f"{name} is longer than its header says", _RESEND)
 
 
 def _check_geometry(numbers: Callable[..., np.ndarray], size: np.ndarray, name: str) -> None:

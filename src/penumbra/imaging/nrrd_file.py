@@ -10,7 +10,7 @@ from penumbra.imaging.volume import check_size
 _LONGEST = 1 << 16  # bytes of a header
 _SPACES = ("left-posterior-superior", "lps", "right-anterior-superior", "ras", "left-anterior-superior", "las")
 _SLANTED = 1e-2  # cosine between two axes, above which they are not perpendicular
-_AGAIN = "Write the file again as one three-dimensional image with its voxel size in mm, or send NIfTI"
+_REWRITE = "Write the file again as one three-dimensional image with its voxel size in mm, or send NIfTI"
 
 
 def check_header(path: Path) -> None:
@@ -33,14 +33,14 @@ def check_header(path: Path) -> None:
     if fields.get("dimension") != "3" or len(sizes) != 3 or not all(size.isdigit() and int(size) for size in sizes):
         raise Refusal("three_dimensions", f"{name} is not a single three-dimensional image", "Send one three-dimensional image")
     if fields.get("space", "").lower() not in _SPACES:
-        raise Refusal("nrrd_geometry", f"{name} does not say in which patient space it is", _AGAIN)
+        raise Refusal("nrrd_geometry", f"{name} does not say in which patient space it is", _REWRITE)
     units = set(fields.get("space units", "mm").replace('"', " ").lower().split())
     if units != {"mm"}:
-        raise Refusal("nrrd_geometry", f"{name} is not in mm", _AGAIN)
+        raise Refusal("nrrd_geometry", f"{name} is not in mm", _REWRITE)
     axes = _vectors(fields.get("space directions", ""))
     lengths = np.linalg.norm(axes, axis=1) if axes.shape == (3, 3) and np.isfinite(axes).all() else np.zeros(1)
     if not lengths.min() > 0:
-        raise Refusal("nrrd_geometry", f"{name} has no space directions that give its voxel size", _AGAIN)
+        raise Refusal("nrrd_geometry", f"{name} has no space directions that give its voxel size", _REWRITE)
     if np.abs((axes / lengths[:, None]) @ (axes / lengths[:, None]).T - np.eye(3)).max() > _SLANTED:
         raise Refusal("nrrd_geometry", f"the axes of {name} are not perpendicular", "Resample the image onto a rectangular grid")
     check_size([int(size) for size in sizes], [float(length) for length in lengths], "nrrd_geometry", name)

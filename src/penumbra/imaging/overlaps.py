@@ -82,12 +82,12 @@ def arranged(rings: Sequence[np.ndarray], pixel_mm: float, *, exclusive: bool = 
         if not exclusive and across(rings[small], rings[large]):
             united_pairs.append((one, other))
             crossing |= {one, other}
-    kept = [place for place in range(len(rings)) if place not in copies]
+    unique = [place for place in range(len(rings)) if place not in copies]
     shapes, islands = (_groups(len(rings), links) for links in (united_pairs, joined))
     return Arrangement(
-        rings=tuple(rings[place] for place in kept),
-        shapes=tuple(int(shapes[place]) for place in kept),
-        islands=tuple(int(islands[place]) for place in kept),
+        rings=tuple(rings[place] for place in unique),
+        shapes=tuple(int(shapes[place]) for place in unique),
+        islands=tuple(int(islands[place]) for place in unique),
         copies=len(copies),
         crossing=len(crossing - copies),
     )
@@ -144,9 +144,9 @@ def shared_area(one: np.ndarray, other: np.ndarray) -> float:
     if high <= low:
         return 0.0
     step = float(high - low) / LINES
-    found = crossings([one, other], float(low) + step / 2, step, LINES)
-    order = np.lexsort((found.x, found.line))
-    x, ring = found.x[order], found.ring[order]
+    crossing = crossings([one, other], float(low) + step / 2, step, LINES)
+    order = np.lexsort((crossing.x, crossing.line))
+    x, ring = crossing.x[order], crossing.ring[order]
     inside = (np.cumsum(ring == 0) % 2 == 1) & (np.cumsum(ring == 1) % 2 == 1)  # from this crossing to the next; even again behind every line
     return step * float(np.sum((x[1:] - x[:-1])[inside[:-1]]))
 
@@ -165,19 +165,19 @@ def across(small: np.ndarray, large: np.ndarray) -> bool:
 
 def _distances(ring: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Of points along a ring, its corners among them, to the outline of another in mm: below 0 inside of it (even-odd rule)."""
-    after = np.roll(ring, -1, axis=0)
-    parts = np.maximum(np.ceil(np.hypot(*(after - ring).T) / SAMPLE_MM), 1).astype(int)
+    following = np.roll(ring, -1, axis=0)
+    parts = np.maximum(np.ceil(np.hypot(*(following - ring).T) / SAMPLE_MM), 1).astype(int)
     edge = np.repeat(np.arange(len(ring)), parts)
     share = (np.arange(len(edge)) - np.repeat(np.cumsum(parts) - parts, parts)) / parts[edge]
-    points = ring[edge] + share[:, None] * (after - ring)[edge]
+    points = ring[edge] + share[:, None] * (following - ring)[edge]
     (x, y), (from_x, from_y) = (column[:, None] for column in points.T), other.T
     along_x, along_y = (np.roll(other, -1, axis=0) - other).T
     with np.errstate(divide="ignore", invalid="ignore"):
         nearest = np.nan_to_num(((x - from_x) * along_x + (y - from_y) * along_y) / (along_x**2 + along_y**2)).clip(0, 1)
         reached = from_x + (y - from_y) / along_y * along_x
     squared = (x - from_x - nearest * along_x) ** 2 + (y - from_y - nearest * along_y) ** 2
-    passed = ((from_y > y) != (from_y + along_y > y)) & (x < reached)
-    return np.sqrt(squared.min(axis=1)) * np.where(passed.sum(axis=1) % 2, -1.0, 1.0)
+    crossed = ((from_y > y) != (from_y + along_y > y)) & (x < reached)
+    return np.sqrt(squared.min(axis=1)) * np.where(crossed.sum(axis=1) % 2, -1.0, 1.0)
 
 
 def _groups(count: int, links: Sequence[tuple[int, int]]) -> np.ndarray:

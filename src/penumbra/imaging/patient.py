@@ -9,7 +9,7 @@ import numpy as np
 
 from penumbra.base.refusal import Refusal
 from penumbra.imaging.contours import Contours
-from penumbra.imaging.dicom import Found, find_dicom
+from penumbra.imaging.dicom import DicomFolder, find_dicom
 from penumbra.imaging.names import STANDARD, GtvNames, Several, check_policy, no_match
 from penumbra.imaging.nifti import find_pair, read_pair
 from penumbra.imaging.primary import GTV_PATTERNS
@@ -81,28 +81,28 @@ def read_patient(folder: str | Path, *, gtv_patterns: Sequence[str] = GTV_PATTER
     >>> scan.source, scan.image.values.shape, scan.gtv.volume_mm3
     ('nifti', (6, 12, 12), 32.0)
     """
-    wanted = names or (STANDARD if tuple(gtv_patterns) == GTV_PATTERNS else GtvNames(tuple(gtv_patterns)))
-    wanted = wanted if names else replace(wanted, several=several)
-    check_policy(wanted.several)
+    rules = names or (STANDARD if tuple(gtv_patterns) == GTV_PATTERNS else GtvNames(tuple(gtv_patterns)))
+    rules = rules if names else replace(rules, several=several)
+    check_policy(rules.several)
     folder = Path(folder)
     if not folder.is_dir():
         raise Refusal("folder_found", "the patient's folder does not exist", "Give the path of an existing folder")
-    sources = gtv_sources(folder, wanted)
+    sources = gtv_sources(folder, rules)
     holding = [source for source in sources if source.holds]
     if not holding:
-        named = [source for source in sources if wanted.order(source.names)]
-        if named:
-            return named[0].read()  # refuses, and says what is wrong with the GTV
-        raise no_match([name for source in sources for name in source.names], wanted)
+        with_gtv = [source for source in sources if rules.order(source.names)]
+        if with_gtv:
+            return with_gtv[0].read()  # refuses, and says what is wrong with the GTV
+        raise no_match([name for source in sources for name in source.names], rules)
     if len([source for source in holding if source.kind == "segmentation"]) == len(holding) > 1:
         raise Refusal("one_segmentation", f"{len(holding)} segmentations hold a GTV", "Send the segmentation to use alone")
-    scan = agreeing(holding, len(sources), wanted.agree_dice)
+    scan = agreeing(holding, len(sources), rules.agree_dice)
     listed = [name for source in sources for name in source.names]
     notes = scan.notes if scan.contours else (*scan.notes, _made_of_voxels(scan))
-    return replace(scan, roi_name=scan.roi_name and wanted.kept(scan.roi_name, listed), notes=tuple(wanted.kept(note, listed) for note in notes))
+    return replace(scan, roi_name=scan.roi_name and rules.redacted(scan.roi_name, listed), notes=tuple(rules.redacted(note, listed) for note in notes))
 
 
-def gtv_sources(folder: Path, wanted: GtvNames) -> list[Source]:
+def gtv_sources(folder: Path, rules: GtvNames) -> list[Source]:
     """List what a patient's folder has to take the GTV from, in the order in which it is taken.
 
     Structure sets come first, then segmentations, then an image and its mask.
@@ -111,7 +111,7 @@ def gtv_sources(folder: Path, wanted: GtvNames) -> list[Source]:
     ----------
     folder
         Of one patient.
-    wanted
+    rules
         How the center names its GTV.
 
     Returns
@@ -139,19 +139,19 @@ def gtv_sources(folder: Path, wanted: GtvNames) -> list[Source]:
     [('image and mask', True)]
     """
     image, mask = find_pair(folder)
-    found = find_dicom(folder)
+    content = find_dicom(folder)
     pair = [Source("image and mask", ("gtv",), True, partial(read_pair, image, mask))] if image and mask else []
-    if not found.slices and pair:
+    if not content.slices and pair:
         return pair
-    if not found.slices:
-        raise nothing_read(folder, found.files, image=image is not None, mask=mask is not None, foreign=found.foreign)
+    if not content.slices:
+        raise nothing_read(folder, content.files, image=image is not None, mask=mask is not None, foreign=content.foreign)
     sources = []
-    if found.structure_sets:
-        drawings = [read_structure_set(path) for path in found.structure_sets]
+    if content.structure_sets:
+        drawings = [read_structure_set(path) for path in content.structure_sets]
         listed = [name for drawing in drawings for name in drawing.names.values()]
-        holds = any(set(order(drawing, wanted)) & drawing.drawn for drawing in drawings)
-        sources.append(Source("structure set", tuple(listed), holds, partial(_from_structure_set, found, drawings, wanted)))
-    for path in found.segmentations:
+        holds = any(set(order(drawing, rules)) & drawing.contoured for drawing in drawings)
+        sources.append(Source("structure set", tuple(listed), holds, partial(_from_structure_set, content, drawings, rules)))
+    for path in content.segmentations:
         try:
             drawing = read_segmentation(path)
         except Refusal as refusal:
@@ -160,7 +160,7 @@ def gtv_sources(folder: Path, wanted: GtvNames) -> list[Source]:
             sources.append(Source("segmentation", (), False, partial(_raise, refusal)))
             continue
         labels = tuple(drawing.names.values())
-        sources.append(Source("segmentation", labels, bool(wanted.order(labels)), partial(_from_segmentation, found, drawing, wanted)))
+        sources.append(Source("segmentation", labels, bool(rules.order(labels)), partial(_from_segmentation, content, drawing, rules)))
     if not sources and not pair:
         raise no_contours(folder, mask=mask is not None)
     return sources + pair
@@ -203,8 +203,8 @@ def roi_names(folder: str | Path, names: GtvNames = STANDARD) -> list[str]:
     ['gtv']
     """
     sources = gtv_sources(Path(folder), names)
-    used = next((source for source in sources if source.holds), None)
-    return sorted(name for source in ([used] if used else sources) for name in source.names)
+    chosen_source = next((source for source in sources if source.holds), None)
+    return sorted(name for source in ([chosen_source] if chosen_source else sources) for name in source.names)
 
 
 def _made_of_voxels(scan: Scan) -> str:
@@ -217,16 +217,16 @@ def _raise(refusal: Refusal) -> Scan:
     raise refusal
 
 
-def _from_structure_set(found: Found, drawings: Sequence[StructureSet], wanted: GtvNames) -> Scan:
-    notes, several = list(found.notes), wanted.several
-    drawing = _structure_set(found, drawings, wanted, notes)
-    numbers = _gtv_numbers(drawing, wanted, notes)
-    chosen = _resolve([structure(drawing, number) for number in numbers], several, notes)
-    own = frozenset[str]().union(*(item.instances for item in chosen))
-    reference = Reference(drawing.series, drawing.instances, own, {item.frame for item in chosen if item.frame})
-    slices, series_named, about_series = contoured_series(found.slices, reference)
-    stack = read_stack(slices, (own, drawing.instances), np.concatenate([points for item in chosen for points in item.contours]))
-    contours, remarks = place(chosen, stack.image, stack.positions, stack.heights)
+def _from_structure_set(content: DicomFolder, drawings: Sequence[StructureSet], rules: GtvNames) -> Scan:
+    notes, several = list(content.notes), rules.several
+    drawing = _structure_set(content, drawings, rules, notes)
+    numbers = _gtv_numbers(drawing, rules, notes)
+    gtvs = _resolve([structure(drawing, number) for number in numbers], several, notes)
+    contour_instances = frozenset[str]().union(*(item.instances for item in gtvs))
+    reference = Reference(drawing.series, drawing.instances, contour_instances, {item.frame for item in gtvs if item.frame})
+    slices, series_named, about_series = contoured_series(content.slices, reference)
+    stack = read_stack(slices, (contour_instances, drawing.instances), np.concatenate([points for item in gtvs for points in item.contours]))
+    contours, remarks = place(gtvs, stack.image, stack.positions, stack.heights)
     if several == "largest" and len(contours.regions) > 1:
         largest = max(contours.regions, key=lambda region: region.planimetric_mm3)
         contours = replace(contours, regions=(largest,), planes_named=len({plane.position for plane in largest.planes}), planes_off_image=0)
@@ -242,75 +242,75 @@ def _from_structure_set(found: Found, drawings: Sequence[StructureSet], wanted: 
     )
 
 
-def _from_segmentation(found: Found, drawing: Segmentation, wanted: GtvNames) -> Scan:
-    notes, several = list(found.notes), wanted.several
+def _from_segmentation(content: DicomFolder, drawing: Segmentation, rules: GtvNames) -> Scan:
+    notes, several = list(content.notes), rules.several
     numbers = sorted(drawing.names)
-    matched = [numbers[index] for index in wanted.order([drawing.names[number] for number in numbers])]
+    matched = [numbers[index] for index in rules.order([drawing.names[number] for number in numbers])]
     reference = Reference(drawing.series, drawing.instances, drawing.instances, {drawing.frame} if drawing.frame else set())
-    slices, series_named, about_series = contoured_series(found.slices, reference)
+    slices, series_named, about_series = contoured_series(content.slices, reference)
     stack = read_stack(slices, (drawing.instances,), segment_points(drawing, matched))
     masks = segment_masks(drawing, matched, stack)
-    drawn = [(drawing.names[number].strip(), mask) for number, mask in zip(matched, masks, strict=True) if mask.values.any()]
-    if not drawn:
-        shown = ", ".join(drawing.names[number].strip() for number in matched)
-        raise Refusal("gtv_not_empty", f"{shown} holds no voxel", "Segment the GTV of this patient, or leave the patient out")
-    if len(drawn) > 1:
-        notes.append(f"{len(drawn)} segments match ({', '.join(name for name, _ in drawn)}); policy: {several}.")
+    segments = [(drawing.names[number].strip(), mask) for number, mask in zip(matched, masks, strict=True) if mask.values.any()]
+    if not segments:
+        listed = ", ".join(drawing.names[number].strip() for number in matched)
+        raise Refusal("gtv_not_empty", f"{listed} holds no voxel", "Segment the GTV of this patient, or leave the patient out")
+    if len(segments) > 1:
+        notes.append(f"{len(segments)} segments match ({', '.join(name for name, _ in segments)}); policy: {several}.")
     if several == "largest":
-        drawn = [max(drawn, key=lambda entry: entry[1].volume_mm3)]
+        segments = [max(segments, key=lambda entry: entry[1].volume_mm3)]
     elif several == "first":
-        drawn = drawn[:1]
+        segments = segments[:1]
     return Scan(
         image=stack.image,
-        gtv=replace(drawn[0][1], values=np.logical_or.reduce([mask.values for _, mask in drawn])),
+        gtv=replace(segments[0][1], values=np.logical_or.reduce([mask.values for _, mask in segments])),
         source="dicom",
-        roi_name=" + ".join(name for name, _ in drawn),
+        roi_name=" + ".join(name for name, _ in segments),
         series_named=series_named,
         slice_positions=tuple(float(at) for at in stack.positions),
         notes=(*notes, *about_series, *stack.notes),
     )
 
 
-def order(drawing: StructureSet, wanted: GtvNames) -> list[int]:
+def order(drawing: StructureSet, rules: GtvNames) -> list[int]:
     """ROI numbers of the structures that are taken for the GTV, in order of preference."""
     numbers = sorted(drawing.names)
-    return [numbers[index] for index in wanted.order([drawing.names[number] for number in numbers])]
+    return [numbers[index] for index in rules.order([drawing.names[number] for number in numbers])]
 
 
-def _structure_set(found: Found, drawings: Sequence[StructureSet], wanted: GtvNames, notes: list[str]) -> StructureSet:
+def _structure_set(content: DicomFolder, drawings: Sequence[StructureSet], rules: GtvNames, notes: list[str]) -> StructureSet:
     """The structure set to use, of those that hold a GTV, or what may be one, see `chosen_set`."""
 
     def may_hold(drawing: StructureSet) -> bool:
-        return bool(order(drawing, wanted)) or any(wanted.meaning(name)[0] == "unknown" for name in drawing.names.values())
+        return bool(order(drawing, rules)) or any(rules.meaning(name)[0] == "unknown" for name in drawing.names.values())
 
     fitting = [drawing for drawing in drawings if may_hold(drawing)]
     if len(drawings) > 1 and len(fitting) == 1:
         notes.append(f"Of {len(drawings)} structure sets the newest with a GTV was taken, the only one that holds a GTV.")
-    return chosen_set(fitting, found.slices, notes)
+    return chosen_set(fitting, content.slices, notes)
 
 
-def _gtv_numbers(drawing: StructureSet, wanted: GtvNames, notes: list[str]) -> list[int]:
+def _gtv_numbers(drawing: StructureSet, rules: GtvNames, notes: list[str]) -> list[int]:
     """ROI numbers of the structures that are named like a GTV and have contours, in order of preference."""
-    matched = order(drawing, wanted)
+    matched = order(drawing, rules)
     if not matched:
-        raise no_match(list(drawing.names.values()), wanted)
-    drawn = [number for number in matched if number in drawing.drawn]
-    if not drawn:
-        shown = ", ".join(drawing.names[number].strip() for number in matched)
-        raise Refusal("gtv_not_empty", f"{shown} has no contours", "Contour the GTV of this patient, or leave the patient out")
-    if len(drawn) < len(matched):
-        notes.append(f"{len(matched) - len(drawn)} structures named like a GTV have no contours.")
-    return drawn
+        raise no_match(list(drawing.names.values()), rules)
+    contoured = [number for number in matched if number in drawing.contoured]
+    if not contoured:
+        listed = ", ".join(drawing.names[number].strip() for number in matched)
+        raise Refusal("gtv_not_empty", f"{listed} has no contours", "Contour the GTV of this patient, or leave the patient out")
+    if len(contoured) < len(matched):
+        notes.append(f"{len(matched) - len(contoured)} structures named like a GTV have no contours.")
+    return contoured
 
 
 def _resolve(structures: list[Structure], several: Several, notes: list[str]) -> list[Structure]:
-    closed = [item for item in structures if item.contours]
-    if not closed:
-        shown = ", ".join(item.name for item in structures)
-        raise Refusal("gtv_not_empty", f"{shown} has no closed contour", "Contour the GTV of this patient, or leave the patient out")
-    if len(closed) > 1:
-        notes.append(f"{len(closed)} structures match ({', '.join(item.name for item in closed)}); policy: {several}.")
-    return closed[:1] if several == "first" else closed
+    contoured = [item for item in structures if item.contours]
+    if not contoured:
+        listed = ", ".join(item.name for item in structures)
+        raise Refusal("gtv_not_empty", f"{listed} has no closed contour", "Contour the GTV of this patient, or leave the patient out")
+    if len(contoured) > 1:
+        notes.append(f"{len(contoured)} structures match ({', '.join(item.name for item in contoured)}); policy: {several}.")
+    return contoured[:1] if several == "first" else contoured
 
 
 def mask_of(contours: Contours, image: Volume) -> Mask:

@@ -85,12 +85,12 @@ def _rescale(dataset: "Dataset") -> tuple[float, float]:
     advice = "Export the series again with RescaleSlope and RescaleIntercept in every slice"
     if dataset.get("ModalityLUTSequence"):
         raise Refusal("rescale_known", "a slice has a table (Modality LUT) instead of RescaleSlope and RescaleIntercept", advice)
-    sent = [dataset.get(name) for name in ("RescaleSlope", "RescaleIntercept")]
-    if all(value in (None, "") for value in sent) and int(dataset.get("PixelRepresentation") or 0) == 1:
+    values = [dataset.get(name) for name in ("RescaleSlope", "RescaleIntercept")]
+    if all(value in (None, "") for value in values) and int(dataset.get("PixelRepresentation") or 0) == 1:
         return 1.0, 0.0
-    if any(value in (None, "") for value in sent):
+    if any(value in (None, "") for value in values):
         raise Refusal("rescale_known", "a slice of unsigned pixels has no RescaleSlope or no RescaleIntercept", advice)
-    slope, intercept = float(sent[0]), float(sent[1])
+    slope, intercept = float(values[0]), float(values[1])
     if not (np.isfinite([slope, intercept]).all() and 0 < slope <= _FACTOR and abs(intercept) <= _FACTOR):
         raise Refusal("rescale_known", f"a slice has RescaleSlope {slope:g} and RescaleIntercept {intercept:g}", advice)
     return slope, intercept

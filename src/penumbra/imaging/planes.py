@@ -75,9 +75,9 @@ def three_planes(scan: Scan, rings: Mapping[str, Mask], *, margin_mm: float, pix
     side = max((part.stop - part.start) * step for part, step in zip(box, spacing, strict=True)) + 2 * margin_mm
     offsets = (np.arange(pixels) + 0.5) / pixels * side - side / 2
     head_up = scan.image.direction[2, 2] > 0
-    shown = {GTV: gtv, **{name: ring.values | gtv for name, ring in rings.items()}}
+    masks = {GTV: gtv, **{name: ring.values | gtv for name, ring in rings.items()}}
     hu: list[np.ndarray] = []
-    outlines: dict[str, list[np.ndarray]] = {name: [] for name in shown}
+    outlines: dict[str, list[np.ndarray]] = {name: [] for name in masks}
     for axis in range(3):
         down, across = (other for other in range(3) if other != axis)
         index = int(gtv.sum(axis=(down, across)).argmax())
@@ -85,7 +85,7 @@ def three_planes(scan: Scan, rings: Mapping[str, Mask], *, margin_mm: float, pix
         columns = (center[across] + offsets) / spacing[across]
         at = np.meshgrid(rows, columns, indexing="ij")
         hu.append(map_coordinates(scan.image.values.take(index, axis).astype(np.float32), at, order=1, cval=BEYOND_HU))
-        for name, mask in shown.items():
+        for name, mask in masks.items():
             inside = map_coordinates(mask.take(index, axis).astype(np.float32), at, order=1) >= 0.5
             outlines[name].append(inside & ~binary_erosion(inside, border_value=1))
-    return Planes(np.stack(hu), {name: np.stack(drawn) for name, drawn in outlines.items()}, side / pixels)
+    return Planes(np.stack(hu), {name: np.stack(planes) for name, planes in outlines.items()}, side / pixels)

@@ -13,26 +13,26 @@ from penumbra.imaging.overlaps import Arrangement, Sizes, area_mm2
 MISSING = 1.5  # of the usual distance: beyond it a contour is missing between two planes
 
 
-def planimetric_mm3(heights: np.ndarray, drawn: Sequence[Arrangement], positions: np.ndarray) -> float:
+def planimetric_mm3(heights: np.ndarray, planes: Sequence[Arrangement], positions: np.ndarray) -> float:
     """Sum over planes of contour area times the distance that it represents, mm3.
 
     Parameters
     ----------
     heights
         Of the planes as drawn, increasing, mm along the normal.
-    drawn
+    planes
         The contours of each.
     positions
         Of the slices, increasing: a distance without a slice in it has no contour missing.
     """
-    islands = [_islands(plane) for plane in drawn]
+    islands = [_islands(plane) for plane in planes]
     areas, low, high = (np.concatenate([part[place] for part in islands]) for place in range(3))
     at = np.repeat(heights, [len(part[0]) for part in islands])
     up = _nearest(at, low, high)
     down = _nearest(-at[::-1], low[::-1], high[::-1])[::-1]
     gap = float(np.median(np.diff(positions)))
-    known = np.sort(up[np.isfinite(up)])
-    median = float(known[(known.size - 1) // 2]) if known.size else gap
+    distances = np.sort(up[np.isfinite(up)])
+    median = float(distances[(distances.size - 1) // 2]) if distances.size else gap
     usual = MISSING * np.maximum(np.minimum(up, down), median) + 1e-6
     whole = [
         np.where((distance <= usual) | (_between(positions, first, last) == 0), distance, np.inf)
@@ -68,15 +68,15 @@ def _nearest(at: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """For each box the distance to the nearest plane above with a box that overlaps it in the plane, infinite without one. at: rising."""
     planes, first = np.unique(at, return_index=True)
     starts = np.append(first, len(at))
-    found = np.full(len(at), np.inf)
+    nearest = np.full(len(at), np.inf)
     for number in range(len(planes)):
         open_boxes = np.arange(starts[number], starts[number + 1])
         for other in range(number + 1, len(planes)):
             if not open_boxes.size:
                 break
-            there = slice(starts[other], starts[other + 1])
-            overlap: np.ndarray = (low[open_boxes, None] <= high[None, there]) & (low[None, there] <= high[open_boxes, None])
+            upper = slice(starts[other], starts[other + 1])
+            overlap: np.ndarray = (low[open_boxes, None] <= high[None, upper]) & (low[None, upper] <= high[open_boxes, None])
             meets = np.any(overlap.all(axis=2), axis=1)
-            found[open_boxes[meets]] = planes[other] - planes[number]
+            nearest[open_boxes[meets]] = planes[other] - planes[number]
             open_boxes = open_boxes[~meets]
-    return found
+    return nearest

@@ -73,8 +73,8 @@ def _fullest(share: np.ndarray, sure: np.ndarray, partial: np.ndarray) -> np.nda
 
     mask = sure.copy()
     for z in np.flatnonzero(partial.any(axis=(1, 2))):
-        wanted = round(float(share[z].sum(dtype=np.float64))) - int(np.count_nonzero(sure[z]))
-        if wanted <= 0:
+        quota = round(float(share[z].sum(dtype=np.float64))) - int(np.count_nonzero(sure[z]))
+        if quota <= 0:
             continue
         rows, columns = np.nonzero(partial[z])
         depth = distance_transform_edt(np.pad(sure[z] | partial[z], 1))[1:-1, 1:-1][rows, columns]
@@ -82,24 +82,24 @@ def _fullest(share: np.ndarray, sure: np.ndarray, partial: np.ndarray) -> np.nda
             depth -= distance_transform_edt(~sure[z])[rows, columns]
         filled = np.round(share[z][rows, columns], 3)
         order = np.lexsort(((rows + columns + z) % 2, -depth, -filled))
-        last = order[: max(wanted, 1)][-1]
+        last = order[: max(quota, 1)][-1]
         alike = np.flatnonzero((filled == filled[last]) & (depth == depth[last]))
-        before = np.flatnonzero((filled > filled[last]) | ((filled == filled[last]) & (depth > depth[last])))
-        chosen = np.concatenate([before, _all_around(alike, rows, columns, wanted - len(before))])
-        mask[z, rows[chosen], columns[chosen]] = True
+        sooner = np.flatnonzero((filled > filled[last]) | ((filled == filled[last]) & (depth > depth[last])))
+        filled_places = np.concatenate([sooner, _all_around(alike, rows, columns, quota - len(sooner))])
+        mask[z, rows[filled_places], columns[filled_places]] = True
     return mask
 
 
-def _all_around(alike: np.ndarray, rows: np.ndarray, columns: np.ndarray, wanted: int) -> np.ndarray:
-    """`wanted` of the voxels that are `alike` in every respect (indices of rows and columns), evenly all around their center.
+def _all_around(alike: np.ndarray, rows: np.ndarray, columns: np.ndarray, quota: int) -> np.ndarray:
+    """`quota` of the voxels that are `alike` in every respect (indices of rows and columns), evenly all around their center.
 
     So none of its sides gets more than the other, and the mask does not move.
     """
-    if wanted >= len(alike):
+    if quota >= len(alike):
         return alike
     angle = np.arctan2(rows[alike] - rows[alike].mean(), columns[alike] - columns[alike].mean())
     turn = alike[np.argsort(angle, kind="stable")]
-    return turn[((np.arange(wanted) + 0.5) * len(alike) / wanted).astype(np.int64)]
+    return turn[((np.arange(quota) + 0.5) * len(alike) / quota).astype(np.int64)]
 
 
 def _box(contours: Contours, shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> tuple[slice, slice, slice]:
@@ -123,11 +123,11 @@ def _region_coverage(region: Region, shape: tuple[int, int, int], spacing: tuple
         last = min(int(np.ceil(plane.upper / spacing[0] + 0.5)), box[0].stop)
         if first >= last:
             continue
-        drawn = _plane_coverage(plane, spacing, box)
+        covered = _plane_coverage(plane, spacing, box)
         for z in range(first, last):
             overlap = min(plane.upper / spacing[0], z + 0.5) - max(plane.lower / spacing[0], z - 0.5)
             if overlap > 1e-6:
-                layer[z - box[0].start] += np.float32(overlap) * drawn
+                layer[z - box[0].start] += np.float32(overlap) * covered
     return np.clip(layer, 0.0, 1.0, out=layer)
 
 
@@ -137,14 +137,14 @@ def _plane_coverage(plane: Plane, spacing: tuple[float, float, float], box: tupl
     rings = [
         np.stack([ring[:, 0] / spacing[2] + 0.5 - box[2].start, (ring[:, 1] / spacing[1] + 0.5 - box[1].start) * SCAN_LINES], axis=1) for ring in plane.rings
     ]
-    found = crossings(rings, 0.5, 1.0, rows * SCAN_LINES)
+    crossing = crossings(rings, 0.5, 1.0, rows * SCAN_LINES)
     if plane.shapes is not None and len(set(plane.shapes)) < len(rings):
-        found = united(found, np.asarray(plane.shapes))
+        crossing = united(crossing, np.asarray(plane.shapes))
 
     # closed rings cross every line an even number of times: in order of x, crossings open and close in turn
-    x = np.clip(found.x, 0.0, columns)
-    order = np.lexsort((x, found.line))
-    x, row = x[order], found.line[order] // SCAN_LINES
+    x = np.clip(crossing.x, 0.0, columns)
+    order = np.lexsort((x, crossing.line))
+    x, row = x[order], crossing.line[order] // SCAN_LINES
     sign = np.where(np.arange(len(x)) % 2 == 0, 1.0, -1.0)
     pixel = np.floor(x).astype(np.int64)
     part = x - pixel

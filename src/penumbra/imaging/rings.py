@@ -40,12 +40,12 @@ def rings(gtv: Mask, margins_mm: Sequence[float]) -> dict[str, Mask]:
     {'ring_1mm': 288.0, 'ring_3mm': 1272.0}
     """
     inner, distance = _distance(gtv, margins_mm, clipped=True)
-    found = {}
+    by_name = {}
     for margin in margins_mm:
         values = np.zeros(gtv.values.shape, dtype=bool)
         values[inner] = _within(distance, margin)
-        found[ring_name(margin)] = Mask(values, gtv.spacing, gtv.origin, gtv.direction)
-    return found
+        by_name[ring_name(margin)] = Mask(values, gtv.spacing, gtv.origin, gtv.direction)
+    return by_name
 
 
 def ring_loss(gtv: Mask, margins_mm: Sequence[float]) -> dict[str, float]:

@@ -43,10 +43,10 @@ def save_scan(scan: Scan, folder: str | Path) -> None:
     >>> load_scan("P01").gtv.volume_mm3
     432.0
     """
-    with whole_folder(Path(folder)) as fresh:
+    with whole_folder(Path(folder)) as draft:
         image = Volume(np.rint(scan.image.values).astype(np.int16), scan.image.spacing, scan.image.origin, scan.image.direction)
-        _write_nifti(image, fresh / _IMAGE)
-        _write_nifti(scan.gtv, fresh / _MASK)
+        _write_nifti(image, draft / _IMAGE)
+        _write_nifti(scan.gtv, draft / _MASK)
         facts = {
             "moments": asdict(scan.moments) if scan.moments else None,
             "offset": list(scan.offset) if scan.offset else None,
@@ -54,7 +54,7 @@ def save_scan(scan: Scan, folder: str | Path) -> None:
             "roi_name": scan.roi_name,
             "notes": list(scan.notes),
         }
-        (fresh / _FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        (draft / _FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load_scan(folder: str | Path) -> Scan:

@@ -51,12 +51,12 @@ def edges(rings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarr
     start = np.concatenate(rings)
     size = np.array([len(ring) for ring in rings])
     stop = np.cumsum(size)
-    after = np.arange(1, len(start) + 1)
-    after[stop - 1] = stop - size
-    return start, start[after], np.repeat(np.arange(len(rings)), size)
+    following = np.arange(1, len(start) + 1)
+    following[stop - 1] = stop - size
+    return start, start[following], np.repeat(np.arange(len(rings)), size)
 
 
-def united(found: Crossings, shape: np.ndarray) -> Crossings:
+def united(crossing: Crossings, shape: np.ndarray) -> Crossings:
     """The crossings of shapes, each the union of its rings.
 
     Parameters
@@ -64,10 +64,10 @@ def united(found: Crossings, shape: np.ndarray) -> Crossings:
     shape
         Of each ring, (rings,).
     """
-    label = shape[found.ring]
-    turn = np.where(np.arange(len(found.x)) % 2 == 0, 1, -1)
-    order = np.lexsort((-turn, found.x, label, found.line))
-    line, label, x, turn = found.line[order], label[order], found.x[order], turn[order]
+    label = shape[crossing.ring]
+    turn = np.where(np.arange(len(crossing.x)) % 2 == 0, 1, -1)
+    order = np.lexsort((-turn, crossing.x, label, crossing.line))
+    line, label, x, turn = crossing.line[order], label[order], crossing.x[order], turn[order]
     depth = np.cumsum(turn)  # back at 0 behind every shape of every line
     outer = ((turn > 0) & (depth == 1)) | ((turn < 0) & (depth == 0))
     return Crossings(line[outer], label[outer], x[outer])

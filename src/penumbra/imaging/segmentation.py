@@ -138,15 +138,15 @@ def segment_points(drawing: Segmentation, numbers: Sequence[int]) -> np.ndarray:
     return np.array([*(place.position for place in places), *ends]).reshape(-1, 3)
 
 
-def _on_lattice(drawn: np.ndarray, stack: Stack) -> np.ndarray:
+def _on_lattice(slices_mask: np.ndarray, stack: Stack) -> np.ndarray:
     """A mask of the slices, (slices, y, x), on the planes of the volume."""
     planes = np.arange(stack.image.values.shape[0]) * stack.image.spacing[0]
-    if len(planes) == len(drawn):
-        return drawn
-    place = np.interp(planes, stack.positions, np.arange(len(drawn)))
+    if len(planes) == len(slices_mask):
+        return slices_mask
+    place = np.interp(planes, stack.positions, np.arange(len(slices_mask)))
     mask = np.zeros(stack.image.values.shape, dtype=bool)
-    rows = bounding_box(drawn)[1:]
-    mask[:, *rows] = mask_at_half(np.tensordot(linear_matrix(len(drawn), place), drawn[:, *rows], axes=(1, 0)))
+    rows = bounding_box(slices_mask)[1:]
+    mask[:, *rows] = mask_at_half(np.tensordot(linear_matrix(len(slices_mask), place), slices_mask[:, *rows], axes=(1, 0)))
     return mask
 
 
@@ -162,11 +162,11 @@ class _Frame:
 def _frames(dataset: "Dataset") -> "Sequence[tuple[int, _Frame]]":
     """Segment number and place of every frame, in the order of the pixels."""
     shared = dataset.SharedFunctionalGroupsSequence[0]
-    found = []
-    for own in dataset.PerFrameFunctionalGroupsSequence:
+    frames = []
+    for frame in dataset.PerFrameFunctionalGroupsSequence:
 
-        def group(name: str, own: "Dataset" = own) -> "Dataset":
-            holder = own if name in own else shared
+        def group(name: str, frame: "Dataset" = frame) -> "Dataset":
+            holder = frame if name in frame else shared
             item: Dataset = holder[name].value[0]
             return item
 
@@ -175,8 +175,8 @@ def _frames(dataset: "Dataset") -> "Sequence[tuple[int, _Frame]]":
             np.array(group("PlaneOrientationSequence").ImageOrientationPatient, dtype=float),
             np.array(group("PlanePositionSequence").ImagePositionPatient, dtype=float),
         )
-        found.append((int(group("SegmentIdentificationSequence").ReferencedSegmentNumber), place))
-    return found
+        frames.append((int(group("SegmentIdentificationSequence").ReferencedSegmentNumber), place))
+    return frames
 
 
 def _voxels_of(frame: _Frame, inside: np.ndarray, stack: Stack) -> tuple[int, np.ndarray]:
@@ -206,8 +206,8 @@ def _voxels_of(frame: _Frame, inside: np.ndarray, stack: Stack) -> tuple[int, np
     x, y, height = (corner + rows[:, None] * steps[0] + columns[:, None] * steps[1]).T
     plane = np.abs(height[:, None] - stack.positions).argmin(axis=1) if axes.max() == 2 else np.full(len(x), np.abs(stack.positions - height[0]).argmin())
     voxels = np.stack([plane, np.rint(y / row_mm).astype(np.int64), np.rint(x / column_mm).astype(np.int64)])
-    beside = np.stack([height - stack.positions[plane], y - voxels[1] * row_mm, x - voxels[2] * column_mm])
-    furthest = np.abs(beside).max(axis=1)
+    offsets = np.stack([height - stack.positions[plane], y - voxels[1] * row_mm, x - voxels[2] * column_mm])
+    furthest = np.abs(offsets).max(axis=1)
     outside = ((voxels < 0) | (voxels >= np.array(image.values.shape)[:, None]))[1:].any()
     if outside or (furthest > np.array([2 * gap, row_mm, column_mm]) * _OFF).any():
         raise Refusal(

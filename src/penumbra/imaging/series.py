@@ -23,7 +23,7 @@ class Reference:
         UIDs that it names.
     instances
         Slices that it names anywhere, see `referenced`.
-    own
+    contour_instances
         Of those, the ones that the contours of the GTV themselves name: they decide where others contradict.
     frames
         Of reference that the GTV is drawn in.
@@ -31,7 +31,7 @@ class Reference:
 
     series: Set[str]
     instances: Set[str]
-    own: Set[str]
+    contour_instances: Set[str]
     frames: Set[str]
 
 
@@ -57,35 +57,37 @@ def contoured_series(slices: Sequence[SliceHeader], reference: Reference) -> tup
     def named_in(series: str, instances: Set[str]) -> int:
         return sum(item.named_in(instances) for item in groups[series])
 
-    named = [series for series in groups if named_in(series, reference.own)]
-    named = named or [series for series in groups if series in reference.series] or [series for series in groups if named_in(series, reference.instances)]
+    named_series = [series for series in groups if named_in(series, reference.contour_instances)]
+    named_series = (
+        named_series or [series for series in groups if series in reference.series] or [series for series in groups if named_in(series, reference.instances)]
+    )
     in_frame = [series for series, items in groups.items() if not reference.frames or reference.frames & {item.frame for item in items}]
     without_frame = [series for series, items in groups.items() if items[0].frame is None]
-    if not in_frame and not set(named) & set(without_frame):
+    if not in_frame and not set(named_series) & set(without_frame):
         raise Refusal("frame_of_reference", "the structure set was drawn in another frame of reference than the CT", _ADVICE)
-    if not named and not reference.frames:
+    if not named_series and not reference.frames:
         raise Refusal("frame_of_reference", "the structure set names neither this CT series nor a frame of reference", _ADVICE)
-    candidates = [series for series in named if series in in_frame or series in without_frame] if named else in_frame
+    candidates = [series for series in named_series if series in in_frame or series in without_frame] if named_series else in_frame
     if not candidates:
         raise Refusal("frame_of_reference", "the CT series that the structure set names has another frame of reference", _ADVICE)
-    joined = _joined([groups[series] for series in candidates]) if named else None
+    joined = _joined([groups[series] for series in candidates]) if named_series else None
     if joined is not None:
         notes = [f"The contours name {len(candidates)} series that continue each other; they were joined."]
         if len(groups) > len(candidates):
             notes.append(f"Of {len(groups)} CT series the ones that the contours were drawn on were taken.")
         return _of_one_frame(joined, reference.frames), True, tuple(notes)
     if len(candidates) > 1:
-        counts = sorted(((named_in(series, reference.own), named_in(series, reference.instances), series) for series in candidates), reverse=True)
+        counts = sorted(((named_in(series, reference.contour_instances), named_in(series, reference.instances), series) for series in candidates), reverse=True)
         if counts[0][:2] == counts[1][:2]:
             raise Refusal("one_series", f"{len(candidates)} CT series fit the structure set", "Send the planning CT alone, the series that was contoured")
         candidates = [counts[0][2]]
-        _require_whole(groups, candidates[0], reference.own)
+        _require_whole(groups, candidates[0], reference.contour_instances)
     notes = []
     if len(groups) > 1:
         notes.append(f"Of {len(groups)} CT series the one that the contours were drawn on was taken.")
-    if not named:
+    if not named_series:
         notes.append("The structure set names another series; the CT has the same frame of reference.")
-    return _of_one_frame(groups[candidates[0]], reference.frames), bool(named), tuple(notes)
+    return _of_one_frame(groups[candidates[0]], reference.frames), bool(named_series), tuple(notes)
 
 
 def _joined(parts: Sequence[Sequence[SliceHeader]]) -> list[SliceHeader] | None:
@@ -109,7 +111,7 @@ def _joined(parts: Sequence[Sequence[SliceHeader]]) -> list[SliceHeader] | None:
     return items if gaps.size and gaps.min() > _SAME_PLACE * np.median(gaps) and gaps.max() < _CONTINUES * np.median(gaps) else None
 
 
-def _require_whole(groups: dict[str, list[SliceHeader]], chosen: str, own: Set[str]) -> None:
+def _require_whole(groups: dict[str, list[SliceHeader]], contoured: str, contour_instances: Set[str]) -> None:
     """Refuse contours that belong to several series.
 
     Raises
@@ -117,15 +119,15 @@ def _require_whole(groups: dict[str, list[SliceHeader]], chosen: str, own: Set[s
     Refusal
         "one_series" where contours of the GTV name slices of other series at places that the chosen one does not have.
     """
-    normal = np.cross(groups[chosen][0].orientation[:3], groups[chosen][0].orientation[3:])
-    there = np.sort([float(item.position @ normal) for item in groups[chosen]])
-    gap = float(np.median(np.diff(there))) if len(there) > 1 else 1.0
-    elsewhere = [float(item.position @ normal) for series, items in groups.items() if series != chosen for item in items if item.named_in(own)]
-    lost = sum(np.abs(there - height).min() > gap / 2 for height in elsewhere)
-    if lost:
+    normal = np.cross(groups[contoured][0].orientation[:3], groups[contoured][0].orientation[3:])
+    heights = np.sort([float(item.position @ normal) for item in groups[contoured]])
+    gap = float(np.median(np.diff(heights))) if len(heights) > 1 else 1.0
+    elsewhere = [float(item.position @ normal) for series, items in groups.items() if series != contoured for item in items if item.named_in(contour_instances)]
+    missing = sum(np.abs(heights - height).min() > gap / 2 for height in elsewhere)
+    if missing:
         raise Refusal(
             "one_series",
-            f"{lost} contours were drawn on slices of another series, at places that the CT does not have",
+            f"{missing} contours were drawn on slices of another series, at places that the CT does not have",
             "Send the planning CT as one series, or export its structure set again",
         )
 

@@ -38,8 +38,8 @@ class Slices:
     def between(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """How many slices lie between two heights, neither counted."""
         eps = 1e-6
-        found: np.ndarray = np.searchsorted(self.positions, high - eps, side="left") - np.searchsorted(self.positions, low + eps, side="right")
-        return np.maximum(found, 0)
+        count: np.ndarray = np.searchsorted(self.positions, high - eps, side="left") - np.searchsorted(self.positions, low + eps, side="right")
+        return np.maximum(count, 0)
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ class _Island:
     pixels: np.ndarray
 
 
-def slabs(heights: np.ndarray, drawn: Sequence[Arrangement], slices: Slices, pixel_mm: float, *, on_slices: bool) -> tuple[tuple[Plane, ...], float]:
+def slabs(heights: np.ndarray, planes: Sequence[Arrangement], slices: Slices, pixel_mm: float, *, on_slices: bool) -> tuple[tuple[Plane, ...], float]:
     """The planes of one structure with the slab that each represents, and the usual distance of its planes in mm.
 
     Parameters
     ----------
     heights
         Of the planes, increasing, mm along the normal.
-    drawn
+    planes
         What is drawn on each.
     pixel_mm
         Of the image in the plane.
@@ -71,7 +71,7 @@ def slabs(heights: np.ndarray, drawn: Sequence[Arrangement], slices: Slices, pix
     plane that is alone half the part's usual distance.
     Two neighboring slices belong together whatever their distance. Parts with distances of their own come as planes of their own.
     """
-    islands = _islands(drawn, pixel_mm)
+    islands = _islands(planes, pixel_mm)
     below, above = _neighbors(islands)
     at = np.array([heights[island.plane] for island in islands])
     part = _parts(below, above)
@@ -89,26 +89,32 @@ def slabs(heights: np.ndarray, drawn: Sequence[Arrangement], slices: Slices, pix
     end_above = np.where(slice_by_slice, edges[cell + 1] - at, np.where(np.isnan(down), usual, down) / 2)
     lower = at - np.where(np.isnan(down), end_below, down / 2)
     upper = at + np.where(np.isnan(up), end_above, up / 2)
-    return _planes(heights, drawn, islands, lower, upper), float(np.median(usual))
+    return _planes(heights, planes, islands, lower, upper), float(np.median(usual))
 
 
-def _planes(heights: np.ndarray, drawn: Sequence[Arrangement], islands: Sequence[_Island], lower: np.ndarray, upper: np.ndarray) -> tuple[Plane, ...]:
+def _planes(heights: np.ndarray, arrangements: Sequence[Arrangement], islands: Sequence[_Island], lower: np.ndarray, upper: np.ndarray) -> tuple[Plane, ...]:
     """Islands of one plane that reach equally far as one plane."""
     grouped: dict[tuple[int, float, float], list[int]] = {}
     for island, low, high in zip(islands, lower, upper, strict=True):
         grouped.setdefault((island.plane, round(float(low), 6), round(float(high), 6)), []).extend(island.rings)
     return tuple(
-        Plane(float(heights[plane]), low, high, tuple(drawn[plane].rings[ring] for ring in rings), tuple(drawn[plane].shapes[ring] for ring in rings))
+        Plane(
+            float(heights[plane]),
+            low,
+            high,
+            tuple(arrangements[plane].rings[ring] for ring in rings),
+            tuple(arrangements[plane].shapes[ring] for ring in rings),
+        )
         for (plane, low, high), rings in sorted(grouped.items())
     )
 
 
-def _islands(drawn: Sequence[Arrangement], pixel_mm: float) -> list[_Island]:
-    points = np.concatenate([ring for plane in drawn for ring in plane.rings])
+def _islands(arrangements: Sequence[Arrangement], pixel_mm: float) -> list[_Island]:
+    points = np.concatenate([ring for plane in arrangements for ring in plane.rings])
     corner = points.min(axis=0)
     columns, rows = (int(size) for size in np.floor((points.max(axis=0) - corner) / pixel_mm) + 1)
-    found = []
-    for number, plane in enumerate(drawn):
+    islands = []
+    for number, plane in enumerate(arrangements):
         lines = crossings(plane.rings, float(corner[1]) + pixel_mm / 2, pixel_mm, rows)
         line, ring, first, last = lines.spans()
         begin = np.clip(np.ceil((first - corner[0]) / pixel_mm - 0.5), 0, columns).astype(np.int64)
@@ -118,8 +124,8 @@ def _islands(drawn: Sequence[Arrangement], pixel_mm: float) -> list[_Island]:
         owner = np.repeat(ring, length)
         # a ring between the centers of pixels covers at least the one of its first point
         start = np.array([one[0] for one in plane.rings])
-        own = np.clip((start - corner) // pixel_mm, 0, (columns - 1, rows - 1)).astype(np.int64)
-        covered = np.concatenate([covered, own[:, 1] * columns + own[:, 0]])
+        first_pixel = np.clip((start - corner) // pixel_mm, 0, (columns - 1, rows - 1)).astype(np.int64)
+        covered = np.concatenate([covered, first_pixel[:, 1] * columns + first_pixel[:, 0]])
         owner = np.concatenate([owner, np.arange(len(plane.rings))])
         label = np.asarray(plane.islands)[owner]
         order = np.argsort(label, kind="stable")
@@ -127,14 +133,14 @@ def _islands(drawn: Sequence[Arrangement], pixel_mm: float) -> list[_Island]:
         members: dict[int, list[int]] = {}
         for place, island in enumerate(plane.islands):
             members.setdefault(island, []).append(place)
-        found += [_Island(number, tuple(members[int(name)]), pixels) for name, pixels in zip(names, np.split(covered[order], starts[1:]), strict=True)]
-    return found
+        islands += [_Island(number, tuple(members[int(name)]), pixels) for name, pixels in zip(names, np.split(covered[order], starts[1:]), strict=True)]
+    return islands
 
 
 def _neighbors(islands: Sequence[_Island]) -> tuple[np.ndarray, np.ndarray]:
     """For each island the nearest one that it covers, and the nearest that covers it: index, -1 for none."""
     size = 1 + max(int(island.pixels.max()) for island in islands)
-    found = []
+    links = []
     for order in (range(len(islands)), range(len(islands) - 1, -1, -1)):
         latest = np.full(size, _NONE)
         link = np.full(len(islands), _NONE)
@@ -144,13 +150,13 @@ def _neighbors(islands: Sequence[_Island]) -> tuple[np.ndarray, np.ndarray]:
                 for other in waiting:
                     latest[islands[other].pixels] = other
                 waiting = []
-            seen = latest[islands[place].pixels]
-            seen = seen[seen != _NONE]
-            if seen.size:
-                link[place] = seen.max() if order.step > 0 else seen.min()
+            covered = latest[islands[place].pixels]
+            covered = covered[covered != _NONE]
+            if covered.size:
+                link[place] = covered.max() if order.step > 0 else covered.min()
             waiting.append(place)
-        found.append(link)
-    return found[0], found[1]
+        links.append(link)
+    return links[0], links[1]
 
 
 def _parts(below: np.ndarray, above: np.ndarray) -> np.ndarray:

@@ -37,9 +37,9 @@ def cubic_matrix(samples: int, at: np.ndarray) -> np.ndarray:
 
 def linear_matrix(samples: int, at: np.ndarray) -> np.ndarray:
     """Weights (len(at), samples) of linear interpolation at `at`, in units of the sample distance; constant beyond the ends."""
-    held = np.clip(at, 0, samples - 1)
-    base = np.minimum(np.floor(held).astype(np.int64), max(samples - 2, 0))
-    t = held - base
+    clamped = np.clip(at, 0, samples - 1)
+    base = np.minimum(np.floor(clamped).astype(np.int64), max(samples - 2, 0))
+    t = clamped - base
     weights = np.zeros((len(at), samples))
     np.add.at(weights, (np.arange(len(at)), base), 1.0 - t)
     np.add.at(weights, (np.arange(len(at)), np.minimum(base + 1, samples - 1)), t)
@@ -50,8 +50,8 @@ def bands(weights: np.ndarray, rows: int) -> Iterator[tuple[slice, slice, np.nda
     """The matrix in blocks of `rows` rows, each cut to the columns that it uses: (rows, columns, block)."""
     for start in range(0, len(weights), rows):
         block = weights[start : start + rows]
-        used = np.flatnonzero(block.any(axis=0))
-        columns = slice(int(used[0]), int(used[-1]) + 1)
+        occupied = np.flatnonzero(block.any(axis=0))
+        columns = slice(int(occupied[0]), int(occupied[-1]) + 1)
         yield slice(start, start + len(block)), columns, np.ascontiguousarray(block[:, columns])
 
 
@@ -65,8 +65,8 @@ def true_position_matrix(positions: np.ndarray, at: np.ndarray) -> np.ndarray:
     degree = 3 if len(positions) >= 4 else min(1, len(positions) - 1)
     if degree == 0:
         return np.ones((len(at), 1))
-    held = np.clip(at, positions[0], positions[-1])
-    weights: np.ndarray = make_interp_spline(positions, np.eye(len(positions)), k=degree)(held)
+    clamped = np.clip(at, positions[0], positions[-1])
+    weights: np.ndarray = make_interp_spline(positions, np.eye(len(positions)), k=degree)(clamped)
     weights[np.abs(weights) < _NEGLIGIBLE] = 0.0
     return weights
 

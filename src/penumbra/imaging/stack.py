@@ -158,18 +158,18 @@ def _one_per_position(order: list[SliceHeader], normal: np.ndarray, preferred: S
             groups.append([item])
     copies = unnamed = 0
     for group in groups:
-        named = next((found for wanted in preferred if (found := [item for item in group if item.named_in(wanted)])), group)
-        if len(named) > 1:
-            reference = pixels(named[0])
-            if not all(np.array_equal(reference, pixels(item)) for item in named[1:]):
+        candidates = next((matches for instances in preferred if (matches := [item for item in group if item.named_in(instances)])), group)
+        if len(candidates) > 1:
+            reference = pixels(candidates[0])
+            if not all(np.array_equal(reference, pixels(item)) for item in candidates[1:]):
                 raise Refusal(
                     "one_slice_per_position",
-                    f"{len(named)} different slices of one series lie at the same position",
+                    f"{len(candidates)} different slices of one series lie at the same position",
                     "Send one phase or reconstruction, the one that was contoured",
                 )
-        copies += len(named) - 1
-        unnamed += len(group) - len(named)
-        group[:] = named[:1]
+        copies += len(candidates) - 1
+        unnamed += len(group) - len(candidates)
+        group[:] = candidates[:1]
     if copies:
         notes.append(f"{copies} duplicate slices were left out.")
     if unnamed:
@@ -218,6 +218,6 @@ def _at_true_positions(values: np.ndarray, positions: np.ndarray, lattice: np.nd
     weights = true_position_matrix(positions, lattice)
     flat = values.reshape(len(values), -1)
     out = np.empty((len(lattice), flat.shape[1]), dtype=np.float32)
-    for rows, used, block in bands(weights, 16):
-        out[rows] = block @ flat[used]
+    for rows, columns, block in bands(weights, 16):
+        out[rows] = block @ flat[columns]
     return out.reshape(len(lattice), *values.shape[1:])

@@ -37,47 +37,47 @@ def chosen_set(drawings: Sequence[StructureSet], slices: Sequence[SliceHeader], 
     DICOM PS3.3 C.8.8.5 (StructureSetDate), C.8.8.16 (ApprovalStatus).
     """
     refused = [drawing for drawing in drawings if drawing.approval == "REJECTED"]
-    left = [drawing for drawing in drawings if not any(same_drawing(drawing, other) for other in refused)]
-    if not left:
+    remaining = [drawing for drawing in drawings if not any(same_drawing(drawing, other) for other in refused)]
+    if not remaining:
         which = "the structure set" if len(drawings) == 1 else f"each of the {len(drawings)} structure sets"
         raise Refusal("structure_set_rejected", f"{which} with the GTV was rejected at its review", "Send the approved structure set")
     if refused:
-        notes.append(f"{len(drawings) - len(left)} of {len(drawings)} structure sets left out: rejected at the review.")
-    left = _without_copies(left)
-    if len(left) == 1:
-        return left[0]
+        notes.append(f"{len(drawings) - len(remaining)} of {len(drawings)} structure sets left out: rejected at the review.")
+    remaining = _without_copies(remaining)
+    if len(remaining) == 1:
+        return remaining[0]
     frames = {item.frame for item in slices if item.frame}
-    scans = [_scan(drawing, slices) for drawing in left]
+    scans = [_scan(drawing, slices) for drawing in remaining]
     grounds: list[str] = []
 
     def narrow(ground: str, fits: Callable[[int], bool]) -> None:
-        nonlocal left, scans
-        fitting = [index for index in range(len(left)) if fits(index)]
-        if fitting and len(fitting) < len(left):
+        nonlocal remaining, scans
+        fitting = [index for index in range(len(remaining)) if fits(index)]
+        if fitting and len(fitting) < len(remaining):
             grounds.append(ground)
-            left, scans = [left[index] for index in fitting], [scans[index] for index in fitting]
+            remaining, scans = [remaining[index] for index in fitting], [scans[index] for index in fitting]
 
-    count = len(left)
+    count = len(remaining)
     narrow("drawn on this CT", lambda index: bool(scans[index]))
     here = any(scans)
     if not here:
-        scans = [set(drawing.series) for drawing in left]
-        narrow("in the frame of reference of this CT", lambda index: bool(set(left[index].frames.values()) & frames))
-    narrow("APPROVED", lambda index: left[index].approval == "APPROVED")
-    if len(left) > 1:
-        newest, kind = _newest(left)
-        its_scan = next(scan for drawing, scan in zip(left, scans, strict=True) if drawing is newest)
-        others = [drawing for drawing, scan in zip(left, scans, strict=True) if drawing is not newest and not scan & its_scan]
-        if others and not (here and all(_apart(newest, other, kind) for other in others)):
+        scans = [set(drawing.series) for drawing in remaining]
+        narrow("in the frame of reference of this CT", lambda index: bool(set(remaining[index].frames.values()) & frames))
+    narrow("APPROVED", lambda index: remaining[index].approval == "APPROVED")
+    if len(remaining) > 1:
+        newest, kind = _newest(remaining)
+        its_scan = next(scan for drawing, scan in zip(remaining, scans, strict=True) if drawing is newest)
+        others = [drawing for drawing, scan in zip(remaining, scans, strict=True) if drawing is not newest and not scan & its_scan]
+        if others and not (here and all(_is_revision(newest, other, kind) for other in others)):
             raise Refusal(
                 "one_structure_set",
-                f"{len(left)} structure sets hold a GTV, each drawn on a series of its own, as for the phases of a 4D scan",
+                f"{len(remaining)} structure sets hold a GTV, each drawn on a series of its own, as for the phases of a 4D scan",
                 "Send the planning CT with its structure set alone",
             )
         grounds.append(f"newest by {kind}Date")
-        left = [newest]
+        remaining = [newest]
     notes.append(f"Of {count} structure sets with a GTV one was taken: {', '.join(grounds)}.")
-    return left[0]
+    return remaining[0]
 
 
 def same_drawing(one: StructureSet, other: StructureSet) -> bool:
@@ -93,11 +93,11 @@ def _scan(drawing: StructureSet, slices: Sequence[SliceHeader]) -> set[str]:
 
 def _without_copies(drawings: Sequence[StructureSet]) -> list[StructureSet]:
     """One of each drawing; of copies the one with the better status."""
-    kept: list[StructureSet] = []
+    unique: list[StructureSet] = []
     for drawing in sorted(drawings, key=lambda entry: entry.approval != "APPROVED"):
-        if not any(same_drawing(drawing, other) for other in kept):
-            kept.append(drawing)
-    return kept
+        if not any(same_drawing(drawing, other) for other in unique):
+            unique.append(drawing)
+    return unique
 
 
 def _newest(drawings: Sequence[StructureSet]) -> tuple[StructureSet, str]:
@@ -105,16 +105,16 @@ def _newest(drawings: Sequence[StructureSet]) -> tuple[StructureSet, str]:
 
     An attribute counts where all of them have it. Where some lack a better one, those that have it must not contradict.
     """
-    left = list(drawings)
+    remaining = list(drawings)
     earlier: list[str] = []
     for kind in drawings[0].saved:
-        if all(_saved(drawing, kind) for drawing in left):
-            left = [drawing for drawing in left if not any(_before(drawing, other, kind) for other in left)]
-            if len(left) == 1:
-                decided = (_saved(left[0], kind) or ("", ""))[0]
-                others = [_saved(drawing, name) for name in earlier for drawing in drawings if drawing is not left[0]]
+        if all(_saved(drawing, kind) for drawing in remaining):
+            remaining = [drawing for drawing in remaining if not any(_is_older(drawing, other, kind) for other in remaining)]
+            if len(remaining) == 1:
+                decided = (_saved(remaining[0], kind) or ("", ""))[0]
+                others = [_saved(drawing, name) for name in earlier for drawing in drawings if drawing is not remaining[0]]
                 if all(other is None or other[0] <= decided for other in others):
-                    return left[0], kind
+                    return remaining[0], kind
                 break
         else:
             earlier.append(kind)
@@ -128,18 +128,18 @@ def _saved(drawing: StructureSet, kind: str) -> tuple[str, str] | None:
         datetime.strptime(date, "%Y%m%d")
     except ValueError:
         return None
-    known = re.match(r"(?:[01]\d|2[0-3])(?:[0-5]\d(?:[0-5]\d(?:\.\d+)?)?)?", time)
-    return date, known.group().replace(".", "") if known else ""
+    clock = re.match(r"(?:[01]\d|2[0-3])(?:[0-5]\d(?:[0-5]\d(?:\.\d+)?)?)?", time)
+    return date, clock.group().replace(".", "") if clock else ""
 
 
-def _before(one: StructureSet, other: StructureSet, kind: str) -> bool:
+def _is_older(one: StructureSet, other: StructureSet, kind: str) -> bool:
     """Whether one was saved before the other, as far as both times reach."""
     (date, time), (other_date, other_time) = _saved(one, kind), _saved(other, kind)  # type: ignore[misc]
-    known = min(len(time), len(other_time))
-    return (date, time[:known]) < (other_date, other_time[:known])
+    precision = min(len(time), len(other_time))
+    return (date, time[:precision]) < (other_date, other_time[:precision])
 
 
-def _apart(one: StructureSet, other: StructureSet, kind: str) -> bool:
+def _is_revision(one: StructureSet, other: StructureSet, kind: str) -> bool:
     """Whether they were saved so far apart that the later one is of a later scan."""
 
     def at(drawing: StructureSet) -> datetime:

@@ -75,7 +75,7 @@ class StructureSet:
 
     names: dict[int, str]
     frames: dict[int, str | None]
-    drawn: frozenset[int]
+    contoured: frozenset[int]
     series: frozenset[str]
     instances: frozenset[str]
     approval: str
@@ -104,7 +104,7 @@ def read_structure_set(path: Path) -> StructureSet:
             raise ValueError(missing[0])
         dataset = read_file(path)
         with lenient():
-            named = _by_number(dataset.get("StructureSetROISequence"), "ROINumber")
+            by_number = _by_number(dataset.get("StructureSetROISequence"), "ROINumber")
             contoured = _by_number(dataset.get("ROIContourSequence"), "ReferencedROINumber")
             frames, series, instances = [], set(), set()
             for frame in dataset.get("ReferencedFrameOfReferenceSequence") or []:
@@ -118,9 +118,9 @@ def read_structure_set(path: Path) -> StructureSet:
                     instances |= set(_instances(contour))
             only_frame = frames[0] if len(frames) == 1 else ""  # of a structure that names none itself
             return StructureSet(
-                names={number: _name(item) for number, item in named.items()},
-                frames={number: str(item.get("ReferencedFrameOfReferenceUID") or only_frame) or None for number, item in named.items()},
-                drawn=frozenset(number for number, item in contoured.items() if item.get("ContourSequence")),
+                names={number: _name(item) for number, item in by_number.items()},
+                frames={number: str(item.get("ReferencedFrameOfReferenceUID") or only_frame) or None for number, item in by_number.items()},
+                contoured=frozenset(number for number, item in contoured.items() if item.get("ContourSequence")),
                 series=frozenset(series),
                 instances=frozenset(instances),
                 approval=_text(dataset, "ApprovalStatus").upper(),
@@ -128,8 +128,8 @@ def read_structure_set(path: Path) -> StructureSet:
                 dataset=dataset,
             )
     except BROKEN as error:
-        why = str(error) if isinstance(error, ValueError) and str(error) == "cut off" else f"damaged, {type(error).__name__}"
-        raise Refusal("structure_set_readable", f"the RTSTRUCT does not arrive whole ({why})", "Export the structure set again") from error
+        cause = str(error) if isinstance(error, ValueError) and str(error) == "cut off" else f"damaged, {type(error).__name__}"
+        raise Refusal("structure_set_readable", f"the RTSTRUCT does not arrive whole ({cause})", "Export the structure set again") from error
 
 
 def structure(drawing: StructureSet, number: int) -> Structure:
@@ -143,7 +143,7 @@ def structure(drawing: StructureSet, number: int) -> Structure:
         `contour_data: a contour of 'GTV-1' has 7 numbers, which are not points in space. ...`.
     """
     name = drawing.names[number].strip()
-    closed: list[np.ndarray] = []
+    contours: list[np.ndarray] = []
     slices: list[str | None] = []
     ignored = 0
     exclusive = False
@@ -165,13 +165,13 @@ def structure(drawing: StructureSet, number: int) -> Structure:
                 if len(points) < 3:
                     ignored += 1
                 else:
-                    closed.append(points)
+                    contours.append(points)
                     exclusive |= kind != "CLOSED_PLANAR"
                     on = list(_instances(contour))
                     slices.append(on[0] if len(on) == 1 and on[0] else None)
     except BROKEN as error:
         raise Refusal("contour_data", f"the contours of {name!r} are damaged ({type(error).__name__})", "Export the structure set again") from error
-    return Structure(name, number, drawing.frames[number], tuple(closed), tuple(slices), ignored, exclusive)
+    return Structure(name, number, drawing.frames[number], tuple(contours), tuple(slices), ignored, exclusive)
 
 
 def place(
@@ -199,11 +199,11 @@ def place(
     """
     notes: list[str] = []
     regions: list[Region] = []
-    named = off = crossing = 0
+    planes_named = off = crossing = 0
     for item in structures:
         region, beyond, across = _region(item, image, Slices(positions), notes)
         _check_named_slices(item, image, positions, heights or {})
-        named += len({plane.position for plane in region.planes}) + beyond
+        planes_named += len({plane.position for plane in region.planes}) + beyond
         off += beyond
         crossing += across
         if region.planes:
@@ -213,8 +213,8 @@ def place(
     if not regions:
         raise Refusal("contours_on_image", "all contours lie beyond the first or last slice", "Send all slices of the contoured CT")
     if off:
-        notes.append(f"{off} of {named} contour planes lie beyond the scan.")
-    return Contours(tuple(regions), named, off, crossing), tuple(notes)
+        notes.append(f"{off} of {planes_named} contour planes lie beyond the scan.")
+    return Contours(tuple(regions), planes_named, off, crossing), tuple(notes)
 
 
 def _check_named_slices(item: Structure, image: Volume, positions: np.ndarray, heights: Mapping[str, float]) -> None:
@@ -256,21 +256,21 @@ def _region(item: Structure, image: Volume, slices: Slices, notes: list[str]) ->
         return Region(item.name, item.number, (), 0.0), len(beyond), 0
     heights, groups = _on_planes(rings, gap)
     pixel_mm = min(image.spacing[1:])
-    drawn = [arranged(group, pixel_mm, exclusive=item.exclusive) for group in groups]
-    copies, crossing = sum(plane.copies for plane in drawn), sum(plane.crossing for plane in drawn)
+    arrangements = [arranged(group, pixel_mm, exclusive=item.exclusive) for group in groups]
+    copies, crossing = sum(plane.copies for plane in arrangements), sum(plane.crossing for plane in arrangements)
     if copies:
         notes.append(f"{copies} contours of {item.name!r} that were sent twice were taken once.")
     nearest = slices.positions[np.abs(heights[:, None] - slices.positions).argmin(axis=1)]
     moved = heights - nearest
     on_slices = bool(np.abs(moved).max() <= _ON_SLICE * gap and np.ptp(moved) <= max(_ROUNDED * gap, 0.01))
     placed = nearest if on_slices else heights
-    planes, usual = slabs(placed, drawn, slices, pixel_mm, on_slices=on_slices)
+    planes, usual = slabs(placed, arrangements, slices, pixel_mm, on_slices=on_slices)
     between = int(np.count_nonzero(np.abs(moved) > _ON_SLICE * gap))
     if between:
         notes.append(f"{between} contour planes of {item.name!r} lie between slices; each represents half the way to the next contours.")
     elif usual > _MISSING * gap:
         notes.append(f"{item.name!r} is drawn on every {round(usual / gap)}. slice; the slices between were filled halfway to the next contour.")
-    return Region(item.name, item.number, planes, planimetric_mm3(heights, drawn, slices.positions)), len(beyond), crossing
+    return Region(item.name, item.number, planes, planimetric_mm3(heights, arrangements, slices.positions)), len(beyond), crossing
 
 
 def _on_planes(rings: Sequence[tuple[float, np.ndarray]], gap: float) -> tuple[np.ndarray, list[list[np.ndarray]]]:
@@ -295,13 +295,13 @@ def _name(item: "Dataset") -> str:
 
 
 def _by_number(items: "Iterable[Dataset] | None", key: str) -> dict[int, "Dataset"]:
-    found: dict[int, Dataset] = {}
+    items_by_number: dict[int, Dataset] = {}
     for item in items or []:
         number = int(item[key].value)
-        if number in found:
+        if number in items_by_number:
             raise Refusal("roi_numbers", f"two structures have the number {number}", "Export the structure set again; contours find their name by number")
-        found[number] = item
-    return found
+        items_by_number[number] = item
+    return items_by_number
 
 
 def _contour_items(dataset: "Dataset", number: int) -> Iterator["Dataset"]:

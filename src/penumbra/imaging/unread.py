@@ -42,8 +42,8 @@ def nothing_read(folder: Path, files: int, *, image: bool, mask: bool, foreign: 
         return Refusal("archive_unpacked", f"no CT, but {archives}", _UNPACK)
     if volumes:
         return Refusal("nifti_pair", f"no pair of ct.nii.gz and gtv.nii.gz; found: {volumes}", EXPECTED)
-    found = f"no CT slice among {files} files{foreign}"
-    return Refusal("ct_found", found, "Send the DICOM files of the planning CT with its structure set, or ct.nii.gz and gtv.nii.gz")
+    fault = f"no CT slice among {files} files{foreign}"
+    return Refusal("ct_found", fault, "Send the DICOM files of the planning CT with its structure set, or ct.nii.gz and gtv.nii.gz")
 
 
 def no_contours(folder: Path, *, mask: bool) -> Refusal:
@@ -51,11 +51,11 @@ def no_contours(folder: Path, *, mask: bool) -> Refusal:
     archives = packed(folder)
     if archives:
         return Refusal("archive_unpacked", f"no RTSTRUCT and no DICOM SEG with the CT, but {archives}", _UNPACK)
-    found, advice = "no RTSTRUCT and no DICOM SEG with the CT", "Send the structure set that holds the GTV"
+    fault, advice = "no RTSTRUCT and no DICOM SEG with the CT", "Send the structure set that holds the GTV"
     volumes = _volumes(folder)
     if mask or volumes:
-        return Refusal("contours_found", f"{found}, but {volumes}", f"{advice}, or the CT as ct.nii.gz on the grid of a mask gtv.nii.gz")
-    return Refusal("contours_found", found, advice)
+        return Refusal("contours_found", f"{fault}, but {volumes}", f"{advice}, or the CT as ct.nii.gz on the grid of a mask gtv.nii.gz")
+    return Refusal("contours_found", fault, advice)
 
 
 def packed(folder: Path) -> str:
@@ -65,17 +65,17 @@ def packed(folder: Path) -> str:
 
 
 def _volumes(folder: Path) -> str:
-    names = [_shown(path, ending) for path in files_below(folder) if (ending := _ending(path, _VOLUMES))]
-    counted = Counter(names)
-    shown = [name if count == 1 else f"{count} x {name}" for name, count in sorted(counted.items())]
-    return ", ".join(shown[:6]) + (f" and {len(shown) - 6} more" if len(shown) > 6 else "")
+    names = [_public_name(path, ending) for path in files_below(folder) if (ending := _ending(path, _VOLUMES))]
+    counts = Counter(names)
+    listed = [name if count == 1 else f"{count} x {name}" for name, count in sorted(counts.items())]
+    return ", ".join(listed[:6]) + (f" and {len(listed) - 6} more" if len(listed) > 6 else "")
 
 
-def _shown(path: Path, ending: str) -> str:
+def _public_name(path: Path, ending: str) -> str:
     """The name where it holds nothing but known words and small numbers, otherwise what kind of file it is."""
     parts = [part for part in re.split(r"[\W_]+|(?<=[a-z])(?=\d)", path.name[: -len(ending)].lower()) if part]
-    known = bool(parts) and all(part in _WORDS or re.fullmatch(r"\d{1,2}", part) for part in parts)
-    return path.name if known else f"a {ending} file of another name"
+    harmless = bool(parts) and all(part in _WORDS or re.fullmatch(r"\d{1,2}", part) for part in parts)
+    return path.name if harmless else f"a {ending} file of another name"
 
 
 def _ending(path: Path, endings: Iterable[str]) -> str:

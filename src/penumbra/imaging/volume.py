@@ -159,8 +159,8 @@ def check_size(size: Sequence[int], spacing: Sequence[float], rule: str, name: s
     """
     longest = max(count * step for count, step in zip(size, spacing, strict=True))
     if not (min(spacing) >= _STEP_MM[0] and max(spacing) <= _STEP_MM[1] and longest <= _LONGEST_MM):
-        shown = " x ".join(f"{step:.6g}" for step in spacing)
-        raise Refusal(rule, f"{name} has voxels of {shown} mm and is {longest:.6g} mm long", "Write it again with its voxel size in mm")
+        size_mm = " x ".join(f"{step:.6g}" for step in spacing)
+        raise Refusal(rule, f"{name} has voxels of {size_mm} mm and is {longest:.6g} mm long", "Write it again with its voxel size in mm")
 
 
 def check_range(values: np.ndarray, name: str) -> None:
