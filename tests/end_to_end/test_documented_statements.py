@@ -22,7 +22,7 @@ from penumbra.base import tables
 from penumbra.base.refusal import Refusal
 from penumbra.cli import main
 from penumbra.store.answer import first_rows
-from penumbra.store.meanings import nothing_found
+from penumbra.store.meanings import empty_answer_notes
 
 from .conftest import Run
 
@@ -81,7 +81,7 @@ def test_a_documented_statement_answers(run: Run, statement: str) -> None:
     answer = first_rows(run.home, statement, 60)
     if not answer.rows:
         assert any(sign in statement for sign in WITHOUT_ROWS)
-        assert nothing_found(statement)
+        assert empty_answer_notes(statement)
 
 
 def texts() -> Iterator[tuple[str, str]]:

@@ -60,9 +60,9 @@ def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
     imports.join()
     tables.write(answer, form, sys.stdout)
     if isinstance(answer, tables.Answer) and not answer.rows:
-        from penumbra.store.meanings import nothing_found
+        from penumbra.store.meanings import empty_answer_notes
 
-        for sentence in nothing_found(question):
+        for sentence in empty_answer_notes(question):
             click.echo(sentence, err=True)
 
 

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 120.0
 MEMORY = "2GB"
-MOST_BYTES = 2 * 1024**3  # of the answer
+MAX_BYTES = 2 * 1024**3  # of the answer
 BATCH_ROWS = 65_536
-MOST_COUNTED = 5_000_000  # values of rows that are counted and not shown: about half a second
+MAX_COUNTED_VALUES = 5_000_000  # values of rows that are counted and not shown: about half a second
 COUNTED_ROWS = 2048  # at a time, as the engine hands them out
 
-Taken = TypeVar("Taken")
+Result = TypeVar("Result")
 
 
 def query(
@@ -90,10 +90,10 @@ def query(
     [{'patient': 'N001', 'age': 61.0}]
     """
     question = _Question(Path(home), sql, as_of, timeout_s, memory, catalog, schema_root, verdict)
-    return _asked(question, lambda connection, statement: _answer(connection, statement, timeout_s, max_rows))
+    return _ask(question, lambda connection, statement: _answer(connection, statement, timeout_s, max_rows))
 
 
-def first_rows(home: Path | str, sql: str, most: int, *, as_of: int | None = None, timeout_s: float = TIMEOUT_S, memory: str = MEMORY) -> Answer:
+def first_rows(home: Path | str, sql: str, max_rows: int, *, as_of: int | None = None, timeout_s: float = TIMEOUT_S, memory: str = MEMORY) -> Answer:
     """Answer one statement with its first rows and how many it has, for a person to look at; otherwise as `query`.
 
     Neither Arrow nor numpy is imported for it, which is 0.06 to 0.1 s of one question. Rows after the first are counted and dropped, up to some millions
@@ -105,7 +105,7 @@ def first_rows(home: Path | str, sql: str, most: int, *, as_of: int | None = Non
         The folder of all state (PENUMBRA_HOME).
     sql
         The statement.
-    most
+    max_rows
         How many rows to give.
     as_of
         A commit's number: every relation as it was then.
@@ -126,7 +126,7 @@ def first_rows(home: Path | str, sql: str, most: int, *, as_of: int | None = Non
     >>> answer.columns, answer.rows, answer.total
     (('patient', 'age'), [('N001', 61.0)], 2)
     """
-    return _asked(_Question(Path(home), sql, as_of, timeout_s, memory), lambda connection, statement: _first(connection, statement, timeout_s, most))
+    return _ask(_Question(Path(home), sql, as_of, timeout_s, memory), lambda connection, statement: _first(connection, statement, timeout_s, max_rows))
 
 
 def for_format(home: Path | str, sql: str, form: str, *, as_of: int | None = None, timeout_s: float = TIMEOUT_S, memory: str = MEMORY) -> "Answer | pa.Table":
@@ -177,7 +177,7 @@ class _Question:
     verdict: Verdict | None = None
 
 
-def _asked(question: _Question, take: "Callable[[duckdb.DuckDBPyConnection, str], Taken]") -> "Taken":
+def _ask(question: _Question, take: "Callable[[duckdb.DuckDBPyConnection, str], Result]") -> "Result":
     """What `take` makes of the statement that may run, on a connection that is locked."""
     sql, verdict = question.sql, question.verdict
     if verdict is None and JUDGE.begin():  # else it gets ready while the store is question
@@ -229,25 +229,25 @@ def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> in
     if which.isdecimal():
         return int(which)
     with connect(home, read_only=True, catalog=catalog) as store:
-        known = store.sql("SELECT model, version, alias, store_commit FROM model_versions WHERE store_commit IS NOT NULL ORDER BY created_at").to_pylist()
+        rows = store.sql("SELECT model, version, alias, store_commit FROM model_versions WHERE store_commit IS NOT NULL ORDER BY created_at").to_pylist()
     name = which.replace("@", "/")
     of_aliases = set[str]()
     of_alias: dict[str, int] = {}  # model -> commit of its version with that alias
-    for row in known:
+    for row in rows:
         aliases = set((row["alias"] or "").split(", ")) - {"", "deleted"}  # deleted: no alias, see registry/remembered.py
         of_aliases |= aliases
         if name in {f"{row['model']}/{end}" for end in (row["version"], *aliases)}:
             return int(row["store_commit"])
         if name in aliases:
             of_alias[row["model"]] = int(row["store_commit"])
-    chosen = next(iter(of_alias)) if len(of_alias) == 1 else model_name() if of_alias else ""
-    if chosen in of_alias:
-        return of_alias[chosen]
-    offered = ", ".join(f"{row['model']}/{row['version']}" for row in known) or "none"
-    near = nearest(name, (*(f"{row['model']}/{row['version']}" for row in known), *of_aliases))
-    meant = f"Did you mean {near}? " if near else ""
-    meant = f"{meant}Registered: {offered}; or give the number of a commit, which FROM commits lists"
-    raise Refusal("version_registered", f"no version {which!r} in the store", meant)
+    model = next(iter(of_alias)) if len(of_alias) == 1 else model_name() if of_alias else ""
+    if model in of_alias:
+        return of_alias[model]
+    offered = ", ".join(f"{row['model']}/{row['version']}" for row in rows) or "none"
+    near = nearest(name, (*(f"{row['model']}/{row['version']}" for row in rows), *of_aliases))
+    advice = f"Did you mean {near}? " if near else ""
+    advice = f"{advice}Registered: {offered}; or give the number of a commit, which FROM commits lists"
+    raise Refusal("version_registered", f"no version {which!r} in the store", advice)
 
 
 def import_meanwhile(*modules: str) -> threading.Thread:
@@ -317,21 +317,21 @@ def _answer(connection: "duckdb.DuckDBPyConnection", statement: str, timeout_s: 
         batches, rows, size = [], 0, 0
         for batch in reader:
             rows, size = rows + batch.num_rows, size + batch.nbytes
-            if size > MOST_BYTES or (max_rows is not None and rows > max_rows):
-                limit = f"more than {max_rows} rows" if size <= MOST_BYTES else "more than two gigabytes"
+            if size > MAX_BYTES or (max_rows is not None and rows > max_rows):
+                limit = f"more than {max_rows} rows" if size <= MAX_BYTES else "more than two gigabytes"
                 raise Refusal("sql_rows", f"the answer has {limit}", "add LIMIT, a filter or an aggregate")
             check()
             batches.append(batch)
         return pa.Table.from_batches(batches, schema=reader.schema)
 
 
-def _first(connection: "duckdb.DuckDBPyConnection", statement: str, timeout_s: float, most: int) -> Answer:
+def _first(connection: "duckdb.DuckDBPyConnection", statement: str, timeout_s: float, max_rows: int) -> Answer:
     with _in_time(connection, timeout_s) as check:
         cursor = connection.execute(statement)
         description = cursor.description or []
-        rows = cursor.fetchmany(most)
+        rows = cursor.fetchmany(max_rows)
         total = len(rows)
-        while rows and total * len(description) < MOST_COUNTED:
+        while rows and total * len(description) < MAX_COUNTED_VALUES:
             more = len(cursor.fetchmany(COUNTED_ROWS))
             total += more
             if not more:
@@ -363,8 +363,8 @@ def _sentence(error: Exception, store: Store, sql: str, relations: Collection[st
         return Refusal("sql_memory", f"the statement needs more than {memory}", "ask for fewer columns or rows, or aggregate")
     if isinstance(error, Refusal):
         return error
-    if isinstance(error, duckdb.IOException | OSError | MemoryError) and (ended := resources.refusal_of(error, store.lake.folder.parent)) is not None:
-        return ended
+    if isinstance(error, duckdb.IOException | OSError | MemoryError) and (exhaustion := resources.refusal_of(error, store.lake.folder.parent)) is not None:
+        return exhaustion
     if isinstance(error, duckdb.InternalException | duckdb.FatalException):
         return Refusal("sql_failed", "the engine fails on this statement", "rephrase the query and report this: it is an engine bug")
     if isinstance(error, duckdb.Error | OSError):
@@ -379,18 +379,18 @@ def _columns_of(store: Store, sql: str, relations: Collection[str]) -> dict[str,
     """The columns of every relation that the statement names."""
     import duckdb
 
-    asked = {word.lower() for word in re.findall(r"\w+", sql)}
-    names = sorted(asked.intersection(relations))
-    found: dict[str, list[str]] = {name: [] for name in names}
+    mentioned = {word.lower() for word in re.findall(r"\w+", sql)}
+    names = sorted(mentioned.intersection(relations))
+    by_relation: dict[str, list[str]] = {name: [] for name in names}
     if not names:
-        return found
+        return by_relation
     listed = ", ".join(map(literal, names))
     asking = f"SELECT table_name, column_name FROM duckdb_columns() WHERE table_name IN ({listed}) ORDER BY column_index"  # noqa: S608 known names
     try:
         rows = store.connection.execute(asking).fetchall()
     except duckdb.Error:  # the connection may be the cause
-        return found
+        return by_relation
     for name, column in rows:
-        if column not in found[name]:
-            found[name].append(column)
-    return found
+        if column not in by_relation[name]:
+            by_relation[name].append(column)
+    return by_relation

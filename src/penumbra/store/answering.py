@@ -32,9 +32,9 @@ def bounded(timeout_s: float, memory_mb: int) -> Iterator[None]:
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     with open("/proc/self/statm", encoding="ascii") as sizes:  # noqa: PTH123 a process that has worked before has taken much already
-        taken = int(sizes.read().split()[0]) * resource.getpagesize()
-    most = min([taken + OWN_BYTES + memory_mb * 1024**2, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)])
-    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+        used_bytes = int(sizes.read().split()[0]) * resource.getpagesize()
+    allowed_bytes = min([used_bytes + OWN_BYTES + memory_mb * 1024**2, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)])
+    resource.setrlimit(resource.RLIMIT_AS, (allowed_bytes, hard))
 
     def end() -> None:
         late = Refusal("sql_timeout", f"no answer within {timeout_s:g} s", "narrow the query or raise --timeout")
@@ -67,7 +67,7 @@ def main() -> None:
                 max_rows=question["max_rows"],
                 verdict=Verdict(**question["verdict"]),
             )
-            stream = io.TextIOWrapper(written := io.BytesIO(), encoding="utf-8", write_through=True)
+            stream = io.TextIOWrapper(buffer := io.BytesIO(), encoding="utf-8", write_through=True)
             tables.write(table, question["format"], stream)
     except Refusal as refusal:
         out.write(json.dumps({"rule": refusal.rule, "found": refusal.found, "advice": refusal.advice}).encode() + b"\n")
@@ -76,7 +76,7 @@ def main() -> None:
         out.write(json.dumps({"rule": "sql_memory", "found": "the answer needs more memory than is allowed", "advice": "narrow the query"}).encode() + b"\n")
         return
     out.write(ANSWER)
-    out.write(written.getbuffer())
+    out.write(buffer.getbuffer())
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ VERSION = "bench0000000"
 BATCH = 2000  # patients in one commit of the large store: 84 MB of values
 TWO_COLUMNS = f"SELECT patient, \"{FEATURES[3]}\", \"{FEATURES[900]}\" FROM radiomics WHERE center = 'east' AND roi = 'gtv'"  # noqa: S608
 # Not ru_maxrss: a child inherits its parent's.
-ASKED = "import sys; from penumbra.store import query; query(sys.argv[1], sys.argv[2])\n"
+QUERY = "import sys; from penumbra.store import query; query(sys.argv[1], sys.argv[2])\n"
 MATRIX = "import sys; from penumbra import store; store.read_matrix(store.connect(sys.argv[1], read_only=True), 'radiomics', 'gtv', version=sys.argv[2])\n"
 DRIFT = "import sys; from penumbra import store; store.connect(sys.argv[1], read_only=True).sql(sys.argv[2])\n"
 PEAK = "print(next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM')) / 2**20)"
@@ -54,19 +54,19 @@ def fill(lake: store.Store, first: int, many: int, draw: np.random.Generator) ->
 def seconds(work: Callable[[], object], times: int = 5) -> float:
     """The median of some runs after one that warms up."""
     work()
-    taken = []
+    durations = []
     for _ in range(times):
         started = time.perf_counter()
         work()
-        taken.append(time.perf_counter() - started)
-    return float(np.median(taken))
+        durations.append(time.perf_counter() - started)
+    return float(np.median(durations))
 
 
 def cold(home: Path, program: str, argument: str) -> tuple[float, float]:
     """Seconds and peak GB of a program that a new process runs on the store."""
     started = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", program + PEAK, str(home), argument], check=True, capture_output=True, text=True)
-    return time.perf_counter() - started, float(done.stdout)
+    process = subprocess.run([sys.executable, "-c", program + PEAK, str(home), argument], check=True, capture_output=True, text=True)
+    return time.perf_counter() - started, float(process.stdout)
 
 
 def megabytes(home: Path) -> float:
@@ -166,7 +166,7 @@ def measure_large(home: Path, patients: int) -> dict[str, float]:
         figures["large_fill_s"] = time.perf_counter() - started
         figures["large_append_1000_s"] = seconds(lambda: fill(lake, 10**6 + len(lake.rows("patients")), 1000, draw), 1)
         figures["large_append_patient_s"] = seconds(lambda: fill(lake, 2 * 10**6 + len(lake.rows("patients")), 1, draw), 1) / 3
-    figures["two_columns_100k_s"], figures["two_columns_100k_gb"] = cold(home, ASKED, TWO_COLUMNS)
+    figures["two_columns_100k_s"], figures["two_columns_100k_gb"] = cold(home, QUERY, TWO_COLUMNS)
     figures["large_sql_cold_s"] = shell(home, "sql", TWO_COLUMNS)
     figures["large_matrix_s"], figures["large_matrix_gb"] = cold(home, MATRIX, VERSION)
     figures["large_drift_view_s"], figures["large_drift_view_gb"] = cold(home, DRIFT, "SELECT count(*) FROM center_drift")
@@ -181,13 +181,13 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=100_000)
     parser.add_argument("--layouts", type=int, default=3000, help="patients at which the layouts are compared once more; long rows take 500 million at 100,000")
     parser.add_argument("--folder", type=Path, help="where the stores are made and removed again; default: the system's temporary folder")
-    chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
-        figures = measure_small(Path(folder) / "small", chosen.patients) | layouts(Path(folder), chosen.patients)
-        if chosen.layouts:
-            figures |= layouts(Path(folder), chosen.layouts)
-        if chosen.large:
-            figures |= measure_large(Path(folder) / "large", chosen.large)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        figures = measure_small(Path(folder) / "small", options.patients) | layouts(Path(folder), options.patients)
+        if options.layouts:
+            figures |= layouts(Path(folder), options.layouts)
+        if options.large:
+            figures |= measure_large(Path(folder) / "large", options.large)
     for name, value in figures.items():
         print(f"{name:24s} {value:10.3f}")
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}))

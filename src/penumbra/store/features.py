@@ -153,16 +153,16 @@ def write_features(store: "Store", kind: Kind, version: str, rows: Sequence[Mapp
 
     def new(connection: "duckdb.DuckDBPyConnection", number: int) -> dict[str, "pa.Table"]:
         slots = feature_slots(connection, kind)
-        added = {feature: len(slots) + place for place, feature in enumerate(f for f in features if f not in slots)}
-        slots |= added
+        new_slots = {feature: len(slots) + place for place, feature in enumerate(f for f in features if f not in slots)}
+        slots |= new_slots
         placed = np.full((len(rows), -(-len(slots) // BLOCK) * BLOCK), np.nan)
         placed[:, [slots[feature] for feature in features]] = values
         table = _vectors(keys, version, placed, log_risk)
         add_columns(connection, kind, table.column_names)
-        fresh: dict[str, pa.Table] = {str(kind): table.take(places(_unknown(connection, kind, table, version)))}
-        if added and fresh[kind].num_rows:
-            fresh = {"feature_slots": _slot_rows(kind, added), **fresh}
-        return fresh
+        new_rows: dict[str, pa.Table] = {str(kind): table.take(places(_unknown(connection, kind, table, version)))}
+        if new_slots and new_rows[kind].num_rows:
+            new_rows = {"feature_slots": _slot_rows(kind, new_slots), **new_rows}
+        return new_rows
 
     return commit(store, new, run=run, what=f"{kind} features, version {version}")
 
@@ -208,16 +208,16 @@ def _vectors(keys: Mapping[str, list[str]], version: str, placed: np.ndarray, lo
     return pa.table(columns)
 
 
-def _slot_rows(kind: str, added: Mapping[str, int]) -> "pa.Table":
+def _slot_rows(kind: str, slots: Mapping[str, int]) -> "pa.Table":
     import pyarrow as pa
 
-    return pa.table({"kind": [kind] * len(added), "feature": list(added), "slot": pa.array(list(added.values()), pa.int64())})
+    return pa.table({"kind": [kind] * len(slots), "feature": list(slots), "slot": pa.array(list(slots.values()), pa.int64())})
 
 
-def add_columns(connection: "duckdb.DuckDBPyConnection", kind: str, wanted: Iterable[str]) -> None:
+def add_columns(connection: "duckdb.DuckDBPyConnection", kind: str, columns: Iterable[str]) -> None:
     """Add the list columns that the table of a kind does not have yet."""
     stored = {str(name) for name, _ in connection.execute(statement("stored_columns", relation=kind)).fetchall()}
-    for column in wanted:
+    for column in columns:
         if column not in stored:
             connection.execute(f"ALTER TABLE lake.{kind} ADD COLUMN {quoted(column)} DOUBLE[]")
 
@@ -226,20 +226,20 @@ def _unknown(connection: "duckdb.DuckDBPyConnection", kind: str, table: "pa.Tabl
     """Places of the rows whose key is not stored; a stored key must have the same values."""
     names = ("patient", "roi", "version", "image_version", "center")
     connection.register(f"incoming_{kind}", table.select(names))
-    found = connection.execute(statement("stored_keys", relation=kind, key=", ".join(quoted(name) for name in names))).fetchall()
-    kept = {}
-    if found:
+    stored_keys = connection.execute(statement("stored_keys", relation=kind, key=", ".join(quoted(name) for name in names))).fetchall()
+    stored_rows = {}
+    if stored_keys:
         rows = connection.execute(statement("stored_values", relation=kind)).to_arrow_table().to_pylist()
-        kept = {tuple(row[name] for name in names): row for row in rows}
+        stored_rows = {tuple(row[name] for name in names): row for row in rows}
     connection.unregister(f"incoming_{kind}")
     unknown = []
-    for place, row in enumerate(table.to_pylist() if found else table.select(names).to_pylist()):
-        before = kept.get(tuple(row[name] for name in names))
-        if before is None:
+    for place, row in enumerate(table.to_pylist() if stored_keys else table.select(names).to_pylist()):
+        stored = stored_rows.get(tuple(row[name] for name in names))
+        if stored is None:
             unknown.append(place)
             continue
         for column, value in row.items():
-            if _filled(before[column]) != _filled(value):
+            if _filled(stored[column]) != _filled(value):
                 place_words = f"{kind} of patient {row['patient']}, {row['roi']}, version {version}, image {row['image_version']}"
                 advice = "give a changed definition a version of its own; missing() tells what is not there yet"
                 raise Refusal("immutable_row", f"{place_words} is stored with other values", advice)
@@ -277,9 +277,9 @@ def missing(store: "Store", kind: Kind, version: str, keys: Iterable[Key]) -> li
     ...     missing(lake, "radiomics", "0123456789ab", [("N001", "gtv", "image1"), ("N001", "ring_3mm", "image1")])
     [('N001', 'ring_3mm', 'image1')]
     """
-    found = store.sql(statement("present_keys", relation=kind), [version])
-    there = set(zip(*(found.column(i).to_pylist() for i in range(3)), strict=True))
-    return [key for key in keys if tuple(key) not in there]
+    table = store.sql(statement("present_keys", relation=kind), [version])
+    present = set(zip(*(table.column(i).to_pylist() for i in range(3)), strict=True))
+    return [key for key in keys if tuple(key) not in present]
 
 
 def read_matrix(
@@ -335,46 +335,46 @@ def read_matrix(
 
         with connect(store.lake.folder.parent, as_of=as_of, catalog=store.lake.catalog, schema_root=store.views.folder.parent) as earlier:
             return read_matrix(earlier, kind, roi, version=version, patients=patients, centers=centers)
-    chosen = version or _newest_version(store, kind, roi)
+    selected = version or _newest_version(store, kind, roi)
     conditions = ""
-    parameters: list[str | list[str]] = [roi, chosen]
-    for column, wanted in (("patient", patients), ("center", centers)):
-        if wanted is not None:
+    parameters: list[str | list[str]] = [roi, selected]
+    for column, values in (("patient", patients), ("center", centers)):
+        if values is not None:
             conditions += f" AND {column} IN (SELECT unnest(?::VARCHAR[]))"
-            parameters.append([str(entry) for entry in wanted])
+            parameters.append([str(entry) for entry in values])
     columns = "patient, center, log_risk" if kind == "deep" else "patient, center"
     # In this order: a concurrent writer adds features and rows, and rows read last have a column for every feature read before.
     slots = patiently(lambda: feature_slots(store.connection, kind))
-    features = [feature for feature in _declared(store, chosen) or slots if feature in slots]
-    found = store.sql(statement("matrix_rows", relation=kind, columns=columns, conditions=conditions), parameters)
-    blocks = [_block(found, block) for block in range(-(-len(slots) // BLOCK))]
-    whole = np.concatenate(blocks, axis=1) if blocks else np.empty((found.num_rows, 0))
+    features = [feature for feature in _declared(store, selected) or slots if feature in slots]
+    table = store.sql(statement("matrix_rows", relation=kind, columns=columns, conditions=conditions), parameters)
+    blocks = [_block(table, block) for block in range(-(-len(slots) // BLOCK))]
+    whole = np.concatenate(blocks, axis=1) if blocks else np.empty((table.num_rows, 0))
     return Matrix(
-        patients=np.array(found.column("patient").to_pylist(), dtype=str),
-        centers=np.array(found.column("center").to_pylist(), dtype=str),
+        patients=np.array(table.column("patient").to_pylist(), dtype=str),
+        centers=np.array(table.column("center").to_pylist(), dtype=str),
         features=tuple(features),
         values=np.ascontiguousarray(whole[:, [slots[feature] for feature in features]]),
-        log_risk=np.array(found.column("log_risk").to_pylist(), dtype=float) if kind == "deep" else None,
-        version=chosen,
+        log_risk=np.array(table.column("log_risk").to_pylist(), dtype=float) if kind == "deep" else None,
+        version=selected,
     )
 
 
 def _newest_version(store: "Store", kind: str, roi: str) -> str:
-    found = store.sql(statement("newest_version", relation=kind), [roi])
-    if not found.num_rows:
+    table = store.sql(statement("newest_version", relation=kind), [roi])
+    if not table.num_rows:
         raise Refusal("features_stored", f"no {kind} features of {roi} in the store", "run `penumbra populate`, and for deep `penumbra train`")
-    return str(found.column("version")[0])
+    return str(table.column("version")[0])
 
 
 def _declared(store: "Store", version: str) -> list[str]:
     """The names of a version's features in their order; where it was never declared, every feature of the kind."""
-    found = store.sql("SELECT features FROM stored.feature_versions WHERE version = ?", [version]).column("features").to_pylist()
-    return list(found[0]) if found and found[0] else []
+    features = store.sql("SELECT features FROM stored.feature_versions WHERE version = ?", [version]).column("features").to_pylist()
+    return list(features[0]) if features and features[0] else []
 
 
-def _block(found: "pa.Table", block: int) -> np.ndarray:
+def _block(table: "pa.Table", block: int) -> np.ndarray:
     """One list column as (n, 64); NULL becomes NaN."""
-    column = found.column(block_column(block)).combine_chunks()
+    column = table.column(block_column(block)).combine_chunks()
     if column.null_count == 0 and len(column.flatten()) == len(column) * BLOCK:
         return np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype=float).reshape(-1, BLOCK)
     rows = [[np.nan] * BLOCK if row is None else [np.nan if entry is None else entry for entry in row] for row in column.to_pylist()]

@@ -79,14 +79,14 @@ def traces(store: "Store", patient: str, center: str | None = None) -> Traces:
     --------
     >>> from penumbra.store import connect, traces
     >>> with connect("home", read_only=True) as lake:
-    ...     found = traces(lake, "N001")
-    >>> found.center, found.rows
+    ...     trace = traces(lake, "N001")
+    >>> trace.center, trace.rows
     ('north', {'patients': 1, 'images': 1, 'radiomics': 1})
     """
     centers = sorted({row[0] for relation in _personal(store) for row in _tuples(store, "centers_of_patient", relation, [patient])})
     if center is None and len(centers) > 1:
-        found = f"{', '.join(centers[:-1])} and {centers[-1]} have, or had, a patient {patient}"
-        raise Refusal("patient_of_one_center", found, f"name the center: penumbra forget {patient} --center {centers[0]}")
+        fault = f"{', '.join(centers[:-1])} and {centers[-1]} have, or had, a patient {patient}"
+        raise Refusal("patient_of_one_center", fault, f"name the center: penumbra forget {patient} --center {centers[0]}")
     center = center or (centers[0] if centers else None)
     rows = {}
     for relation in _personal(store):
@@ -97,9 +97,9 @@ def traces(store: "Store", patient: str, center: str | None = None) -> Traces:
         of = f" of {center}" if center else ""
         if centers and center not in centers:
             raise Refusal("patient_stored", f"no patient {patient!r}{of} in the store", f"the patient of this name is of {' and '.join(centers)}")
-        known = [str(row["patient"]) for row in store.sql("SELECT DISTINCT patient FROM patients").to_pylist()]
+        patients = [str(row["patient"]) for row in store.sql("SELECT DISTINCT patient FROM patients").to_pylist()]
         raise Refusal(
-            "patient_stored", f"no patient {patient!r}{of} in the store", choose(patient, known, more='penumbra sql "SELECT patient, center FROM patients"')
+            "patient_stored", f"no patient {patient!r}{of} in the store", choose(patient, patients, more='penumbra sql "SELECT patient, center FROM patients"')
         )
     label = "SELECT DISTINCT model || '/' || version AS label"
     uses = store.sql(f"{label}, split FROM model_uses WHERE patient = ? AND (center = ? OR center IS NULL) ORDER BY ALL", [patient, center]).to_pylist()
@@ -142,28 +142,28 @@ def forget(store: "Store", patient: str, center: str | None = None, *, run: str,
     1
     (False, ['N002'])
     """
-    found = traces(store, patient, center)
+    trace = traces(store, patient, center)
     name = uuid.uuid4().hex[:12]  # nothing that could be computed from the patient
 
     def work(connection: "duckdb.DuckDBPyConnection") -> None:
         removed: dict[str, dict[int, int]] = {}
         for relation in _personal(store):
-            counts = connection.execute(statement("count_patient_by_commit", relation=relation), [patient, found.center]).fetchall()
+            counts = connection.execute(statement("count_patient_by_commit", relation=relation), [patient, trace.center]).fetchall()
             if counts:
                 removed[relation] = {int(commit): int(rows) for commit, rows in counts}
-                connection.execute(statement("delete_patient", relation=relation), [patient, found.center])
-        mention = f" of patient {patient} of {found.center}"  # in what another patient with the same scan was refused for
+                connection.execute(statement("delete_patient", relation=relation), [patient, trace.center])
+        mention = f" of patient {patient} of {trace.center}"  # in what another patient with the same scan was refused for
         for commit, rows in connection.execute(statement("count_mentions_by_commit"), [mention]).fetchall():
             counts_of = removed.setdefault("rejections", {})
             counts_of[int(commit)] = counts_of.get(int(commit), 0) + int(rows)
         connection.execute(statement("delete_mentions"), [mention])
         _correct_commits(connection, removed)
         total = canonical_json({relation: sum(counts.values()) for relation, counts in removed.items()})
-        _append(connection, [name, REMOVED, total, list(found.trained), reason], run, "a patient was forgotten")
+        _append(connection, [name, REMOVED, total, list(trace.trained), reason], run, "a patient was forgotten")
 
     store.transact(work)
     purge(store, run=run)
-    return found
+    return trace
 
 
 def unfinished(store: "Store") -> bool:
@@ -215,10 +215,10 @@ def purge(store: "Store", *, run: str) -> None:
     with store.exclusively() as connection:
         for step in ("rewrite_files", "compact_files", "expire_all_snapshots", "remove_all_files", "remove_orphaned_files"):
             connection.execute(statement(step)).fetchall()
-        left = connection.execute(statement("left_files")).fetchall()
-    if left:  # object storage answers politely when the key may not remove
-        found = f"{len(left)} files of the store could not be removed, such as {Path(str(left[0][0])).name}"
-        raise Refusal("files_removed", found, "allow penumbra to remove them (s3:DeleteObject), then run penumbra forget again")
+        remaining = connection.execute(statement("left_files")).fetchall()
+    if remaining:  # object storage answers politely when the key may not remove
+        fault = f"{len(remaining)} files of the store could not be removed, such as {Path(str(remaining[0][0])).name}"
+        raise Refusal("files_removed", fault, "allow penumbra to remove them (s3:DeleteObject), then run penumbra forget again")
     _vacuum(store)
 
     def work(connection: "duckdb.DuckDBPyConnection") -> None:
@@ -241,21 +241,21 @@ def _personal(store: "Store") -> list[str]:
 def _append(connection: "duckdb.DuckDBPyConnection", values: list[object], run: str, what: str) -> None:
     """One row of withdrawals and its commit."""
     newest = connection.execute("SELECT coalesce(max(id), 0) FROM lake.commits").fetchone()
-    number, now = (int(newest[0]) if newest else 0) + 1, utc_now()
-    connection.execute("INSERT INTO lake.withdrawals VALUES (?, ?, ?, ?, ?, ?, ?)", [*values, now, number])
-    connection.execute(statement("append_commit"), [number, now, run, what, 1, canonical_json({"withdrawals": 1})])
+    number, at = (int(newest[0]) if newest else 0) + 1, utc_now()
+    connection.execute("INSERT INTO lake.withdrawals VALUES (?, ?, ?, ?, ?, ?, ?)", [*values, at, number])
+    connection.execute(statement("append_commit"), [number, at, run, what, 1, canonical_json({"withdrawals": 1})])
 
 
 def _correct_commits(connection: "duckdb.DuckDBPyConnection", removed: dict[str, dict[int, int]]) -> None:
     """Each commit says what it holds now: a commit that lists more rows than there are would look like damage."""
     for commit in sorted({commit for counts in removed.values() for commit in counts}):
         row = connection.execute("SELECT relations FROM lake.commits WHERE id = ?", [commit]).fetchone()
-        told = json.loads(row[0]) if row else {}
+        listed = json.loads(row[0]) if row else {}
         for relation, counts in removed.items():
             if commit in counts:
-                told[relation] = told.get(relation, 0) - counts[commit]
-        kept = {relation: rows for relation, rows in told.items() if rows}
-        connection.execute('UPDATE lake.commits SET relations = ?, "rows" = ? WHERE id = ?', [canonical_json(kept), sum(kept.values()), commit])
+                listed[relation] = listed.get(relation, 0) - counts[commit]
+        remaining = {relation: rows for relation, rows in listed.items() if rows}
+        connection.execute('UPDATE lake.commits SET relations = ?, "rows" = ? WHERE id = ?', [canonical_json(remaining), sum(remaining.values()), commit])
 
 
 def _vacuum(store: "Store") -> None:

@@ -18,8 +18,8 @@ RULE = "read_only_sql"
 ADVICE = "ask with one SELECT, WITH, FROM, VALUES, PIVOT, DESCRIBE, SUMMARIZE, SHOW TABLES or EXPLAIN"
 LONGEST = 100_000  # characters of a statement
 DEEPEST = 200  # parentheses within each other: the parser descends once for each
-MOST_COMMENTS = 200  # each one that does not end costs the lexer a walk through the rest
-SHOWN = 200  # characters of what the parser says
+MAX_COMMENTS = 200  # each one that does not end costs the lexer a walk through the rest
+MAX_MESSAGE = 200  # characters of what the parser says
 QUESTIONS = frozenset(
     ("SELECT", "WITH", "FROM", "VALUES", "TABLE", "PIVOT", "PIVOT_WIDER", "PIVOT_LONGER", "UNPIVOT", "DESCRIBE", "DESC", "SHOW", "SUMMARIZE", "EXPLAIN")
 )
@@ -77,7 +77,7 @@ def refuse_unreadable(statement: str) -> None:
     Refusal
         "read_only_sql".
     """
-    if len(statement) > LONGEST or _depth(statement) > DEEPEST or statement.count("/*") > MOST_COMMENTS:
+    if len(statement) > LONGEST or _depth(statement) > DEEPEST or statement.count("/*") > MAX_COMMENTS:
         raise Refusal(RULE, "the statement is too long or too deeply nested", f"keep it under {LONGEST} characters and {DEEPEST} levels")
     if "\x00" in statement:
         raise Refusal(RULE, "the statement holds a zero byte", ADVICE)
@@ -99,14 +99,14 @@ def judge(parse: Parser, statement: str, relations: Collection[str]) -> Verdict:
         "read_only_sql" (what the statement tries), "sql_syntax", "relation" (with the relations there are).
     """
     refuse_unreadable(statement)
-    found = words(statement)
-    count, begins = statements(found), first(found)
+    tokens = words(statement)
+    count, begins = statements(tokens), first(tokens)
     if count > 1:
         raise Refusal(RULE, f"{count} statements at once", "ask one at a time")
     if not begins and not statement.strip("; \t\r\n"):
         raise Refusal(RULE, "there is no statement", ADVICE)
     if begins == "EXPLAIN":
-        parts = explained(statement, found)
+        parts = explained(statement, tokens)
         if parts is None:
             raise Refusal(RULE, "EXPLAIN with an option that is not offered, or of nothing", "use EXPLAIN, EXPLAIN ANALYZE or EXPLAIN (FORMAT json)")
         if first(words(parts[1])) == "EXPLAIN":
@@ -117,42 +117,42 @@ def judge(parse: Parser, statement: str, relations: Collection[str]) -> Verdict:
         return Verdict(parts[0] + inner.statement, inner.every)
     if begins and begins not in QUESTIONS:
         _refuse_other(parse, statement, begins)
-    told = json.loads(parse(statement))
+    parsed = json.loads(parse(statement))
     unlisted = False
-    if told.get("error_type") == "not implemented" and any(word.text in PIVOTS for word in found):
-        listed = with_columns_listed(statement, found)
-        unlisted, told = True, json.loads(parse(listed))
-    if told.get("error"):
-        raise _refused(parse, told, statement, begins)
-    if len(told["statements"]) != 1:
-        raise Refusal(RULE, "there is no statement" if not told["statements"] else "several statements at once", ADVICE)
-    verdict = _judge_tree(statement, told["statements"], {name.lower() for name in relations})
-    listing = [word.text for word in found if word.text != ";"] in (["SHOW", "TABLES"], ["SHOW", "ALL", "TABLES"], ["DESCRIBE"], ["DESC"], ["SHOW"])
+    if parsed.get("error_type") == "not implemented" and any(word.text in PIVOTS for word in tokens):
+        listed = with_columns_listed(statement, tokens)
+        unlisted, parsed = True, json.loads(parse(listed))
+    if parsed.get("error"):
+        raise _refused(parse, parsed, statement, begins)
+    if len(parsed["statements"]) != 1:
+        raise Refusal(RULE, "there is no statement" if not parsed["statements"] else "several statements at once", ADVICE)
+    verdict = _judge_tree(statement, parsed["statements"], {name.lower() for name in relations})
+    listing = [word.text for word in tokens if word.text != ";"] in (["SHOW", "TABLES"], ["SHOW", "ALL", "TABLES"], ["DESCRIBE"], ["DESC"], ["SHOW"])
     return replace(verdict, listed=listing, unlisted=unlisted)
 
 
 def _refuse_other(parse: Parser, statement: str, begins: str) -> None:
     """A statement that begins with none of the words of a question; one that is not SQL at all is reported as such."""
-    told = json.loads(parse(statement))
-    if told.get("error_subtype") == "SYNTAX_ERROR":
-        raise _refused(parse, told, statement, begins)
+    parsed = json.loads(parse(statement))
+    if parsed.get("error_subtype") == "SYNTAX_ERROR":
+        raise _refused(parse, parsed, statement, begins)
     raise Refusal(RULE, f"{begins if begins.isalpha() else 'this'} is not a question", ADVICE)
 
 
-def _refused(parse: Parser, told: dict[str, Any], statement: str, begins: str) -> Refusal:
+def _refused(parse: Parser, parsed: dict[str, Any], statement: str, begins: str) -> Refusal:
     """Why the parser shows no tree."""
-    found = str(told.get("error_message", "")).split("\n")[0].strip()
-    if "SELECT INTO" in found or "CTE needs a SELECT" in found:
+    message = str(parsed.get("error_message", "")).split("\n")[0].strip()
+    if "SELECT INTO" in message or "CTE needs a SELECT" in message:
         return Refusal(RULE, "the statement writes", ADVICE)
-    if "expression depth" in found or "memory exhausted" in found:
+    if "expression depth" in message or "memory exhausted" in message:
         return Refusal(RULE, "the statement is too long or too deeply nested", f"keep it under {LONGEST} characters and {DEEPEST} levels")
-    if told.get("error_type") == "not implemented":
+    if parsed.get("error_type") == "not implemented":
         return Refusal(RULE, f"this {begins} is not a question", ADVICE)
 
     def parses(other: str) -> bool:
         return not json.loads(parse(other)).get("error")
 
-    return Refusal("sql_syntax", found[:SHOWN], hints.of_syntax(parses, statement, words(statement), found))
+    return Refusal("sql_syntax", message[:MAX_MESSAGE], hints.of_syntax(parses, statement, words(statement), message))
 
 
 def _judge_tree(statement: str, tree: Any, relations: set[str]) -> Verdict:
@@ -165,11 +165,11 @@ def _judge_tree(statement: str, tree: Any, relations: set[str]) -> Verdict:
         elif kind == "TABLE_FUNCTION":
             every |= _judge_table_function(node.get("function") or {}, relations)
         elif kind == "SHOW_REF":
-            shown = str(node.get("table_name") or "").lower()
-            if node.get("schema_name") or node.get("catalog_name") or (shown and shown not in SHOWS and shown.strip('"') not in relations):
-                asked = shown.strip('"') or "TABLES of another schema"
-                raise Refusal(RULE, f"SHOW {asked[:80]} is not about the relations", "use SHOW TABLES, DESCRIBE or SUMMARIZE")
-            every |= shown in SHOWS or not node.get("query")
+            target = str(node.get("table_name") or "").lower()
+            if node.get("schema_name") or node.get("catalog_name") or (target and target not in SHOWS and target.strip('"') not in relations):
+                subject = target.strip('"') or "TABLES of another schema"
+                raise Refusal(RULE, f"SHOW {subject[:80]} is not about the relations", "use SHOW TABLES, DESCRIBE or SUMMARIZE")
+            every |= target in SHOWS or not node.get("query")
         elif node.get("class") == "FUNCTION":
             name = str(node.get("function_name")).lower()
             if name in REFUSED_FUNCTIONS or REFUSED_FAMILIES.fullmatch(name):
@@ -185,15 +185,15 @@ def _judge_table(node: dict[str, Any], relations: set[str], scope: frozenset[str
     if schema in ("information_schema", "pg_catalog") or (not schema and name.startswith("duckdb_")):
         if name in CATALOG_VIEWS and catalog in ("", "memory", "system"):
             return True
-        shown = f"{schema}.{name[:80]}" if schema else name[:80]
-        raise Refusal(RULE, f"{shown} is not offered", "use SHOW TABLES, DESCRIBE or duckdb_columns()")
+        view = f"{schema}.{name[:80]}" if schema else name[:80]
+        raise Refusal(RULE, f"{view} is not offered", "use SHOW TABLES, DESCRIBE or duckdb_columns()")
     if name in relations and schema in ("", "main") and catalog in ("", "memory"):
         return False
     if schema == "memory" and name in relations and not catalog:
         return False
-    given = ".".join(part for part in (node.get("catalog_name"), node.get("schema_name"), node.get("table_name")) if part)
-    meant = "Did you mean SHOW TABLES?" if nearest(name[:80], ("tables",)) else choose(name[:80], sorted(relations), more="SHOW TABLES")
-    raise Refusal("relation", f"no relation {given[:80]!r}", meant)
+    path = ".".join(part for part in (node.get("catalog_name"), node.get("schema_name"), node.get("table_name")) if part)
+    advice = "Did you mean SHOW TABLES?" if nearest(name[:80], ("tables",)) else choose(name[:80], sorted(relations), more="SHOW TABLES")
+    raise Refusal("relation", f"no relation {path[:80]!r}", advice)
 
 
 def _judge_table_function(function: dict[str, Any], relations: set[str]) -> bool:
@@ -204,8 +204,8 @@ def _judge_table_function(function: dict[str, Any], relations: set[str]) -> bool
         column = source.get("column_names") if source.get("type") == "COLUMN_REF" else None
         if not column or len(column) != 1 or str(column[0]).lower() not in relations:
             near = nearest(str(column[0])[:80], relations) if column and len(column) == 1 else ""
-            meant = f"Did you mean {name}({near}, ...)?" if near else f"name one, as in FROM {name}(patients, age)"
-            raise Refusal(RULE, f"the source of {name} is not a relation", meant)
+            advice = f"Did you mean {name}({near}, ...)?" if near else f"name one, as in FROM {name}(patients, age)"
+            raise Refusal(RULE, f"the source of {name} is not a relation", advice)
         return True
     if not ours or name not in TABLE_FUNCTIONS:
         raise Refusal(RULE, f"the table function {name[:80]} is not offered", "ask the relations; SHOW TABLES lists them")
@@ -231,16 +231,16 @@ def _nodes(tree: Any) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:
         if isinstance(node, list):
             waiting.extend((part, scope) for part in node)
         elif isinstance(node, dict):
-            given = node.get("cte_map")
-            for entry in (given or {}).get("map", []):
+            ctes = node.get("cte_map")
+            for entry in (ctes or {}).get("map", []):
                 waiting.append((entry["value"], scope))
-                scope |= {_given(str(entry["key"]))}
+                scope |= {_cte_name(str(entry["key"]))}
             yield node, scope
-            inner = scope | {_given(str(node["cte_name"]))} if node.get("type") == "RECURSIVE_CTE_NODE" else scope
+            inner = scope | {_cte_name(str(node["cte_name"]))} if node.get("type") == "RECURSIVE_CTE_NODE" else scope
             waiting.extend((part, inner if name == "right" else scope) for name, part in node.items() if name != "cte_map")
 
 
-def _given(name: str) -> str:
+def _cte_name(name: str) -> str:
     """A name given in WITH; it can mean neither a file nor a table of the engine's own where it is out of scope."""
     if not _PLAIN_NAME.fullmatch(name) or _OF_THE_ENGINE.fullmatch(name.lower()):
         raise Refusal(RULE, f"WITH names a table {name[:80]!r}", "use letters, digits and underscores, and no name of the engine's own")

@@ -18,8 +18,8 @@ QUESTION_WORDS = frozenset(
     | {"DESCRIBE", "SUMMARIZE", "SHOW", "TABLES", "EXPLAIN", "PIVOT", "UNPIVOT", "CASE", "WHEN", "THEN", "ELSE", "NULL", "LIKE", "DESC", "AND", "NOT"}
 )
 LONGEST = 5000  # characters of a statement that is tried in another spelling
-SHOWN = 300  # characters of what the engine says
-MOST_CANDIDATES = 5
+MAX_MESSAGE = 300  # characters of what the engine says
+MAX_CANDIDATES = 5
 QUOTE = "Correct the statement; names with a dash go in double quotes"
 _COLUMN = (
     r'Referenced column "(?P<name>[^"]*)" (?:not found|was not found)',
@@ -31,23 +31,23 @@ _DASHED = re.compile(r"(?<![\w\"'.-])[A-Za-z]\w*(?:-\w+)+")
 _CANDIDATES = re.compile(r"^Candidate (?:bindings|functions|tables|Entries)", re.IGNORECASE)
 
 
-def of_syntax(parses: Callable[[str], bool], statement: str, found: list[Word], said: str) -> str:
+def of_syntax(parses: Callable[[str], bool], statement: str, words: list[Word], message: str) -> str:
     """What to do about a syntax error.
 
     Parameters
     ----------
     parses
         Whether the parser takes a statement.
-    found
+    words
         The statement's words.
-    said
+    message
         What the parser says.
     """
-    if "unterminated" in said:
+    if "unterminated" in message:
         return "Close the quotation mark: texts go in '...', names in \"...\""
     raw = statement.encode()
     if len(raw) <= LONGEST:
-        bare = [word for word in found if word.text in map(str.upper, RESERVED)]
+        bare = [word for word in words if word.text in map(str.upper, RESERVED)]
         quoted = raw
         for word in reversed(bare):
             end = word.start + len(word.text)
@@ -55,23 +55,23 @@ def of_syntax(parses: Callable[[str], bool], statement: str, found: list[Word], 
         if bare and parses(quoted.decode()):
             names = list(dict.fromkeys(word.text.lower() for word in bare))
             return f"Put {' and '.join(names)} in double quotes: " + ", ".join(f'"{name}"' for name in names)
-        for at in _suspects(found, raw, said):
-            word = found[at]
+        for at in _suspects(words, raw, message):
+            word = words[at]
             near = nearest(word.text, sorted(QUESTION_WORDS)) if word.text.isalpha() and word.text not in QUESTION_WORDS else ""
             end = word.start + len(word.text.encode())
             if near and parses((raw[: word.start] + near.encode() + raw[end:]).decode()):
                 return f"Did you mean {near}?"
-    if "end of input" in said:
+    if "end of input" in message:
         return "The statement ends too early: complete it"
     return QUOTE
 
 
-def _suspects(found: list[Word], raw: bytes, said: str) -> list[int]:
+def _suspects(words: list[Word], raw: bytes, message: str) -> list[int]:
     """Places of the word at which the parser stopped, and of the two before."""
-    stopped = re.search(r'at or near "([^"]*)"', said)
-    places = [at for at, word in enumerate(found) if stopped and raw[word.start :].decode(errors="replace").startswith(stopped[1])]
-    chosen = places or [len(found)]
-    return [at - back for back in (0, 1, 2) for at in chosen[:3] if 0 <= at - back < len(found)]
+    stopped = re.search(r'at or near "([^"]*)"', message)
+    places = [at for at, word in enumerate(words) if stopped and raw[word.start :].decode(errors="replace").startswith(stopped[1])]
+    stops = places or [len(words)]
+    return [at - back for back in (0, 1, 2) for at in stops[:3] if 0 <= at - back < len(words)]
 
 
 def of_engine(text: str, statement: str, columns: Mapping[str, Collection[str]]) -> tuple[str, str]:
@@ -85,35 +85,35 @@ def of_engine(text: str, statement: str, columns: Mapping[str, Collection[str]])
         Of the relations that the statement names.
     """
     lines = [line.strip() for line in re.split(r"\n\s*(?:LINE \d+:|\^)", text)[0].split("\n") if line.strip()]
-    first = re.sub(r"^(?:[A-Z][A-Za-z-]* )+Error: ", "", lines[0] if lines else "")[:SHOWN] if lines else "the statement fails"
+    first = re.sub(r"^(?:[A-Z][A-Za-z-]* )+Error: ", "", lines[0] if lines else "")[:MAX_MESSAGE] if lines else "the statement fails"
     more = lines[1:]
     missing = next((match["name"] for pattern in _COLUMN if (match := re.search(pattern, first))), None)
-    candidates = [name for line in more if _CANDIDATES.match(line) for name in re.findall(r'"([^"]+)"', line)][:MOST_CANDIDATES]
+    candidates = [name for line in more if _CANDIDATES.match(line) for name in re.findall(r'"([^"]+)"', line)][:MAX_CANDIDATES]
     if missing is not None:
         where = f" in {', '.join(columns)}" if columns else ""
         return f"no column {missing[:80]!r}{where}", _of_column(missing, statement, columns, candidates)
     if (unknown := re.search(r'Referenced table "([^"]*)" not found', first)) is not None:
         return f"no relation or alias {unknown[1]!r} in FROM", choose(unknown[1], candidates or columns, what="there are")
-    said = " ".join(line.replace("!", "") for line in more if not _CANDIDATES.match(line) and "->" not in line)[:SHOWN]
-    if candidates and not said:
-        said = f"Candidates: {', '.join(candidates)}"
+    details = " ".join(line.replace("!", "") for line in more if not _CANDIDATES.match(line) and "->" not in line)[:MAX_MESSAGE]
+    if candidates and not details:
+        details = f"Candidates: {', '.join(candidates)}"
     if "Could not convert" in first or "Cannot compare" in first or "No function matches" in first:
         described = f"DESCRIBE {next(iter(columns))} shows the type of each column" if columns else ""
-        return first, ". ".join(part.rstrip(".") for part in (said, described) if part) or "Correct the statement"
-    return first, said or (f"Correct the statement; DESCRIBE {next(iter(columns))} shows the columns" if columns else "Correct the statement")
+        return first, ". ".join(part.rstrip(".") for part in (details, described) if part) or "Correct the statement"
+    return first, details or (f"Correct the statement; DESCRIBE {next(iter(columns))} shows the columns" if columns else "Correct the statement")
 
 
 def _of_column(missing: str, statement: str, columns: Mapping[str, Collection[str]], candidates: list[str]) -> str:
     """What to do about a column that there is not."""
-    known = list(dict.fromkeys(name for each in columns.values() for name in each))
+    names = list(dict.fromkeys(name for each in columns.values() for name in each))
     dashed = next((name for name in _DASHED.findall(statement) if name.split("-")[0].casefold() == missing.casefold()), None)
     if dashed is not None:
-        near = nearest(dashed, (name for name in known if "-" in name)) or dashed
+        near = nearest(dashed, (name for name in names if "-" in name)) or dashed
         return f'Put a name with a dash in double quotes: "{near}"'
     having = [relation for relation, names in columns.items() if missing.casefold() in map(str.casefold, names)]
     if having:
         return f"Of these {having[0]} alone has it" if len(having) == 1 else f"Write {having[0]}.{_quoted(missing)}, the relation or its alias first"
-    near = nearest(missing, known)
+    near = nearest(missing, names)
     if f'"{missing}"' in statement and not near:
         return f"Put a text in single quotes: '{missing}'; double quotes are for names"
     if not near and re.search(rf"(?:=|<>|!=|\bIN\s*\(|,)\s*{re.escape(missing)}\b", statement, re.IGNORECASE):
@@ -121,8 +121,8 @@ def _of_column(missing: str, statement: str, columns: Mapping[str, Collection[st
     others = [name for name in candidates if name != near]
     question = f"Did you mean {_quoted(near)}? " if near else ""
     listed = f"Candidates: {', '.join(map(_quoted, others))}" if others else ""
-    shown = f"DESCRIBE {next(iter(columns))} shows its columns" if len(columns) else ""
-    return question + ("; ".join(part for part in (listed, shown) if part) if not near else listed)
+    described = f"DESCRIBE {next(iter(columns))} shows its columns" if len(columns) else ""
+    return question + ("; ".join(part for part in (listed, described) if part) if not near else listed)
 
 
 def _quoted(name: str) -> str:

@@ -70,10 +70,10 @@ class Judge:
             answer = self._answer(question) or self._answer(question)  # once more: it may have ended before the question came
         if not answer:
             raise Refusal(RULE, "the statement ends the process that reads it", "write it in a simpler way")
-        told = json.loads(answer)
-        if "rule" in told:
-            raise Refusal(told["rule"], told["found"], told["advice"])
-        return Verdict(**told)
+        verdict = json.loads(answer)
+        if "rule" in verdict:
+            raise Refusal(verdict["rule"], verdict["found"], verdict["advice"])
+        return Verdict(**verdict)
 
     def close(self) -> None:
         """End the process."""
@@ -84,13 +84,13 @@ class Judge:
         if self.process is not None and self._owner == os.getpid() and self.process.poll() is None:
             return
         self._end()
-        here, there = socket.socketpair()
-        here.settimeout(TIME_S)
+        our_end, its_end = socket.socketpair()
+        our_end.settimeout(TIME_S)
         environment = {name: value for name, value in os.environ.items() if name == "LD_LIBRARY_PATH"}
         command = [sys.executable, "-I", "-X", "utf8", "-m", "penumbra.store.judging"]
-        with there:
-            self.process = subprocess.Popen(command, stdin=there.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, cwd="/")
-        self.channel, self._owner = here, os.getpid()
+        with its_end:
+            self.process = subprocess.Popen(command, stdin=its_end.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, cwd="/")
+        self.channel, self._owner = our_end, os.getpid()
 
     def _answer(self, question: bytes) -> bytes:
         """The line that the process answers; empty when it ended."""
@@ -157,29 +157,29 @@ def verdict_line(parse: Parser, line: bytes) -> bytes:
     """The verdict on one question, or the refusal, as a line of JSON."""
     try:
         question = json.loads(line)
-        told = asdict(judge(parse, question["sql"], question["relations"]))
+        verdict = asdict(judge(parse, question["sql"], question["relations"]))
     except Refusal as refusal:
-        told = {"rule": refusal.rule, "found": refusal.found, "advice": refusal.advice}
+        verdict = {"rule": refusal.rule, "found": refusal.found, "advice": refusal.advice}
     except (RecursionError, MemoryError):
-        told = {"rule": RULE, "found": "the statement is too long or too deeply nested", "advice": "write it in a simpler way"}
+        verdict = {"rule": RULE, "found": "the statement is too long or too deeply nested", "advice": "write it in a simpler way"}
     except Exception as error:  # nothing that this process cannot understand passes
-        told = {"rule": RULE, "found": f"the statement cannot be read ({type(error).__name__})", "advice": "write it in a simpler way"}
-    return json.dumps(told).encode() + b"\n"
+        verdict = {"rule": RULE, "found": f"the statement cannot be read ({type(error).__name__})", "advice": "write it in a simpler way"}
+    return json.dumps(verdict).encode() + b"\n"
 
 
 def lock() -> None:
     """Lock this process: it can open, write and start nothing, and use no more than its memory."""
     with open("/proc/self/statm", encoding="ascii") as sizes:  # noqa: PTH123 one descriptor, closed before the count is fixed
-        taken = int(sizes.read().split()[0]) * resource.getpagesize()
-    for limit, most in (
-        (resource.RLIMIT_AS, taken + MEMORY_MB * 1024**2),
+        used_bytes = int(sizes.read().split()[0]) * resource.getpagesize()
+    for limit, maximum in (
+        (resource.RLIMIT_AS, used_bytes + MEMORY_MB * 1024**2),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_NOFILE, 3),
     ):
         hard = resource.getrlimit(limit)[1]
-        bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        bound = maximum if hard == resource.RLIM_INFINITY else min(maximum, hard)
         resource.setrlimit(limit, (bound, bound))
 
 

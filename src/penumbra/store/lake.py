@@ -104,24 +104,24 @@ class Lake:
     def __init__(self, home: Path, catalog: str | None = None) -> None:
         """Take a PostgreSQL database, or without an address what PENUMBRA_CATALOG says, or the store's folder, or an SQLite file in it."""
         self.folder = store_folder(home)
-        self.catalog = self._chosen(catalog or catalog_uri())
+        self.catalog = self._catalog_address(catalog or catalog_uri())
         if self.catalog is not None:
             postgres.connection_string(self.catalog)
         self._aside: Path | None = None  # of `read_aside`; gone with this object
-        begun = self.file.is_file() if self.catalog is None else objects.remembered(self.folder) is not None
-        self.files = objects.chosen(self.folder, begun=begun)
+        exists = self.file.is_file() if self.catalog is None else objects.remembered(self.folder) is not None
+        self.files = objects.store_address(self.folder, exists=exists)
 
-    def _chosen(self, wanted: str | None) -> str | None:
+    def _catalog_address(self, requested: str | None) -> str | None:
         """Where the catalog is; a store keeps to the one that it began with, also for a process that was started without the setting."""
         address = self.folder / ADDRESS_FILE
-        known = address.read_text(encoding="utf-8").strip() if address.is_file() else None
-        if known and wanted and postgres.without_password(wanted) != known:
-            found = f"the store in {self.folder} has its catalog at {known}, not at {postgres.without_password(wanted)}"
-            raise Refusal("catalog", found, "unset PENUMBRA_CATALOG, or move the store with penumbra export and import")
-        if wanted and not known and self.file.is_file():
-            found = f"the store in {self.folder} has its catalog in {CATALOG_FILE}, not at {postgres.without_password(wanted)}"
-            raise Refusal("catalog", found, "unset PENUMBRA_CATALOG, or move the store with penumbra export and import")
-        return wanted or known
+        recorded = address.read_text(encoding="utf-8").strip() if address.is_file() else None
+        if recorded and requested and postgres.without_password(requested) != recorded:
+            fault = f"the store in {self.folder} has its catalog at {recorded}, not at {postgres.without_password(requested)}"
+            raise Refusal("catalog", fault, "unset PENUMBRA_CATALOG, or move the store with penumbra export and import")
+        if requested and not recorded and self.file.is_file():
+            fault = f"the store in {self.folder} has its catalog in {CATALOG_FILE}, not at {postgres.without_password(requested)}"
+            raise Refusal("catalog", fault, "unset PENUMBRA_CATALOG, or move the store with penumbra export and import")
+        return requested or recorded
 
     @property
     def file(self) -> Path:
@@ -154,17 +154,17 @@ class Lake:
             options.append("READ_ONLY")
         if self.files is not None:
             self.unlock(connection)
-        with self.told():
+        with self.errors_as_refusals():
             connection.execute(f"ATTACH {literal(source)} AS lake ({', '.join(options)})")
-            held = objects.told_by_catalog(connection)
-            if held == self.files:
+            address = objects.catalog_address(connection)
+            if address == self.files:
                 return
             connection.execute("DETACH lake")
         # Begun by another process or machine, or without what this folder remembers: the catalog knows best.
-        asked = objects.wanted()
-        if asked is not None and not objects.within(held, asked):
-            raise objects.elsewhere(self.folder, held, asked)
-        self.files = held
+        configured = objects.configured_address()
+        if configured is not None and not objects.within(address, configured):
+            raise objects.elsewhere(self.folder, address, configured)
+        self.files = address
         self.attach(connection, read_only=read_only, file=file)
 
     def read_aside(self) -> Path | None:
@@ -198,11 +198,11 @@ class Lake:
             objects.refuse_copy(self.folder)
         if objects.remembered(self.folder) is None:
             self.unlock(connection)
-            with self.told():
+            with self.errors_as_refusals():
                 objects.reach(connection, self.files)
 
     @contextlib.contextmanager
-    def told(self) -> Iterator[None]:
+    def errors_as_refusals(self) -> Iterator[None]:
         """A server that cannot be reached is one sentence, not a trace with its address and password; so is a damaged store."""
         import duckdb
 
@@ -219,7 +219,7 @@ class Lake:
         """Hold the one writer's place, across threads, processes and (with PostgreSQL) machines; a killed process leaves it at once."""
         if self.catalog is not None:
             load_extension(connection, "postgres_scanner")
-            with self.told(), postgres.writer_alone(connection, self.catalog, WAIT_S):
+            with self.errors_as_refusals(), postgres.writer_alone(connection, self.catalog, WAIT_S):
                 yield
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -310,14 +310,14 @@ def damaged(error: BaseException) -> Refusal | None:
         return None  # "Cannot open file", because too many are open
     text = str(error).split("\n")[0]
     if any(sign in text for sign in SPOILED_CATALOG):
-        found = "the store's catalog cannot be read"
+        reason = "the store's catalog cannot be read"
     elif any(sign in text for sign in SPOILED_FILE):
         file = re.search(r"[\w.-]+\.parquet", text)
-        found = f"the store's file {file[0] if file else '(not named by the engine)'} is missing or cannot be read"
+        reason = f"the store's file {file[0] if file else '(not named by the engine)'} is missing or cannot be read"
     else:
         return None
     advice = "bring back a back-up (infra/backup.sh restore, or penumbra import), or recompute: penumbra run with another PENUMBRA_HOME"
-    return Refusal("store_damaged", found, advice)
+    return Refusal("store_damaged", reason, advice)
 
 
 def migrations(schema: Path) -> list[tuple[int, str, str]]:
@@ -328,10 +328,10 @@ def migrations(schema: Path) -> list[tuple[int, str, str]]:
     Refusal
         "migrations": numbers with a gap or a double.
     """
-    found = [(int(file.name.split("_")[0]), file.stem, file.read_text(encoding="utf-8")) for file in sorted(schema.glob("[0-9]*_*.sql"))]
-    if [number for number, _, _ in found] != list(range(1, len(found) + 1)) or not found:
-        raise Refusal("migrations", f"{schema.name} holds {[name for _, name, _ in found]}", "number the migrations 0001, 0002, ... without gaps")
-    return found
+    numbered = [(int(file.name.split("_")[0]), file.stem, file.read_text(encoding="utf-8")) for file in sorted(schema.glob("[0-9]*_*.sql"))]
+    if [number for number, _, _ in numbered] != list(range(1, len(numbered) + 1)) or not numbered:
+        raise Refusal("migrations", f"{schema.name} holds {[name for _, name, _ in numbered]}", "number the migrations 0001, 0002, ... without gaps")
+    return numbered
 
 
 def migrated_to(connection: "duckdb.DuckDBPyConnection") -> int:
@@ -370,9 +370,9 @@ def _create(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema: Path) -
     """Make the catalog aside and move it to its place when it is whole: a reader finds no store, or one with every table."""
     if lake.files is not None:
         objects.remember(lake.folder, lake.files)  # first: if this is killed, the next call continues in the same place
-    with whole_file(lake.file) as fresh:
-        lake.attach(connection, read_only=False, file=fresh)
-        with lake.told():
+    with whole_file(lake.file) as draft:
+        lake.attach(connection, read_only=False, file=draft)
+        with lake.errors_as_refusals():
             connection.execute("BEGIN TRANSACTION")
             _migrate(connection, schema)
             connection.execute("COMMIT")
@@ -381,12 +381,12 @@ def _create(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema: Path) -
 
 def _migrate(connection: "duckdb.DuckDBPyConnection", schema: Path) -> None:
     """Bring the attached catalog to the newest migration and record each, inside the transaction that is open."""
-    known = migrations(schema)
+    available = migrations(schema)
     connection.execute('CREATE TABLE IF NOT EXISTS lake.migrations (number BIGINT, name VARCHAR, sha256 VARCHAR, "at" TIMESTAMP)')
     reached = migrated_to(connection)
-    if reached > len(known):
-        raise Refusal("schema_newer", f"the store has schema {reached}, this program knows {len(known)}", "update penumbra")
-    for number, name, text in known[reached:]:
+    if reached > len(available):
+        raise Refusal("schema_newer", f"the store has schema {reached}, this program knows {len(available)}", "update penumbra")
+    for number, name, text in available[reached:]:
         connection.execute(text)
         digest = hashlib.sha256(text.encode()).hexdigest()
         connection.execute("INSERT INTO lake.migrations VALUES (?, ?, ?, ?)", [number, name, digest, utc_now()])

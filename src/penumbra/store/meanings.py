@@ -11,15 +11,15 @@ _COMMENT = re.compile(r"COMMENT ON VIEW \S+ IS '((?:[^']|'')*)'")
 
 def meaning(relation: str, features: Path | None = None) -> str:
     """What one row of a relation is; "" of one without a comment."""
-    known = bodies((features or project_root() / "features") / "views")
+    views = bodies((features or project_root() / "features") / "views")
     for name in (relation, relation.removesuffix(EVERY)):
-        if found := _COMMENT.search(known.get(name, "")):
-            return re.sub(r",? (?:under|of|against) \$\w+", "", found[1].replace("''", "'")).replace("$all", "")
+        if comment := _COMMENT.search(views.get(name, "")):
+            return re.sub(r",? (?:under|of|against) \$\w+", "", comment[1].replace("''", "'")).replace("$all", "")
     return ""
 
 
-def nothing_found(statement: str) -> list[str]:
+def empty_answer_notes(statement: str) -> list[str]:
     """One sentence per relation that a statement without an answer asked: it was right to ask, and what would be there."""
-    known = {name.lower(): name for name in relation_names(None)}
-    asked = dict.fromkeys(word for word in re.findall(r"\w+", statement.lower()) if word in known)
-    return [f"No row of {known[name]} fits; a row there is: {meaning(known[name]).split(';')[0]}." for name in asked if meaning(known[name])]
+    relations = {name.lower(): name for name in relation_names(None)}
+    mentioned = dict.fromkeys(word for word in re.findall(r"\w+", statement.lower()) if word in relations)
+    return [f"No row of {relations[name]} fits; a row there is: {meaning(relations[name]).split(';')[0]}." for name in mentioned if meaning(relations[name])]

@@ -28,7 +28,7 @@ _CODE = re.compile(r"^(\w+): |<Code>(\w+)</Code>", re.MULTILINE)
 _BUCKET = re.compile(r"s3://([a-z0-9.-]+)")
 
 
-def wanted() -> str | None:
+def configured_address() -> str | None:
     """The address that PENUMBRA_FILES gives, without a slash at its end; None: it is not set.
 
     Raises
@@ -36,24 +36,24 @@ def wanted() -> str | None:
     Refusal
         "files": it is no such address.
     """
-    given = files_uri()
-    if given is None:
+    setting = files_uri()
+    if setting is None:
         return None
-    address = given.strip().rstrip("/")
+    address = setting.strip().rstrip("/")
     if not _ADDRESS.fullmatch(address):
-        found = f"PENUMBRA_FILES is {_shown(given)!r}, not the address of object storage"
-        raise Refusal(RULE, found, "write s3://bucket/folder; key and server come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL")
+        fault = f"PENUMBRA_FILES is {_redacted(setting)!r}, not the address of object storage"
+        raise Refusal(RULE, fault, "write s3://bucket/folder; key and server come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL")
     return address
 
 
-def chosen(folder: Path, *, begun: bool) -> str | None:
+def store_address(folder: Path, *, exists: bool) -> str | None:
     """Where the files of the store in `folder` are; None: next to it. A store is bound to what it was created with, also without the setting.
 
     A store that begins gets a folder of its own below PENUMBRA_FILES: what removes one store's files never meets another's.
 
     Parameters
     ----------
-    begun
+    exists
         There is a store already.
 
     Raises
@@ -61,12 +61,12 @@ def chosen(folder: Path, *, begun: bool) -> str | None:
     Refusal
         "files".
     """
-    asked, known = wanted(), remembered(folder)
-    if asked is None or (known is not None and within(known, asked)):
-        return known
-    if begun:
-        raise elsewhere(folder, known, asked)
-    return f"{asked}/{uuid.uuid4().hex[:12]}"
+    configured, recorded = configured_address(), remembered(folder)
+    if configured is None or (recorded is not None and within(recorded, configured)):
+        return recorded
+    if exists:
+        raise elsewhere(folder, recorded, configured)
+    return f"{configured}/{uuid.uuid4().hex[:12]}"
 
 
 def remembered(folder: Path) -> str | None:
@@ -95,22 +95,22 @@ def refuse_copy(folder: Path) -> None:
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     origin = Path(lines[1]) if len(lines) > 1 else folder
     if origin.resolve() != folder.resolve() and remembered(origin) == lines[0]:
-        found = f"{folder} is a copy of {origin}, and both would change the same objects"
-        raise Refusal(RULE, found, "write to the first, and make a second store with penumbra export and import")
+        fault = f"{folder} is a copy of {origin}, and both would change the same objects"
+        raise Refusal(RULE, fault, "write to the first, and make a second store with penumbra export and import")
 
 
-def within(address: str | None, asked: str) -> bool:
+def within(address: str | None, configured: str) -> bool:
     """Whether `address` is where PENUMBRA_FILES says, or a store's folder right below."""
-    return address is not None and asked in (address, address.rpartition("/")[0])
+    return address is not None and configured in (address, address.rpartition("/")[0])
 
 
-def elsewhere(folder: Path, held: str | None, asked: str) -> Refusal:
+def elsewhere(folder: Path, current: str | None, configured: str) -> Refusal:
     """The sentence for a store that has its files in another place than PENUMBRA_FILES says."""
-    found = f"the store in {folder} has its files {f'at {held}' if held else 'in a folder of its own'}, not at {asked}"
-    return Refusal(RULE, found, "unset PENUMBRA_FILES, or move the store with penumbra export and import")
+    fault = f"the store in {folder} has its files {f'at {current}' if current else 'in a folder of its own'}, not at {configured}"
+    return Refusal(RULE, fault, "unset PENUMBRA_FILES, or move the store with penumbra export and import")
 
 
-def told_by_catalog(connection: "duckdb.DuckDBPyConnection") -> str | None:
+def catalog_address(connection: "duckdb.DuckDBPyConnection") -> str | None:
     """The address that the attached catalog has kept since it was made; None: a folder, wherever it is now."""
     row = connection.execute("SELECT value FROM __ducklake_metadata_lake.ducklake_metadata WHERE key = 'data_path' AND scope IS NULL").fetchone()
     path = str(row[0]) if row else ""
@@ -138,14 +138,14 @@ def unlock(connection: "duckdb.DuckDBPyConnection", address: str) -> None:
     if server := os.environ.get("AWS_ENDPOINT_URL"):
         secure, options["ENDPOINT"] = _server(server)
         options["URL_STYLE"] = "path"
-    given = ", ".join(f"{name} {literal(value)}" for name, value in options.items() if value)
+    parameters = ", ".join(f"{name} {literal(value)}" for name, value in options.items() if value)
     # A server proves who it is, by the authorities of AWS_CA_BUNDLE where there is one.
     for setting in ("enable_curl_server_cert_verification", "enable_server_cert_verification"):
         connection.execute(f"SET {setting} = true")
     if bundle := os.environ.get("AWS_CA_BUNDLE"):
         connection.execute(f"SET ca_cert_file = {literal(bundle)}")
     try:
-        connection.execute(f"CREATE OR REPLACE TEMPORARY SECRET files (TYPE s3, USE_SSL {str(secure).lower()}, {given})")
+        connection.execute(f"CREATE OR REPLACE TEMPORARY SECRET files (TYPE s3, USE_SSL {str(secure).lower()}, {parameters})")
     except duckdb.Error:
         raise Refusal(RULE, "the engine does not take the key of the environment", "check the variables AWS_*") from None
 
@@ -159,7 +159,7 @@ def _server(url: str) -> tuple[bool, str]:
             return parts.scheme == "https", (f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname) + port
     except ValueError:
         pass
-    raise Refusal(RULE, f"AWS_ENDPOINT_URL is {_shown(url)!r}, not the address of a server", "write https://host:port")
+    raise Refusal(RULE, f"AWS_ENDPOINT_URL is {_redacted(url)!r}, not the address of a server", "write https://host:port")
 
 
 def reach(connection: "duckdb.DuckDBPyConnection", address: str) -> None:
@@ -172,21 +172,21 @@ def reached(error: BaseException) -> Refusal | None:
     text = str(error)
     if not _FAULT.search(text):
         return None
-    status, code = ("".join(found.groups("")) if found else "" for found in (_STATUS.search(text), _CODE.search(text, text.find("\n") + 1)))
+    status, code = ("".join(match.groups("")) if match else "" for match in (_STATUS.search(text), _CODE.search(text, text.find("\n") + 1)))
     bucket = _BUCKET.search(text)
     if code == "NoSuchBucket":
         return Refusal(RULE, f"the object storage has no bucket {bucket[1]}" if bucket else "the bucket is not there", "create it, or correct PENUMBRA_FILES")
     if status == "403" or text.endswith(": Forbidden") or code in ("ExpiredToken", "InvalidToken", "AccessDenied"):
-        found = f"the object storage refuses the key ({code or 'Forbidden'})"
-        return Refusal(RULE, found, "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, and that this key may list, read, write and delete")
+        fault = f"the object storage refuses the key ({code or 'Forbidden'})"
+        return Refusal(RULE, fault, "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, and that this key may list, read, write and delete")
     if status in ("301", "307", "400"):
         return Refusal(RULE, f"the object storage does not take the request ({code or 'HTTP ' + status})", "check AWS_REGION and AWS_ENDPOINT_URL")
     if status == "404":
         return None  # an object that is not there is a damaged store
-    said = code or (f"HTTP {status}" if status else text.partition(" error for HTTP ")[0].rpartition(": ")[2].strip())
-    return Refusal("files_reached", f"the object storage does not answer ({said[:80]})", "check AWS_ENDPOINT_URL and the network, and run the command again")
+    reason = code or (f"HTTP {status}" if status else text.partition(" error for HTTP ")[0].rpartition(": ")[2].strip())
+    return Refusal("files_reached", f"the object storage does not answer ({reason[:80]})", "check AWS_ENDPOINT_URL and the network, and run the command again")
 
 
-def _shown(text: str) -> str:
+def _redacted(text: str) -> str:
     """What was given as an address, without what might be a key in it."""
     return re.sub(r"\?.*", "?...", re.sub(r"//.*@", "//...@", text.strip()))[:100]

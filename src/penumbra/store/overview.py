@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import duckdb
 
 TABLES = ("centers", "patients", "departures", "model_versions", "model_metrics")  # that the questions below read
-MOST_COPIED = 64 * 1024**2  # bytes of a catalog
+MAX_COPIED = 64 * 1024**2  # bytes of a catalog
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _attach(lake: Lake, connection: "duckdb.DuckDBPyConnection") -> None:
     """As a reader, who leaves no file behind: SQLite would put the two of its write-ahead log next to a catalog that nobody holds, so a copy is read then."""
     import duckdb
 
-    idle = lake.catalog is None and not lake.file.with_name(f"{lake.file.name}-wal").exists() and lake.file.stat().st_size <= MOST_COPIED
+    idle = lake.catalog is None and not lake.file.with_name(f"{lake.file.name}-wal").exists() and lake.file.stat().st_size <= MAX_COPIED
     try:
         lake.attach(connection, read_only=True, file=lake.read_aside() if idle else None)
         migrated_to(connection)
@@ -104,13 +104,13 @@ def _attach(lake: Lake, connection: "duckdb.DuckDBPyConnection") -> None:
 def _read(connection: "duckdb.DuckDBPyConnection", features: Path) -> Overview:
     import duckdb
 
-    reached, wanted, trouble = migrated_to(connection), len(migrations(features / "schema")), ""
-    if reached < wanted:
-        trouble = f"The store has schema {reached} of {wanted}; the next command that opens it brings it up to date."
-    elif reached > wanted:
-        trouble = f"The store has schema {reached}, and this version of penumbra knows {wanted}: update penumbra."
+    reached, newest, trouble = migrated_to(connection), len(migrations(features / "schema")), ""
+    if reached < newest:
+        trouble = f"The store has schema {reached} of {newest}; the next command that opens it brings it up to date."
+    elif reached > newest:
+        trouble = f"The store has schema {reached}, and this version of penumbra knows {newest}: update penumbra."
     views = Views(features / "views")
-    found: dict[str, list[tuple[Any, ...]]] = {}
+    answers: dict[str, list[tuple[Any, ...]]] = {}
     for table in TABLES:
         with _older(trouble):
             views.prepare(connection, (table,))
@@ -121,16 +121,16 @@ def _read(connection: "duckdb.DuckDBPyConnection", features: Path) -> Overview:
         try:
             with _older(trouble):
                 views.require(connection, text)
-                found[question] = connection.execute(text).fetchall()
+                answers[question] = connection.execute(text).fetchall()
         except duckdb.Error as error:
             refusal = fault(error)
             if refusal is None:
                 raise
             trouble = trouble or str(refusal)
     return Overview(
-        tuple(StoredCenter(center, patients, events, _utc(at)) for center, patients, events, at in found.get("centers", [])),
-        tuple(StoredVersion(model, version, tuple(trained or ()), _utc(at), count) for model, version, trained, at, count in found.get("champions", [])),
-        tuple(StoredMetric(*row) for row in found.get("champion_metrics", [])),
+        tuple(StoredCenter(center, patients, events, _utc(at)) for center, patients, events, at in answers.get("centers", [])),
+        tuple(StoredVersion(model, version, tuple(trained or ()), _utc(at), count) for model, version, trained, at, count in answers.get("champions", [])),
+        tuple(StoredMetric(*row) for row in answers.get("champion_metrics", [])),
         trouble,
     )
 

@@ -51,8 +51,8 @@ def writer_alone(connection: "duckdb.DuckDBPyConnection", uri: str, wait_s: floa
         session.execute(f"ATTACH IF NOT EXISTS {literal(connection_string(uri))} AS turns (TYPE postgres)")
         session.execute("BEGIN")
         try:
-            for asked in (f"SELECT set_config('lock_timeout', '{int(wait_s * 1000)}', true)", f"SELECT pg_advisory_xact_lock({WRITER}) IS NULL"):
-                session.execute(f"FROM postgres_query('turns', {literal(asked)})").fetchall()
+            for query in (f"SELECT set_config('lock_timeout', '{int(wait_s * 1000)}', true)", f"SELECT pg_advisory_xact_lock({WRITER}) IS NULL"):
+                session.execute(f"FROM postgres_query('turns', {literal(query)})").fetchall()
         except duckdb.Error as error:
             if "lock timeout" not in str(error):
                 raise
@@ -70,6 +70,6 @@ def reached(error: BaseException, uri: str) -> Refusal | None:
     text = str(error)
     if not any(sign in text for sign in FAULTS):
         return None
-    said = re.sub(r'^.*?(?:port \d+ failed: |to Postgres at "[^"]*": )', "", " ".join(text.split()))
+    message = re.sub(r'^.*?(?:port \d+ failed: |to Postgres at "[^"]*": )', "", " ".join(text.split()))
     advice = "start the server (infra/postgres.sh), and give the password in PGPASSWORD or ~/.pgpass"
-    return Refusal("catalog_reached", f"{without_password(uri)}: {without_password(said)[:200].strip()}", advice)
+    return Refusal("catalog_reached", f"{without_password(uri)}: {without_password(message)[:200].strip()}", advice)

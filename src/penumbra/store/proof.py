@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from penumbra.store.session import Store
 
 # When and by which commit a row came is not what it says; an import elsewhere has other numbers.
-BESIDE = ("commit_id", "at", "created_at", "arrived_at")
+PROVENANCE_COLUMNS = ("commit_id", "at", "created_at", "arrived_at")
 
 
 def digest(store: "Store", relation: str, *, without: Sequence[str] = (), **where: Any) -> str:
@@ -47,9 +47,9 @@ def digest(store: "Store", relation: str, *, without: Sequence[str] = (), **wher
     True
     """
     rows = selected(store, relation, **where)
-    kept = sorted(column for column in rows.column_names if column not in BESIDE and column not in without)
-    total = hashlib.sha256("\x1f".join(kept).encode())
-    for line in sorted(_lines(rows.select(kept))):
+    columns = sorted(column for column in rows.column_names if column not in PROVENANCE_COLUMNS and column not in without)
+    total = hashlib.sha256("\x1f".join(columns).encode())
+    for line in sorted(_lines(rows.select(columns))):
         total.update(hashlib.sha256(line).digest())
     return total.hexdigest()
 
@@ -83,11 +83,11 @@ def selected(store: "Store", relation: str, **where: Any) -> "pa.Table":
         values = [value] if isinstance(value, str | int | float) or value is None else list(value)
         conditions.append(f"list_contains(?, {quoted(column)})")
         parameters.append(values)
-    known = store.sql(f"SELECT column_name FROM (DESCRIBE {relation})").column(0).to_pylist()  # noqa: S608 a known relation
-    unknown = sorted(set(where) - set(known))
+    available = store.sql(f"SELECT column_name FROM (DESCRIBE {relation})").column(0).to_pylist()  # noqa: S608 a known relation
+    unknown = sorted(set(where) - set(available))
     if unknown:
-        raise Refusal("relation_columns", f"{relation} has no column {unknown[0]!r}", f"its columns are {', '.join(known[:20])}")
-    keys = [column for column in (RELATIONS[relation].key if relation in RELATIONS else ()) if column in known]
+        raise Refusal("relation_columns", f"{relation} has no column {unknown[0]!r}", f"its columns are {', '.join(available[:20])}")
+    keys = [column for column in (RELATIONS[relation].key if relation in RELATIONS else ()) if column in available]
     order = f" ORDER BY {', '.join(quoted(column) for column in keys)}" if keys else ""
     return store.sql(f"FROM {relation}{' WHERE ' if conditions else ''}{' AND '.join(conditions)}{order}", parameters)
 

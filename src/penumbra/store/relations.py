@@ -28,7 +28,7 @@ class Relation:
     growth
         Immutable: another value under a key is an error. versioned: it is a new row, the newest is shown, the earlier ones stay. rejections: all rules
         that a patient broke at a stage together are one value, which grows as versioned.
-    beside
+    ancillary
         Columns that are stored but do not make a row new (times, file paths).
     stamped
         Column of time that is filled with now, UTC, where a row does not give it.
@@ -38,33 +38,33 @@ class Relation:
 
     key: tuple[str, ...]
     growth: Growth = "versioned"
-    beside: tuple[str, ...] = ()
+    ancillary: tuple[str, ...] = ()
     stamped: str | None = None
     one_home: bool = False
 
 
 RELATIONS: Mapping[str, Relation] = {
-    "centers": Relation(("center",), "immutable", beside=("arrived_at",), stamped="arrived_at"),
-    "patients": Relation(("patient", "center"), beside=("clinical_version",), one_home=True),
-    "images": Relation(("patient", "center"), beside=("source",), one_home=True),
+    "centers": Relation(("center",), "immutable", ancillary=("arrived_at",), stamped="arrived_at"),
+    "patients": Relation(("patient", "center"), ancillary=("clinical_version",), one_home=True),
+    "images": Relation(("patient", "center"), ancillary=("source",), one_home=True),
     "rois": Relation(("patient", "roi", "center")),
     "departures": Relation(("patient", "center", "at"), "immutable", stamped="at"),
-    "rejections": Relation(("patient", "center", "stage"), "rejections", beside=("advice", "at"), stamped="at"),
-    "feature_versions": Relation(("version",), "immutable", beside=("label", "created_at"), stamped="created_at"),
+    "rejections": Relation(("patient", "center", "stage"), "rejections", ancillary=("advice", "at"), stamped="at"),
+    "feature_versions": Relation(("version",), "immutable", ancillary=("label", "created_at"), stamped="created_at"),
     "feature_slots": Relation(("kind", "feature"), "immutable"),
     "current_versions": Relation(("kind",)),
     "radiomics": Relation(("patient", "roi", "version", "image_version", "center"), "immutable"),
     "deep": Relation(("patient", "roi", "version", "image_version", "center"), "immutable"),
     "signatures": Relation(("patient", "signature", "model", "model_version")),
-    "model_versions": Relation(("model", "version"), beside=("created_at",), stamped="created_at"),
+    "model_versions": Relation(("model", "version"), ancillary=("created_at",), stamped="created_at"),
     "model_patients": Relation(("model", "version", "patient")),
     "model_metrics": Relation(("model", "version", "center", "split", "metric")),
-    "retrainings": Relation(("retraining", "step"), beside=("at",), stamped="at"),
+    "retrainings": Relation(("retraining", "step"), ancillary=("at",), stamped="at"),
     "alias_changes": Relation(("model", "alias", "at"), "immutable"),
-    "withdrawals": Relation(("withdrawal",), beside=("at",), stamped="at"),
-    "predictions": Relation(("patient", "model", "version", "center"), beside=("at",), stamped="at"),
+    "withdrawals": Relation(("withdrawal",), ancillary=("at",), stamped="at"),
+    "predictions": Relation(("patient", "model", "version", "center"), ancillary=("at",), stamped="at"),
     "prediction_horizons": Relation(("patient", "model", "version", "days", "center")),
-    "pseudonym_keys": Relation(("scope",), beside=("at",), stamped="at"),
+    "pseudonym_keys": Relation(("scope",), ancillary=("at",), stamped="at"),
 }
 
 
@@ -101,18 +101,18 @@ def arrow_rows(name: str, rows: "Rows | pa.Table", columns: Mapping[str, str], n
 
     relation = relation_named(name)
     records = rows.to_pylist() if isinstance(rows, pa.Table) else [dict(row) for row in rows]
-    wanted = {column: kind for column, kind in columns.items() if column != "commit_id"}
-    unknown = sorted({column for record in records for column in record} - set(wanted))
+    kinds = {column: kind for column, kind in columns.items() if column != "commit_id"}
+    unknown = sorted({column for record in records for column in record} - set(kinds))
     if unknown:
-        raise Refusal("relation_columns", f"{name} has no column {unknown[0]!r}", f"its columns are {', '.join(wanted)}")
+        raise Refusal("relation_columns", f"{name} has no column {unknown[0]!r}", f"its columns are {', '.join(kinds)}")
     if relation.stamped is not None:
         for record in records:
             record[relation.stamped] = record.get(relation.stamped) or now
-    if "clinical_version" in wanted:
+    if "clinical_version" in kinds:
         for record in records:
             record["clinical_version"] = record.get("clinical_version") or _clinical_version(record)
     table = pa.table(
-        {column: pa.array([_value(name, column, kind, record.get(column)) for record in records], type=_arrow_type(kind)) for column, kind in wanted.items()}
+        {column: pa.array([_value(name, column, kind, record.get(column)) for record in records], type=_arrow_type(kind)) for column, kind in kinds.items()}
     )
     if relation.growth != "rejections":  # what could not be read may have no patient
         for column in relation.key:
@@ -122,8 +122,8 @@ def arrow_rows(name: str, rows: "Rows | pa.Table", columns: Mapping[str, str], n
 
 
 def _clinical_version(record: Mapping[str, Any]) -> str:
-    known = {column: value for column, value in record.items() if not (value is None or (isinstance(value, float) and math.isnan(value)))}
-    return version_key({column: value for column, value in known.items() if column != "clinical_version"})
+    values = {column: value for column, value in record.items() if not (value is None or (isinstance(value, float) and math.isnan(value)))}
+    return version_key({column: value for column, value in values.items() if column != "clinical_version"})
 
 
 def _arrow_type(kind: str) -> "pa.DataType":

@@ -61,8 +61,8 @@ def token_of_environment() -> str:
     """
     token = os.environ.get(TOKEN, "")
     if len(token) < SHORTEST_TOKEN:
-        found = f"{TOKEN} has {len(token)} characters" if token else f"{TOKEN} is not set"
-        raise Refusal("token", found, f"run: export {TOKEN}=$(openssl rand -hex 16), and give the token to those who may ask")
+        fault = f"{TOKEN} has {len(token)} characters" if token else f"{TOKEN} is not set"
+        raise Refusal("token", fault, f"run: export {TOKEN}=$(openssl rand -hex 16), and give the token to those who may ask")
     return token
 
 
@@ -96,10 +96,10 @@ def free_port(host: str, port: int) -> int:
             trial.bind(address)
             return int(trial.getsockname()[1])
     except OSError as error:
-        why = {errno.EADDRINUSE: "is in use by another program", errno.EACCES: "needs the rights of an administrator"}.get(error.errno or 0)
-        found = f"port {port} of {host} {why}" if why else f"this machine cannot listen at {host} ({error.strerror or 'unknown host'})"
-        advice = f"choose another port: --port {port + 1 if 1024 <= port < 65535 else 8765}" if why else "use --host 127.0.0.1, or an address of this machine"
-        raise Refusal("serving_address", found, advice) from None
+        cause = {errno.EADDRINUSE: "is in use by another program", errno.EACCES: "needs the rights of an administrator"}.get(error.errno or 0)
+        fault = f"port {port} of {host} {cause}" if cause else f"this machine cannot listen at {host} ({error.strerror or 'unknown host'})"
+        advice = f"choose another port: --port {port + 1 if 1024 <= port < 65535 else 8765}" if cause else "use --host 127.0.0.1, or an address of this machine"
+        raise Refusal("serving_address", fault, advice) from None
 
 
 def application(home: Path, token: str, limits: Limits) -> "Starlette":
@@ -125,8 +125,8 @@ def application(home: Path, token: str, limits: Limits) -> "Starlette":
 
 
 def _check_token(request: "Request", token: str) -> None:
-    scheme, _, shown = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(shown.strip().encode(), token.encode()):
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(credentials.strip().encode(), token.encode()):
         raise Refusal("token", "no token, or a wrong one", "send the header Authorization: Bearer TOKEN")
 
 
@@ -142,17 +142,17 @@ async def _body(request: "Request") -> bytes:
 def _question(body: bytes) -> dict[str, Any]:
     """The body as {"sql", "format", "as_of"}, checked."""
     try:
-        asked = json.loads(body)
+        content = json.loads(body)
     except ValueError:
-        asked = None
-    if not isinstance(asked, dict) or not isinstance(asked.get("sql"), str) or set(asked) - {"sql", "format", "as_of"}:
+        content = None
+    if not isinstance(content, dict) or not isinstance(content.get("sql"), str) or set(content) - {"sql", "format", "as_of"}:
         raise Refusal("question", "the body is not a JSON object with sql and, optionally, format and as_of", 'send {"sql": "SELECT ..."}')
-    form, as_of = asked.get("format", "json"), asked.get("as_of")
+    form, as_of = content.get("format", "json"), content.get("as_of")
     if form not in MEDIA:
         raise Refusal("question", f"no format {str(form)[:40]!r}", f"use {', '.join(MEDIA)}")
     if not isinstance(as_of, str | int | None) or isinstance(as_of, bool):
         raise Refusal("question", "as_of is neither a text nor a number", "use a registered version (nsclc-os/1) or a commit's number")
-    return {"sql": asked["sql"], "format": form, "as_of": None if as_of is None else str(as_of)}
+    return {"sql": content["sql"], "format": form, "as_of": None if as_of is None else str(as_of)}
 
 
 async def _answer(home: Path, question: dict[str, Any], limits: Limits, turns: asyncio.Semaphore) -> "Response":
@@ -183,11 +183,11 @@ def _ask(home: Path, question: dict[str, Any], limits: Limits) -> IO[bytes]:
     verdict = JUDGE.ask(question["sql"], relation_names())
     environment = {name: value for name, value in os.environ.items() if name != TOKEN}
     limited = {"timeout_s": limits.timeout_s, "memory_mb": limits.memory_mb, "max_rows": limits.max_rows}
-    told = {**question, **limited, "home": str(home), "verdict": asdict(verdict)}
+    request = {**question, **limited, "home": str(home), "verdict": asdict(verdict)}
     file = tempfile.TemporaryFile()  # noqa: SIM115 the response reads it, and it is gone with the last reader
     command = [sys.executable, "-m", "penumbra.store.answering"]
     with contextlib.suppress(subprocess.TimeoutExpired):  # it is killed then
-        subprocess.run(command, input=json.dumps(told).encode(), stdout=file, env=environment, timeout=limits.timeout_s + 6 * GRACE_S)
+        subprocess.run(command, input=json.dumps(request).encode(), stdout=file, env=environment, timeout=limits.timeout_s + 6 * GRACE_S)
         file.seek(0)
         first = file.readline()
         if first == ANSWER:

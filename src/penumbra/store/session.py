@@ -91,7 +91,7 @@ class Store:
         """
         if self.read_only:
             raise Refusal("read_only_store", "this connection only reads", "connect without read_only to write")
-        with self._turn, self.lake.alone(self.connection), self.lake.told():
+        with self._turn, self.lake.alone(self.connection), self.lake.errors_as_refusals():
             yield self.connection
 
     @property
@@ -329,7 +329,7 @@ def _attach_to_read(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema:
     """Attach for reading; a migration that another process runs at this moment is waited for."""
     import duckdb
 
-    wanted, started, file = len(migrations(schema)), time.monotonic(), None
+    newest, started, file = len(migrations(schema)), time.monotonic(), None
     for pause in pauses("the store has been migrated"):
         late = time.monotonic() - started > MIGRATING_S
         try:
@@ -344,20 +344,20 @@ def _attach_to_read(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema:
             if late and not momentary(error):
                 raise
             reached = 0
-        if reached == wanted:
+        if reached == newest:
             return
-        if reached > wanted:
-            raise Refusal("schema_newer", f"the store has schema {reached}, this program knows {wanted}", "update penumbra")
+        if reached > newest:
+            raise Refusal("schema_newer", f"the store has schema {reached}, this program knows {newest}", "update penumbra")
         if late and not reached:
             raise _nothing(lake)
         connection.execute("DETACH DATABASE IF EXISTS lake")
         if reached:
-            _bring_up_to_date(lake, schema, reached, wanted)
+            _bring_up_to_date(lake, schema, reached, newest)
         else:
             time.sleep(pause)
 
 
-def _bring_up_to_date(lake: Lake, schema: Path, reached: int, wanted: int) -> None:
+def _bring_up_to_date(lake: Lake, schema: Path, reached: int, newest: int) -> None:
     """Migrate a store of an earlier schema before it is read: a home that was written before opens as it did.
 
     Raises
@@ -374,4 +374,4 @@ def _bring_up_to_date(lake: Lake, schema: Path, reached: int, wanted: int) -> No
             if momentary(error):
                 return
             advice = "run one penumbra command as a user who may write to the store"
-            raise Refusal("schema_older", f"the store has schema {reached} of {wanted} and cannot be migrated here", advice) from error
+            raise Refusal("schema_older", f"the store has schema {reached} of {newest} and cannot be migrated here", advice) from error

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 HISTORY = "sql_history"  # in the home folder, readable by its owner alone
 INTERRUPTED = "Query interrupted"  # what DuckDB makes of a KeyboardInterrupt
 CANCELED = "canceled"
-AGAIN_S = 0.5  # between two interruptions of one statement
-SHOWN = ("table", "csv", "json", "markdown")
+REPEAT_S = 0.5  # between two interruptions of one statement
+FORMATS = ("table", "csv", "json", "markdown")
 HELP = """A statement ends with a semicolon, or with an empty line. Tab completes.
   \\as-of nsclc-os/3   the store as it was then; \\as-of now   as it is
   \\format csv         table, csv, json or markdown
@@ -50,8 +50,8 @@ class Completions(Completer):
 
     def get_completions(self, document: "Document", complete_event: CompleteEvent) -> Iterable[Completion]:
         word = document.get_word_before_cursor(WORD=False).lstrip('("')
-        named = {part.strip('(),;"').lower() for part in document.text.split()}
-        offered = [column for relation in self.columns if relation in named for column in self.columns[relation]]
+        mentioned = {part.strip('(),;"').lower() for part in document.text.split()}
+        offered = [column for relation in self.columns if relation in mentioned for column in self.columns[relation]]
         for text in dict.fromkeys((*offered, *self.columns, *self.keywords)):
             if word and text.lower().startswith(word.lower()):
                 quoted = text if text.isidentifier() else f'"{text}"'
@@ -60,8 +60,8 @@ class Completions(Completer):
 
 def relation_columns(home: Path) -> dict[str, list[str]]:
     """Relation -> its columns, for completion."""
-    found = query(home, "SELECT table_name, list(column_name ORDER BY column_index) AS columns FROM duckdb_columns() GROUP BY table_name ORDER BY 1")
-    return {row["table_name"]: row["columns"] for row in found.to_pylist()}
+    table = query(home, "SELECT table_name, list(column_name ORDER BY column_index) AS columns FROM duckdb_columns() GROUP BY table_name ORDER BY 1")
+    return {row["table_name"]: row["columns"] for row in table.to_pylist()}
 
 
 def keywords(home: Path) -> list[str]:
@@ -109,7 +109,7 @@ def converse(home: Path, stream: TextIO, *, source: "Input | None" = None, scree
 def _command(home: Path, line: str, state: _State, stream: TextIO) -> None:
     name, _, value = line.partition(" ")
     value = value.strip()
-    if name == "\\format" and value in SHOWN:
+    if name == "\\format" and value in FORMATS:
         state.form = value
     elif name == "\\as-of" and value:
         try:
@@ -126,22 +126,22 @@ def _insistent() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    ended = threading.Event()
+    finished = threading.Event()
 
-    def again() -> None:
-        if not ended.wait(AGAIN_S):
+    def repeat() -> None:
+        if not finished.wait(REPEAT_S):
             os.kill(os.getpid(), signal.SIGINT)
 
     def interrupt(signum: int, frame: object) -> None:
-        threading.Thread(target=again, daemon=True).start()
+        threading.Thread(target=repeat, daemon=True).start()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, interrupt)
+    previous = signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     finally:
-        ended.set()
-        signal.signal(signal.SIGINT, before)
+        finished.set()
+        signal.signal(signal.SIGINT, previous)
 
 
 def _answer(home: Path, statement: str, state: _State, stream: TextIO) -> None:

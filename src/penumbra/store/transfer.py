@@ -83,13 +83,13 @@ def export_store(store: "Store", folder: Path) -> Export:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Refusal("export_folder", f"{folder} is not empty", "name a new folder")
 
-    def write(fresh: Path) -> dict[str, dict[str, Any]]:
+    def write(draft: Path) -> dict[str, dict[str, Any]]:
         connection = store.connection
         connection.execute("BEGIN TRANSACTION")  # one snapshot for all tables
         try:
             tables: dict[str, dict[str, Any]] = {}
             for table in STORED:
-                file, content, rows = fresh / f"{table}.parquet", _Content(), 0
+                file, content, rows = draft / f"{table}.parquet", _Content(), 0
                 reader = _stored(connection, table)
                 with pq.ParquetWriter(file, reader.schema, compression="zstd") as writer:
                     for batch in reader:
@@ -101,11 +101,11 @@ def export_store(store: "Store", folder: Path) -> Export:
         finally:
             connection.execute("ROLLBACK")
 
-    with whole_folder(folder) as fresh:
-        tables = patiently(partial(write, fresh))
+    with whole_folder(folder) as draft:
+        tables = patiently(partial(write, draft))
         export = _summary(tables)
         manifest = {"format": FORMAT, "schema": migrated_to(store.connection), "digest": export.digest, "commits": export.commits, "tables": tables}
-        (fresh / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        (draft / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return export
 
 
@@ -141,12 +141,12 @@ def import_store(store: "Store", folder: Path) -> Export:
     True
     """
     manifest = _read_manifest(folder)
-    for table, told in manifest["tables"].items():
-        if table not in STORED or _file_sha256(folder / told["file"]) != told["sha256"]:
-            raise Refusal("export_unchanged", f"{told['file']} is not the file that was exported", "copy the export again, whole")
-    known = migrated_to(store.connection)
-    if manifest["schema"] > known:
-        raise Refusal("schema_newer", f"the export has schema {manifest['schema']}, this program knows {known}", "update penumbra")
+    for table, entry in manifest["tables"].items():
+        if table not in STORED or _file_sha256(folder / entry["file"]) != entry["sha256"]:
+            raise Refusal("export_unchanged", f"{entry['file']} is not the file that was exported", "copy the export again, whole")
+    reached = migrated_to(store.connection)
+    if manifest["schema"] > reached:
+        raise Refusal("schema_newer", f"the export has schema {manifest['schema']}, this program knows {reached}", "update penumbra")
     if store.newest_commit():
         raise Refusal("store_empty", f"the store has {store.newest_commit()} commits already", "import into a new PENUMBRA_HOME or database")
 
@@ -154,9 +154,9 @@ def import_store(store: "Store", folder: Path) -> Export:
         newest = connection.execute("SELECT count(*) FROM lake.commits").fetchone()
         if newest and newest[0]:
             raise Refusal("store_empty", "somebody wrote to the store meanwhile", "import into a new PENUMBRA_HOME or database")
-        found = {}
-        for table, told in manifest["tables"].items():
-            source = f"read_parquet({literal(str(folder / told['file']))})"
+        imported = {}
+        for table, entry in manifest["tables"].items():
+            source = f"read_parquet({literal(str(folder / entry['file']))})"
             if table in FEATURE_KINDS:
                 add_columns(connection, table, [row[0] for row in connection.execute(f"DESCRIBE FROM {source}").fetchall()])
             connection.execute(statement("delete_all", relation=table))  # the slots that the schema begins with
@@ -165,14 +165,14 @@ def import_store(store: "Store", folder: Path) -> Export:
             for batch in _stored(connection, table):
                 content.add(batch)
                 rows += batch.num_rows
-            found[table] = {"rows": rows, "content": content.digest()}
-            if (rows, found[table]["content"]) != (told["rows"], told["content"]):
+            imported[table] = {"rows": rows, "content": content.digest()}
+            if (rows, imported[table]["content"]) != (entry["rows"], entry["content"]):
                 raise Refusal("export_unchanged", f"{table} holds other rows after the import than the export says", "report this; nothing was kept")
-        return found
+        return imported
 
-    found = store.transact(work)
+    imported = store.transact(work)
     store.compact()
-    return _summary(found)
+    return _summary(imported)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
@@ -197,8 +197,8 @@ def _stored(connection: "duckdb.DuckDBPyConnection", table: str) -> "pa.RecordBa
     columns = sorted(str(row[0]) for row in connection.execute(statement("stored_columns", relation=table)).fetchall())
     order = ["id"] if table == "commits" else _order(RELATIONS[table].key, columns)
     names = ", ".join(quoted(column) for column in columns)
-    chosen = statement("export_rows", relation=table, columns=names, order=", ".join(quoted(column) for column in order))
-    return connection.execute(chosen).to_arrow_reader(ROWS)
+    query = statement("export_rows", relation=table, columns=names, order=", ".join(quoted(column) for column in order))
+    return connection.execute(query).to_arrow_reader(ROWS)
 
 
 def _order(key: tuple[str, ...], columns: Sequence[str]) -> list[str]:

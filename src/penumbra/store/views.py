@@ -76,10 +76,10 @@ class Views:
 
     folder: Path
     as_of: int | None = None
-    _made: set[str] = field(default_factory=set)
+    _created: set[str] = field(default_factory=set)
     _slots: dict[str, int] = field(default_factory=dict)
     _by_slot: set[str] = field(default_factory=set)  # those of them whose columns are the features known then
-    _known: dict[str, str] = field(default_factory=dict)
+    _bodies: dict[str, str] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """Every relation that people can ask."""
@@ -87,11 +87,11 @@ class Views:
 
     def _statements(self) -> dict[str, str]:
         """Relation -> the statements that make it, without comments of the file."""
-        if not self._known:
+        if not self._bodies:
             for name, body in bodies(self.folder).items():
                 for suffix, words in WORDS.items() if "$all" in body else (("", {}),):
-                    self._known[name + suffix] = Template(body).safe_substitute(words, all=suffix)
-        return self._known
+                    self._bodies[name + suffix] = Template(body).safe_substitute(words, all=suffix)
+        return self._bodies
 
     def prepare(self, connection: "duckdb.DuckDBPyConnection", tables: Iterable[str] = TABLES) -> None:
         """Put the stored tables, up to the commit asked for, into the schema `stored`; fewer `tables` take less time."""
@@ -105,46 +105,46 @@ class Views:
 
     def require(self, connection: "duckdb.DuckDBPyConnection", statement: str | None) -> None:
         """Create the views that `statement` names, and those that they name; None: every view."""
-        known = self._statements()
-        asked = set(known) if statement is None else {word.lower() for word in _WORD.findall(statement)} & set(known)
-        if asked & self._by_slot:
+        by_relation = self._statements()
+        mentioned = set(by_relation) if statement is None else {word.lower() for word in _WORD.findall(statement)} & set(by_relation)
+        if mentioned & self._by_slot:
             self._forget_grown(connection)
-        made = set(self._made)
-        if asked <= made:
+        created = set(self._created)
+        if mentioned <= created:
             return
         try:
             with _at_once(connection):
-                for name in sorted(asked):
-                    self._create(connection, name, known)
+                for name in sorted(mentioned):
+                    self._create(connection, name, by_relation)
         except BaseException:
-            self._made = made
+            self._created = created
             raise
 
-    def _create(self, connection: "duckdb.DuckDBPyConnection", name: str, known: dict[str, str]) -> None:
-        if name in self._made:
+    def _create(self, connection: "duckdb.DuckDBPyConnection", name: str, by_relation: dict[str, str]) -> None:
+        if name in self._created:
             return
-        body = known[name]
-        needed = set(_WORD.findall(_NO_RELATION.sub(" ", body))) & set(known) - {name}
-        for word in sorted(needed):
-            self._create(connection, word, known)
+        body = by_relation[name]
+        sources = set(_WORD.findall(_NO_RELATION.sub(" ", body))) & set(by_relation) - {name}
+        for word in sorted(sources):
+            self._create(connection, word, by_relation)
         if CATALOGUE in body:
             body = body.replace(CATALOGUE, catalogue_rows(self.folder.parent / "catalogue.csv"))
         of_features = "$" in body
         if of_features:
             body = Template(body).substitute(self._columns(connection, "radiomics"), **self._columns(connection, "deep"))
-        if of_features or needed & self._by_slot:
+        if of_features or sources & self._by_slot:
             self._by_slot.add(name)
         connection.execute(body)
-        self._made.add(name)
+        self._created.add(name)
 
     def _columns(self, connection: "duckdb.DuckDBPyConnection", kind: str) -> dict[str, str]:
         """What the views of features are made of: one expression per feature, and the names and values as whole lists."""
         features = feature_slots(connection, kind)
         self._slots[kind] = len(features)
-        named = [f"{block_column(slot // BLOCK)}[{slot % BLOCK + 1}] AS {quoted(feature)}" for feature, slot in features.items()]
+        expressions = [f"{block_column(slot // BLOCK)}[{slot % BLOCK + 1}] AS {quoted(feature)}" for feature, slot in features.items()]
         blocks = ", ".join(block_column(block) for block in range(max(features.values(), default=-1) // BLOCK + 1))
         return {
-            f"{kind}_columns": "".join(f", {expression}" for expression in named),
+            f"{kind}_columns": "".join(f", {expression}" for expression in expressions),
             f"{kind}_names": "[" + ", ".join(literal(feature) for feature in features) + "]::VARCHAR[]",
             f"{kind}_values": f"flatten([{blocks}])" if blocks else "[]::DOUBLE[]",
         }
@@ -153,9 +153,9 @@ class Views:
         """Another process may have added features since the views were made."""
         grown = [kind for kind, size in self._slots.items() if len(feature_slots(connection, kind)) != size]
         if grown:
-            for name in list(self._made):
+            for name in list(self._created):
                 connection.execute(f"DROP VIEW memory.{'stored' if name in INTERNAL else 'main'}.{name}")
-            self._made.clear()
+            self._created.clear()
             self._slots.clear()
             self._by_slot.clear()
 
@@ -184,5 +184,5 @@ def catalogue_rows(file: Path) -> str:
 
 def feature_slots(connection: "duckdb.DuckDBPyConnection", kind: str) -> dict[str, int]:
     """Feature name -> its slot, in the order of the slots (0, 1, 2, ... without gaps)."""
-    found = connection.execute("SELECT kind, feature, slot FROM memory.stored.feature_slots ORDER BY slot").fetchall()
-    return {str(feature): int(slot) for of, feature, slot in found if of == kind}
+    rows = connection.execute("SELECT kind, feature, slot FROM memory.stored.feature_slots ORDER BY slot").fetchall()
+    return {str(feature): int(slot) for of, feature, slot in rows if of == kind}

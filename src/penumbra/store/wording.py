@@ -33,40 +33,40 @@ def words(statement: str) -> list[Word]:
     """Every token of the statement; comments are none."""
     import duckdb
 
-    raw, depth, found = statement.encode(), 0, []
+    raw, depth, tokenized = statement.encode(), 0, []
     tokens = duckdb.tokenize(statement)
     for place, (start, kind) in enumerate(tokens):
         end = tokens[place + 1][0] if place + 1 < len(tokens) else len(raw)
         if kind in (duckdb.token_type.keyword, duckdb.token_type.identifier):
-            given = _WORD.match(raw[start:end].decode(errors="replace"))
-            text = given[0].upper() if given else '"'
+            match = _WORD.match(raw[start:end].decode(errors="replace"))
+            text = match[0].upper() if match else '"'
         elif kind == duckdb.token_type.operator:
             text = raw[start : start + 1].decode(errors="replace")
         else:
             text = "'"
         depth -= text in (")", "]", "}")
-        found.append(Word(start, text, depth))
+        tokenized.append(Word(start, text, depth))
         depth += text in ("(", "[", "{")
-    return found
+    return tokenized
 
 
-def statements(found: list[Word]) -> int:
+def statements(tokens: list[Word]) -> int:
     """How many statements the words make: those between semicolons, empty ones left out."""
     count, empty = 0, True
-    for word in found:
+    for word in tokens:
         count += empty and word.text != ";"
         empty = word.text == ";"
     return count
 
 
-def first(found: list[Word]) -> str:
+def first(tokens: list[Word]) -> str:
     """The first word that is not a parenthesis; "" where there is none."""
-    return next((word.text for word in found if word.text not in ("(", ";")), "")
+    return next((word.text for word in tokens if word.text not in ("(", ";")), "")
 
 
-def explained(statement: str, found: list[Word]) -> tuple[str, str] | None:
+def explained(statement: str, tokens: list[Word]) -> tuple[str, str] | None:
     """EXPLAIN with its options, rebuilt from known words alone, and the statement that it explains; None: not one that is known."""
-    texts = [word.text for word in found]
+    texts = [word.text for word in tokens]
     at, options, analyzed, plan = 1, texts[:1], False, None
     if options != ["EXPLAIN"]:
         return None
@@ -77,48 +77,48 @@ def explained(statement: str, found: list[Word]) -> tuple[str, str] | None:
             at += 1
             if texts[at : at + 1] and texts[at] in ("ANALYZE", "ANALYSE"):
                 at, analyzed = at + 1, True
-            elif texts[at : at + 1] == ["FORMAT"] and texts[at + 1 : at + 2] and (given := _plan(statement, found, at + 1)) in PLANS:
-                at, plan = at + 2, given
+            elif texts[at : at + 1] == ["FORMAT"] and texts[at + 1 : at + 2] and (plan_word := _plan(statement, tokens, at + 1)) in PLANS:
+                at, plan = at + 2, plan_word
             if texts[at : at + 1] not in ([","], [")"]):
                 return None
         at += 1
-    if at >= len(found):
+    if at >= len(tokens):
         return None
-    chosen = [*(["ANALYZE"] if analyzed else []), *([f"FORMAT {plan}"] if plan else [])]
-    return f"EXPLAIN {'(' + ', '.join(chosen) + ') ' if chosen else ''}", statement.encode()[found[at].start :].decode()
+    arguments = [*(["ANALYZE"] if analyzed else []), *([f"FORMAT {plan}"] if plan else [])]
+    return f"EXPLAIN {'(' + ', '.join(arguments) + ') ' if arguments else ''}", statement.encode()[tokens[at].start :].decode()
 
 
-def _plan(statement: str, found: list[Word], at: int) -> str:
+def _plan(statement: str, tokens: list[Word], at: int) -> str:
     """The word at `at` in capitals, also where it is in quotation marks: FORMAT 'json'."""
-    if found[at].text not in ("'", '"'):
-        return found[at].text
-    end = found[at + 1].start if at + 1 < len(found) else None
-    return statement.encode()[found[at].start : end].decode().strip().strip("'\"").upper()
+    if tokens[at].text not in ("'", '"'):
+        return tokens[at].text
+    end = tokens[at + 1].start if at + 1 < len(tokens) else None
+    return statement.encode()[tokens[at].start : end].decode().strip().strip("'\"").upper()
 
 
-def with_columns_listed(statement: str, found: list[Word]) -> str:
+def with_columns_listed(statement: str, tokens: list[Word]) -> str:
     """A PIVOT without IN, of which the parser shows no tree, as one with IN (NULL): every word of it is still there to be judged."""
-    places = [start for at, word in enumerate(found) if word.text in PIVOTS for start in _unlisted(found, at, len(statement.encode()))]
+    places = [start for at, word in enumerate(tokens) if word.text in PIVOTS for start in _unlisted(tokens, at, len(statement.encode()))]
     raw = statement.encode()
     for place in sorted(set(places), reverse=True):
         raw = raw[:place] + b" IN (NULL) " + raw[place:]
     return raw.decode()
 
 
-def _unlisted(found: list[Word], at: int, end: int) -> Iterator[int]:
+def _unlisted(tokens: list[Word], at: int, end: int) -> Iterator[int]:
     """Where the IN of the columns of the PIVOT at word `at` is missing, in bytes."""
-    depth, listed, begun = found[at].depth, False, False
-    for word in [*found[at + 1 :], Word(end, ";", depth)]:
+    depth, listed, in_columns = tokens[at].depth, False, False
+    for word in [*tokens[at + 1 :], Word(end, ";", depth)]:
         if word.depth < depth or (word.depth == depth and word.text in PIVOT_ENDS):
-            if begun and not listed:
+            if in_columns and not listed:
                 yield word.start
-            if begun or word.depth < depth:
+            if in_columns or word.depth < depth:
                 return
-        elif word.depth == depth and begun and word.text == ",":
+        elif word.depth == depth and in_columns and word.text == ",":
             if not listed:
                 yield word.start
             listed = False
         elif word.depth == depth and word.text == "ON":
-            begun = True
-        elif word.depth == depth and begun and word.text == "IN":
+            in_columns = True
+        elif word.depth == depth and in_columns and word.text == "IN":
             listed = True

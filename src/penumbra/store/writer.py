@@ -61,14 +61,14 @@ def commit(store: Written, new: New, *, run: str, what: str) -> int | None:
     def work(connection: "duckdb.DuckDBPyConnection") -> int | None:
         newest = connection.execute("SELECT coalesce(max(id), 0) FROM lake.commits").fetchone()
         number = int(newest[0]) + 1 if newest else 1
-        fresh = {name: rows for name, rows in new(connection, number).items() if rows.num_rows}
-        if not fresh:
+        additions = {name: rows for name, rows in new(connection, number).items() if rows.num_rows}
+        if not additions:
             return None
-        for name, rows in fresh.items():
+        for name, rows in additions.items():
             connection.register(f"incoming_{name}", rows)
             connection.execute(statement("append_rows", relation=name), [number])
             connection.unregister(f"incoming_{name}")
-        counts = {name: rows.num_rows for name, rows in fresh.items()}
+        counts = {name: rows.num_rows for name, rows in additions.items()}
         connection.execute(statement("append_commit"), [number, utc_now(), run, what, sum(counts.values()), canonical_json(counts)])
         return number
 
@@ -101,34 +101,34 @@ def _new_rows(connection: "duckdb.DuckDBPyConnection", name: str, rows: "pa.Tabl
         return _new_rejections(connection, rows)
     connection.register(f"incoming_{name}", rows)
     keys = ", ".join(quoted(column) for column in relation.key)
-    kept = connection.execute(statement("newest_rows", relation=name, key=keys)).to_arrow_table().to_pylist()
+    stored = connection.execute(statement("newest_rows", relation=name, key=keys)).to_arrow_table().to_pylist()
     homes = connection.execute(statement("elsewhere", relation=name)).fetchall() if relation.one_home else []
     connection.unregister(f"incoming_{name}")
-    newest = {tuple(row[column] for column in relation.key): row for row in kept}
+    newest = {tuple(row[column] for column in relation.key): row for row in stored}
     at_home = {patient: center for patient, center, written, departed in homes if departed < written}
     reopened = {(patient, center): departed for patient, center, _, departed in homes}  # sent again: news, even if nothing changed
     for person, commit in (_reopened(connection, arriving) if name == "images" else {}).items():
         reopened[person] = max(commit, reopened.get(person, 0))
-    chosen: dict[tuple[Any, ...], tuple[int, Mapping[str, Any]]] = {}
+    latest: dict[tuple[Any, ...], tuple[int, Mapping[str, Any]]] = {}
     for place, row in enumerate(rows.to_pylist()):
         key = tuple(row[column] for column in relation.key)
-        if key in chosen:
-            _same_or_refuse(name, relation, key, chosen[key][1], row, "twice in one write with different values")
+        if key in latest:
+            _same_or_refuse(name, relation, key, latest[key][1], row, "twice in one write with different values")
             continue
-        before = newest.get(key)
+        previous = newest.get(key)
         if relation.one_home and at_home.get(row["patient"], row["center"]) != row["center"]:
-            found = f"a patient of {name} has center {at_home[row['patient']]!r}, and now {row['center']!r}"
+            fault = f"a patient of {name} has center {at_home[row['patient']]!r}, and now {row['center']!r}"
             advice = "a patient is at one center at a time; give the new one another name, or ingest the other center's table without the patient first"
-            raise Refusal("fixed_column", found, advice)
-        if before is not None and relation.growth == "immutable":
-            _same_or_refuse(name, relation, key, before, row, "stored already with another value")
-        chosen[key] = (place, row)
-    fresh = [
+            raise Refusal("fixed_column", fault, advice)
+        if previous is not None and relation.growth == "immutable":
+            _same_or_refuse(name, relation, key, previous, row, "stored already with another value")
+        latest[key] = (place, row)
+    additions = [
         place
-        for key, (place, row) in chosen.items()
+        for key, (place, row) in latest.items()
         if key not in newest or _differing(relation, newest[key], row) or reopened.get(key[:2], 0) > newest[key]["commit_id"]
     ]
-    return rows.take(places(fresh))
+    return rows.take(places(additions))
 
 
 def places(numbers: list[int]) -> "pa.Array":
@@ -138,16 +138,16 @@ def places(numbers: list[int]) -> "pa.Array":
     return pa.array(numbers, pa.int64())
 
 
-def _same_or_refuse(name: str, relation: Relation, key: tuple[Any, ...], before: Mapping[str, Any], row: Mapping[str, Any], fault: str) -> None:
-    differing = _differing(relation, before, row)
+def _same_or_refuse(name: str, relation: Relation, key: tuple[Any, ...], stored: Mapping[str, Any], row: Mapping[str, Any], fault: str) -> None:
+    differing = _differing(relation, stored, row)
     if differing:
-        found = f"{_words(relation, key)} of {name} comes {fault}: {differing} was {before[differing]!r}, now {row[differing]!r}"
-        raise Refusal("immutable_row", found[:500], "what is stored never changes; give the changed definition a version of its own")
+        message = f"{_words(relation, key)} of {name} comes {fault}: {differing} was {stored[differing]!r}, now {row[differing]!r}"
+        raise Refusal("immutable_row", message[:500], "what is stored never changes; give the changed definition a version of its own")
 
 
-def _differing(relation: Relation, before: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
-    """The first column that makes `row` another value than `before`."""
-    return next((column for column in row if column not in relation.beside and before[column] != row[column]), None)
+def _differing(relation: Relation, stored: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
+    """The first column that makes `row` another value than `stored`."""
+    return next((column for column in row if column not in relation.ancillary and stored[column] != row[column]), None)
 
 
 def _words(relation: Relation, key: tuple[Any, ...]) -> str:
@@ -159,25 +159,25 @@ def _reopened(connection: "duckdb.DuckDBPyConnection", arriving: Mapping[str, "p
     arrived = arriving["images"].column("patient").to_pylist()
     if not connection.execute("SELECT count(*) FROM lake.rejections WHERE list_contains(?, patient)", [arrived]).fetchall()[0][0]:
         return {}  # nearly always, and the view of current refusals takes a fifth of a second
-    standing = connection.execute("SELECT patient, center, stage, rule, commit_id FROM rejections WHERE patient IS NOT NULL").fetchall()
+    refusals = connection.execute("SELECT patient, center, stage, rule, commit_id FROM rejections WHERE patient IS NOT NULL").fetchall()
     refused = {(row["patient"], row["center"]) for row in arriving["rejections"].to_pylist()} if "rejections" in arriving else set()
     return {
         (patient, center): number + (rule == ALIKE)  # the remark is of the same commit as the image
-        for patient, center, stage, rule, number in standing
+        for patient, center, stage, rule, number in refusals
         if (stage not in (*LATER_STAGES, REMARK) or rule == ALIKE) and (patient, center) not in refused
     }
 
 
 def _new_rejections(connection: "duckdb.DuckDBPyConnection", rows: "pa.Table") -> "pa.Table":
     """All that a patient broke at a stage, where it is not exactly what is refused already."""
-    standing: dict[tuple[Any, ...], set[tuple[Any, Any]]] = {}
+    current: dict[tuple[Any, ...], set[tuple[Any, Any]]] = {}
     for row in connection.execute("FROM rejections").to_arrow_table().to_pylist():
-        standing.setdefault(_refused(row), set()).add((row["rule"], row["found"]))
+        current.setdefault(_refused(row), set()).add((row["rule"], row["found"]))
     arrived: dict[tuple[Any, ...], dict[tuple[Any, Any], int]] = {}
     for place, row in enumerate(rows.to_pylist()):
         arrived.setdefault(_refused(row), {}).setdefault((row["rule"], row["found"]), place)
-    fresh = [place for group, broken in arrived.items() if standing.get(group) != set(broken) for place in broken.values()]
-    return rows.take(places(sorted(fresh)))
+    additions = [place for group, broken in arrived.items() if current.get(group) != set(broken) for place in broken.values()]
+    return rows.take(places(sorted(additions)))
 
 
 def _refused(row: Mapping[str, Any]) -> tuple[Any, ...]:
