@@ -34,7 +34,7 @@ def sheet(path: Path) -> None:
     def at(value: float) -> jax.Array:
         return jnp.asarray([value], jnp.float32)
 
-    shown: list[tuple[str, jax.Array]] = [("as it is", volume)]
+    panels: list[tuple[str, jax.Array]] = [("as it is", volume)]
     for name, limits, transform in (
         ("contrast x", numbers.contrast_range, augment.contrast),
         ("brightness x", numbers.brightness_range, augment.brightness),
@@ -42,12 +42,12 @@ def sheet(path: Path) -> None:
         ("noise, variance ", numbers.noise_variance_range, lambda v, x: augment.noise(v, x, key=jax.random.key(0))),
         ("blur, sigma ", numbers.blur_sigma_range, augment.blur),
     ):
-        shown += [(f"{name}{limit:g}", transform(volume, at(limit))) for limit in limits]
-    shown += [(f"mirror {axis}", augment.mirror(volume, jnp.asarray([[axis == "z", axis == "y", axis == "x"]]))) for axis in "zyx"]
-    shown += [(f"rotation {degrees:g}°", augment.rotate(volume, at(degrees))) for degrees in (30.0, 90.0)]
+        panels += [(f"{name}{limit:g}", transform(volume, at(limit))) for limit in limits]
+    panels += [(f"mirror {axis}", augment.mirror(volume, jnp.asarray([[axis == "z", axis == "y", axis == "x"]]))) for axis in "zyx"]
+    panels += [(f"rotation {degrees:g}°", augment.rotate(volume, at(degrees))) for degrees in (30.0, 90.0)]
     figure = Figure(figsize=(8, 8.6), layout="constrained")
-    for axes, (title, found) in zip(figure.subplots(4, 4).ravel(), shown, strict=True):
-        axes.imshow(np.asarray(found)[0, 24], cmap="gray", vmin=-2.5, vmax=2.5)
+    for axes, (title, volumes) in zip(figure.subplots(4, 4).ravel(), panels, strict=True):
+        axes.imshow(np.asarray(volumes)[0, 24], cmap="gray", vmin=-2.5, vmax=2.5)
         axes.set_title(title, fontsize=9)
         axes.set_axis_off()
     figure.savefig(path, dpi=110, metadata={"Software": None})

@@ -28,19 +28,19 @@ def measure(folder: Path) -> dict[str, float]:
     margin_mm = kept_around(rules, settings.radiomics, grid_mm)["margin_mm"]
     began = time.perf_counter(), time.process_time()
     native = read_patient(folder)
-    read = time.perf_counter()
+    read_at = time.perf_counter()
     grid = to_grid(native, grid_mm, margin_mm=margin_mm)
-    gridded = time.perf_counter()
+    gridded_at = time.perf_counter()
     certificate = certify(native, grid, rings(grid.gtv, rules.margins_mm), settings.ingest.certificate)
-    ended = time.perf_counter(), time.process_time()
+    end = time.perf_counter(), time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     theirs, difference = _by_simpleitk(native)
     return {
-        "read_s": read - began[0],
-        "grid_and_moments_s": gridded - read,
-        "rings_and_certificate_s": ended[0] - gridded,
-        "total_s": ended[0] - began[0],
-        "cpu_s": ended[1] - began[1],
+        "read_s": read_at - began[0],
+        "grid_and_moments_s": gridded_at - read_at,
+        "rings_and_certificate_s": end[0] - gridded_at,
+        "total_s": end[0] - began[0],
+        "cpu_s": end[1] - began[1],
         "peak_gb": peak,
         "simpleitk_grid_and_moments_s": theirs,
         "largest_difference_hu": difference,
@@ -67,8 +67,8 @@ def _by_simpleitk(native: "Scan") -> tuple[float, float]:
     seconds = time.perf_counter() - began
     ours = to_grid(native).image.values
     # SimpleITK fills planes more than half a voxel beyond the scan with a constant
-    held = tuple(slice(0, int(np.floor((n - 0.5) * step - 1e-9)) + 1) for n, step in zip(native.image.values.shape, native.image.spacing, strict=True))
-    return seconds, float(np.abs(values[held] - ours[held]).max())
+    inside = tuple(slice(0, int(np.floor((n - 0.5) * step - 1e-9)) + 1) for n, step in zip(native.image.values.shape, native.image.spacing, strict=True))
+    return seconds, float(np.abs(values[inside] - ours[inside]).max())
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from penumbra.base.params import project_root, read_yaml
 from penumbra.base.progress import track
 from penumbra.base.tables import render
 from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
-from penumbra.network.batches import deal
+from penumbra.network.batches import assign_folds
 from penumbra.pipeline.origins import accepted_images
 from penumbra.pipeline.settings import Settings, load_settings
 from penumbra.pipeline.train import keep_compiled, network_inputs
@@ -68,49 +68,49 @@ def changed(settings: Settings, change: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def study(work: Work, who: Patients, settings: Settings, *, folds: int, seeds: Sequence[int]) -> Row:
+def study(work: Work, patients: Patients, settings: Settings, *, folds: int, seeds: Sequence[int]) -> Row:
     """One row of the table."""
-    volumes = network_inputs(work, who.names, accepted_images(work), settings.network)
-    inside = np.isin(who.centers, settings.cohort.train_centers)
+    volumes = network_inputs(work, patients.names, accepted_images(work), settings.network)
+    inside = np.isin(patients.centers, settings.cohort.train_centers)
     answers: list[np.ndarray] = []
-    found = []
+    within_training = []
     with track("train", folds * len(seeds)) as advance:
         for seed in seeds:
-            fold = np.full(len(who.names), -1)
-            fold[inside] = deal(who.event[inside], folds=folds, seed=seed)
+            fold = np.full(len(patients.names), -1)
+            fold[inside] = assign_folds(patients.event[inside], folds=folds, seed=seed)
             within = []
             for number in range(folds):
                 fitted = inside & (fold != number)
-                risk = _answer(work, settings, volumes, who, fitted, seed + number)
+                risk = _answer(work, settings, volumes, patients, fitted, seed + number)
                 held_out = fold == number
-                within.append(concordance_index(who.event[held_out], who.time[held_out], risk[held_out]))
+                within.append(concordance_index(patients.event[held_out], patients.time[held_out], risk[held_out]))
                 answers.append(risk)
                 advance()
-            found.append(float(np.nanmean(within)))
+            within_training.append(float(np.nanmean(within)))
     outside, single = {}, {}
-    for center in sorted(set(who.centers[~inside].tolist())):
-        rows = who.centers == center
-        event, time = who.event[rows], who.time[rows]
+    for center in sorted(set(patients.centers[~inside].tolist())):
+        rows = patients.centers == center
+        event, time = patients.event[rows], patients.time[rows]
         mean = np.mean([risk[rows] for risk in answers], axis=0)
         interval = bootstrap_ci(event, time, mean, seed=1)
         outside[center] = (concordance_index(event, time, mean), interval.lower, interval.upper)
         single[center] = [concordance_index(event, time, risk[rows]) for risk in answers]
-    return Row(found, outside, single)
+    return Row(within_training, outside, single)
 
 
-def _answer(work: Work, settings: Settings, volumes: np.ndarray, who: Patients, fitted: np.ndarray, seed: int) -> np.ndarray:
+def _answer(work: Work, settings: Settings, volumes: np.ndarray, patients: Patients, fitted: np.ndarray, seed: int) -> np.ndarray:
     """The log_risk (n,) of everybody from a network trained on `fitted`, read back when it was trained before."""
     groups: tuple[Network | Augment | Train | Pretrain, ...] = (settings.network, settings.augment, replace(settings.train, seed=seed), settings.pretrain)
-    outcome = [[name, float(who.time[i]), bool(who.event[i])] for i, name in enumerate(who.names) if fitted[i]]
-    key = store.version_key({"groups": [asdict(group) for group in groups], "fitted": outcome, "asked": who.names})
+    outcome = [[name, float(patients.time[i]), bool(patients.event[i])] for i, name in enumerate(patients.names) if fitted[i]]
+    key = store.version_key({"groups": [asdict(group) for group in groups], "fitted": outcome, "asked": patients.names})
     file = work.home / "study" / f"{key}.npy"
     if file.is_file():
-        kept: np.ndarray = np.load(file, allow_pickle=False)
-        return kept
+        stored: np.ndarray = np.load(file, allow_pickle=False)
+        return stored
     trained = network.fit_ensemble(
         volumes[fitted],
-        who.event[fitted],
-        who.time[fitted],
+        patients.event[fitted],
+        patients.time[fitted],
         network=settings.network,
         augment=settings.augment,
         train=replace(settings.train, seed=seed),
@@ -145,27 +145,27 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", help="only these rows")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=1, help="how many divisions of the patients; each trains new networks")
-    chosen = parser.parse_args()
+    options = parser.parse_args()
     declared = read_yaml(project_root() / "models" / "learning.yaml")
-    settings = load_settings(chosen.profile or declared["from"])
-    work = Work(chosen.home.resolve(), settings, "study")
+    settings = load_settings(options.profile or declared["from"])
+    work = Work(options.home.resolve(), settings, "study")
     keep_compiled(work)
-    who = _patients(work)
-    seeds = [settings.train.seed + 1000 * i for i in range(chosen.seeds)]
+    patients = _patients(work)
+    seeds = [settings.train.seed + 1000 * i for i in range(options.seeds)]
     figures: dict[str, Any] = {}
     lines = []
     for name, change in declared["rows"].items():
-        if chosen.rows and name not in chosen.rows:
+        if options.rows and name not in options.rows:
             continue
         print(f"  {name}", file=sys.stderr)
-        row = study(work, who, changed(settings, change), folds=chosen.folds, seeds=seeds)
+        row = study(work, patients, changed(settings, change), folds=options.folds, seeds=seeds)
         figures[name] = asdict(row)
         outside = [f"{c:.3f} ({low:.2f}-{high:.2f})" for c, low, high in row.outside.values()]
         lines.append([name, _spread(row.inside), *outside, *(_spread(values) for values in row.single.values())])
     centers = list(next(iter(figures.values()))["outside"])
     headings = [
         "row",
-        f"C inside, {chosen.folds} folds",
+        f"C inside, {options.folds} folds",
         *(f"C {center}, mean of all" for center in centers),
         *(f"C {center}, one network" for center in centers),
     ]

@@ -92,8 +92,8 @@ def paired(runs: Runs, *, seconds: float) -> dict[str, float]:
 def peak_gb(engine: str, batch: int, torch: Path | None) -> float | None:
     """Return the peak memory of a process that takes two training steps; None when the engine is absent."""
     command = [sys.executable, "-m", "penumbra.bench.network", "--memory-of", engine, "--batch", str(batch)]
-    done = subprocess.run([*command, *(["--torch", str(torch)] if torch else [])], capture_output=True, text=True, check=False)
-    return float(done.stdout) if done.returncode == 0 else None
+    process = subprocess.run([*command, *(["--torch", str(torch)] if torch else [])], capture_output=True, text=True, check=False)
+    return float(process.stdout) if process.returncode == 0 else None
 
 
 def whole_training() -> float:
@@ -141,12 +141,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="time for each measurement")
     parser.add_argument("--torch", type=Path, help="site-packages folder that holds torch, when this environment does not")
     parser.add_argument("--memory-of", choices=("penumbra", "torch"), help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
-    if chosen.torch:
-        sys.path.append(str(chosen.torch))  # behind our own packages
+    options = parser.parse_args()
+    if options.torch:
+        sys.path.append(str(options.torch))  # behind our own packages
     network, _, _ = paper()
-    if chosen.memory_of:
-        _two_steps(chosen.memory_of, chosen.batch[0], network)
+    if options.memory_of:
+        _two_steps(options.memory_of, options.batch[0], network)
         # not ru_maxrss: a child inherits its parent's
         print(next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")) / 2**20)
         return
@@ -157,17 +157,17 @@ def main() -> None:
     print(f"{'':12s}{'':>10s}{'batch':>6s}{'penumbra':>12s}{'PyTorch':>12s}{'ratio':>8s}{'patients/s':>12s}")
     figures: dict[str, Any] = {"backend": backend}
     for narrow in (False, True) if gpu else (False,):
-        for batch in chosen.batch:
-            found, lines = compare(batch, network, narrow=narrow, seconds=chosen.seconds)
+        for batch in options.batch:
+            measured, lines = compare(batch, network, narrow=narrow, seconds=options.seconds)
             print("\n".join(lines), flush=True)
-            suffix = ("" if batch == chosen.batch[0] else f"_batch{batch}") + ("_bfloat16" if narrow else "")
-            figures |= {f"{name}{suffix}": value for name, value in found.items()}
+            suffix = ("" if batch == options.batch[0] else f"_batch{batch}") + ("_bfloat16" if narrow else "")
+            figures |= {f"{name}{suffix}": value for name, value in measured.items()}
     if gpu:
         figures["whole_training_seconds"] = round(whole_training(), 1)
         print(f"a training of profile paper, {PATIENTS} patients, all epochs, augmentation on: {figures['whole_training_seconds']} s")
     else:
-        for batch in chosen.batch:
-            peaks = {engine: peak_gb(engine, batch, chosen.torch) for engine in ("penumbra", "torch")}
+        for batch in options.batch:
+            peaks = {engine: peak_gb(engine, batch, options.torch) for engine in ("penumbra", "torch")}
             print(f"peak memory, batch {batch}: " + ", ".join(f"{engine} {'absent' if peak is None else f'{peak:.2f} GB'}" for engine, peak in peaks.items()))
             figures |= {f"{engine}_peak_gb_batch{batch}": peak and round(peak, 2) for engine, peak in peaks.items()}
     print(json.dumps(figures))

@@ -54,17 +54,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--data", type=Path, default=shared_data())
     parser.add_argument("--out", type=Path, default=project_root() / "tests" / "reference" / "radiomics_parity.csv")
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     parameter_file = project_root() / "features" / "radiomics.yaml"
     names = feature_names(parameter_file)
     largest, rois, outside = np.zeros(len(names)), 0, 0
-    with ProcessPoolExecutor(chosen.processes, mp_context=get_context("spawn")) as pool:
-        waiting = [(name, pool.submit(differences, scan, masks, parameter_file)) for name, scan, masks in crops(chosen.patients, chosen.data)]
-        for done, (name, result) in enumerate(waiting, start=1):
-            found = result.result()
-            largest, rois = np.maximum(largest, found.max(axis=0)), rois + len(found)
-            outside = write_registry(chosen.out, largest, rois, names)  # after each patient: a kill loses nothing
-            print(f"{done}/{len(waiting)} {name}: largest {found.max():.1e} ({names[int(found.max(axis=0).argmax())]})", file=sys.stderr, flush=True)
+    with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
+        waiting = [(name, pool.submit(differences, scan, masks, parameter_file)) for name, scan, masks in crops(options.patients, options.data)]
+        for count, (name, result) in enumerate(waiting, start=1):
+            deviations = result.result()
+            largest, rois = np.maximum(largest, deviations.max(axis=0)), rois + len(deviations)
+            outside = write_registry(options.out, largest, rois, names)  # after each patient: a kill loses nothing
+            print(f"{count}/{len(waiting)} {name}: largest {deviations.max():.1e} ({names[int(deviations.max(axis=0).argmax())]})", file=sys.stderr, flush=True)
     for place in np.argsort(-largest)[:10]:
         print(f"{largest[place]:.1e}  {names[place]}")
     print(f"{rois} ROIs, {len(names)} features, {outside} differ by more than {TOLERANCE:g}")

@@ -35,8 +35,8 @@ def crops(count: int, data: Path) -> Iterator[tuple[str, Scan, dict[str, Mask]]]
             continue  # an empty mask: nothing to measure
         sized.append((int(np.count_nonzero(scan.gtv.values)), folder))
     sized.sort()
-    chosen = {round(place) for place in np.linspace(0, len(sized) - 1, min(count, len(sized)))}
-    for place in sorted(chosen):
+    places = {round(place) for place in np.linspace(0, len(sized) - 1, min(count, len(sized)))}
+    for place in sorted(places):
         folder = sized[place][1]
         yield (folder.name, *with_rings(imaging.read_patient(folder)))
 

@@ -21,10 +21,10 @@ def plain_pyradiomics(scan: Scan, masks: dict[str, Mask], parameter_file: Path) 
         extractor = RadiomicsFeatureExtractor(str(parameter_file))
         image = sitk.GetImageFromArray(scan.image.values)
         image.SetSpacing(scan.image.spacing[::-1])
-        found = {}
+        by_roi = {}
         for roi, mask in masks.items():
             label = sitk.GetImageFromArray(mask.values.astype(np.uint8))
             label.SetSpacing(scan.image.spacing[::-1])
             measured = extractor.execute(image, label)
-            found[roi] = {name: float(value) for name, value in measured.items() if not name.startswith("diagnostics")}
-    return found
+            by_roi[roi] = {name: float(value) for name, value in measured.items() if not name.startswith("diagnostics")}
+    return by_roi

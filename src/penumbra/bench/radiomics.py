@@ -85,13 +85,13 @@ def by_part(patient: Patient) -> dict[str, float]:
     """Share of the time of one extraction that each part takes."""
     profile = cProfile.Profile(time.process_time)
     profile.runcall(extract, *patient, parameter_file())
-    spent: dict[str, float] = {}
+    seconds_of: dict[str, float] = {}
     rows = pstats.Stats(profile).get_stats_profile()
     for part, functions in PARTS.items():
-        spent[part] = sum(rows.func_profiles[name].cumtime for name in functions if name in rows.func_profiles)
+        seconds_of[part] = sum(rows.func_profiles[name].cumtime for name in functions if name in rows.func_profiles)
     total = rows.total_tt
-    spent["the rest"] = total - sum(spent.values())
-    return {part: value / total for part, value in spent.items()}
+    seconds_of["the rest"] = total - sum(seconds_of.values())
+    return {part: value / total for part, value in seconds_of.items()}
 
 
 def saved(patient: Patient, folder: Path) -> list[str]:
@@ -108,10 +108,10 @@ def peak_gb(folder: str, rois: list[str], spacing: tuple[float, float, float]) -
     masks = {roi: Mask(np.load(Path(folder) / f"{roi}.npy"), spacing) for roi in rois}
     scan = Scan(Volume(np.load(Path(folder) / "image.npy"), spacing), masks[GTV])
     warm_up()
-    before = _memory_kb("VmRSS")
+    baseline = _memory_kb("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak so far was that of loading
     extract(scan, masks, parameter_file())
-    return (_memory_kb("VmHWM") - before) / 2**20
+    return (_memory_kb("VmHWM") - baseline) / 2**20
 
 
 def _memory_kb(entry: str) -> int:
@@ -147,20 +147,20 @@ def measure_lung1(data: Path, repeats: int, *, reference: bool) -> dict[str, flo
     """Prints and returns the figures of LUNG1-001."""
     scan, masks, ingest_seconds = lung1_001(data)
     lung1 = scan, masks
-    own = seconds(lung1, repeats)
+    ours = seconds(lung1, repeats)
     parts = by_part(lung1)
     with tempfile.TemporaryDirectory() as folder:
         rois = saved(lung1, Path(folder))
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             peak = pool.submit(peak_gb, folder, rois, scan.image.spacing).result()
     shape = " x ".join(map(str, scan.image.values.shape))
-    print(f"LUNG1-001 ({shape} voxels)  own {own:.2f} s, with ingest from DICOM {ingest_seconds + own:.2f} s, peak {peak:.2f} GB above the image")
+    print(f"LUNG1-001 ({shape} voxels)  own {ours:.2f} s, with ingest from DICOM {ingest_seconds + ours:.2f} s, peak {peak:.2f} GB above the image")
     print("    " + ", ".join(f"{part} {share:.0%}" for part, share in parts.items()), flush=True)
     figures: dict[str, float | None] = {
-        "lung1_seconds": round(own, 3),
+        "lung1_seconds": round(ours, 3),
         "lung1_speedup": None,
         "lung1_speedup_cropped": None,
-        "lung1_from_dicom_seconds": round(ingest_seconds + own, 2),
+        "lung1_from_dicom_seconds": round(ingest_seconds + ours, 2),
         "lung1_peak_gb": round(peak, 3),
         "lung1_largest_difference": None,
     }
@@ -168,49 +168,49 @@ def measure_lung1(data: Path, repeats: int, *, reference: bool) -> dict[str, flo
         print("    PyRadiomics left out, as asked\n", flush=True)
         return figures
     cropped = cropped_seconds(lung1)
-    figures["lung1_speedup_cropped"] = round(cropped / own, 1)
-    print(f"    PyRadiomics {cropped:.0f} s for the four ROIs with cropping first: {cropped / own:.0f} times", flush=True)
+    figures["lung1_speedup_cropped"] = round(cropped / ours, 1)
+    print(f"    PyRadiomics {cropped:.0f} s for the four ROIs with cropping first: {cropped / ours:.0f} times", flush=True)
     if _available_gb() < REFERENCE_GB:
         print(f"    PyRadiomics on the whole image left out: it needs {REFERENCE_GB} GB of free memory, {_available_gb():.0f} are there\n", flush=True)
         return figures
     gtv = {GTV: masks[GTV]}
     one, theirs = reference_seconds((scan, gtv))
     difference = float(relative_differences(extract(scan, gtv, parameter_file())[GTV], theirs[GTV]).max())
-    figures |= {"lung1_speedup": round(4 * one / own, 1), "lung1_largest_difference": difference}
-    print(f"    PyRadiomics {one:.0f} s for the GTV alone: {4 * one / own:.0f} times; largest relative difference {difference:.1e}\n", flush=True)
+    figures |= {"lung1_speedup": round(4 * one / ours, 1), "lung1_largest_difference": difference}
+    print(f"    PyRadiomics {one:.0f} s for the GTV alone: {4 * one / ours:.0f} times; largest relative difference {difference:.1e}\n", flush=True)
     return figures
 
 
 def measure_crops(data: Path, count: int, repeats: int, plot: Path | None) -> dict[str, float | None]:
     """Prints and returns the figures of the crops; draws core-seconds over ROI voxels."""
     print(f"{'patient':12} {'GTV cm3':>8} {'voxels':>8} {'own s':>7} {'PyRadiomics s':>14} {'times':>6}")
-    own, reference, sizes = [], [], []
+    ours, reference, sizes = [], [], []
     for name, scan, masks in crops(count, data):
-        own.append(seconds((scan, masks), repeats))
+        ours.append(seconds((scan, masks), repeats))
         reference.append(reference_seconds((scan, masks))[0])
         sizes.append(sum(int(np.count_nonzero(mask.values)) for mask in masks.values()))
-        row = f"{name:12} {masks[GTV].volume_mm3 / 1000:8.1f} {sizes[-1]:8d} {own[-1]:7.3f} {reference[-1]:14.2f} {reference[-1] / own[-1]:6.1f}"
+        row = f"{name:12} {masks[GTV].volume_mm3 / 1000:8.1f} {sizes[-1]:8d} {ours[-1]:7.3f} {reference[-1]:14.2f} {reference[-1] / ours[-1]:6.1f}"
         print(row, flush=True)
-    ratios = np.array(reference) / np.array(own)
-    for label, values in (("own", own), ("PyRadiomics", reference)):
+    ratios = np.array(reference) / np.array(ours)
+    for label, values in (("own", ours), ("PyRadiomics", reference)):
         print(f"{label:12} median {np.median(values):.3f}, p95 {np.quantile(values, 0.95):.3f}, maximum {max(values):.3f} s a patient")
-    slope, constant = np.polyfit(sizes, own, 1)
-    r = float(np.corrcoef(sizes, own)[0, 1])
+    slope, constant = np.polyfit(sizes, ours, 1)
+    r = float(np.corrcoef(sizes, ours)[0, 1])
     print(f"own time = {constant:.3f} s + {slope * 1e6:.2f} s a million ROI voxels (r {r:.3f})")
     if plot is not None:
-        draw(plot, np.array(sizes), np.array(own), np.array(reference), slope, constant)
+        draw(plot, np.array(sizes), np.array(ours), np.array(reference), slope, constant)
     return {
-        "crops": len(own),
-        "crops_seconds_median": round(float(np.median(own)), 3),
-        "crops_seconds_p95": round(float(np.quantile(own, 0.95)), 3),
+        "crops": len(ours),
+        "crops_seconds_median": round(float(np.median(ours)), 3),
+        "crops_seconds_p95": round(float(np.quantile(ours, 0.95)), 3),
         "crops_speedup_median": round(float(np.median(ratios)), 2),
-        "crops_speedup_p95": round(float(np.quantile(reference, 0.95) / np.quantile(own, 0.95)), 2),
+        "crops_speedup_p95": round(float(np.quantile(reference, 0.95) / np.quantile(ours, 0.95)), 2),
         "crops_speedup_worst_5_percent": round(float(np.quantile(ratios, 0.05)), 2),
         "crops_linear_r": round(r, 4),
     }
 
 
-def draw(path: Path, sizes: np.ndarray, own: np.ndarray, reference: np.ndarray, slope: float, constant: float) -> None:
+def draw(path: Path, sizes: np.ndarray, ours: np.ndarray, reference: np.ndarray, slope: float, constant: float) -> None:
     """Core-seconds over ROI voxels as SVG: both programs on logarithmic axes, and the straight line through the own engine's."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -220,7 +220,7 @@ def draw(path: Path, sizes: np.ndarray, own: np.ndarray, reference: np.ndarray, 
         axes = figure.add_subplot(xscale="log", yscale="log", xlabel="voxels of the four ROIs", ylabel="core-seconds per patient")
         line = np.geomspace(sizes.min(), sizes.max(), 50)
         axes.plot(line, constant + slope * line, color="C0", linewidth=1, label=f"{constant:.2f} s + {slope * 1e6:.2f} s a million voxels")
-        axes.plot(sizes, own, "o", color="C0", markersize=4, label="penumbra")
+        axes.plot(sizes, ours, "o", color="C0", markersize=4, label="penumbra")
         axes.plot(sizes, reference, "s", color="C1", markersize=4, label="PyRadiomics 3.0.1")
         axes.legend(frameon=False)
         figure.savefig(path, format="svg", metadata={"Date": None})
@@ -234,13 +234,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--no-lung1-reference", action="store_true", help="leave out PyRadiomics on LUNG1-001")
     parser.add_argument("--plot", type=Path, help="where to draw core-seconds over ROI voxels (SVG)")
     parser.add_argument("--data", type=Path, default=shared_data(), help="folder with nsclc/ and LUNG1-001.tar.xz")
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     warm_up()
     packages = ", ".join(f"{name} {version(name)}" for name in ("pyradiomics", "numpy", "numba", "SimpleITK"))
     print(f"radiomics, {time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {packages}; core-seconds for four ROIs x 1316 features\n", flush=True)
-    figures = measure_lung1(chosen.data, chosen.repeats, reference=not chosen.no_lung1_reference)
-    figures |= measure_crops(chosen.data, chosen.patients, chosen.repeats, chosen.plot)
-    figures["scaling_2"] = round(scaling(chosen.data), 2)
+    figures = measure_lung1(options.data, options.repeats, reference=not options.no_lung1_reference)
+    figures |= measure_crops(options.data, options.patients, options.repeats, options.plot)
+    figures["scaling_2"] = round(scaling(options.data), 2)
     print(f"two processes: {figures['scaling_2']} times the throughput of one\n")
     print(json.dumps(figures))
     return 0

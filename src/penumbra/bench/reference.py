@@ -30,7 +30,7 @@ class Cohort:
     time: np.ndarray
     X: np.ndarray
     risk: np.ndarray
-    other: np.ndarray
+    second_risk: np.ndarray
     fold: np.ndarray
 
 
@@ -42,8 +42,8 @@ def read_cohort(folder: Path) -> Cohort:
             return np.array([float(row[column]) for row in csv.DictReader(lines)])
 
     X = np.column_stack([column("cohort.csv", f"x{i:02d}") for i in range(1, 61)])
-    risk, other = (column(name, "log_risk") for name in ("log_risk.csv", "log_risk_other.csv"))
-    return Cohort(column("cohort.csv", "event") == 1, column("cohort.csv", "time"), X, risk, other, column("folds.csv", "fold").astype(int))
+    risk, second_risk = (column(name, "log_risk") for name in ("log_risk.csv", "log_risk_other.csv"))
+    return Cohort(column("cohort.csv", "event") == 1, column("cohort.csv", "time"), X, risk, second_risk, column("folds.csv", "fold").astype(int))
 
 
 def main() -> None:
@@ -65,9 +65,9 @@ def pairs(cohort: Cohort, r: dict[str, Any]) -> Iterator[Pair]:
     yield from _lasso(cohort, r["lasso"])
     yield from _discrimination(cohort, r)
     yield from _groups(cohort, r["groups"])
-    found = survival.principal_components(cohort.X[:, :20], variance=0.95)
-    yield "pca.explained", found.explained, r["pca"]["explained"]
-    yield "pca.components_for_95", len(found.components), r["pca"]["components_for_95"]
+    pca = survival.principal_components(cohort.X[:, :20], variance=0.95)
+    yield "pca.explained", pca.explained, r["pca"]["explained"]
+    yield "pca.components_for_95", len(pca.components), r["pca"]["components_for_95"]
 
 
 def _cox(cohort: Cohort, r: dict[str, Any]) -> Iterator[Pair]:
@@ -96,10 +96,10 @@ def _cox(cohort: Cohort, r: dict[str, Any]) -> Iterator[Pair]:
 
 
 def _lasso(cohort: Cohort, theirs: dict[str, Any]) -> Iterator[Pair]:
-    own = survival.lasso_cox_cv(cohort.event, cohort.time, cohort.X, folds=cohort.fold)
-    yield "lasso.lambda", own.lambdas, theirs["lambda"]
-    yield "lasso.lambda_min", own.lambda_min, theirs["lambda_min"]
-    yield "lasso.lambda_1se", own.lambda_1se, theirs["lambda_1se"]
+    ours = survival.lasso_cox_cv(cohort.event, cohort.time, cohort.X, folds=cohort.fold)
+    yield "lasso.lambda", ours.lambdas, theirs["lambda"]
+    yield "lasso.lambda_min", ours.lambda_min, theirs["lambda_min"]
+    yield "lasso.lambda_1se", ours.lambda_1se, theirs["lambda_1se"]
     at = survival.lasso_cox_cv(cohort.event, cohort.time, cohort.X, folds=cohort.fold, lambdas=theirs["lambda"])
     yield "lasso.cvm", at.deviance, theirs["cvm"]
     yield "lasso.cvsd", at.deviance_se, theirs["cvsd"]
@@ -112,7 +112,7 @@ def _lasso(cohort: Cohort, theirs: dict[str, Any]) -> Iterator[Pair]:
 
 def with_glmnets_risk_sets(cohort: Cohort, theirs: dict[str, Any]) -> Iterator[Pair]:
     """The same Lasso with the patients moved out of a risk set whom glmnet's sort loses from it (tests/reference/survival/README.md)."""
-    lost = json.loads((project_root() / "tests" / "reference" / "survival" / "glmnet_ties.json").read_text(encoding="utf-8"))
+    rows_lost = json.loads((project_root() / "tests" / "reference" / "survival" / "glmnet_ties.json").read_text(encoding="utf-8"))
     event, X, lambdas = cohort.event, cohort.X, theirs["lambda"]
 
     def moved(rows: list[int]) -> np.ndarray:
@@ -120,12 +120,12 @@ def with_glmnets_risk_sets(cohort: Cohort, theirs: dict[str, Any]) -> Iterator[P
         time[np.array(rows) - 1] -= 1e-3
         return time
 
-    everybody = moved(lost["everybody"])
+    everybody = moved(rows_lost["everybody"])
     path = LassoPath(event, everybody, X, 1e-9)
     steps = np.stack([path.step(lam) for lam in lambdas], axis=1)
     scores, weights = [], []
     for name in np.unique(cohort.fold):
-        rows, time = cohort.fold != name, moved(lost["outside_fold"][str(name)])
+        rows, time = cohort.fold != name, moved(rows_lost["outside_fold"][str(name)])
         path = LassoPath(event[rows], time[rows], X[rows], 1e-9)
         betas = [path.step(lam) for lam in lambdas]
         weights.append(float(event[~rows].sum()))
@@ -141,26 +141,26 @@ def with_glmnets_risk_sets(cohort: Cohort, theirs: dict[str, Any]) -> Iterator[P
 
 def _discrimination(cohort: Cohort, r: dict[str, Any]) -> Iterator[Pair]:
     patients = (cohort.event, cohort.time, cohort.risk)
-    for name, found in (("harrell", survival.harrell(*patients)), ("uno", survival.uno(*patients))):
-        yield f"{name}.c", found.c, r[name]["c"]
-        yield f"{name}.se", found.se, r[name]["se"]
-    own = survival.harrell(*patients)
-    counts = (own.concordant, own.discordant, own.tied_risk, own.tied_time, own.tied_both)
+    for name, estimate in (("harrell", survival.harrell(*patients)), ("uno", survival.uno(*patients))):
+        yield f"{name}.c", estimate.c, r[name]["c"]
+        yield f"{name}.se", estimate.se, r[name]["se"]
+    harrell = survival.harrell(*patients)
+    counts = (harrell.concordant, harrell.discordant, harrell.tied_risk, harrell.tied_time, harrell.tied_both)
     yield "harrell.count", counts, [r["harrell"]["count"][name] for name in ("concordant", "discordant", "tied.x", "tied.y", "tied.xy")]
-    compared = survival.compare_c(*patients, cohort.other)
+    compared = survival.compare_c(*patients, cohort.second_risk)
     yield "compare_c.c", (compared.a, compared.b), r["compare_c"]["c"]
     yield "compare_c.se_difference", compared.se, r["compare_c"]["se_difference"]
     for day in HORIZONS:
-        theirs, auc, test = r[f"delong_{day}"], survival.auc_binary(*patients, day), survival.delong_test(*patients, cohort.other, day)
+        theirs, auc, test = r[f"delong_{day}"], survival.auc_binary(*patients, day), survival.delong_test(*patients, cohort.second_risk, day)
         yield f"delong_{day}.auc", (test.auc_a, test.auc_b), (theirs["auc"], theirs["auc_other"])
         yield f"delong_{day}.ci95", (auc.lower, auc.upper), theirs["ci95"]
         yield f"delong_{day}.z", test.z, theirs["z"]
         yield f"delong_{day}.p", test.p, theirs["p"]
-    for name, risk in (("a", cohort.risk), ("b", cohort.other)):
+    for name, risk in (("a", cohort.risk), ("b", cohort.second_risk)):
         weighted = [survival.auc_ipcw(cohort.event, cohort.time, risk, day) for day in HORIZONS]
         for field in ("auc", "se", "lower", "upper"):
             yield f"ipcw_auc.{name}.{field}", [getattr(one, field) for one in weighted], r["ipcw_auc"][name][field]
-    tests = [survival.auc_ipcw_test(cohort.event, cohort.time, cohort.other, cohort.risk, day) for day in HORIZONS]
+    tests = [survival.auc_ipcw_test(cohort.event, cohort.time, cohort.second_risk, cohort.risk, day) for day in HORIZONS]
     for name, values in (("delta.AUC", [test.difference for test in tests]), ("se", [test.se for test in tests]), ("p", [test.p for test in tests])):
         yield f"ipcw_auc_contrast.{name}", values, r["ipcw_auc_contrast"][name]
 

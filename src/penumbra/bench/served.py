@@ -63,27 +63,27 @@ def _malformed(columns: list[str], row: list[float]) -> dict[str, str]:
 
 def _load(port: int, body: str, seconds: float) -> list[tuple[float, int]]:
     """Latency in s and status of every request; each client sends at fixed times, whether or not the last one was late."""
-    found: list[tuple[float, int]] = []
+    answers: list[tuple[float, int]] = []
     began = time.monotonic() + 0.5
 
     def client(number: int) -> None:
-        connection, sent = _connect(port), 0
-        while (due := began + (sent * CLIENTS + number) / RATE_HZ) < began + seconds:
+        connection, requests = _connect(port), 0
+        while (due := began + (requests * CLIENTS + number) / RATE_HZ) < began + seconds:
             time.sleep(max(0.0, due - time.monotonic()))
             start = time.monotonic()
             try:
                 status, _ = _ask(connection, body)
             except OSError:
                 status, connection = 0, _connect(port)
-            found.append((time.monotonic() - start, status))
-            sent += 1
+            answers.append((time.monotonic() - start, status))
+            requests += 1
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return found
+    return answers
 
 
 def _connect(port: int) -> http.client.HTTPConnection:

@@ -34,8 +34,8 @@ def main() -> None:
     causes = random.normal(size=(PATIENTS, 8))
     X = causes @ random.normal(size=(8, COLUMNS)) + 2 * random.normal(size=(PATIENTS, COLUMNS))
     log_risk = causes[:, 0]
-    death, left = random.exponential(700 * np.exp(-0.6 * log_risk)), random.exponential(1500, PATIENTS)
-    event, time = death <= left, np.ceil(np.minimum(death, left))
+    death, censoring = random.exponential(700 * np.exp(-0.6 * log_risk)), random.exponential(1500, PATIENTS)
+    event, time = death <= censoring, np.ceil(np.minimum(death, censoring))
     block = Block(GTV, tuple(f"f{i:04d}" for i in range(COLUMNS)), X)
     centers = np.array(["a"] * 203 + ["b"] * 68 + ["c"] * 32)
     models = {
@@ -57,8 +57,8 @@ def main() -> None:
     print(f"{'':24}{'ours, s':>10}{'scikit-survival, s':>20}{'lifelines, s':>14}")
     for name, run in ours.items():
         figures[name] = _best(run, 1 if name == "evaluation_s" else 1 + repeats)
-        beside = (f"{_best(program[name], 1):{width}.3f}" if name in program else f"{'–':>{width}}" for program, width in zip(theirs, (20, 14), strict=True))
-        print(f"{name:24}{figures[name]:10.3f}{''.join(beside)}", flush=True)
+        cells = (f"{_best(program[name], 1):{width}.3f}" if name in program else f"{'–':>{width}}" for program, width in zip(theirs, (20, 14), strict=True))
+        print(f"{name:24}{figures[name]:10.3f}{''.join(cells)}", flush=True)
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
 
 
@@ -75,12 +75,12 @@ def _everything(models: dict[str, ModelRisk], outcomes: Outcomes, block: Block) 
 
 
 def _best(run: Callable[[], object], repeats: int) -> float:
-    taken = []
+    durations = []
     for _ in range(max(1, repeats)):
         start = clock.perf_counter()
         run()
-        taken.append(clock.perf_counter() - start)
-    return min(taken)
+        durations.append(clock.perf_counter() - start)
+    return min(durations)
 
 
 def _lifelines(event: np.ndarray, time: np.ndarray, X: np.ndarray, log_risk: np.ndarray) -> dict[str, Callable[[], object]]:

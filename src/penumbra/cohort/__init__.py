@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from penumbra.cohort.clinical import ClinicalRecord, ClinicalTable, InclusionRules, read_clinical
     from penumbra.cohort.coding import DECLARED_FILE
     from penumbra.cohort.entries import Accepted, ImageRules, Rejected
-    from penumbra.cohort.folders import patient_folders, sent
+    from penumbra.cohort.folders import count_patients, patient_folders
     from penumbra.cohort.incoming import ingest_center, known_scan, load_patient
     from penumbra.cohort.links import Roots, refuse_leaving
     from penumbra.cohort.pseudonyms import PSEUDONYM, key_fingerprint, pseudonym, pseudonym_key_from_environment
@@ -23,7 +23,7 @@ _HOMES = {
     **dict.fromkeys(("Accepted", "ImageRules", "Rejected"), "entries"),
     **dict.fromkeys(("ingest_center", "known_scan", "load_patient"), "incoming"),
     **dict.fromkeys(("PSEUDONYM", "key_fingerprint", "pseudonym", "pseudonym_key_from_environment"), "pseudonyms"),
-    **dict.fromkeys(("patient_folders", "sent"), "folders"),
+    **dict.fromkeys(("patient_folders", "count_patients"), "folders"),
     **dict.fromkeys(("Roots", "refuse_leaving"), "links"),
     **dict.fromkeys(("GtvNames", "RoiRules", "RoiSurvey", "list_rois", "roi_rules"), "rois"),
     **dict.fromkeys(("DECLARED_FILE",), "coding"),
@@ -52,6 +52,7 @@ __all__ = [
     "Roots",
     "Truth",
     "clinical_table",
+    "count_patients",
     "ingest_center",
     "key_fingerprint",
     "known_scan",
@@ -64,7 +65,6 @@ __all__ = [
     "read_truth",
     "refuse_leaving",
     "roi_rules",
-    "sent",
     "small_cohort",
 ]
 

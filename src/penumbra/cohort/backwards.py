@@ -38,34 +38,34 @@ class Contradiction:
         return self.rule != DEATH_DATE
 
 
-def contradictions(stored: Mapping[str, Any], sent: Mapping[str, Any], *, age_tolerance_years: float) -> tuple[Contradiction, ...]:
-    """What in `sent` cannot follow `stored`, two records of one patient with time (days), event, sex and age (years); None: not known.
+def contradictions(stored: Mapping[str, Any], incoming: Mapping[str, Any], *, age_tolerance_years: float) -> tuple[Contradiction, ...]:
+    """What in `incoming` cannot follow `stored`, two records of one patient with time (days), event, sex and age (years); None: not known.
 
     Parameters
     ----------
     age_tolerance_years
         Ages further apart are not one person's age at diagnosis: rounding and whole years stay below it.
     """
-    found = []
-    if stored["time"] is not None and sent["time"] is not None:
-        words = f"{_fate(stored)}, now {_fate(sent)}"
-        moved = not same_time(stored["time"], sent["time"])
-        if (stored["event"] and not sent["event"]) or (moved and sent["time"] < stored["time"]):
-            found.append(Contradiction(OUTCOME, words))
+    conflicts = []
+    if stored["time"] is not None and incoming["time"] is not None:
+        words = f"{_fate(stored)}, now {_fate(incoming)}"
+        moved = not same_time(stored["time"], incoming["time"])
+        if (stored["event"] and not incoming["event"]) or (moved and incoming["time"] < stored["time"]):
+            conflicts.append(Contradiction(OUTCOME, words))
         elif moved and stored["event"]:
-            found.append(Contradiction(DEATH_DATE, words))
-    if stored["sex"] and sent["sex"] and stored["sex"] != sent["sex"]:
-        found.append(Contradiction(PERSON, f"sex {stored['sex']}, now {sent['sex']}"))
-    if stored["age"] is not None and sent["age"] is not None and abs(stored["age"] - sent["age"]) > age_tolerance_years:
-        found.append(Contradiction(PERSON, f"age {stored['age']:.4g}, now {sent['age']:.4g}"))
-    return tuple(found)
+            conflicts.append(Contradiction(DEATH_DATE, words))
+    if stored["sex"] and incoming["sex"] and stored["sex"] != incoming["sex"]:
+        conflicts.append(Contradiction(PERSON, f"sex {stored['sex']}, now {incoming['sex']}"))
+    if stored["age"] is not None and incoming["age"] is not None and abs(stored["age"] - incoming["age"]) > age_tolerance_years:
+        conflicts.append(Contradiction(PERSON, f"age {stored['age']:.4g}, now {incoming['age']:.4g}"))
+    return tuple(conflicts)
 
 
-def news(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether the outcome `now` says more than the one that was `known` (time None: none was): another event, or another time than by rounding."""
-    if now["time"] is None:
+def news(previous: Mapping[str, Any], incoming: Mapping[str, Any]) -> bool:
+    """Whether the outcome `incoming` adds to `previous` (time None: none was known): another event, or a time that differs by more than rounding."""
+    if incoming["time"] is None:
         return False
-    return known["time"] is None or bool(known["event"]) != bool(now["event"]) or not same_time(known["time"], now["time"])
+    return previous["time"] is None or bool(previous["event"]) != bool(incoming["event"]) or not same_time(previous["time"], incoming["time"])
 
 
 def same_time(first: float, second: float) -> bool:

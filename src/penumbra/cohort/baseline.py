@@ -10,7 +10,7 @@ import numpy as np
 from penumbra import survival
 
 NORMAL_FROM = 0.05  # p of Shapiro-Wilk from which on a variable counts as normal (paper: alpha 0.05)
-LEAST_EXPECTED = 5.0  # patients expected in a cell from which on chi-square holds (Cochran 1954)
+MIN_EXPECTED = 5.0  # patients expected in a cell from which on chi-square holds (Cochran 1954)
 RESAMPLES = 9999  # of Fisher's test on tables larger than 2 x 2, and the seed below (ours)
 SEED = 1
 UNKNOWN = "unknown"
@@ -74,34 +74,34 @@ def baseline_table(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[B
     PROTOCOL 1; the paper's Table 2 and section on statistics; Schemper and Smith 1996, Control Clin Trials 17:343 (follow-up); Brookmeyer and Crowley 1982,
     Biometrics 38:29 (limits of a median, as R's survfit with conf.type = "log").
     """
-    found: list[BaselineRow] = []
+    rows: list[BaselineRow] = []
     for column, label in CONTINUOUS.items():
         values = [_numbers(patients, column) for patients in groups.values()]
         p, test = _continuous(values)
-        cells = tuple(_quartiles(known, len(patients)) for known, patients in zip(values, groups.values(), strict=True))
-        found.append(BaselineRow(label, None, cells, p, test))
-    found += _outcome(groups)
+        cells = tuple(_quartiles(recorded, len(patients)) for recorded, patients in zip(values, groups.values(), strict=True))
+        rows.append(BaselineRow(label, None, cells, p, test))
+    rows += _outcome(groups)
     for column, label in CATEGORICAL.items():
         counts = [Counter(_level(column, patient.get(column)) for patient in patients) for patients in groups.values()]
         levels = sorted({level for count in counts for level in count if level != UNKNOWN})
         p, test = _categorical(np.array([[count[level] for level in levels] for count in counts]))
-        found.append(BaselineRow(label, None, ("",) * len(groups), p, test))
+        rows.append(BaselineRow(label, None, ("",) * len(groups), p, test))
         for level in levels + [UNKNOWN] * any(count[UNKNOWN] for count in counts):
             shares = tuple(_share(count[level], len(patients)) for count, patients in zip(counts, groups.values(), strict=True))
-            found.append(BaselineRow(label, level, shares))
-    return tuple(found)
+            rows.append(BaselineRow(label, level, shares))
+    return tuple(rows)
 
 
 def _outcome(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[BaselineRow]:
     """Follow-up, survival and observed time, of the patients whose time and event are known."""
-    known = [[row for row in patients if row.get("time") is not None and row.get("event") is not None] for patients in groups.values()]
-    times = [np.array([float(row["time"]) for row in patients]) for patients in known]
-    events = [np.array([bool(row["event"]) for row in patients], dtype=bool) for patients in known]
-    missing = [len(patients) - len(some) for patients, some in zip(groups.values(), known, strict=True)]
+    followed = [[row for row in patients if row.get("time") is not None and row.get("event") is not None] for patients in groups.values()]
+    times = [np.array([float(row["time"]) for row in patients]) for patients in followed]
+    events = [np.array([bool(row["event"]) for row in patients], dtype=bool) for patients in followed]
+    missing = [len(patients) - len(some) for patients, some in zip(groups.values(), followed, strict=True)]
     rows = []
-    for label, ended in ((FOLLOWED, [~event for event in events]), (SURVIVED, events)):
-        p = _log_rank(ended, times)
-        cells = tuple(_median(event, time, count) for event, time, count in zip(ended, times, missing, strict=True))
+    for label, ends in ((FOLLOWED, [~event for event in events]), (SURVIVED, events)):
+        p = _log_rank(ends, times)
+        cells = tuple(_median(event, time, count) for event, time, count in zip(ends, times, missing, strict=True))
         rows.append(BaselineRow(label, None, cells, p, "" if p is None else "log-rank"))
     observed = [_numbers(patients, "time") for patients in groups.values()]
     cells = tuple(_quartiles(values, len(patients)) for values, patients in zip(observed, groups.values(), strict=True))
@@ -188,7 +188,7 @@ def _categorical(table: np.ndarray) -> tuple[float | None, str]:
     if min(table.shape) < 2 or not table.any(axis=1).all():
         return None, ""
     expected = stats.contingency.expected_freq(table)
-    if expected.min() >= LEAST_EXPECTED:
+    if expected.min() >= MIN_EXPECTED:
         return float(stats.chi2_contingency(table, correction=False).pvalue), "chi-square"
     if table.shape == (2, 2):
         return float(stats.fisher_exact(table).pvalue), "Fisher"

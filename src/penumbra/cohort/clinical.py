@@ -150,8 +150,8 @@ class InclusionRules:
             if record.histology not in included:
                 raise Refusal("histology_included", f"histology {record.histology or 'unknown'}", "Excluded by cohort.inclusion.histologies in params.yaml")
         if self.minimum_age is not None and (record.age is None or record.age <= self.minimum_age):
-            shown = "unknown" if record.age is None else f"{record.age:g}"
-            raise Refusal("age_included", f"age {shown}, not above {self.minimum_age:g}", "Excluded by cohort.inclusion.minimum_age in params.yaml")
+            age = "unknown" if record.age is None else f"{record.age:g}"
+            raise Refusal("age_included", f"age {age}, not above {self.minimum_age:g}", "Excluded by cohort.inclusion.minimum_age in params.yaml")
         missing = [name for name in self.complete if getattr(record, name) is None]
         if missing:
             raise Refusal("record_complete", f"{', '.join(missing)} unknown", "Complete the record, or relax cohort.inclusion.complete in params.yaml")
@@ -192,29 +192,29 @@ def read_clinical(path: Path, *, time_unit: TimeUnit = "days", staging_edition: 
     check_events([row[columns["event"]] for _, row in rows], declared)
     texts = [row[columns[name]] for _, row in rows for name in ("time", "age") if name in columns and columns[name] < len(row)]
     decimal = frozenset(".") if separator == "," else spellings.decimal_signs(texts)
-    named = next((candidate for candidate in spellings.DAYS_PER if spellings.column_key(header[columns["time"]]).endswith("_" + candidate)), None)
-    if named and declared.time_unit and named != declared.time_unit:
-        raise Refusal("time_unit", f"a column in {named}, and {declared.time_unit} in clinical.yaml", "Correct the name of the column, or clinical.yaml")
-    check_unit(_times(rows, columns, decimal), unit, said=bool(named or declared.time_unit))
-    reader = _RowReader(columns, unit, named=named, decimal=decimal, edition=staging_edition, declared=declared)
+    column_unit = next((candidate for candidate in spellings.DAYS_PER if spellings.column_key(header[columns["time"]]).endswith("_" + candidate)), None)
+    if column_unit and declared.time_unit and column_unit != declared.time_unit:
+        raise Refusal("time_unit", f"a column in {column_unit}, and {declared.time_unit} in clinical.yaml", "Correct the name of the column, or clinical.yaml")
+    check_unit(_times(rows, columns, decimal), unit, explicit=bool(column_unit or declared.time_unit))
+    reader = _RowReader(columns, unit, column_unit=column_unit, decimal=decimal, edition=staging_edition, declared=declared)
     identified = [(number, row, _identifier(row, columns)) for number, row in rows]
-    seen = Counter(patient.casefold() for _, _, patient in identified)
+    occurrences = Counter(patient.casefold() for _, _, patient in identified)
     records: list[ClinicalRecord] = []
     refused: dict[str, RefusedRecord] = {}
     for line, row, patient in identified:
-        shown = patient if PATIENT_ID.fullmatch(patient) else f"row {line}"
+        label = patient if PATIENT_ID.fullmatch(patient) else f"row {line}"
         try:
             if len(row) > len(header):
                 raise Refusal("row_shape", f"{len(row)} cells in row {line}, {len(header)} columns", "Quote cells that hold the separator")
-            if shown != patient:
+            if label != patient:
                 raise Refusal("patient_id", "empty" if not patient else "not usable as a name", "Use letters, digits, '_', '-', '.' and spaces")
-            if seen[patient.casefold()] > 1:
-                raise Refusal("patient_twice", f"{seen[patient.casefold()]} rows", "Send one row for each patient")
+            if occurrences[patient.casefold()] > 1:
+                raise Refusal("patient_twice", f"{occurrences[patient.casefold()]} rows", "Send one row for each patient")
             record = reader.record(patient, row)
             rules.check(record)
             records.append(record)
         except Refusal as refusal:
-            refused.setdefault(shown, RefusedRecord(shown, refusal))
+            refused.setdefault(label, RefusedRecord(label, refusal))
     return ClinicalTable(tuple(records), tuple(refused.values()), (*notes, *reader.notes()))
 
 
@@ -227,8 +227,8 @@ def _columns(header: Sequence[str], declared: TimeUnit) -> tuple[dict[str, int],
     for canonical, names in spellings.COLUMNS.items():
         places = [i for i, key in enumerate(keys) if key in names]
         if len(places) > 1:
-            shown = ", ".join(header[i] for i in places)
-            raise Refusal("clinical_columns", f"{len(places)} columns for {canonical}: {shown}", "Keep the one that counts")
+            listed = ", ".join(header[i] for i in places)
+            raise Refusal("clinical_columns", f"{len(places)} columns for {canonical}: {listed}", "Keep the one that counts")
         if places:
             columns[canonical] = places[0]
     missing = [name for name in REQUIRED if name not in columns]
@@ -244,9 +244,13 @@ def _columns(header: Sequence[str], declared: TimeUnit) -> tuple[dict[str, int],
             unit = candidate
     absent = [name for name in COVARIATES if name not in columns]
     ignored = len(header) - len(columns)
-    own = [name for i, name in enumerate(header) if i not in columns.values() and name and not IDENTIFYING.search(keys[i])]
+    other_columns = [name for i, name in enumerate(header) if i not in columns.values() and name and not IDENTIFYING.search(keys[i])]
     notes = [f"No column for {', '.join(absent)}."] if absent else []
-    return columns, unit, notes + ([f"{ignored} other columns were not read."] if ignored else []) + ([f"Not used: {', '.join(own)}."] if own else [])
+    if ignored:
+        notes.append(f"{ignored} other columns were not read.")
+    if other_columns:
+        notes.append(f"Not used: {', '.join(other_columns)}.")
+    return columns, unit, notes
 
 
 def _identifier(row: Sequence[str], columns: Mapping[str, int]) -> str:
@@ -256,31 +260,33 @@ def _identifier(row: Sequence[str], columns: Mapping[str, int]) -> str:
 
 def _times(rows: Sequence[tuple[int, Sequence[str]]], columns: Mapping[str, int], decimal: frozenset[str]) -> list[float]:
     """The positive times of rows without a unit of their own."""
-    own = columns.get("time_unit")
-    texts = [row[columns["time"]] for _, row in rows if own is None or spellings.is_missing(row[own])]
+    place = columns.get("time_unit")
+    texts = [row[columns["time"]] for _, row in rows if place is None or spellings.is_missing(row[place])]
     return [value for value in (spellings.number(text, decimal=decimal) for text in texts) if value is not None and value > 0]
 
 
 class _RowReader:
     """Reads the cells of one table, and counts what it could not understand."""
 
-    def __init__(self, columns: Mapping[str, int], unit: TimeUnit, *, named: str | None, decimal: frozenset[str], edition: str, declared: Declared) -> None:
-        self.columns, self.unit, self.named, self.decimal, self.edition = columns, unit, named, decimal, edition
+    def __init__(
+        self, columns: Mapping[str, int], unit: TimeUnit, *, column_unit: str | None, decimal: frozenset[str], edition: str, declared: Declared
+    ) -> None:
+        self.columns, self.unit, self.column_unit, self.decimal, self.edition = columns, unit, column_unit, decimal, edition
         self.declared = declared
         self.not_understood: Counter[str] = Counter()
         self.derived = 0
 
     def notes(self) -> list[str]:
-        found = [f"{count} values of {name} were not understood and count as missing." for name, count in self.not_understood.items()]
-        return found + ([f"{self.derived} overall stages were derived from TNM ({self.edition})."] if self.derived else [])
+        notes = [f"{count} values of {name} were not understood and count as missing." for name, count in self.not_understood.items()]
+        return notes + ([f"{self.derived} overall stages were derived from TNM ({self.edition})."] if self.derived else [])
 
     def record(self, patient: str, row: Sequence[str]) -> ClinicalRecord:
         time, event = self._time(row), self._event(row)
         t = self._covariate(row, "t_stage", lambda text: tnm_category("T", text))
         n = self._covariate(row, "n_stage", lambda text: tnm_category("N", text))
         m = self._covariate(row, "m_stage", lambda text: tnm_category("M", text))
-        sent = self._covariate(row, "overall_stage", stage_group)
-        derived = None if sent else overall_stage(t, n, m, edition=self.edition)
+        reported = self._covariate(row, "overall_stage", stage_group)
+        derived = None if reported else overall_stage(t, n, m, edition=self.edition)
         self.derived += derived is not None
         return ClinicalRecord(
             patient=patient,
@@ -290,7 +296,7 @@ class _RowReader:
             t_stage=t,
             n_stage=n,
             m_stage=m,
-            overall_stage=sent or derived,
+            overall_stage=reported or derived,
             stage_edition=self.edition if derived else None,
             time=time,
             event=event,
@@ -322,12 +328,12 @@ class _RowReader:
         value = spellings.number(text, decimal=self.decimal)
         if value is None:
             raise Refusal("time_a_number", "a survival time that is not one number", "Send a number, with a point as decimal sign and none for thousands")
-        said = self._text(row, "time_unit")
-        unit = spellings.UNITS.get(said.lower()) if said else self.unit
+        row_unit = self._text(row, "time_unit")
+        unit = spellings.UNITS.get(row_unit.lower()) if row_unit else self.unit
         if unit is None:
             raise Refusal("time_unit", "a unit that is not days, months or years", "Correct the column of units")
-        if said and self.named and unit != self.named:
-            raise Refusal("time_unit", f"a column in {self.named} with a row in {unit}", "Correct the name of the column, or the column of units")
+        if row_unit and self.column_unit and unit != self.column_unit:
+            raise Refusal("time_unit", f"a column in {self.column_unit} with a row in {unit}", "Correct the name of the column, or the column of units")
         days = value * spellings.DAYS_PER[unit]
         if days <= 0:
             raise Refusal("time_not_positive", f"a survival time of {value:g} {unit}", "Correct the dates behind it; time runs from the start of therapy")

@@ -93,23 +93,23 @@ def check_events(cells: Collection[str], declared: Declared) -> None:
     numbers = sorted({value for value in (spellings.plain_number(text) for text in cells) if value is not None})
     strange = [value for value in numbers if value not in (0.0, 1.0)]
     if strange:
-        seen = [f"{value:g}" for value in numbers][:6]
-        shown = f"{', '.join(seen[:-1])} and {seen[-1]}" if len(seen) > 1 else seen[0]
+        codes = [f"{value:g}" for value in numbers][:6]
+        listed = f"{', '.join(codes[:-1])} and {codes[-1]}" if len(codes) > 1 else codes[0]
         raise Refusal(
             "event_coded",
-            f"events of {shown}: the meaning of {strange[0]:g} is not declared",
+            f"events of {listed}: the meaning of {strange[0]:g} is not declared",
             f"Send 1 for death and 0 for alive, or declare each code in {DECLARED_FILE} next to the table, such as event: {{{_example(numbers)}}}",
         )
 
 
-def check_unit(times: Sequence[float], unit: TimeUnit, *, said: bool) -> None:
+def check_unit(times: Sequence[float], unit: TimeUnit, *, explicit: bool) -> None:
     """Whether the survival times of a center can be in this unit.
 
     Parameters
     ----------
     times
         Positive numbers of the column, as sent, of rows without a unit of their own.
-    said
+    explicit
         Whether the column's name or clinical.yaml names the unit, and not only the project's default.
 
     Raises
@@ -122,14 +122,14 @@ def check_unit(times: Sequence[float], unit: TimeUnit, *, said: bool) -> None:
     if not enough:
         return
     line = f"name the column survival_days, survival_months or survival_years, or write a line into {DECLARED_FILE} next to the table"
-    if not said and unit == "days" and max(times) <= SHORTEST_DAYS:
+    if not explicit and unit == "days" and max(times) <= SHORTEST_DAYS:
         decimals = ", with decimals" if fractions else ""
-        found = f"nobody of {len(times)} patients is followed beyond {max(times):g}{decimals} in a column without a unit: days, months or years"
-        raise Refusal("time_unit", found, f"Say it: {line}, such as time_unit: months")
+        fault = f"nobody of {len(times)} patients is followed beyond {max(times):g}{decimals} in a column without a unit: days, months or years"
+        raise Refusal("time_unit", fault, f"Say it: {line}, such as time_unit: months")
     middle = sorted(times)[len(times) // 2] * spellings.DAYS_PER[unit]
     if middle > LONGEST_MEDIAN_DAYS:
-        found = f"half of {len(times)} patients are followed beyond {middle / spellings.DAYS_PER['years']:.0f} years, read in {unit}"
-        raise Refusal("time_unit", found, f"Say the right unit: {line}, such as time_unit: days")
+        fault = f"half of {len(times)} patients are followed beyond {middle / spellings.DAYS_PER['years']:.0f} years, read in {unit}"
+        raise Refusal("time_unit", fault, f"Say the right unit: {line}, such as time_unit: days")
 
 
 def _code(text: object) -> str:

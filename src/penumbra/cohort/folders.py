@@ -41,7 +41,7 @@ def nearly(folders: Collection[str], clinical: ClinicalTable) -> dict[str, str]:
     return near_folders(clinical.patients - set(folders), set(folders) - clinical.patients)
 
 
-def sent(folder: Path, clinical: ClinicalTable) -> int:
+def count_patients(folder: Path, clinical: ClinicalTable) -> int:
     """Count the patients that a center sent: those of the table and those of the folders, one who is spelled in two ways once.
 
     Parameters

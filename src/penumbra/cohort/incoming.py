@@ -36,10 +36,10 @@ FEW = 3  # patients: sooner read here than processes start
 
 @dataclass(frozen=True)
 class Reading:
-    """The record of one patient's files; `fresh`: they were read for it just now."""
+    """The record of one patient's files; `is_new`: they were read for it just now."""
 
     record: Record
-    fresh: bool
+    is_new: bool
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def ingest_center(
     images: Path,
     rules: ImageRules,
     workers: int = 1,
-    taken: Collection[str] = (),
+    patients_elsewhere: Collection[str] = (),
     pseudonym_key: str | None = None,
     roots: Roots | None = None,
     keep: bool = True,
@@ -78,7 +78,7 @@ def ingest_center(
         What a patient's files become.
     workers
         Processes; 1 works in this one.
-    taken
+    patients_elsewhere
         Patients of other centers: a name is used once.
     pseudonym_key
         Replaces every patient's name by a keyed hash, in rows and in folders.
@@ -100,30 +100,30 @@ def ingest_center(
     `patient_id_free`, `scan_once`, `link_within_cohort`, `files_readable`, `files_understood`, `worker_killed`.
     """
     folders = patient_folders(folder)
-    known = {record.patient: record for record in clinical.records}
-    named = partial(pseudonym, center=center, key=pseudonym_key) if pseudonym_key else str
+    clinical_records = {record.patient: record for record in clinical.records}
+    stored_name = partial(pseudonym, center=center, key=pseudonym_key) if pseudonym_key else str
     refused: dict[str, list[Refusal]] = {}
     for entry in clinical.refused:
         refused.setdefault(entry.patient, []).append(entry.refusal)
     near = nearly(folders, clinical)
-    for patient, other in near.items():
-        refused.setdefault(patient, []).append(spelled_otherwise(patient, other, shown=pseudonym_key is None))
-    for patient in known:
+    for patient, folder_name in near.items():
+        refused.setdefault(patient, []).append(spelled_otherwise(patient, folder_name, show_names=pseudonym_key is None))
+    for patient in clinical_records:
         if patient in near:
             continue
         if patient not in folders:
             refused[patient] = [no_scan(folder, patient)]
-        elif named(patient) in taken:
+        elif stored_name(patient) in patients_elsewhere:
             refused[patient] = [Refusal("patient_id_free", "another center has a patient of this name", ID_ADVICE)]
     for patient in folders:
-        if patient not in known and patient not in refused and patient not in near.values():
+        if patient not in clinical_records and patient not in refused and patient not in near.values():
             refused[patient] = [Refusal("clinical_record", f"no row in {CLINICAL_FILE}", "Send the patient's row, or leave the folder out")]
     for patient, refusals in refused.items():
-        yield rejected(named(patient), center, refusals)
-    jobs = [Job(named(patient), place) for patient, place in folders.items() if patient in known and patient not in refused]
-    records = {named(patient): record for patient, record in known.items()}
+        yield rejected(stored_name(patient), center, refusals)
+    jobs = [Job(stored_name(patient), place) for patient, place in folders.items() if patient in clinical_records and patient not in refused]
+    records = {stored_name(patient): record for patient, record in clinical_records.items()}
     work = partial(ingest_images, center=center, images=images, rules=rules, keep=keep)
-    there = Scans(scans, center)
+    index = Scans(scans, center)
     changed, unchanged, within = [], [], roots or roots_of(folder)
     for job in jobs:  # here, since a process costs more to start than unchanged files cost to hash
         try:
@@ -135,29 +135,29 @@ def ingest_center(
             continue
         if earlier is None:
             changed.append(job)
-        elif there.is_as_stored(job.patient, _pixels_of(earlier)):
-            yield _arrived(job.patient, center, records[job.patient], Reading(earlier, fresh=False), there)
+        elif index.is_as_stored(job.patient, _pixels_of(earlier)):
+            yield _arrived(job.patient, center, records[job.patient], Reading(earlier, is_new=False), index)
         else:
-            unchanged.append((job, Reading(earlier, fresh=False)))
+            unchanged.append((job, Reading(earlier, is_new=False)))
     for job, reading in unchanged:
-        yield _arrived(job.patient, center, records[job.patient], reading, there)
-    changed.sort(key=lambda job: not there.is_stored(job.patient))
-    read = over(work, changed, workers) if workers > 1 and len(changed) > FEW else _here(work, changed)
-    for job, outcome in _in_order(changed, read):
+        yield _arrived(job.patient, center, records[job.patient], reading, index)
+    changed.sort(key=lambda job: not index.is_stored(job.patient))
+    outcomes = over(work, changed, workers) if workers > 1 and len(changed) > FEW else _here(work, changed)
+    for job, outcome in _in_order(changed, outcomes):
         if isinstance(outcome, Refusal):
             yield rejected(job.patient, center, [outcome])
         elif isinstance(outcome, Reading):
-            yield _arrived(job.patient, center, records[job.patient], outcome, there)
+            yield _arrived(job.patient, center, records[job.patient], outcome, index)
         else:
             yield rejected(job.patient, center, outcome)
 
 
-def _in_order(jobs: list[Job], done: Iterable[tuple[Job, Any]]) -> Iterator[tuple[Job, Any]]:
+def _in_order(jobs: list[Job], outcomes: Iterable[tuple[Job, Any]]) -> Iterator[tuple[Job, Any]]:
     """What was done, in the order of the jobs: which of two equal scans is the first must not depend on who finishes first."""
     waiting: dict[str, Any] = {}
     ahead = iter(jobs)
     job = next(ahead, None)
-    for finished, outcome in done:
+    for finished, outcome in outcomes:
         waiting[finished.patient] = outcome
         while job is not None and job.patient in waiting:
             yield job, waiting.pop(job.patient)
@@ -165,8 +165,8 @@ def _in_order(jobs: list[Job], done: Iterable[tuple[Job, Any]]) -> Iterator[tupl
 
 
 def _pixels_of(record: Record) -> str | None:
-    found = record.image["certificate"].get("pixels")
-    return str(found) if found else None
+    pixels = record.image["certificate"].get("pixels")
+    return str(pixels) if pixels else None
 
 
 def known_scan(entry: Accepted) -> KnownScan:
@@ -185,11 +185,11 @@ def known_scan(entry: Accepted) -> KnownScan:
     return KnownScan(entry.patient, entry.center, entry.image["certificate"].get("pixels"), figures_of(entry.rois), entry.image["sha256"])
 
 
-def _arrived(patient: str, center: str, clinical: ClinicalRecord, reading: Reading, there: Scans) -> Accepted | Rejected:
+def _arrived(patient: str, center: str, clinical: ClinicalRecord, reading: Reading, index: Scans) -> Accepted | Rejected:
     """The patient, accepted unless the scan is another one's."""
     record = reading.record
     try:
-        remark = there.arrive(KnownScan(patient, center, _pixels_of(record), figures_of(record.rois)))
+        remark = index.arrive(KnownScan(patient, center, _pixels_of(record), figures_of(record.rois)))
     except Refusal as refusal:
         return rejected(patient, center, [refusal])
     entry = _accepted(patient, center, clinical, reading)
@@ -244,13 +244,13 @@ def ingest_images(job: Job, *, center: str, images: Path, rules: ImageRules, kee
         files = folder_digest(job.folder)
         with understood():
             names = tuple(roi_names(job.folder, rules.names))
-            native = _read(job.folder, rules.names)
+            native = _read_scan(job.folder, rules.names)
             grid = to_grid(native, rules.grid_mm, margin_mm=rules.margin_mm, periodic_mm=rules.periodic_mm)
             certificate = certify(native, grid, rings(grid.gtv, rules.margins_mm), rules.limits)
     if certificate.status == "refused":
         return tuple(Refusal(finding.rule, finding.found, finding.advice) for finding in certificate.findings)
     version = image_version(files, native.roi_name, grid_mm=rules.grid_mm, margin_mm=rules.margin_mm, periodic_mm=rules.periodic_mm)
-    evidence = Evidence(files, settings, tuple(map(rules.names.stored, names)), _matched(names, rules.names), _asked(rules.names))
+    evidence = Evidence(files, settings, tuple(map(rules.names.stored, names)), _matched(names, rules.names), _names_digest(rules.names))
     image = {
         "image_version": version,
         "source": native.source,
@@ -264,7 +264,7 @@ def ingest_images(job: Job, *, center: str, images: Path, rules: ImageRules, kee
     if keep:
         save_scan(grid, home / version)
         write_record(home / version, record)
-    return Reading(record, fresh=True)
+    return Reading(record, is_new=True)
 
 
 def read_before(folder: Path, home: Path, rules: ImageRules, *, keep: bool = True) -> Record | None:
@@ -288,21 +288,21 @@ def read_before(folder: Path, home: Path, rules: ImageRules, *, keep: bool = Tru
         return None
     with readable():
         earlier = find_record(home, folder_digest(folder), _settings(rules))
-    if earlier is None or earlier.evidence.asked == _asked(rules.names):
+    if earlier is None or earlier.evidence.asked == _names_digest(rules.names):
         return earlier
     with readable(), understood():  # other patterns: the names themselves are not kept
         matched = _matched(roi_names(folder, rules.names), rules.names)
     if matched != earlier.evidence.matched:
         return None
     if keep:
-        earlier = replace(earlier, evidence=replace(earlier.evidence, asked=_asked(rules.names)))
+        earlier = replace(earlier, evidence=replace(earlier.evidence, asked=_names_digest(rules.names)))
         write_record(home / earlier.image["image_version"], earlier)
     return earlier
 
 
 def _accepted(patient: str, center: str, clinical: ClinicalRecord, reading: Reading) -> Accepted:
     record = reading.record
-    own = {"patient": patient, "center": center}
+    identity = {"patient": patient, "center": center}
     facts = {name: value for name, value in asdict(clinical).items() if name not in ("patient", "stage_edition")}
     details = {"overall_stage": f"derived from TNM, {clinical.stage_edition}"} if clinical.stage_edition else {}
     return Accepted(
@@ -310,10 +310,10 @@ def _accepted(patient: str, center: str, clinical: ClinicalRecord, reading: Read
         center=center,
         image_version=record.image["image_version"],
         status=record.image["status"],
-        read=reading.fresh,
-        clinical={**own, **facts, "details": details or None},
-        image={**own, **record.image},
-        rois=tuple({**own, **row} for row in record.rois),
+        read=reading.is_new,
+        clinical={**identity, **facts, "details": details or None},
+        image={**identity, **record.image},
+        rois=tuple({**identity, **row} for row in record.rois),
     )
 
 
@@ -322,28 +322,28 @@ def _settings(rules: ImageRules) -> dict[str, Any]:
     return {name: value for name, value in asdict(rules).items() if name != "names"} | {"margins_mm": list(rules.margins_mm)}
 
 
-def _read(folder: Path, names: GtvNames) -> Scan:
+def _read_scan(folder: Path, names: GtvNames) -> Scan:
     """The patient's scan; a refusal speaks of structures as they may be kept, since one may be named after a person."""
     try:
         return read_patient(folder, names=names)
     except Refusal as refusal:
         listed = [name for source in gtv_sources(folder, names) for name in source.names]
-        found, advice = names.redacted(refusal.found, listed), names.redacted(refusal.advice, listed)
-        found = re.sub(r"structure [0-9a-f]{8}(, structure [0-9a-f]{8})+(?! \()", lambda several: f"{several.group().count(',') + 1} structures", found)
-        if found != refusal.found:
+        fault, advice = names.redacted(refusal.found, listed), names.redacted(refusal.advice, listed)
+        fault = re.sub(r"structure [0-9a-f]{8}(, structure [0-9a-f]{8})+(?! \()", lambda several: f"{several.group().count(',') + 1} structures", fault)
+        if fault != refusal.found:
             advice += "; `penumbra rois` on the center's folder shows the names as sent"
-        raise Refusal(refusal.rule, found, advice) from None
+        raise Refusal(refusal.rule, fault, advice) from None
 
 
-def _matched(names: Sequence[str], wanted: GtvNames) -> tuple[str, ...]:
+def _matched(names: Sequence[str], rules: GtvNames) -> tuple[str, ...]:
     """The choice among the names: the policy, and the names that match in order; an unchanged choice needs no second reading."""
-    return (wanted.several, *(wanted.stored(names[index]) for index in wanted.order(names)))
+    return (rules.several, *(rules.stored(names[index]) for index in rules.order(names)))
 
 
-def _asked(wanted: GtvNames) -> str:
+def _names_digest(rules: GtvNames) -> str:
     """Digest of all that decides on the choice."""
     # `own` is what center_patterns was called when the first records were written: under another name they would all be read again
-    return version_key({"own" if name == "center_patterns" else name: value for name, value in asdict(wanted).items()})
+    return version_key({"own" if name == "center_patterns" else name: value for name, value in asdict(rules).items()})
 
 
 def _certificate(certificate: Certificate, native: Scan) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from penumbra.base.refusal import Refusal
 
 RULE = "link_within_cohort"
-SHOWN = 5  # roots in the line to add
+MAX_ROOTS = 5  # roots in the line to add
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def cohort_of(folder: Path) -> str | None:
     return None if parent == os.sep else parent
 
 
-def roots_of(folder: Path, declared: Sequence[str] = (), known: Collection[str] = ()) -> Roots:
+def roots_of(folder: Path, declared: Sequence[str] = (), earlier_cohorts: Collection[str] = ()) -> Roots:
     """Where links below a center's folder may lead.
 
     Parameters
@@ -69,21 +69,21 @@ def roots_of(folder: Path, declared: Sequence[str] = (), known: Collection[str] 
         Of the center, itself a link or not.
     declared
         ingest.roots of params.yaml, absolute paths.
-    known
+    earlier_cohorts
         Cohorts that arrived here before.
     """
-    places = [os.path.realpath(folder), cohort_of(folder), *(os.path.realpath(root) for root in declared), *known]
+    places = [os.path.realpath(folder), cohort_of(folder), *(os.path.realpath(root) for root in declared), *earlier_cohorts]
     return Roots(tuple(dict.fromkeys(place for place in places if place)), tuple(declared))
 
 
-def walk(folder: Path, roots: Roots, closed: list[Path] | None = None) -> Iterator[Path | Leaving]:
+def walk(folder: Path, roots: Roots, unreadable: list[Path] | None = None) -> Iterator[Path | Leaving]:
     """Every regular file below `folder`, and every link that leads out and is not followed, in no fixed order.
 
     What a link leads to is read once, and never where it holds the folder itself; broken links, loops of links, pipes and devices hold nothing.
 
     Parameters
     ----------
-    closed
+    unreadable
         Where given, a folder that may not be listed is added to it, and nothing is raised.
 
     Raises
@@ -92,24 +92,24 @@ def walk(folder: Path, roots: Roots, closed: list[Path] | None = None) -> Iterat
         Where a folder cannot be listed.
     """
     real = os.path.realpath(folder)
-    seen = {real, *map(str, Path(real).parents)}
+    visited = {real, *map(str, Path(real).parents)}
     waiting = [(str(folder), real)]
     while waiting:
         place, resolved = waiting.pop()
         try:
             listed = os.scandir(place)
         except OSError:
-            if closed is None:
+            if unreadable is None:
                 raise
-            closed.append(Path(place))
+            unreadable.append(Path(place))
             continue
         with listed as entries:
             for entry in entries:
                 if not entry.is_symlink():
                     if entry.is_dir():
                         inner = f"{resolved}/{entry.name}"
-                        if inner not in seen:
-                            seen.add(inner)
+                        if inner not in visited:
+                            visited.add(inner)
                             waiting.append((entry.path, inner))
                     elif entry.is_file():
                         yield Path(entry.path)
@@ -122,8 +122,8 @@ def walk(folder: Path, roots: Roots, closed: list[Path] | None = None) -> Iterat
                     yield Leaving(Path(entry.path).relative_to(folder), Path(target))
                 elif not is_folder:
                     yield Path(entry.path)
-                elif target not in seen:
-                    seen.add(target)
+                elif target not in visited:
+                    visited.add(target)
                     waiting.append((entry.path, target))
 
 
@@ -153,8 +153,8 @@ def refuse_leaving(folder: Path, center_folder: Path, roots: Roots) -> None:
         leaving = [entry for entry in walk(folder, roots) if isinstance(entry, Leaving) and not any(part.startswith(".") for part in entry.path.parts)]
     if leaving:
         inside = len(folder.relative_to(center_folder).parts)
-        wanted = list(dict.fromkeys(_root(entry, inside + len(entry.path.parts)) for entry in leaving))[:SHOWN]
-        line = f"roots: {json.dumps([*roots.declared, *wanted], ensure_ascii=False)}"
+        roots_to_add = list(dict.fromkeys(_root(entry, inside + len(entry.path.parts)) for entry in leaving))[:MAX_ROOTS]
+        line = f"roots: {json.dumps([*roots.declared, *roots_to_add], ensure_ascii=False)}"
         what = "1 link leads" if len(leaving) == 1 else f"{len(leaving)} links lead"
         raise Refusal(RULE, f"{what} out of the cohort", f"Send the files themselves, or allow the folder in params.yaml, group ingest: {line}")
 

@@ -21,27 +21,27 @@ def near_folders(listed: Collection[str], folders: Collection[str]) -> dict[str,
     folders
         Without a row of this name.
     """
-    found = _matched({name: _plain(name) for name in listed}, {name: _plain(name) for name in folders})
-    rest = {name: _plain(name) for name in listed if name not in found}
-    free = {name: _plain(name) for name in folders if name not in found.values()}
-    starts = {(a, b) for a, key in rest.items() for b, other in free.items() if _continues(key, other) or _continues(other, key)}
+    matched = _matched({name: _plain(name) for name in listed}, {name: _plain(name) for name in folders})
+    unmatched = {name: _plain(name) for name in listed if name not in matched}
+    free = {name: _plain(name) for name in folders if name not in matched.values()}
+    starts = {(a, b) for a, key in unmatched.items() for b, folder_key in free.items() if _continues(key, folder_key) or _continues(folder_key, key)}
     of_row, of_folder = Counter(a for a, _ in starts), Counter(b for _, b in starts)
-    return found | {a: b for a, b in starts if of_row[a] == of_folder[b] == 1}
+    return matched | {a: b for a, b in starts if of_row[a] == of_folder[b] == 1}
 
 
-def spelled_otherwise(patient: str, folder: str, *, shown: bool) -> Refusal:
+def spelled_otherwise(patient: str, folder: str, *, show_names: bool) -> Refusal:
     """The one refusal of a patient whose row and folder differ in spelling.
 
     Parameters
     ----------
-    shown
+    show_names
         Whether names may be shown: not where they are replaced by pseudonyms.
     """
     how = _difference(patient, folder)
-    found = f"no folder of this name; {repr(folder) if shown else 'one'} differs {how}"
-    writable = shown and folder == unicodedata.normalize("NFC", folder.strip())
-    rename = f"Rename the folder to {patient!r}" if shown else "Give the folder the name of the row"
-    return Refusal("scan_found", found, f"{rename}{f', or write {folder!r} into the table' if writable else ''}, if both are one patient")
+    fault = f"no folder of this name; {repr(folder) if show_names else 'one'} differs {how}"
+    writable = show_names and folder == unicodedata.normalize("NFC", folder.strip())
+    rename = f"Rename the folder to {patient!r}" if show_names else "Give the folder the name of the row"
+    return Refusal("scan_found", fault, f"{rename}{f', or write {folder!r} into the table' if writable else ''}, if both are one patient")
 
 
 def _matched(rows: Mapping[str, str], folders: Mapping[str, str]) -> dict[str, str]:

@@ -76,8 +76,8 @@ def image_version(files: str, roi_name: str | None, *, grid_mm: float, margin_mm
     roi_name
         Of the structures that became the GTV.
     """
-    kept = {"grid_mm": float(grid_mm), "margin_mm": float(margin_mm), "periodic_mm": float(periodic_mm)}
-    return version_key({"files": files, "roi_name": roi_name, **kept, "reader": READER})
+    grid_settings = {"grid_mm": float(grid_mm), "margin_mm": float(margin_mm), "periodic_mm": float(periodic_mm)}
+    return version_key({"files": files, "roi_name": roi_name, **grid_settings, "reader": READER})
 
 
 def has_records(home: Path) -> bool:

@@ -62,14 +62,14 @@ class RoiName:
     meaning
         "gtv" where it is the first match of every patient that has it, "gtv, not preferred" where a better match is next to it, "gtv, but not alone" for
         a further part, "not primary", "unknown" for a GTV that no word list knows, "other".
-    why
+    reason
         The pattern that it matches, the word that speaks against it, the line that would make it the GTV, or another source that was taken.
     """
 
     name: str
     patients: int
     meaning: str
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -119,10 +119,10 @@ def roi_rules(declared: Mapping[str, Any]) -> RoiRules:
     everywhere = _everywhere({} if declared.get("gtv") is None else declared["gtv"])
     if not everywhere.patterns:
         raise _wrong("gtv.patterns", "gtv.patterns is empty")
-    own = declared.get("centers")
-    if own is not None and not isinstance(own, Mapping):
-        raise _wrong("centers", f"centers is {shown(own)}, not a mapping of centers to their names")
-    centers = {str(name): _gtv_names({} if entry is None else entry, everywhere, f"centers.{name}") for name, entry in (own or {}).items()}
+    of_centers = declared.get("centers")
+    if of_centers is not None and not isinstance(of_centers, Mapping):
+        raise _wrong("centers", f"centers is {shown(of_centers)}, not a mapping of centers to their names")
+    centers = {str(name): _gtv_names({} if entry is None else entry, everywhere, f"centers.{name}") for name, entry in (of_centers or {}).items()}
     return RoiRules(tuple(float(m) for m in margins), everywhere, centers)
 
 
@@ -144,8 +144,8 @@ def list_rois(folder: Path, names: GtvNames, roots: Roots | None = None) -> RoiS
         The names, and who would be refused.
     """
     patients: Counter[str] = Counter()
-    chosen: Counter[str] = Counter()
-    beside: Counter[str] = Counter()
+    as_gtv: Counter[str] = Counter()
+    not_preferred: Counter[str] = Counter()
     elsewhere: dict[str, str] = {}
     refused: list[tuple[str, Refusal]] = []
     for patient, place in patient_folders(folder).items():
@@ -161,26 +161,26 @@ def list_rois(folder: Path, names: GtvNames, roots: Roots | None = None) -> RoiS
         if not holding:
             refused.append((patient, no_match([name for source in sources for name in source.names], names)))
             continue
-        found = holding[0].names
-        order = names.order(found)
-        taken = {found[order[0]]} if names.several == "first" else {found[i] for i in order}
-        chosen.update(taken)
-        beside.update({name for source in holding for i in names.order(source.names) if (name := source.names[i]) not in taken})
-        elsewhere |= {name: holding[0].kind for source in holding[1:] for name in source.names if name not in found}
+        structures = holding[0].names
+        order = names.order(structures)
+        gtv_names = {structures[order[0]]} if names.several == "first" else {structures[i] for i in order}
+        as_gtv.update(gtv_names)
+        not_preferred.update({name for source in holding for i in names.order(source.names) if (name := source.names[i]) not in gtv_names})
+        elsewhere |= {name: holding[0].kind for source in holding[1:] for name in source.names if name not in structures}
     survey = []
     for name, count in patients.items():
-        kind, why = names.meaning(name)
-        meaning = _meaning(chosen[name], beside[name], names.several) if chosen[name] or beside[name] else _MEANINGS[kind]
-        if beside[name] and name in elsewhere:
-            why = f"the {elsewhere[name]} goes first"
-        survey.append(RoiName(name, count, meaning, why))
+        kind, reason = names.meaning(name)
+        meaning = _meaning(as_gtv[name], not_preferred[name], names.several) if as_gtv[name] or not_preferred[name] else _MEANINGS[kind]
+        if not_preferred[name] and name in elsewhere:
+            reason = f"the {elsewhere[name]} goes first"
+        survey.append(RoiName(name, count, meaning, reason))
     return RoiSurvey(tuple(sorted(survey, key=lambda entry: (entry.meaning == "other", -entry.patients, entry.name))), tuple(refused))
 
 
-def _meaning(chosen: int, beside: int, several: Several) -> str:
-    if chosen and beside:
-        return f"gtv in {chosen}, elsewhere the patient has a better name"
-    if chosen:
+def _meaning(as_gtv: int, not_preferred: int, several: Several) -> str:
+    if as_gtv and not_preferred:
+        return f"gtv in {as_gtv}, elsewhere the patient has a better name"
+    if as_gtv:
         return "gtv" if several == "first" else f"gtv ({several} of all that match)"
     return "gtv, not preferred"
 
@@ -191,7 +191,7 @@ _MEANINGS = {"gtv": "gtv, without contours", "further": "gtv, but not alone", "n
 def _everywhere(entry: Mapping[str, Any]) -> GtvNames:
     """The names of every center."""
     _only(entry, {"several", "patterns", "further", "not_primary", "agree_dice"}, "gtv")
-    own = _gtv_names({name: value for name, value in entry.items() if name in ("several", "patterns")}, GtvNames(()), "gtv")
+    general = _gtv_names({name: value for name, value in entry.items() if name in ("several", "patterns")}, GtvNames(()), "gtv")
     words = entry.get("not_primary")
     if words is not None and not (isinstance(words, Mapping) and all(isinstance(listed, list) for listed in words.values())):
         raise _wrong("gtv.not_primary", "gtv.not_primary is not a mapping of lists of words")
@@ -200,7 +200,7 @@ def _everywhere(entry: Mapping[str, Any]) -> GtvNames:
         raise _wrong("gtv.agree_dice", f"gtv.agree_dice is {shown(dice)}, not a number from 0 to 1")
     further = _patterns(entry.get("further", list(GTV_FURTHER)), "gtv.further")
     listed = NOT_PRIMARY if words is None else tuple((str(what), tuple(str(word).casefold() for word in each)) for what, each in words.items())
-    return replace(own, center_patterns=0, further=further, not_primary=listed, agree_dice=float(dice))
+    return replace(general, center_patterns=0, further=further, not_primary=listed, agree_dice=float(dice))
 
 
 def _gtv_names(entry: Mapping[str, Any], default: GtvNames, where: str) -> GtvNames:
@@ -223,14 +223,14 @@ def _patterns(declared: Any, where: str) -> tuple[str, ...]:
     return tuple(declared)
 
 
-def _only(entry: Mapping[str, Any], known: set[str], where: str) -> None:
+def _only(entry: Mapping[str, Any], accepted: set[str], where: str) -> None:
     if not isinstance(entry, Mapping):
         raise _wrong(where, f"{where or 'the file'} is {shown(entry)}, not a mapping of names to values")
-    unknown = sorted(set(map(str, entry)) - known)
+    unknown = sorted(set(map(str, entry)) - accepted)
     if unknown:
         key = f"{where}.{unknown[0]}" if where else unknown[0]
-        raise wrong(key, f"unknown key {key}", choose(unknown[0], sorted(known)), _RULE)
+        raise wrong(key, f"unknown key {key}", choose(unknown[0], sorted(accepted)), _RULE)
 
 
-def _wrong(key: str, found: str) -> ParamsError:
-    return wrong(key, found, _WHERE, _RULE)
+def _wrong(key: str, fault: str) -> ParamsError:
+    return wrong(key, fault, _WHERE, _RULE)

@@ -51,10 +51,10 @@ def clinical_table(folder: Path) -> Path | None:
     Refusal
         `clinical_found: clinical.csv and clinical.xlsx. ...`.
     """
-    found = [folder / name for name in (CLINICAL_FILE, WORKBOOK) if (folder / name).is_file()]
-    if len(found) > 1:
+    tables = [folder / name for name in (CLINICAL_FILE, WORKBOOK) if (folder / name).is_file()]
+    if len(tables) > 1:
         raise Refusal("clinical_found", f"{CLINICAL_FILE} and {WORKBOOK}", "Keep the one that counts")
-    return found[0] if found else None
+    return tables[0] if tables else None
 
 
 def read_sheet(path: Path) -> Sheet:
@@ -88,8 +88,8 @@ def read_sheet(path: Path) -> Sheet:
 
 def _without_end(row: list[str], length: int) -> list[str]:
     """The row without empty cells at its end, but at least `length` cells long."""
-    used = max((place + 1 for place, cell in enumerate(row) if cell), default=0)
-    return row[: max(used, min(length, len(row)))] + [""] * (length - len(row))
+    filled = max((place + 1 for place, cell in enumerate(row) if cell), default=0)
+    return row[: max(filled, min(length, len(row)))] + [""] * (length - len(row))
 
 
 def _of_text(text: str) -> tuple[str, list[tuple[int, list[str]]]]:

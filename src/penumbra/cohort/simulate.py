@@ -102,7 +102,7 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Written:
+class SimulatedPatient:
     """What writing a patient leaves for the tables: the clinical row, the planted identity, the volume of the contours in mm3."""
 
     row: dict[str, str]
@@ -143,12 +143,12 @@ def simulate(
     with contextlib.ExitStack() as whole:  # a run that is killed leaves no center that looks complete
         places = {plan.name: whole.enter_context(whole_folder(folder / plan.name, durable=False)) for plan in plans}
         tasks = [(places[plan.name], draft) for plan in plans for draft in drafts[plan.name]]
-        written: dict[tuple[str, str], Written] = {}
+        by_patient: dict[tuple[str, str], Written] = {}
         results = over(write_patient, tasks, workers) if workers > 1 else ((task, write_patient(task)) for task in tasks)
         for done, ((_, draft), result) in enumerate(results, start=1):
             if isinstance(result, Refusal):
                 raise result
-            written[draft.plan.name, draft.patient] = result
+            by_patient[draft.plan.name, draft.patient] = result
             if progress:
                 progress(done, total)
         patients: list[TruePatient] = []
@@ -158,12 +158,12 @@ def simulate(
                 if draft.refused:
                     refusals.append(ExpectedRefusal(draft.patient, plan.name, draft.refused, REFUSED_BY[draft.refused]))
                 else:
-                    drawn_mm3 = written[plan.name, draft.patient].planimetric_mm3
+                    drawn_mm3 = by_patient[plan.name, draft.patient].planimetric_mm3
                     patients.append(TruePatient(draft.patient, plan.name, draft.course.volume_mm3, drawn_mm3, draft.course))
-            rows = [written[plan.name, draft.patient].row for draft in drafts[plan.name]]
+            rows = [by_patient[plan.name, draft.patient].row for draft in drafts[plan.name]]
             order = np.random.default_rng((seed, *plan.name.encode())).permutation(len(rows))
             write_clinical(places[plan.name] / "clinical.csv", plan.clinical_style, [rows[i] for i in order])
-    planted = {word for result in written.values() for word in result.identity.words()}
+    planted = {word for result in by_patient.values() for word in result.identity.words()}
     truth = Truth(seed, dict(COEFFICIENTS), tuple(patients), tuple(refusals), tuple(sorted(planted)))
     (folder / TRUTH_FILE).write_text(json.dumps(asdict(truth), indent=1) + "\n", encoding="utf-8")
     return truth
@@ -216,7 +216,7 @@ def slice_positions(slice_mm: float, *, mixed_gaps: bool) -> np.ndarray:
     return np.concatenate([-near[:0:-1], far]) - 2.0  # the gap changes in the middle of the tumor
 
 
-def write_patient(task: tuple[Path, Draft]) -> Written:
+def write_patient(task: tuple[Path, Draft]) -> SimulatedPatient:
     """Draw one patient and write the folder below the center's.
 
     Parameters
@@ -225,10 +225,10 @@ def write_patient(task: tuple[Path, Draft]) -> Written:
         The center's folder, and the patient.
     """
     with threadpool_limits(limits=1, user_api="blas"):  # sums of several threads differ in their last bit, and a rounded voxel with it
-        return _written(*task)
+        return _write_patient(*task)
 
 
-def _written(center_folder: Path, draft: Draft) -> Written:
+def _write_patient(center_folder: Path, draft: Draft) -> SimulatedPatient:
     rng = np.random.default_rng(draft.stream)
     plan, course = draft.plan, draft.course
     slice_mm = MIXED_SLICE_MM if draft.mixed_gaps else float(rng.choice(plan.slice_mm))
@@ -257,9 +257,9 @@ def _written(center_folder: Path, draft: Draft) -> Written:
         offset_hu=plan.offset_hu,
         rng=rng,
     )
-    drawn = anatomy.outlines(tumor, axes[0])
+    outlines = anatomy.outlines(tumor, axes[0])
     planes_mm = np.gradient(axes[0])
-    planimetric_mm3 = sum(abs(anatomy.polygon_area(line)) * planes_mm[k] for k, lines in enumerate(drawn) for line in lines)
+    planimetric_mm3 = sum(abs(anatomy.polygon_area(line)) * planes_mm[k] for k, lines in enumerate(outlines) for line in lines)
     facts = draw_covariates(course.volume_mm3, rng)
     identity = invent_identity(*plan.institution, {"male": "M", "female": "F", None: "O"}[facts.sex], facts.age or 70.0, rng)
     table_origin = np.array([rng.uniform(-900, 900), rng.uniform(-250, -50), rng.uniform(-120, 120)]).round(1)  # where the couch stood
@@ -269,7 +269,7 @@ def _written(center_folder: Path, draft: Draft) -> Written:
         axes=(axes[0] + table_origin[0], axes[1] + table_origin[1], axes[2] + table_origin[2]),
         slice_mm=slice_mm,
         pixels=plan.pixels,
-        rois=list(structures(draft, drawn, axes, wall_side, table_origin, rng)),
+        rois=list(structures(draft, outlines, axes, wall_side, table_origin, rng)),
         identity=identity,
         manufacturer=plan.scanner[0],
         model=plan.scanner[1],
@@ -284,12 +284,12 @@ def _written(center_folder: Path, draft: Draft) -> Written:
         time = ""
     elif draft.refused == "time_negative":
         time = str(-course.time)
-    return Written(spell(plan.clinical_style, draft.patient, facts, time, event, rng), identity, float(planimetric_mm3))
+    return SimulatedPatient(spell(plan.clinical_style, draft.patient, facts, time, event, rng), identity, float(planimetric_mm3))
 
 
 def structures(
     draft: Draft,
-    drawn: Sequence[Sequence[np.ndarray]],
+    outlines: Sequence[Sequence[np.ndarray]],
     axes: tuple[np.ndarray, np.ndarray, np.ndarray],
     wall_side: int,
     table_origin: np.ndarray,
@@ -305,9 +305,9 @@ def structures(
         return (line if rng.random() < 0.5 else line[::-1]) + shift  # either winding
 
     if draft.refused != "no_gtv":
-        shown = {} if draft.refused == "empty_gtv" else {k: [placed(line) for line in lines] for k, lines in enumerate(drawn) if lines}
-        yield Contours(gtv, numbers[0], (255, 0, 0), "GTV", shown)
-    target = {k: [placed(line.mean(0) + 1.35 * (line - line.mean(0))) for line in lines] for k, lines in enumerate(drawn) if lines}
+        gtv_lines = {} if draft.refused == "empty_gtv" else {k: [placed(line) for line in lines] for k, lines in enumerate(outlines) if lines}
+        yield Contours(gtv, numbers[0], (255, 0, 0), "GTV", gtv_lines)
+    target = {k: [placed(line.mean(0) + 1.35 * (line - line.mean(0))) for line in lines] for k, lines in enumerate(outlines) if lines}
     yield Contours(ptv, numbers[1], (0, 0, 255), "PTV", target)
     height, width = axes[1][-1] - 4.0, axes[2][-1] - 1.0
     edge = np.linspace(-height, height, 24)

@@ -197,12 +197,12 @@ def outlines(tumor: Tumor, slices_mm: np.ndarray, *, step_mm: float = 1.0) -> li
     y = np.arange(tumor.center[1] - reach, tumor.center[1] + reach, step_mm)
     x = np.arange(tumor.center[2] - reach, tumor.center[2] + reach, step_mm)
     level = tumor.outside_mm(slices_mm, y, x)
-    found: list[list[np.ndarray]] = []
+    by_slice: list[list[np.ndarray]] = []
     for plane in level:
-        closed = contourpy.contour_generator(x, y, plane).lines(0.0) if (plane < 0).any() else []
-        lines = [np.asarray(line)[:-1] for line in closed]
-        found.append([line for line in lines if len(line) >= 3 and abs(polygon_area(line)) > 1.0])
-    return found
+        contours = contourpy.contour_generator(x, y, plane).lines(0.0) if (plane < 0).any() else []
+        lines = [np.asarray(line)[:-1] for line in contours]
+        by_slice.append([line for line in lines if len(line) >= 3 and abs(polygon_area(line)) > 1.0])
+    return by_slice
 
 
 def polygon_area(points: np.ndarray) -> float:

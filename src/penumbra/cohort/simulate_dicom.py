@@ -30,10 +30,10 @@ class Identity:
 
     def words(self) -> tuple[str, ...]:
         """Every string that a leak would show; the sex is not secret."""
-        family, given = self.name.split("^")
+        family_name, given_name = self.name.split("^")
         return (
-            family,
-            given,
+            family_name,
+            given_name,
             self.hospital_number,
             self.birth_date,
             self.address,
@@ -136,25 +136,25 @@ def common_attributes(study: Study) -> Any:
     """Patient, study and equipment modules; all identifying attributes of the simulation are here."""
     from pydicom.dataset import Dataset
 
-    who = study.identity
+    identity = study.identity
     common = Dataset()
     common.SpecificCharacterSet = "ISO_IR 192"
     common.InstanceCreationDate = study.study_date
     common.StudyDate = study.study_date
     common.StudyTime = "101500"
-    common.AccessionNumber = f"A{who.hospital_number[-6:]}"
+    common.AccessionNumber = f"A{identity.hospital_number[-6:]}"
     common.Manufacturer = study.manufacturer
-    common.InstitutionName = who.institution
-    common.InstitutionAddress = who.institution_address
-    common.ReferringPhysicianName = who.physician
-    common.StudyDescription = f"Planning CT thorax, {who.name.split('^')[0]}"
+    common.InstitutionName = identity.institution
+    common.InstitutionAddress = identity.institution_address
+    common.ReferringPhysicianName = identity.physician
+    common.StudyDescription = f"Planning CT thorax, {identity.name.split('^')[0]}"
     common.ManufacturerModelName = study.model
-    common.PatientName = who.name
-    common.PatientID = who.hospital_number
-    common.PatientBirthDate = who.birth_date
-    common.PatientSex = who.sex
-    common.PatientAddress = who.address
-    common.PatientTelephoneNumbers = who.telephone
+    common.PatientName = identity.name
+    common.PatientID = identity.hospital_number
+    common.PatientBirthDate = identity.birth_date
+    common.PatientSex = identity.sex
+    common.PatientAddress = identity.address
+    common.PatientTelephoneNumbers = identity.telephone
     common.StudyInstanceUID = dicom_uid(study.uid_entropy, "study")
     common.StudyID = "1"
     return common
@@ -224,16 +224,16 @@ def write_ct_slice(path: Path, template: Mapping[int, bytes], study: Study, k: i
     z, y, x = study.axes
     stored = np.round((study.image[k] - study.pixels.intercept) / study.pixels.slope)
     limits = (-32768, 32767) if study.pixels.signed else (0, 65535)
-    own = Dataset()
-    own.SOPInstanceUID = uid
-    own.InstanceNumber = str(number)
-    own.ImagePositionPatient = [decimal_string(x[0]), decimal_string(y[0]), decimal_string(z[k])]
-    own.SliceLocation = decimal_string(z[k])
-    own.add_new("PixelData", "OW", np.clip(stored, *limits).astype("<i2" if study.pixels.signed else "<u2").tobytes())
+    attributes = Dataset()
+    attributes.SOPInstanceUID = uid
+    attributes.InstanceNumber = str(number)
+    attributes.ImagePositionPatient = [decimal_string(x[0]), decimal_string(y[0]), decimal_string(z[k])]
+    attributes.SliceLocation = decimal_string(z[k])
+    attributes.add_new("PixelData", "OW", np.clip(stored, *limits).astype("<i2" if study.pixels.signed else "<u2").tobytes())
     meta = DicomBytesIO()
     meta.is_little_endian, meta.is_implicit_VR = True, False
     write_file_meta_info(meta, file_meta(CT_STORAGE, uid))
-    elements = {**template, **encoded(own)}
+    elements = {**template, **encoded(attributes)}
     path.write_bytes(bytes(128) + b"DICM" + meta.getvalue() + b"".join(elements[tag] for tag in sorted(elements)))
 
 
@@ -244,9 +244,9 @@ def write_rtstruct(path: Path, study: Study, ct_uids: Sequence[str]) -> None:
     from pydicom.sequence import Sequence as DicomSequence
     from pydicom.tag import Tag
 
-    other = "other-" if study.foreign_frame else ""
-    frame = dicom_uid(study.uid_entropy, other + "frame")
-    named = [dicom_uid(study.uid_entropy, other + "ct", str(k)) for k in range(len(ct_uids))] if other else list(ct_uids)
+    prefix = "other-" if study.foreign_frame else ""
+    frame = dicom_uid(study.uid_entropy, prefix + "frame")
+    referenced = [dicom_uid(study.uid_entropy, prefix + "ct", str(k)) for k in range(len(ct_uids))] if prefix else list(ct_uids)
     uid = dicom_uid(study.uid_entropy, "rs")
 
     def points_element(points: np.ndarray, z: float) -> RawDataElement:
@@ -257,10 +257,10 @@ def write_rtstruct(path: Path, study: Study, ct_uids: Sequence[str]) -> None:
         return RawDataElement(Tag("ContourData"), "DS", len(value), value, 0, False, True)
 
     def item(**attributes: Any) -> Dataset:
-        made = Dataset()
+        dataset = Dataset()
         for keyword, value in attributes.items():
-            setattr(made, keyword, value)
-        return made
+            setattr(dataset, keyword, value)
+        return dataset
 
     rs = common_attributes(study)
     rs.file_meta = file_meta(RTSTRUCT_STORAGE, uid)
@@ -269,8 +269,8 @@ def write_rtstruct(path: Path, study: Study, ct_uids: Sequence[str]) -> None:
     rs.SeriesNumber, rs.InstanceNumber = "3", "1"
     rs.OperatorsName = study.identity.physician
     rs.StructureSetLabel, rs.StructureSetDate, rs.StructureSetTime = "PLAN", study.study_date, "113000"
-    images = [item(ReferencedSOPClassUID=CT_STORAGE, ReferencedSOPInstanceUID=u) for u in named]
-    series = item(SeriesInstanceUID=dicom_uid(study.uid_entropy, other + "series"), ContourImageSequence=DicomSequence(images))
+    images = [item(ReferencedSOPClassUID=CT_STORAGE, ReferencedSOPInstanceUID=u) for u in referenced]
+    series = item(SeriesInstanceUID=dicom_uid(study.uid_entropy, prefix + "series"), ContourImageSequence=DicomSequence(images))
     in_study = item(
         ReferencedSOPClassUID=DETACHED_STUDY,
         ReferencedSOPInstanceUID=rs.StudyInstanceUID,
@@ -291,7 +291,7 @@ def write_rtstruct(path: Path, study: Study, ct_uids: Sequence[str]) -> None:
         contours = []
         for k, polygons in sorted(roi.polygons.items()):
             for points in polygons:
-                image = item(ReferencedSOPClassUID=CT_STORAGE, ReferencedSOPInstanceUID=named[k])
+                image = item(ReferencedSOPClassUID=CT_STORAGE, ReferencedSOPInstanceUID=referenced[k])
                 contour = item(
                     ContourImageSequence=DicomSequence([image]),
                     ContourGeometricType="CLOSED_PLANAR",

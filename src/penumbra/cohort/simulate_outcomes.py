@@ -68,7 +68,7 @@ def draw_courses(n: int, rng: np.random.Generator, *, baseline: float) -> list[C
     """
     from scipy.special import ndtri
 
-    strata = least_correlated(4, n, rng)
+    strata = min_correlation_sample(4, n, rng)
     causes = np.clip(ndtri(strata[:3]), -LIMIT, LIMIT)
     log_hazard = np.array(list(COEFFICIENTS.values())) @ causes
     scale = baseline * MEDIAN_DAYS / np.log(2) ** (1 / WEIBULL_SHAPE)
@@ -90,14 +90,14 @@ def draw_courses(n: int, rng: np.random.Generator, *, baseline: float) -> list[C
     ]
 
 
-def least_correlated(factors: int, n: int, rng: np.random.Generator, *, candidates: int = 400) -> np.ndarray:
+def min_correlation_sample(factors: int, n: int, rng: np.random.Generator, *, candidates: int = 400) -> np.ndarray:
     """A Latin hypercube sample (factors, n) in (0, 1): of many candidates the one whose largest correlation is smallest."""
-    best, least = np.empty((0, 0)), np.inf
+    best, smallest = np.empty((0, 0)), np.inf
     for _ in range(candidates if n > 2 else 1):
         sample = np.stack([(rng.permutation(n) + rng.uniform(0.02, 0.98, n)) / n for _ in range(factors)])
         worst = float(np.abs(np.corrcoef(sample) - np.eye(factors)).max()) if n > 2 else 0.0
-        if worst < least:
-            best, least = sample, worst
+        if worst < smallest:
+            best, smallest = sample, worst
     return best
 
 
@@ -106,7 +106,7 @@ FAMILIES = (
     "Oldenkamp", "Brightwater", "Castellanos", "Thistledown", "Vanderhoek", "Kowalczuk", "Featherstone", "Lindqvist", "Abernathy", "Montefiore",
     "Zielonka", "Drummond", "Hasselblad", "Quintanar", "Wolfensberger", "Petrossian", "Ravenscroft", "Sternbach", "Tullamore", "Ysenburg",
 )
-GIVEN = (
+GIVEN_NAMES = (
     "Wilhelmina", "Bartholomew", "Seraphina", "Leopold", "Anneliese", "Thaddeus", "Rosalind", "Cornelius", "Philippa", "Ignatius",
     "Marguerite", "Ferdinand", "Henrietta", "Lysander", "Ottoline", "Evander", "Clementine", "Ambrose", "Theodora", "Augustin",
 )
@@ -119,7 +119,7 @@ def invent_identity(institution: str, institution_address: str, sex: str, age: f
     """A person who does not exist."""
     year = 2011 - int(age)
     return Identity(
-        name=f"{rng.choice(FAMILIES)}^{rng.choice(GIVEN)}",
+        name=f"{rng.choice(FAMILIES)}^{rng.choice(GIVEN_NAMES)}",
         hospital_number=f"HZ{rng.integers(10_000_000, 99_999_999)}",
         birth_date=f"{year}{rng.integers(1, 13):02d}{rng.integers(1, 29):02d}",
         sex=sex,

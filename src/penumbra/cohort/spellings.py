@@ -56,8 +56,8 @@ def is_missing(text: str) -> bool:
 
 def decimal_signs(texts: Iterable[str]) -> frozenset[str]:
     """The decimal signs that the numbers of a table show beyond doubt: those of 60,5 or 0.25, not those of 1.200."""
-    shown = (re.fullmatch(r"[+-]?\d*([.,])\d+", text.strip()) for text in texts if not THOUSANDS.fullmatch(text.strip()))
-    return frozenset(match[1] for match in shown if match)
+    matches = (re.fullmatch(r"[+-]?\d*([.,])\d+", text.strip()) for text in texts if not THOUSANDS.fullmatch(text.strip()))
+    return frozenset(match[1] for match in matches if match)
 
 
 def number(text: str, *, decimal: frozenset[str]) -> float | None:
@@ -80,9 +80,9 @@ def number(text: str, *, decimal: frozenset[str]) -> float | None:
 def histology(text: str) -> str | None:
     """The canonical histology, or None where the text names none that is known, denies one, or names two."""
     plain = re.sub(r"[\s_\-/]+", " ", text.strip().lower())
-    found = next((name for pattern, name in HISTOLOGIES if re.search(pattern, plain)), None)
-    two = found == "adenocarcinoma" and "squam" in plain
-    return None if two or NEGATED.search(plain) else found
+    canonical = next((name for pattern, name in HISTOLOGIES if re.search(pattern, plain)), None)
+    two = canonical == "adenocarcinoma" and "squam" in plain
+    return None if two or NEGATED.search(plain) else canonical
 
 
 def sex(text: str) -> str | None:

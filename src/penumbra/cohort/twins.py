@@ -57,27 +57,27 @@ def figures_of(rois: Iterable[Mapping[str, Any]]) -> Figures:
 class Scans:
     """The scans that are there, and the refusals and remarks of a new one."""
 
-    def __init__(self, known: Iterable[KnownScan], center: str) -> None:
+    def __init__(self, accepted: Iterable[KnownScan], center: str) -> None:
         """Begin with the scans of other centers.
 
         Parameters
         ----------
-        known
+        accepted
             Accepted scans of all centers.
         center
             The one that arrives: its scans count again as they come.
         """
-        known = list(known)
-        self._before = {scan.patient: scan for scan in known if scan.center == center}
-        self._pixels = {scan.pixels: scan for scan in known if scan.center != center and scan.pixels}
-        self._figures = {scan.figures: scan for scan in known if scan.center != center and scan.figures}
+        accepted = list(accepted)
+        self._previous = {scan.patient: scan for scan in accepted if scan.center == center}
+        self._pixels = {scan.pixels: scan for scan in accepted if scan.center != center and scan.pixels}
+        self._figures = {scan.figures: scan for scan in accepted if scan.center != center and scan.figures}
 
     def is_stored(self, patient: str) -> bool:
-        return patient in self._before
+        return patient in self._previous
 
     def is_as_stored(self, patient: str, pixels: str | None) -> bool:
         """Whether this is the scan by which the patient was accepted before; it goes before others with the same pixels."""
-        return pixels is not None and patient in self._before and self._before[patient].pixels == pixels
+        return pixels is not None and patient in self._previous and self._previous[patient].pixels == pixels
 
     def arrive(self, scan: KnownScan) -> Refusal | None:
         """Take a scan in; what it resembles, if it does not have the pixels of another one.
@@ -87,10 +87,10 @@ class Scans:
         Refusal
             `scan_once: the scan is that of patient P1 of north. ...`.
         """
-        there = self._pixels.get(scan.pixels) if scan.pixels else None
-        if there is not None:
+        original = self._pixels.get(scan.pixels) if scan.pixels else None
+        if original is not None:
             advice = "Leave one of the two out, row and folder, or send this patient's own scan"
-            raise Refusal(SAME_SCAN, f"the scan is that of {there.name}", advice)
+            raise Refusal(SAME_SCAN, f"the scan is that of {original.name}", advice)
         alike = self._figures.get(scan.figures) if scan.figures else None
         if scan.pixels:
             self._pixels[scan.pixels] = scan
@@ -115,10 +115,10 @@ def groups(scans: Iterable[KnownScan]) -> list[list[KnownScan]]:
     for place, scan in enumerate(entries):
         for key in (scan.pixels, scan.figures, scan.files):
             if key:
-                other = root(first.setdefault(key, place))
-                if other != root(place):
-                    parent[root(place)] = other
-    found: dict[int, list[KnownScan]] = {}
+                other_root = root(first.setdefault(key, place))
+                if other_root != root(place):
+                    parent[root(place)] = other_root
+    by_root: dict[int, list[KnownScan]] = {}
     for place, scan in enumerate(entries):
-        found.setdefault(root(place), []).append(scan)
-    return [group for group in found.values() if len(group) > 1]
+        by_root.setdefault(root(place), []).append(scan)
+    return [group for group in by_root.values() if len(group) > 1]

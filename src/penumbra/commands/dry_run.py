@@ -139,7 +139,7 @@ def _center(
         say(f"{center}: {note}")
     stored = {patient for patient, owner in taken.items() if owner == center}
     records = persons.Records(lake, center, work.settings.ingest, confirmed) if lake is not None else None
-    total = cohort.sent(folder, clinical)
+    total = cohort.count_patients(folder, clinical)
     accepted: list[cohort.Accepted] = []
     rejected: list[cohort.Rejected] = []
     with track(f"dry run {center}", total) as advance:
@@ -150,7 +150,7 @@ def _center(
             images=work.home / "images",
             rules=image_rules(work, center),
             workers=available_cores(),
-            taken=set(taken) - stored,
+            patients_elsewhere=set(taken) - stored,
             pseudonym_key=cohort.pseudonym_key_from_environment(),
             roots=arrivals.link_roots(work.home, folder, work.settings.ingest.roots),
             scans=scans,

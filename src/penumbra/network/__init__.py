@@ -7,8 +7,8 @@ if TYPE_CHECKING:
     from penumbra.network.attribution import occlusion as occlusion
     from penumbra.network.compilation import keep_compiled as keep_compiled
     from penumbra.network.ensemble import Ensemble as Ensemble
+    from penumbra.network.ensemble import any_needs_redraw as any_needs_redraw
     from penumbra.network.ensemble import digest as digest
-    from penumbra.network.ensemble import drawn_again_by_any as drawn_again_by_any
     from penumbra.network.ensemble import embed as embed
     from penumbra.network.ensemble import fit_ensemble as fit_ensemble
     from penumbra.network.ensemble import load as load
@@ -38,7 +38,7 @@ _HOME = {
     "Trained": "trained",
     "back_to_box": "inputs",
     "digest": "ensemble",
-    "drawn_again_by_any": "ensemble",
+    "any_needs_redraw": "ensemble",
     "embed": "ensemble",
     "fit": "train",
     "fit_ensemble": "ensemble",

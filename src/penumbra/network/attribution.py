@@ -46,10 +46,10 @@ def occlusion(trained: Ensemble | Trained, volume: np.ndarray, *, edge: int, str
     if not (1 <= edge <= size and 1 <= stride <= size):
         raise ValueError(f"edge and stride must be within 1 and s = {size}; found {edge} and {stride}")
     cubes = list(_cubes(size, edge, stride))
-    asked = np.repeat(volume[None], len(cubes) + 1, axis=0)
+    masked_volumes = np.repeat(volume[None], len(cubes) + 1, axis=0)
     for i, cube in enumerate(cubes):
-        asked[i][cube] = 0.0
-    log_risk = np.mean([embed_one(member, asked)[0] for member in whole.members], axis=0)
+        masked_volumes[i][cube] = 0.0
+    log_risk = np.mean([embed_one(member, masked_volumes)[0] for member in whole.members], axis=0)
     effect, covered = np.zeros(volume.shape), np.zeros(volume.shape)
     for i, cube in enumerate(cubes):
         effect[cube] += log_risk[-1] - log_risk[i]

@@ -30,20 +30,20 @@ def augment(volumes: jax.Array, key: jax.Array, *, settings: Augment) -> jax.Arr
     of_parameters, of_noise = jax.random.split(key)
     uniform = iter(jax.random.uniform(of_parameters, (15, n)))  # one draw for all: cheaper to compile than fifteen
 
-    def chosen(probability: float) -> jax.Array:
+    def selection(probability: float) -> jax.Array:
         return next(uniform) < probability
 
-    def drawn(limits: tuple[float, float]) -> jax.Array:
+    def amount(limits: tuple[float, float]) -> jax.Array:
         return limits[0] + (limits[1] - limits[0]) * next(uniform)
 
     s = settings
-    volumes = _where(chosen(s.contrast_probability), contrast(volumes, drawn(s.contrast_range)), volumes)
-    volumes = _where(chosen(s.brightness_probability), brightness(volumes, drawn(s.brightness_range)), volumes)
-    volumes = _where(chosen(s.gamma_probability), gamma(volumes, drawn(s.gamma_range)), volumes)
-    volumes = _where(chosen(s.noise_probability), noise(volumes, drawn(s.noise_variance_range), key=of_noise), volumes)
-    volumes = _where(chosen(s.blur_probability), blur(volumes, drawn(s.blur_sigma_range)), volumes)
-    volumes = mirror(volumes, jnp.stack([chosen(s.mirror_probability) for _ in range(3)], axis=1))
-    return _where(chosen(s.rotation_probability), rotate(volumes, drawn(s.rotation_range)), volumes)
+    volumes = _where(selection(s.contrast_probability), contrast(volumes, amount(s.contrast_range)), volumes)
+    volumes = _where(selection(s.brightness_probability), brightness(volumes, amount(s.brightness_range)), volumes)
+    volumes = _where(selection(s.gamma_probability), gamma(volumes, amount(s.gamma_range)), volumes)
+    volumes = _where(selection(s.noise_probability), noise(volumes, amount(s.noise_variance_range), key=of_noise), volumes)
+    volumes = _where(selection(s.blur_probability), blur(volumes, amount(s.blur_sigma_range)), volumes)
+    volumes = mirror(volumes, jnp.stack([selection(s.mirror_probability) for _ in range(3)], axis=1))
+    return _where(selection(s.rotation_probability), rotate(volumes, amount(s.rotation_range)), volumes)
 
 
 @jax.jit
@@ -135,8 +135,8 @@ def _gaussian_matrix(sigma: jax.Array, *, size: int) -> jax.Array:
     return at(column - row) + at(-1 - column - row) + at(2 * size - 1 - column - row)
 
 
-def _where(chosen: jax.Array, changed: jax.Array, volumes: jax.Array) -> jax.Array:
-    return jnp.where(_per_volume(chosen), changed, volumes)
+def _where(selection: jax.Array, changed: jax.Array, volumes: jax.Array) -> jax.Array:
+    return jnp.where(_per_volume(selection), changed, volumes)
 
 
 def _per_volume(values: jax.Array) -> jax.Array:

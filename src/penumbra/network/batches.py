@@ -52,25 +52,25 @@ def split(event: np.ndarray, time: np.ndarray, *, fraction: float, seed: int) ->
     if np.count_nonzero(event) < 2:
         raise Refusal("enough_events_to_train", f"{np.count_nonzero(event)} of {len(event)} patients died", "Train on a center with more events")
     time = tied_times(np.asarray(time, dtype=float))
-    orders, sizes, generator = _drawn(event, fraction, seed)
+    orders, sizes, generator = _draw(event, fraction, seed)
     parts = _parted(orders, sizes)
     if _both_tell(event, time, parts):
         return parts
     to_train, to_validate = _two_pairs(event, time, generator)
-    first, kept = ([np.array([row for row in pair if event[row] == died], dtype=int) for died in (True, False)] for pair in (to_validate, to_train))
+    first, last = ([np.array([row for row in pair if event[row] == died], dtype=int) for died in (True, False)] for pair in (to_validate, to_train))
     between = [order[~np.isin(order, [*to_train, *to_validate])] for order in orders]
-    orders = [np.concatenate(group) for group in zip(first, between, kept, strict=True)]
-    most = [len(order) - len(group) for order, group in zip(orders, kept, strict=True)]
-    return _parted(orders, [min(max(size, len(group)), limit) for size, group, limit in zip(sizes, first, most, strict=True)])
+    orders = [np.concatenate(group) for group in zip(first, between, last, strict=True)]
+    limits = [len(order) - len(group) for order, group in zip(orders, last, strict=True)]
+    return _parted(orders, [min(max(size, len(group)), limit) for size, group, limit in zip(sizes, first, limits, strict=True)])
 
 
-def drawn_again(event: np.ndarray, time: np.ndarray, *, fraction: float, seed: int) -> bool:
+def needs_redraw(event: np.ndarray, time: np.ndarray, *, fraction: float, seed: int) -> bool:
     """Whether `split` cannot keep to the draw by shares alone, because a part of it would hold no death that somebody outlived."""
-    orders, sizes, _ = _drawn(event, fraction, seed)
+    orders, sizes, _ = _draw(event, fraction, seed)
     return not _both_tell(event, tied_times(np.asarray(time, dtype=float)), _parted(orders, sizes))
 
 
-def _drawn(event: np.ndarray, fraction: float, seed: int) -> tuple[list[np.ndarray], list[int], np.random.Generator]:
+def _draw(event: np.ndarray, fraction: float, seed: int) -> tuple[list[np.ndarray], list[int], np.random.Generator]:
     """Return those with event and those without in a random order, how many of each validate, and the generator as it is then."""
     generator = np.random.default_rng(seed)
     orders = [generator.permutation(group) for group in (np.flatnonzero(event), np.flatnonzero(~event))]
@@ -111,11 +111,11 @@ def _two_pairs(event: np.ndarray, time: np.ndarray, generator: np.random.Generat
     """
     for death in generator.permutation(np.flatnonzero(event)):
         for other in generator.permutation(_outlived_by(event, time, death)):
-            rest = np.setdiff1d(np.arange(len(event)), [death, other])
-            if _has_pair(event[rest], time[rest]):
-                deaths = [row for row in generator.permutation(rest[event[rest]]) if np.isin(_outlived_by(event, time, row), rest).any()]
+            others = np.setdiff1d(np.arange(len(event)), [death, other])
+            if _has_pair(event[others], time[others]):
+                deaths = [row for row in generator.permutation(others[event[others]]) if np.isin(_outlived_by(event, time, row), others).any()]
                 outlived = _outlived_by(event, time, deaths[0])
-                return (int(deaths[0]), int(generator.choice(outlived[np.isin(outlived, rest)]))), (int(death), int(other))
+                return (int(deaths[0]), int(generator.choice(outlived[np.isin(outlived, others)]))), (int(death), int(other))
     raise Refusal(
         "enough_events_to_train",
         f"{np.count_nonzero(event)} of {len(event)} patients died, but no two of them were each outlived by another patient",
@@ -123,7 +123,7 @@ def _two_pairs(event: np.ndarray, time: np.ndarray, generator: np.random.Generat
     )
 
 
-def deal(event: np.ndarray, *, folds: int, seed: int) -> np.ndarray:
+def assign_folds(event: np.ndarray, *, folds: int, seed: int) -> np.ndarray:
     """Return the fold of each patient, shape (n,), 0 to folds - 1: deaths and censored are spread evenly."""
     generator = np.random.default_rng(seed)
     order = np.concatenate([generator.permutation(np.flatnonzero(event)), generator.permutation(np.flatnonzero(~event))])
@@ -159,9 +159,9 @@ def draw_epoch(plan: Plan, *, seed: tuple[int, int]) -> tuple[np.ndarray, np.nda
     generator = np.random.default_rng(seed)
     deaths = np.resize(generator.permutation(plan.deaths), max(plan.steps, plan.deaths))
     others = plan.deaths + generator.permutation(plan.others)
-    dealt = np.concatenate([deaths, others])
+    patients = np.concatenate([deaths, others])
     places = plan.steps * plan.size
-    filling = generator.integers(plan.deaths + plan.others, size=places - len(dealt))
-    order = np.concatenate([dealt, filling]).astype(np.int32)
-    counts = np.arange(places) < len(dealt)
+    filling = generator.integers(plan.deaths + plan.others, size=places - len(patients))
+    order = np.concatenate([patients, filling]).astype(np.int32)
+    counts = np.arange(places) < len(patients)
     return order.reshape(plan.size, plan.steps).T, counts.reshape(plan.size, plan.steps).T

@@ -31,7 +31,7 @@ class Progress:
     best_epoch: int
     history: tuple[Epoch, ...]
 
-    def after(self, state: Any, epoch: Epoch) -> "Progress":
+    def advanced(self, state: Any, epoch: Epoch) -> "Progress":
         """Return the training one epoch later."""
         best_so_far = self.history[self.best_epoch - 1].validation_loss if self.best_epoch else np.inf
         better = epoch.validation_loss < best_so_far or self.best is None

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 
-def keep_compiled(folder: Path, *, at_least_seconds: float) -> None:
+def keep_compiled(folder: Path, *, min_seconds: float) -> None:
     """Keep compiled programs on disk, for this process and later ones.
 
     Parameters
     ----------
     folder
         Made when it is missing; one folder may serve several processes. Must be set before the first compilation.
-    at_least_seconds : seconds
+    min_seconds : seconds
         Programs that took longer to compile than this are kept.
     """
     import jax
@@ -18,6 +18,6 @@ def keep_compiled(folder: Path, *, at_least_seconds: float) -> None:
 
     Path(folder).mkdir(parents=True, exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", at_least_seconds)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", min_seconds)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     compilation_cache.reset_cache()  # jax settles on "no cache" at the first compilation; this lets it look again

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from penumbra.network import tensors
-from penumbra.network.batches import deal, drawn_again
+from penumbra.network.batches import assign_folds, needs_redraw
 from penumbra.network.self_supervised import pretrain as pretrained
 from penumbra.network.settings import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.network.train import fit
@@ -151,7 +151,7 @@ def fit_ensemble(
     return Ensemble(tuple(members), unseen, mean, np.where(deviation > 0, deviation, np.float32(1.0)))
 
 
-def drawn_again_by_any(event: np.ndarray, time: np.ndarray, *, train: Train, ensemble: EnsembleSettings) -> bool:
+def any_needs_redraw(event: np.ndarray, time: np.ndarray, *, train: Train, ensemble: EnsembleSettings) -> bool:
     """Tell whether a member of `fit_ensemble` validates on other patients than the draw by shares alone gives it (see batches.split).
 
     Parameters
@@ -172,17 +172,17 @@ def drawn_again_by_any(event: np.ndarray, time: np.ndarray, *, train: Train, ens
     """
     event = event.astype(bool)
     fold = _folds(event, train, ensemble)
-    left = [fold != number for number in range(max(1, ensemble.folds))]
+    training_rows = [fold != number for number in range(max(1, ensemble.folds))]
     seeds = range(train.seed, train.seed + ensemble.seeds)
     return any(
-        np.count_nonzero(event[rows]) > 1 and drawn_again(event[rows], time[rows], fraction=train.validation_fraction, seed=seed)
-        for rows in left for seed in seeds
+        np.count_nonzero(event[rows]) > 1 and needs_redraw(event[rows], time[rows], fraction=train.validation_fraction, seed=seed)
+        for rows in training_rows for seed in seeds
     )  # fmt: skip
 
 
 def _folds(event: np.ndarray, train: Train, ensemble: EnsembleSettings) -> np.ndarray:
     """Return the fold of each patient; -1 where every member sees everybody."""
-    return deal(event.astype(bool), folds=ensemble.folds, seed=train.seed) if ensemble.folds else np.full(len(event), -1)
+    return assign_folds(event.astype(bool), folds=ensemble.folds, seed=train.seed) if ensemble.folds else np.full(len(event), -1)
 
 
 def embed(trained: Ensemble | Trained, volumes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -213,13 +213,13 @@ def embed(trained: Ensemble | Trained, volumes: np.ndarray) -> tuple[np.ndarray,
         return embed_one(trained.members[0], volumes)
     answers = [embed_one(member, volumes) for member in trained.members]
     everybody = tuple(range(len(answers)))
-    asked = np.zeros((len(volumes), len(answers), 1), np.float32)
+    weights = np.zeros((len(volumes), len(answers), 1), np.float32)
     for row, volume in enumerate(volumes):
         members = list(trained.unseen.get(volume_digest(volume), everybody))
-        asked[row, members] = 1 / len(members)
+        weights[row, members] = 1 / len(members)
     log_risk = np.stack([risk for risk, _ in answers], axis=1)
     features = np.stack([(embedding - trained.mean[i]) / trained.deviation[i] for i, (_, embedding) in enumerate(answers)], axis=1)
-    return (log_risk * asked[..., 0]).sum(axis=1), (features * asked).sum(axis=1)
+    return (log_risk * weights[..., 0]).sum(axis=1), (features * weights).sum(axis=1)
 
 
 def volume_digest(volume: np.ndarray) -> str:
@@ -266,7 +266,7 @@ def load(path: Path) -> Ensemble:
     description = json.loads(metadata["ensemble"])
     tree = unflatten(arrays)
     members = [rebuild(tree["member"][f"{i:02d}"], entry) for i, entry in enumerate(description["members"])]
-    unseen = {name: tuple(who) for name, who in description["unseen"].items()}
+    unseen = {name: tuple(digests) for name, digests in description["unseen"].items()}
     return Ensemble(tuple(members), unseen, tree["mean"], tree["deviation"])
 
 
@@ -292,7 +292,7 @@ def digest(trained: Ensemble | Trained) -> str:
 
 
 def _description(whole: Ensemble) -> dict[str, Any]:
-    return {"members": [describe(member) for member in whole.members], "unseen": {name: list(who) for name, who in sorted(whole.unseen.items())}}
+    return {"members": [describe(member) for member in whole.members], "unseen": {name: list(digests) for name, digests in sorted(whole.unseen.items())}}
 
 
 def _arrays(whole: Ensemble) -> dict[str, np.ndarray]:
@@ -314,7 +314,7 @@ def _start(volumes: np.ndarray, network: Network, augment: Augment, train: Train
             arrays, metadata = {}, {}
         if metadata.get("identity") == identity:
             return unflatten(arrays)
-    found = pretrained(volumes, network=network, augment=augment, train=train, pretrain=pretrain)
+    variables = pretrained(volumes, network=network, augment=augment, train=train, pretrain=pretrain)
     folder.mkdir(parents=True, exist_ok=True)
-    tensors.write(file, flatten(found), {"identity": identity})
-    return found
+    tensors.write(file, flatten(variables), {"identity": identity})
+    return variables

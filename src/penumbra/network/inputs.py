@@ -54,10 +54,10 @@ def prepare(image: np.ndarray, gtv: np.ndarray, *, size: int, masked: bool) -> n
     cube = resize(values, size)
     if not masked:
         return _z_score(cube, cube).astype(np.float32)
-    kept = resize(inside[box].astype(np.float64), size) >= FRACTION_INSIDE
-    if not kept.any():  # a GTV of scattered voxels may vanish when its box shrinks
-        kept = resize(inside[box].astype(np.float64), size) > 0
-    return np.where(kept, _z_score(cube, cube[kept]), 0.0).astype(np.float32)
+    mask = resize(inside[box].astype(np.float64), size) >= FRACTION_INSIDE
+    if not mask.any():  # a GTV of scattered voxels may vanish when its box shrinks
+        mask = resize(inside[box].astype(np.float64), size) > 0
+    return np.where(mask, _z_score(cube, cube[mask]), 0.0).astype(np.float32)
 
 
 def back_to_box(cube: np.ndarray, gtv: np.ndarray) -> np.ndarray:
@@ -92,12 +92,12 @@ def resize(values: np.ndarray, size: int | tuple[int, ...]) -> np.ndarray:
 def _interpolation(length: int, size: int) -> np.ndarray:
     """Return the matrix (size, length) that interpolates one axis."""
     position = np.clip((np.arange(size) + 0.5) * length / size - 0.5, 0, length - 1)
-    left = np.minimum(position.astype(int), max(length - 2, 0))
+    lower = np.minimum(position.astype(int), max(length - 2, 0))
     matrix = np.zeros((size, length))
-    matrix[np.arange(size), left] = 1.0
+    matrix[np.arange(size), lower] = 1.0
     if length > 1:
-        matrix[np.arange(size), left] = 1.0 - (position - left)
-        matrix[np.arange(size), left + 1] = position - left
+        matrix[np.arange(size), lower] = 1.0 - (position - lower)
+        matrix[np.arange(size), lower + 1] = position - lower
     return matrix
 
 

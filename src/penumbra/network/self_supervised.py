@@ -61,18 +61,18 @@ def pretrain(
         return variables
     devices = len(jax.devices()) if train.data_parallel else 1
     recipe = recipe_of(network, augment, train, devices)._replace(learning_rate=pretrain.learning_rate, decay_rate=1.0, weight_decay=0.0, average_from=0)
-    state, shown = initial_state(jax.tree.map(jnp.asarray, variables), recipe), jnp.asarray(volumes, jnp.float32)
+    state, inputs = initial_state(jax.tree.map(jnp.asarray, variables), recipe), jnp.asarray(volumes, jnp.float32)
     size = min(pretrain.batch_size, len(volumes))
     size -= size % devices
     for epoch in range(1, pretrain.epochs + 1):
         order = np.random.default_rng((train.seed, epoch)).permutation(len(volumes))
         rows = order[: len(order) // size * size].reshape(-1, size)
         key = jax.random.fold_in(jax.random.key(train.seed, impl="rbg"), epoch)
-        state, loss = _run_epoch(state, shown, jnp.asarray(rows), key=key, redundancy=pretrain.redundancy, recipe=recipe)
+        state, loss = _run_epoch(state, inputs, jnp.asarray(rows), key=key, redundancy=pretrain.redundancy, recipe=recipe)
         if progress is not None:
             progress(float(loss))
-    found: Mapping[str, Any] = jax.device_get({"params": state.params, "batch_stats": state.batch_stats})
-    return found
+    trained: Mapping[str, Any] = jax.device_get({"params": state.params, "batch_stats": state.batch_stats})
+    return trained
 
 
 def barlow_twins(first: jax.Array, second: jax.Array, *, redundancy: float) -> jax.Array:
@@ -101,12 +101,14 @@ def _run_epoch(state: State, volumes: jax.Array, rows: jax.Array, *, key: jax.Ar
     def step(state: State, batch: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
         row, step_key = batch
         of_views, of_dropout = jax.random.split(step_key)
-        chosen = volumes[row]
-        views = jnp.concatenate([augment_batch(chosen, view, settings=recipe.augment) for view in jax.random.split(of_views)])
+        batch_volumes = volumes[row]
+        views = jnp.concatenate([augment_batch(batch_volumes, view, settings=recipe.augment) for view in jax.random.split(of_views)])
 
         def loss_of(params: Any) -> tuple[jax.Array, Any]:
-            seen = {"params": params, "batch_stats": state.batch_stats}
-            (_, more), changed = model(recipe).apply(seen, shared_out(views, recipe), train=True, mutable=["batch_stats"], rngs={"dropout": of_dropout})
+            model_variables = {"params": params, "batch_stats": state.batch_stats}
+            (_, more), changed = model(recipe).apply(
+                model_variables, shared_out(views, recipe), train=True, mutable=["batch_stats"], rngs={"dropout": of_dropout}
+            )
             first, second = jnp.split(more["embedding"], 2)
             return barlow_twins(first, second, redundancy=redundancy), changed.get("batch_stats", {})
 

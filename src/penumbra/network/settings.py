@@ -6,9 +6,9 @@ NORMS = ("batch", "group")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
-def _check(rule: str, held: bool, found: object) -> None:
-    if not held:
-        raise ValueError(f"{rule}; found {found!r}. Correct it in params.yaml or models/se_resnet.yaml")
+def _check(rule: str, valid: bool, value: object) -> None:
+    if not valid:
+        raise ValueError(f"{rule}; found {value!r}. Correct it in params.yaml or models/se_resnet.yaml")
 
 
 @dataclass(frozen=True)

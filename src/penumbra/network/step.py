@@ -68,7 +68,7 @@ def initial_state(variables: Mapping[str, Any], recipe: Recipe) -> State:
     return State(params, batch_stats, optimizer(recipe).init(params), (params, batch_stats) if recipe.average_from else ())
 
 
-def kept(state: State, *, epoch: int, recipe: Recipe) -> tuple[Any, Any]:
+def weights_for_use(state: State, *, epoch: int, recipe: Recipe) -> tuple[Any, Any]:
     """Return (params, batch_stats) that an epoch leaves for use: the mean since `average_from`, or the weights themselves."""
     return state.average if 0 < recipe.average_from <= epoch else (state.params, state.batch_stats)
 
@@ -91,12 +91,12 @@ def run_epoch(
 
     def step(state: State, batch: tuple[jax.Array, ...]) -> tuple[State, tuple[jax.Array, jax.Array]]:
         row, count, step_key = batch
-        chosen = Cohort(*(shared_out(values[row], recipe) for values in cohort))
-        return train_step(state, chosen, count, key=step_key, recipe=recipe)
+        sample = Cohort(*(shared_out(values[row], recipe) for values in cohort))
+        return train_step(state, sample, count, key=step_key, recipe=recipe)
 
     state, (losses, log_risk) = jax.lax.scan(step, state, (rows, counts, jax.random.split(key, len(rows))))
-    flat, counted = rows.reshape(-1), counts.reshape(-1)
-    train_c = concordance(cohort.event[flat], cohort.time[flat], log_risk.reshape(-1), where=counted)
+    flat, mask = rows.reshape(-1), counts.reshape(-1)
+    train_c = concordance(cohort.event[flat], cohort.time[flat], log_risk.reshape(-1), where=mask)
 
     state = _averaged(state, epoch, recipe)
     held_risk = _predict(_for_use(state, epoch, recipe), held_out.volumes, size=rows.shape[1], recipe=recipe)
@@ -154,14 +154,16 @@ def _averaged(state: State, epoch: jax.Array, recipe: Recipe) -> State:
     if not recipe.average_from:
         return state
     n = jnp.maximum(epoch - recipe.average_from + 1, 1)
-    average = jax.tree.map(lambda mean, now: mean + (now - mean) / n, state.average, (state.params, state.batch_stats))
+    average = jax.tree.map(lambda mean, current: mean + (current - mean) / n, state.average, (state.params, state.batch_stats))
     return state._replace(average=average)
 
 
 def _for_use(state: State, epoch: jax.Array, recipe: Recipe) -> State:
     if not recipe.average_from:
         return state
-    params, batch_stats = jax.tree.map(lambda mean, now: jnp.where(epoch >= recipe.average_from, mean, now), state.average, (state.params, state.batch_stats))
+    params, batch_stats = jax.tree.map(
+        lambda mean, current: jnp.where(epoch >= recipe.average_from, mean, current), state.average, (state.params, state.batch_stats)
+    )
     return state._replace(params=params, batch_stats=batch_stats)
 
 

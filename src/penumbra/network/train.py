@@ -17,7 +17,7 @@ from penumbra.network.batches import Plan, draw_epoch, plan, split
 from penumbra.network.checkpoint import Progress, resume, store
 from penumbra.network.se_resnet import initial_variables
 from penumbra.network.settings import Augment, Network, Train
-from penumbra.network.step import Cohort, Recipe, initial_state, kept, run_epoch
+from penumbra.network.step import Cohort, Recipe, initial_state, run_epoch, weights_for_use
 from penumbra.network.trained import Epoch, Trained, check_volumes
 from penumbra.survival.cox import ranks
 from penumbra.survival.outcome import tied_times
@@ -98,7 +98,7 @@ def fit(
         key = jax.random.fold_in(jax.random.key(train.seed, impl="rbg"), number)
         state, measured = run_epoch(run.state, cohort, held_out, jnp.asarray(rows), jnp.asarray(counts), jnp.asarray(number), key=key, recipe=recipe)
         epoch = Epoch(number, *(float(value) for value in jax.device_get(measured)))
-        run = run.after(state, epoch)
+        run = run.advanced(state, epoch)
         if checkpoint is not None and (clock.monotonic() - stored >= train.checkpoint_seconds or _finished(run, train)):
             store(checkpoint, run, identity=identity)
             stored = clock.monotonic()
@@ -106,7 +106,7 @@ def fit(
             progress(epoch)
 
     assert run.best is not None
-    params, batch_stats = kept(run.best, epoch=run.best_epoch, recipe=recipe)
+    params, batch_stats = weights_for_use(run.best, epoch=run.best_epoch, recipe=recipe)
     return Trained(
         variables=jax.device_get({"params": params, "batch_stats": batch_stats}),
         network=network,
@@ -118,8 +118,8 @@ def fit(
 
 
 def _finished(run: Progress, train: Train) -> bool:
-    done = len(run.history)
-    return done >= train.epochs or done - run.best_epoch >= train.patience
+    epochs = len(run.history)
+    return epochs >= train.epochs or epochs - run.best_epoch >= train.patience
 
 
 def recipe_of(network: Network, augment: Augment, train: Train, devices: int) -> Recipe:

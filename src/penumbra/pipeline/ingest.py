@@ -80,7 +80,7 @@ def _ingest_center(
     for note in clinical.notes:
         say(f"{center}: {note}")
     rules = image_rules(work, center)
-    total = cohort.sent(folder, clinical)
+    total = cohort.count_patients(folder, clinical)
     records = persons.Records(lake, center, settings.ingest, confirmed)
     accepted: list[cohort.Accepted] = []
     refused: list[cohort.Rejected] = []
@@ -94,7 +94,7 @@ def _ingest_center(
             images=work.home / "images",
             rules=rules,
             workers=available_cores(),
-            taken=taken,
+            patients_elsewhere=taken,
             pseudonym_key=cohort.pseudonym_key_from_environment(),
             roots=roots,
             scans=persons.accepted_scans(lake),

@@ -70,7 +70,7 @@ def _embedded(
         "trained_on": [[patient, images[patient]["image_version"], float(records[patient]["time"]), bool(records[patient]["event"])] for patient in fitted],
     }
     event, time = outcomes_of(fitted, records)
-    if network.drawn_again_by_any(event, time, train=settings.train, ensemble=settings.ensemble):
+    if network.any_needs_redraw(event, time, train=settings.train, ensemble=settings.ensemble):
         definition["validation"] = "pairs first"  # until this was a rule such a network kept its first epoch: it is another one
     version = store.version_key(definition)
     weights = network_file(work.home, version)
@@ -160,7 +160,7 @@ def keep_compiled(work: Work) -> None:
     """Compiled programs of the network stay in the state folder, for the next process."""
     from penumbra import network
 
-    network.keep_compiled(work.home / "networks" / "compiled", at_least_seconds=COMPILE_WORTH_KEEPING_S)
+    network.keep_compiled(work.home / "networks" / "compiled", min_seconds=COMPILE_WORTH_KEEPING_S)
 
 
 def network_inputs(work: Work, patients: Sequence[str], images: Images, settings: "Network") -> np.ndarray:
