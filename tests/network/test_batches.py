@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from penumbra.base.refusal import Refusal
-from penumbra.network.batches import deal, draw_epoch, drawn_again, plan, split
+from penumbra.network.batches import assign_folds, draw_epoch, needs_redraw, plan, split
 
 DAYS = np.arange(1.0, 101.0)
 
@@ -50,7 +50,7 @@ def test_both_parts_can_tell_one_risk_from_another() -> None:
         assert event[training[: event[training].sum()]].all()
         assert outlived(event[training], time[training]) > 0 < outlived(event[validation], time[validation]), seed
         assert len(validation) <= max(1, round(fraction * deaths)) + round(fraction * (n - deaths)) + 2
-        again += drawn_again(event, time, fraction=fraction, seed=seed)
+        again += needs_redraw(event, time, fraction=fraction, seed=seed)
     assert 60 < again < 400, "the draw by shares alone leaves many of these without a pair"
 
 
@@ -77,7 +77,7 @@ def test_times_that_differ_by_rounding_make_no_pair() -> None:
 
 def test_every_fold_of_an_ensemble_can_validate() -> None:
     event, time = np.arange(20) < 5, np.r_[10.0, 20, 30, 40, 50, np.linspace(5, 60, 15)]
-    fold = deal(event, folds=5, seed=0)
+    fold = assign_folds(event, folds=5, seed=0)
     for number in range(5):
         inside = fold != number
         training, validation = split(event[inside], time[inside], fraction=0.2, seed=3)

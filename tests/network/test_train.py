@@ -11,7 +11,7 @@ import pytest
 
 from penumbra.base.refusal import Refusal
 from penumbra.network import Epoch, Trained, digest, embed, fit, load, save
-from penumbra.network.batches import drawn_again
+from penumbra.network.batches import needs_redraw
 from penumbra.network.step import concordance, cox_loss
 from penumbra.network.trained import flatten
 
@@ -161,7 +161,7 @@ def test_a_center_smaller_than_a_batch_trains(cohort: Cohort) -> None:
 def test_a_few_deaths_can_still_stop_a_training_and_any_unit_of_time_gives_the_same_weights(cohort: Cohort) -> None:
     volumes, event, days = cohort[0][:12], np.arange(12) < 4, np.r_[50.0, 40, 20, 30, 10, np.linspace(15, 45, 7)]
     train = replace(SHORT, epochs=3)
-    drawn = [seed for seed in range(20) if drawn_again(event, days, fraction=train.validation_fraction, seed=seed)]
+    drawn = [seed for seed in range(20) if needs_redraw(event, days, fraction=train.validation_fraction, seed=seed)]
     assert drawn, "the draw by shares alone leaves a validation part without a comparable pair"
     trained, *others = (
         fit(volumes, event, time, network=SMALL, augment=NO_AUGMENT, train=replace(train, seed=drawn[0]))
