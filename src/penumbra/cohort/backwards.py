@@ -34,7 +34,7 @@ class Contradiction:
 
     @property
     def grave(self) -> bool:
-        """Whether one of the two records must be wrong about what is only ever known better; a death date may be corrected to a later day."""
+        """Whether one of the two records must be wrong; False for a death date, which may be corrected to a later day."""
         return self.rule != DEATH_DATE
 
 

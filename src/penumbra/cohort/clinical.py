@@ -1,4 +1,4 @@
-"""A center's clinical table: who arrived, what is known of them, and what became of them.
+"""A center's clinical table: its patients, their covariates and their outcomes.
 
 Covariates may be missing; the outcome may not. What a cell means is never guessed: a covariate that cannot be understood counts as missing and
 is noted, an outcome that cannot be understood refuses the patient.
@@ -25,7 +25,7 @@ Value = TypeVar("Value")
 
 PATIENT_ID = re.compile(r"\w[\w .+\-]{0,63}")
 OLDEST_YEARS = 120.0
-LONGEST_DAYS = 36525.0  # a hundred years: more is a wrong unit, not a survivor
+LONGEST_DAYS = 36525.0  # a hundred years: more means a wrong unit
 IDENTIFYING = re.compile(r"name|birth|dob|geb|address|street|phone|mail|insur|mrn|ssn")  # columns that are not even named
 REQUIRED = ("patient", "time", "event")
 COVARIATES = ("age", "sex", "histology", "t_stage", "n_stage", "m_stage", "overall_stage")
@@ -76,7 +76,7 @@ class ClinicalRecord:
 
 @dataclass(frozen=True)
 class RefusedRecord:
-    """A patient whose record cannot be used; `patient` is "row 7" where the row has no usable identifier."""
+    """A patient whose record cannot be used; `patient` is "row 7" if the row has no usable identifier."""
 
     patient: str
     refusal: Refusal
@@ -102,7 +102,7 @@ class ClinicalTable:
 
     @property
     def patients(self) -> frozenset[str]:
-        """Everyone whom the table lists, usable or not."""
+        """All patients in the table, usable or not."""
         return frozenset((*(record.patient for record in self.records), *(entry.patient for entry in self.refused)))
 
 
@@ -255,7 +255,7 @@ def _columns(header: Sequence[str], declared: TimeUnit) -> tuple[dict[str, int],
 
 def _identifier(row: Sequence[str], columns: Mapping[str, int]) -> str:
     place = columns["patient"]
-    return unicodedata.normalize("NFC", row[place])  # one letter, whether or not it was sent with its accent apart
+    return unicodedata.normalize("NFC", row[place])  # one character per letter, even if its accent was sent as a second one
 
 
 def _times(rows: Sequence[tuple[int, Sequence[str]]], columns: Mapping[str, int], decimal: frozenset[str]) -> list[float]:
@@ -266,7 +266,7 @@ def _times(rows: Sequence[tuple[int, Sequence[str]]], columns: Mapping[str, int]
 
 
 class _RowReader:
-    """Reads the cells of one table, and counts what it could not understand."""
+    """Read the cells of one table and count those that could not be understood."""
 
     def __init__(
         self, columns: Mapping[str, int], unit: TimeUnit, *, column_unit: str | None, decimal: frozenset[str], edition: str, declared: Declared

@@ -19,7 +19,7 @@ LONGEST_MEDIAN_DAYS = 7305.0  # 20 years: half of a center's patients are not fo
 
 @dataclass(frozen=True)
 class Declared:
-    """What `clinical.yaml` says of the table next to it.
+    """The declarations of `clinical.yaml` about the table next to it.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def read_declared(folder: Path) -> Declared:
 
 
 def check_events(cells: Collection[str], declared: Declared) -> None:
-    """Some tables write 1 for alive and 2 for dead, some 2 for a death of another cause: no value that is there or absent tells which.
+    """Refuse events other than 0 and 1 without a declaration: in some tables 2 is dead, in others a death of another cause.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def check_events(cells: Collection[str], declared: Declared) -> None:
 
 
 def check_unit(times: Sequence[float], unit: TimeUnit, *, explicit: bool) -> None:
-    """Whether the survival times of a center can be in this unit.
+    """Refuse a unit that the survival times of a center cannot be in.
 
     Parameters
     ----------

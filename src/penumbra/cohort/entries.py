@@ -1,4 +1,4 @@
-"""What becomes of a patient who arrives: rows for the store, or the reasons why not."""
+"""The outcome of ingesting a patient: rows for the store, or the reasons for the rejection."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

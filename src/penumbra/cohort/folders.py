@@ -1,4 +1,4 @@
-"""The patients' folders of a center, and those of the table that have none."""
+"""The patients' folders of a center, and the patients of its table that have none."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -37,7 +37,7 @@ def patient_folders(folder: Path) -> dict[str, Path]:
 
 
 def nearly(folders: Collection[str], clinical: ClinicalTable) -> dict[str, str]:
-    """Patient of the table -> the folder that is likely meant, where both write one name differently."""
+    """Patient of the table -> the folder that is probably meant, if the two spell one name differently."""
     return near_folders(clinical.patients - set(folders), set(folders) - clinical.patients)
 
 

@@ -31,7 +31,7 @@ from penumbra.store.version import version_key
 
 STAGE, REMARK = "ingest", "remark"
 ID_ADVICE = "Give patients names that differ; where one center took over from another, ingest the new table of both"
-FEW = 3  # patients: sooner read here than processes start
+FEW = 3  # patients: reading them here is faster than starting processes
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def ingest_center(
     work = partial(ingest_images, center=center, images=images, rules=rules, keep=keep)
     index = Scans(scans, center)
     changed, unchanged, within = [], [], roots or roots_of(folder)
-    for job in jobs:  # here, since a process costs more to start than unchanged files cost to hash
+    for job in jobs:  # in this process: starting another costs more than hashing unchanged files
         try:
             with readable():
                 refuse_leaving(job.folder, folder, within)
@@ -153,7 +153,7 @@ def ingest_center(
 
 
 def _in_order(jobs: list[Job], outcomes: Iterable[tuple[Job, Any]]) -> Iterator[tuple[Job, Any]]:
-    """What was done, in the order of the jobs: which of two equal scans is the first must not depend on who finishes first."""
+    """Yield the outcomes in the order of the jobs: which of two equal scans is first must not depend on which finishes first."""
     waiting: dict[str, Any] = {}
     ahead = iter(jobs)
     job = next(ahead, None)
@@ -170,7 +170,7 @@ def _pixels_of(record: Record) -> str | None:
 
 
 def known_scan(entry: Accepted) -> KnownScan:
-    """What a scan that was accepted just now is known by.
+    """Return the digests that identify a scan just accepted.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def known_scan(entry: Accepted) -> KnownScan:
 
 
 def _arrived(patient: str, center: str, clinical: ClinicalRecord, reading: Reading, index: Scans) -> Accepted | Rejected:
-    """The patient, accepted unless the scan is another one's."""
+    """The patient, accepted unless the scan is that of another patient."""
     record = reading.record
     try:
         remark = index.arrive(KnownScan(patient, center, _pixels_of(record), figures_of(record.rois)))
@@ -268,7 +268,7 @@ def ingest_images(job: Job, *, center: str, images: Path, rules: ImageRules, kee
 
 
 def read_before(folder: Path, home: Path, rules: ImageRules, *, keep: bool = True) -> Record | None:
-    """The record of an earlier reading that still holds: same files, same settings, same choice of the GTV; otherwise None.
+    """The record of an earlier reading, if still valid: same files, same settings, same choice of the GTV; otherwise None.
 
     Parameters
     ----------
@@ -341,7 +341,7 @@ def _matched(names: Sequence[str], rules: GtvNames) -> tuple[str, ...]:
 
 
 def _names_digest(rules: GtvNames) -> str:
-    """Digest of all that decides on the choice."""
+    """Digest of everything that decides the choice."""
     # `own` is what center_patterns was called when the first records were written: under another name they would all be read again
     return version_key({"own" if name == "center_patterns" else name: value for name, value in asdict(rules).items()})
 

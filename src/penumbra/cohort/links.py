@@ -12,7 +12,7 @@ from pathlib import Path
 from penumbra.base.refusal import Refusal
 
 RULE = "link_within_cohort"
-MAX_ROOTS = 5  # roots in the line to add
+MAX_ROOTS = 5  # in the line to add to params.yaml
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Roots:
     declared: tuple[str, ...] = ()
 
     def hold(self, target: str) -> bool:
-        """Tell whether a resolved path is one of the folders or below one.
+        """Whether a resolved path is one of the folders or below one.
 
         Parameters
         ----------
@@ -168,5 +168,5 @@ def _root(entry: Leaving, depth: int) -> str:
 def _holds(ask: Callable[[], bool]) -> bool:
     try:
         return bool(ask())
-    except OSError:  # a loop of links, or a target that may not be looked at
+    except OSError:  # a loop of links, or a target without permission
         return False

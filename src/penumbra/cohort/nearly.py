@@ -9,7 +9,7 @@ from penumbra.base.refusal import Refusal
 
 
 def near_folders(listed: Collection[str], folders: Collection[str]) -> dict[str, str]:
-    """Patient of the table -> the folder that is likely meant.
+    """Patient of the table -> the folder that is probably meant.
 
     It is one that nobody else could mean, and that differs by capitals, blanks, separators, leading zeros, decimals (124.0), the form of accented letters,
     or a suffix.

@@ -1,4 +1,4 @@
-"""What is recorded of a patient's files, so that they are reread only when something has changed."""
+"""The record of a patient's files, so that they are reread only if something has changed."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from penumbra.store.version import version_key
 
 READER = 5  # raise when the same files and settings give other voxels, or another refusal, than before: every scan becomes a new image_version
 RECORD_FILE = "record.json"
-NAMED_FILES = (".nii", ".nii.gz", ".nrrd", ".mha")  # of these, the name says what is image and what is mask
+NAMED_FILES = (".nii", ".nii.gz", ".nrrd", ".mha")  # their names distinguish image and mask
 
 
 @dataclass(frozen=True)

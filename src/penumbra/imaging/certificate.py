@@ -1,4 +1,4 @@
-"""The certificate of a mask: figures that show whether it is what was drawn, and what follows from them."""
+"""The certificate of a mask: figures that show whether it matches the contours, and the verdict."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +12,7 @@ from penumbra.imaging.grid import bounding_box
 from penumbra.imaging.rings import ring_loss
 from penumbra.imaging.volume import Mask, Scan
 
-SOFT_TISSUE_HU = (-200.0, 300.0)  # fat, muscle, blood with contrast; of what a person consists, lung and bone apart
+SOFT_TISSUE_HU = (-200.0, 300.0)  # fat, muscle, blood with contrast: most of a person except lung and bone
 
 
 def certify(native: Scan, grid: Scan, rings: Mapping[str, Mask], limits: CertificateLimits) -> Certificate:

@@ -47,7 +47,7 @@ _NAMED_DICOM = (".dcm", ".dicom", ".ima")
 
 @dataclass(frozen=True)
 class DicomFolder:
-    """DICOM content of a folder; `notes` says what was left out, `foreign` which files of other modalities there are."""
+    """DICOM content of a folder; `notes` lists what was left out, `foreign` the files of other modalities."""
 
     slices: tuple[SliceHeader, ...]
     structure_sets: tuple[Path, ...]
@@ -167,7 +167,7 @@ def _many_frames(header: "Dataset") -> bool:
 
 
 def _class_name(kind: str) -> str:
-    """What DICOM calls a class of files; one that it does not know may hold anything."""
+    """The DICOM name of a storage class; an unknown one may hold anything."""
     from pydicom.uid import UID
 
     name = UID(kind).name

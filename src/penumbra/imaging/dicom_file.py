@@ -67,7 +67,7 @@ class SliceHeader:
 
     @property
     def own_names(self) -> tuple[str, ...]:
-        """What a reference calls this slice and no other, see `referenced`."""
+        """The name by which a reference identifies this slice alone, see `referenced`."""
         if self.number is None:
             return self.instance, _frame_name(self.instance, 1)
         return _frame_name(self.instance, self.number), *self.converted
@@ -141,7 +141,7 @@ def decoded(dataset: "Dataset", frame: int | None = None) -> np.ndarray:
 
 @contextmanager
 def lenient() -> Iterator[None]:
-    """Pydicom without complaints about values that break a rule of form only, such as too long a name."""
+    """Read with pydicom without warnings about values that only violate a formal rule, such as a name that is too long."""
     import warnings
 
     from pydicom import config

@@ -105,7 +105,7 @@ def _is_localizer(dataset: "Dataset", index: int) -> bool:
 
 
 def _as_slice(dataset: "Dataset", index: int) -> "Dataset":
-    """What a file of one slice would say of the values of this frame.
+    """The attributes that a single-slice file would have for the values of this frame.
 
     Raises
     ------

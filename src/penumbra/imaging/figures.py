@@ -1,4 +1,4 @@
-"""What a certificate holds: the limits, the figures of the masks, and a finding for each limit that was passed."""
+"""Contents of a certificate: the limits, the figures of the masks, and a finding for each limit exceeded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -85,7 +85,7 @@ class CertificateLimits:
 
 @dataclass(frozen=True)
 class Finding:
-    """One limit that was passed.
+    """One limit that was exceeded.
 
     Parameters
     ----------

@@ -35,9 +35,9 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def readable() -> Iterator[None]:
-    """Turn what the system says of a file into a refusal, which names no path: folders may be named after persons.
+    """Turn an operating system error about a file into a refusal without a path: folders may be named after patients.
 
-    What a decoder says of damaged content passes; it has no number of the system's.
+    Decoder errors about damaged content (no errno) pass through.
 
     A file that cannot be read is not a damaged one: to continue without it would silently lose a slice or use an older structure set.
     """
@@ -58,7 +58,7 @@ def understood() -> Iterator[None]:
         raise
     except MemoryError:
         raise Refusal("memory_enough", "reading this patient needs more memory than is free", "Free memory and ingest the center again") from None
-    except Exception as error:  # whatever it is: a reader's own fault on strange files stops one patient, and says where
+    except Exception as error:  # any bug of a reader on unusual files stops one patient only, and its place is reported
         if isinstance(error, OSError) and error.errno is not None:
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]

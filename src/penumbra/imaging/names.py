@@ -56,7 +56,7 @@ class GtvNames:
     agree_dice: float = AGREE_DICE
 
     def order(self, names: Sequence[str]) -> list[int]:
-        """Find the names that are taken for the GTV, the preferred one first.
+        """Find the names that match the GTV, the preferred one first.
 
         Parameters
         ----------
@@ -75,7 +75,7 @@ class GtvNames:
         return indices + [index for index in further if index not in indices and self._against(names[index]) is None]
 
     def meaning(self, name: str) -> tuple[Kind, str]:
-        """Tell what a structure of this name is taken for, and why.
+        """Classify a structure by its name, with the reason.
 
         Parameters
         ----------
@@ -102,7 +102,7 @@ class GtvNames:
         return "unknown", f"a GTV with words that rois.yaml does not list; if it is the primary tumor, add {line_to_add(name)}"
 
     def stored(self, name: str) -> str:
-        """Return a name as it may be kept: itself where it is one of the GTV and holds no other words than the patterns, otherwise a hash of it.
+        """Return a name in a form that may be stored: unchanged if it is one of the GTV with no words beyond the patterns, otherwise hashed.
 
         Parameters
         ----------
@@ -120,7 +120,7 @@ class GtvNames:
         return "structure " + hashlib.sha256(plain_name(name).encode()).hexdigest()[:8]
 
     def redacted(self, text: str, names: Iterable[str]) -> str:
-        """Return a sentence as it may be kept.
+        """Return a sentence in a form that may be stored.
 
         Names of structures in it, and the lines that would declare them, become what `stored` makes of them.
 
@@ -144,7 +144,7 @@ class GtvNames:
         return text
 
     def _against(self, name: str) -> tuple[str, str] | None:
-        """What the words of a name say that it is, and the word; None where nothing speaks against a primary tumor."""
+        """What the words of a name identify it as, and the word; None if nothing contradicts a primary tumor."""
         parts = [re.sub(r"^(gtv|gross|tumou?r)+", "", part) for part in re.findall(r"[^\W_]+", _folded(name))]
         words = [word for part in parts for word in (part, *re.findall(r"[^\W\d_]+", part))]
         stations = [station.group(1).lstrip("0") for part in parts if (station := re.fullmatch(_STATION, part))]
@@ -189,7 +189,7 @@ def line_to_add(name: str) -> str:
 
 
 def check_policy(several: str) -> None:
-    """Refuse a policy that there is not.
+    """Refuse an unknown policy.
 
     Raises
     ------
@@ -215,7 +215,7 @@ def no_match(names: Sequence[str], rules: GtvNames) -> Refusal:
 
 
 def _folded(name: str) -> str:
-    """A name in small letters without accents."""
+    """A name in lowercase without accents."""
     apart = unicodedata.normalize("NFKD", plain_name(name).casefold())
     return "".join(letter for letter in apart if not unicodedata.combining(letter))
 

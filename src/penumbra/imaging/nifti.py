@@ -102,7 +102,7 @@ def read_nifti(path: Path) -> Volume:
 
 
 def _read_with_capitals(path: Path) -> "SimpleITK.Image":
-    """ITK knows no ending in mixed capitals: the file by a name without."""
+    """Give the file a lowercase name: ITK does not recognize endings in mixed case."""
     import SimpleITK as sitk
 
     with tempfile.TemporaryDirectory() as elsewhere:

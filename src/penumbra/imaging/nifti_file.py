@@ -39,7 +39,7 @@ def check_file(path: Path) -> None:
 
 
 def _check_stream(stream: BufferedIOBase, name: str) -> None:
-    """No more is read than the header announces, however much a small file would unpack to."""
+    """Read no more than the header announces, however large a small file would unpack."""
     header = stream.read(_FIRST_VOXEL)
     order = "<" if header[:4] == _HEADER.to_bytes(4, "little") else ">"
     if len(header) < _FIRST_VOXEL or header[344:347] not in (b"n+1", b"ni1") or int(np.frombuffer(header[:4], f"{order}i4")[0]) != _HEADER:

@@ -1,4 +1,4 @@
-"""How the contours of one plane lie to each other: apart, one inside another, the same one sent twice, or across each other."""
+"""How the contours of one plane relate: apart, nested, duplicated or crossing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ AREA_LINES = 2048
 
 @dataclass(frozen=True)
 class Arrangement:
-    """The contours of one plane, sorted out.
+    """The contours of one plane, classified.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Arrangement:
 
 
 def arranged(rings: Sequence[np.ndarray], pixel_mm: float, *, exclusive: bool = False) -> Arrangement:
-    """Sort out the contours of one plane.
+    """Classify the contours of one plane.
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ def first_rows(home: Path | str, sql: str, max_rows: int, *, as_of: int | None =
     sql
         The statement.
     max_rows
-        How many rows to give.
+        Maximum rows returned.
     as_of
         A commit's number: every relation as it was then.
     timeout_s : seconds
@@ -165,7 +165,7 @@ def for_format(home: Path | str, sql: str, form: str, *, as_of: int | None = Non
 
 @dataclass(frozen=True)
 class _Question:
-    """A question, and what it is asked of."""
+    """A statement and the store it is run on."""
 
     home: Path
     sql: str
@@ -178,9 +178,9 @@ class _Question:
 
 
 def _ask(question: _Question, take: "Callable[[duckdb.DuckDBPyConnection, str], Result]") -> "Result":
-    """What `take` makes of the statement that may run, on a connection that is locked."""
+    """Return the result of `take` for the statement, once it is allowed to run, on a locked connection."""
     sql, verdict = question.sql, question.verdict
-    if verdict is None and JUDGE.begin():  # else it gets ready while the store is question
+    if verdict is None and JUDGE.begin():  # otherwise the judge starts while the store opens
         verdict = JUDGE.ask(sql, relation_names(question.schema_root))
     with connect(question.home, read_only=True, as_of=question.as_of, catalog=question.catalog, schema_root=question.schema_root) as store:
         if verdict is None:
@@ -198,8 +198,8 @@ def _ask(question: _Question, take: "Callable[[duckdb.DuckDBPyConnection, str], 
 def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> int:
     """Find the commit that "as of" means.
 
-    A commit's number is itself; a registered version or alias, such as nsclc-os/3, means the commit that it was trained on. An alias alone that several
-    models have is that of the model which params.yaml names (register.model).
+    The number of a commit is itself; a registered version or alias, such as nsclc-os/3, means the commit it was trained on. An alias that several
+    models share means the model that params.yaml names (register.model).
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ def lock(store: Store, memory: str) -> None:
 
 @contextlib.contextmanager
 def _in_time(connection: "duckdb.DuckDBPyConnection", timeout_s: float) -> Iterator[Callable[[], None]]:
-    """Interrupts the engine when the time is over; gives what is called between two parts of an answer.
+    """Interrupt the engine after the time limit; yields the check to call between two parts of an answer.
 
     Raises
     ------
@@ -344,7 +344,7 @@ def _first(connection: "duckdb.DuckDBPyConnection", statement: str, timeout_s: f
 
 
 def _spoken(verdict: Verdict) -> str:
-    """The statement to run: the person's own, or where it asks what there is, ours that knows the comments."""
+    """The statement to run: the user's own, or, where it lists or describes relations, one of ours that shows their comments."""
     if verdict.listed:
         return named("relations")
     if verdict.described:
@@ -353,7 +353,7 @@ def _spoken(verdict: Verdict) -> str:
 
 
 def _sentence(error: Exception, store: Store, sql: str, relations: Collection[str], timeout_s: float, memory: str) -> Exception:
-    """The engine's error about the statement, as one sentence with what to do; an error of another kind as it is."""
+    """The engine's error about the statement as a refusal of one sentence with advice; any other error unchanged."""
     import duckdb
 
     text = str(error).split("\n")[0]
@@ -388,7 +388,7 @@ def _columns_of(store: Store, sql: str, relations: Collection[str]) -> dict[str,
     asking = f"SELECT table_name, column_name FROM duckdb_columns() WHERE table_name IN ({listed}) ORDER BY column_index"  # noqa: S608 known names
     try:
         rows = store.connection.execute(asking).fetchall()
-    except duckdb.Error:  # the connection may be the cause
+    except duckdb.Error:  # the connection itself may have failed
         return by_relation
     for name, column in rows:
         if column not in by_relation[name]:

@@ -1,6 +1,6 @@
 """One question of a colleague, answered in a process of its own: python -m penumbra.store.answering, the question on stdin as JSON, judged already.
 
-The first line of stdout is `answer` or a refusal as JSON; the answer follows. Whatever a statement does to this process, the server lives on.
+The first line of stdout is `answer`, followed by the answer, or a refusal as JSON. Whatever a statement does to this process, the server survives.
 """
 
 import contextlib
@@ -20,15 +20,15 @@ from penumbra.store.guard import Verdict
 
 ANSWER = b"answer\n"
 MEMORY_MB = 2000  # of one statement at the command line
-GRACE_S = 5.0  # for the engine to notice that it was interrupted
+GRACE_S = 5.0  # until the engine notices the interruption
 OWN_BYTES = 6 * 1024**3  # address space of Arrow and the engine's threads on top of what the statement may take; most of it is never touched
 
 
 @contextlib.contextmanager
 def bounded(timeout_s: float, memory_mb: int) -> Iterator[None]:
-    """The last resort against a statement that heeds neither an interruption nor the engine's own limit.
+    """Last resort against a statement that ignores both the interruption and the engine's own limit.
 
-    Inside, this process ends when the time is over, and gets no more memory than is allowed.
+    Inside, this process exits when the time is over and cannot allocate more memory than allowed.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     with open("/proc/self/statm", encoding="ascii") as sizes:  # noqa: PTH123 a process that has worked before has taken much already

@@ -70,7 +70,7 @@ def cold(home: Path, program: str, argument: str) -> tuple[float, float]:
 
 
 def megabytes(home: Path) -> float:
-    """What the store takes on disk."""
+    """Size of the store on disk in MB."""
     return sum(file.stat().st_size for file in home.rglob("*") if file.is_file()) / 1e6
 
 
@@ -155,7 +155,7 @@ def measure_small(home: Path, patients: int) -> dict[str, float]:
 
 
 def measure_large(home: Path, patients: int) -> dict[str, float]:
-    """A store of a whole registry of cancers."""
+    """A store the size of a cancer registry."""
     draw = np.random.default_rng(0)
     figures: dict[str, float] = {}
     with store.connect(home) as lake:

@@ -61,7 +61,7 @@ def declare_version(
     label: str | None = None,
     engine: Mapping[str, Any] | None = None,
 ) -> int | None:
-    """Record what a version means, before its rows; again for the same definition is nothing new.
+    """Record the definition of a version before its rows are written; repeating the same definition is a no-op.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def write_features(store: "Store", kind: Kind, version: str, rows: Sequence[Mapp
 
 
 def _checked(kind: str, rows: Sequence[Mapping[str, Any]], features: Sequence[str]) -> tuple[dict[str, list[str]], np.ndarray, np.ndarray | None]:
-    """Keys (column -> n texts), values (n, p), log_risk (n,) or None, of rows that are whole and distinct."""
+    """Keys (column -> n texts), values (n, p), log_risk (n,) or None, of rows that are complete and distinct."""
     allowed = {*KEY_COLUMNS, "values"} | ({"log_risk"} if kind == "deep" else set())
     values = np.empty((len(rows), len(features)))
     for place, row in enumerate(rows):
@@ -215,7 +215,7 @@ def _slot_rows(kind: str, slots: Mapping[str, int]) -> "pa.Table":
 
 
 def add_columns(connection: "duckdb.DuckDBPyConnection", kind: str, columns: Iterable[str]) -> None:
-    """Add the list columns that the table of a kind does not have yet."""
+    """Add the list columns that the table of this kind lacks."""
     stored = {str(name) for name, _ in connection.execute(statement("stored_columns", relation=kind)).fetchall()}
     for column in columns:
         if column not in stored:

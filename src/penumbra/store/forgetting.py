@@ -1,4 +1,4 @@
-"""A patient who withdraws: every row of every commit, and then every file that held them; a tombstone without identity stays."""
+"""Withdrawal of a patient: deletes every row of every commit, then every file that held them; an anonymous tombstone remains."""
 
 import contextlib
 import json
@@ -48,12 +48,12 @@ class Traces:
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """Those of `uses` that learned from the patient."""
+        """The versions among `uses` that were trained on the patient."""
         return tuple(sorted({label for label, split in self.uses if split == "train"}))
 
 
 def traces(store: "Store", patient: str, center: str | None = None) -> Traces:
-    """Find all that the store knows of a patient, of all commits.
+    """Find everything the store holds about a patient, in all commits.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def forget(store: "Store", patient: str, center: str | None = None, *, run: str,
     (False, ['N002'])
     """
     trace = traces(store, patient, center)
-    name = uuid.uuid4().hex[:12]  # nothing that could be computed from the patient
+    name = uuid.uuid4().hex[:12]  # random: it cannot be computed from the patient
 
     def work(connection: "duckdb.DuckDBPyConnection") -> None:
         removed: dict[str, dict[int, int]] = {}
@@ -167,7 +167,7 @@ def forget(store: "Store", patient: str, center: str | None = None, *, run: str,
 
 
 def unfinished(store: "Store") -> bool:
-    """Tell whether a patient was removed whose values may still be in files.
+    """Tell whether the values of a removed patient may still be in files.
 
     Parameters
     ----------
@@ -234,12 +234,12 @@ def _tuples(store: "Store", name: str, relation: str, parameters: list[str | Non
 
 
 def _personal(store: "Store") -> list[str]:
-    """The stored tables that say something of a patient."""
+    """The stored tables with rows about patients."""
     return [relation for relation in RELATIONS if "patient" in store.columns(relation)]
 
 
 def _append(connection: "duckdb.DuckDBPyConnection", values: list[object], run: str, what: str) -> None:
-    """One row of withdrawals and its commit."""
+    """Append one row of withdrawals and its commit."""
     newest = connection.execute("SELECT coalesce(max(id), 0) FROM lake.commits").fetchone()
     number, at = (int(newest[0]) if newest else 0) + 1, utc_now()
     connection.execute("INSERT INTO lake.withdrawals VALUES (?, ?, ?, ?, ?, ?, ?)", [*values, at, number])
@@ -247,7 +247,7 @@ def _append(connection: "duckdb.DuckDBPyConnection", values: list[object], run: 
 
 
 def _correct_commits(connection: "duckdb.DuckDBPyConnection", removed: dict[str, dict[int, int]]) -> None:
-    """Each commit says what it holds now: a commit that lists more rows than there are would look like damage."""
+    """Correct the row counts of each commit: a commit that lists more rows than it has would look like damage."""
     for commit in sorted({commit for counts in removed.values() for commit in counts}):
         row = connection.execute("SELECT relations FROM lake.commits WHERE id = ?", [commit]).fetchone()
         listed = json.loads(row[0]) if row else {}

@@ -19,7 +19,7 @@ ADVICE = "ask with one SELECT, WITH, FROM, VALUES, PIVOT, DESCRIBE, SUMMARIZE, S
 LONGEST = 100_000  # characters of a statement
 DEEPEST = 200  # parentheses within each other: the parser descends once for each
 MAX_COMMENTS = 200  # each one that does not end costs the lexer a walk through the rest
-MAX_MESSAGE = 200  # characters of what the parser says
+MAX_MESSAGE = 200  # characters of the parser's message
 QUESTIONS = frozenset(
     ("SELECT", "WITH", "FROM", "VALUES", "TABLE", "PIVOT", "PIVOT_WIDER", "PIVOT_LONGER", "UNPIVOT", "DESCRIBE", "DESC", "SHOW", "SUMMARIZE", "EXPLAIN")
 )
@@ -43,7 +43,7 @@ SHOWS = frozenset(("tables", '"tables"', "__show_tables_expanded"))
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OF_THE_ENGINE = re.compile(r"(?:duckdb|sqlite|pragma|pg|ducklake)_.*|__.*|information_schema")
 
-Parser = Callable[[str], str]  # what json_serialize_sql says of a statement
+Parser = Callable[[str], str]  # the output of json_serialize_sql for a statement
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Verdict:
     Parameters
     ----------
     every
-        It looks at the catalog, so that every relation must be there.
+        It queries the catalog, so every relation must exist.
     described
         It is DESCRIBE of this relation.
     listed
@@ -70,7 +70,7 @@ class Verdict:
 
 
 def refuse_unreadable(statement: str) -> None:
-    """What is not a statement at all, or too much of one, without looking at its words.
+    """Refuse text that is not a statement or is too large for one, without reading its words.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def refuse_unreadable(statement: str) -> None:
 
 
 def judge(parse: Parser, statement: str, relations: Collection[str]) -> Verdict:
-    """Let one statement pass, or say in one sentence why not.
+    """Accept one statement, or refuse it in one sentence.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def judge(parse: Parser, statement: str, relations: Collection[str]) -> Verdict:
 
 
 def _refuse_other(parse: Parser, statement: str, begins: str) -> None:
-    """A statement that begins with none of the words of a question; one that is not SQL at all is reported as such."""
+    """Refuse a statement that is not a query; text that is not SQL is refused as a syntax error."""
     parsed = json.loads(parse(statement))
     if parsed.get("error_subtype") == "SYNTAX_ERROR":
         raise _refused(parse, parsed, statement, begins)
@@ -140,7 +140,7 @@ def _refuse_other(parse: Parser, statement: str, begins: str) -> None:
 
 
 def _refused(parse: Parser, parsed: dict[str, Any], statement: str, begins: str) -> Refusal:
-    """Why the parser shows no tree."""
+    """The refusal of a statement that the parser rejects."""
     message = str(parsed.get("error_message", "")).split("\n")[0].strip()
     if "SELECT INTO" in message or "CTE needs a SELECT" in message:
         return Refusal(RULE, "the statement writes", ADVICE)

@@ -12,13 +12,13 @@ from penumbra.store.wording import Word
 
 # Columns of the relations that are words of the language, and have to be quoted.
 RESERVED = ("at", "rows")
-# Words of a question that are mistyped.
+# Keywords of a query whose misspellings are recognized.
 QUESTION_WORDS = frozenset(
     {"SELECT", "FROM", "WHERE", "GROUP", "ORDER", "LIMIT", "HAVING", "JOIN", "LEFT", "USING", "DISTINCT", "BETWEEN", "UNION", "VALUES", "WITH"}
     | {"DESCRIBE", "SUMMARIZE", "SHOW", "TABLES", "EXPLAIN", "PIVOT", "UNPIVOT", "CASE", "WHEN", "THEN", "ELSE", "NULL", "LIKE", "DESC", "AND", "NOT"}
 )
 LONGEST = 5000  # characters of a statement that is tried in another spelling
-MAX_MESSAGE = 300  # characters of what the engine says
+MAX_MESSAGE = 300  # characters of the engine's message
 MAX_CANDIDATES = 5
 QUOTE = "Correct the statement; names with a dash go in double quotes"
 _COLUMN = (
@@ -41,7 +41,7 @@ def of_syntax(parses: Callable[[str], bool], statement: str, words: list[Word], 
     words
         The statement's words.
     message
-        What the parser says.
+        The parser's message.
     """
     if "unterminated" in message:
         return "Close the quotation mark: texts go in '...', names in \"...\""
@@ -67,7 +67,7 @@ def of_syntax(parses: Callable[[str], bool], statement: str, words: list[Word], 
 
 
 def _suspects(words: list[Word], raw: bytes, message: str) -> list[int]:
-    """Places of the word at which the parser stopped, and of the two before."""
+    """Indices of the word at which the parser stopped and of the two before it."""
     stopped = re.search(r'at or near "([^"]*)"', message)
     places = [at for at, word in enumerate(words) if stopped and raw[word.start :].decode(errors="replace").startswith(stopped[1])]
     stops = places or [len(words)]
@@ -75,7 +75,7 @@ def _suspects(words: list[Word], raw: bytes, message: str) -> list[int]:
 
 
 def of_engine(text: str, statement: str, columns: Mapping[str, Collection[str]]) -> tuple[str, str]:
-    """What the engine says of a statement that does not fit the relations, as what was found and what to do.
+    """The engine's message about a statement that does not fit the relations, as fault and advice.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def of_engine(text: str, statement: str, columns: Mapping[str, Collection[str]])
 
 
 def _of_column(missing: str, statement: str, columns: Mapping[str, Collection[str]], candidates: list[str]) -> str:
-    """What to do about a column that there is not."""
+    """What to do about a column that does not exist."""
     names = list(dict.fromkeys(name for each in columns.values() for name in each))
     dashed = next((name for name in _DASHED.findall(statement) if name.split("-")[0].casefold() == missing.casefold()), None)
     if dashed is not None:
@@ -126,5 +126,5 @@ def _of_column(missing: str, statement: str, columns: Mapping[str, Collection[st
 
 
 def _quoted(name: str) -> str:
-    """A name as it has to be written in a statement."""
+    """A name as it must be written in a statement, quoted if necessary."""
     return name if re.fullmatch(r"[A-Za-z_]\w*", name) and name.lower() not in RESERVED else f'"{name}"'

@@ -82,7 +82,7 @@ def serve(home: Path, token: str, limits: Limits, *, host: str, port: int) -> No
 
 
 def free_port(host: str, port: int) -> int:
-    """The port, which nobody uses; for 0 any that is free.
+    """Return the port if it is free; for 0 any free port.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def free_port(host: str, port: int) -> int:
 
 
 def application(home: Path, token: str, limits: Limits) -> "Starlette":
-    """The two pages: GET / explains, POST /sql answers."""
+    """The two routes: GET / returns usage, POST /sql the answer."""
     from starlette.applications import Starlette
     from starlette.responses import PlainTextResponse
     from starlette.routing import Route
@@ -174,7 +174,7 @@ async def _answer(home: Path, question: dict[str, Any], limits: Limits, turns: a
 
 
 def _ask(home: Path, question: dict[str, Any], limits: Limits) -> IO[bytes]:
-    """The output of the process that answers; a statement that does not pass the judge starts none.
+    """Return the output of the answering process; a statement that the judge refuses starts none.
 
     Raises
     ------

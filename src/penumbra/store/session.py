@@ -326,7 +326,7 @@ def _newest(connection: "duckdb.DuckDBPyConnection") -> int:
 
 
 def _attach_to_read(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema: Path) -> None:
-    """Attach for reading; a migration that another process runs at this moment is waited for."""
+    """Attach for reading; wait for a migration that another process is running."""
     import duckdb
 
     newest, started, file = len(migrations(schema)), time.monotonic(), None

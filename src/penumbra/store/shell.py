@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.output import Output
 
 HISTORY = "sql_history"  # in the home folder, readable by its owner alone
-INTERRUPTED = "Query interrupted"  # what DuckDB makes of a KeyboardInterrupt
+INTERRUPTED = "Query interrupted"  # DuckDB's message after a KeyboardInterrupt
 CANCELED = "canceled"
 REPEAT_S = 0.5  # between two interruptions of one statement
 FORMATS = ("table", "csv", "json", "markdown")
@@ -65,12 +65,12 @@ def relation_columns(home: Path) -> dict[str, list[str]]:
 
 
 def keywords(home: Path) -> list[str]:
-    """The words of the language, for completion."""
+    """The keywords of SQL, for completion."""
     return [word.upper() for word in query(home, "SELECT keyword_name FROM duckdb_keywords()").column(0).to_pylist()]
 
 
 def converse(home: Path, stream: TextIO, *, source: "Input | None" = None, screen: "Output | None" = None) -> None:
-    """Answer statements until the person leaves. source, screen: the terminal, by default this one.
+    """Answer statements until the user leaves. source, screen: the terminal, by default this one.
 
     Raises
     ------

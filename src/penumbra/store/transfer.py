@@ -32,7 +32,7 @@ STORED = ("commits", *RELATIONS)
 
 @dataclass(frozen=True)
 class Export:
-    """What a manifest says of an exported store.
+    """The summary of an exported store in its manifest.
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ def _new_rows(connection: "duckdb.DuckDBPyConnection", name: str, rows: "pa.Tabl
     connection.unregister(f"incoming_{name}")
     newest = {tuple(row[column] for column in relation.key): row for row in stored}
     at_home = {patient: center for patient, center, written, departed in homes if departed < written}
-    reopened = {(patient, center): departed for patient, center, _, departed in homes}  # sent again: news, even if nothing changed
+    reopened = {(patient, center): departed for patient, center, _, departed in homes}  # sent again: a new row even if nothing changed
     for person, commit in (_reopened(connection, arriving) if name == "images" else {}).items():
         reopened[person] = max(commit, reopened.get(person, 0))
     latest: dict[tuple[Any, ...], tuple[int, Mapping[str, Any]]] = {}
@@ -132,7 +132,7 @@ def _new_rows(connection: "duckdb.DuckDBPyConnection", name: str, rows: "pa.Tabl
 
 
 def places(numbers: list[int]) -> "pa.Array":
-    """Row numbers as Arrow takes them, also when there are none."""
+    """Row numbers as an Arrow array, empty if there are none."""
     import pyarrow as pa
 
     return pa.array(numbers, pa.int64())
@@ -146,7 +146,7 @@ def _same_or_refuse(name: str, relation: Relation, key: tuple[Any, ...], stored:
 
 
 def _differing(relation: Relation, stored: Mapping[str, Any], row: Mapping[str, Any]) -> str | None:
-    """The first column that makes `row` another value than `stored`."""
+    """The first column in which `row` differs from `stored`."""
     return next((column for column in row if column not in relation.ancillary and stored[column] != row[column]), None)
 
 
@@ -169,7 +169,7 @@ def _reopened(connection: "duckdb.DuckDBPyConnection", arriving: Mapping[str, "p
 
 
 def _new_rejections(connection: "duckdb.DuckDBPyConnection", rows: "pa.Table") -> "pa.Table":
-    """All that a patient broke at a stage, where it is not exactly what is refused already."""
+    """All rules that a patient broke at a stage, unless exactly these are recorded already."""
     current: dict[tuple[Any, ...], set[tuple[Any, Any]]] = {}
     for row in connection.execute("FROM rejections").to_arrow_table().to_pylist():
         current.setdefault(_refused(row), set()).add((row["rule"], row["found"]))
