@@ -197,7 +197,7 @@ def test_patients_without_scan_scans_without_patient_and_names_used_elsewhere(so
     shutil.copytree(south / patients[1], south / "S901")
     (south / "__MACOSX").mkdir()
     (south / "readme.txt").write_text("planning CTs")
-    accepted, rejected = split(ingest(south, "south", tmp_path / "images", taken={patients[0]}))
+    accepted, rejected = split(ingest(south, "south", tmp_path / "images", patients_elsewhere={patients[0]}))
     assert list(accepted) == [patients[1]]
     assert rejected == {"S900": ["scan_found"], "S901": ["clinical_record"], patients[0]: ["patient_id_free"]}
 
