@@ -143,7 +143,7 @@ def simulate(
     with contextlib.ExitStack() as whole:  # a run that is killed leaves no center that looks complete
         places = {plan.name: whole.enter_context(whole_folder(folder / plan.name, durable=False)) for plan in plans}
         tasks = [(places[plan.name], draft) for plan in plans for draft in drafts[plan.name]]
-        by_patient: dict[tuple[str, str], Written] = {}
+        by_patient: dict[tuple[str, str], SimulatedPatient] = {}
         results = over(write_patient, tasks, workers) if workers > 1 else ((task, write_patient(task)) for task in tasks)
         for done, ((_, draft), result) in enumerate(results, start=1):
             if isinstance(result, Refusal):
