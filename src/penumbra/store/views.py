@@ -47,12 +47,12 @@ def relation_names(schema_root: Path | None = None) -> list[str]:
 
 def bodies(folder: Path) -> dict[str, str]:
     """Relation -> what its file in `folder` says, without comments; $all and the like are in it, the names of ROIs are filled in."""
-    found: dict[str, str] = {}
+    by_relation: dict[str, str] = {}
     for file in folder.glob("*.sql"):
         lines = file.read_text(encoding="utf-8").splitlines()
         body = "\n".join(line for line in lines if not line.lstrip().startswith("--"))
-        found |= _of_rois(body, declared_margins(folder.parent)) if "$roi" in body else {file.stem: body}
-    return found
+        by_relation |= _of_rois(body, declared_margins(folder.parent)) if "$roi" in body else {file.stem: body}
+    return by_relation
 
 
 def _of_rois(body: str, margins_mm: Iterable[float]) -> dict[str, str]:
