@@ -214,8 +214,8 @@ def test_refits_do_not_depend_on_how_they_are_shared_out() -> None:
     model = fit(declared, blocks, outcomes, FITTING)
     alone, shared = (resampled_fits(declared, model, blocks, outcomes, FITTING, refits=6, seed=1, workers=workers) for workers in (1, 2))
     assert alone == shared
-    assert alone.kept["gtv.f0"] == 1.0
-    assert all(share < 1 for column, share in alone.kept.items() if column != "gtv.f0")
+    assert alone.selection_frequency["gtv.f0"] == 1.0
+    assert all(share < 1 for column, share in alone.selection_frequency.items() if column != "gtv.f0")
     assert -0.02 < alone.optimism < 0.1
 
 

@@ -9,7 +9,7 @@ from penumbra import registry, store
 from penumbra.base.progress import say
 from penumbra.evaluate import MetricRow, ModelRisk
 from penumbra.evaluate.metrics import OneModel
-from penumbra.evaluate.sets import tried
+from penumbra.evaluate.sets import value_or_reason
 from penumbra.pipeline import persons, prospective, pseudonyms, recording
 from penumbra.pipeline.prospective import LIVE
 from penumbra.pipeline.scoring import Prediction
@@ -94,7 +94,7 @@ def _measured(work: Work, loaded: registry.LoadedModel, center: str, rows: list[
     shown = {"harrell_c": one.harrell, **{name: compute for name, compute in one.metrics(loaded.horizons_days) if _is_calibration(name)}}
     size, found = (len(here), int(event.sum())), []
     for name, compute in shown.items():
-        value, lower, upper, reason = tried(compute, risk.log_risk)
+        value, lower, upper, reason = value_or_reason(compute, risk.log_risk)
         found.append(MetricRow(loaded.served, center, LIVE, name, value, lower, upper, *size, reason))
     return found
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from penumbra import survival
 from penumbra.evaluate.rows import MetricRow
-from penumbra.evaluate.sets import EXTERNAL, ModelRisk, Value, tried
+from penumbra.evaluate.sets import EXTERNAL, ModelRisk, Value, value_or_reason
 from penumbra.survival import Undefined
 from penumbra.survival.outcome import Outcomes
 
@@ -39,7 +39,7 @@ def pooled(per_center: Sequence[PerCenter], c_name: str, slope_name: str, confid
     log_risk = np.concatenate([risk for _, _, risk in per_center])
     for metric, estimate, pool in ((c_name, _c, survival.pooled_c), (slope_name, _slope, survival.pooled)):
         for suffix, ends in (("pooled", ("lower", "upper")), ("prediction", ("prediction_lower", "prediction_upper"))):
-            yield f"{metric}_{suffix}", *tried(_over(per_center, estimate, pool, ends, confidence), log_risk)
+            yield f"{metric}_{suffix}", *value_or_reason(_over(per_center, estimate, pool, ends, confidence), log_risk)
 
 
 def _over(
@@ -50,28 +50,28 @@ def _over(
     confidence: float,
 ) -> Callable[[], Value]:
     def compute() -> Value:
-        known, missing = [], []
+        estimates, missing = [], []
         for patients in per_center:
             try:
-                known.append(estimate(*patients))
+                estimates.append(estimate(*patients))
             except Undefined as undefined:
                 missing.append(str(undefined))
         try:
-            found = pool([value for value, _ in known], [se for _, se in known], level=confidence)
+            pool_estimate = pool([value for value, _ in estimates], [se for _, se in estimates], level=confidence)
         except Undefined as undefined:
             raise Undefined("; ".join([str(undefined), *missing])) from None
-        return found.mean, getattr(found, ends[0]), getattr(found, ends[1])
+        return pool_estimate.mean, getattr(pool_estimate, ends[0]), getattr(pool_estimate, ends[1])
 
     return compute
 
 
 def _c(event: np.ndarray, time: np.ndarray, log_risk: np.ndarray) -> Estimate:
-    found = survival.harrell(event, time, log_risk)
-    if not found.se > 0:
+    concordance = survival.harrell(event, time, log_risk)
+    if not concordance.se > 0:
         raise Undefined(f"C of {event.size} patients has no standard error")
-    return found.c, found.se
+    return concordance.c, concordance.se
 
 
 def _slope(event: np.ndarray, time: np.ndarray, log_risk: np.ndarray) -> Estimate:
-    found = survival.calibration_slope(event, time, log_risk)
-    return found.value, (found.upper - found.lower) / (2 * NORMAL_95)
+    slope = survival.calibration_slope(event, time, log_risk)
+    return slope.value, (slope.upper - slope.lower) / (2 * NORMAL_95)

@@ -35,22 +35,22 @@ def contrasts(
     Efron and Tibshirani 1993, An Introduction to the Bootstrap, ch. 16 (paired bootstrap).
     """
     risks = np.stack([challenger, champion, *baselines.values()]).astype(float)
-    known = np.isfinite(risks)
-    pairs = survival.pairs_within(outcomes.event, outcomes.time, outcomes.centers, np.where(known, risks, 0.0), resamples=limits.resamples, seed=limits.seed)
+    finite = np.isfinite(risks)
+    pairs = survival.pairs_within(outcomes.event, outcomes.time, outcomes.centers, np.where(finite, risks, 0.0), resamples=limits.resamples, seed=limits.seed)
     overall = survival.together(pairs.values())
 
     def contrast(center: str, against: str, which: int, here: np.ndarray, of: Pairs) -> Contrast:
-        counted = int(here.sum()), int(outcomes.event[here].sum()), int(of.comparable[0])
+        sizes = int(here.sum()), int(outcomes.event[here].sum()), int(of.comparable[0])
         try:
-            missing = int((~known[[0, which]][:, here]).any(axis=0).sum())
+            missing = int((~finite[[0, which]][:, here]).any(axis=0).sum())
             if missing:
-                raise Undefined(f"one of the two gives no risk to {missing} of {counted[0]} patients")
-            drawn = of.difference(0, which)
+                raise Undefined(f"one of the two gives no risk to {missing} of {sizes[0]} patients")
+            difference = of.difference(0, which)
         except Undefined as undefined:
-            return Contrast(center, against, *counted, math.nan, math.nan, False, math.nan, math.nan, math.nan, str(undefined))
+            return Contrast(center, against, *sizes, math.nan, math.nan, False, math.nan, math.nan, math.nan, str(undefined))
         tail = 0.5 * (1.0 - limits.confidence)
-        low, lower, upper = (drawn.limit(share, limits.interval) for share in (limits.noise, tail, 1.0 - tail))
-        return Contrast(center, against, *counted, of.c(which), of.c(0), bool(of.constant[0]), low, lower, upper)
+        low, lower, upper = (difference.limit(share, limits.interval) for share in (limits.noise, tail, 1.0 - tail))
+        return Contrast(center, against, *sizes, of.c(which), of.c(0), bool(of.constant[0]), low, lower, upper)
 
     everybody = np.ones(len(outcomes.centers), dtype=bool)
     return Evidence(

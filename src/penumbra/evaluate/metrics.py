@@ -12,7 +12,7 @@ from scipy.special import ndtri
 from penumbra import survival
 from penumbra.evaluate.across import pooled_rows
 from penumbra.evaluate.rows import MetricRow
-from penumbra.evaluate.sets import ModelRisk, PatientSet, Value, alone, limits, sets_of, tried
+from penumbra.evaluate.sets import ModelRisk, PatientSet, Value, alone, limits, sets_of, value_or_reason
 from penumbra.evaluate.settings import Evaluating
 from penumbra.evaluate.within import within_rows
 from penumbra.survival import Undefined
@@ -59,32 +59,32 @@ def evaluate(
     calibration_slope_prediction (random effects over the test centers), and of `combined` delta_c_volume_within (pairs of one center).
     """
     rows: list[MetricRow] = []
-    for chosen in sets_of(outcomes.centers, training):
-        inside = chosen.rows
+    for subset in sets_of(outcomes.centers, training):
+        inside = subset.rows
         events, times = outcomes.event[inside], outcomes.time[inside]
         here = {name: model.of(inside) for name, model in models.items()}
         counts = resample_counts(events.size, numbers.bootstraps, np.random.default_rng(numbers.seed))
         resampled = {name: _resampled(events, times, model.log_risk, counts) for name, model in here.items()}
         for name, model in here.items():
             one = OneModel(events, times, model, numbers.confidence)
-            found: dict[str, Callable[[], Value]] = {"harrell_c": partial(one.concordance, resampled[name]), **dict(one.metrics(numbers.horizons_days))}
-            for against, other in controls.items():
-                if other in here and name != other:
-                    found |= _difference(events, times, here, resampled, (name, other), f"delta_c_{against}", numbers.confidence)
+            computations: dict[str, Callable[[], Value]] = {"harrell_c": partial(one.concordance, resampled[name]), **dict(one.metrics(numbers.horizons_days))}
+            for against, control in controls.items():
+                if control in here and name != control:
+                    computations |= _difference(events, times, here, resampled, (name, control), f"delta_c_{against}", numbers.confidence)
             if combined in here and name != combined:
-                found |= _difference(events, times, here, resampled, (combined, name), "delta_c_combined", numbers.confidence)
+                computations |= _difference(events, times, here, resampled, (combined, name), "delta_c_combined", numbers.confidence)
                 for horizon in numbers.horizons_days:
-                    found[f"delong_p_{horizon_name(horizon)}"] = partial(_delong, events, times, here[combined].log_risk, model.log_risk, horizon)
-            rows += _rows(name, chosen, found, one)
+                    computations[f"delong_p_{horizon_name(horizon)}"] = partial(_delong, events, times, here[combined].log_risk, model.log_risk, horizon)
+            rows += _rows(name, subset, computations, one)
     pooled = pooled_rows(models, outcomes, training, numbers.confidence)
     return [*rows, *pooled, *within_rows(models, outcomes, training, numbers, served=combined, controls=controls)]
 
 
-def _rows(name: str, chosen: PatientSet, found: Mapping[str, Callable[[], Value]], one: "OneModel") -> Iterator[MetricRow]:
-    for metric, compute in found.items():
-        value, lower, upper, reason = tried(compute, one.model.log_risk)
+def _rows(name: str, subset: PatientSet, computations: Mapping[str, Callable[[], Value]], one: "OneModel") -> Iterator[MetricRow]:
+    for metric, compute in computations.items():
+        value, lower, upper, reason = value_or_reason(compute, one.model.log_risk)
         reason = reason or (one.ends if metric == "calibration_intercept" else "")
-        yield MetricRow(name, chosen.center, chosen.split, metric, value, lower, upper, one.event.size, int(one.event.sum()), reason)
+        yield MetricRow(name, subset.center, subset.split, metric, value, lower, upper, one.event.size, int(one.event.sum()), reason)
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,9 @@ class OneModel:
 
     def harrell(self) -> Value:
         """Harrell's C with limits by its own standard error."""
-        found = survival.harrell(self.event, self.time, self.model.log_risk)
-        reach = float(ndtri(0.5 + 0.5 * self.confidence)) * found.se
-        return found.c, max(0.0, found.c - reach), min(1.0, found.c + reach)
+        concordance = survival.harrell(self.event, self.time, self.model.log_risk)
+        reach = float(ndtri(0.5 + 0.5 * self.confidence)) * concordance.se
+        return concordance.c, max(0.0, concordance.c - reach), min(1.0, concordance.c + reach)
 
     def intercept(self) -> Value:
         """Log of observed over expected deaths, each patient's hazard cumulated over that patient's follow-up, up to the last day of the model."""

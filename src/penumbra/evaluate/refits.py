@@ -15,7 +15,7 @@ from penumbra.base.workers import over
 from penumbra.evaluate.across import by_center, pooled
 from penumbra.evaluate.metrics import OneModel
 from penumbra.evaluate.rows import MetricRow
-from penumbra.evaluate.sets import LEFT_OUT, ModelRisk, Value, limits, tried
+from penumbra.evaluate.sets import LEFT_OUT, ModelRisk, Value, limits, value_or_reason
 from penumbra.fusion import Block, Declaration, Fitting, SurvivalModel
 from penumbra.survival import Undefined
 from penumbra.survival.outcome import Outcomes
@@ -30,7 +30,7 @@ class Refits:
     refits    how many there were; a refit that keeps nothing counts, with a C of 0.5.
     """
 
-    kept: Mapping[str, float]
+    selection_frequency: Mapping[str, float]
     optimism: float
     refits: int
 
@@ -58,21 +58,21 @@ def resampled_fits(
 
     Source: Meinshausen and Buehlmann 2010, JRSS B 72:417 (stability); Harrell et al. 1996, Stat Med 15:361 (optimism).
     """
-    used = {name: blocks[name] for name in {*declaration.blocks, *(block_and_feature(column)[0] for column in declaration.columns)}}
+    inputs = {name: blocks[name] for name in {*declaration.blocks, *(block_and_feature(column)[0] for column in declaration.columns)}}
     penalties = {selection.block: selection.penalty for selection in model.selections}
-    work = partial(_refit, declaration=declaration, penalties=penalties, blocks=used, outcomes=outcomes, numbers=numbers, seed=seed)
+    work = partial(_refit, declaration=declaration, penalties=penalties, blocks=inputs, outcomes=outcomes, numbers=numbers, seed=seed)
     chunks = [tuple(part.tolist()) for part in np.array_split(np.arange(refits), max(1, min(workers, refits)))]
-    found = [work(chunks[0])] if workers == 1 else [outcome for _, outcome in over(work, chunks, workers)]
-    kept: Counter[str] = Counter()
+    outcomes_of_chunks = [work(chunks[0])] if workers == 1 else [outcome for _, outcome in over(work, chunks, workers)]
+    counts: Counter[str] = Counter()
     optimism: dict[int, float] = {}
-    for outcome in found:
+    for outcome in outcomes_of_chunks:
         if isinstance(outcome, Refusal):
             raise outcome
-        kept.update(outcome[0])
+        counts.update(outcome[0])
         optimism |= outcome[1]
-    known = [optimism[i] for i in sorted(optimism)]
-    shares = {column: kept[column] / refits for column in sorted(kept, key=lambda column: (-kept[column], column))}
-    return Refits(shares, float(np.mean(known)) if known else math.nan, refits)
+    values = [optimism[i] for i in sorted(optimism)]
+    shares = {column: counts[column] / refits for column in sorted(counts, key=lambda column: (-counts[column], column))}
+    return Refits(shares, float(np.mean(values)) if values else math.nan, refits)
 
 
 def _refit(
@@ -86,29 +86,31 @@ def _refit(
     seed: int,
 ) -> tuple[Counter[str], dict[int, float]]:
     """How often each column is kept in some of the refits, and the optimism of each."""
-    kept: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     optimism = {}
     everybody = {column: block.values[:, j] for block in blocks.values() for j, column in enumerate(block.columns)}
     for i in which:
         rows = np.random.default_rng([seed, i]).integers(outcomes.event.size, size=outcomes.event.size)
-        drawn = {name: Block(name, block.features, block.values[rows]) for name, block in blocks.items()}
-        again = outcomes.rows(rows)
+        resampled = {name: Block(name, block.features, block.values[rows]) for name, block in blocks.items()}
+        resampled_outcomes = outcomes.rows(rows)
         try:
-            harmonized = fusion.harmonized_blocks(drawn, again.centers, numbers)
+            harmonized = fusion.harmonized_blocks(resampled, resampled_outcomes.centers, numbers)
             # no penalty known (no candidate in training): cross-validated as there
-            chosen = {name: fusion.select(harmonized[0][name], again, numbers, lambda_known=penalties.get(name) or None) for name in declaration.blocks}
-            model = fusion.fit(declaration, drawn, again, numbers, selections=chosen, harmonized=harmonized)
-            kept.update(column for column in model.columns if column not in declaration.columns)
+            selections = {
+                name: fusion.select(harmonized[0][name], resampled_outcomes, numbers, lambda_known=penalties.get(name) or None) for name in declaration.blocks
+            }
+            model = fusion.fit(declaration, resampled, resampled_outcomes, numbers, selections=selections, harmonized=harmonized)
+            counts.update(column for column in model.columns if column not in declaration.columns)
             if model.retained:
                 log_risk = model.log_risk(everybody, centers=outcomes.centers)
-                own = survival.concordance_index(again.event, again.time, log_risk[rows])
-                optimism[i] = own - survival.concordance_index(outcomes.event, outcomes.time, log_risk)
+                resampled_c = survival.concordance_index(resampled_outcomes.event, resampled_outcomes.time, log_risk[rows])
+                optimism[i] = resampled_c - survival.concordance_index(outcomes.event, outcomes.time, log_risk)
             else:
                 optimism[i] = 0.0
         except (Undefined, Refusal):
             # a resample without a death, a comparable pair, or one of the centers to harmonize has no C to be optimistic about
             continue
-    return kept, optimism
+    return counts, optimism
 
 
 def internal_external(
@@ -141,7 +143,7 @@ def internal_external(
                 log_risk[declaration.name][out] = model.log_risk(table, centers=here.centers, missing="nan" if model.harmonizer else "refuse")
             risk = ModelRisk(log_risk[declaration.name][out], math.nan, model.baseline if model is not None and model.retained else None)
             for metric, compute in _measured(OneModel(here.event, here.time, risk, confidence)):
-                value, lower, upper, reason = tried(compute, risk.log_risk)
+                value, lower, upper, reason = value_or_reason(compute, risk.log_risk)
                 reason = obstacle or (model.reason if model is not None and not model.retained else reason)
                 rows.append(MetricRow(declaration.name, name, LEFT_OUT, metric, value, lower, upper, *here.size, reason))
     for declaration in declared:

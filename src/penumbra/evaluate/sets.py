@@ -49,9 +49,9 @@ class ModelRisk:
         Undefined
             "no survival at day ...: the training patients were followed to day ...".
         """
-        why = self.why_not(float(np.max(times_days)))
-        if why:
-            raise Undefined(why)
+        reason = self.why_not(float(np.max(times_days)))
+        if reason:
+            raise Undefined(reason)
         return 1.0 - self.death(times_days)
 
     def why_not(self, day: float) -> str:
@@ -88,7 +88,7 @@ def clipped(event: np.ndarray, time: np.ndarray, horizons_days: Sequence[float])
     return tuple(days)
 
 
-def tried(compute: Callable[[], Value], log_risk: np.ndarray) -> tuple[float, float, float, str]:
+def value_or_reason(compute: Callable[[], Value], log_risk: np.ndarray) -> tuple[float, float, float, str]:
     """The value with its limits, or NaN with the reason why these patients have none."""
     if not np.isfinite(log_risk).all():
         return math.nan, math.nan, math.nan, NO_RISK

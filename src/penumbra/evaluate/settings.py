@@ -45,7 +45,7 @@ class Evaluating:
             raise horizons_error("evaluate.horizons_days", f"[{', '.join(f'{day:g}' for day in self.horizons_days)}]", problem)
 
 
-def horizons_error(key: str, found: str, problem: str) -> ParamsError:
+def horizons_error(key: str, value: str, problem: str) -> ParamsError:
     """The error for days that cannot be horizons; problem: of `unfit_horizons`."""
     what, _, advice = problem.partition("; ")
-    return wrong(key, f"{key} is {found}: {what}", advice or "List days in rising order")
+    return wrong(key, f"{key} is {value}: {what}", advice or "List days in rising order")

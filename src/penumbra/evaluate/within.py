@@ -36,7 +36,7 @@ def within_rows(
     if served not in models or not others or not outside.any():
         return
     risks = np.stack([models[name].log_risk[outside] for name in (served, *others.values())]).astype(float)
-    known = np.isfinite(risks).all(axis=1)
+    finite = np.isfinite(risks).all(axis=1)
     here = np.where(np.isfinite(risks), risks, 0.0)
     patients = outcomes.rows(outside)
     drawn_by = {"resamples": numbers.bootstraps, "seed": numbers.seed}
@@ -45,10 +45,10 @@ def within_rows(
     for which, short in enumerate(others, 1):
         metric = f"delta_c_{short}_within"
         try:
-            if not (known[0] and known[which]):
+            if not (finite[0] and finite[which]):
                 raise Undefined(NO_RISK)
-            drawn = pairs.difference(0, which)
-            found = (drawn.value, drawn.limit(tail), drawn.limit(1.0 - tail))
-            yield MetricRow(served, EXTERNAL, "test", metric, *found, *sizes, "")
+            difference = pairs.difference(0, which)
+            estimate = (difference.value, difference.limit(tail), difference.limit(1.0 - tail))
+            yield MetricRow(served, EXTERNAL, "test", metric, *estimate, *sizes, "")
         except Undefined as undefined:
             yield MetricRow(served, EXTERNAL, "test", metric, math.nan, math.nan, math.nan, *sizes, str(undefined))

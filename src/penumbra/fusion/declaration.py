@@ -113,26 +113,26 @@ def declarations(models: Mapping[str, Mapping[str, Any]], folder: Path = Path("m
     >>> declarations(content)["Age"].columns
     ('clinical.age',)
     """
-    found: dict[str, Declaration] = {}
+    declared: dict[str, Declaration] = {}
     for file, content in models.items():
         with in_file(folder / f"{file}.yaml"):
             for name, entry in content.items():
-                if name in found:
+                if name in declared:
                     raise wrong(str(name), f"{name} is declared twice", "Rename one", RULE)
-                found[str(name)] = _declaration(str(name), entry)
-    return found
+                declared[str(name)] = _declaration(str(name), entry)
+    return declared
 
 
 def _declaration(name: str, entry: Any) -> Declaration:
     if not isinstance(entry, Mapping):
         raise wrong(name, f"{name} is {shown(entry)}, not a model", "Write {label: ..., family: ..., kind: ..., blocks: [...]}", RULE)
-    known = [field.name for field in fields(Declaration) if field.name != "name"]
-    unknown = [str(key) for key in entry if key not in known]
+    keys = [field.name for field in fields(Declaration) if field.name != "name"]
+    unknown = [str(key) for key in entry if key not in keys]
     missing = [key for key in ("label", "family", "kind") if key not in entry]
     if unknown:
-        raise wrong(f"{name}.{unknown[0]}", f"{name} has no key {unknown[0]!r}", choose(unknown[0], known), RULE)
+        raise wrong(f"{name}.{unknown[0]}", f"{name} has no key {unknown[0]!r}", choose(unknown[0], keys), RULE)
     if missing:
-        raise wrong(name, f"{name} lacks {missing[0]!r}", f"Known: {', '.join(known)}", RULE)
+        raise wrong(name, f"{name} lacks {missing[0]!r}", f"Known: {', '.join(keys)}", RULE)
     for key, value in entry.items():
         if key in LISTS and not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
             raise wrong(f"{name}.{key}", f"{key} of {name} is {shown(value)}, not a list of names", f"Write {key}: [...]", RULE)
@@ -141,19 +141,19 @@ def _declaration(name: str, entry: Any) -> Declaration:
     for key, allowed in (("kind", KINDS), ("family", FAMILIES)):
         if entry[key] not in allowed:
             raise wrong(f"{name}.{key}", f"{name} is of {key} {entry[key]!r}", choose(entry[key], allowed), RULE)
-    needed = "columns" if entry["kind"] == "cox" else "blocks"
-    if not entry.get(needed):
-        raise wrong(name, f"{name} is of kind {entry['kind']} and names no {needed}", f"Add {needed}: [...]", RULE)
+    required = "columns" if entry["kind"] == "cox" else "blocks"
+    if not entry.get(required):
+        raise wrong(name, f"{name} is of kind {entry['kind']} and names no {required}", f"Add {required}: [...]", RULE)
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
     return Declaration(name, **values)
 
 
-def check_columns(found: Mapping[str, Declaration], blocks: Mapping[str, Collection[str]]) -> None:
+def check_columns(models: Mapping[str, Declaration], blocks: Mapping[str, Collection[str]]) -> None:
     """Refuse a model that names a block or a column which there is not.
 
     Parameters
     ----------
-    found
+    models
         From `declarations`.
     blocks
         Name -> the features of the block.
@@ -169,15 +169,15 @@ def check_columns(found: Mapping[str, Declaration], blocks: Mapping[str, Collect
     >>> content = {"controls": {"Age": {"label": "Age", "family": "control", "kind": "cox", "columns": ["clinical.age"]}}}
     >>> check_columns(declarations(content), {"clinical": ["age", "sex"]})
     """
-    for name, declared in found.items():
+    for name, declared in models.items():
         for i, block in enumerate(declared.blocks):
             if block not in blocks:
                 raise wrong(f"{name}.blocks[{i}]", f"{name} names the block {block!r}, which there is not", choose(block, blocks), RULE)
         for i, listed in enumerate(declared.columns):
             block, feature = block_and_feature(listed)
             if block not in blocks:
-                found_blocks = choose(block, blocks, what="blocks")
-                raise wrong(f"{name}.columns[{i}]", f"{name} names the column {listed!r}, of no known block", found_blocks, RULE)
+                alternatives = choose(block, blocks, what="blocks")
+                raise wrong(f"{name}.columns[{i}]", f"{name} names the column {listed!r}, of no known block", alternatives, RULE)
             if feature not in blocks[block]:
                 near = nearest(feature, blocks[block])
                 advice = f"Did you mean {block}.{near}?" if near else f"Write {block}. and one of its {len(blocks[block])} features (features/catalogue.csv)"
@@ -185,8 +185,8 @@ def check_columns(found: Mapping[str, Declaration], blocks: Mapping[str, Collect
         for key, some in (("log", declared.log), ("impute", declared.impute)):
             strange = [each for each in some if each not in declared.columns]
             if strange:
-                found_key = f"{key} of {name} holds {strange[0]!r}, which is none of its columns"
-                raise wrong(f"{name}.{key}", found_key, choose(strange[0], declared.columns), RULE)
+                fault = f"{key} of {name} holds {strange[0]!r}, which is none of its columns"
+                raise wrong(f"{name}.{key}", fault, choose(strange[0], declared.columns), RULE)
 
 
 def by_name(blocks: Mapping[str, Block] | Iterable[Block]) -> dict[str, Block]:

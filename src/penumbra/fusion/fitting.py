@@ -61,14 +61,14 @@ def fit_all(declared: Iterable[Declaration], blocks: Mapping[str, Block] | Itera
     >>> models["Volume"].columns
     ('gtv.original_shape_MeshVolume',)
     """
-    named, harmonizers = harmonized_blocks(blocks, outcomes.centers, numbers)
+    blocks_by_name, harmonizers = harmonized_blocks(blocks, outcomes.centers, numbers)
     selections: dict[str, BlockSelection] = {}
     models = {}
     for declaration in declared:
         for name in declaration.blocks:
-            if name not in selections and name in named:
-                selections[name] = select(named[name], outcomes, numbers)
-        models[declaration.name] = fit(declaration, blocks, outcomes, numbers, selections=selections, harmonized=(named, harmonizers))
+            if name not in selections and name in blocks_by_name:
+                selections[name] = select(blocks_by_name[name], outcomes, numbers)
+        models[declaration.name] = fit(declaration, blocks, outcomes, numbers, selections=selections, harmonized=(blocks_by_name, harmonizers))
     return models
 
 
@@ -135,25 +135,25 @@ def fit(
     """
     events, times = checked_outcome(outcomes.event, outcomes.time)
     require_events(events)
-    named = by_name(blocks)
-    for block in named.values():
+    blocks_by_name = by_name(blocks)
+    for block in blocks_by_name.values():
         if np.shape(block.values) != (events.size, len(block.features)):
             raise ValueError(f"block {block.name} has values of shape {np.shape(block.values)}; expected {(events.size, len(block.features))}")
     if declaration.kind == "cox":
-        return _Fitter(declaration, named, events, times, numbers, []).cox()
-    given = named
-    named, harmonizers = harmonized or harmonized_blocks(given, outcomes.centers, numbers)
-    remarks = [_marked(given[name], outcomes.centers) for name in declaration.blocks if name in harmonizers and name in given]
-    fitter = _Fitter(declaration, named, events, times, numbers, [remark for remark in remarks if remark], harmonizers)
+        return _Fitter(declaration, blocks_by_name, events, times, numbers, []).cox()
+    unharmonized = blocks_by_name
+    blocks_by_name, harmonizers = harmonized or harmonized_blocks(unharmonized, outcomes.centers, numbers)
+    remarks = [_marked(unharmonized[name], outcomes.centers) for name in declaration.blocks if name in harmonizers and name in unharmonized]
+    fitter = _Fitter(declaration, blocks_by_name, events, times, numbers, [remark for remark in remarks if remark], harmonizers)
     for name in declaration.blocks:
-        _require_block(declaration, named, name)
-    done = dict(selections or {})
-    chosen = []
+        _require_block(declaration, blocks_by_name, name)
+    available = dict(selections or {})
+    used_selections = []
     for name in declaration.blocks:
-        if name not in done:
-            done[name] = select(named[name], outcomes, numbers)
-        chosen.append(done[name])
-    return fitter.selected(tuple(chosen))
+        if name not in available:
+            available[name] = select(blocks_by_name[name], outcomes, numbers)
+        used_selections.append(available[name])
+    return fitter.selected(tuple(used_selections))
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class _Scaled:
         numbers = zip(names, logs, fills, means.tolist(), sds.tolist(), strict=True)
         return cls(tuple(Column(name, log, fill, mean, sd) for name, log, fill, mean, sd in numbers), (raw - means) / sds)
 
-    def kept(self, which: Bools) -> _Scaled:
+    def subset(self, which: Bools) -> _Scaled:
         return _Scaled(tuple(column for column, keep in zip(self.columns, which, strict=True) if keep), self.z[:, which])
 
     def and_then(self, others: _Scaled) -> _Scaled:
@@ -197,41 +197,41 @@ class _Fitter:
         names = [name for selection in selections for name in selection.kept]
         if not names:
             return self.nothing(selections)
-        found = _Scaled.of(names, np.stack([self.column(name) for name in names], axis=1), [False] * len(names), [None] * len(names))
+        scaled = _Scaled.of(names, np.stack([self.column(name) for name in names], axis=1), [False] * len(names), [None] * len(names))
         if self.declaration.kind == "components":
-            return self.through_components(found, selections)
+            return self.through_components(scaled, selections)
         coefficients = np.array([value for selection in selections for value in selection.coefficients])
         if len(selections) > 1:
-            coefficients, _, reason = lasso(self.event, self.time, found.z, self.numbers, self.declaration.name)
+            coefficients, _, reason = lasso(self.event, self.time, scaled.z, self.numbers, self.declaration.name)
             if reason:
                 self.remarks.append(reason)
                 return self.nothing(selections)
-            kept = coefficients != 0
-            found, coefficients = found.kept(kept), coefficients[kept]
-        return self.model(found, coefficients, selections=selections)
+            nonzero = coefficients != 0
+            scaled, coefficients = scaled.subset(nonzero), coefficients[nonzero]
+        return self.model(scaled, coefficients, selections=selections)
 
-    def through_components(self, kept: _Scaled, selections: tuple[BlockSelection, ...]) -> SurvivalModel:
-        found = principal_components(kept.z, variance=self.numbers.pca_variance)
+    def through_components(self, scaled: _Scaled, selections: tuple[BlockSelection, ...]) -> SurvivalModel:
+        components = principal_components(scaled.z, variance=self.numbers.pca_variance)
         further = self.covariates()
         # a covariate is a component of its own: it enters the Cox model as it is, after the principal components
-        loadings = block_diag(found.components, np.eye(len(further.columns)))
-        cox = self.cox_of(np.hstack([found.transform(kept.z), further.z]))
+        loadings = block_diag(components.components, np.eye(len(further.columns)))
+        cox = self.cox_of(np.hstack([components.transform(scaled.z), further.z]))
         return self.model(
-            kept.and_then(further),
+            scaled.and_then(further),
             loadings.T @ cox.coef,
             selections=selections,
             components=tuple(tuple(row) for row in loadings.tolist()),
-            component_means=(*found.mean.tolist(), *(0.0,) * len(further.columns)),
-            explained=tuple(found.explained.tolist()),
+            component_means=(*components.mean.tolist(), *(0.0,) * len(further.columns)),
+            explained=tuple(components.explained.tolist()),
             cox=cox,
         )
 
     def cox(self) -> SurvivalModel:
-        found = self.covariates()
-        if not found.columns:
+        scaled = self.covariates()
+        if not scaled.columns:
             return self.nothing()
-        cox = self.cox_of(found.z)
-        return self.model(found, cox.coef, cox=cox)
+        cox = self.cox_of(scaled.z)
+        return self.model(scaled, cox.coef, cox=cox)
 
     def covariates(self) -> _Scaled:
         """The columns that the declaration names one by one, z-scored; what cannot be used is left out, with a remark."""
@@ -242,17 +242,17 @@ class _Fitter:
             if name not in block.columns:
                 raise Unusable(RULE, f"{declaration.name} needs the column {name}; block {block.name} has {', '.join(block.features[:5])}, ...", ADVICE)
             values = transformed(name, self.column(name), name in declaration.log)
-            known = np.isfinite(values)
-            if not known.any():
+            present = np.isfinite(values)
+            if not present.any():
                 self.remarks.append(f"{name} is missing for every training patient: left out")
                 continue
-            if not known.all() and name not in declaration.impute:
-                found = f"{name} is missing for {int((~known).sum())} of {known.size} training patients (model {declaration.name})"
-                raise Unusable("value_missing", found, f"Send the values, or add the column to `impute` of {declaration.name} in models/")
-            fill = float(np.median(values[known])) if name in declaration.impute else None
-            if not known.all():
-                self.remarks.append(f"{name} is missing for {int((~known).sum())} of {known.size} training patients: taken as {fill:g}, their median")
-            values = np.where(known, values, 0.0 if fill is None else fill)
+            if not present.all() and name not in declaration.impute:
+                fault = f"{name} is missing for {int((~present).sum())} of {present.size} training patients (model {declaration.name})"
+                raise Unusable("value_missing", fault, f"Send the values, or add the column to `impute` of {declaration.name} in models/")
+            fill = float(np.median(values[present])) if name in declaration.impute else None
+            if not present.all():
+                self.remarks.append(f"{name} is missing for {int((~present).sum())} of {present.size} training patients: taken as {fill:g}, their median")
+            values = np.where(present, values, 0.0 if fill is None else fill)
             if values.std() <= 1e-12 * max(abs(float(values.mean())), 1e-300):
                 self.remarks.append(f"{name} is the same for every training patient: left out")
                 continue
@@ -275,8 +275,8 @@ class _Fitter:
         parts = []
         for block in dict.fromkeys(block_and_feature(column)[0] for column in columns):
             if block in self.harmonizers:
-                known = self.harmonizers[block]
-                parts.append(known.of([column for column in columns if column.startswith(f"{block}.") and column in known.columns]))
+                harmonizer = self.harmonizers[block]
+                parts.append(harmonizer.of([column for column in columns if column.startswith(f"{block}.") and column in harmonizer.columns]))
         return joined(parts)
 
     def nothing(self, selections: tuple[BlockSelection, ...] = ()) -> SurvivalModel:
@@ -285,7 +285,7 @@ class _Fitter:
 
     def model(
         self,
-        found: _Scaled,
+        scaled: _Scaled,
         coefficients: Floats,
         *,
         selections: tuple[BlockSelection, ...] = (),
@@ -294,9 +294,9 @@ class _Fitter:
         explained: tuple[float, ...] = (),
         cox: CoxFit | None = None,
     ) -> SurvivalModel:
-        risk = linear_risk(found.z, coefficients)
+        risk = linear_risk(scaled.z, coefficients)
         baseline = breslow_baseline(self.event, self.time, risk)
-        columns = tuple(replace(column, coefficient=float(value)) for column, value in zip(found.columns, coefficients, strict=True))
+        columns = tuple(replace(column, coefficient=float(value)) for column, value in zip(scaled.columns, coefficients, strict=True))
         numbers = self.numbers
         return SurvivalModel(
             name=self.declaration.name,
@@ -334,11 +334,11 @@ class _Fitter:
 
 def _marked(block: Block, centers: ArrayLike) -> str:
     """The remark on the columns of a block that only tell the centers apart; "" where there is none."""
-    found = center_markers(block, centers)
-    if not found:
+    markers = center_markers(block, centers)
+    if not markers:
         return ""
-    shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
-    return f"{len(found)} columns of {block.name} are constant within every training center and differ between centers: left out ({shown})"
+    listed = ", ".join(markers[:3]) + (", ..." if len(markers) > 3 else "")
+    return f"{len(markers)} columns of {block.name} are constant within every training center and differ between centers: left out ({listed})"
 
 
 def _require_block(declaration: Declaration, blocks: Mapping[str, Block], name: str) -> Block:

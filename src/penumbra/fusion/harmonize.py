@@ -25,7 +25,7 @@ METHODS = ("none", "combat")
 POLICIES = ("refuse", "leave", "estimate")
 MIN_PATIENTS = 5  # of a center, to estimate a location and a scale of its own
 CONVERGED = 1e-6  # largest relative change of the posterior means
-MOST_ROUNDS = 1000
+MAX_ROUNDS = 1000
 ROUNDING = 1e-9  # of a column's spread over all centers: what varies less within a center is constant there
 
 
@@ -128,11 +128,11 @@ class Harmonizer:
 
     def _refusal(self, name: str, patients: int) -> Refusal | None:
         if self.unseen == "refuse":
-            known = ", ".join(self.centers)
-            return Refusal("center_trained", f"center {name}; the model harmonizes between {known}", "train with it, or set fuse.unseen_center")
+            centers = ", ".join(self.centers)
+            return Refusal("center_trained", f"center {name}; the model harmonizes between {centers}", "train with it, or set fuse.unseen_center")
         if self.unseen == "estimate" and patients < MIN_PATIENTS:
-            found = f"{patients} patients of center {name}; {MIN_PATIENTS} are needed to estimate its location and scale"
-            return Refusal("center_large_enough", found, "score more of its patients at once, or set fuse.unseen_center")
+            fault = f"{patients} patients of center {name}; {MIN_PATIENTS} are needed to estimate its location and scale"
+            return Refusal("center_large_enough", fault, "score more of its patients at once, or set fuse.unseen_center")
         return None
 
 
@@ -172,16 +172,16 @@ def fitted(block: Block, centers: ArrayLike, unseen: str) -> Harmonizer:
     sds = np.sqrt(np.mean(inside**2, axis=0))
     means = values.mean(axis=0)
     z = (values - means) / sds
-    found = [_posterior(z[names == name], varies[c]) for c, name in enumerate(every)]
+    posteriors = [_posterior(z[names == name], varies[c]) for c, name in enumerate(every)]
     if every.size == 1:
-        found = [(np.zeros(usable.size), np.ones(usable.size))]
+        posteriors = [(np.zeros(usable.size), np.ones(usable.size))]
     return Harmonizer(
         columns=tuple(block.columns[j] for j in usable),
         centers=tuple(every.tolist()),
         means=tuple(means.tolist()),
         sds=tuple(sds.tolist()),
-        shifts=tuple(tuple(shift.tolist()) for shift, _ in found),
-        scales=tuple(tuple(scale.tolist()) for _, scale in found),
+        shifts=tuple(tuple(shift.tolist()) for shift, _ in posteriors),
+        scales=tuple(tuple(scale.tolist()) for _, scale in posteriors),
         unseen=unseen,
     )
 
@@ -251,15 +251,15 @@ def harmonized_blocks(blocks: Mapping[str, Block] | Iterable[Block], centers: Ar
     >>> blocks["gtv"].values.shape, harmonizers["gtv"].centers
     ((40, 1), ('east', 'west'))
     """
-    named = by_name(blocks)
-    for value, known, name in ((numbers.harmonise, METHODS, "harmonise"), (numbers.unseen_center, POLICIES, "unseen_center")):
-        if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(known)}; found {value!r}")
+    blocks_by_name = by_name(blocks)
+    for value, accepted, name in ((numbers.harmonise, METHODS, "harmonise"), (numbers.unseen_center, POLICIES, "unseen_center")):
+        if value not in accepted:
+            raise ValueError(f"{name} must be one of {', '.join(accepted)}; found {value!r}")
     if numbers.harmonise == "none":
-        return named, {}
+        return blocks_by_name, {}
     names = np.asarray(centers, dtype=str).tolist()
-    learned = {name: fitted(block, names, numbers.unseen_center) for name, block in named.items() if name != CLINICAL}
-    return {name: harmonized(block, learned[name], names) if name in learned else block for name, block in named.items()}, learned
+    learned = {name: fitted(block, names, numbers.unseen_center) for name, block in blocks_by_name.items() if name != CLINICAL}
+    return {name: harmonized(block, learned[name], names) if name in learned else block for name, block in blocks_by_name.items()}, learned
 
 
 def _spread(values: Floats) -> tuple[Floats, np.ndarray]:
@@ -284,16 +284,16 @@ def joined(parts: Sequence[Harmonizer]) -> Harmonizer | None:
         return None
     first = parts[0]
 
-    def beside(rows: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    def concatenated(rows: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
         return tuple(value for row in rows for value in row)
 
     return Harmonizer(
         tuple(column for part in parts for column in part.columns),
         first.centers,
-        beside([part.means for part in parts]),
-        beside([part.sds for part in parts]),
-        tuple(beside([part.shifts[c] for part in parts]) for c in range(len(first.centers))),
-        tuple(beside([part.scales[c] for part in parts]) for c in range(len(first.centers))),
+        concatenated([part.means for part in parts]),
+        concatenated([part.sds for part in parts]),
+        tuple(concatenated([part.shifts[c] for part in parts]) for c in range(len(first.centers))),
+        tuple(concatenated([part.scales[c] for part in parts]) for c in range(len(first.centers))),
         first.unseen,
     )
 
@@ -317,7 +317,7 @@ def _drawn_together(z: Floats) -> tuple[Floats, Floats]:
     m, s2 = float(variance.mean()), float(variance.var(ddof=1))
     a, b = (2 * s2 + m**2) / s2, (m * s2 + m**3) / s2
     shift, scale = location.copy(), variance.copy()
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         new_shift = (n * spread * location + scale * prior) / (n * spread + scale)
         new_scale = (0.5 * np.sum((z - new_shift) ** 2, axis=0) + b) / (n / 2.0 + a - 1.0)
         change = max(float(np.abs(new_shift - shift).max()), float(np.abs(new_scale / scale - 1.0).max()))

@@ -186,8 +186,8 @@ class SurvivalModel:
         beyond = np.isinf(risk) | (np.isnan(risk) & ~np.isnan(raw).any(axis=1))
         if beyond.any() and missing != "nan":
             far = self.columns[int(np.abs(z[np.flatnonzero(beyond)[0]]).argmax())]
-            found = f"{far} makes the risk infinite for {int(beyond.sum())} of {raw.shape[0]} patients (model {self.name})"
-            raise Unusable("risk_finite", found, "Check its value")
+            fault = f"{far} makes the risk infinite for {int(beyond.sum())} of {raw.shape[0]} patients (model {self.name})"
+            raise Unusable("risk_finite", fault, "Check its value")
         risk[beyond] = np.nan
         return risk
 
@@ -199,14 +199,14 @@ class SurvivalModel:
         for column in self.inputs:
             name = column.name
             if name not in columns:
-                found = f"{self.name} needs the column {name}; found {len(columns)} columns ({', '.join(list(columns)[:3])}, ...)"
-                raise Unusable("column_given", found, "Populate it first")
-            given = np.atleast_1d(np.asarray(columns[name], dtype=float))
-            infinite = np.isinf(given)
+                fault = f"{self.name} needs the column {name}; found {len(columns)} columns ({', '.join(list(columns)[:3])}, ...)"
+                raise Unusable("column_given", fault, "Populate it first")
+            values = np.atleast_1d(np.asarray(columns[name], dtype=float))
+            infinite = np.isinf(values)
             if infinite.any() and missing != "nan":
-                found = f"{name} is infinite for {int(infinite.sum())} of {given.size} patients (model {self.name})"
-                raise Unusable("value_finite", found, "Give a finite number")
-            raw.append(transformed(name, np.where(infinite, np.nan, given), column.log))
+                fault = f"{name} is infinite for {int(infinite.sum())} of {values.size} patients (model {self.name})"
+                raise Unusable("value_finite", fault, "Give a finite number")
+            raw.append(transformed(name, np.where(infinite, np.nan, values), column.log))
         values = np.stack(raw, axis=1)
         if self.harmonizer is not None:
             names = self.columns
@@ -342,8 +342,8 @@ class SurvivalModel:
         each = zip(*(document.pop(stored) for stored in STORED_COLUMNS), strict=True)
         document["inputs"] = tuple(Column(**dict(zip(STORED_COLUMNS.values(), values, strict=True))) for values in each)
         if document["harmonizer"] is not None:
-            found = _tupled(document["harmonizer"])
-            document["harmonizer"] = Harmonizer(**{name: _nested(value) for name, value in found.items()})
+            harmonizer = _tupled(document["harmonizer"])
+            document["harmonizer"] = Harmonizer(**{name: _nested(value) for name, value in harmonizer.items()})
         document["components"] = tuple(tuple(row) for row in document["components"])
         return cls(**_tupled(document))
 
@@ -378,10 +378,10 @@ def transformed(name: str, values: ArrayLike, log: bool) -> Floats:
     numbers = np.atleast_1d(np.asarray(values, dtype=float))
     if not log:
         return numbers
-    known = np.isfinite(numbers)
-    if (numbers[known] <= 0).any():
-        raise Unusable("value_positive", f"{name} must be positive, its logarithm is taken; found {numbers[known].min():g}", "Check its value")
-    return np.log(numbers, where=known, out=np.full(numbers.shape, np.nan))
+    finite = np.isfinite(numbers)
+    if (numbers[finite] <= 0).any():
+        raise Unusable("value_positive", f"{name} must be positive, its logarithm is taken; found {numbers[finite].min():g}", "Check its value")
+    return np.log(numbers, where=finite, out=np.full(numbers.shape, np.nan))
 
 
 def _nested(value: Any) -> Any:

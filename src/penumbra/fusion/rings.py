@@ -18,7 +18,7 @@ def for_margins(name: str, entry: Any, margins_mm: Sequence[float]) -> dict[str,
 def all_for_margins(models: Mapping[str, Mapping[Any, Any]], margins_mm: Sequence[float]) -> dict[str, dict[str, Any]]:
     """The same for the content of every file of models/, by file name."""
     return {
-        file: {name: entry for written, each in content.items() for name, entry in for_margins(str(written), each, margins_mm).items()}
+        file: {name: entry for pattern, each in content.items() for name, entry in for_margins(str(pattern), each, margins_mm).items()}
         for file, content in models.items()
     }
 

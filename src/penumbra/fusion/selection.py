@@ -97,8 +97,8 @@ def select(
     >>> block = Block("gtv", ("original_shape_MeshVolume",), np.exp(volume))
     >>> outcomes = Outcomes.of_one_center(np.arange(40) % 3 > 0, rng.exponential(500 * np.exp(-volume[:, 0])))
     >>> numbers = Fitting(alpha=0.05, ties="efron", folds=5, lasso_lambda="min", lasso_patience=None, pca_variance=0.95, ridge=1.0, seed=0)
-    >>> found = select(block, outcomes, numbers)
-    >>> found.offered, found.kept
+    >>> selection = select(block, outcomes, numbers)
+    >>> selection.offered, selection.kept
     (1, ('gtv.original_shape_MeshVolume',))
     """
     events, times = checked_outcome(outcomes.event, outcomes.time)
@@ -110,14 +110,14 @@ def select(
     q = np.full(p.size, np.nan)
     q[np.isfinite(p)] = benjamini_hochberg(p[np.isfinite(p)])
     columns = np.array(block.columns, dtype=object)
-    kept, coefficients, chosen, reason = np.zeros(0, dtype=int), np.zeros(0), 0.0, ""
+    selected, coefficients, penalty, reason = np.zeros(0, dtype=int), np.zeros(0), 0.0, ""
     if significant.size == 0:
         reason = f"no column of {block.name} has p < {numbers.alpha:g} (of {values.shape[1]})"
     else:
         z = values[:, significant]
         z = (z - z.mean(axis=0)) / z.std(axis=0)
-        coef, chosen, reason = lasso(events, times, z, numbers, block.name, lambda_known)
-        kept, coefficients = significant[coef != 0], coef[coef != 0]
+        coef, penalty, reason = lasso(events, times, z, numbers, block.name, lambda_known)
+        selected, coefficients = significant[coef != 0], coef[coef != 0]
     return BlockSelection(
         block=block.name,
         offered=len(block.features),
@@ -126,11 +126,11 @@ def select(
         significant=int(significant.size),
         significant_fdr=int((q < numbers.alpha).sum()),
         candidates=tuple(columns[significant]),
-        kept=tuple(columns[kept]),
+        kept=tuple(columns[selected]),
         coefficients=tuple(coefficients.tolist()),
-        univariate_p=tuple(p[kept].tolist()),
-        univariate_q=tuple(q[kept].tolist()),
-        penalty=chosen,
+        univariate_p=tuple(p[selected].tolist()),
+        univariate_q=tuple(q[selected].tolist()),
+        penalty=penalty,
         reason=reason,
     )
 
@@ -180,5 +180,5 @@ def lasso(event: Bools, time: Floats, z: Floats, numbers: Fitting, where: str, l
         path = lasso_cox_cv(event, time, z, folds=fold, patience=numbers.lasso_patience)
     except Undefined as undefined:
         return np.zeros(z.shape[1]), 0.0, f"Lasso of {where}: {undefined}"
-    coef, chosen = (path.coef_min, path.lambda_min) if numbers.lasso_lambda == "min" else (path.coef_1se, path.lambda_1se)
-    return coef, chosen, "" if coef.any() else f"the Lasso of {where} keeps none of {z.shape[1]} columns: cross-validation prefers no column"
+    coef, penalty = (path.coef_min, path.lambda_min) if numbers.lasso_lambda == "min" else (path.coef_1se, path.lambda_1se)
+    return coef, penalty, "" if coef.any() else f"the Lasso of {where} keeps none of {z.shape[1]} columns: cross-validation prefers no column"

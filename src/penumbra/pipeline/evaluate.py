@@ -97,7 +97,7 @@ def refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalMode
     values = {"harrell_c_optimism": again.optimism, "harrell_c_corrected": apparent.value - again.optimism}
     reason = "" if math.isfinite(again.optimism) else apparent.reason or "no resample has a C"
     return [*found, *(replace(apparent, metric=name, value=value, lower=math.nan, upper=math.nan, reason=reason) for name, value in values.items())], dict(
-        again.kept
+        again.selection_frequency
     )
 
 

@@ -23,7 +23,7 @@ class Guideline:
         return sum(bool(item.answer) for item in self.items)
 
 
-def counted(items: Sequence[ChecklistItem]) -> list[Guideline]:
+def by_guideline(items: Sequence[ChecklistItem]) -> list[Guideline]:
     """The items by guideline, in the order in which they come."""
     names = dict.fromkeys(item.guideline for item in items)
     return [Guideline(name, tuple(item for item in items if item.guideline == name)) for name in names]
@@ -45,18 +45,18 @@ def checklist(declared: Mapping[str, Sequence[Mapping[str, Any]]], facts: Mappin
     facts
         What lineage and evaluation say; an answer that names a fact which is unknown or empty is unanswered.
     """
-    found = []
+    items = []
     for guideline, entries in declared.items():
         for entry in entries:
             answer = _filled(entry.get("answer"), facts)
-            found.append(ChecklistItem(guideline, str(entry["item"]), entry["question"], answer, entry.get("evidence", "") if answer else ""))
-    return tuple(found)
+            items.append(ChecklistItem(guideline, str(entry["item"]), entry["question"], answer, entry.get("evidence", "") if answer else ""))
+    return tuple(items)
 
 
 def _filled(answer: str | None, facts: Mapping[str, object]) -> str:
     if not answer:
         return ""
-    needed = {name for _, name, _, _ in string.Formatter().parse(answer) if name}
-    if any(facts.get(name) in (None, "", ()) for name in needed):
+    names = {name for _, name, _, _ in string.Formatter().parse(answer) if name}
+    if any(facts.get(name) in (None, "", ()) for name in names):
         return ""
     return answer.format(**facts)

@@ -58,17 +58,17 @@ OPTIMISM = ("harrell_c_corrected", "harrell_c_optimism")
 
 def across_table(inputs: ReportInputs) -> Table:
     """Over centers: random-effects means with limits and prediction intervals, and what a model is worth where it was not fitted."""
-    found = {(row.model, row.center, row.metric): row for row in inputs.metrics}
-    shown = (*PERFORMANCE, *LEFT_OUT_POOL, *filter(None, LEFT_OUT_ONE), *OPTIMISM)
+    by_key = {(row.model, row.center, row.metric): row for row in inputs.metrics}
+    metric_names = (*PERFORMANCE, *LEFT_OUT_POOL, *filter(None, LEFT_OUT_ONE), *OPTIMISM)
     rows: list[tuple[Cell, ...]] = []
     for where, center, metrics in (("test centers", EXTERNAL, PERFORMANCE), ("each center left out", LEFT_OUT, LEFT_OUT_POOL)):
-        rows += _said_once([_line(model, where, [found.get((model.name, center, metric)) for metric in metrics]) for model in inputs.models])
+        rows += _without_repetition([_line(model, where, [by_key.get((model.name, center, metric)) for metric in metrics]) for model in inputs.models])
     for center in dict.fromkeys(row.center for row in inputs.metrics if row.metric == "internal_external_c"):
         for model in inputs.models:
-            rows += _line(model, f"{center}, left out", [found.get((model.name, center, metric)) for metric in LEFT_OUT_ONE])
+            rows += _line(model, f"{center}, left out", [by_key.get((model.name, center, metric)) for metric in LEFT_OUT_ONE])
     for model in inputs.models:
         for row in (row for row in inputs.metrics if (row.model, row.metric) == (model.name, OPTIMISM[0])):
-            optimism = found.get((model.name, row.center, OPTIMISM[1]))
+            optimism = by_key.get((model.name, row.center, OPTIMISM[1]))
             note = row.reason or (f"optimism {number(optimism.value)}" if optimism else "")
             rows.append((Cell(model.label), Cell("training, less optimism"), Cell(number(row.value), note), *(Cell("") for _ in range(4))))
     header = header_cells("model", "where", "C", "C of a further center", "slope", "slope of a further center", "intercept")
@@ -76,25 +76,25 @@ def across_table(inputs: ReportInputs) -> Table:
         "Over several centers: the random-effects mean, and in the columns next to it the interval in which the value of a further center is expected. "
         "Left out: everything after the features was refitted on the other centers."
     )
-    return Table("across_centers", caption, header, tuple(rows), metrics_csv(inputs, shown), words=2)
+    return Table("across_centers", caption, header, tuple(rows), metrics_csv(inputs, metric_names), words=2)
 
 
 def _line(model: ModelRow, where: str, measured: list[MetricRow | None]) -> list[tuple[Cell, ...]]:
     """One row for a model, none where nothing was measured; a reason is given at the first value that it explains."""
     if not any(measured):
         return []
-    cells, said = [], {""}
+    cells, reasons = [], {""}
     for row in measured:
         if row is None:
             cells.append(Cell(""))
             continue
         words = f"{number(row.lower)}–{number(row.upper)}" if row.metric.endswith("prediction") and math.isfinite(row.lower) else interval(row)
-        cells.append(Cell(words, "" if row.reason in said else row.reason))
-        said.add(row.reason)
+        cells.append(Cell(words, "" if row.reason in reasons else row.reason))
+        reasons.add(row.reason)
     return [(Cell(model.label), Cell(where), *cells, *(Cell("") for _ in range(5 - len(cells))))]
 
 
-def _said_once(lines: list[list[tuple[Cell, ...]]]) -> list[tuple[Cell, ...]]:
+def _without_repetition(lines: list[list[tuple[Cell, ...]]]) -> list[tuple[Cell, ...]]:
     """The rows of every model; one row where all say the same."""
     rows = [row for line in lines for row in line]
     if len(rows) > 1 and len({row[1:] for row in rows}) == 1:

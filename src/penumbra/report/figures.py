@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 GROUP_STYLE = {True: (VERMILION, "-", "high risk"), False: (BLUE, (0, (4, 1.5)), "low risk")}
 CHANCE = 0.5
-MOST_BARS = 20
+MAX_BARS = 20
 LABEL_LETTERS = 55  # of a feature's name that fit a figure's width; a longer one is set smaller
 SHORT_TITLE = 16  # letters that fit next to the legend
 REASON_LETTERS = 29  # what fits next to the boxes of the cohort flow
@@ -44,8 +44,8 @@ def cohort_flow(flow: CenterFlow, name: str) -> Rendered:
         axes.set(xlim=(0, WIDTH_IN), ylim=(0, height))
         axes.text(0.05, height - 0.05, f"{flow.center} ({role})", weight="bold", size=9.5, va="top")
         axes.text(center, top, f"{flow.found} found", ha="center", va="center", bbox=box)
-        kept = f"{flow.accepted} accepted\n{count(flow.events, 'death')}"
-        axes.text(center, bottom, kept, ha="center", va="center", weight="bold", linespacing=1.5, bbox={**box, "edgecolor": BLUE, "linewidth": 1.4})
+        accepted = f"{flow.accepted} accepted\n{count(flow.events, 'death')}"
+        axes.text(center, bottom, accepted, ha="center", va="center", weight="bold", linespacing=1.5, bbox={**box, "edgecolor": BLUE, "linewidth": 1.4})
         arrow = {"arrowstyle": "-|>", "color": MUTED, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
         axes.annotate("", (center, bottom + 0.3), (center, top - 0.17), arrowprops=arrow)
         middle = (top - 0.17 + bottom + 0.3) / 2
@@ -64,7 +64,7 @@ def cohort_flow(flow: CenterFlow, name: str) -> Rendered:
 
 def concordance(column: CenterColumn, models: Sequence[ModelRow], rows: Sequence[MetricRow], paper: Sequence[PaperValue], combined: str, name: str) -> Rendered:
     """Harrell's C of every model on one center with its 95 % interval, next to chance and the paper's value."""
-    found = {row.model: row for row in rows if row.metric == "harrell_c" and row.center == column.center}
+    by_model = {row.model: row for row in rows if row.metric == "harrell_c" and row.center == column.center}
     theirs = {value.model: value.value for value in paper if value.metric == "harrell_c" and value.split == column.paper}
     with ink.style():
         figure = _figure(0.26 * len(models) + 0.85)
@@ -72,7 +72,7 @@ def concordance(column: CenterColumn, models: Sequence[ModelRow], rows: Sequence
         axes.axvline(CHANCE, color=MUTED, linewidth=0.9, linestyle=":")
         for place, model in enumerate(models):
             color = BLUE if model.name == combined else INK
-            row = found.get(model.name)
+            row = by_model.get(model.name)
             if row is None or not math.isfinite(row.value):
                 axes.text(CHANCE + 0.01, place, "no feature retained" if model.features == 0 else "not defined", va="center", color=MUTED, size=7.5)
                 continue
@@ -84,14 +84,14 @@ def concordance(column: CenterColumn, models: Sequence[ModelRow], rows: Sequence
                 axes.plot(theirs[model.name], place + 0.3, "D", color=MUTED, markerfacecolor="none", markersize=3.2, markeredgewidth=0.8)
         axes.set_yticks(range(len(models)), [model.label for model in models])
         axes.set_ylim(len(models) - 0.4, -0.6)
-        lows = [row.lower for row in found.values() if math.isfinite(row.lower)]
+        lows = [row.lower for row in by_model.values() if math.isfinite(row.lower)]
         axes.set_xlim(min([0.3, *(low - 0.02 for low in lows)]), 1.0)
         axes.set_title(column.label)
         axes.set_xlabel("Harrell's C")
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)
-        shown = [f"{model.label} {interval(found[model.name])}" for model in models if model.name in found]
-        return render(figure, name, alt=f"Harrell's C on {column.label}: {'; '.join(shown) or 'no value'}.", caption="")
+        labels = [f"{model.label} {interval(by_model[model.name])}" for model in models if model.name in by_model]
+        return render(figure, name, alt=f"Harrell's C on {column.label}: {'; '.join(labels) or 'no value'}.", caption="")
 
 
 def kaplan_meier(numbers: PanelNumbers, name: str) -> Rendered:
@@ -124,7 +124,7 @@ def kaplan_meier(numbers: PanelNumbers, name: str) -> Rendered:
 
 def coefficients(features: Sequence[KeptFeature], label: str, name: str) -> Rendered:
     """The largest coefficients of one model, each bar under its feature's name."""
-    order = sorted(features, key=lambda feature: (-abs(feature.coefficient), feature.feature))[:MOST_BARS]
+    order = sorted(features, key=lambda feature: (-abs(feature.coefficient), feature.feature))[:MAX_BARS]
     with ink.style():
         figure = _figure(0.33 * len(order) + 0.75)
         axes = figure.subplots()
@@ -179,9 +179,9 @@ def _year_ticks(last_year: float) -> list[float]:
 
 
 def _feature_words(feature: str) -> str:
-    block, rest = block_and_feature(feature)
-    rest = re.sub(r"log-sigma-(\d+)-0-mm-3D", r"LoG \1 mm", rest)
-    return f"{block}: {rest.replace('_', ' ')}" if block else feature
+    block, filtered = block_and_feature(feature)
+    filtered = re.sub(r"log-sigma-(\d+)-0-mm-3D", r"LoG \1 mm", filtered)
+    return f"{block}: {filtered.replace('_', ' ')}" if block else feature
 
 
 def _figure(height: float, layout: Literal["constrained"] | None = "constrained") -> "Figure":

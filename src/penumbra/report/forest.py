@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDEST = (0.1, 30.0)  # hazard ratios beyond are cut, with an arrow
-MOST_ROWS = 45
+MAX_ROWS = 45
 
 
 def subgroup_numbers(panel: RiskPanel) -> list[PanelNumbers]:
@@ -65,12 +65,12 @@ def forest(panel: RiskPanel, numbers: Sequence[PanelNumbers], paper: float | Non
         return render(figure, name, alt=f"Hazard ratios, {panel.title}: {'; '.join(lines)}.", caption="")
 
 
-def subgroups_table(found: Sequence[tuple[RiskPanel, Sequence[PanelNumbers]]]) -> Table:
+def subgroups_table(panels: Sequence[tuple[RiskPanel, Sequence[PanelNumbers]]]) -> Table:
     """Every subgroup of every set: patients, deaths, medians of both groups, hazard ratio and log-rank p."""
     names = ("set", "subgroup", "patients", "deaths", "median high, years", "median low, years", "hazard ratio", "lower", "upper", "log-rank p")
     rows: list[tuple[Cell, ...]] = []
     lines: list[tuple[object, ...]] = []
-    for panel, numbers in found:
+    for panel, numbers in panels:
         for entry in numbers:
             medians = {curve.high: curve.median for curve in entry.curves}
             sizes = (sum(curve.n for curve in entry.curves), sum(curve.events for curve in entry.curves))
@@ -85,17 +85,17 @@ def subgroups_table(found: Sequence[tuple[RiskPanel, Sequence[PanelNumbers]]]) -
 
 def heat_map(loadings: Loadings, label: str, name: str) -> Rendered:
     """Loadings of each feature (row, numbered as in the table) on each component (column)."""
-    shown = min(len(loadings.features), MOST_ROWS)
-    values = np.asarray(loadings.loadings)[:, :shown].T
+    count = min(len(loadings.features), MAX_ROWS)
+    values = np.asarray(loadings.loadings)[:, :count].T
     with ink.style():
-        figure = _figure(max(1.6, 0.14 * shown + 1.1))
+        figure = _figure(max(1.6, 0.14 * count + 1.1))
         axes = figure.subplots()
         reach = float(np.abs(values).max()) or 1.0
         # a mesh, not an image: every cell stays a shape in the SVG
         mesh = axes.pcolormesh(values, cmap="PuOr_r", vmin=-reach, vmax=reach, edgecolors="white", linewidth=0.3)
-        axes.set_ylim(shown, 0)
-        step = max(1, math.ceil(shown / 25))
-        axes.set_yticks(np.arange(0, shown, step) + 0.5, [str(i + 1) for i in range(0, shown, step)], size=7)
+        axes.set_ylim(count, 0)
+        step = max(1, math.ceil(count / 25))
+        axes.set_yticks(np.arange(0, count, step) + 0.5, [str(i + 1) for i in range(0, count, step)], size=7)
         step = max(1, math.ceil(values.shape[1] / 15))
         axes.set_xticks(np.arange(0, values.shape[1], step) + 0.5, [str(i + 1) for i in range(0, values.shape[1], step)], size=7)
         axes.grid(visible=False)
@@ -106,8 +106,8 @@ def heat_map(loadings: Loadings, label: str, name: str) -> Rendered:
         bar.set_label("loading", size=8)
         if bar.solids is not None:  # always, of a mesh
             bar.solids.set(rasterized=False, edgecolor="face")  # shapes here too
-        more = f", the first {shown} of {len(loadings.features)} features" if shown < len(loadings.features) else ""
-        alt = f"Loadings of {shown} features on {values.shape[1]} principal components of {label}{more}."
+        more = f", the first {count} of {len(loadings.features)} features" if count < len(loadings.features) else ""
+        alt = f"Loadings of {count} features on {values.shape[1]} principal components of {label}{more}."
         return render(figure, name, alt=alt, caption="")
 
 

@@ -132,5 +132,5 @@ def _curve(event: np.ndarray, time: np.ndarray, high: bool) -> GroupCurve:
 
 
 def _last_year(curve: GroupCurve) -> float:
-    left = max(1, math.ceil(SHOWN_AT_RISK * curve.n))
-    return float(np.sort(curve.followed)[-left])
+    min_at_risk = max(1, math.ceil(SHOWN_AT_RISK * curve.n))
+    return float(np.sort(curve.followed)[-min_at_risk])

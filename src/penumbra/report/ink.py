@@ -77,9 +77,9 @@ class Rendered:
         body = re.sub(r"url\(#([^)]+)\)", rf"url(#{self.name}-\1)", body)
         for color, variable in VARIABLES.items():
             body = body.replace(color, f"var(--{variable})")
-        head, rest = body.split(">", 1)
+        head, content = body.split(">", 1)
         head = re.sub(r' (width|height)="[^"]*"', "", head)
-        return f'{head} role="img" aria-label="{_attribute(self.alt)}">{rest}'
+        return f'{head} role="img" aria-label="{_attribute(self.alt)}">{content}'
 
 
 @contextmanager

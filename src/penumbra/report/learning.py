@@ -9,8 +9,8 @@ from penumbra.report.ink import BLUE, MUTED, VERMILION, WIDTH_IN, Rendered, rend
 from penumbra.report.inputs import LearningCurve, RiskMap
 from penumbra.report.words import count
 
-SEEN, HELD_OUT = (BLUE, "-"), (VERMILION, (0, (4, 1.5)))
-MOST_OPAQUE = 0.75
+TRAINING, HELD_OUT = (BLUE, "-"), (VERMILION, (0, (4, 1.5)))
+MAX_OPACITY = 0.75
 
 
 def curves(networks: Sequence[LearningCurve], name: str) -> Rendered:
@@ -23,8 +23,8 @@ def curves(networks: Sequence[LearningCurve], name: str) -> Rendered:
         above, below = figure.subplots(2, 1, sharex=True)
         for network in networks:
             epochs = np.arange(1, len(network.train_loss) + 1)
-            for axes, seen, held_out in ((above, network.train_loss, network.validation_loss), (below, network.train_c, network.validation_c)):
-                for values, (color, dashes), label in ((seen, SEEN, "training"), (held_out, HELD_OUT, "validation")):
+            for axes, training, held_out in ((above, network.train_loss, network.validation_loss), (below, network.train_c, network.validation_c)):
+                for values, (color, dashes), label in ((training, TRAINING, "training"), (held_out, HELD_OUT, "validation")):
                     axes.plot(epochs, values, color=color, linestyle=dashes, linewidth=0.9 if thin else 1.5, alpha=0.7 if thin else 1.0, label=label)
                 axes.plot(network.best_epoch, held_out[network.best_epoch - 1], "o", color=VERMILION, markersize=4)
         above.set(ylabel="loss per death")
@@ -32,8 +32,8 @@ def curves(networks: Sequence[LearningCurve], name: str) -> Rendered:
         below.axhline(0.5, color=MUTED, linewidth=0.9, linestyle=":")
         handles, labels = above.get_legend_handles_labels()
         above.legend(handles[:2], labels[:2], frameon=False, fontsize=8, loc="best")
-        kept = ", ".join(str(network.best_epoch) for network in networks)
-        return render(figure, name, alt=f"Training curves of {count(len(networks), 'network')}; epochs kept: {kept}.", caption="")
+        best_epochs = ", ".join(str(network.best_epoch) for network in networks)
+        return render(figure, name, alt=f"Training curves of {count(len(networks), 'network')}; epochs kept: {best_epochs}.", caption="")
 
 
 def risk_map(each: RiskMap, window_hu: tuple[float, float], name: str) -> Rendered:
@@ -52,7 +52,7 @@ def risk_map(each: RiskMap, window_hu: tuple[float, float], name: str) -> Render
         axes.imshow(each.hu, cmap="gray", vmin=center - width / 2, vmax=center + width / 2, extent=extent, interpolation="bilinear")
         effect = np.nan_to_num(each.effect) / (each.largest or 1.0)
         colors = LinearSegmentedColormap.from_list("effect", [BLUE, "#ffffff", VERMILION])
-        axes.imshow(effect, cmap=colors, vmin=-1, vmax=1, alpha=MOST_OPAQUE * np.abs(effect) ** 0.5, extent=extent, interpolation="nearest")
+        axes.imshow(effect, cmap=colors, vmin=-1, vmax=1, alpha=MAX_OPACITY * np.abs(effect) ** 0.5, extent=extent, interpolation="nearest")
         x = (np.arange(columns) + 0.5) * each.spacing_mm[1]
         y = (np.arange(rows) + 0.5) * each.spacing_mm[0]
         if each.gtv.any() and not each.gtv.all():

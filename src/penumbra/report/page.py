@@ -9,7 +9,7 @@ from typing import Any
 from penumbra.base.blocks import GTV
 from penumbra.base.whole_files import write_whole
 from penumbra.report import curves, evidence, figures, forest, learning, slices, tables
-from penumbra.report.checks import checklist_table, counted
+from penumbra.report.checks import by_guideline, checklist_table
 from penumbra.report.groups import panel_numbers
 from penumbra.report.ink import Rendered
 from penumbra.report.inputs import ReportInputs, RiskPanel
@@ -66,11 +66,11 @@ def draw(inputs: ReportInputs) -> Contents:
     """All figures and tables of a report."""
     panels = [panel_numbers(panel) for panel in inputs.survival]
     combined = next(model for model in inputs.models if model.name == inputs.combined)
-    kept = [feature for feature in inputs.features if feature.model == inputs.combined]
+    combined_features = [feature for feature in inputs.features if feature.model == inputs.combined]
     main = [panel for panel in inputs.panels if panel.model == inputs.combined]
     calibrations, benefits = _per_panel(curves.calibration, main, inputs, "calibration"), _per_panel(curves.decision, main, inputs, "decision")
     groups = [(panel, forest.subgroup_numbers(panel)) for panel in main]
-    shown = (
+    all_tables = (
         curves.calibration_table([row for _, rows in calibrations for row in rows]),
         curves.decision_table([row for _, rows in benefits for row in rows]),
         forest.subgroups_table(groups),
@@ -94,9 +94,9 @@ def draw(inputs: ReportInputs) -> Contents:
             for place, column in enumerate(inputs.columns, 1)
         ),
         survival=tuple(figures.kaplan_meier(panel, f"kaplan_meier_{place}") for place, panel in enumerate(panels, 1)),
-        coefficients=(figures.coefficients(kept, combined.label, "coefficients"),) if kept else (),
+        coefficients=(figures.coefficients(combined_features, combined.label, "coefficients"),) if combined_features else (),
         slices=tuple(slices.axial_slice(picture, inputs.window_hu, f"slice_{place}") for place, picture in enumerate(inputs.slices, 1)),
-        tables={table.name: table for table in shown},
+        tables={table.name: table for table in all_tables},
         roc=tuple(_roc(inputs, panel, f"roc_{place}") for place, panel in enumerate(main, 1)),
         roc_deep=tuple(_roc(inputs, panel, f"roc_deep_{place}") for place, panel in enumerate((p for p in inputs.panels if p.model != inputs.combined), 1)),
         calibration=tuple(figure for figure, _ in calibrations),
@@ -131,8 +131,8 @@ def _label(inputs: ReportInputs, panel: RiskPanel) -> str:
 
 def _paper(inputs: ReportInputs, panel: RiskPanel, metric: str) -> float | None:
     """The paper's value of a panel's model, where the panel's set compares with one of the paper's."""
-    beside = next((column.paper for column in inputs.columns if column.center == panel.center), None)
-    return next((value.value for value in inputs.paper if (value.model, value.metric, value.split) == (panel.model, metric, beside)), None)
+    split = next((column.paper for column in inputs.columns if column.center == panel.center), None)
+    return next((value.value for value in inputs.paper if (value.model, value.metric, value.split) == (panel.model, metric, split)), None)
 
 
 def html(inputs: ReportInputs, contents: Contents) -> str:
@@ -149,20 +149,20 @@ def html(inputs: ReportInputs, contents: Contents) -> str:
             "GTV" if roi == GTV else slices.roi_words(roi): color
             for roi, (color, _) in slices.contour_styles({roi for picture in inputs.slices for roi in picture.rings}).items()
         },
-        most_bars=figures.MOST_BARS,
-        most_rows=forest.MOST_ROWS,
-        guidelines=counted(inputs.checklist),
+        max_bars=figures.MAX_BARS,
+        max_rows=forest.MAX_ROWS,
+        guidelines=by_guideline(inputs.checklist),
         ablation=inputs.ablation,
     )
 
 
 def _headline(inputs: ReportInputs) -> list[dict[str, Any]]:
     """Harrell's C of the combined model on each column, as the numbers one reads first."""
-    found = {row.center: row for row in inputs.metrics if row.model == inputs.combined and row.metric == "harrell_c"}
+    by_center = {row.center: row for row in inputs.metrics if row.model == inputs.combined and row.metric == "harrell_c"}
     return [
-        {"label": column.label, "value": interval(found[column.center]), "n": found[column.center].n, "events": found[column.center].events}
+        {"label": column.label, "value": interval(by_center[column.center]), "n": by_center[column.center].n, "events": by_center[column.center].events}
         for column in inputs.columns
-        if column.center in found
+        if column.center in by_center
     ]
 
 

@@ -57,7 +57,9 @@ def square_around(scan: Scan, margin_mm: float) -> tuple[int, tuple[slice, ...]]
     rows, columns = np.flatnonzero(gtv[plane].any(axis=1)), np.flatnonzero(gtv[plane].any(axis=0))
     spacing = (scan.image.spacing[1], scan.image.spacing[2])
     half_mm = max((rows[-1] - rows[0] + 1) * spacing[0], (columns[-1] - columns[0] + 1) * spacing[1]) / 2 + margin_mm
-    cut = tuple(_window((found[0] + found[-1]) / 2, half_mm / step, size) for found, step, size in zip((rows, columns), spacing, gtv.shape[1:], strict=True))
+    cut = tuple(
+        _window((indices[0] + indices[-1]) / 2, half_mm / step, size) for indices, step, size in zip((rows, columns), spacing, gtv.shape[1:], strict=True)
+    )
     return plane, cut
 
 

@@ -64,8 +64,8 @@ def baseline_table(baseline: Baseline) -> Table:
         name = Cell(f"\u2003{row.level}" if row.level else row.variable, strong=row.level is None)
         rows.append((name, *(Cell(cell) for cell in row.cells), Cell("" if row.p is None else p_value(row.p)), Cell(row.test)))
         lines.append((row.variable, row.level or "", *row.cells, "" if row.p is None else row.p, row.test))
-    shown = "Median (quartiles), median of a Kaplan-Meier curve (95 % CI), or patients (%)"
-    caption = f"{shown}, with the difference between the groups; unknown values take no part in the tests."
+    cells_words = "Median (quartiles), median of a Kaplan-Meier curve (95 % CI), or patients (%)"
+    caption = f"{cells_words}, with the difference between the groups; unknown values take no part in the tests."
     return Table("baseline", caption, header, tuple(rows), csv_text(("variable", "level", *baseline.groups, "p", "test"), lines))
 
 
@@ -212,8 +212,8 @@ def metrics_csv(inputs: ReportInputs, metrics: Sequence[str], model: str | None 
     lines = []
     for row in inputs.metrics:
         if row.metric in metrics and model in (None, row.model):
-            beside = theirs.get((row.model, row.metric, paper.get(row.center) or ""), "")
-            lines.append((row.model, row.center, row.split, row.metric, row.value, row.lower, row.upper, row.n, row.events, beside))
+            paper_value = theirs.get((row.model, row.metric, paper.get(row.center) or ""), "")
+            lines.append((row.model, row.center, row.split, row.metric, row.value, row.lower, row.upper, row.n, row.events, paper_value))
     return csv_text(("model", "center", "split", "metric", "value", "lower", "upper", "n", "events", "paper"), lines)
 
 

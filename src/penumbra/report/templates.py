@@ -10,7 +10,7 @@ def rendered(name: str, filters: dict[str, Callable[..., str]] | None = None, **
     import jinja2
 
     package = files("penumbra.report")
-    loader = jinja2.FunctionLoader(lambda wanted: package.joinpath(wanted).read_text(encoding="utf-8"))
+    loader = jinja2.FunctionLoader(lambda template: package.joinpath(template).read_text(encoding="utf-8"))
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters.update(filters or {})
     return environment.get_template(name).render(css=package.joinpath("page.css").read_text(encoding="utf-8"), **values)
