@@ -33,7 +33,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """A new folder that replaces the folder `path` when the block ends, and is removed where the block fails.
 
-    durable  whether every file is on the disk before; False spares the wait where thousands of files can be made again.
+    Parameters
+    ----------
+    durable
+        Whether every file is on the disk before; False spares the wait where thousands of files can be made again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh, old = _fresh(path), _fresh(path, "old.")

@@ -25,9 +25,14 @@ from penumbra.survival.outcome import Outcomes
 class Refits:
     """What bootstrap refits of one model found.
 
-    kept      share of the refits that keep a feature, for every feature that any of them kept.
-    optimism  mean over the refits of the C on their own resample minus the C on the training patients; nan where none has both.
-    refits    how many there were; a refit that keeps nothing counts, with a C of 0.5.
+    Parameters
+    ----------
+    kept
+        Share of the refits that keep a feature, for every feature that any of them kept.
+    optimism
+        Mean over the refits of the C on their own resample minus the C on the training patients; nan where none has both.
+    refits
+        How many there were; a refit that keeps nothing counts, with a C of 0.5.
     """
 
     selection_frequency: Mapping[str, float]
@@ -51,12 +56,20 @@ def resampled_fits(
     The penalty of each block's Lasso stays the one that cross-validation chose on the training patients, as stability selection asks;
     every other step is repeated, the univariate one included.
 
-    model    as fitted on all of them.
-    blocks, outcomes  of the training patients.
-    refits   how many; each has its own seed, so that the number of workers changes nothing.
-    workers  processes.
+    Parameters
+    ----------
+    model
+        As fitted on all of them.
+    blocks, outcomes
+        Of the training patients.
+    refits
+        How many; each has its own seed, so that the number of workers changes nothing.
+    workers
+        Processes.
 
-    Source: Meinshausen and Buehlmann 2010, JRSS B 72:417 (stability); Harrell et al. 1996, Stat Med 15:361 (optimism).
+    References
+    ----------
+    Meinshausen and Buehlmann 2010, JRSS B 72:417 (stability); Harrell et al. 1996, Stat Med 15:361 (optimism).
     """
     inputs = {name: blocks[name] for name in {*declaration.blocks, *(block_and_feature(column)[0] for column in declaration.columns)}}
     penalties = {selection.block: selection.penalty for selection in model.selections}
@@ -127,7 +140,9 @@ def internal_external(
     mean (`_pooled`) and prediction interval (`_prediction`) of C and slope. The features themselves, the deep ones too, stay as they are:
     only what is learned after them is refitted.
 
-    Source: Royston et al. 2004, Stat Med 23:907; Debray et al. 2013, Stat Med 32:3158.
+    References
+    ----------
+    Royston et al. 2004, Stat Med 23:907; Debray et al. 2013, Stat Med 32:3158.
     """
     names = sorted(set(outcomes.centers.tolist()))
     log_risk = {declaration.name: np.full(outcomes.event.size, math.nan) for declaration in declared}

@@ -78,7 +78,18 @@ class CertificateLimits:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> "CertificateLimits":
-        """Take the limits that are given, by name, such as those that a version was registered with; none of the others flags or refuses."""
+        """Take the limits that are given by name; none of the others flags or refuses.
+
+        Parameters
+        ----------
+        stored
+            Name -> limit, such as those that a version was registered with.
+
+        Returns
+        -------
+        CertificateLimits
+            With None for each limit that is not given, and a floor of 0 mm3.
+        """
         limits: dict[str, Any] = {field.name: stored.get(field.name) for field in fields(cls)}
         return cls(**limits | {"planimetric_floor_mm3": stored.get("planimetric_floor_mm3", 0.0)})
 

@@ -92,8 +92,9 @@ def cohort_centers(cohort: Path) -> dict[str, Path]:
 
 
 def require_training(home: Path, train_centers: Sequence[str]) -> str:
-    """Refuse training centers of which no folder has arrived, or a name that is another's with a typing error: the model would be fitted on fewer
-    patients than was meant, and nobody told.
+    """Refuse training centers of which no folder has arrived, or a name that is another's with a typing error.
+
+    The model would be fitted on fewer patients than was meant, and nobody told.
 
     Returns what has to be said of training centers that have not arrived, "" where all have.
 

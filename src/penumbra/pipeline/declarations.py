@@ -29,8 +29,11 @@ CATALOGUE = ("feature", "family", "image", "name", "ibsi", "unit", "meaning")
 
 @dataclass(frozen=True)
 class Declared:
-    """What a run reads: features/rois.yaml, features/radiomics.yaml with the engine that follows it, the models by file, how many deep features there
-    are, and the group register: the name in the registry and which model is served."""
+    """What a run reads.
+
+    That is features/rois.yaml, features/radiomics.yaml with the engine that follows it, the models by file, how many deep features there are, and the
+    group register: the name in the registry and which model is served.
+    """
 
     rois: Mapping[str, Any]
     radiomics: Mapping[str, Any]
@@ -42,12 +45,19 @@ class Declared:
 
 
 def check(root: Path, declared: Declared) -> dict[str, dict[str, Any]]:
-    """Return the models by file, with the rings of features/rois.yaml (see fusion.rings); refuse what no feature can be computed from, and a model that
-    names a block or column that there is not.
+    """Return the models by file, with the rings of features/rois.yaml (see fusion.rings).
 
-    root  the project's folder, for the lines of what is wrong.
+    Refuse what no feature can be computed from, and a model that names a block or column that there is not.
 
-    Raises ParamsError "features_declared", "roi_rules", "gtv_pattern", "model_declared", "parameters".
+    Parameters
+    ----------
+    root
+        The project's folder, for the lines of what is wrong.
+
+    Raises
+    ------
+    ParamsError
+        "features_declared", "roi_rules", "gtv_pattern", "model_declared", "parameters".
     """
     with in_file(root / "features" / "rois.yaml"):
         rules = cohort.roi_rules(declared.rois)
@@ -93,9 +103,15 @@ def _as_written(name: str) -> Iterator[None]:
 def check_shown(root: Path, parameters: Mapping[str, Collection[str]]) -> None:
     """Refuse what the report cannot show: models/paper.yaml and models/checklist.yaml; and models/learning.yaml, features/catalogue.csv.
 
-    parameters  the groups of params.yaml with their names, which learning.yaml changes.
+    Parameters
+    ----------
+    parameters
+        The groups of params.yaml with their names, which learning.yaml changes.
 
-    Raises ParamsError "model_declared", "features_declared".
+    Raises
+    ------
+    ParamsError
+        "model_declared", "features_declared".
     """
     for file, look in (("paper", _paper), ("checklist", _checklist), ("learning", lambda content: _learning(content, parameters))):
         path = root / "models" / f"{file}.yaml"

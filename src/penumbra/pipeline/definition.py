@@ -19,7 +19,12 @@ WORDS = {"reader": "reads scans with reader", "grid": "resamples with grid", "ne
 def radiomics_definition(settings: Mapping[str, Any], rois: Mapping[str, Any], grid_mm: float, engine: str) -> dict[str, Any]:
     """Everything that decides a radiomics value of this program, as `feature_versions` keeps it.
 
-    settings, rois  the documents features/radiomics.yaml and features/rois.yaml. engine  its name in params.yaml.
+    Parameters
+    ----------
+    settings, rois
+        The documents features/radiomics.yaml and features/rois.yaml.
+    engine
+        Its name in params.yaml.
     """
     return {
         "radiomics": dict(settings),
@@ -37,9 +42,15 @@ def image_versions() -> dict[str, str]:
 def require_same_features(loaded: LoadedModel, blocks: Iterable[str] | None = None) -> None:
     """Refuse to give a version features that this program defines in another way than the ones it was fitted on.
 
-    blocks  those that are about to be made (ROI or "deep"); None: every one that the version names.
+    Parameters
+    ----------
+    blocks
+        Those that are about to be made (ROI or "deep"); None: every one that the version names.
 
-    Raises  Refusal "same_features" with both keys.
+    Raises
+    ------
+    Refusal
+        "same_features" with both keys.
     """
     label = f"{loaded.entry.model}/{loaded.entry.version}"
     wanted = set(loaded.feature_versions) if blocks is None else set(blocks) - {CLINICAL}

@@ -89,8 +89,10 @@ def written(work: Work, entry: RegisteredVersion, rows: Mapping[str, Records]) -
 
 
 def _withdrawn(lake: "store.Store", entry: RegisteredVersion, records: Records) -> Records:
-    """Metrics that an earlier registration of the same version wrote under names that it does not have any more, such as auc_3y of the third of
-    three horizons that was day 730: without a value from now on."""
+    """Metrics that an earlier registration of the same version wrote under names that it does not have any more: without a value from now on.
+
+    Such as auc_3y of the third of three horizons that was day 730.
+    """
     told = lake.sql(
         "SELECT model, center, split, metric, n, events FROM model_metrics WHERE version = ? AND value IS NOT NULL AND split IN ('train', 'test')",
         [str(entry.version)],

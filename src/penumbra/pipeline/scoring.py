@@ -21,13 +21,24 @@ from penumbra.survival.horizons import horizon_name
 class Prediction:
     """What a version says of one patient.
 
-    log_risk          higher = earlier death; `cutoff` divides low from high (the median of the training centers).
-    survival          time ("1y", "180d") -> probability to be alive then; None beyond the follow-up of the version's training patients.
-    horizons_days     the same times in days.
-    unanswered        time -> why there is no survival.
-    gtv_cm3           volume of the GTV on the grid.
-    image_version     key of the scan on the grid, as at ingest; sha256: digest of the files it was read from.
-    remarks           what the certificate of the mask flagged, what the reader noted, and that the alias was moved outside penumbra.
+    Parameters
+    ----------
+    log_risk
+        Higher = earlier death; `cutoff` divides low from high (the median of the training centers).
+    survival
+        Time ("1y", "180d") -> probability to be alive then; None beyond the follow-up of the version's training patients.
+    horizons_days
+        The same times in days.
+    unanswered
+        Time -> why there is no survival.
+    gtv_cm3
+        Volume of the GTV on the grid.
+    image_version
+        Key of the scan on the grid, as at ingest.
+    sha256
+        Digest of the files it was read from.
+    remarks
+        What the certificate of the mask flagged, what the reader noted, and that the alias was moved outside penumbra.
     """
 
     model: str
@@ -46,8 +57,10 @@ class Prediction:
 
 
 def kept_around(rules: RoiRules, radiomics_settings: Mapping[str, Any], grid_mm: float) -> dict[str, float]:
-    """What `to_grid` has to keep of the image: margin_mm, the outermost ring and the reach of the widest filter around it; periodic_mm, the
-    same for the wavelets alone."""
+    """What `to_grid` has to keep of the image.
+
+    margin_mm is the outermost ring and the reach of the widest filter around it; periodic_mm the same for the wavelets alone.
+    """
     ring = max(rules.margins_mm)
     return {
         "margin_mm": ring + radiomics.required_margin_mm(radiomics_settings, spacing_mm=grid_mm),
@@ -58,11 +71,18 @@ def kept_around(rules: RoiRules, radiomics_settings: Mapping[str, Any], grid_mm:
 def predict(home: Path, folder: Path, which: str = "champion", center: str | None = None) -> Prediction:
     """Score the DICOM or NIfTI folder of one patient; nothing is written.
 
-    which   alias or version number of the model that params.yaml names; of another one with its name: nsclc-pfs/3.
-    center  whose synonyms name the GTV; None: the folder above the patient's.
+    Parameters
+    ----------
+    which
+        Alias or version number of the model that params.yaml names; of another one with its name: nsclc-pfs/3.
+    center
+        Whose synonyms name the GTV; None: the folder above the patient's.
 
-    Raises  Refusal: no such version, a scan that cannot be used, a mask that its certificate refuses, a model that needs what a folder
-            does not hold (a clinical column), or one that reads features of another definition than this program makes.
+    Raises
+    ------
+    Refusal
+        No such version, a scan that cannot be used, a mask that its certificate refuses, a model that needs what a folder does not hold (a clinical
+        column), or one that reads features of another definition than this program makes.
     """
     loaded = registry.load(home, which)
     settings, model = loaded.settings, loaded.model

@@ -26,9 +26,14 @@ MODEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 class Cohort:
     """Who trains, who is included, and how a clinical table is read.
 
-    train_centers     centers that the models are fitted on; every other center that arrived is external test.
-    time_unit         of the survival column where the table does not say.
-    staging_edition   TNM edition for an overall stage that is missing.
+    Parameters
+    ----------
+    train_centers
+        Centers that the models are fitted on; every other center that arrived is external test.
+    time_unit
+        Of the survival column where the table does not say.
+    staging_edition
+        TNM edition for an overall stage that is missing.
     """
 
     train_centers: tuple[str, ...]
@@ -41,12 +46,20 @@ class Cohort:
 class Ingest:
     """How a center is taken in.
 
-    grid_mm              edge of the isotropic voxel.
-    batch                patients written in one transaction.
-    certificate          requirements a mask must meet.
-    roots                folders outside of the cohort to which links in a center's folder may lead, absolute paths.
-    outcome_backwards    of a clinical record that contradicts the stored one: "hold" keeps the stored one, "remark" takes the new one.
-    age_tolerance_years  ages further apart contradict each other.
+    Parameters
+    ----------
+    grid_mm
+        Edge of the isotropic voxel.
+    batch
+        Patients written in one transaction.
+    certificate
+        Requirements a mask must meet.
+    roots
+        Folders outside of the cohort to which links in a center's folder may lead, absolute paths.
+    outcome_backwards
+        Of a clinical record that contradicts the stored one: "hold" keeps the stored one, "remark" takes the new one.
+    age_tolerance_years
+        Ages further apart contradict each other.
     """
 
     grid_mm: float
@@ -66,9 +79,14 @@ class Ingest:
 class Populate:
     """How features are extracted.
 
-    engine        "penumbra" (this project's) or "pyradiomics" (the reference).
-    batch         patients written in one transaction.
-    memory_share  of the free memory that the patients at work may need together.
+    Parameters
+    ----------
+    engine
+        "penumbra" (this project's) or "pyradiomics" (the reference).
+    batch
+        Patients written in one transaction.
+    memory_share
+        Of the free memory that the patients at work may need together.
     """
 
     engine: Literal["penumbra", "pyradiomics"]
@@ -87,7 +105,10 @@ class Ablation:
 class Register:
     """model: name in the registry. served: which fitted model it is.
 
-    Raises ParamsError for a name that cannot be told from a version, an alias or a folder.
+    Raises
+    ------
+    ParamsError
+        For a name that cannot be told from a version, an alias or a folder.
     """
 
     model: str
@@ -102,10 +123,16 @@ class Register:
 class Retrain:
     """The center-arrival protocol.
 
-    folds, seed    of the cross-fitted risks that compare challenger and champion where they were fitted.
-    min_events     deaths that a new center must have to be trained on.
-    max_rejected  share of a center's patients that may be refused at ingest.
-    gate           how sure the gate has to be.
+    Parameters
+    ----------
+    folds, seed
+        Of the cross-fitted risks that compare challenger and champion where they were fitted.
+    min_events
+        Deaths that a new center must have to be trained on.
+    max_rejected
+        Share of a center's patients that may be refused at ingest.
+    gate
+        How sure the gate has to be.
     """
 
     folds: int
@@ -119,11 +146,20 @@ class Retrain:
 class Serve:
     """The watch on incoming/ and the schedules.
 
-    look_s      seconds between polls; quiet_s: s without a change after which a center is complete.
-    announce_s  seconds without an active worker after which a center is announced again to a Prefect server: its worker died.
-    max_kills  times that a retraining may be killed in one step before its center is set aside.
-    retrain_cron, check_cron  of the weekly retraining and the nightly check, in the zone `timezone` (an IANA name).
-    notification_block  Prefect notification block that receives every decision, such as slack-webhook/clinic; None: file only.
+    Parameters
+    ----------
+    look_s : seconds
+        Between polls.
+    quiet_s : seconds
+        Without a change after which a center is complete.
+    announce_s : seconds
+        Without an active worker after which a center is announced again to a Prefect server: its worker died.
+    max_kills
+        Times that a retraining may be killed in one step before its center is set aside.
+    retrain_cron, check_cron
+        Of the weekly retraining and the nightly check, in the zone `timezone` (an IANA name).
+    notification_block
+        Prefect notification block that receives every decision, such as slack-webhook/clinic; None: file only.
     """
 
     look_s: float
@@ -173,8 +209,19 @@ class ServeSql:
 
 @dataclass(frozen=True)
 class Report:
-    """patients: how many are shown as pictures. slice_margin_mm: shown around the GTV. window_hu: center and width. occlusion_edge,
-    occlusion_stride: of the cube that is hidden from the network, and between two of them, voxels of its input."""
+    """How the report shows patients.
+
+    Parameters
+    ----------
+    patients
+        How many are shown as pictures.
+    slice_margin_mm
+        Shown around the GTV.
+    window_hu
+        Center and width.
+    occlusion_edge, occlusion_stride
+        Of the cube that is hidden from the network, and between two of them, voxels of its input.
+    """
 
     patients: int
     slice_margin_mm: float
@@ -234,7 +281,10 @@ FIT_DECLARED = ("signatures", "combined", "controls")
 def load_settings(profile: str | None = None) -> Settings:
     """Settings of `profile`, by default the one that params.yaml names; what models/ and features/ declare is checked against each other.
 
-    Raises ParamsError that names file, line, key and value of a parameter or declaration that is unknown, missing, ill-typed or out of its range.
+    Raises
+    ------
+    ParamsError
+        With file, line, key and value of a parameter or declaration that is unknown, missing, ill-typed or out of its range.
     """
     root = project_root()
     file, network = root / "params.yaml", root / "models" / "se_resnet.yaml"
@@ -285,7 +335,10 @@ def load_settings(profile: str | None = None) -> Settings:
 def require_shown() -> None:
     """Refuse files of the project that only the report and the benchmarks read, before a run that ends with the report.
 
-    Raises ParamsError as load_settings.
+    Raises
+    ------
+    ParamsError
+        As load_settings.
     """
     from penumbra.pipeline import declarations
 

@@ -46,8 +46,10 @@ def passing(error: BaseException) -> bool:
 
 
 def summary(error: BaseException) -> str:
-    """What may be reported and kept of an error. For errors other than a Refusal only type and location: the message may contain a path that names a
-    patient."""
+    """What may be reported and kept of an error.
+
+    For errors other than a Refusal only type and location: the message may contain a path that names a patient.
+    """
     if isinstance(error, Refusal):
         return str(error)
     places = traceback.extract_tb(error.__traceback__)

@@ -100,7 +100,13 @@ def _retrain(work: Work, center: str, open_pool: OpenPool | None, again: bool) -
 
 
 def require_arrived(work: Work, center: str) -> None:
-    """Raises  Refusal "center_arrived" when incoming/ has no such center."""
+    """Refuse a center that has not arrived.
+
+    Raises
+    ------
+    Refusal
+        "center_arrived" when incoming/ has no such center.
+    """
     arrived = arrivals.center_folders(work.home)
     if center not in arrived:
         advice = f"{choose(center, arrived, what='there are')}; penumbra ingest FOLDER --center NAME takes in another"
@@ -144,8 +150,11 @@ def last(work: Work, center: str) -> Manifest:
 
 
 def waiting(work: Work) -> list[str]:
-    """The centers in incoming/ that a retraining would have something to do for: those that arrived after the champion was registered and are
-    not decided as they are now. A center that was there then is the champion's training or external test, and stays so unless it is named."""
+    """The centers in incoming/ that a retraining would have something to do for.
+
+    Those that arrived after the champion was registered and are not decided as they are now. A center that was there then is the champion's training or
+    external test, and stays so unless it is named.
+    """
     known = _champion(work).lineage.data_digests
     return [center for center in arrivals.center_folders(work.home) if _pending(work, center).is_file() or (center not in known and is_new(work, center))]
 
