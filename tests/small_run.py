@@ -1,5 +1,6 @@
 """A state folder as ingest, populate and train leave it, with simulated features in a real store: what fuse and all stages after it start from."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,18 @@ import numpy as np
 from penumbra import store
 from penumbra.base.params import PROFILES
 from penumbra.pipeline.origins import MADE_FROM, accepted_images, clinical_versions, of_center, of_populate, of_train
-from penumbra.pipeline.settings import load_settings
+from penumbra.pipeline.settings import Settings, load_settings
 from penumbra.pipeline.workspace import Work, read_manifest, write_manifest
 
 ROIS = ("gtv", "ring_3mm", "ring_6mm", "ring_9mm")
 CENTERS = {"north": 60, "east": 36, "south": 24}
 HAZARD = np.array([0.8, -0.6, 0.5])  # of the first feature of gtv, ring_6mm and deep
+
+
+def few_models(settings: Settings) -> Settings:
+    """One combined model and the controls, fitted over short paths: for tests that look at what becomes of a model, not at which one it is."""
+    models = {"combined": {"Combined": settings.models["combined"]["Combined"]}, "controls": settings.models["controls"], "signatures": {}}
+    return replace(settings, models=models, fuse=replace(settings.fuse, folds=3, lasso_patience=3))
 
 
 def small_work(home: Path, *, centers: dict[str, int] | None = None, features: int = 12, seed: int = 0, spoil: frozenset[str] = frozenset()) -> Work:

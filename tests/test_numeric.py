@@ -51,6 +51,7 @@ def test_a_setting_that_was_not_taken_is_found(changed: dict[str, object], words
     assert all(line.startswith(start) for line, start in zip(found, wrong, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.system() != "Linux" or platform.machine() != "x86_64", reason="instruction sets of x86, processors as Linux gives them")
 def test_the_libraries_of_today_report_a_name_that_they_ignore() -> None:
     """XLA only warns of an unknown instruction set: should its words change, a run would hold nothing to anything and be green."""
@@ -64,6 +65,7 @@ def test_the_libraries_of_today_report_a_name_that_they_ignore() -> None:
     assert any(line.startswith("XLA makes the same code as without a limit") for line in found)
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_a_table_and_fails_where_no_test_was_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(numeric, "prepared", lambda folder: folder / "home")  # the chosen tests ask for no cohort
     chosen = ["1 thread, the processor's own", "--", "tests/survival/test_pooling.py"]

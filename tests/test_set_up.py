@@ -45,6 +45,7 @@ def called(checkout: Path, *command: str) -> list[str]:
     return recorded.read_text().replace(str(checkout), "HERE").splitlines()
 
 
+@pytest.mark.slow
 def test_set_up_and_every_target_under_a_path_with_blanks(checkout: Path) -> None:
     """`make` split the path: `clinic: not found`."""
     made = called(checkout, "make", "setup")
@@ -58,6 +59,7 @@ def test_set_up_and_every_target_under_a_path_with_blanks(checkout: Path) -> Non
     assert any("pytest" in line for line in called(checkout, "bash", checkout / ".ci" / "run"))
 
 
+@pytest.mark.slow
 def test_the_scripts_of_infra_quote_their_paths(checkout: Path) -> None:
     """shellcheck's rule by the shell itself: with no splitting of unquoted words, the same words come out."""
     state = checkout / "my state"
@@ -112,6 +114,7 @@ case "$*" in *"-m venv"*) mkdir -p .venv/bin; cp "$0" .venv/bin/python; cp "$0" 
 FAILS = 'case "$*" in *"requirements.lock -b"*) echo "error: Hash mismatch for jaxlib" >&2; exit 2 ;; esac\n'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails", [False, True])
 def test_set_up_says_what_it_does_and_how_long_it_took(checkout: Path, fails: bool) -> None:
     """`Location ... is ignored` was printed above everything, and minutes of downloads passed in silence. Errors are still shown, and end it."""

@@ -77,6 +77,7 @@ def test_every_signal_ends_it_at_every_target(signum: signal.Signals, target: st
     assert ended.seconds < 15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["group", "child"])
 @pytest.mark.parametrize("what", ["compiling", "at_exit", "stubborn", "swallowed"])
 def test_what_cannot_be_interrupted_ends_too(what: str, target: str, tmp_path: Path) -> None:

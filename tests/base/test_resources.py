@@ -213,6 +213,7 @@ save_scan(scan, sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_a_scan_that_cannot_be_written_whole_is_not_saved(tmp_path: Path) -> None:
     """Broke: ITK wrote what fitted, printed a line of its own and reported success; the patient was accepted with half a scan."""
     assert Scan
@@ -223,6 +224,7 @@ def test_a_scan_that_cannot_be_written_whole_is_not_saved(tmp_path: Path) -> Non
         assert list((tmp_path / "images").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_limit_of_file_size_ends_ingest_in_one_line_and_the_same_command_resumes(tmp_path: Path) -> None:
     center, home = write_center(tmp_path / "cohort" / "north", 2, edge=80), tmp_path / "home"
     done = penumbra(home, "ingest", str(center), "--center", "north", limits={resource.RLIMIT_FSIZE: 600_000})
@@ -237,6 +239,7 @@ def test_a_limit_of_file_size_ends_ingest_in_one_line_and_the_same_command_resum
     assert store.query(home, "SELECT count(*) AS n FROM images").to_pylist() == [{"n": 2}]
 
 
+@pytest.mark.slow
 def test_open_files_and_memory_end_sql_in_one_line(small_home: Path) -> None:
     done = penumbra(small_home, "sql", "FROM patients", limits={resource.RLIMIT_NOFILE: 10})
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
@@ -258,6 +261,7 @@ def small_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "home"
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_ends_ingest_in_one_line_and_the_same_command_resumes(tmp_path: Path) -> None:
     """Broke on 60 MB: lines of a C library, no patient, no advice. Here 18 MB, a little more than ingest asks for, and three patients of 7 MB each."""
     center, home = write_center(tmp_path / "cohort" / "north", 3, edge=160), tmp_path / "home"
@@ -273,6 +277,7 @@ def test_a_disk_that_fills_ends_ingest_in_one_line_and_the_same_command_resumes(
         assert store.query(home, "SELECT count(*) AS n FROM images").to_pylist() == [{"n": 3}]
 
 
+@pytest.mark.slow
 def test_every_command_on_a_full_disk(small_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with mounted(tmp_path / "home", "-t", "tmpfs", "-o", "size=4m", "tmpfs"):
         home = tmp_path / "home" / "state"
@@ -291,6 +296,7 @@ def test_every_command_on_a_full_disk(small_home: Path, tmp_path: Path, monkeypa
         assert inside(home, monkeypatch, "doctor")[0] == 1  # BAD disk, and no traceback
 
 
+@pytest.mark.slow
 def test_every_command_in_a_folder_that_cannot_be_written(small_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Broke: tracebacks from run and gallery."""
     home = tmp_path / "home"
@@ -307,6 +313,7 @@ def test_every_command_in_a_folder_that_cannot_be_written(small_home: Path, tmp_
         assert inside(home, monkeypatch, "export", str(tmp_path / "export"))[0] == 0
 
 
+@pytest.mark.slow
 def test_a_quota_ends_ingest_in_one_line(small_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A quota as a file server reports it, when the file is closed."""
 

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import available_bytes, over
 
@@ -30,6 +32,7 @@ def killed_the_first_time(marker: Path) -> str:
     return "second try"
 
 
+@pytest.mark.slow
 def test_results_and_refusals_come_back_with_their_items() -> None:
     outcome = dict(over(square, range(4, 8), workers=2))
     assert {item: result for item, result in outcome.items() if not isinstance(result, Refusal)} == {4: 16, 6: 36, 7: 49}
@@ -117,6 +120,7 @@ def wait_for(condition: object, seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_module_that_is_tied_ends_with_its_parent(tmp_path: Path) -> None:
     (tmp_path / "sleeper.py").write_text("import os, pathlib, sys, time\npathlib.Path(sys.argv[1], f'pid{os.getpid()}').touch()\ntime.sleep(60)\n")
     parent_of_it = f"import subprocess, sys\nfrom penumbra.base import parent_bound\nsubprocess.run(parent_bound.command('sleeper', {str(tmp_path)!r}))\n"

@@ -22,6 +22,8 @@ from ..projects import project_with
 from ..registry.small_bundle import METRICS, small_bundle
 from ..small_run import small_work
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "a" * 32
 
 

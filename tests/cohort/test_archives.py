@@ -245,6 +245,7 @@ def test_nsclc_radiogenomics(ingest: Ingest, tmp_path: Path) -> None:
         assert any("Of 2 CT series" in note for note in entry.image["certificate"]["notes"])
 
 
+@pytest.mark.slow
 def test_the_reader_of_the_interobserver_collection_is_declared(ingest: Ingest, declared: RoiRules, tmp_path: Path) -> None:
     center = interobserver(tmp_path)
     accepted, rejected = outcome(ingest(center, "interobserver", tmp_path / "images"))

@@ -265,6 +265,7 @@ def test_other_columns_are_never_read(tmp_path: Path) -> None:
     assert not any(word in repr(table) for word in ("Oldenkamp", "Brightwater", "1940", "birth"))
 
 
+@pytest.mark.slow
 def test_the_simulated_tables_refuse_whom_the_truth_says(cohort: tuple[Path, Truth]) -> None:
     folder, truth = cohort
     for center in ("north", "east", "south"):

@@ -67,6 +67,7 @@ def south(cohort: Cohort, tmp_path: Path) -> Path:
     return copy_of(cohort, tmp_path / "incoming", "south", 2)
 
 
+@pytest.mark.slow
 def test_refused_are_exactly_those_of_the_truth_by_the_rules_of_the_truth(cohort: Cohort, ingested: Ingested) -> None:
     _, truth = cohort
     _, accepted, rejected = ingested
@@ -166,6 +167,7 @@ def test_moved_and_renamed_files_change_nothing(south: Path, ingest: Ingest, tmp
     assert {name: entry.image_version for name, entry in again.items()} == {name: entry.image_version for name, entry in first.items()}
 
 
+@pytest.mark.slow
 def test_what_a_setting_changes(south: Path, ingest: Ingest, declared: RoiRules, tmp_path: Path) -> None:
     images = tmp_path / "images"
     first, _ = split(ingest(south, "south", images))
@@ -248,6 +250,7 @@ def test_pseudonyms_replace_names_everywhere(south: Path, ingest: Ingest, tmp_pa
         pseudonym("S001", center="south", key="short")
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_as_one(cohort: Cohort, ingested: Ingested, ingest: Ingest, tmp_path: Path) -> None:
     folder, _ = cohort
     images, accepted, _ = ingested
@@ -259,6 +262,7 @@ def test_processes_give_the_same_as_one(cohort: Cohort, ingested: Ingested, inge
             assert (tmp_path / place).read_bytes() == (images / place).read_bytes()
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_it_ends_the_same(cohort: Cohort, ingested: Ingested, ingest: Ingest, tmp_path: Path) -> None:
     folder, _ = cohort
     reference, accepted, _ = ingested

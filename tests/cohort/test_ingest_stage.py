@@ -16,6 +16,8 @@ from penumbra.pipeline.ingest import ingest
 from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.workspace import Manifest, Work
 
+pytestmark = pytest.mark.slow
+
 HEADER = "patient,name,birth_date,address,sex,time,event\n"
 PERSON = ("Oldenkamp-Vries", "1947-01-02", "Lindenlaan 5")
 

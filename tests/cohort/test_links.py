@@ -173,6 +173,7 @@ def test_roots_are_absolute() -> None:
             replace(ingest, roots=(wrong,))
 
 
+@pytest.mark.slow
 def test_the_walk_over_600_patients_takes_no_time(tmp_path: Path) -> None:
     for number in range(600):
         patient = tmp_path / "cohort" / "north" / f"N{number}"

@@ -30,6 +30,7 @@ def structure_set(folder: Path) -> pydicom.Dataset:
     return next(d for d in (pydicom.dcmread(path) for path in folder.rglob("*") if path.is_file()) if d.Modality == "RTSTRUCT")
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
     plans = tuple(replace(plan, patients=1, refused=()) for plan in CENTERS)
     simulate(tmp_path / "a", seed=1, centers=plans)

@@ -127,6 +127,7 @@ def test_groups(scans: list[tuple[str | None, str]], found: list[str]) -> None:
     assert sorted("".join(scan.patient for scan in group) for group in groups(entries)) == found
 
 
+@pytest.mark.slow
 def test_nothing_of_a_forgotten_patient_stays_in_what_another_was_refused_for(tmp_path: Path) -> None:
     common = {"stage": "ingest", "rule": "scan_once", "advice": "-"}
     with store.connect(tmp_path) as lake:

@@ -13,6 +13,8 @@ from penumbra.cli import main
 
 from ..projects import project_with
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

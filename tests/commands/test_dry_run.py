@@ -38,6 +38,7 @@ def empty_mask(folder: Path) -> None:
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((24, 24, 24), np.uint8)), str(folder / "gtv.nii.gz"))
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_ingest_then_does_and_writes_nothing(center: Center) -> None:
     center.send("east", {"E1": "M,400,1", "E2": "M,500,0"})
     center.send("west", {"W1": "M,400,1", "W2": "F,500,0", "W3": "F,600,0", "W4": "F,700,1", "W5": "F,700,1"})
@@ -80,6 +81,7 @@ def test_a_name_that_an_earlier_center_would_take_is_not_free(center: Center) ->
     assert found["b"]["rejected"] == {"patient_id_free": 1}
 
 
+@pytest.mark.slow
 def test_a_scan_that_an_earlier_center_would_have_is_found(center: Center) -> None:
     center.send("stored", {"S1": "M,400,1"})
     for name, patient in (("a", "A1"), ("b", "B1"), ("c", "C1")):
@@ -105,6 +107,7 @@ def test_a_table_that_is_refused_is_said_and_the_other_centers_are_still_read(ce
     assert found["b"]["accepted"] == ["P1"]
 
 
+@pytest.mark.slow
 def test_another_pseudonym_key_is_refused_as_by_ingest(center: Center, monkeypatch: pytest.MonkeyPatch) -> None:
     from penumbra.base.refusal import Refusal
 

@@ -12,6 +12,8 @@ from penumbra.cli import main
 
 from ..store.conftest import fill
 
+pytestmark = pytest.mark.slow
+
 GONE, KEPT = "N000", "N0001"
 
 

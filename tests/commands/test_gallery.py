@@ -16,6 +16,8 @@ from penumbra.pipeline.ingest import ingest
 from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.workspace import Work
 
+pytestmark = pytest.mark.slow
+
 
 def write_pair(folder: Path, start: int) -> None:
     """A box of 8 mm from `start` on, in tissue with air next to it."""

@@ -23,6 +23,8 @@ from penumbra.pipeline import history
 
 from ..small_run import small_work
 
+pytestmark = pytest.mark.slow
+
 HEAVY = ("numpy", "pyarrow", "pandas", "mlflow", "prefect", "jax", "scipy", "rich", "SimpleITK", "pydicom")
 
 

@@ -11,6 +11,8 @@ from penumbra.evaluate import Evaluating, GateLimits, MetricRow, ModelRisk, eval
 from penumbra.evaluate.contrasts import contrasts
 from penumbra.survival.outcome import Outcomes
 
+pytestmark = pytest.mark.slow
+
 BETTER = Verdict("nsclc-os", 1, ("north",), ("east", "south"), 64, 41, 0.104, 0.011, 0.197)
 REGISTERED = {"model": "nsclc-os", "version": 1}
 

@@ -16,12 +16,14 @@ from penumbra.pipeline.fuse import fuse
 from penumbra.pipeline.register import register
 
 from ..network.conftest import NO_AUGMENT, SHORT, SMALL
-from ..small_run import small_work
+from ..small_run import few_models, small_work
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_training_matrix_of_a_version(tmp_path: Path) -> None:
     work = small_work(tmp_path / "home")
-    work = replace(work, settings=replace(work.settings, evaluate=replace(work.settings.evaluate, bootstraps=20, refits=4)))
+    work = replace(work, settings=replace(few_models(work.settings), evaluate=replace(work.settings.evaluate, bootstraps=20, refits=1)))
     weights = network_file(work.home, "deep1")
     weights.parent.mkdir(parents=True)
     untrained = initial_variables(SMALL, seed=0)

@@ -1,8 +1,6 @@
 """Killed at any moment and started again: the same result, nothing lost, nothing doubled."""
 
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +11,11 @@ import numpy as np
 import pytest
 
 from penumbra import store
-from penumbra.base.params import project_root
 from penumbra.cohort import small_cohort
 from penumbra.cohort.simulate import simulate
 from penumbra.pipeline.workspace import read_manifest
 
+from ..projects import project_with
 from .conftest import environment, penumbra
 
 pytestmark = [pytest.mark.xdist_group("kill"), pytest.mark.timeout(1800)]
@@ -35,15 +33,20 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def a_patient_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The project with populate.batch 1: after the first commit there is more to do."""
-    project = tmp_path / "project"
-    for folder in ("features", "models"):
-        shutil.copytree(project_root() / folder, project / folder)
-    params = (project_root() / "params.yaml").read_text(encoding="utf-8")
-    before, found, after = params.partition("\npopulate:\n")
-    assert found
-    (project / "params.yaml").write_text(before + found + re.sub(r"batch: \d+", "batch: 1", after, count=1), encoding="utf-8")
-    monkeypatch.setenv("PENUMBRA_PROJECT", str(project))
+    """The project with populate.batch 1: after the first commit there is more to do. The network is a small one that keeps every epoch."""
+    numbers = {
+        "batch: 8 ": "batch: 1 ",
+        "input_size: {paper: 64, quick: 32,": "input_size: {paper: 64, quick: 16,",
+        "checkpoint_seconds: 5.0": "checkpoint_seconds: 0.0",
+    }
+
+    def changed(text: str) -> str:
+        for before, after in numbers.items():
+            assert text.count(before) == 1, before
+            text = text.replace(before, after)
+        return text
+
+    project_with(tmp_path, monkeypatch, changed)
 
 
 def killed(home: Path, stage: str, seen: object) -> None:

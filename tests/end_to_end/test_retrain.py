@@ -20,6 +20,7 @@ from penumbra.pipeline.workspace import Manifest, Work, write_manifest
 from penumbra.report.words import number
 from penumbra.retraining import protocol
 
+from ..small_run import few_models
 from .conftest import Run
 
 pytestmark = [pytest.mark.numeric, pytest.mark.xdist_group("run"), pytest.mark.timeout(1800)]
@@ -30,7 +31,7 @@ def work(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Work:
     """A copy of the finished run; small numbers, since the protocol is looked at here and not the model."""
     home = tmp_path_factory.mktemp("retrain") / "home"
     shutil.copytree(run.home, home, symlinks=True)
-    settings = load_settings("quick")
+    settings = few_models(load_settings("quick"))
     return Work(
         home,
         replace(
@@ -38,7 +39,8 @@ def work(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Work:
             network=replace(settings.network, input_size=16),
             train=replace(settings.train, epochs=3),
             evaluate=replace(settings.evaluate, bootstraps=50, refits=2),
-            retrain=replace(settings.retrain, folds=2),
+            report=replace(settings.report, patients=0),
+            retrain=replace(settings.retrain, folds=2, gate=replace(settings.retrain.gate, resamples=500)),
         ),
         "retrain",
     )

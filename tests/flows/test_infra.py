@@ -50,6 +50,7 @@ def raised_from(error: BaseException, cause: BaseException) -> BaseException:
     return error
 
 
+@pytest.mark.slow
 def test_only_input_and_output_are_tried_again() -> None:
     from penumbra.flows.retry import worth_retrying
 

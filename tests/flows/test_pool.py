@@ -10,6 +10,8 @@ from penumbra.base.refusal import Refusal
 from penumbra.base.workers import over
 from penumbra.flows.pool import open_pool
 
+pytestmark = pytest.mark.slow
+
 
 def square(value: int) -> int:
     if value == 5:

@@ -8,7 +8,6 @@ import pytest
 from penumbra.base.refusal import Refusal
 from penumbra.imaging import Scan, read_patient, to_grid
 
-from . import corpus_enhanced  # noqa: F401 adds its cases
 from .corpus import BALL, CASES, Case
 from .phantom import PLANTED, Patient, tissue
 from .second_opinion import compared

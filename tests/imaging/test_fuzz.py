@@ -7,6 +7,7 @@ import pytest
 from .fuzz import fuzz, judge, table, write_bases
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of pydicom, of damaged values
 def test_two_hundred_mutations(tmp_path: Path) -> None:
     outcomes = list(fuzz(200, 0, tmp_path))

@@ -29,6 +29,7 @@ def lung1(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Scan]:
     return folder, read_patient(folder)
 
 
+@pytest.mark.slow
 def test_lung1_volume(lung1: tuple[Path, Scan]) -> None:
     folder, scan = lung1
     assert roi_names(folder) == ["GTV-1", "Lung-Left", "Lung-Right", "Spinal-Cord"]
@@ -44,6 +45,7 @@ def test_lung1_volume(lung1: tuple[Path, Scan]) -> None:
     assert (certificate.contour_planes, certificate.contour_planes_hit, certificate.slices) == (21, 21, 21)
 
 
+@pytest.mark.slow
 def test_lung1_image_equals_another_reader(lung1: tuple[Path, Scan]) -> None:
     import SimpleITK as sitk
 

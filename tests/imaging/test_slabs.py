@@ -45,6 +45,7 @@ def ratios(scan: Scan, drawn_mm3: float) -> tuple[float, float, float]:
     return scan.gtv.volume_mm3 / drawn_mm3, to_grid(scan, margin_mm=3).gtv.volume_mm3 / drawn_mm3, float(scan.contours.planimetric_mm3 or 0) / drawn_mm3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ct_mm", [1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0])
 def test_any_distance_of_contours_on_any_distance_of_slices(ct_mm: float) -> None:
     """It began with contours every 3 mm on a CT of 2.5 mm: 17 % of the volume was lost without a finding."""
@@ -122,6 +123,7 @@ def test_points_in_the_middle_of_pixels_do_not_move_the_mask(turned: bool) -> No
     assert np.abs(shifts).max() < 0.12
 
 
+@pytest.mark.slow
 def test_many_islands_in_little_time() -> None:
     """200 islands on 60 planes; the work is one pass over the points, not over pairs of contours (counted in points, since time depends on the machine)."""
     angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)

@@ -9,7 +9,7 @@ from penumbra.network import Trained, fit, occlusion
 
 from .conftest import NO_AUGMENT, SHORT, SMALL
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.slow, pytest.mark.numeric]
 
 PLACE = (slice(0, 8), slice(8, 16), slice(0, 8))  # the octant whose brightness decides the hazard
 

@@ -8,6 +8,7 @@ from penumbra.network.convolution import by_patches, by_planes, by_xla, convolve
 pytestmark = pytest.mark.numeric
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "stride", "edge"), [(2, 1, 3), (2, 2, 3), (5, 1, 3), (5, 2, 3), (8, 1, 3), (8, 2, 3), (8, 1, 5), (8, 2, 5)])
 def test_every_lowering_gives_the_same_numbers_and_gradients(size: int, stride: int, edge: int) -> None:
     generator = np.random.default_rng(0)
@@ -38,6 +39,7 @@ def test_max_pool_equals_the_maximum_over_each_window(size: int) -> None:
     np.testing.assert_array_equal(max_pool(jnp.asarray(x), size=3, stride=2), windows.max(axis=(-3, -2, -1)))
 
 
+@pytest.mark.slow
 def test_a_few_patients_at_a_time_give_the_numbers_and_gradients_of_all_at_once() -> None:
     x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4, 4, 4, 3)), jnp.float32)
     kernel = jnp.asarray(np.random.default_rng(1).normal(size=(3, 3, 3, 3, 4)), jnp.float32)

@@ -15,7 +15,7 @@ from penumbra.network.trained import flatten
 
 from .conftest import NO_AUGMENT, SHORT, SMALL
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.slow, pytest.mark.numeric]
 
 Cohort = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 

@@ -94,6 +94,7 @@ def test_grids_of_the_paper() -> None:
     assert seen["stem"]["__call__"][0].shape == (2, 32, 32, 32, 64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_output_and_embedding(norm: str) -> None:
     network = replace(SMALL, norm=norm)
@@ -105,6 +106,7 @@ def test_output_and_embedding(norm: str) -> None:
     assert more["embedding"].shape == (3, 8)
 
 
+@pytest.mark.slow
 def test_squeeze_and_excitation_scales_each_channel_by_a_weight_between_0_and_1() -> None:
     volumes = np.random.default_rng(0).normal(size=(2, 16, 16, 16)).astype(np.float32)
     variables = initial_variables(SMALL, seed=1)
@@ -118,6 +120,7 @@ def test_squeeze_and_excitation_scales_each_channel_by_a_weight_between_0_and_1(
     np.testing.assert_allclose(after, before * weight[:, None, None, None, :], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_narrow_compute_keeps_float32_parameters_and_nearly_the_same_risk() -> None:
     volumes = np.random.default_rng(0).normal(size=(4, 16, 16, 16)).astype(np.float32)
     narrow = SEResNet3D(SMALL, dtype=jnp.bfloat16)

@@ -68,6 +68,7 @@ for name in penumbra.network.__all__:
 """
 
 
+@pytest.mark.slow
 def test_the_room_imports_alone_and_loads_nothing_by_itself() -> None:
     done = subprocess.run([sys.executable, "-W", "error::DeprecationWarning:penumbra", "-c", ALONE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -32,6 +32,7 @@ def trained(cohort: Cohort) -> Trained:
     return fit(volumes, event, time, network=SMALL, augment=PAPER_AUGMENT, train=SHORT)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(cohort: Cohort, trained: Trained) -> None:
     volumes, event, time, _ = cohort
     again = fit(volumes, event, time, network=SMALL, augment=PAPER_AUGMENT, train=SHORT)
@@ -40,6 +41,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(cohort: Co
     assert digest(other) != digest(trained)
 
 
+@pytest.mark.slow
 def test_the_history_says_what_happened_and_the_best_epoch_was_kept(trained: Trained) -> None:
     losses = [epoch.validation_loss for epoch in trained.history]
     assert [epoch.epoch for epoch in trained.history] == list(range(1, len(losses) + 1))
@@ -47,6 +49,7 @@ def test_the_history_says_what_happened_and_the_best_epoch_was_kept(trained: Tra
     assert np.isfinite([[e.train_loss, e.train_c, e.validation_loss, e.validation_c] for e in trained.history]).all()
 
 
+@pytest.mark.slow
 def test_it_stops_when_patience_is_used_up(cohort: Cohort) -> None:
     volumes, event, time, _ = cohort
     # with a learning rate that does nothing, batch statistics apart, the first epochs cannot be beaten for long
@@ -83,6 +86,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(cohort: Cohort, trained: 
     assert digest(finished) == digest(trained)
 
 
+@pytest.mark.slow
 def test_weights_are_averaged_over_epochs(cohort: Cohort) -> None:
     volumes, event, time, _ = cohort
     settings = {"network": SMALL, "augment": NO_AUGMENT}
@@ -94,6 +98,7 @@ def test_weights_are_averaged_over_epochs(cohort: Cohort) -> None:
     assert averaged.history[2].validation_loss != plain.history[2].validation_loss
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_other_patients_or_settings_or_half_a_file_is_not_used(cohort: Cohort, trained: Trained, tmp_path: Path) -> None:
     volumes, event, time, _ = cohort
     file = tmp_path / "training.safetensors"
@@ -152,12 +157,14 @@ def test_wrong_shapes_are_refused_at_the_door(cohort: Cohort, trained: Trained) 
         fit(volumes, np.zeros(30, bool), time, network=SMALL, augment=NO_AUGMENT, train=SHORT)
 
 
+@pytest.mark.slow
 def test_a_center_smaller_than_a_batch_trains(cohort: Cohort) -> None:
     volumes, _, time, _ = cohort
     tiny = fit(volumes[:6], np.arange(6) < 4, time[:6], network=SMALL, augment=PAPER_AUGMENT, train=replace(SHORT, epochs=2))
     assert np.isfinite(np.concatenate([leaf.ravel() for leaf in flatten(tiny.variables).values()])).all()
 
 
+@pytest.mark.slow
 def test_a_few_deaths_can_still_stop_a_training_and_any_unit_of_time_gives_the_same_weights(cohort: Cohort) -> None:
     volumes, event, days = cohort[0][:12], np.arange(12) < 4, np.r_[50.0, 40, 20, 30, 10, np.linspace(15, 45, 7)]
     train = replace(SHORT, epochs=3)
@@ -172,6 +179,7 @@ def test_a_few_deaths_can_still_stop_a_training_and_any_unit_of_time_gives_the_s
     assert [digest(other) for other in others] == [digest(trained)] * 2, "in 32 bits their times were tied"
 
 
+@pytest.mark.slow
 def test_the_loss_per_event_ignores_what_does_not_count() -> None:
     generator = np.random.default_rng(0)
     risk, time, event = (jnp.asarray(a) for a in (generator.normal(size=9), generator.exponential(size=9), np.arange(9) % 2 == 0))
@@ -197,6 +205,7 @@ def test_concordance_by_hand() -> None:
     assert concordance(event & False, time, time, where=None) == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("optimized")
 def test_coarseness_that_decides_survival_is_found() -> None:
     """In the mean of five seeds: one network's C on unseen patients is a draw that differs by 0.02 from seed to seed, and from processor to processor."""
@@ -231,6 +240,7 @@ for shared in (False, True):
 """
 
 
+@pytest.mark.slow
 def test_four_devices_have_the_loss_of_one() -> None:
     tests = str(Path(__file__).resolve().parents[1])
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"  # an instruction set that is held to stays held to

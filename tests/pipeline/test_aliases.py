@@ -27,6 +27,8 @@ from ..registry.small_bundle import METRICS, small_bundle
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+pytestmark = pytest.mark.slow
+
 MODEL = "nsclc-os"
 LATER = MetricRow("Combined", "west", "test", "harrell_c", 0.66, 0.5, 0.8, 25, 15)
 
@@ -71,8 +73,9 @@ class Recorded:
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kept(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Path:
     folder = tmp_path_factory.mktemp("kept")
+    shutil.copytree(empty_registry, folder, dirs_exist_ok=True)
     (folder / "weights").write_bytes(b"weights")
     home = Home(folder, Work(folder, load_settings("quick"), "test"))
     for version, weight in enumerate((0.5, 0.6, 0.7), 1):

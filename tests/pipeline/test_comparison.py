@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -23,19 +24,22 @@ from penumbra.pipeline.register import register
 from penumbra.pipeline.scoring import Prediction
 from penumbra.pipeline.workspace import Work
 
-from ..small_run import small_work
+from ..small_run import few_models, small_work
+
+pytestmark = pytest.mark.slow
 
 
 def trained_on(work: Work, *centers: str) -> Work:
-    settings = work.settings
+    settings = few_models(work.settings)
     few = replace(settings.evaluate, bootstraps=100, refits=1)
     return replace(work, settings=replace(settings, evaluate=few, cohort=replace(settings.cohort, train_centers=centers)))
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
+def work(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Work:
     """Version 1 trained on north, version 2 on north and east."""
     home = tmp_path_factory.mktemp("compared")
+    shutil.copytree(empty_registry, home, dirs_exist_ok=True)
     work = trained_on(small_work(home, centers={"north": 40, "east": 24, "south": 24}, features=6), "north")
     weights = home / "networks" / "deep1" / "network.safetensors"
     weights.parent.mkdir(parents=True)

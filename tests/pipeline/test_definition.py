@@ -1,5 +1,6 @@
 """A version gets features of the definition that it was fitted on, or none: at every entry point where this program makes features for one."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +21,14 @@ from penumbra.retraining import protocol
 
 from ..registry.small_bundle import small_bundle
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Path:
     """One registered version whose settings are the project's and whose keys are those of today's program."""
     folder = tmp_path_factory.mktemp("defined")
+    shutil.copytree(empty_registry, folder, dirs_exist_ok=True)
     weights = folder / "weights"
     weights.write_bytes(b"weights")
     radiomics, rois = (read_yaml(project_root() / "features" / f"{name}.yaml") for name in ("radiomics", "rois"))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,28 +23,29 @@ from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.workspace import Work
 
 from ..projects import project_with
-from ..small_run import small_work
+from ..small_run import few_models, small_work
+
+pytestmark = pytest.mark.slow
 
 OURS, OTHER = "nsclc-os", "nsclc-pfs"
 
 
 def called(work: Work, model: str, *centers: str) -> Work:
-    settings = work.settings
+    settings = few_models(work.settings)
     chosen = replace(
         settings,
         evaluate=replace(settings.evaluate, bootstraps=20, refits=1),
         cohort=replace(settings.cohort, train_centers=centers),
         register=replace(settings.register, model=model),
-        models={"combined": {"Combined": settings.models["combined"]["Combined"]}, "controls": settings.models["controls"], "signatures": {}},
-        fuse=replace(settings.fuse, folds=3, lasso_patience=3),
     )
     return replace(work, settings=chosen)
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Path:
     """nsclc-os/1 (champion); nsclc-pfs/1 (champion) and nsclc-pfs/2. Small models: what counts here are their names."""
     home = tmp_path_factory.mktemp("names")
+    shutil.copytree(empty_registry, home, dirs_exist_ok=True)
     work = small_work(home, centers={"north": 40, "east": 30, "south": 24}, features=6)
     weights = home / "networks" / "deep1" / "network.safetensors"
     weights.parent.mkdir(parents=True)

@@ -12,13 +12,18 @@ from penumbra.pipeline.fuse import fuse
 from penumbra.pipeline.report import report
 from penumbra.pipeline.workspace import Work, read_manifest, write_manifest
 
-from ..small_run import small_work
+from ..small_run import few_models, small_work
+
+pytestmark = pytest.mark.slow
 
 
 def few(work: Work) -> Work:
-    """The same work with few resamples and no pictures."""
+    """The same work with few resamples, short paths and no pictures."""
     settings = work.settings
-    return replace(work, settings=replace(settings, evaluate=replace(settings.evaluate, bootstraps=20, refits=4), report=replace(settings.report, patients=0)))
+    paths = replace(settings.fuse, folds=5, lasso_patience=5)
+    return replace(
+        work, settings=replace(settings, fuse=paths, evaluate=replace(settings.evaluate, bootstraps=20, refits=4), report=replace(settings.report, patients=0))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +131,7 @@ def test_training_without_a_death_is_refused(tmp_path: Path) -> None:
 )
 def test_little_data_is_answered_in_place(tmp_path: Path, centers: dict[str, int], said: str) -> None:
     work = few(small_work(tmp_path, centers=centers, seed=3))
+    work = replace(work, settings=few_models(work.settings))
     fuse(work)
     evaluate(work)
     assert said in written(work)

@@ -23,7 +23,9 @@ from penumbra.pipeline.report import report
 from penumbra.pipeline.workspace import Work, read_manifest, write_manifest
 
 from ..network.conftest import NO_AUGMENT, SHORT, SMALL
-from ..small_run import say_what_it_was_made_from, small_work
+from ..small_run import few_models, say_what_it_was_made_from, small_work
+
+pytestmark = pytest.mark.slow
 
 STAGES: dict[str, Callable[[Work], Any]] = {"fuse": fuse, "evaluate": evaluate, "register": register, "report": report}
 Row = dict[str, Any]
@@ -31,16 +33,16 @@ Row = dict[str, Any]
 
 def small(work: Work) -> Work:
     """The same work with few and small models."""
-    chosen = work.settings
-    models = {"combined": {"Combined": chosen.models["combined"]["Combined"]}, "controls": chosen.models["controls"], "signatures": {}}
+    chosen = few_models(work.settings)
     few = {"evaluate": replace(chosen.evaluate, bootstraps=20, refits=1), "report": replace(chosen.report, patients=0)}
-    return replace(work, settings=replace(chosen, models=models, fuse=replace(chosen.fuse, folds=3, lasso_patience=3), **few))
+    return replace(work, settings=replace(chosen, **few))
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Work:
+def made(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Work:
     """ingest to evaluate have run."""
     work = small(small_work(tmp_path_factory.mktemp("origins") / "home", centers={"north": 40, "east": 16}, features=6))
+    shutil.copytree(empty_registry, work.home, dirs_exist_ok=True)
     say_what_it_was_made_from(work)
     fuse(work)
     evaluate(work)

@@ -15,6 +15,8 @@ from penumbra.pipeline.scoring import Prediction
 
 from ..cohort.test_ingest_stage import Center, center, rows, write_pair
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["center"]
 HERE = "SELECT patient FROM {} ORDER BY patient"
 

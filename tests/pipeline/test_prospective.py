@@ -8,6 +8,8 @@ import pytest
 from penumbra import store
 from penumbra.pipeline import prospective
 
+pytestmark = pytest.mark.slow
+
 ALIVE = {"time": 500.0, "event": False, "age": 60.4, "histology": "squamous"}
 Step = tuple[str, dict[str, Any]]  # a relation and what is written to it
 

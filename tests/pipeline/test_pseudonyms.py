@@ -15,6 +15,8 @@ from penumbra.pipeline.ingest import ingest
 from ..cohort.test_ingest_stage import Center, center, rows
 from .test_persons import prediction
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["center"]
 KEY, OTHER = "a key that is long enough", "another key, long enough"
 SENT = {"A1": "F,100,0", "A2": "M,200,1"}

@@ -25,12 +25,14 @@ from penumbra.pipeline.workspace import Work, read_manifest
 from penumbra.registry.versions import quiet_mlflow
 from penumbra.store import Store
 
-from ..small_run import small_work
+from ..small_run import few_models, small_work
+
+pytestmark = pytest.mark.slow
 
 
 def at(work: Work, horizons_days: Sequence[float], model: str = "nsclc-os") -> Work:
     """The same work at other horizons."""
-    settings = work.settings
+    settings = few_models(work.settings)
     numbers = replace(settings.evaluate, bootstraps=20, refits=1, horizons_days=tuple(map(float, horizons_days)))
     return replace(work, settings=replace(settings, evaluate=numbers, register=replace(settings.register, model=model)))
 
@@ -46,9 +48,10 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Work:
+def made(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Work:
     """Versions 1 to 3: one model at the usual horizons, at others, and at a single one."""
     home = tmp_path_factory.mktemp("recorded")
+    shutil.copytree(empty_registry, home, dirs_exist_ok=True)
     work = at(small_work(home, centers={"north": 40, "east": 24}, features=6), (365, 730, 1095))
     weights = home / "networks" / "deep1" / "network.safetensors"
     weights.parent.mkdir(parents=True)

@@ -25,6 +25,8 @@ from penumbra.retraining import protocol
 
 from ..cohort.test_ingest_stage import write_pair
 
+pytestmark = pytest.mark.slow
+
 NO_TIME = "patient,sex\nW01,F\n"
 REFUSED = "no column for time, event; found: patient, sex."
 

@@ -1,6 +1,7 @@
 """What is kept of a scan gives the features of the whole scan, also where the tumor lies at the scan's end."""
 
 import numpy as np
+import pytest
 
 from penumbra import imaging, radiomics
 from penumbra.base.params import project_root, read_yaml
@@ -10,6 +11,8 @@ from penumbra.imaging.volume import Volume
 from penumbra.pipeline.scoring import kept_around
 
 from ..radiomics.conftest import blob, simulated_image
+
+pytestmark = pytest.mark.slow
 
 WAVELETS = {"setting": {"normalize": True, "normalizeScale": 100, "binWidth": 25}, "imageType": {"Wavelet": {}}, "featureClass": {"firstorder": [], "glcm": []}}
 

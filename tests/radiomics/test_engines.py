@@ -50,6 +50,7 @@ def test_unknown_engine(simulated: tuple[Scan, dict[str, Mask]], parameter_file:
         extract(scan, masks, parameter_file, engine="mirp")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("patient", REAL)
 def test_real_patient(patient: str, parameter_file: Path) -> None:
     folder = SHARED / "data" / patient

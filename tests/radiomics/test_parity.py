@@ -30,6 +30,7 @@ def assert_engines_agree(scan: Scan, masks: dict[str, Mask], settings: Path) -> 
         assert largest_differences(ours[roi], theirs[roi]) == {}, roi
 
 
+@pytest.mark.slow
 def test_simulated_patient_with_rings(simulated: Patient, parameter_file: Path) -> None:
     scan, masks = simulated
     assert len(feature_names(parameter_file)) == 1316

@@ -9,7 +9,6 @@ import pytest
 
 from penumbra.evaluate import MetricRow
 from penumbra.registry import Bundle
-from penumbra.registry.versions import client, quiet_mlflow
 
 from .small_bundle import METRICS, small_bundle
 
@@ -36,13 +35,3 @@ def metrics() -> list[MetricRow]:
 def home(tmp_path: Path, empty_registry: Path) -> Path:
     shutil.copytree(empty_registry, tmp_path / "home")
     return tmp_path / "home"
-
-
-@pytest.fixture(scope="session")
-def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's database takes seconds to create: once for all tests."""
-    folder = tmp_path_factory.mktemp("registry")
-    (folder / "mlflow").mkdir()
-    with quiet_mlflow():
-        client(folder)
-    return folder

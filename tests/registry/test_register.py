@@ -20,6 +20,7 @@ from penumbra.registry.versions import client, quiet_mlflow
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_first_version_is_champion_and_the_same_bundle_is_the_same_version(home: Path, make_bundle: Callable[..., Bundle], metrics: list[MetricRow]) -> None:
     first = register(home, make_bundle(), metrics)
     assert (first.version, first.aliases, first.train_centers, first.store_commit) == (1, ("champion",), ("north",), 7)
@@ -32,6 +33,7 @@ def test_first_version_is_champion_and_the_same_bundle_is_the_same_version(home:
     assert not (home / "mlflow" / "staging").exists()
 
 
+@pytest.mark.slow
 def test_metrics_per_center_are_in_mlflow(home: Path, make_bundle: Callable[..., Bundle], metrics: list[MetricRow]) -> None:
     entry = register(home, make_bundle(), metrics)
     held = logged_metrics(home, entry)
@@ -127,6 +129,7 @@ def test_promote_moves_the_alias_and_says_from_where(home: Path, make_bundle: Ca
     assert register(home, make_bundle()).aliases == (), "registering the former champion again does not bring it back"
 
 
+@pytest.mark.slow
 def test_an_altered_version_is_not_promoted_and_registering_again_mends_it(home: Path, make_bundle: Callable[..., Bundle]) -> None:
     register(home, make_bundle())
     second = register(home, make_bundle(0.6))
@@ -181,6 +184,7 @@ STEPS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_at_any_step_the_next_call_completes(home: Path, network: Path, make_bundle: Callable[..., Bundle], metrics: list[MetricRow], step: str) -> None:
     assert start(home, network, step).wait() == -signal.SIGKILL
@@ -196,6 +200,7 @@ def test_killed_at_any_step_the_next_call_completes(home: Path, network: Path, m
     assert all(run.info.status in ("FINISHED", "KILLED") for run in runs)
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_make_one_version(home: Path, network: Path) -> None:
     assert [process.wait() for process in [start(home, network), start(home, network)]] == [0, 0]
     assert [(entry.version, entry.aliases) for entry in versions(home)] == [(1, ("champion",))]
@@ -218,6 +223,7 @@ def test_a_first_version_that_was_taken_back_does_not_hinder_the_next_from_being
     assert (second.version, second.aliases) == (2, ("champion",))
 
 
+@pytest.mark.slow
 def test_a_version_that_nobody_promoted_becomes_no_champion_by_registering_another(home: Path, make_bundle: Callable[..., Bundle]) -> None:
     """The oldest version became champion where the alias had been deleted in MLflow."""
     for weight in (0.5, 0.6):

@@ -44,6 +44,7 @@ SCORE = """
 """
 
 
+@pytest.mark.slow
 def test_scored_in_an_environment_that_has_what_it_asks_for_and_no_penumbra(
     registered: RegisteredVersion, make_bundle: Callable[..., Bundle], tmp_path: Path
 ) -> None:
@@ -88,6 +89,7 @@ def test_the_code_that_travels_is_scoring_alone_and_has_a_name_of_its_own(tmp_pa
         assert not re.search(r"^\s*(from|import) penumbra\b", path.read_text(), re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_loading_a_model_leaves_the_installed_penumbra_alone(registered: RegisteredVersion, home: Path) -> None:
     code = textwrap.dedent(f"""
         import mlflow
@@ -102,6 +104,7 @@ def test_loading_a_model_leaves_the_installed_penumbra_alone(registered: Registe
     assert done.stdout.strip().endswith("Combined")
 
 
+@pytest.mark.slow
 def test_a_version_of_before_is_loaded_and_scores_with_todays_program(make_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
     loaded = load(unpack(OLD, tmp_path / "old"))
     today = make_bundle(0.6).models["Combined"]

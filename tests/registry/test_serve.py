@@ -17,6 +17,8 @@ from penumbra.registry import Bundle, register, tracking_uri
 
 from .elsewhere import empty_environment
 
+pytestmark = pytest.mark.slow
+
 START_SECONDS = 180
 
 
@@ -65,7 +67,6 @@ def _ask(port: int, body: str) -> tuple[int, str]:
         return answer.status, answer.read().decode()
 
 
-@pytest.mark.slow
 def test_served_answers_equal_the_models(port: int, make_bundle: Callable[..., Bundle]) -> None:
     model = make_bundle().models["Combined"]
     values = np.array([[0.7, -0.2, 1.1], [2.3, 0.4, -0.6]])

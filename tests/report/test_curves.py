@@ -1,6 +1,7 @@
 """Curves at any horizon: labeled by their day, and no value beyond what was followed."""
 
 import numpy as np
+import pytest
 
 from penumbra.report import curves
 from penumbra.report.inputs import Measures, RiskPanel
@@ -34,6 +35,7 @@ def test_rows_are_of_days_and_a_group_lost_early_has_none() -> None:
     assert "180 days" in curves.roc(panel(), MEASURES, "Combined", (None, 0.7, None), "roc").alt
 
 
+@pytest.mark.slow
 def test_a_model_without_survival_at_a_day_draws_the_others_and_says_why() -> None:
     why = "no survival at day 730: the training patients were followed to day 450"
     short = panel(("", "", why))

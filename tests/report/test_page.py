@@ -65,6 +65,7 @@ def page(folder: Path) -> Page:
     return Page((folder / "index.html").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_nothing_is_fetched_and_nothing_runs(page: Page, folder: Path) -> None:
     assert not {"script", "link", "iframe", "object"} & page.tags
     inside = [reference for reference in page.references if reference.startswith(("#", "data:image/png;base64,"))]
@@ -123,6 +124,7 @@ def test_tables_as_csv_are_not_rounded(folder: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_same_inputs_same_bytes_and_only_the_date_differs(make_inputs: Callable[..., ReportInputs], folder: Path, tmp_path: Path) -> None:
     write_report(make_inputs(), tmp_path)
     for path in folder.iterdir():

@@ -154,7 +154,7 @@ def servers() -> Iterator[list[Server]]:
         server.stop()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def catalogs(request: pytest.FixtureRequest, servers: list[Server]) -> Catalogs:
     """Every test of the store runs on both catalogs."""
     if request.param == "sqlite":

@@ -37,6 +37,7 @@ def folder_digest(folder: Path) -> dict[str, str]:
     return {str(file): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
+@pytest.mark.slow
 def test_hostile_statements_are_refused(locked: Store, filled: Path) -> None:
     """All of them through the judge alone; test_judging sends them through every entry point."""
     names = locked.views.names()
@@ -48,6 +49,7 @@ def test_hostile_statements_are_refused(locked: Store, filled: Path) -> None:
         assert len(refusal.value.found) < 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(HARMLESS)))
 def test_harmless_statements_are_answered(locked: Store, filled: Path, number: int) -> None:
     verdict = JUDGE.ask(fill_in(HARMLESS[number], filled), locked.views.names())
@@ -86,6 +88,7 @@ def test_asking_changes_no_file(filled: Path) -> None:
     assert folder_digest(filled) == before
 
 
+@pytest.mark.slow
 def test_answers(filled: Path) -> None:
     assert store.query(filled, "SELECT center, patients FROM centers ORDER BY center").to_pylist() == [
         {"center": "east", "patients": 4},
@@ -98,6 +101,7 @@ def test_answers(filled: Path) -> None:
     assert store.query(filled, "SHOW TABLES").column("name").to_pylist() == sorted(declared - INTERNAL)
 
 
+@pytest.mark.slow
 def test_describe_explains_every_column_of_every_relation(filled: Path) -> None:
     tables = store.query(filled, "SELECT table_name, comment FROM duckdb_tables()").to_pylist()
     columns = store.query(filled, "SELECT table_name, column_name, comment FROM duckdb_columns()").to_pylist()
@@ -108,6 +112,7 @@ def test_describe_explains_every_column_of_every_relation(filled: Path) -> None:
     assert {"column_name": "age", "column_type": "DOUBLE", "comment": "years at diagnosis"} in described
 
 
+@pytest.mark.slow
 def test_the_machines_time_zone_changes_no_answer(filled: Path) -> None:
     """Broke: in Tokyo no commit was of the last hour, and today was another day."""
     asked = """SELECT count(*) FILTER ("at" > now() - INTERVAL 1 DAY AND "at" <= now()) = count(*) AS all_of_a_day,
@@ -128,6 +133,7 @@ def test_unknown_names_are_told(filled: Path) -> None:
         store.query(filled, "SELECT agee FROM patients")
 
 
+@pytest.mark.slow
 def test_limits(filled: Path) -> None:
     started = time.monotonic()
     with pytest.raises(Refusal, match=r"no answer within 0\.5 s"):
@@ -139,6 +145,7 @@ def test_limits(filled: Path) -> None:
     assert time.monotonic() - started < 60
 
 
+@pytest.mark.slow
 def test_as_of_shows_all_relations_as_they_were(filled: Path) -> None:
     with store.connect(filled, read_only=True) as lake:
         newest = lake.newest_commit()

@@ -45,6 +45,7 @@ def psql(address: str, statement: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_a_state_folder_is_saved_and_restored_elsewhere(filled: Path, catalogs: Catalogs, tmp_path: Path) -> None:
     home, elsewhere, file = catalogs.copy(filled, tmp_path / "my clinic" / "home"), tmp_path / "else where", str(tmp_path / "saved on monday.tar")
     if catalogs.server is None:

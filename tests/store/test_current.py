@@ -10,6 +10,8 @@ from penumbra import store
 
 from .conftest import CENTERS, FEATURES, ROIS, VERSION, image, patients, register, vector_rows
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = sum(CENTERS.values())
 NEW = "fedcba987654"
 ONE_EACH = {  # relation -> rows of each patient under one definition

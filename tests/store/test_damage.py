@@ -9,6 +9,8 @@ import pytest
 from penumbra import store
 from penumbra.base.refusal import Refusal
 
+pytestmark = pytest.mark.slow
+
 PATIENT = {"patient": "A1", "center": "north", "age": 61.0, "time": 300.0, "event": True}
 
 

@@ -17,6 +17,7 @@ def rows_of(values: np.ndarray, image: str = "i1", roi: str = "gtv") -> list[dic
     return [{"patient": f"P{i:03d}", "center": "c", "roi": roi, "image_version": image, "values": vector} for i, vector in enumerate(values)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [3, 40])  # in the catalog; in a Parquet file
 def test_matrix_is_what_was_written(lake: Store, n: int) -> None:
     values = np.random.default_rng(1).standard_normal((n, len(NAMES))) * 10.0 ** np.random.default_rng(2).integers(-300, 300, (n, len(NAMES)))
@@ -32,6 +33,7 @@ def test_matrix_is_what_was_written(lake: Store, n: int) -> None:
     assert set(matrix.centers) == {"c"}
 
 
+@pytest.mark.slow
 def test_another_value_under_a_key_is_refused_and_nothing_of_the_write_is_kept(lake: Store) -> None:
     values = np.ones((2, 3))
     store.write_features(lake, "radiomics", "v1", rows_of(values[:1]), features=NAMES[:3], run="r")
@@ -70,6 +72,7 @@ def test_more_features_than_columns_were_made_for(lake: Store) -> None:
     assert lake.sql("FROM radiomics ORDER BY patient").column(names[-1]).to_pylist() == [len(names) - 1, 2 * len(names) - 1]
 
 
+@pytest.mark.slow
 def test_a_corrected_image_replaces_what_is_shown(lake: Store, home: Path) -> None:
     image = {"patient": "P000", "center": "c", "image_version": "i1"}
     lake.write({"images": [image]}, run="r", what="w")
@@ -84,6 +87,7 @@ def test_a_corrected_image_replaces_what_is_shown(lake: Store, home: Path) -> No
     assert store.read_matrix(lake, "radiomics", "gtv").values.tolist() == [[1.0, 1.0, 1.0]]
 
 
+@pytest.mark.slow
 def test_without_images_the_newest_features_are_shown(lake: Store) -> None:
     for image, value in (("i1", 1.0), ("i2", 2.0)):
         store.write_features(lake, "radiomics", "v1", rows_of(np.full((1, 3), value), image), features=NAMES[:3], run="r")

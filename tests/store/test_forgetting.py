@@ -11,6 +11,8 @@ from penumbra.store import forgetting
 
 from .catalogs import Catalogs
 
+pytestmark = pytest.mark.slow
+
 GONE = "N000"  # of a training center, scored by the model, and the smallest name of its center
 
 

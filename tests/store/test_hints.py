@@ -10,6 +10,8 @@ from penumbra.store import query
 from penumbra.store.guard import ADVICE
 from penumbra.store.hints import of_engine
 
+pytestmark = pytest.mark.slow
+
 NEXT = [  # statement, what was found, what to do
     ("SELECT * FROM patien", "no relation 'patien'", r"Did you mean patients\? SHOW TABLES lists the other \d+"),
     ("SELECT * FROM main.patien", "no relation 'main.patien'", r"Did you mean patients\?"),

@@ -38,6 +38,7 @@ def test_there_are_two_hundred_of_them() -> None:
     assert all(hostile.why and hostile.rule in ("read_only_sql", "relation", "sql_syntax") for hostile in HOSTILE)
 
 
+@pytest.mark.slow
 @ON_SQLITE
 def test_the_command_refuses_them(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first entry point, by argument, or by standard input where an argument cannot hold the statement."""
@@ -54,6 +55,7 @@ def test_the_command_refuses_them(filled: Path, monkeypatch: pytest.MonkeyPatch)
         assert done.stderr.count("\n") == 1, done.stderr
 
 
+@pytest.mark.slow
 @ON_SQLITE
 def test_the_command_answers_questions(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PENUMBRA_HOME", str(filled))
@@ -62,6 +64,7 @@ def test_the_command_answers_questions(filled: Path, monkeypatch: pytest.MonkeyP
         assert done.exit_code == 0, (statement, done.stderr)
 
 
+@pytest.mark.slow
 @ON_SQLITE
 def test_the_shell_refuses_them(own: Path) -> None:
     """The second entry point. What no terminal can type is left to the others: control characters, and what would be its own command."""

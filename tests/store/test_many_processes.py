@@ -17,10 +17,12 @@ from penumbra.base.refusal import Refusal
 from .catalogs import Catalogs
 from .writing_process import FEATURES, ROIS, values
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 MANY = 10_000  # batches that no writer comes to
-SECONDS = float(os.environ.get("STRESS_SECONDS", "5"))
-KILLS = int(os.environ.get("STRESS_KILLS", "4"))
+SECONDS = float(os.environ.get("STRESS_SECONDS", "2"))  # make stress-store: 60
+KILLS = int(os.environ.get("STRESS_KILLS", "4"))  # the same: 100
 
 
 def start(*arguments: object) -> "subprocess.Popen[str]":
@@ -119,14 +121,12 @@ def test_killed_writers(home: Path, catalogs: Catalogs) -> None:
     run_and_kill(catalogs.begin(home), writers=2, count=5, rounds=1 if catalogs.server else 2, seed=1)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_eight_writers_and_eight_readers(home: Path, catalogs: Catalogs) -> None:
     """Began with a reader that saw patients without their images: rows kept in the catalog were moved into files under its eyes."""
     run_together(catalogs.begin(home), writers=8, readers=8, seconds=SECONDS)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_killed_at_many_moments(home: Path, catalogs: Catalogs) -> None:
-    run_and_kill(catalogs.begin(home), writers=4, count=30, rounds=KILLS // 4, seed=2)
+    run_and_kill(catalogs.begin(home), writers=4, count=30 if KILLS > 4 else 5, rounds=KILLS // 4, seed=2)

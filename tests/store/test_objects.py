@@ -25,7 +25,7 @@ from .conftest import fill, patients
 from .test_forgetting import GONE
 from .test_many_processes import run_and_kill
 
-pytestmark = pytest.mark.xdist_group("objects")  # one server
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("objects")]  # one server
 NO_REMOVAL = [*ALL, {"Effect": "Deny", "Action": "s3:DeleteObject", "Resource": "*"}]
 WRONG = "wrongwrongwrongwrongwrongwrongwrongwrong"
 

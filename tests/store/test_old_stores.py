@@ -16,6 +16,8 @@ from penumbra.store.lake import Lake, open_engine, open_for_writing
 
 from .catalogs import Catalogs
 
+pytestmark = pytest.mark.slow
+
 KEPT = sorted((Path(__file__).parents[1] / "reference" / "store").glob("schema_*.tar.xz"))
 SCHEMA = sorted((project_root() / "features" / "schema").glob("*.sql"))
 

@@ -12,6 +12,7 @@ from penumbra.store import Store
 from .conftest import FEATURES, VERSION, patients, vector_rows
 
 
+@pytest.mark.slow
 def test_digest_depends_on_values_alone(filled: Path, lake: Store) -> None:
     """The same rows in other commits, in another order, written by hand."""
     with store.connect(filled, read_only=True) as original:
@@ -56,6 +57,7 @@ def test_export_is_the_relation(filled: Path, tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["patients.parquet"]
 
 
+@pytest.mark.slow
 def test_check_finds_what_is_wrong(own: Path) -> None:
     with store.connect(own) as lake:
         assert store.check(lake) == []

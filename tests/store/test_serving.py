@@ -25,6 +25,8 @@ from .catalogs import Catalogs
 from .hostile_statements import HOSTILE
 from .test_answer import fill_in
 
+pytestmark = pytest.mark.slow
+
 SECRET = "a token of these tests only"
 PROGRAM = """
 import sys

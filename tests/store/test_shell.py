@@ -21,6 +21,8 @@ from penumbra import store
 from penumbra.base.refusal import Refusal
 from penumbra.store.shell import HISTORY, Completions, converse, keywords, relation_columns
 
+pytestmark = pytest.mark.slow
+
 
 def typed(home: Path, text: str) -> str:
     out = io.StringIO()

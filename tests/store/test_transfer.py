@@ -10,6 +10,8 @@ from penumbra.base.refusal import Refusal
 
 from .catalogs import Catalogs
 
+pytestmark = pytest.mark.slow
+
 
 def digests(home: Path) -> dict[str, str]:
     with store.connect(home, read_only=True) as lake:

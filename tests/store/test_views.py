@@ -34,6 +34,7 @@ def test_drift_is_the_standardized_mean_difference(filled: Path) -> None:
     assert pairs == 3 * len(ROIS) * len(FEATURES)
 
 
+@pytest.mark.slow
 def test_coverage_names_what_is_missing(own: Path) -> None:
     with store.connect(own) as lake:
         lake.write({"images": [image("N000", "north", "image2"), image("N777", "north")]}, run="r", what="a corrected scan and a new patient")
@@ -43,6 +44,7 @@ def test_coverage_names_what_is_missing(own: Path) -> None:
     assert held == [{"kind": "deep", "version": "d00000000000", "values": 4}, {"kind": "radiomics", "version": VERSION, "values": len(FEATURES)}]
 
 
+@pytest.mark.slow
 def test_metrics_of_every_version(own: Path) -> None:
     with store.connect(own) as lake:
         register(lake, "2")

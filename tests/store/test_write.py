@@ -69,6 +69,7 @@ def test_a_definition_is_immutable(lake: Store) -> None:
         store.declare_version(lake, "v1", "radiomics", {"bin": 50}, features=["f"], run="r")
 
 
+@pytest.mark.slow
 def test_refusals_stand_until_the_patient_passes(lake: Store, home: Path) -> None:
     assert put(lake, rejections=[REFUSED]) == 1
     assert put(lake, rejections=[{**REFUSED, "advice": "other words"}]) is None
@@ -80,6 +81,7 @@ def test_refusals_stand_until_the_patient_passes(lake: Store, home: Path) -> Non
         assert [row["rule"] for row in earlier.rows("rejections")] == ["time_positive"]
 
 
+@pytest.mark.slow
 def test_a_patient_accepted_refused_and_accepted_again(lake: Store) -> None:
     put(lake, images=[SCAN])
     assert put(lake, rejections=[REFUSED]) == 2
@@ -90,6 +92,7 @@ def test_a_patient_accepted_refused_and_accepted_again(lake: Store) -> None:
     assert put(lake, rejections=[REFUSED]) == 4
 
 
+@pytest.mark.slow
 def test_a_later_stage_that_refuses_is_not_lifted_by_ingest(lake: Store) -> None:
     put(lake, images=[SCAN])
     put(lake, rejections=[{**REFUSED, "stage": "populate"}])
@@ -99,6 +102,7 @@ def test_a_later_stage_that_refuses_is_not_lifted_by_ingest(lake: Store) -> None
     assert lake.rows("rejections") == []
 
 
+@pytest.mark.slow
 def test_files_without_a_patient_are_refused_each_for_itself(lake: Store) -> None:
     nobody = {**REFUSED, "patient": None}
     assert put(lake, rejections=[{**nobody, "found": "a"}]) == 1
@@ -153,6 +157,7 @@ def test_reading_needs_a_store_and_does_not_write(home: Path, filled: Path, cata
         lake.write({"patients": [ANN]}, run="r", what="w")
 
 
+@pytest.mark.slow
 def test_a_moved_store_opens(lake: Store, home: Path, tmp_path: Path) -> None:
     rows = [{"patient": f"P{i}", "center": "c", "roi": "gtv", "image_version": "i", "values": [float(i)]} for i in range(20)]
     store.write_features(lake, "radiomics", "v", rows, features=["f"], run="r")  # more than stay in the catalog: a Parquet file
@@ -192,6 +197,7 @@ def test_merged_files_stay_a_day_for_readers_that_have_begun_and_then_go(lake: S
     assert [row["patient"] for row in lake.rows("patients")] == ["A1", "A2", "A3"]
 
 
+@pytest.mark.slow
 def test_compacting_changes_nothing_that_is_shown(own: Path) -> None:
     with store.connect(own) as lake:
         lake.write({"patients": [{"patient": "N000", "center": "north", "age": 99.0}]}, run="r", what="corrected")

@@ -163,6 +163,7 @@ def test_concordance_with_censoring_weights(cohorts: list[Cohort], tally: Tally)
             assert theirs is None or survival.uno_c(*cohort.outcome, cohort.risk, tau=tau) <= 1.0
 
 
+@pytest.mark.slow
 def test_difference_of_concordances(cohorts: list[Cohort], tally: Tally) -> None:
     for cohort in cohorts:
         a, b = (plain.concordance(*cohort.plainly, risk) for risk in (cohort.risk, cohort.other))
@@ -261,6 +262,7 @@ def test_cox_of_one_column(cohorts: list[Cohort], tally: Tally, ties: str) -> No
                 tally.same(cohort, own, (likelihood, information[0, 0] * X[:, j].var(), p), rel=1e-4, absolute=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ties", ["efron", "breslow"])
 def test_cox_of_several_columns(cohorts: list[Cohort], tally: Tally, ties: str) -> None:
     for cohort in cohorts:
@@ -328,6 +330,7 @@ def test_baseline_hazard_and_calibration_intercept(cohorts: list[Cohort], tally:
         assert own.expected == pytest.approx(own.observed), "on its own patients a model expects the deaths that there were"
 
 
+@pytest.mark.slow
 def test_loss_of_the_network(cohorts: list[Cohort], tally: Tally) -> None:
     size = 20
     gradient = jax.jit(
@@ -539,6 +542,7 @@ def slopes_of_lasso(cohort: Cohort, z: np.ndarray, coef: np.ndarray) -> np.ndarr
     return np.array([(up - down) / 2e-4 / cohort.event.size for up, down in values])
 
 
+@pytest.mark.slow
 def test_lasso_cross_validated(cohorts: list[Cohort], tally: Tally) -> None:
     """Deviance of a fold: of all patients less that of those outside it, at the coefficients fitted outside it; per event of the fold."""
 

@@ -51,6 +51,7 @@ def test_r_survival_in_single_precision(cohort, r, ties: str) -> None:
     assert float(value) == pytest.approx(-r["partial_loglik"][ties], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ties", TIES)
 def test_masked_equals_removed(ties: str, x64: None) -> None:
     log_risk, time, event = simulated(50, 1)
@@ -63,6 +64,7 @@ def test_masked_equals_removed(ties: str, x64: None) -> None:
     np.testing.assert_array_equal(gradient[~where], 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ties", TIES)
 def test_order_of_patients_changes_nothing(ties: str, x64: None) -> None:
     log_risk, time, event = simulated(80, 3)
@@ -74,6 +76,7 @@ def test_order_of_patients_changes_nothing(ties: str, x64: None) -> None:
         np.testing.assert_allclose(gradient_permuted, gradient[p], rtol=1e-10, atol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ties", TIES)
 def test_gradient(ties: str, x64: None) -> None:
     log_risk, time, event = simulated(30, 4)
@@ -89,6 +92,7 @@ def test_without_an_event_loss_and_gradient_are_zero(ties: str, where: np.ndarra
     np.testing.assert_array_equal(gradient, 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ties", TIES)
 @pytest.mark.parametrize("scale", [1e3, 1e30])
 def test_extreme_risks_stay_finite(ties: str, scale: float) -> None:
@@ -126,6 +130,7 @@ CLOSE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ties", TIES)
 @pytest.mark.parametrize("unit", CLOSE)
 def test_times_that_differ_are_never_tied(unit: str, ties: str) -> None:

@@ -64,5 +64,5 @@ NOT_PRIMARY: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 # Dice of two sources of one GTV below which they are different drawings. Contours and a mask that was made from them with whole voxels agree to 0.93
-# and more for a ball of 9 cm3 on slices of 3 mm (tests/imaging/corpus.py).
+# and more for a ball of 9 cm3 on slices of 3 mm (tests/imaging/corpus/).
 AGREE_DICE = 0.9

@@ -65,15 +65,15 @@ def open_engine() -> "duckdb.DuckDBPyConnection":
     """
     import duckdb
 
-    connection = duckdb.connect(
-        ":memory:",
-        config={
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "secret_directory": NO_FOLDER,
-            "allow_unsigned_extensions": "true",
-        },
-    )
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "secret_directory": NO_FOLDER,
+        "allow_unsigned_extensions": "true",
+    }
+    if os.environ.get("OMP_NUM_THREADS", "").isdecimal():  # a scheduler's word for this process's share, which DuckDB does not read; else every core
+        config["threads"] = max(1, int(os.environ["OMP_NUM_THREADS"]))
+    connection = duckdb.connect(":memory:", config=config)
     connection.execute("SET python_enable_replacements = false")  # a table name never means a Python variable
     connection.execute("SET enable_progress_bar = false")
     connection.execute("SET TimeZone = 'UTC'")  # now() and today are those of the store's times, wherever the machine is

@@ -1,4 +1,4 @@
-"""Multi-frame CT: a series in one file, each frame with its own place and rescaling; further cases of the corpus."""
+"""Multi-frame CT: a series in one file, each frame with its own place and rescaling."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +9,8 @@ from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import UID, CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage, RLELossless, generate_uid
 
-from .corpus import BALL, drawn, refused, right, sound
-from .phantom import Patient, Shape, contour, save, turned
+from ..phantom import Patient, Shape, contour, save, turned
+from .case import BALL, drawn, refused, right, sound
 
 SECONDARY_CAPTURE, MULTI_FRAME_CAPTURE = UID("1.2.840.10008.5.1.4.1.1.7"), UID("1.2.840.10008.5.1.4.1.1.7.3")
 _FRAMES: dict[str, tuple[str, int]] = {}  # what a reference to a slice becomes where it is the frame of a file, see `pointing`
