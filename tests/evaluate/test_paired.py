@@ -1,20 +1,31 @@
 """Two models on the same patients: each measure is the one of penumbra.survival, the difference is paired and always the same."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 
 from penumbra import survival
-from penumbra.evaluate.paired import PairedRow, Scores, paired_rows
+from penumbra.evaluate import Evaluating
+from penumbra.evaluate.paired import Pair, PairedRow, paired_rows
 from penumbra.survival.outcome import Outcomes
 
 pytestmark = pytest.mark.numeric
 
 N, HORIZONS = 60, (365.0, 730.0)
+NUMBERS = Evaluating(HORIZONS, bootstraps=400, refits=0, calibration_groups=5, thresholds=(), age_split=65.0, confidence=0.95, seed=1)
 random = np.random.default_rng(3)
 TRUTH = random.normal(size=N)
 TIME = np.ceil(random.exponential(600 * np.exp(-TRUTH))) + 1
 EVENT = random.random(N) < 0.7
-ONE = np.zeros(N, dtype=int)  # all of one center
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one model says of the patients."""
+
+    log_risk: np.ndarray
+    death: np.ndarray
 
 
 def scores(noise: float) -> Scores:
@@ -23,9 +34,14 @@ def scores(noise: float) -> Scores:
     return Scores(risk, 1.0 - np.exp(-rate * np.array(HORIZONS)))
 
 
+def pair_of(first: Scores, second: Scores, event: np.ndarray = EVENT, time: np.ndarray = TIME) -> Pair:
+    none = np.zeros((2, N), dtype=bool)
+    log_risk, death = np.stack([first.log_risk, second.log_risk]), np.stack([first.death, second.death])
+    return Pair("east", ("one", "other"), Outcomes.of_one_center(event, time), log_risk, death, none, none, HORIZONS)
+
+
 def rows(first: Scores, second: Scores, seed: int = 1) -> dict[str, PairedRow]:
-    found = paired_rows("east", Outcomes.of_one_center(EVENT, TIME), first, second, horizons_days=HORIZONS, bootstraps=400, confidence=0.95, seed=seed)
-    return {row.metric: row for row in found}
+    return {row.metric: row for row in paired_rows(pair_of(first, second), replace(NUMBERS, seed=seed))}
 
 
 def test_each_value_is_that_of_the_survival_room() -> None:
@@ -60,17 +76,14 @@ def test_auc_of_a_resample_is_the_auc_of_the_patients_drawn() -> None:
     """All limits come from resamples: one whose counts are all 1 must give the value itself."""
     from penumbra.evaluate.paired import auc, brier, calibration
 
-    both, once = (scores(1.0), scores(0.5)), np.ones((1, N), dtype=int)
-    for own, drawn in (
-        auc(EVENT, TIME, ONE, both, once, 365.0),
-        brier(EVENT, TIME, both, once, 365.0, 0),
-        calibration(EVENT, TIME, both, once, 365.0, 0),
-    ):
+    both, once = pair_of(scores(1.0), scores(0.5)), np.ones((1, N), dtype=int)
+    for measure in (auc, brier, calibration):
+        own, drawn = measure(both, once, 0)
         np.testing.assert_allclose(drawn[:, 0], own, rtol=1e-12)
     twice = np.random.default_rng(0).multinomial(N, np.full(N, 1 / N))[None, :]
     drawn = np.repeat(np.arange(N), twice[0])
-    expected = survival.auc_binary(EVENT[drawn], TIME[drawn], both[0].log_risk[drawn], 365.0).auc
-    assert auc(EVENT, TIME, ONE, both, twice, 365.0)[1][0, 0] == pytest.approx(expected, rel=1e-12)
+    expected = survival.auc_binary(EVENT[drawn], TIME[drawn], both.log_risk[0][drawn], 365.0).auc
+    assert auc(both, twice, 0)[1][0, 0] == pytest.approx(expected, rel=1e-12)
 
 
 def test_who_is_censored_at_the_horizon_is_a_control_in_every_resample() -> None:
@@ -79,7 +92,7 @@ def test_who_is_censored_at_the_horizon_is_a_control_in_every_resample() -> None
 
     time = np.where(EVENT, TIME, np.maximum(TIME, 365.0))
     time[~EVENT & (time < 700)] = 365.0
-    own, drawn = auc(EVENT, time, ONE, (scores(1.0), scores(0.5)), np.ones((1, N), dtype=int), 365.0)
+    own, drawn = auc(pair_of(scores(1.0), scores(0.5), time=time), np.ones((1, N), dtype=int), 0)
     assert (~EVENT & (time == 365.0)).sum() >= 5
     np.testing.assert_allclose(drawn[:, 0], own, rtol=1e-12)
 
@@ -100,9 +113,8 @@ def test_what_the_patients_do_not_define_is_a_row_with_its_reason() -> None:
     assert found["brier_1y"].reason == "one of the two models gives no survival at day 365"
     assert np.isnan(found["brier_1y"].difference)
     assert np.isfinite(found["harrell_c"].difference)
-    drawn = {"bootstraps": 20, "confidence": 0.95, "seed": 1}
-    unended, closed = Outcomes.of_one_center(np.zeros(N, bool), TIME), Outcomes.of_one_center(EVENT, np.minimum(TIME, 300))
-    nobody = [*paired_rows("east", unended, scores(1), scores(2), horizons_days=HORIZONS, **drawn)]
+    few = replace(NUMBERS, bootstraps=20)
+    nobody = [*paired_rows(pair_of(scores(1), scores(2), event=np.zeros(N, bool)), few)]
     assert all(row.reason for row in nobody if not row.metric.startswith("brier"))
-    short = [*paired_rows("east", closed, scores(1), scores(2), horizons_days=(365.0,), **drawn)]
+    short = [*paired_rows(pair_of(scores(1), scores(2), time=np.minimum(TIME, 300)), few)]
     assert "followed to day 365" in next(row.reason for row in short if row.metric == "calibration_1y")

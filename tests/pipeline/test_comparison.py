@@ -14,10 +14,11 @@ import pytest
 from penumbra import registry, store, survival
 from penumbra.base.params import project_root
 from penumbra.base.refusal import Refusal
+from penumbra.commands import compare as side_by_side
 from penumbra.commands import doctor, monitor
-from penumbra.pipeline import comparison_page, experiments, prospective
+from penumbra.pipeline import experiments, prospective
 from penumbra.pipeline import register as register_stage
-from penumbra.pipeline.comparison import compare_two
+from penumbra.pipeline.comparison import Comparison, compare
 from penumbra.pipeline.evaluate import evaluate
 from penumbra.pipeline.fuse import fuse
 from penumbra.pipeline.register import register
@@ -53,7 +54,8 @@ def work(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Work
 
 
 def test_both_versions_are_measured_on_the_patients_both_scored(work: Work) -> None:
-    found = compare_two(work.home, "champion", "2", work.settings.evaluate)
+    found = compare(work.home, ("champion", "2"), work.settings.evaluate)
+    assert isinstance(found, Comparison)
     assert {row.center for row in found.paired} == {"north", "east", "south"}
     assert found.fitted == {"east": (False, True), "north": (True, True), "south": (False, False)}
     with store.connect(work.home, read_only=True) as lake:
@@ -73,35 +75,37 @@ def test_both_versions_are_measured_on_the_patients_both_scored(work: Work) -> N
 
 
 def test_the_same_question_has_the_same_answer_as_text_as_json_and_as_a_page(work: Work) -> None:
-    text = comparison_page.compare(work, ("1", "2"))
+    text = side_by_side.shown(work, ("1", "2"))
     page = Path(text.rsplit("page  ", 1)[1])
     drawn = page.read_bytes()
-    assert comparison_page.compare(work, ("1", "2")) == text
+    assert side_by_side.shown(work, ("1", "2")) == text
     assert page.read_bytes() == drawn
     html = drawn.decode()
     assert html.count("<svg") == 1 + 3 * 3  # differences; ROC, calibration and survival for each center
     assert "http://" not in html.replace("http://www.w3.org", "")
-    document = json.loads(comparison_page.compare(work, ("1", "2"), "json"))
+    document = json.loads(side_by_side.shown(work, ("1", "2"), "json"))
     assert {"differences", "paired", "reclassified", "calibration", "patients", "first", "second"} <= document.keys()
     assert document["second"]["train_centers"] == ["east", "north"]
 
 
 def test_many_versions_stand_against_the_first(work: Work) -> None:
-    table = comparison_page.compare(work, ())
+    table = side_by_side.shown(work, ())
     assert "nsclc-os/1 (champion)" in table
-    rows = {(row["version"], row["center"]): row for row in json.loads(comparison_page.compare(work, (), "json"))}
+    rows = {(row["version"], row["center"]): row for row in json.loads(side_by_side.shown(work, (), "json"))}
     assert rows[1, "south"]["difference"] == 0
     assert rows[2, "east"]["fitted"]
     assert not rows[1, "east"]["fitted"]
-    pair = {row.center: row for row in compare_two(work.home, "1", "2", work.settings.evaluate).paired if row.metric == "harrell_c"}
+    two = compare(work.home, ("1", "2"), work.settings.evaluate)
+    assert isinstance(two, Comparison)
+    pair = {row.center: row for row in two.paired if row.metric == "harrell_c"}
     assert (rows[2, "south"]["difference"], rows[2, "south"]["p"]) == (pair["south"].difference, pair["south"].p)
 
 
 def test_one_version_twice_and_an_unknown_one_are_refused(work: Work) -> None:
     with pytest.raises(Refusal, match=r"champion and 1 are both nsclc-os/1.*\(rule versions_differ\)"):
-        comparison_page.compare(work, ("champion", "1"))
+        side_by_side.shown(work, ("champion", "1"))
     with pytest.raises(Refusal, match="version_registered"):
-        comparison_page.compare(work, ("1", "9"))
+        side_by_side.shown(work, ("1", "9"))
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -134,16 +138,17 @@ def test_experiments_and_revisions_are_compared_as_the_versions_that_they_regist
             git(project, "update-ref", f"refs/exps/{baseline[:2]}/{baseline[2:]}/{name}", "HEAD")
             git(project, "reset", "--quiet", "--hard", baseline)
 
-    found = compare_two(work.home, "main", "both", work.settings.evaluate)
+    found = compare(work.home, ("main", "both"), work.settings.evaluate)
+    assert isinstance(found, Comparison)
     assert (found.first.version, found.second.version) == (1, 2)
-    assert comparison_page.compare(work, ("main", "both", "1")) == comparison_page.compare(work, ("1", "2", "1"))
+    assert side_by_side.shown(work, ("main", "both", "1")) == side_by_side.shown(work, ("1", "2", "1"))
     assert experiments.find(work.home, baseline[:10]).version == 1
     with pytest.raises(Refusal, match=r"champion and main are both nsclc-os/1.*\(rule versions_differ\)"):
-        comparison_page.compare(work, ("champion", "main"))
+        side_by_side.shown(work, ("champion", "main"))
     with pytest.raises(Refusal, match=r"what the revision elsewhere registered is not in this state folder.*\(rule experiment_registered\)"):
-        comparison_page.compare(work, ("main", "elsewhere"))
+        side_by_side.shown(work, ("main", "elsewhere"))
     with pytest.raises(Refusal, match=r"no version or alias 'none'.*\(rule version_registered\)"):
-        comparison_page.compare(work, ("main", "none"))
+        side_by_side.shown(work, ("main", "none"))
 
 
 def test_a_scored_patient_is_measured_once_the_outcome_is_known(work: Work) -> None:

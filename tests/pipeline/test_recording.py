@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from penumbra import registry, store
+from penumbra.commands import compare as side_by_side
 from penumbra.commands import doctor, monitor
-from penumbra.pipeline import comparison_page, recording, report, stored_predictions
 from penumbra.pipeline import evaluate as evaluate_stage
+from penumbra.pipeline import recording, report, stored_predictions
 from penumbra.pipeline import register as register_stage
-from penumbra.pipeline.comparison import compare_two
+from penumbra.pipeline.comparison import Comparison, compare
 from penumbra.pipeline.dataset import read_dataset
 from penumbra.pipeline.evaluate import evaluate
 from penumbra.pipeline.fuse import fuse
@@ -108,21 +109,23 @@ def test_many_horizons_register_as_three_do(work: Work) -> None:
 
 def test_versions_are_compared_at_the_days_that_both_answer_for(made: Work) -> None:
     """Equal risks had a Brier difference of -0.136 at p 0.02: day 730 of one version was compared with day 365 of the other."""
-    found = compare_two(made.home, "1", "2", made.settings.evaluate)
-    assert found.scored.days == (365, 730)
+    found = compare(made.home, ("1", "2"), made.settings.evaluate)
+    assert isinstance(found, Comparison)
+    assert found.days == (365, 730)
     assert {row.metric for row in found.paired} == {"harrell_c", *(f"{name}_{year}y" for name in ("auc", "brier", "calibration") for year in (1, 2))}
     assert {row.difference for row in found.paired if not row.reason} == {0.0}
     assert found.metrics == ("calibration_slope", "observed_expected_1y", "observed_expected_2y"), "a mean over other days is another quantity"
     assert all(row["first"] == row["second"] for row in found.calibration)
     said = "nsclc-os/1 answers for 1 year, 2 years, 3 years; nsclc-os/2 answers for 180 days, 1 year, 2 years. They are compared at 1 year, 2 years."
-    text = comparison_page.compare(made, ("1", "2"))
+    text = side_by_side.shown(made, ("1", "2"))
     assert said in text
     assert "AUC, 1 year" in text
     assert said in Path(text.rsplit("page  ", 1)[1]).read_text(encoding="utf-8")
-    nothing = compare_two(made.home, "1", "3", made.settings.evaluate)
+    nothing = compare(made.home, ("1", "3"), made.settings.evaluate)
+    assert isinstance(nothing, Comparison)
     assert {row.metric for row in nothing.paired} == {"harrell_c"}
     assert "They have no day in common: only C is compared." in nothing.remarks[0]
-    assert json.loads(comparison_page.compare(made, ("1", "3"), "json"))["horizons_days"] == []
+    assert json.loads(side_by_side.shown(made, ("1", "3"), "json"))["horizons_days"] == []
 
 
 def test_a_store_that_refuses_leaves_no_version_in_mlflow(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,8 +227,9 @@ def test_a_version_named_by_position_is_found_read_by_its_days_and_mended_by_reg
     assert "survival_1y is 180 days, survival_2y is 1 year, survival_3y is 2 years" in findings["nsclc-os/2"]
     assert "auc_1y is auc_180d" in findings["nsclc-os/2"]
     assert "nsclc-os/1" not in findings, "1y, 2y and 3y were right there"
-    found = compare_two(work.home, "1", "2", work.settings.evaluate)
-    assert found.scored.days == (365, 730)
+    found = compare(work.home, ("1", "2"), work.settings.evaluate)
+    assert isinstance(found, Comparison)
+    assert found.days == (365, 730)
     assert {row.difference for row in found.paired if not row.reason} == {0.0}
     assert "not named by their days and are left out" in " ".join(found.remarks)
     assert all(row["second"] is None for row in found.calibration)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from penumbra.evaluate.paired import Pair
 from penumbra.report import curves
 from penumbra.report.inputs import Measures, RiskPanel
-from penumbra.report.overlay import Overlay
 from penumbra.report.overlay import calibration as overlaid
+from penumbra.survival.outcome import Outcomes
 
 MEASURES = Measures((180.0, 365.0, 730.0), 50, 0.95, 1, 5, (0.2, 0.5, 0.8))
 
@@ -46,7 +47,9 @@ def test_a_model_without_survival_at_a_day_draws_the_others_and_says_why() -> No
     drawn, benefits = curves.decision(short, MEASURES, "Combined", "decision")
     assert {row[1] for row in benefits} == {180.0, 365.0}
     assert "1 year" in drawn.alt
-    both = Overlay("east", ("1", "2"), short.event, short.time, *(np.stack([part, part]) for part in (short.log_risk, short.death, short.high_risk)))
+    risk, death, high = (np.stack([part, part]) for part in (short.log_risk, short.death, short.high_risk))
+    outcomes = Outcomes.of_one_center(short.event, short.time)
+    both = Pair("east", ("1", "2"), outcomes, risk, death, high, np.zeros_like(high), MEASURES.horizons_days)
     assert "no survival at day 730" in overlaid(both, MEASURES, 730.0, "overlay").alt
 
 

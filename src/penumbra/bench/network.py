@@ -108,7 +108,7 @@ def whole_training() -> float:
     return time.perf_counter() - start
 
 
-def compare(batch: int, network: Network, *, narrow: bool, seconds: float) -> tuple[dict[str, float | None], list[str]]:
+def timed(batch: int, network: Network, *, narrow: bool, seconds: float) -> tuple[dict[str, float | None], list[str]]:
     """Return the figures of one batch size and precision, and the lines of the table."""
     gpu = jax.default_backend() == "gpu"
     runs = {"penumbra": ours(batch, network, narrow=narrow)}
@@ -158,7 +158,7 @@ def main() -> None:
     figures: dict[str, Any] = {"backend": backend}
     for narrow in (False, True) if gpu else (False,):
         for batch in options.batch:
-            measured, lines = compare(batch, network, narrow=narrow, seconds=options.seconds)
+            measured, lines = timed(batch, network, narrow=narrow, seconds=options.seconds)
             print("\n".join(lines), flush=True)
             suffix = ("" if batch == options.batch[0] else f"_batch{batch}") + ("_bfloat16" if narrow else "")
             figures |= {f"{name}{suffix}": value for name, value in measured.items()}

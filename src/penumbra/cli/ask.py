@@ -110,7 +110,7 @@ def drift(center: str, form: str) -> None:
     from penumbra.pipeline.workspace import begin
 
     work = begin()
-    found = drifting.compare(work, center)
+    found = drifting.drift_of(work, center)
     if form == "table":
         click.echo(drifting.summary(found, work))
         next_commands(f"penumbra drift {center} --format csv", 'penumbra sql "SELECT * FROM feature_statistics LIMIT 5"')

@@ -22,12 +22,13 @@ def compare(versions: tuple[str, ...], form: str) -> None:
     a page with overlaid figures. More, or none for all: C at every center, each against the first.
     """
     from penumbra.base import tables
-    from penumbra.pipeline import aliases, comparison_page
+    from penumbra.commands import compare as side_by_side
+    from penumbra.pipeline import aliases
     from penumbra.pipeline.workspace import begin
 
     work = begin()
     aliases.tell(work.home, work.settings.register.model)
-    found = comparison_page.compare(work, versions, form)
+    found = side_by_side.shown(work, versions, form)
     if isinstance(found, str):
         click.echo(found)
     else:

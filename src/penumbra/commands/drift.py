@@ -27,7 +27,7 @@ class Drift:
     log_rank_p: float | None
 
 
-def compare(work: Work, center: str) -> Drift:
+def drift_of(work: Work, center: str) -> Drift:
     """Every feature of a center against the training centers' (without that center), q over all of them together; and follow-up and survival.
 
     Raises

@@ -1,13 +1,14 @@
 """Two models on the same patients: every measure of both, the difference, its interval and its p, on the same resamples."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from penumbra import survival
+from penumbra.evaluate.settings import Evaluating
 from penumbra.survival import Undefined
 from penumbra.survival.agreement import resampled_survival
 from penumbra.survival.bootstrap import difference_from, resample_counts, right_and_comparable
@@ -20,11 +21,48 @@ HIGHER_IS_BETTER = ("harrell_c", "auc")  # how a measure's name begins; of every
 
 
 @dataclass(frozen=True)
-class Scores:
-    """What one model says of n patients: log_risk (n,); death (n, k), probability to have died by each horizon, NaN where it says none."""
+class Pair:
+    """Two models on the same n patients, for example two registered versions, or champion and challenger.
 
+    Parameters
+    ----------
+    center
+        What these patients are called: a center, or several together.
+    labels
+        Of the two models.
+    outcomes
+        Of the patients. Of patients of several centers only pairs of one center count; to count the others too, let them be of one center.
+    log_risk : shape (2, n)
+        Higher = earlier death.
+    death : shape (2, n, k)
+        Probability to have died by each day, NaN where a model gives none.
+    high : shape (2, n), bool
+        Whether the patient is in the model's group of high risk.
+    fitted : shape (2, n), bool
+        Whether the model was fitted on the patient's outcome.
+    days : shape (k,)
+        Those that both answer for, rising.
+    """
+
+    center: str
+    labels: tuple[str, str]
+    outcomes: Outcomes
     log_risk: np.ndarray
     death: np.ndarray
+    high: np.ndarray
+    fitted: np.ndarray
+    days: tuple[float, ...]
+
+    def of(self, center: str, chosen: np.ndarray, *, as_one: bool = False) -> "Pair":
+        """Some of the patients, (n,) bool, under another name; `as_one`: as of one center, so that pairs of two centers count."""
+        outcomes = self.outcomes.rows(chosen)
+        each = {name: getattr(self, name)[:, chosen] for name in ("log_risk", "death", "high", "fitted")}
+        return replace(self, center=center, outcomes=Outcomes.of_one_center(outcomes.event, outcomes.time) if as_one else outcomes, **each)
+
+    @property
+    def fitted_here(self) -> tuple[bool, bool]:
+        """Whether the first model, and the second, was fitted on any of these patients: its value here is optimistic."""
+        return bool(self.fitted[0].any()), bool(self.fitted[1].any())
 
 
 @dataclass(frozen=True)
@@ -56,20 +94,8 @@ class PairedRow:
 Measured = tuple[np.ndarray, np.ndarray]  # values (2,) on the patients themselves, and (2, b) on the resamples
 
 
-def paired_rows(
-    center: str,
-    outcomes: Outcomes,
-    first: Scores,
-    second: Scores,
-    *,
-    horizons_days: Sequence[float],
-    bootstraps: int,
-    confidence: float,
-    seed: int,
-) -> Iterator[PairedRow]:
-    """C, and for each horizon AUC, Brier score and calibration, of two models on the same patients and the same resamples.
-
-    horizons_days  (k,) in days, rising.
+def paired_rows(pair: Pair, numbers: Evaluating) -> Iterator[PairedRow]:
+    """C first, and for each day AUC, Brier score and calibration, of two models on the same patients and the same resamples.
 
     Of patients of several centers C and AUC count pairs of one center only, since a risk that only tells the centers apart would rank pairs of
     two, and patients are resampled within each center.
@@ -77,23 +103,26 @@ def paired_rows(
 
     Source: Efron and Tibshirani 1993, ch. 16 (paired bootstrap).
     """
-    event, time = outcomes.event, outcomes.time
-    strata = np.unique(outcomes.centers, return_inverse=True)[1]
-    counts = _resampled_within(strata, bootstraps, seed)
-    both = (first, second)
-    measures: dict[str, Callable[[], Measured]] = {"harrell_c": partial(_c, event, time, strata, both, counts)}
-    for k, horizon in enumerate(horizons_days):
-        name = horizon_name(horizon)
-        measures[f"auc_{name}"] = partial(auc, event, time, strata, both, counts, horizon)
-        measures[f"brier_{name}"] = partial(brier, event, time, both, counts, horizon, k)
-        measures[f"calibration_{name}"] = partial(calibration, event, time, both, counts, horizon, k)
+    strata = _strata(pair)
+    counts = _resampled_within(strata, numbers.bootstraps, numbers.seed)
+    measures: dict[str, Callable[[], Measured]] = {"harrell_c": partial(_c, pair, strata, counts)}
+    for k, day in enumerate(pair.days):
+        name = horizon_name(day)
+        measures |= {
+            f"{metric}_{name}": partial(measure, pair, counts, k) for metric, measure in (("auc", auc), ("brier", brier), ("calibration", calibration))
+        }
+    size = pair.outcomes.size
     for metric, measure in measures.items():
         try:
             own, drawn = measure()
-            found = difference_from(float(own[1] - own[0]), drawn[1] - drawn[0], confidence)
-            yield PairedRow(center, metric, float(own[0]), float(own[1]), found.value, found.lower, found.upper, found.p, *outcomes.size)
+            found = difference_from(float(own[1] - own[0]), drawn[1] - drawn[0], numbers.confidence)
+            yield PairedRow(pair.center, metric, float(own[0]), float(own[1]), found.value, found.lower, found.upper, found.p, *size)
         except Undefined as undefined:
-            yield PairedRow(center, metric, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, *outcomes.size, str(undefined))
+            yield PairedRow(pair.center, metric, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, *size, str(undefined))
+
+
+def _strata(pair: Pair) -> np.ndarray:
+    return np.unique(pair.outcomes.centers, return_inverse=True)[1]
 
 
 def _resampled_within(strata: np.ndarray, bootstraps: int, seed: int) -> np.ndarray:
@@ -106,8 +135,8 @@ def _resampled_within(strata: np.ndarray, bootstraps: int, seed: int) -> np.ndar
     return counts
 
 
-def _c(event: np.ndarray, time: np.ndarray, strata: np.ndarray, both: Sequence[Scores], counts: np.ndarray) -> Measured:
-    risks = np.stack([_finite(scores.log_risk, "no risk") for scores in both])
+def _c(pair: Pair, strata: np.ndarray, counts: np.ndarray) -> Measured:
+    event, time, risks = pair.outcomes.event, pair.outcomes.time, _finite(pair.log_risk, "no risk")
     weights = np.vstack([np.ones((1, event.size), dtype=np.int64), counts])
     right, comparable = np.zeros((2, len(weights))), np.zeros(len(weights))
     for stratum in range(int(strata.max()) + 1):
@@ -120,22 +149,23 @@ def _c(event: np.ndarray, time: np.ndarray, strata: np.ndarray, both: Sequence[S
     return values[:, 0], values[:, 1:]
 
 
-def auc(event: np.ndarray, time: np.ndarray, strata: np.ndarray, both: Sequence[Scores], counts: np.ndarray, horizon: float) -> Measured:
+def auc(pair: Pair, counts: np.ndarray, k: int) -> Measured:
     """Cases died by the horizon, controls are known to be alive then; the weighted share of pairs in the right order."""
+    event, time, strata, horizon = pair.outcomes.event, pair.outcomes.time, _strata(pair), pair.days[k]
     case, control = status(event, time, horizon)
     same = (strata[case][:, None] == strata[control][None, :]).astype(float)
     if strata.max() == 0:
-        own = np.array([survival.auc_binary(event, time, _finite(scores.log_risk, "no risk"), horizon).auc for scores in both])
+        own = np.array([survival.auc_binary(event, time, log_risk, horizon).auc for log_risk in _finite(pair.log_risk, "no risk")])
     elif same.any():
         require_two(case, control)
-        own = np.array([(_in_order(_finite(scores.log_risk, "no risk"), case, control) * same).sum() for scores in both]) / same.sum()
+        own = np.array([(_in_order(log_risk, case, control) * same).sum() for log_risk in _finite(pair.log_risk, "no risk")]) / same.sum()
     else:
         raise Undefined(f"no center has both a death by day {horizon:g} and a patient who is alive after it")
     cases, controls = counts[:, case].astype(float), counts[:, control].astype(float)
     pairs = ((cases @ same) * controls).sum(axis=1)
     drawn = []
-    for scores in both:
-        right = _in_order(scores.log_risk, case, control) * same
+    for log_risk in pair.log_risk:
+        right = _in_order(log_risk, case, control) * same
         drawn.append(np.where(pairs > 0, ((cases @ right) * controls).sum(axis=1) / np.maximum(pairs, 1.0), np.nan))
     return own, np.array(drawn)
 
@@ -146,25 +176,33 @@ def _in_order(log_risk: np.ndarray, case: np.ndarray, control: np.ndarray) -> np
     return np.asarray((above > 0) + 0.5 * (above == 0))
 
 
-def brier(event: np.ndarray, time: np.ndarray, both: Sequence[Scores], counts: np.ndarray, horizon: float, k: int) -> Measured:
-    parts = np.stack([brier_parts(event, time, 1.0 - _finite(scores.death[:, k], f"no survival at day {horizon:g}"), horizon) for scores in both])
+def brier(pair: Pair, counts: np.ndarray, k: int) -> Measured:
+    """The mean of the squared errors, each weighted by the inverse probability of censoring."""
+    day = pair.days[k]
+    parts = np.stack([brier_parts(pair.outcomes.event, pair.outcomes.time, 1.0 - death, day) for death in _deaths(pair, k)])
     return parts.mean(axis=1), parts @ counts.T / counts.sum(axis=1)
 
 
-def calibration(event: np.ndarray, time: np.ndarray, both: Sequence[Scores], counts: np.ndarray, horizon: float, k: int) -> Measured:
+def calibration(pair: Pair, counts: np.ndarray, k: int) -> Measured:
+    """The distance |log(deaths observed / deaths predicted)|."""
+    event, time, horizon = pair.outcomes.event, pair.outcomes.time, pair.days[k]
     if beyond(horizon, time.max()):
         raise Undefined(f"nobody is followed to day {horizon:g} (last at day {time.max():g})")
     weights = np.vstack([np.ones((1, event.size)), counts])
     observed = 1.0 - resampled_survival(event, time, horizon, weights)
     if not observed[0] > 0:
         raise Undefined(f"nobody died by day {horizon:g}")
-    expected = np.stack([weights @ _finite(scores.death[:, k], f"no survival at day {horizon:g}") for scores in both]) / weights.sum(axis=1)
+    expected = np.stack([weights @ death for death in _deaths(pair, k)]) / weights.sum(axis=1)
     if not (expected[:, 0] > 0).all():
         raise Undefined(f"one of the two models expects no death by day {horizon:g}")
     with np.errstate(divide="ignore"):
         distance = np.abs(np.log(observed / expected))
     distance[~np.isfinite(distance)] = np.nan  # a resample without a death has none
     return distance[:, 0], distance[:, 1:]
+
+
+def _deaths(pair: Pair, k: int) -> np.ndarray:
+    return _finite(pair.death[:, :, k], f"no survival at day {pair.days[k]:g}")
 
 
 def _finite(values: np.ndarray, lacking: str) -> np.ndarray:

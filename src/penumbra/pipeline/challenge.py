@@ -9,11 +9,10 @@ import numpy as np
 from penumbra import fusion
 from penumbra.evaluate import EXTERNAL, Evaluating, Evidence, MetricRow, ModelRisk
 from penumbra.evaluate.contrasts import ALL, contrasts
-from penumbra.evaluate.paired import PairedRow, Scores
+from penumbra.evaluate.paired import Pair, PairedRow, paired_rows
 from penumbra.evaluate.sets import sets_of
 from penumbra.fusion import Fitting
 from penumbra.network import EnsembleSettings, Pretrain
-from penumbra.pipeline.comparison import paired
 from penumbra.pipeline.crossfit import Recipe, cross_fitted
 from penumbra.pipeline.dataset import Dataset, read_dataset
 from penumbra.pipeline.evaluate import CONTROLS, measured
@@ -21,8 +20,6 @@ from penumbra.pipeline.fuse import current_fuse, load_models, risks
 from penumbra.pipeline.origins import accepted_images
 from penumbra.pipeline.workspace import Work
 from penumbra.registry import LoadedModel
-from penumbra.report.overlay import Overlay
-from penumbra.survival.outcome import Outcomes
 
 OLD, NEW, SHUFFLED = "champion", "challenger", "Shuffled"
 METRIC = "harrell_c"
@@ -36,13 +33,13 @@ class Challenge:
     rows      every metric of every model; none of those that would count pairs of two centers.
     paired    champion against challenger on the same resamples.
     evidence  what the gate decides on.
-    panels    both, to be drawn.
+    pairs     both at each center and at all of them.
     """
 
     rows: tuple[MetricRow, ...]
     paired: tuple[PairedRow, ...]
     evidence: Evidence
-    panels: tuple[Overlay, ...]
+    pairs: tuple[Pair, ...]
 
 
 def challenge(work: Work, champion: LoadedModel, data: Dataset) -> Challenge:
@@ -75,28 +72,24 @@ def challenge(work: Work, champion: LoadedModel, data: Dataset) -> Challenge:
     unseen = replace(now, training=np.zeros_like(now.training))
     metrics = [row if row.center != EXTERNAL else replace(row, center=ALL) for row in measured(work, models, unseen, combined=NEW)]
     metrics = [row for row in metrics if row.center != ALL or not row.metric.startswith(BETWEEN_CENTERS)]
-    places = _sets(unseen)
-    panels = [_panel(place, inside, unseen, (old, challenger), settings.evaluate) for place, inside in places]
-    paired = [row for panel, (_, inside) in zip(panels, places, strict=True) for row in _paired(panel, unseen.outcomes.rows(inside), settings.evaluate)]
+    pair = _pair(unseen, (old, challenger), settings.evaluate)
+    pairs = tuple(pair.of(ALL if one.center == EXTERNAL else one.center, one.rows) for one in sets_of(unseen.centers, unseen.training))
+    paired = tuple(row for here in pairs for row in paired_rows(here, settings.evaluate))
     baselines = {name: model.log_risk for name, model in models.items() if name not in (OLD, NEW)}
     evidence = contrasts(now.outcomes, old.log_risk, challenger.log_risk, baselines, limits.gate)
-    return Challenge(tuple(metrics), tuple(paired), evidence, tuple(panels))
+    return Challenge(tuple(metrics), paired, evidence, pairs)
 
 
-def _sets(data: Dataset) -> list[tuple[str, np.ndarray]]:
-    return [(ALL if chosen.center == EXTERNAL else chosen.center, chosen.rows) for chosen in sets_of(data.centers, data.training)]
-
-
-def _panel(center: str, inside: np.ndarray, data: Dataset, both: tuple[ModelRisk, ModelRisk], numbers: Evaluating) -> Overlay:
-    here = [model.of(inside) for model in both]
-    return Overlay(
-        title=center,
+def _pair(data: Dataset, both: tuple[ModelRisk, ModelRisk], numbers: Evaluating) -> Pair:
+    return Pair(
+        center="",
         labels=(OLD, NEW),
-        event=data.event[inside],
-        time=data.time[inside],
-        log_risk=np.stack([model.log_risk for model in here]),
-        death=np.stack([_death(model, numbers.horizons_days) for model in here]),
-        high=np.stack([model.log_risk > model.cutoff for model in here]),
+        outcomes=data.outcomes,
+        log_risk=np.stack([model.log_risk for model in both]),
+        death=np.stack([_death(model, numbers.horizons_days) for model in both]),
+        high=np.stack([model.log_risk > model.cutoff for model in both]),
+        fitted=np.zeros((2, len(data.patients)), dtype=bool),
+        days=numbers.horizons_days,
     )
 
 
@@ -104,11 +97,6 @@ def _death(model: ModelRisk, horizons_days: tuple[float, ...]) -> np.ndarray:
     if model.baseline is None:
         return np.full((len(model.log_risk), len(horizons_days)), np.nan)
     return model.death(horizons_days)
-
-
-def _paired(panel: Overlay, outcomes: Outcomes, numbers: Evaluating) -> list[PairedRow]:
-    first, second = (Scores(panel.log_risk[i], panel.death[i]) for i in (0, 1))
-    return list(paired(panel.title, outcomes, first, second, numbers, numbers.horizons_days))
 
 
 def _recipe_of(champion: LoadedModel, today: Recipe) -> Recipe:

@@ -1,9 +1,8 @@
 """Registered versions side by side, from what the store and the registry hold: what differs, and on the same patients who predicts better."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,51 +12,12 @@ from penumbra import registry, store
 from penumbra.base.json_values import without_nan
 from penumbra.base.refusal import Refusal
 from penumbra.evaluate import EXTERNAL, Evaluating
-from penumbra.evaluate.paired import PairedRow, Scores, paired_rows
+from penumbra.evaluate.paired import Pair, PairedRow, paired_rows
 from penumbra.pipeline import experiments
 from penumbra.pipeline.stored_predictions import Answers, read_answers
 from penumbra.registry import Difference, RegisteredVersion
 from penumbra.survival.horizons import horizon_name, horizon_words
 from penumbra.survival.outcome import Outcomes
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Patients scored by all compared versions, with their latest outcome.
-
-    event (n,) bool; time (n,) days. log_risk (v, n), death (v, n, k), high (v, n) bool: of each version in order. days (k,): those that all of
-    them answered for.
-    fitted (v, n) bool: the version was fitted on the patient's outcome.
-    """
-
-    patients: np.ndarray
-    centers: np.ndarray
-    event: np.ndarray
-    time: np.ndarray
-    log_risk: np.ndarray
-    death: np.ndarray
-    high: np.ndarray
-    fitted: np.ndarray
-    days: tuple[float, ...]
-
-    def rows(self, chosen: np.ndarray) -> "Scored":
-        """Some patients, (n,) bool."""
-        one = {name: getattr(self, name)[chosen] for name in ("patients", "centers", "event", "time")}
-        each = {name: getattr(self, name)[:, chosen] for name in ("log_risk", "death", "high", "fitted")}
-        return replace(self, **one, **each)
-
-    @property
-    def fitted_here(self) -> tuple[bool, bool]:
-        """Whether the first version, and the second, was fitted on any of these patients."""
-        return bool(self.fitted[0].any()), bool(self.fitted[1].any())
-
-    @property
-    def outcomes(self) -> Outcomes:
-        """As of one center, so that pairs of two centers count."""
-        return Outcomes.of_one_center(self.event, self.time)
-
-    def scores(self, version: int) -> Scores:
-        return Scores(self.log_risk[version], self.death[version])
 
 
 @dataclass(frozen=True)
@@ -84,6 +44,8 @@ class Comparison:
     calibration   per center and one of these metrics, both registered values; None where a version's numbers are not named by their days.
     unscored      centers that one of the two has not scored.
     remarks       sentences on days that only one of the two answers for.
+    pairs         both on the patients of each center, and of all that neither was fitted on.
+    days          those that both answer for.
     """
 
     first: RegisteredVersion
@@ -97,7 +59,8 @@ class Comparison:
     calibration: tuple[dict[str, Any], ...]
     unscored: tuple[str, ...]
     remarks: tuple[str, ...]
-    scored: Scored
+    pairs: tuple[Pair, ...]
+    days: tuple[float, ...]
 
     def document(self) -> dict[str, Any]:
         """Everything but the single patients, as JSON has it."""
@@ -115,71 +78,9 @@ class Comparison:
             "patients": list(self.patients),
             "calibration": without_nan(self.calibration),
             "unscored": list(self.unscored),
-            "horizons_days": list(self.scored.days),
+            "horizons_days": list(self.days),
             "remarks": list(self.remarks),
         }
-
-
-def compare_two(home: Path, first: str, second: str, numbers: Evaluating, model: str | None = None) -> Comparison:
-    """Compare two versions on the patients that both scored; the same call gives the same numbers (`numbers.seed`).
-
-    first, second  aliases, numbers, experiments of DVC or git revisions.
-    model          of names without one, as in registry.find.
-
-    Raises  Refusal "model_registered", "version_registered", "one_model" for versions of two models, or "versions_differ" for one version named twice.
-    """
-    one, other = experiments.find(home, first, model), experiments.find(home, second, model)
-    require_one_model((one, other))
-    if one.version == other.version:
-        raise Refusal("versions_differ", f"{first} and {second} are both {one.model}/{one.version}", "name two versions; penumbra models lists them")
-    with store.connect(home, read_only=True) as lake:
-        answers = read_answers(lake, home, one.model)
-        scored, unscored = scored_by(answers, [one.version, other.version])
-        uses = lake.sql("SELECT version, patient, center FROM model_uses WHERE model = ? AND split = 'train'", [one.model]).to_pylist()
-        stored = lake.sql("SELECT version, center, metric, value FROM model_metrics WHERE model = ? AND split IN ('train', 'test')", [one.model]).to_pylist()
-    rows_of_all: list[PairedRow] = []
-    moved: list[Reclassified] = []
-    for center, rows in sets(scored):
-        here = scored.rows(rows)
-        rows_of_all += paired(center, here.outcomes, here.scores(0), here.scores(1), numbers, scored.days)
-        moved += [_reclassified(center, here, died) for died in (True, False)]
-    integrated = ("brier_integrated",) if answers.days(one.version) == answers.days(other.version) else ()  # its mean is over the days of a version
-    metrics = ("calibration_slope", *(f"observed_expected_{horizon_name(day)}" for day in scored.days), *integrated)
-    trained = [{(row["patient"], row["center"]): row["center"] for row in uses if int(row["version"]) == entry.version} for entry in (one, other)]
-    return Comparison(
-        first=one,
-        second=other,
-        differences=tuple(registry.differences(*(registry.load(home, entry.version, model=entry.model) for entry in (one, other)))),
-        patients=tuple(_patients(*trained)),
-        fitted={center: scored.rows(rows).fitted_here for center, rows in sets(scored)},
-        paired=tuple(rows_of_all),
-        reclassified=tuple(moved),
-        metrics=metrics,
-        calibration=tuple(_calibration([row for row in stored if int(row["version"]) not in answers.misnamed], (one, other), metrics)),
-        unscored=unscored,
-        remarks=tuple(_remarks(answers, (one, other), scored.days)),
-        scored=scored,
-    )
-
-
-def require_one_model(entries: Sequence[RegisteredVersion]) -> None:
-    """Raises  Refusal "one_model" for versions of several models."""
-    models = sorted({entry.model for entry in entries})
-    if len(models) > 1:
-        raise Refusal("one_model", f"these are versions of {' and '.join(models)}", "compare versions of one model; penumbra models --model NAME lists them")
-
-
-def paired(
-    center: str,
-    outcomes: Outcomes,
-    first: Scores,
-    second: Scores,
-    numbers: Evaluating,
-    horizons_days: Sequence[float],
-) -> Iterator[PairedRow]:
-    """`paired_rows` with the resamples of the group evaluate; no horizon: C alone."""
-    drawn: dict[str, Any] = {"bootstraps": numbers.bootstraps, "confidence": numbers.confidence, "seed": numbers.seed}
-    return paired_rows(center, outcomes, first, second, horizons_days=horizons_days, **drawn)
 
 
 @dataclass(frozen=True)
@@ -197,37 +98,111 @@ class Standing:
     fitted: bool
 
 
-def compare_many(home: Path, entries: Sequence[RegisteredVersion], numbers: Evaluating) -> list[Standing]:
-    """Harrell's C of several versions at every center, each against the first on the patients both scored, all on seeded paired resamples."""
-    require_one_model(entries)
-    found: list[Standing] = []
+@dataclass(frozen=True)
+class Standings:
+    """Several versions by their C at every center, each against the first on the patients that both scored."""
+
+    entries: tuple[RegisteredVersion, ...]
+    rows: tuple[Standing, ...]
+
+
+def compare(home: Path, versions: Sequence[str], numbers: Evaluating, model: str | None = None) -> Comparison | Standings:
+    """Compare registered versions on the patients that they scored: two in depth, more than two (none named: all) by their C.
+
+    The same call gives the same numbers (`numbers.seed`).
+
+    Parameters
+    ----------
+    versions
+        Aliases, numbers, experiments of DVC or git revisions.
+    model
+        Of names without one, as in registry.find.
+
+    Raises
+    ------
+    Refusal
+        "model_registered", "version_registered", "one_model" for versions of two models, "versions_differ" for one version, or for one named twice,
+        "scored_by_both" where two have no patient in common.
+    """
+    if len(versions) == 2:
+        return _two(home, versions[0], versions[1], numbers, model)
+    entries = [experiments.find(home, version, model) for version in versions] or registry.versions(home, model)
+    if len(versions) == 1:
+        others = [str(each.version) for each in registry.versions(home, entries[0].model) if each.version != entries[0].version]
+        known = f"name a second one ({', '.join(others)}), or none to see all" if others else "it is the only one that is registered: penumbra compare shows it"
+        raise Refusal("versions_differ", f"one version, {entries[0].label}, and nothing to compare it with", known)
+    if not entries:
+        raise Refusal("model_registered", f"no version of {model} is registered", "run penumbra run first")
+    return Standings(tuple(entries), tuple(_standings(home, entries, numbers)))
+
+
+def _two(home: Path, first: str, second: str, numbers: Evaluating, model: str | None) -> Comparison:
+    one, other = experiments.find(home, first, model), experiments.find(home, second, model)
+    _require_one_model((one, other))
+    if one.version == other.version:
+        raise Refusal("versions_differ", f"{first} and {second} are both {one.model}/{one.version}", "name two versions; penumbra models lists them")
+    with store.connect(home, read_only=True) as lake:
+        answers = read_answers(lake, home, one.model)
+        pair, unscored = _pair(answers, (one, other))
+        uses = lake.sql("SELECT version, patient, center FROM model_uses WHERE model = ? AND split = 'train'", [one.model]).to_pylist()
+        stored = lake.sql("SELECT version, center, metric, value FROM model_metrics WHERE model = ? AND split IN ('train', 'test')", [one.model]).to_pylist()
+    pairs = _by_center(pair)
+    integrated = ("brier_integrated",) if answers.days(one.version) == answers.days(other.version) else ()  # its mean is over the days of a version
+    metrics = ("calibration_slope", *(f"observed_expected_{horizon_name(day)}" for day in pair.days), *integrated)
+    trained = [{(row["patient"], row["center"]): row["center"] for row in uses if int(row["version"]) == entry.version} for entry in (one, other)]
+    return Comparison(
+        first=one,
+        second=other,
+        differences=tuple(registry.differences(*(registry.load(home, entry.version, model=entry.model) for entry in (one, other)))),
+        patients=tuple(_patients(*trained)),
+        fitted={here.center: here.fitted_here for here in pairs},
+        paired=tuple(row for here in pairs for row in paired_rows(here, numbers)),
+        reclassified=tuple(_reclassified(here, died) for here in pairs for died in (True, False)),
+        metrics=metrics,
+        calibration=tuple(_calibration([row for row in stored if int(row["version"]) not in answers.misnamed], (one, other), metrics)),
+        unscored=unscored,
+        remarks=tuple(_remarks(answers, (one, other), pair.days)),
+        pairs=pairs,
+        days=pair.days,
+    )
+
+
+def _require_one_model(entries: Sequence[RegisteredVersion]) -> None:
+    """Raises  Refusal "one_model" for versions of several models."""
+    models = sorted({entry.model for entry in entries})
+    if len(models) > 1:
+        raise Refusal("one_model", f"these are versions of {' and '.join(models)}", "compare versions of one model; penumbra models --model NAME lists them")
+
+
+def _standings(home: Path, entries: Sequence[RegisteredVersion], numbers: Evaluating) -> Iterator[Standing]:
+    _require_one_model(entries)
     with store.connect(home, read_only=True) as lake:
         answers = read_answers(lake, home, entries[0].model)
     for entry in entries:
         try:
-            scored, _ = scored_by(answers, [entries[0].version, entry.version])
+            pair, _ = _pair(answers, (entries[0], entry))
         except Refusal:  # no patient in common with the first: its line stays empty
             continue
-        for center, rows in sets(scored):
-            here = scored.rows(rows)
-            row = next(paired(center, here.outcomes, here.scores(0), here.scores(1), numbers, horizons_days=()))
-            found.append(Standing(entry.version, center, row.second, row.difference, row.lower, row.upper, row.p, row.n, here.fitted_here[1]))
-    return found
+        for here in _by_center(pair):
+            row = next(paired_rows(here, numbers))  # C is the first
+            yield Standing(entry.version, here.center, row.second, row.difference, row.lower, row.upper, row.p, row.n, here.fitted_here[1])
 
 
-def sets(scored: Scored) -> list[tuple[str, np.ndarray]]:
-    """Each center, and where there are several that nobody was fitted on, these together."""
-    names = sorted(set(scored.centers.tolist()))
-    outside = ~np.isin(scored.centers, [name for name in names if scored.fitted[:, scored.centers == name].any()])
-    chosen = [(name, scored.centers == name) for name in names]
-    return [*chosen, (EXTERNAL, outside)] if len(set(scored.centers[outside].tolist())) > 1 else chosen
+def _by_center(pair: Pair) -> tuple[Pair, ...]:
+    """Each center, and where there are several that neither was fitted on, these together; then pairs of patients of two centers count as well."""
+    centers = pair.outcomes.centers
+    names = sorted(set(centers.tolist()))
+    outside = ~np.isin(centers, [name for name in names if pair.fitted[:, centers == name].any()])
+    each = tuple(pair.of(name, centers == name) for name in names)
+    return (*each, pair.of(EXTERNAL, outside, as_one=True)) if len(set(centers[outside].tolist())) > 1 else each
 
 
-def scored_by(answers: Answers, versions: Sequence[int]) -> tuple[Scored, tuple[str, ...]]:
-    """The patients that all `versions` scored, with their survival at the days that all answered for, and the centers at which some are not.
+def _pair(answers: Answers, entries: Sequence[RegisteredVersion]) -> tuple[Pair, tuple[str, ...]]:
+    """Both versions on the patients that both scored, at the days that both answered for, and the centers at which some are not.
 
     Raises  Refusal "scored_by_both" when there is none.
     """
+    versions = [entry.version for entry in entries]
     days = tuple(sorted(set(answers.days(versions[0])).intersection(*(answers.days(version) for version in versions))))
     by_version, trained = {version: answers.by_version.get(version, {}) for version in versions}, answers.trained
     everyone = set().union(*by_version.values())
@@ -237,18 +212,19 @@ def scored_by(answers: Answers, versions: Sequence[int]) -> tuple[Scored, tuple[
     newest = [by_version[versions[-1]][patient] for patient in patients]
     each = [[by_version[version][patient] for patient in patients] for version in versions]
     center = {patient: found[patient]["center"] for found in by_version.values() for patient in found}
-    scored = Scored(
-        patients=np.array(patients),
-        centers=np.array([row["center"] for row in newest]),
-        event=np.array([bool(row["event"]) for row in newest]),
-        time=np.array([float(row["time"]) for row in newest]),
+    pair = Pair(
+        center="",
+        labels=(entries[0].label, entries[1].label),
+        outcomes=Outcomes(
+            np.array([bool(row["event"]) for row in newest]), np.array([float(row["time"]) for row in newest]), np.array([row["center"] for row in newest])
+        ),
         log_risk=np.array([[row["log_risk"] for row in found] for found in each], dtype=float),
         death=np.array([[_death(answers.survival.get(version, {}).get(patient, {}), days) for patient in patients] for version in versions]),
         high=np.array([[row["risk_group"] == "high" for row in found] for found in each]),
         fitted=np.array([[(version, patient) in trained for patient in patients] for version in versions]),
         days=days,
     )
-    return scored, tuple(sorted({center[patient] for patient in everyone - set(patients)}))
+    return pair, tuple(sorted({center[patient] for patient in everyone - set(patients)}))
 
 
 def _death(survival: Mapping[float, float], days: Sequence[float]) -> list[float]:
@@ -269,10 +245,10 @@ def _remarks(answers: Answers, entries: Sequence[RegisteredVersion], days: Seque
             yield f"The registered numbers of {entry.model}/{entry.version} are not named by their days and are left out; penumbra doctor says more."
 
 
-def _reclassified(center: str, scored: Scored, died: bool) -> Reclassified:
-    first, second = scored.high[:, scored.event == died]
+def _reclassified(pair: Pair, died: bool) -> Reclassified:
+    first, second = pair.high[:, pair.outcomes.event == died]
     counts = [int(np.count_nonzero(moved)) for moved in (~first & ~second, ~first & second, first & ~second, first & second)]
-    return Reclassified(center, died, *counts)
+    return Reclassified(pair.center, died, *counts)
 
 
 def _patients(first: dict[tuple[str, str], str], second: dict[tuple[str, str], str]) -> list[dict[str, Any]]:
@@ -298,8 +274,3 @@ def _calibration(stored: Sequence[dict[str, Any]], entries: Sequence[RegisteredV
         {"center": center, "metric": metric, **{name: values.get((number, center, metric)) for name, number in zip(("first", "second"), numbers, strict=True)}}
         for center, metric in places
     ]
-
-
-def as_json(document: Any) -> str:
-    """One document for other programs."""
-    return json.dumps(document, indent=1, allow_nan=False)

@@ -1,7 +1,6 @@
 """Registered versions of the survival model: everything needed to score a patient, with its metrics per center and its lineage."""
 
 from penumbra.registry.bundle import Bundle, Lineage, environment, verify
-from penumbra.registry.compare import ComparisonRow, compare
 from penumbra.registry.differences import Difference, differences
 from penumbra.registry.model import LoadedModel, load, record_metrics, register, unregister
 from penumbra.registry.outside import OUTSIDE, Outside, outside
@@ -17,7 +16,6 @@ __all__ = [
     "OUTSIDE",
     "AliasChange",
     "Bundle",
-    "ComparisonRow",
     "Difference",
     "ForeignVersion",
     "Lineage",
@@ -27,7 +25,6 @@ __all__ = [
     "Remembered",
     "Shelf",
     "addressed",
-    "compare",
     "differences",
     "environment",
     "find",

@@ -61,6 +61,11 @@ class RegisteredVersion:
     folder: Path
 
     @property
+    def label(self) -> str:
+        """How people are shown it: "nsclc-os/2 (champion)"."""
+        return f"{self.model}/{self.version}" + (f" ({', '.join(self.aliases)})" if self.aliases else "")
+
+    @property
     def tags(self) -> dict[str, str]:
         """What MLflow shows of it."""
         return {

@@ -62,7 +62,7 @@ def roc(panel: RiskPanel, measures: Measures, label: str, paper: Sequence[float 
 
 def calibration(panel: RiskPanel, measures: Measures, label: str, name: str) -> tuple[Rendered, list[tuple[object, ...]]]:
     """Observed against predicted survival in groups, with bootstrap limits, at each horizon; and the same as rows."""
-    from penumbra.survival import calibration as compare
+    from penumbra.survival import calibration as calibrated
 
     rows: list[tuple[object, ...]] = []
     with ink.style():
@@ -72,7 +72,7 @@ def calibration(panel: RiskPanel, measures: Measures, label: str, name: str) -> 
         for column, horizon in enumerate(panel.days):
             color, dashes, marker = HORIZON_STYLE[column % len(HORIZON_STYLE)]
             try:
-                found = compare(
+                found = calibrated(
                     panel.event,
                     panel.time,
                     panel.alive(column),

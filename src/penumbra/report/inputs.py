@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from penumbra.cohort.baseline import BaselineRow
-from penumbra.evaluate import MetricRow
+from penumbra.evaluate import Evaluating, MetricRow
 from penumbra.survival.outcome import Undefined
 
 
@@ -176,6 +176,12 @@ class Measures:
     seed: int = 0
     calibration_groups: int = 1
     thresholds: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, numbers: Evaluating, horizons_days: tuple[float, ...] | None = None) -> "Measures":
+        """Those of the group evaluate; at other days where some are given."""
+        days = numbers.horizons_days if horizons_days is None else horizons_days
+        return cls(days, numbers.bootstraps, numbers.confidence, numbers.seed, numbers.calibration_groups, numbers.thresholds)
 
 
 @dataclass(frozen=True)

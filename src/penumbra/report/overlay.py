@@ -1,12 +1,12 @@
 """Two versions in one figure: C with intervals, ROC, calibration and survival by risk group, the first in blue and the second in vermilion."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from penumbra.evaluate.paired import PairedRow
+from penumbra.evaluate.paired import Pair, PairedRow
 from penumbra.report import ink
 from penumbra.report.ink import BLUE, INK, MUTED, VERMILION, WIDTH_IN, Rendered, render
 from penumbra.report.inputs import Measures
@@ -24,19 +24,30 @@ DAYS_PER_YEAR = 365.25
 
 
 @dataclass(frozen=True)
-class Overlay:
-    """Two versions on the same patients: event (n,), time (n,) days, log_risk (2, n), death (2, n, k), high (2, n) bool; labels of both."""
+class Overlaid:
+    """The figures of two models on several sets of patients."""
 
-    title: str
-    labels: tuple[str, str]
-    event: np.ndarray
-    time: np.ndarray
-    log_risk: np.ndarray
-    death: np.ndarray
-    high: np.ndarray
+    roc: tuple[Rendered, ...]
+    calibration: tuple[Rendered, ...]
+    survival: tuple[Rendered, ...]
 
 
-def differences(rows: Sequence[PairedRow], fitted: dict[str, tuple[bool, bool]], labels: tuple[str, str], name: str) -> Rendered:
+def overlaid(pairs: Sequence[Pair], measures: Measures) -> Overlaid:
+    """ROC and calibration at the middle one of the days in `measures`, and survival by risk group, once for each set of patients."""
+    days = middle(measures.horizons_days)
+    return Overlaid(
+        roc=tuple(roc(pair, measures, day, f"roc_{i}") for i, pair in enumerate(pairs, 1) for day in days),
+        calibration=tuple(calibration(pair, measures, day, f"calibration_{i}") for i, pair in enumerate(pairs, 1) for day in days),
+        survival=tuple(survival(pair, f"survival_{i}") for i, pair in enumerate(pairs, 1)),
+    )
+
+
+def middle(horizons_days: Sequence[float]) -> Sequence[float]:
+    """The horizon that is shown where there is room for one: the middle one, the earlier of two; none of none."""
+    return horizons_days[(len(horizons_days) - 1) // 2 :][:1]
+
+
+def differences(rows: Sequence[PairedRow], fitted: Mapping[str, tuple[bool, bool]], labels: tuple[str, str], name: str) -> Rendered:
     """The difference of C, second minus first, with its paired interval at every center; hollow where a version was fitted."""
     shown = [row for row in rows if row.metric == "harrell_c"]
     with ink.style():
@@ -59,33 +70,33 @@ def differences(rows: Sequence[PairedRow], fitted: dict[str, tuple[bool, bool]],
         return render(figure, name, alt=f"Difference of Harrell's C: {'; '.join(words)}.", caption="")
 
 
-def roc(panel: Overlay, measures: Measures, horizon: float, name: str) -> Rendered:
+def roc(pair: Pair, measures: Measures, horizon: float, name: str) -> Rendered:
     """Both ROC curves for the status at one horizon."""
     from penumbra.survival import auc_binary, roc_curve
 
     def draw(axes: "Axes", version: int, label: str) -> str:
         color, dashes, _ = STYLES[version]
-        found = auc_binary(panel.event, panel.time, panel.log_risk[version], horizon, level=measures.confidence)
-        curve = roc_curve(panel.event, panel.time, panel.log_risk[version], horizon)
+        found = auc_binary(pair.outcomes.event, pair.outcomes.time, pair.log_risk[version], horizon, level=measures.confidence)
+        curve = roc_curve(pair.outcomes.event, pair.outcomes.time, pair.log_risk[version], horizon)
         words = f"{label}: {number(found.auc)} ({number(found.lower)}–{number(found.upper)})"
         axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=color, linestyle=dashes, linewidth=1.6, label=words)
         return words
 
-    return _square(panel, draw, ("1 − specificity", "sensitivity"), f"ROC, {horizon_words(horizon)}, {panel.title}", name)
+    return _square(pair, draw, ("1 − specificity", "sensitivity"), f"ROC, {horizon_words(horizon)}, {pair.center}", name)
 
 
-def calibration(panel: Overlay, measures: Measures, horizon: float, name: str) -> Rendered:
+def calibration(pair: Pair, measures: Measures, horizon: float, name: str) -> Rendered:
     """Observed against predicted survival of both versions at one horizon."""
-    from penumbra.survival import calibration as compare
+    from penumbra.survival import calibration as calibrated
 
     def draw(axes: "Axes", version: int, label: str) -> str:
         color, dashes, marker = STYLES[version]
-        death = panel.death[version, :, measures.horizons_days.index(horizon)]
+        death = pair.death[version, :, measures.horizons_days.index(horizon)]
         if not np.isfinite(death).all():
             raise Undefined(f"no survival at day {horizon:g}")
-        found = compare(
-            panel.event,
-            panel.time,
+        found = calibrated(
+            pair.outcomes.event,
+            pair.outcomes.time,
             1.0 - death,
             horizon,
             groups=measures.calibration_groups,
@@ -99,10 +110,10 @@ def calibration(panel: Overlay, measures: Measures, horizon: float, name: str) -
         return words
 
     axes_names = ("predicted survival", "observed survival (Kaplan-Meier)")
-    return _square(panel, draw, axes_names, f"Calibration, {horizon_words(horizon)}, {panel.title}", name)
+    return _square(pair, draw, axes_names, f"Calibration, {horizon_words(horizon)}, {pair.center}", name)
 
 
-def survival(panel: Overlay, name: str) -> Rendered:
+def survival(pair: Pair, name: str) -> Rendered:
     """Kaplan-Meier of the high and the low risk group of both versions."""
     from penumbra.survival import kaplan_meier
 
@@ -110,25 +121,25 @@ def survival(panel: Overlay, name: str) -> Rendered:
         figure = _figure(3.6)
         axes = figure.subplots()
         words = []
-        for version, label in enumerate(panel.labels):
+        for version, label in enumerate(pair.labels):
             color, dashes, _ = STYLES[version]
             for high in (True, False):
-                mine = panel.high[version] == high
+                mine = pair.high[version] == high
                 if not mine.any():
                     continue
-                curve = kaplan_meier(panel.event[mine], panel.time[mine])
+                curve = kaplan_meier(pair.outcomes.event[mine], pair.outcomes.time[mine])
                 group = f"{label}, {'high' if high else 'low'} risk, {count(int(mine.sum()), 'patient')}"
                 years = np.concatenate([[0.0], curve.times / DAYS_PER_YEAR])
                 alive = np.concatenate([[1.0], curve.survival])
                 axes.step(years, alive, where="post", color=color, linestyle=dashes, linewidth=1.8 if high else 0.9, label=group)
                 words.append(group)
         axes.set(xlabel="years", ylabel="alive", ylim=(0, 1.02), xlim=(0, None))
-        axes.set_title(panel.title)
+        axes.set_title(pair.center)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", fontsize=7.5, frameon=False)
-        return render(figure, name, alt=f"Survival by risk group, {panel.title}: {'; '.join(words)}.", caption="")
+        return render(figure, name, alt=f"Survival by risk group, {pair.center}: {'; '.join(words)}.", caption="")
 
 
-def _square(panel: Overlay, draw: Any, axes_names: tuple[str, str], title: str, name: str) -> Rendered:
+def _square(pair: Pair, draw: Any, axes_names: tuple[str, str], title: str, name: str) -> Rendered:
     """One square figure with a diagonal; what these patients do not define is stated in its middle."""
     with ink.style():
         figure = _figure(4.2)
@@ -136,7 +147,7 @@ def _square(panel: Overlay, draw: Any, axes_names: tuple[str, str], title: str, 
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=":")
         words = []
-        for version, label in enumerate(panel.labels):
+        for version, label in enumerate(pair.labels):
             try:
                 words.append(draw(axes, version, label))
             except Undefined as undefined:

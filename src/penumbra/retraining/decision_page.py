@@ -10,10 +10,11 @@ from penumbra.base.whole_files import write_whole
 from penumbra.evaluate import LEFT_OUT, Evidence
 from penumbra.evaluate.contrasts import ALL
 from penumbra.pipeline.challenge import METRIC, NEW, OLD, Challenge
-from penumbra.pipeline.comparison_page import measures_of, middle, paired_section
 from penumbra.pipeline.workspace import Manifest, Work
 from penumbra.report import overlay
+from penumbra.report.inputs import Measures
 from penumbra.report.sections import Section, write_sections
+from penumbra.report.side_by_side import who_predicts_better
 from penumbra.report.words import number
 
 NOTIFICATIONS = "notifications"
@@ -46,14 +47,14 @@ def write_page(work: Work, center: str, key: str, reason: str, left_out: Mapping
 def _compared(work: Work, compared: Challenge) -> Iterator[Section]:
     numbers = work.settings.evaluate
     days = numbers.horizons_days
-    measures = measures_of(numbers, days)
+    figures = overlay.overlaid(compared.pairs, Measures.of(numbers))
     words = (
         f"Patients that neither was fitted on: cross-fitted where one was. The same {numbers.bootstraps} resamples for both. Brier score and calibration,"
         " |log(observed / predicted deaths)|, are better when lower; they combine a cross-fitted risk with the baseline of the whole fit."
         f" {ALL.capitalize()}: C and AUC count pairs of patients of one center, resampled within each center."
     )
     yield _evidence(compared.evidence)
-    yield paired_section(compared.paired, (OLD, NEW), {}, words, days)
+    yield who_predicts_better(compared.paired, (OLD, NEW), {}, words, days)
     models = list(dict.fromkeys(row.model for row in compared.rows))
     values = {(row.model, row.center): row.value for row in compared.rows if row.metric == METRIC}
     values |= {(row.against, row.center): row.other for row in compared.evidence.baselines}
@@ -63,12 +64,9 @@ def _compared(work: Work, compared: Challenge) -> Iterator[Section]:
     beaten = "C of both, of volume alone, of age and stage, and of the challenger's own risks permuted within each center."
     yield Section("Baselines", beaten, ("center", *models), rows)
     pooled = "Champion: solid blue. The curves of all centers also rank patients of different centers against each other; the gate does not."
-    areas = tuple(overlay.roc(panel, measures, day, f"roc_{i}") for i, panel in enumerate(compared.panels) for day in middle(days))
-    yield Section("ROC", pooled, figures=areas)
-    drawn = tuple(overlay.calibration(panel, measures, day, f"calibration_{i}") for i, panel in enumerate(compared.panels) for day in middle(days))
-    yield Section("Calibration", "Points on the dotted line are right.", figures=drawn)
-    curves = tuple(overlay.survival(panel, f"survival_{i}") for i, panel in enumerate(compared.panels))
-    yield Section("Survival by risk group", "Each model's own cut-off; thick lines are its high risk.", figures=curves)
+    yield Section("ROC", pooled, figures=figures.roc)
+    yield Section("Calibration", "Points on the dotted line are right.", figures=figures.calibration)
+    yield Section("Survival by risk group", "Each model's own cut-off; thick lines are its high risk.", figures=figures.survival)
 
 
 def _evidence(evidence: Evidence) -> Section:
