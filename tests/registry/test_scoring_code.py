@@ -15,7 +15,7 @@ import pytest
 from penumbra.base.params import project_root
 from penumbra.bench.archives import unpack
 from penumbra.registry import Bundle, RegisteredVersion, load, register, tracking_uri
-from penumbra.registry.scoring_code import modules_needed, write_scoring_code
+from penumbra.registry.scoring_code import required_modules, write_scoring_code
 
 from .elsewhere import empty_environment
 
@@ -78,7 +78,7 @@ def test_a_logged_model_is_small_and_names_neither_penumbra_to_install_nor_a_fol
 
 
 def test_the_code_that_travels_is_scoring_alone_and_has_a_name_of_its_own(tmp_path: Path) -> None:
-    needed = modules_needed()
+    needed = required_modules()
     assert {"fusion/model.py", "survival/regression.py", "registry/bundle.py", "base/refusal.py"} <= set(needed)
     assert not [name for name in needed if name.startswith(("imaging", "network", "store", "radiomics", "cohort"))]
     entry, package = write_scoring_code(tmp_path / "one")

@@ -120,13 +120,13 @@ def environment() -> dict[str, str]:
     >>> sorted(environment())[:3]
     ['SimpleITK', 'duckdb', 'flax']
     """
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for package in ENVIRONMENT:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            versions[package] = "not installed"
+    return versions
 
 
 def write_bundle(bundle: Bundle, folder: Path) -> str:
@@ -145,8 +145,8 @@ def write_bundle(bundle: Bundle, folder: Path) -> str:
     if bundle.served not in bundle.models:
         raise ValueError(f"served model {bundle.served!r} is not among the models of the bundle: {', '.join(sorted(bundle.models))}")
     if not bundle.models[bundle.served].columns:
-        found = f"{bundle.served} retained no feature: {bundle.models[bundle.served].reason}"
-        raise Refusal("model_scores", found, "there is nothing to register; train on more patients or on other centers")
+        fault = f"{bundle.served} retained no feature: {bundle.models[bundle.served].reason}"
+        raise Refusal("model_scores", fault, "there is nothing to register; train on more patients or on other centers")
     folder.mkdir(parents=True, exist_ok=True)
     for part in (MODELS, SETTINGS):
         (folder / part).mkdir()
@@ -186,8 +186,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise Refusal("bundle_readable", f"no {MANIFEST} in {folder.name}", "the registry's artifact folder is incomplete; restore it or register again")
     manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if manifest["scoring"]["format"] != FORMAT:
-        found = f"bundle format {manifest['scoring']['format']}, this program reads {FORMAT}"
-        raise Refusal("bundle_readable", found, "use the program version that wrote it")
+        fault = f"bundle format {manifest['scoring']['format']}, this program reads {FORMAT}"
+        raise Refusal("bundle_readable", fault, "use the program version that wrote it")
     return {**manifest["scoring"], "digest": manifest["digest"], "lineage_sha256": manifest["lineage_sha256"]}
 
 
@@ -240,8 +240,8 @@ def verify(folder: Path, digest: str) -> None:
     >>> verify(entry.folder, entry.digest)
     """
     manifest = read_manifest(folder)
-    found, registered = _hash_files(folder), manifest["files"]
-    wrong = sorted(name for name in found.keys() | registered.keys() if found.get(name) != registered.get(name))
+    hashes, registered = _hash_files(folder), manifest["files"]
+    wrong = sorted(name for name in hashes.keys() | registered.keys() if hashes.get(name) != registered.get(name))
     scoring = {key: value for key, value in manifest.items() if key not in ("digest", "lineage_sha256")}
     if hashlib.sha256(canonical(scoring).encode()).hexdigest() != digest:
         wrong.append(MANIFEST)

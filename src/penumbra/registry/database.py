@@ -112,8 +112,8 @@ def client(home: Path) -> "MlflowClient":
         return MlflowClient(tracking_uri=address, registry_uri=address)
     if not path.is_file():
         # MLflow's migrations are not one transaction: a database half made by a killed process must not be found later
-        with whole_file(path) as fresh:
-            _create_database(f"sqlite:///{fresh.resolve()}")
+        with whole_file(path) as draft:
+            _create_database(f"sqlite:///{draft.resolve()}")
     return MlflowClient(tracking_uri=tracking_uri(home), registry_uri=tracking_uri(home))
 
 
@@ -125,19 +125,19 @@ def relocate(home: Path) -> None:
     """
     if not _database(home).is_file():
         return
-    now = experiment_root(home).resolve().as_uri()
+    current_root = experiment_root(home).resolve().as_uri()
     with _reading(home) as connection:
         stored = {str(row[0]) for row in connection.execute("SELECT DISTINCT artifact_location FROM experiments")}
     # not MLflow's own default experiment, which holds nothing of ours
-    stale = sorted(before for before in stored - {now} if before.endswith(ARTIFACTS))
+    stale = sorted(old_root for old_root in stored - {current_root} if old_root.endswith(ARTIFACTS))
     if not stale or not os.access(root(home), os.W_OK) or not os.access(_database(home), os.W_OK):
         return
     script = files("penumbra.registry").joinpath("relocate.sql").read_text(encoding="utf-8")
     with contextlib.closing(sqlite3.connect(_database(home), timeout=60)) as connection:
-        for before in stale:
+        for old_root in stale:
             with connection:
                 for statement in script.split(";\n"):
-                    connection.execute(statement, {"before": before, "now": now})
+                    connection.execute(statement, {"before": old_root, "now": current_root})
 
 
 def experiment_root(home: Path) -> Path:
@@ -169,8 +169,8 @@ def stamp(home: Path) -> str:
     """Time and size of MLflow's database in a home, which every write changes; "" without one, and for a server. cli/ask.py compares it."""
     if remote.server() or not _database(home).is_file():
         return ""
-    seen = _database(home).stat()
-    return f"{seen.st_mtime_ns} {seen.st_size}"
+    status = _database(home).stat()
+    return f"{status.st_mtime_ns} {status.st_size}"
 
 
 def _database(home: Path) -> Path:

@@ -28,12 +28,12 @@ def experiment_of(mlflow_client: "MlflowClient", home: Path, name: str) -> str:
     Refusal
         "experiment_there": `the experiment nsclc-os was deleted in MLflow. ...`.
     """
-    found = mlflow_client.get_experiment_by_name(name)
-    if found is not None and found.lifecycle_stage != "active":
-        advice = f"restore it there: mlflow experiments restore --experiment-id {found.experiment_id}"
+    experiment = mlflow_client.get_experiment_by_name(name)
+    if experiment is not None and experiment.lifecycle_stage != "active":
+        advice = f"restore it there: mlflow experiments restore --experiment-id {experiment.experiment_id}"
         raise Refusal("experiment_there", f"the experiment {name} was deleted in MLflow", advice)
-    if found is not None:
-        return str(found.experiment_id)
+    if experiment is not None:
+        return str(experiment.experiment_id)
     return str(mlflow_client.create_experiment(name, artifact_location=experiment_root(home).resolve().as_uri()))
 
 
@@ -41,8 +41,8 @@ def finished_model(mlflow_client: "MlflowClient", experiment: str, digest: str) 
     """The logged model that an earlier call finished with this digest; None: there is none."""
     from mlflow.entities import LoggedModelStatus
 
-    found = mlflow_client.search_logged_models([experiment], filter_string=f"tags.digest = '{digest}'")
-    return next((logged for logged in found if logged.status == LoggedModelStatus.READY), None)
+    candidates = mlflow_client.search_logged_models([experiment], filter_string=f"tags.digest = '{digest}'")
+    return next((logged for logged in candidates if logged.status == LoggedModelStatus.READY), None)
 
 
 def discard_unfinished(mlflow_client: "MlflowClient", home: Path, experiment: str) -> None:

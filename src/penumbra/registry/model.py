@@ -272,22 +272,22 @@ def _intact(entry: RegisteredVersion) -> bool:
 
 def _complete(home: Path, entry: RegisteredVersion, served: str, rows: list[MetricRow], lineage: Lineage) -> int:
     """Whatever may come after a version's creation: the first champion, the link that MLflow shows, and metrics not held yet."""
-    held = tracking.logged_metrics(home, entry)
-    missing = {name: pair for name, pair in tracking.named_values(rows, served).items() if held.get(name) != pair[0]}
-    found = shelf(home, entry.model)
-    first = CHAMPION not in found.aliases and len(found.versions) == 1 and not found.deleted and remembered(home, entry.model).last_champion is None
+    stored = tracking.logged_metrics(home, entry)
+    missing = {name: pair for name, pair in tracking.named_values(rows, served).items() if stored.get(name) != pair[0]}
+    inventory = shelf(home, entry.model)
+    first = CHAMPION not in inventory.aliases and len(inventory.versions) == 1 and not inventory.deleted and remembered(home, entry.model).last_champion is None
     linked = tracking.is_linked(home, entry)
-    if not (missing or first or found.altered or not linked):
+    if not (missing or first or inventory.altered or not linked):
         return 0
     mlflow_client = client(home)
-    restore_tags(mlflow_client, found)
+    restore_tags(mlflow_client, inventory)
     if not linked:
         tracking.link(mlflow_client, entry)
     logged = tracking.log_metrics(mlflow_client, entry, missing, lineage) if missing else 0
     if first:
-        left = noted.read(home, entry.model)
+        notes = noted.read(home, entry.model)
         change = AliasChange(entry.model, CHAMPION, entry.version, None, entry.digest, FIRST, getpass.getuser(), entry.created_at)
-        noted.write(home, entry.model, replace(left, pending=(*left.pending, change)))
+        noted.write(home, entry.model, replace(notes, pending=(*notes.pending, change)))
         mlflow_client.set_registered_model_alias(entry.model, CHAMPION, str(entry.version))
     return logged
 
@@ -319,11 +319,11 @@ def _add_version(home: Path, model: str, bundle: Bundle, digest: str, staging: P
 
 def _require_free_number(home: Path, model: str, digest: str) -> None:
     """Refuse to give a number again that the store knows for another version: MLflow counts from 1 where its registered model was deleted."""
-    found, memory = shelf(home, model), remembered(home, model)
-    number = found.newest + 1
-    before, at = memory.digest(number), memory.created_at(number)
-    counts_on = found.created_at is not None and (at is None or found.created_at <= at)
-    if before in (None, digest) or counts_on:
+    inventory, memory = shelf(home, model), remembered(home, model)
+    number = inventory.newest + 1
+    recorded, at = memory.digest(number), memory.created_at(number)
+    counts_on = inventory.created_at is not None and (at is None or inventory.created_at <= at)
+    if recorded in (None, digest) or counts_on:
         return
     fact = f"the registered model {model} was recreated outside penumbra, and the store knows another version {number}"
-    raise (found.created_at is None and model_missing(home, model, memory)) or Refusal("model_kept", fact, RESTORE)
+    raise (inventory.created_at is None and model_missing(home, model, memory)) or Refusal("model_kept", fact, RESTORE)

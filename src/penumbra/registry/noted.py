@@ -91,7 +91,7 @@ def write(home: Path, model: str, noted: Noted) -> None:
 
 def _content(home: Path) -> dict[str, Any]:
     try:
-        found = json.loads((root(home) / FILE).read_text(encoding="utf-8"))
+        content = json.loads((root(home) / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}

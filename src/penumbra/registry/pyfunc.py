@@ -47,11 +47,11 @@ class ServedModel(PythonModel):
             raise MlflowException(str(broken), error_code=INVALID_PARAMETER_VALUE) from broken
         survival = self.model.survival(log_risk, self.horizons_days)
         answers: dict[str, object] = {"log_risk": log_risk, "risk_group": self.model.risk_group(log_risk)}
-        why = [self.model.baseline.why_not(day) for day in self.horizons_days]
+        reasons = [self.model.baseline.why_not(day) for day in self.horizons_days]
         for column, day in enumerate(self.horizons_days):
             # None and not NaN: JSON has no NaN
-            answers[f"survival_{horizon_name(day)}"] = [None] * len(log_risk) if why[column] else survival[:, column]
-        return pd.DataFrame({**answers, "reason": "; ".join(filter(None, why))})
+            answers[f"survival_{horizon_name(day)}"] = [None] * len(log_risk) if reasons[column] else survival[:, column]
+        return pd.DataFrame({**answers, "reason": "; ".join(filter(None, reasons))})
 
 
 if __name__ != "penumbra.registry.pyfunc":  # run by MLflow under a name of its own; a plain import changes nothing

@@ -31,20 +31,20 @@ def server() -> str | None:
 
 def models(address: str) -> list[str]:
     """Names of all registered models."""
-    found: list[str] = []
+    names: list[str] = []
     token = ""
     while True:
         page = _get(address, "registered-models/search", max_results=PAGE, page_token=token) or {}
-        found += [str(entry["name"]) for entry in page.get("registered_models", [])]
+        names += [str(entry["name"]) for entry in page.get("registered_models", [])]
         token = page.get("next_page_token", "")
         if not token:
-            return found
+            return names
 
 
 def registered_model(address: str, model: str) -> int | None:
     """When MLflow made the registered model, in milliseconds; None: it has none of this name."""
-    found = _get(address, "registered-models/get", name=model)
-    return None if found is None else int(found["registered_model"]["creation_timestamp"])
+    entry = _get(address, "registered-models/get", name=model)
+    return None if entry is None else int(entry["registered_model"]["creation_timestamp"])
 
 
 def names_of(address: str, digest: str) -> list[str]:
@@ -64,11 +64,11 @@ def versions(address: str, model: str) -> list[dict[str, Any]]:
     of: dict[str, list[str]] = {}
     for entry in registered["registered_model"].get("aliases", []):
         of.setdefault(str(entry["version"]), []).append(entry["alias"])
-    found, token = [], ""
+    entries, token = [], ""
     while True:
         quoted = model.replace("'", "''")
         page = _get(address, "model-versions/search", filter=f"name = '{quoted}'", max_results=PAGE, page_token=token) or {}
-        found += page.get("model_versions", [])
+        entries += page.get("model_versions", [])
         token = page.get("next_page_token", "")
         if not token:
             break
@@ -82,7 +82,7 @@ def versions(address: str, model: str) -> list[dict[str, Any]]:
             "aliases": json.dumps(of.get(str(entry["version"]), [])),
             "tags": json.dumps({tag["key"]: tag["value"] for tag in entry.get("tags", [])}),
         }
-        for entry in found
+        for entry in entries
     ]
     return sorted(rows, key=lambda row: row["version"])
 

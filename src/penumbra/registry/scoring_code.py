@@ -30,7 +30,7 @@ def write_scoring_code(folder: Path) -> tuple[Path, Path]:
     ValueError
         "penumbra/fusion/model.py imports penumbra.fusion, a package: name the module" for an import that the package cannot have.
     """
-    names = modules_needed()
+    names = required_modules()
     texts = {name: (ROOT / name).read_text(encoding="utf-8") for name in (*names, ENTRY)}
     digest = hashlib.sha256("".join(f"{name}\n{text}" for name, text in sorted(texts.items())).encode()).hexdigest()
     package = NAME.format(digest[:HASH_LENGTH])
@@ -45,15 +45,15 @@ def write_scoring_code(folder: Path) -> tuple[Path, Path]:
     return entry, folder / package
 
 
-def modules_needed() -> tuple[str, ...]:
+def required_modules() -> tuple[str, ...]:
     """The modules of penumbra that MLflow's code file reaches by imports, as paths below the package, sorted; the file itself left out."""
-    found: set[str] = set()
+    modules: set[str] = set()
     waiting = [ENTRY]
     while waiting:
-        fresh = {name for name in _imported(waiting.pop()) if name not in found}
-        found |= fresh
-        waiting += sorted(fresh)
-    return tuple(sorted(found))
+        additions = {name for name in _imported(waiting.pop()) if name not in modules}
+        modules |= additions
+        waiting += sorted(additions)
+    return tuple(sorted(modules))
 
 
 @contextlib.contextmanager

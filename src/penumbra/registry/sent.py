@@ -11,14 +11,14 @@ import numpy as np
 from penumbra.fusion.declaration import Unusable
 
 
-def numbers(name: str, sent: Iterable[Any]) -> np.ndarray:
+def numbers(name: str, raw: Iterable[Any]) -> np.ndarray:
     """One column as floats, shape (n,); null becomes nan, and infinity stays what it is: the model refuses both by their names.
 
     Parameters
     ----------
     name
         Of the column, for the message.
-    sent
+    raw
         The values as they were parsed.
 
     Raises
@@ -26,17 +26,17 @@ def numbers(name: str, sent: Iterable[Any]) -> np.ndarray:
     Unusable
         "value_is_a_number: gtv.x is true for 1 of 2 patients. ..." (or a text, a list, a number too large for a float).
     """
-    values = np.asarray(sent)
+    values = np.asarray(raw)
     if values.dtype.kind in "iuf":
         return values.astype(float)
-    told = [_told(value) for value in values]
-    wrong = [why for why, _ in told if why]
+    checked = [_checked(value) for value in values]
+    wrong = [fault for fault, _ in checked if fault]
     if wrong:
-        raise Unusable("value_is_a_number", f"{name} is {wrong[0]} for {len(wrong)} of {len(told)} patients", "Send a number, not a text, true or false")
-    return np.array([value for _, value in told], dtype=float)
+        raise Unusable("value_is_a_number", f"{name} is {wrong[0]} for {len(wrong)} of {len(checked)} patients", "Send a number, not a text, true or false")
+    return np.array([value for _, value in checked], dtype=float)
 
 
-def _told(value: Any) -> tuple[str, float]:
+def _checked(value: Any) -> tuple[str, float]:
     """What is wrong with one value, or "", and the value."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return "", math.nan

@@ -67,18 +67,18 @@ def named_values(rows: Iterable[MetricRow], served: str) -> dict[str, tuple[floa
 
     What is undefined is left out: MLflow would store a NaN as 0.
     """
-    named: dict[str, tuple[float, str]] = {}
+    values: dict[str, tuple[float, str]] = {}
     for row in rows:
         name = metric_name(row, served)
         metric, _, place = name.partition("/")
         numbers = {name: row.value, f"{metric}_lower/{place}": row.lower, f"{metric}_upper/{place}": row.upper}
         if row.model == served:
             numbers |= {f"n/{place}": row.n, f"events/{place}": row.events}
-        named |= {key: (float(value), row.center) for key, value in numbers.items() if math.isfinite(value)}
-    return named
+        values |= {key: (float(value), row.center) for key, value in numbers.items() if math.isfinite(value)}
+    return values
 
 
-def log_metrics(client: "MlflowClient", entry: RegisteredVersion, named: Mapping[str, tuple[float, str]], lineage: Lineage) -> int:
+def log_metrics(client: "MlflowClient", entry: RegisteredVersion, values: Mapping[str, tuple[float, str]], lineage: Lineage) -> int:
     """Attach metrics to a version's run and to its logged model, each with the center it was measured on as its dataset; how many.
 
     Where one of both was deleted in MLflow there is nothing to attach them to: the store has them all the same.
@@ -90,25 +90,25 @@ def log_metrics(client: "MlflowClient", entry: RegisteredVersion, named: Mapping
     if deleted:
         say(f"{entry.model}/{entry.version}: its {deleted} in MLflow, which therefore shows no new metrics of it; restore it there")
         return 0
-    now = time.time_ns() // 1_000_000
+    timestamp = time.time_ns() // 1_000_000
     metrics = [
-        Metric(name, value, now, 0, model_id=model_id, dataset_name=center, dataset_digest=_digest(center, lineage), run_id=run_id)
-        for name, (value, center) in sorted(named.items())
+        Metric(name, value, timestamp, 0, model_id=model_id, dataset_name=center, dataset_digest=_digest(center, lineage), run_id=run_id)
+        for name, (value, center) in sorted(values.items())
     ]
     for part in _parts(metrics, METRICS_PER_CALL):
         client.log_batch(run_id, metrics=part)
-    return len(named)
+    return len(values)
 
 
 def is_linked(home: Path, entry: RegisteredVersion) -> bool:
     """Whether MLflow's page of the logged model shows the version; True where the logged model is gone."""
     address = remote.server()
     if address:
-        found = remote.logged_model_tags(address, entry.model_id)
+        tags = remote.logged_model_tags(address, entry.model_id)
     else:
         rows = query(home, "logged_model_tags.sql", {"model_id": entry.model_id})
-        found = {row["name"]: row["value"] for row in rows} if rows else None
-    return found is None or _link(entry) in _links(found.get(LINK))
+        tags = {row["name"]: row["value"] for row in rows} if rows else None
+    return tags is None or _link(entry) in _links(tags.get(LINK))
 
 
 def link(client: "MlflowClient", entry: RegisteredVersion) -> None:
@@ -118,8 +118,8 @@ def link(client: "MlflowClient", entry: RegisteredVersion) -> None:
     try:
         links = [*_links(client.get_logged_model(entry.model_id).tags.get(LINK)), _link(entry)]
         client.set_logged_model_tags(entry.model_id, {LINK: json.dumps(links)})
-    except MlflowException as gone:
-        if gone.error_code != remote.UNKNOWN:
+    except MlflowException as error:
+        if error.error_code != remote.UNKNOWN:
             raise
 
 
@@ -130,8 +130,8 @@ def _link(entry: RegisteredVersion) -> dict[str, str]:
 def _links(tag: str | None) -> list[dict[str, str]]:
     """Name and version of each version of a logged model; none where somebody wrote something else there."""
     try:
-        found = json.loads(tag or "[]")
-        return [{"name": str(each["name"]), "version": str(each["version"])} for each in found]
+        entries = json.loads(tag or "[]")
+        return [{"name": str(each["name"]), "version": str(each["version"])} for each in entries]
     except (ValueError, TypeError, KeyError):
         return []
 
@@ -143,14 +143,14 @@ def _deleted(client: "MlflowClient", entry: RegisteredVersion) -> str:
     try:
         if client.get_run(entry.run_id).info.lifecycle_stage != "active":
             return "run was deleted"
-    except MlflowException as gone:
-        if gone.error_code != remote.UNKNOWN:
+    except MlflowException as error:
+        if error.error_code != remote.UNKNOWN:
             raise
         return "run was deleted for good"
     try:
         client.get_logged_model(entry.model_id)
-    except MlflowException as gone:
-        if gone.error_code != remote.UNKNOWN:
+    except MlflowException as error:
+        if error.error_code != remote.UNKNOWN:
             raise
         return "logged model was deleted"
     return ""
@@ -160,8 +160,10 @@ def log_curves(client: "MlflowClient", run_id: str, curves: Mapping[str, Sequenc
     """Values by epoch, the first is step 1, so that MLflow draws them."""
     from mlflow.entities import Metric
 
-    now = time.time_ns() // 1_000_000
-    metrics = [Metric(name, float(value), now, step) for name, values in sorted(curves.items()) for step, value in enumerate(values, 1) if math.isfinite(value)]
+    timestamp = time.time_ns() // 1_000_000
+    metrics = [
+        Metric(name, float(value), timestamp, step) for name, values in sorted(curves.items()) for step, value in enumerate(values, 1) if math.isfinite(value)
+    ]
     for part in _parts(metrics, METRICS_PER_CALL):
         client.log_batch(run_id, metrics=part)
 

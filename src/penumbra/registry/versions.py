@@ -107,26 +107,26 @@ def find(home: Path, which: str | int = CHAMPION, model: str | None = None) -> R
     >>> find(Path("home"), "champion").version, find(Path("home"), "nsclc-os/1").aliases
     (1, ('champion',))
     """
-    model, wanted = addressed(home, which, model)
-    found = shelf(home, model)
-    number = wanted.removeprefix("v")
-    chosen = found.aliases.get(wanted, int(number) if number.isdecimal() else None)
-    for entry in found.versions:
-        if entry.version == chosen:
+    model, label = addressed(home, which, model)
+    inventory = shelf(home, model)
+    number = label.removeprefix("v")
+    target = inventory.aliases.get(label, int(number) if number.isdecimal() else None)
+    for entry in inventory.versions:
+        if entry.version == target:
             return entry
-    if chosen in {entry.version for entry in found.foreign}:
-        raise _foreign(home, found, chosen, wanted)
-    if found.created_at is None and (missing := model_missing(home, model)):
+    if target in {entry.version for entry in inventory.foreign}:
+        raise _foreign(home, inventory, target, label)
+    if inventory.created_at is None and (missing := model_missing(home, model)):
         raise missing
-    if wanted == CHAMPION and (refusal := champion_missing(home, found)):
+    if label == CHAMPION and (refusal := champion_missing(home, inventory)):
         raise refusal
-    if not found.versions:
+    if not inventory.versions:
         others = [name for name in models(home) if name != model]
         elsewhere = f"; this registry has {', '.join(others)}" if others else ""
         advice = "run `penumbra run` or `penumbra register` first" + (f", or name one of those: {others[0]}/champion" if others else "")
         raise Refusal("model_registered", f"no version of {model} is registered{elsewhere}", advice)
-    fact = f"{model}/{number} was deleted outside penumbra" if number in map(str, found.deleted) else f"no version or alias {which!r} of {model}"
-    raise Refusal("version_registered", fact, _meant(wanted, found))
+    fact = f"{model}/{number} was deleted outside penumbra" if number in map(str, inventory.deleted) else f"no version or alias {which!r} of {model}"
+    raise Refusal("version_registered", fact, _suggestion(label, inventory))
 
 
 def addressed(home: Path, which: str | int, model: str | None = None) -> tuple[str, str]:
@@ -157,9 +157,9 @@ def addressed(home: Path, which: str | int, model: str | None = None) -> tuple[s
     """
     usual = model or model_name()
     for divider in ("/", "@"):
-        name, found, wanted = str(which).partition(divider)
-        if found and (name == usual or name in models(home)):  # a git branch has a slash too
-            return name, wanted
+        name, separator, label = str(which).partition(divider)
+        if separator and (name == usual or name in models(home)):  # a git branch has a slash too
+            return name, label
     return usual, str(which)
 
 
@@ -208,40 +208,43 @@ def promote(home: Path, which: str | int, alias: str = CHAMPION, *, reason: str 
         entry = find(home, which, model)
         model = entry.model
         verify(entry.folder, entry.digest)
-        found = shelf(home, model)
-        previous = found.aliases.get(alias)
+        inventory = shelf(home, model)
+        previous = inventory.aliases.get(alias)
         change = AliasChange(model, alias, entry.version, previous, entry.digest, reason, getpass.getuser(), datetime.now(UTC))
         mlflow_client = client(home)
-        restore_tags(mlflow_client, found)
+        restore_tags(mlflow_client, inventory)
         if previous != entry.version:
-            left = noted.read(home, model)
-            made = (earlier for earlier in left.pending if (earlier.alias, earlier.previous) != (alias, previous))  # the others were killed before
-            noted.write(home, model, replace(left, pending=(*made, change)))
+            notes = noted.read(home, model)
+            completed = (earlier for earlier in notes.pending if (earlier.alias, earlier.previous) != (alias, previous))  # the others were killed before
+            noted.write(home, model, replace(notes, pending=(*completed, change)))
             mlflow_client.set_registered_model_alias(model, alias, str(entry.version))
         if alias == CHAMPION and CHALLENGER in entry.aliases:
             mlflow_client.delete_registered_model_alias(model, CHALLENGER)
     return change
 
 
-def restore_tags(mlflow_client: "MlflowClient", found: Shelf) -> None:
+def restore_tags(mlflow_client: "MlflowClient", inventory: Shelf) -> None:
     """Let MLflow show again what penumbra registered, where its tags were changed or removed."""
-    for entry in found.versions:
-        for name in found.altered.get(entry.version, ()):
+    for entry in inventory.versions:
+        for name in inventory.altered.get(entry.version, ()):
             mlflow_client.set_model_version_tag(entry.model, str(entry.version), name, entry.tags[name])
 
 
-def _meant(wanted: str, found: Shelf) -> str:
+def _suggestion(label: str, inventory: Shelf) -> str:
     """The alias or version that is most like what was asked for, and all there are."""
-    near = nearest(wanted, (*found.aliases, *(str(entry.version) for entry in found.versions), *(f"{found.model}/{entry.version}" for entry in found.versions)))
-    return (f"Did you mean {near}? " if near else "") + f"Registered: {_offered(found)}"
+    near = nearest(
+        label,
+        (*inventory.aliases, *(str(entry.version) for entry in inventory.versions), *(f"{inventory.model}/{entry.version}" for entry in inventory.versions)),
+    )
+    return (f"Did you mean {near}? " if near else "") + f"Registered: {_offered(inventory)}"
 
 
-def _offered(found: Shelf) -> str:
-    return ", ".join(f"{entry.version}" + (f" ({', '.join(entry.aliases)})" if entry.aliases else "") for entry in found.versions)
+def _offered(inventory: Shelf) -> str:
+    return ", ".join(f"{entry.version}" + (f" ({', '.join(entry.aliases)})" if entry.aliases else "") for entry in inventory.versions)
 
 
-def _foreign(home: Path, found: Shelf, number: int | None, wanted: str) -> Refusal:
-    if wanted == CHAMPION:
-        return champion_foreign(found, remembered(home, found.model))
-    fact = f"{found.model}/{number} was made in MLflow and not registered by penumbra: it has no features, lineage or metrics here"
-    return Refusal("registered_by_penumbra", fact, f"registered by penumbra: {_offered(found) or 'none yet'}")
+def _foreign(home: Path, inventory: Shelf, number: int | None, label: str) -> Refusal:
+    if label == CHAMPION:
+        return champion_foreign(inventory, remembered(home, inventory.model))
+    fact = f"{inventory.model}/{number} was made in MLflow and not registered by penumbra: it has no features, lineage or metrics here"
+    return Refusal("registered_by_penumbra", fact, f"registered by penumbra: {_offered(inventory) or 'none yet'}")
