@@ -36,16 +36,28 @@ class Reclassified:
 class Comparison:
     """Two registered versions.
 
-    differences   of params, data, settings, feature versions and kept features.
-    patients      per center: how many trained each version, and how many of the second's the first did not know.
-    fitted        center -> whether the first and the second were fitted on it: a value there is optimistic.
-    paired        per center and for all that neither was fitted on (EXTERNAL): both values, difference, interval, p.
-    metrics       of the registered calibration, at the days that both answer for.
-    calibration   per center and one of these metrics, both registered values; None where a version's numbers are not named by their days.
-    unscored      centers that one of the two has not scored.
-    remarks       sentences on days that only one of the two answers for.
-    pairs         both on the patients of each center, and of all that neither was fitted on.
-    days          those that both answer for.
+    Parameters
+    ----------
+    differences
+        Of params, data, settings, feature versions and kept features.
+    patients
+        Per center: how many trained each version, and how many of the second's the first did not know.
+    fitted
+        Center -> whether the first and the second were fitted on it: a value there is optimistic.
+    paired
+        Per center and for all that neither was fitted on (EXTERNAL): both values, difference, interval, p.
+    metrics
+        Of the registered calibration, at the days that both answer for.
+    calibration
+        Per center and one of these metrics, both registered values; None where a version's numbers are not named by their days.
+    unscored
+        Centers that one of the two has not scored.
+    remarks
+        Sentences on days that only one of the two answers for.
+    pairs
+        Both on the patients of each center, and of all that neither was fitted on.
+    days
+        Those that both answer for.
     """
 
     first: RegisteredVersion
@@ -200,7 +212,10 @@ def _by_center(pair: Pair) -> tuple[Pair, ...]:
 def _pair(answers: Answers, entries: Sequence[RegisteredVersion]) -> tuple[Pair, tuple[str, ...]]:
     """Both versions on the patients that both scored, at the days that both answered for, and the centers at which some are not.
 
-    Raises  Refusal "scored_by_both" when there is none.
+    Raises
+    ------
+    Refusal
+        "scored_by_both" when there is none.
     """
     versions = [entry.version for entry in entries]
     days = tuple(sorted(set(answers.days(versions[0])).intersection(*(answers.days(version) for version in versions))))
