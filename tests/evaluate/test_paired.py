@@ -56,9 +56,9 @@ def test_each_value_is_that_of_the_survival_room() -> None:
 
 def test_a_clearly_better_model_is_better_with_an_interval_that_leaves_out_0() -> None:
     found = rows(scores(3.0), scores(0.1))
-    for metric in ("harrell_c", "auc_1y", "brier_1y"):
+    for metric, higher_is_better in (("harrell_c", True), ("auc_1y", True), ("brier_1y", False)):
         row = found[metric]
-        assert row.better
+        assert (row.difference > 0) is higher_is_better
         assert row.lower * row.upper > 0, metric
         assert row.p < 0.05
     reverse = rows(scores(0.1), scores(3.0))["harrell_c"]

@@ -19,21 +19,7 @@ from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.workspace import Manifest, Work, read_manifest
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-
-def ask(home: Path, statement: str, as_of: str | None = None) -> "pa.Table":
-    """Answer one read-only SQL statement, on the store as it is or as of a commit number or a registered version such as `nsclc-os/3`.
-
-    Raises
-    ------
-    Refusal
-        For whatever the store does not answer.
-    """
-    commit = None
-    if as_of is not None:
-        commit = int(as_of) if as_of.isdecimal() else registry.find(home, as_of).store_commit
-    return store.query(home, statement, as_of=commit)
+    pass
 
 
 def models(home: Path, name: str | None = None) -> str:

@@ -17,8 +17,6 @@ from penumbra.survival.case_status import require_two, status
 from penumbra.survival.horizons import beyond, horizon_name
 from penumbra.survival.outcome import Outcomes
 
-HIGHER_IS_BETTER = ("harrell_c", "auc")  # how a measure's name begins; of every other, lower is better
-
 
 @dataclass(frozen=True)
 class Pair:
@@ -84,11 +82,6 @@ class PairedRow:
     n: int
     events: int
     reason: str = ""
-
-    @property
-    def better(self) -> bool:
-        """Whether the second is better on these patients."""
-        return self.difference > 0 if self.metric.startswith(HIGHER_IS_BETTER) else self.difference < 0
 
 
 Measured = tuple[np.ndarray, np.ndarray]  # values (2,) on the patients themselves, and (2, b) on the resamples

@@ -58,15 +58,12 @@ class Contours:
         One, or several where the policy is "union".
     planes_named
         Planes that carry a closed contour, as sent.
-    planes_off_image
-        Of those, planes beyond the first or last slice, which no voxel can hold.
     crossing
         Contours that cross another one of the same structure and plane; their union counts.
     """
 
     regions: tuple[Region, ...]
     planes_named: int
-    planes_off_image: int = 0
     crossing: int = 0
 
     @property

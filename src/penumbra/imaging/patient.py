@@ -229,7 +229,7 @@ def _from_structure_set(content: DicomFolder, drawings: Sequence[StructureSet], 
     contours, remarks = place(gtvs, stack.image, stack.positions, stack.heights)
     if several == "largest" and len(contours.regions) > 1:
         largest = max(contours.regions, key=lambda region: region.planimetric_mm3)
-        contours = replace(contours, regions=(largest,), planes_named=len({plane.position for plane in largest.planes}), planes_off_image=0)
+        contours = replace(contours, regions=(largest,), planes_named=len({plane.position for plane in largest.planes}))
     return Scan(
         image=stack.image,
         gtv=mask_of(contours, stack.image),

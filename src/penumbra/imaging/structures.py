@@ -214,7 +214,7 @@ def place(
         raise Refusal("contours_on_image", "all contours lie beyond the first or last slice", "Send all slices of the contoured CT")
     if off:
         notes.append(f"{off} of {planes_named} contour planes lie beyond the scan.")
-    return Contours(tuple(regions), planes_named, off, crossing), tuple(notes)
+    return Contours(tuple(regions), planes_named, crossing), tuple(notes)
 
 
 def _check_named_slices(item: Structure, image: Volume, positions: np.ndarray, heights: Mapping[str, float]) -> None:

@@ -26,7 +26,7 @@ class Dataset:
     """Patients in the order of their keys, with every block of features complete.
 
     event (n,) bool; time (n,) days; training (n,) bool: the patient belongs to a training center.
-    blocks  name -> its features, values (n, p). `deep_log_risk` (n,): the network's own output.
+    blocks  name -> its features, values (n, p).
     fingerprint  key of all values and outcomes; training_sha256: over those of the training centers alone.
     versions  block -> version of its features, for those that have one.
     commit       the store's newest when it was read.
@@ -40,7 +40,6 @@ class Dataset:
     time: np.ndarray
     training: np.ndarray
     blocks: Mapping[str, Block]
-    deep_log_risk: np.ndarray
     fingerprint: str
     training_sha256: str
     versions: Mapping[str, str]
@@ -103,7 +102,6 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
         time=np.array([float(record["time"]) for record in records]),
         training=training,
         blocks={**values, CLINICAL: _clinical_block(records)},
-        deep_log_risk=np.asarray(deep.log_risk),
         fingerprint=_key(values, records, np.arange(len(wanted))),
         training_sha256=_sha256(values, records, np.flatnonzero(training)),
         versions={**dict.fromkeys(matrices, str(populate["version"])), DEEP: str(deep_version)},

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from penumbra.store.answer import commit_of, first_rows, for_format, query
     from penumbra.store.features import FEATURE_KINDS, Matrix, declare_version, missing, read_matrix, write_features
     from penumbra.store.forgetting import Traces, forget, purge, traces, unfinished
-    from penumbra.store.proof import check, digest, export_relation
+    from penumbra.store.proof import check, digest
     from penumbra.store.session import Store, connect, require
     from penumbra.store.transfer import Export, export_store, import_store
 
@@ -24,7 +24,6 @@ __all__ = [
     "connect",
     "declare_version",
     "digest",
-    "export_relation",
     "export_store",
     "first_rows",
     "for_format",
@@ -45,7 +44,7 @@ __all__ = [
 _HOMES = {
     "features": ("FEATURE_KINDS", "Matrix", "declare_version", "missing", "read_matrix", "write_features"),
     "forgetting": ("Traces", "forget", "purge", "traces", "unfinished"),
-    "proof": ("check", "digest", "export_relation"),
+    "proof": ("check", "digest"),
     "answer": ("commit_of", "first_rows", "for_format", "query"),
     "session": ("Store", "connect", "require"),
     "transfer": ("Export", "export_store", "import_store"),

@@ -1,12 +1,10 @@
-"""Proof of what the store holds: digests, exports, and a check of its promises."""
+"""Proof of what the store holds: digests, and a check of its promises."""
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penumbra.base.refusal import Refusal
-from penumbra.base.whole_files import whole_file
 from penumbra.store.relations import RELATIONS
 from penumbra.store.statements import quoted, statement
 from penumbra.store.views import TABLES
@@ -90,41 +88,6 @@ def selected(store: "Store", relation: str, **where: Any) -> "pa.Table":
     keys = [column for column in (RELATIONS[relation].key if relation in RELATIONS else ()) if column in available]
     order = f" ORDER BY {', '.join(quoted(column) for column in keys)}" if keys else ""
     return store.sql(f"FROM {relation}{' WHERE ' if conditions else ''}{' AND '.join(conditions)}{order}", parameters)
-
-
-def export_relation(store: "Store", relation: str, file: Path, **where: Any) -> str:
-    """Write a relation as it is shown to one Parquet file, whole or not at all.
-
-    Parameters
-    ----------
-    store
-        Open, from `connect`.
-    relation
-        Its name.
-    file
-        To write; folders above it are made.
-    **where
-        As in `digest`.
-
-    Returns
-    -------
-    str
-        The digest of the rows written.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from penumbra.store import connect, digest, export_relation
-    >>> with connect("home", read_only=True) as lake:
-    ...     export_relation(lake, "patients", Path("patients.parquet")) == digest(lake, "patients")
-    True
-    """
-    import pyarrow.parquet as pq
-
-    rows = selected(store, relation, **where)
-    with whole_file(file) as fresh:
-        pq.write_table(rows, fresh)
-    return digest(store, relation, **where)
 
 
 def check(store: "Store") -> list[str]:
