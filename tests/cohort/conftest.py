@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,10 +10,11 @@ from penumbra.base.params import read_yaml
 from penumbra.cohort.clinical import read_clinical
 from penumbra.cohort.incoming import Accepted, ImageRules, Rejected, ingest_center
 from penumbra.cohort.rois import RoiRules, roi_rules
-from penumbra.cohort.simulate import Truth, simulate
-from penumbra.cohort.simulate_centers import small_cohort
 
 from ..limits import certificate_limits
+
+if TYPE_CHECKING:
+    from penumbra.cohort.simulate import Truth
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,7 +27,10 @@ def declared() -> RoiRules:
 
 
 @pytest.fixture(scope="session")
-def cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Truth]:
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, "Truth"]:
+    from penumbra.cohort.simulate import simulate
+    from penumbra.cohort.simulate_centers import small_cohort
+
     folder = tmp_path_factory.mktemp("cohort")
     return folder, simulate(folder, seed=3, centers=small_cohort(2))
 
@@ -42,7 +46,7 @@ def ingest(declared: RoiRules) -> Ingest:
 
 
 @pytest.fixture(scope="session")
-def ingested(cohort: tuple[Path, Truth], ingest: Ingest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Accepted], list[Rejected]]:
+def ingested(cohort: tuple[Path, "Truth"], ingest: Ingest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Accepted], list[Rejected]]:
     folder, _ = cohort
     images = tmp_path_factory.mktemp("images")
     outcomes = [outcome for center in ("north", "east", "south") for outcome in ingest(folder / center, center, images)]

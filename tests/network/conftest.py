@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 
@@ -84,6 +83,8 @@ def _compile_quickly() -> Iterator[None]:
     if os.environ.get("PENUMBRA_TEST_NUMERIC"):
         yield
         return
+    import jax
+
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
@@ -92,6 +93,8 @@ def _compile_quickly() -> Iterator[None]:
 @pytest.fixture
 def optimized(_compile_quickly: None) -> Iterator[None]:
     """For a test that trains for so long that quick compilation would not be worth it."""
+    import jax
+
     before = jax.config.values["jax_disable_most_optimizations"]
     jax.config.update("jax_disable_most_optimizations", False)
     yield

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from penumbra.imaging.volume import Mask, Scan, Volume
 
@@ -14,6 +13,8 @@ SHARED = ROOT.parent / "shared"
 
 def simulated_image(shape: tuple[int, int, int], seed: int) -> np.ndarray:
     """HU as int16: smooth structure, fine noise, and air in a corner."""
+    from scipy.ndimage import gaussian_filter
+
     rng = np.random.default_rng(seed)
     smooth = gaussian_filter(rng.normal(0, 1, shape), 2.5)
     image = 40 + 400 * smooth / smooth.std() + rng.normal(0, 25, shape)
@@ -23,6 +24,8 @@ def simulated_image(shape: tuple[int, int, int], seed: int) -> np.ndarray:
 
 def blob(shape: tuple[int, int, int], center: tuple[float, float, float], radius: float, seed: int) -> np.ndarray:
     """An irregular solid around a center."""
+    from scipy.ndimage import gaussian_filter
+
     rng = np.random.default_rng(seed)
     grid = np.indices(shape) - np.reshape(center, (3, 1, 1, 1))
     bumps = gaussian_filter(rng.normal(0, 1, shape), 2)
@@ -31,6 +34,8 @@ def blob(shape: tuple[int, int, int], center: tuple[float, float, float], radius
 
 def rings(gtv: np.ndarray, spacing: tuple[float, float, float], margins_mm: tuple[float, ...] = (3, 6, 9)) -> dict[str, Mask]:
     """The GTV and the rings around it, clipped to the image."""
+    from scipy.ndimage import distance_transform_edt
+
     distance = distance_transform_edt(~gtv, sampling=spacing)
     masks = {"gtv": Mask(gtv, spacing)}
     masks |= {f"ring_{margin:g}mm": Mask((distance > 0) & (distance <= margin), spacing) for margin in margins_mm}

@@ -4,13 +4,13 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from penumbra.evaluate import MetricRow
-from penumbra.registry import Bundle
-
-from .small_bundle import METRICS, small_bundle
+if TYPE_CHECKING:
+    from penumbra.evaluate import MetricRow
+    from penumbra.registry import Bundle
 
 
 @pytest.fixture
@@ -22,12 +22,16 @@ def network(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make_bundle(network: Path) -> Callable[..., Bundle]:
+def make_bundle(network: Path) -> Callable[..., "Bundle"]:
+    from .small_bundle import small_bundle
+
     return partial(small_bundle, network)
 
 
 @pytest.fixture
-def metrics() -> list[MetricRow]:
+def metrics() -> list["MetricRow"]:
+    from .small_bundle import METRICS
+
     return METRICS
 
 
