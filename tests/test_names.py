@@ -18,7 +18,7 @@ WHOLE = PARTICIPLES | OTHER_WORDS | METAPHORS  # refused as a whole name
 WITHIN = frozenset(("found", "told", "kept", "beside", "said", "gone")) | METAPHORS  # and as one word of it: told_by_catalog
 LIMITS = ("most_", "least_", "at_most", "at_least")  # max_, min_
 
-CHECKED = ("survival", "radiomics", "imaging", "store", "network", "cohort", "bench", "fusion")
+CHECKED = ("survival", "radiomics", "imaging", "store", "network", "cohort", "bench", "fusion", "evaluate", "registry")
 
 # Where the name is not this project's to choose, or the field's own.
 EXCEPTIONS = {
@@ -26,6 +26,7 @@ EXCEPTIONS = {
     "cohort/backwards.py Contradiction.found": "becomes rejections.found of the store, next to rule",
     "cohort/record.py Evidence.asked": "key of the record that is stored next to each scan",
     "fusion/selection.py BlockSelection.kept": "key of the JSON of registered versions",
+    "registry/noted.py AliasChange.who": "column of the relation alias_changes",
     "survival/concordance.py Concordance.tied_risk": "the field's term, as in scikit-survival's concordance_index_censored",
     "survival/concordance.py Concordance.tied_time": "the field's term, as in scikit-survival's concordance_index_censored",
     "survival/concordance.py Concordance.tied_both": "the field's term: R's survival counts tied.x, tied.y and tied.xy",

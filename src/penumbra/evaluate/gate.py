@@ -97,8 +97,8 @@ class Evidence:
 
     def to_json(self) -> dict[str, Any]:
         """NaN is null."""
-        found: dict[str, Any] = without_nan(asdict(self))
-        return found
+        document: dict[str, Any] = without_nan(asdict(self))
+        return document
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Evidence":
@@ -120,7 +120,7 @@ def gate(evidence: Evidence) -> Verdict:
     Promote when a gain is shown over all centers and over every baseline, and no center with a say is shown to be worse. Reject when all centers
     together are shown to be worse. Otherwise keep, and so wherever the limits are undefined.
     """
-    decision, why = _decide(evidence)
+    decision, grounds = _decide(evidence)
     opening = {"promote": "Promoted", "keep": "Kept as challenger", "reject": "Rejected"}[decision]
     overall, limits, count = evidence.overall, evidence.limits, len(evidence.centers)
     facts = f"{METRIC}, {count} center{'s' * (count != 1)}, {overall.events} events"
@@ -129,7 +129,7 @@ def gate(evidence: Evidence) -> Verdict:
         facts += f": champion {overall.other:.3f}, challenger {overall.challenger:.3f}, {overall.difference:+.3f} ({interval})"
     silent = [row.center for row in evidence.centers if row.events < limits.min_events]
     few = f" Not judged alone, fewer than {limits.min_events} events: {', '.join(silent)}." if silent else ""
-    return Verdict(decision, f"{opening}: {why}. {facts}.{few}")
+    return Verdict(decision, f"{opening}: {grounds}. {facts}.{few}")
 
 
 def _decide(evidence: Evidence) -> tuple[Decision, str]:
@@ -156,10 +156,10 @@ def _decide(evidence: Evidence) -> tuple[Decision, str]:
             against.append(f"it is not shown to beat {row.against} (C {row.other:.3f}, lower limit of the difference {row.lower_one_sided:+.3f})")
     if against:
         return "keep", "; ".join(against)
-    shown = f"a gain is shown (lower {sure} limit of the difference {overall.lower_one_sided:+.3f})"
-    return "promote", f"{shown}, no center is shown to be worse{', and every baseline is beaten' if evidence.baselines else ''}"
+    gain = f"a gain is shown (lower {sure} limit of the difference {overall.lower_one_sided:+.3f})"
+    return "promote", f"{gain}, no center is shown to be worse{', and every baseline is beaten' if evidence.baselines else ''}"
 
 
-def _require(name: str, limits: str, holds: bool, found: float) -> None:
+def _require(name: str, limits: str, holds: bool, value: float) -> None:
     if not holds:
-        raise wrong(f"retrain.gate.{name}", f"retrain.gate.{name} is {found:g}, out of its range", f"Give a number {limits}")
+        raise wrong(f"retrain.gate.{name}", f"retrain.gate.{name} is {value:g}, out of its range", f"Give a number {limits}")

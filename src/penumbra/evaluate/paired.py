@@ -107,9 +107,11 @@ def paired_rows(pair: Pair, numbers: Evaluating) -> Iterator[PairedRow]:
     size = pair.outcomes.size
     for metric, measure in measures.items():
         try:
-            own, drawn = measure()
-            found = difference_from(float(own[1] - own[0]), drawn[1] - drawn[0], numbers.confidence)
-            yield PairedRow(pair.center, metric, float(own[0]), float(own[1]), found.value, found.lower, found.upper, found.p, *size)
+            observed, resampled = measure()
+            difference = difference_from(float(observed[1] - observed[0]), resampled[1] - resampled[0], numbers.confidence)
+            yield PairedRow(
+                pair.center, metric, float(observed[0]), float(observed[1]), difference.value, difference.lower, difference.upper, difference.p, *size
+            )
         except Undefined as undefined:
             yield PairedRow(pair.center, metric, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, *size, str(undefined))
 
@@ -134,8 +136,8 @@ def _c(pair: Pair, strata: np.ndarray, counts: np.ndarray) -> Measured:
     right, comparable = np.zeros((2, len(weights))), np.zeros(len(weights))
     for stratum in range(int(strata.max()) + 1):
         here = strata == stratum
-        counted = right_and_comparable(event[here], time[here], risks[:, here], weights[:, here])
-        right, comparable = right + counted[0], comparable + counted[1]
+        counted_pairs = right_and_comparable(event[here], time[here], risks[:, here], weights[:, here])
+        right, comparable = right + counted_pairs[0], comparable + counted_pairs[1]
     if not comparable[0] > 0:
         raise Undefined(f"no comparable pair among {event.size} patients ({int(event.sum())} events)")
     values = np.where(comparable > 0, right, np.nan) / np.maximum(comparable, 1.0)
@@ -148,19 +150,19 @@ def auc(pair: Pair, counts: np.ndarray, k: int) -> Measured:
     case, control = status(event, time, horizon)
     same = (strata[case][:, None] == strata[control][None, :]).astype(float)
     if strata.max() == 0:
-        own = np.array([survival.auc_binary(event, time, log_risk, horizon).auc for log_risk in _finite(pair.log_risk, "no risk")])
+        observed = np.array([survival.auc_binary(event, time, log_risk, horizon).auc for log_risk in _finite(pair.log_risk, "no risk")])
     elif same.any():
         require_two(case, control)
-        own = np.array([(_in_order(log_risk, case, control) * same).sum() for log_risk in _finite(pair.log_risk, "no risk")]) / same.sum()
+        observed = np.array([(_in_order(log_risk, case, control) * same).sum() for log_risk in _finite(pair.log_risk, "no risk")]) / same.sum()
     else:
         raise Undefined(f"no center has both a death by day {horizon:g} and a patient who is alive after it")
     cases, controls = counts[:, case].astype(float), counts[:, control].astype(float)
     pairs = ((cases @ same) * controls).sum(axis=1)
-    drawn = []
+    resampled = []
     for log_risk in pair.log_risk:
         right = _in_order(log_risk, case, control) * same
-        drawn.append(np.where(pairs > 0, ((cases @ right) * controls).sum(axis=1) / np.maximum(pairs, 1.0), np.nan))
-    return own, np.array(drawn)
+        resampled.append(np.where(pairs > 0, ((cases @ right) * controls).sum(axis=1) / np.maximum(pairs, 1.0), np.nan))
+    return observed, np.array(resampled)
 
 
 def _in_order(log_risk: np.ndarray, case: np.ndarray, control: np.ndarray) -> np.ndarray:

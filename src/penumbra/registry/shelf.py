@@ -165,13 +165,13 @@ def shelf(home: Path, model: str | None = None) -> Shelf:
     """
     model, address = model or model_name(), remote.server()
     if address:
-        made, rows = remote.registered_model(address, model), remote.versions(address, model)
+        created_ms, rows = remote.registered_model(address, model), remote.versions(address, model)
     else:
-        found = query(home, "registered_model.sql", {"model": model})
-        made, rows = (int(found[0]["created_ms"]) if found else None), [dict(row) for row in query(home, "versions.sql", {"model": model})]
-    if made is None:
+        models = query(home, "registered_model.sql", {"model": model})
+        created_ms, rows = (int(models[0]["created_ms"]) if models else None), [dict(row) for row in query(home, "versions.sql", {"model": model})]
+    if created_ms is None:
         return Shelf(model)
-    memory = Memory(home, model, _at(made))
+    memory = Memory(home, model, _at(created_ms))
     versions: list[RegisteredVersion] = []
     foreign: list[ForeignVersion] = []
     altered: dict[int, tuple[str, ...]] = {}
@@ -188,7 +188,7 @@ def shelf(home: Path, model: str | None = None) -> Shelf:
             altered[entry.version] = changed
     aliases = {alias: int(row["version"]) for row in live for alias in _aliases(row)}
     deleted = tuple(int(row["version"]) for row in rows if row["deleted"] and "digest" in json.loads(row["tags"]))
-    return Shelf(model, tuple(versions), tuple(foreign), deleted, aliases, altered, max((int(row["version"]) for row in rows), default=0), _at(made))
+    return Shelf(model, tuple(versions), tuple(foreign), deleted, aliases, altered, max((int(row["version"]) for row in rows), default=0), _at(created_ms))
 
 
 def names_of(home: Path, digest: str) -> list[str]:
@@ -201,36 +201,36 @@ class Memory:
     """What penumbra remembers of numbers in MLflow whose tags do not tell: what it noted, and only then the store, which costs more."""
 
     def __init__(self, home: Path, model: str, since: datetime) -> None:
-        left = noted.read(home, model).state
-        seen = json.loads(left) if left else {}
-        self.here = seen.get("since") == since.isoformat()  # else MLflow has restarted its count since
-        self.ours = {number: digest for number, digest, _ in seen.get("versions", [])}
-        self.others = {number for number, _ in seen.get("foreign", [])}
+        state = noted.read(home, model).state
+        recorded = json.loads(state) if state else {}
+        self.here = recorded.get("since") == since.isoformat()  # else MLflow has restarted its count since
+        self.ours = {number: digest for number, digest, _ in recorded.get("versions", [])}
+        self.others = {number for number, _ in recorded.get("foreign", [])}
         self.store = cache(lambda: remembered(home, model))
 
     def digest(self, row: Mapping[str, Any]) -> str | None:
         """What penumbra registered under a number; None: nothing."""
         number = int(row["version"])
         if self.here and (number in self.ours or number in self.others):
-            found: str | None = self.ours.get(number)
-            return found
-        kept = self.store()
-        return kept.digest(number) if kept.created_at(number) == _at(row["created_ms"]) else None
+            noted_digest: str | None = self.ours.get(number)
+            return noted_digest
+        memory = self.store()
+        return memory.digest(number) if memory.created_at(number) == _at(row["created_ms"]) else None
 
 
 def _registered(home: Path, model: str, row: Mapping[str, Any], tags: Mapping[str, str], memory: Memory) -> RegisteredVersion | None:
     """A version by its files, or by its tags where the files are gone, or by the store where both are; None: penumbra did not register it."""
     number = int(row["version"])
-    named = [*LOGGED_MODEL.findall(str(row["source"])), *LOGGED_MODEL.findall(tags.get("model_id", ""))]
-    model_id = next((name for name in named if _folder(home, name).is_dir()), named[0] if named else "")
+    candidates = [*LOGGED_MODEL.findall(str(row["source"])), *LOGGED_MODEL.findall(tags.get("model_id", ""))]
+    model_id = next((name for name in candidates if _folder(home, name).is_dir()), candidates[0] if candidates else "")
     folder = _folder(home, model_id)
-    written, lineage = _own_words(folder)
+    stored_digest, lineage = _own_words(folder)
     digest, tagged = tags.get("digest", ""), set(TAGS) <= tags.keys()
-    if not (tagged and digest == written):  # somebody altered tags or files, or it is not penumbra's
+    if not (tagged and digest == stored_digest):  # somebody altered tags or files, or it is not penumbra's
         registered = memory.digest(row)
-        if registered is None and not (tagged or (tags and written)):
+        if registered is None and not (tagged or (tags and stored_digest)):
             return None
-        digest = registered or digest or written
+        digest = registered or digest or stored_digest
     if lineage is None:
         lineage = _lineage_of(tags, {} if tagged else memory.store().versions.get(number, {}))
     return RegisteredVersion(

@@ -37,21 +37,21 @@ def roc(panel: RiskPanel, measures: Measures, label: str, paper: Sequence[float 
     with ink.style():
         figure, axes = _square()
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=":")
-        lines, beside = [], []
+        lines, paper_entries = [], []
         for column, (horizon, theirs) in enumerate(zip(panel.days, paper, strict=True)):
             color, dashes, _ = HORIZON_STYLE[column % len(HORIZON_STYLE)]
             try:
-                found = auc_binary(panel.event, panel.time, panel.log_risk, horizon, level=measures.confidence)
+                estimate = auc_binary(panel.event, panel.time, panel.log_risk, horizon, level=measures.confidence)
                 curve = roc_curve(panel.event, panel.time, panel.log_risk, horizon)
             except Undefined as undefined:
                 lines.append(f"{_when(panel, measures, column)}: {undefined}")
                 continue
-            words = f"{_when(panel, measures, column)} {number(found.auc)} ({number(found.lower)}–{number(found.upper)})"
+            words = f"{_when(panel, measures, column)} {number(estimate.auc)} ({number(estimate.lower)}–{number(estimate.upper)})"
             lines.append(words)
             axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=color, linestyle=dashes, linewidth=1.6, label=words)
             if theirs is not None:
-                beside.append(f"{PAPER} {number(theirs)}")
-        for words in beside:
+                paper_entries.append(f"{PAPER} {number(theirs)}")
+        for words in paper_entries:
             axes.plot([], [], " ", label=words)
         axes.set_xlabel("1 − specificity")
         axes.set_ylabel("sensitivity")
@@ -72,7 +72,7 @@ def calibration(panel: RiskPanel, measures: Measures, label: str, name: str) -> 
         for column, horizon in enumerate(panel.days):
             color, dashes, marker = HORIZON_STYLE[column % len(HORIZON_STYLE)]
             try:
-                found = calibrated(
+                groups = calibrated(
                     panel.event,
                     panel.time,
                     panel.alive(column),
@@ -82,20 +82,29 @@ def calibration(panel: RiskPanel, measures: Measures, label: str, name: str) -> 
                     level=measures.confidence,
                     seed=measures.seed,
                 )
-                ratio = found.observed_expected
+                ratio = groups.observed_expected
             except Undefined as undefined:
                 lines.append(f"{_when(panel, measures, column)}: {undefined}")
                 continue
-            shown = f"{_when(panel, measures, column)}, observed / expected {number(ratio)}"
-            lost = [f"group {g}: {reason}" for g, reason in enumerate(found.reasons, 1) if reason]
-            lines += [shown, *(f"{_when(panel, measures, column)}, {words}" for words in lost)]
-            spread = np.array([np.maximum(found.observed - found.lower, 0), np.maximum(found.upper - found.observed, 0)])
+            label_words = f"{_when(panel, measures, column)}, observed / expected {number(ratio)}"
+            undefined_groups = [f"group {g}: {reason}" for g, reason in enumerate(groups.reasons, 1) if reason]
+            lines += [label_words, *(f"{_when(panel, measures, column)}, {words}" for words in undefined_groups)]
+            spread = np.array([np.maximum(groups.observed - groups.lower, 0), np.maximum(groups.upper - groups.observed, 0)])
             axes.errorbar(
-                found.predicted, found.observed, spread, color=color, linestyle=dashes, marker=marker, markersize=4, linewidth=1.1, elinewidth=0.8, label=shown
+                groups.predicted,
+                groups.observed,
+                spread,
+                color=color,
+                linestyle=dashes,
+                marker=marker,
+                markersize=4,
+                linewidth=1.1,
+                elinewidth=0.8,
+                label=label_words,
             )
-            for g in range(found.n.size):
-                line = (found.predicted[g], found.observed[g], found.lower[g], found.upper[g])
-                rows.append((panel.center, horizon, g + 1, int(found.n[g]), int(found.deaths[g]), *(float(value) for value in line)))
+            for g in range(groups.n.size):
+                line = (groups.predicted[g], groups.observed[g], groups.lower[g], groups.upper[g])
+                rows.append((panel.center, horizon, g + 1, int(groups.n[g]), int(groups.deaths[g]), *(float(value) for value in line)))
         axes.set_xlabel("predicted survival")
         axes.set_ylabel("observed survival (Kaplan-Meier)")
         axes.set_title(f"{label}, {panel.title}")
@@ -122,20 +131,20 @@ def decision(panel: RiskPanel, measures: Measures, label: str, name: str) -> tup
         words = ""
         for column, horizon in enumerate(panel.days):
             try:
-                found = net_benefit(panel.event, panel.time, 1.0 - panel.alive(column), horizon, measures.thresholds)
+                benefit = net_benefit(panel.event, panel.time, 1.0 - panel.alive(column), horizon, measures.thresholds)
             except Undefined as undefined:
                 words = str(undefined) if column == middle else words
                 continue
             rows += [
                 (panel.center, horizon, float(at), float(model), float(everybody))
-                for at, model, everybody in zip(found.thresholds, found.model, found.treat_all, strict=True)
+                for at, model, everybody in zip(benefit.thresholds, benefit.model, benefit.treat_all, strict=True)
             ]
             if column == middle:
-                axes.plot(found.thresholds, found.model, color=BLUE, marker="o", markersize=3, linewidth=1.6, label=label)
-                axes.plot(found.thresholds, found.treat_all, color=INK, linestyle=(0, (4, 1.5)), linewidth=1, label="everybody treated")
-                known = found.model[np.isfinite(found.model)]
-                lowest = float(known.min(initial=0.0))
-                axes.set_ylim(max(lowest, -0.3) - 0.05, float(max(known.max(initial=0.05), found.treat_all.max())) + 0.05)
+                axes.plot(benefit.thresholds, benefit.model, color=BLUE, marker="o", markersize=3, linewidth=1.6, label=label)
+                axes.plot(benefit.thresholds, benefit.treat_all, color=INK, linestyle=(0, (4, 1.5)), linewidth=1, label="everybody treated")
+                finite = benefit.model[np.isfinite(benefit.model)]
+                lowest = float(finite.min(initial=0.0))
+                axes.set_ylim(max(lowest, -0.3) - 0.05, float(max(finite.max(initial=0.05), benefit.treat_all.max())) + 0.05)
         axes.set_xlim(0, 1)
         axes.set_xlabel(f"threshold: probability to die within {_when(panel, measures, middle)}")
         axes.set_ylabel("net benefit")
@@ -154,8 +163,8 @@ def decision_table(rows: Sequence[tuple[object, ...]]) -> Table:
 
 def _when(panel: RiskPanel, measures: Measures, column: int) -> str:
     """ "3 years", or where the follow-up of these patients ends earlier: "day 890, for 3 years"."""
-    asked, day = measures.horizons_days[column], panel.days[column]
-    return horizon_words(day) if day == asked else f"day {day:g}, for {horizon_words(asked)}"
+    horizon, day = measures.horizons_days[column], panel.days[column]
+    return horizon_words(day) if day == horizon else f"day {day:g}, for {horizon_words(horizon)}"
 
 
 def _square(height: float = SQUARE_IN) -> tuple["Figure", "Axes"]:

@@ -49,13 +49,13 @@ def middle(horizons_days: Sequence[float]) -> Sequence[float]:
 
 def differences(rows: Sequence[PairedRow], fitted: Mapping[str, tuple[bool, bool]], labels: tuple[str, str], name: str) -> Rendered:
     """The difference of C, second minus first, with its paired interval at every center; hollow where a version was fitted."""
-    shown = [row for row in rows if row.metric == "harrell_c"]
+    c_rows = [row for row in rows if row.metric == "harrell_c"]
     with ink.style():
-        figure = _figure(0.34 * len(shown) + 0.9)
+        figure = _figure(0.34 * len(c_rows) + 0.9)
         axes = figure.subplots()
         axes.axvline(0, color=MUTED, linewidth=0.9, linestyle=":")
         words = []
-        for place, row in enumerate(shown):
+        for place, row in enumerate(c_rows):
             if not np.isfinite(row.difference):
                 axes.text(0, place, row.reason, va="center", color=MUTED, size=7)
                 continue
@@ -63,8 +63,8 @@ def differences(rows: Sequence[PairedRow], fitted: Mapping[str, tuple[bool, bool
             hollow = any(fitted.get(row.center, (False, False)))
             axes.plot(row.difference, place, "o", color=INK, markerfacecolor="white" if hollow else INK, markersize=5)
             words.append(f"{row.center} {number(row.difference, 3)} ({number(row.lower, 3)} to {number(row.upper, 3)}), p {p_value(row.p)}")
-        axes.set_yticks(range(len(shown)), [row.center for row in shown])
-        axes.set_ylim(len(shown) - 0.5, -0.5)
+        axes.set_yticks(range(len(c_rows)), [row.center for row in c_rows])
+        axes.set_ylim(len(c_rows) - 0.5, -0.5)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(f"C of {labels[1]} minus C of {labels[0]}")
         return render(figure, name, alt=f"Difference of Harrell's C: {'; '.join(words)}.", caption="")
@@ -76,9 +76,9 @@ def roc(pair: Pair, measures: Measures, horizon: float, name: str) -> Rendered:
 
     def draw(axes: "Axes", version: int, label: str) -> str:
         color, dashes, _ = STYLES[version]
-        found = auc_binary(pair.outcomes.event, pair.outcomes.time, pair.log_risk[version], horizon, level=measures.confidence)
+        estimate = auc_binary(pair.outcomes.event, pair.outcomes.time, pair.log_risk[version], horizon, level=measures.confidence)
         curve = roc_curve(pair.outcomes.event, pair.outcomes.time, pair.log_risk[version], horizon)
-        words = f"{label}: {number(found.auc)} ({number(found.lower)}–{number(found.upper)})"
+        words = f"{label}: {number(estimate.auc)} ({number(estimate.lower)}–{number(estimate.upper)})"
         axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=color, linestyle=dashes, linewidth=1.6, label=words)
         return words
 
@@ -94,7 +94,7 @@ def calibration(pair: Pair, measures: Measures, horizon: float, name: str) -> Re
         death = pair.death[version, :, measures.horizons_days.index(horizon)]
         if not np.isfinite(death).all():
             raise Undefined(f"no survival at day {horizon:g}")
-        found = calibrated(
+        groups = calibrated(
             pair.outcomes.event,
             pair.outcomes.time,
             1.0 - death,
@@ -104,9 +104,9 @@ def calibration(pair: Pair, measures: Measures, horizon: float, name: str) -> Re
             level=measures.confidence,
             seed=measures.seed,
         )
-        words = "\n".join([f"{label}: observed / expected {number(found.observed_expected)}", *dict.fromkeys(filter(None, found.reasons))])
-        spread = np.array([np.maximum(found.observed - found.lower, 0), np.maximum(found.upper - found.observed, 0)])
-        axes.errorbar(found.predicted, found.observed, spread, color=color, linestyle=dashes, marker=marker, markersize=4, linewidth=1.1, label=words)
+        words = "\n".join([f"{label}: observed / expected {number(groups.observed_expected)}", *dict.fromkeys(filter(None, groups.reasons))])
+        spread = np.array([np.maximum(groups.observed - groups.lower, 0), np.maximum(groups.upper - groups.observed, 0)])
+        axes.errorbar(groups.predicted, groups.observed, spread, color=color, linestyle=dashes, marker=marker, markersize=4, linewidth=1.1, label=words)
         return words
 
     axes_names = ("predicted survival", "observed survival (Kaplan-Meier)")
