@@ -11,8 +11,9 @@ from penumbra.base import parent_bound
 from penumbra.base.params import project_root
 from penumbra.base.progress import say
 from penumbra.flows import temporary_api
+from penumbra.pipeline.manifests import DecisionManifest
 from penumbra.pipeline.stages import STAGES
-from penumbra.pipeline.workspace import Manifest, Work
+from penumbra.pipeline.workspace import Work
 
 Result = TypeVar("Result")
 
@@ -28,15 +29,15 @@ def run_flow(work: Work) -> None:
     _as_flow(work, flow, lambda: _stages(work))
 
 
-def retrain_flow(work: Work, center: str, *, again: bool = False) -> Manifest:
+def retrain_flow(work: Work, center: str, *, again: bool = False) -> DecisionManifest:
     """Run flows/retrain.py for one center as one Prefect flow run, or without a flow where no API comes up; what it decided."""
 
-    def flow() -> Manifest:
+    def flow() -> DecisionManifest:
         from penumbra.flows.retrain import retrain
 
         return retrain(center, work.profile, again)
 
-    def plain() -> Manifest:
+    def plain() -> DecisionManifest:
         from penumbra.flows.pool import open_pool
         from penumbra.retraining import protocol
 

@@ -7,11 +7,12 @@ from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from penumbra.base.documents import Document
 from penumbra.base.params import ParamsError
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import Pool, available_bytes, available_cores, this_machine
 from penumbra.pipeline.stages import Stage
-from penumbra.pipeline.workspace import Manifest, Work
+from penumbra.pipeline.workspace import Work
 
 VARIABLE, LOCAL = "PENUMBRA_DASK", "local"
 ADDRESS = ("tcp://", "tls://")
@@ -81,7 +82,7 @@ def _runner(executor: str) -> Any:
     return DaskTaskRunner(cluster_kwargs=local)
 
 
-def run_stage(stage: Stage, work: Work) -> Manifest:
+def run_stage(stage: Stage, work: Work) -> Document:
     """One stage, in a flow or without one; features are extracted by who PENUMBRA_DASK names."""
     if stage.name != "populate":
         return stage(work)

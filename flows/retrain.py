@@ -8,17 +8,18 @@ from prefect.cache_policies import NO_CACHE
 from penumbra.flows.notify import notify
 from penumbra.flows.pool import open_pool
 from penumbra.flows.retry import DELAYS_S, worth_retrying
-from penumbra.pipeline.workspace import Manifest, Work, begin
+from penumbra.pipeline.manifests import DecisionManifest
+from penumbra.pipeline.workspace import Work, begin
 from penumbra.retraining import protocol
 
 
 @task(name="retrain", cache_policy=NO_CACHE, persist_result=False, retries=len(DELAYS_S), retry_delay_seconds=DELAYS_S, retry_condition_fn=worth_retrying)
-def retrain_task(work: Work, center: str, again: bool = False) -> Manifest:
+def retrain_task(work: Work, center: str, again: bool = False) -> DecisionManifest:
     return protocol.retrain(work, center, open_pool, again=again)
 
 
 @flow(name="retrain", validate_parameters=False)
-def retrain(center: str, profile: str = "quick", again: bool = False) -> Manifest:
+def retrain(center: str, profile: str = "quick", again: bool = False) -> DecisionManifest:
     """One center; `again`: also one that was set aside."""
     work = begin(profile)
     decided = retrain_task(work, center, again)
@@ -27,7 +28,7 @@ def retrain(center: str, profile: str = "quick", again: bool = False) -> Manifes
 
 
 @flow(name="retrain-waiting", validate_parameters=False)
-def retrain_waiting(profile: str = "quick") -> dict[str, Manifest]:
+def retrain_waiting(profile: str = "quick") -> dict[str, DecisionManifest]:
     """Every center that arrived after the champion was registered and is not decided as it is now; one that fails holds up no other."""
     work = begin(profile)
     states: dict[str, Any] = {center: retrain_task(work, center, return_state=True) for center in protocol.waiting(work)}

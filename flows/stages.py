@@ -5,17 +5,18 @@ from typing import Any
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 
+from penumbra.base.documents import Document
 from penumbra.flows.pool import run_stage
 from penumbra.flows.retry import DELAYS_S, worth_retrying
 from penumbra.pipeline.stages import STAGES, Stage
-from penumbra.pipeline.workspace import Manifest, Work
+from penumbra.pipeline.workspace import Work
 
 
-def _task(stage: Stage) -> Task[[Work], Manifest]:
+def _task(stage: Stage) -> Task[[Work], Document]:
     retries: dict[str, Any] = {"retries": len(DELAYS_S), "retry_delay_seconds": DELAYS_S, "retry_condition_fn": worth_retrying} if stage.retried else {}
 
     @task(name=stage.name, description=stage.does, cache_policy=NO_CACHE, persist_result=False, **retries)
-    def run(work: Work) -> Manifest:
+    def run(work: Work) -> Document:
         return run_stage(stage, work)
 
     return run

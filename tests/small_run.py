@@ -7,9 +7,11 @@ import numpy as np
 
 from penumbra import store
 from penumbra.base.params import PROFILES
-from penumbra.pipeline.origins import MADE_FROM, accepted_images, clinical_versions, of_center, of_populate, of_train
+from penumbra.pipeline import manifests
+from penumbra.pipeline.manifests import IngestedCenter, IngestManifest, PopulateManifest, TrainManifest
+from penumbra.pipeline.origins import accepted_images, clinical_versions, of_center, of_populate, of_train
 from penumbra.pipeline.settings import Settings, load_settings
-from penumbra.pipeline.workspace import Work, read_manifest, write_manifest
+from penumbra.pipeline.workspace import Work
 
 ROIS = ("gtv", "ring_3mm", "ring_6mm", "ring_9mm")
 CENTERS = {"north": 60, "east": 36, "south": 24}
@@ -62,24 +64,26 @@ def small_work(home: Path, *, centers: dict[str, int] | None = None, features: i
     listed = sorted(str(row["patient"]) for row in patients)
     of = {center: {patient: "i1" for patient in listed if patient[0] == center[0].upper()} for center in centers or CENTERS}
     facts = {
-        center: {"found": len(found) + 1, "accepted": found, "flagged": {}, "rejected": {"gtv_not_empty": 1}, "clinical": "c"} for center, found in of.items()
+        center: IngestedCenter(found=len(found) + 1, accepted=found, flagged={}, rejected={"gtv_not_empty": 1}, clinical="c") for center, found in of.items()
     }
-    write_manifest(home, "ingest", {"centers": facts})
-    write_manifest(home, "populate", {"version": "radiomics1", "rois": list(ROIS), "features": features, "patients": listed, "refused": []})
-    write_manifest(home, "train", {"version": "deep1", "patients": listed})
+    manifests.write(home, IngestManifest(facts))
+    manifests.write(home, PopulateManifest(version="radiomics1", rois=ROIS, features=features, patients=tuple(listed), refused=()))
+    manifests.write(home, TrainManifest(version="deep1", patients=tuple(listed)))
     return work
 
 
 def say_what_it_was_made_from(work: Work) -> None:
     """Let the manifests of ingest, populate and train say so, as the stages themselves do; without it they are those of an earlier program."""
-    centers = read_manifest(work.home, "ingest")["centers"]
+    ingested = manifests.read(work.home, IngestManifest)
     with store.connect(work.home) as lake:
-        scans = [{"patient": patient, "center": center, "image_version": "i1"} for center, facts in centers.items() for patient in facts["accepted"]]
+        scans = [{"patient": patient, "center": center, "image_version": "i1"} for patient, (center, _) in ingested.scans.items()]
         lake.write({"images": scans}, run="test", what="ingest")
-        for center, facts in centers.items():
-            facts |= {MADE_FROM: of_center(work, center, "files"), "stored": clinical_versions(lake, center)}
+        facts = {
+            center: replace(found, made_from=of_center(work, center, "files"), stored=clinical_versions(lake, center))
+            for center, found in ingested.centers.items()
+        }
         records = {row["patient"]: row for row in lake.rows("patients")}
-    write_manifest(work.home, "ingest", {"centers": centers})
+    manifests.write(work.home, IngestManifest(facts))
     images = accepted_images(work)
-    for stage, origin in (("populate", of_populate(work, images)), ("train", of_train(work, images, records))):
-        write_manifest(work.home, stage, {**read_manifest(work.home, stage), MADE_FROM: origin})
+    manifests.write(work.home, replace(manifests.read(work.home, PopulateManifest), made_from=of_populate(work, images)))
+    manifests.write(work.home, replace(manifests.read(work.home, TrainManifest), made_from=of_train(work, images, records)))

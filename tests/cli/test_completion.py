@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from penumbra.pipeline import manifests
+from penumbra.pipeline.manifests import IngestedCenter, IngestManifest
+
 STATE = json.dumps({"versions": [[1, "d1", []], [2, "d2", ["champion"]]], "foreign": []})
 
 
@@ -18,8 +21,9 @@ def home(tmp_path: Path) -> Path:
     (folder / "manifests").mkdir(parents=True)
     (folder / "mlflow").mkdir()
     (folder / "incoming" / "west").mkdir(parents=True)
-    centers = {"north": {"accepted": {"N001": "i", "N002": "i"}}, "east": {"accepted": {"E001": "i"}}}
-    (folder / "manifests" / "ingest.json").write_text(json.dumps({"centers": centers}))
+    accepted = {"north": {"N001": "i", "N002": "i"}, "east": {"E001": "i"}}
+    facts = {center: IngestedCenter(found=len(found), accepted=found, flagged={}, rejected={}) for center, found in accepted.items()}
+    manifests.write(folder, IngestManifest(facts))
     (folder / "mlflow" / "noted.json").write_text(json.dumps({"nsclc-os": {"state": STATE, "stamp": "", "pending": []}}))
     return folder
 

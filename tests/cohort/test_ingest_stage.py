@@ -13,8 +13,9 @@ from penumbra import store
 from penumbra.cohort import pseudonym
 from penumbra.pipeline import arrivals, persons
 from penumbra.pipeline.ingest import ingest
+from penumbra.pipeline.manifests import IngestManifest
 from penumbra.pipeline.settings import load_settings
-from penumbra.pipeline.workspace import Manifest, Work
+from penumbra.pipeline.workspace import Work
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +30,7 @@ class Center:
     work: Work
     root: Path
 
-    def send(self, center: str, rows: dict[str, str], seed: int = 0) -> Manifest:
+    def send(self, center: str, rows: dict[str, str], seed: int = 0) -> IngestManifest:
         """Write the center's table, and a scan for everyone who has none; ingest it."""
         folder = self.root / center
         for patient in rows:
@@ -72,9 +73,9 @@ def test_longer_follow_up_is_a_new_clinical_version_and_the_old_one_is_kept(cent
     assert [(row["patient"], row["time"], row["event"]) for row in then] == [("A1", 100.0, False), ("A2", 200.0, True)]
     assert [(row["patient"], row["time"], row["event"]) for row in now] == [("A1", 300.0, True), ("A2", 200.0, True)]
     assert [a["clinical_version"] == b["clinical_version"] for a, b in zip(then, now, strict=True)] == [False, True]
-    facts = first["centers"]["alpha"], second["centers"]["alpha"]
-    assert facts[0]["clinical"] != facts[1]["clinical"]
-    assert facts[0]["accepted"] == facts[1]["accepted"]
+    facts = first.centers["alpha"], second.centers["alpha"]
+    assert facts[0].clinical != facts[1].clinical
+    assert facts[0].accepted == facts[1].accepted
     assert {path: path.stat().st_mtime_ns for path in (center.work.home / "images").rglob("*")} == scans
 
 
@@ -90,7 +91,7 @@ def test_a_second_ingest_of_the_same_folder_commits_nothing_and_a_changed_file_i
     stamp = path.stat()
     path.write_bytes(gzip.compress(bytes(content)))
     os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    accepted = [manifest["centers"]["alpha"]["accepted"] for manifest in (first, center.send("alpha", sent))]
+    accepted = [manifest.centers["alpha"].accepted for manifest in (first, center.send("alpha", sent))]
     assert accepted[0]["A1"] == accepted[1]["A1"]
     assert accepted[0]["A2"] != accepted[1]["A2"]
 
@@ -98,8 +99,8 @@ def test_a_second_ingest_of_the_same_folder_commits_nothing_and_a_changed_file_i
 def test_a_patient_of_two_centers_is_rejected_at_the_second(center: Center) -> None:
     center.send("alpha", {"A1": "F,100,0"})
     found = center.send("beta", {"A1": "F,100,0", "B1": "M,200,1"}, seed=1)
-    assert list(found["centers"]["beta"]["accepted"]) == ["B1"]
-    assert found["centers"]["beta"]["rejected"] == {"patient_id_free": 1}
+    assert list(found.centers["beta"].accepted) == ["B1"]
+    assert found.centers["beta"].rejected == {"patient_id_free": 1}
     assert rows(center.work, "SELECT patient, center, rule FROM rejections") == [{"patient": "A1", "center": "beta", "rule": "patient_id_free"}]
     assert rows(center.work, "SELECT center FROM patients WHERE patient = 'A1'") == [{"center": "alpha"}]
 
@@ -138,8 +139,8 @@ def test_links_out_of_the_cohort_are_rejections_until_their_root_is_declared(cen
     (center.root / "north" / "N002").symlink_to(tmp_path / "archive" / "N002")
     sent = {"N001": "female,500,1", "N002": "male,400,0"}
     manifest = center.send("north", sent)
-    assert manifest["centers"]["north"]["rejected"] == {"link_within_cohort": 1}
-    assert list(manifest["centers"]["north"]["accepted"]) == ["N001"]
+    assert manifest.centers["north"].rejected == {"link_within_cohort": 1}
+    assert list(manifest.centers["north"].accepted) == ["N001"]
     (told,) = rows(center.work, "SELECT patient, found, advice FROM rejections")
     assert (told["patient"], told["found"]) == ("N002", "1 link leads out of the cohort")
     assert str(told["advice"]).endswith(f'group ingest: roots: ["{tmp_path / "archive"}"]')
@@ -147,13 +148,13 @@ def test_links_out_of_the_cohort_are_rejections_until_their_root_is_declared(cen
     settings = center.work.settings
     declared = replace(settings, ingest=replace(settings.ingest, roots=(str(tmp_path / "archive"),)))
     center.work = replace(center.work, settings=declared)
-    assert sorted(center.send("north", sent)["centers"]["north"]["accepted"]) == ["N001", "N002"]
+    assert sorted(center.send("north", sent).centers["north"].accepted) == ["N001", "N002"]
 
     (tmp_path / "tables").mkdir()
     (center.root / "north" / "clinical.csv").rename(tmp_path / "tables" / "clinical.csv")
     (center.root / "north" / "clinical.csv").symlink_to(tmp_path / "tables" / "clinical.csv")
     arrivals.take_center(center.work.home, center.root / "north", "north")
-    assert ingest(center.work, only="north")["centers"]["north"]["rejected"] == {"link_within_cohort": 1}
+    assert ingest(center.work, only="north").centers["north"].rejected == {"link_within_cohort": 1}
 
 
 def test_a_scan_with_the_figures_of_another_one_is_accepted_with_a_remark_that_goes_with_the_other(center: Center) -> None:
@@ -163,7 +164,7 @@ def test_a_scan_with_the_figures_of_another_one_is_accepted_with_a_remark_that_g
     (center.root / "beta" / "B1").mkdir(parents=True)
     sitk.WriteImage(image, str(center.root / "beta" / "B1" / "ct.nii.gz"))
     (center.root / "beta" / "B1" / "gtv.nii.gz").write_bytes((center.root / "alpha" / "A1" / "gtv.nii.gz").read_bytes())
-    facts = center.send("beta", {"B1": "F,100,0"})["centers"]["beta"]
+    facts = center.send("beta", {"B1": "F,100,0"}).centers["beta"]
     assert (len(facts["accepted"]), facts["alike"]) == (1, {"figures_alike": 1})
     remark = rows(center.work, "SELECT patient, stage, found FROM rejections")
     assert remark == [{"patient": "B1", "stage": "remark", "found": "volume and HU of the GTV and its rings are those of patient A1 of alpha"}]

@@ -129,17 +129,17 @@ def test_cohorts_that_arrived_before_stay_known(center: Path, tmp_path: Path) ->
 def test_the_manifest_of_arrivals_follows_no_link_out(center: Path, tmp_path: Path) -> None:
     (center / "clinical.csv").write_text("patient\nN1\n")
     arrivals.take_cohort(tmp_path / "home", center.parent)
-    before = arrivals.describe(tmp_path / "home")["centers"]["north"]
+    before = arrivals.describe(tmp_path / "home").centers["north"]
     (center / "N1" / "x").symlink_to("/etc")
-    after = arrivals.describe(tmp_path / "home")["centers"]["north"]
-    assert (before["files"], after["files"]) == (2, 2)
-    assert before["sha256"] != after["sha256"]
+    after = arrivals.describe(tmp_path / "home").centers["north"]
+    assert (before.files, after.files) == (2, 2)
+    assert before.sha256 != after.sha256
     elsewhere = tmp_path / "an archive"
     elsewhere.mkdir()
     (elsewhere / "1.dcm").write_text("x")
     (center / "N1" / "y").symlink_to(elsewhere)
-    allowed = arrivals.describe(tmp_path / "home", [str(elsewhere)])["centers"]["north"]
-    assert allowed["files"] == 3
+    allowed = arrivals.describe(tmp_path / "home", [str(elsewhere)]).centers["north"]
+    assert allowed.files == 3
 
 
 def test_what_may_not_be_read_is_described_by_its_name(center: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_what_may_not_be_read_is_described_by_its_name(center: Path, tmp_path: P
     (center / "clinical.csv").write_text("patient\nN1\nN2\n")
     (center / "N2").mkdir()
     arrivals.take_cohort(tmp_path / "home", center.parent)
-    before = arrivals.describe(tmp_path / "home")["centers"]["north"]
+    before = arrivals.describe(tmp_path / "home").centers["north"]
     scandir = os.scandir
 
     def closed(place: str) -> object:
@@ -156,9 +156,9 @@ def test_what_may_not_be_read_is_described_by_its_name(center: Path, tmp_path: P
         return scandir(place)
 
     monkeypatch.setattr(os, "scandir", closed)
-    after = arrivals.describe(tmp_path / "home")["centers"]["north"]
-    assert after["files"] == before["files"]
-    assert after["sha256"] != before["sha256"]
+    after = arrivals.describe(tmp_path / "home").centers["north"]
+    assert after.files == before.files
+    assert after.sha256 != before.sha256
     with pytest.raises(PermissionError):
         refuse_leaving(center / "N2", center, roots_of(center))
 

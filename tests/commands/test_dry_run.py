@@ -54,20 +54,20 @@ def test_a_dry_run_says_what_ingest_then_does_and_writes_nothing(center: Center)
     before = tree(center.work.home)
     found = dry_run.rehearse(center.work, {"west": folder})["west"]
     assert tree(center.work.home) == before
-    assert (found["new"], found["changed"], found["unchanged"], found["leaving"]) == (1, 1, 3, ["W3"])
-    assert {(row["patient"], row["rule"]) for row in found["rejections"]} == {("W7", "gtv_not_empty"), ("E1", "patient_id_free"), ("W3", "clinical_record")}
-    assert sum(found["contradicted"].values()) == 1
+    assert (found.new, found.changed, found.unchanged, found.leaving) == (1, 1, 3, ["W3"])
+    assert {(row["patient"], row["rule"]) for row in found.rejections} == {("W7", "gtv_not_empty"), ("E1", "patient_id_free"), ("W3", "clinical_record")}
+    assert sum(found.contradicted.values()) == 1
     text = dry_run.shown({"west": found})
     assert "1 / 1 / 3" in text
     assert "Contour the GTV of this patient" in text
     arrivals.take_center(center.work.home, folder, "west")
-    facts = ingest(center.work, only="west")["centers"]["west"]
+    facts = ingest(center.work, only="west").centers["west"]
     for name in ("found", "flagged", "contradicted", "rejected"):
-        assert facts[name] == found[name]
-    assert sorted(facts["accepted"]) == found["accepted"]
-    assert facts["no_longer_sent"] == len(found["leaving"])
+        assert getattr(facts, name) == getattr(found, name)
+    assert sorted(facts.accepted) == found.accepted
+    assert facts.no_longer_sent == len(found.leaving)
     again = dry_run.rehearse(center.work, {"west": folder})["west"]
-    assert (again["new"], again["changed"], again["unchanged"], again["leaving"]) == (0, 0, 5, [])
+    assert (again.new, again.changed, again.unchanged, again.leaving) == (0, 0, 5, [])
 
 
 def test_a_name_that_an_earlier_center_would_take_is_not_free(center: Center) -> None:
@@ -77,8 +77,8 @@ def test_a_name_that_an_earlier_center_would_take_is_not_free(center: Center) ->
             write_pair(center.root / name / patient, seed if name == "a" else seed + 7)
     found = dry_run.rehearse(center.work, {name: center.root / name for name in ("a", "b")})
     assert not center.work.home.exists()
-    assert found["a"]["accepted"] == ["P1", "P2"]
-    assert found["b"]["rejected"] == {"patient_id_free": 1}
+    assert found["a"].accepted == ["P1", "P2"]
+    assert found["b"].rejected == {"patient_id_free": 1}
 
 
 @pytest.mark.slow
@@ -91,9 +91,9 @@ def test_a_scan_that_an_earlier_center_would_have_is_found(center: Center) -> No
         (center.root / "b" / "B1" / name).write_bytes((center.root / "a" / "A1" / name).read_bytes())
         (center.root / "c" / "C1" / name).write_bytes((center.root / "stored" / "S1" / name).read_bytes())
     found = dry_run.rehearse(center.work, {name: center.root / name for name in ("a", "b", "c")})
-    assert [facts["rejected"] for facts in found.values()] == [{}, {"scan_once": 1}, {"scan_once": 1}]
-    assert "patient A1 of a" in found["b"]["rejections"][0]["found"]
-    assert "patient S1 of stored" in found["c"]["rejections"][0]["found"]
+    assert [facts.rejected for facts in found.values()] == [{}, {"scan_once": 1}, {"scan_once": 1}]
+    assert "patient A1 of a" in found["b"].rejections[0]["found"]
+    assert "patient S1 of stored" in found["c"].rejections[0]["found"]
 
 
 def test_a_table_that_is_refused_is_said_and_the_other_centers_are_still_read(center: Center) -> None:
@@ -102,9 +102,9 @@ def test_a_table_that_is_refused_is_said_and_the_other_centers_are_still_read(ce
     table(center.root / "b", {"P1": "M,400,1"})
     write_pair(center.root / "b" / "P1", 0)
     found = dry_run.rehearse(center.work, {name: center.root / name for name in ("a", "b")})
-    assert found["a"]["found"] == 0
-    assert len(found["a"]["rejections"]) == 1
-    assert found["b"]["accepted"] == ["P1"]
+    assert found["a"].found == 0
+    assert len(found["a"].rejections) == 1
+    assert found["b"].accepted == ["P1"]
 
 
 @pytest.mark.slow

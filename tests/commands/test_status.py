@@ -19,7 +19,8 @@ from penumbra.base.refusal import Refusal
 from penumbra.cli import main
 from penumbra.cli.status import shown
 from penumbra.commands import status, status_data
-from penumbra.pipeline import history
+from penumbra.pipeline import history, manifests
+from penumbra.pipeline.manifests import DecisionManifest
 
 from ..small_run import small_work
 
@@ -181,12 +182,16 @@ def test_what_runs_and_what_was_killed(home: Path) -> None:
     assert found.next == "penumbra run"
 
 
+def decided(center: str, decision: str, reason: str) -> DecisionManifest:
+    return DecisionManifest(center=center, key="k", decision=decision, reason=reason, champion=1, challenger=None, comparison=())
+
+
 def test_a_set_aside_and_a_refused_center(home: Path) -> None:
     path = home / "manifests" / "ingest.json"
     ingested = json.loads(path.read_text())
     ingested["centers"]["south"]["refused"] = "no time column"
     path.write_text(json.dumps(ingested))
-    (home / "manifests" / "retrain-east.json").write_text(json.dumps({"center": "east", "decision": "set aside", "reason": "Killed 3 times."}))
+    manifests.write(home, decided("east", "set aside", "Killed 3 times."), "retrain-east")
     assert {each.what for each in status.look().failures} == {"center south", "penumbra retrain --center east"}
 
 
@@ -229,11 +234,11 @@ def test_a_center_that_arrived_after_the_champion_has_to_be_decided(home: Path) 
         lake.write({"centers": [{"center": "west", "arrived_at": datetime(2031, 1, 1)}]}, run="test", what="west arrived")
     path = home / "manifests" / "ingest.json"
     ingested = json.loads(path.read_text())
-    ingested["centers"]["west"] = {"accepted": {}, "rejected": {}}
+    ingested["centers"]["west"] = {"found": 0, "accepted": {}, "flagged": {}, "rejected": {}}
     path.write_text(json.dumps(ingested))
     assert [each.center for each in status.look().waiting] == ["west"]
     assert status.look().next == "penumbra retrain --center west"
-    (home / "manifests" / "retrain-west.json").write_text(json.dumps({"center": "west", "decision": "keep", "reason": "Kept."}))
+    manifests.write(home, decided("west", "keep", "Kept."), "retrain-west")
     assert status.look().waiting == ()
 
 

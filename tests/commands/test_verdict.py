@@ -9,12 +9,14 @@ import pytest
 from penumbra.commands.verdict import Verdict, listed, sentence
 from penumbra.evaluate import Evaluating, GateLimits, MetricRow, ModelRisk, evaluate
 from penumbra.evaluate.contrasts import contrasts
+from penumbra.pipeline.manifests import RegisterManifest
 from penumbra.survival.outcome import Outcomes
 
 pytestmark = pytest.mark.slow
 
 BETTER = Verdict("nsclc-os", 1, ("north",), ("east", "south"), 64, 41, 0.104, 0.011, 0.197)
-REGISTERED = {"model": "nsclc-os", "version": 1}
+REGISTERED = RegisterManifest(model="nsclc-os", version=1)
+NOTHING = RegisterManifest(version=None, reason="no feature was retained")
 
 
 @pytest.mark.parametrize(
@@ -37,9 +39,9 @@ def test_the_words(changed: dict[str, float], said: str) -> None:
 
 
 def test_a_version_that_is_not_served_is_named() -> None:
-    assert "This run registered nsclc-os/2, which is not served; penumbra compare champion 2 shows both." in sentence(BETTER, REGISTERED | {"version": 2})
-    assert "This run registered nothing: no feature was retained." in sentence(BETTER, {"version": None, "reason": "no feature was retained"})
-    assert sentence(None, {"version": None, "reason": "no feature was retained"}) == "Nothing is served: no feature was retained."
+    assert "This run registered nsclc-os/2, which is not served; penumbra compare champion 2 shows both." in sentence(BETTER, replace(REGISTERED, version=2))
+    assert "This run registered nothing: no feature was retained." in sentence(BETTER, NOTHING)
+    assert sentence(None, NOTHING) == "Nothing is served: no feature was retained."
 
 
 def test_names_in_a_sentence() -> None:

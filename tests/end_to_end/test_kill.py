@@ -13,7 +13,6 @@ import pytest
 from penumbra import store
 from penumbra.cohort import small_cohort
 from penumbra.cohort.simulate import simulate
-from penumbra.pipeline.workspace import read_manifest
 
 from ..projects import project_with
 from .conftest import environment, penumbra
@@ -81,8 +80,8 @@ def test_a_killed_run_goes_on_to_the_result_of_an_undisturbed_one(cohort: Path, 
             killed(home, "train", lambda home=home: any(home.glob("networks/*/unfinished/member-*")))
         for stage in STAGES:
             penumbra(home, stage)
-    manifests = {name: {stage: read_manifest(home, stage) for stage in STAGES} for name, home in homes.items()}
-    assert manifests["killed"] == manifests["undisturbed"]
+    left = {name: {stage: (home / "manifests" / f"{stage}.json").read_bytes() for stage in STAGES} for name, home in homes.items()}
+    assert left["killed"] == left["undisturbed"]
     matrices = []
     for home in homes.values():
         with store.connect(home, read_only=True) as lake:

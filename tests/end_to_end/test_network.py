@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from penumbra import cohort, network, store
+from penumbra.pipeline import manifests
 from penumbra.pipeline.dataset import network_file
+from penumbra.pipeline.manifests import IngestManifest, TrainManifest
 from penumbra.pipeline.settings import load_settings
-from penumbra.pipeline.workspace import read_manifest
 
 from .conftest import Run
 
@@ -21,9 +22,9 @@ def test_the_network_finds_what_volume_does_not_tell(run: Run) -> None:
 
 
 def test_it_looks_inside_the_tumor_where_the_signal_is(run: Run) -> None:
-    trained = network.load(network_file(run.home, read_manifest(run.home, "train")["version"]))
+    trained = network.load(network_file(run.home, manifests.read(run.home, TrainManifest).version))
     numbers, settings = load_settings("quick").report, trained.network
-    accepted = read_manifest(run.home, "ingest")["centers"]["east"]["accepted"]
+    accepted = manifests.read(run.home, IngestManifest).centers["east"].accepted
     inside, outside = [], []
     for patient, version in list(accepted.items())[:8]:
         scan = cohort.load_patient(run.home / "images", {"center": "east", "patient": patient, "image_version": version})

@@ -12,10 +12,12 @@ import pytest
 
 from penumbra import fusion, store
 from penumbra.cohort import read_truth
+from penumbra.pipeline import manifests
 from penumbra.pipeline.dataset import read_dataset
+from penumbra.pipeline.manifests import PopulateManifest, RegisterManifest, ReportManifest
 from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.stages import BY_NAME
-from penumbra.pipeline.workspace import Work, read_manifest
+from penumbra.pipeline.workspace import Work
 from penumbra.survival import concordance_index
 
 from .conftest import Run
@@ -43,8 +45,8 @@ def test_the_masks_have_the_volume_that_was_drawn(run: Run) -> None:
 
 
 def test_the_store_holds_1316_values_for_each_of_four_rois_and_none_is_missing(run: Run) -> None:
-    populate = read_manifest(run.home, "populate")
-    assert (populate["values"], populate["not_finite"]) == (136 * 4 * 1316, 0)
+    populate = manifests.read(run.home, PopulateManifest)
+    assert (populate.values, populate.not_finite) == (136 * 4 * 1316, 0)
     assert rows(run, "SELECT count(*) AS n, count(DISTINCT feature) AS features FROM radiomics_long WHERE roi = 'gtv'") == [{"n": 136 * 1316, "features": 1316}]
 
 
@@ -82,7 +84,7 @@ def test_shuffled_outcomes_give_chance(run: Run) -> None:
 
 def test_the_same_command_again_recomputes_nothing(run: Run) -> None:
     before = rows(run, "SELECT max(id) AS newest FROM commits")
-    registered = read_manifest(run.home, "register")
+    registered = manifests.read(run.home, RegisterManifest)
     left = {stage: (run.home / "manifests" / f"{stage}.json").read_bytes() for stage in BY_NAME}
     assert all(b"made_from" in content for content in left.values())
     weights = next((run.home / "networks").glob("*/network.safetensors"))
@@ -91,7 +93,7 @@ def test_the_same_command_again_recomputes_nothing(run: Run) -> None:
     run.penumbra("run", "--cohort", str(run.cohort))
     print(f"unchanged run: {time.monotonic() - begin:.0f} s")
     assert rows(run, "SELECT max(id) AS newest FROM commits") == before
-    assert read_manifest(run.home, "register") == registered
+    assert manifests.read(run.home, RegisterManifest) == registered
     assert {stage: (run.home / "manifests" / f"{stage}.json").read_bytes() for stage in BY_NAME} == left
     assert weights.stat().st_mtime_ns == written
     assert rows(run, "SELECT count(*) AS n FROM model_versions") == [{"n": 1}]
@@ -152,7 +154,7 @@ def test_nothing_identifying_left_the_arriving_files(run: Run) -> None:
 
 
 def test_the_report_stands_alone(run: Run) -> None:
-    page = Path(run.home / read_manifest(run.home, "report")["page"]).read_text(encoding="utf-8")
+    page = Path(run.home / manifests.read(run.home, ReportManifest).page).read_text(encoding="utf-8")
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page
     for words in ("north", "east", "south", "Combined", "0.77"):

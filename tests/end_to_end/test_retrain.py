@@ -12,11 +12,11 @@ import pytest
 from penumbra import registry, store
 from penumbra.base.refusal import Refusal
 from penumbra.commands import answers, doctor
-from penumbra.evaluate import Evidence
 from penumbra.evaluate.gate import gate
-from penumbra.pipeline import aliases
+from penumbra.pipeline import aliases, manifests
+from penumbra.pipeline.manifests import Attempts, DecisionManifest
 from penumbra.pipeline.settings import load_settings
-from penumbra.pipeline.workspace import Manifest, Work, write_manifest
+from penumbra.pipeline.workspace import Work
 from penumbra.report.words import number
 from penumbra.retraining import protocol
 
@@ -47,7 +47,7 @@ def work(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Work:
 
 
 @pytest.fixture(scope="module")
-def decided(work: Work) -> Manifest:
+def decided(work: Work) -> DecisionManifest:
     return protocol.retrain(work, "east")
 
 
@@ -56,28 +56,28 @@ def relation(work: Work, name: str) -> list[dict[str, object]]:
         return lake.rows(name)
 
 
-def test_every_step_is_a_row(work: Work, decided: Manifest) -> None:
+def test_every_step_is_a_row(work: Work, decided: DecisionManifest) -> None:
     rows = [row for row in relation(work, "retrainings") if row["center"] == "east"]
     rows.sort(key=lambda row: row["commit_id"])  # type: ignore[arg-type, return-value]
     assert [row["step"] for row in rows] == ["arrival", "validation", "checks", "refit", "gate", "decision"]
-    assert json.loads(str(rows[-1]["facts"]))["decision"] == decided["decision"]
+    assert json.loads(str(rows[-1]["facts"]))["decision"] == decided.decision
 
 
-def test_the_frozen_champion_has_on_the_new_center_what_the_run_measured(run: Run, work: Work, decided: Manifest) -> None:
+def test_the_frozen_champion_has_on_the_new_center_what_the_run_measured(run: Run, work: Work, decided: DecisionManifest) -> None:
     asked = "SELECT value FROM model_metrics WHERE model = 'nsclc-os' AND version = '1' AND center = 'east' AND metric = 'harrell_c'"
     before = json.loads(run.penumbra("sql", asked, "--format", "json").stdout)[0]["value"]
     step = next(row for row in relation(work, "retrainings") if row["step"] == "validation")
     assert f"nsclc-os/1 has C {before:.3f}" in str(step["outcome"])
 
 
-def test_a_challenger_of_both_centers_is_compared_where_nobody_was_fitted(work: Work, decided: Manifest) -> None:
-    challenger = registry.find(work.home, decided["challenger"])
+def test_a_challenger_of_both_centers_is_compared_where_nobody_was_fitted(work: Work, decided: DecisionManifest) -> None:
+    challenger = registry.find(work.home, decided.challenger)
     assert challenger.train_centers == ("east", "north")
-    centers = {row["center"] for row in decided["comparison"]}
+    centers = {row.center for row in decided.comparison}
     assert centers == {"north", "east", "south", "all centers"}
-    assert {row["model"] for row in decided["comparison"]} == {"champion", "challenger", "Volume", "Clinical", "Shuffled"}
-    assert all(row["split"] == "test" for row in decided["comparison"])
-    value = {(row["model"], row["center"]): row["value"] for row in decided["comparison"] if row["metric"] == "harrell_c"}
+    assert {row.model for row in decided.comparison} == {"champion", "challenger", "Volume", "Clinical", "Shuffled"}
+    assert all(row.split == "test" for row in decided.comparison)
+    value = {(row.model, row.center): row.value for row in decided.comparison if row.metric == "harrell_c"}
     fitted = {
         row["center"]: row["value"]
         for row in relation(work, "model_metrics")
@@ -88,80 +88,80 @@ def test_a_challenger_of_both_centers_is_compared_where_nobody_was_fitted(work: 
     assert "champion" in answers.decision(decided)
 
 
-def test_the_gate_alone_moves_the_alias(work: Work, decided: Manifest) -> None:
+def test_the_gate_alone_moves_the_alias(work: Work, decided: DecisionManifest) -> None:
     assert_decided_on_its_limits(work, decided)
-    wanted = {"promote": ("champion",), "keep": ("challenger",), "reject": ()}[decided["decision"]]
-    assert registry.find(work.home, decided["challenger"]).aliases == wanted
+    wanted = {"promote": ("champion",), "keep": ("challenger",), "reject": ()}[decided.decision]
+    assert registry.find(work.home, decided.challenger).aliases == wanted
 
 
-def test_nothing_new_is_said_and_registers_nothing(work: Work, decided: Manifest) -> None:
+def test_nothing_new_is_said_and_registers_nothing(work: Work, decided: DecisionManifest) -> None:
     versions, commits = registry.versions(work.home), relation(work, "commits")
     assert not protocol.is_new(work, "east")
     assert protocol.retrain(work, "east") == decided
     assert (registry.versions(work.home), relation(work, "commits")) == (versions, commits)
 
 
-def test_too_few_deaths_stop_before_a_refit(work: Work, decided: Manifest) -> None:
+def test_too_few_deaths_stop_before_a_refit(work: Work, decided: DecisionManifest) -> None:
     careful = replace(work, settings=replace(work.settings, retrain=replace(work.settings.retrain, min_events=1000)))
     versions = registry.versions(work.home)
     stopped = protocol.retrain(careful, "south")
-    assert stopped["decision"] == "stop"
-    assert "1000 are needed" in stopped["reason"]
+    assert stopped.decision == "stop"
+    assert "1000 are needed" in stopped.reason
     assert registry.versions(work.home) == versions
 
 
-def test_a_retraining_that_is_killed_again_and_again_is_set_aside_until_somebody_names_its_center(work: Work, decided: Manifest) -> None:
+def test_a_retraining_that_is_killed_again_and_again_is_set_aside_until_somebody_names_its_center(work: Work, decided: DecisionManifest) -> None:
     key = protocol.key_of(work, registry.load(work.home), "south")
-    begun = {"key": key, "step": "arrival", "killed": work.settings.serve.max_kills - 1, "error": "", "final": False}
-    write_manifest(work.home, "attempts-south", begun)  # as a third attempt leaves it that was killed like the two before
+    begun = Attempts(key, "arrival", work.settings.serve.max_kills - 1)
+    manifests.write(work.home, begun, "attempts-south")  # as a third attempt leaves it that was killed like the two before
     aside = protocol.retrain(work, "south")
-    assert aside["decision"] == "set aside"
-    assert "killed 3 times in the step arrival" in aside["reason"]
+    assert aside.decision == "set aside"
+    assert "killed 3 times in the step arrival" in aside.reason
     assert not protocol.is_new(work, "south")
     assert protocol.is_new(work, "south", again=True)
     # the network of these tests is smaller than that of params.yaml, which the check-up finds too
     found = [finding for finding in doctor.examine(work.home) if not finding.ok and "network.input_size" not in finding.found]
-    assert [(finding.what, finding.found) for finding in found] == [("retraining of south", aside["reason"])]
+    assert [(finding.what, finding.found) for finding in found] == [("retraining of south", aside.reason)]
     assert not (work.home / "manifests" / "attempts-south.json").exists()
 
 
-def test_a_decision_is_told_and_shown(work: Work, decided: Manifest) -> None:
-    (told,) = (work.home / "notifications").glob(f"east-{decided['key']}.txt")
-    assert decided["reason"] in told.read_text()
+def test_a_decision_is_told_and_shown(work: Work, decided: DecisionManifest) -> None:
+    (told,) = (work.home / "notifications").glob(f"east-{decided.key}.txt")
+    assert decided.reason in told.read_text()
     page = (work.home / "reports" / "retrain-east" / "index.html").read_text()
     assert page.count("<svg") == 1 + 3 * 4
-    for words in (decided["reason"].split(".")[0], "Each center left out", "Shuffled", "features of the champion differ"):
+    for words in (decided.reason.split(".")[0], "Each center left out", "Shuffled", "features of the champion differ"):
         assert words in page
-    metrics = {row["metric"] for row in decided["paired"]}
+    metrics = {row.metric for row in decided.paired}
     assert metrics >= {"harrell_c", "auc_2y", "brier_2y", "calibration_2y"}
 
 
-def test_killed_between_verdict_and_alias_the_next_call_carries_it_out(work: Work, decided: Manifest) -> None:
+def test_killed_between_verdict_and_alias_the_next_call_carries_it_out(work: Work, decided: DecisionManifest) -> None:
     """A decision that was reached and not carried out: the alias moves, the rows and the file are written, nothing is refitted."""
     other = next(entry for entry in registry.versions(work.home) if "champion" not in entry.aliases)
     before, versions = registry.find(work.home).version, len(registry.versions(work.home))
-    pending = {**decided, "center": "east", "key": "0" * 12, "decision": "promote", "reason": "decided before the kill", "challenger": other.version}
-    pending["champion"] = before
-    write_manifest(work.home, "pending-east", pending)
-    assert protocol.retrain(work, "east")["reason"] == "decided before the kill"
+    pending = replace(decided, key="0" * 12, decision="promote", reason="decided before the kill", champion=before, challenger=other.version)
+    manifests.write(work.home, pending, "pending-east")
+    assert protocol.retrain(work, "east").reason == "decided before the kill"
     assert registry.find(work.home).version == other.version
     assert not (work.home / "manifests" / "pending-east.json").exists()
     assert len(registry.versions(work.home)) == versions
     aliases.set_alias(work, before, reason="as it was")
-    write_manifest(work.home, "retrain-east", decided)
+    manifests.write(work.home, decided, "retrain-east")
 
 
-def assert_decided_on_its_limits(work: Work, found: Manifest) -> None:
+def assert_decided_on_its_limits(work: Work, found: DecisionManifest) -> None:
     """The verdict is the one that the gate gives for the limits that are written next to it, everywhere; a promotion has every limit above 0."""
-    evidence = Evidence.from_json(found["evidence"])
+    evidence = found.evidence
+    assert evidence is not None
     assert evidence.limits == work.settings.retrain.gate
     assert {row.against for row in evidence.baselines} == {"Volume", "Clinical", "Shuffled"}
     verdict = gate(evidence)
-    assert (verdict.decision, verdict.reason) == (found["decision"], found["reason"])
+    assert (verdict.decision, verdict.reason) == (found.decision, found.reason)
     if verdict.decision == "promote":
         assert all(row.lower_one_sided > 0 for row in (evidence.overall, *evidence.baselines))
-    (row,) = [row for row in relation(work, "retrainings") if (row["retraining"], row["step"]) == (found["key"], "gate")]
-    assert json.loads(str(row["facts"])) == {"decision": found["decision"], "evidence": found["evidence"]}
+    (row,) = [row for row in relation(work, "retrainings") if (row["retraining"], row["step"]) == (found.key, "gate")]
+    assert json.loads(str(row["facts"])) == {"decision": found.decision, "evidence": found.evidence}
     page = (work.home / "reports" / f"retrain-{found['center']}" / "index.html").read_text()
     assert "What the gate decided on" in page
     for row in (evidence.overall, *evidence.centers, *evidence.baselines):
@@ -169,7 +169,7 @@ def assert_decided_on_its_limits(work: Work, found: Manifest) -> None:
             assert number(limit, 3) in page
 
 
-def test_a_center_with_permuted_outcomes_is_judged_by_the_limits_beside_the_verdict(work: Work, decided: Manifest, run: Run) -> None:
+def test_a_center_with_permuted_outcomes_is_judged_by_the_limits_beside_the_verdict(work: Work, decided: DecisionManifest, run: Run) -> None:
     """The same scans of south, each with the outcome of another patient: what is learned there is noise.
 
     The network's last bits decide which noise, and a gate with a noise share promotes some of it (tests/evaluate/test_contrasts.py holds the share): on one
@@ -192,14 +192,14 @@ def test_a_center_with_permuted_outcomes_is_judged_by_the_limits_beside_the_verd
     champion = registry.find(work.home).version
     noise = protocol.retrain(work, "south")
     assert_decided_on_its_limits(work, noise)
-    assert {row["center"] for row in noise["evidence"]["centers"]} == {"north", "east", "south"}
-    promoted = noise["decision"] == "promote"
-    assert registry.find(work.home).version == (noise["challenger"] if promoted else champion)
+    assert {row.center for row in noise.evidence.centers} == {"north", "east", "south"}
+    promoted = noise.decision == "promote"
+    assert registry.find(work.home).version == (noise.challenger if promoted else champion)
     if promoted:
         aliases.set_alias(work, champion, reason="as it was")
 
 
-def test_promotion_and_rollback_are_rows_with_a_reason(work: Work, decided: Manifest) -> None:
+def test_promotion_and_rollback_are_rows_with_a_reason(work: Work, decided: DecisionManifest) -> None:
     champion = registry.find(work.home).version
     other = next(entry.version for entry in registry.versions(work.home) if entry.version != champion)
     aliases.set_alias(work, other, reason="tried here")

@@ -4,8 +4,9 @@ Three centers of 36, 72 and 28 patients, about 88 deaths. The log hazard is 1.3 
 rho x true score + the rest noise, so that rho decides its C, and the noise of two models is correlated so that their risks are.
 """
 
+import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,9 +14,10 @@ import pytest
 
 from penumbra import survival
 from penumbra.commands import answers
-from penumbra.evaluate import Evidence, GateLimits, Verdict
+from penumbra.evaluate import Evidence, GateLimits, MetricRow, Verdict
 from penumbra.evaluate.contrasts import contrasts
 from penumbra.evaluate.gate import gate
+from penumbra.pipeline.manifests import DecisionManifest
 from penumbra.survival.outcome import Outcomes
 
 SIZES = {"east": 36, "north": 72, "south": 28}
@@ -179,17 +181,25 @@ def test_a_model_without_a_risk_for_some_patients_promotes_nobody(who: str) -> N
     assert ("gives no risk to 136 of 136 patients" if who == "baseline" else "gives no risk to 5 of 136 patients") in verdict.reason
 
 
+def measured(model: str, center: str, metric: str, value: float) -> MetricRow:
+    return MetricRow(model, center, "test", metric, value, math.nan, math.nan, 136, 88)
+
+
+def decided(rows: Sequence[MetricRow], reason: str, evidence: Evidence | None = None) -> DecisionManifest:
+    return DecisionManifest(center="west", key="k", decision="keep", reason=reason, champion=1, challenger=2, comparison=tuple(rows), evidence=evidence)
+
+
 def test_a_decision_is_shown_with_the_limits_that_it_was_taken_on() -> None:
     cohort = simulated(0, 0.58, 0.66, 0.9)
     evidence = contrasts(Outcomes(cohort.event, cohort.time, cohort.centers), cohort.champion, cohort.challenger, {"Volume": np.zeros(136)}, LIMITS)
     models = {"champion": cohort.champion, "challenger": cohort.challenger, "Volume": np.zeros(136)}
     rows = [
-        {"model": name, "center": center, "metric": "harrell_c", "value": survival.concordance_index(cohort.event[here], cohort.time[here], risk[here])}
+        measured(name, center, "harrell_c", survival.concordance_index(cohort.event[here], cohort.time[here], risk[here]))
         for name, risk in models.items()
         for center, here in ((center, cohort.centers == center) for center in SIZES)
     ]
     verdict = gate(evidence)
-    shown = answers.decision({"comparison": rows, "evidence": evidence.to_json(), "reason": verdict.reason})
+    shown = answers.decision(decided(rows, verdict.reason, evidence))
     for row in (*evidence.centers, evidence.overall):
         line = next(line for line in shown.splitlines() if line.strip().startswith(row.center))
         for value in (f"{row.other:.3f}", f"{row.challenger:.3f}", "0.500", f"{row.difference:+.3f} ({row.lower:+.3f} to {row.upper:+.3f})"):
@@ -201,18 +211,17 @@ def test_a_decision_is_shown_with_the_limits_that_it_was_taken_on() -> None:
 
 def test_a_decision_of_the_gate_of_margins_is_shown_as_it_was_taken() -> None:
     """A manifest from before the limits were written down, with C over the pool of all centers."""
-    facts = {"n": 136, "events": 88}
     rows = [
-        {"model": "champion", "center": "all centers", "metric": "harrell_c", "value": 0.7, **facts},
-        {"model": "challenger", "center": "all centers", "metric": "harrell_c", "value": 0.705, **facts},
-        {"model": "Volume", "center": "all centers", "metric": "harrell_c", "value": None, **facts},
-        {"model": "champion", "center": "all centers", "metric": "delta_c_combined", "value": 0.005, **facts},
-        {"model": "champion", "center": "all centers", "metric": "delta_c_combined_p", "value": 0.83, **facts},
+        measured("champion", "all centers", "harrell_c", 0.7),
+        measured("challenger", "all centers", "harrell_c", 0.705),
+        measured("Volume", "all centers", "harrell_c", math.nan),
+        measured("champion", "all centers", "delta_c_combined", 0.005),
+        measured("champion", "all centers", "delta_c_combined_p", 0.83),
     ]
-    shown = answers.decision({"comparison": rows, "reason": "Promoted: the pooled gain is above 0."})
+    shown = answers.decision(decided(rows, "Promoted: the pooled gain is above 0."))
     line = next(line for line in shown.splitlines() if line.strip().startswith("all centers"))
     assert line.split()[2:] == ["136", "88", "0.700", "0.705", "-", "+0.005", "0.83"]
-    assert answers.decision({"comparison": [], "reason": "Stopped."}) == "Stopped."
-    for_programs = answers.decision_rows("west", {"comparison": rows, "reason": "Promoted."})
+    assert answers.decision(decided([], "Stopped.")) == "Stopped."
+    for_programs = answers.decision_rows(decided(rows, "Promoted."))
     assert [tuple(row) for row in for_programs] == [answers.DECIDED] * len(rows)
     assert [for_programs[0][name] for name in ("arrived", "model", "metric", "value", "decision")] == ["west", "champion", "harrell_c", 0.7, "Promoted."]

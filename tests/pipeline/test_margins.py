@@ -8,9 +8,9 @@ import pytest
 from penumbra import registry, store
 from penumbra.cohort.simulate import CENTERS, simulate
 from penumbra.commands import gallery
-from penumbra.pipeline import arrivals, scoring
+from penumbra.pipeline import arrivals, manifests, scoring
 from penumbra.pipeline.stages import STAGES
-from penumbra.pipeline.workspace import Work, begin, read_manifest
+from penumbra.pipeline.workspace import Work, begin
 
 from ..projects import project_with
 
@@ -47,7 +47,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
 
 
 def test_features_models_and_views_follow(work: Work) -> None:
-    assert read_manifest(work.home, "populate")["rois"] == ROIS
+    assert manifests.read(work.home, manifests.PopulateManifest).rois == tuple(ROIS)
     fitted = {path.stem for path in (work.home / "fitted").rglob("*.json")}
     assert fitted >= {"Rad_4mm", "Rad_8.5mm", "Rad_12mm", "Rad+Rad_4mm", "Rad+Rad_8.5mm", "Rad+Rad_12mm", "Combined"}
     assert not {name for name in fitted if re.search(r"_[369]mm", name)}

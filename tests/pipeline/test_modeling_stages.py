@@ -7,10 +7,12 @@ import pytest
 
 from penumbra import store
 from penumbra.base.refusal import Refusal
-from penumbra.pipeline.evaluate import evaluate, metric_rows
+from penumbra.pipeline import manifests
+from penumbra.pipeline.evaluate import evaluate
 from penumbra.pipeline.fuse import fuse
+from penumbra.pipeline.manifests import RegisterManifest, TrainManifest
 from penumbra.pipeline.report import report
-from penumbra.pipeline.workspace import Work, read_manifest, write_manifest
+from penumbra.pipeline.workspace import Work
 
 from ..small_run import few_models, small_work
 
@@ -36,34 +38,34 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
 
 def written(work: Work) -> str:
     """The page of a run whose model is not registered."""
-    write_manifest(work.home, "register", {"version": None, "reason": "a test"})
-    return (work.home / report(work)["page"]).read_text(encoding="utf-8")
+    manifests.write(work.home, RegisterManifest(version=None, reason="a test"))
+    return (work.home / report(work).page).read_text(encoding="utf-8")
 
 
 def test_external_centers_never_reach_a_fit(work: Work, tmp_path: Path) -> None:
     """Other outcomes and other features at every external center: every fitted number is the same, to the last bit."""
     spoiled = few(small_work(tmp_path, spoil=frozenset({"east", "south"})))
     ours, theirs = fuse(work), fuse(spoiled)
-    assert theirs["digests"] == ours["digests"]
-    assert theirs["key"] == ours["key"]
-    assert theirs["dataset"] != ours["dataset"]
-    assert fuse(few(small_work(tmp_path / "north", spoil=frozenset({"north"}))))["digests"] != ours["digests"]
+    assert theirs.digests == ours.digests
+    assert theirs.key == ours.key
+    assert theirs.dataset != ours.dataset
+    assert fuse(few(small_work(tmp_path / "north", spoil=frozenset({"north"})))).digests != ours.digests
 
 
 def test_a_number_changes_the_keys_that_depend_on_it(work: Work) -> None:
-    before = fuse(work)["key"], evaluate(work)["key"]
+    before = fuse(work).key, evaluate(work).key
     groups = work.settings.evaluate
     other = replace(work, settings=replace(work.settings, evaluate=replace(groups, calibration_groups=groups.calibration_groups + 1)))
-    assert fuse(other)["key"] == before[0]
-    assert evaluate(other)["key"] != before[1]
+    assert fuse(other).key == before[0]
+    assert evaluate(other).key != before[1]
     stiffer = replace(work, settings=replace(work.settings, fuse=replace(work.settings.fuse, ridge=2.0)))
-    assert fuse(stiffer)["key"] != before[0]
-    assert fuse(work)["key"] == before[0]
+    assert fuse(stiffer).key != before[0]
+    assert fuse(work).key == before[0]
 
 
 def test_every_set_and_every_way_of_refitting_has_rows(work: Work) -> None:
     content = evaluate(work)
-    rows = {(row.model, row.center, row.metric): row for row in metric_rows(content)}
+    rows = {(row.model, row.center, row.metric): row for row in content.metrics}
     left_out = {row.center for row in rows.values() if row.split == "left_out"}
     assert left_out == {"north", "east", "south", "left_out"}
     assert rows["Combined", "left_out", "internal_external_c_pooled"].value > 0.6
@@ -71,7 +73,7 @@ def test_every_set_and_every_way_of_refitting_has_rows(work: Work) -> None:
     assert corrected.value == pytest.approx(apparent.value - rows["Combined", "north", "harrell_c_optimism"].value)
     assert corrected.value < apparent.value
     assert rows["Combined", "external", "harrell_c_pooled"].reason == "pooling needs at least 3 centers; found 2"
-    assert content["kept"]["gtv.original_firstorder_Mean"] > 0.5
+    assert content.kept["gtv.original_firstorder_Mean"] > 0.5
 
 
 def test_the_page_of_a_small_run(work: Work) -> None:
@@ -88,7 +90,7 @@ def test_the_page_of_a_small_run(work: Work) -> None:
 
 def test_the_network_without_se_stands_beside_the_other(work: Work) -> None:
     """Its features are in the store as a version of their own; its signature is measured and drawn, and no other model's numbers change."""
-    before = {(row.model, row.center, row.metric): row.value for row in metric_rows(evaluate(work))}
+    before = {(row.model, row.center, row.metric): row.value for row in evaluate(work).metrics}
     with store.connect(work.home) as lake:
         known = store.read_matrix(lake, "deep", "gtv", version="deep1")
         store.declare_version(lake, "deep2", "deep", {"kind": "deep", "se": False}, features=known.features, run="test")
@@ -98,10 +100,10 @@ def test_the_network_without_se_stands_beside_the_other(work: Work) -> None:
             for patient, values in zip(known.patients.tolist(), known.values, strict=True)
         ]
         store.write_features(lake, "deep", "deep2", rows, features=known.features, run="test")
-    train = read_manifest(work.home, "train")
-    write_manifest(work.home, "train", {**train, "without_se": "deep2"})
+    train = manifests.read(work.home, TrainManifest)
+    manifests.write(work.home, replace(train, without_se="deep2"))
     try:
-        after = {(row.model, row.center, row.metric): row.value for row in metric_rows(evaluate(work))}
+        after = {(row.model, row.center, row.metric): row.value for row in evaluate(work).metrics}
         assert {key for key in after if key[0] == "DL_without_SE"} >= {("DL_without_SE", center, "auc_2y") for center in ("north", "external")}
         assert after["DL_without_SE", "external", "harrell_c"] == before["DL", "external", "harrell_c"], "the same features in another order"
         assert all(after[key] == value or value != value for key, value in before.items())
@@ -110,7 +112,7 @@ def test_the_network_without_se_stands_beside_the_other(work: Work) -> None:
         assert 'href="roc_deep_8.svg"' in text
         assert "paper 0.65" in text
     finally:
-        write_manifest(work.home, "train", train)
+        manifests.write(work.home, train)
 
 
 def test_training_without_a_death_is_refused(tmp_path: Path) -> None:

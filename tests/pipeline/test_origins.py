@@ -1,5 +1,6 @@
 """A stage trusts the manifests before it only where they were made from what is there now; else it says which stage to run again."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,14 +14,15 @@ from penumbra.base.refusal import Refusal
 from penumbra.commands import doctor
 from penumbra.commands.verify import contradicted, verify
 from penumbra.network.se_resnet import initial_variables
-from penumbra.pipeline import aliases, settings
+from penumbra.pipeline import aliases, manifests, settings
 from penumbra.pipeline.dataset import network_file, read_dataset
 from penumbra.pipeline.evaluate import evaluate
 from penumbra.pipeline.fuse import fuse
-from penumbra.pipeline.origins import MADE_FROM, accepted_images, of_populate
+from penumbra.pipeline.manifests import EvaluateManifest, FuseManifest, IngestManifest, PopulateManifest
+from penumbra.pipeline.origins import accepted_images, of_populate
 from penumbra.pipeline.register import register
 from penumbra.pipeline.report import report
-from penumbra.pipeline.workspace import Work, read_manifest, write_manifest
+from penumbra.pipeline.workspace import Work
 
 from ..network.conftest import NO_AUGMENT, SHORT, SMALL
 from ..small_run import few_models, say_what_it_was_made_from, small_work
@@ -158,14 +160,14 @@ def test_another_profile_is_named(made: Work) -> None:
 
 
 def test_a_patient_more_stops_what_follows_stage_by_stage(work: Work) -> None:
-    ingested = read_manifest(work.home, "ingest")
+    ingested = manifests.read(work.home, IngestManifest)
     row = {"patient": "E999", "center": "east", "age": 60.0, "time": 100.0, "event": True}
     with store.connect(work.home) as lake:
         lake.write({"patients": [row], "images": [{"patient": "E999", "center": "east", "image_version": "i1"}]}, run="test", what="ingest")
-    ingested["centers"]["east"]["accepted"]["E999"] = "i1"
-    write_manifest(work.home, "ingest", ingested)
+    east = ingested.centers["east"]
+    manifests.write(work.home, IngestManifest({**ingested.centers, "east": replace(east, accepted={**east.accepted, "E999": "i1"})}))
     assert stops(work, *STAGES) == again("populate was made from other data", "populate")
-    write_manifest(work.home, "populate", {**read_manifest(work.home, "populate"), MADE_FROM: of_populate(work, accepted_images(work))})
+    manifests.write(work.home, replace(manifests.read(work.home, PopulateManifest), made_from=of_populate(work, accepted_images(work))))
     assert stops(work, *STAGES) == again("train was made from other data", "train")
 
 
@@ -183,14 +185,16 @@ def test_unchanged_everything_is_as_it_was_to_the_byte(work: Work) -> None:
 
 def test_what_an_earlier_program_left_is_taken_as_it_is_but_for_its_own_key(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     for stage in ("ingest", "populate", "train", "fuse", "evaluate"):
-        content = read_manifest(work.home, stage)
-        for added in (MADE_FROM, "training_sha256", "store_commit"):
+        path = manifests.file_of(work.home, stage)
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for added in ("made_from", "training_sha256", "store_commit"):
             content.pop(added, None)
         for entry in content.get("centers", {}).values():
-            del entry[MADE_FROM], entry["stored"]
-        write_manifest(work.home, stage, content)
-    old = read_manifest(work.home, "evaluate")
-    assert evaluate(work) == {**old, MADE_FROM: read_manifest(work.home, "evaluate")[MADE_FROM]}
+            del entry["made_from"], entry["stored"]
+        path.write_text(json.dumps(content), encoding="utf-8")
+    old = manifests.read(work.home, EvaluateManifest)
+    found = evaluate(work)
+    assert (old.made_from, found.to_json()) == (None, replace(old, made_from=found.made_from).to_json())
     newer_records(work, "north", longer, ingested=False)
     assert stops(work, "evaluate", "register") == again("fuse was made from other data, or by an earlier program", "fuse")
 
@@ -200,7 +204,7 @@ def test_a_version_names_the_rows_that_it_was_fitted_on(work: Work) -> None:
     weights = network_file(work.home, "deep1")
     weights.parent.mkdir(parents=True)
     network.save(network.Trained(initial_variables(SMALL, seed=0), SMALL, NO_AUGMENT, SHORT, history=(), best_epoch=0), weights)
-    fitted_at = read_manifest(work.home, "fuse")["store_commit"]
+    fitted_at = manifests.read(work.home, FuseManifest).store_commit
     newer_records(work, "east", longer, ingested=True)
     for stage in ("fuse", "evaluate", "register"):
         STAGES[stage](work)

@@ -49,7 +49,7 @@ def test_a_patient_taken_back_leaves_the_relations_and_comes_back(center: Center
     told = rows(center.work, "SELECT patient, center, found, returned FROM departures")
     assert told == [{"patient": "A1", "center": "alpha", "found": "neither a row in clinical.csv nor a folder", "returned": False}]
     commits = newest(center)
-    assert center.send("alpha", without)["centers"]["alpha"]["no_longer_sent"] == 1
+    assert center.send("alpha", without).centers["alpha"].no_longer_sent == 1
     assert newest(center) == commits, "the same folder again writes nothing"
 
     center.send("alpha", sent)
@@ -144,12 +144,12 @@ def test_an_outcome_that_goes_backwards_is_held_back_until_it_is_confirmed(cente
         {"patient": "A3", "stage": "clinical", "rule": "person_changed", "found": "sex female, now male"},
         {"patient": "A4", "stage": "remark", "rule": "death_date_moved", "found": "died on day 345, now died on day 375"},
     ]
-    assert second["centers"]["alpha"]["contradicted"] == {"death_date_moved": 1, "outcome_backwards": 2, "person_changed": 1}
+    assert second.centers["alpha"].contradicted == {"death_date_moved": 1, "outcome_backwards": 2, "person_changed": 1}
     printed = capsys.readouterr().err
     assert "records of 3 patients held back" in printed
     assert "died on day 996, now alive on day 500" in printed
     assert not any(patient in printed for patient in sent), "no identifier where a log may keep it"
-    assert sorted(first["centers"]["alpha"]["accepted"]) == sorted(second["centers"]["alpha"]["accepted"])
+    assert sorted(first.centers["alpha"].accepted) == sorted(second.centers["alpha"].accepted)
     commits = newest(center)
     center.send("alpha", older)
     assert newest(center) == commits, "held back again, and nothing new"

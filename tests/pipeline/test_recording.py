@@ -14,15 +14,16 @@ from penumbra import registry, store
 from penumbra.commands import compare as side_by_side
 from penumbra.commands import doctor, monitor
 from penumbra.pipeline import evaluate as evaluate_stage
-from penumbra.pipeline import recording, report, stored_predictions
+from penumbra.pipeline import manifests, recording, report, stored_predictions
 from penumbra.pipeline import register as register_stage
 from penumbra.pipeline.comparison import Comparison, compare
 from penumbra.pipeline.dataset import read_dataset
 from penumbra.pipeline.evaluate import evaluate
 from penumbra.pipeline.fuse import fuse
+from penumbra.pipeline.manifests import EvaluateManifest, FuseManifest, RegisterManifest
 from penumbra.pipeline.register import register
 from penumbra.pipeline.scoring import Prediction
-from penumbra.pipeline.workspace import Work, read_manifest
+from penumbra.pipeline.workspace import Work
 from penumbra.registry.versions import quiet_mlflow
 from penumbra.store import Store
 
@@ -292,7 +293,7 @@ def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, monke
     assert [finding for finding in doctor.examine(work.home, "versions") if not finding.ok] == []
     monkeypatch.setattr(report, "network_of", lambda work: None)
     without_pictures = replace(work, settings=replace(work.settings, report=replace(work.settings.report, patients=0)))
-    left = [read_manifest(work.home, stage) for stage in ("fuse", "register", "evaluate")]
+    left = [manifests.read(work.home, kind) for kind in (FuseManifest, RegisterManifest, EvaluateManifest)]
     inputs = report.report_inputs(without_pictures, read_dataset(work), *left)
     said = "survival is given up to day 450, to which its training patients were followed; none at 2 years, 3 years."
     assert any(note.endswith(said) for note in inputs.notes)

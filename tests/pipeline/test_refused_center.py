@@ -9,18 +9,19 @@ import pytest
 from penumbra import registry, store
 from penumbra.base.refusal import Refusal
 from penumbra.commands import answers
-from penumbra.pipeline import arrivals
+from penumbra.pipeline import arrivals, manifests
 from penumbra.pipeline import ingest as ingest_stage
 from penumbra.pipeline.evaluate import evaluate
 from penumbra.pipeline.fuse import fuse
 from penumbra.pipeline.ingest import ingest
+from penumbra.pipeline.manifests import RegisterManifest
 from penumbra.pipeline.origins import accepted_images
 from penumbra.pipeline.populate import populate
 from penumbra.pipeline.register import register
 from penumbra.pipeline.report import report
 from penumbra.pipeline.settings import Settings, load_settings
 from penumbra.pipeline.train import train
-from penumbra.pipeline.workspace import Work, read_manifest
+from penumbra.pipeline.workspace import Work
 from penumbra.retraining import protocol
 
 from ..cohort.test_ingest_stage import write_pair
@@ -74,7 +75,7 @@ def test_the_others_reach_a_version_and_it_arrives_once_its_table_is_accepted(wo
     arrivals.take_cohort(work.home, sent)
     for stage in (ingest, populate, train, fuse, evaluate, register, report):
         stage(work)
-    entry = registry.find(work.home, read_manifest(work.home, "register")["version"])
+    entry = registry.find(work.home, manifests.read(work.home, RegisterManifest).version)
     assert entry.train_centers == ("north",)
     assert sorted(registry.load(work.home, entry.version).lineage.data_digests) == ["east", "north"]
     assert "west" in answers.summary(work)
@@ -83,8 +84,8 @@ def test_the_others_reach_a_version_and_it_arrives_once_its_table_is_accepted(wo
 
     assert protocol.waiting(work) == ["west"]
     decided = protocol.retrain(work, "west")
-    assert (decided["decision"], decided["challenger"]) == ("stop", None)
-    assert decided["reason"].startswith(f"Stopped: the clinical table of west was refused: {REFUSED}")
+    assert (decided.decision, decided.challenger) == ("stop", None)
+    assert decided.reason.startswith(f"Stopped: the clinical table of west was refused: {REFUSED}")
     assert protocol.waiting(work) == [], "nothing new until it is sent again"
     send(sent, "west", table("west", 3))
     assert protocol.waiting(work) == ["west"]
@@ -112,8 +113,8 @@ def test_a_center_that_was_accepted_before_takes_no_part_until_its_table_is_acce
     (sent / "east" / "clinical.csv").unlink()
     if text is not None:
         (sent / "east" / "clinical.csv").write_text(text, encoding="utf-8")
-    refused = ingest(work)["centers"]["east"]
-    assert (refused["accepted"], refused["rejected"]) == ({}, {rule: 1})
+    refused = ingest(work).centers["east"]
+    assert (refused.accepted, refused.rejected) == ({}, {rule: 1})
     assert sorted(accepted_images(work)) == ["N00", "N01", "N02"]
     assert store.query(work.home, "SELECT center, patients FROM centers ORDER BY center").to_pylist() == [
         {"center": "east", "patients": 2},

@@ -3,13 +3,14 @@
 import contextlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
 from penumbra.base.params import ParamsError, project_root, state_home
+from penumbra.base.refusal import Refusal
 
 MOST = 500  # names that are offered
 
@@ -74,11 +75,12 @@ def _home() -> Path | None:
     return None
 
 
-def _accepted(home: Path) -> dict[str, Any]:
+def _accepted(home: Path) -> Mapping[str, Collection[str]]:
     """Center -> its accepted patients."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        read = json.loads((home / "manifests" / "ingest.json").read_text(encoding="utf-8"))
-        return {center: facts.get("accepted", {}) for center, facts in read.get("centers", {}).items()}
+    from penumbra.pipeline import manifests
+
+    with contextlib.suppress(OSError, Refusal):
+        return {center: facts.accepted for center, facts in manifests.read(home, manifests.IngestManifest).centers.items()}
     return {}
 
 

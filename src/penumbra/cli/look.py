@@ -37,7 +37,8 @@ def baseline(groups: tuple[str, ...], form: str) -> None:
     """
     from penumbra.base import tables
     from penumbra.commands import answers
-    from penumbra.pipeline.workspace import begin, read_manifest
+    from penumbra.pipeline import manifests
+    from penumbra.pipeline.workspace import begin
 
     work = begin()
     header, lines = answers.baseline(work, groups)
@@ -45,7 +46,7 @@ def baseline(groups: tuple[str, ...], form: str) -> None:
         tables.write(tables.Answer(tuple(name.replace("\n", ", ") or "characteristic" for name in header), lines, (), len(lines)), form, sys.stdout)
         return
     click.echo(tables.render(header, lines))
-    click.echo("\n" + answers.cohort_flow(read_manifest(work.home, "ingest")))
+    click.echo("\n" + answers.cohort_flow(manifests.read(work.home, manifests.IngestManifest)))
 
 
 @command("penumbra gallery --center east")

@@ -26,9 +26,9 @@ def run(cohort: Path | None, profile: str | None, form: str) -> None:
     from penumbra.base import layout, tables
     from penumbra.commands import answers, verdict
     from penumbra.flows import drive
-    from penumbra.pipeline import aliases, history
+    from penumbra.pipeline import aliases, history, manifests
     from penumbra.pipeline.settings import require_shown
-    from penumbra.pipeline.workspace import begin, one_run_at_a_time, read_manifest
+    from penumbra.pipeline.workspace import begin, one_run_at_a_time
 
     work = begin(profile)
     with one_run_at_a_time(work.home), history.noted(work.home, "penumbra run" + (f" --profile {profile}" if profile else "")):
@@ -39,13 +39,13 @@ def run(cohort: Path | None, profile: str | None, form: str) -> None:
         require_shown()  # what the report reads at the end
         drive.run_flow(work)
         drive.record_with_dvc(work)
-    served = verdict.sentence(verdict.verdict(work.home, work.settings.register.model), read_manifest(work.home, "register"))
+    served = verdict.sentence(verdict.verdict(work.home, work.settings.register.model), manifests.read(work.home, manifests.RegisterManifest))
     sentence = "\n".join(layout.wrap(served, tables.terminal_width())[0])
     if form == "table":
         click.echo(f"{sentence}\n\n{answers.summary(work)}")
     else:
         click.echo(sentence, err=True)
-        tables.write(tables.Answer.of(read_manifest(work.home, "evaluate")["metrics"], answers.MEASURED), form, sys.stdout)
+        tables.write(tables.Answer.of(manifests.read(work.home, manifests.EvaluateManifest).to_json()["metrics"], answers.MEASURED), form, sys.stdout)
     next_commands(
         "penumbra",
         'penumbra sql "SELECT patient, survival_2y FROM predictions LIMIT 5"',
@@ -100,15 +100,15 @@ def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], ne
     with one_run_at_a_time(work.home), history.noted(work.home, "penumbra ingest"):
         if folder is not None and center is not None:
             arrivals.take_center(work.home, folder, center)
-        manifest = ingest(work, only=center, confirmed=confirm, new_key=new_key)
-    refused = [facts["refused"] for name, facts in manifest["centers"].items() if center in (None, name) and facts.get("refused")]
-    if refused and not any(facts["accepted"] for name, facts in manifest["centers"].items() if center in (None, name)):
+        ingested = ingest(work, only=center, confirmed=confirm, new_key=new_key)
+    refused = [facts.refused for name, facts in ingested.centers.items() if center in (None, name) and facts.refused]
+    if refused and not any(facts.accepted for name, facts in ingested.centers.items() if center in (None, name)):
         more = f' {len(refused) - 1} more centers were refused; penumbra sql "FROM rejections" has all.' if len(refused) > 1 else ""
         raise click.ClickException(refused[0].replace(" (rule ", f".{more} (rule "))
     if form != "table":
-        tables.write(answers.cohort_flow_rows(manifest), form, sys.stdout)
+        tables.write(answers.cohort_flow_rows(ingested), form, sys.stdout)
         return
-    click.echo(answers.cohort_flow(manifest))
+    click.echo(answers.cohort_flow(ingested))
     next_commands('penumbra sql "SELECT patient, rule, found, advice FROM rejections"', "penumbra populate")
 
 
@@ -149,7 +149,7 @@ def _stage_command(of: Stage) -> None:
         work = begin(profile)
         with one_run_at_a_time(work.home), history.noted(work.home, f"penumbra {of.name}"):
             manifest = run_stage(of, work)
-        click.echo(tables.facts(manifest))
+        click.echo(tables.facts(manifest.to_json()))
         next_commands(*of.after)
 
     stage.help = of.does

@@ -81,7 +81,7 @@ def retrain(center: str | None, profile: str | None, form: str) -> None:
         else:
             decision = protocol.last(work, name)
             click.echo(f"Nothing new at {name} since it was decided.\n\n{answers.decision(decision)}", err=to_stderr)
-        rows += answers.decision_rows(name, decision)
+        rows += answers.decision_rows(decision)
     if not centers:
         click.echo("Nothing new: no center arrived after the champion was registered that is not decided yet.", err=to_stderr)
     if form != "table":

@@ -12,11 +12,11 @@ from penumbra.base.refusal import Refusal, choose
 from penumbra.cohort.baseline import baseline_table
 from penumbra.cohort.rois import RoiSurvey
 from penumbra.cohort.rois import list_rois as survey
-from penumbra.evaluate import EXTERNAL, TRAINING, Evidence
-from penumbra.pipeline import arrivals
-from penumbra.pipeline.evaluate import metric_rows
+from penumbra.evaluate import EXTERNAL, TRAINING
+from penumbra.pipeline import arrivals, manifests
+from penumbra.pipeline.manifests import DecisionManifest, EvaluateManifest, IngestManifest, RegisterManifest, ReportManifest
 from penumbra.pipeline.settings import load_settings
-from penumbra.pipeline.workspace import Manifest, Work, read_manifest
+from penumbra.pipeline.workspace import Work
 
 if TYPE_CHECKING:
     pass
@@ -101,16 +101,16 @@ MEASURED = ("model", "center", "split", "metric", "value", "lower", "upper", "n"
 DECIDED = ("arrived", *MEASURED, "decision")  # by a retraining
 
 
-def decision(manifest: Manifest) -> str:
+def decision(decided: DecisionManifest) -> str:
     """What a retraining decided: champion, challenger and baselines per center on patients that none was fitted on, and the verdict.
 
     A decision from before the gate recorded its limits is shown as it was taken, by C over the pool of all centers.
     """
-    c = [row for row in manifest["comparison"] if row["metric"] == "harrell_c"]
-    models = list(dict.fromkeys(row["model"] for row in c))
-    value = {(row["model"], row["center"]): row["value"] for row in c}
-    if manifest.get("evidence"):
-        evidence = Evidence.from_json(manifest["evidence"])
+    c = [row for row in decided.comparison if row.metric == "harrell_c"]
+    models = list(dict.fromkeys(row.model for row in c))
+    value = {(row.model, row.center): row.value for row in c}
+    if decided.evidence is not None:
+        evidence = decided.evidence
         places = (*evidence.centers, evidence.overall)
         value |= {("champion", row.center): row.other for row in places} | {("challenger", row.center): row.challenger for row in places}
         value |= {(row.against, row.center): row.other for row in evidence.baselines}
@@ -123,18 +123,19 @@ def decision(manifest: Manifest) -> str:
         }
     else:
         header = ["difference", "p"]
-        sizes = {row["center"]: (row["n"], row["events"]) for row in c}
-        old = {(row["center"], row["metric"]): row["value"] for row in manifest["comparison"] if row["model"] == "champion"}
+        sizes = {row.center: (row.n, row.events) for row in c}
+        old = {(row.center, row.metric): row.value for row in decided.comparison if row.model == "champion"}
         last = {place: [_form(old.get((place, "delta_c_combined")), "+.3f"), _p(old.get((place, "delta_c_combined_p")))] for place in sizes}
     body = [[place, *size, *(_form(value.get((model, place)), ".3f") for model in models), *last[place]] for place, size in sizes.items()]
     table = tables.render(["center", "n", "died", *(f"C {model}" for model in models), *header], body) + "\n\n" if body else ""
-    return table + manifest["reason"]
+    return table + decided.reason
 
 
-def decision_rows(arrived: str, manifest: Manifest) -> list[dict[str, Any]]:
+def decision_rows(decided: DecisionManifest) -> list[dict[str, Any]]:
     """The comparison of a retraining for other programs: one row per model, center and metric, with the center that arrived and the reason."""
-    given = {"arrived": arrived, "decision": manifest["reason"]}
-    return [{name: {**row, **given}.get(name) for name in DECIDED} for row in manifest["comparison"]]
+    given = {"arrived": decided.center, "decision": decided.reason}
+    rows = decided.to_json()["comparison"]
+    return [{name: {**row, **given}.get(name) for name in DECIDED} for row in rows]
 
 
 def _form(value: float | None, form: str) -> str:
@@ -142,44 +143,38 @@ def _form(value: float | None, form: str) -> str:
 
 
 def _p(value: float | None) -> str:
-    return "-" if value is None else p_value(value)
+    return "-" if value is None or value != value else p_value(value)
 
 
-def cohort_flow(manifest: Manifest) -> str:
+def cohort_flow(ingested: IngestManifest) -> str:
     """Found, accepted, flagged and rejected per center, with the rules."""
     rows = [
         [
             center,
-            facts["found"],
-            len(facts["accepted"]),
-            ", ".join(f"{rule} {count}" for rule, count in _remarks(facts).items()) or "-",
-            ", ".join(f"{rule} {count}" for rule, count in facts["rejected"].items()) or "-",
+            facts.found,
+            len(facts.accepted),
+            ", ".join(f"{rule} {count}" for rule, count in facts.remarks.items()) or "-",
+            ", ".join(f"{rule} {count}" for rule, count in facts.rejected.items()) or "-",
         ]
-        for center, facts in manifest["centers"].items()
+        for center, facts in ingested.centers.items()
     ]
     return tables.render(["center", "found", "accepted", "remarks", "rejected"], rows)
 
 
-def cohort_flow_rows(manifest: Manifest) -> tables.Answer:
+def cohort_flow_rows(ingested: IngestManifest) -> tables.Answer:
     """The same for other programs: patients per center, outcome and rule."""
     records = []
-    for center, facts in manifest["centers"].items():
-        counts: list[tuple[str, str | None, int]] = [("found", None, facts["found"]), ("accepted", None, len(facts["accepted"]))]
-        counts += [("remark", rule, count) for rule, count in _remarks(facts).items()]
-        counts += [("rejected", rule, count) for rule, count in facts["rejected"].items()]
+    for center, facts in ingested.centers.items():
+        counts: list[tuple[str, str | None, int]] = [("found", None, facts.found), ("accepted", None, len(facts.accepted))]
+        counts += [("remark", rule, count) for rule, count in facts.remarks.items()]
+        counts += [("rejected", rule, count) for rule, count in facts.rejected.items()]
         records += [{"center": center, "outcome": outcome, "rule": rule, "patients": count} for outcome, rule, count in counts]
     return tables.Answer.of(records, ("center", "outcome", "rule", "patients"))
 
 
-def _remarks(facts: Manifest) -> dict[str, int]:
-    """Rule -> patients: what was flagged, contradicted, like another's or left."""
-    gone = facts.get("no_longer_sent", 0)
-    return {**facts["flagged"], **facts.get("contradicted", {}), **facts.get("alike", {}), **({"no_longer_sent": gone} if gone else {})}
-
-
 def summary(work: Work) -> str:
     """The tables at the end of a run: C of every model on every set of patients, the cohort, the version, the report."""
-    rows = [row for row in metric_rows(read_manifest(work.home, "evaluate")) if row.metric == "harrell_c"]
+    rows = [row for row in manifests.read(work.home, EvaluateManifest).metrics if row.metric == "harrell_c"]
     sets = list(dict.fromkeys((row.center, row.split) for row in rows))
     sizes = {(row.center, row.split): (row.n, row.events) for row in rows}
     header = ["C-index (95 % CI)", *(f"{center}, {split}\nn {sizes[center, split][0]}, died {sizes[center, split][1]}" for center, split in sets)]
@@ -188,12 +183,12 @@ def summary(work: Work) -> str:
     for model in dict.fromkeys(row.model for row in rows):
         cells = [by_place[model, *place] for place in sets]
         body.append([model, *(f"{row.value:.2f} ({row.lower:.2f}-{row.upper:.2f})" if row.value == row.value else "-" for row in cells)])
-    registered, page = read_manifest(work.home, "register"), read_manifest(work.home, "report")["page"]
-    lines = [tables.render(header, body, whole="the report"), "", cohort_flow(read_manifest(work.home, "ingest")), ""]
-    if registered["version"] is None:
-        lines.append(f"registered  nothing: {registered['reason']}")
+    registered, page = manifests.read(work.home, RegisterManifest), manifests.read(work.home, ReportManifest).page
+    lines = [tables.render(header, body, whole="the report"), "", cohort_flow(manifests.read(work.home, IngestManifest)), ""]
+    if registered.version is None:
+        lines.append(f"registered  nothing: {registered.reason}")
     else:
-        entry = registry.find(work.home, registered["version"], registered["model"])
+        entry = registry.find(work.home, registered.version, registered.model)
         aliases = f" ({', '.join(entry.aliases)})" if entry.aliases else ""
         lines.append(f"registered  {entry.model}/{entry.version}{aliases}, digest {entry.digest[:12]}, trained on {', '.join(entry.train_centers)}")
     return "\n".join([*lines, f"report      {work.home / page}"])
@@ -202,8 +197,8 @@ def summary(work: Work) -> str:
 def example_patient(work: Work) -> str:
     """The folder of some accepted patient, to type after `penumbra predict`."""
     folders = arrivals.center_folders(work.home)
-    for center, facts in sorted(read_manifest(work.home, "ingest")["centers"].items(), key=lambda item: item[0] in work.settings.cohort.train_centers):
-        for patient in facts["accepted"]:
+    for center, facts in sorted(manifests.read(work.home, IngestManifest).centers.items(), key=lambda item: item[0] in work.settings.cohort.train_centers):
+        for patient in facts.accepted:
             place = folders[center].resolve() / patient
             if place.is_dir():
                 return str(place.relative_to(Path.cwd())) if place.is_relative_to(Path.cwd()) else str(place)
@@ -223,7 +218,7 @@ def baseline(work: Work, groups: Sequence[str] = ()) -> tuple[list[str], list[li
     Refusal
         "center_accepted".
     """
-    accepted = {center: set(facts["accepted"]) for center, facts in read_manifest(work.home, "ingest")["centers"].items()}
+    accepted = {center: set(facts.accepted) for center, facts in manifests.read(work.home, IngestManifest).centers.items()}
     sets = [group.split(",") for group in groups]
     if not sets:
         trains = [center for center in accepted if center in work.settings.cohort.train_centers]

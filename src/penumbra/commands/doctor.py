@@ -242,35 +242,38 @@ def _stages(home: Path) -> Iterator[Finding]:
     from dataclasses import replace
 
     from penumbra.commands.verify import contradicted
+    from penumbra.pipeline import manifests
     from penumbra.pipeline.dataset import read_dataset
     from penumbra.pipeline.evaluate import current_evaluate
     from penumbra.pipeline.fuse import current_fuse
-    from penumbra.pipeline.origins import MADE_FROM, accepted_images, current, earlier, of_populate
+    from penumbra.pipeline.manifests import PopulateManifest, TrainManifest
+    from penumbra.pipeline.origins import accepted_images, current, of_populate
     from penumbra.pipeline.register import current_register
     from penumbra.pipeline.settings import load_settings
     from penumbra.pipeline.stages import BY_NAME
     from penumbra.pipeline.workspace import Work
 
-    left = {stage: earlier(home, stage) for stage in BY_NAME}
-    if not left["ingest"]:
+    ran = {stage for stage in BY_NAME if manifests.file_of(home, stage).is_file()}
+    if "ingest" not in ran:
         return
-    made_from = left["train"].get(MADE_FROM, {})
+    trained = manifests.earlier(home, TrainManifest)
+    made_from = trained.made_from if trained else None
     try:
-        settings = load_settings(made_from.get("profile"))
+        settings = load_settings(made_from.profile if made_from else None)
     except ParamsError:
         return  # found above
-    if made_from and any((home / "manifests").glob("retrain-*.json")):  # a retraining leaves its own training centers
-        settings = replace(settings, cohort=replace(settings.cohort, train_centers=tuple(made_from["numbers"]["cohort.train_centers"])))
+    if made_from and any((home / manifests.FOLDER).glob("retrain-*.json")):  # a retraining leaves its own training centers
+        settings = replace(settings, cohort=replace(settings.cohort, train_centers=tuple(made_from.numbers["cohort.train_centers"])))
     work = Work(home, settings, "doctor")
     try:
         images = accepted_images(work)
-        if left["populate"]:
-            current(work, "populate", of_populate(work, images))
-        if left["populate"] and left["train"]:
+        if "populate" in ran:
+            current(work, PopulateManifest, of_populate(work, images))
+        if {"populate", "train"} <= ran:
             data = read_dataset(work)
-            fused = current_fuse(work, data) if left["fuse"] else {}
-            evaluated = current_evaluate(work, data, fused) if fused and left["evaluate"] else {}
-            if evaluated and left["register"]:
+            fused = current_fuse(work, data) if "fuse" in ran else None
+            evaluated = current_evaluate(work, data, fused) if fused and "evaluate" in ran else None
+            if evaluated and "register" in ran:
                 current_register(work, evaluated)
         yield Finding("stages", True, "what has run was made from what is there now")
     except Refusal as refusal:

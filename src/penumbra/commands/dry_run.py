@@ -1,8 +1,9 @@
 """What an ingest would do, center by center, without writing anything: same rules, same reading of every file, no row and no scan kept."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,37 @@ from penumbra.pipeline.ingest import clinical_table, image_rules
 from penumbra.pipeline.workspace import Work
 
 
-def rehearse(work: Work, folders: Mapping[str, Path], confirmed: Collection[str] = ()) -> dict[str, dict[str, Any]]:
-    """Per center what the stage `ingest` would find.
+@dataclass(frozen=True)
+class Rehearsed:
+    """What an ingest of one center would find, see `IngestedCenter`.
 
-    It is given as its manifest says it, and with "new", "changed" and "unchanged" accepted patients, "leaving" ones, "alike", remarks on scans that resemble
-    another's, and "rejections", their rows.
+    Parameters
+    ----------
+    new, changed, unchanged
+        How many of the accepted patients.
+    leaving
+        Stored patients who would leave.
+    alike
+        Remarks on scans that resemble another's.
+    rejections
+        The rows of the relation.
+    """
+
+    found: int = 0
+    accepted: Sequence[str] = ()
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    flagged: Mapping[str, int] = field(default_factory=dict)
+    contradicted: Mapping[str, int] = field(default_factory=dict)
+    alike: Mapping[str, int] = field(default_factory=dict)
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    rejections: Sequence[Mapping[str, Any]] = ()
+    leaving: Sequence[str] = ()
+
+
+def rehearse(work: Work, folders: Mapping[str, Path], confirmed: Collection[str] = ()) -> dict[str, Rehearsed]:
+    """Per center what the stage `ingest` would find.
 
     Parameters
     ----------
@@ -54,42 +81,42 @@ def rehearse(work: Work, folders: Mapping[str, Path], confirmed: Collection[str]
         scans = [scan for scan in persons.accepted_scans(lake) if scan.patient not in gone] if lake is not None else []
         found = {}
         for center, folder in folders.items():
-            found[center] = _center(work, lake, center, folder, tables_of[center], taken, confirmed, scans) | {"leaving": leaving.get(center, [])}
-            taken |= dict.fromkeys(found[center]["accepted"], center)
+            found[center] = replace(_center(work, lake, center, folder, tables_of[center], taken, confirmed, scans), leaving=leaving.get(center, []))
+            taken |= dict.fromkeys(found[center].accepted, center)
         return found
 
 
-def shown(found: Mapping[str, Mapping[str, Any]]) -> str:
+def shown(found: Mapping[str, Rehearsed]) -> str:
     """What `rehearse` found, as tables: one line per center, then why each patient would be rejected."""
     rows = [
         [
             center,
-            facts["found"],
-            len(facts["accepted"]),
-            f"{facts['new']} / {facts['changed']} / {facts['unchanged']}",
-            _counted({**facts["flagged"], **facts["contradicted"], **facts["alike"]}),
-            _counted(facts["rejected"]),
-            len(facts["leaving"]),
+            facts.found,
+            len(facts.accepted),
+            f"{facts.new} / {facts.changed} / {facts.unchanged}",
+            _counted({**facts.flagged, **facts.contradicted, **facts.alike}),
+            _counted(facts.rejected),
+            len(facts.leaving),
         ]
         for center, facts in found.items()
     ]
     text = tables.render(["center", "found", "accepted", "new / changed / unchanged", "remarks", "rejected", "leaving"], rows)
     refused = [
-        [center, row["patient"] or "(table)", row["rule"], f"{row['found']}. {row['advice']}"] for center, facts in found.items() for row in facts["rejections"]
+        [center, row["patient"] or "(table)", row["rule"], f"{row['found']}. {row['advice']}"] for center, facts in found.items() for row in facts.rejections
     ]
     if refused:
         text += "\n\n" + tables.render(["center", "patient", "rule", "why, and what to do"], refused)
     return text + "\n\nNothing was written."
 
 
-def rows(found: Mapping[str, Mapping[str, Any]]) -> tables.Answer:
+def rows(found: Mapping[str, Rehearsed]) -> tables.Answer:
     """The same for other programs: one row per patient and reason."""
     records = []
     for center, facts in found.items():
-        records += [{"center": center, "patient": patient, "outcome": "accepted"} for patient in facts["accepted"]]
-        records += [{"center": center, "patient": patient, "outcome": "leaving"} for patient in facts["leaving"]]
+        records += [{"center": center, "patient": patient, "outcome": "accepted"} for patient in facts.accepted]
+        records += [{"center": center, "patient": patient, "outcome": "leaving"} for patient in facts.leaving]
         why = ("patient", "rule", "found", "advice")
-        records += [{"center": center, "outcome": "rejected"} | {name: row[name] for name in why} for row in facts["rejections"]]
+        records += [{"center": center, "outcome": "rejected"} | {name: row[name] for name in why} for row in facts.rejections]
     return tables.Answer.of(records, ("center", "patient", "outcome", "rule", "found", "advice"))
 
 
@@ -123,7 +150,7 @@ def _center(
     taken: Mapping[str, str],
     confirmed: Collection[str],
     scans: list[cohort.KnownScan],
-) -> dict[str, Any]:
+) -> Rehearsed:
     """What ingesting one center would find.
 
     Parameters
@@ -131,10 +158,9 @@ def _center(
     scans
         Accepted so far, of all centers; those of this one take the place of what it had.
     """
-    nothing: dict[str, Any] = {"found": 0, "accepted": [], "new": 0, "changed": 0, "unchanged": 0, "flagged": {}, "contradicted": {}, "alike": {}}
     if isinstance(clinical, Refusal):
         row = {"patient": None, "rule": clinical.rule, "found": clinical.found, "advice": clinical.advice}
-        return {**nothing, "rejected": {clinical.rule: 1}, "rejections": [row]}
+        return Rehearsed(rejected={clinical.rule: 1}, rejections=[row])
     for note in clinical.notes:
         say(f"{center}: {note}")
     stored = {patient for patient, owner in taken.items() if owner == center}
@@ -163,18 +189,18 @@ def _center(
             advance()
     scans[:] = [*(scan for scan in scans if scan.center != center), *map(cohort.known_scan, accepted)]
     contradicted = Counter(rule for rows in (records.rows.values() if records else ()) for rule in {row["rule"] for row in rows})
-    return {
-        "found": total,
-        "accepted": sorted(entry.patient for entry in accepted),
-        "new": sum(entry.read and entry.patient not in stored for entry in accepted),
-        "changed": sum(entry.read and entry.patient in stored for entry in accepted),
-        "unchanged": sum(not entry.read for entry in accepted),
-        "flagged": dict(Counter(finding["rule"] for entry in accepted for finding in entry.image["certificate"]["findings"])),
-        "contradicted": dict(contradicted),
-        "alike": dict(Counter(row["rule"] for entry in accepted for row in entry.remarks)),
-        "rejected": dict(Counter(entry.rejections[0]["rule"] for entry in rejected)),
-        "rejections": [dict(row) for entry in sorted(rejected, key=lambda entry: entry.patient) for row in entry.rejections],
-    }
+    return Rehearsed(
+        found=total,
+        accepted=sorted(entry.patient for entry in accepted),
+        new=sum(entry.read and entry.patient not in stored for entry in accepted),
+        changed=sum(entry.read and entry.patient in stored for entry in accepted),
+        unchanged=sum(not entry.read for entry in accepted),
+        flagged=dict(Counter(finding["rule"] for entry in accepted for finding in entry.image["certificate"]["findings"])),
+        contradicted=dict(contradicted),
+        alike=dict(Counter(row["rule"] for entry in accepted for row in entry.remarks)),
+        rejected=dict(Counter(entry.rejections[0]["rule"] for entry in rejected)),
+        rejections=[dict(row) for entry in sorted(rejected, key=lambda entry: entry.patient) for row in entry.rejections],
+    )
 
 
 def _counted(rules: Mapping[str, int]) -> str:

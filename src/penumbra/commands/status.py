@@ -15,13 +15,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from penumbra.base.documents import Document
 from penumbra.base.params import ParamsError, project_root, state_home
+from penumbra.base.refusal import Refusal
 from penumbra.commands.next_step import next_step
 from penumbra.commands.status_data import Center, Champion, Disk, Failure, Place, Running, Status, Waiting
-from penumbra.pipeline import history
+from penumbra.pipeline import history, manifests
+from penumbra.pipeline.manifests import SET_ASIDE, Attempts, DecisionManifest, IngestedCenter, IngestManifest, PopulateManifest
 
+Read = TypeVar("Read", bound=Document)
 SERVER_S, FILE_S = 3.0, 30.0  # how long the store is waited for: its catalog or its files on a server, which may not answer, or in files of this machine
 WALK_S = 0.1  # a state folder of many files is measured no longer than that, or than the store takes to answer
 FINAL_FILES = ("clinical.csv", "clinical.xlsx")
@@ -51,8 +55,8 @@ def look() -> Status:
         project = None
         remarks.append(f"{str(error)[:1].upper()}{str(error)[1:]}")
     read = _StoreRead(home)
-    left = {stage: _manifest(home, stage, remarks) for stage in ("ingest", "populate", "register")}
-    ingested = {str(center): facts for center, facts in _mapping(left["ingest"].get("centers")).items() if isinstance(facts, dict)}
+    found_centers, populated = _manifest(home, IngestManifest, remarks), _manifest(home, PopulateManifest, remarks)
+    ingested = dict(found_centers.centers) if found_centers else {}
     running, failures = _running(home), [*_failed_run(home), *_failed_centers(home, ingested)]
     disk, checked = _disk(home, read), history.last_check(home)
     stored = read.result(remarks)
@@ -61,9 +65,9 @@ def look() -> Status:
     waiting = _waiting(home, ingested, champion, stored)
     rejected = Counter[str]()
     for facts in ingested.values():
-        rejected.update(_mapping(facts.get("rejected")))
-    if refused := len(left["populate"].get("refused", ())):
-        rejected["populate"] += refused
+        rejected.update(facts.rejected)
+    if populated and populated.refused:
+        rejected["populate"] += len(populated.refused)
     found = Status(
         str(home),
         None if project is None else str(project),
@@ -127,22 +131,15 @@ class _StoreRead:
         return self.found
 
 
-def _manifest(home: Path, stage: str, remarks: list[str]) -> dict[str, Any]:
-    path = home / "manifests" / f"{stage}.json"
+def _manifest(home: Path, kind: type[Read], remarks: list[str]) -> Read | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(content, dict):
-            return content
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError):
-        pass
-    remarks.append(f"manifests/{path.name} cannot be read; penumbra {stage} writes it again.")
-    return {}
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+        return manifests.read(home, kind)
+    except Refusal as refusal:
+        if refusal.rule != "stages_in_order":
+            remarks.append(f"{refusal.found}; {refusal.advice}.")
+    except OSError as error:
+        remarks.append(f"manifests/{manifests.NAMES[kind]}.json cannot be read ({error.strerror}).")
+    return None
 
 
 def _champion(home: Path, stored: Any) -> Champion | None:
@@ -179,16 +176,16 @@ def _noted_champion(home: Path) -> Champion | None:
     return None
 
 
-def _centers(ingested: Mapping[str, Any], stored: Any) -> tuple[Center, ...]:
+def _centers(ingested: Mapping[str, IngestedCenter], stored: Any) -> tuple[Center, ...]:
     known = {each.center: each for each in (stored.centers if stored else ())}
     found = []
     for name in sorted({*known, *ingested}):
-        accepted = len(ingested[name].get("accepted", ())) if name in ingested else known[name].patients
+        accepted = len(ingested[name].accepted) if name in ingested else known[name].patients
         found.append(Center(name, accepted, known[name].events if name in known else None))
     return tuple(found)
 
 
-def _waiting(home: Path, ingested: Mapping[str, Any], champion: Champion | None, stored: Any) -> tuple[Waiting, ...]:
+def _waiting(home: Path, ingested: Mapping[str, IngestedCenter], champion: Champion | None, stored: Any) -> tuple[Waiting, ...]:
     """Folders of incoming/ that were not read, and centers that arrived after the champion was registered and were not decided."""
     found, incoming = [], home / "incoming"
     with contextlib.suppress(OSError):
@@ -204,9 +201,9 @@ def _waiting(home: Path, ingested: Mapping[str, Any], champion: Champion | None,
         arrived = since.get(center)
         registered = champion.registered_at if champion is not None else None
         late = registered is not None and arrived is not None and arrived > datetime.fromisoformat(registered)
-        if (home / "manifests" / f"pending-{center}.json").is_file():
+        if manifests.file_of(home, f"pending-{center}").is_file():
             found.append(Waiting(center, "decided, not carried out yet"))
-        elif late and center not in listed and not (home / "manifests" / f"retrain-{center}.json").is_file():
+        elif late and center not in listed and not manifests.file_of(home, f"retrain-{center}").is_file():
             found.append(Waiting(center, "read, and the champion has not been compared on it yet"))
     return tuple(found)
 
@@ -224,24 +221,22 @@ def _failed_run(home: Path) -> Iterator[Failure]:
         yield Failure(last.command, "It was killed; the same command resumes.", last.began)
 
 
-def _failed_centers(home: Path, ingested: Mapping[str, Any]) -> Iterator[Failure]:
+def _failed_centers(home: Path, ingested: Mapping[str, IngestedCenter]) -> Iterator[Failure]:
     for center, facts in ingested.items():
-        if facts.get("refused"):
-            yield Failure(f"center {center}", f"It takes no part: {facts['refused']}")
-    for path, content in _notes(home, "attempts-*.json"):
-        if content.get("error"):
-            yield Failure(f"penumbra retrain --center {path.stem.removeprefix('attempts-')}", str(content["error"]))
-    for _, content in _notes(home, "retrain-*.json"):
-        if content.get("decision") == "set aside":
-            yield Failure(f"penumbra retrain --center {content.get('center')}", str(content.get("reason")))
+        if facts.refused:
+            yield Failure(f"center {center}", f"It takes no part: {facts.refused}")
+    for path, attempts in _documents(home, "attempts-*.json", Attempts):
+        if attempts.error:
+            yield Failure(f"penumbra retrain --center {path.stem.removeprefix('attempts-')}", attempts.error)
+    for _, decided in _documents(home, "retrain-*.json", DecisionManifest):
+        if decided.decision == SET_ASIDE:
+            yield Failure(f"penumbra retrain --center {decided.center}", decided.reason)
 
 
-def _notes(home: Path, pattern: str) -> Iterator[tuple[Path, dict[str, Any]]]:
-    for path in sorted((home / "manifests").glob(pattern)):
+def _documents(home: Path, pattern: str, kind: type[Read]) -> Iterator[tuple[Path, Read]]:
+    for path in sorted((home / manifests.FOLDER).glob(pattern)):
         with contextlib.suppress(OSError, ValueError):
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if isinstance(content, dict):
-                yield path, content
+            yield path, kind.from_json(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _is_held(home: Path) -> bool:
@@ -264,10 +259,9 @@ def _is_held(home: Path) -> bool:
 def _running(home: Path) -> Running | None:
     if not _is_held(home):
         return None
-    for path, content in _notes(home, "attempts-*.json"):
-        pid = content.get("pid")
-        if content.get("error") == "" and isinstance(pid, int) and Path(f"/proc/{pid}").exists():
-            return Running(f"penumbra retrain --center {path.stem.removeprefix('attempts-')}", None, pid)
+    for path, attempts in _documents(home, "attempts-*.json", Attempts):
+        if attempts.error == "" and attempts.pid and Path(f"/proc/{attempts.pid}").exists():
+            return Running(f"penumbra retrain --center {path.stem.removeprefix('attempts-')}", None, attempts.pid)
     last = history.last_run(home)
     if last is not None and not last.ended:
         return Running(last.command, last.began, last.pid)

@@ -8,7 +8,7 @@ from typing import Any
 
 from penumbra import registry, store
 from penumbra.base.refusal import Refusal
-from penumbra.pipeline.workspace import Manifest
+from penumbra.pipeline.manifests import RegisterManifest
 
 EXTERNAL = "external"
 # The difference in C between the served model and tumor volume: of pairs of one center, as the gate counts them; of versions registered before that was
@@ -62,7 +62,7 @@ def verdict(home: Path, model: str) -> Verdict | None:
     return Verdict(model, entry.version, entry.train_centers, centers, int(chosen.get("n") or 0), int(chosen.get("events") or 0), *numbers)
 
 
-def sentence(found: Verdict | None, registered: Manifest) -> str:
+def sentence(found: Verdict | None, registered: RegisterManifest) -> str:
     """The verdict in words that a physician understands; it says so where the model is not better.
 
     Parameters
@@ -71,14 +71,12 @@ def sentence(found: Verdict | None, registered: Manifest) -> str:
         What the run registered, see `stages.register`.
     """
     if found is None:
-        return f"Nothing is served: {registered.get('reason') or 'no version is champion'}."
+        return f"Nothing is served: {registered.reason or 'no version is champion'}."
     served = f"Served: {found.model}/{found.version}, fitted on {listed(found.train_centers)}."
-    if registered.get("version") not in (None, found.version):
-        served += (
-            f" This run registered {found.model}/{registered['version']}, which is not served; penumbra compare champion {registered['version']} shows both."
-        )
-    elif registered.get("version") is None:
-        served += f" This run registered nothing: {registered['reason']}."
+    if registered.version not in (None, found.version):
+        served += f" This run registered {found.model}/{registered.version}, which is not served; penumbra compare champion {registered.version} shows both."
+    elif registered.version is None:
+        served += f" This run registered nothing: {registered.reason}."
     return f"{served} {_outside(found)}"
 
 

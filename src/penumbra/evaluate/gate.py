@@ -4,12 +4,10 @@ What it decides on is written down with the decision (`Evidence.to_json`), and t
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-from penumbra.base.json_values import without_nan
-from penumbra.base.params import build
+from penumbra.base.documents import Document
 from penumbra.base.yaml_files import wrong
 
 Decision = Literal["promote", "keep", "reject", "stop", "set aside"]
@@ -75,14 +73,9 @@ class Contrast:
     def defined(self) -> bool:
         return all(math.isfinite(value) for value in (self.difference, self.lower_one_sided, self.upper))
 
-    @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> "Contrast":
-        values: dict[str, Any] = {name: math.nan if value is None else value for name, value in row.items()}
-        return cls(**values)
-
 
 @dataclass(frozen=True)
-class Evidence:
+class Evidence(Document):
     """All that the gate decides on.
 
     overall    against the champion, all centers.
@@ -94,16 +87,6 @@ class Evidence:
     overall: Contrast
     centers: tuple[Contrast, ...]
     baselines: tuple[Contrast, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """NaN is null."""
-        document: dict[str, Any] = without_nan(asdict(self))
-        return document
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> "Evidence":
-        centers, baselines = (tuple(Contrast.from_json(row) for row in document[name]) for name in ("centers", "baselines"))
-        return cls(build(GateLimits, document["limits"], "retrain.gate"), Contrast.from_json(document["overall"]), centers, baselines)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from penumbra import survival
+from penumbra.evaluate.rows import PairedRow
 from penumbra.evaluate.settings import Evaluating
 from penumbra.survival import Undefined
 from penumbra.survival.agreement import resampled_survival
@@ -61,27 +62,6 @@ class Pair:
     def fitted_here(self) -> tuple[bool, bool]:
         """Whether the first model, and the second, was fitted on any of these patients: its value here is optimistic."""
         return bool(self.fitted[0].any()), bool(self.fitted[1].any())
-
-
-@dataclass(frozen=True)
-class PairedRow:
-    """One measure of two models on one set of patients.
-
-    metric      harrell_c; auc_1y (status at the horizon); brier_1y; calibration_1y: |log(deaths observed / deaths predicted)|; named by the time.
-    difference  second minus first, with percentile limits and a two-sided bootstrap p; NaN with a reason where these patients define none.
-    """
-
-    center: str
-    metric: str
-    first: float
-    second: float
-    difference: float
-    lower: float
-    upper: float
-    p: float
-    n: int
-    events: int
-    reason: str = ""
 
 
 Measured = tuple[np.ndarray, np.ndarray]  # values (2,) on the patients themselves, and (2, b) on the resamples

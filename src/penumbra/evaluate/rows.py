@@ -1,6 +1,8 @@
-"""One number of one model on one set of patients: what evaluation leaves, and every table is made of."""
+"""One number of one model, or of two, on one set of patients: what evaluation leaves, and every table is made of."""
 
 from dataclasses import dataclass
+
+HIGHER_IS_BETTER = ("harrell_c", "auc")  # how a measure's name begins; of every other, lower is better
 
 
 @dataclass(frozen=True)
@@ -26,3 +28,29 @@ class MetricRow:
     n: int
     events: int
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class PairedRow:
+    """One measure of two models on one set of patients.
+
+    metric      harrell_c; auc_1y (status at the horizon); brier_1y; calibration_1y: |log(deaths observed / deaths predicted)|; named by the time.
+    difference  second minus first, with percentile limits and a two-sided bootstrap p; NaN with a reason where these patients define none.
+    """
+
+    center: str
+    metric: str
+    first: float
+    second: float
+    difference: float
+    lower: float
+    upper: float
+    p: float
+    n: int
+    events: int
+    reason: str = ""
+
+    @property
+    def better(self) -> bool:
+        """Whether the second is better on these patients."""
+        return self.difference > 0 if self.metric.startswith(HIGHER_IS_BETTER) else self.difference < 0

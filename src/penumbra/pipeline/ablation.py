@@ -8,8 +8,10 @@ from penumbra import fusion, store
 from penumbra.base.blocks import DEEP, GTV
 from penumbra.evaluate import ModelRisk
 from penumbra.fusion import Block, Declaration, SurvivalModel
+from penumbra.pipeline import manifests
 from penumbra.pipeline.dataset import Dataset, matrix_block
-from penumbra.pipeline.workspace import Work, read_manifest
+from penumbra.pipeline.manifests import TrainManifest
+from penumbra.pipeline.workspace import Work
 
 BLOCK = "deep_without_se"
 DECLARED = Declaration("DL_without_SE", "Deep learning, no SE", "deep", "signature", blocks=(BLOCK,))
@@ -25,8 +27,7 @@ class Ablation:
 
 def version_without_se(work: Work) -> str | None:
     """Version of the deep features of the network without SE; None where params.yaml asked for none (ablation.without_se)."""
-    found = read_manifest(work.home, "train").get("without_se")
-    return None if found is None else str(found)
+    return manifests.read(work.home, TrainManifest).without_se
 
 
 def ablation(work: Work, data: Dataset) -> Ablation | None:

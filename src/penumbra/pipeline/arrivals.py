@@ -14,6 +14,7 @@ from penumbra.base.whole_files import whole_file, write_whole
 from penumbra.base.yaml_files import wrong
 from penumbra.cohort import CLINICAL_FILE, clinical_table
 from penumbra.cohort.links import Roots, cohort_of, roots_of, walk
+from penumbra.pipeline.manifests import ArrivalManifest, ArrivedFiles
 
 INCOMING = "incoming"
 COHORTS = ".cohorts.json"  # below manifests/: every cohort that ever arrived here
@@ -153,7 +154,7 @@ def files(home: Path, folder: Path, declared: Sequence[str] = ()) -> list[Path]:
     return [entry for entry in walk(root, link_roots(home, folder, declared), []) if isinstance(entry, Path)]
 
 
-def describe(home: Path, declared: Sequence[str] = ()) -> dict[str, Any]:
+def describe(home: Path, declared: Sequence[str] = ()) -> ArrivalManifest:
     """What arrived: per center the number of files and one SHA-256 over all names and contents, the same wherever the folder is.
 
     declared  ingest.roots of params.yaml. A link that leads elsewhere counts by its name alone, and is not followed; so does what may not be read
@@ -185,9 +186,9 @@ def describe(home: Path, declared: Sequence[str] = ()) -> dict[str, Any]:
                 digest.update(name + b"\0closed\n")
                 continue
             digest.update(name + f"\0{seen[key][2]}\n".encode())
-        centers[center] = {"files": count, "sha256": digest.hexdigest()}
+        centers[center] = ArrivedFiles(count, digest.hexdigest())
     write_whole(memory, json.dumps(seen))
-    return {"centers": centers}
+    return ArrivalManifest(centers)
 
 
 def _centers_in(folder: Path) -> dict[str, Path]:

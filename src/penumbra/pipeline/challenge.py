@@ -55,7 +55,7 @@ def challenge(work: Work, champion: LoadedModel, data: Dataset) -> Challenge:
     today = Recipe(settings.network, settings.augment, settings.train, settings.pretrain, settings.ensemble, settings.fuse, wanted)
     now = read_dataset(work)
     images = accepted_images(work)
-    fitted = load_models(work, current_fuse(work, now)["key"])
+    fitted = load_models(work, current_fuse(work, now).key)
     numbers = {"folds": limits.folds, "seed": limits.seed}
 
     ours, theirs = settings.cohort.train_centers, champion.lineage.train_centers

@@ -12,8 +12,10 @@ from penumbra import store
 from penumbra.base.blocks import CLINICAL, DEEP, GTV
 from penumbra.base.refusal import Refusal, nearest
 from penumbra.fusion import Block
+from penumbra.pipeline import manifests
+from penumbra.pipeline.manifests import IngestManifest, PopulateManifest, TrainManifest
 from penumbra.pipeline.origins import Images, accepted_images, current, of_populate, of_train
-from penumbra.pipeline.workspace import Work, read_manifest
+from penumbra.pipeline.workspace import Work
 from penumbra.store.version import KEY_LENGTH
 from penumbra.survival.outcome import Outcomes
 
@@ -75,13 +77,13 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
     """
     with store.connect(work.home, read_only=True) as lake:
         images = accepted_images(work, lake)
-        populate = current(work, "populate", of_populate(work, images))
-        wanted = list(populate["patients"])
+        populate = current(work, PopulateManifest, of_populate(work, images))
+        wanted = list(populate.patients)
         clinical = {row["patient"]: row for row in lake.rows("patients")}
         if deep_version is None:
-            train = current(work, "train", of_train(work, images, clinical))
-            deep_version, wanted = train["version"], sorted(set(wanted) & set(train["patients"]))
-        matrices = {roi: store.read_matrix(lake, "radiomics", roi, version=populate["version"], patients=wanted) for roi in populate["rois"]}
+            train = current(work, TrainManifest, of_train(work, images, clinical))
+            deep_version, wanted = train.version, sorted(set(wanted) & set(train.patients))
+        matrices = {roi: store.read_matrix(lake, "radiomics", roi, version=populate.version, patients=wanted) for roi in populate.rois}
         deep = store.read_matrix(lake, DEEP, GTV, version=deep_version, patients=wanted)
         commit = lake.newest_commit()
         scans = {row["patient"]: row["image_version"] for row in lake.sql("SELECT patient, image_version FROM images").to_pylist()}
@@ -104,7 +106,7 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
         blocks={**values, CLINICAL: _clinical_block(records)},
         fingerprint=_key(values, records, np.arange(len(wanted))),
         training_sha256=_sha256(values, records, np.flatnonzero(training)),
-        versions={**dict.fromkeys(matrices, str(populate["version"])), DEEP: str(deep_version)},
+        versions={**dict.fromkeys(matrices, populate.version), DEEP: deep_version},
         commit=commit,
         clinical=records,
         scans=tuple(scans.get(patient) for patient in wanted),
@@ -149,11 +151,11 @@ def network_file(home: Path, version: str) -> Path:
 
 def no_training_center(work: Work, images: Images) -> Refusal:
     """The refusal of a cohort in which nobody trains; it says so where that is because a training center's table was refused."""
-    centers = read_manifest(work.home, "ingest")["centers"]
+    centers = manifests.read(work.home, IngestManifest).centers
     wanted, here = work.settings.cohort.train_centers, ", ".join(sorted({image["center"] for image in images.values()})) or "none"
     near = next(filter(None, (nearest(name, (image["center"] for image in images.values())) for name in wanted)), "")
     meant = f", such as {near}" if near else ""
-    refused = [f"{center}: {centers[center]['refused']}" for center in wanted if centers.get(center, {}).get("refused")]
+    refused = [f"{center}: {centers[center].refused}" for center in wanted if center in centers and centers[center].refused]
     return Refusal(
         "training_patients",
         f"none of the training centers ({', '.join(wanted)}) has an accepted patient; centers here: {here}" + "".join(f"; {one}" for one in refused),

@@ -1,12 +1,9 @@
 """What retrainings decided, as their manifests have it."""
 
 from pathlib import Path
-from typing import Final
 
-from penumbra.pipeline import arrivals
-from penumbra.pipeline.workspace import read_manifest
-
-SET_ASIDE: Final = "set aside"  # the decision on a center whose retraining was killed too often
+from penumbra.pipeline import arrivals, manifests
+from penumbra.pipeline.manifests import SET_ASIDE, DecisionManifest
 
 
 def manifest_of(center: str) -> str:
@@ -16,6 +13,6 @@ def manifest_of(center: str) -> str:
 
 def set_aside(home: Path) -> dict[str, str]:
     """Center in incoming/ -> why it is set aside."""
-    decided_so = (read_manifest(home, path.stem) for path in sorted((home / "manifests").glob(f"{manifest_of('*')}.json")))
+    found = (manifests.read(home, DecisionManifest, path.stem) for path in sorted((home / manifests.FOLDER).glob(f"{manifest_of('*')}.json")))
     there = home / arrivals.INCOMING
-    return {content["center"]: content["reason"] for content in decided_so if content["decision"] == SET_ASIDE and (there / content["center"]).exists()}
+    return {decided.center: decided.reason for decided in found if decided.decision == SET_ASIDE and (there / decided.center).exists()}

@@ -4,68 +4,68 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from typing import Any
 
 from penumbra import fusion, store
-from penumbra.base.json_values import without_nan
 from penumbra.base.params import project_root
 from penumbra.base.progress import say
 from penumbra.base.whole_files import write_whole
 from penumbra.base.workers import available_cores
 from penumbra.evaluate import MetricRow, ModelRisk, internal_external, resampled_fits
 from penumbra.evaluate import evaluate as evaluate_models
+from penumbra.pipeline import manifests
 from penumbra.pipeline.ablation import DECLARED as WITHOUT_SE
 from penumbra.pipeline.ablation import ablation, version_without_se
 from penumbra.pipeline.dataset import Dataset, read_dataset
 from penumbra.pipeline.fuse import current_fuse, load_models, risks
-from penumbra.pipeline.origins import MADE_FROM, PROGRAM, Origin, current, earlier, flat, origin
-from penumbra.pipeline.workspace import Manifest, Work, write_manifest
+from penumbra.pipeline.manifests import EvaluateManifest, FuseManifest, Origin
+from penumbra.pipeline.origins import PROGRAM, current, flat, origin
+from penumbra.pipeline.workspace import Work
 
 CONTROLS = {"volume": "Volume", "clinical": "Clinical"}  # what a useful model has to beat: short name in delta_c_<name> -> model
 EVALUATION_CODE = 5  # raise when the same models, patients and numbers give other metrics than before
 
 
-def evaluate(work: Work) -> Manifest:
+def evaluate(work: Work) -> EvaluateManifest:
     """Every metric for training, each center and all external centers pooled; C-indices also as metrics.json for `dvc metrics`."""
     data, settings = read_dataset(work), work.settings
-    fused, before = current_fuse(work, data), earlier(work.home, "evaluate")
+    fused, before = current_fuse(work, data), manifests.earlier(work.home, EvaluateManifest)
     key = evaluation_key(work, data, fused)
-    if before.get("key") == key:
-        content = before
+    if before is not None and before.key == key:
+        metrics, kept = before.metrics, before.kept
     else:
-        say(f"evaluating {len(fused['features'])} models on {len(data.patients)} patients, {settings.evaluate.bootstraps} bootstraps")
-        models = load_models(work, fused["key"])
-        beside = ablation(work, data)
-        found = risks(models, data) | ({} if beside is None else {WITHOUT_SE.name: beside.risk})
+        say(f"evaluating {len(fused.features)} models on {len(data.patients)} patients, {settings.evaluate.bootstraps} bootstraps")
+        models = load_models(work, fused.key)
+        without_se = ablation(work, data)
+        found = risks(models, data) | ({} if without_se is None else {WITHOUT_SE.name: without_se.risk})
         rows = measured(work, found, data, combined=settings.register.served)
         more, kept = refitted(work, data, models, rows)
-        content = {"key": key, "metrics": without_nan([asdict(row) for row in (*rows, *more)]), "kept": kept}
+        metrics = (*rows, *more)
     if work.home == project_root() / "data":
-        write_whole(project_root() / "metrics.json", json.dumps(_c_indices(content["metrics"]), indent=1) + "\n")
-    return write_manifest(work.home, "evaluate", {**content, MADE_FROM: of_evaluate(work, data, fused)})
+        write_whole(project_root() / "metrics.json", json.dumps(_c_indices(metrics), indent=1) + "\n")
+    return manifests.write(work.home, EvaluateManifest(key=key, metrics=metrics, kept=kept, made_from=of_evaluate(work, data, fused)))
 
 
-def evaluation_key(work: Work, data: Dataset, fused: Manifest) -> str:
+def evaluation_key(work: Work, data: Dataset, fused: FuseManifest) -> str:
     """Key of everything that decides the metrics."""
     numbers, without_se = asdict(work.settings.evaluate), version_without_se(work)
     return store.version_key(
-        {"fuse": fused["key"], "dataset": data.fingerprint, "numbers": numbers, "served": work.settings.register.served, "code": EVALUATION_CODE}
+        {"fuse": fused.key, "dataset": data.fingerprint, "numbers": numbers, "served": work.settings.register.served, "code": EVALUATION_CODE}
         | ({} if without_se is None else {"without_se": without_se})
     )
 
 
-def of_evaluate(work: Work, data: Dataset, fused: Manifest) -> Origin:
+def of_evaluate(work: Work, data: Dataset, fused: FuseManifest) -> Origin:
     """What evaluate makes its metrics from."""
-    found = {"fuse": fused["key"], "dataset": data.fingerprint, "network without SE": version_without_se(work) or ""}
+    found = {"fuse": fused.key, "dataset": data.fingerprint, "network without SE": version_without_se(work) or ""}
     return origin(work, found, {**flat("evaluate", work.settings.evaluate), "register.served": work.settings.register.served, PROGRAM: EVALUATION_CODE})
 
 
-def current_evaluate(work: Work, data: Dataset, fused: Manifest) -> Manifest:
+def current_evaluate(work: Work, data: Dataset, fused: FuseManifest) -> EvaluateManifest:
     """What evaluate left, provided that it was made from these data, models and numbers.
 
     Raises  Refusal "stage_is_current".
     """
-    return current(work, "evaluate", of_evaluate(work, data, fused), key=evaluation_key(work, data, fused))
+    return current(work, EvaluateManifest, of_evaluate(work, data, fused), key=evaluation_key(work, data, fused))
 
 
 def measured(work: Work, found: Mapping[str, ModelRisk], data: Dataset, *, combined: str) -> list[MetricRow]:
@@ -73,7 +73,7 @@ def measured(work: Work, found: Mapping[str, ModelRisk], data: Dataset, *, combi
     return evaluate_models(found, data.outcomes, data.training, work.settings.evaluate, combined=combined, controls=CONTROLS)
 
 
-def refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow]) -> tuple[list[MetricRow], dict[str, float]]:
+def refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow]) -> tuple[list[MetricRow], Mapping[str, float]]:
     """What refitting the served model says: each center left out, optimism of the training C, and how often resamples keep a feature."""
     settings, declared = work.settings, fusion.declarations(work.settings.models)
     served = settings.register.served
@@ -96,21 +96,16 @@ def refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalMode
     apparent = [row for row in rows if (row.model, row.split, row.metric) == (served, "train", "harrell_c")][-1]  # the pool comes last
     values = {"harrell_c_optimism": again.optimism, "harrell_c_corrected": apparent.value - again.optimism}
     reason = "" if math.isfinite(again.optimism) else apparent.reason or "no resample has a C"
-    return [*found, *(replace(apparent, metric=name, value=value, lower=math.nan, upper=math.nan, reason=reason) for name, value in values.items())], dict(
-        again.selection_frequency
-    )
+    return [
+        *found,
+        *(replace(apparent, metric=name, value=value, lower=math.nan, upper=math.nan, reason=reason) for name, value in values.items()),
+    ], again.selection_frequency
 
 
-def metric_rows(manifest: Manifest) -> list[MetricRow]:
-    """The rows that `evaluate` left."""
-    numbers = ("value", "lower", "upper")
-    return [MetricRow(**{**row, **{name: math.nan if row[name] is None else row[name] for name in numbers}}) for row in manifest["metrics"]]
-
-
-def _c_indices(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+def _c_indices(rows: Iterable[MetricRow]) -> dict[str, dict[str, float]]:
     """Model -> center -> C, to four digits."""
     table: dict[str, dict[str, float]] = {}
     for row in rows:
-        if row["metric"] == "harrell_c" and row["value"] is not None:
-            table.setdefault(row["model"], {})[row["center"]] = round(row["value"], 4)
+        if row.metric == "harrell_c" and math.isfinite(row.value):
+            table.setdefault(row.model, {})[row.center] = round(row.value, 4)
     return table

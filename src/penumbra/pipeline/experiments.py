@@ -4,25 +4,25 @@ dvc.lock of a revision holds the hash of the manifest that the stage register le
 """
 
 import hashlib
-import json
 import subprocess
 from pathlib import Path
 
 from penumbra import registry
 from penumbra.base.params import project_root
 from penumbra.base.refusal import Refusal
-from penumbra.pipeline.workspace import Manifest, write_manifest
+from penumbra.pipeline import manifests
+from penumbra.pipeline.manifests import RegisterManifest
 from penumbra.registry import RegisteredVersion
 
 REGISTER = "register"
 KEPT = "registered-{}"
 
 
-def keep(home: Path, content: Manifest) -> Manifest:
+def keep(home: Path, manifest: RegisterManifest) -> RegisterManifest:
     """Write the manifest of the stage register, and keep it under its hash for revisions that name it later."""
-    written = write_manifest(home, REGISTER, content)
-    digest = hashlib.md5((home / "manifests" / f"{REGISTER}.json").read_bytes(), usedforsecurity=False).hexdigest()  # as dvc.lock has it
-    return write_manifest(home, KEPT.format(digest), written)
+    manifests.write(home, manifest)
+    digest = hashlib.md5(manifests.file_of(home, REGISTER).read_bytes(), usedforsecurity=False).hexdigest()  # as dvc.lock has it
+    return manifests.write(home, manifest, KEPT.format(digest))
 
 
 def find(home: Path, which: str, model: str | None = None) -> RegisteredVersion:
@@ -37,15 +37,14 @@ def find(home: Path, which: str, model: str | None = None) -> RegisteredVersion:
     except Refusal as refusal:
         if refusal.rule != "version_registered" or (digest := _registered_by(which)) is None:
             raise
-    path = home / "manifests" / f"{KEPT.format(digest)}.json"
     advice = "only versions registered in this state folder can be compared: dvc exp run in the workspace, or penumbra run on that revision"
-    if not path.is_file():
+    if not manifests.file_of(home, KEPT.format(digest)).is_file():
         raise Refusal("experiment_registered", f"what the revision {which} registered is not in this state folder", advice)
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if content["version"] is None:
-        raise Refusal("experiment_registered", f"the revision {which} registered nothing: {content['reason']}", "penumbra report shows why")
-    entry = registry.find(home, content["version"], content["model"])
-    if entry.digest != content["digest"]:
+    made = manifests.read(home, RegisterManifest, KEPT.format(digest))
+    if made.version is None:
+        raise Refusal("experiment_registered", f"the revision {which} registered nothing: {made.reason}", "penumbra report shows why")
+    entry = registry.find(home, made.version, made.model)
+    if entry.digest != made.digest:
         raise Refusal("experiment_registered", f"version {entry.version} is not the one that the revision {which} registered", advice)
     return entry
 

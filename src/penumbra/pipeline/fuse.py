@@ -11,15 +11,17 @@ from penumbra.base.progress import say
 from penumbra.base.refusal import Refusal
 from penumbra.base.whole_files import whole_folder
 from penumbra.evaluate import ModelRisk
+from penumbra.pipeline import manifests
 from penumbra.pipeline.dataset import Dataset, read_dataset
-from penumbra.pipeline.origins import MADE_FROM, PROGRAM, Origin, current, earlier, flat, origin, train_centers
-from penumbra.pipeline.workspace import Manifest, Work, write_manifest
+from penumbra.pipeline.manifests import FuseManifest, Origin
+from penumbra.pipeline.origins import PROGRAM, current, flat, origin, train_centers
+from penumbra.pipeline.workspace import Work
 
 FITTED = "fitted"  # folder of fitted models below the state folder, one subfolder for each key
 FUSION_CODE = 3  # raise when the same data and numbers fit another model than before
 
 
-def fuse(work: Work) -> Manifest:
+def fuse(work: Work) -> FuseManifest:
     """Signatures, combined model and controls, fitted on the training centers and on nothing else."""
     data, settings = read_dataset(work), work.settings
     declared = fusion.declarations(settings.models)
@@ -36,20 +38,22 @@ def fuse(work: Work) -> Manifest:
         fitted = fusion.fit_all(declared.values(), data.rows(data.training), data.outcomes.rows(data.training), settings.fuse)
         _save_models(folder, fitted)
     models = load_models(work, key)
-    made_from, before = of_fuse(work, data), earlier(work.home, "fuse")
-    content = {
-        "key": key,
-        "dataset": data.fingerprint,
-        "training_sha256": data.training_sha256,
-        "store_commit": before["store_commit"] if _same_training(before, made_from, data) else data.commit,
-        MADE_FROM: made_from,
-        "trained_on": int(data.training.sum()),
-        "events": int(data.event[data.training].sum()),
-        "features": {name: len(model.columns) for name, model in models.items()},
-        "not_retained": {name: model.reason for name, model in models.items() if not model.retained},
-        "digests": {name: model.digest() for name, model in models.items()},
-    }
-    return write_manifest(work.home, "fuse", content)
+    made_from = of_fuse(work, data)
+    return manifests.write(
+        work.home,
+        FuseManifest(
+            key=key,
+            dataset=data.fingerprint,
+            training_sha256=data.training_sha256,
+            store_commit=_store_commit(manifests.earlier(work.home, FuseManifest), made_from, data),
+            made_from=made_from,
+            trained_on=int(data.training.sum()),
+            events=int(data.event[data.training].sum()),
+            features={name: len(model.columns) for name, model in models.items()},
+            not_retained={name: model.reason for name, model in models.items() if not model.retained},
+            digests={name: model.digest() for name, model in models.items()},
+        ),
+    )
 
 
 def fusion_key(work: Work, data: Dataset) -> str:
@@ -74,20 +78,20 @@ def of_fuse(work: Work, data: Dataset) -> Origin:
     )
 
 
-def _same_training(before: Manifest, made_from: Origin, data: Dataset) -> bool:
-    """Whether an earlier fuse was on the same training patients with the same features: then the store's commit of then is still the one to name."""
-    if "store_commit" not in before or MADE_FROM not in before or before["store_commit"] > data.commit:
-        return False
-    then, now = ({name: value for name, value in found["data"].items() if name != "dataset"} for found in (before[MADE_FROM], made_from))
-    return then == now
+def _store_commit(before: FuseManifest | None, made_from: Origin, data: Dataset) -> int:
+    """The store's commit to name: that of an earlier fuse on the same training patients with the same features, else today's."""
+    if before is None or before.store_commit is None or before.made_from is None or before.store_commit > data.commit:
+        return data.commit
+    then, now = ({name: value for name, value in found.data.items() if name != "dataset"} for found in (before.made_from, made_from))
+    return before.store_commit if then == now else data.commit
 
 
-def current_fuse(work: Work, data: Dataset) -> Manifest:
+def current_fuse(work: Work, data: Dataset) -> FuseManifest:
     """What fuse left, provided that it was made from these data and today's numbers.
 
     Raises  Refusal "stage_is_current".
     """
-    return current(work, "fuse", of_fuse(work, data), key=fusion_key(work, data), dataset=data.fingerprint)
+    return current(work, FuseManifest, of_fuse(work, data), key=fusion_key(work, data), dataset=data.fingerprint)
 
 
 def _save_models(folder: Path, models: Mapping[str, fusion.SurvivalModel]) -> None:

@@ -8,11 +8,11 @@ import json
 import os
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
+from penumbra.base.documents import Document
 from penumbra.base.params import ParamsError
 from penumbra.base.refusal import Refusal
 from penumbra.base.whole_files import write_whole
@@ -22,7 +22,7 @@ STOPPED = "stopped"
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Document):
     """The last writing command.
 
     command  as it is typed, without paths, which could hold a person's name.
@@ -39,7 +39,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(Document):
     """The last check: when (UTC, ISO 8601), and the findings that were bad, one sentence each."""
 
     at: str
@@ -50,33 +50,32 @@ class Check:
 def noted(home: Path, command: str) -> Iterator[None]:
     """Note that `command` works here, and how it ends; to be held inside `one_run_at_a_time`. A disk that is full does not end the command here."""
     run = Run(command, _now(), os.getpid())
-    _write(home, LAST_RUN, asdict(run))
+    _write(home, LAST_RUN, run)
     try:
         yield
     except BaseException as error:
-        _write(home, LAST_RUN, asdict(replace(run, ended=_now(), error=_sentence(error, home))))
+        _write(home, LAST_RUN, replace(run, ended=_now(), error=_sentence(error, home)))
         raise
-    _write(home, LAST_RUN, asdict(replace(run, ended=_now())))
+    _write(home, LAST_RUN, replace(run, ended=_now()))
 
 
 def checked(home: Path, bad: Sequence[str]) -> None:
     """Note what a check found. A home that does not exist is not made, and one that only reads stays as it is."""
     if home.is_dir():
-        _write(home, LAST_CHECK, asdict(Check(_now(), tuple(bad))))
+        _write(home, LAST_CHECK, Check(_now(), tuple(bad)))
 
 
 def last_run(home: Path) -> Run | None:
     """None where nothing was noted, or nothing that can be read."""
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        return Run(**_read(home, LAST_RUN))
+    with contextlib.suppress(OSError, ValueError):
+        return Run.from_json(_read(home, LAST_RUN))
     return None
 
 
 def last_check(home: Path) -> Check | None:
     """None where nothing was noted, or nothing that can be read."""
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        found = _read(home, LAST_CHECK)
-        return Check(str(found["at"]), tuple(str(each) for each in found["bad"]))
+    with contextlib.suppress(OSError, ValueError):
+        return Check.from_json(_read(home, LAST_CHECK))
     return None
 
 
@@ -105,12 +104,12 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _read(home: Path, name: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((home / "manifests" / name).read_text(encoding="utf-8"))
+def _read(home: Path, name: str) -> object:
+    content: object = json.loads((home / "manifests" / name).read_text(encoding="utf-8"))
     return content
 
 
-def _write(home: Path, name: str, content: dict[str, Any]) -> None:
+def _write(home: Path, name: str, content: Document) -> None:
     path = home / "manifests" / name
     with contextlib.suppress(OSError):
-        write_whole(path, json.dumps(content) + "\n")
+        write_whole(path, json.dumps(content.to_json()) + "\n")

@@ -2,34 +2,32 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from penumbra import cohort, store
 from penumbra.base.progress import say, track
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import available_cores
-from penumbra.pipeline import arrivals, persons, pseudonyms
-from penumbra.pipeline.origins import MADE_FROM, clinical_versions, earlier, of_center
+from penumbra.pipeline import arrivals, manifests, persons, pseudonyms
+from penumbra.pipeline.manifests import IngestedCenter, IngestManifest, Kept
+from penumbra.pipeline.origins import clinical_versions, of_center
 from penumbra.pipeline.scoring import kept_around
-from penumbra.pipeline.workspace import Manifest, Work, write_manifest
-
-if TYPE_CHECKING:
-    pass
+from penumbra.pipeline.workspace import Work
 
 
-def ingest(work: Work, only: str | None = None, *, confirmed: Collection[str] = (), new_key: bool = False) -> Manifest:
+def ingest(work: Work, only: str | None = None, *, confirmed: Collection[str] = (), new_key: bool = False) -> IngestManifest:
     """Every arrived center (or `only` one) into the store: images on the grid, certificates, clinical records, rejections, departures.
 
     confirmed  patients whose new clinical record is right, though it contradicts the stored one.
     new_key    rename every patient with the current pseudonym key, or without one.
     """
-    arrived = write_manifest(work.home, "arrivals", arrivals.describe(work.home, work.settings.ingest.roots))["centers"]
+    arrived = manifests.write(work.home, arrivals.describe(work.home, work.settings.ingest.roots)).centers
     centers = arrivals.center_folders(work.home)
-    before: dict[str, Any] = {}
-    if only:
-        before = {center: entry for center, entry in earlier(work.home, "ingest").get("centers", {}).items() if center in centers}
-    facts = {}
+    facts = dict[str, IngestedCenter]()
+    if only and manifests.file_of(work.home, "ingest").is_file():
+        facts = {center: entry for center, entry in manifests.read(work.home, IngestManifest).centers.items() if center in centers}
     with store.connect(work.home) as lake:
         pseudonyms.require_key(work, lake, new=new_key)
         chosen = {center: folder for center, folder in centers.items() if only in (None, center)}
@@ -39,11 +37,11 @@ def ingest(work: Work, only: str | None = None, *, confirmed: Collection[str] = 
             if isinstance(table, cohort.ClinicalTable):
                 persons.note_departures(work, lake, center, chosen[center], table)
         for center, folder in chosen.items():
-            made_from = of_center(work, center, arrived[center]["sha256"])
-            facts[center] = {**_ingest_center(work, lake, center, folder, tables[center], confirmed, alone=len(chosen) == 1), MADE_FROM: made_from}
+            made_from = of_center(work, center, arrived[center].sha256)
+            found = _ingest_center(work, lake, center, folder, tables[center], confirmed, alone=len(chosen) == 1)
             shown = clinical_versions(lake, center)
-            facts[center]["stored"] = {patient: shown[patient] for patient in facts[center]["accepted"]}
-    return write_manifest(work.home, "ingest", {"centers": {**before, **facts}})
+            facts[center] = replace(found, made_from=made_from, stored={patient: shown[patient] for patient in found.accepted})
+    return manifests.write(work.home, IngestManifest(facts))
 
 
 def clinical_table(work: Work, folder: Path) -> cohort.ClinicalTable | Refusal:
@@ -60,7 +58,7 @@ def clinical_table(work: Work, folder: Path) -> cohort.ClinicalTable | Refusal:
 
 def _ingest_center(
     work: Work, lake: store.Store, center: str, folder: Path, clinical: cohort.ClinicalTable | Refusal, confirmed: Collection[str], *, alone: bool
-) -> dict[str, Any]:
+) -> IngestedCenter:
     """One center into the store; what the manifest says of it.
 
     A center whose table is refused as a whole takes no part in what follows: rows of an earlier table stay in the store, but nothing tells which
@@ -75,7 +73,7 @@ def _ingest_center(
         lake.write({"rejections": [rejection(None, center, "ingest", refusal)]}, run=work.run, what=f"ingest {center}: no usable clinical table")
         if not alone:
             say(f"{center} takes no part: {refusal}")
-        return {"found": 0, "accepted": {}, "flagged": {}, "rejected": {refusal.rule: 1}, "refused": str(refusal).replace(". (rule ", " (rule ")}
+        return IngestedCenter(found=0, accepted={}, flagged={}, rejected={refusal.rule: 1}, refused=str(refusal).replace(". (rule ", " (rule "))
     _lift_refusal(work, lake, center)
     for note in clinical.notes:
         say(f"{center}: {note}")
@@ -111,17 +109,17 @@ def _ingest_center(
             advance()
         _save(work, lake, center, unsaved, records)
     gone = lake.sql("SELECT count(*) AS n FROM departures WHERE center = ? AND NOT returned", [center]).column("n")[0].as_py()
-    return {
-        "found": total,
-        "accepted": {entry.patient: entry.image_version for entry in sorted(accepted, key=lambda entry: entry.patient)},
-        "flagged": _counts(finding["rule"] for entry in accepted for finding in entry.image["certificate"]["findings"]),
-        "rejected": _counts(entry.rejections[0]["rule"] for entry in refused),
-        "contradicted": records.tell(),
-        "alike": _counts(row["rule"] for entry in accepted for row in entry.remarks),
-        "no_longer_sent": int(gone),
-        "kept": {"margin_mm": rules.margin_mm, "periodic_mm": rules.periodic_mm},
-        "clinical": store.version_key({entry.patient: {**entry.clinical} for entry in accepted}),
-    }
+    return IngestedCenter(
+        found=total,
+        accepted={entry.patient: entry.image_version for entry in sorted(accepted, key=lambda entry: entry.patient)},
+        flagged=_counts(finding["rule"] for entry in accepted for finding in entry.image["certificate"]["findings"]),
+        rejected=_counts(entry.rejections[0]["rule"] for entry in refused),
+        contradicted=records.tell(),
+        alike=_counts(row["rule"] for entry in accepted for row in entry.remarks),
+        no_longer_sent=int(gone),
+        kept=Kept(rules.margin_mm, rules.periodic_mm),
+        clinical=store.version_key({entry.patient: {**entry.clinical} for entry in accepted}),
+    )
 
 
 def image_rules(work: Work, center: str) -> cohort.ImageRules:

@@ -6,14 +6,16 @@ from typing import Any
 from penumbra import registry
 from penumbra.base.blocks import GTV
 from penumbra.base.params import project_root, read_yaml
+from penumbra.pipeline import manifests
 from penumbra.pipeline.dataset import Dataset
-from penumbra.pipeline.workspace import Manifest, Work, read_manifest
+from penumbra.pipeline.manifests import PopulateManifest, RegisterManifest
+from penumbra.pipeline.workspace import Work
 from penumbra.report import checklist
 from penumbra.report import inputs as page
 from penumbra.survival.horizons import horizon_words
 
 
-def model_card(work: Work, registered: Manifest) -> page.ModelCard:
+def model_card(work: Work, registered: RegisterManifest) -> page.ModelCard:
     settings = work.settings
     parameters: dict[str, Any] = {"profile": settings.profile}
     for group, values in (("fuse", settings.fuse), ("train", settings.train), ("evaluate", settings.evaluate)):
@@ -24,9 +26,9 @@ def model_card(work: Work, registered: Manifest) -> page.ModelCard:
         ("Input", f"planning CT and GTV; ROIs {GTV} and rings"),
     )
     common: Mapping[str, Any] = {"parameters": tuple((name, str(value)) for name, value in parameters.items()), "facts": facts}
-    if registered["version"] is None:
+    if registered.version is None:
         return page.ModelCard(settings.register.model, 0, (), "", settings.cohort.train_centers, "", 0, "", "", **common)
-    entry = registry.find(work.home, registered["version"], registered["model"])
+    entry = registry.find(work.home, registered.version, registered.model)
     loaded = registry.load(work.home, entry.version, model=entry.model)
     lineage = loaded.lineage
     answers = f"at {', '.join(map(horizon_words, loaded.horizons_days))}, and not beyond day {loaded.model.baseline.last_day:g} of the training follow-up"
@@ -48,15 +50,15 @@ def model_card(work: Work, registered: Manifest) -> page.ModelCard:
 
 def guidelines(work: Work, data: Dataset, card: page.ModelCard, flow: tuple[page.CenterFlow, ...]) -> tuple[page.ChecklistItem, ...]:
     """The checklist with what lineage, manifests and settings answer; the rest stays unanswered."""
-    settings, populate = work.settings, read_manifest(work.home, "populate")
+    settings, populate = work.settings, manifests.read(work.home, PopulateManifest)
     names = {split: ", ".join(center.center for center in flow if center.training is trains) for split, trains in (("train", True), ("test", False))}
     facts: dict[str, object] = {
         "found": sum(center.found for center in flow),
         "accepted": sum(center.accepted for center in flow),
         "grid_mm": f"{settings.ingest.grid_mm:g}",
-        "radiomics_features": populate["features"],
+        "radiomics_features": populate.features,
         "engine": f"engine {settings.populate.engine}",
-        "feature_version": populate["version"],
+        "feature_version": populate.version,
         "train_n": int(data.training.sum()),
         "train_events": int(data.event[data.training].sum()),
         "test_n": int((~data.training).sum()),

@@ -10,28 +10,27 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from importlib.metadata import version as installed
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from penumbra import cohort, store
 from penumbra.base.refusal import Refusal
 from penumbra.cohort.record import READER
+from penumbra.pipeline import manifests
 from penumbra.pipeline.definition import image_versions, radiomics_definition
-from penumbra.pipeline.workspace import Manifest, Work, read_manifest
+from penumbra.pipeline.manifests import IngestManifest, Manifest, Origin
+from penumbra.pipeline.workspace import Work
 
-MADE_FROM = "made_from"
 PROGRAM = "program"  # the number among a stage's numbers that its code has
 SHOWN = 40  # letters of a parameter's value in a refusal
 NOT_DECIDING = ("batch",)  # parameters of ingest that change no row
 
-Origin = dict[str, Any]  # data: name -> fingerprint; numbers: name -> value; profile
+Left = TypeVar("Left", bound=Manifest)
 Images = dict[str, dict[str, str]]  # patient -> center and image_version of the accepted scan
 
 
 def origin(work: Work, data: Mapping[str, str], numbers: Mapping[str, Any]) -> Origin:
     """What a manifest keeps under `made_from`, as JSON gives it back."""
-    found: Origin = json.loads(json.dumps({"data": data, "numbers": numbers, "profile": work.profile}))
-    return found
+    return Origin.from_json(json.loads(json.dumps({"data": data, "numbers": numbers, "profile": work.profile})))
 
 
 def flat(group: str, values: Any) -> dict[str, Any]:
@@ -43,17 +42,17 @@ def flat(group: str, values: Any) -> dict[str, Any]:
     return found
 
 
-def current(work: Work, stage: str, now: Origin, **known: Any) -> Manifest:
+def current(work: Work, kind: type[Left], now: Origin, **known: Any) -> Left:
     """The manifest of a stage, provided that it was made from what is there now.
 
     known  entries of the manifest as they would be now; they decide where an earlier program left the manifest.
 
     Raises  Refusal "stages_in_order" when the stage has not run, "stage_is_current" when something changed since.
     """
-    manifest = read_manifest(work.home, stage)
-    if MADE_FROM in manifest:
-        require(stage, stage, manifest[MADE_FROM], now)
-    elif any(name in manifest and manifest[name] != value for name, value in known.items()):
+    manifest, stage = manifests.read(work.home, kind), manifests.NAMES[kind]
+    if manifest.made_from is not None:
+        require(stage, stage, manifest.made_from, now)
+    elif any(getattr(manifest, name) != value for name, value in known.items()):
         raise _refusal(stage, f"{stage} was made from other data, or by an earlier program")
     return manifest
 
@@ -63,11 +62,11 @@ def require(stage: str, what: str, before: Origin, now: Origin) -> None:
 
     Numbers go first: another number is mostly the reason for other data too.
     """
-    numbers = {name: (before["numbers"].get(name), now["numbers"].get(name)) for name in {**now["numbers"], **before["numbers"]}}
+    numbers = {name: (before.numbers.get(name), now.numbers.get(name)) for name in {**now.numbers, **before.numbers}}
     changed = {name: pair for name, pair in numbers.items() if pair[0] != pair[1]}
-    if changed and before["profile"] != now["profile"]:
-        found = f"{what} was made with profile {before['profile']}, not {now['profile']}"
-        raise Refusal("stage_is_current", found, f"run penumbra {stage}, or name the profile: --profile {before['profile']}")
+    if changed and before.profile != now.profile:
+        found = f"{what} was made with profile {before.profile}, not {now.profile}"
+        raise Refusal("stage_is_current", found, f"run penumbra {stage}, or name the profile: --profile {before.profile}")
     if set(changed) == {PROGRAM}:
         raise _refusal(stage, f"{what} was made by another version of the program")
     if changed:
@@ -75,7 +74,7 @@ def require(stage: str, what: str, before: Origin, now: Origin) -> None:
         old, new = (json.dumps(value) for value in pair)
         shown = f"{name} = {old}, which is {new} now" if max(len(old), len(new)) <= SHOWN and "." in name and not name.endswith(".yaml") else f"another {name}"
         raise _refusal(stage, f"{what} was made with {shown}")
-    if before["data"] != now["data"]:
+    if before.data != now.data:
         raise _refusal(stage, f"{what} was made from other data")
 
 
@@ -116,19 +115,20 @@ def accepted_images(work: Work, lake: store.Store | None = None) -> Images:
     Raises  Refusal "stage_is_current" when the numbers of ingest changed since, or when the store shows other rows of these patients than ingest
             left there (an ingest that was interrupted); "a_patient_is_accepted" when there is none.
     """
-    centers = read_manifest(work.home, "ingest")["centers"]
-    recorded = {center: facts for center, facts in centers.items() if MADE_FROM in facts}
+    ingested = manifests.read(work.home, IngestManifest)
+    recorded = {center: facts for center, facts in ingested.centers.items() if facts.made_from is not None}
     for center, facts in recorded.items():
-        require("ingest", f"ingest of {center}", facts[MADE_FROM], of_center(work, center, facts[MADE_FROM]["data"]["files"]))
+        assert facts.made_from is not None
+        require("ingest", f"ingest of {center}", facts.made_from, of_center(work, center, facts.made_from.data["files"]))
     if recorded:
         with nullcontext(lake) if lake else store.connect(work.home, read_only=True) as lake:
             for center, facts in recorded.items():
                 shown = clinical_versions(lake, center)
-                if any(shown.get(patient) != version for patient, version in facts["stored"].items()):
+                if any(shown.get(patient) != version for patient, version in (facts.stored or {}).items()):
                     raise _refusal("ingest", f"ingest of {center} was made from other data")
-    accepted = {patient: {"center": center, "image_version": version} for center, facts in centers.items() for patient, version in facts["accepted"].items()}
+    accepted = {patient: {"center": center, "image_version": version} for patient, (center, version) in ingested.scans.items()}
     if not accepted:
-        refused = [f"{center}: {facts['refused']}" for center, facts in centers.items() if facts.get("refused")]
+        refused = [f"{center}: {facts.refused}" for center, facts in ingested.centers.items() if facts.refused]
         said = f": {'; '.join(refused)}" if refused else ""
         raise Refusal("a_patient_is_accepted", f"no patient was accepted at ingest{said}", 'see penumbra sql "SELECT * FROM rejections"')
     return dict(sorted(accepted.items()))
@@ -176,8 +176,3 @@ def of_train(work: Work, images: Images, records: Mapping[str, Mapping[str, Any]
 def train_centers(work: Work, images: Images) -> list[str]:
     """The training centers that have patients here."""
     return sorted({image["center"] for image in images.values()} & set(work.settings.cohort.train_centers))
-
-
-def earlier(home: Path, stage: str) -> Manifest:
-    """What the stage left before, {} where it has not run."""
-    return read_manifest(home, stage) if (home / "manifests" / f"{stage}.json").is_file() else {}

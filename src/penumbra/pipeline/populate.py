@@ -14,18 +14,20 @@ from penumbra.base.progress import track
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import Pool, over, this_machine
 from penumbra.imaging.saved import saved_shape
+from penumbra.pipeline import manifests
 from penumbra.pipeline.dataset import fingerprint
 from penumbra.pipeline.definition import radiomics_definition
 from penumbra.pipeline.ingest import rejection
-from penumbra.pipeline.origins import MADE_FROM, accepted_images, of_populate
+from penumbra.pipeline.manifests import IngestManifest, PopulateManifest
+from penumbra.pipeline.origins import accepted_images, of_populate
 from penumbra.pipeline.scoring import kept_around
-from penumbra.pipeline.workspace import Manifest, Work, read_manifest, write_manifest
+from penumbra.pipeline.workspace import Work
 
 Job = tuple[str, str, str]  # patient, center, image_version
 Vectors = dict[str, np.ndarray]  # ROI -> its features, in the order of `radiomics.feature_names`
 
 
-def populate(work: Work, pool: Pool | None = None) -> Manifest:
+def populate(work: Work, pool: Pool | None = None) -> PopulateManifest:
     """Rings, then the radiomics of every ROI of every accepted patient that the store does not have yet.
 
     pool    who extracts; None: processes of this machine.
@@ -64,26 +66,28 @@ def populate(work: Work, pool: Pool | None = None) -> Manifest:
         done = sorted(set(images) - set(refused))
         lake.write({"current_versions": [{"kind": "radiomics", "version": version}]}, run=work.run, what=f"radiomics version {version} is current")
         matrices = {roi: store.read_matrix(lake, "radiomics", roi, version=version, patients=done) for roi in rois}
-        content = {
-            "version": version,
-            "rois": list(rois),
-            "features": len(names),
-            "patients": done,
-            "refused": refused,
-            "values": int(sum(matrix.values.size for matrix in matrices.values())),
-            "not_finite": int(sum((~np.isfinite(matrix.values)).sum() for matrix in matrices.values())),
-            "digest": store.version_key({roi: fingerprint(matrix) for roi, matrix in matrices.items()}),
-        }
-    return write_manifest(work.home, "populate", {**content, MADE_FROM: of_populate(work, images)})
+        manifest = PopulateManifest(
+            version=version,
+            rois=tuple(rois),
+            features=len(names),
+            patients=tuple(done),
+            refused=tuple(refused),
+            values=int(sum(matrix.values.size for matrix in matrices.values())),
+            not_finite=int(sum((~np.isfinite(matrix.values)).sum() for matrix in matrices.values())),
+            digest=store.version_key({roi: fingerprint(matrix) for roi, matrix in matrices.items()}),
+            made_from=of_populate(work, images),
+        )
+    return manifests.write(work.home, manifest)
 
 
 def _require_margins(work: Work) -> None:
     """Refuse images of which ingest kept less than today's filters read: their features would be those of the crop, not of the scan."""
     needed = kept_around(cohort.roi_rules(work.settings.rois), work.settings.radiomics, work.settings.ingest.grid_mm)
-    for center, facts in read_manifest(work.home, "ingest")["centers"].items():
-        short = [name for name, length in needed.items() if facts["accepted"] and facts["kept"][name] < length]
+    for center, facts in manifests.read(work.home, IngestManifest).centers.items():
+        kept = facts.kept.to_json() if facts.kept else dict.fromkeys(needed, 0.0)
+        short = [name for name, length in needed.items() if facts.accepted and kept[name] < length]
         if short:
-            found = ", ".join(f"{name} {facts['kept'][name]:g} of {needed[name]:g}" for name in short)
+            found = ", ".join(f"{name} {kept[name]:g} of {needed[name]:g}" for name in short)
             raise Refusal("margin_kept", f"{center}: ingest kept {found} around the GTV", "run `penumbra ingest` again: the filters or rings changed since")
 
 

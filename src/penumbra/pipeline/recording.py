@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 
 from penumbra import registry, store
-from penumbra.base.json_values import without_nan
 from penumbra.base.progress import say
 from penumbra.evaluate import MetricRow
+from penumbra.pipeline import manifests
 from penumbra.pipeline.aliases import pending, version_record
 from penumbra.pipeline.dataset import Dataset
-from penumbra.pipeline.workspace import Work, read_manifest, write_manifest
+from penumbra.pipeline.manifests import PendingRegistration
+from penumbra.pipeline.workspace import Work
 from penumbra.registry import RegisteredVersion
 from penumbra.survival.horizons import LISTED_YEARS, whole_years
 
-PENDING = "registering"  # the manifest of a registration under way
+PENDING = manifests.NAMES[PendingRegistration]
 Records = list[dict[str, Any]]
 
 
@@ -31,7 +32,7 @@ def registered(work: Work, make: Callable[[], RegisteredVersion], rows: Mapping[
     """
     model = work.settings.register.model
     known = [entry.version for entry in registry.versions(work.home, model)]
-    write_manifest(work.home, PENDING, {"model": model, "known": known, "rows": without_nan(rows)})
+    manifests.write(work.home, PendingRegistration(model, tuple(known), rows))
     entry = make()
     try:
         written(work, entry, rows)
@@ -48,10 +49,10 @@ def finish(work: Work) -> RegisteredVersion | None:
     """Write the rows of a version whose registration was killed after MLflow had it; returns the version where there was one."""
     if not is_begun(work.home):
         return None
-    content = read_manifest(work.home, PENDING)
-    made = [entry for entry in registry.versions(work.home, content["model"]) if entry.version not in content["known"]]
+    begun = manifests.read(work.home, PendingRegistration)
+    made = [entry for entry in registry.versions(work.home, begun.model) if entry.version not in begun.known]
     for entry in made:
-        written(work, entry, content["rows"])
+        written(work, entry, begun.rows)
         say(f"{entry.model}/{entry.version}: its registration was interrupted, and is complete now")
     _forget(work)
     return made[-1] if made else None
@@ -59,7 +60,7 @@ def finish(work: Work) -> RegisteredVersion | None:
 
 def is_begun(home: Path) -> bool:
     """Whether a registration was begun and not ended."""
-    return (home / "manifests" / f"{PENDING}.json").is_file()
+    return manifests.file_of(home, PENDING).is_file()
 
 
 def unrecorded(home: Path, model: str) -> list[int]:
@@ -70,7 +71,7 @@ def unrecorded(home: Path, model: str) -> list[int]:
 
 
 def _forget(work: Work) -> None:
-    (work.home / "manifests" / f"{PENDING}.json").unlink(missing_ok=True)
+    manifests.file_of(work.home, PENDING).unlink(missing_ok=True)
 
 
 def written(work: Work, entry: RegisteredVersion, rows: Mapping[str, Records]) -> None:

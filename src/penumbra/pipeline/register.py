@@ -13,28 +13,29 @@ from penumbra.base.blocks import DEEP
 from penumbra.base.params import project_root
 from penumbra.base.progress import say
 from penumbra.evaluate import MetricRow
-from penumbra.pipeline import aliases, experiments, recording
+from penumbra.pipeline import aliases, experiments, manifests, recording
 from penumbra.pipeline.dataset import Dataset, network_file, read_dataset
 from penumbra.pipeline.definition import image_versions
-from penumbra.pipeline.evaluate import current_evaluate, metric_rows
+from penumbra.pipeline.evaluate import current_evaluate
 from penumbra.pipeline.fuse import current_fuse, load_models, risks
-from penumbra.pipeline.origins import MADE_FROM, Origin, current, flat, origin
-from penumbra.pipeline.workspace import Manifest, Work, read_manifest
+from penumbra.pipeline.manifests import EvaluateManifest, IngestManifest, Origin, RegisterManifest
+from penumbra.pipeline.origins import current, flat, origin
+from penumbra.pipeline.workspace import Work
 
 
-def register(work: Work) -> Manifest:
+def register(work: Work) -> RegisterManifest:
     """The served model as a registry version with everything that scores a patient; its metrics, scores and predictions into the store."""
     recording.finish(work)
     data, settings = read_dataset(work), work.settings
     fused = current_fuse(work, data)
     evaluated = current_evaluate(work, data, fused)
     made_from = of_register(work, evaluated)
-    models = load_models(work, fused["key"])
+    models = load_models(work, fused.key)
     served = models[settings.register.served]
     if not served.retained:
         say(f"nothing registered: {served.name} retained no feature ({served.reason})")
-        return experiments.keep(work.home, {"version": None, "reason": served.reason, MADE_FROM: made_from})
-    rows = metric_rows(evaluated)
+        return experiments.keep(work.home, RegisterManifest(version=None, reason=served.reason, made_from=made_from))
+    rows = evaluated.metrics
     centers = tuple(sorted(set(data.centers[data.training].tolist())))
     weights = network_file(work.home, data.versions[DEEP])
     bundle = registry.Bundle(
@@ -52,11 +53,11 @@ def register(work: Work) -> Manifest:
         curves=learning_curves(weights),
         lineage=registry.Lineage(
             train_centers=centers,
-            store_commit=fused.get("store_commit", data.commit),
+            store_commit=data.commit if fused.store_commit is None else fused.store_commit,
             store_digest=data.training_sha256,
             code_commit=_code_commit(),
             # a center whose table was refused is not there yet: once its table is accepted, it has arrived
-            data_digests={center: str(facts["clinical"]) for center, facts in read_manifest(work.home, "ingest")["centers"].items() if "clinical" in facts},
+            data_digests={center: facts.clinical for center, facts in manifests.read(work.home, IngestManifest).centers.items() if facts.clinical is not None},
             params=_flat(settings),
             environment=registry.environment(),
             image_versions=image_versions(),
@@ -67,21 +68,21 @@ def register(work: Work) -> Manifest:
         work, lambda: registry.register(work.home, bundle, rows, model=settings.register.model), _version_rows(work, data, models, rows, served)
     )
     aliases.known(work.home, entry.model)
-    content = {"model": entry.model, "version": entry.version, "digest": entry.digest, "train_centers": list(centers), "metrics": len(rows)}
-    return experiments.keep(work.home, {**content, MADE_FROM: made_from})
+    made = RegisterManifest(model=entry.model, version=entry.version, digest=entry.digest, train_centers=centers, metrics=len(rows), made_from=made_from)
+    return experiments.keep(work.home, made)
 
 
-def of_register(work: Work, evaluated: Manifest) -> Origin:
+def of_register(work: Work, evaluated: EvaluateManifest) -> Origin:
     """What register makes a version from."""
-    return origin(work, {"evaluate": evaluated["key"]}, flat("register", work.settings.register))
+    return origin(work, {"evaluate": evaluated.key}, flat("register", work.settings.register))
 
 
-def current_register(work: Work, evaluated: Manifest) -> Manifest:
+def current_register(work: Work, evaluated: EvaluateManifest) -> RegisterManifest:
     """What register left, provided that it was made from this evaluation.
 
     Raises  Refusal "stage_is_current".
     """
-    return current(work, "register", of_register(work, evaluated))
+    return current(work, RegisterManifest, of_register(work, evaluated))
 
 
 def learning_curves(weights: Path) -> dict[str, list[float]]:

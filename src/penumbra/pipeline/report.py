@@ -10,18 +10,20 @@ from penumbra.base.params import project_root, read_yaml
 from penumbra.base.progress import say
 from penumbra.evaluate import EXTERNAL, LEFT_OUT, TRAINING, MetricRow
 from penumbra.fusion import SurvivalModel
+from penumbra.pipeline import manifests
 from penumbra.pipeline.ablation import DECLARED as WITHOUT_SE
 from penumbra.pipeline.ablation import ablation
 from penumbra.pipeline.dataset import Dataset, read_dataset
-from penumbra.pipeline.evaluate import current_evaluate, metric_rows
+from penumbra.pipeline.evaluate import current_evaluate
 from penumbra.pipeline.fuse import current_fuse, load_models, risks
+from penumbra.pipeline.manifests import EvaluateManifest, FuseManifest, IngestManifest, PopulateManifest, RegisterManifest, ReportManifest
 from penumbra.pipeline.model_card import guidelines, model_card
-from penumbra.pipeline.origins import MADE_FROM, PROGRAM, flat, origin
+from penumbra.pipeline.origins import PROGRAM, flat, origin
 from penumbra.pipeline.register import current_register
 from penumbra.pipeline.report_network import learning_curves, network_of, risk_maps
 from penumbra.pipeline.report_patients import baseline_of, risk_panels, slices, survival_panels
 from penumbra.pipeline.settings import require_shown
-from penumbra.pipeline.workspace import Manifest, Work, read_manifest, write_manifest
+from penumbra.pipeline.workspace import Work
 from penumbra.report import inputs as page
 from penumbra.report.page import write_report
 from penumbra.survival.horizons import horizon_words
@@ -31,18 +33,18 @@ DEEP_SIGNATURE = "DL"  # in models/signatures.yaml
 POOLED = {TRAINING: "training centers", EXTERNAL: "external, pooled"}
 
 
-def report(work: Work) -> Manifest:
+def report(work: Work) -> ReportManifest:
     """One HTML page with its figures (SVG, PNG) and tables (CSV), in reports/<registered version>/."""
     data = read_dataset(work)
     fused = current_fuse(work, data)
     evaluated = current_evaluate(work, data, fused)
-    registered, ingested = current_register(work, evaluated), read_manifest(work.home, "ingest")
-    version = registered["version"]
-    name = f"{registered['model']}-{version}" if version is not None else f"{work.settings.register.model}-unregistered"
+    registered, ingested = current_register(work, evaluated), manifests.read(work.home, IngestManifest)
+    version = registered.version
+    name = f"{registered.model}-{version}" if version is not None else f"{work.settings.register.model}-unregistered"
     folder = work.home / "reports" / name
     require_shown()
     shown = {name: read_yaml(project_root() / "models" / f"{name}.yaml") for name in ("paper", "checklist")} | {"report": vars(work.settings.report)}
-    key = store.version_key({"registered": registered, "evaluated": evaluated["key"], "ingest": ingested, **shown, "code": REPORT_CODE})
+    key = store.version_key({"registered": registered.to_json(), "evaluated": evaluated.key, "ingest": ingested.to_json(), **shown, "code": REPORT_CODE})
     path = folder / "index.html"
     done = (folder / ".key").read_text(encoding="utf-8") if (folder / ".key").is_file() else ""
     if done != key or not path.is_file():
@@ -52,15 +54,15 @@ def report(work: Work) -> Manifest:
     documents = {f"models/{name}.yaml": store.version_key(shown[name]) for name in ("paper", "checklist")}
     made_from = origin(
         work,
-        {"register": store.version_key(registered), "ingest": store.version_key(ingested)},
+        {"register": store.version_key(registered.to_json()), "ingest": store.version_key(ingested.to_json())},
         {**flat("report", work.settings.report), **documents, PROGRAM: REPORT_CODE},
     )
-    return write_manifest(work.home, "report", {"page": str(path.relative_to(work.home)), "key": key, MADE_FROM: made_from})
+    return manifests.write(work.home, ReportManifest(page=str(path.relative_to(work.home)), key=key, made_from=made_from))
 
 
-def report_inputs(work: Work, data: Dataset, fused: Manifest, registered: Manifest, evaluated: Manifest) -> page.ReportInputs:
+def report_inputs(work: Work, data: Dataset, fused: FuseManifest, registered: RegisterManifest, evaluated: EvaluateManifest) -> page.ReportInputs:
     settings = work.settings
-    models = load_models(work, fused["key"])
+    models = load_models(work, fused.key)
     combined = models[settings.register.served]
     found = risks(models, data)
     without_se = ablation(work, data)
@@ -69,12 +71,12 @@ def report_inputs(work: Work, data: Dataset, fused: Manifest, registered: Manife
         listed.insert(list(models).index(DEEP_SIGNATURE) + 1, (WITHOUT_SE.name, without_se.model))  # next to what it is compared with
         models, found = dict(listed), {**found, WITHOUT_SE.name: without_se.risk}
     risk = found[combined.name]
-    kept = evaluated["kept"]
+    kept = evaluated.kept
     trained = network_of(work)
     pictures = tuple(slices(work, data, risk)) if combined.retained else ()
     flow, card = tuple(_flow(work)), model_card(work, registered)
     deep = [model.name for model in models.values() if model.family == "deep"]
-    rows = tuple(metric_rows(evaluated))
+    rows = evaluated.metrics
     columns = tuple(_columns(rows))
     notes = [f"{model.label}: no feature retained ({model.reason})." for model in models.values() if not model.retained]
     notes += [f"{model.label}: {remark}." for model in models.values() if model.retained for remark in model.training.remarks]
@@ -157,29 +159,29 @@ def _ablation(squeezes: bool, compared: bool) -> str:
     return f"This network is {ours} squeeze-and-excitation (models/se_resnet.yaml, se); {more}. The paper's without it: {found}."
 
 
-def _date(work: Work, registered: Manifest) -> str:
+def _date(work: Work, registered: RegisterManifest) -> str:
     """The day of registration, so that the same model gives the same page."""
-    if registered["version"] is None:
+    if registered.version is None:
         return "not registered"
-    return registry.find(work.home, registered["version"], registered["model"]).created_at.date().isoformat()
+    return registry.find(work.home, registered.version, registered.model).created_at.date().isoformat()
 
 
 def _flow(work: Work) -> Iterator[page.CenterFlow]:
     with store.connect(work.home, read_only=True) as lake:
         died = {row["patient"]: bool(row["event"]) for row in lake.rows("patients")}
-    refused_later = set(read_manifest(work.home, "populate")["refused"])
-    for center, facts in read_manifest(work.home, "ingest")["centers"].items():
-        lost = len(refused_later & set(facts["accepted"]))
-        excluded = [(rule.replace("_", " "), count) for rule, count in facts["rejected"].items()] + ([("features not computed", lost)] if lost else [])
-        kept = set(facts["accepted"]) - refused_later
+    refused_later = set(manifests.read(work.home, PopulateManifest).refused)
+    for center, facts in manifests.read(work.home, IngestManifest).centers.items():
+        lost = len(refused_later & set(facts.accepted))
+        excluded = [(rule.replace("_", " "), count) for rule, count in facts.rejected.items()] + ([("features not computed", lost)] if lost else [])
+        kept = set(facts.accepted) - refused_later
         yield page.CenterFlow(
             center=center,
             training=center in work.settings.cohort.train_centers,
-            found=facts["found"],
+            found=facts.found,
             excluded=tuple(excluded),
             accepted=len(kept),
             events=sum(died[patient] for patient in kept),
-            flagged=tuple((rule.replace("_", " "), count) for rule, count in facts["flagged"].items()),
+            flagged=tuple((rule.replace("_", " "), count) for rule, count in facts.flagged.items()),
         )
 
 

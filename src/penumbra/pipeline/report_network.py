@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from penumbra import cohort
+from penumbra.pipeline import manifests
 from penumbra.pipeline.dataset import network_file
-from penumbra.pipeline.workspace import Work, read_manifest
+from penumbra.pipeline.manifests import IngestManifest, TrainManifest
+from penumbra.pipeline.workspace import Work
 from penumbra.report import inputs as page
 from penumbra.report.slices import square_around
 
@@ -19,7 +21,7 @@ def network_of(work: Work) -> "Ensemble | None":
     """The networks of the last training; None in a state folder that has none."""
     from penumbra import network
 
-    file = network_file(work.home, read_manifest(work.home, "train")["version"])
+    file = network_file(work.home, manifests.read(work.home, TrainManifest).version)
     return network.load(file) if file.is_file() else None
 
 
@@ -35,9 +37,7 @@ def risk_maps(work: Work, trained: "Ensemble", shown: tuple[page.SlicePicture, .
     from penumbra import network
 
     settings, numbers = trained.network, work.settings.report
-    images = {
-        patient: (center, version) for center, facts in read_manifest(work.home, "ingest")["centers"].items() for patient, version in facts["accepted"].items()
-    }
+    images = manifests.read(work.home, IngestManifest).scans
     for picture in shown:
         center, version = images[picture.patient]
         scan = cohort.load_patient(work.home / "images", {"center": center, "patient": picture.patient, "image_version": version})

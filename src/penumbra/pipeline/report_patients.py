@@ -8,8 +8,10 @@ import numpy as np
 from penumbra import cohort, imaging
 from penumbra.cohort.baseline import baseline_table
 from penumbra.evaluate import EXTERNAL, TRAINING, Evaluating, ModelRisk, clipped
+from penumbra.pipeline import manifests
 from penumbra.pipeline.dataset import Dataset
-from penumbra.pipeline.workspace import Work, read_manifest
+from penumbra.pipeline.manifests import IngestManifest
+from penumbra.pipeline.workspace import Work
 from penumbra.report import inputs as page
 from penumbra.report import picture_of
 
@@ -81,9 +83,7 @@ def survival_panels(data: Dataset, risk: ModelRisk, columns: tuple[page.CenterCo
 def slices(work: Work, data: Dataset, risk: ModelRisk) -> Iterator[page.SlicePicture]:
     """The patients of highest and lowest risk of each center in turn, through the GTV's largest slice."""
     margins = cohort.roi_rules(work.settings.rois).margins_mm
-    images = {
-        patient: (center, version) for center, facts in read_manifest(work.home, "ingest")["centers"].items() for patient, version in facts["accepted"].items()
-    }
+    images = manifests.read(work.home, IngestManifest).scans
     for i in _shown(data, risk, work.settings.report.patients):
         patient = str(data.patients[i])
         center, version = images[patient]

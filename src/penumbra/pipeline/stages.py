@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from penumbra.pipeline.workspace import Manifest, Work
+    from penumbra.base.documents import Document
+    from penumbra.pipeline.workspace import Work
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class Stage:
     why: str
     after: tuple[str, ...]
 
-    def __call__(self, work: "Work", **arguments: Any) -> "Manifest":
+    def __call__(self, work: "Work", **arguments: Any) -> "Document":
         """Run it; its manifest. Its module is imported only now: populate needs no network, and fuse no images."""
-        manifest: Manifest = getattr(import_module(f"penumbra.pipeline.{self.name}"), self.name)(work, **arguments)
+        manifest: Document = getattr(import_module(f"penumbra.pipeline.{self.name}"), self.name)(work, **arguments)
         return manifest
 
 

@@ -12,9 +12,11 @@ import numpy as np
 from penumbra import cohort, store
 from penumbra.base.blocks import DEEP, GTV, deep_names
 from penumbra.base.progress import track
+from penumbra.pipeline import manifests
 from penumbra.pipeline.dataset import fingerprint, network_file, no_training_center
-from penumbra.pipeline.origins import MADE_FROM, Images, accepted_images, of_train
-from penumbra.pipeline.workspace import Manifest, Work, write_manifest
+from penumbra.pipeline.manifests import TrainManifest
+from penumbra.pipeline.origins import Images, accepted_images, of_train
+from penumbra.pipeline.workspace import Work
 
 if TYPE_CHECKING:
     from penumbra.network import Ensemble, Epoch, Network
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 COMPILE_WORTH_KEEPING_S = 0.5  # a program that compiled faster is not worth a file
 
 
-def train(work: Work) -> Manifest:
+def train(work: Work) -> TrainManifest:
     """The network on the training centers; its log_risk and deep features of every accepted patient into the store."""
     from penumbra import network
 
@@ -38,17 +40,20 @@ def train(work: Work) -> Manifest:
         version, trained = _embedded(work, lake, settings.network, fitted, images, records, f"{DEEP} {work.profile}")
         lake.write({"current_versions": [{"kind": DEEP, "version": version}]}, run=work.run, what=f"{DEEP} version {version} is current")
         matrix = store.read_matrix(lake, DEEP, GTV, version=version, patients=sorted(images))
-    content = {
-        "version": version,
-        "patients": sorted(images),
-        "trained_on": len(fitted),
-        "networks": len(trained.members),
-        "best_epochs": list(trained.best_epochs),
-        "network": network.digest(trained),
-        "digest": fingerprint(matrix),
-        MADE_FROM: of_train(work, images, records),
-    }
-    return write_manifest(work.home, "train", content if without_se is None else {**content, "without_se": without_se})
+    return manifests.write(
+        work.home,
+        TrainManifest(
+            version=version,
+            patients=tuple(sorted(images)),
+            trained_on=len(fitted),
+            networks=len(trained.members),
+            best_epochs=trained.best_epochs,
+            network=network.digest(trained),
+            digest=fingerprint(matrix),
+            without_se=without_se,
+            made_from=of_train(work, images, records),
+        ),
+    )
 
 
 def _embedded(

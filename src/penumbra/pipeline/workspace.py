@@ -1,24 +1,19 @@
-"""What every stage works on: the state folder, the parameters and the run id; and the manifests stages leave for DVC."""
+"""What every stage works on: the state folder, the parameters and the run id."""
 
 import fcntl
-import json
 import os
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from penumbra.base import resources
 from penumbra.base.params import state_home
 from penumbra.base.refusal import Refusal
-from penumbra.base.whole_files import write_whole
 from penumbra.pipeline.settings import Settings, load_settings
-
-Manifest = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -95,21 +90,3 @@ def is_busy(home: Path) -> bool:
             return False
     except Refusal:
         return True
-
-
-def write_manifest(home: Path, stage: str, content: Mapping[str, Any]) -> Manifest:
-    """Leave what a stage produced as manifests/<stage>.json, whole or not at all; the same content gives the same bytes."""
-    write_whole(home / "manifests" / f"{stage}.json", json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n")
-    return dict(content)
-
-
-def read_manifest(home: Path, stage: str) -> Manifest:
-    """What the stage left.
-
-    Raises  Refusal "stages_in_order" when it has not run.
-    """
-    path = home / "manifests" / f"{stage}.json"
-    if not path.is_file():
-        raise Refusal("stages_in_order", f"{stage} has not run here", f"run penumbra {stage}, or penumbra run for all stages")
-    content: Manifest = json.loads(path.read_text(encoding="utf-8"))
-    return content

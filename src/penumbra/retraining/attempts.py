@@ -8,34 +8,16 @@ import os
 import traceback
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from penumbra.base.refusal import Refusal
 from penumbra.base.whole_files import write_whole
+from penumbra.pipeline import manifests
+from penumbra.pipeline.manifests import Attempts
 
 PASSING_RULES = ("catalog_reached", "files_reached", "store_busy")  # servers that did not answer, others that write
 DATABASE = ("IOException", "OperationalError")  # of DuckDB (a catalog in PostgreSQL that went away), of SQLAlchemy and sqlite3
-
-
-@dataclass(frozen=True)
-class Attempts:
-    """Of one center.
-
-    key     what was retrained: another key is another retraining.
-    step    the first step that was not finished when the last attempt began.
-    killed  how often the retraining was killed before, without coming beyond `step`.
-    error   what the last attempt raised; "" while it is under way, and after a kill.
-    final   whether another try would end in the same error.
-    pid     of the process that is, or was, at work.
-    """
-
-    key: str
-    step: str
-    killed: int
-    error: str = ""
-    final: bool = False
-    pid: int = 0
 
 
 def passing(error: BaseException) -> bool:
@@ -93,7 +75,7 @@ def attempt(home: Path, center: str, key: str, step: str) -> Iterator[None]:
 
 def stopped(home: Path, pids: Collection[int]) -> None:
     """The processes `pids` were ended because a person or a service manager asked for it: that does not count as a kill."""
-    for path in (home / "manifests").glob("attempts-*.json"):
+    for path in (home / manifests.FOLDER).glob("attempts-*.json"):
         center = path.stem.removeprefix("attempts-")
         last = _read(home, center)
         if last is not None and last.error == "" and last.pid in pids:
@@ -106,15 +88,15 @@ def forget(home: Path, center: str) -> None:
 
 
 def _file(home: Path, center: str) -> Path:
-    return home / "manifests" / f"attempts-{center}.json"
+    return manifests.file_of(home, f"attempts-{center}")
 
 
 def _read(home: Path, center: str) -> Attempts | None:
     path = _file(home, center)
-    return Attempts(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    return Attempts.from_json(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
 def write(home: Path, center: str, attempts: Attempts) -> None:
     path = _file(home, center)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(asdict(attempts)) + "\n")
+    write_whole(path, json.dumps(attempts.to_json()) + "\n")

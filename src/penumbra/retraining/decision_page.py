@@ -3,14 +3,14 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from penumbra import store
 from penumbra.base.whole_files import write_whole
-from penumbra.evaluate import LEFT_OUT, Evidence
+from penumbra.evaluate import LEFT_OUT, Evidence, MetricRow
 from penumbra.evaluate.contrasts import ALL
 from penumbra.pipeline.challenge import METRIC, NEW, OLD, Challenge
-from penumbra.pipeline.workspace import Manifest, Work
+from penumbra.pipeline.manifests import DecisionManifest
+from penumbra.pipeline.workspace import Work
 from penumbra.report import overlay
 from penumbra.report.inputs import Measures
 from penumbra.report.sections import Section, write_sections
@@ -94,17 +94,16 @@ def _evidence(evidence: Evidence) -> Section:
     return Section("What the gate decided on", words, header, rows, 2)
 
 
-def left_out_c(rows: Iterable[Mapping[str, Any]], model: str) -> dict[str, float]:
+def left_out_c(rows: Iterable[MetricRow], model: str) -> dict[str, float]:
     """Center -> C of the recipe of `model` refitted without that center, from the rows that the stage evaluate left."""
-    chosen = [row for row in rows if (row["model"], row["split"], row["metric"]) == (model, LEFT_OUT, LEFT_OUT_METRIC)]
-    return {row["center"]: float("nan") if row["value"] is None else row["value"] for row in chosen}
+    return {row.center: row.value for row in rows if (row.model, row.split, row.metric) == (model, LEFT_OUT, LEFT_OUT_METRIC)}
 
 
-def notify(work: Work, decided: Manifest) -> Path:
+def notify(work: Work, decided: DecisionManifest) -> Path:
     """Leave the decision as a file in notifications/, once for each retraining; flows/notify.py sends it on."""
-    path = work.home / NOTIFICATIONS / f"{decided['center']}-{decided['key']}.txt"
+    path = work.home / NOTIFICATIONS / f"{decided.center}-{decided.key}.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = f"penumbra: {decided['center']} arrived, {decided['decision']}\n\n{decided['reason']}\n\n{work.home / page_of(decided['center'])}\n"
+    text = f"penumbra: {decided.center} arrived, {decided.decision}\n\n{decided.reason}\n\n{work.home / page_of(decided.center)}\n"
     write_whole(path, text)
     return path
 

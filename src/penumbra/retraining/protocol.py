@@ -20,26 +20,26 @@ from typing import Any
 
 from penumbra import registry, store
 from penumbra.base.blocks import DEEP
-from penumbra.base.json_values import without_nan
 from penumbra.base.progress import say
 from penumbra.base.refusal import Refusal, choose
 from penumbra.base.workers import Pool
 from penumbra.evaluate import Verdict
 from penumbra.evaluate.gate import gate
-from penumbra.pipeline import arrivals, recording
+from penumbra.pipeline import arrivals, manifests, recording
 from penumbra.pipeline.aliases import set_alias
 from penumbra.pipeline.challenge import METRIC, Challenge, challenge
 from penumbra.pipeline.dataset import Dataset, read_dataset
-from penumbra.pipeline.decisions import SET_ASIDE, manifest_of
+from penumbra.pipeline.decisions import manifest_of
 from penumbra.pipeline.definition import require_same_features
 from penumbra.pipeline.evaluate import evaluate, measured
 from penumbra.pipeline.fuse import fuse, risks
 from penumbra.pipeline.ingest import ingest
+from penumbra.pipeline.manifests import SET_ASIDE, DecisionManifest, EvaluateManifest
 from penumbra.pipeline.populate import populate
 from penumbra.pipeline.register import register
 from penumbra.pipeline.report import report
 from penumbra.pipeline.train import embed, train
-from penumbra.pipeline.workspace import Manifest, Work, one_run_at_a_time, read_manifest, write_manifest
+from penumbra.pipeline.workspace import Work, one_run_at_a_time
 from penumbra.registry import LoadedModel, older_names
 from penumbra.retraining import attempts, decision_page
 from penumbra.retraining.shift import shifted
@@ -50,7 +50,7 @@ STEPS = ("arrival", "validation", "checks", "refit", "gate", "decision")
 LARGE = 0.8  # a standardized mean difference beyond this is called large (Cohen 1988)
 
 
-def retrain(work: Work, center: str, open_pool: OpenPool | None = None, *, again: bool = False) -> Manifest:
+def retrain(work: Work, center: str, open_pool: OpenPool | None = None, *, again: bool = False) -> DecisionManifest:
     """The whole protocol for one center in incoming/; what it decided, as manifests/retrain-<center>.json has it.
 
     One retraining at a time in a state folder: a second one waits.
@@ -64,7 +64,7 @@ def retrain(work: Work, center: str, open_pool: OpenPool | None = None, *, again
         return _retrain(work, center, open_pool, again)
 
 
-def _retrain(work: Work, center: str, open_pool: OpenPool | None, again: bool) -> Manifest:
+def _retrain(work: Work, center: str, open_pool: OpenPool | None, again: bool) -> DecisionManifest:
     if _pending(work, center).is_file():
         return _conclude(work, center)
     champion = _champion(work)
@@ -82,20 +82,19 @@ def _retrain(work: Work, center: str, open_pool: OpenPool | None, again: bool) -
         with attempts.attempt(work.home, center, key, step):
             outcome = follow(work, champion, center, steps, open_pool)
     decision_page.write_page(work, center, key, outcome.verdict.reason, outcome.left_out, outcome.compared)
-    rows = outcome.compared.rows if outcome.compared else ()
-    paired = outcome.compared.paired if outcome.compared else ()
-    content = {
-        "center": center,
-        "key": key,
-        "decision": outcome.verdict.decision,
-        "reason": outcome.verdict.reason,
-        "champion": champion.entry.version,
-        "challenger": outcome.version,
-        "comparison": without_nan([asdict(row) for row in rows]),
-        "paired": without_nan([asdict(row) for row in paired]),
-        "evidence": outcome.compared.evidence.to_json() if outcome.compared else None,
-    }
-    write_manifest(work.home, _pending(work, center).stem, content)
+    compared = outcome.compared
+    decided = DecisionManifest(
+        center=center,
+        key=key,
+        decision=outcome.verdict.decision,
+        reason=outcome.verdict.reason,
+        champion=champion.entry.version,
+        challenger=outcome.version,
+        comparison=compared.rows if compared else (),
+        paired=compared.paired if compared else (),
+        evidence=compared.evidence if compared else None,
+    )
+    manifests.write(work.home, decided, _pending(work, center).stem)
     return _conclude(work, center)
 
 
@@ -113,16 +112,16 @@ def require_arrived(work: Work, center: str) -> None:
         raise Refusal("center_arrived", f"no center {center!r} in incoming/", advice)
 
 
-def _conclude(work: Work, center: str) -> Manifest:
+def _conclude(work: Work, center: str) -> DecisionManifest:
     """Carry out and announce what was decided; a call that was killed in here is taken up by the next one."""
-    content = read_manifest(work.home, _pending(work, center).stem)
-    alias = ALIASES.get(content["decision"])
-    if alias is not None and content["challenger"] != content["champion"]:
-        set_alias(work, content["challenger"], alias, reason=content["reason"])
-    facts = {name: content[name] for name in ("decision", "champion", "challenger")}
-    Steps(work, content["key"], center).write("decision", content["reason"], facts)
-    decision_page.notify(work, content)
-    manifest = write_manifest(work.home, manifest_of(center), {**content, "key_after": key_of(work, _champion(work), center)})
+    decided = manifests.read(work.home, DecisionManifest, _pending(work, center).stem)
+    alias = ALIASES.get(decided.decision)
+    if alias is not None and decided.challenger is not None and decided.challenger != decided.champion:
+        set_alias(work, decided.challenger, alias, reason=decided.reason)
+    facts = {"decision": decided.decision, "champion": decided.champion, "challenger": decided.challenger}
+    Steps(work, decided.key, center).write("decision", decided.reason, facts)
+    decision_page.notify(work, decided)
+    manifest = manifests.write(work.home, replace(decided, key_after=key_of(work, _champion(work), center)), manifest_of(center))
     attempts.forget(work.home, center)
     _pending(work, center).unlink()
     return manifest
@@ -130,23 +129,23 @@ def _conclude(work: Work, center: str) -> Manifest:
 
 def _pending(work: Work, center: str) -> Path:
     """The manifest of a decision that is not carried out yet."""
-    return work.home / "manifests" / f"pending-{center}.json"
+    return manifests.file_of(work.home, f"pending-{center}")
 
 
 def is_new(work: Work, center: str, *, again: bool = False) -> bool:
     """Whether the center's files, the champion or a number changed since the center was last decided; `again`: or whether it was set aside."""
-    if _pending(work, center).is_file() or not (work.home / "manifests" / f"{manifest_of(center)}.json").is_file():
+    if _pending(work, center).is_file() or not manifests.file_of(work.home, manifest_of(center)).is_file():
         return True
-    before = read_manifest(work.home, manifest_of(center))
-    return (again and before["decision"] == SET_ASIDE) or key_of(work, _champion(work), center) not in (before["key"], before["key_after"])
+    before = last(work, center)
+    return (again and before.decision == SET_ASIDE) or key_of(work, _champion(work), center) not in (before.key, before.key_after)
 
 
-def last(work: Work, center: str) -> Manifest:
+def last(work: Work, center: str) -> DecisionManifest:
     """What the last retraining for a center decided.
 
     Raises  Refusal "stages_in_order" when there was none.
     """
-    return read_manifest(work.home, manifest_of(center))
+    return manifests.read(work.home, DecisionManifest, manifest_of(center))
 
 
 def waiting(work: Work) -> list[str]:
@@ -172,7 +171,7 @@ def key_of(work: Work, champion: LoadedModel, center: str) -> str:
     """What decides a retraining: the center's files, the champion, and every number."""
     settings = {name: value for name, value in asdict(replace(work.settings, rois={}, radiomics={}, models={})).items() if name not in ("serve", "report")}
     documents = [work.settings.rois, work.settings.radiomics, work.settings.models]
-    files = arrivals.describe(work.home, work.settings.ingest.roots)["centers"][center]
+    files = arrivals.describe(work.home, work.settings.ingest.roots).centers[center].to_json()
     return store.version_key({"files": files, "champion": champion.entry.digest, "settings": older_names.with_older_names(settings), "documents": documents})
 
 
@@ -209,22 +208,22 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
     """Steps a to f."""
     limits = work.settings.retrain
     require_same_features(champion)
-    found = ingest(work, only=center)["centers"][center]
+    found = ingest(work, only=center).centers[center]
     with open_pool() if open_pool else nullcontext() as pool:
         filled = populate(work, pool)
-    accepted = len(found["accepted"])
-    steps.write("arrival", f"{accepted} of {found['found']} accepted", {"rejected": found["rejected"], "flagged": found["flagged"]})
+    accepted = len(found.accepted)
+    steps.write("arrival", f"{accepted} of {found.found} accepted", {"rejected": found.rejected, "flagged": found.flagged})
     for roi, needed in champion.feature_versions.items():
-        if roi != DEEP and needed != filled["version"]:
+        if roi != DEEP and needed != filled.version:
             raise Refusal(
                 "same_features",
-                f"{champion.entry.model}/{champion.entry.version} reads features {needed}, but the current settings make {filled['version']}",
+                f"{champion.entry.model}/{champion.entry.version} reads features {needed}, but the current settings make {filled.version}",
                 "register a version with the current settings first: penumbra run",
             )
-    if found.get("refused"):
-        return Outcome(Verdict("stop", f"Stopped: the clinical table of {center} was refused: {found['refused']}"))
-    if not accepted or accepted < (1 - limits.max_rejected) * found["found"]:
-        return Outcome(Verdict("stop", f"Stopped: {accepted} of {found['found']} patients of {center} were accepted; see the relation rejections."))
+    if found.refused:
+        return Outcome(Verdict("stop", f"Stopped: the clinical table of {center} was refused: {found.refused}"))
+    if not accepted or accepted < (1 - limits.max_rejected) * found.found:
+        return Outcome(Verdict("stop", f"Stopped: {accepted} of {found.found} patients of {center} were accepted; see the relation rejections."))
 
     frozen = replace(work, settings=replace(work.settings, cohort=replace(work.settings.cohort, train_centers=champion.lineage.train_centers)))
     assert champion.network_path is not None, "a registered model carries its network"
@@ -237,9 +236,9 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
     large = sum(abs(value) > LARGE for value in shift.values())
     steps.write(
         "checks",
-        f"{events} deaths among {accepted}; {sum(found['rejected'].values())} refused, {sum(found['flagged'].values())} remarks;"
+        f"{events} deaths among {accepted}; {sum(found.rejected.values())} refused, {sum(found.flagged.values())} remarks;"
         f" {large} of {len(shift)} features of the champion differ by more than {LARGE:g} standard deviations",
-        {"events": events, "rejected": found["rejected"], "flagged": found["flagged"], "drift": shift},
+        {"events": events, "rejected": found.rejected, "flagged": found.flagged, "drift": shift},
     )
     if events < limits.min_events:
         return Outcome(Verdict("stop", f"Stopped: {events} deaths at {center}, {limits.min_events} are needed; the validation is kept."))
@@ -250,13 +249,13 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
         stage(refitted)
     registered = register(refitted)
     report(refitted)
-    if registered["version"] is None:
-        return Outcome(Verdict("reject", f"Rejected: the challenger retained no feature ({registered['reason']})."))
-    version = int(registered["version"])
-    left_out = decision_page.left_out_c(read_manifest(work.home, "evaluate")["metrics"], work.settings.register.served)
+    if registered.version is None:
+        return Outcome(Verdict("reject", f"Rejected: the challenger retained no feature ({registered.reason})."))
+    version = registered.version
+    left_out = decision_page.left_out_c(manifests.read(work.home, EvaluateManifest).metrics, work.settings.register.served)
     known = {place: c for place, c in left_out.items() if c == c}
     said = "".join(f"; without {place} its C there is {c:.3f}" for place, c in known.items() if place in centers)
-    steps.write("refit", f"version {version} on {', '.join(centers)}{said}", {"digest": registered["digest"], "left_out": known})
+    steps.write("refit", f"version {version} on {', '.join(centers)}{said}", {"digest": registered.digest, "left_out": known})
     if version == champion.entry.version:
         return Outcome(Verdict("keep", "Kept: refitting reproduces the champion."), version, left_out)
 
