@@ -8,7 +8,8 @@ import pytest
 
 from penumbra.base.params import read_yaml
 from penumbra.cohort.clinical import read_clinical
-from penumbra.cohort.incoming import Accepted, ImageRules, Rejected, ingest_center
+from penumbra.cohort.entries import Accepted, Arrival, ImageRules, Rejected
+from penumbra.cohort.incoming import ingest_center
 from penumbra.cohort.rois import RoiRules, roi_rules
 
 from ..limits import certificate_limits
@@ -40,7 +41,8 @@ def ingest(declared: RoiRules) -> Ingest:
     def run(folder: Path, center: str, images: Path, **changes: Any) -> list[Accepted | Rejected]:
         rules = ImageRules(1.0, 12.0, 0.0, declared.margins_mm, declared.of(center), certificate_limits())
         clinical = changes.pop("clinical", None) or read_clinical(folder / "clinical.csv")
-        return list(ingest_center(folder, center, clinical=clinical, images=images, **{"rules": rules, **changes}))
+        sent = {name: changes.pop(name) for name in ("pseudonym_key", "roots") if name in changes}
+        return list(ingest_center(Arrival(center, folder, clinical, **sent), images=images, **{"rules": rules, **changes}))
 
     return run
 

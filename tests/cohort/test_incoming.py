@@ -269,12 +269,13 @@ def test_killed_and_started_again_it_ends_the_same(cohort: Cohort, ingested: Ing
     program = (
         "import sys; from pathlib import Path\n"
         "from penumbra.cohort.clinical import read_clinical\n"
-        "from penumbra.cohort.incoming import ImageRules, ingest_center\n"
+        "from penumbra.cohort.entries import Arrival, ImageRules\n"
+        "from penumbra.cohort.incoming import ingest_center\n"
         "from penumbra.cohort.rois import GtvNames\n"
         "from tests.limits import certificate_limits\n"
         "folder, images = map(Path, sys.argv[1:])\n"
         "rules = ImageRules(1.0, 12.0, 0.0, (3.0, 6.0, 9.0), GtvNames(('gtv-1',), 'first'), certificate_limits())\n"
-        "list(ingest_center(folder, 'north', clinical=read_clinical(folder / 'clinical.csv'), images=images, rules=rules))\n"
+        "list(ingest_center(Arrival('north', folder, read_clinical(folder / 'clinical.csv')), images=images, rules=rules))\n"
     )
     running = subprocess.Popen([sys.executable, "-c", program, str(folder / "north"), str(tmp_path)])
     deadline = time.monotonic() + 60
@@ -327,7 +328,7 @@ def test_a_real_center_loses_only_the_empty_masks(center: str, empty: set[str], 
     if not folder.is_dir():
         pytest.skip("the real cohort is not next to the repository")
     rules = ImageRules(1.0, 30.0, 0.0, declared.margins_mm, declared.of(center), certificate_limits())
-    outcomes = list(ingest_center(folder, center, clinical=read_clinical(folder / "clinical.csv"), images=tmp_path, rules=rules, workers=2))
+    outcomes = list(ingest_center(Arrival(center, folder, read_clinical(folder / "clinical.csv")), images=tmp_path, rules=rules, workers=2))
     accepted, rejected = split(outcomes)
     assert rejected == {patient: ["gtv_not_empty"] for patient in empty}
     assert sum(entry.status == "flagged" for entry in accepted.values()) == flagged

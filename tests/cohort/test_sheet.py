@@ -9,8 +9,9 @@ import pytest
 
 from penumbra.base.refusal import Refusal
 from penumbra.cohort.clinical import read_clinical
+from penumbra.cohort.entries import Arrival, ImageRules
 from penumbra.cohort.folders import count_patients
-from penumbra.cohort.incoming import ImageRules, ingest_center
+from penumbra.cohort.incoming import ingest_center
 from penumbra.cohort.nearly import near_folders
 from penumbra.cohort.rois import GtvNames
 
@@ -83,7 +84,7 @@ def test_a_patient_who_is_spelled_in_two_ways_is_rejected_once(tmp_path: Path, r
     (tmp_path / "clinical.csv").write_text(f"patient,time,event\n{row},10,1\n", encoding="utf-8")
     clinical = read_clinical(tmp_path / "clinical.csv")
     rules = ImageRules(1.0, 12.0, 0.0, (3.0,), GtvNames(("gtv",), "first"), certificate_limits())
-    found = list(ingest_center(tmp_path, "x", clinical=clinical, images=tmp_path / "images", rules=rules, pseudonym_key=key))
+    found = list(ingest_center(Arrival("x", tmp_path, clinical, pseudonym_key=key), images=tmp_path / "images", rules=rules))
     assert len(found) == count_patients(tmp_path, clinical) == 1
     assert [entry["rule"] for outcome in found for entry in outcome.rejections] == ["scan_found"]
     said = found[0].rejections[0]

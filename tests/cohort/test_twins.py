@@ -11,7 +11,8 @@ import SimpleITK as sitk
 from penumbra import store
 from penumbra.base.refusal import Refusal
 from penumbra.cohort.clinical import read_clinical
-from penumbra.cohort.incoming import Accepted, ImageRules, Rejected, ingest_center, known_scan
+from penumbra.cohort.entries import Accepted, Arrival, ImageRules, Rejected
+from penumbra.cohort.incoming import ingest_center, known_scan
 from penumbra.cohort.rois import GtvNames
 from penumbra.cohort.twins import KnownScan, Scans, figures_of, groups
 from penumbra.imaging import read_patient
@@ -45,7 +46,7 @@ def center(root: Path, name: str, seeds: dict[str, int], images: Path, scans: li
             pair(root / name / patient, seed, **how)
     (root / name / "clinical.csv").write_text("patient,time,event\n" + "".join(f"{patient},100,1\n" for patient in seeds))
     clinical = read_clinical(root / name / "clinical.csv")
-    return {o.patient: o for o in ingest_center(root / name, name, clinical=clinical, images=images, rules=RULES, scans=scans, workers=workers)}
+    return {o.patient: o for o in ingest_center(Arrival(name, root / name, clinical), images=images, rules=RULES, scans=scans, workers=workers)}
 
 
 def known(outcomes: dict[str, Accepted | Rejected]) -> list[KnownScan]:

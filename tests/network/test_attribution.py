@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from penumbra.network import Trained, fit, occlusion
+from penumbra.network import Learning, Trained, fit, occlusion
 
 from .conftest import NO_AUGMENT, SHORT, SMALL
 
@@ -21,7 +21,7 @@ def trained() -> Trained:
     volumes[(slice(None), *PLACE)] += signal[:, None, None, None].astype(np.float32)
     death, left = generator.exponential(800 * np.exp(-1.5 * signal)), generator.uniform(300, 2500, 120)
     train = replace(SHORT, batch_size=16, epochs=15, patience=15, learning_rate=1e-2)
-    return fit(volumes, death <= left, np.minimum(death, left), network=replace(SMALL, dropout=0.0), augment=NO_AUGMENT, train=train)
+    return fit(volumes, death <= left, np.minimum(death, left), Learning(replace(SMALL, dropout=0.0), NO_AUGMENT, train))
 
 
 def test_the_map_is_strongest_where_the_signal_is(trained: Trained) -> None:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from penumbra.network import EnsembleSettings, Epoch, Pretrain, digest, embed, fit, fit_ensemble, load, pretrain, save
+from penumbra.network import EnsembleSettings, Epoch, Learning, Pretrain, digest, embed, fit, fit_ensemble, load, pretrain, save
 from penumbra.network.ensemble import Ensemble
 from penumbra.network.self_supervised import barlow_twins
 from penumbra.network.trained import flatten
@@ -21,19 +21,19 @@ Cohort = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 NOTHING = Pretrain(epochs=0, learning_rate=1e-3, batch_size=8, redundancy=0.005)
 BRIEF = replace(SHORT, epochs=2)
-SETTINGS = {"network": SMALL, "augment": NO_AUGMENT, "train": BRIEF}
+LEARNING = Learning(SMALL, NO_AUGMENT, BRIEF)
 
 
 @pytest.fixture(scope="module")
 def crossed(cohort: Cohort) -> Ensemble:
     volumes, event, time, _ = cohort
-    return fit_ensemble(volumes, event, time, **SETTINGS, pretrain=NOTHING, ensemble=EnsembleSettings(folds=3, seeds=1))  # type: ignore[arg-type]
+    return fit_ensemble(volumes, event, time, LEARNING, pretrain=NOTHING, ensemble=EnsembleSettings(folds=3, seeds=1))
 
 
 def test_one_network_without_pretraining_is_the_network_of_fit(cohort: Cohort) -> None:
     volumes, event, time, _ = cohort
-    one = fit_ensemble(volumes, event, time, **SETTINGS, pretrain=NOTHING, ensemble=EnsembleSettings(folds=0, seeds=1))  # type: ignore[arg-type]
-    assert digest(one) == digest(fit(volumes, event, time, **SETTINGS))  # type: ignore[arg-type]
+    one = fit_ensemble(volumes, event, time, LEARNING, pretrain=NOTHING, ensemble=EnsembleSettings(folds=0, seeds=1))
+    assert digest(one) == digest(fit(volumes, event, time, LEARNING))
 
 
 def test_a_training_patient_is_answered_by_networks_that_never_saw_the_patient(cohort: Cohort, crossed: Ensemble) -> None:
@@ -49,7 +49,7 @@ def test_a_training_patient_is_answered_by_networks_that_never_saw_the_patient(c
     alone = embed(crossed.members[members[0]], volumes[4:5])
     np.testing.assert_array_equal(answers[0][4], alone[0][0])
     without = np.array([row for row in range(30) if members[0] not in crossed.unseen[_name(volumes[row])]])
-    again = fit(volumes[without], turned[without], other[without], **SETTINGS)  # type: ignore[arg-type]
+    again = fit(volumes[without], turned[without], other[without], LEARNING)
     assert digest(again) == digest(crossed.members[members[0]])
 
 
@@ -74,9 +74,9 @@ def test_a_new_patient_is_answered_by_the_mean_of_all(cohort: Cohort, crossed: E
 
 def test_members_start_from_the_same_weights_and_differ_by_seed(cohort: Cohort) -> None:
     volumes, event, time, _ = cohort
-    two = fit_ensemble(volumes, event, time, **SETTINGS, pretrain=NOTHING, ensemble=EnsembleSettings(folds=0, seeds=2))  # type: ignore[arg-type]
+    two = fit_ensemble(volumes, event, time, LEARNING, pretrain=NOTHING, ensemble=EnsembleSettings(folds=0, seeds=2))
     assert [member.seed for member in two.members] == [BRIEF.seed, BRIEF.seed + 1]
-    assert digest(two.members[0]) == digest(fit(volumes, event, time, **SETTINGS))  # type: ignore[arg-type]
+    assert digest(two.members[0]) == digest(fit(volumes, event, time, LEARNING))
     assert not two.unseen
     assert embed(two, volumes[:3])[1].shape == (3, 8)
 
@@ -91,7 +91,7 @@ def test_an_ensemble_is_kept_bit_for_bit(cohort: Cohort, crossed: Ensemble, tmp_
 
 def test_a_killed_ensemble_goes_on_to_the_same_weights(cohort: Cohort, tmp_path: Path) -> None:
     volumes, event, time, _ = cohort
-    plan = {**SETTINGS, "pretrain": replace(NOTHING, epochs=1), "ensemble": EnsembleSettings(folds=2, seeds=1), "folder": tmp_path}
+    plan = {"pretrain": replace(NOTHING, epochs=1), "ensemble": EnsembleSettings(folds=2, seeds=1), "folder": tmp_path}
     trained: list[tuple[int, int]] = []
 
     def die(member: int, epoch: Epoch) -> None:
@@ -100,10 +100,10 @@ def test_a_killed_ensemble_goes_on_to_the_same_weights(cohort: Cohort, tmp_path:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit_ensemble(volumes, event, time, **plan, progress=die)  # type: ignore[arg-type]
-    resumed = fit_ensemble(volumes, event, time, **plan, progress=lambda member, epoch: trained.append((member, epoch.epoch)))  # type: ignore[arg-type]
+        fit_ensemble(volumes, event, time, LEARNING, **plan, progress=die)  # type: ignore[arg-type]
+    resumed = fit_ensemble(volumes, event, time, LEARNING, **plan, progress=lambda member, epoch: trained.append((member, epoch.epoch)))  # type: ignore[arg-type]
     assert trained == [(0, 1), (0, 2), (1, 1), (1, 2)]
-    assert digest(resumed) == digest(fit_ensemble(volumes, event, time, **{**plan, "folder": None}))  # type: ignore[arg-type]
+    assert digest(resumed) == digest(fit_ensemble(volumes, event, time, LEARNING, **{**plan, "folder": None}))  # type: ignore[arg-type]
 
 
 def test_pretraining_learns_without_an_outcome_and_leaves_the_head(cohort: Cohort) -> None:

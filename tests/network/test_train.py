@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from penumbra.base.refusal import Refusal
-from penumbra.network import Epoch, Trained, digest, embed, fit, load, save
+from penumbra.network import Epoch, Learning, Trained, digest, embed, fit, load, save
 from penumbra.network.batches import needs_redraw
 from penumbra.network.step import concordance, cox_loss
 from penumbra.network.trained import flatten
@@ -29,15 +29,15 @@ class Killed(Exception):
 @pytest.fixture(scope="module")
 def trained(cohort: Cohort) -> Trained:
     volumes, event, time, _ = cohort
-    return fit(volumes, event, time, network=SMALL, augment=PAPER_AUGMENT, train=SHORT)
+    return fit(volumes, event, time, Learning(SMALL, PAPER_AUGMENT, SHORT))
 
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(cohort: Cohort, trained: Trained) -> None:
     volumes, event, time, _ = cohort
-    again = fit(volumes, event, time, network=SMALL, augment=PAPER_AUGMENT, train=SHORT)
+    again = fit(volumes, event, time, Learning(SMALL, PAPER_AUGMENT, SHORT))
     assert digest(again) == digest(trained)
-    other = fit(volumes, event, time, network=SMALL, augment=PAPER_AUGMENT, train=replace(SHORT, seed=4))
+    other = fit(volumes, event, time, Learning(SMALL, PAPER_AUGMENT, replace(SHORT, seed=4)))
     assert digest(other) != digest(trained)
 
 
@@ -54,7 +54,7 @@ def test_it_stops_when_patience_is_used_up(cohort: Cohort) -> None:
     volumes, event, time, _ = cohort
     # with a learning rate that does nothing, batch statistics apart, the first epochs cannot be beaten for long
     train = replace(SHORT, learning_rate=1e-12, epochs=60, patience=3)
-    stopped = fit(volumes, event, time, network=replace(SMALL, norm="group"), augment=NO_AUGMENT, train=train)
+    stopped = fit(volumes, event, time, Learning(replace(SMALL, norm="group"), NO_AUGMENT, train))
     assert len(stopped.history) == stopped.best_epoch + 3 < 60
 
 
@@ -68,30 +68,20 @@ def test_a_killed_training_goes_on_to_the_same_weights(cohort: Cohort, trained: 
                 raise Killed
 
         with pytest.raises(Killed):
-            fit(volumes, event, time, network=SMALL, augment=PAPER_AUGMENT, train=SHORT, checkpoint=file, progress=die)
+            fit(volumes, event, time, Learning(SMALL, PAPER_AUGMENT, SHORT), checkpoint=file, progress=die)
     seen: list[int] = []
-    resumed = fit(
-        volumes,
-        event,
-        time,
-        network=SMALL,
-        augment=PAPER_AUGMENT,
-        train=SHORT,
-        checkpoint=file,
-        progress=lambda epoch: seen.append(epoch.epoch),
-    )
+    resumed = fit(volumes, event, time, Learning(SMALL, PAPER_AUGMENT, SHORT), checkpoint=file, progress=lambda epoch: seen.append(epoch.epoch))
     assert seen == [4]
     assert digest(resumed) == digest(trained)
-    finished = fit(volumes, event, time, network=SMALL, augment=PAPER_AUGMENT, train=SHORT, checkpoint=file, progress=die)
+    finished = fit(volumes, event, time, Learning(SMALL, PAPER_AUGMENT, SHORT), checkpoint=file, progress=die)
     assert digest(finished) == digest(trained)
 
 
 @pytest.mark.slow
 def test_weights_are_averaged_over_epochs(cohort: Cohort) -> None:
     volumes, event, time, _ = cohort
-    settings = {"network": SMALL, "augment": NO_AUGMENT}
-    averaged = fit(volumes, event, time, train=replace(SHORT, average_from=2), **settings)  # type: ignore[arg-type]
-    plain = fit(volumes, event, time, train=SHORT, **settings)  # type: ignore[arg-type]
+    averaged = fit(volumes, event, time, Learning(SMALL, NO_AUGMENT, replace(SHORT, average_from=2)))
+    plain = fit(volumes, event, time, Learning(SMALL, NO_AUGMENT, SHORT))
     # the mean changes what validates and is kept, never the way the weights go
     assert [epoch.train_loss for epoch in averaged.history] == [epoch.train_loss for epoch in plain.history]
     assert [epoch.validation_loss for epoch in averaged.history[:2]] == [epoch.validation_loss for epoch in plain.history[:2]]
@@ -102,11 +92,11 @@ def test_weights_are_averaged_over_epochs(cohort: Cohort) -> None:
 def test_a_checkpoint_of_other_patients_or_settings_or_half_a_file_is_not_used(cohort: Cohort, trained: Trained, tmp_path: Path) -> None:
     volumes, event, time, _ = cohort
     file = tmp_path / "training.safetensors"
-    fit(volumes[::-1], event, time, network=SMALL, augment=PAPER_AUGMENT, train=SHORT, checkpoint=file)
-    other_patients = fit(volumes, event, time, network=SMALL, augment=PAPER_AUGMENT, train=SHORT, checkpoint=file)
+    fit(volumes[::-1], event, time, Learning(SMALL, PAPER_AUGMENT, SHORT), checkpoint=file)
+    other_patients = fit(volumes, event, time, Learning(SMALL, PAPER_AUGMENT, SHORT), checkpoint=file)
     assert digest(other_patients) == digest(trained)
     file.write_bytes(file.read_bytes()[:1000])
-    damaged = fit(volumes, event, time, network=SMALL, augment=PAPER_AUGMENT, train=SHORT, checkpoint=file)
+    damaged = fit(volumes, event, time, Learning(SMALL, PAPER_AUGMENT, SHORT), checkpoint=file)
     assert digest(damaged) == digest(trained)
 
 
@@ -130,7 +120,7 @@ def test_the_digest_sees_every_weight_and_setting(trained: Trained) -> None:
 def test_another_file_is_not_taken_for_a_network(cohort: Cohort, tmp_path: Path) -> None:
     volumes, event, time, _ = cohort
     file = tmp_path / "training.safetensors"
-    fit(volumes, event, time, network=SMALL, augment=PAPER_AUGMENT, train=replace(SHORT, epochs=1), checkpoint=file)
+    fit(volumes, event, time, Learning(SMALL, PAPER_AUGMENT, replace(SHORT, epochs=1)), checkpoint=file)
     with pytest.raises(ValueError, match="holds no trained network"):
         load(file)
 
@@ -152,15 +142,15 @@ def test_wrong_shapes_are_refused_at_the_door(cohort: Cohort, trained: Trained) 
     with pytest.raises(ValueError, match=r"s = 16 .*found \(30, 8, 8, 8\)"):
         embed(trained, volumes[:, :8, :8, :8])
     with pytest.raises(ValueError, match="n = 30; found"):
-        fit(volumes, event[1:], time, network=SMALL, augment=NO_AUGMENT, train=SHORT)
+        fit(volumes, event[1:], time, Learning(SMALL, NO_AUGMENT, SHORT))
     with pytest.raises(Refusal, match="enough_events_to_train"):
-        fit(volumes, np.zeros(30, bool), time, network=SMALL, augment=NO_AUGMENT, train=SHORT)
+        fit(volumes, np.zeros(30, bool), time, Learning(SMALL, NO_AUGMENT, SHORT))
 
 
 @pytest.mark.slow
 def test_a_center_smaller_than_a_batch_trains(cohort: Cohort) -> None:
     volumes, _, time, _ = cohort
-    tiny = fit(volumes[:6], np.arange(6) < 4, time[:6], network=SMALL, augment=PAPER_AUGMENT, train=replace(SHORT, epochs=2))
+    tiny = fit(volumes[:6], np.arange(6) < 4, time[:6], Learning(SMALL, PAPER_AUGMENT, replace(SHORT, epochs=2)))
     assert np.isfinite(np.concatenate([leaf.ravel() for leaf in flatten(tiny.variables).values()])).all()
 
 
@@ -171,7 +161,7 @@ def test_a_few_deaths_can_still_stop_a_training_and_any_unit_of_time_gives_the_s
     drawn = [seed for seed in range(20) if needs_redraw(event, days, fraction=train.validation_fraction, seed=seed)]
     assert drawn, "the draw by shares alone leaves a validation part without a comparable pair"
     trained, *others = (
-        fit(volumes, event, time, network=SMALL, augment=NO_AUGMENT, train=replace(train, seed=drawn[0]))
+        fit(volumes, event, time, Learning(SMALL, NO_AUGMENT, replace(train, seed=drawn[0])))
         for time in (days, 94_608_000 + days.astype(np.int64), 20_000 + 1e-3 * days)
     )
     assert len({epoch.validation_loss for epoch in trained.history}) == 3
@@ -218,7 +208,7 @@ def test_coarseness_that_decides_survival_is_found() -> None:
     reached = []
     for seed in range(5):
         train = replace(SHORT, batch_size=16, epochs=30, patience=30, seed=seed)
-        log_risk, _ = embed(fit(volumes, event, time, network=SMALL, augment=NO_AUGMENT, train=train), unseen)
+        log_risk, _ = embed(fit(volumes, event, time, Learning(SMALL, NO_AUGMENT, train)), unseen)
         reached.append(harrell(log_risk))
     assert np.mean(reached) > 0.65, reached
     assert np.mean(reached) > harrell(coarseness) - 0.1, reached
@@ -230,12 +220,12 @@ from dataclasses import replace
 import jax, numpy as np
 sys.path.insert(0, sys.argv[1])
 from network.conftest import NO_AUGMENT, SHORT, SMALL, patients
-from penumbra.network import fit
+from penumbra.network import Learning, fit
 assert len(jax.devices()) == 4
 volumes, event, time, _ = patients(30, size=16, seed=5)
 for shared in (False, True):
     train = replace(SHORT, data_parallel=shared, epochs=2)
-    trained = fit(volumes, event, time, network=replace(SMALL, dropout=0.0), augment=NO_AUGMENT, train=train)
+    trained = fit(volumes, event, time, Learning(replace(SMALL, dropout=0.0), NO_AUGMENT, train))
     print(" ".join(str(value) for epoch in trained.history for value in (epoch.train_loss, epoch.validation_loss)))
 """
 

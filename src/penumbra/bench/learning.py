@@ -111,9 +111,7 @@ def _answer(work: Work, settings: Settings, volumes: np.ndarray, patients: Patie
         volumes[fitted],
         patients.event[fitted],
         patients.time[fitted],
-        network=settings.network,
-        augment=settings.augment,
-        train=replace(settings.train, seed=seed),
+        network.Learning(settings.network, settings.augment, replace(settings.train, seed=seed)),
         pretrain=settings.pretrain,
         ensemble=ALONE,
     )

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from penumbra.base.params import build, project_root, read_yaml, resolve
-from penumbra.network import Augment, Network, Train, fit
+from penumbra.network import Augment, Learning, Network, Train, fit
 from penumbra.network.se_resnet import initial_variables
 from penumbra.network.step import Cohort, Recipe, forward, initial_state, train_step
 
@@ -103,7 +103,7 @@ def whole_training() -> float:
     volumes = generator.normal(size=(PATIENTS, *(network.input_size,) * 3)).astype(np.float32)
     event, days = generator.random(PATIENTS) < 0.7, generator.exponential(700, PATIENTS)
     start = time.perf_counter()
-    trained = fit(volumes, event, days, network=network, augment=augment, train=replace(train, patience=train.epochs))
+    trained = fit(volumes, event, days, Learning(network, augment, replace(train, patience=train.epochs)))
     assert len(trained.history) == train.epochs
     return time.perf_counter() - start
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penumbra.cohort.clinical import ClinicalRecord, ClinicalTable, InclusionRules, read_clinical
     from penumbra.cohort.coding import DECLARED_FILE
-    from penumbra.cohort.entries import Accepted, ImageRules, Rejected
+    from penumbra.cohort.entries import Accepted, Arrival, ImageRules, Rejected
     from penumbra.cohort.folders import count_patients, patient_folders
     from penumbra.cohort.incoming import ingest_center, known_scan, load_patient
     from penumbra.cohort.links import Roots, refuse_leaving
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # The function that writes a cohort is penumbra.cohort.simulate.simulate: here its module already has that name.
 _HOMES = {
     **dict.fromkeys(("ClinicalRecord", "ClinicalTable", "InclusionRules", "read_clinical"), "clinical"),
-    **dict.fromkeys(("Accepted", "ImageRules", "Rejected"), "entries"),
+    **dict.fromkeys(("Accepted", "Arrival", "ImageRules", "Rejected"), "entries"),
     **dict.fromkeys(("ingest_center", "known_scan", "load_patient"), "incoming"),
     **dict.fromkeys(("PSEUDONYM", "key_fingerprint", "pseudonym", "pseudonym_key_from_environment"), "pseudonyms"),
     **dict.fromkeys(("patient_folders", "count_patients"), "folders"),
@@ -39,6 +39,7 @@ __all__ = [
     "DECLARED_FILE",
     "PSEUDONYM",
     "Accepted",
+    "Arrival",
     "CenterPlan",
     "ClinicalRecord",
     "ClinicalTable",

@@ -2,10 +2,38 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from penumbra.cohort.clinical import ClinicalTable
+from penumbra.cohort.links import Roots
 from penumbra.cohort.rois import GtvNames
 from penumbra.imaging import CertificateLimits
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What a center sent, and how it is taken.
+
+    Parameters
+    ----------
+    center
+        Its name.
+    folder
+        One folder per patient, named like the patient in the clinical table.
+    clinical
+        The center's table, see `read_clinical`.
+    roots
+        Where links may lead; None: within the cohort.
+    pseudonym_key
+        Replaces every patient's name by a keyed hash, in rows and in folders.
+    """
+
+    center: str
+    folder: Path
+    clinical: ClinicalTable
+    roots: Roots | None = None
+    pseudonym_key: str | None = None
 
 
 @dataclass(frozen=True)

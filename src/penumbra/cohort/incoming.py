@@ -15,10 +15,10 @@ from typing import Any
 from penumbra.base.blocks import GTV
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import over
-from penumbra.cohort.clinical import ClinicalRecord, ClinicalTable
-from penumbra.cohort.entries import Accepted, ImageRules, Rejected
+from penumbra.cohort.clinical import ClinicalRecord
+from penumbra.cohort.entries import Accepted, Arrival, ImageRules, Rejected
 from penumbra.cohort.folders import nearly, no_scan, patient_folders
-from penumbra.cohort.links import Roots, refuse_leaving, roots_of
+from penumbra.cohort.links import refuse_leaving, roots_of
 from penumbra.cohort.nearly import spelled_otherwise
 from penumbra.cohort.pseudonyms import pseudonym
 from penumbra.cohort.record import Evidence, Record, find_record, folder_digest, has_records, image_version, write_record
@@ -49,29 +49,21 @@ class Job:
 
 
 def ingest_center(
-    folder: Path,
-    center: str,
+    arrival: Arrival,
     *,
-    clinical: ClinicalTable,
     images: Path,
     rules: ImageRules,
     workers: int = 1,
     patients_elsewhere: Collection[str] = (),
-    pseudonym_key: str | None = None,
-    roots: Roots | None = None,
-    keep: bool = True,
     scans: Collection[KnownScan] = (),
+    keep: bool = True,
 ) -> Iterator[Accepted | Rejected]:
     """Ingest every patient of a center, each once, in no fixed order; what was read before and has not changed is not read again.
 
     Parameters
     ----------
-    folder
-        One folder per patient, named like the patient in the clinical table.
-    center
-        Its name.
-    clinical
-        The center's table, see `read_clinical`.
+    arrival
+        What the center sent.
     images
         Folder of all saved scans; this writes `<images>/<center>/<patient>/<image_version>/`.
     rules
@@ -80,14 +72,10 @@ def ingest_center(
         Processes; 1 works in this one.
     patients_elsewhere
         Patients of other centers: a name is used once.
-    pseudonym_key
-        Replaces every patient's name by a keyed hash, in rows and in folders.
-    roots
-        Where links may lead; None: within the cohort.
-    keep
-        False: say what would happen and write nothing.
     scans
         Accepted scans of all centers. Of two patients with the same pixels the one who was accepted before stays, then the first by name.
+    keep
+        False: say what would happen and write nothing.
 
     Yields
     ------
@@ -99,6 +87,7 @@ def ingest_center(
     A patient is rejected by the rules of `read_clinical`, `read_patient` and `certify`, and by `scan_found`, `clinical_record`,
     `patient_id_free`, `scan_once`, `link_within_cohort`, `files_readable`, `files_understood`, `worker_killed`.
     """
+    folder, center, clinical, pseudonym_key = arrival.folder, arrival.center, arrival.clinical, arrival.pseudonym_key
     folders = patient_folders(folder)
     clinical_records = {record.patient: record for record in clinical.records}
     stored_name = partial(pseudonym, center=center, key=pseudonym_key) if pseudonym_key else str
@@ -124,7 +113,7 @@ def ingest_center(
     records = {stored_name(patient): record for patient, record in clinical_records.items()}
     work = partial(ingest_images, center=center, images=images, rules=rules, keep=keep)
     index = Scans(scans, center)
-    changed, unchanged, within = [], [], roots or roots_of(folder)
+    changed, unchanged, within = [], [], arrival.roots or roots_of(folder)
     for job in jobs:  # in this process: starting another costs more than hashing unchanged files
         try:
             with readable():

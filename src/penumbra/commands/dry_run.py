@@ -168,17 +168,14 @@ def _center(
     total = cohort.count_patients(folder, clinical)
     accepted: list[cohort.Accepted] = []
     rejected: list[cohort.Rejected] = []
+    roots = arrivals.link_roots(work.home, folder, work.settings.ingest.roots)
     with track(f"dry run {center}", total) as advance:
         for outcome in cohort.ingest_center(
-            folder,
-            center,
-            clinical=clinical,
+            cohort.Arrival(center, folder, clinical, roots, cohort.pseudonym_key_from_environment()),
             images=work.home / "images",
             rules=image_rules(work, center),
             workers=available_cores(),
             patients_elsewhere=set(taken) - stored,
-            pseudonym_key=cohort.pseudonym_key_from_environment(),
-            roots=arrivals.link_roots(work.home, folder, work.settings.ingest.roots),
             scans=scans,
             keep=False,
         ):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from penumbra.network.self_supervised import pretrain as pretrain
     from penumbra.network.settings import Augment as Augment
     from penumbra.network.settings import EnsembleSettings as EnsembleSettings
+    from penumbra.network.settings import Learning as Learning
     from penumbra.network.settings import Network as Network
     from penumbra.network.settings import Pretrain as Pretrain
     from penumbra.network.settings import Train as Train
@@ -31,6 +32,7 @@ _HOME = {
     "Ensemble": "ensemble",
     "EnsembleSettings": "settings",
     "Epoch": "trained",
+    "Learning": "settings",
     "Network": "settings",
     "Pretrain": "settings",
     "SEResNet3D": "se_resnet",

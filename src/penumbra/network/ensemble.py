@@ -17,7 +17,7 @@ import numpy as np
 from penumbra.network import tensors
 from penumbra.network.batches import assign_folds, needs_redraw
 from penumbra.network.self_supervised import pretrain as pretrained
-from penumbra.network.settings import Augment, EnsembleSettings, Network, Pretrain, Train
+from penumbra.network.settings import Augment, EnsembleSettings, Learning, Network, Pretrain, Train
 from penumbra.network.train import fit
 from penumbra.network.trained import Epoch, Trained, describe, flatten, rebuild, unflatten
 from penumbra.network.trained import embed as embed_one
@@ -75,10 +75,8 @@ def fit_ensemble(
     volumes: np.ndarray,
     event: np.ndarray,
     time: np.ndarray,
+    learning: Learning,
     *,
-    network: Network,
-    augment: Augment,
-    train: Train,
     pretrain: Pretrain,
     ensemble: EnsembleSettings,
     folder: Path | None = None,
@@ -91,17 +89,13 @@ def fit_ensemble(
     Parameters
     ----------
     volumes : shape (n, s, s, s)
-        With s = network.input_size, as `prepare` makes them; training centers only.
+        With s = learning.network.input_size, as `prepare` makes them; training centers only.
     event : shape (n,), bool
         True = died.
     time : shape (n,), days
         To death, or to the last day of follow-up.
-    network
-        The architecture.
-    augment
-        Transforms of the training volumes.
-    train
-        How the weights are found.
+    learning
+        As `fit`.
     pretrain
         What is learned before anybody's outcome is looked at.
     ensemble
@@ -121,7 +115,8 @@ def fit_ensemble(
     ValueError, Refusal
         As `fit`.
     """
-    start = _start(volumes, network, augment, train, pretrain, folder)
+    train = learning.train
+    start = _start(volumes, learning, pretrain, folder)
     fold = _folds(event, train, ensemble)
     members: list[Trained] = []
     embeddings: list[np.ndarray] = []
@@ -132,9 +127,7 @@ def fit_ensemble(
             volumes[~left_out],
             event[~left_out],
             time[~left_out],
-            network=network,
-            augment=augment,
-            train=replace(train, seed=train.seed + number % ensemble.seeds),
+            replace(learning, train=replace(train, seed=train.seed + number % ensemble.seeds)),
             start=start,
             checkpoint=None if folder is None else folder / f"member-{number:02d}",
             progress=None if progress is None else partial(progress, number),
@@ -300,11 +293,11 @@ def _arrays(whole: Ensemble) -> dict[str, np.ndarray]:
     return {**weights, "mean": whole.mean, "deviation": whole.deviation}
 
 
-def _start(volumes: np.ndarray, network: Network, augment: Augment, train: Train, pretrain: Pretrain, folder: Path | None) -> Mapping[str, Any]:
+def _start(volumes: np.ndarray, learning: Learning, pretrain: Pretrain, folder: Path | None) -> Mapping[str, Any]:
     """The weights that every member starts from; those of a pretraining wait in the folder."""
     if folder is None or not pretrain.epochs:
-        return pretrained(volumes, network=network, augment=augment, train=train, pretrain=pretrain)
-    settings = [asdict(group) for group in (network, augment, train, pretrain)]
+        return pretrained(volumes, network=learning.network, augment=learning.augment, train=learning.train, pretrain=pretrain)
+    settings = [asdict(group) for group in (learning.network, learning.augment, learning.train, pretrain)]
     identity = hashlib.sha256(json.dumps([settings, [volume_digest(volume) for volume in volumes]], sort_keys=True).encode()).hexdigest()
     file = folder / "pretrained"
     if file.is_file():
@@ -314,7 +307,7 @@ def _start(volumes: np.ndarray, network: Network, augment: Augment, train: Train
             arrays, metadata = {}, {}
         if metadata.get("identity") == identity:
             return unflatten(arrays)
-    variables = pretrained(volumes, network=network, augment=augment, train=train, pretrain=pretrain)
+    variables = pretrained(volumes, network=learning.network, augment=learning.augment, train=learning.train, pretrain=pretrain)
     folder.mkdir(parents=True, exist_ok=True)
     tensors.write(file, flatten(variables), {"identity": identity})
     return variables

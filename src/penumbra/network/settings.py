@@ -182,6 +182,25 @@ class Train:
 
 
 @dataclass(frozen=True)
+class Learning:
+    """What decides the weights besides the patients.
+
+    Parameters
+    ----------
+    network
+        The architecture.
+    augment
+        Transforms of the training volumes.
+    train
+        How the weights are found.
+    """
+
+    network: Network
+    augment: Augment
+    train: Train
+
+
+@dataclass(frozen=True)
 class Pretrain:
     """What the network learns of the training centers' images before it sees an outcome.
 

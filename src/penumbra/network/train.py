@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from penumbra.network.batches import Plan, draw_epoch, plan, split
 from penumbra.network.checkpoint import Progress, resume, store
 from penumbra.network.se_resnet import initial_variables
-from penumbra.network.settings import Augment, Network, Train
+from penumbra.network.settings import Augment, Learning, Network, Train
 from penumbra.network.step import Cohort, Recipe, initial_state, run_epoch, weights_for_use
 from penumbra.network.trained import Epoch, Trained, check_volumes
 from penumbra.survival.cox import ranks
@@ -27,10 +27,8 @@ def fit(
     volumes: np.ndarray,
     event: np.ndarray,
     time: np.ndarray,
+    learning: Learning,
     *,
-    network: Network,
-    augment: Augment,
-    train: Train,
     start: Mapping[str, Any] | None = None,
     checkpoint: Path | None = None,
     progress: Callable[[Epoch], None] | None = None,
@@ -40,17 +38,13 @@ def fit(
     Parameters
     ----------
     volumes : shape (n, s, s, s)
-        With s = network.input_size, as `prepare` makes them; training centers only.
+        With s = learning.network.input_size, as `prepare` makes them; training centers only.
     event : shape (n,), bool
         True = died.
     time : shape (n,), days
         To death, or to the last day of follow-up.
-    network
-        The architecture.
-    augment
-        Transforms of the training volumes.
-    train
-        How the weights are found.
+    learning
+        Architecture, transforms, and how the weights are found.
     start
         Flax variables to start from, as `pretrain` gives them; None: drawn from the seed.
     checkpoint
@@ -71,6 +65,7 @@ def fit(
     Refusal
         enough_events_to_train.
     """
+    network, train = learning.network, learning.train
     check_volumes(volumes, network.input_size)
     if not (event.shape == time.shape == (len(volumes),)):
         raise ValueError(f"event and time must have shape (n,) with n = {len(volumes)}; found {event.shape} and {time.shape}")
@@ -79,14 +74,14 @@ def fit(
     deaths = int(event[training].sum())
     devices = len(jax.devices()) if train.data_parallel else 1
     batches = plan(deaths=deaths, others=len(training) - deaths, batch_size=train.batch_size, multiple_of=devices)
-    recipe = recipe_of(network, augment, train, devices)
+    recipe = recipe_of(network, learning.augment, train, devices)
     # the device compares times in 32 bits: ranks lose nothing
     rank = ranks(tied_times(time.astype(float)))
     cohort, held_out = (Cohort(jnp.asarray(volumes[rows], jnp.float32), jnp.asarray(event[rows]), jnp.asarray(rank[rows])) for rows in (training, validation))
 
     variables = initial_variables(network, seed=train.seed) if start is None else start
     run = Progress(state=initial_state(jax.tree.map(jnp.asarray, variables), recipe), best=None, best_epoch=0, history=())
-    identity = _identity(volumes, event, time, variables, batches, network, augment, train, devices)
+    identity = _identity(volumes, event, time, variables, batches, learning, devices)
     if checkpoint is not None:
         run = resume(checkpoint, run, identity=identity)
     stored = clock.monotonic()
@@ -110,7 +105,7 @@ def fit(
     return Trained(
         variables=jax.device_get({"params": params, "batch_stats": batch_stats}),
         network=network,
-        augment=augment,
+        augment=learning.augment,
         train=train,
         history=run.history,
         best_epoch=run.best_epoch,
@@ -145,13 +140,11 @@ def _identity(
     time: np.ndarray,
     variables: Mapping[str, Any],
     batches: Plan,
-    network: Network,
-    augment: Augment,
-    train: Train,
+    learning: Learning,
     devices: int,
 ) -> str:
     """Return the SHA-256 over patients, first weights, settings and engine: what must be equal for a checkpoint to be of use."""
-    settings = [dataclasses.asdict(group) for group in (network, augment, train, batches)]
+    settings = [dataclasses.asdict(group) for group in (learning.network, learning.augment, learning.train, batches)]
     engine = [jax.__version__, jax.default_backend(), devices]
     sha = hashlib.sha256(json.dumps([settings, engine], sort_keys=True).encode())
     for array in (volumes.astype(np.float32), event, time.astype(np.float64), *jax.tree.leaves(variables)):

@@ -95,9 +95,7 @@ def _deep(work: Work, data: Dataset, images: Images, inside: np.ndarray, held_ou
         volumes[~held_out],
         event[~held_out],
         time[~held_out],
-        network=recipe.network,
-        augment=recipe.augment,
-        train=recipe.train,
+        network.Learning(recipe.network, recipe.augment, recipe.train),
         pretrain=recipe.pretrain,
         ensemble=recipe.ensemble,
     )

@@ -86,15 +86,11 @@ def _ingest_center(
     lake.write({"centers": [{"center": center}]}, run=work.run, what=f"{center} arrived")
     with track(f"ingest {center}", total) as advance:
         for outcome in cohort.ingest_center(
-            folder,
-            center,
-            clinical=clinical,
+            cohort.Arrival(center, folder, clinical, roots, cohort.pseudonym_key_from_environment()),
             images=work.home / "images",
             rules=rules,
             workers=available_cores(),
             patients_elsewhere=taken,
-            pseudonym_key=cohort.pseudonym_key_from_environment(),
-            roots=roots,
             scans=persons.accepted_scans(lake),
         ):
             if isinstance(outcome, cohort.Accepted):

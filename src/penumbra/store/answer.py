@@ -45,8 +45,6 @@ def query(
     timeout_s: float = TIMEOUT_S,
     memory: str = MEMORY,
     max_rows: int | None = None,
-    catalog: str | None = None,
-    schema_root: Path | None = None,
     verdict: Verdict | None = None,
 ) -> "pa.Table":
     """Answer one statement; never wait for a writer, never make one wait.
@@ -67,8 +65,6 @@ def query(
         Of the engine, such as "2GB".
     max_rows
         An answer with more is refused; None: no limit but two gigabytes.
-    catalog, schema_root
-        As `connect`.
     verdict
         On this statement, where it has been judged already.
 
@@ -89,7 +85,7 @@ def query(
     >>> query("home", "SELECT patient, age FROM patients WHERE event").to_pylist()
     [{'patient': 'N001', 'age': 61.0}]
     """
-    question = _Question(Path(home), sql, as_of, timeout_s, memory, catalog, schema_root, verdict)
+    question = _Question(Path(home), sql, as_of, timeout_s, memory, verdict)
     return _ask(question, lambda connection, statement: _answer(connection, statement, timeout_s, max_rows))
 
 
@@ -172,8 +168,6 @@ class _Question:
     as_of: int | None
     timeout_s: float
     memory: str
-    catalog: str | None = None
-    schema_root: Path | None = None
     verdict: Verdict | None = None
 
 
@@ -181,10 +175,10 @@ def _ask(question: _Question, take: "Callable[[duckdb.DuckDBPyConnection, str], 
     """Return the result of `take` for the statement, once it is allowed to run, on a locked connection."""
     sql, verdict = question.sql, question.verdict
     if verdict is None and JUDGE.begin():  # otherwise the judge starts while the store opens
-        verdict = JUDGE.ask(sql, relation_names(question.schema_root))
-    with connect(question.home, read_only=True, as_of=question.as_of, catalog=question.catalog, schema_root=question.schema_root) as store:
+        verdict = JUDGE.ask(sql, relation_names())
+    with connect(question.home, read_only=True, as_of=question.as_of) as store:
         if verdict is None:
-            verdict = JUDGE.ask(sql, relation_names(question.schema_root))
+            verdict = JUDGE.ask(sql, relation_names())
         try:
             store.require(None if verdict.every else sql)
             for macros in ("catalog", "catalog_tables") if "duckdb_tables" in sql.lower() else ("catalog",):
@@ -192,7 +186,7 @@ def _ask(question: _Question, take: "Callable[[duckdb.DuckDBPyConnection, str], 
             lock(store, question.memory)
             return patiently(lambda: take(store.connection, _spoken(verdict)))
         except Exception as error:
-            raise _sentence(error, store, sql, relation_names(question.schema_root), question.timeout_s, question.memory) from None
+            raise _sentence(error, store, sql, relation_names(), question.timeout_s, question.memory) from None
 
 
 def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> int:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from penumbra.survival.outcome import Bools, Floats, Undefined, checked_covariates, checked_outcome, require_events
 
 MIN_FOLDS = 3
+N_LAMBDAS = 100  # of a default path, as in glmnet
 STOP_GAIN = 2e-4  # the path ends where a step adds less than this share to the explained deviance (glmnet ends its path there too, by its own rule)
 WARM_STEPS = 6  # penalties on the way to a single one: each starts where the last ended
 STOP_EXPLAINED = 0.999  # or where this share of the deviance is explained (glmnet: devmax)
@@ -73,7 +74,6 @@ def lasso_cox_cv(
     folds: ArrayLike | int = 10,
     seed: int = 0,
     lambdas: ArrayLike | None = None,
-    n_lambdas: int = 100,
     patience: int | None = None,
     tolerance: float = 1e-7,
 ) -> LassoCox:
@@ -96,10 +96,8 @@ def lasso_cox_cv(
     seed
         Of numpy's default generator, for drawing folds.
     lambdas : shape (k,)
-        Penalties, falling; None: n_lambdas from the smallest that keeps nothing down to its 1e-4 (1e-2 when n <= p), log-spaced, ended early where the fit no
+        Penalties, falling; None: 100 from the smallest that keeps nothing down to its 1e-4 (1e-2 when n <= p), log-spaced, ended early where the fit no
         longer improves.
-    n_lambdas
-        How many penalties to draw up where lambdas is None.
     patience
         End the path when the deviance has not fallen below its lowest for this many penalties; None: never (as glmnet).
     tolerance
@@ -146,7 +144,7 @@ def lasso_cox_cv(
         )
     grid = None if lambdas is None else _checked_lambdas(lambdas)
     if grid is None:
-        grid = _default_lambdas(events, times, covariates, n_lambdas)
+        grid = _default_lambdas(events, times, covariates)
     everybody = LassoPath(events, times, covariates, tolerance)
     outside = [fold != name for name in names]
     others = [LassoPath(events[rows], times[rows], covariates[rows], tolerance) for rows in outside]
@@ -266,10 +264,10 @@ def _checked_lambdas(lambdas: ArrayLike) -> Floats:
     return np.sort(values)[::-1]
 
 
-def _default_lambdas(event: Bools, time: Floats, X: Floats, n_lambdas: int) -> Floats:
+def _default_lambdas(event: Bools, time: Floats, X: Floats) -> Floats:
     """Return the penalties from the smallest that keeps nothing."""
     n, p = X.shape
-    return largest_lambda(event, time, X) * np.geomspace(1.0, 1e-4 if n > p else 1e-2, n_lambdas)
+    return largest_lambda(event, time, X) * np.geomspace(1.0, 1e-4 if n > p else 1e-2, N_LAMBDAS)
 
 
 def largest_lambda(event: Bools, time: Floats, X: Floats) -> float:
