@@ -65,7 +65,7 @@ def open_pool() -> Iterator[Pool]:
 
 
 def _runner(executor: str) -> Any:
-    from prefect_dask import DaskTaskRunner
+    from prefect_dask.task_runners import DaskTaskRunner
 
     if executor != LOCAL:
         return DaskTaskRunner(address=executor, client_kwargs={"timeout": CONNECT_TIMEOUT_S})

@@ -137,7 +137,8 @@ def _values(column: "pa.ChunkedArray") -> list[Any]:
     import pyarrow as pa
 
     try:
-        return column.to_pylist()
+        answer: list[Any] = column.to_pylist()
+        return answer
     except (OverflowError, ValueError):
         return [None if value is None else str(value) for value in (column.cast(pa.string()).to_pylist() if not pa.types.is_nested(column.type) else column)]
 

@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -35,13 +36,14 @@ def sheet(path: Path) -> None:
         return jnp.asarray([value], jnp.float32)
 
     panels: list[tuple[str, jax.Array]] = [("as it is", volume)]
-    for name, limits, transform in (
+    transforms: tuple[tuple[str, tuple[float, float], Callable[[jax.Array, jax.Array], jax.Array]], ...] = (
         ("contrast x", numbers.contrast_range, augment.contrast),
         ("brightness x", numbers.brightness_range, augment.brightness),
         ("gamma ", numbers.gamma_range, augment.gamma),
         ("noise, variance ", numbers.noise_variance_range, lambda v, x: augment.noise(v, x, key=jax.random.key(0))),
         ("blur, sigma ", numbers.blur_sigma_range, augment.blur),
-    ):
+    )
+    for name, limits, transform in transforms:
         panels += [(f"{name}{limit:g}", transform(volume, at(limit))) for limit in limits]
     panels += [(f"mirror {axis}", augment.mirror(volume, jnp.asarray([[axis == "z", axis == "y", axis == "x"]]))) for axis in "zyx"]
     panels += [(f"rotation {degrees:g}°", augment.rotate(volume, at(degrees))) for degrees in (30.0, 90.0)]

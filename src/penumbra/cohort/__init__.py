@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from penumbra.cohort.incoming import ingest_center, known_scan, load_patient
     from penumbra.cohort.links import Roots, refuse_leaving
     from penumbra.cohort.pseudonyms import PSEUDONYM, key_fingerprint, pseudonym, pseudonym_key_from_environment
-    from penumbra.cohort.rois import GtvNames, RoiRules, RoiSurvey, list_rois, roi_rules
+    from penumbra.cohort.rois import RoiRules, RoiSurvey, list_rois, roi_rules
     from penumbra.cohort.sheet import CLINICAL_FILE, clinical_table
     from penumbra.cohort.simulate import Truth, read_truth
     from penumbra.cohort.simulate_centers import CENTERS, CenterPlan, small_cohort
@@ -25,7 +25,7 @@ _HOMES = {
     **dict.fromkeys(("PSEUDONYM", "key_fingerprint", "pseudonym", "pseudonym_key_from_environment"), "pseudonyms"),
     **dict.fromkeys(("patient_folders", "count_patients"), "folders"),
     **dict.fromkeys(("Roots", "refuse_leaving"), "links"),
-    **dict.fromkeys(("GtvNames", "RoiRules", "RoiSurvey", "list_rois", "roi_rules"), "rois"),
+    **dict.fromkeys(("RoiRules", "RoiSurvey", "list_rois", "roi_rules"), "rois"),
     **dict.fromkeys(("DECLARED_FILE",), "coding"),
     **dict.fromkeys(("CLINICAL_FILE", "clinical_table"), "sheet"),
     "KnownScan": "twins",
@@ -43,7 +43,6 @@ __all__ = [
     "CenterPlan",
     "ClinicalRecord",
     "ClinicalTable",
-    "GtvNames",
     "ImageRules",
     "InclusionRules",
     "KnownScan",

@@ -7,8 +7,7 @@ from typing import Any
 
 from penumbra.cohort.clinical import ClinicalTable
 from penumbra.cohort.links import Roots
-from penumbra.cohort.rois import GtvNames
-from penumbra.imaging import CertificateLimits
+from penumbra.imaging import CertificateLimits, GtvNames
 
 
 @dataclass(frozen=True)

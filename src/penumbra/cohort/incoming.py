@@ -22,10 +22,9 @@ from penumbra.cohort.links import refuse_leaving, roots_of
 from penumbra.cohort.nearly import spelled_otherwise
 from penumbra.cohort.pseudonyms import pseudonym
 from penumbra.cohort.record import Evidence, Record, find_record, folder_digest, has_records, image_version, write_record
-from penumbra.cohort.rois import GtvNames
 from penumbra.cohort.sheet import CLINICAL_FILE
 from penumbra.cohort.twins import KnownScan, Scans, figures_of
-from penumbra.imaging import Certificate, Finding, Scan, certify, gtv_sources, load_scan, read_patient, rings, roi_names, save_scan, to_grid
+from penumbra.imaging import Certificate, Finding, GtvNames, Scan, certify, gtv_sources, load_scan, read_patient, rings, roi_names, save_scan, to_grid
 from penumbra.imaging.folder import readable, understood
 from penumbra.store.version import version_key
 

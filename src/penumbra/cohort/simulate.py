@@ -302,7 +302,7 @@ def structures(
     numbers = [int(n) for n in rng.permutation(np.arange(3, 20))[:5]]  # planning systems number as they please
 
     def placed(line: np.ndarray) -> np.ndarray:
-        return (line if rng.random() < 0.5 else line[::-1]) + shift  # either winding
+        return np.asarray((line if rng.random() < 0.5 else line[::-1]) + shift)  # either winding
 
     if draft.refused != "no_gtv":
         gtv_lines = {} if draft.refused == "empty_gtv" else {k: [placed(line) for line in lines] for k, lines in enumerate(outlines) if lines}

@@ -24,7 +24,7 @@ def record(work: Work, folder: Path, center: str, prediction: Prediction) -> str
     Refusal
         "pseudonym_key", or "patient_id_free" and "patient_scan" where the name belongs to somebody else.
     """
-    patient = pseudonyms.namer(center)(folder.resolve().name)
+    patient: str = pseudonyms.namer(center)(folder.resolve().name)
     survival = [np.nan if value is None else value for value in prediction.survival.values()]
     with store.connect(work.home) as lake:
         pseudonyms.require_key(work, lake)

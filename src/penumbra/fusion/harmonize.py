@@ -124,7 +124,7 @@ class Harmonizer:
                 spread = z[here].std(axis=0, ddof=1)
                 varies = spread > ROUNDING * (1.0 + np.abs(z[here]).max(axis=0))
                 z[here] = (z[here] - z[here].mean(axis=0)) / np.where(varies, spread, 1.0)
-        return z * sds + means
+        return np.asarray(z * sds + means)
 
     def _refusal(self, name: str, patients: int) -> Refusal | None:
         if self.unseen == "refuse":

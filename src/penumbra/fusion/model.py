@@ -381,7 +381,7 @@ def transformed(name: str, values: ArrayLike, log: bool) -> Floats:
     finite = np.isfinite(numbers)
     if (numbers[finite] <= 0).any():
         raise Unusable("value_positive", f"{name} must be positive, its logarithm is taken; found {numbers[finite].min():g}", "Check its value")
-    return np.log(numbers, where=finite, out=np.full(numbers.shape, np.nan))
+    return np.asarray(np.log(numbers, where=finite, out=np.full(numbers.shape, np.nan)))
 
 
 def _nested(value: Any) -> Any:

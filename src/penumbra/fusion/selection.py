@@ -162,7 +162,7 @@ def benjamini_hochberg(p: ArrayLike) -> Floats:
     order = np.argsort(raw)[::-1]
     adjusted = np.empty_like(raw)
     adjusted[order] = np.minimum.accumulate(raw[order] * raw.size / np.arange(raw.size, 0, -1))
-    return np.minimum(adjusted, 1.0)
+    return np.asarray(np.minimum(adjusted, 1.0))
 
 
 def lasso(event: Bools, time: Floats, z: Floats, numbers: Fitting, where: str, lambda_known: float | None = None) -> tuple[Floats, float, str]:

@@ -121,7 +121,7 @@ def decoded(dataset: "Dataset", frame: int | None = None) -> np.ndarray:
         something that is not an Exception.
     """
     from pydicom.encaps import generate_frames, get_frame
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels.utils import pixel_array
     from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
 
     try:

@@ -174,7 +174,7 @@ def _is_nrrd(path: Path) -> bool:
 def _corners(volume: Volume) -> np.ndarray:
     """The first voxel center and the last along each axis, in mm: equal corners are equal grids, axes in the same order."""
     last = np.diag((np.array(volume.values.shape) - 1)[::-1] * np.array(volume.spacing[::-1]))
-    return np.asarray(volume.origin) + np.vstack([np.zeros(3), (volume.direction @ last).T])
+    return np.asarray(np.asarray(volume.origin) + np.vstack([np.zeros(3), (volume.direction @ last).T]))
 
 
 def _is_share(labels: np.ndarray) -> bool:

@@ -177,7 +177,7 @@ def _distances(ring: np.ndarray, other: np.ndarray) -> np.ndarray:
         reached = from_x + (y - from_y) / along_y * along_x
     squared = (x - from_x - nearest * along_x) ** 2 + (y - from_y - nearest * along_y) ** 2
     crossed = ((from_y > y) != (from_y + along_y > y)) & (x < reached)
-    return np.sqrt(squared.min(axis=1)) * np.where(crossed.sum(axis=1) % 2, -1.0, 1.0)
+    return np.asarray(np.sqrt(squared.min(axis=1)) * np.where(crossed.sum(axis=1) % 2, -1.0, 1.0))
 
 
 def _groups(count: int, links: Sequence[tuple[int, int]]) -> np.ndarray:

@@ -39,7 +39,7 @@ class Slices:
         """How many slices lie between two heights, neither counted."""
         eps = 1e-6
         count: np.ndarray = np.searchsorted(self.positions, high - eps, side="left") - np.searchsorted(self.positions, low + eps, side="right")
-        return np.maximum(count, 0)
+        return np.asarray(np.maximum(count, 0))
 
 
 @dataclass(frozen=True)

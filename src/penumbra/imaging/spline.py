@@ -75,4 +75,4 @@ def _mirror(index: np.ndarray, samples: int) -> np.ndarray:
     """Indices reflected at the first and last sample, which are not repeated."""
     period = 2 * (samples - 1)
     folded = np.abs(index) % period
-    return np.where(folded >= samples, period - folded, folded)
+    return np.asarray(np.where(folded >= samples, period - folded, folded))

@@ -31,10 +31,12 @@ def augment(volumes: jax.Array, key: jax.Array, *, settings: Augment) -> jax.Arr
     uniform = iter(jax.random.uniform(of_parameters, (15, n)))  # one draw for all: cheaper to compile than fifteen
 
     def selection(probability: float) -> jax.Array:
-        return next(uniform) < probability
+        answer: jax.Array = next(uniform) < probability
+        return answer
 
     def amount(limits: tuple[float, float]) -> jax.Array:
-        return limits[0] + (limits[1] - limits[0]) * next(uniform)
+        answer: jax.Array = limits[0] + (limits[1] - limits[0]) * next(uniform)
+        return answer
 
     s = settings
     volumes = _where(selection(s.contrast_probability), contrast(volumes, amount(s.contrast_range)), volumes)

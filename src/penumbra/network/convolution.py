@@ -29,7 +29,8 @@ def in_parts(operation: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.A
     def of_one(patient: jax.Array) -> jax.Array:
         return operation(patient[None])[0]
 
-    return lax.map(jax.checkpoint(of_one), x, batch_size=PATIENTS_AT_ONCE)
+    answer: jax.Array = lax.map(jax.checkpoint(of_one), x, batch_size=PATIENTS_AT_ONCE)
+    return answer
 
 
 def by_xla(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:

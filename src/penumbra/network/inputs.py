@@ -113,4 +113,4 @@ def _z_score(values: np.ndarray, sample: np.ndarray) -> np.ndarray:
     deviation = sample.std()
     if deviation <= 1e-9 * max(1.0, float(np.abs(sample).max())):  # one value, but for rounding
         return np.zeros_like(values)
-    return (values - sample.mean()) / deviation
+    return np.asarray((values - sample.mean()) / deviation)

@@ -133,8 +133,10 @@ class Norm(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         if self.kind == "group":
-            return nn.GroupNorm(num_groups=None, group_size=min(16, x.shape[-1]), dtype=self.dtype, name="group")(x)
-        return nn.BatchNorm(use_running_average=not train, momentum=self.momentum, dtype=self.dtype, name="batch")(x)
+            grouped: jax.Array = nn.GroupNorm(num_groups=None, group_size=min(16, x.shape[-1]), dtype=self.dtype, name="group")(x)
+            return grouped
+        answer: jax.Array = nn.BatchNorm(use_running_average=not train, momentum=self.momentum, dtype=self.dtype, name="batch")(x)
+        return answer
 
 
 def initial_variables(network: Network, *, seed: int) -> dict[str, Any]:
@@ -152,7 +154,7 @@ def initial_variables(network: Network, *, seed: int) -> dict[str, Any]:
         if name == "kernel":
             fan_in = np.prod(leaf.shape[:-1])
             deviation = 1 / fan_in if path[-2].key == "output" else np.sqrt(2 / fan_in)
-            return (deviation * generator.standard_normal(leaf.shape)).astype(np.float32)
+            return np.asarray((deviation * generator.standard_normal(leaf.shape)).astype(np.float32))
         return np.full(leaf.shape, 1.0 if name in ("scale", "var") else 0.0, np.float32)
 
     variables: dict[str, Any] = jax.tree_util.tree_map_with_path(draw, shapes)

@@ -175,12 +175,13 @@ def _predict(state: State, volumes: jax.Array, *, size: int, recipe: Recipe) -> 
     def infer(batch: jax.Array) -> jax.Array:
         return forward(state, shared_out(batch, recipe), recipe=recipe)
 
-    return jax.lax.map(infer, padded.reshape(-1, size, *volumes.shape[1:])).reshape(-1)[:n]
+    answer: jax.Array = jax.lax.map(infer, padded.reshape(-1, size, *volumes.shape[1:])).reshape(-1)[:n]
+    return answer
 
 
 def forward(state: State, volumes: jax.Array, *, recipe: Recipe) -> jax.Array:
     """Return the log_risk (n,) in inference mode."""
-    log_risk, _ = model(recipe).apply({"params": state.params, "batch_stats": state.batch_stats}, volumes, train=False)
+    log_risk: jax.Array = model(recipe).apply({"params": state.params, "batch_stats": state.batch_stats}, volumes, train=False)[0]
     return log_risk
 
 
@@ -201,4 +202,5 @@ def shared_out(batch: jax.Array, recipe: Recipe) -> jax.Array:
     """Divide a batch over the devices; the loss needs the whole batch, so XLA gathers the risks."""
     if recipe.devices is None:
         return batch
-    return jax.lax.with_sharding_constraint(batch, NamedSharding(recipe.devices, PartitionSpec("patients")))
+    answer: jax.Array = jax.lax.with_sharding_constraint(batch, NamedSharding(recipe.devices, PartitionSpec("patients")))
+    return answer

@@ -9,7 +9,8 @@ import numpy as np
 from penumbra import fusion
 from penumbra.evaluate import EXTERNAL, Evaluating, Evidence, MetricRow, ModelRisk
 from penumbra.evaluate.contrasts import ALL, contrasts
-from penumbra.evaluate.paired import Pair, PairedRow, paired_rows
+from penumbra.evaluate.paired import Pair, paired_rows
+from penumbra.evaluate.rows import PairedRow
 from penumbra.evaluate.sets import sets_of
 from penumbra.fusion import Fitting
 from penumbra.network import EnsembleSettings, Pretrain

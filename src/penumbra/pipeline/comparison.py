@@ -12,7 +12,8 @@ from penumbra import registry, store
 from penumbra.base.json_values import without_nan
 from penumbra.base.refusal import Refusal
 from penumbra.evaluate import EXTERNAL, Evaluating
-from penumbra.evaluate.paired import Pair, PairedRow, paired_rows
+from penumbra.evaluate.paired import Pair, paired_rows
+from penumbra.evaluate.rows import PairedRow
 from penumbra.pipeline import experiments
 from penumbra.pipeline.stored_predictions import Answers, read_answers
 from penumbra.registry import Difference, RegisteredVersion

@@ -60,7 +60,7 @@ def subgroups(records: tuple[dict[str, Any], ...], age_split: float) -> list[tup
 def rows_of(data: Dataset, center: str) -> np.ndarray:
     """Which patients, (n,) bool, a center or a pooled set holds."""
     pool = {TRAINING: data.training, EXTERNAL: ~data.training}
-    return pool.get(center, data.centers == center)
+    return np.asarray(pool.get(center, data.centers == center))
 
 
 def baseline_of(data: Dataset) -> page.Baseline:

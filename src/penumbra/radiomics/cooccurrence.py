@@ -230,13 +230,13 @@ def maximal_correlations(p: np.ndarray) -> np.ndarray:
         near = q[a] - shift * np.eye(size)
         sharper = np.linalg.solve(near.T, left_vector[a]), np.linalg.solve(near, right_vector[a])
         largest[a] = shift + rayleigh_quotient(near, *sharper)
-    return np.sqrt(np.maximum(largest, 0.0))
+    return np.asarray(np.sqrt(np.maximum(largest, 0.0)))
 
 
 def rayleigh_quotient(matrix: np.ndarray, left_vector: np.ndarray, right_vector: np.ndarray) -> np.ndarray:
     """left' matrix right / left' right of each matrix (..., k, k); 0 where both vectors are 0."""
     above, below = (left_vector[..., None, :] @ matrix @ right_vector[..., None])[..., 0, 0], (left_vector * right_vector).sum(axis=-1)
-    return np.divide(above, below, out=np.zeros_like(below), where=below != 0)
+    return np.asarray(np.divide(above, below, out=np.zeros_like(below), where=below != 0))
 
 
 @kernel

@@ -154,7 +154,8 @@ def _between(values: np.ndarray, lowest: float, highest: float, below: np.ndarra
     ranks = np.concatenate([below, np.minimum(below + 1, values.size - 1)])
     quantiles = ranked(values, lowest, highest, ranks) if lowest < highest else np.full(ranks.size, lowest)
     low, high = quantiles[: below.size], quantiles[below.size :]
-    return np.where(part < 0.5, low + (high - low) * part, high - (high - low) * (1 - part)).tolist()
+    answer: list[float] = np.where(part < 0.5, low + (high - low) * part, high - (high - low) * (1 - part)).tolist()
+    return answer
 
 
 def ranked(values: np.ndarray, lowest: float, highest: float, ranks: np.ndarray) -> np.ndarray:
@@ -170,7 +171,7 @@ def ranked(values: np.ndarray, lowest: float, highest: float, ranks: np.ndarray)
     collect_selected(values, lowest, scale, selected, candidates)
     candidates.sort()
     left_out = np.cumsum(np.where(selected, 0, counts))
-    return candidates[ranks - left_out[bins]]
+    return np.asarray(candidates[ranks - left_out[bins]])
 
 
 @kernel

@@ -260,7 +260,7 @@ def _wavelet_reach(options: Mapping[str, Any]) -> int:
     if wavelet not in pywt.wavelist(kind="discrete"):
         raise _wrong("imageType.Wavelet.wavelet", f"unknown wavelet {shown(wavelet)}", choose(str(wavelet), pywt.wavelist(kind="discrete")))
     levels = _count(options.get("level", 1), "level") + int(options.get("start_level", 0))
-    return levels * (pywt.Wavelet(wavelet).dec_len // 2) + 1  # one more where an odd axis is made even
+    return int(levels * (pywt.Wavelet(wavelet).dec_len // 2) + 1)  # one more where an odd axis is made even
 
 
 def _only_pyradiomics(each: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -248,4 +248,4 @@ def largest_distance(points: np.ndarray) -> float:
             y = points[i, 1] - points[j, 1]
             x = points[i, 2] - points[j, 2]
             best = max(best, z * z + y * y + x * x)
-    return np.sqrt(best)
+    return float(np.sqrt(best))

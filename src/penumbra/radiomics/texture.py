@@ -63,7 +63,7 @@ def frame(mask: np.ndarray, image_shape: tuple[int, ...], offset: tuple[int, int
 def _shares_a_line(places: np.ndarray, direction: np.ndarray) -> bool:
     axis = int(np.flatnonzero(direction)[0])
     starts = places - np.outer(direction, places[axis] * direction[axis])
-    return len(np.unique(starts, axis=1).T) < places.shape[1]
+    return bool(len(np.unique(starts, axis=1).T) < places.shape[1])
 
 
 def matrices(rows: np.ndarray, gray: np.ndarray, where: Frame) -> Matrices:

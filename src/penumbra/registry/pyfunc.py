@@ -23,7 +23,7 @@ class ServedModel(PythonModel):
         self.model = read_models(folder, (manifest["served"],))[manifest["served"]]
         self.horizons_days = np.array(manifest["horizons_days"], dtype=float)
 
-    def predict(self, context: PythonModelContext, model_input: pd.DataFrame, params: dict | None = None) -> pd.DataFrame:
+    def predict(self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, object] | None = None) -> pd.DataFrame:
         """One row of answers per row of features.
 
         Parameters

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from penumbra.evaluate.paired import Pair, PairedRow
+from penumbra.evaluate.paired import Pair
+from penumbra.evaluate.rows import PairedRow
 from penumbra.report import ink
 from penumbra.report.ink import BLUE, INK, MUTED, VERMILION, WIDTH_IN, Rendered, render
 from penumbra.report.inputs import Measures

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from penumbra.evaluate.paired import PairedRow
+from penumbra.evaluate.rows import PairedRow
 from penumbra.report import overlay
 from penumbra.report.sections import Section
 from penumbra.report.words import number, p_value

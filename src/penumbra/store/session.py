@@ -171,7 +171,8 @@ class Store:
         """
         if relation not in self.views.names():
             raise Refusal("relation", f"no relation {relation!r}", f"use one of {', '.join(self.views.names())}")
-        return self.sql(f"FROM {relation} ORDER BY ALL").to_pylist()
+        answer: list[dict[str, Any]] = self.sql(f"FROM {relation} ORDER BY ALL").to_pylist()
+        return answer
 
     def columns(self, table: str) -> dict[str, str]:
         """Read the columns of a stored table.

@@ -57,7 +57,7 @@ class BaselineHazard:
         """
         hazard = self.at(np.atleast_1d(times_days))
         with np.errstate(divide="ignore", over="ignore"):
-            return np.exp(-np.exp(np.log(hazard)[None, :] + np.atleast_1d(np.asarray(log_risk, dtype=float))[:, None]))
+            return np.asarray(np.exp(-np.exp(np.log(hazard)[None, :] + np.atleast_1d(np.asarray(log_risk, dtype=float))[:, None])))
 
 
 def breslow_baseline(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike) -> BaselineHazard:

@@ -110,7 +110,7 @@ def brier_parts(event: ArrayLike, time: ArrayLike, survival: ArrayLike, horizon:
 
 
 def _brier(event: Bools, time: Floats, survival: Floats, horizons: Floats) -> Floats:
-    return np.mean(_brier_parts(event, time, survival, horizons), axis=0)
+    return np.asarray(np.mean(_brier_parts(event, time, survival, horizons), axis=0))
 
 
 def _brier_parts(event: Bools, time: Floats, survival: Floats, horizons: Floats) -> Floats:
@@ -120,4 +120,4 @@ def _brier_parts(event: Bools, time: Floats, survival: Floats, horizons: Floats)
     died_weight = np.where(event, 1.0 / np.where(event, censoring.left_limit(time), 1.0), 0.0)
     dead = (time[:, None] <= days) & event[:, None]
     alive = (time[:, None] > days) | ((time[:, None] == days) & ~event[:, None])
-    return dead * survival**2 * died_weight[:, None] + alive * (1.0 - survival) ** 2 / censoring.left_limit(days)
+    return np.asarray(dead * survival**2 * died_weight[:, None] + alive * (1.0 - survival) ** 2 / censoring.left_limit(days))

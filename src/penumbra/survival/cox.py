@@ -84,7 +84,8 @@ def negative_log_partial_likelihood(
         return jnp.zeros((), log_risk.dtype)
 
     present = None if where is None else jnp.asarray(where).astype(bool)
-    return _summed_over_events(log_risk, jax.lax.stop_gradient(time), event.astype(bool), present, ties=ties)
+    answer: jax.Array = _summed_over_events(log_risk, jax.lax.stop_gradient(time), event.astype(bool), present, ties=ties)
+    return answer
 
 
 def ranks(time: ArrayLike) -> np.ndarray:

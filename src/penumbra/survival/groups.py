@@ -318,5 +318,5 @@ def _is_high(group: ArrayLike, n: int) -> Bools:
     names, member = _labels(group, n)
     for low, high in ((0, 1), ("low", "high"), ("False", "True")):
         if all(name in (low, high) for name in names.tolist()):
-            return np.array([name == high for name in names.tolist()])[member]
+            return np.asarray(np.array([name == high for name in names.tolist()])[member])
     raise ValueError(f"group must be True/False, 0/1 or 'high'/'low'; found {', '.join(map(repr, names.tolist()[:5]))}")

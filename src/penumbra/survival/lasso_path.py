@@ -39,12 +39,12 @@ class PartialLikelihood:
         return weight, at_risk, weight * np.cumsum(hazard[::-1])[::-1]
 
     def gradient(self, expected: Floats) -> Floats:
-        return (self.died_sum - expected @ self.X) / self.n
+        return np.asarray((self.died_sum - expected @ self.X) / self.n)
 
     def hessian(self, columns: np.ndarray, weight: Floats, at_risk: Floats, expected: Floats) -> Floats:
         x = self.X[:, columns]
         mean = np.cumsum(weight[:, None] * x, axis=0)[self.last] * (np.sqrt(self.deaths) / at_risk)[:, None]
-        return ((x * expected[:, None]).T @ x - mean.T @ mean) / self.n
+        return np.asarray(((x * expected[:, None]).T @ x - mean.T @ mean) / self.n)
 
 
 class LassoPath:

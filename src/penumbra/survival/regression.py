@@ -164,7 +164,7 @@ def two_sided_p(z: ArrayLike) -> Floats:
     """Return the two-sided p of a standard normal z."""
     from scipy.special import ndtr
 
-    return 2.0 * ndtr(-np.abs(np.asarray(z, dtype=float)))
+    return np.asarray(2.0 * ndtr(-np.abs(np.asarray(z, dtype=float))))
 
 
 def _fit_columns(x: Floats, sets: _RiskSets) -> tuple[Floats, Floats, Floats, np.ndarray]:

@@ -330,14 +330,14 @@ def _weighted_placements(case: Floats, share: Floats, control: Floats) -> Floats
     order = np.argsort(case)
     cumulated = np.concatenate([[0.0], np.cumsum(share[order])])
     at_or_below, below = (np.searchsorted(case[order], control, side=side) for side in ("right", "left"))
-    return cumulated[-1] - 0.5 * (cumulated[at_or_below] + cumulated[below])
+    return np.asarray(cumulated[-1] - 0.5 * (cumulated[at_or_below] + cumulated[below]))
 
 
 def _covariance(above: Floats, below: Floats) -> Floats:
     """Return DeLong's covariance (k, k) of the areas of k risks."""
 
     def part(placed: Floats) -> Floats:
-        return np.atleast_2d(np.cov(placed)) / placed.shape[1]
+        return np.asarray(np.atleast_2d(np.cov(placed)) / placed.shape[1])
 
     return part(above) + part(below)
 

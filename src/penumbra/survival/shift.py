@@ -82,7 +82,7 @@ def _distance(a: Floats, b: Floats) -> Floats:
     share_b = np.cumsum(second, axis=0) / second.sum(axis=0)
     last_of_tie = np.ones(values.shape, dtype=bool)
     last_of_tie[:-1] = values[:-1] != values[1:]
-    return np.max(np.where(last_of_tie & present, np.abs(share_a - share_b), 0.0), axis=0)
+    return np.asarray(np.max(np.where(last_of_tie & present, np.abs(share_a - share_b), 0.0), axis=0))
 
 
 def _stability(reference: Floats, sample: Floats, bins: int) -> float:
