@@ -165,7 +165,7 @@ def test_a_scan_with_the_figures_of_another_one_is_accepted_with_a_remark_that_g
     sitk.WriteImage(image, str(center.root / "beta" / "B1" / "ct.nii.gz"))
     (center.root / "beta" / "B1" / "gtv.nii.gz").write_bytes((center.root / "alpha" / "A1" / "gtv.nii.gz").read_bytes())
     facts = center.send("beta", {"B1": "F,100,0"}).centers["beta"]
-    assert (len(facts["accepted"]), facts["alike"]) == (1, {"figures_alike": 1})
+    assert (len(facts.accepted), facts.alike) == (1, {"figures_alike": 1})
     remark = rows(center.work, "SELECT patient, stage, found FROM rejections")
     assert remark == [{"patient": "B1", "stage": "remark", "found": "volume and HU of the GTV and its rings are those of patient A1 of alpha"}]
     with store.connect(center.work.home, read_only=True) as lake:

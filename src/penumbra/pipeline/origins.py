@@ -19,6 +19,7 @@ from penumbra.pipeline import manifests
 from penumbra.pipeline.definition import image_versions, radiomics_definition
 from penumbra.pipeline.manifests import IngestManifest, Manifest, Origin
 from penumbra.pipeline.workspace import Work
+from penumbra.registry import older_names
 
 PROGRAM = "program"  # the number among a stage's numbers that its code has
 SHOWN = 40  # letters of a parameter's value in a refusal
@@ -95,7 +96,7 @@ def of_center(work: Work, center: str, files: str) -> Origin:
             **flat("cohort", numbers),
             **flat("ingest", chosen),
             "rois.margins_mm": list(rules.margins_mm),
-            "list of names for the GTV": store.version_key(asdict(rules.of(center))),
+            "list of names for the GTV": store.version_key({older_names.GTV_NAMES.get(name, name): value for name, value in asdict(rules.of(center)).items()}),
             PROGRAM: [READER, codes["reader"], codes["grid"]],
         },
     )

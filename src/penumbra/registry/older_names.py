@@ -9,6 +9,8 @@ PARAMETERS = {
     "serve.max_kills": "serve.most_kills",
     "serve_sql.max_rows": "serve_sql.most_rows",
 }
+# field of imaging.GtvNames today -> what it was called when keys were first made from it
+GTV_NAMES = {"center_patterns": "own"}
 
 
 def with_today_names(document: Mapping[str, Any]) -> dict[str, Any]:
