@@ -44,12 +44,13 @@ test-numeric: $(ready)     ## the tests that depend on the processor, with 1 and
 test-stops: $(ready)       ## every command stopped by every signal at three times, over an hour
 	.venv/bin/python -m pytest tests/end_to_end/test_stops.py -m matrix
 
-lint: $(ready)             ## ruff, mypy, import-linter, and the word list of tests/english.py
+lint: $(ready)             ## ruff, mypy, import-linter, the word list of tests/english.py, and the docstrings of what users import
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/python -m tests.english
+	.venv/bin/python -m tests.docstrings
 
 bench: bench-radiomics bench-network bench-statistics bench-store   ## paired timings; each ends with one JSON line of figures
 bench-radiomics: $(ready)
