@@ -39,7 +39,10 @@ class Document:
     def from_json(cls, content: Any) -> Self:
         """What `to_json` gave, this version's or another's.
 
-        Raises  DocumentError "centers.east.found is missing", "centers.east is 3, not a group".
+        Raises
+        ------
+        DocumentError
+            "centers.east.found is missing", "centers.east is 3, not a group".
         """
         found: Self = _built(cls, content, "")
         return found

@@ -18,12 +18,21 @@ METRIC = "Harrell's C within centers"
 class GateLimits:
     """How sure the gate has to be (PROTOCOL 8); the group retrain.gate.
 
-    noise       share of challengers that are no better and are promoted nevertheless: the lower limit of the one-sided interval at 1 - noise of the
-                difference in C must be above 0, against the champion and against every baseline.
-    confidence  of the two-sided intervals whose upper limit below 0 means worse.
-    interval    "percentile" or "basic": how limits are read from the resamples.
-    min_events  a center with fewer deaths is not judged alone; its pairs still count over all centers.
-    resamples   of the patients of each center; seed: of the resamples.
+    Parameters
+    ----------
+    noise
+        Share of challengers that are no better and are promoted nevertheless: the lower limit of the one-sided interval at 1 - noise of the difference in
+        C must be above 0, against the champion and against every baseline.
+    confidence
+        Of the two-sided intervals whose upper limit below 0 means worse.
+    interval
+        "percentile" or "basic": how limits are read from the resamples.
+    min_events
+        A center with fewer deaths is not judged alone; its pairs still count over all centers.
+    resamples
+        Of the patients of each center.
+    seed
+        Of the resamples.
     """
 
     noise: float
@@ -45,11 +54,18 @@ class GateLimits:
 class Contrast:
     """The challenger against one other model on the patients of a center, or of all centers; pairs of patients of one center count.
 
-    n, events, pairs   patients, deaths, comparable pairs.
-    other, challenger  C of both; NaN where undefined, and so are the limits, with a reason.
-    constant           whether the challenger gives all patients of a center the same risk.
-    lower_one_sided    lower limit of the one-sided interval at 1 - noise of the difference, challenger minus other.
-    lower, upper       of its two-sided interval at `confidence`.
+    Parameters
+    ----------
+    n, events, pairs
+        Patients, deaths, comparable pairs.
+    other, challenger
+        C of both; NaN where undefined, and so are the limits, with a reason.
+    constant
+        Whether the challenger gives all patients of a center the same risk.
+    lower_one_sided
+        Lower limit of the one-sided interval at 1 - noise of the difference, challenger minus other.
+    lower, upper
+        Of its two-sided interval at `confidence`.
     """
 
     center: str
@@ -78,9 +94,14 @@ class Contrast:
 class Evidence(Document):
     """All that the gate decides on.
 
-    overall    against the champion, all centers.
-    centers    against the champion, each center.
-    baselines  against each model that must be beaten (volume, age and stage, the challenger's own risks permuted), all centers.
+    Parameters
+    ----------
+    overall
+        Against the champion, all centers.
+    centers
+        Against the champion, each center.
+    baselines
+        Against each model that must be beaten (volume, age and stage, the challenger's own risks permuted), all centers.
     """
 
     limits: GateLimits

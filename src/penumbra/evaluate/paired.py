@@ -74,7 +74,9 @@ def paired_rows(pair: Pair, numbers: Evaluating) -> Iterator[PairedRow]:
     two, and patients are resampled within each center.
     The weights of the Brier score (inverse probability of censoring) stay those of all n patients in every resample.
 
-    Source: Efron and Tibshirani 1993, ch. 16 (paired bootstrap).
+    References
+    ----------
+    Efron and Tibshirani 1993, ch. 16 (paired bootstrap).
     """
     strata = _strata(pair)
     counts = _resampled_within(strata, numbers.bootstraps, numbers.seed)

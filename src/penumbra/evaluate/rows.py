@@ -9,13 +9,22 @@ HIGHER_IS_BETTER = ("harrell_c", "auc")  # how a measure's name begins; of every
 class MetricRow:
     """One number of one fitted model on one center: a row of the relation `model_metrics` without its version.
 
-    model    name of the fitted model, e.g. "Combined", "DL", "Volume".
-    center   center, or the name of a pooled set.
-    split    "train" or "test"; a subgroup carries its name here.
-    metric   e.g. "harrell_c".
-    value, lower, upper   estimate with its 95 % limits; NaN where undefined.
-    n, events   patients and deaths behind it.
-    reason   why `value` is NaN; "" where it is not.
+    Parameters
+    ----------
+    model
+        Name of the fitted model, e.g. "Combined", "DL", "Volume".
+    center
+        Center, or the name of a pooled set.
+    split
+        "train" or "test"; a subgroup carries its name here.
+    metric
+        e.g. "harrell_c".
+    value, lower, upper
+        Estimate with its 95 % limits; NaN where undefined.
+    n, events
+        Patients and deaths behind it.
+    reason
+        Why `value` is NaN; "" where it is not.
     """
 
     model: str
@@ -34,8 +43,12 @@ class MetricRow:
 class PairedRow:
     """One measure of two models on one set of patients.
 
-    metric      harrell_c; auc_1y (status at the horizon); brier_1y; calibration_1y: |log(deaths observed / deaths predicted)|; named by the time.
-    difference  second minus first, with percentile limits and a two-sided bootstrap p; NaN with a reason where these patients define none.
+    Parameters
+    ----------
+    metric
+        harrell_c; auc_1y (status at the horizon); brier_1y; calibration_1y: |log(deaths observed / deaths predicted)|; named by the time.
+    difference
+        Second minus first, with percentile limits and a two-sided bootstrap p; NaN with a reason where these patients define none.
     """
 
     center: str

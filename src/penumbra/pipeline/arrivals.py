@@ -25,7 +25,10 @@ CENTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]*")
 def center_folders(home: Path) -> dict[str, Path]:
     """Center name -> its folder, for every center in incoming/, in the order of their names.
 
-    Raises  Refusal "a_center_has_arrived" when there is none.
+    Raises
+    ------
+    Refusal
+        "a_center_has_arrived" when there is none.
     """
     incoming = home / INCOMING
     folders = _centers_in(incoming) if incoming.is_dir() else {}
@@ -39,8 +42,11 @@ def take_cohort(home: Path, cohort: Path) -> None:
 
     A cohort that cannot be one leaves incoming/ as it is.
 
-    Raises  Refusal "cohort_has_centers" when no subfolder of `cohort` holds a clinical table, "center_name", or "incoming_is_free" when incoming/
-            holds real folders of its own.
+    Raises
+    ------
+    Refusal
+        "cohort_has_centers" when no subfolder of `cohort` holds a clinical table, "center_name", or "incoming_is_free" when incoming/ holds real folders
+        of its own.
     """
     folders = cohort_centers(cohort)
     if cohort.resolve() == (home / INCOMING).resolve():
@@ -59,7 +65,10 @@ def take_cohort(home: Path, cohort: Path) -> None:
 def take_center(home: Path, folder: Path, center: str) -> None:
     """Link `folder` into incoming/ as the center of that name.
 
-    Raises  Refusal "center_name", "clinical_found" or "incoming_is_free".
+    Raises
+    ------
+    Refusal
+        "center_name", "clinical_found" or "incoming_is_free".
     """
     require_center(home, folder, center)
     _link(home, folder, center)
@@ -81,7 +90,10 @@ def require_center(home: Path, folder: Path, center: str) -> None:
 def cohort_centers(cohort: Path) -> dict[str, Path]:
     """Center name -> its folder, for every center of a cohort's folder.
 
-    Raises  Refusal "cohort_has_centers", "center_name".
+    Raises
+    ------
+    Refusal
+        "cohort_has_centers", "center_name".
     """
     folders = _centers_in(cohort)
     if not any(clinical_table(path) for path in folders.values()):
@@ -97,9 +109,15 @@ def require_training(home: Path, train_centers: Sequence[str]) -> str:
 
     The model would be fitted on fewer patients than was meant, and nobody told.
 
-    Returns what has to be said of training centers that have not arrived, "" where all have.
+    Returns
+    -------
+    str
+        What has to be said of training centers that have not arrived, "" where all have.
 
-    Raises  ParamsError "train_centers".
+    Raises
+    ------
+    ParamsError
+        "train_centers".
     """
     incoming = home / INCOMING
     here = list(_centers_in(incoming)) if incoming.is_dir() else []
@@ -128,7 +146,10 @@ def _link(home: Path, folder: Path, center: str) -> None:
 def _require_free(home: Path, folder: Path, center: str) -> bool:
     """Whether the center's place in incoming/ can become a link; False where it is this very folder.
 
-    Raises  Refusal "incoming_is_free".
+    Raises
+    ------
+    Refusal
+        "incoming_is_free".
     """
     link = home / INCOMING / center
     if not link.is_dir() or link.is_symlink():
@@ -141,7 +162,10 @@ def _require_free(home: Path, folder: Path, center: str) -> bool:
 def link_roots(home: Path, folder: Path, declared: Sequence[str] = ()) -> Roots:
     """Where links below a center's folder may lead: within its cohort or another that arrived in this home, or under a declared root.
 
-    declared  ingest.roots of params.yaml.
+    Parameters
+    ----------
+    declared
+        ingest.roots of params.yaml.
     """
     here = filter(None, map(cohort_of, _entries(home / INCOMING)))
     simulated = os.path.realpath(project_root() / "data" / "simulated")  # of `penumbra simulate`: nobody's data
@@ -157,9 +181,14 @@ def files(home: Path, folder: Path, declared: Sequence[str] = ()) -> list[Path]:
 def describe(home: Path, declared: Sequence[str] = ()) -> ArrivalManifest:
     """What arrived: per center the number of files and one SHA-256 over all names and contents, the same wherever the folder is.
 
-    declared  ingest.roots of params.yaml. A link that leads elsewhere counts by its name alone, and is not followed; so does what may not be read
-              (ingest refuses the patient whose it is).
+    Parameters
+    ----------
+    declared
+        ingest.roots of params.yaml. A link that leads elsewhere counts by its name alone, and is not followed; so does what may not be read (ingest
+        refuses the patient whose it is).
 
+    Notes
+    -----
     Hashes of files are remembered by size and modification time, so that a second look at an unchanged center reads no file.
     """
     memory = home / "manifests" / ".file-hashes.json"

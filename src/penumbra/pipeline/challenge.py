@@ -31,10 +31,16 @@ BETWEEN_CENTERS = ("harrell_c", "uno_c", "delta_c", "auc", "delong")  # count pa
 class Challenge:
     """Champion, challenger and baselines at every center and at all of them (ALL; here nobody was fitted on, so that a training center is in it too).
 
-    rows      every metric of every model; none of those that would count pairs of two centers.
-    paired    champion against challenger on the same resamples.
-    evidence  what the gate decides on.
-    pairs     both at each center and at all of them.
+    Parameters
+    ----------
+    rows
+        Every metric of every model; none of those that would count pairs of two centers.
+    paired
+        Champion against challenger on the same resamples.
+    evidence
+        What the gate decides on.
+    pairs
+        Both at each center and at all of them.
     """
 
     rows: tuple[MetricRow, ...]

@@ -28,12 +28,23 @@ class Dataset:
     """Patients in the order of their keys, with every block of features complete.
 
     event (n,) bool; time (n,) days; training (n,) bool: the patient belongs to a training center.
-    blocks  name -> its features, values (n, p).
-    fingerprint  key of all values and outcomes; training_sha256: over those of the training centers alone.
-    versions  block -> version of its features, for those that have one.
-    commit       the store's newest when it was read.
-    clinical  one record per patient as the relation `patients` has it.
-    scans     image version of each, None where the store has no scan of the patient.
+
+    Parameters
+    ----------
+    blocks
+        Name -> its features, values (n, p).
+    fingerprint
+        Key of all values and outcomes.
+    training_sha256
+        Over those of the training centers alone.
+    versions
+        Block -> version of its features, for those that have one.
+    commit
+        The store's newest when it was read.
+    clinical
+        One record per patient as the relation `patients` has it.
+    scans
+        Image version of each, None where the store has no scan of the patient.
     """
 
     patients: np.ndarray
@@ -70,10 +81,16 @@ class Dataset:
 def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
     """Everything about the patients that were accepted, populated and embedded.
 
-    deep_version  of the deep features, which every populated patient must have; None: the one that the last training left.
+    Parameters
+    ----------
+    deep_version
+        Of the deep features, which every populated patient must have; None: the one that the last training left.
 
-    Raises  Refusal "training_patients" when no training center has a patient, "stage_is_current" when ingest, populate or train was made from
-            something else than what is there now.
+    Raises
+    ------
+    Refusal
+        "training_patients" when no training center has a patient, "stage_is_current" when ingest, populate or train was made from something else than
+        what is there now.
     """
     with store.connect(work.home, read_only=True) as lake:
         images = accepted_images(work, lake)

@@ -63,7 +63,10 @@ def of_evaluate(work: Work, data: Dataset, fused: FuseManifest) -> Origin:
 def current_evaluate(work: Work, data: Dataset, fused: FuseManifest) -> EvaluateManifest:
     """What evaluate left, provided that it was made from these data, models and numbers.
 
-    Raises  Refusal "stage_is_current".
+    Raises
+    ------
+    Refusal
+        "stage_is_current".
     """
     return current(work, EvaluateManifest, of_evaluate(work, data, fused), key=evaluation_key(work, data, fused))
 

@@ -28,9 +28,15 @@ def keep(home: Path, manifest: RegisterManifest) -> RegisterManifest:
 def find(home: Path, which: str, model: str | None = None) -> RegisteredVersion:
     """The version that an alias or a number names, or the one that an experiment or another git revision of the project registered.
 
-    model  of a name without one, as in registry.find.
+    Parameters
+    ----------
+    model
+        Of a name without one, as in registry.find.
 
-    Raises  Refusal "model_registered" or "version_registered" as registry.find, and "experiment_registered" for a revision without a version here.
+    Raises
+    ------
+    Refusal
+        "model_registered" or "version_registered" as registry.find, and "experiment_registered" for a revision without a version here.
     """
     try:
         return registry.find(home, which, model)
@@ -62,7 +68,10 @@ def _registered_by(revision: str) -> str | None:
 def _commit(revision: str) -> str:
     """The commit of a revision as git names it, or of the experiment of that name, which DVC keeps in refs/exps/<where it began>/<name>; "" for none.
 
-    Raises  Refusal "experiment_found" for several of one name.
+    Raises
+    ------
+    Refusal
+        "experiment_found" for several of one name.
     """
     known = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     named = (line.split(" ", 1) for line in _git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines())

@@ -89,7 +89,10 @@ def _store_commit(before: FuseManifest | None, made_from: Origin, data: Dataset)
 def current_fuse(work: Work, data: Dataset) -> FuseManifest:
     """What fuse left, provided that it was made from these data and today's numbers.
 
-    Raises  Refusal "stage_is_current".
+    Raises
+    ------
+    Refusal
+        "stage_is_current".
     """
     return current(work, FuseManifest, of_fuse(work, data), key=fusion_key(work, data), dataset=data.fingerprint)
 

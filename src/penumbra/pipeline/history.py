@@ -25,10 +25,16 @@ STOPPED = "stopped"
 class Run(Document):
     """The last writing command.
 
-    command  as it is typed, without paths, which could hold a person's name.
-    began, ended  UTC, ISO 8601; ended is "" while it works, and after a kill.
-    pid      of its process.
-    error    one sentence; STOPPED when somebody stopped it, "" when it succeeded.
+    Parameters
+    ----------
+    command
+        As it is typed, without paths, which could hold a person's name.
+    began, ended
+        UTC, ISO 8601; ended is "" while it works, and after a kill.
+    pid
+        Of its process.
+    error
+        One sentence; STOPPED when somebody stopped it, "" when it succeeded.
     """
 
     command: str

@@ -20,8 +20,12 @@ from penumbra.pipeline.workspace import Work
 def ingest(work: Work, only: str | None = None, *, confirmed: Collection[str] = (), new_key: bool = False) -> IngestManifest:
     """Every arrived center (or `only` one) into the store: images on the grid, certificates, clinical records, rejections, departures.
 
-    confirmed  patients whose new clinical record is right, though it contradicts the stored one.
-    new_key    rename every patient with the current pseudonym key, or without one.
+    Parameters
+    ----------
+    confirmed
+        Patients whose new clinical record is right, though it contradicts the stored one.
+    new_key
+        Rename every patient with the current pseudonym key, or without one.
     """
     arrived = manifests.write(work.home, arrivals.describe(work.home, work.settings.ingest.roots)).centers
     centers = arrivals.center_folders(work.home)

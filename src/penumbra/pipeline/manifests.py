@@ -62,11 +62,20 @@ class Kept(Document):
 class IngestedCenter(Manifest):
     """What became of one center's patients.
 
-    accepted  patient -> image version. flagged, rejected, contradicted, alike: rule -> patients.
-    kept      None where no patient could be.
-    clinical  a key of the clinical records; None for a center that takes no part.
-    refused   why none of its clinical table can be used, and so takes no part.
-    stored    patient -> keys of the clinical record and the image that the store showed.
+    Parameters
+    ----------
+    accepted
+        Patient -> image version.
+    flagged, rejected, contradicted, alike
+        Rule -> patients.
+    kept
+        None where no patient could be.
+    clinical
+        A key of the clinical records; None for a center that takes no part.
+    refused
+        Why none of its clinical table can be used, and so takes no part.
+    stored
+        Patient -> keys of the clinical record and the image that the store showed.
     """
 
     found: int
@@ -132,7 +141,12 @@ class TrainManifest(Manifest):
 class FuseManifest(Manifest):
     """key: folder of the fitted models below fitted/. features, digests: of each model; not_retained: why those keep nothing that do.
 
-    store_commit  that the training rows are first known from; training_sha256: over them.
+    Parameters
+    ----------
+    store_commit
+        That the training rows are first known from.
+    training_sha256
+        Over them.
     """
 
     key: str
@@ -188,10 +202,20 @@ class PendingRegistration(Document):
 class DecisionManifest(Document):
     """What a retraining decided on a center.
 
-    key         of what was decided; key_after: the same once it was carried out, None before.
-    champion, challenger  versions; None where there is no challenger.
-    comparison  of all models on patients that none was fitted on; paired: of champion and challenger.
-    evidence    what the gate decided on; None where it did not come so far, and of gates that did not write it down.
+    Parameters
+    ----------
+    key
+        Of what was decided.
+    key_after
+        The same once it was carried out, None before.
+    champion, challenger
+        Versions; None where there is no challenger.
+    comparison
+        Of all models on patients that none was fitted on.
+    paired
+        Of champion and challenger.
+    evidence
+        What the gate decided on; None where it did not come so far, and of gates that did not write it down.
     """
 
     center: str
@@ -210,12 +234,20 @@ class DecisionManifest(Document):
 class Attempts(Document):
     """How the attempts at one center's retraining ended.
 
-    key     what was retrained: another key is another retraining.
-    step    the first step that was not finished when the last attempt began.
-    killed  how often the retraining was killed before, without coming beyond `step`.
-    error   what the last attempt raised; "" while it is under way, and after a kill.
-    final   whether another try would end in the same error.
-    pid     of the process that is, or was, at work.
+    Parameters
+    ----------
+    key
+        What was retrained: another key is another retraining.
+    step
+        The first step that was not finished when the last attempt began.
+    killed
+        How often the retraining was killed before, without coming beyond `step`.
+    error
+        What the last attempt raised; "" while it is under way, and after a kill.
+    final
+        Whether another try would end in the same error.
+    pid
+        Of the process that is, or was, at work.
     """
 
     key: str
@@ -248,7 +280,10 @@ def file_of(home: Path, name: str) -> Path:
 def write(home: Path, manifest: AnyDocument, name: str | None = None) -> AnyDocument:
     """Leave a manifest, whole or not at all; returns it.
 
-    name  of the file; None: that of its class.
+    Parameters
+    ----------
+    name
+        Of the file; None: that of its class.
     """
     path = file_of(home, name or NAMES[type(manifest)])
     write_whole(path, json.dumps(manifest.to_json(), sort_keys=True, indent=1, allow_nan=False) + "\n")
@@ -258,9 +293,15 @@ def write(home: Path, manifest: AnyDocument, name: str | None = None) -> AnyDocu
 def read(home: Path, kind: type[AnyDocument], name: str | None = None) -> AnyDocument:
     """What a stage left.
 
-    name  of the file; None: that of its class.
+    Parameters
+    ----------
+    name
+        Of the file; None: that of its class.
 
-    Raises  Refusal "stages_in_order" when it has not run, "manifest_readable" when its file is damaged.
+    Raises
+    ------
+    Refusal
+        "stages_in_order" when it has not run, "manifest_readable" when its file is damaged.
     """
     stage = name or NAMES[kind]
     path = file_of(home, stage)

@@ -46,9 +46,15 @@ def flat(group: str, values: Any) -> dict[str, Any]:
 def current(work: Work, kind: type[Left], now: Origin, **known: Any) -> Left:
     """The manifest of a stage, provided that it was made from what is there now.
 
-    known  entries of the manifest as they would be now; they decide where an earlier program left the manifest.
+    Parameters
+    ----------
+    known
+        Entries of the manifest as they would be now; they decide where an earlier program left the manifest.
 
-    Raises  Refusal "stages_in_order" when the stage has not run, "stage_is_current" when something changed since.
+    Raises
+    ------
+    Refusal
+        "stages_in_order" when the stage has not run, "stage_is_current" when something changed since.
     """
     manifest, stage = manifests.read(work.home, kind), manifests.NAMES[kind]
     if manifest.made_from is not None:
@@ -111,10 +117,16 @@ def clinical_versions(lake: store.Store, center: str) -> dict[str, str]:
 def accepted_images(work: Work, lake: store.Store | None = None) -> Images:
     """The accepted scans of the centers that arrived, in the order of their patients.
 
-    lake  the store, where it is open already.
+    Parameters
+    ----------
+    lake
+        The store, where it is open already.
 
-    Raises  Refusal "stage_is_current" when the numbers of ingest changed since, or when the store shows other rows of these patients than ingest
-            left there (an ingest that was interrupted); "a_patient_is_accepted" when there is none.
+    Raises
+    ------
+    Refusal
+        "stage_is_current" when the numbers of ingest changed since, or when the store shows other rows of these patients than ingest left there (an
+        ingest that was interrupted); "a_patient_is_accepted" when there is none.
     """
     ingested = manifests.read(work.home, IngestManifest)
     recorded = {center: facts for center, facts in ingested.centers.items() if facts.made_from is not None}
@@ -155,7 +167,10 @@ def of_populate(work: Work, images: Images) -> Origin:
 def of_train(work: Work, images: Images, records: Mapping[str, Mapping[str, Any]]) -> Origin:
     """What train makes its networks and features from.
 
-    records  patient -> row of the relation `patients`, at least of the training centers.
+    Parameters
+    ----------
+    records
+        Patient -> row of the relation `patients`, at least of the training centers.
     """
     settings = work.settings
     fitted = [patient for patient in images if images[patient]["center"] in settings.cohort.train_centers]

@@ -30,7 +30,10 @@ Vectors = dict[str, np.ndarray]  # ROI -> its features, in the order of `radiomi
 def populate(work: Work, pool: Pool | None = None) -> PopulateManifest:
     """Rings, then the radiomics of every ROI of every accepted patient that the store does not have yet.
 
-    pool    who extracts; None: processes of this machine.
+    Parameters
+    ----------
+    pool
+        Who extracts; None: processes of this machine.
     """
     pool = pool or this_machine()
     images, settings = accepted_images(work), work.settings

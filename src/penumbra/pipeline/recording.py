@@ -28,7 +28,10 @@ Records = list[dict[str, Any]]
 def registered(work: Work, make: Callable[[], RegisteredVersion], rows: Mapping[str, Records]) -> RegisteredVersion:
     """Let `make` register a version in MLflow and write its rows; a version that the store cannot take is taken back from MLflow.
 
-    rows  relation -> rows that lack their version, see `written`.
+    Parameters
+    ----------
+    rows
+        Relation -> rows that lack their version, see `written`.
     """
     model = work.settings.register.model
     known = [entry.version for entry in registry.versions(work.home, model)]
@@ -77,8 +80,10 @@ def _forget(work: Work) -> None:
 def written(work: Work, entry: RegisteredVersion, rows: Mapping[str, Records]) -> None:
     """What the store says of a version, in one transaction.
 
-    rows  relation -> rows without their version. The model of a metric of the served model, of a prediction and of a used patient is the
-          registry's name.
+    Parameters
+    ----------
+    rows
+        Relation -> rows without their version. The model of a metric of the served model, of a prediction and of a used patient is the registry's name.
     """
     version = str(entry.version)
     column = {"signatures": "model_version"}
@@ -124,10 +129,17 @@ def prediction_records(
 ) -> dict[str, Records]:
     """Rows of `predictions` and of `prediction_horizons` without their version: what a version says of some patients.
 
-    people         patient, center and image version of each, n.
-    log_risk       (n,); groups (n,) "high" or "low".
-    horizons_days  (k,); survival (n, k), NaN where there is none: NULL.
+    Parameters
+    ----------
+    people
+        Patient, center and image version of each, n.
+    log_risk : shape (n,)
+        Groups (n,) "high" or "low".
+    horizons_days : shape (k,)
+        Survival (n, k), NaN where there is none: NULL.
 
+    Notes
+    -----
     `predictions` has the horizons of one, two and three years, NULL where there is none of them; `prediction_horizons` has every one.
     """
     listed = {f"survival_{whole_years(day)}y": column for column, day in enumerate(horizons_days) if whole_years(day) in LISTED_YEARS}

@@ -80,7 +80,10 @@ def of_register(work: Work, evaluated: EvaluateManifest) -> Origin:
 def current_register(work: Work, evaluated: EvaluateManifest) -> RegisterManifest:
     """What register left, provided that it was made from this evaluation.
 
-    Raises  Refusal "stage_is_current".
+    Raises
+    ------
+    Refusal
+        "stage_is_current".
     """
     return current(work, RegisterManifest, of_register(work, evaluated))
 

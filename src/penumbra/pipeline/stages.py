@@ -17,10 +17,16 @@ if TYPE_CHECKING:
 class Stage:
     """One stage.
 
-    name     of its module and function, of its command, in dvc.yaml, and of its Prefect task.
-    does     one sentence, the help of its command.
-    retried  whether Prefect tries it again after a failure that may pass, and why (not).
-    after    commands that come next.
+    Parameters
+    ----------
+    name
+        Of its module and function, of its command, in dvc.yaml, and of its Prefect task.
+    does
+        One sentence, the help of its command.
+    retried
+        Whether Prefect tries it again after a failure that may pass, and why (not).
+    after
+        Commands that come next.
     """
 
     name: str

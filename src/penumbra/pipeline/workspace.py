@@ -42,11 +42,19 @@ ENDING_S = 2.0  # a run that was killed lets go when its last process is gone, a
 def one_run_at_a_time(home: Path, *, wait: bool = False, patience_s: float = ENDING_S, room: bool = True) -> Iterator[None]:
     """Hold the state folder for one writing run; the system lets go when the process ends, however it ends.
 
-    wait        for the other run to end, instead of refusing.
-    patience_s  s before refusing.
-    room        refuse where the disk is full, before hours of work whose result would have no space.
+    Parameters
+    ----------
+    wait
+        For the other run to end, instead of refusing.
+    patience_s
+        S before refusing.
+    room
+        Refuse where the disk is full, before hours of work whose result would have no space.
 
-    Raises  Refusal "one_run_at_a_time", "disk_space". Queries and predictions do not take the lock.
+    Raises
+    ------
+    Refusal
+        "one_run_at_a_time", "disk_space". Queries and predictions do not take the lock.
     """
     _make(home)
     with (home / ".run-lock").open("w") as lock:
@@ -71,7 +79,10 @@ def one_run_at_a_time(home: Path, *, wait: bool = False, patience_s: float = END
 def _make(home: Path) -> None:
     """Make the state folder.
 
-    Raises  Refusal "state_folder" where it cannot be made; OSError where it is the disk or permissions, which resources.refusal_of words.
+    Raises
+    ------
+    Refusal
+        "state_folder" where it cannot be made; OSError where it is the disk or permissions, which resources.refusal_of words.
     """
     try:
         home.mkdir(parents=True, exist_ok=True)

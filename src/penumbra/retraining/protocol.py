@@ -55,10 +55,17 @@ def retrain(work: Work, center: str, open_pool: OpenPool | None = None, *, again
 
     One retraining at a time in a state folder: a second one waits.
 
-    open_pool    gives who extracts features, for as long as that takes; None: processes of this machine.
-    again   try a center once more that was set aside.
+    Parameters
+    ----------
+    open_pool
+        Gives who extracts features, for as long as that takes; None: processes of this machine.
+    again
+        Try a center once more that was set aside.
 
-    Raises  Refusal "center_arrived", "model_registered" when there is no champion yet, and what its stages raise.
+    Raises
+    ------
+    Refusal
+        "center_arrived", "model_registered" when there is no champion yet, and what its stages raise.
     """
     with one_run_at_a_time(work.home, wait=True):
         return _retrain(work, center, open_pool, again)
@@ -143,7 +150,10 @@ def is_new(work: Work, center: str, *, again: bool = False) -> bool:
 def last(work: Work, center: str) -> DecisionManifest:
     """What the last retraining for a center decided.
 
-    Raises  Refusal "stages_in_order" when there was none.
+    Raises
+    ------
+    Refusal
+        "stages_in_order" when there was none.
     """
     return manifests.read(work.home, DecisionManifest, manifest_of(center))
 
