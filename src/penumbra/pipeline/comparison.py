@@ -181,7 +181,13 @@ def _two(home: Path, first: str, second: str, numbers: Evaluating, model: str | 
 
 
 def _require_one_model(entries: Sequence[RegisteredVersion]) -> None:
-    """Raises  Refusal "one_model" for versions of several models."""
+    """Refuse versions of several models.
+
+    Raises
+    ------
+    Refusal
+        "one_model".
+    """
     models = sorted({entry.model for entry in entries})
     if len(models) > 1:
         raise Refusal("one_model", f"these are versions of {' and '.join(models)}", "compare versions of one model; penumbra models --model NAME lists them")

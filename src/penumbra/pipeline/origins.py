@@ -65,9 +65,14 @@ def current(work: Work, kind: type[Left], now: Origin, **known: Any) -> Left:
 
 
 def require(stage: str, what: str, before: Origin, now: Origin) -> None:
-    """Raises  Refusal "stage_is_current" that says what changed since `what`, a result of `stage`, was made.
+    """Refuse a result that was made from something else.
 
     Numbers go first: another number is mostly the reason for other data too.
+
+    Raises
+    ------
+    Refusal
+        "stage_is_current" that says what changed since `what`, a result of `stage`, was made.
     """
     numbers = {name: (before.numbers.get(name), now.numbers.get(name)) for name in {**now.numbers, **before.numbers}}
     changed = {name: pair for name, pair in numbers.items() if pair[0] != pair[1]}
