@@ -7,8 +7,9 @@ export PYTHONWARNINGS ?= ignore
 # Targets are relative: make splits a path at its blanks, and a checkout may be in "my clinic". Paths in recipes are quoted.
 penumbra := .venv/bin/penumbra
 ready := .venv/.ready
+fast := -m "not slow and not matrix" --ignore tests/end_to_end
 
-.PHONY: run test test-fast test-numeric test-stops lint fuzz bench bench-radiomics bench-network bench-statistics bench-store bench-served stress-store stack backup restore parity lock clean setup help
+.PHONY: run test test-fast coverage test-numeric test-stops lint fuzz bench bench-radiomics bench-network bench-statistics bench-store bench-served stress-store stack backup restore parity lock clean setup help
 .DEFAULT_GOAL := help
 
 help:                      ## this list
@@ -33,9 +34,11 @@ test: lint                 ## lint and every test
 fuzz: $(ready)             ## 2000 folders of a patient, each with one thing wrong: the right mask, a flag or a refusal
 	OMP_NUM_THREADS=1 .venv/bin/python -W ignore -m tests.imaging.fuzz 2000
 
-test-fast: $(ready)        ## the tests that need no run, server or training: a minute and a half, with coverage
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n 2 -m "not slow and not matrix" --ignore tests/end_to_end \
-	  --cov --cov-report=
+test-fast: $(ready)        ## the tests that need no run, server or training: a minute and a half
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n 2 $(fast)
+
+coverage: $(ready)         ## the same, and what they run of each package
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n 2 $(fast) --cov --cov-report=
 	@.venv/bin/python -m tests.covered
 
 test-numeric: $(ready)     ## the tests that depend on the processor, with 1 and 2 threads and held to SSE4.2, AVX2 and the processor's own instructions

@@ -20,12 +20,9 @@ pytestmark = pytest.mark.slow
 
 
 def few(work: Work) -> Work:
-    """The same work with few resamples, short paths and no pictures."""
+    """The same work with few resamples and no pictures."""
     settings = work.settings
-    paths = replace(settings.fuse, folds=5, lasso_patience=5)
-    return replace(
-        work, settings=replace(settings, fuse=paths, evaluate=replace(settings.evaluate, bootstraps=20, refits=4), report=replace(settings.report, patients=0))
-    )
+    return replace(work, settings=replace(settings, evaluate=replace(settings.evaluate, bootstraps=20, refits=4), report=replace(settings.report, patients=0)))
 
 
 @pytest.fixture(scope="module")

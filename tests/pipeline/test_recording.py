@@ -246,7 +246,9 @@ def test_a_version_named_by_position_is_found_read_by_its_days_and_mended_by_reg
 
 def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With follow-up closed at day 450, every entry point answered 2 and 3 years with the survival of day 450."""
-    work = at(small_work(tmp_path / "home", centers={"north": 40, "east": 24}, features=6), (365, 450, 730, 1095))
+    small = small_work(tmp_path / "home", centers={"north": 40, "east": 24}, features=6)
+    work = at(small, (365, 450, 730, 1095))
+    work = replace(work, settings=replace(work.settings, fuse=small.settings.fuse))  # a short path keeps none of these features
     weights = work.home / "networks" / "deep1" / "network.safetensors"
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"weights")
