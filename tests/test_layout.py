@@ -106,10 +106,10 @@ def test_a_path_can_be_followed_by_its_names(path: str, lines: str, graph: grimp
         text = ((ROOT if file.startswith("flows/") else PACKAGE) / file).read_text(encoding="utf-8")
         assert re.search(rf"^(def|class) {name}\b", text, re.MULTILINE), f"{file} has no {name}"
     modules = ["penumbra." + file.removesuffix(".py").replace("/", ".") for file, _ in places]
-    stages = {module for module in modules if module.startswith("penumbra.pipeline.")}  # what drives a path names these one after the other
+    entries = {module for module in modules if module.startswith(("penumbra.pipeline.", "penumbra.commands."))}  # each begins from what the one before left
     for i, module in enumerate(modules[1:], 1):
         before = modules[:i]
-        assert module in stages or any(graph.chain_exists(importer=earlier, imported=module) for earlier in before), f"nothing before leads to {module}"
+        assert module in entries or any(graph.chain_exists(importer=earlier, imported=module) for earlier in before), f"nothing before leads to {module}"
 
 
 def test_three_paths_are_told() -> None:
@@ -126,3 +126,14 @@ def test_what_always_holds_has_its_test(file: str, test: str) -> None:
 
 def test_six_invariants_are_named() -> None:
     assert len(INVARIANTS) == 6
+
+
+def test_every_command_is_a_file_of_its_name() -> None:
+    """A stage is one in pipeline/, any other command one in commands/; serve belongs to the flows, and runs what they drive."""
+    from penumbra.cli import main
+    from penumbra.pipeline.stages import BY_NAME
+
+    files = {path.stem for path in (PACKAGE / "commands").glob("*.py")}
+    names = {name.replace("-", "_") for name in main.commands}
+    assert {name for name in BY_NAME if not (PACKAGE / "pipeline" / f"{name}.py").is_file()} == set()
+    assert {name for name in names - BY_NAME.keys() if name not in files and f"{name}_" not in files and not (ROOT / "flows" / f"{name}.py").is_file()} == set()

@@ -11,7 +11,8 @@ import pytest
 
 from penumbra import registry, store
 from penumbra.base.refusal import Refusal
-from penumbra.commands import answers, doctor
+from penumbra.commands import doctor
+from penumbra.commands import retrain as retrain_command
 from penumbra.evaluate.gate import gate
 from penumbra.pipeline import aliases, manifests
 from penumbra.pipeline.manifests import Attempts, DecisionManifest
@@ -85,7 +86,7 @@ def test_a_challenger_of_both_centers_is_compared_where_nobody_was_fitted(work: 
     }
     assert ("champion", "all centers") not in value, "a C over the pool of all centers rewards telling them apart"
     assert value["champion", "north"] < fitted["north"], "a patient is never judged by a fit that saw the patient"  # type: ignore[operator]
-    assert "champion" in answers.decision(decided)
+    assert "champion" in retrain_command.decision(decided)
 
 
 def test_the_gate_alone_moves_the_alias(work: Work, decided: DecisionManifest) -> None:

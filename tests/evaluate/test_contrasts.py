@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from penumbra import survival
-from penumbra.commands import answers
+from penumbra.commands import retrain as retrain_command
 from penumbra.evaluate import Evidence, GateLimits, MetricRow, Verdict
 from penumbra.evaluate.contrasts import contrasts
 from penumbra.evaluate.gate import gate
@@ -199,7 +199,7 @@ def test_a_decision_is_shown_with_the_limits_that_it_was_taken_on() -> None:
         for center, here in ((center, cohort.centers == center) for center in SIZES)
     ]
     verdict = gate(evidence)
-    shown = answers.decision(decided(rows, verdict.reason, evidence))
+    shown = retrain_command.decision(decided(rows, verdict.reason, evidence))
     for row in (*evidence.centers, evidence.overall):
         line = next(line for line in shown.splitlines() if line.strip().startswith(row.center))
         for value in (f"{row.other:.3f}", f"{row.challenger:.3f}", "0.500", f"{row.difference:+.3f} ({row.lower:+.3f} to {row.upper:+.3f})"):
@@ -218,10 +218,10 @@ def test_a_decision_of_the_gate_of_margins_is_shown_as_it_was_taken() -> None:
         measured("champion", "all centers", "delta_c_combined", 0.005),
         measured("champion", "all centers", "delta_c_combined_p", 0.83),
     ]
-    shown = answers.decision(decided(rows, "Promoted: the pooled gain is above 0."))
+    shown = retrain_command.decision(decided(rows, "Promoted: the pooled gain is above 0."))
     line = next(line for line in shown.splitlines() if line.strip().startswith("all centers"))
     assert line.split()[2:] == ["136", "88", "0.700", "0.705", "-", "+0.005", "0.83"]
-    assert answers.decision(decided([], "Stopped.")) == "Stopped."
-    for_programs = answers.decision_rows(decided(rows, "Promoted."))
-    assert [tuple(row) for row in for_programs] == [answers.DECIDED] * len(rows)
+    assert retrain_command.decision(decided([], "Stopped.")) == "Stopped."
+    for_programs = retrain_command.decision_rows(decided(rows, "Promoted."))
+    assert [tuple(row) for row in for_programs] == [retrain_command.DECIDED] * len(rows)
     assert [for_programs[0][name] for name in ("arrived", "model", "metric", "value", "decision")] == ["west", "champion", "harrell_c", 0.7, "Promoted."]

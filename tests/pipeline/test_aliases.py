@@ -12,10 +12,11 @@ import pytest
 
 from penumbra import registry, store
 from penumbra.base.refusal import Refusal
-from penumbra.cli import ask
-from penumbra.commands import answers, doctor, monitor
+from penumbra.commands import doctor, monitor, sql
+from penumbra.commands import models as models_command
+from penumbra.commands import predict as predict_command
 from penumbra.evaluate import MetricRow
-from penumbra.pipeline import aliases, scoring
+from penumbra.pipeline import aliases
 from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.workspace import Work
 from penumbra.registry import find, noted, outside, shelf, tracking_uri
@@ -326,7 +327,7 @@ def test_every_button(home: Home, name: str, capfd: pytest.CaptureFixture[str]) 
                 find(home.folder)
             assert refused.value.rule == case.rule
             with pytest.raises(Refusal, match=case.rule):
-                scoring.predict(home.folder, home.folder)
+                predict_command.predict(home.folder, home.folder)
         else:
             assert find(home.folder).version == case.champion
         for number in case.foreign:
@@ -343,7 +344,7 @@ def test_every_button(home: Home, name: str, capfd: pytest.CaptureFixture[str]) 
     findings = doctor.examine(home.folder, "registry")
     assert [finding.found for finding in findings if finding.found in sentences] == list(sentences)
     if case.versions:
-        listed = answers.models(home.folder)
+        listed = models_command.models(home.folder)
         assert all(f"{number}: not registered by penumbra" in listed for number in case.foreign)
 
     home.note()
@@ -411,10 +412,10 @@ def test_a_move_of_penumbras_own_that_the_store_lacks_is_not_outside(home: Home)
 def test_sql_shows_what_mlflow_has_now(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
     home.note()
     commits = home.recorded().commits
-    ask.note_changes(home.folder)
+    sql.note_changes(home.folder)
     assert home.recorded().commits == commits
     home.mlflow.delete_model_version(MODEL, "3")
-    ask.note_changes(home.folder)
+    sql.note_changes(home.folder)
     found = store.query(home.folder, "SELECT version, alias FROM model_versions ORDER BY version").to_pylist()
     assert [(row["version"], row["alias"]) for row in found] == [("1", None), ("2", None), ("3", "deleted")]
     assert "the last was 3, which was deleted outside penumbra" in capfd.readouterr().err
@@ -427,7 +428,7 @@ def test_sql_shows_what_mlflow_has_now(home: Home, capfd: pytest.CaptureFixture[
 def test_a_note_that_cannot_be_read_is_none(home: Home, text: str) -> None:
     (home.folder / "mlflow" / "noted.json").write_text(text)
     assert noted.read(home.folder, MODEL) == noted.Noted()
-    ask.note_changes(home.folder)
+    sql.note_changes(home.folder)
     assert outside(home.folder).sentences == ()
     assert find(home.folder).version == 3
 

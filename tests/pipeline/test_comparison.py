@@ -16,13 +16,13 @@ from penumbra.base.params import project_root
 from penumbra.base.refusal import Refusal
 from penumbra.commands import compare as side_by_side
 from penumbra.commands import doctor, monitor
+from penumbra.commands.predict import Prediction
 from penumbra.pipeline import experiments, prospective
 from penumbra.pipeline import register as register_stage
 from penumbra.pipeline.comparison import Comparison, compare
 from penumbra.pipeline.evaluate import evaluate
 from penumbra.pipeline.fuse import fuse
 from penumbra.pipeline.register import register
-from penumbra.pipeline.scoring import Prediction
 from penumbra.pipeline.workspace import Work
 
 from ..small_run import few_models, small_work

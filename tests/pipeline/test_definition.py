@@ -10,9 +10,10 @@ import pytest
 from penumbra import registry, store
 from penumbra.base.params import project_root, read_yaml
 from penumbra.base.refusal import Refusal
+from penumbra.commands import predict as predict_command
 from penumbra.imaging import grid, patient
 from penumbra.network import inputs
-from penumbra.pipeline import definition, scoring
+from penumbra.pipeline import definition
 from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.workspace import Work
 from penumbra.radiomics import extraction
@@ -46,7 +47,7 @@ def door(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Callable
     """What asks this program for features of the version; it ends in another refusal as soon as the definition is accepted."""
     work = Work(home, load_settings("quick"), "test")
     doors = {
-        "predict": lambda: scoring.predict(home, tmp_path),
+        "predict": lambda: predict_command.predict(home, tmp_path),
         "retrain": lambda: protocol.follow(work, registry.load(home), "nowhere", protocol.Steps(work, "k", "nowhere"), None),
     }
     return doors[request.param]

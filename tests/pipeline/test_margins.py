@@ -10,7 +10,8 @@ from penumbra import registry, store
 from penumbra.cohort.simulate import simulate
 from penumbra.cohort.simulate_centers import CENTERS
 from penumbra.commands import gallery
-from penumbra.pipeline import arrivals, manifests, scoring
+from penumbra.commands import predict as predict_command
+from penumbra.pipeline import arrivals, manifests
 from penumbra.pipeline.stages import STAGES
 from penumbra.pipeline.workspace import Work, begin
 
@@ -87,5 +88,5 @@ def test_pages_show_the_rings_and_a_patient_is_scored(work: Work) -> None:
         assert not re.search(r"ring [369] mm", text), page
     version = registry.load(work.home, "1")
     assert version.models["Combined"].selections[1].block == "ring_8.5mm"
-    prediction = scoring.predict(work.home, next((work.home / "incoming" / "east").glob("E*")), "1", "east")
+    prediction = predict_command.predict(work.home, next((work.home / "incoming" / "east").glob("E*")), "1", "east")
     assert prediction.version == 1

@@ -9,9 +9,9 @@ import pytest
 from penumbra import store
 from penumbra.base.refusal import Refusal
 from penumbra.commands import monitor
+from penumbra.commands.predict import Prediction
 from penumbra.pipeline import arrivals, persons
 from penumbra.pipeline.ingest import ingest
-from penumbra.pipeline.scoring import Prediction
 
 from ..cohort.test_ingest_stage import Center, center, rows, write_pair
 

@@ -13,6 +13,7 @@ import pytest
 from penumbra import registry, store
 from penumbra.commands import compare as side_by_side
 from penumbra.commands import doctor, monitor
+from penumbra.commands.predict import Prediction
 from penumbra.pipeline import evaluate as evaluate_stage
 from penumbra.pipeline import manifests, recording, report, stored_predictions
 from penumbra.pipeline import register as register_stage
@@ -22,7 +23,6 @@ from penumbra.pipeline.evaluate import evaluate
 from penumbra.pipeline.fuse import fuse
 from penumbra.pipeline.manifests import EvaluateManifest, FuseManifest, RegisterManifest
 from penumbra.pipeline.register import register
-from penumbra.pipeline.scoring import Prediction
 from penumbra.pipeline.workspace import Work
 from penumbra.registry.versions import quiet_mlflow
 from penumbra.store import Store

@@ -8,7 +8,7 @@ import pytest
 
 from penumbra import registry, store
 from penumbra.base.refusal import Refusal
-from penumbra.commands import answers
+from penumbra.commands import run as run_command
 from penumbra.pipeline import arrivals, manifests
 from penumbra.pipeline import ingest as ingest_stage
 from penumbra.pipeline.evaluate import evaluate
@@ -78,7 +78,7 @@ def test_the_others_reach_a_version_and_it_arrives_once_its_table_is_accepted(wo
     entry = registry.find(work.home, manifests.read(work.home, RegisterManifest).version)
     assert entry.train_centers == ("north",)
     assert sorted(registry.load(work.home, entry.version).lineage.data_digests) == ["east", "north"]
-    assert "west" in answers.summary(work)
+    assert "west" in run_command.summary(work)
     found = store.query(work.home, "SELECT patient, center, rule FROM rejections").to_pylist()
     assert found == [{"patient": None, "center": "west", "rule": "clinical_columns"}]
 

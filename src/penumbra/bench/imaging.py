@@ -20,7 +20,7 @@ def measure(folder: Path) -> dict[str, float]:
     """
     from penumbra.cohort import roi_rules
     from penumbra.imaging import certify, read_patient, rings, to_grid
-    from penumbra.pipeline.scoring import kept_around
+    from penumbra.pipeline.definition import kept_around
     from penumbra.pipeline.settings import load_settings
 
     settings = load_settings()

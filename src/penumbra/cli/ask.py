@@ -1,33 +1,12 @@
 """Questions to the store: SQL here and over the network, the proof of a training matrix, drift."""
 
-import json
-import os
 import sys
-from pathlib import Path
 
 import click
 
 from penumbra.base.params import state_home
 from penumbra.cli import completion
 from penumbra.cli.group import command, format_option, next_commands
-
-
-def note_changes(home: Path) -> None:
-    """Let the store have what was changed in MLflow since penumbra last looked.
-
-    Checking the file's time stamp costs nothing; all else is imported only where it changed (with a registry on a server, every other command looks).
-    """
-    try:
-        known = json.loads((home / "mlflow" / "noted.json").read_text(encoding="utf-8"))
-        stamps = {entry["stamp"] for entry in known.values()}
-        seen = (home / "mlflow" / "mlflow.db").stat()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return
-    if os.environ.get("PENUMBRA_MLFLOW") or stamps == {f"{seen.st_mtime_ns} {seen.st_size}"}:
-        return
-    from penumbra.pipeline.aliases import note_before_reading
-
-    note_before_reading(home)
 
 
 @command('penumbra sql "SELECT center, patients, events FROM centers"')
@@ -37,32 +16,22 @@ def note_changes(home: Path) -> None:
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=120.0, show_default=True, help="Time limit for the statement, in seconds.")
 def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
     """Query the store: one read-only SQL STATEMENT, or without it an interactive shell. Works during a run."""
-    from penumbra import store
-    from penumbra.base import tables
+    from penumbra.commands import sql
 
     home = state_home()
-    note_changes(home)
+    sql.note_changes(home)
     if statement is None and sys.stdin.isatty():
         from penumbra.store.shell import converse
 
         converse(home, sys.stdout)
         return
-    from penumbra.store.answer import import_meanwhile
-    from penumbra.store.answering import MEMORY_MB, bounded
-    from penumbra.store.judging import JUDGE
+    from penumbra.base import tables
 
     question = sys.stdin.read() if statement is None else statement
-    with bounded(timeout, MEMORY_MB):
-        JUDGE.begin()
-        imports = import_meanwhile(*(("rich.cells",) if form == "table" else ("pyarrow",)))
-        commit = None if as_of is None else store.commit_of(home, as_of)
-        answer = store.for_format(home, question, form, as_of=commit, timeout_s=timeout, memory=f"{MEMORY_MB}MB")
-    imports.join()
+    answer = sql.answer(home, question, form, as_of=as_of, timeout_s=timeout)
     tables.write(answer, form, sys.stdout)
-    if isinstance(answer, tables.Answer) and not answer.rows:
-        from penumbra.store.meanings import empty_answer_notes
-
-        for sentence in empty_answer_notes(question):
+    if isinstance(answer, tables.Answer):
+        for sentence in sql.remarks(question, len(answer.rows)):
             click.echo(sentence, err=True)
 
 
@@ -71,18 +40,14 @@ def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), help="0: any free one. Default: serve_sql.port in params.yaml.")
 def serve_sql(host: str, port: int | None) -> None:
     """Read-only SQL for colleagues over HTTP, with the token in PENUMBRA_SQL_TOKEN and the limits in params.yaml (group serve_sql)."""
-    from penumbra.pipeline.workspace import begin
+    from penumbra.commands import serve_sql
     from penumbra.store import serving
 
-    token, work = serving.token_of_environment(), begin()
-    note_changes(work.home)
-    chosen = work.settings.serve_sql
-    port = serving.free_port(host, chosen.port if port is None else port)
-    limits = serving.Limits(timeout_s=chosen.timeout_s, memory_mb=chosen.memory_mb, max_rows=chosen.max_rows, at_once=chosen.at_once)
-    place = f"http://{host}:{port}"
-    click.echo(f"read-only SQL on {place}/sql, {chosen.timeout_s:g} s and {chosen.memory_mb} MB a statement; Ctrl-C ends it", err=True)
-    next_commands(f"""curl -s {place}/sql -H "Authorization: Bearer $PENUMBRA_SQL_TOKEN" -d '{{"sql": "FROM centers"}}'""")
-    serving.serve(work.home, token, limits, host=host, port=port)
+    token, service = serving.token_of_environment(), serve_sql.prepare(host, port)
+    limits = service.limits
+    click.echo(f"read-only SQL on {service.address}, {limits.timeout_s:g} s and {limits.memory_mb} MB a statement; Ctrl-C ends it", err=True)
+    next_commands(f"""curl -s {service.address} -H "Authorization: Bearer $PENUMBRA_SQL_TOKEN" -d '{{"sql": "FROM centers"}}'""")
+    serve_sql.serve(service, token)
 
 
 @command("penumbra verify nsclc-os/1")

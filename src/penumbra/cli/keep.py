@@ -51,12 +51,10 @@ def export(folder: Path) -> None:
 
     Works during a run. Images and registered models are plain files of the state folder: copy them separately.
     """
-    from penumbra import store
     from penumbra.base import tables
+    from penumbra.commands import export
 
-    with store.connect(state_home(), read_only=True) as lake:
-        done = store.export_store(lake, folder)
-    click.echo(tables.facts({"folder": str(folder), "commits": done.commits, "rows": sum(done.rows.values()), "digest": done.digest}))
+    click.echo(tables.facts(export.export(state_home(), folder)))
     next_commands(f"PENUMBRA_HOME=elsewhere penumbra import {folder}")
 
 
@@ -65,10 +63,8 @@ def export(folder: Path) -> None:
 def import_(folder: Path) -> None:
     """Fill an empty store from the FOLDER of an export, into PostgreSQL where PENUMBRA_CATALOG names it and object storage where
     PENUMBRA_FILES does; every row is compared before it is kept."""
-    from penumbra import store
     from penumbra.base import tables
+    from penumbra.commands import import_
 
-    with store.connect(state_home()) as lake:
-        done = store.import_store(lake, folder)
-    click.echo(tables.facts({"commits": done.commits, "rows": sum(done.rows.values()), "digest": done.digest}))
+    click.echo(tables.facts(import_.import_(state_home(), folder)))
     next_commands('penumbra sql "SELECT id, what FROM commits ORDER BY id DESC LIMIT 5"', "penumbra doctor")

@@ -18,13 +18,13 @@ from penumbra.cli.group import FOLDER, command, form_option, format_option, next
 def rois(folder: Path, center: str | None, form: str) -> None:
     """All ROI names in a center's FOLDER with their counts, and what each would map to; nothing is ingested."""
     from penumbra.base import tables
-    from penumbra.commands import answers
+    from penumbra.commands import rois as rois_command
 
     name = center or folder.resolve().name
     if form == "table":
-        click.echo(answers.rois(folder, name))
+        click.echo(rois_command.rois(folder, name))
     else:
-        tables.write(answers.roi_rows(folder, name), form, sys.stdout)
+        tables.write(rois_command.roi_rows(folder, name), form, sys.stdout)
 
 
 @command("penumbra baseline north east,south")
@@ -36,17 +36,18 @@ def baseline(groups: tuple[str, ...], form: str) -> None:
     A group is one center or several joined by commas. Default: the training centers against all others.
     """
     from penumbra.base import tables
-    from penumbra.commands import answers
+    from penumbra.commands import baseline as baseline_command
+    from penumbra.commands import ingest as ingest_command
     from penumbra.pipeline import manifests
     from penumbra.pipeline.workspace import begin
 
     work = begin()
-    header, lines = answers.baseline(work, groups)
+    header, lines = baseline_command.baseline(work, groups)
     if form != "table":
         tables.write(tables.Answer(tuple(name.replace("\n", ", ") or "characteristic" for name in header), lines, (), len(lines)), form, sys.stdout)
         return
     click.echo(tables.render(header, lines))
-    click.echo("\n" + answers.cohort_flow(manifests.read(work.home, manifests.IngestManifest)))
+    click.echo("\n" + ingest_command.cohort_flow(manifests.read(work.home, manifests.IngestManifest)))
 
 
 @command("penumbra gallery --center east")

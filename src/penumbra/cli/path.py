@@ -24,7 +24,8 @@ def run(cohort: Path | None, profile: str | None, form: str) -> None:
     if cohort is None:
         arrivals.center_folders(state_home())  # before anything that takes longer to start
     from penumbra.base import layout, tables
-    from penumbra.commands import answers, verdict
+    from penumbra.commands import run as run_command
+    from penumbra.commands import verdict
     from penumbra.flows import drive
     from penumbra.pipeline import aliases, history, manifests
     from penumbra.pipeline.settings import require_shown
@@ -42,15 +43,15 @@ def run(cohort: Path | None, profile: str | None, form: str) -> None:
     served = verdict.sentence(verdict.verdict(work.home, work.settings.register.model), manifests.read(work.home, manifests.RegisterManifest))
     sentence = "\n".join(layout.wrap(served, tables.terminal_width())[0])
     if form == "table":
-        click.echo(f"{sentence}\n\n{answers.summary(work)}")
+        click.echo(f"{sentence}\n\n{run_command.summary(work)}")
     else:
         click.echo(sentence, err=True)
-        tables.write(tables.Answer.of(manifests.read(work.home, manifests.EvaluateManifest).to_json()["metrics"], answers.MEASURED), form, sys.stdout)
+        tables.write(tables.Answer.of(manifests.read(work.home, manifests.EvaluateManifest).to_json()["metrics"], run_command.MEASURED), form, sys.stdout)
     next_commands(
         "penumbra",
         'penumbra sql "SELECT patient, survival_2y FROM predictions LIMIT 5"',
         "penumbra compare",
-        f"penumbra predict {shlex.quote(answers.example_patient(work))}",
+        f"penumbra predict {shlex.quote(run_command.example_patient(work))}",
     )
 
 
@@ -83,7 +84,7 @@ def simulate(folder: Path, seed: int | None) -> None:
 def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], new_key: bool, dry_run: bool, profile: str | None, form: str) -> None:
     """One center's FOLDER into the store; without FOLDER, every center in incoming/. Prints accepted and rejected."""
     from penumbra.base import tables
-    from penumbra.commands import answers
+    from penumbra.commands import ingest as ingest_command
     from penumbra.pipeline import arrivals, history
     from penumbra.pipeline.ingest import ingest
     from penumbra.pipeline.workspace import begin, one_run_at_a_time
@@ -106,9 +107,9 @@ def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], ne
         more = f' {len(refused) - 1} more centers were refused; penumbra sql "FROM rejections" has all.' if len(refused) > 1 else ""
         raise click.ClickException(refused[0].replace(" (rule ", f".{more} (rule "))
     if form != "table":
-        tables.write(answers.cohort_flow_rows(ingested), form, sys.stdout)
+        tables.write(ingest_command.cohort_flow_rows(ingested), form, sys.stdout)
         return
-    click.echo(answers.cohort_flow(ingested))
+    click.echo(ingest_command.cohort_flow(ingested))
     next_commands('penumbra sql "SELECT patient, rule, found, advice FROM rejections"', "penumbra populate")
 
 

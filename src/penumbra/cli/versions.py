@@ -41,16 +41,16 @@ def compare(versions: tuple[str, ...], form: str) -> None:
 def models(model: str | None, form: str) -> None:
     """Registered versions with alias, date, and C per center."""
     from penumbra.base import tables
-    from penumbra.commands import answers
+    from penumbra.commands import models as models_command
     from penumbra.pipeline import aliases
 
     home = state_home()
     aliases.tell(home, model)
     if form != "table":
-        tables.write(answers.model_rows(home, model), form, sys.stdout)
+        tables.write(models_command.model_rows(home, model), form, sys.stdout)
         return
-    click.echo(answers.models(home, model))
-    next_commands(answers.comparison_of(home, model), """penumbra sql 'SELECT version, previous, reason, "at" FROM alias_changes'""")
+    click.echo(models_command.models(home, model))
+    next_commands(models_command.comparison_of(home, model), """penumbra sql 'SELECT version, previous, reason, "at" FROM alias_changes'""")
 
 
 @command("penumbra retrain --center east")
@@ -63,7 +63,7 @@ def retrain(center: str | None, profile: str | None, form: str) -> None:
     A second retraining waits for the first. One that was killed too often is set aside, until its center is named here.
     """
     from penumbra.base import tables
-    from penumbra.commands import answers
+    from penumbra.commands import retrain as retrain_command
     from penumbra.flows import drive
     from penumbra.pipeline import aliases
     from penumbra.pipeline.workspace import begin
@@ -77,15 +77,15 @@ def retrain(center: str | None, profile: str | None, form: str) -> None:
         protocol.require_arrived(work, name)
         if protocol.is_new(work, name, again=center is not None):
             decision = drive.retrain_flow(work, name, again=center is not None)
-            click.echo(f"{answers.decision(decision)}\n\npage  {work.home / decision_page.page_of(name)}", err=to_stderr)
+            click.echo(f"{retrain_command.decision(decision)}\n\npage  {work.home / decision_page.page_of(name)}", err=to_stderr)
         else:
             decision = protocol.last(work, name)
-            click.echo(f"Nothing new at {name} since it was decided.\n\n{answers.decision(decision)}", err=to_stderr)
-        rows += answers.decision_rows(decision)
+            click.echo(f"Nothing new at {name} since it was decided.\n\n{retrain_command.decision(decision)}", err=to_stderr)
+        rows += retrain_command.decision_rows(decision)
     if not centers:
         click.echo("Nothing new: no center arrived after the champion was registered that is not decided yet.", err=to_stderr)
     if form != "table":
-        tables.write(tables.Answer.of(rows, answers.DECIDED), form, sys.stdout)
+        tables.write(tables.Answer.of(rows, retrain_command.DECIDED), form, sys.stdout)
     next_commands('penumbra sql "SELECT center, step, outcome FROM retrainings"', "penumbra models")
 
 
@@ -109,11 +109,10 @@ def serve(profile: str | None) -> None:
 @click.option("--alias", type=click.Choice(["champion", "challenger"]), default="champion", show_default=True)
 def promote(version: str, reason: str, alias: str) -> None:
     """Make a registered VERSION (or MODEL/VERSION) champion, provided its files have not changed since registration."""
-    from penumbra.pipeline import aliases
+    from penumbra.commands import promote
     from penumbra.pipeline.workspace import begin
 
-    change = aliases.set_alias(begin(), version, alias, reason=reason)
-    click.echo(f"{change.model}/{change.version} is {change.alias}; before: {change.previous or 'none'}")
+    click.echo(promote.promote(begin(), version, alias, reason))
     next_commands("penumbra models")
 
 
@@ -122,11 +121,10 @@ def promote(version: str, reason: str, alias: str) -> None:
 @model_option
 def rollback(reason: str, model: str | None) -> None:
     """Restore the previous champion."""
-    from penumbra.pipeline import aliases
+    from penumbra.commands import rollback
     from penumbra.pipeline.workspace import begin
 
-    change = aliases.rollback(begin(), reason=reason, model=model)
-    click.echo(f"{change.model}/{change.version} is {change.alias} again; before: {change.previous}")
+    click.echo(rollback.rollback(begin(), reason, model))
     next_commands("penumbra models")
 
 
@@ -143,10 +141,10 @@ def predict(path: Path, model: str, center: str | None, record: bool, form: str)
 
     from penumbra.base import tables
     from penumbra.base.cells import percent
-    from penumbra.pipeline import scoring
+    from penumbra.commands import predict as predict_command
     from penumbra.survival.horizons import horizon_words
 
-    prediction = scoring.predict(state_home(), path, model, center)
+    prediction = predict_command.predict(state_home(), path, model, center)
     if record:
         from penumbra.commands import monitor
         from penumbra.pipeline import aliases

@@ -7,12 +7,12 @@ import numpy as np
 
 from penumbra import registry, store
 from penumbra.base.progress import say
+from penumbra.commands.predict import Prediction
 from penumbra.evaluate import MetricRow, ModelRisk
 from penumbra.evaluate.metrics import OneModel
 from penumbra.evaluate.sets import value_or_reason
 from penumbra.pipeline import persons, prospective, pseudonyms, recording
 from penumbra.pipeline.prospective import LIVE
-from penumbra.pipeline.scoring import Prediction
 from penumbra.pipeline.workspace import Work
 
 

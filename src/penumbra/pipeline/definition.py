@@ -6,7 +6,7 @@ from typing import Any
 from penumbra import radiomics, store
 from penumbra.base.blocks import CLINICAL, DEEP
 from penumbra.base.refusal import Refusal
-from penumbra.cohort.rois import roi_rules
+from penumbra.cohort.rois import RoiRules, roi_rules
 from penumbra.imaging.grid import GRID_VERSION
 from penumbra.imaging.patient import READER_VERSION
 from penumbra.network.inputs import INPUT_VERSION
@@ -31,6 +31,18 @@ def radiomics_definition(settings: Mapping[str, Any], rois: Mapping[str, Any], g
         "margins_mm": list(roi_rules(rois).margins_mm),
         "grid_mm": grid_mm,
         "engine": radiomics.engine_version(engine),
+    }
+
+
+def kept_around(rules: RoiRules, radiomics_settings: Mapping[str, Any], grid_mm: float) -> dict[str, float]:
+    """What `to_grid` has to keep of the image.
+
+    margin_mm is the outermost ring and the reach of the widest filter around it; periodic_mm the same for the wavelets alone.
+    """
+    ring = max(rules.margins_mm)
+    return {
+        "margin_mm": ring + radiomics.required_margin_mm(radiomics_settings, spacing_mm=grid_mm),
+        "periodic_mm": ring + radiomics.periodic_margin_mm(radiomics_settings, spacing_mm=grid_mm),
     }
 
 

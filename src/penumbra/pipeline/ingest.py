@@ -11,9 +11,9 @@ from penumbra.base.progress import say, track
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import available_cores
 from penumbra.pipeline import arrivals, manifests, persons, pseudonyms
+from penumbra.pipeline.definition import kept_around
 from penumbra.pipeline.manifests import IngestedCenter, IngestManifest, Kept
 from penumbra.pipeline.origins import clinical_versions, of_center
-from penumbra.pipeline.scoring import kept_around
 from penumbra.pipeline.workspace import Work
 
 

@@ -16,11 +16,10 @@ from penumbra.base.workers import Pool, over, this_machine
 from penumbra.imaging.saved import saved_shape
 from penumbra.pipeline import manifests
 from penumbra.pipeline.dataset import fingerprint
-from penumbra.pipeline.definition import radiomics_definition
+from penumbra.pipeline.definition import kept_around, radiomics_definition
 from penumbra.pipeline.ingest import rejection
 from penumbra.pipeline.manifests import IngestManifest, PopulateManifest
 from penumbra.pipeline.origins import accepted_images, of_populate
-from penumbra.pipeline.scoring import kept_around
 from penumbra.pipeline.workspace import Work
 
 Job = tuple[str, str, str]  # patient, center, image_version

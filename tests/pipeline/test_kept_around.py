@@ -8,7 +8,7 @@ from penumbra.base.params import project_root, read_yaml
 from penumbra.cohort.rois import roi_rules
 from penumbra.imaging import Mask, Scan
 from penumbra.imaging.volume import Volume
-from penumbra.pipeline.scoring import kept_around
+from penumbra.pipeline.definition import kept_around
 
 from ..radiomics.conftest import blob, simulated_image
 

@@ -1,9 +1,7 @@
 """One patient's folder through a registered version: the same path as training, with the version's own settings."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -11,9 +9,9 @@ from penumbra import imaging, radiomics, registry
 from penumbra.base.blocks import CLINICAL, DEEP, GTV, block_and_feature, column, deep_names
 from penumbra.base.refusal import Refusal
 from penumbra.cohort.record import folder_digest, image_version
-from penumbra.cohort.rois import RoiRules, roi_rules
+from penumbra.cohort.rois import roi_rules
 from penumbra.imaging.folder import readable, understood
-from penumbra.pipeline.definition import require_same_features
+from penumbra.pipeline.definition import kept_around, require_same_features
 from penumbra.survival.horizons import horizon_name
 
 
@@ -54,18 +52,6 @@ class Prediction:
     sha256: str
     certificate: str
     remarks: tuple[str, ...]
-
-
-def kept_around(rules: RoiRules, radiomics_settings: Mapping[str, Any], grid_mm: float) -> dict[str, float]:
-    """What `to_grid` has to keep of the image.
-
-    margin_mm is the outermost ring and the reach of the widest filter around it; periodic_mm the same for the wavelets alone.
-    """
-    ring = max(rules.margins_mm)
-    return {
-        "margin_mm": ring + radiomics.required_margin_mm(radiomics_settings, spacing_mm=grid_mm),
-        "periodic_mm": ring + radiomics.periodic_margin_mm(radiomics_settings, spacing_mm=grid_mm),
-    }
 
 
 def predict(home: Path, folder: Path, which: str = "champion", center: str | None = None) -> Prediction:

@@ -1,0 +1,82 @@
+"""`penumbra models`: every version with its aliases and the C-index of each center."""
+
+from pathlib import Path
+
+from penumbra import registry, store
+from penumbra.base import tables
+from penumbra.evaluate import EXTERNAL, TRAINING
+
+
+def models(home: Path, name: str | None = None) -> str:
+    """Every version of a model: when, its aliases, and the C-index of each center.
+
+    Those that somebody made in MLflow are shown as such; then follows which other models there are.
+
+    Parameters
+    ----------
+    name
+        Of the model; None: the one that params.yaml names.
+    """
+    shelf = registry.shelf(home, name)
+    entries: list[registry.RegisteredVersion | registry.ForeignVersion] = sorted((*shelf.versions, *shelf.foreign), key=lambda entry: entry.version)
+    if not entries:
+        registry.find(home, model=name)  # says what there is
+    found = store.query(
+        home, "SELECT model, version, center, split, value FROM model_metrics WHERE metric = 'harrell_c' AND split IN ('train', 'test')"
+    ).to_pylist()
+    model = entries[0].model
+    pools = (TRAINING, EXTERNAL)  # after the centers
+    centers = sorted({row["center"] for row in found if row["model"] == model}, key=lambda center: (center in pools, center))
+    values = {(row["version"], row["center"]): row for row in found if row["model"] == model}
+
+    def cell(version: str, center: str) -> str:
+        row = values.get((version, center))
+        if row is None or row["value"] is None:
+            return "-"
+        return f"{row['value']:.3f}" + (" *" if row["split"] == "train" else "")
+
+    body = [
+        [
+            entry.version,
+            ", ".join(entry.aliases) or "-",
+            entry.created_at,
+            *("-" if isinstance(entry, registry.ForeignVersion) else cell(str(entry.version), center) for center in centers),
+        ]
+        for entry in entries
+    ]
+    others = [other for other in registry.models(home) if other != model]
+    listed = f"\nalso registered: {', '.join(others)} (penumbra models --model NAME)" if others else ""
+    foreign = "".join(f"\n{entry.version}: not registered by penumbra, made in MLflow" for entry in shelf.foreign)
+    header = ["version", "alias", "registered", *(f"C {center}" for center in centers)]
+    return tables.render(header, body, model) + f"\n\n* fitted on this center{foreign}{listed}"
+
+
+def model_rows(home: Path, name: str | None = None) -> tables.Answer:
+    """The same for other programs: one row per version and center, with all digits; a version made in MLflow has a row without a center."""
+    shelf = registry.shelf(home, name)
+    if not (shelf.versions or shelf.foreign):
+        registry.find(home, model=name)  # says what there is
+    measured = store.query(
+        home, "SELECT model, version, center, split, value, n, events FROM model_metrics WHERE metric = 'harrell_c' AND split IN ('train', 'test')"
+    ).to_pylist()
+    entries: list[registry.RegisteredVersion | registry.ForeignVersion] = sorted((*shelf.versions, *shelf.foreign), key=lambda entry: entry.version)
+    records: list[dict[str, object]] = []
+    for entry in entries:
+        known = {"model": entry.model, "version": entry.version, "alias": ", ".join(entry.aliases) or None, "registered": entry.created_at}
+        mine = [row for row in measured if (row["model"], row["version"]) == (entry.model, str(entry.version))]
+        values = [{"center": row["center"], "split": row["split"], "harrell_c": row["value"], "n": row["n"], "died": row["events"]} for row in mine]
+        records += [{**known, **value} for value in values or [{}]]
+    return tables.Answer.of(records, ("model", "version", "alias", "registered", "center", "split", "harrell_c", "n", "died"))
+
+
+def comparison_of(home: Path, name: str | None = None) -> str:
+    """The command that compares the champion with the newest other version of a model; where there is one alone, its card of metrics."""
+    entries = registry.shelf(home, name).versions
+    champion = next((entry for entry in entries if "champion" in entry.aliases), None)
+    others = [entry for entry in entries if entry is not champion]
+    of = f"{entries[0].model}/" if name and entries else ""
+    if champion is not None and others:
+        return f"penumbra compare {of}{champion.version} {of}{max(entry.version for entry in others)}"
+    if len(others) > 1:
+        return f"penumbra compare {of}{others[-2].version} {of}{others[-1].version}"
+    return "penumbra compare"
