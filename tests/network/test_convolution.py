@@ -3,9 +3,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from penumbra.network.convolution import by_patches, by_planes, by_xla, convolve, in_parts, max_pool
+from penumbra.network.convolution import by_patches, by_planes, by_slices, convolve, in_parts, max_pool
 
 pytestmark = pytest.mark.numeric
+
+
+def by_xla(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
+    """The convolution as XLA's own operation."""
+    padding = [(kernel.shape[0] // 2,) * 2] * 3
+    return jax.lax.conv_general_dilated(x, kernel, (stride,) * 3, padding, dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
 
 
 @pytest.mark.slow
@@ -17,9 +23,10 @@ def test_every_lowering_gives_the_same_numbers_and_gradients(size: int, stride: 
     expected = by_xla(x, kernel, stride=stride)
     weight = jnp.asarray(generator.normal(size=expected.shape), jnp.float32)
     gradients = [
-        jax.grad(lambda x, k, f=lowering: jnp.sum(f(x, k, stride=stride) * weight), (0, 1))(x, kernel) for lowering in (by_xla, by_patches, by_planes, convolve)
+        jax.grad(lambda x, k, f=lowering: jnp.sum(f(x, k, stride=stride) * weight), (0, 1))(x, kernel)
+        for lowering in (by_xla, by_patches, by_planes, by_slices, convolve)
     ]
-    for lowering, gradient in zip((by_patches, by_planes, convolve), gradients[1:], strict=True):
+    for lowering, gradient in zip((by_patches, by_planes, by_slices, convolve), gradients[1:], strict=True):
         np.testing.assert_allclose(lowering(x, kernel, stride=stride), expected, atol=5e-5)
         np.testing.assert_allclose(gradient[0], gradients[0][0], atol=1e-4)
         np.testing.assert_allclose(gradient[1], gradients[0][1], rtol=1e-4, atol=5e-4)
@@ -54,3 +61,18 @@ def test_a_few_patients_at_a_time_give_the_numbers_and_gradients_of_all_at_once(
     expected = jax.grad(lambda *given: jnp.sum(jnp.sin(whole(*given))), (0, 1))(x, kernel)
     for found, gradient in zip(jax.grad(lambda *given: jnp.sum(jnp.sin(parted(*given))), (0, 1))(x, kernel), expected, strict=True):
         np.testing.assert_allclose(found, gradient, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("channels", "edge", "windows"),
+    [(1, 6, []), (8, 6, [2]), (8, 4, [])],
+    ids=["the image as patches", "large grids slice by slice", "small ones as patches"],
+)
+def test_a_gpu_convolves_in_two_dimensions(channels: int, edge: int, windows: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    x = jnp.asarray(generator.normal(size=(2, edge, edge, edge, channels)), jnp.float32)
+    kernel = jnp.asarray(generator.normal(size=(3, 3, 3, channels, 4)), jnp.float32)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    np.testing.assert_allclose(convolve(x, kernel, stride=2), by_xla(x, kernel, stride=2), atol=5e-5)
+    operations = jax.make_jaxpr(lambda x, kernel: convolve(x, kernel, stride=2))(x, kernel).jaxpr.eqns
+    assert [len(operation.params["window_strides"]) for operation in operations if operation.primitive.name == "conv_general_dilated"] == windows

@@ -156,6 +156,27 @@ def test_times_that_differ_by_rounding_alone_are_one() -> None:
     assert ranks([3.0, np.nan, np.inf, 1.0]).tolist() == [1, 3, 2, 0]
 
 
+@pytest.mark.parametrize("ties", TIES)
+def test_a_gpu_finds_the_same_risk_sets(ties: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    log_risk, time, event = simulated(43, 5)
+    where = np.random.default_rng(6).random(43) < 0.8
+
+    def both() -> tuple[jax.Array, jax.Array]:
+        jax.clear_caches()
+        return jax.value_and_grad(loss)(jnp.asarray(log_risk), time, event, ties=ties, where=where)
+
+    expected = both()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    searches = jax.make_jaxpr(lambda risk: loss(risk, ranks(time), event, ties=ties))(jnp.asarray(log_risk))
+    assert "while" not in str(searches)
+    assert "scan" not in str(searches)
+    value, gradient = both()
+    np.testing.assert_allclose(value, expected[0], rtol=1e-6)
+    np.testing.assert_allclose(gradient, expected[1], atol=1e-6)
+    monkeypatch.undo()
+    jax.clear_caches()
+
+
 def test_empty_batch() -> None:
     assert float(loss(jnp.zeros(0), jnp.zeros(0), jnp.zeros(0, bool))) == 0.0
 

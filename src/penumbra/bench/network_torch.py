@@ -54,39 +54,52 @@ class Reference(nn.Module):
 
 
 def variants(*, gpu: bool, narrow: bool) -> dict[str, dict[str, Any]]:
-    """Return the ways in which PyTorch is run, as arguments of `theirs`: as it comes on a CPU; on a GPU also channels last and compiled."""
+    """Return the ways in which PyTorch is run, as arguments of `theirs`: as it comes on a CPU; on a GPU with channels last, compiled, and
+    compiled with CUDA graphs."""
     if not gpu:
         return {"torch": {}}
-    plain = {"device": "cuda", "narrow": narrow}
-    return {"torch": plain, "torch, channels last": {**plain, "channels_last": True}, "torch, compiled": {**plain, "channels_last": True, "compiled": True}}
+    plain = {"device": "cuda", "narrow": narrow, "channels_last": True}
+    return {"torch, channels last": plain, "torch, compiled": {**plain, "mode": "default"}, "torch, CUDA graphs": {**plain, "mode": "reduce-overhead"}}
 
 
 def theirs(
-    batch: int, network: Network, threads: int, *, device: str = "cpu", narrow: bool = False, channels_last: bool = False, compiled: bool = False
+    batch: int,
+    network: Network,
+    threads: int,
+    *,
+    device: str = "cpu",
+    narrow: bool = False,
+    channels_last: bool = False,
+    mode: str | None = None,
+    repeat: int = 1,
 ) -> dict[str, Callable[[], Any]]:
-    """Return what is timed of PyTorch: a training step (Cox loss, L2, Adam) and a forward pass.
+    """Return what is timed of PyTorch: training steps one after the other (Cox loss, L2, Adam), and as many forward passes.
 
     Parameters
     ----------
     narrow
         bfloat16 by autocast.
+    mode
+        Of torch.compile; None: not compiled.
+    repeat
+        Steps or passes before the device is waited for.
     """
     torch.set_num_threads(threads)
     torch.manual_seed(0)
+    cuda = device == "cuda"
+    torch.backends.cudnn.benchmark = cuda
+    torch.set_float32_matmul_precision("high" if cuda else "highest")  # TF32, as its convolutions and JAX have it by default
     layout = torch.channels_last_3d if channels_last else torch.contiguous_format
     whole = Reference(network).to(device=device, memory_format=layout)
-    model = torch.compile(whole) if compiled else whole
-    optimizer = torch.optim.Adam(whole.parameters(), lr=1e-4)
+    torch._dynamo.config.recompile_limit = 64  # train and eval, of every batch size and precision, are compilations of one function
+    model = whole if mode is None else torch.compile(whole, mode=mode, dynamic=False)
+    optimizer = torch.optim.Adam(whole.parameters(), lr=1e-4, fused=cuda)
     volumes = torch.randn(batch, 1, *(network.input_size,) * 3, device=device).to(memory_format=layout)
     died = torch.arange(batch, device=device) % 3 > 0
     order = torch.argsort(torch.rand(batch, device=device), descending=True)
 
-    def finish() -> None:
-        if device == "cuda":
-            torch.cuda.synchronize()
-
     def step() -> None:
-        model.train()
+        torch.compiler.cudagraph_mark_step_begin()
         optimizer.zero_grad()
         with torch.autocast(device, torch.bfloat16, enabled=narrow):
             log_risk = model(volumes)
@@ -95,12 +108,24 @@ def theirs(
         loss = loss + network.l2 * sum((layer.weight**2).sum() for layer in whole.head)
         loss.backward()
         optimizer.step()
-        finish()
+
+    def train() -> None:
+        model.train()
+        for _ in range(repeat):
+            step()
+        _finish(device)
 
     def infer() -> None:
         model.eval()
         with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=narrow):
-            model(volumes)
-        finish()
+            for _ in range(repeat):
+                torch.compiler.cudagraph_mark_step_begin()
+                model(volumes)
+        _finish(device)
 
-    return {"train_step": step, "forward": infer}
+    return {"train_step": train, "forward": infer}
+
+
+def _finish(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from jax import lax
 
 PATIENTS_AT_ONCE = 2  # on a CPU, where patches are large: 64 channels at 16^3 are 9 MB a patient
+FEW_CHANNELS = 8  # on a GPU: cuDNN's fast convolutions take channels by the eight, so an image is faster as patches,
+SMALL_GRID = 4  # and so are grids so small that their kernels outweigh them
 
 
 def convolve(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
@@ -18,7 +20,7 @@ def convolve(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
     if kernel.shape[0] == 1:
         return _product(x[:, ::stride, ::stride, ::stride], kernel[0, 0, 0])
     if jax.default_backend() != "cpu":
-        return by_xla(x, kernel, stride=stride)
+        return (by_patches if x.shape[-1] < FEW_CHANNELS or x.shape[1] <= SMALL_GRID else by_slices)(x, kernel, stride=stride)
     lowering = partial(by_planes if stride == 1 and x.shape[1] >= 4 else by_patches, kernel=kernel, stride=stride)
     return in_parts(lowering, x) if x.shape[1] >= 16 else lowering(x)
 
@@ -33,9 +35,17 @@ def in_parts(operation: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.A
     return answer
 
 
-def by_xla(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
-    """Return the convolution as XLA's own operation."""
-    return lax.conv_general_dilated(x, kernel, (stride,) * 3, [(kernel.shape[0] // 2,) * 2] * 3, dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
+def by_slices(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
+    """Return the convolution as one of two dimensions: each (y, x) slice with its k neighbors along z side by side as channels.
+
+    XLA gives cuDNN convolutions of two dimensions in its fast layout, channels last, but those of three dimensions with channels first.
+    """
+    size, filters = kernel.shape[0], kernel.shape[-1]
+    x = _neighbors(x, 1, size, stride)
+    flat = jnp.moveaxis(kernel, 0, 2).reshape(size, size, -1, filters)
+    slices = x.reshape(-1, *x.shape[2:])
+    slices = lax.conv_general_dilated(slices, flat, (stride,) * 2, [(size // 2,) * 2] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return slices.reshape(*x.shape[:2], *slices.shape[1:])
 
 
 def by_patches(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 
 from penumbra.network.augment import augment as augment_batch
+from penumbra.network.compilation import compiled
 from penumbra.network.se_resnet import initial_variables
 from penumbra.network.settings import Augment, Network, Pretrain, Train
 from penumbra.network.step import Recipe, State, initial_state, model, optimizer, shared_out
@@ -94,7 +95,7 @@ def barlow_twins(first: jax.Array, second: jax.Array, *, redundancy: float) -> j
     return (jnp.sum((1 - same) ** 2) + redundancy * (jnp.sum(correlation**2) - jnp.sum(same**2))) / len(same)
 
 
-@partial(jax.jit, static_argnames=("redundancy", "recipe"))
+@partial(compiled, static=("redundancy", "recipe"))
 def _run_epoch(state: State, volumes: jax.Array, rows: jax.Array, *, key: jax.Array, redundancy: float, recipe: Recipe) -> tuple[State, jax.Array]:
     """Return the state after an epoch and its mean loss; rows has shape (steps, size)."""
 

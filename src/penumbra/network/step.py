@@ -10,6 +10,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from penumbra.network.augment import augment as augment_batch
+from penumbra.network.compilation import compiled
 from penumbra.network.se_resnet import SEResNet3D
 from penumbra.network.settings import Augment, Network
 from penumbra.survival.cox import negative_log_partial_likelihood
@@ -65,7 +66,13 @@ class Recipe(NamedTuple):
 def initial_state(variables: Mapping[str, Any], recipe: Recipe) -> State:
     """Return the state before the first step."""
     params, batch_stats = variables["params"], variables.get("batch_stats", {})
-    return State(params, batch_stats, optimizer(recipe).init(params), (params, batch_stats) if recipe.average_from else ())
+    return State(params, batch_stats, _first_moments(params, recipe=recipe), (params, batch_stats) if recipe.average_from else ())
+
+
+@partial(compiled, static=("recipe",))
+def _first_moments(params: Any, *, recipe: Recipe) -> Any:
+    """Return the optimizer's part of the state, by one program instead of one for every shape."""
+    return optimizer(recipe).init(params)
 
 
 def weights_for_use(state: State, *, epoch: int, recipe: Recipe) -> tuple[Any, Any]:
@@ -73,7 +80,7 @@ def weights_for_use(state: State, *, epoch: int, recipe: Recipe) -> tuple[Any, A
     return state.average if 0 < recipe.average_from <= epoch else (state.params, state.batch_stats)
 
 
-@partial(jax.jit, static_argnames="recipe")
+@partial(compiled, static=("recipe",))
 def run_epoch(
     state: State, cohort: Cohort, held_out: Cohort, rows: jax.Array, counts: jax.Array, epoch: jax.Array, *, key: jax.Array, recipe: Recipe
 ) -> tuple[State, jax.Array]:

@@ -81,8 +81,8 @@ def fit(
 
     variables = initial_variables(network, seed=train.seed) if start is None else start
     run = Progress(state=initial_state(jax.tree.map(jnp.asarray, variables), recipe), best=None, best_epoch=0, history=())
-    identity = _identity(volumes, event, time, variables, batches, learning, devices)
     if checkpoint is not None:
+        identity = _identity(volumes, event, time, variables, batches, learning, devices)
         run = resume(checkpoint, run, identity=identity)
     stored = clock.monotonic()
     while not _finished(run, train):

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from penumbra.network.compilation import compiled
 from penumbra.network.se_resnet import SEResNet3D
 from penumbra.network.settings import Augment, Network, Train
 
@@ -94,8 +95,8 @@ def embed(trained: Trained, volumes: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return np.concatenate(log_risk), np.concatenate(embedding)
 
 
-@partial(jax.jit, static_argnames="network")
-def _infer(variables: Mapping[str, Any], volumes: jax.Array, *, network: Network) -> tuple[jax.Array, jax.Array]:
+@partial(compiled, static=("network",))
+def _infer(variables: Mapping[str, Any], volumes: jax.Array | np.ndarray, *, network: Network) -> tuple[jax.Array, jax.Array]:
     log_risk, more = SEResNet3D(network).apply(variables, volumes, train=False)
     return log_risk, more["embedding"]
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 TIES = ("efron", "breslow")
+MAX_COMPARED = 1024  # patients on a GPU: up to here one comparison of all pairs is faster than a search, whose steps are kernels of their own
 ROUNDING = 1e-12  # times closer than this share of themselves differ by rounding alone: months in days, 0.1 + 0.2 and 0.3
 
 
@@ -122,7 +123,8 @@ def ranks(time: ArrayLike) -> np.ndarray:
 def _summed_over_events(log_risk: jax.Array, time: jax.Array, died: jax.Array, present: jax.Array | None, *, ties: str) -> jax.Array:
     log_risk = log_risk.astype(jnp.result_type(log_risk.dtype, jnp.float32))
     # ranks, not times: a whole number above 2^24 has no float of its own
-    earlier = -jnp.searchsorted(jnp.sort(time), time)
+    place = functools.partial(jnp.searchsorted, method="scan" if jax.default_backend() == "cpu" or len(time) > MAX_COMPARED else "compare_all")
+    earlier = -place(jnp.sort(time), time)
     if present is not None:
         # absent rows go behind everybody: no risk set reaches them, and no infinity enters a gradient
         log_risk = jnp.where(present, log_risk, 0.0)
@@ -131,10 +133,10 @@ def _summed_over_events(log_risk: jax.Array, time: jax.Array, died: jax.Array, p
 
     order = jnp.argsort(earlier)
     log_risk, died, earlier = log_risk[order], died[order], earlier[order]
-    last = jnp.searchsorted(earlier, earlier, side="right") - 1
+    last = place(earlier, earlier, side="right") - 1
     log_at_risk = jax.lax.cumlogsumexp(log_risk)[last]
     if ties == "efron":
-        first = jnp.searchsorted(earlier, earlier, side="left")
+        first = place(earlier, earlier, side="left")
         deaths = jnp.cumsum(died)
         deaths_before = deaths[first] - died[first]
         share = (deaths - 1 - deaths_before) / jnp.maximum(deaths[last] - deaths_before, 1)
