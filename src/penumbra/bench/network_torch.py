@@ -54,8 +54,7 @@ class Reference(nn.Module):
 
 
 def variants(*, gpu: bool, narrow: bool) -> dict[str, dict[str, Any]]:
-    """Return the ways in which PyTorch is run, as arguments of `theirs`: as it comes on a CPU; on a GPU with channels last, compiled, and
-    compiled with CUDA graphs."""
+    """Return the ways in which PyTorch is run, as arguments of `theirs`: as it comes on a CPU; on a GPU channels last, also compiled, also with CUDA graphs."""
     if not gpu:
         return {"torch": {}}
     plain = {"device": "cuda", "narrow": narrow, "channels_last": True}
