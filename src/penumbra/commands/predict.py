@@ -72,36 +72,36 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
     """
     loaded = registry.load(home, which)
     settings, model = loaded.settings, loaded.model
-    needed = {block_and_feature(name)[0] for name in model.columns}
-    if CLINICAL in needed:
+    required = {block_and_feature(name)[0] for name in model.columns}
+    if CLINICAL in required:
         raise Refusal("images_only", f"{model.name} needs clinical columns", "choose a version whose model reads images alone")
-    require_same_features(loaded, needed)
+    require_same_features(loaded, required)
     rules = roi_rules(settings["rois"])
     names = rules.of(center or folder.resolve().parent.name)
     grid_mm = settings["ingest"]["grid_mm"]
-    kept = kept_around(rules, settings["radiomics"], grid_mm)
+    margins = kept_around(rules, settings["radiomics"], grid_mm)
     with readable(), understood():
         sha256 = folder_digest(folder)
         arrived = imaging.read_patient(folder, names=names)
-        scan = imaging.to_grid(arrived, grid_mm, **kept)
+        scan = imaging.to_grid(arrived, grid_mm, **margins)
     rings = imaging.rings(scan.gtv, rules.margins_mm)
     certificate = imaging.certify(arrived, scan, rings, imaging.CertificateLimits.of(settings["ingest"]["certificate"]))
     if certificate.status == "refused":
         worst = certificate.findings[0]
         raise Refusal(worst.rule, worst.found, worst.advice)
 
-    masks = {roi: mask for roi, mask in {GTV: scan.gtv, **rings}.items() if roi in needed}
+    masks = {roi: mask for roi, mask in {GTV: scan.gtv, **rings}.items() if roi in required}
     table = {
         column(roi, name): np.array([value])
         for roi, values in radiomics.extract(scan, masks, settings["radiomics"], engine=settings["populate"]["engine"]).items()
         for name, value in values.items()
     }
-    if DEEP in needed:
+    if DEEP in required:
         table |= _deep(loaded, scan)
     log_risk = model.log_risk(table, centers=[center or folder.resolve().parent.name])
     days = {horizon_name(day): float(day) for day in loaded.horizons_days}
     survival = model.survival(log_risk, list(days.values()))[0]
-    why = {name: model.baseline.why_not(day) for name, day in days.items()}
+    reasons = {name: model.baseline.why_not(day) for name, day in days.items()}
     moved = registry.outside(home, loaded.entry.model).sentences if not str(which).isdecimal() else ()
     return Prediction(
         model=loaded.entry.model,
@@ -109,11 +109,11 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
         log_risk=float(log_risk[0]),
         cutoff=float(model.cutoff),
         risk_group=str(model.risk_group(log_risk)[0]),
-        survival={name: None if why[name] else float(value) for name, value in zip(days, survival, strict=True)},
+        survival={name: None if reasons[name] else float(value) for name, value in zip(days, survival, strict=True)},
         horizons_days=days,
-        unanswered={name: reason for name, reason in why.items() if reason},
+        unanswered={name: reason for name, reason in reasons.items() if reason},
         gtv_cm3=scan.gtv.volume_mm3 / 1000,
-        image_version=image_version(sha256, arrived.roi_name, grid_mm=grid_mm, **kept),
+        image_version=image_version(sha256, arrived.roi_name, grid_mm=grid_mm, **margins),
         sha256=sha256,
         certificate=certificate.status,
         remarks=(*(f"{finding.rule}: {finding.found}" for finding in certificate.findings), *arrived.notes, *moved),

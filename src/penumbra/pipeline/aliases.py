@@ -54,18 +54,18 @@ def rollback(work: Work, *, reason: str, model: str | None = None) -> AliasChang
     """
     model = model or work.settings.register.model
     note(work.home, model, run=work.run)
-    found = registry.shelf(work.home, model)
-    now, there = found.aliases.get(CHAMPION), {entry.version for entry in found.versions}
-    earlier = [version for version in reversed(registry.remembered(work.home, model).champions) if version not in (None, now)]
-    chosen = next((version for version in earlier if version in there), None)
-    if chosen is None and not found.versions:
+    inventory = registry.shelf(work.home, model)
+    current, numbers = inventory.aliases.get(CHAMPION), {entry.version for entry in inventory.versions}
+    earlier = [version for version in reversed(registry.remembered(work.home, model).champions) if version not in (None, current)]
+    target = next((version for version in earlier if version in numbers), None)
+    if target is None and not inventory.versions:
         registry.find(work.home, model=model)  # says what there is
-    if chosen is None:
+    if target is None:
         raise Refusal("earlier_champion", f"{model} never had another champion", "penumbra models lists the versions; penumbra promote chooses one")
-    passed = sorted({version for version in earlier[: earlier.index(chosen)] if version is not None})
-    if passed:
-        say(f"passed over, since deleted outside penumbra: {', '.join(f'{model}/{version}' for version in passed)}")
-    return set_alias(work, f"{model}/{chosen}", reason=reason)
+    skipped = sorted({version for version in earlier[: earlier.index(target)] if version is not None})
+    if skipped:
+        say(f"passed over, since deleted outside penumbra: {', '.join(f'{model}/{version}' for version in skipped)}")
+    return set_alias(work, f"{model}/{target}", reason=reason)
 
 
 def tell(home: Path, model: str | None = None) -> None:
@@ -77,14 +77,14 @@ def tell(home: Path, model: str | None = None) -> None:
 def note(home: Path, model: str, *, run: str) -> None:
     """Say what was changed outside penumbra, and record it in the store; so too a change of penumbra's own that was killed before its record."""
     with noting(home):
-        found, left = registry.outside(home, model), noted.read(home, model)
-        for sentence in found.sentences:
+        changes, notes = registry.outside(home, model), noted.read(home, model)
+        for sentence in changes.sentences:
             say(sentence)
         stamp, state = database.stamp(home), registry.shelf(home, model).state
-        if found.change or found.deleted or left.pending or (left.state != state and (home / "store").is_dir()):
-            _record(home, model, run, [found.change] if found.change else [], found.deleted, sorted(registry.remembered(home, model).versions))
-        elif left.state == state and left.stamp != stamp:
-            _noted(home, model, left, state, stamp)
+        if changes.change or changes.deleted or notes.pending or (notes.state != state and (home / "store").is_dir()):
+            _record(home, model, run, [changes.change] if changes.change else [], changes.deleted, sorted(registry.remembered(home, model).versions))
+        elif notes.state == state and notes.stamp != stamp:
+            _write_notes(home, model, notes, state, stamp)
 
 
 def note_before_reading(home: Path) -> None:
@@ -105,10 +105,10 @@ def record(home: Path, model: str, *, run: str, changes: list[AliasChange] | Non
 def known(home: Path, model: str) -> None:
     """Note that the store has what MLflow has, after a stage wrote both; where it lacks something, the next `note` records it."""
     with noting(home):
-        left, stamp, state = noted.read(home, model), database.stamp(home), registry.shelf(home, model).state
-        found = registry.outside(home, model)
-        if not (found.change or found.deleted):
-            _noted(home, model, left, state, stamp)
+        notes, stamp, state = noted.read(home, model), database.stamp(home), registry.shelf(home, model).state
+        changes = registry.outside(home, model)
+        if not (changes.change or changes.deleted):
+            _write_notes(home, model, notes, state, stamp)
 
 
 def pending(home: Path, model: str) -> list[dict[str, Any]]:
@@ -140,22 +140,24 @@ def _record(home: Path, model: str, run: str, changes: list[AliasChange], delete
     only
         Versions that the store has already; None: all, also one that was registered from Python.
     """
-    left = noted.read(home, model)
-    stamp, found = database.stamp(home), registry.shelf(home, model)
+    notes = noted.read(home, model)
+    stamp, inventory = database.stamp(home), registry.shelf(home, model)
     rows = [*pending(home, model), *(_row(change) for change in changes)]
-    known = registry.remembered(home, model).versions if deleted else {}
-    versions = [version_record(entry) for entry in found.versions if only is None or entry.version in only] + [_deleted(known[number]) for number in deleted]
+    recorded = registry.remembered(home, model).versions if deleted else {}
+    versions = [version_record(entry) for entry in inventory.versions if only is None or entry.version in only] + [
+        _deleted(recorded[number]) for number in deleted
+    ]
     if rows or versions:
         what = "; ".join(f"{row['alias']} is {row['version'] or 'none'}" for row in rows) or "as MLflow has it"
         with store.connect(home) as lake:
             lake.write({"alias_changes": rows, "model_versions": versions}, run=run, what=f"{model}: {what}")
-    _noted(home, model, left, found.state, stamp)
+    _write_notes(home, model, notes, inventory.state, stamp)
 
 
-def _noted(home: Path, model: str, left: noted.Noted, state: str, stamp: str) -> None:
+def _write_notes(home: Path, model: str, notes: noted.Noted, state: str, stamp: str) -> None:
     """Note a state of MLflow that the store has, with the changes that were pending; one that came since stays pending."""
     with writing(home):
-        since = tuple(change for change in noted.read(home, model).pending if change not in left.pending)
+        since = tuple(change for change in noted.read(home, model).pending if change not in notes.pending)
         noted.write(home, model, noted.Noted(state, stamp, since))
 
 
@@ -166,8 +168,8 @@ def _deleted(row: Mapping[str, Any]) -> dict[str, Any]:
 def _changes(work: Work, model: str, alias: str) -> list[dict[str, Any]]:
     """Every recorded change of an alias of a model, oldest first."""
     with store.connect(work.home) as lake:
-        found = [row for row in lake.rows("alias_changes") if (row["model"], row["alias"]) == (model, alias)]
-    return sorted(found, key=lambda row: (row["commit_id"], row["at"]))
+        rows = [row for row in lake.rows("alias_changes") if (row["model"], row["alias"]) == (model, alias)]
+    return sorted(rows, key=lambda row: (row["commit_id"], row["at"]))
 
 
 def _row(change: AliasChange) -> dict[str, Any]:

@@ -51,9 +51,11 @@ def take_cohort(home: Path, cohort: Path) -> None:
     folders = cohort_centers(cohort)
     if cohort.resolve() == (home / INCOMING).resolve():
         return
-    own = [path.name for path in _entries(home / INCOMING) if not path.is_symlink()]
-    if own:
-        raise Refusal("incoming_is_free", f"incoming/ has folders of its own: {', '.join(own)}", "run without --cohort, or set PENUMBRA_HOME to another folder")
+    folders_here = [path.name for path in _entries(home / INCOMING) if not path.is_symlink()]
+    if folders_here:
+        raise Refusal(
+            "incoming_is_free", f"incoming/ has folders of its own: {', '.join(folders_here)}", "run without --cohort, or set PENUMBRA_HOME to another folder"
+        )
     _remember(home, _entries(home / INCOMING))
     for path in _entries(home / INCOMING):
         if path.name not in folders:
@@ -125,12 +127,12 @@ def require_training(home: Path, train_centers: Sequence[str]) -> str:
     if not here or not absent:
         return ""
     others = [name for name in here if name not in train_centers]
-    meant = {name: nearest(name, others, alike=SURELY) for name in absent}
-    unmet = next((name for name in absent if meant[name]), absent[0] if len(absent) == len(train_centers) else None)
+    suggestions = {name: nearest(name, others, alike=SURELY) for name in absent}
+    unmet = next((name for name in absent if suggestions[name]), absent[0] if len(absent) == len(train_centers) else None)
     if unmet is not None:
         key = f"cohort.train_centers[{list(train_centers).index(unmet)}]"
-        found = f"cohort.train_centers names {unmet!r}, and no center of this name has arrived"
-        raise wrong(key, found, choose(unmet, here, what="centers here"), "train_centers").located(project_root() / "params.yaml")
+        fault = f"cohort.train_centers names {unmet!r}, and no center of this name has arrived"
+        raise wrong(key, fault, choose(unmet, here, what="centers here"), "train_centers").located(project_root() / "params.yaml")
     return f"no folder of {', '.join(absent)} has arrived; {', '.join(name for name in train_centers if name in here)} trains"
 
 
@@ -192,31 +194,33 @@ def describe(home: Path, declared: Sequence[str] = ()) -> ArrivalManifest:
     Hashes of files are remembered by size and modification time, so that a second look at an unchanged center reads no file.
     """
     memory = home / "manifests" / ".file-hashes.json"
-    known: dict[str, list[Any]] = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
-    seen: dict[str, list[Any]] = {}
+    earlier_hashes: dict[str, list[Any]] = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
+    hashes: dict[str, list[Any]] = {}
     centers = {}
     for center, folder in center_folders(home).items():
         root = folder.resolve()
         digest, count = hashlib.sha256(), 0
-        closed = list[Path]()
-        found = {entry if isinstance(entry, Path) else root / entry.path: entry for entry in walk(root, link_roots(home, folder, declared), closed)}
-        for path in sorted([*found, *closed]):
+        unreadable = list[Path]()
+        entries = {entry if isinstance(entry, Path) else root / entry.path: entry for entry in walk(root, link_roots(home, folder, declared), unreadable)}
+        for path in sorted([*entries, *unreadable]):
             name = os.fsencode(path.relative_to(root).as_posix())
-            if not isinstance(found.get(path), Path):
-                digest.update(name + (b"\0link\n" if path in found else b"\0closed\n"))
+            if not isinstance(entries.get(path), Path):
+                digest.update(name + (b"\0link\n" if path in entries else b"\0closed\n"))
                 continue
             count += 1
             key = hashlib.sha256(os.fsencode(path)).hexdigest()  # folders may be named after persons
             try:
                 stat = path.stat()
                 stamp = [stat.st_size, stat.st_mtime_ns]
-                seen[key] = known[key] if key in known and known[key][:2] == stamp and os.access(path, os.R_OK) else [*stamp, _sha256(path)]
+                hashes[key] = (
+                    earlier_hashes[key] if key in earlier_hashes and earlier_hashes[key][:2] == stamp and os.access(path, os.R_OK) else [*stamp, _sha256(path)]
+                )
             except OSError:
                 digest.update(name + b"\0closed\n")
                 continue
-            digest.update(name + f"\0{seen[key][2]}\n".encode())
+            digest.update(name + f"\0{hashes[key][2]}\n".encode())
         centers[center] = ArrivedFiles(count, digest.hexdigest())
-    write_whole(memory, json.dumps(seen))
+    write_whole(memory, json.dumps(hashes))
     return ArrivalManifest(centers)
 
 
@@ -243,9 +247,9 @@ def _cohorts(home: Path) -> list[str]:
 
 def _remember(home: Path, folders: Iterable[Path]) -> None:
     """Keep the cohorts of these centers' folders, which somebody gave to this home by name: a later folder may link to them."""
-    known = _cohorts(home)
-    places = sorted({*known, *filter(None, (cohort_of(folder) for folder in folders))})
-    if places != known:
+    cohorts = _cohorts(home)
+    places = sorted({*cohorts, *filter(None, (cohort_of(folder) for folder in folders))})
+    if places != cohorts:
         write_whole(home / "manifests" / COHORTS, json.dumps(places))
 
 

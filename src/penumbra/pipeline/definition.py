@@ -65,19 +65,19 @@ def require_same_features(loaded: LoadedModel, blocks: Iterable[str] | None = No
         "same_features" with both keys.
     """
     label = f"{loaded.entry.model}/{loaded.entry.version}"
-    wanted = set(loaded.feature_versions) if blocks is None else set(blocks) - {CLINICAL}
+    names = set(loaded.feature_versions) if blocks is None else set(blocks) - {CLINICAL}
     settings = loaded.settings
     today = store.version_key(radiomics_definition(settings["radiomics"], settings["rois"], settings["ingest"]["grid_mm"], settings["populate"]["engine"]))
-    for block in sorted(wanted - {DEEP}):
-        needed = loaded.feature_versions.get(block)
-        if needed != today:
-            raise _refusal(f"{label} reads features {needed} of {block}, this program makes {today}")
-    now = image_versions()
-    for part in now if DEEP in wanted else [name for name in now if name != "network_input"]:
-        before = loaded.lineage.image_versions.get(part, FIRST)
-        if before != now[part]:
-            raise _refusal(f"{label} was fitted where the program {WORDS[part]} {before}, this program has {now[part]}")
+    for block in sorted(names - {DEEP}):
+        registered = loaded.feature_versions.get(block)
+        if registered != today:
+            raise _refusal(f"{label} reads features {registered} of {block}, this program makes {today}")
+    current = image_versions()
+    for part in current if DEEP in names else [name for name in current if name != "network_input"]:
+        earlier = loaded.lineage.image_versions.get(part, FIRST)
+        if earlier != current[part]:
+            raise _refusal(f"{label} was fitted where the program {WORDS[part]} {earlier}, this program has {current[part]}")
 
 
-def _refusal(found: str) -> Refusal:
-    return Refusal("same_features", found, "use the program version that registered it, or register a version of today's program first: penumbra run")
+def _refusal(fault: str) -> Refusal:
+    return Refusal("same_features", fault, "use the program version that registered it, or register a version of today's program first: penumbra run")

@@ -29,9 +29,9 @@ def note_departures(work: Work, lake: store.Store, center: str, folder: Path, ta
     Nobody is taken as gone by a table without one usable record, with a row whose patient cannot be read, or that lists none of the stored
     patients (another center's, most likely).
     """
-    missing, rows, why = departing(lake, center, folder, table)
-    if why:
-        say(f"{center}: {_people(missing)} missing from the table; no patient is treated as withdrawn, because {why}")
+    missing, rows, reason = departing(lake, center, folder, table)
+    if reason:
+        say(f"{center}: {_people(missing)} missing from the table; no patient is treated as withdrawn, because {reason}")
         return 0
     if rows:
         lake.write({"departures": rows}, run=work.run, what=f"{center} no longer sends {_people(missing)}")
@@ -42,15 +42,15 @@ def note_departures(work: Work, lake: store.Store, center: str, folder: Path, ta
 
 def departing(lake: store.Store, center: str, folder: Path, table: cohort.ClinicalTable) -> tuple[int, list[dict[str, Any]], str]:
     """How many stored patients a center's table lacks, the rows of `departures`, and why nobody is taken as gone where that is so."""
-    named = pseudonyms.namer(center)
+    stored_name = pseudonyms.namer(center)
     stored = {row["patient"] for row in lake.sql("SELECT patient FROM patients WHERE center = ?", [center]).to_pylist()}
     refused = {row["patient"] for row in lake.sql("SELECT patient FROM rejections WHERE center = ? AND patient IS NOT NULL", [center]).to_pylist()}
-    listed = {named(patient) for patient in table.patients}
-    folders = {named(patient) for patient in cohort.patient_folders(folder)}
+    listed = {stored_name(patient) for patient in table.patients}
+    folders = {stored_name(patient) for patient in cohort.patient_folders(folder)}
     missing, forgotten = stored - listed, (refused - stored) - listed - folders
     unreadable = sum(entry.refusal.rule == "patient_id" for entry in table.refused)
     if missing:
-        why = (
+        reason = (
             "no record of the table can be used"
             if not table.records
             else f"{unreadable} rows have no patient that can be read"
@@ -59,8 +59,8 @@ def departing(lake: store.Store, center: str, folder: Path, table: cohort.Clinic
             if missing == stored
             else ""
         )
-        if why:
-            return len(missing), [], why
+        if reason:
+            return len(missing), [], reason
     rows = [{"patient": patient, "center": center, "found": _absence(patient in folders)} for patient in sorted(missing | forgotten)]
     return len(missing), rows, ""
 
@@ -101,10 +101,10 @@ class Records:
         stored = self.stored.get(entry.patient)
         if stored is None or entry.patient in self.confirmed:
             return entry
-        found = contradictions(stored, entry.clinical, age_tolerance_years=self.rules.age_tolerance_years)
-        hold = self.rules.outcome_backwards == "hold" and any(one.grave for one in found)
-        if found:
-            self.rows[entry.patient] = [self._row(entry.patient, one, hold=hold) for one in found]
+        conflicts = contradictions(stored, entry.clinical, age_tolerance_years=self.rules.age_tolerance_years)
+        hold = self.rules.outcome_backwards == "hold" and any(one.grave for one in conflicts)
+        if conflicts:
+            self.rows[entry.patient] = [self._row(entry.patient, one, hold=hold) for one in conflicts]
         if not hold:
             return entry
         details = None if stored["details"] is None else json.loads(stored["details"])
@@ -125,17 +125,17 @@ class Records:
 
     def tell(self) -> dict[str, int]:
         """Say how many records were held back or remarked upon; rule -> patients."""
-        found = [row for rows in self.rows.values() for row in rows]
+        remarks = [row for rows in self.rows.values() for row in rows]
         for stage, words in ((HELD, "held back, since they contradict"), (TAKEN, "taken, though they contradict")):
-            count = len({row["patient"] for row in found if row["stage"] == stage})
+            count = len({row["patient"] for row in remarks if row["stage"] == stage})
             if count:
-                what = sorted({row["found"] for row in found if row["stage"] == stage})
-                shown = "; ".join(what[:SHOWN]) + (f"; {len(what) - SHOWN} more" if len(what) > SHOWN else "")
+                what = sorted({row["found"] for row in remarks if row["stage"] == stage})
+                facts = "; ".join(what[:SHOWN]) + (f"; {len(what) - SHOWN} more" if len(what) > SHOWN else "")
                 say(
-                    f"{self.center}: records of {_people(count)} {words} what is stored ({shown}); see penumbra sql \"FROM rejections WHERE stage = '{stage}'\""
+                    f"{self.center}: records of {_people(count)} {words} what is stored ({facts}); see penumbra sql \"FROM rejections WHERE stage = '{stage}'\""
                 )
-        rules = sorted({row["rule"] for row in found})
-        return {rule: len({row["patient"] for row in found if row["rule"] == rule}) for rule in rules}
+        rules = sorted({row["rule"] for row in remarks})
+        return {rule: len({row["patient"] for row in remarks if row["rule"] == rule}) for rule in rules}
 
 
 def require_stored(lake: store.Store, centers: Collection[str], confirmed: Collection[str]) -> None:
@@ -146,8 +146,8 @@ def require_stored(lake: store.Store, centers: Collection[str], confirmed: Colle
     Refusal
         "patient_stored": a patient that is to be confirmed is none of these centers'.
     """
-    known = {row["patient"] for row in lake.sql("SELECT patient, center FROM patients").to_pylist() if row["center"] in centers}
-    unknown = len(set(confirmed) - known)
+    stored = {row["patient"] for row in lake.sql("SELECT patient, center FROM patients").to_pylist() if row["center"] in centers}
+    unknown = len(set(confirmed) - stored)
     if unknown:
         where = " or ".join(sorted(centers))
         advice = "name patients as penumbra sql \"FROM rejections WHERE stage = 'clinical'\" does"
@@ -161,14 +161,14 @@ def accepted_scans(lake: store.Store) -> list[KnownScan]:
     figures: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in lake.sql("SELECT patient, center, roi, volume_mm3, hu_min, hu_median, hu_max FROM rois").to_pylist():
         figures.setdefault((row["patient"], row["center"]), []).append(row)
-    found = []
+    scans = []
     for row in lake.sql("SELECT patient, center, sha256, certificate FROM images ORDER BY commit_id, patient").to_pylist():
         if (row["patient"], row["center"]) in unused:
             continue
         certificate = json.loads(row["certificate"]) if row["certificate"] else {}
-        own = figures_of(figures.get((row["patient"], row["center"]), ()))
-        found.append(KnownScan(row["patient"], row["center"], certificate.get("pixels"), own, row["sha256"]))
-    return found
+        scan_figures = figures_of(figures.get((row["patient"], row["center"]), ()))
+        scans.append(KnownScan(row["patient"], row["center"], certificate.get("pixels"), scan_figures, row["sha256"]))
+    return scans
 
 
 def doubled(lake: store.Store, patients: Collection[str] | None = None) -> str:
@@ -179,25 +179,25 @@ def doubled(lake: store.Store, patients: Collection[str] | None = None) -> str:
     patients
         Among whom, and with whom, to look; None: all.
     """
-    found = [group for group in groups(accepted_scans(lake)) if patients is None or any(scan.patient in patients for scan in group)]
-    if not found:
+    doubles = [group for group in groups(accepted_scans(lake)) if patients is None or any(scan.patient in patients for scan in group)]
+    if not doubles:
         return ""
-    words = "1 scan is" if len(found) == 1 else f"{len(found)} scans are"
-    shown = "; ".join(" and ".join(scan.name for scan in group[:SHOWN]) for group in found[:SHOWN])
-    more = "; and others" if len(found) > SHOWN or any(len(group) > SHOWN for group in found) else ""
-    return f"{words} stored for {sum(map(len, found))} patients: one person under several names or centers ({shown}{more}); {DOUBLED_ADVICE}"
+    words = "1 scan is" if len(doubles) == 1 else f"{len(doubles)} scans are"
+    listed = "; ".join(" and ".join(scan.name for scan in group[:SHOWN]) for group in doubles[:SHOWN])
+    more = "; and others" if len(doubles) > SHOWN or any(len(group) > SHOWN for group in doubles) else ""
+    return f"{words} stored for {sum(map(len, doubles))} patients: one person under several names or centers ({listed}{more}); {DOUBLED_ADVICE}"
 
 
 def waiting(lake: store.Store) -> Iterator[str]:
     """Sentences on what waits for a person: records that are held back, patients no longer sent, predictions under another center's name."""
-    held = lake.sql("SELECT count(DISTINCT patient) AS n FROM rejections WHERE stage = ?", [HELD]).column("n")[0].as_py()
-    if held:
-        yield f"records of {_people(held)} are held back until they are confirmed; see penumbra sql \"FROM rejections WHERE stage = '{HELD}'\""
-    gone = lake.sql("SELECT count(*) AS n FROM stored.gone SEMI JOIN stored.patients USING (patient, center)").column("n")[0].as_py()
-    if gone:
-        yield f'{_people(gone)} no longer sent; see penumbra sql "FROM departures"'
-    other = "SELECT count(DISTINCT (p.patient, p.center)) AS n FROM predictions AS p JOIN patients AS o USING (patient) WHERE p.center <> o.center"
-    strange = lake.sql(other).column("n")[0].as_py()
+    pending = lake.sql("SELECT count(DISTINCT patient) AS n FROM rejections WHERE stage = ?", [HELD]).column("n")[0].as_py()
+    if pending:
+        yield f"records of {_people(pending)} are held back until they are confirmed; see penumbra sql \"FROM rejections WHERE stage = '{HELD}'\""
+    departed = lake.sql("SELECT count(*) AS n FROM stored.gone SEMI JOIN stored.patients USING (patient, center)").column("n")[0].as_py()
+    if departed:
+        yield f'{_people(departed)} no longer sent; see penumbra sql "FROM departures"'
+    query = "SELECT count(DISTINCT (p.patient, p.center)) AS n FROM predictions AS p JOIN patients AS o USING (patient) WHERE p.center <> o.center"
+    strange = lake.sql(query).column("n")[0].as_py()
     if strange:
         yield f"predictions were recorded under names of {_people(strange)} of another center; they are counted for nobody"
 

@@ -23,11 +23,11 @@ def matured(lake: store.Store, model: str) -> list[dict[str, Any]]:
     Where a version scored a patient several times, its last risk from before the outcome counts.
     """
     statement = files("penumbra.pipeline").joinpath("matured.sql").read_text(encoding="utf-8")
-    found = {}
+    newest = {}
     for row in lake.sql(statement, [model]).to_pylist():
         if news({"time": row.pop("known_time"), "event": row.pop("known_event")}, row):
-            found[row["version"], row["patient"], row["center"]] = row
-    return list(found.values())
+            newest[row["version"], row["patient"], row["center"]] = row
+    return list(newest.values())
 
 
 def stored(lake: store.Store, model: str) -> dict[Place, list[dict[str, Any]]]:
@@ -51,12 +51,12 @@ def _founded(rows: list[dict[str, Any]], people: list[dict[str, Any]]) -> bool:
     counts = (len(people), sum(bool(row["event"]) for row in people))
     if any((row["n"], row["events"]) != counts for row in rows):
         return False
-    told = [row["value"] for row in rows if row["metric"] == "harrell_c"]
-    if not told:
+    recorded = [row["value"] for row in rows if row["metric"] == "harrell_c"]
+    if not recorded:
         return True
     event, time, log_risk = (np.array([row[name] for row in people]) for name in ("event", "time", "log_risk"))
     try:
-        return math.isclose(survival.concordance_index(event, time, log_risk), told[0], abs_tol=SAME_C)
+        return math.isclose(survival.concordance_index(event, time, log_risk), recorded[0], abs_tol=SAME_C)
     except survival.Undefined:
         return False
 

@@ -33,8 +33,8 @@ def require_key(work: Work, lake: store.Store, *, new: bool = False) -> None:
     Refusal
         "pseudonym_key".
     """
-    known, today = (remembered(lake), fingerprint_of_today()) if new else require_same(work.home, lake)
-    people = lake.sql("SELECT patient, center FROM patients").to_pylist() if new and known != today else []
+    fingerprint, today = (remembered(lake), fingerprint_of_today()) if new else require_same(work.home, lake)
+    people = lake.sql("SELECT patient, center FROM patients").to_pylist() if new and fingerprint != today else []
     rows = {
         "pseudonym_keys": [{"scope": SCOPE, "fingerprint": today}],
         "departures": [{**person, "found": "renamed: another pseudonym key, or none"} for person in people],
@@ -53,10 +53,10 @@ def require_same(home: Path, lake: store.Store) -> tuple[str | None, str]:
         "pseudonym_key": they differ.
     """
     today = fingerprint_of_today()
-    known = remembered(lake) or _begun_with(home, lake, cohort.pseudonym_key_from_environment(), today)
-    if known is not None and known != today:
-        raise Refusal("pseudonym_key", *_mismatch(known, today))
-    return known, today
+    fingerprint = remembered(lake) or _begun_with(home, lake, cohort.pseudonym_key_from_environment(), today)
+    if fingerprint is not None and fingerprint != today:
+        raise Refusal("pseudonym_key", *_mismatch(fingerprint, today))
+    return fingerprint, today
 
 
 def fingerprint_of_today() -> str:
@@ -67,8 +67,8 @@ def fingerprint_of_today() -> str:
 
 def remembered(lake: store.Store) -> str | None:
     """Fingerprint of the key that this home's patients are named by, "none", or None where nothing was recorded yet."""
-    found = lake.sql("SELECT fingerprint FROM stored.pseudonym_keys WHERE scope = ? ORDER BY commit_id DESC LIMIT 1", [SCOPE]).to_pylist()
-    return str(found[0]["fingerprint"]) if found else None
+    rows = lake.sql("SELECT fingerprint FROM stored.pseudonym_keys WHERE scope = ? ORDER BY commit_id DESC LIMIT 1", [SCOPE]).to_pylist()
+    return str(rows[0]["fingerprint"]) if rows else None
 
 
 def names(lake: store.Store) -> tuple[int, int]:
@@ -81,23 +81,23 @@ def names(lake: store.Store) -> tuple[int, int]:
 def examined(home: Path, lake: store.Store) -> tuple[bool, str]:
     """Whether all patients have names of one kind, by the key of today where one is set; and what was found."""
     hashed, plain = names(lake)
-    known, key = remembered(lake), cohort.pseudonym_key_from_environment()
+    fingerprint, key = remembered(lake), cohort.pseudonym_key_from_environment()
     if hashed and plain:
         return False, f"{hashed} pseudonyms and {plain} names as they arrived: the same persons may count twice; {MIXED_ADVICE}"
     if not hashed + plain:
         return True, "no patient yet"
     today = cohort.key_fingerprint(key) if key else NO_KEY
-    if known is None:
-        known = NO_KEY if plain else today if key and _named_by(home, lake, key) else "another" if key else None
-    if key and known not in (None, today):
-        rule, advice = _mismatch(str(known), today)
+    if fingerprint is None:
+        fingerprint = NO_KEY if plain else today if key and _named_by(home, lake, key) else "another" if key else None
+    if key and fingerprint not in (None, today):
+        rule, advice = _mismatch(str(fingerprint), today)
         return False, f"{rule}. {advice}"
     return True, "all as they arrived" if plain else "all pseudonyms" + ("" if key else "; ingest needs PENUMBRA_PSEUDONYM_KEY, which is not set here")
 
 
-def _mismatch(known: str, today: str) -> tuple[str, str]:
+def _mismatch(fingerprint: str, today: str) -> tuple[str, str]:
     """What was found and what to do where the home has another key than today's."""
-    if known == NO_KEY:
+    if fingerprint == NO_KEY:
         return "this home's patients have the names they arrived with, and PENUMBRA_PSEUDONYM_KEY is set", f"Unset it, {NEW_KEY_ADVICE}"
     if today == NO_KEY:
         return "this home's patients are named by a pseudonym key, and PENUMBRA_PSEUDONYM_KEY is not set", f"Set the key, {NEW_KEY_ADVICE}"
@@ -116,8 +116,8 @@ def _begun_with(home: Path, lake: store.Store, key: str | None, today: str) -> s
     if not hashed + plain:
         return None
     if hashed and plain:
-        found = f"{hashed} of this home's {hashed + plain} patients have pseudonyms and {plain} have the names they arrived with"
-        raise Refusal("pseudonym_key", found, MIXED_ADVICE.capitalize())
+        fault = f"{hashed} of this home's {hashed + plain} patients have pseudonyms and {plain} have the names they arrived with"
+        raise Refusal("pseudonym_key", fault, MIXED_ADVICE.capitalize())
     if plain:
         return NO_KEY
     return today if key and _named_by(home, lake, key) else "another"

@@ -177,8 +177,8 @@ class Serve:
         try:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            found = f"serve.timezone is {self.timezone!r}, which is not an IANA time zone"
-            raise wrong("serve.timezone", found, "Use a name such as UTC or Europe/Amsterdam") from None
+            fault = f"serve.timezone is {self.timezone!r}, which is not an IANA time zone"
+            raise wrong("serve.timezone", fault, "Use a name such as UTC or Europe/Amsterdam") from None
 
 
 @dataclass(frozen=True)
@@ -291,38 +291,40 @@ def load_settings(profile: str | None = None) -> Settings:
     with in_file(file):
         declared = read_yaml(file)
         stated = declared.pop("profile", None)
-        chosen = profile or stated
+        selected = profile or stated
         if stated is None:
             raise missing("profile", f"Add profile: and one of {', '.join(PROFILES)} to params.yaml")
-        if stated not in PROFILES or chosen not in PROFILES:
-            raise wrong("profile", f"unknown profile {shown(stated if stated not in PROFILES else chosen)}", choose(str(chosen), PROFILES))
-        known = {*GROUPS, "simulate"}
-        unknown = sorted(str(name) for name in set(declared) - known)
+        if stated not in PROFILES or selected not in PROFILES:
+            raise wrong("profile", f"unknown profile {shown(stated if stated not in PROFILES else selected)}", choose(str(selected), PROFILES))
+        groups_of_file = {*GROUPS, "simulate"}
+        unknown = sorted(str(name) for name in set(declared) - groups_of_file)
         if unknown:
-            raise wrong(unknown[0], f"unknown group {unknown[0]} in params.yaml", choose(unknown[0], ["profile", *sorted(known)], what="groups"))
-        lacking = sorted(known - set(declared))
+            raise wrong(unknown[0], f"unknown group {unknown[0]} in params.yaml", choose(unknown[0], ["profile", *sorted(groups_of_file)], what="groups"))
+        lacking = sorted(groups_of_file - set(declared))
         if lacking:
             raise ParamsError("parameters", f"missing group {lacking[0]} in params.yaml", "Restore it from git")
-        values = older_names.with_today_names(resolve(declared, chosen))
+        values = older_names.with_today_names(resolve(declared, selected))
         if isinstance(values["retrain"], Mapping) and "margins" in values["retrain"]:
-            found = "retrain.margins in params.yaml is not read any more, the gate decides on intervals"
-            raise wrong("retrain.margins", found, "Replace it with the group retrain.gate")
+            fault = "retrain.margins in params.yaml is not read any more, the gate decides on intervals"
+            raise wrong("retrain.margins", fault, "Replace it with the group retrain.gate")
         ranges.check({name: entry for name, entry in values.items() if name != "network"})
         groups: dict[str, Any] = {name: build(kind, values[name], name) for name, kind in GROUPS.items() if name != "network"}
         _check_further(groups)
         simulate = build(Simulate, values["simulate"], "simulate")
-        own = values["network"]
-        if not isinstance(own, Mapping):
-            raise wrong("network", f"network is {shown(own)}, not a group of parameters", "Restore the group from git")
-    groups["network"] = _network(file, network, own, chosen)
+        overrides = values["network"]
+        if not isinstance(overrides, Mapping):
+            raise wrong("network", f"network is {shown(overrides)}, not a group of parameters", "Restore the group from git")
+    groups["network"] = _network(file, network, overrides, selected)
     rois, radiomics = (read_yaml(root / "features" / f"{name}.yaml") for name in ("rois", "radiomics"))
-    written = {name: read_yaml(root / "models" / f"{name}.yaml") for name in FIT_DECLARED}
+    declared_models = {name: read_yaml(root / "models" / f"{name}.yaml") for name in FIT_DECLARED}
     from penumbra.pipeline import declarations  # with scipy: half a second for who only wants the dataclasses
 
-    kept = groups["register"]
-    declares = declarations.Declared(rois, radiomics, groups["populate"].engine, written, groups["network"].filters[-1], kept.model, kept.served)
+    served_model = groups["register"]
+    declares = declarations.Declared(
+        rois, radiomics, groups["populate"].engine, declared_models, groups["network"].filters[-1], served_model.model, served_model.served
+    )
     return Settings(
-        profile=chosen,
+        profile=selected,
         chosen_profile=str(stated),
         simulate_seed=simulate.seed,
         rois=rois,
@@ -356,11 +358,11 @@ def _check_further(groups: Mapping[str, Any]) -> None:
     if ties not in TIES:
         raise wrong("train.ties", f"train.ties is {ties!r}", choose(ties, TIES, what="allowed"))
     for name in ("retrain_cron", "check_cron"):
-        given = getattr(serve, name)
-        fields_given = given.split()
+        expression = getattr(serve, name)
+        fields_given = expression.split()
         if len(fields_given) != len(CRON) or not all(_fits(field, low, high) for field, (low, high) in zip(fields_given, CRON, strict=True)):
             advice = 'Give minute, hour, day, month and weekday, such as "0 3 * * 0" for Sundays at 3'
-            raise wrong(f"serve.{name}", f"serve.{name} is {shown(given)}, not the five fields of cron", advice)
+            raise wrong(f"serve.{name}", f"serve.{name} is {shown(expression)}, not the five fields of cron", advice)
 
 
 def _fits(field: str, low: int, high: int) -> bool:
@@ -369,8 +371,8 @@ def _fits(field: str, low: int, high: int) -> bool:
     return bool(re.fullmatch(r"(?:\*|\d|[A-Za-z]{3}\b)[\w*/,#-]*", field)) and all(low <= int(number) <= high for number in numbers)
 
 
-def _network(file: Path, declared: Path, own: Mapping[str, Any], profile: str) -> Network:
-    """The network as models/se_resnet.yaml declares it, with what params.yaml adds (`own`); errors name the file."""
+def _network(file: Path, declared: Path, overrides: Mapping[str, Any], profile: str) -> Network:
+    """The network as models/se_resnet.yaml declares it, with what params.yaml adds (`overrides`); errors name the file."""
     content = read_yaml(declared)
     with in_file(declared):
         strange = [str(name) for name in content if name != "network"]
@@ -379,8 +381,8 @@ def _network(file: Path, declared: Path, own: Mapping[str, Any], profile: str) -
             raise wrong(key, f"unknown group {key}" if strange else "no group network", "The file has one group, network")
         architecture = resolve(content["network"], profile, "network")
     try:
-        ranges.check({"network": architecture | own})
-        return build(Network, architecture | own, "network")
+        ranges.check({"network": architecture | overrides})
+        return build(Network, architecture | overrides, "network")
     except ParamsError as error:
-        place = file if error.key.removeprefix("network.").partition("[")[0] in own else declared
+        place = file if error.key.removeprefix("network.").partition("[")[0] in overrides else declared
         raise error.located(place) from None

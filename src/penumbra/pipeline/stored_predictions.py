@@ -47,7 +47,7 @@ class Answers:
 
     def days(self, version: int) -> tuple[float, ...]:
         """The days that a version answered for, rising."""
-        return tuple(sorted({day for said in self.survival.get(version, {}).values() for day in said}))
+        return tuple(sorted({day for by_day in self.survival.get(version, {}).values() for day in by_day}))
 
 
 def read_answers(lake: store.Store, home: Path, model: str) -> Answers:
@@ -56,16 +56,16 @@ def read_answers(lake: store.Store, home: Path, model: str) -> Answers:
     uses = lake.sql(
         "SELECT version, patient FROM model_uses SEMI JOIN patients USING (patient, center) WHERE model = ? AND split = 'train'", [model]
     ).to_pylist()
-    asked = "SELECT version, patient, days, survival FROM prediction_horizons SEMI JOIN patients USING (patient, center) WHERE model = ?"
-    named = lake.sql(asked, [model]).to_pylist()
+    query = "SELECT version, patient, days, survival FROM prediction_horizons SEMI JOIN patients USING (patient, center) WHERE model = ?"
+    horizon_rows = lake.sql(query, [model]).to_pylist()
     by_version: dict[int, dict[str, dict[str, Any]]] = {}
     survival: dict[int, dict[str, dict[float, float]]] = {}
     for row in rows:
         if row["time"] is not None:
             by_version.setdefault(int(row["version"]), {})[row["patient"]] = row
-    for row in named:
-        said = survival.setdefault(int(row["version"]), {}).setdefault(row["patient"], {})
-        said[row["days"]] = math.nan if row["survival"] is None else row["survival"]
+    for row in horizon_rows:
+        by_day = survival.setdefault(int(row["version"]), {}).setdefault(row["patient"], {})
+        by_day[row["days"]] = math.nan if row["survival"] is None else row["survival"]
     for version, loaded in by_position(lake, home, model).items():
         for patient, row in by_version.get(version, {}).items():
             survival.setdefault(version, {}).setdefault(patient, _from_columns(row, loaded))
@@ -81,7 +81,7 @@ def by_position(lake: store.Store, home: Path, model: str) -> dict[int, LoadedMo
 def misnamed(lake: store.Store, home: Path, model: str) -> dict[int, tuple[float, ...]]:
     """Of these, the versions whose days are not one, two, three, ... years: version -> its days."""
     days = {version: loaded.horizons_days for version, loaded in by_position(lake, home, model).items()}
-    return {version: known for version, known in days.items() if [horizon_name(day) for day in known] != positions(known)}
+    return {version: horizons for version, horizons in days.items() if [horizon_name(day) for day in horizons] != positions(horizons)}
 
 
 def positions(horizons_days: Sequence[float]) -> list[str]:
@@ -91,13 +91,13 @@ def positions(horizons_days: Sequence[float]) -> list[str]:
 
 def unfounded(lake: store.Store, home: Path, model: str) -> dict[int, tuple[float, tuple[float, ...]]]:
     """Versions that stored a survival at days to which no training patient was followed: version -> last day of follow-up, and these days."""
-    found = {}
+    versions = {}
     for version, loaded in by_position(lake, home, model).items():
         followed = followed_by(lake, loaded)
         days = tuple(day for day, _ in zip(loaded.horizons_days, LISTED_YEARS, strict=False) if beyond(day, followed))
         if days:
-            found[version] = (followed, days)
-    return found
+            versions[version] = (followed, days)
+    return versions
 
 
 def followed_by(lake: store.Store, loaded: LoadedModel) -> float:
@@ -111,8 +111,8 @@ def followed_by(lake: store.Store, loaded: LoadedModel) -> float:
 
 def _from_columns(row: Mapping[str, Any], loaded: LoadedModel) -> dict[float, float]:
     """Days -> survival of one row of `predictions` in which columns are positions; nothing beyond the follow-up of the version."""
-    said = {}
+    by_day = {}
     for day, year in zip(loaded.horizons_days, LISTED_YEARS, strict=False):
         value = row[f"survival_{year}y"]
-        said[float(day)] = math.nan if value is None or loaded.model.baseline.why_not(day) else float(value)
-    return said
+        by_day[float(day)] = math.nan if value is None or loaded.model.baseline.why_not(day) else float(value)
+    return by_day
