@@ -18,6 +18,7 @@ import pytest
 from penumbra.base.refusal import Refusal
 from penumbra.cohort import incoming
 from penumbra.cohort.clinical import read_clinical
+from penumbra.cohort.entries import Arrival
 from penumbra.cohort.incoming import (
     Accepted,
     ImageRules,

@@ -162,8 +162,8 @@ def assert_decided_on_its_limits(work: Work, found: DecisionManifest) -> None:
     if verdict.decision == "promote":
         assert all(row.lower_one_sided > 0 for row in (evidence.overall, *evidence.baselines))
     (row,) = [row for row in relation(work, "retrainings") if (row["retraining"], row["step"]) == (found.key, "gate")]
-    assert json.loads(str(row["facts"])) == {"decision": found.decision, "evidence": found.evidence}
-    page = (work.home / "reports" / f"retrain-{found['center']}" / "index.html").read_text()
+    assert json.loads(str(row["facts"])) == {"decision": found.decision, "evidence": evidence.to_json()}
+    page = (work.home / "reports" / f"retrain-{found.center}" / "index.html").read_text()
     assert "What the gate decided on" in page
     for row in (evidence.overall, *evidence.centers, *evidence.baselines):
         for limit in (row.lower_one_sided, row.lower, row.upper):

@@ -9,6 +9,7 @@ import yaml
 
 from penumbra.base.params import project_root
 from penumbra.base.refusal import Refusal
+from penumbra.pipeline.manifests import DecisionManifest
 from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.workspace import Work
 from penumbra.retraining import decision_page
@@ -73,7 +74,7 @@ def test_a_notification_is_sent_once_and_a_failing_service_is_no_failure(tmp_pat
     from penumbra.flows.notify import notify_task
 
     work = Work(tmp_path, load_settings(), "test")
-    decision_page.notify(work, {"center": "east", "key": "k1", "decision": "reject", "reason": "Rejected: worse at east."})
+    decision_page.notify(work, DecisionManifest("east", "k1", "reject", "Rejected: worse at east.", 1, None, ()))
     told: list[tuple[str, str]] = []
 
     class Service:

@@ -102,7 +102,7 @@ def test_many_horizons_register_as_three_do(work: Work) -> None:
     days = (182.5, 365.25, 730, 1095, 1461, 1826)
     other = at(work, days)
     evaluate(other)
-    assert register(other)["version"] == 4
+    assert register(other).version == 4
     found = rows(work, "SELECT days, count(*) AS n FROM prediction_horizons WHERE version = '4' GROUP BY days ORDER BY days")
     assert [(row["days"], row["n"]) for row in found] == [(day, 64) for day in days]
     assert recording.unrecorded(work.home, "nsclc-os") == []
@@ -144,7 +144,7 @@ def test_a_store_that_refuses_leaves_no_version_in_mlflow(work: Work, monkeypatc
     assert [entry.version for entry in registry.versions(work.home)] == [1, 2, 3]
     assert registry.find(work.home).version == 1
     assert rows(work, "SELECT max(id) AS newest FROM commits") == before
-    version = register(other)["version"]
+    version = register(other).version
     assert [entry.version for entry in registry.versions(work.home)] == [1, 2, 3, version]
     assert recording.unrecorded(work.home, "nsclc-os") == []
 
@@ -176,7 +176,7 @@ def test_a_registration_killed_between_mlflow_and_the_store_is_completed_by_the_
         "MLflow has this version, the store has nothing of it: its registration was interrupted; penumbra register completes it" in findings["nsclc-os/4"].found
     )
     evaluate(second)
-    assert register(second)["version"] == 5
+    assert register(second).version == 5
     assert recording.unrecorded(work.home, "nsclc-os") == []
     found = rows(work, "SELECT version, list(DISTINCT days ORDER BY days) AS days FROM prediction_horizons GROUP BY version ORDER BY version")
     assert [(row["version"], row["days"]) for row in found][3:] == [("4", [200, 365]), ("5", [100])]
@@ -184,7 +184,7 @@ def test_a_registration_killed_between_mlflow_and_the_store_is_completed_by_the_
     assert [row["n"] for row in counts] == [64] * 5
     assert rows(work, "SELECT count(*) AS n FROM model_metrics WHERE version = '4' AND metric = 'auc_200d'")[0]["n"] != 0
     assert not (work.home / "manifests" / f"{recording.PENDING}.json").exists()
-    assert register(second)["version"] == 5
+    assert register(second).version == 5
     assert [entry.version for entry in registry.versions(work.home)] == [1, 2, 3, 4, 5]
 
 
@@ -236,7 +236,7 @@ def test_a_version_named_by_position_is_found_read_by_its_days_and_mended_by_reg
     assert all(row["second"] is None for row in found.calibration)
     other = at(work, (180, 365, 730))
     evaluate(other)
-    assert register(other)["version"] == 2
+    assert register(other).version == 2
     assert [finding for finding in doctor.examine(work.home, "versions") if not finding.ok] == []
     assert rows(work, "SELECT value FROM model_metrics WHERE version = '2' AND metric = 'auc_3y'") == [{"value": None}], "it has no such day"
     kept = "SELECT value FROM model_metrics WHERE version = '2' AND center = 'east' AND metric = 'harrell_c' AND model = 'nsclc-os'"
