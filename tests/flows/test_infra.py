@@ -74,7 +74,9 @@ def test_a_notification_is_sent_once_and_a_failing_service_is_no_failure(tmp_pat
     from penumbra.flows.notify import notify_task
 
     work = Work(tmp_path, load_settings(), "test")
-    decision_page.notify(work, DecisionManifest("east", "k1", "reject", "Rejected: worse at east.", 1, None, ()))
+    decision_page.notify(
+        work, DecisionManifest(center="east", key="k1", decision="reject", reason="Rejected: worse at east.", champion=1, challenger=None, comparison=())
+    )
     told: list[tuple[str, str]] = []
 
     class Service:
