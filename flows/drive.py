@@ -29,19 +29,19 @@ def run_flow(work: Work) -> None:
     _as_flow(work, flow, lambda: _stages(work))
 
 
-def retrain_flow(work: Work, center: str, *, again: bool = False) -> DecisionManifest:
+def retrain_flow(work: Work, center: str, *, include_set_aside: bool = False) -> DecisionManifest:
     """Run flows/retrain.py for one center as one Prefect flow run, or without a flow where no API comes up; what it decided."""
 
     def flow() -> DecisionManifest:
         from penumbra.flows.retrain import retrain
 
-        return retrain(center, work.profile, again)
+        return retrain(center, work.profile, include_set_aside)
 
     def plain() -> DecisionManifest:
         from penumbra.flows.pool import open_pool
         from penumbra.retraining import protocol
 
-        return protocol.retrain(work, center, open_pool, again=again)  # its announcement is sent with the next flow run
+        return protocol.retrain(work, center, open_pool, include_set_aside=include_set_aside)  # its announcement is sent with the next flow run
 
     return _as_flow(work, flow, plain)
 
@@ -65,7 +65,7 @@ def _as_flow(work: Work, flow: Callable[[], Result], plain: Callable[[], Result]
     try:
         return flow()
     except Exception:
-        if not api.gone():
+        if not api.has_ended():
             raise
         say("the temporary Prefect API ended; the run continues without it")
         return plain()

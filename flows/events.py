@@ -25,8 +25,8 @@ def close_abandoned(older_s: float) -> int:
     running = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])))
     before = datetime.now(UTC) - timedelta(seconds=older_s)
     with get_client(sync_client=True) as client:
-        found = client.read_flow_runs(flow_filter=FlowFilter(name=FlowFilterName(any_=FLOWS)), flow_run_filter=running)
-        dead = [run for run in found if run.state is not None and run.state.timestamp < before]
+        runs = client.read_flow_runs(flow_filter=FlowFilter(name=FlowFilterName(any_=FLOWS)), flow_run_filter=running)
+        dead = [run for run in runs if run.state is not None and run.state.timestamp < before]
         for run in dead:
             client.set_flow_run_state(run.id, Crashed(message="its worker died: no process holds the lock of the state folder"), force=True)
     return len(dead)

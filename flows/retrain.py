@@ -14,15 +14,15 @@ from penumbra.retraining import protocol
 
 
 @task(name="retrain", cache_policy=NO_CACHE, persist_result=False, retries=len(DELAYS_S), retry_delay_seconds=DELAYS_S, retry_condition_fn=worth_retrying)
-def retrain_task(work: Work, center: str, again: bool = False) -> DecisionManifest:
-    return protocol.retrain(work, center, open_pool, again=again)
+def retrain_task(work: Work, center: str, include_set_aside: bool = False) -> DecisionManifest:
+    return protocol.retrain(work, center, open_pool, include_set_aside=include_set_aside)
 
 
 @flow(name="retrain", validate_parameters=False)
-def retrain(center: str, profile: str = "quick", again: bool = False) -> DecisionManifest:
-    """One center; `again`: also one that was set aside."""
+def retrain(center: str, profile: str = "quick", include_set_aside: bool = False) -> DecisionManifest:
+    """One center; `include_set_aside`: also one that was set aside."""
     work = begin(profile)
-    decided = retrain_task(work, center, again)
+    decided = retrain_task(work, center, include_set_aside)
     notify(work)
     return decided
 

@@ -26,14 +26,14 @@ class Api:
     process: "subprocess.Popen[bytes]"
     url: str
 
-    def gone(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether it has ended."""
         return self.process.poll() is not None
 
     def answers(self) -> bool:
         """Wait until it answers; False when it has not in time, or has ended."""
         end = time.monotonic() + float(os.environ.get(TIMEOUT, TIMEOUT_S))
-        while time.monotonic() < end and not self.gone():
+        while time.monotonic() < end and not self.has_ended():
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health", timeout=5):  # loopback
                 return True
             time.sleep(0.2)

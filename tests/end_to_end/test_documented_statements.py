@@ -169,7 +169,7 @@ WIDE = (
 @pytest.mark.parametrize("statement", WIDE)
 def test_an_answer_fits_the_terminal(run: Run, statement: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`SELECT * FROM radiomics LIMIT 2` printed one rule; `feature_statistics` was broken at 120 columns."""
-    answer = first_rows(run.home, statement, tables.MOST_ROWS)
+    answer = first_rows(run.home, statement, tables.MAX_ROWS)
     for columns in (80, 100, 160):
         monkeypatch.setenv("COLUMNS", str(columns))
         stream = io.StringIO()

@@ -119,7 +119,7 @@ def test_a_retraining_that_is_killed_again_and_again_is_set_aside_until_somebody
     assert aside.decision == "set aside"
     assert "killed 3 times in the step arrival" in aside.reason
     assert not protocol.is_new(work, "south")
-    assert protocol.is_new(work, "south", again=True)
+    assert protocol.is_new(work, "south", include_set_aside=True)
     # the network of these tests is smaller than that of params.yaml, which the check-up finds too
     found = [finding for finding in doctor.examine(work.home) if not finding.ok and "network.input_size" not in finding.found]
     assert [(finding.what, finding.found) for finding in found] == [("retraining of south", aside.reason)]

@@ -16,14 +16,14 @@ from numbers import Integral
 from typing import Any
 
 ABSENT = "-"
-KEPT = "\u00a0"  # a blank at which no line ends: within "< 0.5 %" or a time
+NO_BREAK = "\u00a0"  # a blank at which no line ends: within "< 0.5 %" or a time
 DIGITS = 4  # significant, of a number with a fraction
 PLAIN = 1e9  # from here on, and below 0.0001, a power of ten is written
 SMALLEST_P, LARGEST_P = 0.001, 0.99
 LIMIT_OF_P = (0.045, 0.055)  # two digits would hide on which side of 0.05 it is
 SMALLEST_SHARE, LARGEST_SHARE = 0.005, 0.995
 DIGEST_LETTERS = 12  # of a digest, as in a version's name
-MOST_CHARACTERS = 2000  # of a cell
+MAX_CHARACTERS = 2000  # of a cell
 
 _OF_ROWS = r"(?:avg|mean|median|min|max|first|last|any_value|arbitrary)"  # what SQL calls a column that it computed: avg(survival_2y)
 PROBABILITY = re.compile(rf"(?:{_OF_ROWS}\()?(?:\w+\.)?survival(?:_\d+[a-z])?(?:_(?:lower|upper))?\)?|(?:lower|upper)_\d+[a-z]")
@@ -38,15 +38,15 @@ Show = Callable[[Any], str]
 def columns(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[tuple[str, list[str], bool]]:
     """Of each column its header, its cells as text, and whether it holds numbers. Line ends are kept; no other control character is."""
     lowered = [name.lower() for name in names]
-    found = []
+    parts = []
     for place, name in enumerate(lowered):
         values = [_plain(row[place]) for row in rows]
-        given = [value for value in values if value is not None]
-        numeric = bool(given) and all(isinstance(value, int | float | Decimal) and not isinstance(value, bool) for value in given)
-        unit = f" [{UNITS[name]}]" if name in UNITS and given and all(isinstance(value, int | float | list) for value in given) else ""
-        show = _show(name, "survival" in lowered, given) if numeric else cell
-        found.append((clean(str(names[place])) + unit, [show(value) for value in values], numeric))
-    return found
+        present = [value for value in values if value is not None]
+        numeric = bool(present) and all(isinstance(value, int | float | Decimal) and not isinstance(value, bool) for value in present)
+        unit = f" [{UNITS[name]}]" if name in UNITS and present and all(isinstance(value, int | float | list) for value in present) else ""
+        show = _show(name, "survival" in lowered, present) if numeric else cell
+        parts.append((clean(str(names[place])) + unit, [show(value) for value in values], numeric))
+    return parts
 
 
 def cell(value: Any) -> str:
@@ -68,8 +68,8 @@ def percent(share: float) -> str:
     if math.isnan(share):
         return ABSENT
     if share < SMALLEST_SHARE:
-        return f"<{KEPT}{100 * SMALLEST_SHARE:g}{KEPT}%"
-    return f">{KEPT}{100 * LARGEST_SHARE:g}{KEPT}%" if share > LARGEST_SHARE else f"{100 * share:.0f}{KEPT}%"
+        return f"<{NO_BREAK}{100 * SMALLEST_SHARE:g}{NO_BREAK}%"
+    return f">{NO_BREAK}{100 * LARGEST_SHARE:g}{NO_BREAK}%" if share > LARGEST_SHARE else f"{100 * share:.0f}{NO_BREAK}%"
 
 
 def p_value(value: float) -> str:
@@ -77,9 +77,9 @@ def p_value(value: float) -> str:
     if math.isnan(value):
         return ABSENT
     if value < SMALLEST_P:
-        return f"<{KEPT}{SMALLEST_P:g}"
+        return f"<{NO_BREAK}{SMALLEST_P:g}"
     if value > LARGEST_P:
-        return f">{KEPT}{LARGEST_P:g}"
+        return f">{NO_BREAK}{LARGEST_P:g}"
     return f"{value:.3f}" if value < 0.01 or LIMIT_OF_P[0] <= value < LIMIT_OF_P[1] else f"{value:.2f}"
 
 
@@ -88,9 +88,9 @@ def moment(at: dt.datetime) -> str:
     try:
         local = (at if at.tzinfo else at.replace(tzinfo=dt.UTC)).astimezone()
     except (OverflowError, ValueError):  # the first and the last day that there is
-        return at.isoformat(" ", "minutes").replace(" ", KEPT)
+        return at.isoformat(" ", "minutes").replace(" ", NO_BREAK)
     zone = local.tzname() or ""
-    return f"{local:%Y-%m-%d %H:%M} {'UTC' if zone[:1] in ('+', '-') else ''}{zone}".replace(" ", KEPT)
+    return f"{local:%Y-%m-%d %H:%M} {'UTC' if zone[:1] in ('+', '-') else ''}{zone}".replace(" ", NO_BREAK)
 
 
 def clean(text: str) -> str:
@@ -101,16 +101,16 @@ def clean(text: str) -> str:
     return "".join(letter if letter.isprintable() or letter in _HARMLESS else _escaped(letter) for letter in text)
 
 
-_HARMLESS = frozenset(("\n", KEPT, "\u200c", "\u200d"))  # the last two join letters and signs
+_HARMLESS = frozenset(("\n", NO_BREAK, "\u200c", "\u200d"))  # the last two join letters and signs
 
 
 def _escaped(letter: str) -> str:
     return " " if unicodedata.category(letter) == "Zs" else letter.encode("unicode_escape", "surrogatepass").decode()
 
 
-def _show(name: str, of_survival: bool, given: Sequence[Any]) -> Show:
+def _show(name: str, of_survival: bool, values: Sequence[Any]) -> Show:
     """How the numbers of a column are shown."""
-    if any(isinstance(value, float) for value in given) and all(math.isnan(value) or 0 <= value <= 1 for value in given):
+    if any(isinstance(value, float) for value in values) and all(math.isnan(value) or 0 <= value <= 1 for value in values):
         if PROBABILITY.fullmatch(name) or (of_survival and LIMITS.fullmatch(name)):
             return _or_absent(percent)
         if P_VALUE.fullmatch(name):
@@ -170,4 +170,4 @@ def _text(text: str, nested: bool = False) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}… ({len(text)}{KEPT}characters)"
+    return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}… ({len(text)}{NO_BREAK}characters)"

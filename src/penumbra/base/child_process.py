@@ -177,9 +177,9 @@ def _reap(child: int) -> int | None:
     """Bury what has ended; the child's exit code if it is among them."""
     code = None
     with contextlib.suppress(ChildProcessError):
-        while (found := os.waitpid(-1, os.WNOHANG))[0]:
-            if found[0] == child:
-                code = os.waitstatus_to_exitcode(found[1])
+        while (report := os.waitpid(-1, os.WNOHANG))[0]:
+            if report[0] == child:
+                code = os.waitstatus_to_exitcode(report[1])
     return code
 
 
@@ -190,12 +190,12 @@ def _below() -> set[int]:
         if name.isdecimal():
             with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as stat:  # noqa: PTH123
                 parents.setdefault(int(stat.read().rpartition(b")")[2].split()[1]), []).append(int(name))
-    found, todo = set[int](), [os.getpid()]
+    descendants, todo = set[int](), [os.getpid()]
     while todo:
         children = parents.get(todo.pop(), [])
-        found.update(children)
+        descendants.update(children)
         todo.extend(children)
-    return found
+    return descendants
 
 
 def _suspend() -> None:
@@ -301,9 +301,9 @@ def _prctl(option: int, value: Any) -> None:
 def _parent_death_signal() -> int:
     import ctypes
 
-    found = ctypes.c_int(0)
-    _prctl(GET_PARENT_DEATH_SIGNAL, ctypes.byref(found))
-    return found.value
+    signum = ctypes.c_int(0)
+    _prctl(GET_PARENT_DEATH_SIGNAL, ctypes.byref(signum))
+    return signum.value
 
 
 def main() -> int:

@@ -32,8 +32,8 @@ class Document:
 
     def to_json(self) -> dict[str, Any]:
         """As `json.dumps` takes it, keys in the order of the fields."""
-        found: dict[str, Any] = _plain(self)
-        return found
+        content: dict[str, Any] = _plain(self)
+        return content
 
     @classmethod
     def from_json(cls, content: Any) -> Self:
@@ -44,8 +44,8 @@ class Document:
         DocumentError
             "centers.east.found is missing", "centers.east is 3, not a group".
         """
-        found: Self = _built(cls, content, "")
-        return found
+        document: Self = _built(cls, content, "")
+        return document
 
 
 def _plain(value: Any) -> Any:
@@ -71,29 +71,29 @@ def _built(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, Mapping):
         raise _wrong(where, value, "a group")
     inside = f"{where}." if where else ""
-    given = {}
-    for name, wanted, needed in _fields(kind):
+    arguments = {}
+    for name, annotation, required in _fields(kind):
         if name in value:
-            given[name] = _read(value[name], wanted, f"{inside}{name}")
-        elif needed:
+            arguments[name] = _read(value[name], annotation, f"{inside}{name}")
+        elif required:
             raise DocumentError(f"{inside}{name} is missing")
     try:
-        return kind(**given)
+        return kind(**arguments)
     except (ValueError, Refusal) as error:  # of a dataclass that checks its own values
         raise DocumentError(f"{where or 'it'} does not hold together: {error}") from None
 
 
-def _read(value: Any, wanted: Any, where: str) -> Any:
-    """`value` as the annotated type `wanted`."""
-    if wanted is Any:
+def _read(value: Any, annotation: Any, where: str) -> Any:
+    """`value` as a value of the type `annotation`."""
+    if annotation is Any:
         return value
-    origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
         if value is None:
             return None
         return _read(value, next(each for each in arguments if each is not type(None)), where)
-    if dataclasses.is_dataclass(wanted):
-        return _built(wanted, value, where)
+    if dataclasses.is_dataclass(annotation):
+        return _built(annotation, value, where)
     if origin is typing.Literal and value in arguments:
         return value
     if origin in (tuple, list) and isinstance(value, list):
@@ -102,19 +102,19 @@ def _read(value: Any, wanted: Any, where: str) -> Any:
         if isinstance(value, Mapping):
             return {key: _read(entry, arguments[1], f"{where}.{key}") for key, entry in value.items()}
         raise _wrong(where, value, "a group")
-    if wanted is float:
+    if annotation is float:
         if value is None:
             return math.nan
         if isinstance(value, int | float) and not isinstance(value, bool):
             return value
-    elif type(value) is wanted:
+    elif type(value) is annotation:
         return value
-    raise _wrong(where, value, WORDS.get(origin or wanted, "one of its values"))
+    raise _wrong(where, value, WORDS.get(origin or annotation, "one of its values"))
 
 
-def _wrong(where: str, value: Any, wanted: str) -> DocumentError:
+def _wrong(where: str, value: Any, expected: str) -> DocumentError:
     """Values are not shown: they may name a patient."""
-    return DocumentError(f"{where or 'it'} is {_word(value)}, not {wanted}")
+    return DocumentError(f"{where or 'it'} is {_word(value)}, not {expected}")
 
 
 def _word(value: Any) -> str:

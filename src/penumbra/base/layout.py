@@ -7,14 +7,14 @@ its side, and since importing them costs 0.03 s of an answer's 0.7.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from penumbra.base.cells import KEPT
+from penumbra.base.cells import NO_BREAK
 
 RULE, CUT = "─", "…"
 FEW_ROWS = 5  # of a table that is too wide: shown one column per line
-MOST_COLUMNS = 40  # that are shown one per line
+MAX_COLUMNS = 40  # that are shown one per line
 COMFORTABLE = 24  # letters: no narrower does a column of text get, unless all of it is
 LONGEST_WORD = 60  # of a table with many rows that is too wide: the names of all features stay whole
-MOST_LINES = 12  # of a cell in a row
+MAX_LINES = 12  # of a cell in a row
 NARROWEST = 20  # what is laid out for, however narrow the terminal
 GAPS = (3, 2)  # blanks between columns; the second where the first does not fit
 EDGE = " "
@@ -92,15 +92,15 @@ def shorten(word: str, width: int) -> str:
     """The beginning of a word, marked as such where it is wider."""
     if letters(word) <= width:
         return word
-    kept = word[: max(width - 1, 0)]
-    while kept and letters(kept) > width - 1:
-        kept = kept[:-1]
-    return kept + CUT
+    beginning = word[: max(width - 1, 0)]
+    while beginning and letters(beginning) > width - 1:
+        beginning = beginning[:-1]
+    return beginning + CUT
 
 
 def letters(text: str) -> int:
     """Columns of the terminal that a line of text takes."""
-    if text.replace(KEPT, " ").isascii():
+    if text.replace(NO_BREAK, " ").isascii():
         return len(text)
     from rich.cells import cell_len
 
@@ -131,7 +131,7 @@ def _table(columns: Sequence[Column], widths: Sequence[int], gap: int) -> Laid:
             part = text[place] if place < len(text) else ""
             blanks = " " * (width - letters(part))
             parts.append(blanks + part if column.numeric else part + blanks)
-        return (EDGE + (" " * gap).join(parts)).rstrip(" ").replace(KEPT, " ")
+        return (EDGE + (" " * gap).join(parts)).rstrip(" ").replace(NO_BREAK, " ")
 
     def row(texts: Sequence[str], most: int | None) -> list[str]:
         nonlocal cut
@@ -145,19 +145,19 @@ def _table(columns: Sequence[Column], widths: Sequence[int], gap: int) -> Laid:
     lines = row([column.header for column in columns], None)
     lines.append(EDGE + RULE * (sum(widths) + gap * (len(widths) - 1)))
     for place in range(len(columns[0].cells)):
-        lines += row([column.cells[place] for column in columns], MOST_LINES)
+        lines += row([column.cells[place] for column in columns], MAX_LINES)
     return Laid(lines, len(columns), cut)
 
 
 def _on_its_side(columns: Sequence[Column], width: int, rows: int) -> Laid:
     """One column per line: the rows side by side where they fit, else one after the other."""
-    chosen = columns[:MOST_COLUMNS]
+    chosen = columns[:MAX_COLUMNS]
     names = Column("", [column.header.replace("\n", " ") for column in chosen], False)
     if rows > 1:
-        beside = [names, *(Column(f"row{KEPT}{place + 1}", [column.cells[place] for column in chosen], False) for place in range(rows))]
+        side_by_side = [names, *(Column(f"row{NO_BREAK}{place + 1}", [column.cells[place] for column in chosen], False) for place in range(rows))]
         for gap in GAPS:
-            if sum(map(_natural, beside)) + gap * rows + len(EDGE) <= width:
-                return Laid(_table(beside, list(map(_natural, beside)), gap).lines, len(chosen), False)
+            if sum(map(_natural, side_by_side)) + gap * rows + len(EDGE) <= width:
+                return Laid(_table(side_by_side, list(map(_natural, side_by_side)), gap).lines, len(chosen), False)
     lines, cut = [], False
     for place in range(rows):
         if rows > 1:
@@ -167,19 +167,19 @@ def _on_its_side(columns: Sequence[Column], width: int, rows: int) -> Laid:
     return Laid(lines, len(chosen), cut)
 
 
-def pairs(found: Sequence[tuple[str, str]], width: int) -> str:
+def pairs(entries: Sequence[tuple[str, str]], width: int) -> str:
     """Names and values, one per line; values are wrapped at blanks."""
-    return "\n".join(_pairs(found, max(width, NARROWEST), None, "")[0])
+    return "\n".join(_pairs(entries, max(width, NARROWEST), None, "")[0])
 
 
-def _pairs(found: Sequence[tuple[str, str]], width: int, most: int | None = MOST_LINES, edge: str = EDGE) -> tuple[list[str], bool]:
+def _pairs(entries: Sequence[tuple[str, str]], width: int, most: int | None = MAX_LINES, edge: str = EDGE) -> tuple[list[str], bool]:
     """Each name with its value next to it, or below where there is no room for a word; and whether something was cut."""
     room, gap, cut = width - len(edge), GAPS[1], False
-    wide = min(max((letters(name) for name, _ in found), default=0), room)
-    longest = max((letters(word) for _, value in found for word in value.replace("\n", " ").split(" ")), default=0)
+    wide = min(max((letters(name) for name, _ in entries), default=0), room)
+    longest = max((letters(word) for _, value in entries for word in value.replace("\n", " ").split(" ")), default=0)
     below = wide + gap + min(longest, LONGEST_WORD) > room
     lines: list[str] = []
-    for name, value in found:
+    for name, value in entries:
         text, lost = wrap(value, room - gap if below else room - wide - gap, most)
         cut |= lost or letters(name) > wide
         begin = shorten(name, wide)
@@ -188,7 +188,7 @@ def _pairs(found: Sequence[tuple[str, str]], width: int, most: int | None = MOST
         else:
             lines.append(edge + begin + " " * (wide - letters(begin) + gap) + text[0])
             lines += [edge + " " * (wide + gap) + part for part in text[1:]]
-    return [line.rstrip(" ").replace(KEPT, " ") for line in lines], cut
+    return [line.rstrip(" ").replace(NO_BREAK, " ") for line in lines], cut
 
 
 def _natural(column: Column) -> int:
@@ -211,6 +211,6 @@ def _widths(columns: Sequence[Column], width: int, gap: int, longest: int | None
     if sum(narrow) > room:
         return None
     cap = 0
-    while sum(max(least, min(own, cap + 1)) for least, own in zip(narrow, natural, strict=True)) <= room:
+    while sum(max(least, min(preferred, cap + 1)) for least, preferred in zip(narrow, natural, strict=True)) <= room:
         cap += 1
-    return [max(least, min(own, cap)) for least, own in zip(narrow, natural, strict=True)]
+    return [max(least, min(preferred, cap)) for least, preferred in zip(narrow, natural, strict=True)]

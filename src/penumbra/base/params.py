@@ -21,7 +21,7 @@ if typing.TYPE_CHECKING:
 
 T = typing.TypeVar("T", bound="DataclassInstance")
 
-MOST_LETTERS = 120  # of a path in a sentence
+MAX_LETTERS = 120  # of a path in a sentence
 PROFILES = ("quick", "paper", "best")
 # What a value has to be, in words.
 KINDS: dict[type, str] = {float: "a number", int: "a whole number", bool: "true or false", str: "a text", tuple: "a list", dict: "a mapping of names to values"}
@@ -58,7 +58,7 @@ def state_home() -> Path:
     """
     typed = os.environ.get("PENUMBRA_HOME")
     home = Path(typed).resolve() if typed else project_root() / "data"
-    named = f"PENUMBRA_HOME is {typed[:MOST_LETTERS]!r}" if typed else "the state folder is data/ in the checkout"
+    named = f"PENUMBRA_HOME is {typed[:MAX_LETTERS]!r}" if typed else "the state folder is data/ in the checkout"
     advice = "Set PENUMBRA_HOME to a folder, which may be new"
     place = home
     while True:
@@ -127,8 +127,8 @@ def resolve(value: Any, profile: str, where: str = "") -> Any:
     if isinstance(value, Mapping):
         if value and set(value) <= set(PROFILES):
             if profile not in value:
-                found = f"{where or 'a parameter'} has no value for profile {profile!r}, only for {' and '.join(value)}"
-                raise wrong(where, found, f"Give one for each of {', '.join(PROFILES)}, or one value for all")
+                fault = f"{where or 'a parameter'} has no value for profile {profile!r}, only for {' and '.join(value)}"
+                raise wrong(where, fault, f"Give one for each of {', '.join(PROFILES)}, or one value for all")
             return resolve(value[profile], profile, where)
         return {key: resolve(entry, profile, f"{where}.{key}" if where else str(key)) for key, entry in value.items()}
     if isinstance(value, list):
@@ -171,15 +171,15 @@ def build(cls: type[T], values: Any, where: str) -> T:
         raise wrong(key, f"{key} is {value.partition('. Correct')[0]}", f"Required: {rule}") from None
 
 
-def _convert(value: Any, wanted: Any, where: str) -> Any:
-    """`value` as the annotated type `wanted`, strictly: an int may become a float, a list a tuple, a mapping a dataclass, nothing else."""
-    origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
+def _convert(value: Any, annotation: Any, where: str) -> Any:
+    """`value` as a value of the type `annotation`, strictly: an int may become a float, a list a tuple, a mapping a dataclass, nothing else."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
         return _convert(value, next(a for a in arguments if a is not type(None)), where)
-    if dataclasses.is_dataclass(wanted):
-        return build(typing.cast(type, wanted), value, where)
+    if dataclasses.is_dataclass(annotation):
+        return build(typing.cast(type, annotation), value, where)
     if origin is tuple and isinstance(value, list):
         element = [arguments[0]] * len(value) if arguments[1:] == (Ellipsis,) else list(arguments)
         if len(element) != len(value):
@@ -192,16 +192,16 @@ def _convert(value: Any, wanted: Any, where: str) -> Any:
         if type(value) in map(type, arguments) and value in arguments:
             return value
         raise wrong(where, f"{where} is {shown(value)}", choose(str(value), map(str, arguments), what="allowed"))
-    elif wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
+    elif annotation is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    elif wanted is typing.Any or (isinstance(wanted, type) and type(value) is wanted):
+    elif annotation is typing.Any or (isinstance(annotation, type) and type(value) is annotation):
         return value
-    raise wrong(where, f"{where} is {shown(value)}, not {KINDS.get(origin or wanted, str(wanted))}", _as_number(value, wanted))
+    raise wrong(where, f"{where} is {shown(value)}, not {KINDS.get(origin or annotation, str(annotation))}", _as_number(value, annotation))
 
 
-def _as_number(value: Any, wanted: Any) -> str:
+def _as_number(value: Any, annotation: Any) -> str:
     """What to write instead of a text that looks like a number."""
-    if wanted not in (int, float) or not isinstance(value, str):
+    if annotation not in (int, float) or not isinstance(value, str):
         return ""
     try:
         number = float(value.replace(",", ".").removesuffix("%").strip())
@@ -209,5 +209,5 @@ def _as_number(value: Any, wanted: Any) -> str:
         return "Write a number, without a unit"
     if value.strip().endswith("%"):
         return f"Write {number / 100 if number > 1 else number:g}, a share of 1"
-    plain = f"{number:.0f}" if wanted is int else repr(number) if "e" not in repr(number) else f"{number:.1e}"
+    plain = f"{number:.0f}" if annotation is int else repr(number) if "e" not in repr(number) else f"{number:.1e}"
     return f"Write {plain}" + (": YAML takes a number with an exponent and no point for text" if "e" in value.lower() else ", without quotation marks")

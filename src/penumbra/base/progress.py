@@ -49,16 +49,16 @@ def track(what: str, total: int, *, cost: float | None = None) -> Iterator[Advan
             yield draw
         return
 
-    began = said = time.monotonic()
+    began = last_report = time.monotonic()
     done, spent = 0, 0.0
 
     def advance(items: int = 1, *, cost: float | None = None, note: str = "") -> None:
-        nonlocal done, spent, said
+        nonlocal done, spent, last_report
         done += items
         spent += items if cost is None else cost
         now = time.monotonic()
-        if now - said >= LOG_EVERY_S and spent:
-            said = now
+        if now - last_report >= LOG_EVERY_S and spent:
+            last_report = now
             say(f"{what} {done}/{total}, about {(now - began) / spent * (whole - spent):.0f} s left{'; ' + note if note else ''}")
 
     yield advance

@@ -189,16 +189,20 @@ def check(values: Mapping[str, Any]) -> None:
     ParamsError
         `fuse.pca_variance is 95, out of its range. Give a number above 0 and at most 1; 95 percent is 0.95`.
     """
-    found = dict(numbers(values))
-    for key, value in found.items():
+    entries = dict(numbers(values))
+    for key, value in entries.items():
         limits = RANGES.get(key)
         if limits is not None:
             _check(key, value, limits)
         elif key not in OWN_RULES and not all(math.isfinite(each) for each in (value if isinstance(value, list) else [value])):
             raise wrong(key, f"{key} is {shown(value)}, not a finite number")
     for first, second in ORDERED:
-        if first in found and second in found and found[first] > found[second]:
-            raise wrong(first, f"{first} is {shown(found[first])}, more than {second.rpartition('.')[2]} with {shown(found[second])}", "Change one of them")
+        if first in entries and second in entries and entries[first] > entries[second]:
+            raise wrong(
+                first,
+                f"{first} is {shown(entries[first])}, more than {second.rpartition('.')[2]} with {shown(entries[second])}",
+                "Change one of them",
+            )
 
 
 def _check(key: str, value: Any, limits: Range) -> None:

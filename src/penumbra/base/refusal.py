@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-MOST_SHOWN = 12  # names in one sentence; beyond these their number is given
+MAX_SHOWN = 12  # names in one sentence; beyond these their number is given
 ALIKE = 0.6  # share of letters that a suggestion must have in common with what was typed (difflib's ratio)
 _PLAIN_WORD = re.compile(r"[a-z]+(?=$|[\s,:;.!?'-])")  # what may be capitalized; not a name such as incoming/ or nsclc-os
 _NAMES = frozenset(("penumbra", "incoming", "nsclc", "dvc", "ulimit", "curl", "params", "make", "null"))
@@ -55,18 +55,18 @@ def capitalized(text: str) -> str:
     return text[0].upper() + text[1:] if word and word[0] not in _NAMES else text
 
 
-def nearest(name: str, known: Iterable[str], *, alike: float = ALIKE) -> str:
+def nearest(name: str, candidates: Iterable[str], *, alike: float = ALIKE) -> str:
     """The known name that is most like the one given, by its letters and whatever the case; "" where none is alike."""
     from difflib import get_close_matches
 
     folded: dict[str, str] = {}
-    for each in known:
+    for each in candidates:
         folded.setdefault(each.casefold(), each)
-    found = get_close_matches(name.casefold(), folded, n=1, cutoff=alike)
-    return folded[found[0]] if found else ""
+    matches = get_close_matches(name.casefold(), folded, n=1, cutoff=alike)
+    return folded[matches[0]] if matches else ""
 
 
-def choose(name: str, known: Iterable[str], *, what: str = "known", more: str = "") -> str:
+def choose(name: str, candidates: Iterable[str], *, what: str = "known", more: str = "") -> str:
     """What to do about a name that is not known: "Did you mean east?", and what is known.
 
     Parameters
@@ -76,16 +76,16 @@ def choose(name: str, known: Iterable[str], *, what: str = "known", more: str = 
     more
         How to see them all, such as `penumbra sql "SHOW TABLES"`; then only the nearest and their number are given.
     """
-    names = list(dict.fromkeys(known))
+    names = list(dict.fromkeys(candidates))
     near = nearest(name, names)
     question = f"Did you mean {near}?" if near else ""
     if not names:
         listed = f"{what}: none"
-    elif near and (len(names) == 1 or (len(names) > MOST_SHOWN and not more)):
+    elif near and (len(names) == 1 or (len(names) > MAX_SHOWN and not more)):
         listed = ""
     elif more:
         listed = f"{more} lists {'the other' if near else 'all'} {len(names) - bool(near)}"
     else:
-        others = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
-        listed = f"{what}: {', '.join(names[:MOST_SHOWN])}{others}"
+        others = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
+        listed = f"{what}: {', '.join(names[:MAX_SHOWN])}{others}"
     return " ".join(filter(None, (question, capitalized(listed))))

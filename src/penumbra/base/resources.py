@@ -31,7 +31,7 @@ WORDS = (
 # What SQLite says where the cause is one of the above, but not which.
 UNCLEAR = ("disk I/O error", "unable to open database file", "can't start new thread", "could not create thread", "Resource temporarily unavailable")
 LITTLE_MB = 1.0  # less is a full disk
-LEAST_MB = 16.0  # for a command that writes: its catalogs, manifests and one patient's scan
+MIN_MB = 16.0  # for a command that writes: its catalogs, manifests and one patient's scan
 MB = 1024**2
 WRITABLE = "Make it writable for this user, or set PENUMBRA_HOME to a folder that is"
 RESUME = "rerun the same command to resume"
@@ -45,9 +45,9 @@ def refuse_full(home: Path) -> None:
     Refusal
         "disk_space", "home_writable".
     """
-    if home.is_dir() and (why := unwritable(home)):
-        raise Refusal("home_writable", f"the state folder cannot be written{why}", WRITABLE)
-    if _free_mb(home) < LEAST_MB:
+    if home.is_dir() and (reason := unwritable(home)):
+        raise Refusal("home_writable", f"the state folder cannot be written{reason}", WRITABLE)
+    if _free_mb(home) < MIN_MB:
         raise _disk_space("the state folder", home)
 
 
@@ -60,11 +60,11 @@ def exhausted(error: BaseException) -> str:
             return "memory_enough"
         if isinstance(each, OSError) and each.errno in NUMBERS:
             return NUMBERS[each.errno]
-        said = str(each)
+        message = str(each)
         for rule, words in WORDS:
-            if any(word in said for word in words):
+            if any(word in message for word in words):
                 return rule
-        if any(word in said for word in UNCLEAR):
+        if any(word in message for word in UNCLEAR):
             return "unclear"
     return ""
 
@@ -86,21 +86,21 @@ def refusal_of(error: BaseException, home: Path) -> Refusal | None:
     if rule == "disk_space":
         return _disk_space(where, place)
     if rule == "disk_quota":
-        found, advice = f"the disk quota for {where} is used up", f"Delete files or ask for a larger quota and {RESUME}, or set PENUMBRA_HOME to another folder"
+        fault, advice = f"the disk quota for {where} is used up", f"Delete files or ask for a larger quota and {RESUME}, or set PENUMBRA_HOME to another folder"
     elif rule == "file_size":
-        found, advice = f"a file in {where} would be larger than this session allows", f"Raise the limit (ulimit -f unlimited) and {RESUME}"
+        fault, advice = f"a file in {where} would be larger than this session allows", f"Raise the limit (ulimit -f unlimited) and {RESUME}"
     elif rule == "home_writable" and _closed(error):
-        rule, found, advice = "files_readable", f"a file in {where} cannot be read", f"Check the permissions and {RESUME}"
+        rule, fault, advice = "files_readable", f"a file in {where} cannot be read", f"Check the permissions and {RESUME}"
     elif rule == "home_writable":
-        found, advice = f"{where} cannot be written{unwritable(home)}", WRITABLE
+        fault, advice = f"{where} cannot be written{unwritable(home)}", WRITABLE
     elif rule == "open_files":
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        found, advice = f"too many files are open (limit {limit})", f"Raise the limit (ulimit -n 4096) and {RESUME}"
+        fault, advice = f"too many files are open (limit {limit})", f"Raise the limit (ulimit -n 4096) and {RESUME}"
     else:
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         bound = "" if limit == resource.RLIM_INFINITY else f" (limit {limit // MB} MB)"
-        found, advice = f"the memory is used up{bound}", f"End other programs or raise the limit, and {RESUME}"
-    return Refusal(rule, found, advice)
+        fault, advice = f"the memory is used up{bound}", f"End other programs or raise the limit, and {RESUME}"
+    return Refusal(rule, fault, advice)
 
 
 def _closed(error: BaseException) -> bool:
@@ -112,8 +112,8 @@ def _closed(error: BaseException) -> bool:
 
 
 def _disk_space(where: str, place: Path) -> Refusal:
-    found = f"the disk of {where} is full ({_free_mb(place):.0f} MB free)"
-    return Refusal("disk_space", found, f"Free some space and {RESUME}, or set PENUMBRA_HOME to a folder on a larger disk")
+    fault = f"the disk of {where} is full ({_free_mb(place):.0f} MB free)"
+    return Refusal("disk_space", fault, f"Free some space and {RESUME}, or set PENUMBRA_HOME to a folder on a larger disk")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -177,5 +177,5 @@ def unwritable(home: Path) -> str:
 def _free_mb(place: Path) -> float:
     while not place.is_dir() and place != place.parent:
         place = place.parent
-    found = os.statvfs(place)
-    return found.f_bavail * found.f_frsize / MB
+    filesystem = os.statvfs(place)
+    return filesystem.f_bavail * filesystem.f_frsize / MB

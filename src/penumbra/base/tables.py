@@ -16,7 +16,7 @@ from penumbra.base.json_values import without_nan
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MOST_ROWS = 60  # a terminal table shows this many and says how many there are
+MAX_ROWS = 60  # a terminal table shows this many and says how many there are
 EXPLAINED = ("explain_key", "explain_value")  # EXPLAIN answers with a drawing
 OFF_TERMINAL = 120  # columns, where there is no terminal and COLUMNS does not say
 
@@ -68,8 +68,8 @@ def render(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | N
     """
     width = width or terminal_width()
     names = [str(name) for name in columns]
-    some = slice(0, max(layout.MOST_COLUMNS, width))  # more never fit
-    laid = layout.lay([layout.Column(*found) for found in cells.columns(names[some], [row[some] for row in rows])], width, len(rows))
+    some = slice(0, max(layout.MAX_COLUMNS, width))  # more never fit
+    laid = layout.lay([layout.Column(*column) for column in cells.columns(names[some], [row[some] for row in rows])], width, len(rows))
     lines = [*(layout.wrap(cells.clean(title), width)[0] if title else ()), *laid.lines]
     if not rows:
         lines.append(f"{layout.EDGE}(no rows)")
@@ -99,13 +99,13 @@ def facts(values: Mapping[str, Any], *, width: int | None = None) -> str:
 def write(answer: "Answer | pa.Table", form: str, stream: TextIO, *, title: str | None = None, whole: str = layout.WHOLE) -> None:
     """An answer to `stream` as table, markdown, csv, json (a list of records), parquet or an Arrow stream (bytes; refused on a terminal)."""
     if form == "table":
-        shown = answer if isinstance(answer, Answer) else Answer.of_arrow(answer, MOST_ROWS)
+        shown = answer if isinstance(answer, Answer) else Answer.of_arrow(answer, MAX_ROWS)
         if shown.columns == EXPLAINED:
             click.echo("\n".join(layout.shorten(cells.clean(line), terminal_width()) for row in shown.rows for line in str(row[1]).split("\n")), file=stream)
             return
-        click.echo(render(shown.columns, shown.rows[:MOST_ROWS], title, whole=whole), file=stream)
-        if shown.total > MOST_ROWS or not shown.counted:
-            click.echo(f"... {MOST_ROWS} of {'' if shown.counted else 'more than '}{shown.total} rows; {whole} gives all", file=stream)
+        click.echo(render(shown.columns, shown.rows[:MAX_ROWS], title, whole=whole), file=stream)
+        if shown.total > MAX_ROWS or not shown.counted:
+            click.echo(f"... {MAX_ROWS} of {'' if shown.counted else 'more than '}{shown.total} rows; {whole} gives all", file=stream)
     elif form == "markdown":
         click.echo("\n".join(_markdown(answer if isinstance(answer, Answer) else Answer.of_arrow(answer))), file=stream)
     elif form == "json":
@@ -154,15 +154,15 @@ def _arrow(answer: "Answer | pa.Table") -> "pa.Table":
 
 def _markdown(answer: Answer) -> Iterator[str]:
     """A table for a document: every row, values as in a terminal, and nothing cut."""
-    found = cells.columns(answer.columns, answer.rows)
+    columns = cells.columns(answer.columns, answer.rows)
 
     def line(texts: Sequence[str]) -> str:
-        return f"| {' | '.join(text.replace(cells.KEPT, ' ').replace('|', chr(92) + '|').replace(chr(10), '<br>') for text in texts)} |"
+        return f"| {' | '.join(text.replace(cells.NO_BREAK, ' ').replace('|', chr(92) + '|').replace(chr(10), '<br>') for text in texts)} |"
 
-    yield line([header for header, _, _ in found])
-    yield f"|{'|'.join('---:' if numeric else '---' for _, _, numeric in found)}|"
+    yield line([header for header, _, _ in columns])
+    yield f"|{'|'.join('---:' if numeric else '---' for _, _, numeric in columns)}|"
     for place in range(len(answer.rows)):
-        yield line([texts[place] for _, texts, _ in found])
+        yield line([texts[place] for _, texts, _ in columns])
 
 
 def _flat(table: "pa.Table") -> "pa.Table":
@@ -178,5 +178,5 @@ def _flat(table: "pa.Table") -> "pa.Table":
 
 def _records(table: "pa.Table") -> list[dict[str, Any]]:
     """Rows as mappings, with null where JSON has no number (NaN, infinity)."""
-    found = [without_nan(_values(column)) for column in table.columns]
-    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*found, strict=True)]
+    columns = [without_nan(_values(column)) for column in table.columns]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]

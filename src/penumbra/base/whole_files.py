@@ -59,8 +59,8 @@ def _fresh(path: Path, mark: str = "") -> Path:
     """A free name next to `path` that ends in the number of this process; what killed processes left under such names is removed."""
     ours = re.compile(rf"\.{re.escape(path.name)}\.(?:old\.)?(\d+)(?:-[a-z]+)?")  # -wal, -journal: next to a database
     for name in os.listdir(path.parent):  # noqa: PTH208
-        found = ours.fullmatch(name)
-        if found and not os.path.exists(f"/proc/{found[1]}"):  # noqa: PTH110
+        match = ours.fullmatch(name)
+        if match and not os.path.exists(f"/proc/{match[1]}"):  # noqa: PTH110
             _remove(path.parent / name)
     fresh = path.with_name(f".{path.name}.{mark}{os.getpid()}")
     _remove(fresh)

@@ -36,9 +36,9 @@ class ParamsError(Refusal, ValueError):
         return ParamsError(self.rule, place + self.found, self.advice)
 
 
-def wrong(key: str, found: str, advice: str = "", rule: str = RULE) -> ParamsError:
+def wrong(key: str, fault: str, advice: str = "", rule: str = RULE) -> ParamsError:
     """The error for the parameter `key`, without its file: see `in_file`."""
-    error = ParamsError(rule, found, advice or f"Correct {key.partition('[')[0]}" if key else advice)
+    error = ParamsError(rule, fault, advice or f"Correct {key.partition('[')[0]}" if key else advice)
     error.key = key
     return error
 
@@ -97,8 +97,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         mark = error.problem_mark or error.context_mark
         raise _unreadable(name, text, mark.line + 1 if mark is not None else 0, str(error.problem or error.context)) from None
     except yaml.reader.ReaderError as error:
-        found = f"{name}, line {text.count(chr(10), 0, error.position) + 1}: a character that YAML does not allow (#x{ord(str(error.character)):04x})"
-        raise ParamsError(READABLE, found, "Delete it") from None
+        fault = f"{name}, line {text.count(chr(10), 0, error.position) + 1}: a character that YAML does not allow (#x{ord(str(error.character)):04x})"
+        raise ParamsError(READABLE, fault, "Delete it") from None
     except (yaml.YAMLError, ValueError) as error:  # the second: a date such as 2026-13-45
         raise ParamsError(READABLE, f"{name} is not valid YAML: {str(error).splitlines()[0]}", RESTORE) from None
     except RecursionError:
@@ -126,12 +126,12 @@ def _text(path: Path) -> str:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        found = f"{name}, line {line}: a byte (0x{raw[error.start]:02x}) that is not UTF-8 text"
-        raise ParamsError(READABLE, found, "Save the file as UTF-8") from None
+        fault = f"{name}, line {line}: a byte (0x{raw[error.start]:02x}) that is not UTF-8 text"
+        raise ParamsError(READABLE, fault, "Save the file as UTF-8") from None
     for number, each in enumerate(text.splitlines(), 1):
         if CONFLICT.match(each):
-            found = f"{name}, line {number}: the mark {each[:7]} of a merge conflict"
-            raise ParamsError(READABLE, found, "Keep one of the two sides and delete the marks")
+            fault = f"{name}, line {number}: the mark {each[:7]} of a merge conflict"
+            raise ParamsError(READABLE, fault, "Keep one of the two sides and delete the marks")
     return text
 
 
@@ -158,19 +158,19 @@ def line_of(path: Path, key: str) -> int:
         node = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
     except (OSError, ValueError, yaml.YAMLError):
         return 0
-    line, rest = 0, key
-    while rest:
-        found = None
+    line, remainder = 0, key
+    while remainder:
+        item = None
         if isinstance(node, yaml.MappingNode):
-            names = [(each, value) for each, value in node.value if rest == str(each.value) or rest.startswith((f"{each.value}.", f"{each.value}["))]
-            found = max(names, key=lambda pair: len(str(pair[0].value)), default=None)
-            rest = rest[len(str(found[0].value)) :].lstrip(".") if found else ""
-        elif isinstance(node, yaml.SequenceNode) and (place := re.match(r"\[?(\d+)\]?\.?", rest)) and int(place[1]) < len(node.value):
+            names = [(each, value) for each, value in node.value if remainder == str(each.value) or remainder.startswith((f"{each.value}.", f"{each.value}["))]
+            item = max(names, key=lambda pair: len(str(pair[0].value)), default=None)
+            remainder = remainder[len(str(item[0].value)) :].lstrip(".") if item else ""
+        elif isinstance(node, yaml.SequenceNode) and (place := re.match(r"\[?(\d+)\]?\.?", remainder)) and int(place[1]) < len(node.value):
             entry = node.value[int(place[1])]
-            found, rest = (entry, entry), rest[place.end() :]
-        if found is None:
+            item, remainder = (entry, entry), remainder[place.end() :]
+        if item is None:
             break
-        line, node = found[0].start_mark.line + 1, found[1]
+        line, node = item[0].start_mark.line + 1, item[1]
     return line
 
 
@@ -197,8 +197,8 @@ def _require_single_keys(loader: "yaml.SafeLoader", root: "yaml.Node", file: str
                     raise ConstructorError(None, None, "a key that is a list or a mapping", key.start_mark)
                 if name in lines:
                     lines_of_both = f"line {line}" if lines[name] == line else f"lines {lines[name]} and {line}"
-                    found = f"{file} has the key {'.'.join((*where, str(name)))} twice, on {lines_of_both}"
-                    raise ParamsError(READABLE, found, "Keep one of them")
+                    fault = f"{file} has the key {'.'.join((*where, str(name)))} twice, on {lines_of_both}"
+                    raise ParamsError(READABLE, fault, "Keep one of them")
                 lines[name] = line
                 look(value, (*where, str(name)))
 

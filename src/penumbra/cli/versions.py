@@ -75,8 +75,8 @@ def retrain(center: str | None, profile: str | None, form: str) -> None:
     to_stderr, rows = form != "table", []  # a table for another program has stdout for itself
     for name in centers:
         protocol.require_arrived(work, name)
-        if protocol.is_new(work, name, again=center is not None):
-            decision = drive.retrain_flow(work, name, again=center is not None)
+        if protocol.is_new(work, name, include_set_aside=center is not None):
+            decision = drive.retrain_flow(work, name, include_set_aside=center is not None)
             click.echo(f"{retrain_command.decision(decision)}\n\npage  {work.home / decision_page.page_of(name)}", err=to_stderr)
         else:
             decision = protocol.last(work, name)

@@ -7,7 +7,7 @@ import numpy as np
 
 from penumbra import store, survival
 from penumbra.base import tables
-from penumbra.base.cells import KEPT, p_value, percent
+from penumbra.base.cells import NO_BREAK, p_value, percent
 from penumbra.base.refusal import Refusal, choose
 from penumbra.fusion import benjamini_hochberg
 from penumbra.pipeline.workspace import Work
@@ -119,7 +119,7 @@ def summary(drift: Drift, work: Work) -> str:
         rows = [row for row in drift.features if (row["kind"], row["roi"]) == (kind, roi)]
         summary.append([kind, roi, len(rows), sum(row["q"] < chosen.alpha for row in rows), sum(row["psi"] > chosen.psi for row in rows)])
     most = [[row["roi"], row["feature"], row["reference_mean"], row["sample_mean"], row["ks"], row["q"], row["psi"]] for row in drift.features[:SHOWN]]
-    p = "-" if drift.log_rank_p is None else p_value(drift.log_rank_p).replace(KEPT, " ")
+    p = "-" if drift.log_rank_p is None else p_value(drift.log_rank_p).replace(NO_BREAK, " ")
     horizon = f"alive after {horizon_words(chosen.horizon_days)}"
     outcome = [
         [

@@ -50,7 +50,7 @@ STEPS = ("arrival", "validation", "checks", "refit", "gate", "decision")
 LARGE = 0.8  # a standardized mean difference beyond this is called large (Cohen 1988)
 
 
-def retrain(work: Work, center: str, open_pool: OpenPool | None = None, *, again: bool = False) -> DecisionManifest:
+def retrain(work: Work, center: str, open_pool: OpenPool | None = None, *, include_set_aside: bool = False) -> DecisionManifest:
     """The whole protocol for one center in incoming/; what it decided, as manifests/retrain-<center>.json has it.
 
     One retraining at a time in a state folder: a second one waits.
@@ -59,7 +59,7 @@ def retrain(work: Work, center: str, open_pool: OpenPool | None = None, *, again
     ----------
     open_pool
         Gives who extracts features, for as long as that takes; None: processes of this machine.
-    again
+    include_set_aside
         Try a center once more that was set aside.
 
     Raises
@@ -68,15 +68,15 @@ def retrain(work: Work, center: str, open_pool: OpenPool | None = None, *, again
         "center_arrived", "model_registered" when there is no champion yet, and what its stages raise.
     """
     with one_run_at_a_time(work.home, wait=True):
-        return _retrain(work, center, open_pool, again)
+        return _retrain(work, center, open_pool, include_set_aside)
 
 
-def _retrain(work: Work, center: str, open_pool: OpenPool | None, again: bool) -> DecisionManifest:
+def _retrain(work: Work, center: str, open_pool: OpenPool | None, include_set_aside: bool) -> DecisionManifest:
     if _pending(work, center).is_file():
         return _conclude(work, center)
     champion = _champion(work)
     require_arrived(work, center)
-    if not is_new(work, center, again=again):
+    if not is_new(work, center, include_set_aside=include_set_aside):
         return last(work, center)
     key = key_of(work, champion, center)
     steps = Steps(work, key, center)
@@ -139,12 +139,12 @@ def _pending(work: Work, center: str) -> Path:
     return manifests.file_of(work.home, f"pending-{center}")
 
 
-def is_new(work: Work, center: str, *, again: bool = False) -> bool:
-    """Whether the center's files, the champion or a number changed since the center was last decided; `again`: or whether it was set aside."""
+def is_new(work: Work, center: str, *, include_set_aside: bool = False) -> bool:
+    """Whether the center's files, the champion or a number changed since the center was last decided; `include_set_aside`: or whether it was set aside."""
     if _pending(work, center).is_file() or not manifests.file_of(work.home, manifest_of(center)).is_file():
         return True
     before = last(work, center)
-    return (again and before.decision == SET_ASIDE) or key_of(work, _champion(work), center) not in (before.key, before.key_after)
+    return (include_set_aside and before.decision == SET_ASIDE) or key_of(work, _champion(work), center) not in (before.key, before.key_after)
 
 
 def last(work: Work, center: str) -> DecisionManifest:
@@ -164,8 +164,8 @@ def waiting(work: Work) -> list[str]:
     Those that arrived after the champion was registered and are not decided as they are now. A center that was there then is the champion's training or
     external test, and stays so unless it is named.
     """
-    known = _champion(work).lineage.data_digests
-    return [center for center in arrivals.center_folders(work.home) if _pending(work, center).is_file() or (center not in known and is_new(work, center))]
+    old_centers = _champion(work).lineage.data_digests
+    return [center for center in arrivals.center_folders(work.home) if _pending(work, center).is_file() or (center not in old_centers and is_new(work, center))]
 
 
 def failure(work: Work, center: str) -> str:
@@ -218,22 +218,22 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
     """Steps a to f."""
     limits = work.settings.retrain
     require_same_features(champion)
-    found = ingest(work, only=center).centers[center]
+    ingested = ingest(work, only=center).centers[center]
     with open_pool() if open_pool else nullcontext() as pool:
         filled = populate(work, pool)
-    accepted = len(found.accepted)
-    steps.write("arrival", f"{accepted} of {found.found} accepted", {"rejected": found.rejected, "flagged": found.flagged})
-    for roi, needed in champion.feature_versions.items():
-        if roi != DEEP and needed != filled.version:
+    accepted = len(ingested.accepted)
+    steps.write("arrival", f"{accepted} of {ingested.found} accepted", {"rejected": ingested.rejected, "flagged": ingested.flagged})
+    for roi, features_version in champion.feature_versions.items():
+        if roi != DEEP and features_version != filled.version:
             raise Refusal(
                 "same_features",
-                f"{champion.entry.model}/{champion.entry.version} reads features {needed}, but the current settings make {filled.version}",
+                f"{champion.entry.model}/{champion.entry.version} reads features {features_version}, but the current settings make {filled.version}",
                 "register a version with the current settings first: penumbra run",
             )
-    if found.refused:
-        return Outcome(Verdict("stop", f"Stopped: the clinical table of {center} was refused: {found.refused}"))
-    if not accepted or accepted < (1 - limits.max_rejected) * found.found:
-        return Outcome(Verdict("stop", f"Stopped: {accepted} of {found.found} patients of {center} were accepted; see the relation rejections."))
+    if ingested.refused:
+        return Outcome(Verdict("stop", f"Stopped: the clinical table of {center} was refused: {ingested.refused}"))
+    if not accepted or accepted < (1 - limits.max_rejected) * ingested.found:
+        return Outcome(Verdict("stop", f"Stopped: {accepted} of {ingested.found} patients of {center} were accepted; see the relation rejections."))
 
     frozen = replace(work, settings=replace(work.settings, cohort=replace(work.settings.cohort, train_centers=champion.lineage.train_centers)))
     assert champion.network_path is not None, "a registered model carries its network"
@@ -246,9 +246,9 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
     large = sum(abs(value) > LARGE for value in shift.values())
     steps.write(
         "checks",
-        f"{events} deaths among {accepted}; {sum(found.rejected.values())} refused, {sum(found.flagged.values())} remarks;"
+        f"{events} deaths among {accepted}; {sum(ingested.rejected.values())} refused, {sum(ingested.flagged.values())} remarks;"
         f" {large} of {len(shift)} features of the champion differ by more than {LARGE:g} standard deviations",
-        {"events": events, "rejected": found.rejected, "flagged": found.flagged, "drift": shift},
+        {"events": events, "rejected": ingested.rejected, "flagged": ingested.flagged, "drift": shift},
     )
     if events < limits.min_events:
         return Outcome(Verdict("stop", f"Stopped: {events} deaths at {center}, {limits.min_events} are needed; the validation is kept."))
@@ -263,9 +263,9 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
         return Outcome(Verdict("reject", f"Rejected: the challenger retained no feature ({registered.reason})."))
     version = registered.version
     left_out = decision_page.left_out_c(manifests.read(work.home, EvaluateManifest).metrics, work.settings.register.served)
-    known = {place: c for place, c in left_out.items() if c == c}
-    said = "".join(f"; without {place} its C there is {c:.3f}" for place, c in known.items() if place in centers)
-    steps.write("refit", f"version {version} on {', '.join(centers)}{said}", {"digest": registered.digest, "left_out": known})
+    finite_c = {place: c for place, c in left_out.items() if c == c}
+    remarks_on_c = "".join(f"; without {place} its C there is {c:.3f}" for place, c in finite_c.items() if place in centers)
+    steps.write("refit", f"version {version} on {', '.join(centers)}{remarks_on_c}", {"digest": registered.digest, "left_out": finite_c})
     if version == champion.entry.version:
         return Outcome(Verdict("keep", "Kept: refitting reproduces the champion."), version, left_out)
 
@@ -279,16 +279,16 @@ def _validate(work: Work, champion: LoadedModel, data: Dataset, center: str) -> 
     """The frozen champion on the new center, into the store and MLflow; one sentence. A center it was fitted on does not validate it."""
     if center in champion.lineage.train_centers:
         return "the champion was fitted on this center: nothing to validate"
-    found = risks(champion.models, data)
-    rows = [row for row in measured(work, found, data, combined=champion.served) if row.center == center]
-    entry, risk, days = champion.entry, found[champion.served], champion.horizons_days
+    model_risks = risks(champion.models, data)
+    rows = [row for row in measured(work, model_risks, data, combined=champion.served) if row.center == center]
+    entry, risk, days = champion.entry, model_risks[champion.served], champion.horizons_days
     people, groups = recording.people(data), champion.model.risk_group(risk.log_risk)
-    told = {
+    records = {
         "model_metrics": recording.metric_records(entry.model, champion.served, rows),
         **recording.prediction_records(entry.model, people, risk.log_risk, groups, days, 1.0 - risk.death(days)),
     }
     with store.connect(work.home) as lake:
-        lake.write(recording.of_version(entry.version, told), run=work.run, what=f"{entry.model}/{entry.version} on {center}")
+        lake.write(recording.of_version(entry.version, records), run=work.run, what=f"{entry.model}/{entry.version} on {center}")
     registry.record_metrics(work.home, entry.version, rows, model=entry.model)
     c = next(row for row in rows if (row.model, row.metric) == (champion.served, METRIC))
     return f"{entry.model}/{entry.version} has C {c.value:.3f} ({c.lower:.3f} to {c.upper:.3f}) on {c.n} patients, {c.events} deaths"

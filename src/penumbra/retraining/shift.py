@@ -22,11 +22,11 @@ def shifted(data: Dataset, columns: tuple[str, ...], center: str) -> dict[str, f
     Austin 2009, Stat Med 28:3083.
     """
     table, here = columns_of(data.blocks), data.centers == center
-    found = {}
+    differences = {}
     for column in columns:
         new, old = (values[np.isfinite(values)] for values in (table[column][here], table[column][data.training & ~here]))
         if min(new.size, old.size) > 1:
             spread = math.sqrt((np.var(new, ddof=1) + np.var(old, ddof=1)) / 2)
             if spread > 0:
-                found[column] = float((new.mean() - old.mean()) / spread)
-    return dict(sorted(found.items(), key=lambda item: -abs(item[1])))
+                differences[column] = float((new.mean() - old.mean()) / spread)
+    return dict(sorted(differences.items(), key=lambda item: -abs(item[1])))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from penumbra.base import resources
 from penumbra.base.params import model_name
 from penumbra.base.refusal import Refusal, nearest
-from penumbra.base.tables import MOST_ROWS, Answer
+from penumbra.base.tables import MAX_ROWS, Answer
 from penumbra.store import hints
 from penumbra.store.guard import Verdict
 from penumbra.store.judging import JUDGE
@@ -155,7 +155,7 @@ def for_format(home: Path | str, sql: str, form: str, *, as_of: int | None = Non
     'Table'
     """
     if form == "table":
-        return first_rows(home, sql, MOST_ROWS, as_of=as_of, timeout_s=timeout_s, memory=memory)
+        return first_rows(home, sql, MAX_ROWS, as_of=as_of, timeout_s=timeout_s, memory=memory)
     return query(home, sql, as_of=as_of, timeout_s=timeout_s, memory=memory)
 
 
