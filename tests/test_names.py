@@ -18,7 +18,23 @@ WHOLE = PARTICIPLES | OTHER_WORDS | METAPHORS  # refused as a whole name
 WITHIN = frozenset(("found", "told", "kept", "beside", "said", "gone")) | METAPHORS  # and as one word of it: told_by_catalog
 LIMITS = ("most_", "least_", "at_most", "at_least")  # max_, min_
 
-CHECKED = ("survival", "radiomics", "imaging", "store", "network", "cohort", "bench", "fusion", "evaluate", "registry", "base", "retraining", "flows")
+CHECKED = (
+    "survival",
+    "radiomics",
+    "imaging",
+    "store",
+    "network",
+    "cohort",
+    "bench",
+    "fusion",
+    "evaluate",
+    "registry",
+    "base",
+    "retraining",
+    "flows",
+    "pipeline",
+    "report",
+)
 
 # Where the name is not this project's to choose, or the field's own.
 EXCEPTIONS = {
@@ -27,6 +43,10 @@ EXCEPTIONS = {
     "cohort/backwards.py Contradiction.found": "becomes rejections.found of the store, next to rule",
     "cohort/record.py Evidence.asked": "key of the record that is stored next to each scan",
     "fusion/selection.py BlockSelection.kept": "key of the JSON of registered versions",
+    "pipeline/manifests.py IngestedCenter.found": "key of manifests/ingest.json",
+    "pipeline/manifests.py IngestedCenter.kept": "key of manifests/ingest.json",
+    "pipeline/manifests.py EvaluateManifest.kept": "key of manifests/evaluate.json",
+    "pipeline/manifests.py PendingRegistration.known": "key of manifests/registering.json",
     "registry/noted.py AliasChange.who": "column of the relation alias_changes",
     "survival/concordance.py Concordance.tied_risk": "the field's term, as in scikit-survival's concordance_index_censored",
     "survival/concordance.py Concordance.tied_time": "the field's term, as in scikit-survival's concordance_index_censored",

@@ -19,9 +19,9 @@ from penumbra.pipeline.manifests import (
     FuseManifest,
     IngestedCenter,
     IngestManifest,
-    Kept,
     Origin,
     RegisterManifest,
+    StoredMargins,
     TrainManifest,
 )
 
@@ -69,7 +69,7 @@ def test_the_bytes_are_those_of_before(name: str, tmp_path: Path) -> None:
 def test_what_is_read_is_named() -> None:
     ingested = IngestManifest.from_json({"centers": CENTERS})
     east, west = ingested.centers["east"], ingested.centers["west"]
-    assert (east.kept, east.remarks, east.refused) == (Kept(69.0, 13.0), {"air": 1}, None)
+    assert (east.kept, east.remarks, east.refused) == (StoredMargins(69.0, 13.0), {"air": 1}, None)
     assert east.made_from == Origin({"files": "61d1"}, FROM["numbers"], "quick")  # type: ignore[arg-type]
     assert (west.refused, west.kept, west.clinical) == ("no time", None, None)
     assert ingested.scans == {"E1": ("east", "854a")}

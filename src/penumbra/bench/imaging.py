@@ -20,12 +20,12 @@ def measure(folder: Path) -> dict[str, float]:
     """
     from penumbra.cohort import roi_rules
     from penumbra.imaging import certify, read_patient, rings, to_grid
-    from penumbra.pipeline.definition import kept_around
+    from penumbra.pipeline.definition import required_margins
     from penumbra.pipeline.settings import load_settings
 
     settings = load_settings()
     rules, grid_mm = roi_rules(settings.rois), settings.ingest.grid_mm
-    margin_mm = kept_around(rules, settings.radiomics, grid_mm)["margin_mm"]
+    margin_mm = required_margins(rules, settings.radiomics, grid_mm)["margin_mm"]
     began = time.perf_counter(), time.process_time()
     native = read_patient(folder)
     read_at = time.perf_counter()

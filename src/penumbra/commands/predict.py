@@ -11,7 +11,7 @@ from penumbra.base.refusal import Refusal
 from penumbra.cohort.record import folder_digest, image_version
 from penumbra.cohort.rois import roi_rules
 from penumbra.imaging.folder import readable, understood
-from penumbra.pipeline.definition import kept_around, require_same_features
+from penumbra.pipeline.definition import require_same_features, required_margins
 from penumbra.survival.horizons import horizon_name
 
 
@@ -79,7 +79,7 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
     rules = roi_rules(settings["rois"])
     names = rules.of(center or folder.resolve().parent.name)
     grid_mm = settings["ingest"]["grid_mm"]
-    margins = kept_around(rules, settings["radiomics"], grid_mm)
+    margins = required_margins(rules, settings["radiomics"], grid_mm)
     with readable(), understood():
         sha256 = folder_digest(folder)
         arrived = imaging.read_patient(folder, names=names)

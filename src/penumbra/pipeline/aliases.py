@@ -102,7 +102,7 @@ def record(home: Path, model: str, *, run: str, changes: list[AliasChange] | Non
         _record(home, model, run, changes or [], registry.outside(home, model).deleted)
 
 
-def known(home: Path, model: str) -> None:
+def note_recorded(home: Path, model: str) -> None:
     """Note that the store has what MLflow has, after a stage wrote both; where it lacks something, the next `note` records it."""
     with noting(home):
         notes, stamp, state = noted.read(home, model), database.stamp(home), registry.shelf(home, model).state

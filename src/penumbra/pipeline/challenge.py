@@ -58,8 +58,8 @@ def challenge(work: Work, champion: LoadedModel, data: Dataset) -> Challenge:
     """
     settings, limits = work.settings, work.settings.retrain
     declared = fusion.declarations(settings.models)
-    wanted = tuple(declared[name] for name in (settings.register.served, *CONTROLS.values()) if name in declared)
-    today = Recipe(settings.network, settings.augment, settings.train, settings.pretrain, settings.ensemble, settings.fuse, wanted)
+    declarations = tuple(declared[name] for name in (settings.register.served, *CONTROLS.values()) if name in declared)
+    today = Recipe(settings.network, settings.augment, settings.train, settings.pretrain, settings.ensemble, settings.fuse, declarations)
     now = read_dataset(work)
     images = accepted_images(work)
     fitted = load_models(work, current_fuse(work, now).key)
@@ -70,11 +70,11 @@ def challenge(work: Work, champion: LoadedModel, data: Dataset) -> Challenge:
     former = cross_fitted(work, data, images, theirs, _recipe_of(champion, today), **numbers)
     old = out_of_sample(risks(champion.models, data), former, np.isin(data.centers, theirs))[champion.served]
     challenger = new[settings.register.served]
-    dealt = np.random.default_rng(limits.seed)
+    generator = np.random.default_rng(limits.seed)
     shuffled = challenger.log_risk.copy()
     for center in sorted(set(now.centers.tolist())):
         rows = np.flatnonzero(now.centers == center)
-        shuffled[rows] = shuffled[dealt.permutation(rows)]
+        shuffled[rows] = shuffled[generator.permutation(rows)]
     models = {OLD: old, NEW: challenger, **{name: new[name] for name in CONTROLS.values() if name in new}, SHUFFLED: replace(challenger, log_risk=shuffled)}
     unseen = replace(now, training=np.zeros_like(now.training))
     metrics = [row if row.center != EXTERNAL else replace(row, center=ALL) for row in measured(work, models, unseen, combined=NEW)]
@@ -112,10 +112,10 @@ def _recipe_of(champion: LoadedModel, today: Recipe) -> Recipe:
 
     assert champion.network_path is not None, "a registered model carries its network"
     trained = network.load(champion.network_path)
-    known = champion.lineage.params
+    params = champion.lineage.params
 
     def registered(group: str, now: Any) -> dict[str, Any]:
-        return {name: known.get(f"{group}.{name}", value) for name, value in asdict(now).items()}
+        return {name: params.get(f"{group}.{name}", value) for name, value in asdict(now).items()}
 
     return replace(
         today,
@@ -128,15 +128,15 @@ def _recipe_of(champion: LoadedModel, today: Recipe) -> Recipe:
     )
 
 
-def out_of_sample(own: Mapping[str, ModelRisk], crossed: Mapping[str, np.ndarray], fitted: np.ndarray) -> dict[str, ModelRisk]:
+def out_of_sample(models: Mapping[str, ModelRisk], crossed: Mapping[str, np.ndarray], fitted: np.ndarray) -> dict[str, ModelRisk]:
     """The models that were cross-fitted: those risks where a model was `fitted` (n,) bool, its own elsewhere.
 
     A patient whose fold retained nothing gets the mean of the other cross-fitted risks (0 without any), which says nothing; never the risk of
     the fit that saw the patient.
     """
-    found = {}
+    model_risks = {}
     for name, risk in crossed.items():
-        known = fitted & np.isfinite(risk)
-        nothing = float(risk[known].mean()) if known.any() else 0.0
-        found[name] = replace(own[name], log_risk=np.where(fitted, np.where(known, risk, nothing), own[name].log_risk))
-    return found
+        usable = fitted & np.isfinite(risk)
+        nothing = float(risk[usable].mean()) if usable.any() else 0.0
+        model_risks[name] = replace(models[name], log_risk=np.where(fitted, np.where(usable, risk, nothing), models[name].log_risk))
+    return model_risks

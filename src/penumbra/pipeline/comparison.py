@@ -79,14 +79,14 @@ class Comparison:
         """Everything but the single patients, as JSON has it."""
 
         def version(entry: RegisteredVersion) -> dict[str, Any]:
-            kept = {name: getattr(entry, name) for name in ("model", "version", "digest", "store_commit", "code_commit")}
-            return {**kept, "aliases": list(entry.aliases), "train_centers": list(entry.train_centers), "created_at": entry.created_at.isoformat()}
+            fields = {name: getattr(entry, name) for name in ("model", "version", "digest", "store_commit", "code_commit")}
+            return {**fields, "aliases": list(entry.aliases), "train_centers": list(entry.train_centers), "created_at": entry.created_at.isoformat()}
 
         rows: dict[str, Sequence[Any]] = {"differences": self.differences, "paired": self.paired, "reclassified": self.reclassified}
         return {
             "first": version(self.first),
             "second": version(self.second),
-            **{name: without_nan([asdict(row) for row in found]) for name, found in rows.items()},
+            **{name: without_nan([asdict(row) for row in table]) for name, table in rows.items()},
             "fitted": {center: list(which) for center, which in self.fitted.items()},
             "patients": list(self.patients),
             "calibration": without_nan(self.calibration),
@@ -97,7 +97,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Standing:
+class VersionRow:
     """One of many versions on one set of patients: C, and against the first version the difference and its p."""
 
     version: int
@@ -116,7 +116,7 @@ class Standings:
     """Several versions by their C at every center, each against the first on the patients that both scored."""
 
     entries: tuple[RegisteredVersion, ...]
-    rows: tuple[Standing, ...]
+    rows: tuple[VersionRow, ...]
 
 
 def compare(home: Path, versions: Sequence[str], numbers: Evaluating, model: str | None = None) -> Comparison | Standings:
@@ -142,8 +142,10 @@ def compare(home: Path, versions: Sequence[str], numbers: Evaluating, model: str
     entries = [experiments.find(home, version, model) for version in versions] or registry.versions(home, model)
     if len(versions) == 1:
         others = [str(each.version) for each in registry.versions(home, entries[0].model) if each.version != entries[0].version]
-        known = f"name a second one ({', '.join(others)}), or none to see all" if others else "it is the only one that is registered: penumbra compare shows it"
-        raise Refusal("versions_differ", f"one version, {entries[0].label}, and nothing to compare it with", known)
+        advice = (
+            f"name a second one ({', '.join(others)}), or none to see all" if others else "it is the only one that is registered: penumbra compare shows it"
+        )
+        raise Refusal("versions_differ", f"one version, {entries[0].label}, and nothing to compare it with", advice)
     if not entries:
         raise Refusal("model_registered", f"no version of {model} is registered", "run penumbra run first")
     return Standings(tuple(entries), tuple(_standings(home, entries, numbers)))
@@ -193,7 +195,7 @@ def _require_one_model(entries: Sequence[RegisteredVersion]) -> None:
         raise Refusal("one_model", f"these are versions of {' and '.join(models)}", "compare versions of one model; penumbra models --model NAME lists them")
 
 
-def _standings(home: Path, entries: Sequence[RegisteredVersion], numbers: Evaluating) -> Iterator[Standing]:
+def _standings(home: Path, entries: Sequence[RegisteredVersion], numbers: Evaluating) -> Iterator[VersionRow]:
     _require_one_model(entries)
     with store.connect(home, read_only=True) as lake:
         answers = read_answers(lake, home, entries[0].model)
@@ -204,7 +206,7 @@ def _standings(home: Path, entries: Sequence[RegisteredVersion], numbers: Evalua
             continue
         for here in _by_center(pair):
             row = next(paired_rows(here, numbers))  # C is the first
-            yield Standing(entry.version, here.center, row.second, row.difference, row.lower, row.upper, row.p, row.n, here.fitted_here[1])
+            yield VersionRow(entry.version, here.center, row.second, row.difference, row.lower, row.upper, row.p, row.n, here.fitted_here[1])
 
 
 def _by_center(pair: Pair) -> tuple[Pair, ...]:
@@ -233,16 +235,16 @@ def _pair(answers: Answers, entries: Sequence[RegisteredVersion]) -> tuple[Pair,
         raise Refusal("scored_by_both", f"no patient was scored by versions {versions[0]} and {versions[-1]}", "penumbra retrain --center NAME scores a center")
     newest = [by_version[versions[-1]][patient] for patient in patients]
     each = [[by_version[version][patient] for patient in patients] for version in versions]
-    center = {patient: found[patient]["center"] for found in by_version.values() for patient in found}
+    center = {patient: answered[patient]["center"] for answered in by_version.values() for patient in answered}
     pair = Pair(
         center="",
         labels=(entries[0].label, entries[1].label),
         outcomes=Outcomes(
             np.array([bool(row["event"]) for row in newest]), np.array([float(row["time"]) for row in newest]), np.array([row["center"] for row in newest])
         ),
-        log_risk=np.array([[row["log_risk"] for row in found] for found in each], dtype=float),
+        log_risk=np.array([[row["log_risk"] for row in rows] for rows in each], dtype=float),
         death=np.array([[_death(answers.survival.get(version, {}).get(patient, {}), days) for patient in patients] for version in versions]),
-        high=np.array([[row["risk_group"] == "high" for row in found] for found in each]),
+        high=np.array([[row["risk_group"] == "high" for row in rows] for rows in each]),
         fitted=np.array([[(version, patient) in trained for patient in patients] for version in versions]),
         days=days,
     )
@@ -256,10 +258,11 @@ def _death(survival: Mapping[float, float], days: Sequence[float]) -> list[float
 
 def _remarks(answers: Answers, entries: Sequence[RegisteredVersion], days: Sequence[float]) -> Iterator[str]:
     """The remark where two versions do not answer for the same days, or where registered numbers are not named by their days."""
-    known = [answers.days(entry.version) for entry in entries]
-    if known[0] != known[1]:
+    days_of_each = [answers.days(entry.version) for entry in entries]
+    if days_of_each[0] != days_of_each[1]:
         each = "; ".join(
-            f"{entry.model}/{entry.version} answers for {', '.join(map(horizon_words, told)) or 'no day'}" for entry, told in zip(entries, known, strict=True)
+            f"{entry.model}/{entry.version} answers for {', '.join(map(horizon_words, horizons)) or 'no day'}"
+            for entry, horizons in zip(entries, days_of_each, strict=True)
         )
         yield f"{each}. They are compared at {', '.join(map(horizon_words, days))}." if days else f"{each}. They have no day in common: only C is compared."
     for entry in entries:

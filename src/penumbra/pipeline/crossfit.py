@@ -51,9 +51,9 @@ def cross_fitted(work: Work, data: Dataset, images: Images, centers: Iterable[st
             file = work.home / "crossfitted" / key / f"fold-{number}.npz"
             if not file.is_file():
                 _write_arrays(file, _fold(work, data, images, inside, fold == number, recipe))
-            with np.load(file, allow_pickle=False) as found:
+            with np.load(file, allow_pickle=False) as arrays:
                 for name in risks:
-                    risks[name][inside[fold == number]] = found[name]
+                    risks[name][inside[fold == number]] = arrays[name]
             advance()
     return risks
 

@@ -95,38 +95,38 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
     with store.connect(work.home, read_only=True) as lake:
         images = accepted_images(work, lake)
         populate = current(work, PopulateManifest, of_populate(work, images))
-        wanted = list(populate.patients)
+        patients = list(populate.patients)
         clinical = {row["patient"]: row for row in lake.rows("patients")}
         if deep_version is None:
             train = current(work, TrainManifest, of_train(work, images, clinical))
-            deep_version, wanted = train.version, sorted(set(wanted) & set(train.patients))
-        matrices = {roi: store.read_matrix(lake, "radiomics", roi, version=populate.version, patients=wanted) for roi in populate.rois}
-        deep = store.read_matrix(lake, DEEP, GTV, version=deep_version, patients=wanted)
+            deep_version, patients = train.version, sorted(set(patients) & set(train.patients))
+        matrices = {roi: store.read_matrix(lake, "radiomics", roi, version=populate.version, patients=patients) for roi in populate.rois}
+        deep = store.read_matrix(lake, DEEP, GTV, version=deep_version, patients=patients)
         commit = lake.newest_commit()
         scans = {row["patient"]: row["image_version"] for row in lake.sql("SELECT patient, image_version FROM images").to_pylist()}
-    left = len(set(wanted) - set(clinical))
-    if left:
-        found = f"{left} of the patients that populate or train worked on are no longer in the store"
-        raise Refusal("stages_in_order", found, "run penumbra populate and penumbra train again, or penumbra run")
-    records = tuple({name: value for name, value in clinical[patient].items() if name != "commit_id"} for patient in wanted)
+    missing = len(set(patients) - set(clinical))
+    if missing:
+        fault = f"{missing} of the patients that populate or train worked on are no longer in the store"
+        raise Refusal("stages_in_order", fault, "run penumbra populate and penumbra train again, or penumbra run")
+    records = tuple({name: value for name, value in clinical[patient].items() if name != "commit_id"} for patient in patients)
     centers = np.array([record["center"] for record in records])
     training = np.isin(centers, work.settings.cohort.train_centers)
     if not training.any():
         raise no_training_center(work, images)
-    values = {name: matrix_block(name, matrix, wanted) for name, matrix in {**matrices, DEEP: deep}.items()}
+    values = {name: matrix_block(name, matrix, patients) for name, matrix in {**matrices, DEEP: deep}.items()}
     return Dataset(
-        patients=np.array(wanted),
+        patients=np.array(patients),
         centers=centers,
         event=np.array([bool(record["event"]) for record in records]),
         time=np.array([float(record["time"]) for record in records]),
         training=training,
         blocks={**values, CLINICAL: _clinical_block(records)},
-        fingerprint=_key(values, records, np.arange(len(wanted))),
+        fingerprint=_key(values, records, np.arange(len(patients))),
         training_sha256=_sha256(values, records, np.flatnonzero(training)),
         versions={**dict.fromkeys(matrices, populate.version), DEEP: deep_version},
         commit=commit,
         clinical=records,
-        scans=tuple(scans.get(patient) for patient in wanted),
+        scans=tuple(scans.get(patient) for patient in patients),
     )
 
 
@@ -169,14 +169,14 @@ def network_file(home: Path, version: str) -> Path:
 def no_training_center(work: Work, images: Images) -> Refusal:
     """The refusal of a cohort in which nobody trains; it says so where that is because a training center's table was refused."""
     centers = manifests.read(work.home, IngestManifest).centers
-    wanted, here = work.settings.cohort.train_centers, ", ".join(sorted({image["center"] for image in images.values()})) or "none"
-    near = next(filter(None, (nearest(name, (image["center"] for image in images.values())) for name in wanted)), "")
-    meant = f", such as {near}" if near else ""
-    refused = [f"{center}: {centers[center].refused}" for center in wanted if center in centers and centers[center].refused]
+    train_centers, here = work.settings.cohort.train_centers, ", ".join(sorted({image["center"] for image in images.values()})) or "none"
+    near = next(filter(None, (nearest(name, (image["center"] for image in images.values())) for name in train_centers)), "")
+    suggestion = f", such as {near}" if near else ""
+    refused = [f"{center}: {centers[center].refused}" for center in train_centers if center in centers and centers[center].refused]
     return Refusal(
         "training_patients",
-        f"none of the training centers ({', '.join(wanted)}) has an accepted patient; centers here: {here}" + "".join(f"; {one}" for one in refused),
-        "correct the table and run again" if refused else f"name the center that trains in params.yaml, cohort.train_centers{meant}",
+        f"none of the training centers ({', '.join(train_centers)}) has an accepted patient; centers here: {here}" + "".join(f"; {one}" for one in refused),
+        "correct the table and run again" if refused else f"name the center that trains in params.yaml, cohort.train_centers{suggestion}",
     )
 
 

@@ -13,6 +13,6 @@ def manifest_of(center: str) -> str:
 
 def set_aside(home: Path) -> dict[str, str]:
     """Center in incoming/ -> why it is set aside."""
-    found = (manifests.read(home, DecisionManifest, path.stem) for path in sorted((home / manifests.FOLDER).glob(f"{manifest_of('*')}.json")))
-    there = home / arrivals.INCOMING
-    return {decided.center: decided.reason for decided in found if decided.decision == SET_ASIDE and (there / decided.center).exists()}
+    decisions = (manifests.read(home, DecisionManifest, path.stem) for path in sorted((home / manifests.FOLDER).glob(f"{manifest_of('*')}.json")))
+    incoming = home / arrivals.INCOMING
+    return {decided.center: decided.reason for decided in decisions if decided.decision == SET_ASIDE and (incoming / decided.center).exists()}

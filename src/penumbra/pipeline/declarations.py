@@ -82,10 +82,12 @@ def check(root: Path, declared: Declared) -> dict[str, dict[str, Any]]:
         served, name = declared.served, declared.name
         if served not in models:
             raise wrong("register.served", f"register.served is {served!r}, which no file of models/ declares", choose(served, models))
-        taken = next((file for file, content in filled.items() if name in content), None)
-        if taken is not None:
-            found = f"register.model is {name!r}, which is also a fitted model of models/{taken}.yaml: their rows in model_metrics could not be told apart"
-            raise wrong("register.model", found, "Choose another name")
+        declaring_file = next((file for file, content in filled.items() if name in content), None)
+        if declaring_file is not None:
+            fault = (
+                f"register.model is {name!r}, which is also a fitted model of models/{declaring_file}.yaml: their rows in model_metrics could not be told apart"
+            )
+            raise wrong("register.model", fault, "Choose another name")
     return filled
 
 
@@ -95,8 +97,8 @@ def _as_written(name: str) -> Iterator[None]:
     try:
         yield
     except ParamsError as error:
-        rest = re.search(r"\.(?:blocks|columns|log|impute)\b.*", error.key)
-        error.key = name + (rest[0] if rest else "")
+        suffix = re.search(r"\.(?:blocks|columns|log|impute)\b.*", error.key)
+        error.key = name + (suffix[0] if suffix else "")
         raise
 
 
@@ -121,15 +123,15 @@ def check_shown(root: Path, parameters: Mapping[str, Collection[str]]) -> None:
 
 
 def _paper(content: Mapping[str, Any]) -> None:
-    _known(content, PAPER, "")
+    _check_keys(content, PAPER, "")
     for group in ("metrics", "ablation_without_se"):
         if not isinstance(content.get(group), Mapping):
             raise wrong(group, f"{group} is {shown(content.get(group))}, not a mapping of names to values", "Restore it from git", RULE)
     for model, metrics in {**content["metrics"], "": content["ablation_without_se"]}.items():
         key = f"metrics.{model}" if model else "ablation_without_se"
-        _known(metrics, PAPER_METRICS, key)
+        _check_keys(metrics, PAPER_METRICS, key)
         for metric, splits in metrics.items():
-            _known(splits, ("train", "test"), f"{key}.{metric}")
+            _check_keys(splits, ("train", "test"), f"{key}.{metric}")
             for split, numbers in splits.items():
                 fits = isinstance(numbers, list) and len(numbers) in (1, 3) and all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers)
                 if not fits:
@@ -143,7 +145,7 @@ def _checklist(content: Mapping[str, Any]) -> None:
             raise wrong(str(guideline), f"{guideline} is {shown(items)}, not a list of items", "Write one item per line: - {item: ..., question: ...}", RULE)
         for i, item in enumerate(items):
             key = f"{guideline}[{i}]"
-            _known(item, CHECKLIST, key)
+            _check_keys(item, CHECKLIST, key)
             lacking = [name for name in ("item", "question") if not isinstance(item.get(name), str)]
             if lacking:
                 raise wrong(key, f"item {i + 1} of {guideline} has no {lacking[0]}", f"Add {lacking[0]}: and a text", RULE)
@@ -152,7 +154,7 @@ def _checklist(content: Mapping[str, Any]) -> None:
 
 
 def _learning(content: Mapping[str, Any], parameters: Mapping[str, Collection[str]]) -> None:
-    _known(content, ("from", "rows"), "")
+    _check_keys(content, ("from", "rows"), "")
     rows = content.get("rows")
     if not isinstance(rows, Mapping) or not all(isinstance(changes, Mapping) for changes in rows.values()):
         raise wrong("rows", "rows is not a mapping of names to changed parameters", "Write name: {group.parameter: value}", RULE)
@@ -163,23 +165,23 @@ def _learning(content: Mapping[str, Any], parameters: Mapping[str, Collection[st
             raise wrong(f"rows.{name}.{unknown[0]}", f"the row {name!r} changes {unknown[0]}, which is not a parameter", choose(unknown[0], every), RULE)
 
 
-def _known(content: Any, known: Collection[str], where: str) -> None:
+def _check_keys(content: Any, keys: Collection[str], where: str) -> None:
     if not isinstance(content, Mapping):
         raise wrong(where, f"{where} is {shown(content)}, not a mapping of names to values", "Restore it from git", RULE)
-    unknown = [str(name) for name in content if name not in known]
+    unknown = [str(name) for name in content if name not in keys]
     if unknown:
         key = f"{where}.{unknown[0]}" if where else unknown[0]
-        raise wrong(key, f"unknown key {key}", choose(unknown[0], known), RULE)
+        raise wrong(key, f"unknown key {key}", choose(unknown[0], keys), RULE)
 
 
 def _catalogue(path: Path) -> None:
-    again = "Write it again: python -m penumbra.radiomics.catalogue"
+    advice = "Write it again: python -m penumbra.radiomics.catalogue"
     try:
         text = path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        found = "there is no features/catalogue.csv" if isinstance(error, FileNotFoundError) else "features/catalogue.csv cannot be read as UTF-8 text"
-        raise ParamsError("features_declared", found, again) from None
+        fault = "there is no features/catalogue.csv" if isinstance(error, FileNotFoundError) else "features/catalogue.csv cannot be read as UTF-8 text"
+        raise ParamsError("features_declared", fault, advice) from None
     header, *rows = csv.reader(io.StringIO(text))
     if tuple(header) != CATALOGUE or any(len(row) != len(CATALOGUE) for row in rows):
         line = 1 if tuple(header) != CATALOGUE else next(i for i, row in enumerate(rows, 2) if len(row) != len(CATALOGUE))
-        raise ParamsError("features_declared", f"features/catalogue.csv, line {line}: not the columns {', '.join(CATALOGUE)}", again)
+        raise ParamsError("features_declared", f"features/catalogue.csv, line {line}: not the columns {', '.join(CATALOGUE)}", advice)

@@ -34,7 +34,7 @@ def radiomics_definition(settings: Mapping[str, Any], rois: Mapping[str, Any], g
     }
 
 
-def kept_around(rules: RoiRules, radiomics_settings: Mapping[str, Any], grid_mm: float) -> dict[str, float]:
+def required_margins(rules: RoiRules, radiomics_settings: Mapping[str, Any], grid_mm: float) -> dict[str, float]:
     """What `to_grid` has to keep of the image.
 
     margin_mm is the outermost ring and the reach of the widest filter around it; periodic_mm the same for the wavelets alone.

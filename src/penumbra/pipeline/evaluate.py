@@ -31,18 +31,18 @@ def evaluate(work: Work) -> EvaluateManifest:
     fused, before = current_fuse(work, data), manifests.earlier(work.home, EvaluateManifest)
     key = evaluation_key(work, data, fused)
     if before is not None and before.key == key:
-        metrics, kept = before.metrics, before.kept
+        metrics, selection_frequency = before.metrics, before.kept
     else:
         say(f"evaluating {len(fused.features)} models on {len(data.patients)} patients, {settings.evaluate.bootstraps} bootstraps")
         models = load_models(work, fused.key)
         without_se = ablation(work, data)
-        found = risks(models, data) | ({} if without_se is None else {WITHOUT_SE.name: without_se.risk})
-        rows = measured(work, found, data, combined=settings.register.served)
-        more, kept = refitted(work, data, models, rows)
+        model_risks = risks(models, data) | ({} if without_se is None else {WITHOUT_SE.name: without_se.risk})
+        rows = measured(work, model_risks, data, combined=settings.register.served)
+        more, selection_frequency = refitted(work, data, models, rows)
         metrics = (*rows, *more)
     if work.home == project_root() / "data":
         write_whole(project_root() / "metrics.json", json.dumps(_c_indices(metrics), indent=1) + "\n")
-    return manifests.write(work.home, EvaluateManifest(key=key, metrics=metrics, kept=kept, made_from=of_evaluate(work, data, fused)))
+    return manifests.write(work.home, EvaluateManifest(key=key, metrics=metrics, kept=selection_frequency, made_from=of_evaluate(work, data, fused)))
 
 
 def evaluation_key(work: Work, data: Dataset, fused: FuseManifest) -> str:
@@ -56,8 +56,8 @@ def evaluation_key(work: Work, data: Dataset, fused: FuseManifest) -> str:
 
 def of_evaluate(work: Work, data: Dataset, fused: FuseManifest) -> Origin:
     """What evaluate makes its metrics from."""
-    found = {"fuse": fused.key, "dataset": data.fingerprint, "network without SE": version_without_se(work) or ""}
-    return origin(work, found, {**flat("evaluate", work.settings.evaluate), "register.served": work.settings.register.served, PROGRAM: EVALUATION_CODE})
+    fingerprints = {"fuse": fused.key, "dataset": data.fingerprint, "network without SE": version_without_se(work) or ""}
+    return origin(work, fingerprints, {**flat("evaluate", work.settings.evaluate), "register.served": work.settings.register.served, PROGRAM: EVALUATION_CODE})
 
 
 def current_evaluate(work: Work, data: Dataset, fused: FuseManifest) -> EvaluateManifest:
@@ -71,9 +71,9 @@ def current_evaluate(work: Work, data: Dataset, fused: FuseManifest) -> Evaluate
     return current(work, EvaluateManifest, of_evaluate(work, data, fused), key=evaluation_key(work, data, fused))
 
 
-def measured(work: Work, found: Mapping[str, ModelRisk], data: Dataset, *, combined: str) -> list[MetricRow]:
+def measured(work: Work, model_risks: Mapping[str, ModelRisk], data: Dataset, *, combined: str) -> list[MetricRow]:
     """Every metric of the models' risks on every set, by the numbers of the group evaluate; `combined` is what the others are compared with."""
-    return evaluate_models(found, data.outcomes, data.training, work.settings.evaluate, combined=combined, controls=CONTROLS)
+    return evaluate_models(model_risks, data.outcomes, data.training, work.settings.evaluate, combined=combined, controls=CONTROLS)
 
 
 def refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow]) -> tuple[list[MetricRow], Mapping[str, float]]:
@@ -81,12 +81,12 @@ def refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalMode
     settings, declared = work.settings, fusion.declarations(work.settings.models)
     served = settings.register.served
     say("refitting with each center left out")
-    wanted = [declared[name] for name in (served, *CONTROLS.values()) if name in declared]
-    found = internal_external(wanted, data.blocks, data.outcomes, settings.fuse, confidence=settings.evaluate.confidence)
+    declarations = [declared[name] for name in (served, *CONTROLS.values()) if name in declared]
+    left_out_rows = internal_external(declarations, data.blocks, data.outcomes, settings.fuse, confidence=settings.evaluate.confidence)
     if not models[served].retained:
-        return found, {}
+        return left_out_rows, {}
     say(f"refitting {served} on {settings.evaluate.refits} resamples of the training patients")
-    again = resampled_fits(
+    refits = resampled_fits(
         declared[served],
         models[served],
         data.rows(data.training),
@@ -97,12 +97,12 @@ def refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalMode
         workers=available_cores(),
     )
     apparent = [row for row in rows if (row.model, row.split, row.metric) == (served, "train", "harrell_c")][-1]  # the pool comes last
-    values = {"harrell_c_optimism": again.optimism, "harrell_c_corrected": apparent.value - again.optimism}
-    reason = "" if math.isfinite(again.optimism) else apparent.reason or "no resample has a C"
+    values = {"harrell_c_optimism": refits.optimism, "harrell_c_corrected": apparent.value - refits.optimism}
+    reason = "" if math.isfinite(refits.optimism) else apparent.reason or "no resample has a C"
     return [
-        *found,
+        *left_out_rows,
         *(replace(apparent, metric=name, value=value, lower=math.nan, upper=math.nan, reason=reason) for name, value in values.items()),
-    ], again.selection_frequency
+    ], refits.selection_frequency
 
 
 def _c_indices(rows: Iterable[MetricRow]) -> dict[str, dict[str, float]]:

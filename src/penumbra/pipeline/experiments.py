@@ -15,14 +15,14 @@ from penumbra.pipeline.manifests import RegisterManifest
 from penumbra.registry import RegisteredVersion
 
 REGISTER = "register"
-KEPT = "registered-{}"
+MANIFEST_NAME = "registered-{}"
 
 
 def keep(home: Path, manifest: RegisterManifest) -> RegisterManifest:
     """Write the manifest of the stage register, and keep it under its hash for revisions that name it later."""
     manifests.write(home, manifest)
     digest = hashlib.md5(manifests.file_of(home, REGISTER).read_bytes(), usedforsecurity=False).hexdigest()  # as dvc.lock has it
-    return manifests.write(home, manifest, KEPT.format(digest))
+    return manifests.write(home, manifest, MANIFEST_NAME.format(digest))
 
 
 def find(home: Path, which: str, model: str | None = None) -> RegisteredVersion:
@@ -44,9 +44,9 @@ def find(home: Path, which: str, model: str | None = None) -> RegisteredVersion:
         if refusal.rule != "version_registered" or (digest := _registered_by(which)) is None:
             raise
     advice = "only versions registered in this state folder can be compared: dvc exp run in the workspace, or penumbra run on that revision"
-    if not manifests.file_of(home, KEPT.format(digest)).is_file():
+    if not manifests.file_of(home, MANIFEST_NAME.format(digest)).is_file():
         raise Refusal("experiment_registered", f"what the revision {which} registered is not in this state folder", advice)
-    made = manifests.read(home, RegisterManifest, KEPT.format(digest))
+    made = manifests.read(home, RegisterManifest, MANIFEST_NAME.format(digest))
     if made.version is None:
         raise Refusal("experiment_registered", f"the revision {which} registered nothing: {made.reason}", "penumbra report shows why")
     entry = registry.find(home, made.version, made.model)
@@ -73,14 +73,14 @@ def _commit(revision: str) -> str:
     Refusal
         "experiment_found" for several of one name.
     """
-    known = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    revision_commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     named = (line.split(" ", 1) for line in _git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines())
-    found = [known] if known else sorted({commit for commit, ref in named if ref.split("/", 4)[-1] == revision})
-    if len(found) > 1:
+    commits = [revision_commit] if revision_commit else sorted({commit for commit, ref in named if ref.split("/", 4)[-1] == revision})
+    if len(commits) > 1:
         raise Refusal(
-            "experiment_found", f"{len(found)} experiments are called {revision}", f"name one by its commit: {', '.join(each[:12] for each in found)}"
+            "experiment_found", f"{len(commits)} experiments are called {revision}", f"name one by its commit: {', '.join(each[:12] for each in commits)}"
         )
-    return found[0] if found else ""
+    return commits[0] if commits else ""
 
 
 def _git(*arguments: str) -> str:

@@ -82,7 +82,7 @@ def _store_commit(before: FuseManifest | None, made_from: Origin, data: Dataset)
     """The store's commit to name: that of an earlier fuse on the same training patients with the same features, else today's."""
     if before is None or before.store_commit is None or before.made_from is None or before.store_commit > data.commit:
         return data.commit
-    then, now = ({name: value for name, value in found.data.items() if name != "dataset"} for found in (before.made_from, made_from))
+    then, now = ({name: value for name, value in source.data.items() if name != "dataset"} for source in (before.made_from, made_from))
     return before.store_commit if then == now else data.commit
 
 
@@ -114,14 +114,14 @@ def load_models(work: Work, key: str) -> dict[str, fusion.SurvivalModel]:
 def risks(models: Mapping[str, fusion.SurvivalModel], data: Dataset) -> dict[str, ModelRisk]:
     """Every model on every patient; NaN from a model that retained no feature, and for a center that it refuses."""
     table = columns_of(data.blocks)
-    found = {}
+    model_risks = {}
     for name, model in models.items():
         if model.retained:
             log_risk = model.log_risk(table, centers=data.centers, missing="nan" if model.harmonizer else "refuse")
-            found[name] = ModelRisk(log_risk, model.cutoff, model.baseline)
+            model_risks[name] = ModelRisk(log_risk, model.cutoff, model.baseline)
         else:
-            found[name] = ModelRisk(np.full(len(data.patients), math.nan), math.nan)
-    return found
+            model_risks[name] = ModelRisk(np.full(len(data.patients), math.nan), math.nan)
+    return model_risks
 
 
 def columns_of(blocks: Mapping[str, fusion.Block]) -> dict[str, np.ndarray]:

@@ -11,8 +11,8 @@ from penumbra.base.progress import say, track
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import available_cores
 from penumbra.pipeline import arrivals, manifests, persons, pseudonyms
-from penumbra.pipeline.definition import kept_around
-from penumbra.pipeline.manifests import IngestedCenter, IngestManifest, Kept
+from penumbra.pipeline.definition import required_margins
+from penumbra.pipeline.manifests import IngestedCenter, IngestManifest, StoredMargins
 from penumbra.pipeline.origins import clinical_versions, of_center
 from penumbra.pipeline.workspace import Work
 
@@ -42,9 +42,9 @@ def ingest(work: Work, only: str | None = None, *, confirmed: Collection[str] = 
                 persons.note_departures(work, lake, center, chosen[center], table)
         for center, folder in chosen.items():
             made_from = of_center(work, center, arrived[center].sha256)
-            found = _ingest_center(work, lake, center, folder, tables[center], confirmed, alone=len(chosen) == 1)
+            entry = _ingest_center(work, lake, center, folder, tables[center], confirmed, alone=len(chosen) == 1)
             shown = clinical_versions(lake, center)
-            facts[center] = replace(found, made_from=made_from, stored={patient: shown[patient] for patient in found.accepted})
+            facts[center] = replace(entry, made_from=made_from, stored={patient: shown[patient] for patient in entry.accepted})
     return manifests.write(work.home, IngestManifest(facts))
 
 
@@ -69,7 +69,7 @@ def _ingest_center(
     of them still hold.
     """
     settings = work.settings
-    taken = {row["patient"] for row in lake.rows("patients") if row["center"] != center}
+    patients_elsewhere = {row["patient"] for row in lake.rows("patients") if row["center"] != center}
     roots = arrivals.link_roots(work.home, folder, settings.ingest.roots)
     if isinstance(clinical, Refusal):
         refusal = clinical
@@ -94,7 +94,7 @@ def _ingest_center(
             images=work.home / "images",
             rules=rules,
             workers=available_cores(),
-            patients_elsewhere=taken,
+            patients_elsewhere=patients_elsewhere,
             scans=persons.accepted_scans(lake),
         ):
             if isinstance(outcome, cohort.Accepted):
@@ -108,7 +108,7 @@ def _ingest_center(
                 unsaved = []
             advance()
         _save(work, lake, center, unsaved, records)
-    gone = lake.sql("SELECT count(*) AS n FROM departures WHERE center = ? AND NOT returned", [center]).column("n")[0].as_py()
+    departures = lake.sql("SELECT count(*) AS n FROM departures WHERE center = ? AND NOT returned", [center]).column("n")[0].as_py()
     return IngestedCenter(
         found=total,
         accepted={entry.patient: entry.image_version for entry in sorted(accepted, key=lambda entry: entry.patient)},
@@ -116,8 +116,8 @@ def _ingest_center(
         rejected=_counts(entry.rejections[0]["rule"] for entry in refused),
         contradicted=records.tell(),
         alike=_counts(row["rule"] for entry in accepted for row in entry.remarks),
-        no_longer_sent=int(gone),
-        kept=Kept(rules.margin_mm, rules.periodic_mm),
+        no_longer_sent=int(departures),
+        kept=StoredMargins(rules.margin_mm, rules.periodic_mm),
         clinical=store.version_key({entry.patient: {**entry.clinical} for entry in accepted}),
     )
 
@@ -127,7 +127,7 @@ def image_rules(work: Work, center: str) -> cohort.ImageRules:
     settings, rules = work.settings, cohort.roi_rules(work.settings.rois)
     return cohort.ImageRules(
         grid_mm=settings.ingest.grid_mm,
-        **kept_around(rules, settings.radiomics, settings.ingest.grid_mm),
+        **required_margins(rules, settings.radiomics, settings.ingest.grid_mm),
         margins_mm=rules.margins_mm,
         names=rules.of(center),
         limits=settings.ingest.certificate,
@@ -136,8 +136,8 @@ def image_rules(work: Work, center: str) -> cohort.ImageRules:
 
 def _lift_refusal(work: Work, lake: store.Store, center: str, but: Refusal | None = None) -> None:
     """A center's table was sent again: what an earlier one was refused for no longer holds, unless it is refused for the same."""
-    standing = lake.sql("SELECT rule, found FROM rejections WHERE patient IS NULL AND stage = 'ingest' AND center = ?", [center]).to_pylist()
-    if standing and (but is None or standing != [{"rule": but.rule, "found": but.found}]):
+    rejections = lake.sql("SELECT rule, found FROM rejections WHERE patient IS NULL AND stage = 'ingest' AND center = ?", [center]).to_pylist()
+    if rejections and (but is None or rejections != [{"rule": but.rule, "found": but.found}]):
         lifts = rejection(None, center, "ingest", Refusal("clinical_table_sent_again", "", ""))  # the view `rejections` knows this rule
         lake.write({"rejections": [lifts]}, run=work.run, what=f"ingest {center}: another clinical table")
 

@@ -51,7 +51,7 @@ class ArrivalManifest(Document):
 
 
 @dataclass(frozen=True)
-class Kept(Document):
+class StoredMargins(Document):
     """What ingest kept around the GTV, in mm."""
 
     margin_mm: float
@@ -85,7 +85,7 @@ class IngestedCenter(Manifest):
     contradicted: Mapping[str, int] | None = left_out()
     alike: Mapping[str, int] | None = left_out()
     no_longer_sent: int | None = left_out()
-    kept: Kept | None = left_out()
+    kept: StoredMargins | None = left_out()
     clinical: str | None = left_out()
     refused: str | None = left_out()
     stored: Mapping[str, str] | None = left_out()
@@ -93,8 +93,8 @@ class IngestedCenter(Manifest):
     @property
     def remarks(self) -> dict[str, int]:
         """Rule -> patients: what was flagged, contradicted, like another's or left."""
-        left = {"no_longer_sent": self.no_longer_sent} if self.no_longer_sent else {}
-        return {**self.flagged, **(self.contradicted or {}), **(self.alike or {}), **left}
+        departures = {"no_longer_sent": self.no_longer_sent} if self.no_longer_sent else {}
+        return {**self.flagged, **(self.contradicted or {}), **(self.alike or {}), **departures}
 
 
 @dataclass(frozen=True)
@@ -310,17 +310,17 @@ def read(home: Path, kind: type[AnyDocument], name: str | None = None) -> AnyDoc
     try:
         return kind.from_json(json.loads(path.read_text(encoding="utf-8")))
     except DocumentError as error:
-        found = f"manifests/{path.name} cannot be read ({error})"
+        fault = f"manifests/{path.name} cannot be read ({error})"
     except ValueError:
-        found = f"manifests/{path.name} cannot be read (it is not JSON)"
-    raise Refusal("manifest_readable", found, _again(stage))
+        fault = f"manifests/{path.name} cannot be read (it is not JSON)"
+    raise Refusal("manifest_readable", fault, _advice(stage))
 
 
-def _again(name: str) -> str:
+def _advice(name: str) -> str:
     """How a manifest that cannot be read is written again."""
-    kind, _, rest = name.partition("-")
+    kind, _, center = name.partition("-")
     if kind in ("pending", "retrain"):
-        return f"remove it and run penumbra retrain --center {rest}"
+        return f"remove it and run penumbra retrain --center {center}"
     if kind in ("registering", "registered"):
         return "remove it and run penumbra register"
     return f"run penumbra {name}, which writes it again"

@@ -53,7 +53,7 @@ def guidelines(work: Work, data: Dataset, card: page.ModelCard, flow: tuple[page
     settings, populate = work.settings, manifests.read(work.home, PopulateManifest)
     names = {split: ", ".join(center.center for center in flow if center.training is trains) for split, trains in (("train", True), ("test", False))}
     facts: dict[str, object] = {
-        "found": sum(center.found for center in flow),
+        "found": sum(center.total for center in flow),
         "accepted": sum(center.accepted for center in flow),
         "grid_mm": f"{settings.ingest.grid_mm:g}",
         "radiomics_features": populate.features,

@@ -25,7 +25,7 @@ PROGRAM = "program"  # the number among a stage's numbers that its code has
 SHOWN = 40  # letters of a parameter's value in a refusal
 NOT_DECIDING = ("batch",)  # parameters of ingest that change no row
 
-Left = TypeVar("Left", bound=Manifest)
+AnyManifest = TypeVar("AnyManifest", bound=Manifest)
 Images = dict[str, dict[str, str]]  # patient -> center and image_version of the accepted scan
 
 
@@ -36,19 +36,19 @@ def origin(work: Work, data: Mapping[str, str], numbers: Mapping[str, Any]) -> O
 
 def flat(group: str, values: Any) -> dict[str, Any]:
     """A frozen dataclass of settings, or a mapping, as "group.name" -> value at every depth."""
-    known = values if isinstance(values, Mapping) else asdict(values)
-    found: dict[str, Any] = {}
-    for name, value in known.items():
-        found |= flat(f"{group}.{name}", value) if isinstance(value, Mapping) else {f"{group}.{name}": value}
-    return found
+    entries = values if isinstance(values, Mapping) else asdict(values)
+    numbers: dict[str, Any] = {}
+    for name, value in entries.items():
+        numbers |= flat(f"{group}.{name}", value) if isinstance(value, Mapping) else {f"{group}.{name}": value}
+    return numbers
 
 
-def current(work: Work, kind: type[Left], now: Origin, **known: Any) -> Left:
+def current(work: Work, kind: type[AnyManifest], now: Origin, **entries: Any) -> AnyManifest:
     """The manifest of a stage, provided that it was made from what is there now.
 
     Parameters
     ----------
-    known
+    entries
         Entries of the manifest as they would be now; they decide where an earlier program left the manifest.
 
     Raises
@@ -59,7 +59,7 @@ def current(work: Work, kind: type[Left], now: Origin, **known: Any) -> Left:
     manifest, stage = manifests.read(work.home, kind), manifests.NAMES[kind]
     if manifest.made_from is not None:
         require(stage, stage, manifest.made_from, now)
-    elif any(getattr(manifest, name) != value for name, value in known.items()):
+    elif any(getattr(manifest, name) != value for name, value in entries.items()):
         raise _refusal(stage, f"{stage} was made from other data, or by an earlier program")
     return manifest
 
@@ -77,8 +77,8 @@ def require(stage: str, what: str, before: Origin, now: Origin) -> None:
     numbers = {name: (before.numbers.get(name), now.numbers.get(name)) for name in {**now.numbers, **before.numbers}}
     changed = {name: pair for name, pair in numbers.items() if pair[0] != pair[1]}
     if changed and before.profile != now.profile:
-        found = f"{what} was made with profile {before.profile}, not {now.profile}"
-        raise Refusal("stage_is_current", found, f"run penumbra {stage}, or name the profile: --profile {before.profile}")
+        fault = f"{what} was made with profile {before.profile}, not {now.profile}"
+        raise Refusal("stage_is_current", fault, f"run penumbra {stage}, or name the profile: --profile {before.profile}")
     if set(changed) == {PROGRAM}:
         raise _refusal(stage, f"{what} was made by another version of the program")
     if changed:
@@ -90,8 +90,8 @@ def require(stage: str, what: str, before: Origin, now: Origin) -> None:
         raise _refusal(stage, f"{what} was made from other data")
 
 
-def _refusal(stage: str, found: str) -> Refusal:
-    return Refusal("stage_is_current", found, f"run penumbra {stage}, or penumbra run for all stages")
+def _refusal(stage: str, fault: str) -> Refusal:
+    return Refusal("stage_is_current", fault, f"run penumbra {stage}, or penumbra run for all stages")
 
 
 def of_center(work: Work, center: str, files: str) -> Origin:
@@ -147,8 +147,8 @@ def accepted_images(work: Work, lake: store.Store | None = None) -> Images:
     accepted = {patient: {"center": center, "image_version": version} for patient, (center, version) in ingested.scans.items()}
     if not accepted:
         refused = [f"{center}: {facts.refused}" for center, facts in ingested.centers.items() if facts.refused]
-        said = f": {'; '.join(refused)}" if refused else ""
-        raise Refusal("a_patient_is_accepted", f"no patient was accepted at ingest{said}", 'see penumbra sql "SELECT * FROM rejections"')
+        reasons = f": {'; '.join(refused)}" if refused else ""
+        raise Refusal("a_patient_is_accepted", f"no patient was accepted at ingest{reasons}", 'see penumbra sql "SELECT * FROM rejections"')
     return dict(sorted(accepted.items()))
 
 

@@ -18,7 +18,7 @@ from penumbra.pipeline import pseudonyms
 from penumbra.pipeline.settings import Ingest
 from penumbra.pipeline.workspace import Work
 
-HELD, TAKEN = "clinical", "remark"  # stages of the rows in `rejections`: the stored record stays; the new one was taken
+HELD, ACCEPTED = "clinical", "remark"  # stages of the rows in `rejections`: the stored record stays; the new one was taken
 SHOWN = 3  # contradictions in the line that ingest prints
 DOUBLED_ADVICE = "take all but one out of the centers' tables and ingest them; where a pseudonym key changed, penumbra ingest --new-key"
 
@@ -121,12 +121,12 @@ class Records:
             if hold
             else f"taken as sent; to go back, send the earlier record and confirm it: {confirm}"
         )
-        return {"patient": patient, "center": self.center, "stage": HELD if hold else TAKEN, "rule": one.rule, "found": one.found, "advice": advice}
+        return {"patient": patient, "center": self.center, "stage": HELD if hold else ACCEPTED, "rule": one.rule, "found": one.found, "advice": advice}
 
     def tell(self) -> dict[str, int]:
         """Say how many records were held back or remarked upon; rule -> patients."""
         remarks = [row for rows in self.rows.values() for row in rows]
-        for stage, words in ((HELD, "held back, since they contradict"), (TAKEN, "taken, though they contradict")):
+        for stage, words in ((HELD, "held back, since they contradict"), (ACCEPTED, "taken, though they contradict")):
             count = len({row["patient"] for row in remarks if row["stage"] == stage})
             if count:
                 what = sorted({row["found"] for row in remarks if row["stage"] == stage})

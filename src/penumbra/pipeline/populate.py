@@ -16,7 +16,7 @@ from penumbra.base.workers import Pool, over, this_machine
 from penumbra.imaging.saved import saved_shape
 from penumbra.pipeline import manifests
 from penumbra.pipeline.dataset import fingerprint
-from penumbra.pipeline.definition import kept_around, radiomics_definition
+from penumbra.pipeline.definition import radiomics_definition, required_margins
 from penumbra.pipeline.ingest import rejection
 from penumbra.pipeline.manifests import IngestManifest, PopulateManifest
 from penumbra.pipeline.origins import accepted_images, of_populate
@@ -84,13 +84,15 @@ def populate(work: Work, pool: Pool | None = None) -> PopulateManifest:
 
 def _require_margins(work: Work) -> None:
     """Refuse images of which ingest kept less than today's filters read: their features would be those of the crop, not of the scan."""
-    needed = kept_around(cohort.roi_rules(work.settings.rois), work.settings.radiomics, work.settings.ingest.grid_mm)
+    required = required_margins(cohort.roi_rules(work.settings.rois), work.settings.radiomics, work.settings.ingest.grid_mm)
     for center, facts in manifests.read(work.home, IngestManifest).centers.items():
-        kept = facts.kept.to_json() if facts.kept else dict.fromkeys(needed, 0.0)
-        short = [name for name, length in needed.items() if facts.accepted and kept[name] < length]
+        stored = facts.kept.to_json() if facts.kept else dict.fromkeys(required, 0.0)
+        short = [name for name, length in required.items() if facts.accepted and stored[name] < length]
         if short:
-            found = ", ".join(f"{name} {kept[name]:g} of {needed[name]:g}" for name in short)
-            raise Refusal("margin_kept", f"{center}: ingest kept {found} around the GTV", "run `penumbra ingest` again: the filters or rings changed since")
+            shortfalls = ", ".join(f"{name} {stored[name]:g} of {required[name]:g}" for name in short)
+            raise Refusal(
+                "margin_kept", f"{center}: ingest kept {shortfalls} around the GTV", "run `penumbra ingest` again: the filters or rings changed since"
+            )
 
 
 def _needed_bytes(work: Work, job: Job) -> int:
@@ -106,6 +108,6 @@ def _extract(job: Job, *, images: Path, settings: Mapping[str, Any], margins: tu
     """The features of one patient's ROIs, in the order of `radiomics.feature_names`; runs in a worker process."""
     patient, center, image_version = job
     scan = cohort.load_patient(images, {"patient": patient, "center": center, "image_version": image_version})
-    found = radiomics.extract(scan, {GTV: scan.gtv, **imaging.rings(scan.gtv, margins)}, settings, engine=engine)
+    vectors = radiomics.extract(scan, {GTV: scan.gtv, **imaging.rings(scan.gtv, margins)}, settings, engine=engine)
     names = radiomics.feature_names(settings, engine=engine)
-    return {roi: np.array([values[name] for name in names]) for roi, values in found.items()}
+    return {roi: np.array([values[name] for name in names]) for roi, values in vectors.items()}

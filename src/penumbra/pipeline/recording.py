@@ -34,13 +34,13 @@ def registered(work: Work, make: Callable[[], RegisteredVersion], rows: Mapping[
         Relation -> rows that lack their version, see `written`.
     """
     model = work.settings.register.model
-    known = [entry.version for entry in registry.versions(work.home, model)]
-    manifests.write(work.home, PendingRegistration(model, tuple(known), rows))
+    earlier = [entry.version for entry in registry.versions(work.home, model)]
+    manifests.write(work.home, PendingRegistration(model, tuple(earlier), rows))
     entry = make()
     try:
         written(work, entry, rows)
     except Exception:
-        if entry.version not in known:
+        if entry.version not in earlier:
             registry.unregister(work.home, entry.version, model=model)
         _forget(work)
         raise
@@ -69,8 +69,8 @@ def is_begun(home: Path) -> bool:
 def unrecorded(home: Path, model: str) -> list[int]:
     """Versions that MLflow has and the store does not."""
     with store.connect(home, read_only=True) as lake:
-        known = lake.sql("SELECT version FROM model_versions WHERE model = ?", [model]).column("version").to_pylist()
-    return [entry.version for entry in registry.versions(home, model) if str(entry.version) not in known]
+        stored = lake.sql("SELECT version FROM model_versions WHERE model = ?", [model]).column("version").to_pylist()
+    return [entry.version for entry in registry.versions(home, model) if str(entry.version) not in stored]
 
 
 def _forget(work: Work) -> None:
@@ -99,7 +99,7 @@ def _withdrawn(lake: "store.Store", entry: RegisteredVersion, records: Records) 
 
     Such as auc_3y of the third of three horizons that was day 730.
     """
-    told = lake.sql(
+    stored = lake.sql(
         "SELECT model, center, split, metric, n, events FROM model_metrics WHERE version = ? AND value IS NOT NULL AND split IN ('train', 'test')",
         [str(entry.version)],
     ).to_pylist()
@@ -107,7 +107,7 @@ def _withdrawn(lake: "store.Store", entry: RegisteredVersion, records: Records) 
     models = {row["model"] for row in records}
     return [
         {**row, "version": str(entry.version)}
-        for row in told
+        for row in stored
         if row["model"] in models and (row["model"], row["center"], row["split"], row["metric"]) not in named and _at_a_time(row["metric"])
     ]
 

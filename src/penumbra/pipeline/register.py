@@ -67,7 +67,7 @@ def register(work: Work) -> RegisterManifest:
     entry = recording.registered(
         work, lambda: registry.register(work.home, bundle, rows, model=settings.register.model), _version_rows(work, data, models, rows, served)
     )
-    aliases.known(work.home, entry.model)
+    aliases.note_recorded(work.home, entry.model)
     made = RegisterManifest(model=entry.model, version=entry.version, digest=entry.digest, train_centers=centers, metrics=len(rows), made_from=made_from)
     return experiments.keep(work.home, made)
 
@@ -106,18 +106,18 @@ def _version_rows(
     work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow], served: fusion.SurvivalModel
 ) -> dict[str, recording.Records]:
     """What the store is to say of a version, before it has its number."""
-    found, who, name = risks(models, data), recording.people(data), work.settings.register.model
-    risk, days = found[served.name], work.settings.evaluate.horizons_days
+    model_risks, patients, name = risks(models, data), recording.people(data), work.settings.register.model
+    risk, days = model_risks[served.name], work.settings.evaluate.horizons_days
     return {
-        "model_patients": [{"model": name, **person, "split": "train" if trains else "test"} for person, trains in zip(who, data.training, strict=True)],
+        "model_patients": [{"model": name, **person, "split": "train" if trains else "test"} for person, trains in zip(patients, data.training, strict=True)],
         "model_metrics": recording.metric_records(name, served.name, rows),
         "signatures": [
-            {**who[i], "signature": signature, "model": name, "score": float(model.log_risk[i])}
-            for signature, model in found.items()
+            {**patients[i], "signature": signature, "model": name, "score": float(model.log_risk[i])}
+            for signature, model in model_risks.items()
             if np.isfinite(model.log_risk).all()
-            for i in range(len(who))
+            for i in range(len(patients))
         ],
-        **recording.prediction_records(name, who, risk.log_risk, served.risk_group(risk.log_risk), days, 1.0 - risk.death(days)),
+        **recording.prediction_records(name, patients, risk.log_risk, served.risk_group(risk.log_risk), days, 1.0 - risk.death(days)),
     }
 
 
@@ -132,7 +132,7 @@ def _flat(settings: Any) -> dict[str, Any]:
 def _code_commit() -> str:
     """The revision of the checkout, "" outside one."""
     try:
-        found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project_root(), capture_output=True, text=True, check=True)
+        completed = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project_root(), capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return found.stdout.strip()
+    return completed.stdout.strip()

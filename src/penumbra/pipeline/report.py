@@ -64,14 +64,14 @@ def report_inputs(work: Work, data: Dataset, fused: FuseManifest, registered: Re
     settings = work.settings
     models = load_models(work, fused.key)
     combined = models[settings.register.served]
-    found = risks(models, data)
+    model_risks = risks(models, data)
     without_se = ablation(work, data)
     if without_se is not None:
         listed = list(models.items())
         listed.insert(list(models).index(DEEP_SIGNATURE) + 1, (WITHOUT_SE.name, without_se.model))  # next to what it is compared with
-        models, found = dict(listed), {**found, WITHOUT_SE.name: without_se.risk}
-    risk = found[combined.name]
-    kept = evaluated.kept
+        models, model_risks = dict(listed), {**model_risks, WITHOUT_SE.name: without_se.risk}
+    risk = model_risks[combined.name]
+    selection_frequency = evaluated.kept
     trained = network_of(work)
     pictures = tuple(slices(work, data, risk)) if combined.retained else ()
     flow, card = tuple(_flow(work)), model_card(work, registered)
@@ -93,7 +93,7 @@ def report_inputs(work: Work, data: Dataset, fused: FuseManifest, registered: Re
         metrics=rows,
         paper=tuple(_paper()),
         survival=tuple(survival_panels(data, risk, columns)) if combined.retained else (),
-        features=tuple(feature for model in models.values() for feature in _kept_features(model, kept if model.name == combined.name else {})),
+        features=tuple(feature for model in models.values() for feature in _features_of(model, selection_frequency if model.name == combined.name else {})),
         slices=pictures,
         card=card,
         next_commands=(
@@ -105,7 +105,7 @@ def report_inputs(work: Work, data: Dataset, fused: FuseManifest, registered: Re
         notes=tuple(notes),
         baseline=baseline_of(data),
         measures=page.Measures.of(settings.evaluate),
-        panels=tuple(risk_panels(data, {name: found[name] for name in (combined.name, *deep)}, columns, settings.evaluate)),
+        panels=tuple(risk_panels(data, {name: model_risks[name] for name in (combined.name, *deep)}, columns, settings.evaluate)),
         loadings=_loadings(combined),
         checklist=guidelines(work, data, card, flow),
         shown_in_subgroups=_shown_in_subgroups(columns),
@@ -123,14 +123,14 @@ def _follow_up(model: SurvivalModel, horizons_days: Sequence[float]) -> Iterator
         yield f"{model.label}: survival is given up to day {last:g}, to which its training patients were followed; none at {listed}."
 
 
-def _kept_features(model: SurvivalModel, kept: Mapping[str, float]) -> Iterator[page.KeptFeature]:
+def _features_of(model: SurvivalModel, selection_frequency: Mapping[str, float]) -> Iterator[page.KeptFeature]:
     """What a model uses: coefficient, p and adjusted p of the univariate step, and how often refits keep it."""
     tested = {
         column: (p, q) for selection in model.selections for column, p, q in zip(selection.kept, selection.univariate_p, selection.univariate_q, strict=True)
     }
     for column in model.inputs:
         p, q = tested.get(column.name, (math.nan, math.nan))
-        share = kept.get(column.name, 0.0) if kept and column.name in tested else math.nan
+        share = selection_frequency.get(column.name, 0.0) if selection_frequency and column.name in tested else math.nan
         yield page.KeptFeature(model.name, column.name, column.coefficient, p, q, share)
 
 
@@ -151,12 +151,12 @@ def _ablation(squeezes: bool, compared: bool) -> str:
     """Whether this network squeezes and excites, and what the paper found without."""
     numbers = read_yaml(project_root() / "models" / "paper.yaml")["ablation_without_se"]
     words = {"harrell_c": "C", "auc_1y": "AUC at 1 year", "auc_2y": "2 years", "auc_3y": "3 years"}
-    found = "; ".join(f"{words[metric]} {', '.join(f'{split} {values[0]:g}' for split, values in splits.items())}" for metric, splits in numbers.items())
+    results = "; ".join(f"{words[metric]} {', '.join(f'{split} {values[0]:g}' for split, values in splits.items())}" for metric, splits in numbers.items())
     ours = "with" if squeezes else "without"
     if compared:
-        return f"Below, the network {ours} squeeze-and-excitation, then the same trained without it. The paper's without it: {found}."
+        return f"Below, the network {ours} squeeze-and-excitation, then the same trained without it. The paper's without it: {results}."
     more = "ablation.without_se in params.yaml trains both and draws both here"
-    return f"This network is {ours} squeeze-and-excitation (models/se_resnet.yaml, se); {more}. The paper's without it: {found}."
+    return f"This network is {ours} squeeze-and-excitation (models/se_resnet.yaml, se); {more}. The paper's without it: {results}."
 
 
 def _date(work: Work, registered: RegisterManifest) -> str:
@@ -173,14 +173,14 @@ def _flow(work: Work) -> Iterator[page.CenterFlow]:
     for center, facts in manifests.read(work.home, IngestManifest).centers.items():
         lost = len(refused_later & set(facts.accepted))
         excluded = [(rule.replace("_", " "), count) for rule, count in facts.rejected.items()] + ([("features not computed", lost)] if lost else [])
-        kept = set(facts.accepted) - refused_later
+        accepted = set(facts.accepted) - refused_later
         yield page.CenterFlow(
             center=center,
             training=center in work.settings.cohort.train_centers,
-            found=facts.found,
+            total=facts.found,
             excluded=tuple(excluded),
-            accepted=len(kept),
-            events=sum(died[patient] for patient in kept),
+            accepted=len(accepted),
+            events=sum(died[patient] for patient in accepted),
             flagged=tuple((rule.replace("_", " "), count) for rule, count in facts.flagged.items()),
         )
 
@@ -192,8 +192,8 @@ def _columns(rows: tuple[MetricRow, ...]) -> Iterator[page.CenterColumn]:
         seen.setdefault(row.center, row.split)
     for center, split in seen.items():
         label = POOLED.get(center, f"{center} (training)" if split == "train" else center)
-        beside = "train" if split == "train" else "test" if center == EXTERNAL else None
-        yield page.CenterColumn(center, label, beside)
+        paper_split = "train" if split == "train" else "test" if center == EXTERNAL else None
+        yield page.CenterColumn(center, label, paper_split)
 
 
 def _paper() -> Iterator[page.PaperValue]:

@@ -16,10 +16,10 @@ from penumbra.report import inputs as page
 from penumbra.report import picture_of
 
 
-def risk_panels(data: Dataset, found: Mapping[str, ModelRisk], columns: tuple[page.CenterColumn, ...], numbers: Evaluating) -> Iterator[page.RiskPanel]:
+def risk_panels(data: Dataset, model_risks: Mapping[str, ModelRisk], columns: tuple[page.CenterColumn, ...], numbers: Evaluating) -> Iterator[page.RiskPanel]:
     """Each model on each set: risks, probabilities and subgroups; a model that retained nothing, or refuses the center, has no panel."""
     splits = subgroups(data.clinical, numbers.age_split)
-    for model, risk in found.items():
+    for model, risk in model_risks.items():
         if risk.baseline is None:
             continue
         for column in columns:
@@ -50,9 +50,9 @@ def subgroups(records: tuple[dict[str, Any], ...], age_split: float) -> list[tup
     named: list[tuple[str, str, np.ndarray]] = []
     for split in ("sex", "histology"):
         values = np.array([record[split] or "" for record in records])
-        found = [(split, str(level).replace("_", " "), values == level) for level in sorted(set(values.tolist()) - {""})]
+        levels = [(split, str(level).replace("_", " "), values == level) for level in sorted(set(values.tolist()) - {""})]
         # age is between sex and histology, as in the paper
-        named += found if split == "sex" else [("age", f"age < {age_split:g}", age < age_split), ("age", f"age ≥ {age_split:g}", age >= age_split), *found]
+        named += levels if split == "sex" else [("age", f"age < {age_split:g}", age < age_split), ("age", f"age ≥ {age_split:g}", age >= age_split), *levels]
     named += [("stage", "stage I–II", np.isin(stage, ("I", "II"))), ("stage", "stage III", stage == "III")]
     return [entry for entry in named if entry[2].any()]
 
@@ -99,11 +99,11 @@ def slices(work: Work, data: Dataset, risk: ModelRisk) -> Iterator[page.SlicePic
         )
 
 
-def _shown(data: Dataset, risk: ModelRisk, wanted: int) -> list[int]:
+def _shown(data: Dataset, risk: ModelRisk, count: int) -> list[int]:
     """Indices: per center by turns its highest risk, its lowest, its second highest, ..."""
     queues = []
     for center in sorted(set(data.centers.tolist())):
         ranked = sorted(np.flatnonzero((data.centers == center) & np.isfinite(risk.log_risk)), key=lambda i: -risk.log_risk[i])
         queues.append([int(ranked[k // 2] if k % 2 == 0 else ranked[-1 - k // 2]) for k in range(len(ranked))])
     longest = max(len(queue) for queue in queues)
-    return [queue[k] for k in range(longest) for queue in queues if k < len(queue)][:wanted]
+    return [queue[k] for k in range(longest) for queue in queues if k < len(queue)][:count]

@@ -32,7 +32,7 @@ class Stage:
     name: str
     does: str
     retried: bool
-    why: str
+    reason: str
     after: tuple[str, ...]
 
     def __call__(self, work: "Work", **arguments: Any) -> "Document":

@@ -90,8 +90,8 @@ def _make(home: Path) -> None:
         if resources.exhausted(error):
             raise
         typed = os.environ.get("PENUMBRA_HOME")
-        found = f"the state folder {typed!r} cannot be made ({os.strerror(error.errno or 0)})" if typed else "the state folder cannot be made"
-        raise Refusal("state_folder", found, "set PENUMBRA_HOME to a folder that can be made") from None
+        fault = f"the state folder {typed!r} cannot be made ({os.strerror(error.errno or 0)})" if typed else "the state folder cannot be made"
+        raise Refusal("state_folder", fault, "set PENUMBRA_HOME to a folder that can be made") from None
 
 
 def is_busy(home: Path) -> bool:

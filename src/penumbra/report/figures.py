@@ -43,7 +43,7 @@ def cohort_flow(flow: CenterFlow, name: str) -> Rendered:
         axes.set_axis_off()
         axes.set(xlim=(0, WIDTH_IN), ylim=(0, height))
         axes.text(0.05, height - 0.05, f"{flow.center} ({role})", weight="bold", size=9.5, va="top")
-        axes.text(center, top, f"{flow.found} found", ha="center", va="center", bbox=box)
+        axes.text(center, top, f"{flow.total} found", ha="center", va="center", bbox=box)
         accepted = f"{flow.accepted} accepted\n{count(flow.events, 'death')}"
         axes.text(center, bottom, accepted, ha="center", va="center", weight="bold", linespacing=1.5, bbox={**box, "edgecolor": BLUE, "linewidth": 1.4})
         arrow = {"arrowstyle": "-|>", "color": MUTED, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
@@ -58,7 +58,7 @@ def cohort_flow(flow: CenterFlow, name: str) -> Rendered:
             remarks = "\n".join(_wrapped([f"{flagged} {remark}" for remark, flagged in flow.flagged]))
             axes.text(right, bottom, remarks, va="center", color=MUTED, linespacing=1.45)
         left_out = "; ".join(excluded) or "none"
-        alt = f"{flow.center}, {role}: {flow.found} found, excluded: {left_out}; {flow.accepted} accepted, {count(flow.events, 'death')}."
+        alt = f"{flow.center}, {role}: {flow.total} found, excluded: {left_out}; {flow.accepted} accepted, {count(flow.events, 'death')}."
         return render(figure, name, alt=alt, caption="")
 
 

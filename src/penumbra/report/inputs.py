@@ -16,10 +16,10 @@ class CenterFlow:
 
     Parameters
     ----------
-    found
+    total
         Patients in the center's folder.
     excluded
-        (reason in words, count), in the order of the steps; found - sum = accepted.
+        (reason in words, count), in the order of the steps; total - sum = accepted.
     flagged
         (remark in words, count) of accepted patients, e.g. ("mask touches the image border", 25).
     events
@@ -30,7 +30,7 @@ class CenterFlow:
 
     center: str
     training: bool
-    found: int
+    total: int
     excluded: tuple[tuple[str, int], ...]
     accepted: int
     events: int
@@ -214,7 +214,7 @@ class KeptFeature:
     ----------
     p, q
         Of the univariate step, raw and after Benjamini and Hochberg; NaN where it had none.
-    kept
+    selection_frequency
         Share of the bootstrap refits that keep it; NaN where the model was not refitted.
     """
 
@@ -223,7 +223,7 @@ class KeptFeature:
     coefficient: float
     p: float = float("nan")
     q: float = float("nan")
-    kept: float = float("nan")
+    selection_frequency: float = float("nan")
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class Table:
 def flow_table(flow: Sequence[CenterFlow]) -> Table:
     """Patients per center: found, excluded, accepted, deaths."""
     header = header_cells("center", "role", "found", "excluded", "accepted", "deaths")
-    numbers = [(center.found, _excluded(center), center.accepted, center.events) for center in flow]
+    numbers = [(center.total, _excluded(center), center.accepted, center.events) for center in flow]
     roles = ["training" if center.training else "external test" for center in flow]
     rows = [(Cell(center.center), Cell(role), *(Cell(str(value)) for value in line)) for center, role, line in zip(flow, roles, numbers, strict=True)]
     if len(flow) > 1:
@@ -148,12 +148,12 @@ def features_table(features: Sequence[KeptFeature], models: Sequence[ModelRow]) 
             Cell(entry.feature),
             Cell(number(entry.coefficient, 3)),
             *(Cell(p_value(p)) for p in (entry.p, entry.q)),
-            Cell(percent(entry.kept)),
+            Cell(percent(entry.selection_frequency)),
         )
         for entry in order
     )
     names = ("model", "feature", "coefficient", "univariate_p", "adjusted_p", "kept_in_refits")
-    text = csv_text(names, [(entry.model, entry.feature, entry.coefficient, entry.p, entry.q, entry.kept) for entry in order])
+    text = csv_text(names, [(entry.model, entry.feature, entry.coefficient, entry.p, entry.q, entry.selection_frequency) for entry in order])
     caption = (
         f"{count(len(order), 'coefficient')}, in log hazard per standard deviation of the training patients; p of the univariate step, raw and adjusted "
         "after Benjamini and Hochberg; and how often bootstrap refits of the combined model keep the feature."
@@ -203,7 +203,7 @@ def _excluded(flow: CenterFlow) -> int:
 def _flow_lines(flow: CenterFlow) -> list[tuple[str, str, int]]:
     reasons = [(flow.center, f"excluded: {reason}", excluded) for reason, excluded in flow.excluded]
     flagged = [(flow.center, f"flagged: {remark}", remarked) for remark, remarked in flow.flagged]
-    return [(flow.center, "found", flow.found), *reasons, (flow.center, "accepted", flow.accepted), *flagged, (flow.center, "deaths", flow.events)]
+    return [(flow.center, "found", flow.total), *reasons, (flow.center, "accepted", flow.accepted), *flagged, (flow.center, "deaths", flow.events)]
 
 
 def metrics_csv(inputs: ReportInputs, metrics: Sequence[str], model: str | None = None) -> str:

@@ -8,7 +8,7 @@ from penumbra.base.params import project_root, read_yaml
 from penumbra.cohort.rois import roi_rules
 from penumbra.imaging import Mask, Scan
 from penumbra.imaging.volume import Volume
-from penumbra.pipeline.definition import kept_around
+from penumbra.pipeline.definition import required_margins
 
 from ..radiomics.conftest import blob, simulated_image
 
@@ -22,7 +22,7 @@ def test_a_tumor_at_the_end_of_the_scan_has_the_features_of_the_whole_scan() -> 
     shape, spacing = (140, 50, 46), (1.0, 1.0, 1.0)
     scan = Scan(Volume(simulated_image(shape, seed=1), spacing), Mask(blob(shape, (8.0, 25.0, 22.0), 6.0, seed=2), spacing))
     rules = roi_rules(read_yaml(project_root() / "features" / "rois.yaml"))
-    kept = kept_around(rules, WAVELETS, 1.0)
+    kept = required_margins(rules, WAVELETS, 1.0)
     whole, part = imaging.to_grid(scan), imaging.to_grid(scan, **kept)
     short = imaging.to_grid(scan, margin_mm=kept["margin_mm"])
     assert part.image.values.shape[0] == 140
@@ -40,4 +40,4 @@ def test_a_tumor_in_the_middle_keeps_no_more_than_the_margin() -> None:
     shape, spacing = (140, 60, 60), (1.0, 1.0, 1.0)
     scan = Scan(Volume(np.zeros(shape, np.int16), spacing), Mask(blob(shape, (70.0, 30.0, 30.0), 5.0, seed=2), spacing))
     rules = roi_rules(read_yaml(project_root() / "features" / "rois.yaml"))
-    assert imaging.to_grid(scan, **kept_around(rules, WAVELETS, 1.0)).image.values.shape[0] < 60
+    assert imaging.to_grid(scan, **required_margins(rules, WAVELETS, 1.0)).image.values.shape[0] < 60
