@@ -34,6 +34,8 @@ CHECKED = (
     "flows",
     "pipeline",
     "report",
+    "commands",
+    "cli",
 )
 
 # Where the name is not this project's to choose, or the field's own.
@@ -48,6 +50,10 @@ EXCEPTIONS = {
     "pipeline/manifests.py EvaluateManifest.kept": "key of manifests/evaluate.json",
     "pipeline/manifests.py PendingRegistration.known": "key of manifests/registering.json",
     "registry/noted.py AliasChange.who": "column of the relation alias_changes",
+    "commands/dry_run.py Rehearsed.found": "the same name as in manifests/ingest.json, which a dry run foretells",
+    "commands/doctor.py Finding.found": "the column found of penumbra doctor, and a key of its JSON",
+    "commands/status_data.py Waiting.why": "key of the JSON of penumbra status",
+    "commands/status_data.py Failure.why": "key of the JSON of penumbra status",
     "survival/concordance.py Concordance.tied_risk": "the field's term, as in scikit-survival's concordance_index_censored",
     "survival/concordance.py Concordance.tied_time": "the field's term, as in scikit-survival's concordance_index_censored",
     "survival/concordance.py Concordance.tied_both": "the field's term: R's survival counts tied.x, tied.y and tied.xy",

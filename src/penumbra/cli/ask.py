@@ -75,11 +75,11 @@ def drift(center: str, form: str) -> None:
     from penumbra.pipeline.workspace import begin
 
     work = begin()
-    found = drifting.drift_of(work, center)
+    center_drift = drifting.drift_of(work, center)
     if form == "table":
-        click.echo(drifting.summary(found, work))
+        click.echo(drifting.summary(center_drift, work))
         next_commands(f"penumbra drift {center} --format csv", 'penumbra sql "SELECT * FROM feature_statistics LIMIT 5"')
         return
     import pyarrow as pa
 
-    tables.write(pa.Table.from_pylist(found.features), form, sys.stdout)
+    tables.write(pa.Table.from_pylist(center_drift.features), form, sys.stdout)

@@ -12,18 +12,18 @@ import click
 from penumbra.base.params import ParamsError, project_root, state_home
 from penumbra.base.refusal import Refusal
 
-MOST = 500  # names that are offered
+MAX_NAMES = 500  # names that are offered
 
 
 def centers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Centers that were read or have arrived; also the last of several that are joined by commas."""
     before, comma, last = incomplete.rpartition(",")
     home = _home()
-    found = set(_accepted(home)) if home else set()
+    names = set(_accepted(home)) if home else set()
     if home:
         with contextlib.suppress(OSError):
-            found |= {path.name for path in (home / "incoming").iterdir() if not path.name.startswith(".")}
-    return [f"{before}{comma}{name}" for name in _matching(found, last)]
+            names |= {path.name for path in (home / "incoming").iterdir() if not path.name.startswith(".")}
+    return [f"{before}{comma}{name}" for name in _matching(names, last)]
 
 
 def patients(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -35,13 +35,13 @@ def patients(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
 
 def versions(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Numbers and aliases of registered versions, by what penumbra last noted of MLflow."""
-    home, found = _home(), dict[str, None]()
+    home, labels = _home(), dict[str, None]()
     if home:
         for model, entry in _noted(home).items():
             with contextlib.suppress(KeyError, TypeError, ValueError):
                 for number, _, aliases in json.loads(entry["state"])["versions"]:
-                    found |= dict.fromkeys((*aliases, str(number), f"{model}/{number}"))
-    return _matching(found, incomplete)
+                    labels |= dict.fromkeys((*aliases, str(number), f"{model}/{number}"))
+    return _matching(labels, incomplete)
 
 
 def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -52,13 +52,13 @@ def models(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
 
 def relations(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The last word of a statement as the name of a relation, after a word that a relation follows."""
-    found = re.fullmatch(r"(.*\b(?:from|join|describe)\s+)(\w*)", incomplete, re.IGNORECASE | re.DOTALL)
-    if found is None:
+    match = re.fullmatch(r"(.*\b(?:from|join|describe)\s+)(\w*)", incomplete, re.IGNORECASE | re.DOTALL)
+    if match is None:
         return []
     with contextlib.suppress(ParamsError, OSError):
         from penumbra.store.views import INTERNAL, bodies
 
-        return [found[1] + name for name in _matching(bodies(project_root() / "features" / "views").keys() - INTERNAL, found[2])]
+        return [match[1] + name for name in _matching(bodies(project_root() / "features" / "views").keys() - INTERNAL, match[2])]
     return []
 
 
@@ -86,10 +86,10 @@ def _accepted(home: Path) -> Mapping[str, Collection[str]]:
 
 def _noted(home: Path) -> dict[str, Any]:
     with contextlib.suppress(OSError, ValueError):
-        found = json.loads((home / "mlflow" / "noted.json").read_text(encoding="utf-8"))
-        return found if isinstance(found, dict) else {}
+        document = json.loads((home / "mlflow" / "noted.json").read_text(encoding="utf-8"))
+        return document if isinstance(document, dict) else {}
     return {}
 
 
 def _matching(names: Iterable[str], incomplete: str) -> list[str]:
-    return sorted(name for name in names if name.startswith(incomplete))[:MOST]
+    return sorted(name for name in names if name.startswith(incomplete))[:MAX_NAMES]

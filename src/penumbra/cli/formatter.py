@@ -7,7 +7,7 @@ from click.formatting import iter_rows, measure_table
 
 from penumbra.base import layout
 
-MOST_COLUMNS = 120  # a longer line is hard to read
+MAX_COLUMNS = 120  # a longer line is hard to read
 
 
 def wrapped(text: str, width: int) -> list[str]:

@@ -52,10 +52,10 @@ class Command(click.Command):
                 parameter.type = Choice(parameter.type.choices, parameter.type.case_sensitive)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        known = sections.about(self.name or "")
-        if known is not None:
+        about = sections.about(self.name or "")
+        if about is not None:
             formatter.write_paragraph()
-            formatter.write_dl([("Reads", known.reads), ("Writes", known.writes), ("Costs", f"{known.costs} ({sections.MEASURED})")])
+            formatter.write_dl([("Reads", about.reads), ("Writes", about.writes), ("Costs", f"{about.costs} ({sections.MEASURED})")])
         formatter.write_paragraph()
         formatter.write(f"{self.epilog}\n")
 
@@ -71,10 +71,10 @@ class Commands(click.Group):
         return [*named, *(name for name in self.commands if name not in named)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        known = {name: {command: about.says for command, about in commands.items()} for name, commands in sections.SECTIONS.items()}
-        known[sections.OTHERS] = {name: command.get_short_help_str(200) for name, command in self.commands.items() if sections.about(name) is None}
+        summaries = {name: {command: about.says for command, about in commands.items()} for name, commands in sections.SECTIONS.items()}
+        summaries[sections.OTHERS] = {name: command.get_short_help_str(200) for name, command in self.commands.items() if sections.about(name) is None}
         widest = max(map(len, self.commands))
-        for section, commands in known.items():
+        for section, commands in summaries.items():
             rows = [(f"{name:<{widest}}", says) for name, says in commands.items() if name in self.commands and not self.commands[name].hidden]
             if rows:
                 with formatter.section(section):
@@ -97,7 +97,7 @@ class Commands(click.Group):
             raise click.ClickException(str(refusal)) from error
 
 
-@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": formatter.MOST_COLUMNS})
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": formatter.MAX_COLUMNS})
 @click.version_option(package_name="penumbra-survival")
 @click.pass_context
 def main(ctx: click.Context) -> None:

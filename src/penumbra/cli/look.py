@@ -72,8 +72,8 @@ def doctor(form: str) -> None:
     findings = doctor.examine()
     with contextlib.suppress(ParamsError):  # then there is no state folder to remember it in, and a finding says so
         history.checked(state_home(), [f"{finding.what}: {finding.found}" for finding in findings if not finding.ok])
-    found = [[finding.what, "ok" if finding.ok else "BAD", finding.found] for finding in findings]
-    tables.write(tables.Answer(("checked", "state", "found"), found, (), len(found)), form, sys.stdout)
+    rows = [[finding.what, "ok" if finding.ok else "BAD", finding.found] for finding in findings]
+    tables.write(tables.Answer(("checked", "state", "found"), rows, (), len(rows)), form, sys.stdout)
     if any(not finding.ok for finding in findings):
         sys.exit(1)
 

@@ -129,11 +129,11 @@ def _rehearse(folder: Path | None, center: str | None, confirm: tuple[str, ...],
     else:
         arrivals.require_center(work.home, folder, center)
         folders = {center: folder}
-    found = dry_run.rehearse(work, folders, confirm)
+    rehearsals = dry_run.rehearse(work, folders, confirm)
     if form != "table":
-        tables.write(dry_run.rows(found), form, sys.stdout)
+        tables.write(dry_run.rows(rehearsals), form, sys.stdout)
         return
-    click.echo(dry_run.shown(found))
+    click.echo(dry_run.shown(rehearsals))
     place = shlex.quote(str(folder))
     next_commands(f"penumbra ingest {place} --center {shlex.quote(center)}" if center else f"penumbra run --cohort {place}" if folder else "penumbra ingest")
 

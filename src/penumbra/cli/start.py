@@ -38,8 +38,8 @@ def _silence_libraries() -> None:
     What C libraries print there when a disk or the memory ends (ITK, XLA, the C++ runtime: up to 40 lines, none of them advice) goes nowhere, also from the
     processes below. To see it: python -c "from penumbra.cli import main; main()" ARGUMENT...
     """
-    kept = os.dup(2)
-    sys.stderr = open(kept, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: PTH123, SIM115 for as long as the process lives
+    descriptor = os.dup(2)
+    sys.stderr = open(descriptor, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: PTH123, SIM115 for as long as the process lives
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from penumbra.base import layout, tables
-from penumbra.cli.formatter import MOST_COLUMNS
+from penumbra.cli.formatter import MAX_COLUMNS
 from penumbra.cli.group import command, form_option
 
 if TYPE_CHECKING:
     from penumbra.commands.status_data import Place, Status
 
-MOST_RULES = 4  # of the rejections: the most frequent
+MAX_RULES = 4  # of the rejections: the most frequent
 
 
 @command("penumbra status --format json")
@@ -26,14 +26,14 @@ def status(form: str) -> None:
     """
     from penumbra.commands.status import is_waiting, look
 
-    found = look()
+    state = look()
     if form == "json":
         import json
         from dataclasses import asdict
 
-        click.echo(json.dumps(asdict(found)))
+        click.echo(json.dumps(asdict(state)))
     else:
-        click.echo(shown(found, min(tables.terminal_width(), MOST_COLUMNS)))
+        click.echo(shown(state, min(tables.terminal_width(), MAX_COLUMNS)))
     if is_waiting():  # for a store that does not answer: the interpreter's own end would abort its thread
         sys.stdout.flush()
         os._exit(0)
@@ -62,11 +62,11 @@ def _served(status: "Status") -> list[tuple[str, str]]:
 
 
 def _compared(places: "tuple[Place, ...]") -> str:
-    said = []
+    phrases = []
     for i, place in enumerate(places):
         alone = "" if place.volume_c is None else f" ({'tumor volume alone ' if i == 0 else ''}{place.volume_c:.2f})"
-        said.append(f"{place.model_c:.2f}{alone} at {place.center}")
-    return ", ".join(said)
+        phrases.append(f"{place.model_c:.2f}{alone} at {place.center}")
+    return ", ".join(phrases)
 
 
 def _patients(status: "Status") -> list[tuple[str, str]]:
@@ -74,13 +74,13 @@ def _patients(status: "Status") -> list[tuple[str, str]]:
     if not centers:
         return [("patients", "none yet")]
     accepted = sum(each.patients or 0 for each in centers)
-    known = all(each.events is not None for each in centers)
-    died = f", {sum(each.events or 0 for each in centers)} died" if known else ""
+    complete = all(each.events is not None for each in centers)
+    died = f", {sum(each.events or 0 for each in centers)} died" if complete else ""
     each_center = ", ".join(f"{each.center} {each.patients}" + ("" if each.events is None else f" ({each.events} died)") for each in centers)
     count = f"{len(centers)} {'center' if len(centers) == 1 else 'centers'}"
     facts = [("patients", f"{accepted} accepted at {count}{died}: {each_center}")]
     if status.rejected:
-        top = [f"{rule} {count}" for rule, count in list(status.rejected.items())[:MOST_RULES]]
+        top = [f"{rule} {count}" for rule, count in list(status.rejected.items())[:MAX_RULES]]
         more = len(status.rejected) - len(top)
         facts.append(
             ("rejected", f"{sum(status.rejected.values())}: {', '.join(top)}" + (f", and {more} more {'rule' if more == 1 else 'rules'}" if more else ""))

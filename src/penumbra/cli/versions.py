@@ -28,11 +28,11 @@ def compare(versions: tuple[str, ...], form: str) -> None:
 
     work = begin()
     aliases.tell(work.home, work.settings.register.model)
-    found = side_by_side.shown(work, versions, form)
-    if isinstance(found, str):
-        click.echo(found)
+    output = side_by_side.shown(work, versions, form)
+    if isinstance(output, str):
+        click.echo(output)
     else:
-        tables.write(found, form, sys.stdout)
+        tables.write(output, form, sys.stdout)
 
 
 @command("penumbra models")
@@ -179,15 +179,15 @@ def monitor(model: str | None, form: str) -> None:
 
     work = begin()
     aliases.note(work.home, model or work.settings.register.model, run=work.run)
-    found = monitor.monitor(work, model)
+    measures = monitor.monitor(work, model)
     if form != "table":
-        measured = [{"version": version} | {name: getattr(row, name) for name in MEASURED} for version, row in found]
+        measured = [{"version": version} | {name: getattr(row, name) for name in MEASURED} for version, row in measures]
         tables.write(tables.Answer.of(measured, ("version", *MEASURED)), form, sys.stdout)
         return
     header = ["version", "center", "metric", "n", "died", "value", "95 %"]
     body = [
         [version, row.center, row.metric, row.n, row.events, row.reason or row.value, f"{row.lower:.3f} to {row.upper:.3f}" if row.lower == row.lower else "-"]
-        for version, row in found
+        for version, row in measures
     ]
     click.echo(tables.render(header, body) if body else "No patient that was scored has an outcome that came later.")
     next_commands("penumbra sql \"FROM model_metrics WHERE split = 'live'\"")

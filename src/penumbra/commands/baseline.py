@@ -34,7 +34,7 @@ def baseline(work: Work, groups: Sequence[str] = ()) -> tuple[list[str], list[li
     with store.connect(work.home, read_only=True) as lake:
         patients = lake.rows("patients")
     columns = {", ".join(centers): [row for row in patients if row["center"] in centers and row["patient"] in accepted[row["center"]]] for centers in sets}
-    header = ["", *(f"{name}\nn {len(found)}" for name, found in columns.items()), "p", "test"]
+    header = ["", *(f"{name}\nn {len(rows)}" for name, rows in columns.items()), "p", "test"]
     lines = [
         [f"  {row.level}" if row.level else row.variable, *row.cells, "" if row.p is None else f"{row.p:.2f}" if row.p >= 0.01 else f"{row.p:.1g}", row.test]
         for row in baseline_table(columns)

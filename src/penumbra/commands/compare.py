@@ -20,7 +20,7 @@ from penumbra.report.side_by_side import difference_words, mark, measure_words, 
 from penumbra.report.words import number
 from penumbra.survival.horizons import horizon_name
 
-MOST_DIFFERENCES = 12  # of one kind in the terminal; the page and JSON have all
+MAX_DIFFERENCES = 12  # of one kind in the terminal; the page and JSON have all
 FOOTER = "penumbra compare; research software, not a medical device."
 SHOWN_CELL = 48  # letters of a value in a table of differences
 
@@ -35,16 +35,16 @@ def shown(work: Work, versions: Sequence[str], form: str = "table") -> str | tab
     versions
         Numbers, aliases, experiments of DVC or git revisions; of the model that params.yaml names, or of another one with its name: nsclc-pfs/3.
     """
-    found = compare(work.home, versions, work.settings.evaluate, work.settings.register.model)
-    if isinstance(found, Standings):
-        rows = [asdict(row) for row in found.rows]
+    comparison = compare(work.home, versions, work.settings.evaluate, work.settings.register.model)
+    if isinstance(comparison, Standings):
+        rows = [asdict(row) for row in comparison.rows]
         if form == "json":
             return _json(without_nan(rows))
-        return standing_table(found) if form == "table" else tables.Answer.of(rows)
-    page = write_page(work, found)
+        return standing_table(comparison) if form == "table" else tables.Answer.of(rows)
+    page = write_page(work, comparison)
     if form == "json":
-        return _json({**found.document(), "page": str(page)})
-    return f"{text(found)}\n\npage  {page}" if form == "table" else tables.Answer.of([asdict(row) for row in found.paired])
+        return _json({**comparison.document(), "page": str(page)})
+    return f"{text(comparison)}\n\npage  {page}" if form == "table" else tables.Answer.of([asdict(row) for row in comparison.paired])
 
 
 def _json(document: Any) -> str:
@@ -55,30 +55,30 @@ def standing_table(standings: Standings) -> str:
     """One line per version, one column per center: C, and the difference from the first version with its p."""
     entries = standings.entries
     centers = list(dict.fromkeys(row.center for row in standings.rows))
-    found = {(row.version, row.center): row for row in standings.rows}
+    standing_of = {(row.version, row.center): row for row in standings.rows}
     sizes = {row.center: row.n for row in standings.rows}
 
     def cell(entry: RegisteredVersion, center: str) -> str:
-        row = found.get((entry.version, center))
+        row = standing_of.get((entry.version, center))
         if row is None or not math.isfinite(row.c):
             return "-"
-        own = f"{row.c:.3f}{' *' if row.fitted else ''}"
-        return own if entry is entries[0] else f"{own}\n{row.difference:+.3f} p {p_value(row.p)}"
+        concordance = f"{row.c:.3f}{' *' if row.fitted else ''}"
+        return concordance if entry is entries[0] else f"{concordance}\n{row.difference:+.3f} p {p_value(row.p)}"
 
     body = [[entry.label, ", ".join(entry.train_centers), *(cell(entry, center) for center in centers)] for entry in entries]
     first = f"+/-: against {entries[0].label} on the same patients, paired bootstrap. " if len(entries) > 1 else ""
     return tables.render(["version", "trained on", *(f"C {center}\nn {sizes[center]}" for center in centers)], body) + f"\n\n* fitted on this center. {first}"
 
 
-def text(found: Comparison) -> str:
+def text(comparison: Comparison) -> str:
     """Two versions for a terminal."""
-    shown = ["harrell_c", *(f"{metric}_{horizon_name(day)}" for day in overlay.middle(found.days) for metric in ("auc", "brier", "calibration"))]
-    one, other = found.first.version, found.second.version
-    parts = [f"{found.first.label} and {found.second.label}, on the patients both scored"]
+    shown = ["harrell_c", *(f"{metric}_{horizon_name(day)}" for day in overlay.middle(comparison.days) for metric in ("auc", "brier", "calibration"))]
+    one, other = comparison.first.version, comparison.second.version
+    parts = [f"{comparison.first.label} and {comparison.second.label}, on the patients both scored"]
     body = [
         [
-            measure_words(row.metric, found.days),
-            row.center + mark(found.fitted, row.center),
+            measure_words(row.metric, comparison.days),
+            row.center + mark(comparison.fitted, row.center),
             row.n,
             row.events,
             row.first,
@@ -87,43 +87,43 @@ def text(found: Comparison) -> str:
             p_value(row.p),
         ]
         for metric in shown
-        for row in found.paired
+        for row in comparison.paired
         if row.metric == metric
     ]
     parts.append(tables.render(["", "center", "n", "died", str(one), str(other), f"{other} minus {one} (95 %)", "p"], body))
     parts.append(
         "* fitted on some of these patients: optimistic value. Brier score and calibration, |log(observed / predicted deaths)|, are better when lower."
     )
-    parts += found.remarks
-    if found.unscored:
-        parts.append(f"Not compared, since one of the two has not scored them: {', '.join(found.unscored)}.")
-    moved = [[row.center, "died" if row.died else "alive", row.stayed_low, row.raised, row.lowered, row.stayed_high] for row in found.reclassified]
+    parts += comparison.remarks
+    if comparison.unscored:
+        parts.append(f"Not compared, since one of the two has not scored them: {', '.join(comparison.unscored)}.")
+    moved = [[row.center, "died" if row.died else "alive", row.stayed_low, row.raised, row.lowered, row.stayed_high] for row in comparison.reclassified]
     parts.append(tables.render(["risk group", "outcome", "low in both", f"raised by {other}", f"lowered by {other}", "high in both"], moved))
-    if found.calibration:
-        parts.append(tables.render(["registered", *(metric.replace("_", " ") for metric in found.metrics)], _side_by_side(found)))
-    people = [[row["center"], row["first"], row["second"], row["added"], row["removed"]] for row in found.patients]
+    if comparison.calibration:
+        parts.append(tables.render(["registered", *(metric.replace("_", " ") for metric in comparison.metrics)], _side_by_side(comparison)))
+    people = [[row["center"], row["first"], row["second"], row["added"], row["removed"]] for row in comparison.patients]
     parts.append(tables.render(["trained on", f"patients {one}", f"patients {other}", "added", "removed"], people))
-    parts.append(_differences(found))
+    parts.append(_differences(comparison))
     return "\n\n".join(parts)
 
 
-def _side_by_side(found: Comparison) -> list[list[str]]:
+def _side_by_side(comparison: Comparison) -> list[list[str]]:
     """One line per center: "first, second" of each registered measure of calibration."""
 
     def cell(center: str, metric: str) -> str:
-        row = next((row for row in found.calibration if (row["center"], row["metric"]) == (center, metric)), None)
+        row = next((row for row in comparison.calibration if (row["center"], row["metric"]) == (center, metric)), None)
         return "-" if row is None else ", ".join("-" if row[name] is None else f"{row[name]:.2f}" for name in ("first", "second"))
 
-    return [[center, *(cell(center, metric) for metric in found.metrics)] for center in dict.fromkeys(row["center"] for row in found.calibration)]
+    return [[center, *(cell(center, metric) for metric in comparison.metrics)] for center in dict.fromkeys(row["center"] for row in comparison.calibration)]
 
 
-def _differences(found: Comparison) -> str:
+def _differences(comparison: Comparison) -> str:
     kinds: dict[str, list[list[str]]] = {}
-    for row in found.differences:
+    for row in comparison.differences:
         kinds.setdefault(row.aspect, []).append([row.aspect, row.name, _short(row.first), _short(row.second)])
-    body = [line for lines in kinds.values() for line in lines[:MOST_DIFFERENCES]]
-    left_out = {kind: len(lines) - MOST_DIFFERENCES for kind, lines in kinds.items() if len(lines) > MOST_DIFFERENCES}
-    table = tables.render(["differs", "", str(found.first.version), str(found.second.version)], body) if body else "Nothing else differs."
+    body = [line for lines in kinds.values() for line in lines[:MAX_DIFFERENCES]]
+    left_out = {kind: len(lines) - MAX_DIFFERENCES for kind, lines in kinds.items() if len(lines) > MAX_DIFFERENCES}
+    table = tables.render(["differs", "", str(comparison.first.version), str(comparison.second.version)], body) if body else "Nothing else differs."
     return table + "".join(f"\n... {more} more of {kind}; --format json has all" for kind, more in left_out.items())
 
 
@@ -131,24 +131,24 @@ def _short(value: str) -> str:
     return value if len(value) <= SHOWN_CELL else f"{value[: SHOWN_CELL - 3]}..."
 
 
-def write_page(work: Work, found: Comparison) -> Path:
+def write_page(work: Work, comparison: Comparison) -> Path:
     """The page of two versions in reports/compare-<first>-<second>/."""
-    numbers, labels = work.settings.evaluate, (found.first.label, found.second.label)
-    figures = overlay.overlaid(found.pairs, Measures.of(numbers, found.days))
-    moved = tuple((row.center, "died" if row.died else "alive", row.stayed_low, row.raised, row.lowered, row.stayed_high) for row in found.reclassified)
-    people: tuple[tuple[Any, ...], ...] = tuple((row["center"], row["first"], row["second"], row["added"], row["removed"]) for row in found.patients)
+    numbers, labels = work.settings.evaluate, (comparison.first.label, comparison.second.label)
+    figures = overlay.overlaid(comparison.pairs, Measures.of(numbers, comparison.days))
+    moved = tuple((row.center, "died" if row.died else "alive", row.stayed_low, row.raised, row.lowered, row.stayed_high) for row in comparison.reclassified)
+    people: tuple[tuple[Any, ...], ...] = tuple((row["center"], row["first"], row["second"], row["added"], row["removed"]) for row in comparison.patients)
     registered = tuple(
         (row["center"], row["metric"].replace("_", " "), *(number(math.nan if row[name] is None else row[name], 3) for name in ("first", "second")))
-        for row in found.calibration
+        for row in comparison.calibration
     )
     sections = [
         who_predicts_better(
-            found.paired,
+            comparison.paired,
             labels,
-            found.fitted,
+            comparison.fitted,
             f"The same patients, the same {numbers.bootstraps} resamples. Hollow dots and *: one of the two was fitted on some of these patients, so its value"
             " is optimistic. Brier score and calibration, |log(observed / predicted deaths)|, are better when lower.",
-            found.days,
+            comparison.days,
         ),
         Section("ROC", "First version: solid blue; second: dashed vermilion.", figures=figures.roc),
         Section(
@@ -172,12 +172,12 @@ def write_page(work: Work, found: Comparison) -> Path:
             "What differs",
             "Parameters, data, settings, kept features and environment.",
             ("kind", "name", *labels),
-            tuple((row.aspect, row.name, row.first, row.second) for row in found.differences),
+            tuple((row.aspect, row.name, row.first, row.second) for row in comparison.differences),
             4,
         ),
     ]
     title = f"{labels[0]} and {labels[1]}"
-    of = "" if found.first.model == work.settings.register.model else f"{found.first.model}-"
-    folder = work.home / "reports" / f"compare-{of}{found.first.version}-{found.second.version}"
-    unscored = [f"Not compared, since one of the two has not scored them: {', '.join(found.unscored)}."] if found.unscored else []
-    return write_sections(folder / "index.html", title, "Two registered versions", [*found.remarks, *unscored], sections, FOOTER)
+    of = "" if comparison.first.model == work.settings.register.model else f"{comparison.first.model}-"
+    folder = work.home / "reports" / f"compare-{of}{comparison.first.version}-{comparison.second.version}"
+    unscored = [f"Not compared, since one of the two has not scored them: {', '.join(comparison.unscored)}."] if comparison.unscored else []
+    return write_sections(folder / "index.html", title, "Two registered versions", [*comparison.remarks, *unscored], sections, FOOTER)

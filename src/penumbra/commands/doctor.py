@@ -14,7 +14,7 @@ DECLARATIONS = (
     "params.yaml", "features/rois.yaml", "features/radiomics.yaml", "models/signatures.yaml", "models/combined.yaml", "models/controls.yaml",
     "models/se_resnet.yaml", "models/paper.yaml", "models/checklist.yaml", "models/learning.yaml",
 )  # fmt: skip
-LEAST_FREE_GB = 5.0  # a cohort of 300 patients keeps about this much in images and features
+MIN_FREE_GB = 5.0  # a cohort of 300 patients keeps about this much in images and features
 LOCK = "requirements.lock"
 ENGINES = ("SimpleITK", "pydicom", "pyradiomics", "numba", "jax", "flax", "duckdb", "duckdb-extension-ducklake", "mlflow", "prefect", "dvc")
 
@@ -64,18 +64,18 @@ def _packages(home: Path) -> Iterator[Finding]:
     try:
         lock = (project_root() / LOCK).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        why = "there is none in the project" if isinstance(error, FileNotFoundError) else "it cannot be read"
-        yield Finding(LOCK, False, f"{why}; restore it from git, or set PENUMBRA_PROJECT to a whole checkout")
+        problem = "there is none in the project" if isinstance(error, FileNotFoundError) else "it cannot be read"
+        yield Finding(LOCK, False, f"{problem}; restore it from git, or set PENUMBRA_PROJECT to a whole checkout")
         lock = ""
     pinned = dict(line.split(" ")[0].split("==", 1) for line in lock.splitlines() if "==" in line and line[0] != " ")
     for name in ENGINES:
         try:
-            found = importlib.metadata.version(name)
+            version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             yield Finding(name, False, "not installed; run make setup")
             continue
-        wanted = pinned.get(name.lower(), found)
-        yield Finding(name, found == wanted, found if found == wanted else f"{found}, but requirements.lock pins {wanted}; run make setup")
+        pin = pinned.get(name.lower(), version)
+        yield Finding(name, version == pin, version if version == pin else f"{version}, but requirements.lock pins {pin}; run make setup")
 
 
 def _parameters(home: Path) -> Iterator[Finding]:
@@ -83,8 +83,8 @@ def _parameters(home: Path) -> Iterator[Finding]:
     from penumbra.pipeline.settings import load_settings, require_shown
 
     root, unreadable = project_root(), []
-    wanted = {root / name for name in DECLARATIONS}
-    for path in sorted(wanted.union(root.glob("*.yaml"), root.glob("features/*.yaml"), root.glob("models/*.yaml"))):
+    paths = {root / name for name in DECLARATIONS}
+    for path in sorted(paths.union(root.glob("*.yaml"), root.glob("features/*.yaml"), root.glob("models/*.yaml"))):
         try:
             read_yaml(path)
         except ParamsError as error:
@@ -92,14 +92,14 @@ def _parameters(home: Path) -> Iterator[Finding]:
     if unreadable:
         yield from unreadable
         return
-    said: dict[str, list[str]] = {}  # what is wrong -> in which profiles
+    errors: dict[str, list[str]] = {}  # what is wrong -> in which profiles
     for profile in PROFILES:
         try:
             load_settings(profile)
             yield Finding(f"params.yaml, profile {profile}", True, "every parameter known, of its type and in its range")
         except ParamsError as error:
-            said.setdefault(str(error), []).append(profile)
-    for sentence, profiles in said.items():
+            errors.setdefault(str(error), []).append(profile)
+    for sentence, profiles in errors.items():
         yield Finding(f"settings, profile {', '.join(profiles)}", False, sentence)
     try:
         require_shown()
@@ -113,9 +113,9 @@ def _training(home: Path) -> Iterator[Finding]:
     from penumbra.pipeline import arrivals
     from penumbra.pipeline.settings import load_settings
 
-    wanted = load_settings().cohort.train_centers
+    centers = load_settings().cohort.train_centers
     try:
-        lacking = arrivals.require_training(home, wanted)
+        lacking = arrivals.require_training(home, centers)
         if lacking:
             yield Finding("training centers", True, lacking)
     except ParamsError as error:
@@ -125,9 +125,9 @@ def _training(home: Path) -> Iterator[Finding]:
 def _space(home: Path) -> Iterator[Finding]:
     existing = next(path for path in (home, *home.parents) if path.exists())
     free = shutil.disk_usage(existing).free / 1e9
-    if home.is_dir() and (why := resources.unwritable(home)):
-        yield Finding("state folder", False, f"it cannot be written{why}; make it writable for this user, or set PENUMBRA_HOME to a folder that is")
-    yield Finding("disk", free > LEAST_FREE_GB, f"{free:.0f} GB free for state")
+    if home.is_dir() and (reason := resources.unwritable(home)):
+        yield Finding("state folder", False, f"it cannot be written{reason}; make it writable for this user, or set PENUMBRA_HOME to a folder that is")
+    yield Finding("disk", free > MIN_FREE_GB, f"{free:.0f} GB free for state")
 
 
 def _store(home: Path) -> Iterator[Finding]:
@@ -167,10 +167,10 @@ def _persons(home: Path) -> Iterator[Finding]:
                 yield Finding("doubled patients", False, doubled)
             model = load_settings().register.model
             for version, center in prospective.unfounded(lake, model):
-                found = f"the live metrics of {model}/{version} at {center} were not measured on patients scored before their outcome was known"
-                yield Finding("live metrics", False, f"{found}; run penumbra monitor, which measures them again or takes them back")
-            for said in persons.waiting(lake):
-                yield Finding("patients", True, said)
+                problem = f"the live metrics of {model}/{version} at {center} were not measured on patients scored before their outcome was known"
+                yield Finding("live metrics", False, f"{problem}; run penumbra monitor, which measures them again or takes them back")
+            for remark in persons.waiting(lake):
+                yield Finding("patients", True, remark)
     except ParamsError:
         return  # reported above
     except Refusal as refusal:
@@ -196,8 +196,8 @@ def _registry(home: Path) -> Iterator[Finding]:
         champion = registry.find(home)
         registry.verify(champion.folder, champion.digest)
         others = [name for name in registry.models(home) if name != champion.model]
-        beside = f"; params.yaml does not name {', '.join(others)}, which is registered too" if others else ""
-        yield Finding("registry", True, f"champion is {champion.model}/{champion.version}, files as registered{beside}")
+        remark = f"; params.yaml does not name {', '.join(others)}, which is registered too" if others else ""
+        yield Finding("registry", True, f"champion is {champion.model}/{champion.version}, files as registered{remark}")
     except Refusal as refusal:
         if refusal.rule not in changed.rules:
             yield Finding("registry", refusal.rule == "model_registered", str(refusal))
@@ -214,11 +214,11 @@ def _versions(home: Path) -> Iterator[Finding]:
     try:
         models = registry.models(home)
         with store.connect(home, read_only=True) as lake:
-            found = {model: (stored_predictions.misnamed(lake, home, model), stored_predictions.unfounded(lake, home, model)) for model in models}
+            problems = {model: (stored_predictions.misnamed(lake, home, model), stored_predictions.unfounded(lake, home, model)) for model in models}
         lacking = {model: recording.unrecorded(home, model) for model in models}
     except Refusal:  # the store or the registry has its own line
         return
-    for model, (misnamed, unfounded) in found.items():
+    for model, (misnamed, unfounded) in problems.items():
         for version, days in misnamed.items():
             columns = ", ".join(f"survival_{place} is {horizon_words(day)}" for place, day in zip(stored_predictions.positions(days), days, strict=True))
             metrics = ", ".join(f"auc_{place} is auc_{horizon_name(day)}" for place, day in zip(stored_predictions.positions(days), days, strict=True))
@@ -278,8 +278,8 @@ def _stages(home: Path) -> Iterator[Finding]:
         yield Finding("stages", True, "what has run was made from what is there now")
     except Refusal as refusal:
         yield Finding("stages", False, str(refusal), waits=True)
-    for label, why in contradicted(home):
-        yield Finding(label, False, why)
+    for label, reason in contradicted(home):
+        yield Finding(label, False, reason)
 
 
 def _retrainings(home: Path) -> Iterator[Finding]:

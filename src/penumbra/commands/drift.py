@@ -46,16 +46,16 @@ def drift_of(work: Work, center: str) -> Drift:
                 here = matrix.centers == center
                 if not here.any() or here.all():
                     continue
-                found = shift(matrix.values[~here], matrix.values[here], bins=chosen.bins)
+                shifts = shift(matrix.values[~here], matrix.values[here], bins=chosen.bins)
                 names = ("reference_n", "sample_n", "reference_mean", "sample_mean", "ks", "p", "psi")
-                columns = [getattr(found, name) for name in names]
+                columns = [getattr(shifts, name) for name in names]
                 for feature, *values in zip(matrix.features, *columns, strict=True):
                     quantiles = {name: value.item() for name, value in zip(names, values, strict=True)}
                     features.append({"kind": kind, "roi": roi, "feature": feature, "version": matrix.version, **quantiles})
-        known = sorted({row["center"] for row in lake.rows("patients")})
+        centers = sorted({row["center"] for row in lake.rows("patients")})
         people = [row for row in lake.rows("patients") if row["center"] in (center, *reference) and row["time"] is not None and row["event"] is not None]
     if not features:
-        raise _nothing_to_compare(center, reference, known)
+        raise _nothing_to_compare(center, reference, centers)
     p = np.array([row["p"] for row in features])
     q = np.full(len(p), np.nan)
     q[np.isfinite(p)] = benjamini_hochberg(p[np.isfinite(p)])
@@ -64,14 +64,14 @@ def drift_of(work: Work, center: str) -> Drift:
     return Drift(center, features, *_outcomes(people, center, chosen.horizon_days))
 
 
-def _nothing_to_compare(center: str, reference: list[str], known: list[str]) -> Refusal:
+def _nothing_to_compare(center: str, reference: list[str], centers: list[str]) -> Refusal:
     """Why a center has no features to compare, or nothing to compare them with."""
-    if center not in known:
-        return Refusal("center_stored", f"no features of {center!r}: no such center was ingested", choose(center, known, what="ingested"))
-    if not set(reference) & set(known):
-        others = ", ".join(name for name in known if name != center) or "none"
-        found = f"{center} is the only training center with features, and there is no other to compare it with"
-        return Refusal("center_stored", found, f"Name a center that does not train, or name others in params.yaml, cohort.train_centers: {others}")
+    if center not in centers:
+        return Refusal("center_stored", f"no features of {center!r}: no such center was ingested", choose(center, centers, what="ingested"))
+    if not set(reference) & set(centers):
+        others = ", ".join(name for name in centers if name != center) or "none"
+        reason = f"{center} is the only training center with features, and there is no other to compare it with"
+        return Refusal("center_stored", reason, f"Name a center that does not train, or name others in params.yaml, cohort.train_centers: {others}")
     return Refusal("center_stored", f"no features of {center!r}, or of the training centers {', '.join(reference)}", "run penumbra populate and penumbra train")
 
 

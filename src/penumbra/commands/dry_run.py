@@ -23,6 +23,8 @@ class Rehearsed:
 
     Parameters
     ----------
+    found
+        How many patients are in the center's table or folder.
     new, changed, unchanged
         How many of the accepted patients.
     leaving
@@ -62,10 +64,10 @@ def rehearse(work: Work, folders: Mapping[str, Path], confirmed: Collection[str]
         "pseudonym_key", "patient_stored", and whatever hinders opening a store that is there.
     """
     with _as_it_is(work) as lake:
-        taken: dict[str, str] = {}
+        owners: dict[str, str] = {}
         if lake is not None:
             pseudonyms.require_same(work.home, lake)
-            taken = {row["patient"]: row["center"] for row in lake.sql("SELECT patient, center FROM patients").to_pylist()}
+            owners = {row["patient"]: row["center"] for row in lake.sql("SELECT patient, center FROM patients").to_pylist()}
         if confirmed and lake is None:
             raise Refusal("patient_stored", "nothing is stored yet", "ingest without --confirm")
         if lake is not None:
@@ -76,17 +78,17 @@ def rehearse(work: Work, folders: Mapping[str, Path], confirmed: Collection[str]
             for center, table in tables_of.items()
             if lake is not None and isinstance(table, cohort.ClinicalTable)
         }
-        gone = {patient for patients in leaving.values() for patient in patients}
-        taken = {patient: center for patient, center in taken.items() if patient not in gone}
-        scans = [scan for scan in persons.accepted_scans(lake) if scan.patient not in gone] if lake is not None else []
-        found = {}
+        departures = {patient for patients in leaving.values() for patient in patients}
+        owners = {patient: center for patient, center in owners.items() if patient not in departures}
+        scans = [scan for scan in persons.accepted_scans(lake) if scan.patient not in departures] if lake is not None else []
+        rehearsals = {}
         for center, folder in folders.items():
-            found[center] = replace(_center(work, lake, center, folder, tables_of[center], taken, confirmed, scans), leaving=leaving.get(center, []))
-            taken |= dict.fromkeys(found[center].accepted, center)
-        return found
+            rehearsals[center] = replace(_center(work, lake, center, folder, tables_of[center], owners, confirmed, scans), leaving=leaving.get(center, []))
+            owners |= dict.fromkeys(rehearsals[center].accepted, center)
+        return rehearsals
 
 
-def shown(found: Mapping[str, Rehearsed]) -> str:
+def shown(rehearsals: Mapping[str, Rehearsed]) -> str:
     """What `rehearse` found, as tables: one line per center, then why each patient would be rejected."""
     rows = [
         [
@@ -98,25 +100,27 @@ def shown(found: Mapping[str, Rehearsed]) -> str:
             _counted(facts.rejected),
             len(facts.leaving),
         ]
-        for center, facts in found.items()
+        for center, facts in rehearsals.items()
     ]
     text = tables.render(["center", "found", "accepted", "new / changed / unchanged", "remarks", "rejected", "leaving"], rows)
     refused = [
-        [center, row["patient"] or "(table)", row["rule"], f"{row['found']}. {row['advice']}"] for center, facts in found.items() for row in facts.rejections
+        [center, row["patient"] or "(table)", row["rule"], f"{row['found']}. {row['advice']}"]
+        for center, facts in rehearsals.items()
+        for row in facts.rejections
     ]
     if refused:
         text += "\n\n" + tables.render(["center", "patient", "rule", "why, and what to do"], refused)
     return text + "\n\nNothing was written."
 
 
-def rows(found: Mapping[str, Rehearsed]) -> tables.Answer:
+def rows(rehearsals: Mapping[str, Rehearsed]) -> tables.Answer:
     """The same for other programs: one row per patient and reason."""
     records = []
-    for center, facts in found.items():
+    for center, facts in rehearsals.items():
         records += [{"center": center, "patient": patient, "outcome": "accepted"} for patient in facts.accepted]
         records += [{"center": center, "patient": patient, "outcome": "leaving"} for patient in facts.leaving]
-        why = ("patient", "rule", "found", "advice")
-        records += [{"center": center, "outcome": "rejected"} | {name: row[name] for name in why} for row in facts.rejections]
+        columns = ("patient", "rule", "found", "advice")
+        records += [{"center": center, "outcome": "rejected"} | {name: row[name] for name in columns} for row in facts.rejections]
     return tables.Answer.of(records, ("center", "patient", "outcome", "rule", "found", "advice"))
 
 
@@ -135,9 +139,9 @@ def _as_it_is(work: Work) -> Iterator[store.Store | None]:
 
 
 def _leaving(lake: store.Store, center: str, folder: Path, table: cohort.ClinicalTable) -> list[str]:
-    missing, rows, why = persons.departing(lake, center, folder, table)
-    if why:
-        say(f"{center}: {missing} stored patients are missing from the table; none would be treated as withdrawn, because {why}")
+    missing, rows, reason = persons.departing(lake, center, folder, table)
+    if reason:
+        say(f"{center}: {missing} stored patients are missing from the table; none would be treated as withdrawn, because {reason}")
     return sorted(row["patient"] for row in rows)
 
 
@@ -147,7 +151,7 @@ def _center(
     center: str,
     folder: Path,
     clinical: cohort.ClinicalTable | Refusal,
-    taken: Mapping[str, str],
+    owners: Mapping[str, str],
     confirmed: Collection[str],
     scans: list[cohort.KnownScan],
 ) -> Rehearsed:
@@ -163,7 +167,7 @@ def _center(
         return Rehearsed(rejected={clinical.rule: 1}, rejections=[row])
     for note in clinical.notes:
         say(f"{center}: {note}")
-    stored = {patient for patient, owner in taken.items() if owner == center}
+    stored = {patient for patient, owner in owners.items() if owner == center}
     records = persons.Records(lake, center, work.settings.ingest, confirmed) if lake is not None else None
     total = cohort.count_patients(folder, clinical)
     accepted: list[cohort.Accepted] = []
@@ -175,7 +179,7 @@ def _center(
             images=work.home / "images",
             rules=image_rules(work, center),
             workers=available_cores(),
-            patients_elsewhere=set(taken) - stored,
+            patients_elsewhere=set(owners) - stored,
             scans=scans,
             keep=False,
         ):

@@ -14,7 +14,7 @@ from penumbra.base.whole_files import write_whole
 from penumbra.pipeline.workspace import Work
 
 REBUILT = ("reports", "gallery", "crossfitted")  # folders whose entries can be made again without the patient
-OWN = ("incoming", "store")  # links to what the centers keep; and what store.forget takes care of
+EXEMPT_FOLDERS = ("incoming", "store")  # links to what the centers keep; and what store.forget takes care of
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,13 @@ def forget(work: Work, patient: str, center: str | None = None, reason: str | No
     """
     home = work.home
     with store.connect(home) as lake:
-        known = store.traces(lake, patient, center)
-        removed = [*_images(home, patient, known.center), *_manifests(home, patient), *_rebuilt(home, patient)]
-        store.forget(lake, patient, known.center, run=work.run, reason=reason)
+        traces = store.traces(lake, patient, center)
+        removed = [*_images(home, patient, traces.center), *_manifests(home, patient), *_rebuilt(home, patient)]
+        store.forget(lake, patient, traces.center, run=work.run, reason=reason)
         bucket = lake.lake.files
-    remains = [path.relative_to(home).as_posix() for path in _naming(home, patient) if path.relative_to(home).parts[0] not in OWN]
-    source = any((folder / patient).exists() for folder in (home / "incoming").glob(known.center or "*"))
-    return Forgotten(known, tuple(removed), tuple(remains), source, bucket)
+    remains = [path.relative_to(home).as_posix() for path in _naming(home, patient) if path.relative_to(home).parts[0] not in EXEMPT_FOLDERS]
+    source = any((folder / patient).exists() for folder in (home / "incoming").glob(traces.center or "*"))
+    return Forgotten(traces, tuple(removed), tuple(remains), source, bucket)
 
 
 def _images(home: Path, patient: str, of: str | None) -> Iterator[str]:
@@ -140,9 +140,9 @@ def listing(traces: store.Traces) -> str:
 def held(traces: store.Traces) -> list[dict[str, Any]]:
     """The same for other programs, one row per relation or version that holds the patient."""
     common = {"patient": traces.patient, "center": traces.center}
-    found = [{**common, "held_by": relation, "as": "rows", "rows": rows} for relation, rows in traces.rows.items()]
-    found += [{**common, "held_by": label, "as": split, "rows": None} for label, split in traces.uses]
-    return found + [{**common, "held_by": label, "as": "prediction", "rows": None} for label in traces.predictions]
+    records = [{**common, "held_by": relation, "as": "rows", "rows": rows} for relation, rows in traces.rows.items()]
+    records += [{**common, "held_by": label, "as": split, "rows": None} for label, split in traces.uses]
+    return records + [{**common, "held_by": label, "as": "prediction", "rows": None} for label in traces.predictions]
 
 
 def summary(forgotten: Forgotten) -> str:

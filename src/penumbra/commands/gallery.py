@@ -74,8 +74,8 @@ def gallery(work: Work, only: str | None = None) -> list[Path]:
         shown = [row for row in images if row["center"] == center]
         refused = [row for row in rejections if row["center"] == center and row["stage"] == "ingest"]
         if not shown and not refused:
-            known = sorted({row["center"] for row in (*images, *rejections)})
-            raise Refusal("center_in_store", f"no patient of a center {center!r}", f"{choose(center, known, what='in the store')}; ingest another first")
+            names = sorted({row["center"] for row in (*images, *rejections)})
+            raise Refusal("center_in_store", f"no patient of a center {center!r}", f"{choose(center, names, what='in the store')}; ingest another first")
         folder = work.home / FOLDER / center
         _draw(work, folder, shown)
         cards = [
@@ -90,11 +90,11 @@ def _draw(work: Work, folder: Path, images: Sequence[Mapping[str, Any]]) -> None
     """The pictures that are not there yet, in parallel; those of replaced versions go."""
     pictures = folder / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
-    wanted = {_name(work, row): row for row in images}
+    rows = {_name(work, row): row for row in images}
     for path in pictures.iterdir():
-        if path.name not in wanted:
+        if path.name not in rows:
             path.unlink()
-    lacking = [(str(pictures / name), dict(row)) for name, row in wanted.items() if not (pictures / name).is_file()]
+    lacking = [(str(pictures / name), dict(row)) for name, row in rows.items() if not (pictures / name).is_file()]
     report = work.settings.report
     margins = cohort.roi_rules(work.settings.rois).margins_mm
     draw = partial(draw_patient, images=work.home / "images", margins=margins, margin_mm=report.slice_margin_mm, window_hu=report.window_hu)

@@ -21,13 +21,13 @@ def models(home: Path, name: str | None = None) -> str:
     entries: list[registry.RegisteredVersion | registry.ForeignVersion] = sorted((*shelf.versions, *shelf.foreign), key=lambda entry: entry.version)
     if not entries:
         registry.find(home, model=name)  # says what there is
-    found = store.query(
+    metrics = store.query(
         home, "SELECT model, version, center, split, value FROM model_metrics WHERE metric = 'harrell_c' AND split IN ('train', 'test')"
     ).to_pylist()
     model = entries[0].model
     pools = (TRAINING, EXTERNAL)  # after the centers
-    centers = sorted({row["center"] for row in found if row["model"] == model}, key=lambda center: (center in pools, center))
-    values = {(row["version"], row["center"]): row for row in found if row["model"] == model}
+    centers = sorted({row["center"] for row in metrics if row["model"] == model}, key=lambda center: (center in pools, center))
+    values = {(row["version"], row["center"]): row for row in metrics if row["model"] == model}
 
     def cell(version: str, center: str) -> str:
         row = values.get((version, center))
@@ -62,10 +62,10 @@ def model_rows(home: Path, name: str | None = None) -> tables.Answer:
     entries: list[registry.RegisteredVersion | registry.ForeignVersion] = sorted((*shelf.versions, *shelf.foreign), key=lambda entry: entry.version)
     records: list[dict[str, object]] = []
     for entry in entries:
-        known = {"model": entry.model, "version": entry.version, "alias": ", ".join(entry.aliases) or None, "registered": entry.created_at}
+        common = {"model": entry.model, "version": entry.version, "alias": ", ".join(entry.aliases) or None, "registered": entry.created_at}
         mine = [row for row in measured if (row["model"], row["version"]) == (entry.model, str(entry.version))]
         values = [{"center": row["center"], "split": row["split"], "harrell_c": row["value"], "n": row["n"], "died": row["events"]} for row in mine]
-        records += [{**known, **value} for value in values or [{}]]
+        records += [{**common, **value} for value in values or [{}]]
     return tables.Answer.of(records, ("model", "version", "alias", "registered", "center", "split", "harrell_c", "n", "died"))
 
 

@@ -54,13 +54,13 @@ def monitor(work: Work, model: str | None = None) -> list[tuple[str, MetricRow]]
     A measure that these patients do not define yet is a row with NaN and its reason, and is not stored. What was stored before and is not measured
     on them now is taken back.
     """
-    model, found = model or work.settings.register.model, []
+    model, measures = model or work.settings.register.model, []
     store.require(work.home)  # which must not be made by asking
     with store.connect(work.home) as lake:
         rows, before = prospective.matured(lake, model), prospective.stored(lake, model)
-        there = {str(entry.version) for entry in registry.versions(work.home, model)}
+        versions = {str(entry.version) for entry in registry.versions(work.home, model)}
         for version in dict.fromkeys(row["version"] for row in rows):
-            if str(version) not in there:
+            if str(version) not in versions:
                 say(f"{model}/{version} was deleted outside penumbra: the patients that it scored are not measured")
                 continue
             loaded = registry.load(work.home, version, model=model)
@@ -70,20 +70,20 @@ def monitor(work: Work, model: str | None = None) -> list[tuple[str, MetricRow]]
             if defined:
                 rows_of_version = {"model_metrics": recording.metric_records(model, loaded.served, defined)}
                 lake.write(recording.of_version(loaded.entry.version, rows_of_version), run=work.run, what=f"{model}/{version} live")
-            found += [(str(version), entry) for entry in measured]
-        _take_back(work, lake, model, before, found)
-    return found
+            measures += [(str(version), entry) for entry in measured]
+        _take_back(work, lake, model, before, measures)
+    return measures
 
 
-def _take_back(work: Work, lake: store.Store, model: str, before: dict[prospective.Place, list[dict[str, Any]]], found: list[tuple[str, MetricRow]]) -> None:
+def _take_back(work: Work, lake: store.Store, model: str, before: dict[prospective.Place, list[dict[str, Any]]], measures: list[tuple[str, MetricRow]]) -> None:
     """Take back the stored live metrics that were not measured again."""
-    again = {(version, entry.center, entry.metric) for version, entry in found if entry.value == entry.value}
+    places = {(version, entry.center, entry.metric) for version, entry in measures if entry.value == entry.value}
     for (version, center), rows in before.items():
-        gone = [row for row in rows if (version, center, row["metric"]) not in again]
-        if gone:
-            retracted = prospective.retractions(model, (version, center), gone)
+        stale = [row for row in rows if (version, center, row["metric"]) not in places]
+        if stale:
+            retracted = prospective.retractions(model, (version, center), stale)
             lake.write({"model_metrics": retracted}, run=work.run, what=f"{model}/{version}: live metrics of {center} taken back")
-            say(f"{len(gone)} live metrics of {model}/{version} at {center} are taken back: not measured on patients scored before their outcome was known")
+            say(f"{len(stale)} live metrics of {model}/{version} at {center} are taken back: not measured on patients scored before their outcome was known")
 
 
 def _measured(work: Work, loaded: registry.LoadedModel, center: str, rows: list[dict[str, Any]]) -> list[MetricRow]:
@@ -92,11 +92,11 @@ def _measured(work: Work, loaded: registry.LoadedModel, center: str, rows: list[
     risk = ModelRisk(np.array([row["log_risk"] for row in here], dtype=float), loaded.model.cutoff, loaded.model.baseline)
     one = OneModel(event, time, risk, work.settings.evaluate.confidence)
     shown = {"harrell_c": one.harrell, **{name: compute for name, compute in one.metrics(loaded.horizons_days) if _is_calibration(name)}}
-    size, found = (len(here), int(event.sum())), []
+    size, metric_rows = (len(here), int(event.sum())), []
     for name, compute in shown.items():
         value, lower, upper, reason = value_or_reason(compute, risk.log_risk)
-        found.append(MetricRow(loaded.served, center, LIVE, name, value, lower, upper, *size, reason))
-    return found
+        metric_rows.append(MetricRow(loaded.served, center, LIVE, name, value, lower, upper, *size, reason))
+    return metric_rows
 
 
 def _is_calibration(metric: str) -> bool:

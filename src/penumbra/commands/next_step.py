@@ -4,7 +4,7 @@ from pathlib import Path
 
 from penumbra.commands.status_data import Status
 
-OWN = "For your own patients: penumbra run --cohort FOLDER."
+COHORT_ADVICE = "For your own patients: penumbra run --cohort FOLDER."
 
 
 def next_step(status: Status | None) -> tuple[str, str]:
@@ -16,9 +16,9 @@ def next_step(status: Status | None) -> tuple[str, str]:
         return 'penumbra sql "SELECT id, what FROM commits ORDER BY id DESC LIMIT 5"', "A command is working here; this shows what it wrote last."
     if not status.centers and not unread:
         return _first(Path(status.home), Path(status.project))
-    again = next((each for each in status.failures if each.what.startswith("penumbra ")), None)
-    if again is not None:
-        return again.what, "It did not finish."
+    failure = next((each for each in status.failures if each.what.startswith("penumbra ")), None)
+    if failure is not None:
+        return failure.what, "It did not finish."
     if status.champion is None:
         return "penumbra run", "No version is champion yet."
     undecided = [each.center for each in status.waiting if each.why.startswith(("arrived", "read", "decided"))]
@@ -35,7 +35,10 @@ def _first(home: Path, project: Path) -> tuple[str, str]:
     """In an empty state folder: three simulated centers, or those that were simulated already."""
     simulated = home / "simulated"
     if home == project / "data":
-        return "make run", f"Nothing has arrived yet. This simulates three centers and runs everything. {OWN}"
+        return "make run", f"Nothing has arrived yet. This simulates three centers and runs everything. {COHORT_ADVICE}"
     if simulated.is_dir():
-        return f"penumbra run --cohort {simulated}", f"There is a simulated cohort. {OWN}"
-    return "penumbra simulate simulated && penumbra run --cohort simulated", f"Nothing has arrived yet. This simulates three centers and runs everything. {OWN}"
+        return f"penumbra run --cohort {simulated}", f"There is a simulated cohort. {COHORT_ADVICE}"
+    return (
+        "penumbra simulate simulated && penumbra run --cohort simulated",
+        f"Nothing has arrived yet. This simulates three centers and runs everything. {COHORT_ADVICE}",
+    )

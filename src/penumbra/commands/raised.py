@@ -15,8 +15,8 @@ RULE_LIKE = re.compile(r"[a-z]+(_[a-z0-9]+)*")
 def sources() -> list[Path]:
     """Every module of the program, the flows with it."""
     folders = (PACKAGE, PACKAGE / "flows")  # the second may be a link, which rglob does not follow
-    found = {path for folder in folders for path in folder.rglob("*.py")}
-    return sorted(path for path in found if "bench" not in path.parts and path.name != "doctor.py")
+    paths = {path for folder in folders for path in folder.rglob("*.py")}
+    return sorted(path for path in paths if "bench" not in path.parts and path.name != "doctor.py")
 
 
 @functools.cache
@@ -25,19 +25,19 @@ def raised() -> dict[str, list[str]]:
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sources()}
     constants = {_module(path): _constants(tree) for path, tree in trees.items()}
     takes = _takers(trees)
-    found: dict[str, set[str]] = defaultdict(set)
+    rules: dict[str, set[str]] = defaultdict(set)
     for path, tree in trees.items():
-        known = {**constants[_module(path)], **_imported(tree, constants)}
-        for name in _named(tree, known, takes):
-            found[name].add(_module(path))
-    return {name: sorted(modules) for name, modules in sorted(found.items())}
+        texts = {**constants[_module(path)], **_imported(tree, constants)}
+        for name in _named(tree, texts, takes):
+            rules[name].add(_module(path))
+    return {name: sorted(modules) for name, modules in sorted(rules.items())}
 
 
 def _module(path: Path) -> str:
     return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
-def _named(tree: ast.Module, known: dict[str, str], takes: dict[str, int]) -> Iterator[str]:
+def _named(tree: ast.Module, texts: dict[str, str], takes: dict[str, int]) -> Iterator[str]:
     """Every rule that a module raises, or hands to a function that does."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
@@ -46,20 +46,20 @@ def _named(tree: ast.Module, known: dict[str, str], takes: dict[str, int]) -> It
         place = 0 if called in RAISING else takes.get(called)
         if place is None:
             continue
-        given = next((word.value for word in node.keywords if word.arg == "rule"), node.args[place] if len(node.args) > place else None)
-        yield from _values(given, known)
-        if called in RAISING and isinstance(given, ast.Name) and given.id not in known:  # decided in the function, among the constants of the module
+        argument = next((word.value for word in node.keywords if word.arg == "rule"), node.args[place] if len(node.args) > place else None)
+        yield from _values(argument, texts)
+        if called in RAISING and isinstance(argument, ast.Name) and argument.id not in texts:  # decided in the function, among the constants of the module
             yield from _local(tree, node)
 
 
-def _values(given: ast.expr | None, known: dict[str, str]) -> Iterator[str]:
-    if isinstance(given, ast.Constant) and isinstance(given.value, str) and RULE_LIKE.fullmatch(given.value):
-        yield given.value
-    elif isinstance(given, ast.Name) and given.id in known:
-        yield known[given.id]
-    elif isinstance(given, ast.IfExp):
-        yield from _values(given.body, known)
-        yield from _values(given.orelse, known)
+def _values(argument: ast.expr | None, texts: dict[str, str]) -> Iterator[str]:
+    if isinstance(argument, ast.Constant) and isinstance(argument.value, str) and RULE_LIKE.fullmatch(argument.value):
+        yield argument.value
+    elif isinstance(argument, ast.Name) and argument.id in texts:
+        yield texts[argument.id]
+    elif isinstance(argument, ast.IfExp):
+        yield from _values(argument.body, texts)
+        yield from _values(argument.orelse, texts)
 
 
 def _local(tree: ast.Module, call: ast.Call) -> Iterator[str]:
@@ -77,19 +77,19 @@ def _local(tree: ast.Module, call: ast.Call) -> Iterator[str]:
 
 def _takers(trees: dict[Path, ast.Module]) -> dict[str, int]:
     """Functions that raise the rule which their parameter `rule` names -> the place of the parameter."""
-    found = {}
+    places = {}
     for tree in trees.values():
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef):
                 names = [argument.arg for argument in node.args.args if argument.arg != "self"]
                 if "rule" in names and any(isinstance(part, ast.Call) and getattr(part.func, "id", "") in RAISING for part in ast.walk(node)):
-                    found[node.name] = names.index("rule")
-    return found
+                    places[node.name] = names.index("rule")
+    return places
 
 
 def _constants(tree: ast.Module) -> dict[str, str]:
     """Names of a module's texts: RULE = "x", and RULE, ADVICE = "x", "y"."""
-    found = {}
+    texts = {}
     for node in tree.body:
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target if isinstance(node, ast.AnnAssign) else None
         value = getattr(node, "value", None)
@@ -99,8 +99,8 @@ def _constants(tree: ast.Module) -> dict[str, str]:
             names, values = list(target.elts), list(value.elts)
         for name, text in zip(names, values, strict=False):
             if isinstance(name, ast.Name) and isinstance(text, ast.Constant) and isinstance(text.value, str) and RULE_LIKE.fullmatch(text.value):
-                found[name.id] = text.value
-    return found
+                texts[name.id] = text.value
+    return texts
 
 
 def _imported(tree: ast.Module, constants: dict[str, dict[str, str]]) -> dict[str, str]:

@@ -42,9 +42,9 @@ def decision(decided: DecisionManifest) -> str:
 
 def decision_rows(decided: DecisionManifest) -> list[dict[str, Any]]:
     """The comparison of a retraining for other programs: one row per model, center and metric, with the center that arrived and the reason."""
-    given = {"arrived": decided.center, "decision": decided.reason}
+    common = {"arrived": decided.center, "decision": decided.reason}
     rows = decided.to_json()["comparison"]
-    return [{name: {**row, **given}.get(name) for name in DECIDED} for row in rows]
+    return [{name: {**row, **common}.get(name) for name in DECIDED} for row in rows]
 
 
 def _form(value: float | None, form: str) -> str:

@@ -45,10 +45,10 @@ def one(name: str) -> tuple[Rule, list[str]]:
     """
     from penumbra.commands.raised import raised
 
-    known = declared()
-    if name not in known:
-        raise Refusal("rule_known", f"no rule {name!r}", choose(name, known, more="penumbra rules"))
-    return known[name], raised().get(name, [])
+    rules = declared()
+    if name not in rules:
+        raise Refusal("rule_known", f"no rule {name!r}", choose(name, rules, more="penumbra rules"))
+    return rules[name], raised().get(name, [])
 
 
 def page() -> str:
@@ -59,16 +59,16 @@ def page() -> str:
 def _page() -> Iterator[str]:
     from penumbra.commands.raised import raised
 
-    known, by = declared(), raised()
+    rules, by = declared(), raised()
     yield "# Rules"
     yield ""
     yield f"<!-- Written by python -m penumbra.commands.rules from src/penumbra/{DECLARED.name} and the program; do not edit. -->"
     yield ""
     yield "A refusal ends with the name of its rule: `Error: no relation 'patien'. Did you mean patients? (rule relation)`."
     yield "The relation `rejections` has it in the column `rule`. `penumbra rules NAME` shows one of them."
-    for section in dict.fromkeys(rule.section for rule in known.values()):
+    for section in dict.fromkeys(rule.section for rule in rules.values()):
         yield from ("", f"## {section}", "", "| rule | what it means | what to do | raised by |", "|---|---|---|---|")
-        for rule in known.values():
+        for rule in rules.values():
             if rule.section == section:
                 modules = ", ".join(f"`{module.removeprefix('penumbra.')}`" for module in by.get(rule.name, ()))
                 yield f"| `{rule.name}` | {_cell(rule.means)} | {_cell(rule.advice)} | {modules} |"

@@ -21,14 +21,14 @@ def simulate_cohort(folder: Path, seed: int | None = None) -> str:
     """
     seed = load_settings().simulate_seed if seed is None else seed
     if (folder / TRUTH_FILE).is_file():
-        there = read_truth(folder)
-        if there.seed != seed:
-            raise Refusal("folder_is_free", f"a cohort of seed {there.seed} is there", "choose another folder, or delete that one")
+        truth = read_truth(folder)
+        if truth.seed != seed:
+            raise Refusal("folder_is_free", f"a cohort of seed {truth.seed} is there", "choose another folder, or delete that one")
     elif folder.exists() and any(folder.iterdir()):
         raise Refusal("folder_is_free", "the folder is not empty and holds no simulated cohort", "choose another folder")
     else:
         total = sum(plan.patients + len(plan.refused) for plan in CENTERS)
         with whole_folder(folder, durable=False) as fresh, track("simulate", total) as advance:
-            there = simulate(fresh, seed=seed, workers=available_cores(), progress=lambda done, total: advance())
-    centers = sorted({patient.center for patient in there.patients})
-    return f"{folder}: {len(there.patients)} patients of {', '.join(centers)}, and {len(there.refusals)} that must be refused; ground truth in {TRUTH_FILE}"
+            truth = simulate(fresh, seed=seed, workers=available_cores(), progress=lambda done, total: advance())
+    centers = sorted({patient.center for patient in truth.patients})
+    return f"{folder}: {len(truth.patients)} patients of {', '.join(centers)}, and {len(truth.refusals)} that must be refused; ground truth in {TRUTH_FILE}"

@@ -18,8 +18,8 @@ def note_changes(home: Path) -> None:
     Checking the file's time stamp costs nothing; all else is imported only where it changed (with a registry on a server, every other command looks).
     """
     try:
-        known = json.loads((home / "mlflow" / "noted.json").read_text(encoding="utf-8"))
-        stamps = {entry["stamp"] for entry in known.values()}
+        entries = json.loads((home / "mlflow" / "noted.json").read_text(encoding="utf-8"))
+        stamps = {entry["stamp"] for entry in entries.values()}
         seen = (home / "mlflow" / "mlflow.db").stat()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return
@@ -54,9 +54,9 @@ def answer(home: Path, statement: str, form: str, *, as_of: str | None = None, t
         JUDGE.begin()
         imports = import_meanwhile(*(("rich.cells",) if form == "table" else ("pyarrow",)))
         commit = None if as_of is None else store.commit_of(home, as_of)
-        found = store.for_format(home, statement, form, as_of=commit, timeout_s=timeout_s, memory=f"{MEMORY_MB}MB")
+        result = store.for_format(home, statement, form, as_of=commit, timeout_s=timeout_s, memory=f"{MEMORY_MB}MB")
     imports.join()
-    return found
+    return result
 
 
 def remarks(statement: str, rows: int) -> Iterable[str]:

@@ -55,8 +55,8 @@ def look() -> Status:
         project = None
         remarks.append(f"{str(error)[:1].upper()}{str(error)[1:]}")
     read = _StoreRead(home)
-    found_centers, populated = _manifest(home, IngestManifest, remarks), _manifest(home, PopulateManifest, remarks)
-    ingested = dict(found_centers.centers) if found_centers else {}
+    ingest_manifest, populated = _manifest(home, IngestManifest, remarks), _manifest(home, PopulateManifest, remarks)
+    ingested = dict(ingest_manifest.centers) if ingest_manifest else {}
     running, failures = _running(home), [*_failed_run(home), *_failed_centers(home, ingested)]
     disk, checked = _disk(home, read), history.last_check(home)
     stored = read.result(remarks)
@@ -68,7 +68,7 @@ def look() -> Status:
         rejected.update(facts.rejected)
     if populated and populated.refused:
         rejected["populate"] += len(populated.refused)
-    found = Status(
+    status = Status(
         str(home),
         None if project is None else str(project),
         champion,
@@ -81,8 +81,8 @@ def look() -> Status:
         checked,
         tuple(remarks),
     )
-    following, because = next_step(found)
-    return replace(found, next=following, because=because)
+    following, because = next_step(status)
+    return replace(status, next=following, because=because)
 
 
 def is_waiting() -> bool:
@@ -90,8 +90,8 @@ def is_waiting() -> bool:
     return any(thread.name == READER for thread in threading.enumerate())
 
 
-def _nowhere(why: str) -> Status:
-    because = f"{why[:1].upper()}{why[1:]}"
+def _nowhere(reason: str) -> Status:
+    because = f"{reason[:1].upper()}{reason[1:]}"
     return Status(None, None, None, (), {}, (), (), None, None, None, (), next_step(None)[0], because)
 
 
@@ -99,7 +99,7 @@ class _StoreRead:
     """The store, read in a thread of its own: a server that does not answer must not keep the rest from being shown."""
 
     def __init__(self, home: Path) -> None:
-        self.found: Any = None
+        self.overview: Any = None
         self.thread: threading.Thread | None = None
         served = any(os.environ.get(name) for name in ("PENUMBRA_CATALOG", "PENUMBRA_FILES")) or any((home / "store").glob("*.uri"))
         self.patience_s = SERVER_S if served else FILE_S
@@ -112,9 +112,9 @@ class _StoreRead:
         from penumbra.store.overview import Overview, overview
 
         try:
-            self.found = overview(home)
+            self.overview = overview(home)
         except Exception as error:
-            self.found = Overview(trouble=f"The store cannot be read ({type(error).__name__}); run penumbra doctor for details.")
+            self.overview = Overview(trouble=f"The store cannot be read ({type(error).__name__}); run penumbra doctor for details.")
 
     def is_under_way(self) -> bool:
         return self.thread is not None and self.thread.is_alive() and time.monotonic() < self.end
@@ -124,11 +124,11 @@ class _StoreRead:
         if self.thread is None:
             return None
         self.thread.join(max(0.0, self.end - time.monotonic()))
-        if self.found is None:
+        if self.overview is None:
             remarks.append(f"The store did not answer within {self.patience_s:g} s.")
-        elif self.found.trouble:
-            remarks.append(self.found.trouble)
-        return self.found
+        elif self.overview.trouble:
+            remarks.append(self.overview.trouble)
+        return self.overview
 
 
 def _manifest(home: Path, kind: type[Read], remarks: list[str]) -> Read | None:
@@ -177,35 +177,35 @@ def _noted_champion(home: Path) -> Champion | None:
 
 
 def _centers(ingested: Mapping[str, IngestedCenter], stored: Any) -> tuple[Center, ...]:
-    known = {each.center: each for each in (stored.centers if stored else ())}
-    found = []
-    for name in sorted({*known, *ingested}):
-        accepted = len(ingested[name].accepted) if name in ingested else known[name].patients
-        found.append(Center(name, accepted, known[name].events if name in known else None))
-    return tuple(found)
+    stored_centers = {each.center: each for each in (stored.centers if stored else ())}
+    centers = []
+    for name in sorted({*stored_centers, *ingested}):
+        accepted = len(ingested[name].accepted) if name in ingested else stored_centers[name].patients
+        centers.append(Center(name, accepted, stored_centers[name].events if name in stored_centers else None))
+    return tuple(centers)
 
 
 def _waiting(home: Path, ingested: Mapping[str, IngestedCenter], champion: Champion | None, stored: Any) -> tuple[Waiting, ...]:
     """Folders of incoming/ that were not read, and centers that arrived after the champion was registered and were not decided."""
-    found, incoming = [], home / "incoming"
+    waiting, incoming = [], home / "incoming"
     with contextlib.suppress(OSError):
         for folder in sorted(path for path in incoming.iterdir() if not path.name.startswith(".")):
             if not folder.exists():
-                found.append(Waiting(folder.name, "its folder is gone"))
+                waiting.append(Waiting(folder.name, "its folder is gone"))
             elif folder.is_dir() and folder.name not in ingested:
                 complete = any((folder / name).is_file() for name in FINAL_FILES)
-                found.append(Waiting(folder.name, "arrived, not read yet" if complete else "not complete: no clinical.csv yet"))
+                waiting.append(Waiting(folder.name, "arrived, not read yet" if complete else "not complete: no clinical.csv yet"))
     since = {each.center: each.arrived_at for each in (stored.centers if stored else ())}
-    listed = {each.center for each in found}
+    listed = {each.center for each in waiting}
     for center in sorted(ingested):
         arrived = since.get(center)
         registered = champion.registered_at if champion is not None else None
         late = registered is not None and arrived is not None and arrived > datetime.fromisoformat(registered)
         if manifests.file_of(home, f"pending-{center}").is_file():
-            found.append(Waiting(center, "decided, not carried out yet"))
+            waiting.append(Waiting(center, "decided, not carried out yet"))
         elif late and center not in listed and not manifests.file_of(home, f"retrain-{center}").is_file():
-            found.append(Waiting(center, "read, and the champion has not been compared on it yet"))
-    return tuple(found)
+            waiting.append(Waiting(center, "read, and the champion has not been compared on it yet"))
+    return tuple(waiting)
 
 
 def _failed_run(home: Path) -> Iterator[Failure]:

@@ -62,7 +62,7 @@ def verdict(home: Path, model: str) -> Verdict | None:
     return Verdict(model, entry.version, entry.train_centers, centers, int(chosen.get("n") or 0), int(chosen.get("events") or 0), *numbers)
 
 
-def sentence(found: Verdict | None, registered: RegisterManifest) -> str:
+def sentence(verdict: Verdict | None, registered: RegisterManifest) -> str:
     """The verdict in words that a physician understands; it says so where the model is not better.
 
     Parameters
@@ -70,32 +70,32 @@ def sentence(found: Verdict | None, registered: RegisterManifest) -> str:
     registered
         What the run registered, see `stages.register`.
     """
-    if found is None:
+    if verdict is None:
         return f"Nothing is served: {registered.reason or 'no version is champion'}."
-    served = f"Served: {found.model}/{found.version}, fitted on {listed(found.train_centers)}."
-    if registered.version not in (None, found.version):
-        served += f" This run registered {found.model}/{registered.version}, which is not served; penumbra compare champion {registered.version} shows both."
+    served = f"Served: {verdict.model}/{verdict.version}, fitted on {listed(verdict.train_centers)}."
+    if registered.version not in (None, verdict.version):
+        served += f" This run registered {verdict.model}/{registered.version}, which is not served; penumbra compare champion {registered.version} shows both."
     elif registered.version is None:
         served += f" This run registered nothing: {registered.reason}."
-    return f"{served} {_outside(found)}"
+    return f"{served} {_outside(verdict)}"
 
 
-def _outside(found: Verdict) -> str:
-    if not found.centers:
+def _outside(verdict: Verdict) -> str:
+    if not verdict.centers:
         return "There is no external center, so it is not known how well it ranks patients elsewhere."
-    where = f"Outside, at {listed(found.centers)} ({found.n} patients, {found.events} died),"
-    if not (math.isfinite(found.difference) and math.isfinite(found.lower) and math.isfinite(found.upper)):
+    where = f"Outside, at {listed(verdict.centers)} ({verdict.n} patients, {verdict.events} died),"
+    if not (math.isfinite(verdict.difference) and math.isfinite(verdict.lower) and math.isfinite(verdict.upper)):
         return f"{where} it could not be compared with tumor volume alone."
-    if found.lower > 0:
-        low, high = found.lower, found.upper
+    if verdict.lower > 0:
+        low, high = verdict.lower, verdict.upper
         return (
-            f"{where} it ranks patients better than tumor volume alone: C is higher by {found.difference:.3f} (95 % interval {low:.3f} to {high:.3f}). {C_IS}"
+            f"{where} it ranks patients better than tumor volume alone: C is higher by {verdict.difference:.3f} (95 % interval {low:.3f} to {high:.3f}). {C_IS}"
         )
-    if found.upper < 0:
-        interval = f"95 % interval {-found.upper:.3f} to {-found.lower:.3f}"
-        return f"{where} it ranks patients worse than tumor volume alone: C is lower by {-found.difference:.3f} ({interval}). {C_IS}"
-    interval = f"95 % interval {found.lower:+.3f} to {found.upper:+.3f}"
-    return f"{where} it is not shown to rank patients better than tumor volume alone: the difference in C is {found.difference:+.3f} ({interval}). {C_IS}"
+    if verdict.upper < 0:
+        interval = f"95 % interval {-verdict.upper:.3f} to {-verdict.lower:.3f}"
+        return f"{where} it ranks patients worse than tumor volume alone: C is lower by {-verdict.difference:.3f} ({interval}). {C_IS}"
+    interval = f"95 % interval {verdict.lower:+.3f} to {verdict.upper:+.3f}"
+    return f"{where} it is not shown to rank patients better than tumor volume alone: the difference in C is {verdict.difference:+.3f} ({interval}). {C_IS}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -56,17 +56,17 @@ def verify(home: Path, which: str) -> Proof:
     entry = loaded.entry
     registry.verify(entry.folder, entry.digest)
     with store.connect(home, read_only=True) as lake:
-        who = lake.sql("SELECT patient FROM model_patients WHERE model = ? AND version = ? AND split = 'train'", [entry.model, str(entry.version)])
+        lineage = lake.sql("SELECT patient FROM model_patients WHERE model = ? AND version = ? AND split = 'train'", [entry.model, str(entry.version)])
         label = f"{entry.model}/{entry.version}"
         forgotten = lake.sql("SELECT count(*) AS n FROM withdrawals WHERE list_contains(models, ?)", [label]).column("n")[0].as_py()
     if forgotten:
-        found = (
+        reason = (
             f"{label} was trained on {forgotten} patients who were forgotten since"
             if forgotten > 1
             else f"{label} was trained on a patient who was forgotten since"
         )
-        raise Refusal("training_matrix", found, "retrain: penumbra run")
-    patients = sorted(who.column("patient").to_pylist())
+        raise Refusal("training_matrix", reason, "retrain: penumbra run")
+    patients = sorted(lineage.column("patient").to_pylist())
     with store.connect(home, read_only=True) as lake:
         doubled = persons.doubled(lake, frozenset(patients)) or "none"
     with store.connect(home, as_of=entry.store_commit) as lake:
@@ -79,15 +79,15 @@ def verify(home: Path, which: str) -> Proof:
     if lost or not patients:
         raise Refusal("training_matrix", f"{len(lost)} of {len(patients)} training patients of {label} are not in the store", "retrain without them")
     blocks = {name: matrix_block(name, matrix, patients) for name, matrix in matrices.items()}
-    found = sha256_of(blocks, [records[patient] for patient in patients])
-    if found != entry.store_digest:
+    digest = sha256_of(blocks, [records[patient] for patient in patients])
+    if digest != entry.store_digest:
         advice = "the store was altered outside penumbra: see penumbra doctor, and restore an export"
-        raise Refusal("training_matrix", f"{label} was trained on {entry.store_digest[:12]}, the store now holds {found[:12]}", advice)
+        raise Refusal("training_matrix", f"{label} was trained on {entry.store_digest[:12]}, the store now holds {digest[:12]}", advice)
     event, time = (np.array([records[patient][name] for patient in patients]) for name in ("event", "time"))
     wrong = contradiction(loaded, event.astype(bool), time)
     if wrong:
         raise Refusal("fitted_on_these", f"{label} {wrong}", FITTED_ELSEWHERE)
-    return Proof(entry.model, entry.version, entry.store_commit, len(patients), sum(len(block.features) for block in blocks.values()), found, doubled)
+    return Proof(entry.model, entry.version, entry.store_commit, len(patients), sum(len(block.features) for block in blocks.values()), digest, doubled)
 
 
 def contradiction(loaded: LoadedModel, event: np.ndarray, time: np.ndarray) -> str:
@@ -114,7 +114,7 @@ def contradicted(home: Path) -> Iterator[tuple[str, str]]:
     outcomes: dict[tuple[str, str], list[tuple[bool, float]]] = {}
     for row in rows:
         outcomes.setdefault((row["model"], row["version"]), []).append((bool(row["event"]), float(row["time"])))
-    for (model, version), known in sorted(outcomes.items()):
+    for (model, version), pairs in sorted(outcomes.items()):
         label = f"{model}/{version}"
         if label in forgotten:
             continue
@@ -122,6 +122,6 @@ def contradicted(home: Path) -> Iterator[tuple[str, str]]:
             loaded = registry.load(home, version, model=model)
         except Refusal:  # deleted in MLflow, or its files are gone: not ours to say here
             continue
-        why = contradiction(loaded, np.array([event for event, _ in known]), np.array([time for _, time in known]))
-        if why:
-            yield label, f"{why}; {FITTED_ELSEWHERE}"
+        reason = contradiction(loaded, np.array([event for event, _ in pairs]), np.array([time for _, time in pairs]))
+        if reason:
+            yield label, f"{reason}; {FITTED_ELSEWHERE}"
