@@ -4,6 +4,8 @@ start, also under nohup."""
 import fcntl
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,14 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 def _as_wide_as_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables have the width of a file, whatever terminal `make test` runs in and whatever a test before left in the environment."""
     monkeypatch.setenv("COLUMNS", "120")
+
+
+@pytest.fixture(autouse=True)
+def _no_registry_of_another_test() -> Iterator[None]:
+    """MLflow puts the registry that a test names into the environment, and there it stays: later tests, and their processes, asked another home."""
+    yield
+    if (mlflow := sys.modules.get("mlflow")) is not None and os.environ.pop("MLFLOW_REGISTRY_URI", None) is not None:
+        mlflow.set_registry_uri("")
 
 
 @pytest.fixture(scope="session")

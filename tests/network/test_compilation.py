@@ -7,6 +7,8 @@ import pytest
 
 from penumbra.network.compilation import OPTIONS, compiled
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
