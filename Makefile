@@ -34,7 +34,7 @@ test: lint                 ## lint and every test
 fuzz: $(ready)             ## 2000 folders of a patient, each with one thing wrong: the right mask, a flag or a refusal
 	OMP_NUM_THREADS=1 .venv/bin/python -W ignore -m tests.imaging.fuzz 2000
 
-test-fast: $(ready)        ## the tests that need no run, server or training: a minute and a half
+test-fast: $(ready)        ## the tests that need no run, server or training: two to three minutes
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n 2 $(fast)
 
 coverage: $(ready)         ## the same, and what they run of each package
