@@ -178,3 +178,27 @@ def test_copies_of_one_structure_set_are_one(tmp_path: Path) -> None:
     save(made, tmp_path / "again.dcm")
     with pytest.raises(Refusal, match="structure_set_rejected"):  # the same contours, once rejected
         read_patient(tmp_path)
+
+
+def test_the_date_that_decides_may_be_one_that_an_older_drawing_lacks(tmp_path: Path) -> None:
+    """Broke: two drawings tied by StructureSetDate and told apart by another date, which a third, on a scan of its own, does not have: a TypeError."""
+    for index, (day, created) in enumerate((("20200103", "20200103"), ("20200103", "20200104"), ("20200101", None))):
+        patient = small(rois={"GTV-1": BALL if index else SMALL})
+        if index == 1:  # on the scan of the first
+            patient.series, patient.instances, patient.frame = first.series, first.instances, first.frame
+        elif index == 0:
+            first = patient
+        else:
+            patient.frame = first.frame
+        patient.structure_frame = patient.frame
+        made = patient.structures()
+        made.StructureSetDate, made.StructureSetTime = day, "120000"
+        for name in ("SeriesDate", "SeriesTime", "InstanceCreationDate", "InstanceCreationTime", "ContentDate", "ContentTime"):
+            made.pop(name, None)
+        if created is not None:
+            made.InstanceCreationDate, made.InstanceCreationTime = created, "120000"
+        save(made, tmp_path / f"rs{index}.dcm")
+        for number, item in enumerate(patient.slices() if index != 1 else []):
+            save(item, tmp_path / str(index) / f"{number}.dcm")
+    with pytest.raises(Refusal, match="rule one_structure_set"):
+        read_patient(tmp_path)

@@ -133,17 +133,19 @@ def _saved(drawing: StructureSet, kind: str) -> tuple[str, str] | None:
 
 
 def _is_older(one: StructureSet, other: StructureSet, kind: str) -> bool:
-    """Whether one was saved before the other, as far as both times reach."""
-    (date, time), (other_date, other_time) = _saved(one, kind), _saved(other, kind)  # type: ignore[misc]
-    precision = min(len(time), len(other_time))
-    return (date, time[:precision]) < (other_date, other_time[:precision])
+    """Whether one was saved before the other, as far as both times reach; not, where one of them has no such date."""
+    first, second = _saved(one, kind), _saved(other, kind)
+    if first is None or second is None:
+        return False
+    precision = min(len(first[1]), len(second[1]))
+    return (first[0], first[1][:precision]) < (second[0], second[1][:precision])
 
 
 def _is_revision(one: StructureSet, other: StructureSet, kind: str) -> bool:
-    """Whether they were saved so far apart that the later one is of a later scan."""
+    """Whether they were saved so far apart that the later one is of a later scan; not, where one of them has no such date."""
+    first, second = _saved(one, kind), _saved(other, kind)
+    return first is not None and second is not None and _moment(*first) - _moment(*second) >= _REVISED
 
-    def at(drawing: StructureSet) -> datetime:
-        date, time = _saved(drawing, kind)  # type: ignore[misc]
-        return datetime.strptime(date + time[:6].ljust(6, "0"), "%Y%m%d%H%M%S")
 
-    return at(one) - at(other) >= _REVISED
+def _moment(date: str, time: str) -> datetime:
+    return datetime.strptime(date + time[:6].ljust(6, "0"), "%Y%m%d%H%M%S")
