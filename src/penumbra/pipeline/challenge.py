@@ -63,14 +63,14 @@ def challenge(work: Work, champion: LoadedModel, data: Dataset) -> Challenge:
     now = read_dataset(work)
     images = accepted_images(work)
     fitted = load_models(work, current_fuse(work, now).key)
-    numbers = {"folds": limits.folds, "seed": limits.seed}
+    numbers = {"folds": settings.crossfit.folds, "seed": settings.crossfit.seed}
 
     ours, theirs = settings.cohort.train_centers, champion.lineage.train_centers
     new = out_of_sample(risks(fitted, now), cross_fitted(work, now, images, ours, today, **numbers), np.isin(now.centers, ours))
     former = cross_fitted(work, data, images, theirs, _recipe_of(champion, today), **numbers)
     old = out_of_sample(risks(champion.models, data), former, np.isin(data.centers, theirs))[champion.served]
     challenger = new[settings.register.served]
-    generator = np.random.default_rng(limits.seed)
+    generator = np.random.default_rng(settings.crossfit.seed)
     shuffled = challenger.log_risk.copy()
     for center in sorted(set(now.centers.tolist())):
         rows = np.flatnonzero(now.centers == center)

@@ -31,8 +31,8 @@ CATALOGUE = ("feature", "family", "image", "name", "ibsi", "unit", "meaning")
 class Declared:
     """What a run reads.
 
-    That is features/rois.yaml, features/radiomics.yaml with the engine that follows it, the models by file, how many deep features there are, and the
-    group register: the name in the registry and which model is served.
+    That is features/rois.yaml, features/radiomics.yaml with the engine that follows it, the models by file, how many deep features there are, and of
+    the group register the name in the registry and the models of which one is served.
     """
 
     rois: Mapping[str, Any]
@@ -41,7 +41,7 @@ class Declared:
     models: Mapping[str, Mapping[str, Any]]
     deep: int
     name: str
-    served: str
+    served: tuple[str, ...]
 
 
 def check(root: Path, declared: Declared) -> dict[str, dict[str, Any]]:
@@ -80,8 +80,10 @@ def check(root: Path, declared: Declared) -> dict[str, dict[str, Any]]:
                 fusion.check_columns({name: models[name] for name in fusion.for_margins(str(written), entry, rules.margins_mm)}, blocks)
     with in_file(root / "params.yaml"):
         served, name = declared.served, declared.name
-        if served not in models:
-            raise wrong("register.served", f"register.served is {served!r}, which no file of models/ declares", choose(served, models))
+        unknown = next((each for each in served if each not in models), None)
+        if unknown is not None:
+            key = "register.served" if len(served) == 1 else "register.candidates"
+            raise wrong(key, f"{key} {'is' if len(served) == 1 else 'names'} {unknown!r}, which no file of models/ declares", choose(unknown, models))
         declaring_file = next((file for file, content in filled.items() if name in content), None)
         if declaring_file is not None:
             fault = (

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from penumbra.base.documents import Document, DocumentError, left_out
 from penumbra.base.refusal import Refusal
 from penumbra.base.whole_files import write_whole
+from penumbra.evaluate.choice import Choice
 from penumbra.evaluate.gate import Evidence
 from penumbra.evaluate.rows import MetricRow, PairedRow
 
@@ -162,11 +163,12 @@ class FuseManifest(Manifest):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateManifest(Manifest):
-    """kept: column -> share of the refits of the served model that keep it."""
+    """kept: column -> share of the refits of the served model that keep it. choice: which model is served; None in a manifest from before it was chosen."""
 
     key: str
     metrics: tuple[MetricRow, ...]
     kept: Mapping[str, float] = field(default_factory=dict)
+    choice: Choice | None = left_out()
 
 
 @dataclass(frozen=True, kw_only=True)

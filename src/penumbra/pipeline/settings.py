@@ -19,6 +19,7 @@ from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.registry import older_names
 from penumbra.survival.horizons import unfit_horizons
 
+AUTO = "auto"  # register.served: the evidence inside chooses
 MODEL_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
 
@@ -102,8 +103,41 @@ class Ablation:
 
 
 @dataclass(frozen=True)
+class CrossFitting:
+    """The evidence inside the training centers.
+
+    Parameters
+    ----------
+    folds
+        Each is left out in turn; drawn within center and outcome.
+    repeats
+        Draws of the folds.
+    seed
+        Of the draws.
+    calibrate
+        Whether slope and baseline of the probabilities come from cross-fitted risks; else from the fit that saw the patients.
+    """
+
+    folds: int
+    repeats: int
+    seed: int
+    calibrate: bool
+
+
+@dataclass(frozen=True)
 class Register:
-    """model: name in the registry. served: which fitted model it is.
+    """What is registered.
+
+    Parameters
+    ----------
+    model
+        Name in the registry.
+    served
+        Which fitted model answers; AUTO: the one that the evidence inside chooses.
+    candidates
+        For AUTO, the simplest first.
+    noise
+        A model named in `served` must beat the controls inside: the lower limit of the one-sided interval at 1 - noise must be above 0.
 
     Raises
     ------
@@ -113,6 +147,8 @@ class Register:
 
     model: str
     served: str
+    candidates: tuple[str, ...]
+    noise: float
 
     def __post_init__(self) -> None:
         if not MODEL_NAME.fullmatch(self.model):
@@ -125,8 +161,10 @@ class Retrain:
 
     Parameters
     ----------
-    folds, seed
-        Of the cross-fitted risks that compare challenger and champion where they were fitted.
+    promotion
+        "automatic": the gate's verdict is carried out; "propose": it waits for a person.
+    recalibrate_from
+        Deaths at a new center from which the champion's probabilities are fitted to it; None: never.
     min_events
         Deaths that a new center must have to be trained on.
     max_rejected
@@ -135,8 +173,8 @@ class Retrain:
         How sure the gate has to be.
     """
 
-    folds: int
-    seed: int
+    promotion: Literal["automatic", "propose"]
+    recalibrate_from: int | None
     min_events: int
     max_rejected: float
     gate: GateLimits
@@ -254,6 +292,7 @@ class Settings:
     ensemble: EnsembleSettings
     ablation: Ablation
     fuse: Fitting
+    crossfit: CrossFitting
     evaluate: Evaluating
     register: Register
     retrain: Retrain
@@ -269,7 +308,8 @@ class Settings:
 GROUPS = {
     "cohort": Cohort, "ingest": Ingest, "populate": Populate, "network": Network, "augment": Augment, "train": Train,
     "pretrain": Pretrain, "ensemble": EnsembleSettings, "ablation": Ablation,
-    "fuse": Fitting, "evaluate": Evaluating, "register": Register, "retrain": Retrain, "serve": Serve, "serve_sql": ServeSql, "drift": Drift, "report": Report,
+    "fuse": Fitting, "crossfit": CrossFitting, "evaluate": Evaluating, "register": Register,
+    "retrain": Retrain, "serve": Serve, "serve_sql": ServeSql, "drift": Drift, "report": Report,
 }  # fmt: skip
 
 
@@ -321,7 +361,13 @@ def load_settings(profile: str | None = None) -> Settings:
 
     served_model = groups["register"]
     declares = declarations.Declared(
-        rois, radiomics, groups["populate"].engine, declared_models, groups["network"].filters[-1], served_model.model, served_model.served
+        rois,
+        radiomics,
+        groups["populate"].engine,
+        declared_models,
+        groups["network"].filters[-1],
+        served_model.model,
+        served_model.candidates if served_model.served == AUTO else (served_model.served,),
     )
     return Settings(
         profile=selected,
