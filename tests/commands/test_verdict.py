@@ -50,7 +50,19 @@ def test_names_in_a_sentence() -> None:
 
 def measured(models: dict[str, ModelRisk], centers: np.ndarray, event: np.ndarray, time: np.ndarray, *, day: float, resamples: int) -> list[MetricRow]:
     """Combined against Volume, with north in training."""
-    numbers = Evaluating(horizons_days=(day,), bootstraps=resamples, refits=1, calibration_groups=5, thresholds=(), age_split=65, confidence=0.95, seed=5)
+    numbers = Evaluating(
+        horizons_days=(day,),
+        bootstraps=resamples,
+        refits=1,
+        calibration_groups=5,
+        thresholds=(),
+        age_split=65,
+        confidence=0.95,
+        seed=5,
+        shrinkage=0.9,
+        sample_size_c=(),
+        subgroup_events=10,
+    )
     return evaluate(models, Outcomes(event, time, centers), centers == "north", numbers, combined="Combined", controls={"volume": "Volume"})
 
 

@@ -16,7 +16,19 @@ from penumbra.survival.outcome import Outcomes
 
 pytestmark = pytest.mark.numeric
 
-NUMBERS = Evaluating(horizons_days=(365, 730, 1095), bootstraps=200, refits=6, calibration_groups=5, thresholds=(), age_split=65, confidence=0.95, seed=1)
+NUMBERS = Evaluating(
+    horizons_days=(365, 730, 1095),
+    bootstraps=200,
+    refits=6,
+    calibration_groups=5,
+    thresholds=(),
+    age_split=65,
+    confidence=0.95,
+    seed=1,
+    shrinkage=0.9,
+    sample_size_c=(),
+    subgroup_events=10,
+)
 FITTING = Fitting(alpha=0.05, folds=5, seed=1, ties="efron", pca_variance=0.95, lasso_lambda="min", lasso_patience=15, ridge=1.0)
 
 

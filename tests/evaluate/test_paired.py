@@ -13,7 +13,19 @@ from penumbra.survival.outcome import Outcomes
 pytestmark = pytest.mark.numeric
 
 N, HORIZONS = 60, (365.0, 730.0)
-NUMBERS = Evaluating(HORIZONS, bootstraps=400, refits=0, calibration_groups=5, thresholds=(), age_split=65.0, confidence=0.95, seed=1)
+NUMBERS = Evaluating(
+    HORIZONS,
+    bootstraps=400,
+    refits=0,
+    calibration_groups=5,
+    thresholds=(),
+    age_split=65.0,
+    confidence=0.95,
+    seed=1,
+    shrinkage=0.9,
+    sample_size_c=(),
+    subgroup_events=10,
+)
 random = np.random.default_rng(3)
 TRUTH = random.normal(size=N)
 TIME = np.ceil(random.exponential(600 * np.exp(-TRUTH))) + 1

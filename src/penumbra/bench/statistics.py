@@ -22,7 +22,19 @@ from penumbra.survival.outcome import Outcomes
 
 PATIENTS, COLUMNS, MANY = 303, 1316, 100_000
 FITTING = Fitting(alpha=0.05, ties="efron", folds=10, lasso_lambda="min", lasso_patience=15, pca_variance=0.95, ridge=1.0, seed=1)
-EVALUATING = Evaluating(horizons_days=(365, 730, 1095), bootstraps=1000, refits=200, calibration_groups=5, thresholds=(), age_split=65, confidence=0.95, seed=1)
+EVALUATING = Evaluating(
+    horizons_days=(365, 730, 1095),
+    bootstraps=1000,
+    refits=200,
+    calibration_groups=5,
+    thresholds=(),
+    age_split=65,
+    confidence=0.95,
+    seed=1,
+    shrinkage=0.9,
+    sample_size_c=(),
+    subgroup_events=10,
+)
 
 
 def main() -> None:

@@ -5,10 +5,14 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from penumbra.base import resources
 from penumbra.base.params import ParamsError, project_root, state_home
 from penumbra.base.refusal import Refusal
+
+if TYPE_CHECKING:
+    from penumbra.pipeline.settings import Settings
 
 DECLARATIONS = (
     "params.yaml", "features/rois.yaml", "features/radiomics.yaml", "models/signatures.yaml", "models/combined.yaml", "models/controls.yaml",
@@ -239,32 +243,21 @@ def _versions(home: Path) -> Iterator[Finding]:
 
 def _stages(home: Path) -> Iterator[Finding]:
     """Whether every stage was made from what is there now, as far as they have run."""
-    from dataclasses import replace
-
     from penumbra.commands.verify import contradicted
     from penumbra.pipeline import manifests
     from penumbra.pipeline.dataset import read_dataset
     from penumbra.pipeline.evaluate import current_evaluate
     from penumbra.pipeline.fuse import current_fuse
-    from penumbra.pipeline.manifests import PopulateManifest, TrainManifest
+    from penumbra.pipeline.manifests import PopulateManifest
     from penumbra.pipeline.origins import accepted_images, current, of_populate
     from penumbra.pipeline.register import current_register
-    from penumbra.pipeline.settings import load_settings
     from penumbra.pipeline.stages import BY_NAME
     from penumbra.pipeline.workspace import Work
 
     ran = {stage for stage in BY_NAME if manifests.file_of(home, stage).is_file()}
     if "ingest" not in ran:
         return
-    trained = manifests.earlier(home, TrainManifest)
-    made_from = trained.made_from if trained else None
-    try:
-        settings = load_settings(made_from.profile if made_from else None)
-    except ParamsError:
-        return  # found above
-    if made_from and any((home / manifests.FOLDER).glob("retrain-*.json")):  # a retraining leaves its own training centers
-        settings = replace(settings, cohort=replace(settings.cohort, train_centers=tuple(made_from.numbers["cohort.train_centers"])))
-    work = Work(home, settings, "doctor")
+    work = Work(home, _settings_of(home), "doctor")
     try:
         images = accepted_images(work)
         if "populate" in ran:
@@ -282,6 +275,42 @@ def _stages(home: Path) -> Iterator[Finding]:
         yield Finding(label, False, reason)
 
 
+def _settings_of(home: Path) -> "Settings":
+    """Today's settings, of the profile and with the training centers that the network here was trained with."""
+    from dataclasses import replace
+
+    from penumbra.pipeline import manifests
+    from penumbra.pipeline.manifests import TrainManifest
+    from penumbra.pipeline.settings import load_settings
+
+    trained = manifests.earlier(home, TrainManifest)
+    made_from = trained.made_from if trained else None
+    settings = load_settings(made_from.profile if made_from else None)
+    if made_from and any((home / manifests.FOLDER).glob("retrain-*.json")):  # a retraining leaves its own training centers
+        settings = replace(settings, cohort=replace(settings.cohort, train_centers=tuple(made_from.numbers["cohort.train_centers"])))
+    return settings
+
+
+def _sample_size(home: Path) -> Iterator[Finding]:
+    """What the training patients here can carry, before and after a fit."""
+    from penumbra.pipeline import manifests
+    from penumbra.pipeline.manifests import EvaluateManifest
+    from penumbra.pipeline.sample_size import demands_of, sample_of
+    from penumbra.report.sample_size import sample_statement
+
+    if not (home / "store").exists():
+        return
+    settings = _settings_of(home)
+    try:
+        sample = sample_of(home, settings)
+    except Refusal:  # the store has its own line
+        return
+    if sample.patients:
+        evaluated = manifests.earlier(home, EvaluateManifest)
+        served = evaluated.choice.served if evaluated and evaluated.choice else settings.register.served
+        yield Finding("sample size", True, sample_statement(sample, demands_of(home, settings, sample), served, settings.evaluate.sample_size_c))
+
+
 def _retrainings(home: Path) -> Iterator[Finding]:
     from penumbra.pipeline.decisions import set_aside
 
@@ -295,6 +324,7 @@ PARTS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "space": _space,
     "training centers": _training,
     "store": _store,
+    "sample size": _sample_size,
     "persons": _persons,
     "registry": _registry,
     "versions": _versions,

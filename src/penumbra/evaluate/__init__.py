@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from penumbra.evaluate.refits import internal_external as internal_external
     from penumbra.evaluate.refits import resampled_fits as resampled_fits
     from penumbra.evaluate.rows import MetricRow as MetricRow
+    from penumbra.evaluate.sets import CROSS_FITTED as CROSS_FITTED
     from penumbra.evaluate.sets import EXTERNAL as EXTERNAL
     from penumbra.evaluate.sets import LEFT_OUT as LEFT_OUT
     from penumbra.evaluate.sets import TRAINING as TRAINING
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from penumbra.evaluate.settings import Evaluating as Evaluating
 
 _HOME = {
+    "CROSS_FITTED": "sets",
     "Contrast": "gate",
     "EXTERNAL": "sets",
     "Evaluating": "settings",

@@ -12,6 +12,7 @@ from penumbra.survival import Undefined
 from penumbra.survival.baseline import BaselineHazard
 
 TRAINING, EXTERNAL = "training", "external"  # names of the pooled sets
+CROSS_FITTED = "cross_fitted"  # split of rows measured inside the training centers, on risks of models that did not see the patient
 LEFT_OUT = "left_out"  # split of rows measured on a center by a model fitted on all others; the name of their pool as well
 NO_RISK = "the model gives these patients no risk: it retained no feature, or refuses their center"
 Value = tuple[float, float, float]

@@ -28,6 +28,12 @@ class Evaluating:
         Of the intervals.
     seed
         Of the resamples.
+    shrinkage
+        Of the coefficients, that the sample-size criterion allows to be expected.
+    sample_size_c
+        C-indices at which that criterion is stated before a C inside the training centers is known.
+    subgroup_events
+        Deaths from which a subgroup has measures of its own.
     """
 
     horizons_days: tuple[float, ...]
@@ -38,6 +44,9 @@ class Evaluating:
     age_split: float
     confidence: float
     seed: int
+    shrinkage: float
+    sample_size_c: tuple[float, ...]
+    subgroup_events: int
 
     def __post_init__(self) -> None:
         problem = unfit_horizons(self.horizons_days)

@@ -10,9 +10,12 @@ from penumbra.evaluate import LEFT_OUT, Evidence, MetricRow
 from penumbra.evaluate.contrasts import ALL
 from penumbra.pipeline.challenge import METRIC, NEW, OLD, Challenge
 from penumbra.pipeline.manifests import DecisionManifest
+from penumbra.pipeline.sample_size import demands_of, sample_of
 from penumbra.pipeline.workspace import Work
+from penumbra.registry import LoadedModel
 from penumbra.report import overlay
 from penumbra.report.inputs import Measures
+from penumbra.report.sample_size import best_inside
 from penumbra.report.sections import Section, write_sections
 from penumbra.report.side_by_side import who_predicts_better
 from penumbra.report.words import number
@@ -27,13 +30,15 @@ def page_of(center: str) -> str:
     return f"reports/retrain-{center}/{PAGE}"
 
 
-def write_page(work: Work, center: str, key: str, reason: str, left_out: Mapping[str, float], compared: Challenge | None) -> Path:
-    """The page of one retraining: its steps, what refitting with each center left out gives, and champion and challenger side by side."""
+def write_page(work: Work, champion: LoadedModel, center: str, key: str, reason: str, left_out: Mapping[str, float], compared: Challenge | None) -> Path:
+    """The page of one retraining: its steps, what the data can carry, each center left out, and champion and challenger side by side."""
     with store.connect(work.home, read_only=True) as lake:
         steps = lake.sql("SELECT step, outcome FROM retrainings WHERE retraining = ? ORDER BY commit_id", [key]).to_pylist()
     sections = [
         Section("Step by step", "As recorded in the relation retrainings.", ("step", "outcome"), tuple((row["step"], row["outcome"]) for row in steps), 2)
     ]
+    carried = _sample_size(work, champion.lineage.train_centers, center)
+    sections += [carried] if carried else []
     if left_out:
         rows = tuple((place, number(c, 3)) for place, c in left_out.items())
         words = "The challenger's recipe refitted without each center, scored on that center (the network is not refitted here)."
@@ -42,6 +47,28 @@ def write_page(work: Work, center: str, key: str, reason: str, left_out: Mapping
         sections += _compared(work, compared)
     footer = "penumbra retrain; research software, not a medical device."
     return write_sections(work.home / page_of(center), f"{center} arrived", work.settings.register.model, [reason], sections, footer)
+
+
+def _sample_size(work: Work, trained: Sequence[str], center: str) -> Section | None:
+    """Candidate parameters that the training patients carry without and with the center, at the same C; None where it brings nobody."""
+    settings = work.settings
+    before, after = (sample_of(work.home, settings, centers) for centers in (trained, {*trained, center}))
+    if center in trained or before.patients in (0, after.patients):
+        return None
+    best = best_inside(demands_of(work.home, settings, after))
+    at = [(c, "") for c in settings.evaluate.sample_size_c] if best is None else [(best.c, f"the highest inside, of {best.model}")]
+    change = " and ".join(
+        f"{number(before.allowed(c), 1)} -> {number(after.allowed(c), 1)} at C {number(c)}{f' ({words})' if words else ''}" for c, words in at
+    )
+    words = f"Candidate parameters that the training patients carry with this center: {change}. Riley 2019, criterion 1, shrinkage {before.shrinkage:g}."
+    rows = tuple(
+        (", ".join(sorted(centers)), sample.patients, sample.deaths, *(number(sample.allowed(c), 1) for c, _ in at))
+        for centers, sample in (
+            (set(trained), before),
+            ({*trained, center}, after),
+        )
+    )
+    return Section("What the data can carry", words, ("training centers", "patients", "died", *(f"parameters at C {number(c)}" for c, _ in at)), rows)
 
 
 def _compared(work: Work, compared: Challenge) -> Iterator[Section]:

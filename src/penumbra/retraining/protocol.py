@@ -88,7 +88,7 @@ def _retrain(work: Work, center: str, open_pool: OpenPool | None, include_set_as
     else:
         with attempts.attempt(work.home, center, key, step):
             outcome = follow(work, champion, center, steps, open_pool)
-    decision_page.write_page(work, center, key, outcome.verdict.reason, outcome.left_out, outcome.compared)
+    decision_page.write_page(work, champion, center, key, outcome.verdict.reason, outcome.left_out, outcome.compared)
     compared = outcome.compared
     decided = DecisionManifest(
         center=center,

@@ -38,6 +38,11 @@ if TYPE_CHECKING:
     from penumbra.survival.roc import auc_ipcw_test as auc_ipcw_test
     from penumbra.survival.roc import delong_test as delong_test
     from penumbra.survival.roc import roc_curve as roc_curve
+    from penumbra.survival.sample_size import explained_variation as explained_variation
+    from penumbra.survival.sample_size import parameters_allowed as parameters_allowed
+    from penumbra.survival.sample_size import patients_for_overall_risk as patients_for_overall_risk
+    from penumbra.survival.sample_size import patients_for_small_optimism as patients_for_small_optimism
+    from penumbra.survival.sample_size import patients_needed as patients_needed
     from penumbra.survival.selection import lasso_cox as lasso_cox
     from penumbra.survival.selection import lasso_cox_cv as lasso_cox_cv
     from penumbra.survival.within_centers import pairs_within as pairs_within
@@ -57,6 +62,7 @@ _MODULE = {
     "concordance_index": "concordance",
     "cox_fit": "regression",
     "delong_test": "roc",
+    "explained_variation": "sample_size",
     "harrell": "concordance",
     "harrell_resampled": "bootstrap",
     "hazard_ratio": "groups",
@@ -68,6 +74,10 @@ _MODULE = {
     "net_benefit": "benefit",
     "paired_difference": "bootstrap",
     "pairs_within": "within_centers",
+    "parameters_allowed": "sample_size",
+    "patients_for_overall_risk": "sample_size",
+    "patients_for_small_optimism": "sample_size",
+    "patients_needed": "sample_size",
     "pooled": "pooling",
     "pooled_c": "pooling",
     "principal_components": "components",
