@@ -7,8 +7,8 @@ from prefect.cache_policies import NO_CACHE
 
 from penumbra.base.progress import say
 from penumbra.flows.retry import DELAYS_S
+from penumbra.pipeline import notifications
 from penumbra.pipeline.workspace import Work
-from penumbra.retraining import decision_page
 
 
 @task(name="notify", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=DELAYS_S[:2])
@@ -17,7 +17,7 @@ def notify_task(work: Work, slug: str) -> int:
     from prefect.blocks.core import Block
 
     block: Any = Block.load(slug)
-    waiting = decision_page.unsent(work.home)
+    waiting = notifications.unsent(work.home)
     for path in waiting:
         subject, _, body = path.read_text(encoding="utf-8").partition("\n\n")
         block.notify(body=body, subject=subject)
@@ -28,7 +28,7 @@ def notify_task(work: Work, slug: str) -> int:
 def notify(work: Work) -> None:
     """Notify the service that `serve.notification_block` names; null: none. A failure of the service is logged, and sent again with the next decision."""
     slug = work.settings.serve.notification_block
-    if slug and decision_page.unsent(work.home):
+    if slug and notifications.unsent(work.home):
         state: Any = notify_task(work, slug, return_state=True)
         if not state.is_completed():
-            say(f"no notification by {slug}: {state.message}; it stays in {decision_page.NOTIFICATIONS}/")
+            say(f"no notification by {slug}: {state.message}; it stays in {notifications.FOLDER}/")

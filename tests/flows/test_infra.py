@@ -9,10 +9,10 @@ import yaml
 
 from penumbra.base.params import project_root
 from penumbra.base.refusal import Refusal
+from penumbra.pipeline import notifications
 from penumbra.pipeline.manifests import DecisionManifest
 from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.workspace import Work
-from penumbra.retraining import decision_page
 
 INFRA = project_root() / "infra"
 
@@ -74,8 +74,8 @@ def test_a_notification_is_sent_once_and_a_failing_service_is_no_failure(tmp_pat
     from penumbra.flows.notify import notify_task
 
     work = Work(tmp_path, load_settings(), "test")
-    decision_page.notify(
-        work, DecisionManifest(center="east", key="k1", decision="reject", reason="Rejected: worse at east.", champion=1, challenger=None, comparison=())
+    notifications.notify(
+        work.home, DecisionManifest(center="east", key="k1", decision="reject", reason="Rejected: worse at east.", champion=1, challenger=None, comparison=())
     )
     told: list[tuple[str, str]] = []
 
@@ -93,7 +93,7 @@ def test_a_notification_is_sent_once_and_a_failing_service_is_no_failure(tmp_pat
     monkeypatch.setattr(Block, "load", load)
     with pytest.raises(ConnectionError):
         notify_task.fn(work, "slack-webhook/clinic")
-    assert len(decision_page.unsent(tmp_path)) == 1
+    assert len(notifications.unsent(tmp_path)) == 1
     assert notify_task.fn(work, "slack-webhook/clinic") == 1
     assert notify_task.fn(work, "slack-webhook/clinic") == 0
     (subject, body) = told[-1]

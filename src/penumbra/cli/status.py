@@ -89,7 +89,7 @@ def _patients(status: "Status") -> list[tuple[str, str]]:
 
 
 def _work(status: "Status") -> list[tuple[str, str]]:
-    waiting = "; ".join(f"{each.center}: {each.why}" for each in status.waiting) or "nothing"
+    waiting = "; ".join(f"{each.center}: {each.why}" + (f" ({each.command})" if each.command else "") for each in status.waiting) or "nothing"
     failed = " ".join(f"{each.what}{f' ({_when(each.at)})' if each.at else ''}: {each.why}" for each in status.failures) or "nothing"
     running = "nothing"
     if status.running is not None:

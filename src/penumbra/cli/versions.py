@@ -65,19 +65,20 @@ def retrain(center: str | None, profile: str | None, form: str) -> None:
     from penumbra.base import tables
     from penumbra.commands import retrain as retrain_command
     from penumbra.flows import drive
-    from penumbra.pipeline import aliases
+    from penumbra.pipeline import aliases, decisions, proposals
     from penumbra.pipeline.workspace import begin
-    from penumbra.retraining import decision_page, protocol
+    from penumbra.retraining import protocol
 
     work = begin(profile)
     aliases.note(work.home, work.settings.register.model, run=work.run)
+    proposals.close(work)
     centers = [center] if center else protocol.waiting(work)
     to_stderr, rows = form != "table", []  # a table for another program has stdout for itself
     for name in centers:
         protocol.require_arrived(work, name)
         if protocol.is_new(work, name, include_set_aside=center is not None):
             decision = drive.retrain_flow(work, name, include_set_aside=center is not None)
-            click.echo(f"{retrain_command.decision(decision)}\n\npage  {work.home / decision_page.page_of(name)}", err=to_stderr)
+            click.echo(f"{retrain_command.decision(decision)}\n\npage  {work.home / decisions.page_of(name)}", err=to_stderr)
         else:
             decision = protocol.last(work, name)
             click.echo(f"Nothing new at {name} since it was decided.\n\n{retrain_command.decision(decision)}", err=to_stderr)
@@ -86,7 +87,8 @@ def retrain(center: str | None, profile: str | None, form: str) -> None:
         click.echo("Nothing new: no center arrived after the champion was registered that is not decided yet.", err=to_stderr)
     if form != "table":
         tables.write(tables.Answer.of(rows, retrain_command.DECIDED), form, sys.stdout)
-    next_commands('penumbra sql "SELECT center, step, outcome FROM retrainings"', "penumbra models")
+    waiting = [proposals.command(decided.model, decided.challenger) for decided in decisions.proposals(work.home)]
+    next_commands(*waiting, 'penumbra sql "SELECT center, step, outcome FROM retrainings"', "penumbra models")
 
 
 @command("penumbra serve")
@@ -108,7 +110,10 @@ def serve(profile: str | None) -> None:
 @click.option("--reason", required=True, help="Kept in the relation alias_changes.")
 @click.option("--alias", type=click.Choice(["champion", "challenger"]), default="champion", show_default=True)
 def promote(version: str, reason: str, alias: str) -> None:
-    """Make a registered VERSION (or MODEL/VERSION) champion, provided its files have not changed since registration."""
+    """Make a registered VERSION (or MODEL/VERSION) champion, provided its files have not changed since registration.
+
+    This also decides a proposal: where `retrain.promotion` is propose, a retraining that would promote its version waits for this command.
+    """
     from penumbra.commands import promote
     from penumbra.pipeline.workspace import begin
 

@@ -312,10 +312,12 @@ def _sample_size(home: Path) -> Iterator[Finding]:
 
 
 def _retrainings(home: Path) -> Iterator[Finding]:
-    from penumbra.pipeline.decisions import set_aside
+    from penumbra.pipeline.decisions import proposals, set_aside
 
     for center, reason in set_aside(home).items():
         yield Finding(f"retraining of {center}", False, reason)
+    for decided in proposals(home):
+        yield Finding(f"retraining of {decided.center}", True, decided.reason)
 
 
 PARTS: dict[str, Callable[[Path], Iterator[Finding]]] = {

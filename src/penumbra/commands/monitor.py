@@ -1,5 +1,6 @@
 """Monitoring: scored patients are recorded; once their outcome is known, the version that scored them is measured on them."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,17 +8,21 @@ import numpy as np
 
 from penumbra import registry, store
 from penumbra.base.progress import say
-from penumbra.commands.predict import Prediction
+from penumbra.commands.predict import Prediction, predict
 from penumbra.evaluate import MetricRow, ModelRisk
 from penumbra.evaluate.metrics import OneModel
+from penumbra.evaluate.paired import Pair, paired_rows
 from penumbra.evaluate.sets import value_or_reason
-from penumbra.pipeline import persons, prospective, pseudonyms, recording
-from penumbra.pipeline.prospective import LIVE
+from penumbra.pipeline import persons, prospective, pseudonyms, recording, shadow
+from penumbra.pipeline.prospective import DELTA, LIVE
 from penumbra.pipeline.workspace import Work
+from penumbra.survival.outcome import Outcomes
 
 
 def record(work: Work, folder: Path, center: str, prediction: Prediction) -> str:
     """Remember a scored patient in `predictions`; the name it has there (a pseudonym where PENUMBRA_PSEUDONYM_KEY is set, as at ingest).
+
+    A patient whom the champion scored is scored by the challenger as well, in the shadow; where it cannot, that is said.
 
     Raises
     ------
@@ -25,24 +30,38 @@ def record(work: Work, folder: Path, center: str, prediction: Prediction) -> str
         "pseudonym_key", or "patient_id_free" and "patient_scan" where the name belongs to somebody else.
     """
     patient: str = pseudonyms.namer(center)(folder.resolve().name)
-    survival = [np.nan if value is None else value for value in prediction.survival.values()]
     with store.connect(work.home) as lake:
         pseudonyms.require_key(work, lake)
         image_version = persons.require_own(lake, patient, center, prediction.sha256) or prediction.image_version
-        rows = recording.prediction_records(
-            prediction.model,
-            [{"patient": patient, "center": center, "image_version": image_version}],
-            np.array([prediction.log_risk]),
-            np.array([prediction.risk_group]),
-            tuple(prediction.horizons_days.values()),
-            np.array([survival]),
-        )
-        lake.write(recording.of_version(prediction.version, rows), run=work.run, what=f"{prediction.model}/{prediction.version} scored a patient of {center}")
+    person = {"patient": patient, "center": center, "image_version": image_version}
+    _write(work, person, prediction)
+    challenger = shadow.challenger_of(work.home, prediction.model, prediction.version)
+    if challenger is not None:
+        try:
+            _write(work, person, predict(work.home, folder, f"{prediction.model}/{challenger}", center))
+        except Exception as error:  # the champion's answer stands
+            say(shadow.not_scored(prediction.model, challenger, error))
     return patient
+
+
+def _write(work: Work, person: Mapping[str, str | None], prediction: Prediction) -> None:
+    rows = recording.prediction_records(
+        prediction.model,
+        [person],
+        np.array([prediction.log_risk]),
+        np.array([prediction.risk_group]),
+        tuple(prediction.horizons_days.values()),
+        np.array([[np.nan if value is None else value for value in prediction.survival.values()]]),
+    )
+    with store.connect(work.home) as lake:
+        what = f"{prediction.model}/{prediction.version} scored a patient of {person['center']}"
+        lake.write(recording.of_version(prediction.version, rows), run=work.run, what=what)
 
 
 def monitor(work: Work, model: str | None = None) -> list[tuple[str, MetricRow]]:
     """(version, measure) per center of the patients that a version scored before their outcome was known; also into `model_metrics`, split live.
+
+    The challenger has one more, delta_c_champion: its C minus the champion's on the patients that both scored, with the interval of a paired bootstrap.
 
     Parameters
     ----------
@@ -59,6 +78,7 @@ def monitor(work: Work, model: str | None = None) -> list[tuple[str, MetricRow]]
     with store.connect(work.home) as lake:
         rows, before = prospective.matured(lake, model), prospective.stored(lake, model)
         versions = {str(entry.version) for entry in registry.versions(work.home, model)}
+        champion, challenger = (str(registry.shelf(work.home, model).aliases.get(alias)) for alias in (registry.CHAMPION, registry.CHALLENGER))
         for version in dict.fromkeys(row["version"] for row in rows):
             if str(version) not in versions:
                 say(f"{model}/{version} was deleted outside penumbra: the patients that it scored are not measured")
@@ -66,6 +86,8 @@ def monitor(work: Work, model: str | None = None) -> list[tuple[str, MetricRow]]
             loaded = registry.load(work.home, version, model=model)
             mine = [row for row in rows if row["version"] == version]
             measured = [entry for center in dict.fromkeys(row["center"] for row in mine) for entry in _measured(work, loaded, center, mine)]
+            if version == challenger:
+                measured += _against(work, loaded.served, [row for row in rows if row["version"] == champion], mine)
             defined = [entry for entry in measured if entry.value == entry.value]
             if defined:
                 rows_of_version = {"model_metrics": recording.metric_records(model, loaded.served, defined)}
@@ -97,6 +119,20 @@ def _measured(work: Work, loaded: registry.LoadedModel, center: str, rows: list[
         value, lower, upper, reason = value_or_reason(compute, risk.log_risk)
         metric_rows.append(MetricRow(loaded.served, center, LIVE, name, value, lower, upper, *size, reason))
     return metric_rows
+
+
+def _against(work: Work, served: str, champions: list[dict[str, Any]], challengers: list[dict[str, Any]]) -> Iterator[MetricRow]:
+    """C of the challenger minus C of the champion at each center, on the patients that both scored before their outcome."""
+    other = {(row["patient"], row["center"]): row["log_risk"] for row in champions}
+    both = [row for row in challengers if (row["patient"], row["center"]) in other]
+    for center in dict.fromkeys(row["center"] for row in both):
+        here = [row for row in both if row["center"] == center]
+        outcomes = Outcomes.of_one_center(np.array([bool(row["event"]) for row in here]), np.array([float(row["time"]) for row in here]))
+        log_risk = np.array([[other[row["patient"], center] for row in here], [row["log_risk"] for row in here]], dtype=float)
+        nothing = np.zeros((2, len(here)), dtype=bool)
+        pair = Pair(center, ("champion", "challenger"), outcomes, log_risk, np.zeros((2, len(here), 0)), nothing, nothing, ())
+        for row in paired_rows(pair, work.settings.evaluate):
+            yield MetricRow(served, center, LIVE, DELTA, row.difference, row.lower, row.upper, row.n, row.events, row.reason)
 
 
 def _is_calibration(metric: str) -> bool:

@@ -21,6 +21,9 @@ def next_step(status: Status | None) -> tuple[str, str]:
         return failure.what, "It did not finish."
     if status.champion is None:
         return "penumbra run", "No version is champion yet."
+    proposed = next((each for each in status.waiting if each.command), None)
+    if proposed is not None:
+        return proposed.command, f"The retraining for {proposed.center} proposes this champion; a person decides."
     undecided = [each.center for each in status.waiting if each.why.startswith(("arrived", "read", "decided"))]
     if undecided:
         return f"penumbra retrain --center {undecided[0]}", "This validates the champion there and decides whether a refitted model is better."

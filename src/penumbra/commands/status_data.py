@@ -41,10 +41,11 @@ class Center:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A center that something has to be done for, and what."""
+    """A center that something has to be done for, and what. command: to be typed by a person, who alone can decide it; else ""."""
 
     center: str
     why: str
+    command: str = ""
 
 
 @dataclass(frozen=True)

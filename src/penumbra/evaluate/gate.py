@@ -10,7 +10,7 @@ from typing import Literal
 from penumbra.base.documents import Document
 from penumbra.base.yaml_files import wrong
 
-Decision = Literal["promote", "keep", "reject", "stop", "set aside"]
+Decision = Literal["promote", "propose", "keep", "reject", "stop", "set aside", "promoted by hand", "overtaken"]
 METRIC = "Harrell's C within centers"
 
 
@@ -112,7 +112,16 @@ class Evidence(Document):
 
 @dataclass(frozen=True)
 class Verdict:
-    """reason is one paragraph. decision: "promote", "keep" (as challenger), "reject", "stop" (before there was a challenger), "set aside" (killed)."""
+    """What was decided on a center.
+
+    Parameters
+    ----------
+    decision
+        Of the gate: "promote", "keep" (as challenger), "reject". Of the protocol: "stop" (before there was a challenger), "set aside" (killed),
+        "propose" (a promotion that waits for a person), and what became of a proposal: "promoted by hand", "overtaken" (by another champion).
+    reason
+        One paragraph.
+    """
 
     decision: Decision
     reason: str

@@ -31,7 +31,7 @@ def set_alias(work: Work, which: str | int, alias: str = CHAMPION, *, reason: st
     model, _ = registry.addressed(work.home, which, work.settings.register.model)
     note(work.home, model, run=work.run)
     change = registry.promote(work.home, which, alias, reason=reason, model=work.settings.register.model)
-    last = _changes(work, model, alias)[-1:]  # an alias that is there already, but not by the record or by somebody outside, is confirmed by a row
+    last = recorded_changes(work, model, alias)[-1:]  # an alias that is there already, but not by the record or by somebody outside, is confirmed by a row
     if change.previous == change.version and (not last or last[0]["version"] != change.version or last[0]["who"] == OUTSIDE):
         record(work.home, model, run=work.run, changes=[change])
     else:
@@ -118,6 +118,13 @@ def pending(home: Path, model: str) -> list[dict[str, Any]]:
     return [_row(change) for change in waiting if change is not last[change.alias] or aliases.get(change.alias) != change.previous]
 
 
+def recorded_changes(work: Work, model: str, alias: str) -> list[dict[str, Any]]:
+    """Every recorded change of an alias of a model, oldest first."""
+    with store.connect(work.home) as lake:
+        rows = [row for row in lake.rows("alias_changes") if (row["model"], row["alias"]) == (model, alias)]
+    return sorted(rows, key=lambda row: (row["commit_id"], row["at"]))
+
+
 def version_record(entry: registry.RegisteredVersion) -> dict[str, Any]:
     """A row of `model_versions`."""
     return {
@@ -163,13 +170,6 @@ def _write_notes(home: Path, model: str, notes: noted.Noted, state: str, stamp: 
 
 def _deleted(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "commit_id"} | {"alias": DELETED}
-
-
-def _changes(work: Work, model: str, alias: str) -> list[dict[str, Any]]:
-    """Every recorded change of an alias of a model, oldest first."""
-    with store.connect(work.home) as lake:
-        rows = [row for row in lake.rows("alias_changes") if (row["model"], row["alias"]) == (model, alias)]
-    return sorted(rows, key=lambda row: (row["commit_id"], row["at"]))
 
 
 def _row(change: AliasChange) -> dict[str, Any]:

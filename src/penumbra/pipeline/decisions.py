@@ -1,9 +1,12 @@
 """What retrainings decided, as their manifests have it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from penumbra.pipeline import arrivals, manifests
-from penumbra.pipeline.manifests import SET_ASIDE, DecisionManifest
+from penumbra.pipeline.manifests import PROPOSED, SET_ASIDE, DecisionManifest
+
+PAGE = "index.html"
 
 
 def manifest_of(center: str) -> str:
@@ -11,8 +14,21 @@ def manifest_of(center: str) -> str:
     return f"retrain-{center}"
 
 
+def page_of(center: str) -> str:
+    """The path of the page of a center's retraining below the state folder."""
+    return f"reports/retrain-{center}/{PAGE}"
+
+
 def set_aside(home: Path) -> dict[str, str]:
     """Center in incoming/ -> why it is set aside."""
-    decisions = (manifests.read(home, DecisionManifest, path.stem) for path in sorted((home / manifests.FOLDER).glob(f"{manifest_of('*')}.json")))
     incoming = home / arrivals.INCOMING
-    return {decided.center: decided.reason for decided in decisions if decided.decision == SET_ASIDE and (incoming / decided.center).exists()}
+    return {decided.center: decided.reason for decided in _decisions(home) if decided.decision == SET_ASIDE and (incoming / decided.center).exists()}
+
+
+def proposals(home: Path) -> list[DecisionManifest]:
+    """The decisions that propose a champion and were not closed yet."""
+    return [decided for decided in _decisions(home) if decided.decision == PROPOSED]
+
+
+def _decisions(home: Path) -> Iterator[DecisionManifest]:
+    return (manifests.read(home, DecisionManifest, path.stem) for path in sorted((home / manifests.FOLDER).glob(f"{manifest_of('*')}.json")))

@@ -17,7 +17,11 @@ from penumbra.evaluate.gate import Evidence
 from penumbra.evaluate.rows import MetricRow, PairedRow
 
 FOLDER = "manifests"
-SET_ASIDE: Final = "set aside"  # the decision on a center whose retraining was killed too often
+# decisions on a center that others than the gate take
+SET_ASIDE: Final = "set aside"  # its retraining was killed too often
+PROPOSED: Final = "propose"  # the gate's "promote" waits for a person
+BY_HAND: Final = "promoted by hand"  # a person carried out a proposal
+OVERTAKEN: Final = "overtaken"  # another version became champion while a proposal waited
 
 
 @dataclass(frozen=True)
@@ -210,6 +214,10 @@ class DecisionManifest(Document):
         Of what was decided.
     key_after
         The same once it was carried out, None before.
+    key_promoted
+        Of a proposal: the same, were the challenger champion.
+    model
+        Name in the registry; None in a manifest of an earlier version, which did not write it.
     champion, challenger
         Versions; None where there is no challenger.
     comparison
@@ -230,6 +238,8 @@ class DecisionManifest(Document):
     paired: tuple[PairedRow, ...] = ()
     evidence: Evidence | None = None
     key_after: str | None = left_out()
+    key_promoted: str | None = left_out()
+    model: str | None = left_out()
 
 
 @dataclass(frozen=True)

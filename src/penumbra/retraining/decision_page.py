@@ -1,15 +1,14 @@
-"""What a retraining leaves for its users: a page per center, and a notification file."""
+"""The page that a retraining leaves for its users, one per center."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from penumbra import store
-from penumbra.base.whole_files import write_whole
 from penumbra.evaluate import LEFT_OUT, Evidence, MetricRow
 from penumbra.evaluate.contrasts import ALL
 from penumbra.pipeline.challenge import METRIC, NEW, OLD, Challenge
-from penumbra.pipeline.manifests import DecisionManifest
+from penumbra.pipeline.decisions import page_of
 from penumbra.pipeline.sample_size import demands_of, sample_of
 from penumbra.pipeline.workspace import Work
 from penumbra.registry import LoadedModel
@@ -20,14 +19,7 @@ from penumbra.report.sections import Section, write_sections
 from penumbra.report.side_by_side import who_predicts_better
 from penumbra.report.words import number
 
-NOTIFICATIONS = "notifications"
-PAGE = "index.html"
 LEFT_OUT_METRIC = "internal_external_c"  # of evaluate.internal_external
-
-
-def page_of(center: str) -> str:
-    """The path of the page of a center's retraining below the state folder."""
-    return f"reports/retrain-{center}/{PAGE}"
 
 
 def write_page(work: Work, champion: LoadedModel, center: str, key: str, reason: str, left_out: Mapping[str, float], compared: Challenge | None) -> Path:
@@ -124,19 +116,3 @@ def _evidence(evidence: Evidence) -> Section:
 def left_out_c(rows: Iterable[MetricRow], model: str) -> dict[str, float]:
     """Center -> C of the recipe of `model` refitted without that center, from the rows that the stage evaluate left."""
     return {row.center: row.value for row in rows if (row.model, row.split, row.metric) == (model, LEFT_OUT, LEFT_OUT_METRIC)}
-
-
-def notify(work: Work, decided: DecisionManifest) -> Path:
-    """Leave the decision as a file in notifications/, once for each retraining; flows/notify.py sends it on."""
-    path = work.home / NOTIFICATIONS / f"{decided.center}-{decided.key}.txt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = f"penumbra: {decided.center} arrived, {decided.decision}\n\n{decided.reason}\n\n{work.home / page_of(decided.center)}\n"
-    write_whole(path, text)
-    return path
-
-
-def unsent(home: Path) -> Sequence[Path]:
-    """Notifications that no service took yet, oldest first."""
-    folder = home / NOTIFICATIONS
-    waiting = [path for path in folder.glob("*.txt") if not path.with_suffix(".sent").exists()] if folder.is_dir() else []
-    return sorted(waiting, key=lambda path: path.stat().st_mtime)

@@ -5,7 +5,7 @@ b  score it with the frozen champion: the true external validation, written befo
 c  checks of the data; too few deaths, or too many patients refused, end it here
 d  refit with the new center in training: the challenger
 e  champion and challenger side by side on patients that neither was fitted on, with the models that must be beaten
-f  the gate: promote, keep as challenger, or reject
+f  the gate: promote, keep as challenger, or reject; a promotion is carried out, or proposed to a person (`retrain.promotion`)
 g  report and notification
 
 Every step is a row of the relation `retrainings`. A killed call resumes after its last finished step; one that is killed in the same step again
@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from penumbra import registry, store
 from penumbra.base.blocks import DEEP
 from penumbra.base.progress import say
@@ -25,7 +27,7 @@ from penumbra.base.refusal import Refusal, choose
 from penumbra.base.workers import Pool
 from penumbra.evaluate import Verdict
 from penumbra.evaluate.gate import gate
-from penumbra.pipeline import arrivals, manifests, recording
+from penumbra.pipeline import arrivals, manifests, notifications, proposals, recording, shadow
 from penumbra.pipeline.aliases import set_alias
 from penumbra.pipeline.challenge import METRIC, Challenge, challenge
 from penumbra.pipeline.dataset import Dataset, read_dataset
@@ -34,18 +36,19 @@ from penumbra.pipeline.definition import require_same_features
 from penumbra.pipeline.evaluate import evaluate, measured
 from penumbra.pipeline.fuse import fuse, risks
 from penumbra.pipeline.ingest import ingest
-from penumbra.pipeline.manifests import SET_ASIDE, DecisionManifest, EvaluateManifest
+from penumbra.pipeline.manifests import OVERTAKEN, PROPOSED, SET_ASIDE, DecisionManifest, EvaluateManifest
 from penumbra.pipeline.populate import populate
 from penumbra.pipeline.register import register
 from penumbra.pipeline.report import report
 from penumbra.pipeline.train import embed, train
 from penumbra.pipeline.workspace import Work, one_run_at_a_time
 from penumbra.registry import LoadedModel, older_names
+from penumbra.registry.database import noting
 from penumbra.retraining import attempts, decision_page
 from penumbra.retraining.shift import shifted
 
 OpenPool = Callable[[], AbstractContextManager[Pool]]
-ALIASES = {"promote": registry.CHAMPION, "keep": registry.CHALLENGER}  # what a verdict gives the challenger
+ALIASES = {"promote": registry.CHAMPION, PROPOSED: registry.CHALLENGER, "keep": registry.CHALLENGER}  # what a verdict gives the challenger
 STEPS = ("arrival", "validation", "checks", "refit", "gate", "decision")
 LARGE = 0.8  # a standardized mean difference beyond this is called large (Cohen 1988)
 
@@ -72,6 +75,7 @@ def retrain(work: Work, center: str, open_pool: OpenPool | None = None, *, inclu
 
 
 def _retrain(work: Work, center: str, open_pool: OpenPool | None, include_set_aside: bool) -> DecisionManifest:
+    proposals.close(work)
     if _pending(work, center).is_file():
         return _conclude(work, center)
     champion = _champion(work)
@@ -88,13 +92,14 @@ def _retrain(work: Work, center: str, open_pool: OpenPool | None, include_set_as
     else:
         with attempts.attempt(work.home, center, key, step):
             outcome = follow(work, champion, center, steps, open_pool)
-    decision_page.write_page(work, champion, center, key, outcome.verdict.reason, outcome.left_out, outcome.compared)
-    compared = outcome.compared
+    verdict, compared = proposals.as_declared(outcome.verdict, work, outcome.version), outcome.compared
+    decision_page.write_page(work, champion, center, key, verdict.reason, outcome.left_out, compared)
     decided = DecisionManifest(
         center=center,
         key=key,
-        decision=outcome.verdict.decision,
-        reason=outcome.verdict.reason,
+        decision=verdict.decision,
+        reason=verdict.reason,
+        model=champion.entry.model,
         champion=champion.entry.version,
         challenger=outcome.version,
         comparison=compared.rows if compared else (),
@@ -122,16 +127,22 @@ def require_arrived(work: Work, center: str) -> None:
 def _conclude(work: Work, center: str) -> DecisionManifest:
     """Carry out and announce what was decided; a call that was killed in here is taken up by the next one."""
     decided = manifests.read(work.home, DecisionManifest, _pending(work, center).stem)
-    alias = ALIASES.get(decided.decision)
-    if alias is not None and decided.challenger is not None and decided.challenger != decided.champion:
-        set_alias(work, decided.challenger, alias, reason=decided.reason)
-    facts = {"decision": decided.decision, "champion": decided.champion, "challenger": decided.challenger}
+    alias, challenger = ALIASES.get(decided.decision), decided.challenger
+    promoted_since = alias == registry.CHALLENGER and challenger == _champion(work).entry.version  # by a person, after a kill
+    if alias is not None and challenger is not None and challenger != decided.champion and not promoted_since:
+        set_alias(work, challenger, alias, reason=decided.reason)
+    facts = {"decision": decided.decision, "champion": decided.champion, "challenger": challenger}
     Steps(work, decided.key, center).write("decision", decided.reason, facts)
-    decision_page.notify(work, decided)
-    manifest = manifests.write(work.home, replace(decided, key_after=key_of(work, _champion(work), center)), manifest_of(center))
+    notifications.notify(work.home, decided)
+    after, promoted = key_of(work, _champion(work), center), None
+    if decided.decision == PROPOSED and challenger is not None:
+        promoted = key_of(work, registry.load(work.home, challenger, model=work.settings.register.model), center)
+    with noting(work.home):
+        manifests.write(work.home, replace(decided, key_after=after, key_promoted=promoted), manifest_of(center))
     attempts.forget(work.home, center)
     _pending(work, center).unlink()
-    return manifest
+    proposals.close(work)  # what a person carried out, or another champion overtook, after a kill
+    return last(work, center)
 
 
 def _pending(work: Work, center: str) -> Path:
@@ -144,7 +155,8 @@ def is_new(work: Work, center: str, *, include_set_aside: bool = False) -> bool:
     if _pending(work, center).is_file() or not manifests.file_of(work.home, manifest_of(center)).is_file():
         return True
     before = last(work, center)
-    return (include_set_aside and before.decision == SET_ASIDE) or key_of(work, _champion(work), center) not in (before.key, before.key_after)
+    retry = before.decision == OVERTAKEN or (include_set_aside and before.decision == SET_ASIDE)
+    return retry or key_of(work, _champion(work), center) not in (before.key, before.key_after)
 
 
 def last(work: Work, center: str) -> DecisionManifest:
@@ -178,8 +190,9 @@ def _champion(work: Work) -> LoadedModel:
 
 
 def key_of(work: Work, champion: LoadedModel, center: str) -> str:
-    """What decides a retraining: the center's files, the champion, and every number."""
+    """What decides a retraining: the center's files, the champion, and every number that its verdict depends on."""
     settings = {name: value for name, value in asdict(replace(work.settings, rois={}, radiomics={}, models={})).items() if name not in ("serve", "report")}
+    settings["retrain"] = {name: value for name, value in settings["retrain"].items() if name != "promotion"}  # who carries it out is not part of it
     documents = [work.settings.rois, work.settings.radiomics, work.settings.models]
     files = arrivals.describe(work.home, work.settings.ingest.roots).centers[center].to_json()
     return store.version_key({"files": files, "champion": champion.entry.digest, "settings": older_names.with_older_names(settings), "documents": documents})
@@ -239,7 +252,8 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
     assert champion.network_path is not None, "a registered model carries its network"
     embed(frozen, champion.feature_versions[DEEP], champion.network_path)
     data = read_dataset(frozen, champion.feature_versions[DEEP])
-    steps.write("validation", _validate(frozen, champion, data, center), {"version": champion.entry.version})
+    validated = "; ".join(filter(None, (_validate(frozen, champion, data, center), shadow.at_center(frozen, champion, center))))
+    steps.write("validation", validated, {"version": champion.entry.version})
 
     events = int(data.event[data.centers == center].sum())
     shift = shifted(data, champion.model.columns, center)
@@ -281,14 +295,11 @@ def _validate(work: Work, champion: LoadedModel, data: Dataset, center: str) -> 
         return "the champion was fitted on this center: nothing to validate"
     model_risks = risks(champion.models, data)
     rows = [row for row in measured(work, model_risks, data, combined=champion.served) if row.center == center]
-    entry, risk, days = champion.entry, model_risks[champion.served], champion.horizons_days
-    people, groups = recording.people(data), champion.model.risk_group(risk.log_risk)
-    records = {
-        "model_metrics": recording.metric_records(entry.model, champion.served, rows),
-        **recording.prediction_records(entry.model, people, risk.log_risk, groups, days, 1.0 - risk.death(days)),
-    }
+    entry = champion.entry
+    metrics = recording.of_version(entry.version, {"model_metrics": recording.metric_records(entry.model, champion.served, rows)})
+    records = {**metrics, **shadow.predicted(champion, data, np.ones(len(data.patients), dtype=bool))}
     with store.connect(work.home) as lake:
-        lake.write(recording.of_version(entry.version, records), run=work.run, what=f"{entry.model}/{entry.version} on {center}")
+        lake.write(records, run=work.run, what=f"{entry.model}/{entry.version} on {center}")
     registry.record_metrics(work.home, entry.version, rows, model=entry.model)
     c = next(row for row in rows if (row.model, row.metric) == (champion.served, METRIC))
     return f"{entry.model}/{entry.version} has C {c.value:.3f} ({c.lower:.3f} to {c.upper:.3f}) on {c.n} patients, {c.events} deaths"
