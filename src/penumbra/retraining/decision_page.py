@@ -1,7 +1,7 @@
 """The page that a retraining leaves for its users, one per center."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from penumbra import store
