@@ -63,7 +63,8 @@ def test_in_words() -> None:
     )
     after = demands(DECLARED, SIZES, {"Volume": 1, "Rad": 3, "Combined": 25}, {"Volume": 0.61, "Combined": 0.58}, SAMPLE)
     assert sample_statement(SAMPLE, after, "Volume", (0.6, 0.7)) == (
-        "131 training patients with 85 deaths carry 1.3 candidate parameters at C 0.61 (the highest inside, of Volume) (Riley 2019, criterion 1, shrinkage 0.9);"
+        "131 training patients with 85 deaths carry 1.3 candidate parameters at C 0.61 (the highest inside, of Volume)"
+        " (Riley 2019, criterion 1, shrinkage 0.9);"
         " Volume tries 1 column and keeps 1: no patient missing"
     )
     assert "those kept alone" in sample_statement(SAMPLE, after, "Combined", ())

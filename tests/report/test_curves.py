@@ -5,7 +5,7 @@ import pytest
 
 from penumbra.evaluate.paired import Pair
 from penumbra.report import curves
-from penumbra.report.inputs import Measures, RiskPanel
+from penumbra.report.inputs import CenterColumn, Measures, RiskPanel
 from penumbra.report.overlay import calibration as overlaid
 from penumbra.survival.outcome import Outcomes
 
@@ -21,7 +21,9 @@ def panel(unanswered: tuple[str, ...] = ("", "", "")) -> RiskPanel:
     rate = np.exp(risk)[:, None] / 600
     death = 1 - np.exp(-rate * np.array(MEASURES.horizons_days))
     event = (died <= left) & (np.arange(60) >= 12)
-    return RiskPanel("east", "east", "Combined", event, np.minimum(died, left), risk, MEASURES.horizons_days, death, risk > 0, (), unanswered)
+    return RiskPanel(
+        CenterColumn("east", "east", None, "test"), "Combined", event, np.minimum(died, left), risk, MEASURES.horizons_days, death, risk > 0, (), unanswered
+    )
 
 
 def test_rows_are_of_days_and_a_group_lost_early_has_none() -> None:

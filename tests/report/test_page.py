@@ -111,7 +111,7 @@ def test_tables_as_csv_are_not_rounded(folder: Path) -> None:
     assert next(row for row in rows if row["model"] == "volume_only" and row["center"] == "east")["value"] == ""
     assert {path.stem for path in folder.glob("*.csv")} == {
         *("cohort", "c_index", "combined", "auc", "risk_groups", "features", "calibration", "calibration_summary", "net_benefit"),
-        *("increments", "across_centers", "subgroups", "checklist"),
+        *("increments", "across_centers", "subgroups", "subgroup_measures", "risk_by_outcome", "checklist"),
     }
     cohort = (folder / "cohort.csv").read_text(encoding="utf-8").splitlines()
     assert cohort[:6] == [
@@ -141,7 +141,7 @@ def test_degenerate_input_is_answered_in_place(make_inputs: Callable[..., Report
     no_death = SurvivalPanel("no death", np.zeros(5, bool), five, np.arange(5) < 2)
     inputs = make_inputs(survival=(nobody, one_group, no_death), features=(), slices=(), metrics=(), paper=())
     page = Page(write_report(inputs, tmp_path).read_text(encoding="utf-8"))
-    assert "The combined model retained no feature." in page.words
+    assert "The served model retained no feature." in page.words
     assert "No picture was passed to this report." in page.words
     alternatives = " ".join(words or "" for words in page.alternatives)
     assert "nobody: no patient." in alternatives

@@ -8,7 +8,7 @@ import numpy as np
 from penumbra import registry, store
 from penumbra.base.params import project_root, read_yaml
 from penumbra.base.progress import say
-from penumbra.evaluate import EXTERNAL, LEFT_OUT, TRAINING, MetricRow
+from penumbra.evaluate import CROSS_FITTED, EXTERNAL, TRAINING, MetricRow
 from penumbra.fusion import SurvivalModel
 from penumbra.pipeline import manifests
 from penumbra.pipeline.ablation import DECLARED as WITHOUT_SE
@@ -22,13 +22,14 @@ from penumbra.pipeline.origins import PROGRAM, flat, origin
 from penumbra.pipeline.register import current_register
 from penumbra.pipeline.report_network import learning_curves, network_of, risk_maps
 from penumbra.pipeline.report_patients import baseline_of, risk_panels, slices, survival_panels
+from penumbra.pipeline.sample_size import demands_of, sample_of
 from penumbra.pipeline.settings import require_shown
 from penumbra.pipeline.workspace import Work
 from penumbra.report import inputs as page
 from penumbra.report.page import write_report
 from penumbra.survival.horizons import horizon_words
 
-REPORT_CODE = 6  # raise when the same manifests and numbers give another page than before
+REPORT_CODE = 7  # raise when the same manifests and numbers give another page than before
 DEEP_SIGNATURE = "DL"  # in models/signatures.yaml
 POOLED = {TRAINING: "training centers", EXTERNAL: "external, pooled"}
 
@@ -78,6 +79,8 @@ def report_inputs(work: Work, data: Dataset, fused: FuseManifest, registered: Re
     deep = [model.name for model in models.values() if model.family == "deep"]
     rows = evaluated.metrics
     columns = tuple(_columns(rows))
+    panels = tuple(risk_panels(data, {name: model_risks[name] for name in (combined.name, *deep)}, {}, columns, settings.evaluate))
+    sample = sample_of(work.home, settings)
     notes = [f"{model.label}: no feature retained ({model.reason})." for model in models.values() if not model.retained]
     notes += [f"{model.label}: {remark}." for model in models.values() if model.retained for remark in model.training.remarks]
     notes += _follow_up(combined, settings.evaluate.horizons_days)
@@ -92,7 +95,7 @@ def report_inputs(work: Work, data: Dataset, fused: FuseManifest, registered: Re
         columns=columns,
         metrics=rows,
         paper=tuple(_paper()),
-        survival=tuple(survival_panels(data, risk, columns)) if combined.retained else (),
+        survival=tuple(survival_panels(panel for panel in panels if panel.model == combined.name)),
         features=tuple(feature for model in models.values() for feature in _features_of(model, selection_frequency if model.name == combined.name else {})),
         slices=pictures,
         card=card,
@@ -105,9 +108,12 @@ def report_inputs(work: Work, data: Dataset, fused: FuseManifest, registered: Re
         notes=tuple(notes),
         baseline=baseline_of(data),
         measures=page.Measures.of(settings.evaluate),
-        panels=tuple(risk_panels(data, {name: model_risks[name] for name in (combined.name, *deep)}, columns, settings.evaluate)),
+        panels=panels,
         loadings=_loadings(combined),
         checklist=guidelines(work, data, card, flow),
+        choice=evaluated.choice,
+        sample=sample,
+        demands=demands_of(work.home, settings, sample),
         shown_in_subgroups=_shown_in_subgroups(columns),
         ablation=_ablation(settings.network.se, without_se is not None),
         learning=tuple(learning_curves(trained)) if trained else (),
@@ -142,9 +148,8 @@ def _loadings(model: SurvivalModel) -> page.Loadings | None:
 
 
 def _shown_in_subgroups(columns: tuple[page.CenterColumn, ...]) -> tuple[str, ...]:
-    """The training patients and the pool of the external centers: single centers have too few in a subgroup to draw."""
-    pools = [column.center for column in columns if column.center in POOLED]
-    return tuple(pools if TRAINING in pools else [*(column.center for column in columns if column.paper == "train"), *pools])
+    """The pools, and a single training center: other single centers have too few in a subgroup to draw."""
+    return tuple({column.center: None for column in columns if column.center in POOLED or column.paper == "train"})
 
 
 def _ablation(squeezes: bool, compared: bool) -> str:
@@ -186,14 +191,19 @@ def _flow(work: Work) -> Iterator[page.CenterFlow]:
 
 
 def _columns(rows: tuple[MetricRow, ...]) -> Iterator[page.CenterColumn]:
-    """Sets of patients in the order of the evaluation; the paper's training numbers are shown next to training, its test numbers next to the pool."""
-    seen: dict[str, str] = {}
-    for row in (row for row in rows if row.split != LEFT_OUT):
-        seen.setdefault(row.center, row.split)
-    for center, split in seen.items():
-        label = POOLED.get(center, f"{center} (training)" if split == "train" else center)
-        paper_split = "train" if split == "train" else "test" if center == EXTERNAL else None
-        yield page.CenterColumn(center, label, paper_split)
+    """Sets of patients: cross-fitted ones first, then the centers that did not train, and last the training patients as the fit saw them.
+
+    The paper's training numbers are apparent ones, and are shown next to those; its test numbers next to the pool.
+    """
+    for split, words in ((CROSS_FITTED, ", cross-fitted"), ("test", ""), ("train", ", apparent")):
+        centers = list(dict.fromkeys(row.center for row in rows if row.split == split))
+        single = [center for center in centers if center != TRAINING]
+        if split == CROSS_FITTED and len(single) == 1:
+            centers = [TRAINING]  # it alone is the pool
+        for center in centers:
+            label = single[0] if center == TRAINING and len(single) == 1 else POOLED.get(center, center)
+            paper = "train" if split == "train" else "test" if center == EXTERNAL else None
+            yield page.CenterColumn(center, f"{label}{words}", paper, split)
 
 
 def _paper() -> Iterator[page.PaperValue]:

@@ -1,13 +1,14 @@
 """Patients as the report shows them: risk groups, panels with subgroups, pictures."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from penumbra import cohort, imaging
 from penumbra.cohort.baseline import baseline_table
-from penumbra.evaluate import EXTERNAL, TRAINING, Evaluating, ModelRisk, clipped
+from penumbra.evaluate import CROSS_FITTED, EXTERNAL, TRAINING, Evaluating, ModelRisk, clipped
 from penumbra.pipeline import manifests
 from penumbra.pipeline.dataset import Dataset
 from penumbra.pipeline.manifests import IngestManifest
@@ -16,31 +17,53 @@ from penumbra.report import inputs as page
 from penumbra.report import picture_of
 
 
-def risk_panels(data: Dataset, model_risks: Mapping[str, ModelRisk], columns: tuple[page.CenterColumn, ...], numbers: Evaluating) -> Iterator[page.RiskPanel]:
-    """Each model on each set: risks, probabilities and subgroups; a model that retained nothing, or refuses the center, has no panel."""
+def risk_panels(
+    data: Dataset, model_risks: Mapping[str, ModelRisk], crossed: Mapping[str, np.ndarray], columns: tuple[page.CenterColumn, ...], numbers: Evaluating
+) -> Iterator[page.RiskPanel]:
+    """Each model on each set: risks, probabilities and subgroups; a model that retained nothing, or refuses the center, has no panel.
+
+    Parameters
+    ----------
+    crossed : each (draws, n)
+        Model -> cross-fitted risks of the training patients: what a cross-fitted set is drawn with.
+    """
     splits = subgroups(data.clinical, numbers.age_split)
     for model, risk in model_risks.items():
         if risk.baseline is None:
             continue
         for column in columns:
             rows = rows_of(data, column.center)
-            here = risk.of(rows)
-            if not np.isfinite(here.log_risk).all():
-                continue  # a center that the model refuses: the tables say so
             days = clipped(data.event[rows], data.time[rows], numbers.horizons_days)
+            here = _risks_on(risk, crossed.get(model), data.training, rows, column)
+            if here is None or not np.isfinite(here[0]).all():
+                continue  # a center that the model refuses: the tables say so; no cross-fitted risks
+            log_risk, death = here[0], here[1](days)
             yield page.RiskPanel(
-                center=column.center,
-                title=column.label,
+                column=column,
                 model=model,
                 event=data.event[rows],
                 time=data.time[rows],
-                log_risk=here.log_risk,
+                log_risk=log_risk,
                 days=days,
-                death=here.death(days),
-                unanswered=tuple(here.why_not(day) for day in days),
-                high_risk=here.log_risk > risk.cutoff,
+                death=death,
+                unanswered=tuple(risk.why_not(day) for day in days),
+                high_risk=log_risk > risk.cutoff,
                 subgroups=tuple((split, level, member[rows]) for split, level, member in splits),
             )
+
+
+def _risks_on(
+    risk: ModelRisk, crossed: np.ndarray | None, training: np.ndarray, rows: np.ndarray, column: page.CenterColumn
+) -> tuple[np.ndarray, Callable[[Sequence[float]], np.ndarray]] | None:
+    """Risks (n,) of the patients `rows` of a set, and their probabilities of death; of a cross-fitted set the mean over the draws of the folds."""
+    if column.split != CROSS_FITTED:
+        here = risk.of(rows)
+        return here.log_risk, here.death
+    if crossed is None:
+        return None
+    draws = [replace(risk, log_risk=draw[rows[training]]) for draw in crossed]
+    mean = np.mean([draw.log_risk for draw in draws], axis=0)
+    return mean, lambda days: np.mean([draw.death(days) for draw in draws], axis=0)
 
 
 def subgroups(records: tuple[dict[str, Any], ...], age_split: float) -> list[tuple[str, str, np.ndarray]]:
@@ -73,11 +96,10 @@ def baseline_of(data: Dataset) -> page.Baseline:
     return page.Baseline(tuple(groups), tuple(len(patients) for patients in groups.values()), baseline_table(groups))
 
 
-def survival_panels(data: Dataset, risk: ModelRisk, columns: tuple[page.CenterColumn, ...]) -> Iterator[page.SurvivalPanel]:
-    for column in columns:
-        rows = rows_of(data, column.center)
-        if np.isfinite(risk.log_risk[rows]).all():
-            yield page.SurvivalPanel(column.label, data.event[rows], data.time[rows], risk.log_risk[rows] > risk.cutoff)
+def survival_panels(panels: Iterable[page.RiskPanel]) -> Iterator[page.SurvivalPanel]:
+    """Both risk groups of each set."""
+    for panel in panels:
+        yield page.SurvivalPanel(panel.title, panel.event, panel.time, panel.high_risk, panel.column.apparent)
 
 
 def slices(work: Work, data: Dataset, risk: ModelRisk) -> Iterator[page.SlicePicture]:

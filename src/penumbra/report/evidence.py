@@ -4,13 +4,13 @@ import math
 
 from penumbra.evaluate import EXTERNAL, LEFT_OUT, MetricRow
 from penumbra.report.inputs import ModelRow, ReportInputs
-from penumbra.report.tables import Cell, Table, find_row, header_cells, metric_cell, metrics_csv
+from penumbra.report.tables import Cell, Table, find_row, header_cells, measured_in, metric_cell, metrics_csv, of_set
 from penumbra.report.words import ABSENT, interval, number, p_value
 from penumbra.survival.horizons import horizon_name, horizon_words
 
 
 def calibration_summary(inputs: ReportInputs) -> Table:
-    """Calibration and overall accuracy of the combined model on every set."""
+    """Calibration and overall accuracy of the served model on every set."""
     horizons = inputs.measures.horizons_days
     metrics = {
         "calibration_slope": "slope",
@@ -20,7 +20,10 @@ def calibration_summary(inputs: ReportInputs) -> Table:
         "brier_integrated": "Brier, mean over time",
     }
     model = next(model for model in inputs.models if model.name == inputs.combined)
-    rows = [(Cell(column.label), *(metric_cell(inputs.metrics, inputs.paper, model, column, metric, False) for metric in metrics)) for column in inputs.columns]
+    rows = [
+        of_set(column, (Cell(column.label), *(metric_cell(inputs.metrics, inputs.paper, model, column, metric, False) for metric in metrics)))
+        for column in measured_in(inputs, tuple(metrics))
+    ]
     caption = (
         f"{model.label}: slope 1, intercept 0 and observed / expected 1 are perfect; a slope below 1 says that predictions are too extreme. "
         "Brier score: the lower, the better."
@@ -29,23 +32,25 @@ def calibration_summary(inputs: ReportInputs) -> Table:
 
 
 def increments_table(inputs: ReportInputs) -> Table:
-    """What every model adds to volume and to age and stage: paired difference of C with p, and DeLong's p against the combined model."""
+    """What every model adds to volume and to age and stage: paired difference of C with p, and DeLong's p against the served model."""
     rows = []
-    deltas = {"delta_c_volume": "C minus volume's", "delta_c_clinical": "C minus age and stage's", "delta_c_combined": "combined's C minus its"}
+    deltas = {"delta_c_volume": "C minus volume's", "delta_c_clinical": "C minus age and stage's", "delta_c_combined": "served model's C minus its"}
     delongs = {f"delong_p_{horizon_name(day)}": f"DeLong p, {horizon_words(day)}" for day in inputs.measures.horizons_days}
     for model in inputs.models:
-        for column in inputs.columns:
+        for column in measured_in(inputs, tuple(deltas)):
             cells = []
             for metric in deltas:
                 cell = metric_cell(inputs.metrics, inputs.paper, model, column, metric, False)
-                p = find_row(inputs.metrics, model.name, column.center, f"{metric}_p")
+                p = find_row(inputs.metrics, model.name, column, f"{metric}_p")
                 cells.append(Cell(cell.text, f"p {p_value(p.value)}" if p is not None and math.isfinite(p.value) else cell.note))
-            tested = [find_row(inputs.metrics, model.name, column.center, metric) for metric in delongs]
-            rows.append((Cell(model.label), Cell(column.label), *cells, *(Cell(ABSENT if row is None else p_value(row.value)) for row in tested)))
+            tested = [find_row(inputs.metrics, model.name, column, metric) for metric in delongs]
+            cells += [Cell(ABSENT if row is None else p_value(row.value)) for row in tested]
+            rows.append(of_set(column, (Cell(model.label), Cell(column.label), *cells)))
     header = header_cells("model", "set", *deltas.values(), *delongs.values())
     names = (*deltas, *(f"{metric}_p" for metric in deltas), *delongs)
     caption = (
-        "Differences of Harrell's C on the same bootstrap resamples with 95 % interval and two-sided p; DeLong's test of each model's AUC against the combined."
+        "Differences of Harrell's C on the same bootstrap resamples with 95 % interval and two-sided p; DeLong's test of each model's AUC against that of the"
+        " served model."
     )
     return Table("increments", caption, header, tuple(rows), metrics_csv(inputs, names), words=2)
 

@@ -14,6 +14,7 @@ from penumbra.report import ink
 from penumbra.report.groups import GroupCurve, PanelNumbers
 from penumbra.report.ink import BLUE, INK, MUTED, VERMILION, WIDTH_IN, Rendered, render
 from penumbra.report.inputs import CenterColumn, CenterFlow, KeptFeature, ModelRow, PaperValue
+from penumbra.report.tables import belongs
 from penumbra.report.words import count, interval, number
 
 if TYPE_CHECKING:
@@ -63,15 +64,15 @@ def cohort_flow(flow: CenterFlow, name: str) -> Rendered:
 
 
 def concordance(column: CenterColumn, models: Sequence[ModelRow], rows: Sequence[MetricRow], paper: Sequence[PaperValue], combined: str, name: str) -> Rendered:
-    """Harrell's C of every model on one center with its 95 % interval, next to chance and the paper's value."""
-    by_model = {row.model: row for row in rows if row.metric == "harrell_c" and row.center == column.center}
+    """Harrell's C of every model on one center with its 95 % interval, next to chance and the paper's value; in gray where the fit saw the patients."""
+    by_model = {row.model: row for row in rows if row.metric == "harrell_c" and belongs(row, column)}
     theirs = {value.model: value.value for value in paper if value.metric == "harrell_c" and value.split == column.paper}
     with ink.style():
         figure = _figure(0.26 * len(models) + 0.85)
         axes = figure.subplots()
         axes.axvline(CHANCE, color=MUTED, linewidth=0.9, linestyle=":")
         for place, model in enumerate(models):
-            color = BLUE if model.name == combined else INK
+            color = MUTED if column.apparent else BLUE if model.name == combined else INK
             row = by_model.get(model.name)
             if row is None or not math.isfinite(row.value):
                 axes.text(CHANCE + 0.01, place, "no feature retained" if model.features == 0 else "not defined", va="center", color=MUTED, size=7.5)
@@ -86,7 +87,7 @@ def concordance(column: CenterColumn, models: Sequence[ModelRow], rows: Sequence
         axes.set_ylim(len(models) - 0.4, -0.6)
         lows = [row.lower for row in by_model.values() if math.isfinite(row.lower)]
         axes.set_xlim(min([0.3, *(low - 0.02 for low in lows)]), 1.0)
-        axes.set_title(column.label)
+        axes.set_title(column.label, color=MUTED if column.apparent else INK)
         axes.set_xlabel("Harrell's C")
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)

@@ -23,7 +23,9 @@ MAX_ROWS = 45
 def subgroup_numbers(panel: RiskPanel) -> list[PanelNumbers]:
     """Everybody, then every subgroup, each with curves, hazard ratio and log-rank test; titles name the level."""
     everybody = ("", "all", np.ones(panel.event.size, dtype=bool))
-    return [panel_numbers(SurvivalPanel(level, panel.event[rows], panel.time[rows], panel.high_risk[rows])) for _, level, rows in (everybody, *panel.subgroups)]
+    apparent = panel.column.apparent
+    levels = (everybody, *panel.subgroups)
+    return [panel_numbers(SurvivalPanel(level, panel.event[rows], panel.time[rows], panel.high_risk[rows], apparent)) for _, level, rows in levels]
 
 
 def forest(panel: RiskPanel, numbers: Sequence[PanelNumbers], paper: float | None, name: str) -> Rendered:
@@ -77,7 +79,8 @@ def subgroups_table(panels: Sequence[tuple[RiskPanel, Sequence[PanelNumbers]]]) 
             ratio = entry.hazard_ratio or (math.nan, math.nan, math.nan)
             p = math.nan if entry.p is None else entry.p
             numbers_of = (medians.get(True, math.nan), medians.get(False, math.nan), *ratio)
-            rows.append((Cell(panel.title), Cell(entry.title), *(Cell(str(size)) for size in sizes), *(Cell(number(x)) for x in numbers_of), Cell(p_value(p))))
+            texts = (panel.title, entry.title, *map(str, sizes), *map(number, numbers_of), p_value(p))
+            rows.append(tuple(Cell(text, gray=panel.column.apparent) for text in texts))
             lines.append((panel.title, entry.title, *sizes, *numbers_of, p))
     caption = "High against low risk in every subgroup; a dash where the median was not reached or a group is empty."
     return Table("subgroups", caption, header_cells(*names), tuple(rows), csv_text(names, lines), words=2)

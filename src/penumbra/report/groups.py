@@ -66,6 +66,8 @@ class PanelNumbers:
         High against low, with limits; None, like p of the log-rank test, where undefined.
     undefined
         Why, for what could not be computed.
+    apparent
+        Whether the fit saw these patients.
     """
 
     title: str
@@ -74,6 +76,7 @@ class PanelNumbers:
     hazard_ratio: tuple[float, float, float] | None
     p: float | None
     undefined: tuple[str, ...]
+    apparent: bool = False
 
     @property
     def verdict(self) -> tuple[str, ...]:
@@ -96,7 +99,7 @@ def panel_numbers(panel: SurvivalPanel) -> PanelNumbers:
     last_year = max((_last_year(curve) for curve in curves), default=1.0)
     obstacle = _obstacle(curves)
     if obstacle:
-        return PanelNumbers(panel.title, curves, last_year, None, None, (obstacle,))
+        return PanelNumbers(panel.title, curves, last_year, None, None, (obstacle,), panel.apparent)
     ratio, p, undefined = None, None, []
     try:
         measured = hazard_ratio(event, time, high)
@@ -107,7 +110,7 @@ def panel_numbers(panel: SurvivalPanel) -> PanelNumbers:
         p = log_rank(event, time, high).p
     except Undefined as reason:
         undefined.append(str(reason))
-    return PanelNumbers(panel.title, curves, last_year, ratio, p, tuple(undefined))
+    return PanelNumbers(panel.title, curves, last_year, ratio, p, tuple(undefined), panel.apparent)
 
 
 def _obstacle(curves: tuple[GroupCurve, ...]) -> str:

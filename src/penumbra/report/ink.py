@@ -59,6 +59,8 @@ class Rendered:
         What to see in it.
     svg
         A file of its own; png on white.
+    apparent
+        Whether it shows patients that the fit saw: gray on the page.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Rendered:
     caption: str
     svg: str
     png: bytes
+    apparent: bool = False
 
     @property
     def inline_svg(self) -> str:

@@ -1,12 +1,17 @@
 """What a report is made of: plain rows and arrays, no patient's name, no database."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from penumbra.cohort.baseline import BaselineRow
 from penumbra.evaluate import Evaluating, MetricRow
+from penumbra.evaluate.choice import Choice
+from penumbra.evaluate.instability import Instability
+from penumbra.evaluate.sample_size import Demand, Sample
+from penumbra.report.images import LearningCurve as LearningCurve
+from penumbra.report.images import RiskMap as RiskMap
+from penumbra.report.images import SlicePicture as SlicePicture
 from penumbra.survival.outcome import Undefined
 
 
@@ -76,11 +81,19 @@ class CenterColumn:
         As in `MetricRow.center`; label is what a reader sees.
     paper
         "train" or "test": which of the paper's numbers it is compared with; None for no comparison.
+    split
+        As in `MetricRow.split`: cross_fitted and train rows have the same centers; "": any.
     """
 
     center: str
     label: str
     paper: str | None = None
+    split: str = ""
+
+    @property
+    def apparent(self) -> bool:
+        """Whether these patients were seen by the fit: shown last, in gray."""
+        return self.split == "train"
 
 
 @dataclass(frozen=True)
@@ -113,12 +126,15 @@ class SurvivalPanel:
         Days, > 0.
     high_risk : shape (n,)
         Bool, above the training median.
+    apparent
+        Whether the fit saw them.
     """
 
     title: str
     event: np.ndarray
     time: np.ndarray
     high_risk: np.ndarray
+    apparent: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,8 +143,8 @@ class RiskPanel:
 
     Parameters
     ----------
-    center
-        As in `MetricRow.center`; title is what a reader sees.
+    column
+        The set; its label is what a reader sees.
     model
         Name, as in `MetricRow.model`.
     event : shape (n,)
@@ -141,8 +157,7 @@ class RiskPanel:
         (split, level, (n,) bool) in the order of showing; high_risk (n,) bool, above the training median.
     """
 
-    center: str
-    title: str
+    column: CenterColumn
     model: str
     event: np.ndarray
     time: np.ndarray
@@ -152,6 +167,16 @@ class RiskPanel:
     high_risk: np.ndarray
     subgroups: tuple[tuple[str, str, np.ndarray], ...] = ()
     unanswered: tuple[str, ...] = ()
+
+    @property
+    def center(self) -> str:
+        """As in the tables' CSV."""
+        return self.column.center
+
+    @property
+    def title(self) -> str:
+        """What a reader sees."""
+        return self.column.label
 
     def alive(self, column: int) -> np.ndarray:
         """Probability to be alive at one of the days, (n,).
@@ -176,12 +201,23 @@ class Measures:
     seed: int = 0
     calibration_groups: int = 1
     thresholds: tuple[float, ...] = ()
+    subgroup_events: int = 1
+    sample_size_c: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, numbers: Evaluating, horizons_days: tuple[float, ...] | None = None) -> "Measures":
         """Those of the group evaluate; at other days where some are given."""
         days = numbers.horizons_days if horizons_days is None else horizons_days
-        return cls(days, numbers.bootstraps, numbers.confidence, numbers.seed, numbers.calibration_groups, numbers.thresholds)
+        return cls(
+            days,
+            numbers.bootstraps,
+            numbers.confidence,
+            numbers.seed,
+            numbers.calibration_groups,
+            numbers.thresholds,
+            numbers.subgroup_events,
+            numbers.sample_size_c,
+        )
 
 
 @dataclass(frozen=True)
@@ -227,71 +263,6 @@ class KeptFeature:
 
 
 @dataclass(frozen=True)
-class SlicePicture:
-    """One axial slice of a patient.
-
-    Parameters
-    ----------
-    patient
-        Key, never a name.
-    hu : shape (y, x)
-        CT numbers in HU.
-    gtv : shape (y, x)
-        Bool.
-    rings
-        "ring_3mm" -> (y, x) bool, the GTV excluded.
-    spacing_mm : shape (y, x)
-    """
-
-    patient: str
-    center: str
-    hu: np.ndarray
-    gtv: np.ndarray
-    rings: Mapping[str, np.ndarray]
-    spacing_mm: tuple[float, float]
-    log_risk: float
-    risk_group: str
-
-
-@dataclass(frozen=True)
-class LearningCurve:
-    """How one network was trained; tuples with one entry an epoch. `best_epoch`, the first is 1, is the one that was kept."""
-
-    best_epoch: int
-    train_loss: tuple[float, ...]
-    validation_loss: tuple[float, ...]
-    train_c: tuple[float, ...]
-    validation_c: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class RiskMap:
-    """One axial slice of a patient and what of it moves the network's answer.
-
-    Parameters
-    ----------
-    hu : shape (y, x)
-        CT numbers in HU.
-    gtv : shape (y, x)
-        Bool.
-    effect : shape (y, x)
-        Change of the network's log_risk by what is seen there; NaN outside the box that the network is given.
-    """
-
-    patient: str
-    center: str
-    hu: np.ndarray
-    gtv: np.ndarray
-    effect: np.ndarray
-    spacing_mm: tuple[float, float]
-
-    @property
-    def largest(self) -> float:
-        """The largest effect on the slice, whatever its sign; 0 where the slice has no box."""
-        return float(np.max(np.abs(np.nan_to_num(self.effect)), initial=0.0))
-
-
-@dataclass(frozen=True)
 class ModelCard:
     """Facts of the registered version.
 
@@ -334,7 +305,7 @@ class ReportInputs:
     date
         As it shall be printed; the only thing that differs between two reports on the same inputs.
     combined
-        Name of the model whose risk groups, AUC and features are shown.
+        Name of the served model, whose risk groups, AUC and features are shown.
     metrics
         Rows of `model_metrics`: harrell_c, auc_1y and so on, hazard_ratio, log_rank_p (the last without limits).
     window_hu
@@ -353,6 +324,12 @@ class ReportInputs:
         One curve for each network of the version.
     maps
         Where it looks, for some of the patients in `slices`.
+    choice
+        Which model is served, and why; None where it was not chosen by evidence inside.
+    sample, demands
+        What the training patients carry, and what each model asks of them.
+    instability
+        Predictions of the training patients over refits of the served model.
     """
 
     title: str
@@ -379,3 +356,7 @@ class ReportInputs:
     learning: tuple[LearningCurve, ...] = field(default=())
     maps: tuple[RiskMap, ...] = field(default=())
     baseline: Baseline | None = None
+    choice: Choice | None = None
+    sample: Sample | None = None
+    demands: tuple[Demand, ...] = field(default=())
+    instability: Instability | None = None

@@ -1,24 +1,27 @@
 """The report: one HTML page that needs nothing but itself, and next to it every figure as SVG and PNG and every table as CSV."""
 
 import base64
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from penumbra.base.blocks import GTV
 from penumbra.base.whole_files import write_whole
-from penumbra.report import curves, evidence, figures, forest, learning, slices, tables
+from penumbra.report import curves, distribution, evidence, figures, forest, instability, learning, served, slices, subgroups, tables
 from penumbra.report.checks import by_guideline, checklist_table
 from penumbra.report.groups import panel_numbers
 from penumbra.report.ink import Rendered
 from penumbra.report.inputs import ReportInputs, RiskPanel
-from penumbra.report.tables import Table
+from penumbra.report.sample_size import sample_size_table, sample_statement
+from penumbra.report.tables import Table, find_row
 from penumbra.report.templates import rendered
-from penumbra.report.words import interval
+from penumbra.report.words import interval, number
 from penumbra.survival.horizons import horizon_name
 
 PAGE = "index.html"
+BEYOND_LIMITS = "beyond_limits"  # share of probabilities that were beyond the limits of what is shown, as a metric
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,14 @@ class Contents:
     heat_map: tuple[Rendered, ...] = ()
     learning: tuple[Rendered, ...] = ()
     maps: tuple[Rendered, ...] = ()
+    distribution: tuple[Rendered, ...] = ()
+    subgroup_measures: tuple[Rendered, ...] = ()
+    instability: tuple[Rendered, ...] = ()
 
     @property
     def figures(self) -> tuple[Rendered, ...]:
-        beyond = (*self.roc, *self.roc_deep, *self.calibration, *self.decision, *self.forest, *self.subgroups, *self.heat_map, *self.learning, *self.maps)
-        return (*self.flow, *self.concordance, *self.survival, *self.coefficients, *self.slices, *beyond)
+        """Every figure, in the order of the fields."""
+        return tuple(figure for each in fields(self) if each.name != "tables" for figure in getattr(self, each.name))
 
 
 def write_report(inputs: ReportInputs, folder: Path) -> Path:
@@ -69,11 +75,18 @@ def draw(inputs: ReportInputs) -> Contents:
     combined_features = [feature for feature in inputs.features if feature.model == inputs.combined]
     main = [panel for panel in inputs.panels if panel.model == inputs.combined]
     calibrations, benefits = _per_panel(curves.calibration, main, inputs, "calibration"), _per_panel(curves.decision, main, inputs, "decision")
+    distributions = _per_panel(distribution.distribution, main, inputs, "risk_by_outcome")
     groups = [(panel, forest.subgroup_numbers(panel)) for panel in main]
+    measured = [(panel, subgroups.subgroup_measures(panel, inputs.measures)) for panel in main]
     all_tables = (
         curves.calibration_table([row for _, rows in calibrations for row in rows]),
         curves.decision_table([row for _, rows in benefits for row in rows]),
+        distribution.distribution_table([row for _, rows in distributions for row in rows]),
         forest.subgroups_table(groups),
+        subgroups.measures_table(measured, inputs.measures),
+        *(table for table in (served.candidates_table(inputs), served.falsifiers_table(inputs)) if table),
+        *((sample_size_table(inputs.demands, {model.name: model.label for model in inputs.models}),) if inputs.demands else ()),
+        *((instability.instability_table(inputs.instability),) if inputs.instability else ()),
         *((forest.loadings_table(inputs.loadings),) if inputs.loadings else ()),
         evidence.calibration_summary(inputs),
         evidence.increments_table(inputs),
@@ -93,7 +106,7 @@ def draw(inputs: ReportInputs) -> Contents:
             figures.concordance(column, inputs.models, inputs.metrics, inputs.paper, inputs.combined, f"c_index_{place}")
             for place, column in enumerate(inputs.columns, 1)
         ),
-        survival=tuple(figures.kaplan_meier(panel, f"kaplan_meier_{place}") for place, panel in enumerate(panels, 1)),
+        survival=tuple(_grayed(figures.kaplan_meier(panel, f"kaplan_meier_{place}"), panel.apparent) for place, panel in enumerate(panels, 1)),
         coefficients=(figures.coefficients(combined_features, combined.label, "coefficients"),) if combined_features else (),
         slices=tuple(slices.axial_slice(picture, inputs.window_hu, f"slice_{place}") for place, picture in enumerate(inputs.slices, 1)),
         tables={table.name: table for table in all_tables},
@@ -102,27 +115,43 @@ def draw(inputs: ReportInputs) -> Contents:
         calibration=tuple(figure for figure, _ in calibrations),
         decision=tuple(figure for figure, _ in benefits),
         forest=tuple(
-            forest.forest(panel, numbers, _paper(inputs, panel, "hazard_ratio"), f"hazard_ratios_{place}") for place, (panel, numbers) in enumerate(groups, 1)
+            _grayed(forest.forest(panel, numbers, _paper(inputs, panel, "hazard_ratio"), f"hazard_ratios_{place}"), panel.column.apparent)
+            for place, (panel, numbers) in enumerate(groups, 1)
         ),
         subgroups=tuple(
-            figures.kaplan_meier(replace(entry, title=f"{panel.title}: {entry.title}"), f"subgroup_{place}_{level}")
+            _grayed(figures.kaplan_meier(replace(entry, title=f"{panel.title}: {entry.title}"), f"subgroup_{place}_{level}"), panel.column.apparent)
             for place, (panel, numbers) in enumerate(groups, 1)
             if panel.center in inputs.shown_in_subgroups
             for level, entry in enumerate(numbers[1:], 1)
         ),
         heat_map=(forest.heat_map(inputs.loadings, combined.label, "loadings"),) if inputs.loadings else (),
         learning=(learning.curves(inputs.learning, "learning"),) if inputs.learning else (),
+        distribution=tuple(figure for figure, _ in distributions),
+        subgroup_measures=tuple(
+            _grayed(subgroups.measures_forest(panel, entries, f"subgroup_measures_{place}"), panel.column.apparent)
+            for place, (panel, entries) in enumerate(measured, 1)
+        ),
+        instability=(instability.instability(inputs.instability, combined.label, "instability"),) if inputs.instability else (),
         maps=tuple(learning.risk_map(each, inputs.window_hu, f"map_{place}") for place, each in enumerate(inputs.maps, 1)),
     )
 
 
 def _per_panel(draw_one: Callable[..., Any], panels: Sequence[RiskPanel], inputs: ReportInputs, name: str) -> list[tuple[Rendered, list[tuple[object, ...]]]]:
-    return [draw_one(panel, inputs.measures, _label(inputs, panel), f"{name}_{place}") for place, panel in enumerate(panels, 1)]
+    drawn = []
+    for place, panel in enumerate(panels, 1):
+        figure, rows = draw_one(panel, inputs.measures, _label(inputs, panel), f"{name}_{place}")
+        drawn.append((_grayed(figure, panel.column.apparent), rows))
+    return drawn
+
+
+def _grayed(figure: Rendered, apparent: bool) -> Rendered:
+    """The figure, gray on the page where the fit saw its patients."""
+    return replace(figure, apparent=apparent)
 
 
 def _roc(inputs: ReportInputs, panel: RiskPanel, name: str) -> Rendered:
     theirs = [_paper(inputs, panel, f"auc_{horizon_name(day)}") for day in inputs.measures.horizons_days]
-    return curves.roc(panel, inputs.measures, _label(inputs, panel), theirs, name)
+    return _grayed(curves.roc(panel, inputs.measures, _label(inputs, panel), theirs, name), panel.column.apparent)
 
 
 def _label(inputs: ReportInputs, panel: RiskPanel) -> str:
@@ -131,8 +160,7 @@ def _label(inputs: ReportInputs, panel: RiskPanel) -> str:
 
 def _paper(inputs: ReportInputs, panel: RiskPanel, metric: str) -> float | None:
     """The paper's value of a panel's model, where the panel's set compares with one of the paper's."""
-    split = next((column.paper for column in inputs.columns if column.center == panel.center), None)
-    return next((value.value for value in inputs.paper if (value.model, value.metric, value.split) == (panel.model, metric, split)), None)
+    return next((value.value for value in inputs.paper if (value.model, value.metric, value.split) == (panel.model, metric, panel.column.paper)), None)
 
 
 def html(inputs: ReportInputs, contents: Contents) -> str:
@@ -143,6 +171,9 @@ def html(inputs: ReportInputs, contents: Contents) -> str:
         inputs=inputs,
         contents=contents,
         headline=_headline(inputs),
+        first_sentence=served.first_sentence(inputs),
+        sample=_sample(inputs),
+        beyond_limits=_beyond_limits(inputs),
         pictures=list(zip(inputs.slices, contents.slices, strict=True)),
         maps=list(zip(inputs.maps, contents.maps, strict=True)),
         contour_colors={
@@ -157,13 +188,24 @@ def html(inputs: ReportInputs, contents: Contents) -> str:
 
 
 def _headline(inputs: ReportInputs) -> list[dict[str, Any]]:
-    """Harrell's C of the combined model on each column, as the numbers one reads first."""
-    by_center = {row.center: row for row in inputs.metrics if row.model == inputs.combined and row.metric == "harrell_c"}
+    """Harrell's C of the served model on each column, as the numbers one reads first."""
+    values = [(column, find_row(inputs.metrics, inputs.combined, column, "harrell_c")) for column in inputs.columns]
     return [
-        {"label": column.label, "value": interval(by_center[column.center]), "n": by_center[column.center].n, "events": by_center[column.center].events}
-        for column in inputs.columns
-        if column.center in by_center
+        {"label": column.label, "value": interval(row), "n": row.n, "events": row.events, "apparent": column.apparent}
+        for column, row in values
+        if row is not None
     ]
+
+
+def _sample(inputs: ReportInputs) -> str:
+    """What the training patients carry, and what the served model asks of them; "" where it was not counted."""
+    return "" if inputs.sample is None else sample_statement(inputs.sample, inputs.demands, inputs.combined, inputs.measures.sample_size_c)
+
+
+def _beyond_limits(inputs: ReportInputs) -> list[str]:
+    """On each set, how many of the probabilities lay beyond the limits that are shown, before the limits were applied."""
+    rows = [(column, find_row(inputs.metrics, inputs.combined, column, BEYOND_LIMITS)) for column in inputs.columns]
+    return [f"{column.label} {number(100 * row.value, 1)} %" for column, row in rows if row is not None and math.isfinite(row.value)]
 
 
 def _embedded(figure: Rendered) -> str:

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from penumbra.evaluate import MetricRow
 from penumbra.report.groups import PanelNumbers
@@ -17,11 +17,12 @@ ALIVE_YEARS = (1, 2, 3)
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell says, and what is shown below it in gray: the paper's value, or the size of a column's set."""
+    """What a cell says, and what is shown below it in gray: the paper's value, or the size of a column's set. gray: the cell too, as of an apparent value."""
 
     text: str
     note: str = ""
     strong: bool = False
+    gray: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,26 +71,29 @@ def baseline_table(baseline: Baseline) -> Table:
 
 
 def concordance_table(inputs: ReportInputs) -> Table:
-    """Harrell's C with 95 % interval, every model on every center, the paper's value in gray."""
+    """Harrell's C with 95 % interval, every model on every center: cross-fitted first, apparent last; the paper's value in gray."""
     rows = []
     for model in inputs.models:
         strong = model.name == inputs.combined
         cells = [metric_cell(inputs.metrics, inputs.paper, model, column, "harrell_c", strong) for column in inputs.columns]
         rows.append((Cell(model.label, strong=strong), *cells))
-    caption = "Harrell's C with 95 % interval; 0.5 is chance. In gray the paper's value on its own patients."
-    return Table("c_index", caption, (Cell("model"), *_sized_columns(inputs)), tuple(rows), metrics_csv(inputs, ("harrell_c", "uno_c")))
+    caption = (
+        "Harrell's C with 95 % interval; 0.5 is chance. Cross-fitted: every model refitted without each fold of the training patients in turn, pairs of one"
+        " center. In gray the apparent values, of fits that saw these patients, and the paper's on its own patients."
+    )
+    return Table("c_index", caption, (Cell("model"), *_sized_columns(inputs)), tuple(rows), metrics_csv(inputs, ("harrell_c", "harrell_c_se", "uno_c")))
 
 
 def discrimination_table(inputs: ReportInputs) -> Table:
-    """AUC at every horizon, hazard ratio and log-rank p of the combined model per center."""
+    """AUC at every horizon, hazard ratio and log-rank p of the served model per center."""
     model = next(model for model in inputs.models if model.name == inputs.combined)
     areas = _areas(inputs, "auc")
     header = header_cells("center", *areas.values(), "hazard ratio", "log-rank p")
     rows = []
-    for column in inputs.columns:
+    for column in measured_in(inputs, (*areas, "hazard_ratio")):
         measured = [metric_cell(inputs.metrics, inputs.paper, model, column, metric, False) for metric in (*areas, "hazard_ratio")]
-        test = find_row(inputs.metrics, model.name, column.center, "log_rank_p")
-        rows.append((Cell(column.label), *measured, Cell(p_value(test.value) if test else ABSENT)))
+        test = find_row(inputs.metrics, model.name, column, "log_rank_p")
+        rows.append(of_set(column, (Cell(column.label), *measured, Cell(p_value(test.value) if test else ABSENT))))
     caption = f"{model.label}: AUC for death within {_listed(inputs)}, and high against low risk, with 95 % intervals. In gray the paper's values."
     return Table("combined", caption, header, tuple(rows), metrics_csv(inputs, (*areas, "hazard_ratio", "log_rank_p"), model.name))
 
@@ -98,9 +102,9 @@ def auc_table(inputs: ReportInputs) -> Table:
     """AUC at every horizon of every model on every center, in both definitions."""
     both = _areas(inputs, "auc") | {metric: f"{words}, weighted" for metric, words in _areas(inputs, "auc_ipcw").items()}
     rows = [
-        (Cell(model.label), Cell(column.label), *(metric_cell(inputs.metrics, inputs.paper, model, column, metric, False) for metric in both))
+        of_set(column, (Cell(model.label), Cell(column.label), *(metric_cell(inputs.metrics, inputs.paper, model, column, metric, False) for metric in both)))
         for model in inputs.models
-        for column in inputs.columns
+        for column in measured_in(inputs, tuple(both))
     ]
     caption = (
         f"AUC for death within {_listed(inputs)} with 95 % interval, every model: by the status at the horizon, who was censored earlier left out; "
@@ -128,7 +132,7 @@ def groups_table(panels: Sequence[PanelNumbers]) -> Table:
             group = "high" if curve.high else "low"
             alive = [curve.alive_at(year) for year in ALIVE_YEARS]
             texts = [panel.title, group, str(curve.n), str(curve.events), curve.median_in_words, *(percent(share) for share in alive)]
-            rows.append(tuple(Cell(text) for text in texts))
+            rows.append(tuple(Cell(text, gray=panel.apparent) for text in texts))
             tested = (*(panel.hazard_ratio or ("", "", "")), "" if panel.p is None else panel.p)
             lines.append((panel.title, group, curve.n, curve.events, curve.median, *curve.median_limits, *alive, *tested))
     alive_names = [f"alive_{year}y" for year in ALIVE_YEARS]
@@ -156,7 +160,7 @@ def features_table(features: Sequence[KeptFeature], models: Sequence[ModelRow]) 
     text = csv_text(names, [(entry.model, entry.feature, entry.coefficient, entry.p, entry.q, entry.selection_frequency) for entry in order])
     caption = (
         f"{count(len(order), 'coefficient')}, in log hazard per standard deviation of the training patients; p of the univariate step, raw and adjusted "
-        "after Benjamini and Hochberg; and how often bootstrap refits of the combined model keep the feature."
+        "after Benjamini and Hochberg; and how often bootstrap refits of the served model keep the feature."
     )
     return Table("features", caption, header_cells("model", "feature", "coefficient", "p", "adjusted p", "kept in refits"), rows, text, words=2)
 
@@ -168,14 +172,14 @@ def plain_table(name: str, caption: str, header: Sequence[str], rows: Sequence[S
 
 
 def metric_cell(rows: Sequence[MetricRow], paper: Sequence[PaperValue], model: ModelRow, column: CenterColumn, metric: str, strong: bool) -> Cell:
-    row = find_row(rows, model.name, column.center, metric)
+    row = find_row(rows, model.name, column, metric)
     theirs = next((value for value in paper if (value.model, value.metric, value.split) == (model.name, metric, column.paper)), None)
     if row is not None and math.isfinite(row.value):
         text = interval(row)
     else:
         text = "no feature retained" if model.features == 0 else ABSENT
     notes = [row.reason if row is not None else "", _paper_words(theirs) if theirs else ""]
-    return Cell(text, "; ".join(note for note in notes if note), strong)
+    return Cell(text, "; ".join(note for note in notes if note), strong, column.apparent)
 
 
 def _paper_words(theirs: PaperValue) -> str:
@@ -183,8 +187,23 @@ def _paper_words(theirs: PaperValue) -> str:
     return f"paper {number(theirs.value)}{limits}"
 
 
-def find_row(rows: Sequence[MetricRow], model: str, center: str, metric: str) -> MetricRow | None:
-    return next((row for row in rows if (row.model, row.center, row.metric) == (model, center, metric)), None)
+def find_row(rows: Sequence[MetricRow], model: str, column: CenterColumn, metric: str) -> MetricRow | None:
+    return next((row for row in rows if (row.model, row.metric) == (model, metric) and belongs(row, column)), None)
+
+
+def belongs(row: MetricRow, column: CenterColumn) -> bool:
+    """Whether a row was measured on the set of a column, and in its way."""
+    return row.center == column.center and column.split in ("", row.split)
+
+
+def measured_in(inputs: ReportInputs, metrics: Sequence[str]) -> list[CenterColumn]:
+    """The sets in which any of the metrics was measured: cross-fitted risks have some only."""
+    return [column for column in inputs.columns if any(row.metric in metrics and belongs(row, column) for row in inputs.metrics)]
+
+
+def of_set(column: CenterColumn, cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """The cells of a row of one set: gray where the fit saw its patients."""
+    return tuple(replace(cell, gray=column.apparent) for cell in cells)
 
 
 def header_cells(*names: str) -> tuple[Cell, ...]:
@@ -192,8 +211,12 @@ def header_cells(*names: str) -> tuple[Cell, ...]:
 
 
 def _sized_columns(inputs: ReportInputs) -> list[Cell]:
-    sizes = {row.center: f"{count(row.n, 'patient')}, {count(row.events, 'death')}" for row in inputs.metrics}
-    return [Cell(column.label, sizes.get(column.center, "")) for column in inputs.columns]
+    cells = []
+    for column in inputs.columns:
+        row = next((row for row in inputs.metrics if belongs(row, column)), None)
+        size = f"{count(row.n, 'patient')}, {count(row.events, 'death')}" if row is not None else ""
+        cells.append(Cell(column.label, size, gray=column.apparent))
+    return cells
 
 
 def _excluded(flow: CenterFlow) -> int:
@@ -208,11 +231,11 @@ def _flow_lines(flow: CenterFlow) -> list[tuple[str, str, int]]:
 
 def metrics_csv(inputs: ReportInputs, metrics: Sequence[str], model: str | None = None) -> str:
     theirs = {(value.model, value.metric, value.split): value.value for value in inputs.paper}
-    paper = {column.center: column.paper for column in inputs.columns}
     lines = []
     for row in inputs.metrics:
         if row.metric in metrics and model in (None, row.model):
-            paper_value = theirs.get((row.model, row.metric, paper.get(row.center) or ""), "")
+            paper = next((column.paper for column in inputs.columns if belongs(row, column)), None)
+            paper_value = theirs.get((row.model, row.metric, paper or ""), "")
             lines.append((row.model, row.center, row.split, row.metric, row.value, row.lower, row.upper, row.n, row.events, paper_value))
     return csv_text(("model", "center", "split", "metric", "value", "lower", "upper", "n", "events", "paper"), lines)
 
