@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from penumbra.fusion import Block, Declaration, Fitting, NothingRetained, SurvivalModel, all_for_margins, benjamini_hochberg, declarations, fit, fit_all, select
+from penumbra.fusion.model import HIGHEST
 from penumbra.survival import concordance_index
 from penumbra.survival.outcome import Outcomes
 
@@ -48,7 +49,7 @@ def table(blocks: dict[str, Block]) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def declared() -> dict[str, Declaration]:
-    written = {name: yaml.safe_load((MODELS / f"{name}.yaml").read_text()) for name in ("signatures", "combined", "controls")}
+    written = {name: yaml.safe_load((MODELS / f"{name}.yaml").read_text()) for name in ("signatures", "combined", "controls", "late")}
     return declarations(all_for_margins(written, (3, 6, 9)))
 
 
@@ -61,7 +62,7 @@ def fitted(declared) -> dict[str, SurvivalModel]:
 def test_every_declared_model_is_there(declared) -> None:
     assert list(declared) == [
         *("Rad", "Rad_3mm", "Rad_6mm", "Rad_9mm", "Rad+Rad_3mm", "Rad+Rad_6mm", "Rad+Rad_9mm", "DL"),
-        *("Combined", "Combined+Clinical", "Volume", "Clinical"),
+        *("Combined", "Combined+Clinical", "Volume", "Clinical", "Ridge", "Late"),
     ]
     assert declared["Combined"].blocks == ("gtv", "ring_6mm", "deep")
 
@@ -106,7 +107,8 @@ def test_survival_is_calibrated_on_training(fitted) -> None:
     survival = model.survival(log_risk, [0, 365, 730, time.max()])
     assert survival.shape == (250, 4)
     assert np.isnan(model.survival(log_risk, [99_999])).all(), "nobody was followed so long"
-    assert np.all(survival[:, 0] == 1)
+    assert np.all(survival[:, 0] == HIGHEST)
+    assert np.all(model.baseline.survival(log_risk, [0]) == 1)
     assert np.all(np.diff(survival, axis=1) <= 0)
     assert (model.baseline.at(time) * np.exp(log_risk)).sum() == pytest.approx(event.sum(), rel=1e-9)
     assert (model.risk_group(log_risk) == "high").sum() == 125

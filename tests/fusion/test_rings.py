@@ -5,7 +5,7 @@ import pytest
 from penumbra.base.params import project_root, read_yaml
 from penumbra.fusion import all_for_margins, declarations
 
-FILES = ("signatures", "combined", "controls")
+FILES = ("signatures", "combined", "controls", "late")
 
 
 def written() -> dict[str, dict[str, object]]:
@@ -16,7 +16,7 @@ def written() -> dict[str, dict[str, object]]:
 def test_every_ring_has_its_signatures_and_the_combined_model_takes_the_middle_one(margins: list[float], middle: str) -> None:
     found = declarations(all_for_margins(written(), margins))
     rings = [f"{margin:g}mm" for margin in margins]
-    assert list(found)[:-5] == ["Rad", *(f"Rad_{ring}" for ring in rings), *(f"Rad+Rad_{ring}" for ring in rings)]
+    assert list(found)[:-7] == ["Rad", *(f"Rad_{ring}" for ring in rings), *(f"Rad+Rad_{ring}" for ring in rings)]
     assert found[f"Rad+Rad_{rings[-1]}"].blocks == ("gtv", f"ring_{rings[-1]}")
     assert found[f"Rad_{rings[0]}"].label == f"Rad {margins[0]:g} mm"
     assert found["Combined"].blocks == found["Combined+Clinical"].blocks == ("gtv", f"ring_{middle}mm", "deep")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 DECLARATIONS = (
     "params.yaml", "features/rois.yaml", "features/radiomics.yaml", "models/signatures.yaml", "models/combined.yaml", "models/controls.yaml",
-    "models/se_resnet.yaml", "models/paper.yaml", "models/checklist.yaml", "models/learning.yaml",
+    "models/late.yaml", "models/se_resnet.yaml", "models/paper.yaml", "models/checklist.yaml", "models/learning.yaml",
 )  # fmt: skip
 MIN_FREE_GB = 5.0  # a cohort of 300 patients keeps about this much in images and features
 LOCK = "requirements.lock"

@@ -9,7 +9,6 @@ from functools import partial
 import numpy as np
 
 from penumbra import fusion, survival
-from penumbra.base.blocks import block_and_feature
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import over
 from penumbra.evaluate.across import by_center, pooled
@@ -53,8 +52,8 @@ def resampled_fits(
 ) -> Refits:
     """Refit a model on bootstrap resamples of its training patients, from z-score to Cox.
 
-    The penalty of each block's Lasso stays the one that cross-validation chose on the training patients, as stability selection asks;
-    every other step is repeated, the univariate one included.
+    The penalty of each block's Lasso and of a ridge stays the one that cross-validation chose on the training patients, as stability selection asks, and so
+    does what standardizes and weighs the members of a mean or stacked model; every other step is repeated, the univariate one included.
 
     Parameters
     ----------
@@ -71,9 +70,8 @@ def resampled_fits(
     ----------
     Meinshausen and Buehlmann 2010, JRSS B 72:417 (stability); Harrell et al. 1996, Stat Med 15:361 (optimism).
     """
-    inputs = {name: blocks[name] for name in {*declaration.blocks, *(block_and_feature(column)[0] for column in declaration.columns)}}
-    penalties = {selection.block: selection.penalty for selection in model.selections}
-    work = partial(_refit, declaration=declaration, penalties=penalties, blocks=inputs, outcomes=outcomes, numbers=numbers, seed=seed)
+    inputs = {name: blocks[name] for name in declaration.sources}
+    work = partial(_refit, declaration=declaration, fitted=model, blocks=inputs, outcomes=outcomes, numbers=numbers, seed=seed)
     chunks = [tuple(part.tolist()) for part in np.array_split(np.arange(refits), max(1, min(workers, refits)))]
     outcomes_of_chunks = [work(chunks[0])] if workers == 1 else [outcome for _, outcome in over(work, chunks, workers)]
     counts: Counter[str] = Counter()
@@ -92,7 +90,7 @@ def _refit(
     which: Sequence[int],
     *,
     declaration: Declaration,
-    penalties: Mapping[str, float],
+    fitted: SurvivalModel,
     blocks: Mapping[str, Block],
     outcomes: Outcomes,
     numbers: Fitting,
@@ -107,13 +105,9 @@ def _refit(
         resampled = {name: Block(name, block.features, block.values[rows]) for name, block in blocks.items()}
         resampled_outcomes = outcomes.rows(rows)
         try:
-            harmonized = fusion.harmonized_blocks(resampled, resampled_outcomes.centers, numbers)
             # no penalty known (no candidate in training): cross-validated as there
-            selections = {
-                name: fusion.select(harmonized[0][name], resampled_outcomes, numbers, lambda_known=penalties.get(name) or None) for name in declaration.blocks
-            }
-            model = fusion.fit(declaration, resampled, resampled_outcomes, numbers, selections=selections, harmonized=harmonized)
-            counts.update(column for column in model.columns if column not in declaration.columns)
+            model = fusion.fit(declaration, resampled, resampled_outcomes, numbers, template=fitted)
+            counts.update(column for column in model.columns if column not in declaration.named)
             if model.retained:
                 log_risk = model.log_risk(everybody, centers=outcomes.centers)
                 resampled_c = survival.concordance_index(resampled_outcomes.event, resampled_outcomes.time, log_risk[rows])
@@ -155,7 +149,7 @@ def internal_external(
         for declaration in declared:
             model = fitted.get(declaration.name)
             if model is not None and model.retained:
-                log_risk[declaration.name][out] = model.log_risk(table, centers=here.centers, missing="nan" if model.harmonizer else "refuse")
+                log_risk[declaration.name][out] = model.log_risk(table, centers=here.centers, missing="nan" if model.harmonizes else "refuse")
             risk = ModelRisk(log_risk[declaration.name][out], math.nan, model.baseline if model is not None and model.retained else None)
             for metric, compute in _measured(OneModel(here.event, here.time, risk, confidence)):
                 value, lower, upper, reason = value_or_reason(compute, risk.log_risk)

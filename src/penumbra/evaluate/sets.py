@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from penumbra import survival
+from penumbra.fusion.parts import limited
 from penumbra.survival import Undefined
 from penumbra.survival.baseline import BaselineHazard
 
@@ -37,10 +38,14 @@ class ModelRisk:
         return ModelRisk(self.log_risk[rows], self.cutoff, self.baseline)
 
     def death(self, times_days: Sequence[float] | np.ndarray) -> np.ndarray:
-        """Probability to have died by each time, 1 - S(t), shape (n, k); NaN beyond the follow-up of the training patients."""
+        """Probability to have died by each time, 1 - S(t), shape (n, k), within the limits of `limited`; NaN beyond the training patients' follow-up."""
+        return np.asarray(1.0 - limited(self.unlimited(times_days)))
+
+    def unlimited(self, times_days: Sequence[float] | np.ndarray) -> np.ndarray:
+        """S(t) as the model has it, (n, k), to count who is beyond the limits; never shown."""
         if self.baseline is None:
             raise Undefined("the model gives no survival")
-        return np.asarray(1.0 - self.baseline.survival(self.log_risk, np.asarray(times_days, dtype=float)))
+        return self.baseline.survival(self.log_risk, np.asarray(times_days, dtype=float))
 
     def alive(self, times_days: Sequence[float] | np.ndarray) -> np.ndarray:
         """Probability to be alive at each time, shape (n, k).

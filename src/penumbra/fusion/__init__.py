@@ -1,9 +1,12 @@
 """Selection and fusion (PROTOCOL 5): from tables of features to one fitted object that holds every learned number.
 
-A model is declared in models/*.yaml and is of one of three kinds:
+A model is declared in models/*.yaml and is of one of six kinds:
     signature   z-score, univariate Cox, Lasso-Cox in each block; the linear combination of what is kept
     components  what is kept of each block, together through PCA, then Cox on the components and, where named, on further columns
     cox         a Cox model of named columns
+    ridge       a Cox model of all columns of the blocks, with a ridge penalty that cross-validation chooses
+    mean        the equal mean of the risks of other models, standardized by what they give patients whom they have not seen
+    stacked     a ridge Cox model of the same risks
 
 A name is loaded from its module when it is first used: the numbers of the group fuse need no statistics.
 """
@@ -20,9 +23,10 @@ if TYPE_CHECKING:
     from penumbra.fusion.fitting import fit_all as fit_all
     from penumbra.fusion.harmonize import Harmonizer as Harmonizer
     from penumbra.fusion.harmonize import harmonized_blocks as harmonized_blocks
-    from penumbra.fusion.model import Column as Column
+    from penumbra.fusion.model import Member as Member
     from penumbra.fusion.model import NothingRetained as NothingRetained
     from penumbra.fusion.model import SurvivalModel as SurvivalModel
+    from penumbra.fusion.parts import Column as Column
     from penumbra.fusion.rings import all_for_margins as all_for_margins
     from penumbra.fusion.rings import for_margins as for_margins
     from penumbra.fusion.selection import BlockSelection as BlockSelection
@@ -33,10 +37,11 @@ if TYPE_CHECKING:
 _HOME = {
     "Block": "declaration",
     "BlockSelection": "selection",
-    "Column": "model",
+    "Column": "parts",
     "Declaration": "declaration",
     "Fitting": "settings",
     "Harmonizer": "harmonize",
+    "Member": "model",
     "NothingRetained": "model",
     "SurvivalModel": "model",
     "all_for_margins": "rings",

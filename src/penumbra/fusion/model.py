@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from numpy.typing import ArrayLike
 
 from penumbra.fusion.declaration import Unusable
 from penumbra.fusion.harmonize import Harmonizer
+from penumbra.fusion.parts import HIGHEST as HIGHEST
+from penumbra.fusion.parts import LOWEST as LOWEST
+from penumbra.fusion.parts import STORED_COLUMNS, Column, Table, Training, columns_of, limited, linear_risk, nested, sum_of, transformed, tupled
 from penumbra.fusion.selection import BlockSelection
 from penumbra.fusion.settings import STORED_NAMES
 from penumbra.survival.baseline import BaselineHazard
@@ -20,67 +24,11 @@ from penumbra.survival.outcome import Floats, Undefined
 
 FORMAT = 2  # of the JSON
 STORED_HARMONIZER = "harmoniser"  # its key there: a registered model keeps its digest
-Table = Mapping[str, ArrayLike] | tuple[ArrayLike, Iterable[str]]
+OPTIONAL = ("members", "slope")  # keys of the JSON of the models that have them: the others keep their text and their digest
 
 
 class NothingRetained(Undefined):
     """The model kept no feature, so it has no risk; the message says why."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """How a model was fitted: patients, events, the numbers of fitting, and the remarks made on the way.
-
-    Parameters
-    ----------
-    followed
-        Day of the last follow-up, death or censoring, of the training patients: the model gives no survival beyond. None in a model that was fitted
-        before this was recorded; its last death is used instead.
-    """
-
-    patients: int
-    events: int
-    alpha: float
-    folds: int
-    seed: int
-    ties: str
-    lasso_lambda: str
-    lasso_patience: int | None
-    pca_variance: float
-    ridge: float
-    remarks: tuple[str, ...]
-    followed: float | None = None
-
-
-@dataclass(frozen=True)
-class Column:
-    """One input column of a model.
-
-    Parameters
-    ----------
-    name
-        `<block>.<feature>`.
-    log
-        Whether the natural logarithm is taken first.
-    fill
-        What a missing value becomes; None: a missing value is refused.
-    mean, sd
-        Of the training patients.
-    coefficient
-        Per standard deviation: log_risk = sum of coefficients x (column - mean) / sd. For components, the product of the loadings with the
-        component coefficients.
-    """
-
-    name: str
-    log: bool
-    fill: float | None
-    mean: float
-    sd: float
-    coefficient: float = 0.0
-
-
-# In the JSON each of them is a list over the columns: a registered model keeps its text and its digest.
-STORED_COLUMNS = {"columns": "name", "logs": "log", "fills": "fill", "means": "mean", "sds": "sd", "coefficients": "coefficient"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +40,8 @@ class SurvivalModel:
     name, label, family, kind
         As declared, see `Declaration`.
     inputs
-        The columns it needs.
+        The columns it needs. Of a model of members: those of the members, with the coefficients that they have together; a column may be there with and
+        without its logarithm.
     selections
         What was kept of each block, with coefficients and p's.
     components
@@ -111,6 +60,10 @@ class SurvivalModel:
         How it was fitted.
     harmonizer
         ComBat of the columns, before the z-score; None: the columns enter as they are.
+    members
+        Of a mean or stacked model: log_risk is the sum of their standardized, weighted risks.
+    slope
+        What the linear predictor is multiplied with: 1 unless calibrated.
     """
 
     name: str
@@ -130,11 +83,23 @@ class SurvivalModel:
     cutoff: float
     training: Training
     harmonizer: Harmonizer | None = None
+    members: tuple[Member, ...] = ()
+    slope: float = 1.0
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the inputs; versions registered with penumbra 0.1.0 ask for them."""
-        return tuple(column.name for column in self.inputs)
+        """The names of the inputs, each once; versions registered with penumbra 0.1.0 ask for them."""
+        return tuple(dict.fromkeys(column.name for column in self.inputs))
+
+    @property
+    def harmonizes(self) -> bool:
+        """Whether the risk depends on the center: some columns are harmonized, of the model or of a member."""
+        return self.harmonizer is not None or any(member.model.harmonizes for member in self.members)
+
+    @property
+    def parts(self) -> tuple[SurvivalModel, ...]:
+        """The fitted models whose columns are read: the members, or the model itself."""
+        return tuple(member.model for member in self.members) or (self,)
 
     @property
     def retained(self) -> bool:
@@ -171,6 +136,12 @@ class SurvivalModel:
             "Rad needs the column ...; found ... columns" / "gtv.... is missing for 2 of 30 patients (model Rad)" / "gtv.... is infinite for ..." /
             "gtv.... makes the risk infinite for ...".
         """
+        return self.slope * (self._joined_risk if self.members else self._linear_risk)(table, centers, missing)
+
+    def _joined_risk(self, table: Table, centers: ArrayLike | None, missing: str) -> Floats:
+        return sum_of([member.term(member.model.log_risk(table, centers=centers, missing=missing)) for member in self.members])
+
+    def _linear_risk(self, table: Table, centers: ArrayLike | None, missing: str) -> Floats:
         raw = self._raw(table, centers, missing)
         for j, column in enumerate(self.inputs):
             absent = np.isnan(raw[:, j])
@@ -185,7 +156,7 @@ class SurvivalModel:
             risk = linear_risk(z, [column.coefficient for column in self.inputs])
         beyond = np.isinf(risk) | (np.isnan(risk) & ~np.isnan(raw).any(axis=1))
         if beyond.any() and missing != "nan":
-            far = self.columns[int(np.abs(z[np.flatnonzero(beyond)[0]]).argmax())]
+            far = self.inputs[int(np.abs(z[np.flatnonzero(beyond)[0]]).argmax())].name
             fault = f"{far} makes the risk infinite for {int(beyond.sum())} of {raw.shape[0]} patients (model {self.name})"
             raise Unusable("risk_finite", fault, "Check its value")
         risk[beyond] = np.nan
@@ -194,7 +165,7 @@ class SurvivalModel:
     def _raw(self, table: Table, centers: ArrayLike | None, missing: str = "refuse") -> Floats:
         if not self.retained:
             raise NothingRetained(f"{self.name} retained no feature: {self.reason}. It has no risk to give")
-        columns = _columns(table)
+        columns = columns_of(table)
         raw = []
         for column in self.inputs:
             name = column.name
@@ -209,8 +180,9 @@ class SurvivalModel:
             raw.append(transformed(name, np.where(infinite, np.nan, values), column.log))
         values = np.stack(raw, axis=1)
         if self.harmonizer is not None:
-            names = self.columns
-            at = [names.index(column) for column in self.harmonizer.columns]
+            # a column that is there with and without its logarithm is harmonized without; versions before there were both have it once
+            place = {column.name: j for j, column in sorted(enumerate(self.inputs), key=lambda item: not item[1].log)}
+            at = [place[column] for column in self.harmonizer.columns]
             values[:, at] = self.harmonizer.apply(values[:, at], centers, missing=missing)
         return values
 
@@ -241,7 +213,7 @@ class SurvivalModel:
         return np.asarray((raw - np.array([column.mean for column in self.inputs])) / np.array([column.sd for column in self.inputs]))
 
     def survival(self, log_risk: ArrayLike, times_days: ArrayLike) -> Floats:
-        """Return the probability to be alive at each time.
+        """Return the probability to be alive at each time, within LOWEST and HIGHEST.
 
         Parameters
         ----------
@@ -253,7 +225,7 @@ class SurvivalModel:
         Returns
         -------
         array of shape (n, k)
-            It is nan beyond the follow-up of the training patients; `baseline.why_not` says why.
+            It is nan beyond the follow-up of the training patients; `baseline.why_not` says why. `baseline.survival` has it without limits.
 
         Raises
         ------
@@ -262,7 +234,43 @@ class SurvivalModel:
         """
         if not self.retained:
             raise NothingRetained(f"{self.name} retained no feature: {self.reason}. It has no survival to give")
-        return self.baseline.survival(log_risk, times_days)
+        return limited(self.baseline.survival(log_risk, times_days))
+
+    def calibrated(self, slope: float, baseline: BaselineHazard) -> SurvivalModel:
+        """Return the model with probabilities that do not come from the fit that saw the outcomes.
+
+        Parameters
+        ----------
+        slope
+            What the linear predictor is multiplied with, such as the calibration slope of cross-fitted risks; positive. The cut-off follows, so that nobody
+            changes the group; coefficients and the numbers of Cox stay as they were fitted.
+        baseline
+            At log_risk 0, of the risks after multiplication.
+
+        Returns
+        -------
+        SurvivalModel
+            With log_risk = slope x linear predictor, whatever the slope was before.
+
+        Raises
+        ------
+        ValueError
+            "slope must be positive and finite; found ...".
+        NothingRetained
+            "Rad retained no feature: ... It has nothing to calibrate".
+        """
+        if not 0 < slope < math.inf:
+            raise ValueError(f"slope must be positive and finite; found {slope}")
+        if not self.retained:
+            raise NothingRetained(f"{self.name} retained no feature: {self.reason}. It has nothing to calibrate")
+        return replace(
+            self,
+            slope=float(slope),
+            cutoff=self.cutoff if slope == self.slope else self.cutoff / self.slope * float(slope),
+            baseline_times=tuple(float(day) for day in baseline.times),
+            baseline_hazard=tuple(float(hazard) for hazard in baseline.cumulative_hazard),
+            training=replace(self.training, followed=baseline.followed),
+        )
 
     @property
     def baseline(self) -> BaselineHazard:
@@ -301,6 +309,11 @@ class SurvivalModel:
             document[STORED_HARMONIZER] = harmonizer  # a model without one reads as it did before there were any
         if self.training.followed is None:
             del document["training"]["followed"]  # likewise: an earlier model keeps its digest
+        del document["members"]
+        if self.members:
+            document["members"] = tuple({**vars(member), "model": member.model.to_dict()} for member in self.members)
+        if self.slope == 1:
+            del document["slope"]
         return document
 
     def to_json(self) -> str:
@@ -334,18 +347,20 @@ class SurvivalModel:
         """
         document = dict(json.loads(text) if isinstance(text, str) else text)
         document["harmonizer"] = document.pop(STORED_HARMONIZER, None)
-        if document.pop("format", None) != FORMAT or set(document) != ({field.name for field in fields(cls)} - {"inputs"}) | set(STORED_COLUMNS):
+        required = {field.name for field in fields(cls)} - {"inputs", *OPTIONAL} | set(STORED_COLUMNS)
+        if document.pop("format", None) != FORMAT or set(document) - set(OPTIONAL) != required:
             raise ValueError(f"not a survival model of format {FORMAT}: keys {', '.join(sorted(document)[:5])}, ...")
-        document["selections"] = tuple(BlockSelection(**_tupled(entry)) for entry in document["selections"])
+        document["selections"] = tuple(BlockSelection(**tupled(entry)) for entry in document["selections"])
         older = {stored: name for name, stored in STORED_NAMES.items()}
-        document["training"] = Training(**{older.get(name, name): value for name, value in _tupled(document["training"]).items()})
+        document["training"] = Training(**{older.get(name, name): value for name, value in tupled(document["training"]).items()})
         each = zip(*(document.pop(stored) for stored in STORED_COLUMNS), strict=True)
         document["inputs"] = tuple(Column(**dict(zip(STORED_COLUMNS.values(), values, strict=True))) for values in each)
         if document["harmonizer"] is not None:
-            harmonizer = _tupled(document["harmonizer"])
-            document["harmonizer"] = Harmonizer(**{name: _nested(value) for name, value in harmonizer.items()})
+            harmonizer = tupled(document["harmonizer"])
+            document["harmonizer"] = Harmonizer(**{name: nested(value) for name, value in harmonizer.items()})
         document["components"] = tuple(tuple(row) for row in document["components"])
-        return cls(**_tupled(document))
+        document["members"] = tuple(Member(**{**entry, "model": cls.from_json(entry["model"])}) for entry in document.get("members", ()))
+        return cls(**tupled(document))
 
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON.
@@ -358,35 +373,25 @@ class SurvivalModel:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
-def linear_risk(z: Floats, coefficients: Iterable[float]) -> Floats:
-    """Return the sum of coefficients times z-scored columns, (n,), column by column: the same bits for a patient alone or among others."""
-    risk = np.zeros(z.shape[0])
-    for j, coefficient in enumerate(coefficients):
-        risk += coefficient * z[:, j]
-    return risk
+@dataclass(frozen=True)
+class Member:
+    """A model within another one, which adds weight x (its log_risk - mean) / sd to the risk.
 
+    Parameters
+    ----------
+    model
+        As fitted on all training patients.
+    mean, sd
+        Of the risks of the training patients from fits that had not seen them.
+    weight
+        The same for all members of a mean model; fitted in a stacked one.
+    """
 
-def _columns(table: Table) -> Mapping[str, ArrayLike]:
-    if isinstance(table, tuple):
-        values, names = table
-        return dict(zip(names, np.asarray(values).T, strict=True))
-    return table
+    model: SurvivalModel
+    mean: float
+    sd: float
+    weight: float
 
-
-def transformed(name: str, values: ArrayLike, log: bool) -> Floats:
-    """Return one column as floats, or its natural logarithm; missing values stay nan."""
-    numbers = np.atleast_1d(np.asarray(values, dtype=float))
-    if not log:
-        return numbers
-    finite = np.isfinite(numbers)
-    if (numbers[finite] <= 0).any():
-        raise Unusable("value_positive", f"{name} must be positive, its logarithm is taken; found {numbers[finite].min():g}", "Check its value")
-    return np.asarray(np.log(numbers, where=finite, out=np.full(numbers.shape, np.nan)))
-
-
-def _nested(value: Any) -> Any:
-    return tuple(_nested(entry) for entry in value) if isinstance(value, list | tuple) else value
-
-
-def _tupled(document: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in document.items()}
+    def term(self, log_risk: Floats) -> Floats:
+        """Return what the member adds to the risk, (n,)."""
+        return np.asarray(self.weight * ((log_risk - self.mean) / self.sd))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from penumbra.fusion.declaration import Block
 from penumbra.fusion.settings import Fitting
-from penumbra.survival.outcome import Bools, Floats, Outcomes, Undefined, checked_outcome
+from penumbra.survival.outcome import LARGEST, Bools, Floats, Outcomes, Undefined, checked_outcome
 from penumbra.survival.regression import univariate_cox
+from penumbra.survival.ridge import ridge_cox, ridge_cox_cv
 from penumbra.survival.selection import MIN_FOLDS, assign_folds, lasso_cox, lasso_cox_cv
 
 
@@ -31,13 +32,13 @@ class BlockSelection:
     candidates
         The significant columns, all of them.
     kept
-        Columns with a non-zero Lasso coefficient.
+        Columns with a non-zero Lasso coefficient; none for a ridge, which keeps every column that is finite and varies.
     coefficients
         Of the kept columns, per standard deviation.
     univariate_p, univariate_q
         Of the kept columns: p, and Benjamini and Hochberg's adjusted p over all columns offered.
     penalty
-        The chosen lambda; 0.0 where the Lasso was not run.
+        The chosen lambda, or the penalty of the ridge; 0.0 where neither was run.
     reason
         Why nothing is kept; "" where something is.
     """
@@ -135,6 +136,51 @@ def select(
     )
 
 
+@dataclass(frozen=True)
+class Usable:
+    """The columns of a block that a ridge takes, without a look at the outcome.
+
+    Parameters
+    ----------
+    names
+        Finite, and not constant.
+    constant, not_finite
+        The others.
+    """
+
+    block: Block
+    names: tuple[str, ...]
+    constant: tuple[str, ...]
+    not_finite: tuple[str, ...]
+
+    @classmethod
+    def of(cls, block: Block) -> Usable:
+        values = np.asarray(block.values, dtype=float)
+        finite = (np.abs(values) < LARGEST).all(axis=0)
+        with np.errstate(invalid="ignore", over="ignore"):
+            varies = values.std(axis=0) > 1e-12 * np.maximum(np.abs(values.mean(axis=0)), np.finfo(float).tiny)
+        columns = np.array(block.columns, dtype=object)
+        return cls(block, tuple(columns[finite & varies]), tuple(columns[finite & ~varies]), tuple(columns[~finite]))
+
+    def selection(self, penalty: float) -> BlockSelection:
+        """What is on record of the block: nothing was selected."""
+        return BlockSelection(
+            block=self.block.name,
+            offered=len(self.block.features),
+            constant=self.constant,
+            not_finite=self.not_finite,
+            significant=0,
+            significant_fdr=0,
+            candidates=(),
+            kept=(),
+            coefficients=(),
+            univariate_p=(),
+            univariate_q=(),
+            penalty=penalty,
+            reason="",
+        )
+
+
 def benjamini_hochberg(p: ArrayLike) -> Floats:
     """Adjust p for the false discovery rate.
 
@@ -172,13 +218,32 @@ def lasso(event: Bools, time: Floats, z: Floats, numbers: Fitting, where: str, l
         return coef, lambda_known, "" if coef.any() else f"the Lasso of {where} keeps none of {z.shape[1]} columns at lambda {lambda_known:g}"
     if numbers.lasso_lambda not in ("min", "1se"):
         raise ValueError(f"lasso_lambda must be 'min' or '1se'; found {numbers.lasso_lambda!r}")
-    possible = min(numbers.folds, int(event.sum()))
-    if possible < MIN_FOLDS:
+    fold = _folds(event, numbers)
+    if fold is None:
         return np.zeros(z.shape[1]), 0.0, f"{int(event.sum())} events in training are too few to cross-validate the Lasso of {where}"
-    fold = assign_folds(event, possible, np.random.default_rng(numbers.seed))
     try:
         path = lasso_cox_cv(event, time, z, folds=fold, patience=numbers.lasso_patience)
     except Undefined as undefined:
         return np.zeros(z.shape[1]), 0.0, f"Lasso of {where}: {undefined}"
     coef, penalty = (path.coef_min, path.lambda_min) if numbers.lasso_lambda == "min" else (path.coef_1se, path.lambda_1se)
     return coef, penalty, "" if coef.any() else f"the Lasso of {where} keeps none of {z.shape[1]} columns: cross-validation prefers no column"
+
+
+def ridge(event: Bools, time: Floats, z: Floats, numbers: Fitting, where: str, penalty: float | None = None) -> tuple[Floats, float, str]:
+    """Return coefficients of the z-scored columns, the penalty, which cross-validation chooses where it is not known, and why there are none."""
+    try:
+        if penalty is not None:
+            return ridge_cox(event, time, z, penalty=penalty, ties=numbers.ties), penalty, ""
+        fold = _folds(event, numbers)
+        if fold is None:
+            return np.zeros(z.shape[1]), 0.0, f"{int(event.sum())} events in training are too few to cross-validate the ridge of {where}"
+        path = ridge_cox_cv(event, time, z, folds=fold, ties=numbers.ties)
+        return path.coef, path.penalty_min, ""
+    except Undefined as undefined:
+        return np.zeros(z.shape[1]), 0.0, f"Ridge of {where}: {undefined}"
+
+
+def _folds(event: Bools, numbers: Fitting) -> NDArray[np.int64] | None:
+    """The fold of each patient (n,), the deaths spread evenly; None where there are too few of them."""
+    possible = min(numbers.folds, int(event.sum()))
+    return None if possible < MIN_FOLDS else assign_folds(event, possible, np.random.default_rng(numbers.seed))

@@ -44,5 +44,5 @@ def ablation(work: Work, data: Dataset) -> Ablation | None:
     if not model.retained:
         return Ablation(model, ModelRisk(np.full(len(patients), np.nan), np.nan))
     table = dict(zip(block.columns, block.values.T, strict=True))
-    log_risk = model.log_risk(table, centers=data.centers, missing="nan" if model.harmonizer else "refuse")
+    log_risk = model.log_risk(table, centers=data.centers, missing="nan" if model.harmonizes else "refuse")
     return Ablation(model, ModelRisk(log_risk, model.cutoff, model.baseline))

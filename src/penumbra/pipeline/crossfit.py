@@ -75,7 +75,7 @@ def _fold(work: Work, data: Dataset, images: Images, inside: np.ndarray, held_ou
     """Fit on the patients `inside` (indices) that are not held out (bool); log_risk of those that are."""
     fitted = inside[~held_out]
     blocks = {name: Block(block.name, block.features, block.values[inside]) for name, block in data.blocks.items()}
-    if any(DEEP in declaration.blocks for declaration in recipe.declared):
+    if any(DEEP in declaration.sources for declaration in recipe.declared):
         blocks[DEEP] = _deep(work, data, images, inside, held_out, recipe)
     train = {name: Block(block.name, block.features, block.values[~held_out]) for name, block in blocks.items()}
     models = fusion.fit_all(recipe.declared, train, data.outcomes.rows(fitted), recipe.fuse)

@@ -63,7 +63,7 @@ def check(root: Path, declared: Declared) -> dict[str, dict[str, Any]]:
         rules = cohort.roi_rules(declared.rois)
     with in_file(root / "features" / "radiomics.yaml"):
         names = radiomics.feature_names(declared.radiomics, engine=declared.engine)
-    fusion.declarations(declared.models, root / "models")  # as they are written, for the lines of what is wrong
+    fusion.declarations(declared.models, root / "models", filled=False)  # as they are written, for the lines of what is wrong
     filled = fusion.all_for_margins(declared.models, rules.margins_mm)
     models = fusion.declarations(filled, root / "models")
     for name in BY_NAME:  # without them a run is possible, and less is compared; a name that is nearly theirs is a typing error
@@ -99,7 +99,7 @@ def _as_written(name: str) -> Iterator[None]:
     try:
         yield
     except ParamsError as error:
-        suffix = re.search(r"\.(?:blocks|columns|log|impute)\b.*", error.key)
+        suffix = re.search(r"\.(?:blocks|columns|log|impute|leave_out|residual|penalties)\b.*", error.key)
         error.key = name + (suffix[0] if suffix else "")
         raise
 

@@ -117,7 +117,7 @@ def risks(models: Mapping[str, fusion.SurvivalModel], data: Dataset) -> dict[str
     model_risks = {}
     for name, model in models.items():
         if model.retained:
-            log_risk = model.log_risk(table, centers=data.centers, missing="nan" if model.harmonizer else "refuse")
+            log_risk = model.log_risk(table, centers=data.centers, missing="nan" if model.harmonizes else "refuse")
             model_risks[name] = ModelRisk(log_risk, model.cutoff, model.baseline)
         else:
             model_risks[name] = ModelRisk(np.full(len(data.patients), math.nan), math.nan)

@@ -315,7 +315,7 @@ GROUPS = {
 
 TIES = ("efron", "breslow")
 CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))  # the range of each field
-FIT_DECLARED = ("signatures", "combined", "controls")
+FIT_DECLARED = ("signatures", "combined", "controls", "late")
 
 
 def load_settings(profile: str | None = None) -> Settings:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from penumbra.survival.pooling import pooled_c as pooled_c
     from penumbra.survival.regression import cox_fit as cox_fit
     from penumbra.survival.regression import univariate_cox as univariate_cox
+    from penumbra.survival.ridge import ridge_cox as ridge_cox
+    from penumbra.survival.ridge import ridge_cox_cv as ridge_cox_cv
     from penumbra.survival.roc import auc_binary as auc_binary
     from penumbra.survival.roc import auc_ipcw as auc_ipcw
     from penumbra.survival.roc import auc_ipcw_test as auc_ipcw_test
@@ -81,6 +83,8 @@ _MODULE = {
     "pooled": "pooling",
     "pooled_c": "pooling",
     "principal_components": "components",
+    "ridge_cox": "ridge",
+    "ridge_cox_cv": "ridge",
     "roc_curve": "roc",
     "together": "within_centers",
     "Undefined": "outcome",

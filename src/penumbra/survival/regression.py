@@ -70,7 +70,7 @@ class CoxFit:
 
 
 @dataclass(frozen=True)
-class _RiskSets:
+class RiskSets:
     """Patients sorted from long to short time; one entry per death: its row, the last row of its risk set, its tie group, Efron's share l/d."""
 
     order: np.ndarray
@@ -82,7 +82,7 @@ class _RiskSets:
     group_last: np.ndarray
 
 
-def risk_sets(event: Bools, time: Floats, ties: str) -> _RiskSets:
+def risk_sets(event: Bools, time: Floats, ties: str) -> RiskSets:
     """Return who is at risk at each death."""
     if ties not in TIES:
         raise ValueError(f"ties must be one of {', '.join(TIES)}; found {ties!r}")
@@ -96,7 +96,7 @@ def risk_sets(event: Bools, time: Floats, ties: str) -> _RiskSets:
     share = (np.arange(died.size) - starts[group]) / sizes[group] if died.size else np.zeros(0)
     if ties == "breslow":
         share = np.zeros(died.size)
-    return _RiskSets(order, died, last, starts, group, share, last[starts])
+    return RiskSets(order, died, last, starts, group, share, last[starts])
 
 
 def univariate_cox(event: ArrayLike, time: ArrayLike, X: ArrayLike, *, ties: str = "efron") -> UnivariateCox:
@@ -167,7 +167,7 @@ def two_sided_p(z: ArrayLike) -> Floats:
     return np.asarray(2.0 * ndtr(-np.abs(np.asarray(z, dtype=float))))
 
 
-def _fit_columns(x: Floats, sets: _RiskSets) -> tuple[Floats, Floats, Floats, np.ndarray]:
+def _fit_columns(x: Floats, sets: RiskSets) -> tuple[Floats, Floats, Floats, np.ndarray]:
     """Return coef, se, gain of log-likelihood over zero, and reason for the columns of x (n, q), rows sorted as sets.order."""
     q = x.shape[1]
     coef, se, gain = np.full(q, np.nan), np.full(q, np.nan), np.full(q, np.nan)
@@ -213,7 +213,7 @@ def _fit_columns(x: Floats, sets: _RiskSets) -> tuple[Floats, Floats, Floats, np
     return coef, se, gain, reason
 
 
-def _column_derivatives(z: Floats, beta: Floats, sets: _RiskSets) -> tuple[Floats, Floats, Floats]:
+def _column_derivatives(z: Floats, beta: Floats, sets: RiskSets) -> tuple[Floats, Floats, Floats]:
     """Return log-likelihood, its gradient and information per column."""
     eta = z * beta
     eta -= eta.max(axis=0)
@@ -296,7 +296,7 @@ def cox_fit(event: ArrayLike, time: ArrayLike, X: ArrayLike, *, ties: str = "efr
         raise Undefined(f"columns are linearly dependent: rank {rank} of {p} columns among {events.size} patients: drop columns or set ridge")
 
     beta = np.zeros(p)
-    likelihood, gradient, information = _derivatives(z, beta, sets, ridge)
+    likelihood, gradient, information = derivatives(z, beta, sets, ridge)
     null, information_at_zero = likelihood, information
     if ridge == 0 and not _curved(information, int(events.sum())):
         raise Undefined(
@@ -307,7 +307,7 @@ def cox_fit(event: ArrayLike, time: ArrayLike, X: ArrayLike, *, ties: str = "efr
         if float(step @ gradient) < 1e-20 * (1.0 + abs(likelihood)):
             break
         for _ in range(40):
-            trial = _derivatives(z, beta + step, sets, ridge)
+            trial = derivatives(z, beta + step, sets, ridge)
             if trial[0] >= likelihood - 1e-12 * abs(likelihood):
                 break
             step = 0.5 * step
@@ -321,6 +321,16 @@ def cox_fit(event: ArrayLike, time: ArrayLike, X: ArrayLike, *, ties: str = "efr
     coef, se = beta / scale, np.sqrt(np.diag(covariance))
     unpenalized = likelihood + 0.5 * ridge * float(beta @ beta)
     return CoxFit(coef, se, coef / se, two_sided_p(coef / se), unpenalized, null, covariance, float(ridge))
+
+
+def partial_likelihood(log_risk: Floats, sets: RiskSets) -> float:
+    """Return the log partial likelihood at log_risk (n,), rows sorted as sets.order."""
+    eta = log_risk - log_risk.max()
+    weight = np.exp(eta)
+    tie_weight = np.add.reduceat(weight[sets.died], sets.group_start)[sets.group]
+    total = np.cumsum(weight)[sets.last] - sets.share * tie_weight
+    with np.errstate(divide="ignore"):
+        return float(np.sum(eta[sets.died] - np.log(total)))
 
 
 def _solved(information: Floats, gradient: Floats) -> Floats:
@@ -345,7 +355,7 @@ def _flattened(information: Floats, at_zero: Floats) -> bool:
     return bool(np.linalg.eigvalsh(root.T @ information @ root)[0] < 1e-7)
 
 
-def _derivatives(z: Floats, beta: Floats, sets: _RiskSets, ridge: float) -> tuple[float, Floats, Floats]:
+def derivatives(z: Floats, beta: Floats, sets: RiskSets, ridge: float) -> tuple[float, Floats, Floats]:
     """Return penalized log-likelihood, gradient (p,) and information (p, p) without ever holding n matrices of p x p."""
     n, p = z.shape
     eta = z @ beta

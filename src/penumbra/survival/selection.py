@@ -66,6 +66,28 @@ def assign_folds(event: ArrayLike, folds: int, rng: np.random.Generator) -> NDAr
     return fold
 
 
+def folds_within(centers: ArrayLike, event: ArrayLike, *, folds: int, seed: int) -> NDArray[np.int64]:
+    """Return a fold number 0 .. folds - 1 per patient, with the deaths and the survivors of each center spread evenly over the folds.
+
+    Parameters
+    ----------
+    centers : shape (n,)
+        Names.
+    event : shape (n,), bool
+        True = died.
+    """
+    names, events = np.asarray(centers), np.asarray(event, dtype=bool)
+    fold = np.empty(events.size, dtype=np.int64)
+    generator = np.random.default_rng(seed)
+    begin = 0
+    for center in sorted(set(names.tolist())):
+        for died in (True, False):
+            rows = generator.permutation(np.flatnonzero((names == center) & (events == died)))
+            fold[rows] = (begin + np.arange(rows.size)) % folds
+            begin += rows.size
+    return fold
+
+
 def lasso_cox_cv(
     event: ArrayLike,
     time: ArrayLike,
@@ -136,7 +158,7 @@ def lasso_cox_cv(
     from penumbra.survival.lasso_path import LassoPath
 
     covariates = checked_covariates(X, events.size)
-    fold = _checked_folds(folds, events, seed)
+    fold = checked_folds(folds, events, seed)
     names = np.unique(fold)
     if names.size < MIN_FOLDS or any(not events[fold != name].any() for name in names):
         raise Undefined(
@@ -246,7 +268,8 @@ def lowest_and_one_se(mean: Floats, se: Floats) -> tuple[int, int]:
     return best, int(np.flatnonzero(mean <= mean[best] + se[best])[0])
 
 
-def _checked_folds(folds: ArrayLike | int, event: Bools, seed: int) -> NDArray[np.int64]:
+def checked_folds(folds: ArrayLike | int, event: Bools, seed: int) -> NDArray[np.int64]:
+    """Return the fold of each patient (n,), drawn where their number is given."""
     if isinstance(folds, int | np.integer):
         if not MIN_FOLDS <= folds <= event.size:
             raise Undefined(f"cross-validation needs at least {MIN_FOLDS} folds and no more than patients; found {folds} folds, {event.size} patients")
