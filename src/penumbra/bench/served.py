@@ -19,6 +19,7 @@ import numpy as np
 from penumbra import registry
 from penumbra.base import tables
 from penumbra.base.params import state_home
+from penumbra.registry.logged_model import mean_patient
 
 CLIENTS, RATE_HZ, SECONDS, START_S = 4, 50.0, 30.0, 240.0
 
@@ -30,7 +31,8 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     home = state_home()
     model = registry.load(home).model
-    row = [float(np.exp(column.mean) if column.log else column.mean) for column in model.inputs]
+    mean = mean_patient(model)
+    row = [mean[name] for name in model.columns]
     right = json.dumps({"dataframe_split": {"columns": list(model.columns), "data": [row]}})
     port = _free_port()
     with _server(home, port):

@@ -144,7 +144,9 @@ def _loadings(model: SurvivalModel) -> page.Loadings | None:
     """The principal components of a model that has some."""
     if not model.components:
         return None
-    return page.Loadings(model.columns, np.array(model.components), model.explained[: len(model.components)], model.cox_coef, model.cox_p)
+    return page.Loadings(
+        tuple(column.name for column in model.inputs), np.array(model.components), model.explained[: len(model.components)], model.cox_coef, model.cox_p
+    )
 
 
 def _shown_in_subgroups(columns: tuple[page.CenterColumn, ...]) -> tuple[str, ...]:

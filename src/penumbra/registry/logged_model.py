@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from penumbra.base.refusal import Refusal
 from penumbra.evaluate.rows import MetricRow
+from penumbra.fusion.model import SurvivalModel
 from penumbra.registry import tracking
 from penumbra.registry.bundle import Bundle
 from penumbra.registry.database import experiment_root
@@ -95,7 +96,7 @@ def save_pyfunc(bundle: Bundle, staging: Path, target: Path, run_id: str, model_
     columns = list(served.columns)
     # AnyType: MLflow casts true and "1" to the declared type before our code sees them; penumbra.registry.sent takes numbers only
     # the mean training patient: nobody
-    middle = [math.exp(column.mean) if column.log else column.mean for column in served.inputs]
+    middle = mean_patient(served)
     survival = [ColSpec(DataType.double, f"survival_{horizon_name(day)}", required=False) for day in bundle.horizons_days]
     outputs = [ColSpec(DataType.double, "log_risk"), ColSpec(DataType.string, "risk_group"), *survival, ColSpec(DataType.string, "reason")]
     entry, package = write_scoring_code(staging / "code")
@@ -106,11 +107,17 @@ def save_pyfunc(bundle: Bundle, staging: Path, target: Path, run_id: str, model_
             code_paths=[str(package)],
             artifacts={"bundle": str(staging / "bundle")},
             signature=ModelSignature(inputs=Schema([ColSpec(AnyType(), name) for name in columns]), outputs=Schema([*outputs])),
-            input_example=pd.DataFrame([middle], columns=columns),
+            input_example=pd.DataFrame([[middle[name] for name in columns]], columns=columns),
             pip_requirements=[f"{name}=={installed(name)}" for name in SERVING],
             mlflow_model=Model(run_id=run_id, model_id=model_id),
         )
     _without_addresses(target / "MLmodel")
+
+
+def mean_patient(model: SurvivalModel) -> dict[str, float]:
+    """The mean of each column over the training patients; of one that is there as its logarithm alone, what has the mean logarithm."""
+    logs = {column.name: math.exp(column.mean) for column in model.inputs if column.log}
+    return logs | {column.name: column.mean for column in model.inputs if not column.log}
 
 
 def _without_addresses(description: Path) -> None:

@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby, islice
 
 from penumbra.evaluate import MetricRow
 from penumbra.report.groups import PanelNumbers
@@ -13,6 +14,7 @@ from penumbra.report.words import ABSENT, count, interval, number, p_value, perc
 from penumbra.survival.horizons import horizon_name, horizon_words
 
 ALIVE_YEARS = (1, 2, 3)
+MAX_FEATURES = 40  # of a model on the page: a ridge has thousands
 
 
 @dataclass(frozen=True)
@@ -142,10 +144,11 @@ def groups_table(panels: Sequence[PanelNumbers]) -> Table:
 
 
 def features_table(features: Sequence[KeptFeature], models: Sequence[ModelRow]) -> Table:
-    """Every kept feature with its coefficient, by model."""
+    """Every kept feature with its coefficient, by model; on the page the largest of a model that keeps hundreds."""
     labels = {model.name: model.label for model in models}
     place = {model.name: position for position, model in enumerate(models)}
     order = sorted(features, key=lambda feature: (place.get(feature.model, len(place)), -abs(feature.coefficient), feature.feature))
+    largest = [entry for _, entries in groupby(order, key=lambda feature: feature.model) for entry in islice(entries, MAX_FEATURES)]
     rows = tuple(
         (
             Cell(labels.get(entry.model, entry.model)),
@@ -154,7 +157,7 @@ def features_table(features: Sequence[KeptFeature], models: Sequence[ModelRow]) 
             *(Cell(p_value(p)) for p in (entry.p, entry.q)),
             Cell(percent(entry.selection_frequency)),
         )
-        for entry in order
+        for entry in largest
     )
     names = ("model", "feature", "coefficient", "univariate_p", "adjusted_p", "kept_in_refits")
     text = csv_text(names, [(entry.model, entry.feature, entry.coefficient, entry.p, entry.q, entry.selection_frequency) for entry in order])
@@ -162,6 +165,8 @@ def features_table(features: Sequence[KeptFeature], models: Sequence[ModelRow]) 
         f"{count(len(order), 'coefficient')}, in log hazard per standard deviation of the training patients; p of the univariate step, raw and adjusted "
         "after Benjamini and Hochberg; and how often bootstrap refits of the served model keep the feature."
     )
+    if len(largest) < len(order):
+        caption += f" The {MAX_FEATURES} largest of each model; the others are in the CSV."
     return Table("features", caption, header_cells("model", "feature", "coefficient", "p", "adjusted p", "kept in refits"), rows, text, words=2)
 
 
