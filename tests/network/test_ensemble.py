@@ -1,5 +1,6 @@
 """Networks that answer together, and what they learn before any outcome is seen."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from penumbra.network import EnsembleSettings, Epoch, Learning, Pretrain, digest, embed, fit, fit_ensemble, load, pretrain, save
+from penumbra.network import EnsembleSettings, Learning, Pretrain, digest, embed, fit, fit_ensemble, load, pretrain, save
 from penumbra.network.ensemble import Ensemble
 from penumbra.network.self_supervised import barlow_twins
 from penumbra.network.trained import flatten
@@ -22,6 +23,14 @@ Cohort = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 NOTHING = Pretrain(epochs=0, learning_rate=1e-3, batch_size=8, redundancy=0.005)
 BRIEF = replace(SHORT, epochs=2)
 LEARNING = Learning(SMALL, NO_AUGMENT, BRIEF)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _in_this_process() -> Iterator[None]:
+    """Where programs are compiled once for all tests; test_members.py has processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("penumbra.base.workers.available_cores", lambda: 1)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -87,23 +96,6 @@ def test_an_ensemble_is_kept_bit_for_bit(cohort: Cohort, crossed: Ensemble, tmp_
     assert digest(again) == digest(crossed)
     for mine, theirs in zip(embed(crossed, cohort[0]), embed(again, cohort[0]), strict=True):
         np.testing.assert_array_equal(mine, theirs)
-
-
-def test_a_killed_ensemble_goes_on_to_the_same_weights(cohort: Cohort, tmp_path: Path) -> None:
-    volumes, event, time, _ = cohort
-    plan = {"pretrain": replace(NOTHING, epochs=1), "ensemble": EnsembleSettings(folds=2, seeds=1), "folder": tmp_path}
-    trained: list[tuple[int, int]] = []
-
-    def die(member: int, epoch: Epoch) -> None:
-        trained.append((member, epoch.epoch))
-        if (member, epoch.epoch) == (1, 1):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fit_ensemble(volumes, event, time, LEARNING, **plan, progress=die)  # type: ignore[arg-type]
-    resumed = fit_ensemble(volumes, event, time, LEARNING, **plan, progress=lambda member, epoch: trained.append((member, epoch.epoch)))  # type: ignore[arg-type]
-    assert trained == [(0, 1), (0, 2), (1, 1), (1, 2)]
-    assert digest(resumed) == digest(fit_ensemble(volumes, event, time, LEARNING, **{**plan, "folder": None}))  # type: ignore[arg-type]
 
 
 def test_pretraining_learns_without_an_outcome_and_leaves_the_head(cohort: Cohort) -> None:

@@ -27,9 +27,9 @@ from penumbra.base.params import build, project_root, read_yaml, resolve
 from penumbra.network import Augment, Learning, Network, Train, fit, keep_compiled
 from penumbra.network.compilation import compiled
 from penumbra.network.se_resnet import initial_variables
+from penumbra.network.settings import NO_AUGMENT
 from penumbra.network.step import Cohort, Recipe, State, cox_loss, forward, initial_state, model, train_step
 
-NEVER = Augment(0, (1, 1), 0, (1, 1), 0, (1, 1), 0, (0, 0), 0, (0, 0), 0, 0, (0, 0))
 THREADS = 2
 PATIENTS = 203  # of the paper's training center
 REPEAT = 10  # steps before a GPU is waited for
@@ -51,7 +51,7 @@ def paper() -> tuple[Network, Augment, Train]:
 
 def recipe_without_augmentation(network: Network, *, narrow: bool) -> Recipe:
     """Return a training step as PyTorch's, which has no augmentation."""
-    return Recipe(network, NEVER, "efron", 1e-4, 0.96, 1000, 0.0, 0, narrow, None, augmented=False)
+    return Recipe(network, NO_AUGMENT, "efron", 1e-4, 0.96, 1000, 0.0, 0, narrow, None, augmented=False)
 
 
 def invented(batch: int, network: Network) -> Cohort:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from penumbra.network.ensemble import fit_ensemble as fit_ensemble
     from penumbra.network.ensemble import load as load
     from penumbra.network.ensemble import save as save
+    from penumbra.network.ensemble import untrained as untrained
     from penumbra.network.inputs import back_to_box as back_to_box
     from penumbra.network.inputs import prepare as prepare
     from penumbra.network.se_resnet import SEResNet3D as SEResNet3D
@@ -50,6 +51,7 @@ _HOME = {
     "prepare": "inputs",
     "pretrain": "self_supervised",
     "save": "ensemble",
+    "untrained": "ensemble",
 }
 
 __all__ = sorted(_HOME)

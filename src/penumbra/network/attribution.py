@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from penumbra.network.compilation import one_thread
 from penumbra.network.ensemble import Ensemble, alone
 from penumbra.network.trained import Trained, check_volumes
 from penumbra.network.trained import embed as embed_one
@@ -40,6 +41,7 @@ def occlusion(trained: Ensemble | Trained, volume: np.ndarray, *, edge: int, str
     ----------
     Zeiler and Fergus 2014 (arXiv 1311.2901), section 2.1, with every cube's effect spread over its voxels.
     """
+    one_thread()
     whole = alone(trained) if isinstance(trained, Trained) else trained
     check_volumes(volume[None], whole.network.input_size)
     size = len(volume)

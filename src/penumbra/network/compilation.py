@@ -1,6 +1,7 @@
 """How programs are compiled on each backend, and kept on disk, so that the next process need not compile them again."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -13,6 +14,13 @@ R = TypeVar("R")
 OPTIONS: dict[str, dict[str, Any]] = {
     "gpu": {"xla_gpu_enable_triton_gemm": False, "xla_gpu_experimental_enable_fusion_autotuner": False, "xla_gpu_exclude_nondeterministic_ops": True}
 }
+
+SHARED = (
+    "jax_compilation_cache_dir",
+    "jax_persistent_cache_min_compile_time_secs",
+    "jax_persistent_cache_min_entry_size_bytes",
+    "jax_disable_most_optimizations",
+)
 
 
 def compiled(function: Callable[P, R], *, static: tuple[str, ...]) -> Callable[P, R]:
@@ -63,3 +71,37 @@ def keep_compiled(folder: Path, *, min_seconds: float) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", min_seconds)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     compilation_cache.reset_cache()  # jax settles on "no cache" at the first compilation; this lets it look again
+
+
+def one_thread() -> None:
+    """Let JAX compute with one thread on a CPU, for as long as this process lives; a GPU is not touched.
+
+    A sum that several threads share has another last bit for every number of threads, and a training makes a visible difference of it. XLA settles on
+    its threads when the backend is made, so this must come before anything else uses JAX; later it changes nothing.
+    """
+    import jax
+
+    before = os.environ.get("NPROC")
+    os.environ["NPROC"] = "1"  # what XLA takes for the number of processors
+    try:
+        jax.devices()
+    finally:
+        if before is None:
+            del os.environ["NPROC"]
+        else:
+            os.environ["NPROC"] = before
+
+
+def compiler_settings() -> Mapping[str, Any]:
+    """Return what this process was told of compiling (see `keep_compiled`), for another process to `take_over`."""
+    import jax
+
+    return {name: jax.config.values[name] for name in SHARED}
+
+
+def take_over(settings: Mapping[str, Any]) -> None:
+    """Compile, and keep what was compiled, as the process whose `compiler_settings` these are."""
+    import jax
+
+    for name, value in settings.items():
+        jax.config.update(name, value)

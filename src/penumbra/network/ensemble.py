@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,31 @@ import numpy as np
 
 from penumbra.network import tensors
 from penumbra.network.batches import assign_folds, needs_redraw
+from penumbra.network.compilation import one_thread
+from penumbra.network.members import Member, train_all
+from penumbra.network.se_resnet import initial_variables
 from penumbra.network.self_supervised import pretrain as pretrained
-from penumbra.network.settings import Augment, EnsembleSettings, Learning, Network, Pretrain, Train
-from penumbra.network.train import fit
+from penumbra.network.settings import NO_AUGMENT, Augment, EnsembleSettings, Learning, Network, Pretrain, Train
 from penumbra.network.trained import Epoch, Trained, describe, flatten, rebuild, unflatten
 from penumbra.network.trained import embed as embed_one
 
 FORMAT = "penumbra network 2"
+NO_STEPS = Train(  # what stands in a network that was not trained; embedding uses its batch size alone
+    learning_rate=1.0,
+    decay_rate=1.0,
+    decay_steps=1,
+    batch_size=16,
+    epochs=1,
+    patience=1,
+    validation_fraction=0.5,
+    ties="efron",
+    weight_decay=0.0,
+    average_from=0,
+    seed=0,
+    precision="float32",
+    data_parallel=False,
+    checkpoint_seconds=0.0,
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +88,24 @@ def alone(trained: Trained) -> Ensemble:
     return Ensemble((trained,), {}, np.zeros((1, channels), np.float32), np.ones((1, channels), np.float32))
 
 
+def untrained(network: Network, *, seed: int) -> Ensemble:
+    """Return a network with the weights that a training would start from, for `embed`: what a model can have of images when nothing was learned.
+
+    Parameters
+    ----------
+    network
+        The architecture.
+    seed
+        Of the weights; the same seed gives the same.
+
+    Returns
+    -------
+    Ensemble
+        Of one member, without history, whose best epoch is 0.
+    """
+    return alone(Trained(initial_variables(network, seed=seed), network, NO_AUGMENT, replace(NO_STEPS, seed=seed), history=(), best_epoch=0))
+
+
 def fit_ensemble(
     volumes: np.ndarray,
     event: np.ndarray,
@@ -115,30 +150,30 @@ def fit_ensemble(
     ValueError, Refusal
         As `fit`.
     """
+    one_thread()
     train = learning.train
     start = _start(volumes, learning, pretrain, folder)
     fold = _folds(event, train, ensemble)
-    members: list[Trained] = []
-    embeddings: list[np.ndarray] = []
-    unseen: dict[str, tuple[int, ...]] = {}
-    for number in range(max(1, ensemble.folds) * ensemble.seeds):
-        left_out = fold == number // ensemble.seeds
-        member = fit(
-            volumes[~left_out],
-            event[~left_out],
-            time[~left_out],
-            replace(learning, train=replace(train, seed=train.seed + number % ensemble.seeds)),
-            start=start,
-            checkpoint=None if folder is None else folder / f"member-{number:02d}",
-            progress=None if progress is None else partial(progress, number),
-        )
-        members.append(member)
-        embeddings.append(embed_one(member, volumes[~left_out])[1])
-        for row in np.flatnonzero(left_out):
-            digest = volume_digest(volumes[row])
-            unseen[digest] = (*unseen.get(digest, ()), number)
+    left_out = [fold == number // ensemble.seeds for number in range(max(1, ensemble.folds) * ensemble.seeds)]
+    members = train_all(
+        [
+            Member(
+                number,
+                volumes[~rows],
+                event[~rows],
+                time[~rows],
+                replace(learning, train=replace(train, seed=train.seed + number % ensemble.seeds)),
+                start,
+                None if folder is None else folder / f"member-{number:02d}",
+            )
+            for number, rows in enumerate(left_out)
+        ],
+        progress=progress,
+    )
     if len(members) == 1:
         return alone(members[0])
+    embeddings = [embed_one(member, volumes[~rows])[1] for member, rows in zip(members, left_out, strict=True)]
+    unseen = {volume_digest(volumes[row]): tuple(np.flatnonzero([rows[row] for rows in left_out]).tolist()) for row in np.flatnonzero(fold >= 0)}
     deviation = np.array([embedding.std(axis=0) for embedding in embeddings])
     mean = np.array([embedding.mean(axis=0) for embedding in embeddings])
     return Ensemble(tuple(members), unseen, mean, np.where(deviation > 0, deviation, np.float32(1.0)))
@@ -200,6 +235,7 @@ def embed(trained: Ensemble | Trained, volumes: np.ndarray) -> tuple[np.ndarray,
     ValueError
         "volumes must have shape (n, s, s, s) with s = ..., found ...".
     """
+    one_thread()
     if isinstance(trained, Trained):
         return embed_one(trained, volumes)
     if len(trained.members) == 1:

@@ -126,6 +126,9 @@ class Augment:
                 _check(f"augment.{name} is a pair, low to high", len(value) == 2 and value[0] <= value[1], value)
 
 
+NO_AUGMENT = Augment(0, (1, 1), 0, (1, 1), 0, (1, 1), 0, (0, 0), 0, (0, 0), 0, 0, (0, 0))
+
+
 @dataclass(frozen=True)
 class Train:
     """How the weights are found.

@@ -77,7 +77,9 @@ def fit(
     recipe = recipe_of(network, learning.augment, train, devices)
     # the device compares times in 32 bits: ranks lose nothing
     rank = ranks(tied_times(time.astype(float)))
-    cohort, held_out = (Cohort(jnp.asarray(volumes[rows], jnp.float32), jnp.asarray(event[rows]), jnp.asarray(rank[rows])) for rows in (training, validation))
+    # shapes follow from the plan alone, so that trainings on slightly different patients share one program
+    places = (batches.steps * batches.size, -(-len(validation) // batches.size) * batches.size)
+    cohort, held_out = (_cohort(volumes[rows], event[rows], rank[rows], n) for rows, n in zip((training, validation), places, strict=True))
 
     variables = initial_variables(network, seed=train.seed) if start is None else start
     run = Progress(state=initial_state(jax.tree.map(jnp.asarray, variables), recipe), best=None, best_epoch=0, history=())
@@ -109,6 +111,16 @@ def fit(
         train=train,
         history=run.history,
         best_epoch=run.best_epoch,
+    )
+
+
+def _cohort(volumes: np.ndarray, event: np.ndarray, rank: np.ndarray, places: int) -> Cohort:
+    """Return patients on the device, filled up to `places` by some without event who were censored before anybody: in no risk set, and in no pair."""
+    filling = places - len(volumes)
+    return Cohort(
+        jnp.asarray(np.pad(np.asarray(volumes, np.float32), ((0, filling), (0, 0), (0, 0), (0, 0)))),
+        jnp.asarray(np.pad(event, (0, filling))),
+        jnp.asarray(np.pad(rank, (0, filling), constant_values=-1)),
     )
 
 

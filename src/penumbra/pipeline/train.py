@@ -21,6 +21,7 @@ from penumbra.pipeline.workspace import Work
 if TYPE_CHECKING:
     from penumbra.network import Ensemble, Epoch, Network
 
+NETWORK_CODE = 2  # raise when the same patients and settings give other weights or features than before, in the last bit too
 COMPILE_WORTH_KEEPING_S = 0.5  # a program that compiled faster is not worth a file
 
 
@@ -72,6 +73,7 @@ def _embedded(
         "ensemble": asdict(settings.ensemble),
         "grid_mm": settings.ingest.grid_mm,
         "engine": engine,
+        "code": NETWORK_CODE,
         "trained_on": [[patient, images[patient]["image_version"], float(records[patient]["time"]), bool(records[patient]["event"])] for patient in fitted],
     }
     event, time = outcomes_of(fitted, records)
