@@ -1,7 +1,6 @@
 """What models ask of a sample: columns counted by kind, and patients missing."""
 
 import math
-from dataclasses import dataclass
 
 import pytest
 
@@ -19,13 +18,8 @@ DECLARED = {
 SAMPLE = Sample(131, 85, 0.9)
 
 
-@dataclass(frozen=True)
-class OfModels(Declaration):
-    members: tuple[str, ...] = ()
-
-
 def test_every_column_that_a_selection_saw_counts() -> None:
-    of_models = {**DECLARED, "Late": OfModels("Late", "Late", "combined", "mean", members=("Volume", "Rad"))}
+    of_models = {**DECLARED, "Late": Declaration("Late", "Late", "combined", "mean", members=(DECLARED["Volume"], DECLARED["Rad"]))}
     assert [columns_tried(name, of_models, SIZES) for name in of_models] == [1, 1316, 1316 + 1316 + 64 + 1, 1317]
     late = demands(of_models, SIZES, {"Volume": 1, "Rad": 5, "Late": 2}, {}, SAMPLE)[-1]
     assert late.retained == 6, "those of its members, not the two risks"

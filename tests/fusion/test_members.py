@@ -143,7 +143,7 @@ def test_the_outcome_of_a_patient_is_not_in_the_risk_that_standardizes(fitted) -
     time, event = outcomes.time.copy(), outcomes.event.copy()
     time[7], event[7] = 5000.0, not event[7]
     before, after = Patients(blocks, outcomes, NUMBERS), Patients(blocks, Outcomes(event, time, outcomes.centers), NUMBERS)
-    after.folds = [(out, after._without(out)) for out, _ in before.folds]
+    after.folds = [(out, after.without(out)) for out, _ in before.folds]
     for name in ("Volume", "Clinical", "DL", "Ridge"):
         first, second = (cross_fitted(DECLARED[name], patients, fitted[name]) for patients in (before, after))
         assert first[7] == second[7]

@@ -104,7 +104,7 @@ def columns_tried(name: str, declared: Mapping[str, Declaration], sizes: Mapping
 
 def members(model: Declaration) -> tuple[str, ...]:
     """The models that a model is made of."""
-    return getattr(model, "members", ())
+    return tuple(member.name for member in model.members)
 
 
 def _retained(name: str, declared: Mapping[str, Declaration], retained: Mapping[str, int]) -> int | None:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from penumbra.fusion.fitting import fit_all as fit_all
     from penumbra.fusion.harmonize import Harmonizer as Harmonizer
     from penumbra.fusion.harmonize import harmonized_blocks as harmonized_blocks
-    from penumbra.fusion.model import Member as Member
     from penumbra.fusion.model import NothingRetained as NothingRetained
     from penumbra.fusion.model import SurvivalModel as SurvivalModel
     from penumbra.fusion.parts import Column as Column
@@ -41,7 +40,6 @@ _HOME = {
     "Declaration": "declaration",
     "Fitting": "settings",
     "Harmonizer": "harmonize",
-    "Member": "model",
     "NothingRetained": "model",
     "SurvivalModel": "model",
     "all_for_margins": "rings",

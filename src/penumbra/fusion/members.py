@@ -1,7 +1,7 @@
 """A model that is made from other models: the mean of their risks, or a Cox model of them.
 
 What standardizes and weighs a member is counted on risks that it gives patients whom it has not seen: the training patients are divided into five folds
-within center and outcome, and the member is fitted again without each. In these fits everything is learned anew (center effects, z-scores, screening, which
+within center and outcome, and the member is fitted again without each. In these fits everything is learned again (center effects, z-scores, screening, which
 columns a Lasso keeps, components, coefficients) but the penalty of each block's Lasso and of a ridge, which stays what the member chose on all training
 patients. Folds and penalties have seen the outcome of the patient whose risk it is; nothing else has.
 """

@@ -70,9 +70,10 @@ class Patients:
     def folds(self) -> list[tuple[Bools, Patients | None]]:
         """Who is left out, (n,) bool, and the others; None where none of them died."""
         fold = folds_within(self.outcomes.centers, self.event, folds=FOLDS, seed=self.numbers.seed)
-        return [(fold == number, self._without(fold == number)) for number in np.unique(fold)]
+        return [(fold == number, self.without(fold == number)) for number in np.unique(fold)]
 
-    def _without(self, out: Bools) -> Patients | None:
+    def without(self, out: Bools) -> Patients | None:
+        """The others than some, (n,) bool; None where none of them died."""
         if not self.event[~out].any():
             return None
         others = {name: Block(name, block.features, np.asarray(block.values)[~out]) for name, block in self.blocks.items()}
@@ -194,7 +195,7 @@ def _residuals(block: Block, line: Floats) -> tuple[Block, Floats]:
         residuals = values - mean - line[:, None] * slopes
         varying = residuals.std(axis=0) > np.maximum(ROUNDING * spread, 1e-12 * np.abs(mean))
     finite = np.isfinite(spread)
-    # what varies with the line alone is constant beside it; a column with missing values stays one, and selection drops it
+    # what varies with the line alone is constant next to it; a column with missing values stays one, and selection drops it
     residuals = np.where(finite, np.where(varying, residuals, 0.0), values)
     return Block(block.name, block.features, residuals), np.where(finite & varying, slopes, 0.0)
 

@@ -180,7 +180,7 @@ def ridge_cox(event: ArrayLike, time: ArrayLike, X: ArrayLike, *, penalty: float
     >>> time = [100, 200, 250, 300, 400, 500, 600, 700]
     >>> X = [[0.5, 1.0], [0.1, -0.4], [1.1, 0.3], [-0.2, 0.8], [0.4, -1.2], [0.3, -0.1], [-1.3, 0.2], [-0.9, -0.6]]
     >>> ridge_cox(event, time, X, penalty=1.0).round(3)
-    array([0.459, 0.645])
+    array([0.618, 0.785])
     """
     events, times = checked_outcome(event, time)
     require_events(events)
