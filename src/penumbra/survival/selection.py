@@ -179,10 +179,8 @@ def lasso_cox_cv(
     for k, lam in enumerate(grid):
         steps.append(everybody.step(float(lam)))
         betas = [path.step(float(lam)) for path in others]
-        left_out = [
-            deviance(events, times, covariates @ beta) - deviance(events[rows], times[rows], covariates[rows] @ beta)
-            for rows, beta in zip(outside, betas, strict=True)
-        ]
+        whole = everybody.likelihood
+        left_out = [whole.deviance(whole.X @ beta) - path.likelihood.deviance(path.eta) for path, beta in zip(others, betas, strict=True)]
         scores.append(np.array(left_out)[informative] / weights)
         previous, explained = explained, everybody.explained()
         if lambdas is None and k >= 4 and (explained > STOP_EXPLAINED or explained - previous < STOP_GAIN * explained):
