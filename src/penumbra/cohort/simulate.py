@@ -6,9 +6,10 @@ Every patient is drawn from its own random stream, so that the same seed gives t
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -21,6 +22,8 @@ from penumbra.cohort.simulate_centers import CENTERS, CenterPlan
 from penumbra.cohort.simulate_dicom import Contours, Identity, Study, write_study
 from penumbra.cohort.simulate_outcomes import (
     COEFFICIENTS,
+    MEDIAN_DAYS,
+    WEIBULL_SHAPE,
     Course,
     draw_courses,
     draw_covariates,
@@ -32,6 +35,8 @@ from penumbra.cohort.simulate_outcomes import (
 TRUTH_FILE = "truth.json"
 DEPTH_MM = 110.0  # of the scan
 MIXED_SLICE_MM = 3.0
+# What the truth of a cohort did not say until it was written down, and was.
+NOT_WRITTEN_BEFORE: Mapping[str, Any] = {"weibull_shape": 1.5, "median_days": 600.0, "factors": {"north": 1.0, "east": 1.15, "south": 0.9}}
 
 # What is wrong with a patient that must be refused, and the rule that refuses it.
 REFUSED_BY = {
@@ -74,6 +79,10 @@ class Truth:
         Of all random numbers.
     coefficients
         Log hazard per standard deviation of each hidden cause.
+    weibull_shape, median_days
+        Of survival with average causes: S(t) = 0.5^((t / (median_days factor))^weibull_shape), to the power exp(log_hazard).
+    factors
+        Center -> factor on all its survival times.
     patients
         What each was drawn from.
     refusals
@@ -84,6 +93,9 @@ class Truth:
 
     seed: int
     coefficients: dict[str, float]
+    weibull_shape: float
+    median_days: float
+    factors: dict[str, float]
     patients: tuple[TruePatient, ...]
     refusals: tuple[ExpectedRefusal, ...]
     planted: tuple[str, ...] = field(repr=False)
@@ -164,7 +176,8 @@ def simulate(
             order = np.random.default_rng((seed, *plan.name.encode())).permutation(len(rows))
             write_clinical(places[plan.name] / "clinical.csv", plan.clinical_style, [rows[i] for i in order])
     planted = {word for result in by_patient.values() for word in result.identity.words()}
-    truth = Truth(seed, dict(COEFFICIENTS), tuple(patients), tuple(refusals), tuple(sorted(planted)))
+    factors = {plan.name: plan.baseline for plan in plans}
+    truth = Truth(seed, dict(COEFFICIENTS), WEIBULL_SHAPE, MEDIAN_DAYS, factors, tuple(patients), tuple(refusals), tuple(sorted(planted)))
     (folder / TRUTH_FILE).write_text(json.dumps(asdict(truth), indent=1) + "\n", encoding="utf-8")
     return truth
 
@@ -186,6 +199,7 @@ def read_truth(folder: Path) -> Truth:
     return Truth(
         seed=content["seed"],
         coefficients=content["coefficients"],
+        **{name: content.get(name, before) for name, before in NOT_WRITTEN_BEFORE.items()},
         patients=tuple(TruePatient(**{**p, "course": Course(**p["course"])}) for p in content["patients"]),
         refusals=tuple(ExpectedRefusal(**r) for r in content["refusals"]),
         planted=tuple(content["planted"]),
