@@ -55,7 +55,8 @@ def small_work(home: Path, *, centers: dict[str, int] | None = None, features: i
             patients.append({**common, **clinical})
             rows["radiomics"] += [{**common, "roi": roi, "image_version": "i1", "values": values[roi]} for roi in ROIS]
             rows["deep"].append({**common, "roi": "gtv", "image_version": "i1", "log_risk": float(cause[2]), "values": values["deep"]})
-    work = Work(home, load_settings(PROFILES[0]), "test")
+    settings = load_settings(PROFILES[0])
+    work = Work(home, replace(settings, crossfit=replace(settings.crossfit, folds=3, repeats=2)), "test")
     with store.connect(home) as lake:
         lake.write({"centers": [{"center": center} for center in centers or CENTERS], "patients": patients}, run="test", what="ingest")
         for kind, columns in (("radiomics", names), ("deep", deep_names)):

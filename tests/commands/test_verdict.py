@@ -14,7 +14,7 @@ from penumbra.survival.outcome import Outcomes
 
 pytestmark = pytest.mark.slow
 
-BETTER = Verdict("nsclc-os", 1, ("north",), ("east", "south"), 64, 41, 0.104, 0.011, 0.197)
+BETTER = Verdict("nsclc-os", 1, ("north",), ("east", "south"), 64, 41, "Combined", 0.73, 0.104, 0.011, 0.197)
 REGISTERED = RegisterManifest(model="nsclc-os", version=1)
 NOTHING = RegisterManifest(version=None, reason="no feature was retained")
 
@@ -29,6 +29,7 @@ NOTHING = RegisterManifest(version=None, reason="no feature was retained")
             "it ranks patients worse than tumor volume alone: C is lower by 0.210 (95 % interval 0.050 to 0.370).",
         ),
         ({"difference": math.nan}, "it could not be compared with tumor volume alone."),
+        ({"served": "Volume", "c": 0.62, "difference": math.nan}, "64 patients, 41 died), it is tumor volume alone, with a C of 0.62."),
         ({"centers": ()}, "There is no external center, so it is not known how well it ranks patients elsewhere."),
     ],
 )
@@ -42,6 +43,11 @@ def test_a_version_that_is_not_served_is_named() -> None:
     assert "This run registered nsclc-os/2, which is not served; penumbra compare champion 2 shows both." in sentence(BETTER, replace(REGISTERED, version=2))
     assert "This run registered nothing: no feature was retained." in sentence(BETTER, NOTHING)
     assert sentence(None, NOTHING) == "Nothing is served: no feature was retained."
+
+
+def test_why_it_is_served_is_said_of_the_version_of_this_run_alone() -> None:
+    assert "fitted on north. Volume only: nothing beat it. Outside" in sentence(BETTER, REGISTERED, "Volume only: nothing beat it.")
+    assert "Volume only" not in sentence(BETTER, replace(REGISTERED, version=2), "Volume only: nothing beat it.")
 
 
 def test_names_in_a_sentence() -> None:

@@ -40,7 +40,8 @@ def run(cohort: Path | None, profile: str | None, form: str) -> None:
         require_shown()  # what the report reads at the end
         drive.run_flow(work)
         drive.record_with_dvc(work)
-    served = verdict.sentence(verdict.verdict(work.home, work.settings.register.model), manifests.read(work.home, manifests.RegisterManifest))
+    choice, registered = manifests.read(work.home, manifests.EvaluateManifest).choice, manifests.read(work.home, manifests.RegisterManifest)
+    served = verdict.sentence(verdict.verdict(work.home, work.settings.register.model), registered, choice.reason if choice else "")
     sentence = "\n".join(layout.wrap(served, tables.terminal_width())[0])
     if form == "table":
         click.echo(f"{sentence}\n\n{run_command.summary(work)}")

@@ -9,8 +9,9 @@ from typing import Any
 from penumbra import registry, store
 from penumbra.base.refusal import Refusal
 from penumbra.pipeline.manifests import RegisterManifest
+from penumbra.registry.bundle import read_manifest
 
-EXTERNAL = "external"
+EXTERNAL, VOLUME = "external", "Volume"
 # The difference in C between the served model and tumor volume: of pairs of one center, as the gate counts them; of versions registered before that was
 # measured, of all pairs.
 WITHIN, POOLED = "delta_c_volume_within", "delta_c_combined"
@@ -27,6 +28,10 @@ class Verdict:
         The external ones.
     n, events
         Patients and deaths there.
+    served
+        The fitted model that answers.
+    c
+        Of the served model there; NaN where undefined.
     difference
         In C, served minus volume, with its 95 % interval; NaN where undefined or not measured.
     """
@@ -37,6 +42,8 @@ class Verdict:
     centers: tuple[str, ...]
     n: int
     events: int
+    served: str
+    c: float
     difference: float
     lower: float
     upper: float
@@ -59,20 +66,34 @@ def verdict(home: Path, model: str) -> Verdict | None:
     compared = chosen.get("metric") in (WITHIN, POOLED)
     numbers = [float(chosen[name]) if compared and chosen[name] is not None else math.nan for name in ("value", "lower", "upper")]
     centers = tuple(sorted({row["center"] for row in rows} - {EXTERNAL}))
-    return Verdict(model, entry.version, entry.train_centers, centers, int(chosen.get("n") or 0), int(chosen.get("events") or 0), *numbers)
+    sizes = int(chosen.get("n") or 0), int(chosen.get("events") or 0)
+    c = pool.get("harrell_c", {}).get("value")
+    return Verdict(model, entry.version, entry.train_centers, centers, *sizes, _served(entry), math.nan if c is None else float(c), *numbers)
 
 
-def sentence(verdict: Verdict | None, registered: RegisterManifest) -> str:
+def _served(entry: registry.RegisteredVersion) -> str:
+    """The fitted model that a version answers with; "" where its files cannot be read."""
+    try:
+        return str(read_manifest(entry.folder)["served"])
+    except Refusal:
+        return ""
+
+
+def sentence(verdict: Verdict | None, registered: RegisterManifest, why: str = "") -> str:
     """The verdict in words that a physician understands; it says so where the model is not better.
 
     Parameters
     ----------
     registered
         What the run registered, see `stages.register`.
+    why
+        Why that model is served, by the evidence inside the training centers.
     """
     if verdict is None:
         return f"Nothing is served: {registered.reason or 'no version is champion'}."
     served = f"Served: {verdict.model}/{verdict.version}, fitted on {listed(verdict.train_centers)}."
+    if registered.version == verdict.version and why:
+        served += f" {why}"
     if registered.version not in (None, verdict.version):
         served += f" This run registered {verdict.model}/{registered.version}, which is not served; penumbra compare champion {registered.version} shows both."
     elif registered.version is None:
@@ -84,6 +105,8 @@ def _outside(verdict: Verdict) -> str:
     if not verdict.centers:
         return "There is no external center, so it is not known how well it ranks patients elsewhere."
     where = f"Outside, at {listed(verdict.centers)} ({verdict.n} patients, {verdict.events} died),"
+    if verdict.served == VOLUME:
+        return f"{where} it is tumor volume alone, with a C of {verdict.c:.2f}. {C_IS}"
     if not (math.isfinite(verdict.difference) and math.isfinite(verdict.lower) and math.isfinite(verdict.upper)):
         return f"{where} it could not be compared with tumor volume alone."
     if verdict.lower > 0:

@@ -27,15 +27,18 @@ class ModelRisk:
     ----------
     baseline
         Breslow's, of the training patients; None where the model gives no survival, or has retained nothing.
+    slope
+        That the log risk contains already: the model's as it was fitted is log_risk / slope.
     """
 
     log_risk: np.ndarray
     cutoff: float
     baseline: BaselineHazard | None = None
+    slope: float = 1.0
 
     def of(self, rows: np.ndarray) -> "ModelRisk":
         """The same model on some patients, (n,) bool or indices."""
-        return ModelRisk(self.log_risk[rows], self.cutoff, self.baseline)
+        return ModelRisk(self.log_risk[rows], self.cutoff, self.baseline, self.slope)
 
     def death(self, times_days: Sequence[float] | np.ndarray) -> np.ndarray:
         """Probability to have died by each time, 1 - S(t), shape (n, k), within the limits of `limited`; NaN beyond the training patients' follow-up."""

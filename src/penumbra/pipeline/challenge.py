@@ -1,30 +1,55 @@
 """Champion and challenger side by side on patients that neither was fitted on, with what a useful model must beat."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from penumbra import fusion
+from penumbra.base.refusal import Refusal
 from penumbra.evaluate import EXTERNAL, Evaluating, Evidence, MetricRow, ModelRisk
+from penumbra.evaluate.choice import CONTROLS
 from penumbra.evaluate.contrasts import ALL, contrasts
 from penumbra.evaluate.paired import Pair, paired_rows
 from penumbra.evaluate.rows import PairedRow
 from penumbra.evaluate.sets import sets_of
 from penumbra.fusion import Fitting
 from penumbra.network import EnsembleSettings, Pretrain
-from penumbra.pipeline.crossfit import Recipe, cross_fitted
+from penumbra.pipeline.crossfit import CrossFitted, Recipe, cross_fitted
 from penumbra.pipeline.dataset import Dataset, read_dataset
-from penumbra.pipeline.evaluate import CONTROLS, measured
-from penumbra.pipeline.fuse import current_fuse, load_models, risks
+from penumbra.pipeline.evaluate import measured
+from penumbra.pipeline.falsifiers import cross_fitted_falsifiers, everywhere, falsifiers_elsewhere, falsifiers_of
+from penumbra.pipeline.fuse import cross_fitted_by, current_fuse, load_models, risks
 from penumbra.pipeline.origins import accepted_images
 from penumbra.pipeline.workspace import Work
 from penumbra.registry import LoadedModel
 
-OLD, NEW, SHUFFLED = "champion", "challenger", "Shuffled"
+OLD, NEW = "champion", "challenger"
 METRIC = "harrell_c"
 BETWEEN_CENTERS = ("harrell_c", "uno_c", "delta_c", "auc", "delong")  # count pairs of two centers where several are together
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """A model on n patients, from fits that did not see the patient.
+
+    Parameters
+    ----------
+    ranks : shape (draws, n)
+        For C within centers: ranks within a fold where the model was fitted, its log risk elsewhere.
+    model
+        With one log_risk a patient: the mean of the cross-fitted ones where the model was fitted.
+    """
+
+    ranks: np.ndarray
+    model: ModelRisk
+
+    @classmethod
+    def of(cls, name: str, crossed: CrossFitted, own: ModelRisk, inside: np.ndarray) -> "Unseen":
+        """A model, cross-fitted on the patients `inside` (indices) and with its `own` risk elsewhere."""
+        log_risk = own.log_risk.copy()
+        log_risk[inside] = own.slope * crossed.log_risk(name).mean(axis=0)
+        return cls(everywhere(crossed.ranks(name), inside, own.log_risk), replace(own, log_risk=log_risk))
 
 
 @dataclass(frozen=True)
@@ -49,41 +74,50 @@ class Challenge:
     pairs: tuple[Pair, ...]
 
 
-def challenge(work: Work, champion: LoadedModel, data: Dataset) -> Challenge:
+def challenge(work: Work, champion: LoadedModel, data: Dataset, served: str) -> Challenge:
     """Champion and challenger at every center, from risks of patients that neither was fitted on.
 
-    Where a model was fitted its risks are cross-fitted: its recipe, network included, refitted without each fold. Elsewhere they are the
-    registered model's own. Next to them what must be beaten: the controls fitted as the challenger, and the challenger's risks permuted within
-    each center (what is left when nothing of the image counts).
-    """
-    settings, limits = work.settings, work.settings.retrain
-    declared = fusion.declarations(settings.models)
-    declarations = tuple(declared[name] for name in (settings.register.served, *CONTROLS.values()) if name in declared)
-    today = Recipe(settings.network, settings.augment, settings.train, settings.pretrain, settings.ensemble, settings.fuse, declarations)
-    now = read_dataset(work)
-    images = accepted_images(work)
-    fitted = load_models(work, current_fuse(work, now).key)
-    numbers = {"folds": settings.crossfit.folds, "seed": settings.crossfit.seed}
+    Where a model was fitted its risks are cross-fitted (see pipeline.crossfit), the champion's by its own network and numbers; elsewhere they are the
+    registered model's own. Next to them what must be beaten: the challenger's falsifiers (see pipeline.falsifiers), fitted as the challenger is.
 
-    ours, theirs = settings.cohort.train_centers, champion.lineage.train_centers
-    new = out_of_sample(risks(fitted, now), cross_fitted(work, now, images, ours, today, **numbers), np.isin(now.centers, ours))
-    former = cross_fitted(work, data, images, theirs, _recipe_of(champion, today), **numbers)
-    old = out_of_sample(risks(champion.models, data), former, np.isin(data.centers, theirs))[champion.served]
-    challenger = new[settings.register.served]
-    generator = np.random.default_rng(settings.crossfit.seed)
-    shuffled = challenger.log_risk.copy()
-    for center in sorted(set(now.centers.tolist())):
-        rows = np.flatnonzero(now.centers == center)
-        shuffled[rows] = shuffled[generator.permutation(rows)]
-    models = {OLD: old, NEW: challenger, **{name: new[name] for name in CONTROLS.values() if name in new}, SHUFFLED: replace(challenger, log_risk=shuffled)}
+    Parameters
+    ----------
+    data
+        As the champion sees it, with its deep features.
+    served
+        Which of the fitted models is the challenger.
+
+    Raises
+    ------
+    Refusal
+        "model_declared" when models/ does not declare what the champion serves.
+    """
+    settings = work.settings
+    now, images = read_dataset(work), accepted_images(work)
+    key, inside = current_fuse(work, now).key, np.flatnonzero(now.training)
+    ours = cross_fitted_by(work, key).and_then(cross_fitted_falsifiers(work, now, images, inside, [served]))
+    fitted = risks(load_models(work, key), now)
+    new = {name: Unseen.of(name, ours, fitted[name], inside) for name in (served, *CONTROLS.values()) if name in fitted}
+
+    declared = fusion.declarations(settings.models)
+    if champion.served not in declared:
+        fault = f"the champion serves {champion.served}, which no file of models/ declares"
+        raise Refusal("model_declared", fault, "declare it again, or promote a version that is declared")
+    trained = np.flatnonzero(np.isin(data.centers, champion.lineage.train_centers))
+    theirs = cross_fitted(work, data, images, trained, _recipe_of(champion, Recipe.of(settings, [champion.served])))
+    old = Unseen.of(champion.served, theirs, risks(champion.models, data)[champion.served], trained)
+
+    elsewhere = {name: one.model.log_risk for name, one in new.items()} | falsifiers_elsewhere(work, now, images, inside, new[served].model.log_risk)
+    falsifiers = falsifiers_of(served, ours, now.centers[inside], settings.crossfit.seed)
+    baselines = {name: everywhere(ranks, inside, elsewhere[name]) for name, ranks in falsifiers.items()}
+    evidence = contrasts(now.outcomes, old.ranks, new[served].ranks, baselines, settings.retrain.gate)
+    models = {OLD: old.model, NEW: new[served].model, **{name: new[name].model for name in CONTROLS.values() if name in new}}
     unseen = replace(now, training=np.zeros_like(now.training))
     metrics = [row if row.center != EXTERNAL else replace(row, center=ALL) for row in measured(work, models, unseen, combined=NEW)]
     metrics = [row for row in metrics if row.center != ALL or not row.metric.startswith(BETWEEN_CENTERS)]
-    pair = _pair(unseen, (old, challenger), settings.evaluate)
+    pair = _pair(unseen, (models[OLD], models[NEW]), settings.evaluate)
     pairs = tuple(pair.of(ALL if one.center == EXTERNAL else one.center, one.rows) for one in sets_of(unseen.centers, unseen.training))
     paired = tuple(row for here in pairs for row in paired_rows(here, settings.evaluate))
-    baselines = {name: model.log_risk for name, model in models.items() if name not in (OLD, NEW)}
-    evidence = contrasts(now.outcomes, old.log_risk, challenger.log_risk, baselines, limits.gate)
     return Challenge(tuple(metrics), paired, evidence, pairs)
 
 
@@ -126,17 +160,3 @@ def _recipe_of(champion: LoadedModel, today: Recipe) -> Recipe:
         ensemble=EnsembleSettings(**registered("ensemble", today.ensemble)),
         fuse=Fitting(**registered("fuse", today.fuse)),
     )
-
-
-def out_of_sample(models: Mapping[str, ModelRisk], crossed: Mapping[str, np.ndarray], fitted: np.ndarray) -> dict[str, ModelRisk]:
-    """The models that were cross-fitted: those risks where a model was `fitted` (n,) bool, its own elsewhere.
-
-    A patient whose fold retained nothing gets the mean of the other cross-fitted risks (0 without any), which says nothing; never the risk of
-    the fit that saw the patient.
-    """
-    model_risks = {}
-    for name, risk in crossed.items():
-        usable = fitted & np.isfinite(risk)
-        nothing = float(risk[usable].mean()) if usable.any() else 0.0
-        model_risks[name] = replace(models[name], log_risk=np.where(fitted, np.where(usable, risk, nothing), models[name].log_risk))
-    return model_risks

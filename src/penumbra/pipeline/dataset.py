@@ -190,3 +190,8 @@ def _clinical_block(records: tuple[dict[str, Any], ...]) -> Block:
     age = [np.nan if record["age"] is None else float(record["age"]) for record in records]
     stage = [STAGE_ORDINAL.get((record["overall_stage"] or "").rstrip("ABC"), np.nan) for record in records]
     return Block(CLINICAL, ("age", "overall_stage"), np.array([age, stage], dtype=float).T.reshape(len(records), 2))
+
+
+def columns_of(blocks: Mapping[str, Block]) -> dict[str, np.ndarray]:
+    """ "block.feature" -> its values, (n,): the table that a fitted model reads."""
+    return {column: block.values[:, i] for block in blocks.values() for i, column in enumerate(block.columns)}

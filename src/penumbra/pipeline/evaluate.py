@@ -5,24 +5,28 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 
+import numpy as np
+
 from penumbra import fusion, store
 from penumbra.base.params import project_root
 from penumbra.base.progress import say
 from penumbra.base.whole_files import write_whole
 from penumbra.base.workers import available_cores
-from penumbra.evaluate import MetricRow, ModelRisk, internal_external, resampled_fits
+from penumbra.evaluate import CROSS_FITTED, TRAINING, MetricRow, ModelRisk, internal_external, resampled_fits
 from penumbra.evaluate import evaluate as evaluate_models
+from penumbra.evaluate.choice import CONTROLS
 from penumbra.pipeline import manifests
 from penumbra.pipeline.ablation import DECLARED as WITHOUT_SE
 from penumbra.pipeline.ablation import ablation, version_without_se
 from penumbra.pipeline.dataset import Dataset, read_dataset
-from penumbra.pipeline.fuse import current_fuse, load_models, risks
+from penumbra.pipeline.falsifiers import cross_fitted_falsifiers
+from penumbra.pipeline.fuse import cross_fitted_by, current_fuse, load_models, risks
+from penumbra.pipeline.inside import evidence_inside
 from penumbra.pipeline.manifests import EvaluateManifest, FuseManifest, Origin
-from penumbra.pipeline.origins import PROGRAM, current, flat, origin
+from penumbra.pipeline.origins import PROGRAM, accepted_images, current, flat, origin
 from penumbra.pipeline.workspace import Work
 
-CONTROLS = {"volume": "Volume", "clinical": "Clinical"}  # what a useful model has to beat: short name in delta_c_<name> -> model
-EVALUATION_CODE = 5  # raise when the same models, patients and numbers give other metrics than before
+EVALUATION_CODE = 6  # raise when the same models, patients and numbers give other metrics than before
 
 
 def evaluate(work: Work) -> EvaluateManifest:
@@ -31,25 +35,36 @@ def evaluate(work: Work) -> EvaluateManifest:
     fused, before = current_fuse(work, data), manifests.earlier(work.home, EvaluateManifest)
     key = evaluation_key(work, data, fused)
     if before is not None and before.key == key:
-        metrics, selection_frequency = before.metrics, before.kept
+        metrics, selection_frequency, choice = before.metrics, before.kept, before.choice
     else:
         say(f"evaluating {len(fused.features)} models on {len(data.patients)} patients, {settings.evaluate.bootstraps} bootstraps")
         models = load_models(work, fused.key)
         without_se = ablation(work, data)
         model_risks = risks(models, data) | ({} if without_se is None else {WITHOUT_SE.name: without_se.risk})
-        rows = measured(work, model_risks, data, combined=settings.register.served)
-        more, selection_frequency = refitted(work, data, models, rows)
-        metrics = (*rows, *more)
+        crossed = cross_fitted_by(work, fused.key).and_then(cross_fitted_falsifiers(work, data, accepted_images(work), np.flatnonzero(data.training)))
+        inner, choice = evidence_inside(settings, data.outcomes.rows(data.training), crossed)
+        served = choice.served
+        rows = measured(work, model_risks, data, combined=served)
+        more, selection_frequency = refitted(work, data, models, rows, served)
+        metrics = (*inner, *rows, *more)
     if work.home == project_root() / "data":
         write_whole(project_root() / "metrics.json", json.dumps(_c_indices(metrics), indent=1) + "\n")
-    return manifests.write(work.home, EvaluateManifest(key=key, metrics=metrics, kept=selection_frequency, made_from=of_evaluate(work, data, fused)))
+    made_from = of_evaluate(work, data, fused)
+    return manifests.write(work.home, EvaluateManifest(key=key, metrics=metrics, kept=selection_frequency, choice=choice, made_from=made_from))
 
 
 def evaluation_key(work: Work, data: Dataset, fused: FuseManifest) -> str:
     """Key of everything that decides the metrics."""
     numbers, without_se = asdict(work.settings.evaluate), version_without_se(work)
     return store.version_key(
-        {"fuse": fused.key, "dataset": data.fingerprint, "numbers": numbers, "served": work.settings.register.served, "code": EVALUATION_CODE}
+        {
+            "fuse": fused.key,
+            "dataset": data.fingerprint,
+            "numbers": numbers,
+            "register": asdict(work.settings.register),
+            "gate": asdict(work.settings.retrain.gate),
+            "code": EVALUATION_CODE,
+        }
         | ({} if without_se is None else {"without_se": without_se})
     )
 
@@ -57,7 +72,12 @@ def evaluation_key(work: Work, data: Dataset, fused: FuseManifest) -> str:
 def of_evaluate(work: Work, data: Dataset, fused: FuseManifest) -> Origin:
     """What evaluate makes its metrics from."""
     fingerprints = {"fuse": fused.key, "dataset": data.fingerprint, "network without SE": version_without_se(work) or ""}
-    return origin(work, fingerprints, {**flat("evaluate", work.settings.evaluate), "register.served": work.settings.register.served, PROGRAM: EVALUATION_CODE})
+    settings = work.settings
+    return origin(
+        work,
+        fingerprints,
+        {**flat("evaluate", settings.evaluate), **flat("register", settings.register), **flat("retrain.gate", settings.retrain.gate), PROGRAM: EVALUATION_CODE},
+    )
 
 
 def current_evaluate(work: Work, data: Dataset, fused: FuseManifest) -> EvaluateManifest:
@@ -76,10 +96,11 @@ def measured(work: Work, model_risks: Mapping[str, ModelRisk], data: Dataset, *,
     return evaluate_models(model_risks, data.outcomes, data.training, work.settings.evaluate, combined=combined, controls=CONTROLS)
 
 
-def refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow]) -> tuple[list[MetricRow], Mapping[str, float]]:
+def refitted(
+    work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow], served: str
+) -> tuple[list[MetricRow], Mapping[str, float]]:
     """What refitting the served model says: each center left out, optimism of the training C, and how often resamples keep a feature."""
     settings, declared = work.settings, fusion.declarations(work.settings.models)
-    served = settings.register.served
     say("refitting with each center left out")
     declarations = [declared[name] for name in (served, *CONTROLS.values()) if name in declared]
     left_out_rows = internal_external(declarations, data.blocks, data.outcomes, settings.fuse, confidence=settings.evaluate.confidence)
@@ -106,9 +127,10 @@ def refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalMode
 
 
 def _c_indices(rows: Iterable[MetricRow]) -> dict[str, dict[str, float]]:
-    """Model -> center -> C, to four digits."""
+    """Model -> center -> C, to four digits: first the cross-fitted one of all training centers, then that of each set of patients."""
     table: dict[str, dict[str, float]] = {}
     for row in rows:
-        if row.metric == "harrell_c" and math.isfinite(row.value):
-            table.setdefault(row.model, {})[row.center] = round(row.value, 4)
+        place = row.center if row.split != CROSS_FITTED else CROSS_FITTED if row.center == TRAINING else ""
+        if row.metric == "harrell_c" and place and math.isfinite(row.value):
+            table.setdefault(row.model, {})[place] = round(row.value, 4)
     return table

@@ -2,23 +2,31 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from penumbra import fusion, store
+from penumbra.base.blocks import DEEP
 from penumbra.base.progress import say
 from penumbra.base.refusal import Refusal
 from penumbra.base.whole_files import whole_folder
 from penumbra.evaluate import ModelRisk
 from penumbra.pipeline import manifests
-from penumbra.pipeline.dataset import Dataset, read_dataset
+from penumbra.pipeline.crossfit import CrossFitted, Recipe, cross_fitted
+from penumbra.pipeline.dataset import Dataset, columns_of, read_dataset
 from penumbra.pipeline.manifests import FuseManifest, Origin
-from penumbra.pipeline.origins import PROGRAM, current, flat, origin, train_centers
+from penumbra.pipeline.origins import PROGRAM, accepted_images, current, flat, origin, train_centers
 from penumbra.pipeline.workspace import Work
+from penumbra.survival import Undefined
+from penumbra.survival.calibrating import mean_baseline, slope_within
+from penumbra.survival.outcome import Outcomes
 
+CROSS_FITTED = "crossfitted.npz"  # in the folder of fitted models
+LEAST_SLOPE = 0.01  # of a model whose cross-fitted risks say nothing
 FITTED = "fitted"  # folder of fitted models below the state folder, one subfolder for each key
-FUSION_CODE = 3  # raise when the same data and numbers fit another model than before
+FUSION_CODE = 4  # raise when the same data and numbers fit another model than before
 
 
 def fuse(work: Work) -> FuseManifest:
@@ -35,8 +43,13 @@ def fuse(work: Work) -> FuseManifest:
         )
     if not folder.is_dir():
         say(f"fusing {len(declared)} models on {int(data.training.sum())} training patients")
-        fitted = fusion.fit_all(declared.values(), data.rows(data.training), data.outcomes.rows(data.training), settings.fuse)
-        _save_models(folder, fitted)
+        outcomes = data.outcomes.rows(data.training)
+        fitted = fusion.fit_all(declared.values(), data.rows(data.training), outcomes, settings.fuse)
+        recipe, images, inside = Recipe.of(settings), accepted_images(work), np.flatnonzero(data.training)
+        crossed = cross_fitted(work, data, images, inside, recipe)
+        if settings.crossfit.calibrate:
+            fitted = {name: calibrated(model, outcomes, crossed.log_risk(name)) if model.retained else model for name, model in fitted.items()}
+        _save_models(folder, fitted, crossed)
     models = load_models(work, key)
     made_from = of_fuse(work, data)
     return manifests.write(
@@ -58,8 +71,10 @@ def fuse(work: Work) -> FuseManifest:
 
 def fusion_key(work: Work, data: Dataset) -> str:
     """Key of everything that decides the fitted models; they are stored in the folder of this name."""
-    numbers = work.settings.fuse.stored()
-    return store.version_key({"models": work.settings.models, "numbers": numbers, "code": FUSION_CODE, "training": data.training_fingerprint})
+    settings = work.settings
+    facts = {"models": settings.models, "numbers": settings.fuse.stored(), "crossfit": asdict(settings.crossfit)}
+    recipe = Recipe.of(settings).facts()  # with the network's numbers where it is trained again for each fold
+    return store.version_key({**facts, "code": FUSION_CODE, "training": data.training_fingerprint, "deep": data.versions[DEEP], "recipe": recipe})
 
 
 def of_fuse(work: Work, data: Dataset) -> Origin:
@@ -72,6 +87,7 @@ def of_fuse(work: Work, data: Dataset) -> Origin:
         {
             "cohort.train_centers": train_centers(work, places),
             **flat("fuse", settings.fuse),
+            **flat("crossfit", settings.crossfit),
             **{f"models/{name}.yaml": store.version_key(dict(declared)) for name, declared in settings.models.items()},
             PROGRAM: FUSION_CODE,
         },
@@ -97,9 +113,28 @@ def current_fuse(work: Work, data: Dataset) -> FuseManifest:
     return current(work, FuseManifest, of_fuse(work, data), key=fusion_key(work, data), dataset=data.fingerprint)
 
 
-def _save_models(folder: Path, models: Mapping[str, fusion.SurvivalModel]) -> None:
-    """All models of one fit: the folder is there complete, or not."""
+def calibrated(model: fusion.SurvivalModel, outcomes: Outcomes, log_risk: np.ndarray) -> fusion.SurvivalModel:
+    """The model with slope and baseline hazard from cross-fitted risks of its training patients, (draws, n): not from the fit that saw them.
+
+    A slope that is not positive says that the risks know nothing: it becomes LEAST_SLOPE, with which ranks stay and everybody's survival is about that of
+    all patients.
+    """
+    try:
+        slope = max(LEAST_SLOPE, slope_within(outcomes.event, outcomes.time, outcomes.centers, log_risk).value)
+    except Undefined:
+        slope = LEAST_SLOPE
+    return model.calibrated(slope, mean_baseline(outcomes.event, outcomes.time, slope * log_risk))
+
+
+def cross_fitted_by(work: Work, key: str) -> CrossFitted:
+    """The cross-fitted risks of the training patients that belong to the fitted models of one key."""
+    return CrossFitted.load(work.home / FITTED / key / CROSS_FITTED)
+
+
+def _save_models(folder: Path, models: Mapping[str, fusion.SurvivalModel], crossed: CrossFitted) -> None:
+    """All models of one fit with their cross-fitted risks: the folder is there complete, or not."""
     with whole_folder(folder) as fresh:
+        crossed.save(fresh / CROSS_FITTED)
         for name, model in models.items():
             (fresh / f"{name}.json").write_text(model.to_json(), encoding="utf-8")
 
@@ -118,12 +153,7 @@ def risks(models: Mapping[str, fusion.SurvivalModel], data: Dataset) -> dict[str
     for name, model in models.items():
         if model.retained:
             log_risk = model.log_risk(table, centers=data.centers, missing="nan" if model.harmonizes else "refuse")
-            model_risks[name] = ModelRisk(log_risk, model.cutoff, model.baseline)
+            model_risks[name] = ModelRisk(log_risk, model.cutoff, model.baseline, model.slope)
         else:
             model_risks[name] = ModelRisk(np.full(len(data.patients), math.nan), math.nan)
     return model_risks
-
-
-def columns_of(blocks: Mapping[str, fusion.Block]) -> dict[str, np.ndarray]:
-    """ "block.feature" -> its values, (n,): the table that a fitted model reads."""
-    return {column: block.values[:, i] for block in blocks.values() for i, column in enumerate(block.columns)}

@@ -177,13 +177,14 @@ class EvaluateManifest(Manifest):
 
 @dataclass(frozen=True, kw_only=True)
 class RegisterManifest(Manifest):
-    """The registered version; None where nothing was retained, with the reason."""
+    """The registered version; None where nothing was retained, with the reason. challenger: a second version, of a model that did not earn to be served."""
 
     model: str | None = left_out()
     version: int | None
     digest: str | None = left_out()
     train_centers: tuple[str, ...] | None = left_out()
     metrics: int | None = left_out()
+    challenger: int | None = left_out()
     reason: str | None = left_out()
 
 

@@ -18,29 +18,55 @@ from penumbra.pipeline.dataset import Dataset, network_file, read_dataset
 from penumbra.pipeline.definition import image_versions
 from penumbra.pipeline.evaluate import current_evaluate
 from penumbra.pipeline.fuse import current_fuse, load_models, risks
-from penumbra.pipeline.manifests import EvaluateManifest, IngestManifest, Origin, RegisterManifest
+from penumbra.pipeline.inside import served_by
+from penumbra.pipeline.manifests import EvaluateManifest, FuseManifest, IngestManifest, Origin, RegisterManifest
 from penumbra.pipeline.origins import current, flat, origin
 from penumbra.pipeline.workspace import Work
 
 
 def register(work: Work) -> RegisterManifest:
-    """The served model as a registry version with everything that scores a patient; its metrics, scores and predictions into the store."""
+    """The served model as a registry version with everything that scores a patient; its metrics, scores and predictions into the store.
+
+    A model that register.served names and that is not shown to beat the controls inside is registered as well, as challenger.
+    """
     recording.finish(work)
     data, settings = read_dataset(work), work.settings
     fused = current_fuse(work, data)
     evaluated = current_evaluate(work, data, fused)
-    made_from = of_register(work, evaluated)
+    made_from, served = of_register(work, evaluated), served_by(evaluated)
     models = load_models(work, fused.key)
-    served = models[settings.register.served]
-    if not served.retained:
-        say(f"nothing registered: {served.name} retained no feature ({served.reason})")
-        return experiments.keep(work.home, RegisterManifest(version=None, reason=served.reason, made_from=made_from))
-    rows = evaluated.metrics
-    centers = tuple(sorted(set(data.centers[data.training].tolist())))
+    if not served or not models[served].retained:
+        reason = models[served].reason if served else "; ".join(sorted({models[name].reason for name in settings.register.candidates}))
+        say(f"nothing registered: {served or 'no candidate'} retained {'no' if served else 'a'} feature ({reason})")
+        return experiments.keep(work.home, RegisterManifest(version=None, reason=reason, made_from=made_from))
+    assert evaluated.choice is not None  # served_by saw to it
+    say(evaluated.choice.reason)
+    aliases.note(work.home, settings.register.model, run=work.run)
+    entry = _registered(work, data, fused, evaluated, served)
+    challenger = evaluated.choice.challenger
+    second = _registered(work, data, fused, evaluated, challenger) if challenger and models[challenger].retained else None
+    if second is not None:
+        aliases.set_alias(work, second.version, registry.CHALLENGER, reason=evaluated.choice.reason)
+    aliases.note_recorded(work.home, entry.model)
+    made = RegisterManifest(
+        model=entry.model,
+        version=entry.version,
+        digest=entry.digest,
+        train_centers=_train_centers(data),
+        metrics=len(evaluated.metrics),
+        challenger=None if second is None else second.version,
+        made_from=made_from,
+    )
+    return experiments.keep(work.home, made)
+
+
+def _registered(work: Work, data: Dataset, fused: FuseManifest, evaluated: EvaluateManifest, served: str) -> registry.RegisteredVersion:
+    """One version that answers with one of the fitted models."""
+    settings, models, rows = work.settings, load_models(work, fused.key), evaluated.metrics
     weights = network_file(work.home, data.versions[DEEP])
     bundle = registry.Bundle(
         models={name: model for name, model in models.items() if model.retained},
-        served=served.name,
+        served=served,
         horizons_days=settings.evaluate.horizons_days,
         feature_versions=dict(data.versions),
         settings={
@@ -52,7 +78,7 @@ def register(work: Work) -> RegisterManifest:
         network=weights,
         curves=learning_curves(weights),
         lineage=registry.Lineage(
-            train_centers=centers,
+            train_centers=_train_centers(data),
             store_commit=data.commit if fused.store_commit is None else fused.store_commit,
             store_digest=data.training_sha256,
             code_commit=_code_commit(),
@@ -63,13 +89,13 @@ def register(work: Work) -> RegisterManifest:
             image_versions=image_versions(),
         ),
     )
-    aliases.note(work.home, settings.register.model, run=work.run)
-    entry = recording.registered(
-        work, lambda: registry.register(work.home, bundle, rows, model=settings.register.model), _version_rows(work, data, models, rows, served)
+    return recording.registered(
+        work, lambda: registry.register(work.home, bundle, rows, model=settings.register.model), _version_rows(work, data, models, rows, models[served])
     )
-    aliases.note_recorded(work.home, entry.model)
-    made = RegisterManifest(model=entry.model, version=entry.version, digest=entry.digest, train_centers=centers, metrics=len(rows), made_from=made_from)
-    return experiments.keep(work.home, made)
+
+
+def _train_centers(data: Dataset) -> tuple[str, ...]:
+    return tuple(sorted(set(data.centers[data.training].tolist())))
 
 
 def of_register(work: Work, evaluated: EvaluateManifest) -> Origin:
@@ -124,7 +150,7 @@ def _version_rows(
 def _flat(settings: Any) -> dict[str, Any]:
     """The groups of params.yaml as flat names."""
     flat: dict[str, Any] = {"profile": settings.profile}
-    for group in ("cohort", "network", "augment", "train", "pretrain", "ensemble", "fuse", "evaluate", "register"):
+    for group in ("cohort", "network", "augment", "train", "pretrain", "ensemble", "fuse", "crossfit", "evaluate", "register"):
         flat |= {f"{group}.{name}": value for name, value in asdict(getattr(settings, group)).items()}
     return flat
 

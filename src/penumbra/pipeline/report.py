@@ -16,6 +16,7 @@ from penumbra.pipeline.ablation import ablation
 from penumbra.pipeline.dataset import Dataset, read_dataset
 from penumbra.pipeline.evaluate import current_evaluate
 from penumbra.pipeline.fuse import current_fuse, load_models, risks
+from penumbra.pipeline.inside import served_by
 from penumbra.pipeline.manifests import EvaluateManifest, FuseManifest, IngestManifest, PopulateManifest, RegisterManifest, ReportManifest
 from penumbra.pipeline.model_card import guidelines, model_card
 from penumbra.pipeline.origins import PROGRAM, flat, origin
@@ -64,7 +65,7 @@ def report(work: Work) -> ReportManifest:
 def report_inputs(work: Work, data: Dataset, fused: FuseManifest, registered: RegisterManifest, evaluated: EvaluateManifest) -> page.ReportInputs:
     settings = work.settings
     models = load_models(work, fused.key)
-    combined = models[settings.register.served]
+    combined = models[served_by(evaluated) or settings.register.candidates[0]]
     model_risks = risks(models, data)
     without_se = ablation(work, data)
     if without_se is not None:

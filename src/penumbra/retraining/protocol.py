@@ -36,6 +36,7 @@ from penumbra.pipeline.definition import require_same_features
 from penumbra.pipeline.evaluate import evaluate, measured
 from penumbra.pipeline.fuse import fuse, risks
 from penumbra.pipeline.ingest import ingest
+from penumbra.pipeline.inside import served_by
 from penumbra.pipeline.manifests import OVERTAKEN, PROPOSED, SET_ASIDE, DecisionManifest, EvaluateManifest
 from penumbra.pipeline.populate import populate
 from penumbra.pipeline.register import register
@@ -275,15 +276,16 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
     report(refitted)
     if registered.version is None:
         return Outcome(Verdict("reject", f"Rejected: the challenger retained no feature ({registered.reason})."))
-    version = registered.version
-    left_out = decision_page.left_out_c(manifests.read(work.home, EvaluateManifest).metrics, work.settings.register.served)
+    version, evaluated = registered.version, manifests.read(work.home, EvaluateManifest)
+    served = served_by(evaluated)
+    left_out = decision_page.left_out_c(evaluated.metrics, served)
     finite_c = {place: c for place, c in left_out.items() if c == c}
     remarks_on_c = "".join(f"; without {place} its C there is {c:.3f}" for place, c in finite_c.items() if place in centers)
     steps.write("refit", f"version {version} on {', '.join(centers)}{remarks_on_c}", {"digest": registered.digest, "left_out": finite_c})
     if version == champion.entry.version:
         return Outcome(Verdict("keep", "Kept: refitting reproduces the champion."), version, left_out)
 
-    compared = challenge(refitted, champion, data)
+    compared = challenge(refitted, champion, data, served)
     verdict = gate(compared.evidence)
     steps.write("gate", verdict.reason, {"decision": verdict.decision, "evidence": compared.evidence.to_json()})
     return Outcome(verdict, version, left_out, compared)

@@ -7,8 +7,7 @@ import math
 
 import numpy as np
 
-from penumbra.pipeline.dataset import Dataset
-from penumbra.pipeline.fuse import columns_of
+from penumbra.pipeline.dataset import Dataset, columns_of
 
 
 def shifted(data: Dataset, columns: tuple[str, ...], center: str) -> dict[str, float]:

@@ -6,7 +6,7 @@ patients. Here such a risk has 0.5.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,7 +27,7 @@ class Pairs:
     Parameters
     ----------
     right : shape (k, 1 + b)
-        Pairs in the right order, those tied in risk as a half.
+        Pairs in the right order, those tied in risk as a half; the mean over the draws of a risk that was drawn several times.
     comparable : shape (1 + b,)
         Pairs of which one patient is known to have died first.
     constant : shape (k,), bool
@@ -83,7 +83,9 @@ class Drawn:
         return float(np.quantile(self.resampled, share))
 
 
-def pairs_within(event: ArrayLike, time: ArrayLike, center: ArrayLike, log_risks: ArrayLike, *, resamples: int, seed: int) -> dict[str, Pairs]:
+def pairs_within(
+    event: ArrayLike, time: ArrayLike, center: ArrayLike, log_risks: ArrayLike | Sequence[ArrayLike], *, resamples: int, seed: int
+) -> dict[str, Pairs]:
     """Count the pairs of each center by itself, on its patients and on resamples of them.
 
     The sum of some centers (see `together`) counts pairs within these centers.
@@ -96,8 +98,9 @@ def pairs_within(event: ArrayLike, time: ArrayLike, center: ArrayLike, log_risks
         To death, or to the last day of follow-up.
     center : shape (n,)
         Names.
-    log_risks : shape (k, n)
-        Finite; higher = earlier death. Risks of a center that differ by rounding alone are taken as equal.
+    log_risks : shape (k, n), or k of shape (n,) or (r, n)
+        Finite; higher = earlier death. A risk with r rows was drawn r times (cross-fitted with r draws of the folds): its pairs are the mean over the draws,
+        so that its C is. Risks of a center that differ by rounding alone are taken as equal.
     resamples
         How many, of the patients of each center.
     seed
@@ -129,7 +132,10 @@ def pairs_within(event: ArrayLike, time: ArrayLike, center: ArrayLike, log_risks
     {'a': 1.0, 'b': 0.6667}
     """
     events, times = checked_outcome(event, time)
-    risks = np.stack([checked_risk(risk, events.size) for risk in np.atleast_2d(np.asarray(log_risks, dtype=float))])
+    each = list(log_risks) if np.ndim(log_risks[0]) else [log_risks]  # type: ignore[index, arg-type]  # of shape (n,): one risk
+    drawn = [np.stack([checked_risk(draw, events.size) for draw in np.atleast_2d(np.asarray(risk, dtype=float))]) for risk in each]
+    risks, begins = np.concatenate(drawn), np.cumsum([0, *(len(risk) for risk in drawn[:-1])])
+    draws = np.array([len(risk) for risk in drawn])
     centers = np.asarray(center)
     if centers.shape != events.shape:
         raise ValueError(f"center must have shape ({events.size},), one name per patient; found {centers.shape}")
@@ -140,7 +146,9 @@ def pairs_within(event: ArrayLike, time: ArrayLike, center: ArrayLike, log_risks
         size = int(here.sum())
         counts = np.vstack([np.ones((1, size), dtype=np.int64), resample_counts(size, resamples, rng)])
         even = np.stack([_even(risk[here]) for risk in risks])
-        by_center[str(name)] = Pairs(*right_and_comparable(events[here], times[here], even, counts), np.ptp(even, axis=1) == 0)
+        right, comparable = right_and_comparable(events[here], times[here], even, counts)
+        constant = np.logical_and.reduceat(np.ptp(even, axis=1) == 0, begins)
+        by_center[str(name)] = Pairs(np.add.reduceat(right, begins) / draws[:, None], comparable, constant)
     return by_center
 
 

@@ -1,0 +1,144 @@
+"""Cross-fitted risks: what may reach them, what a kill leaves, and which model they let answer."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penumbra.evaluate import CROSS_FITTED, TRAINING
+from penumbra.pipeline.crossfit import CrossFitted, Recipe, assign_folds, cross_fitted, permuted_within
+from penumbra.pipeline.dataset import Dataset, read_dataset
+from penumbra.pipeline.evaluate import evaluate
+from penumbra.pipeline.falsifiers import SHUFFLED, cross_fitted_falsifiers, falsifiers_of, shuffled_columns
+from penumbra.pipeline.fuse import cross_fitted_by, fuse, load_models
+from penumbra.pipeline.workspace import Work
+from penumbra.survival.outcome import Outcomes
+
+from ..small_run import small_work
+
+NAMES = ("Volume", "Ridge", "Late", "Combined")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
+    return small_work(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="module")
+def data(work: Work) -> Dataset:
+    return read_dataset(work)
+
+
+def crossed(work: Work, data: Dataset, names: tuple[str, ...] = NAMES, *, shuffled: bool = False) -> CrossFitted:
+    return cross_fitted(work, data, {}, np.flatnonzero(data.training), Recipe.of(work.settings, names), shuffled=shuffled)
+
+
+def test_the_outcome_of_a_patient_never_reaches_the_risk_of_that_patient(work: Work, data: Dataset) -> None:
+    patient = int(np.flatnonzero(data.training & data.event)[3])
+    later = data.time.copy()
+    later[patient] += 900.0  # the folds are drawn within death, which stays
+    before, after = crossed(work, data), crossed(work, changed(data, time=later))
+    place = int(np.flatnonzero(np.flatnonzero(data.training) == patient)[0])
+    for name in NAMES:
+        np.testing.assert_array_equal(before.risks[name][:, place], after.risks[name][:, place])
+        assert (before.risks[name] != after.risks[name]).any(), "others are fitted with that patient"
+
+
+def test_other_centers_never_reach_a_risk_or_the_choice(work: Work, tmp_path: Path) -> None:
+    spoiled = small_work(tmp_path, spoil=frozenset({"east", "south"}))
+    first, second = ([fuse(one), evaluate(one)] for one in (work, spoiled))
+    ours, theirs = cross_fitted_by(work, first[0].key), cross_fitted_by(spoiled, second[0].key)
+    assert first[0].digests == second[0].digests
+    for name, risk in ours.risks.items():
+        np.testing.assert_array_equal(risk, theirs.risks[name])
+    assert first[1].choice is not None
+    assert first[1].choice == second[1].choice
+    inside = [[row for row in left.metrics if row.split == CROSS_FITTED] for left in (first[1], second[1])]
+    assert inside[0] == inside[1]
+    outside = [[row for row in left.metrics if row.center == "east" and row.metric == "harrell_c"] for left in (first[1], second[1])]
+    assert outside[0] != outside[1]
+
+
+def test_a_finished_draw_is_read_back_after_a_kill(work: Work, data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = crossed(work, data)
+    folder = next(path.parent for path in (work.home / "crossfitted").rglob("draw-1.npz") if set(np.load(path).files) == set(NAMES))
+    stamp = (folder / "draw-0.npz").stat().st_mtime_ns
+    (folder / "draw-1.npz").unlink()
+    again = crossed(work, data)
+    assert (folder / "draw-0.npz").stat().st_mtime_ns == stamp
+    for name in NAMES:
+        np.testing.assert_array_equal(before.risks[name], again.risks[name])
+
+
+def test_processes_change_no_risk(work: Work, data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = crossed(work, data, ("Volume", "Ridge"))
+    for path in (work.home / "crossfitted").rglob("draw-*.npz"):
+        path.unlink()
+    monkeypatch.setattr("penumbra.pipeline.crossfit.SMALL", 0)
+    monkeypatch.setattr("penumbra.pipeline.crossfit.available_cores", lambda: 2)
+    together = crossed(work, data, ("Volume", "Ridge"))
+    for name in ("Volume", "Ridge"):
+        np.testing.assert_array_equal(alone.risks[name], together.risks[name])
+
+
+def test_shuffled_columns_know_nothing(work: Work, data: Dataset) -> None:
+    honest, shuffled = crossed(work, data), crossed(work, data, shuffled=True)
+    outcomes = data.outcomes.rows(data.training)
+    for name in ("Volume", "Ridge"):
+        assert within(outcomes, honest.ranks(name)) > 0.6 > within(outcomes, shuffled.ranks(name))
+
+
+def within(outcomes: Outcomes, ranks: np.ndarray) -> float:
+    from penumbra import survival
+
+    return float(np.mean([survival.concordance_index(outcomes.event, outcomes.time, draw) for draw in ranks]))
+
+
+def test_a_model_has_every_falsifier_but_itself(work: Work, data: Dataset) -> None:
+    key = fuse(work).key
+    inside = np.flatnonzero(data.training)
+    every = cross_fitted_by(work, key).and_then(cross_fitted_falsifiers(work, data, {}, inside, ["Ridge"]))
+    assert shuffled_columns("Ridge") in every.risks
+    ranks = falsifiers_of("Ridge", every, data.centers[inside], seed=1)
+    assert set(ranks) == {"Volume", "Clinical", SHUFFLED, "ShuffledColumns"}, "no network was trained here, so that none has random weights"
+    assert sorted(ranks[SHUFFLED][0].tolist()) == sorted(every.ranks("Ridge")[0].tolist())
+    assert set(falsifiers_of("Volume", every, data.centers[inside], seed=1)) == {"Clinical", SHUFFLED}
+
+
+def test_probabilities_come_from_cross_fitted_risks(work: Work, data: Dataset) -> None:
+    """The slope of what was fitted on few patients with many columns is below one, and no refit changes who is before whom."""
+    calibrated = load_models(work, fuse(work).key)
+    apparent_work = replace(work, settings=replace(work.settings, crossfit=replace(work.settings.crossfit, calibrate=False)))
+    apparent = load_models(apparent_work, fuse(apparent_work).key)
+    rows = {(row.model, row.metric): row.value for row in evaluate(work).metrics if row.split == CROSS_FITTED and row.center == TRAINING}
+    for name in ("Volume", "Combined", "Late"):
+        assert apparent[name].slope == 1.0
+        assert calibrated[name].slope == pytest.approx(max(0.01, rows[name, "calibration_slope"]), rel=1e-6)
+        assert calibrated[name].inputs == apparent[name].inputs
+    assert calibrated["Combined"].slope < 0.95
+
+
+def test_folds_share_deaths_and_centers() -> None:
+    random = np.random.default_rng(0)
+    outcomes = Outcomes(random.random(97) < 0.4, np.arange(1.0, 98.0), np.where(np.arange(97) % 3 == 0, "b", "a"))
+    fold = assign_folds(outcomes, folds=5, seed=(1, 2))
+    for center in ("a", "b"):
+        for died in (True, False):
+            counts = np.bincount(fold[(outcomes.centers == center) & (outcomes.event == died)], minlength=5)
+            assert counts.max() - counts.min() <= 1
+    assert (fold != assign_folds(outcomes, folds=5, seed=(1, 3))).any()
+
+
+def test_permuting_stays_within_the_center() -> None:
+    centers = np.array(list("aabbbcaab"))
+    order = permuted_within(centers, np.random.default_rng(0))
+    assert sorted(order.tolist()) == list(range(9))
+    assert (centers[order] == centers).all()
+    assert (order != np.arange(9)).any()
+
+
+def changed(data: Dataset, *, time: np.ndarray) -> Dataset:
+    """The same patients with other times, in the records as well."""
+    clinical = tuple({**record, "time": float(days)} for record, days in zip(data.clinical, time, strict=True))
+    return replace(data, time=time, clinical=clinical)
