@@ -8,11 +8,11 @@ import pytest
 from penumbra.evaluate import GateLimits
 from penumbra.evaluate.choice import Choice, choose, examine
 from penumbra.evaluate.inside import Inside, inside_rows
-from penumbra.evaluate.settings import Evaluating
+from penumbra.pipeline.settings import load_settings
 from penumbra.survival.outcome import Outcomes
 
 LIMITS = GateLimits(noise=0.1, confidence=0.95, interval="percentile", min_events=10, resamples=400, seed=1)
-NUMBERS = Evaluating((365.0,), 400, 0, 5, (0.5,), 65.0, 0.95, 1)
+NUMBERS = load_settings("quick").evaluate
 NAMES = ("Volume", "Clinical", "Ridge", "Late", "Combined")
 
 

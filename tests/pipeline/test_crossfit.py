@@ -108,9 +108,9 @@ def test_a_model_has_every_falsifier_but_itself(work: Work, data: Dataset) -> No
 
 def test_probabilities_come_from_cross_fitted_risks(work: Work, data: Dataset) -> None:
     """The slope of what was fitted on few patients with many columns is below one, and no refit changes who is before whom."""
-    calibrated = load_models(work, fuse(work).key)
     apparent_work = replace(work, settings=replace(work.settings, crossfit=replace(work.settings.crossfit, calibrate=False)))
     apparent = load_models(apparent_work, fuse(apparent_work).key)
+    calibrated = load_models(work, fuse(work).key)
     rows = {(row.model, row.metric): row.value for row in evaluate(work).metrics if row.split == CROSS_FITTED and row.center == TRAINING}
     for name in ("Volume", "Combined", "Late"):
         assert apparent[name].slope == 1.0

@@ -15,6 +15,7 @@ from penumbra.evaluate.rows import MetricRow
 from penumbra.evaluate.sets import ModelRisk, PatientSet, Value, alone, limits, sets_of, value_or_reason
 from penumbra.evaluate.settings import Evaluating
 from penumbra.evaluate.within import within_rows
+from penumbra.fusion.parts import limited
 from penumbra.survival import Undefined
 from penumbra.survival.bootstrap import PairedDifference, difference_from, percentile_limits, resample_counts
 from penumbra.survival.horizons import beyond, horizon_name
@@ -53,7 +54,8 @@ def evaluate(
     -----
     Metrics: harrell_c, uno_c, auc_1y (status at the horizon, DeLong's limits), auc_ipcw_1y, brier_1y, brier_integrated (mean over the time from
     the first horizon to the last), hazard_ratio and log_rank_p (high against low at the training median), calibration_slope,
-    calibration_intercept (log of observed over expected deaths, up to the last day that the model answers for), observed_expected_1y,
+    calibration_intercept (log of observed over expected deaths, up to the last day that the model answers for), observed_expected_1y, beyond_limits (share of
+    the probabilities at the horizons that would be below 0.5 % or above 99.5 %, which nobody is told),
     delta_c_volume and its _p (paired bootstrap), delta_c_combined and its _p, delong_p_1y;
     for the external pool also harrell_c_pooled, harrell_c_prediction, calibration_slope_pooled and
     calibration_slope_prediction (random effects over the test centers), and of `combined` delta_c_volume_within (pairs of one center).
@@ -109,6 +111,7 @@ class OneModel:
         yield "calibration_slope", lambda: limits(survival.calibration_slope(*outcome, log_risk), "value")
         if self.model.baseline is not None:
             yield "calibration_intercept", self.intercept
+            yield "beyond_limits", partial(self._beyond_limits, horizons_days)
             for horizon in horizons_days:
                 yield f"brier_{horizon_name(horizon)}", partial(self._brier, horizon)
                 yield f"observed_expected_{horizon_name(horizon)}", partial(self._observed_expected, horizon)
@@ -130,7 +133,11 @@ class OneModel:
         assert self.model.baseline is not None
         last = self.model.baseline.last_day
         died, days = self.event & ~beyond(self.time, last), np.minimum(self.time, last)
-        return limits(survival.calibration_intercept(died, self.model.baseline.at(days) * np.exp(self.model.log_risk)), "value")
+        with np.errstate(over="ignore"):
+            expected = self.model.baseline.at(days) * np.exp(self.model.log_risk)
+        if not np.isfinite(expected).all():
+            raise Undefined("the model expects more deaths of a patient than a number can be: the features are far from those of training")
+        return limits(survival.calibration_intercept(died, expected), "value")
 
     @property
     def ends(self) -> str:
@@ -138,6 +145,12 @@ class OneModel:
         if self.model.baseline is None or not beyond(self.time.max(), self.model.baseline.last_day):
             return ""
         return f"up to day {self.model.baseline.last_day:g}, to which the training patients were followed"
+
+    def _beyond_limits(self, horizons_days: Sequence[float]) -> Value:
+        alive = self.model.unlimited(horizons_days)
+        if not np.isfinite(alive).any():
+            raise Undefined(self.model.why_not(horizons_days[0]))
+        return alone(float((limited(alive) != alive)[np.isfinite(alive)].mean()))
 
     def _auc(self, auc: Callable[..., Any], horizon: float) -> Value:
         return limits(auc(self.event, self.time, self.model.log_risk, horizon, level=self.confidence), "auc")
