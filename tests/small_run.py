@@ -56,7 +56,12 @@ def small_work(home: Path, *, centers: dict[str, int] | None = None, features: i
             rows["radiomics"] += [{**common, "roi": roi, "image_version": "i1", "values": values[roi]} for roi in ROIS]
             rows["deep"].append({**common, "roi": "gtv", "image_version": "i1", "log_risk": float(cause[2]), "values": values["deep"]})
     settings = load_settings(PROFILES[0])
-    work = Work(home, replace(settings, crossfit=replace(settings.crossfit, folds=3, repeats=2), ensemble=replace(settings.ensemble, folds=2)), "test")
+    register = replace(settings.register, served="Combined")  # the tests of what is chosen name AUTO themselves
+    work = Work(
+        home,
+        replace(settings, register=register, crossfit=replace(settings.crossfit, folds=3, repeats=2), ensemble=replace(settings.ensemble, folds=2)),
+        "test",
+    )
     with store.connect(home) as lake:
         lake.write({"centers": [{"center": center} for center in centers or CENTERS], "patients": patients}, run="test", what="ingest")
         for kind, columns in (("radiomics", names), ("deep", deep_names)):

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from penumbra.pipeline.fuse import cross_fitted_by, current_fuse, load_models, r
 from penumbra.pipeline.inside import evidence_inside
 from penumbra.pipeline.manifests import EvaluateManifest, FuseManifest, Origin
 from penumbra.pipeline.origins import PROGRAM, accepted_images, current, flat, origin
+from penumbra.pipeline.settings import Settings
 from penumbra.pipeline.workspace import Work
 
 EVALUATION_CODE = 6  # raise when the same models, patients and numbers give other metrics than before
@@ -61,8 +63,7 @@ def evaluation_key(work: Work, data: Dataset, fused: FuseManifest) -> str:
             "fuse": fused.key,
             "dataset": data.fingerprint,
             "numbers": numbers,
-            "register": asdict(work.settings.register),
-            "gate": asdict(work.settings.retrain.gate),
+            "choice": _of_choice(work.settings),
             "code": EVALUATION_CODE,
         }
         | ({} if without_se is None else {"without_se": without_se})
@@ -76,8 +77,14 @@ def of_evaluate(work: Work, data: Dataset, fused: FuseManifest) -> Origin:
     return origin(
         work,
         fingerprints,
-        {**flat("evaluate", settings.evaluate), **flat("register", settings.register), **flat("retrain.gate", settings.retrain.gate), PROGRAM: EVALUATION_CODE},
+        {**flat("evaluate", settings.evaluate), **_of_choice(settings), PROGRAM: EVALUATION_CODE},
     )
+
+
+def _of_choice(settings: Settings) -> dict[str, Any]:
+    """The numbers that decide what is served."""
+    register = {f"register.{name}": getattr(settings.register, name) for name in ("served", "candidates", "noise")}
+    return {**register, **flat("retrain.gate", settings.retrain.gate)}
 
 
 def current_evaluate(work: Work, data: Dataset, fused: FuseManifest) -> EvaluateManifest:
