@@ -12,9 +12,10 @@ import pytest
 from penumbra import registry, store
 from penumbra.base.refusal import Refusal
 from penumbra.commands import doctor
+from penumbra.commands import predict as predict_command
 from penumbra.commands import retrain as retrain_command
 from penumbra.evaluate.gate import gate
-from penumbra.pipeline import aliases, manifests
+from penumbra.pipeline import aliases, manifests, recalibration
 from penumbra.pipeline.manifests import Attempts, DecisionManifest
 from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.workspace import Work
@@ -41,7 +42,8 @@ def work(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Work:
             train=replace(settings.train, epochs=3),
             evaluate=replace(settings.evaluate, bootstraps=50, refits=2),
             report=replace(settings.report, patients=0),
-            retrain=replace(settings.retrain, folds=2, gate=replace(settings.retrain.gate, resamples=500)),
+            crossfit=replace(settings.crossfit, folds=2, repeats=1),
+            retrain=replace(settings.retrain, recalibrate_from=10, gate=replace(settings.retrain.gate, resamples=500)),
         ),
         "retrain",
     )
@@ -60,7 +62,7 @@ def relation(work: Work, name: str) -> list[dict[str, object]]:
 def test_every_step_is_a_row(work: Work, decided: DecisionManifest) -> None:
     rows = [row for row in relation(work, "retrainings") if row["center"] == "east"]
     rows.sort(key=lambda row: row["commit_id"])  # type: ignore[arg-type, return-value]
-    assert [row["step"] for row in rows] == ["arrival", "validation", "checks", "refit", "gate", "decision"]
+    assert [row["step"] for row in rows] == ["arrival", "validation", "checks", "recalibration", "refit", "gate", "decision"]
     assert json.loads(str(rows[-1]["facts"]))["decision"] == decided.decision
 
 
@@ -69,6 +71,23 @@ def test_the_frozen_champion_has_on_the_new_center_what_the_run_measured(run: Ru
     before = json.loads(run.penumbra("sql", asked, "--format", "json").stdout)[0]["value"]
     step = next(row for row in relation(work, "retrainings") if row["step"] == "validation")
     assert f"nsclc-os/1 has C {before:.3f}" in str(step["outcome"])
+
+
+def test_probabilities_fitted_to_the_new_center_are_predicted_with(work: Work, decided: DecisionManifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the version that was champion then; ranks and the registered files stay as they were."""
+    folder = next((work.home / "incoming" / "east").resolve().glob("E*"))
+    before = predict_command.predict(work.home, folder, "1", "east")
+    assert before.recalibrated is None, "params.yaml does not ask for it"
+    monkeypatch.setattr(recalibration, "recalibrate_from", lambda: 10)
+    after = predict_command.predict(work.home, folder, "1", "east")
+    assert after.recalibrated is not None
+    assert (after.log_risk, after.risk_group) == (before.log_risk, before.risk_group)
+    assert after.survival["1y"] != before.survival["1y"]
+    assert after.remarks[-1].startswith(f"probabilities are recalibrated on {after.recalibrated.deaths} deaths at east, ")
+    assert predict_command.predict(work.home, folder, "1", "south").recalibrated is None
+    assert predict_command.predict(work.home, folder, str(decided.challenger), "east").recalibrated is None, "another digest"
+    entry = registry.find(work.home, 1)
+    registry.verify(entry.folder, entry.digest)
 
 
 def test_a_challenger_of_both_centers_is_compared_where_nobody_was_fitted(work: Work, decided: DecisionManifest) -> None:

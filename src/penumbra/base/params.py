@@ -101,14 +101,24 @@ def model_name() -> str:
     ParamsError
         When params.yaml gives none.
     """
-    file = project_root() / "params.yaml"
-    declared = read_yaml(file)
-    group = resolve(declared.get("register"), str(declared.get("profile")))
-    name = group.get("model") if isinstance(group, Mapping) else None
+    name = _declared("register", "model")
     if not isinstance(name, str):
         error = missing("register.model") if name is None else wrong("register.model", f"register.model is {shown(name)}, not a text")
-        raise error.located(file)
+        raise error.located(project_root() / "params.yaml")
     return name
+
+
+def recalibrate_from() -> int | None:
+    """The deaths from which probabilities are fitted to a center, by params.yaml (retrain.recalibrate_from); None: never."""
+    deaths = _declared("retrain", "recalibrate_from")
+    return deaths if isinstance(deaths, int) else None
+
+
+def _declared(group: str, name: str) -> Any:
+    """One value of params.yaml as it stands there, for a command that needs no other; None where there is none."""
+    declared = read_yaml(project_root() / "params.yaml")
+    values = resolve(declared.get(group), str(declared.get("profile")))
+    return values.get(name) if isinstance(values, Mapping) else None
 
 
 def missing(key: str, advice: str = "") -> ParamsError:

@@ -136,7 +136,9 @@ def rollback(reason: str, model: str | None) -> None:
 @command("penumbra predict data/simulated/east/E001")
 @click.argument("path", type=FOLDER)
 @click.option("--model", default="champion", show_default=True, shell_complete=completion.versions, help="Alias, version number, or MODEL/VERSION.")
-@click.option("--center", shell_complete=completion.centers, help="The center whose synonyms name the GTV. Default: the name of the folder above PATH.")
+@click.option(
+    "--center", shell_complete=completion.centers, help="The patient's center, whose GTV names and recalibration hold. Default: the folder above PATH."
+)
 @click.option("--record", is_flag=True, help="Store the prediction, for penumbra monitor.")
 @format_option
 def predict(path: Path, model: str, center: str | None, record: bool, form: str) -> None:
@@ -168,7 +170,9 @@ def predict(path: Path, model: str, center: str | None, record: bool, form: str)
     answers = prediction.survival | prediction.unanswered
     shown = {name: percent(value) if isinstance(value, float) else value for name, value in answers.items()}
     survival = {f"alive after {horizon_words(days)}": shown[name] for name, days in prediction.horizons_days.items()}
-    facts = {name: value for name, value in asdict(prediction).items() if name not in ("survival", "horizons_days", "unanswered", "remarks")}
+    facts = {name: value for name, value in asdict(prediction).items() if name not in ("survival", "horizons_days", "unanswered", "remarks", "recalibrated")}
+    if prediction.recalibrated is not None:
+        facts["recalibrated"] = str(prediction.recalibrated)
     click.echo(tables.facts({**facts, **survival, **{f"remark {i}": text for i, text in enumerate(prediction.remarks, 1)}}))
 
 

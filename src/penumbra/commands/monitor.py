@@ -1,6 +1,8 @@
 """Monitoring: scored patients are recorded; once their outcome is known, the version that scored them is measured on them."""
 
+import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from penumbra import registry, store
 from penumbra.base.progress import say
 from penumbra.commands.predict import Prediction, predict
 from penumbra.evaluate import MetricRow, ModelRisk
-from penumbra.evaluate.metrics import OneModel
+from penumbra.evaluate.metrics import OneModel, is_calibration
 from penumbra.evaluate.paired import Pair, paired_rows
 from penumbra.evaluate.sets import value_or_reason
 from penumbra.pipeline import persons, prospective, pseudonyms, recording, shadow
@@ -53,6 +55,8 @@ def _write(work: Work, person: Mapping[str, str | None], prediction: Prediction)
         tuple(prediction.horizons_days.values()),
         np.array([[np.nan if value is None else value for value in prediction.survival.values()]]),
     )
+    if prediction.recalibrated is not None:
+        rows["predictions"] = [{**row, "recalibrated": asdict(prediction.recalibrated)} for row in rows["predictions"]]
     with store.connect(work.home) as lake:
         what = f"{prediction.model}/{prediction.version} scored a patient of {person['center']}"
         lake.write(recording.of_version(prediction.version, rows), run=work.run, what=what)
@@ -113,12 +117,19 @@ def _measured(work: Work, loaded: registry.LoadedModel, center: str, rows: list[
     event, time = np.array([bool(row["event"]) for row in here]), np.array([float(row["time"]) for row in here])
     risk = ModelRisk(np.array([row["log_risk"] for row in here], dtype=float), loaded.model.cutoff, loaded.model.baseline)
     one = OneModel(event, time, risk, work.settings.evaluate.confidence)
-    shown = {"harrell_c": one.harrell, **{name: compute for name, compute in one.metrics(loaded.horizons_days) if _is_calibration(name)}}
+    answered = replace(one, model=replace(risk, log_risk=np.array([_answered(row) for row in here])))
+    shown = {"harrell_c": one.harrell, **{name: compute for name, compute in answered.metrics(loaded.horizons_days) if is_calibration(name)}}
     size, metric_rows = (len(here), int(event.sum())), []
     for name, compute in shown.items():
         value, lower, upper, reason = value_or_reason(compute, risk.log_risk)
         metric_rows.append(MetricRow(loaded.served, center, LIVE, name, value, lower, upper, *size, reason))
     return metric_rows
+
+
+def _answered(row: dict[str, Any]) -> float:
+    """The log_risk behind the probabilities that were given: recalibrated where they were."""
+    fitted = json.loads(row["recalibrated"]) if row["recalibrated"] else {"intercept": 0.0, "slope": 1.0}
+    return float(fitted["intercept"] + fitted["slope"] * row["log_risk"])
 
 
 def _against(work: Work, served: str, champions: list[dict[str, Any]], challengers: list[dict[str, Any]]) -> Iterator[MetricRow]:
@@ -133,7 +144,3 @@ def _against(work: Work, served: str, champions: list[dict[str, Any]], challenge
         pair = Pair(center, ("champion", "challenger"), outcomes, log_risk, np.zeros((2, len(here), 0)), nothing, nothing, ())
         for row in paired_rows(pair, work.settings.evaluate):
             yield MetricRow(served, center, LIVE, DELTA, row.difference, row.lower, row.upper, row.n, row.events, row.reason)
-
-
-def _is_calibration(metric: str) -> bool:
-    return metric.startswith(("calibration", "observed_expected", "brier"))

@@ -12,6 +12,7 @@ from penumbra.cohort.record import folder_digest, image_version
 from penumbra.cohort.rois import roi_rules
 from penumbra.imaging.folder import readable, understood
 from penumbra.pipeline.definition import require_same_features, required_margins
+from penumbra.pipeline.recalibration import Applied, applied
 from penumbra.survival.horizons import horizon_name
 
 
@@ -36,7 +37,9 @@ class Prediction:
     sha256
         Digest of the files it was read from.
     remarks
-        What the certificate of the mask flagged, what the reader noted, and that the alias was moved outside penumbra.
+        What the certificate of the mask flagged, what the reader noted, that the alias was moved outside penumbra, and that probabilities are recalibrated.
+    recalibrated
+        What fitted the probabilities to the center of the patient; None: they are those of the version. log_risk and risk_group always are.
     """
 
     model: str
@@ -52,6 +55,7 @@ class Prediction:
     sha256: str
     certificate: str
     remarks: tuple[str, ...]
+    recalibrated: Applied | None = None
 
 
 def predict(home: Path, folder: Path, which: str = "champion", center: str | None = None) -> Prediction:
@@ -62,7 +66,8 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
     which
         Alias or version number of the model that params.yaml names; of another one with its name: nsclc-pfs/3.
     center
-        Whose synonyms name the GTV; None: the folder above the patient's.
+        Whose synonyms name the GTV, and to which the probabilities are fitted where they were (`retrain.recalibrate_from`); None: the folder above the
+        patient's.
 
     Raises
     ------
@@ -77,7 +82,8 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
         raise Refusal("images_only", f"{model.name} needs clinical columns", "choose a version whose model reads images alone")
     require_same_features(loaded, required)
     rules = roi_rules(settings["rois"])
-    names = rules.of(center or folder.resolve().parent.name)
+    place = center or folder.resolve().parent.name
+    names = rules.of(place)
     grid_mm = settings["ingest"]["grid_mm"]
     margins = required_margins(rules, settings["radiomics"], grid_mm)
     with readable(), understood():
@@ -98,11 +104,13 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
     }
     if DEEP in required:
         table |= _deep(loaded, scan)
-    log_risk = model.log_risk(table, centers=[center or folder.resolve().parent.name])
+    log_risk = model.log_risk(table, centers=[place])
     days = {horizon_name(day): float(day) for day in loaded.horizons_days}
-    survival = model.survival(log_risk, list(days.values()))[0]
+    fitted = applied(home, loaded, place)
+    survival = (fitted.survival(model, log_risk, list(days.values())) if fitted else model.survival(log_risk, list(days.values())))[0]
     reasons = {name: model.baseline.why_not(day) for name, day in days.items()}
     moved = registry.outside(home, loaded.entry.model).sentences if not str(which).isdecimal() else ()
+    recalibrated = (f"probabilities are recalibrated {fitted}; risk and group are those of the version",) if fitted else ()
     return Prediction(
         model=loaded.entry.model,
         version=loaded.entry.version,
@@ -116,7 +124,8 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
         image_version=image_version(sha256, arrived.roi_name, grid_mm=grid_mm, **margins),
         sha256=sha256,
         certificate=certificate.status,
-        remarks=(*(f"{finding.rule}: {finding.found}" for finding in certificate.findings), *arrived.notes, *moved),
+        remarks=(*(f"{finding.rule}: {finding.found}" for finding in certificate.findings), *arrived.notes, *moved, *recalibrated),
+        recalibrated=fitted,
     )
 
 

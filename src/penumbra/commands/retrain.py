@@ -23,6 +23,7 @@ def decision(decided: DecisionManifest) -> str:
         places = (*evidence.centers, evidence.overall)
         value |= {("champion", row.center): row.other for row in places} | {("challenger", row.center): row.challenger for row in places}
         value |= {(row.against, row.center): row.other for row in evidence.baselines}
+        models = list(dict.fromkeys([*models, *(row.against for row in evidence.baselines)]))
         sure, both = f"{100 * (1 - evidence.limits.noise):g} %", f"{100 * evidence.limits.confidence:g} %"
         header = [f"difference ({both})", f"at least\n({sure})"]
         sizes = {row.center: (row.n, row.events) for row in places}

@@ -167,6 +167,11 @@ class OneModel:
         return alone(survival.calibration(self.event, self.time, alive, horizon, groups=1, resamples=0).observed_expected)
 
 
+def is_calibration(metric: str) -> bool:
+    """Whether a metric judges probabilities, and not only ranks."""
+    return metric.startswith(("calibration", "observed_expected", "brier"))
+
+
 def _resampled(event: np.ndarray, time: np.ndarray, log_risk: np.ndarray, counts: np.ndarray) -> np.ndarray:
     if not np.isfinite(log_risk).all():
         return np.full(counts.shape[0], math.nan)

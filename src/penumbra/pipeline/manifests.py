@@ -243,6 +243,40 @@ class DecisionManifest(Document):
     model: str | None = left_out()
 
 
+@dataclass(frozen=True, kw_only=True)
+class RecalibrationManifest(Document):
+    """A registered version's probabilities, fitted to one center by its patients alone.
+
+    Parameters
+    ----------
+    model, version, digest
+        Of the version.
+    at
+        When, UTC, ISO 8601.
+    patients, deaths
+        That it was fitted on, up to the last day that the version answers for.
+    intercept, slope
+        Survival is that of the log_risk intercept + slope x log_risk.
+    reason
+        Why the slope was not fitted though there are deaths enough; else "".
+    before, after
+        Calibration and Brier score of the version there, as it is, and recalibrated by the other folds of the center.
+    """
+
+    model: str
+    version: int
+    digest: str
+    center: str
+    at: str
+    patients: int
+    deaths: int
+    intercept: float
+    slope: float
+    reason: str
+    before: tuple[MetricRow, ...]
+    after: tuple[MetricRow, ...]
+
+
 @dataclass(frozen=True)
 class Attempts(Document):
     """How the attempts at one center's retraining ended.
@@ -334,14 +368,16 @@ def _advice(name: str) -> str:
     kind, _, center = name.partition("-")
     if kind in ("pending", "retrain"):
         return f"remove it and run penumbra retrain --center {center}"
+    if kind == "recalibration":
+        return f"remove it and run penumbra retrain --center {center.rpartition('-')[0]}"
     if kind in ("registering", "registered"):
         return "remove it and run penumbra register"
     return f"run penumbra {name}, which writes it again"
 
 
-def earlier(home: Path, kind: type[AnyDocument]) -> AnyDocument | None:
+def earlier(home: Path, kind: type[AnyDocument], name: str | None = None) -> AnyDocument | None:
     """What the stage left before; None where it has not run, or left what cannot be read."""
     try:
-        return read(home, kind)
+        return read(home, kind, name)
     except Refusal:
         return None

@@ -113,7 +113,9 @@ def _withdrawn(lake: "store.Store", entry: RegisteredVersion, records: Records) 
 
 
 def _at_a_time(metric: str) -> bool:
-    """Whether a metric's name ends with a time: auc_2y, brier_180d."""
+    """Whether a metric's name ends with a time, auc_2y, brier_180d, and a registration measures it."""
+    if metric.startswith("recalibrated_"):  # a retraining does
+        return False
     suffix = metric.rpartition("_")[2]
     return suffix[-1:] in ("y", "d") and suffix[:-1].replace(".", "", 1).isdecimal()
 

@@ -20,6 +20,13 @@ from penumbra.report.side_by_side import who_predicts_better
 from penumbra.report.words import number
 
 LEFT_OUT_METRIC = "internal_external_c"  # of evaluate.internal_external
+BASELINES = {
+    "Volume": "tumor volume alone",
+    "Clinical": "age and stage",
+    "Shuffled": "the challenger's own risks, permuted within each center",
+    "ShuffledColumns": "the challenger's recipe on columns whose rows are permuted within each center",
+    "RandomNetwork": "the deep signature of a network with random weights",
+}
 
 
 def write_page(work: Work, champion: LoadedModel, center: str, key: str, reason: str, left_out: Mapping[str, float], compared: Challenge | None) -> Path:
@@ -74,14 +81,15 @@ def _compared(work: Work, compared: Challenge) -> Iterator[Section]:
     )
     yield _evidence(compared.evidence)
     yield who_predicts_better(compared.paired, (OLD, NEW), {}, words, days)
-    models = list(dict.fromkeys(row.model for row in compared.rows))
+    baselines = [row.against for row in compared.evidence.baselines]
+    models = list(dict.fromkeys([*(row.model for row in compared.rows), *baselines]))
     values = {(row.model, row.center): row.value for row in compared.rows if row.metric == METRIC}
     values |= {(row.against, row.center): row.other for row in compared.evidence.baselines}
     values |= {(OLD, ALL): compared.evidence.overall.other, (NEW, ALL): compared.evidence.overall.challenger}
     places = list(dict.fromkeys(center for _, center in values))
     rows = tuple((place, *(number(values.get((model, place), math.nan), 3) for model in models)) for place in places)
-    beaten = "C of both, of volume alone, of age and stage, and of the challenger's own risks permuted within each center."
-    yield Section("Baselines", beaten, ("center", *models), rows)
+    beaten = "; ".join(f"{name}: {BASELINES.get(name, name)}" for name in baselines)
+    yield Section("Baselines", f"C of both, and of what the challenger must beat. {beaten}.", ("center", *models), rows)
     pooled = "Champion: solid blue. The curves of all centers also rank patients of different centers against each other; the gate does not."
     yield Section("ROC", pooled, figures=figures.roc)
     yield Section("Calibration", "Points on the dotted line are right.", figures=figures.calibration)

@@ -2,7 +2,8 @@
 
 a  ingest and populate the new center
 b  score it with the frozen champion: the true external validation, written before anything is refitted
-c  checks of the data; too few deaths, or too many patients refused, end it here
+c  checks of the data; where `retrain.recalibrate_from` is a number, the champion's probabilities are fitted to the center; too few deaths, or too many
+   patients refused, end it here
 d  refit with the new center in training: the challenger
 e  champion and challenger side by side on patients that neither was fitted on, with the models that must be beaten
 f  the gate: promote, keep as challenger, or reject; a promotion is carried out, or proposed to a person (`retrain.promotion`)
@@ -27,7 +28,7 @@ from penumbra.base.refusal import Refusal, choose
 from penumbra.base.workers import Pool
 from penumbra.evaluate import Verdict
 from penumbra.evaluate.gate import gate
-from penumbra.pipeline import arrivals, manifests, notifications, proposals, recording, shadow
+from penumbra.pipeline import arrivals, manifests, notifications, proposals, recalibration, recording, shadow
 from penumbra.pipeline.aliases import set_alias
 from penumbra.pipeline.challenge import METRIC, Challenge, challenge
 from penumbra.pipeline.dataset import Dataset, read_dataset
@@ -50,7 +51,7 @@ from penumbra.retraining.shift import shifted
 
 OpenPool = Callable[[], AbstractContextManager[Pool]]
 ALIASES = {"promote": registry.CHAMPION, PROPOSED: registry.CHALLENGER, "keep": registry.CHALLENGER}  # what a verdict gives the challenger
-STEPS = ("arrival", "validation", "checks", "refit", "gate", "decision")
+STEPS = ("arrival", "validation", "checks", "recalibration", "refit", "gate", "decision")  # recalibration: where retrain.recalibrate_from is a number
 LARGE = 0.8  # a standardized mean difference beyond this is called large (Cohen 1988)
 
 
@@ -209,6 +210,8 @@ class Steps:
         """The first step that has no row yet."""
         with store.connect(self.work.home) as lake:
             done = {row["step"] for row in lake.rows("retrainings") if row["retraining"] == self.key}
+        if self.work.settings.retrain.recalibrate_from is None:
+            done.add("recalibration")
         return next((step for step in STEPS if step not in done), STEPS[-1])
 
     def write(self, step: str, outcome: str, facts: Mapping[str, Any]) -> None:
@@ -265,6 +268,8 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
         f" {large} of {len(shift)} features of the champion differ by more than {LARGE:g} standard deviations",
         {"events": events, "rejected": ingested.rejected, "flagged": ingested.flagged, "drift": shift},
     )
+    if limits.recalibrate_from is not None:
+        steps.write("recalibration", *recalibration.at_center(frozen, champion, data, center))
     if events < limits.min_events:
         return Outcome(Verdict("stop", f"Stopped: {events} deaths at {center}, {limits.min_events} are needed; the validation is kept."))
 

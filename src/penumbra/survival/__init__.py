@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from penumbra.survival.sample_size import patients_needed as patients_needed
     from penumbra.survival.selection import lasso_cox as lasso_cox
     from penumbra.survival.selection import lasso_cox_cv as lasso_cox_cv
+    from penumbra.survival.updating import recalibrate as recalibrate
     from penumbra.survival.within_centers import pairs_within as pairs_within
     from penumbra.survival.within_centers import together as together
 
@@ -91,6 +92,7 @@ _MODULE = {
     "univariate_cox": "regression",
     "uno": "concordance",
     "uno_c": "concordance",
+    "recalibrate": "updating",
     "within_follow_up": "outcome",
 }
 
