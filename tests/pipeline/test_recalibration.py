@@ -1,9 +1,9 @@
 """The champion's probabilities fitted to a center: by its own deaths, recorded, applied, and void where the champion is another."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -182,12 +182,16 @@ def test_the_record_says_so_and_monitor_judges_what_was_answered(work: Work, mon
         )  # fmt: skip
         monitor.record(work, Path(f"/incoming/east/E{i:03d}"), "east", prediction)
     with store.connect(work.home) as lake:
-        stored = lake.rows("predictions")
+        stored, reasons = lake.rows("predictions"), lake.rows("recalibrations")
         outcomes = [{"patient": f"E{i:03d}", "center": "east", "time": times[i], "event": bool(events[i])} for i in range(12)]
         lake.write({"patients": outcomes}, run="test", what="outcomes")
-    assert json.loads(stored[0]["recalibrated"]) == {"center": "east", "deaths": 23, "at": fitted.at, "intercept": 0.7, "slope": 0.5}
+    facts = {"center": "east", "deaths": 23, "intercept": 0.7, "slope": 0.5, "fitted_at": datetime(2026, 11, 26, 10)}
+    assert [{name: row[name] for name in facts} for row in reasons] == [facts] * 12
     assert {row["survival_1y"] for row in stored} == {float(fitted.survival(champion.model, np.array([risk]), [365.25])[0, 0]) for risk in risks}
     live = {row.metric: row.value for version, row in monitor.monitor(work) if version == "1"}
     died = events & (times <= champion.model.baseline.last_day)
     expected = (champion.model.baseline.at(np.minimum(times, champion.model.baseline.last_day)) * np.exp(0.7 + 0.5 * risks)).sum()
     assert live["calibration_intercept"] == pytest.approx(np.log(died.sum() / expected))
+    monitor.record(work, Path("/incoming/east/E000"), "east", replace(prediction, log_risk=float(risks[0]), sha256=f"{0:064d}", recalibrated=None))
+    with store.connect(work.home) as lake:
+        assert "E000" not in {row["patient"] for row in lake.rows("recalibrations")}, "made again without one"

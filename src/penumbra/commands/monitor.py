@@ -1,8 +1,7 @@
 """Monitoring: scored patients are recorded; once their outcome is known, the version that scored them is measured on them."""
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from penumbra.evaluate import MetricRow, ModelRisk
 from penumbra.evaluate.metrics import OneModel, is_calibration
 from penumbra.evaluate.paired import Pair, paired_rows
 from penumbra.evaluate.sets import value_or_reason
-from penumbra.pipeline import persons, prospective, pseudonyms, recording, shadow
+from penumbra.pipeline import persons, prospective, pseudonyms, recalibration, recording, shadow
 from penumbra.pipeline.prospective import DELTA, LIVE
 from penumbra.pipeline.workspace import Work
 from penumbra.survival.outcome import Outcomes
@@ -56,7 +55,7 @@ def _write(work: Work, person: Mapping[str, str | None], prediction: Prediction)
         np.array([[np.nan if value is None else value for value in prediction.survival.values()]]),
     )
     if prediction.recalibrated is not None:
-        rows["predictions"] = [{**row, "recalibrated": asdict(prediction.recalibrated)} for row in rows["predictions"]]
+        rows["recalibrations"] = [recalibration.record(prediction.recalibrated, prediction.model, person["patient"])]
     with store.connect(work.home) as lake:
         what = f"{prediction.model}/{prediction.version} scored a patient of {person['center']}"
         lake.write(recording.of_version(prediction.version, rows), run=work.run, what=what)
@@ -117,19 +116,13 @@ def _measured(work: Work, loaded: registry.LoadedModel, center: str, rows: list[
     event, time = np.array([bool(row["event"]) for row in here]), np.array([float(row["time"]) for row in here])
     risk = ModelRisk(np.array([row["log_risk"] for row in here], dtype=float), loaded.model.cutoff, loaded.model.baseline)
     one = OneModel(event, time, risk, work.settings.evaluate.confidence)
-    answered = replace(one, model=replace(risk, log_risk=np.array([_answered(row) for row in here])))
+    answered = replace(one, model=replace(risk, log_risk=np.array([row["answered_risk"] for row in here], dtype=float)))
     shown = {"harrell_c": one.harrell, **{name: compute for name, compute in answered.metrics(loaded.horizons_days) if is_calibration(name)}}
     size, metric_rows = (len(here), int(event.sum())), []
     for name, compute in shown.items():
         value, lower, upper, reason = value_or_reason(compute, risk.log_risk)
         metric_rows.append(MetricRow(loaded.served, center, LIVE, name, value, lower, upper, *size, reason))
     return metric_rows
-
-
-def _answered(row: dict[str, Any]) -> float:
-    """The log_risk behind the probabilities that were given: recalibrated where they were."""
-    fitted = json.loads(row["recalibrated"]) if row["recalibrated"] else {"intercept": 0.0, "slope": 1.0}
-    return float(fitted["intercept"] + fitted["slope"] * row["log_risk"])
 
 
 def _against(work: Work, served: str, champions: list[dict[str, Any]], challengers: list[dict[str, Any]]) -> Iterator[MetricRow]:

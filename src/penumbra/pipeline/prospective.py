@@ -19,6 +19,8 @@ Place = tuple[str, str]  # version, center
 def matured(lake: store.Store, model: str) -> list[dict[str, Any]]:
     """Every patient whose outcome came, or changed, after a version had scored them: version, patient, center, log_risk, time (days) and event.
 
+    And answered_risk, the log_risk behind the probabilities that were given: another where they were fitted to the center.
+
     It changed by more than rounding, and in time or event: a record sent again, or another age, does not count.
 
     Where a version scored a patient several times, its last risk from before the outcome counts.

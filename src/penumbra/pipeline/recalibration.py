@@ -67,6 +67,12 @@ class Applied:
         return f"on {self.deaths} deaths at {self.center}, {self.at[:10]}"
 
 
+def record(fitted: Applied, model: str, patient: str | None) -> dict[str, Any]:
+    """A row of `recalibrations` without its version: what is behind the probabilities of a patient."""
+    facts = {"deaths": fitted.deaths, "intercept": fitted.intercept, "slope": fitted.slope, "fitted_at": fitted.at}
+    return {"patient": patient, "center": fitted.center, "model": model, **facts}
+
+
 def applied(home: "Path", loaded: LoadedModel, center: str) -> Applied | None:
     """The recalibration of a version to a center, where params.yaml still asks for one of so few deaths."""
     least, name = recalibrate_from(), name_of(center, loaded.entry.digest)

@@ -64,6 +64,7 @@ RELATIONS: Mapping[str, Relation] = {
     "withdrawals": Relation(("withdrawal",), ancillary=("at",), stamped="at"),
     "predictions": Relation(("patient", "model", "version", "center"), ancillary=("at",), stamped="at"),
     "prediction_horizons": Relation(("patient", "model", "version", "days", "center")),
+    "recalibrations": Relation(("patient", "model", "version", "center", "at"), "immutable", stamped="at"),
     "pseudonym_keys": Relation(("scope",), ancillary=("at",), stamped="at"),
 }
 
