@@ -160,10 +160,9 @@ def test_it_is_applied_and_void_where_the_champion_is_another(work: Work, monkey
 
 def test_probabilities_stay_within_their_limits(work: Work) -> None:
     champion = registry.load(work.home)
-    extreme = recalibration.Applied("east", 10, "2026-11-26T10:00:00+00:00", 9.0, 1.0)
-    low = extreme.survival(champion.model, np.array([5.0]), [365.25])
-    own = champion.model.survival([50.0], [365.25])
-    np.testing.assert_array_equal(low, own), "the lowest that the model itself gives"
+    high, low = (recalibration.Applied("east", 10, "2026-11-26T10:00:00+00:00", level, 1.0) for level in (-20.0, 20.0))
+    assert high.survival(champion.model, np.array([0.0]), [365.25]).tolist() == [[0.995]]
+    assert low.survival(champion.model, np.array([0.0]), [365.25]).tolist() == [[0.005]]
 
 
 def test_the_record_says_so_and_monitor_judges_what_was_answered(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
