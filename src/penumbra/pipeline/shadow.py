@@ -22,7 +22,8 @@ from penumbra.registry import CHALLENGER, CHAMPION, LoadedModel
 def challenger_of(home: Path, model: str, version: int) -> int | None:
     """The challenger to the version, where that is champion; None where it is not, or there is none."""
     aliases = registry.shelf(home, model).aliases
-    return aliases.get(CHALLENGER) if aliases.get(CHAMPION) == version else None
+    challenger = aliases.get(CHALLENGER)
+    return challenger if aliases.get(CHAMPION) == version != challenger else None
 
 
 def predicted(loaded: LoadedModel, data: Dataset, rows: np.ndarray) -> dict[str, recording.Records]:
