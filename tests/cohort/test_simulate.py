@@ -1,6 +1,7 @@
 """The simulated cohort: reproducible, honest DICOM, and with the difficulties it promises."""
 
 import hashlib
+import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pydicom
 import pytest
 
 from penumbra.cohort import simulate_anatomy as anatomy
-from penumbra.cohort.simulate import REFUSED_BY, Truth, draft_center, read_truth, simulate
+from penumbra.cohort.simulate import REFUSED_BY, Truth, draft_center, read_truth, redrawn_deaths, simulate
 from penumbra.cohort.simulate_centers import CENTERS, small_cohort
 from penumbra.cohort.simulate_outcomes import COEFFICIENTS, draw_courses
 
@@ -187,7 +188,7 @@ def test_outcomes_follow_the_hazard_and_a_third_is_censored() -> None:
             event = np.array([course.event for course in courses])
             assert 0.30 <= 1 - event.mean() <= 0.40
             assert time.min() >= 1
-            assert 250 < np.median(time) < 800
+            assert 400 < np.median(time) < 2000
             causes = np.array([[c.log_volume, c.inside, c.shell] for c in courses])
             assert np.abs(np.corrcoef(causes.T) - np.eye(3)).max() < 0.25
             oracle.append(concordance_index(event, time, np.array([c.log_hazard for c in courses])))
@@ -195,3 +196,24 @@ def test_outcomes_follow_the_hazard_and_a_third_is_censored() -> None:
             assert all(2_000 < c.volume_mm3 < 40_000 for c in courses)
     assert np.mean(oracle) == pytest.approx(0.80, abs=0.025)
     assert np.mean(volume) == pytest.approx(0.62, abs=0.03)
+
+
+def test_deaths_drawn_again_have_the_true_hazard(tmp_path: Path) -> None:
+    truth = simulate(tmp_path / "c", seed=5, centers=small_cohort(2, refused=False))
+    names = [person.patient for person in truth.patients]
+    random = np.random.default_rng(0)
+    days = np.stack([redrawn_deaths(truth, names, random) for _ in range(4000)])
+    for place, person in enumerate(truth.patients):
+        median = truth.factors[person.center] * truth.median_days * np.exp(-person.course.log_hazard / truth.weibull_shape)
+        assert np.median(days[:, place]) == pytest.approx(median, rel=0.08)
+
+
+def test_a_truth_from_before_it_said_how_survival_was_drawn_is_read(tmp_path: Path) -> None:
+    truth = simulate(tmp_path / "c", seed=5, centers=small_cohort(1, refused=False))
+    content = json.loads((tmp_path / "c" / "truth.json").read_text(encoding="utf-8"))
+    for name in ("weibull_shape", "median_days", "factors"):
+        del content[name]
+    (tmp_path / "c" / "truth.json").write_text(json.dumps(content), encoding="utf-8")
+    before = read_truth(tmp_path / "c")
+    assert (before.weibull_shape, before.median_days, before.factors["east"]) == (1.5, 600.0, 1.15)
+    assert before.patients == truth.patients

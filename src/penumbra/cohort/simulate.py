@@ -206,6 +206,26 @@ def read_truth(folder: Path) -> Truth:
     )
 
 
+def redrawn_deaths(truth: Truth, patients: list[str], random: np.random.Generator) -> np.ndarray:
+    """Draw days to death of some usable patients again from their true hazard.
+
+    Parameters
+    ----------
+    patients
+        Names, n of them.
+
+    Returns
+    -------
+    array of shape (n,)
+        Whole days; nobody is censored.
+    """
+    of = {person.patient: person for person in truth.patients}
+    people = [of[patient] for patient in patients]
+    scale = np.array([truth.factors[person.center] for person in people]) * truth.median_days / np.log(2) ** (1 / truth.weibull_shape)
+    hazard = np.exp([person.course.log_hazard for person in people])
+    return np.asarray(np.maximum(1.0, np.round(scale * (random.exponential(size=len(people)) / hazard) ** (1 / truth.weibull_shape))))
+
+
 def draft_center(plan: CenterPlan, seed: int) -> list[Draft]:
     """All patients of a center in the order of their names; who is to be refused is spread among them."""
     rng = np.random.default_rng((seed, 1, *plan.name.encode()))
