@@ -12,7 +12,7 @@ from penumbra.pipeline.dataset import Dataset, read_dataset
 from penumbra.pipeline.evaluate import evaluate
 from penumbra.pipeline.falsifiers import SHUFFLED, cross_fitted_falsifiers, falsifiers_of, shuffled_columns
 from penumbra.pipeline.fuse import cross_fitted_by, fuse, load_models
-from penumbra.pipeline.settings import AUTO
+from penumbra.pipeline.groups import AUTO
 from penumbra.pipeline.workspace import Work
 from penumbra.survival.outcome import Outcomes
 

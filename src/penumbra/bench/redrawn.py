@@ -93,9 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
     rows = redrawn(state_home(), options.cohort, options.draws, options.seed)
     times = list(rows[0].observed_expected)
     header = ["center", "patients", "slope", *(f"O/E {time}" for time in times), "C", "C minus volume", "better in"]
-    body = [
-        [row.center, row.patients, f"{row.slope:.2f}", *(f"{row.observed_expected[time]:.2f}" for time in times), *_compared(row)] for row in rows
-    ]
+    body = [[row.center, row.patients, f"{row.slope:.2f}", *(f"{row.observed_expected[time]:.2f}" for time in times), *_compared(row)] for row in rows]
     sys.stdout.write(tables.render(header, body) + "\n")
     sys.stdout.write(json.dumps({"redrawn": [asdict(row) for row in rows], "draws": options.draws}) + "\n")
     return 0

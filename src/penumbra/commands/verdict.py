@@ -79,21 +79,21 @@ def _served(entry: registry.RegisteredVersion) -> str:
         return ""
 
 
-def sentence(verdict: Verdict | None, registered: RegisterManifest, why: str = "") -> str:
+def sentence(verdict: Verdict | None, registered: RegisterManifest, reason: str = "") -> str:
     """The verdict in words that a physician understands; it says so where the model is not better.
 
     Parameters
     ----------
     registered
         What the run registered, see `stages.register`.
-    why
+    reason
         Why that model is served, by the evidence inside the training centers.
     """
     if verdict is None:
         return f"Nothing is served: {registered.reason or 'no version is champion'}."
     served = f"Served: {verdict.model}/{verdict.version}, fitted on {listed(verdict.train_centers)}."
-    if registered.version == verdict.version and why:
-        served += f" {why}"
+    if registered.version == verdict.version and reason:
+        served += f" {reason}"
     if registered.version not in (None, verdict.version):
         served += f" This run registered {verdict.model}/{registered.version}, which is not served; penumbra compare champion {registered.version} shows both."
     elif registered.version is None:

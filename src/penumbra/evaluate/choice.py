@@ -145,10 +145,10 @@ def examine(
         beaten = " and ".join(f"{row.against} ({_signed(row.difference)})" for row in contrast if row.against in controls)
         return Choice(named, f"{named} is served, as register.served names it: inside the training centers it beats {beaten}.", table, named, "", contrast)
     better = max(controls, key=lambda name: inside.c(name).value)
-    why = "; ".join(
+    limits_missed = "; ".join(
         f"C {row.challenger:.3f} against {row.other:.3f} of {row.against}, lower {_sure(noise)} limit {_signed(row.lower_one_sided)}" for row in failed
     )
-    fault = f"is not shown to beat the controls inside the training centers ({why})" if failed else "retained no feature inside the training centers"
+    fault = f"is not shown to beat the controls inside the training centers ({limits_missed})" if failed else "retained no feature inside the training centers"
     return Choice(better, f"{better} is served: {named}, which register.served names, {fault}.", table, named, named, contrast)
 
 

@@ -30,8 +30,8 @@ def contrasts(outcomes: Outcomes, champion: np.ndarray, challenger: np.ndarray, 
     """
     several = _Contrasts(outcomes, [challenger, champion, *baselines.values()], limits)
     centers = tuple(several.contrast(name, "champion", 1, outcomes.centers == name, pairs) for name, pairs in several.by_center.items())
-    rest = tuple(several.overall(name, which) for which, name in enumerate(baselines, 2))
-    return Evidence(limits, several.overall("champion", 1), centers, rest)
+    baseline_rows = tuple(several.overall(name, which) for which, name in enumerate(baselines, 2))
+    return Evidence(limits, several.overall("champion", 1), centers, baseline_rows)
 
 
 def against(outcomes: Outcomes, challenger: np.ndarray, baselines: Mapping[str, np.ndarray], limits: GateLimits) -> tuple[Contrast, ...]:

@@ -45,11 +45,11 @@ class Unseen:
     model: ModelRisk
 
     @classmethod
-    def of(cls, name: str, crossed: CrossFitted, own: ModelRisk, inside: np.ndarray) -> "Unseen":
-        """A model, cross-fitted on the patients `inside` (indices) and with its `own` risk elsewhere."""
-        log_risk = own.log_risk.copy()
-        log_risk[inside] = own.slope * crossed.log_risk(name).mean(axis=0)
-        return cls(everywhere(crossed.ranks(name), inside, own.log_risk), replace(own, log_risk=log_risk))
+    def of(cls, name: str, crossed: CrossFitted, registered: ModelRisk, inside: np.ndarray) -> "Unseen":
+        """A model, cross-fitted on the patients `inside` (indices) and with its `registered` risk elsewhere."""
+        log_risk = registered.log_risk.copy()
+        log_risk[inside] = registered.slope * crossed.log_risk(name).mean(axis=0)
+        return cls(everywhere(crossed.ranks(name), inside, registered.log_risk), replace(registered, log_risk=log_risk))
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def cross_fitted(work: Work, data: Dataset, images: Images, inside: np.ndarray, 
     Parameters
     ----------
     shuffled
-        Give each patient the features of another one of the same center, drawn anew in each draw: what a recipe finds in columns that know nothing.
+        Give each patient the features of another one of the same center, another one in each draw: what a recipe finds in columns that know nothing.
 
     Raises
     ------

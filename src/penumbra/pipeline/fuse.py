@@ -24,7 +24,7 @@ from penumbra.survival.calibrating import mean_baseline, slope_within
 from penumbra.survival.outcome import Outcomes
 
 CROSS_FITTED = "crossfitted.npz"  # in the folder of fitted models
-LEAST_SLOPE = 0.01  # of a model whose cross-fitted risks say nothing
+MIN_SLOPE = 0.01  # of a model whose cross-fitted risks say nothing
 FITTED = "fitted"  # folder of fitted models below the state folder, one subfolder for each key
 FUSION_CODE = 4  # raise when the same data and numbers fit another model than before
 
@@ -116,13 +116,13 @@ def current_fuse(work: Work, data: Dataset) -> FuseManifest:
 def calibrated(model: fusion.SurvivalModel, outcomes: Outcomes, log_risk: np.ndarray) -> fusion.SurvivalModel:
     """The model with slope and baseline hazard from cross-fitted risks of its training patients, (draws, n): not from the fit that saw them.
 
-    A slope that is not positive says that the risks know nothing: it becomes LEAST_SLOPE, with which ranks stay and everybody's survival is about that of
+    A slope that is not positive says that the risks know nothing: it becomes MIN_SLOPE, with which ranks stay and everybody's survival is about that of
     all patients.
     """
     try:
-        slope = max(LEAST_SLOPE, slope_within(outcomes.event, outcomes.time, outcomes.centers, log_risk).value)
+        slope = max(MIN_SLOPE, slope_within(outcomes.event, outcomes.time, outcomes.centers, log_risk).value)
     except Undefined:
-        slope = LEAST_SLOPE
+        slope = MIN_SLOPE
     return model.calibrated(slope, mean_baseline(outcomes.event, outcomes.time, slope * log_risk))
 
 

@@ -9,8 +9,9 @@ from penumbra.evaluate.choice import CONTROLS, Choice, choose, examine
 from penumbra.evaluate.inside import Inside, inside_rows
 from penumbra.pipeline.crossfit import CrossFitted
 from penumbra.pipeline.falsifiers import falsifiers_of
+from penumbra.pipeline.groups import AUTO
 from penumbra.pipeline.manifests import EvaluateManifest
-from penumbra.pipeline.settings import AUTO, Settings
+from penumbra.pipeline.settings import Settings
 from penumbra.survival.outcome import Outcomes
 
 

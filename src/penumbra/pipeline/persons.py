@@ -15,7 +15,7 @@ from penumbra.base.refusal import Refusal
 from penumbra.cohort.backwards import Contradiction, contradictions
 from penumbra.cohort.twins import KnownScan, figures_of, groups
 from penumbra.pipeline import pseudonyms
-from penumbra.pipeline.settings import Ingest
+from penumbra.pipeline.groups import Ingest
 from penumbra.pipeline.workspace import Work
 
 HELD, ACCEPTED = "clinical", "remark"  # stages of the rows in `rejections`: the stored record stays; the new one was taken

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from penumbra.base.compiled import kernel
+from penumbra.radiomics.compiled import kernel
 from penumbra.radiomics.first_order import EPSILON
 
 # What `direction_features` writes, in this order; MCC comes from `correlation_coefficients`.

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from penumbra.base.compiled import kernel
+from penumbra.radiomics.compiled import kernel
 from penumbra.radiomics.first_order import EPSILON
 from penumbra.radiomics.texture import Matrices
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from penumbra.base.compiled import kernel
 from penumbra.base.refusal import Refusal
+from penumbra.radiomics.compiled import kernel
 from penumbra.radiomics.settings import ImageType
 
 EPSILON = float(np.spacing(1.0))  # PyRadiomics adds it to every probability inside a logarithm

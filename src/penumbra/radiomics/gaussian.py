@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from penumbra.base.compiled import kernel
+from penumbra.radiomics.compiled import kernel
 from penumbra.radiomics.region import Box
 
 LINES = 16  # side by side: four registers of four doubles

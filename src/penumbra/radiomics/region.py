@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from penumbra.base.compiled import kernel
 from penumbra.base.refusal import Refusal
 from penumbra.imaging.volume import Mask, Scan, Volume
+from penumbra.radiomics.compiled import kernel
 from penumbra.radiomics.settings import Resegmentation, Settings
 
 Box = tuple[slice, slice, slice]

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from penumbra.base.compiled import kernel
+from penumbra.radiomics.compiled import kernel
 
 Spacing = tuple[float, float, float]
 

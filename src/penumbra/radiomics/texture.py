@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-from penumbra.base.compiled import kernel
+from penumbra.radiomics.compiled import kernel
 
 # The thirteen directions, z, y, x; the other thirteen neighbors are their opposites.
 DIRECTIONS = np.array([(1, dy, dx) for dy in (1, 0, -1) for dx in (1, 0, -1)] + [(0, 1, dx) for dx in (1, 0, -1)] + [(0, 0, 1)], dtype=np.int64)

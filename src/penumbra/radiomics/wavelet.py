@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from penumbra.base.compiled import kernel
+from penumbra.radiomics.compiled import kernel
 from penumbra.radiomics.region import Box
 
 LOW, HIGH = "L", "H"

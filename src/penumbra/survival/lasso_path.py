@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from penumbra.base.compiled import kernel
+from penumbra.survival.compiled import kernel
 from penumbra.survival.outcome import Bools, Floats
 from penumbra.survival.regression import risk_sets
 
