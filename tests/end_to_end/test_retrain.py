@@ -14,6 +14,7 @@ from penumbra.base.refusal import Refusal
 from penumbra.commands import doctor
 from penumbra.commands import predict as predict_command
 from penumbra.commands import retrain as retrain_command
+from penumbra.evaluate.choice import CONTROLS
 from penumbra.evaluate.gate import gate
 from penumbra.pipeline import aliases, manifests, recalibration
 from penumbra.pipeline.manifests import Attempts, DecisionManifest
@@ -33,11 +34,13 @@ def work(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Work:
     """A copy of the finished run; small numbers, since the protocol is looked at here and not the model."""
     home = tmp_path_factory.mktemp("retrain") / "home"
     shutil.copytree(run.home, home, symlinks=True)
-    settings = few_models(load_settings("quick"))
+    declared = load_settings("quick")
+    settings = few_models(declared)
     return Work(
         home,
         replace(
             settings,
+            models={**settings.models, "signatures": {"DL": declared.models["signatures"]["DL"]}},  # what a random network is given to
             network=replace(settings.network, input_size=16),
             train=replace(settings.train, epochs=3),
             evaluate=replace(settings.evaluate, bootstraps=50, refits=2),
@@ -95,7 +98,7 @@ def test_a_challenger_of_both_centers_is_compared_where_nobody_was_fitted(work: 
     assert challenger.train_centers == ("east", "north")
     centers = {row.center for row in decided.comparison}
     assert centers == {"north", "east", "south", "all centers"}
-    assert {row.model for row in decided.comparison} == {"champion", "challenger", "Volume", "Clinical", "Shuffled"}
+    assert {row.model for row in decided.comparison} == {"champion", "challenger", "Volume", "Clinical"}
     assert all(row.split == "test" for row in decided.comparison)
     value = {(row.model, row.center): row.value for row in decided.comparison if row.metric == "harrell_c"}
     fitted = {
@@ -150,7 +153,13 @@ def test_a_decision_is_told_and_shown(work: Work, decided: DecisionManifest) -> 
     assert decided.reason in told.read_text()
     page = (work.home / "reports" / "retrain-east" / "index.html").read_text()
     assert page.count("<svg") == 1 + 3 * 4
-    for words in (decided.reason.split(".")[0], "Each center left out", "Shuffled", "features of the champion differ"):
+    for words in (
+        decided.reason.split(".")[0],
+        "Each center left out",
+        "Baselines",
+        "features of the champion differ",
+        "probabilities of nsclc-os/1 fitted to east",
+    ):
         assert words in page
     metrics = {row.metric for row in decided.paired}
     assert metrics >= {"harrell_c", "auc_2y", "brier_2y", "calibration_2y"}
@@ -175,7 +184,9 @@ def assert_decided_on_its_limits(work: Work, found: DecisionManifest) -> None:
     evidence = found.evidence
     assert evidence is not None
     assert evidence.limits == work.settings.retrain.gate
-    assert {row.against for row in evidence.baselines} == {"Volume", "Clinical", "Shuffled"}
+    control = registry.load(work.home, found.challenger).served in CONTROLS.values()
+    expected = set() if control else {"Volume", "Clinical", "Shuffled", "ShuffledColumns", "RandomNetwork"}
+    assert {row.against for row in evidence.baselines} == expected, "a control has nothing to beat but the champion"
     verdict = gate(evidence)
     assert (verdict.decision, verdict.reason) == (found.decision, found.reason)
     if verdict.decision == "promote":

@@ -23,7 +23,8 @@ def decision(decided: DecisionManifest) -> str:
         places = (*evidence.centers, evidence.overall)
         value |= {("champion", row.center): row.other for row in places} | {("challenger", row.center): row.challenger for row in places}
         value |= {(row.against, row.center): row.other for row in evidence.baselines}
-        models = list(dict.fromkeys([*models, *(row.against for row in evidence.baselines)]))
+        others = ", ".join(f"{row.against} {_form(row.other, '.3f')}" for row in evidence.baselines if row.against not in models)
+        below = f"\nC of {others} over all centers.\n" if others else ""
         sure, both = f"{100 * (1 - evidence.limits.noise):g} %", f"{100 * evidence.limits.confidence:g} %"
         header = [f"difference ({both})", f"at least\n({sure})"]
         sizes = {row.center: (row.n, row.events) for row in places}
@@ -32,12 +33,12 @@ def decision(decided: DecisionManifest) -> str:
             for row in places
         }
     else:
-        header = ["difference", "p"]
+        header, below = ["difference", "p"], ""
         sizes = {row.center: (row.n, row.events) for row in c}
         old = {(row.center, row.metric): row.value for row in decided.comparison if row.model == "champion"}
         last = {place: [_form(old.get((place, "delta_c_combined")), "+.3f"), _p(old.get((place, "delta_c_combined_p")))] for place in sizes}
     body = [[place, *size, *(_form(value.get((model, place)), ".3f") for model in models), *last[place]] for place, size in sizes.items()]
-    table = tables.render(["center", "n", "died", *(f"C {model}" for model in models), *header], body) + "\n\n" if body else ""
+    table = tables.render(["center", "n", "died", *(f"C {model}" for model in models), *header], body) + f"\n{below}\n" if body else ""
     return table + decided.reason
 
 

@@ -101,7 +101,8 @@ class Evidence(Document):
     centers
         Against the champion, each center.
     baselines
-        Against each model that must be beaten (volume, age and stage, the challenger's own risks permuted), all centers.
+        Against each model that must be beaten, all centers: volume, age and stage, the challenger's own risks permuted within centers, its recipe on shuffled
+        columns, a network with random weights. None where the challenger is a control.
     """
 
     limits: GateLimits

@@ -78,7 +78,8 @@ def challenge(work: Work, champion: LoadedModel, data: Dataset, served: str) -> 
     """Champion and challenger at every center, from risks of patients that neither was fitted on.
 
     Where a model was fitted its risks are cross-fitted (see pipeline.crossfit), the champion's by its own network and numbers; elsewhere they are the
-    registered model's own. Next to them what must be beaten: the challenger's falsifiers (see pipeline.falsifiers), fitted as the challenger is.
+    registered model's own. Next to them what must be beaten: the challenger's falsifiers (see pipeline.falsifiers), fitted as the challenger is. A
+    control has none.
 
     Parameters
     ----------
@@ -108,7 +109,8 @@ def challenge(work: Work, champion: LoadedModel, data: Dataset, served: str) -> 
     old = Unseen.of(champion.served, theirs, risks(champion.models, data)[champion.served], trained)
 
     elsewhere = {name: one.model.log_risk for name, one in new.items()} | falsifiers_elsewhere(work, now, images, inside, new[served].model.log_risk)
-    falsifiers = falsifiers_of(served, ours, now.centers[inside], settings.crossfit.seed)
+    control = served in CONTROLS.values()  # has nothing to beat but the champion
+    falsifiers = {} if control else falsifiers_of(served, ours, now.centers[inside], settings.crossfit.seed)
     baselines = {name: everywhere(ranks, inside, elsewhere[name]) for name, ranks in falsifiers.items()}
     evidence = contrasts(now.outcomes, old.ranks, new[served].ranks, baselines, settings.retrain.gate)
     models = {OLD: old.model, NEW: new[served].model, **{name: new[name].model for name in CONTROLS.values() if name in new}}

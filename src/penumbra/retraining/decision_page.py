@@ -81,19 +81,25 @@ def _compared(work: Work, compared: Challenge) -> Iterator[Section]:
     )
     yield _evidence(compared.evidence)
     yield who_predicts_better(compared.paired, (OLD, NEW), {}, words, days)
-    baselines = [row.against for row in compared.evidence.baselines]
-    models = list(dict.fromkeys([*(row.model for row in compared.rows), *baselines]))
+    yield baselines(compared)
+    pooled = "Champion: solid blue. The curves of all centers also rank patients of different centers against each other; the gate does not."
+    yield Section("ROC", pooled, figures=figures.roc)
+    yield Section("Calibration", "Points on the dotted line are right.", figures=figures.calibration)
+    yield Section("Survival by risk group", "Each model's own cut-off; thick lines are its high risk.", figures=figures.survival)
+
+
+def baselines(compared: Challenge) -> Section:
+    """C of champion and challenger, and of everything that the challenger must beat, with what each of these is."""
+    names = [row.against for row in compared.evidence.baselines]
+    models = list(dict.fromkeys([*(row.model for row in compared.rows), *names]))
     values = {(row.model, row.center): row.value for row in compared.rows if row.metric == METRIC}
     values |= {(row.against, row.center): row.other for row in compared.evidence.baselines}
     values |= {(OLD, ALL): compared.evidence.overall.other, (NEW, ALL): compared.evidence.overall.challenger}
     places = list(dict.fromkeys(center for _, center in values))
     rows = tuple((place, *(number(values.get((model, place), math.nan), 3) for model in models)) for place in places)
-    beaten = "; ".join(f"{name}: {BASELINES.get(name, name)}" for name in baselines)
-    yield Section("Baselines", f"C of both, and of what the challenger must beat. {beaten}.", ("center", *models), rows)
-    pooled = "Champion: solid blue. The curves of all centers also rank patients of different centers against each other; the gate does not."
-    yield Section("ROC", pooled, figures=figures.roc)
-    yield Section("Calibration", "Points on the dotted line are right.", figures=figures.calibration)
-    yield Section("Survival by risk group", "Each model's own cut-off; thick lines are its high risk.", figures=figures.survival)
+    beaten = "; ".join(f"{name}: {BASELINES.get(name, name)}" for name in names)
+    words = f"C of both, and of what the challenger must beat. {beaten}." if names else "C of both. The challenger is a control: nothing else to beat."
+    return Section("Baselines", words, ("center", *models), rows)
 
 
 def _evidence(evidence: Evidence) -> Section:
