@@ -183,7 +183,15 @@ def test_another_champion_overtakes_a_proposal(work: Work) -> None:
     assert protocol.is_new(work, "east")
     aliases.rollback(work, reason="it is not")
     assert protocol.is_new(work, "east"), "the sentence promises a comparison"
-    assert status.look().waiting == ()
+    found = status.look()
+    assert [(each.center, each.why) for each in found.waiting] == [("east", "read, and another champion overtook the one that was proposed")]
+    assert found.next == "penumbra retrain --center east"
+
+
+def test_a_damaged_decision_on_another_center_blocks_nobody(work: Work) -> None:
+    proposed(work)
+    manifests.file_of(work.home, "retrain-west").write_text("{")
+    assert "east: Promoted by hand" in promote.promote(work, "2", "champion", "agreed")
 
 
 def test_a_champion_that_was_moved_in_mlflow_closes_a_proposal_too(work: Work) -> None:

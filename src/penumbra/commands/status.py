@@ -23,7 +23,7 @@ from penumbra.base.refusal import Refusal
 from penumbra.commands.next_step import next_step
 from penumbra.commands.status_data import Center, Champion, Disk, Failure, Place, Running, Status, Waiting
 from penumbra.pipeline import history, manifests
-from penumbra.pipeline.manifests import PROPOSED, SET_ASIDE, Attempts, DecisionManifest, IngestedCenter, IngestManifest, PopulateManifest
+from penumbra.pipeline.manifests import OVERTAKEN, PROPOSED, SET_ASIDE, Attempts, DecisionManifest, IngestedCenter, IngestManifest, PopulateManifest
 
 Read = TypeVar("Read", bound=Document)
 SERVER_S, FILE_S = 3.0, 30.0  # how long the store is waited for: its catalog or its files on a server, which may not answer, or in files of this machine
@@ -209,12 +209,14 @@ def _waiting(home: Path, ingested: Mapping[str, IngestedCenter], champion: Champ
 
 
 def _proposed(home: Path, champion: Champion | None) -> Iterator[Waiting]:
-    """Proposed champions that wait for a person: one that today's champion answers is closed by the next command that writes."""
+    """Proposed champions that wait for a person, and what overtook one: one that today's champion answers is closed by the next command that writes."""
     for _, decided in _documents(home, "retrain-*.json", DecisionManifest):
         open_now = champion is None or (champion.model, champion.version) == (decided.model, str(decided.champion))
         if decided.decision == PROPOSED and open_now:
             label = f"{decided.model}/{decided.challenger}"
             yield Waiting(decided.center, f"{label} is proposed as champion", f'penumbra promote {label} --reason "..."')
+        elif decided.decision == OVERTAKEN:
+            yield Waiting(decided.center, "read, and another champion overtook the one that was proposed")
 
 
 def _failed_run(home: Path) -> Iterator[Failure]:

@@ -21,14 +21,15 @@ def page_of(center: str) -> str:
 
 def set_aside(home: Path) -> dict[str, str]:
     """Center in incoming/ -> why it is set aside."""
-    incoming = home / arrivals.INCOMING
-    return {decided.center: decided.reason for decided in _decisions(home) if decided.decision == SET_ASIDE and (incoming / decided.center).exists()}
+    incoming, decisions = home / arrivals.INCOMING, (manifests.read(home, DecisionManifest, name) for name in _names(home))
+    return {decided.center: decided.reason for decided in decisions if decided.decision == SET_ASIDE and (incoming / decided.center).exists()}
 
 
 def proposals(home: Path) -> list[DecisionManifest]:
-    """The decisions that propose a champion and were not closed yet."""
-    return [decided for decided in _decisions(home) if decided.decision == PROPOSED]
+    """The decisions that propose a champion and were not closed yet; one that cannot be read keeps no other from being closed."""
+    found = (manifests.earlier(home, DecisionManifest, name) for name in _names(home))
+    return [decided for decided in found if decided is not None and decided.decision == PROPOSED]
 
 
-def _decisions(home: Path) -> Iterator[DecisionManifest]:
-    return (manifests.read(home, DecisionManifest, path.stem) for path in sorted((home / manifests.FOLDER).glob(f"{manifest_of('*')}.json")))
+def _names(home: Path) -> Iterator[str]:
+    return (path.stem for path in sorted((home / manifests.FOLDER).glob(f"{manifest_of('*')}.json")))
