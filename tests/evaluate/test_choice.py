@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from penumbra.evaluate import GateLimits
-from penumbra.evaluate.choice import Choice, choose, examine
+from penumbra.evaluate.choice import choose, examine
+from penumbra.evaluate.chosen import Choice
 from penumbra.evaluate.inside import Inside, inside_rows
 from penumbra.pipeline.settings import load_settings
 from penumbra.survival.outcome import Outcomes

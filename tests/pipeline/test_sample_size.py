@@ -9,7 +9,7 @@ import pytest
 
 from penumbra.commands import doctor
 from penumbra.evaluate import CROSS_FITTED, TRAINING, MetricRow
-from penumbra.evaluate.choice import Choice
+from penumbra.evaluate.chosen import Choice
 from penumbra.pipeline import manifests
 from penumbra.pipeline.dataset import read_dataset
 from penumbra.pipeline.manifests import EvaluateManifest, PopulateManifest

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from penumbra.evaluate import CROSS_FITTED, TRAINING, MetricRow
-from penumbra.evaluate.choice import Candidate, Choice
+from penumbra.evaluate.chosen import Candidate, Choice
 from penumbra.evaluate.gate import Contrast
 from penumbra.evaluate.instability import Instability
 from penumbra.evaluate.sample_size import Demand, Sample

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from penumbra.base.documents import Document
+from penumbra.evaluate.chosen import Candidate, Choice
 from penumbra.evaluate.contrasts import against
 from penumbra.evaluate.gate import Contrast, GateLimits
 from penumbra.evaluate.inside import Inside
@@ -15,64 +15,6 @@ from penumbra.survival.within_centers import Drawn
 
 CONTROLS = {"volume": "Volume", "clinical": "Clinical"}  # what a useful model has to beat: short name in delta_c_<name> -> model
 Falsifiers = Callable[[str], Mapping[str, np.ndarray]]  # model -> what it must beat by name, risks (draws, n)
-
-
-@dataclass(frozen=True)
-class Candidate(Document):
-    """One model that could be served, by the evidence inside the training centers.
-
-    Parameters
-    ----------
-    c, se
-        Harrell's C within centers of its cross-fitted risks, the mean over the repeats, with its standard error over patients.
-    behind, behind_se
-        C of the best candidate minus its own, with the standard error of this paired difference; 0 for the best.
-    control
-        Whether it is what others have to beat.
-    unbeaten
-        Falsifiers that it is not shown to beat; empty for a control, which has nothing to beat.
-    """
-
-    model: str
-    c: float
-    se: float
-    behind: float
-    behind_se: float
-    control: bool
-    unbeaten: tuple[str, ...]
-
-    @property
-    def within(self) -> bool:
-        """Whether it lies within one standard error of the best."""
-        return self.behind <= self.behind_se
-
-
-@dataclass(frozen=True)
-class Choice(Document):
-    """What is served, and why.
-
-    Parameters
-    ----------
-    served
-        The model that answers.
-    reason
-        One sentence, for people.
-    candidates
-        Of which it was chosen, the simplest first.
-    named
-        The model that register.served names; "" where the evidence chose.
-    challenger
-        `named`, where it is not shown to beat the controls inside and a control is served in its place; else "".
-    falsifiers
-        The model chosen or named against each of them; empty for a control.
-    """
-
-    served: str
-    reason: str
-    candidates: tuple[Candidate, ...]
-    named: str
-    challenger: str
-    falsifiers: tuple[Contrast, ...]
 
 
 def choose(inside: Inside, ranks: Mapping[str, np.ndarray], candidates: Sequence[str], falsifiers: Falsifiers, limits: GateLimits) -> Choice:

@@ -27,8 +27,8 @@ def set_aside(home: Path) -> dict[str, str]:
 
 def proposals(home: Path) -> list[DecisionManifest]:
     """The decisions that propose a champion and were not closed yet; one that cannot be read keeps no other from being closed."""
-    found = (manifests.earlier(home, DecisionManifest, name) for name in _names(home))
-    return [decided for decided in found if decided is not None and decided.decision == PROPOSED]
+    decisions = (manifests.earlier(home, DecisionManifest, name) for name in _names(home))
+    return [decided for decided in decisions if decided is not None and decided.decision == PROPOSED]
 
 
 def _names(home: Path) -> Iterator[str]:

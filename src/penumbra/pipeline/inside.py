@@ -5,7 +5,8 @@ from functools import partial
 from penumbra import fusion
 from penumbra.base.refusal import Refusal
 from penumbra.evaluate import MetricRow
-from penumbra.evaluate.choice import CONTROLS, Choice, choose, examine
+from penumbra.evaluate.choice import CONTROLS, choose, examine
+from penumbra.evaluate.chosen import Choice
 from penumbra.evaluate.inside import Inside, inside_rows
 from penumbra.pipeline.crossfit import CrossFitted
 from penumbra.pipeline.falsifiers import falsifiers_of

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from penumbra.base.documents import Document, DocumentError, left_out
 from penumbra.base.refusal import Refusal
 from penumbra.base.whole_files import write_whole
-from penumbra.evaluate.choice import Choice
+from penumbra.evaluate.chosen import Choice
 from penumbra.evaluate.gate import Evidence
 from penumbra.evaluate.rows import MetricRow, PairedRow
 

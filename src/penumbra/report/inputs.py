@@ -6,7 +6,7 @@ import numpy as np
 
 from penumbra.cohort.baseline import BaselineRow
 from penumbra.evaluate import Evaluating, MetricRow
-from penumbra.evaluate.choice import Choice
+from penumbra.evaluate.chosen import Choice
 from penumbra.evaluate.instability import Instability
 from penumbra.evaluate.sample_size import Demand, Sample
 from penumbra.report.images import LearningCurve as LearningCurve
