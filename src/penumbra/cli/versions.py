@@ -139,9 +139,11 @@ def rollback(reason: str, model: str | None) -> None:
 @click.option(
     "--center", shell_complete=completion.centers, help="The patient's center, whose GTV names and recalibration hold. Default: the folder above PATH."
 )
+@click.option("--age", type=click.FloatRange(0, 120), help="In years, for a version that reads it. Default: the median of its training patients.")
+@click.option("--stage", type=click.Choice(["I", "II", "III", "IV"], case_sensitive=False), help="Overall stage, likewise.")
 @click.option("--record", is_flag=True, help="Store the prediction, for penumbra monitor.")
 @format_option
-def predict(path: Path, model: str, center: str | None, record: bool, form: str) -> None:
+def predict(path: Path, model: str, center: str | None, age: float | None, stage: str | None, record: bool, form: str) -> None:
     """Risk, risk group and survival of one patient from the DICOM or NIfTI folder PATH."""
     import json
     from dataclasses import asdict
@@ -151,7 +153,7 @@ def predict(path: Path, model: str, center: str | None, record: bool, form: str)
     from penumbra.commands import predict as predict_command
     from penumbra.survival.horizons import horizon_words
 
-    prediction = predict_command.predict(state_home(), path, model, center)
+    prediction = predict_command.predict(state_home(), path, model, center, age=age, stage=stage)
     if record:
         from penumbra.commands import monitor
         from penumbra.pipeline import aliases

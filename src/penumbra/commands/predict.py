@@ -1,5 +1,6 @@
 """One patient's folder through a registered version: the same path as training, with the version's own settings."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from penumbra.base.blocks import CLINICAL, DEEP, GTV, block_and_feature, column,
 from penumbra.base.refusal import Refusal
 from penumbra.cohort.record import folder_digest, image_version
 from penumbra.cohort.rois import roi_rules
+from penumbra.fusion import SurvivalModel
 from penumbra.imaging.folder import readable, understood
+from penumbra.pipeline.dataset import STAGE_ORDINAL
 from penumbra.pipeline.definition import require_same_features, required_margins
 from penumbra.pipeline.recalibration import Applied, applied
 from penumbra.survival.horizons import horizon_name
@@ -37,7 +40,8 @@ class Prediction:
     sha256
         Digest of the files it was read from.
     remarks
-        What the certificate of the mask flagged, what the reader noted, that the alias was moved outside penumbra, and that probabilities are recalibrated.
+        What the certificate of the mask flagged, what the reader noted, which clinical value is filled, that the alias was moved outside penumbra, and that
+        probabilities are recalibrated.
     recalibrated
         What fitted the probabilities to the center of the patient; None: they are those of the version. log_risk and risk_group always are.
     """
@@ -58,7 +62,7 @@ class Prediction:
     recalibrated: Applied | None = None
 
 
-def predict(home: Path, folder: Path, which: str = "champion", center: str | None = None) -> Prediction:
+def predict(home: Path, folder: Path, which: str = "champion", center: str | None = None, *, age: float | None = None, stage: str | None = None) -> Prediction:
     """Score the DICOM or NIfTI folder of one patient; nothing is written.
 
     Parameters
@@ -68,6 +72,9 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
     center
         Whose synonyms name the GTV, and to which the probabilities are fitted where they were (`retrain.recalibrate_from`); None: the folder above the
         patient's.
+    age, stage
+        In years, and the overall stage I, II, III or IV, for a version that reads them. What is not given becomes the median of the training patients, with a
+        remark, where the version has one for missing values.
 
     Raises
     ------
@@ -78,8 +85,7 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
     loaded = registry.load(home, which)
     settings, model = loaded.settings, loaded.model
     required = {block_and_feature(name)[0] for name in model.columns}
-    if CLINICAL in required:
-        raise Refusal("images_only", f"{model.name} needs clinical columns", "choose a version whose model reads images alone")
+    clinical, missing = _clinical(model, age, stage)
     require_same_features(loaded, required)
     rules = roi_rules(settings["rois"])
     place = center or folder.resolve().parent.name
@@ -102,6 +108,7 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
         for roi, values in radiomics.extract(scan, masks, settings["radiomics"], engine=settings["populate"]["engine"]).items()
         for name, value in values.items()
     }
+    table |= clinical
     if DEEP in required:
         table |= _deep(loaded, scan)
     log_risk = model.log_risk(table, centers=[place])
@@ -124,9 +131,26 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
         image_version=image_version(sha256, arrived.roi_name, grid_mm=grid_mm, **margins),
         sha256=sha256,
         certificate=certificate.status,
-        remarks=(*(f"{finding.rule}: {finding.found}" for finding in certificate.findings), *arrived.notes, *moved, *recalibrated),
+        remarks=(*(f"{finding.rule}: {finding.found}" for finding in certificate.findings), *arrived.notes, *missing, *moved, *recalibrated),
         recalibrated=fitted,
     )
+
+
+def _clinical(model: SurvivalModel, age: float | None, stage: str | None) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The clinical columns that a version reads, nan where it fills what is not given, and a remark on each of these."""
+    values = {"age": math.nan if age is None else age, "overall_stage": math.nan if stage is None else STAGE_ORDINAL[stage]}
+    table, remarks = {}, []
+    for each in model.inputs:
+        block, feature = block_and_feature(each.name)
+        if block != CLINICAL:
+            continue
+        value = values.get(feature, math.nan)
+        if math.isnan(value) and each.fill is None:
+            raise Refusal("images_only", f"{model.name} needs clinical columns", "choose a version whose model reads images alone")
+        if math.isnan(value):
+            remarks.append(f"{feature.replace('_', ' ')} is not given: taken as {each.fill:g}, the median of the training patients")
+        table[each.name] = np.array([value])
+    return table, remarks
 
 
 def _deep(loaded: registry.LoadedModel, scan: imaging.Scan) -> dict[str, np.ndarray]:
