@@ -99,8 +99,9 @@ def test_a_verdict_that_promotes_is_a_proposal_and_no_other_verdict_is() -> None
     assert verdict.decision == "propose"
     assert verdict.reason.startswith("Proposed: a gain is shown")
     assert verdict.reason.endswith('To make it champion: penumbra promote nsclc-os/2 --reason "..."')
-    for other in (Verdict("keep", "Kept."), Verdict("reject", "Rejected."), Verdict("stop", "Stopped.")):
-        assert proposals.as_declared(other, asking, 2) == other
+    for other in (Verdict("keep", "Kept."), Verdict("reject", "Rejected.")):
+        found = proposals.as_declared(other, asking, 2)
+        assert (found.decision, found.reason) == (other.decision, f"{other.reason} To see both: penumbra compare champion 2")
     promoted = Verdict("promote", GATE)
     assert proposals.as_declared(promoted, replace(asking, settings=settings), 2) == promoted, "automatic is the default"
 

@@ -18,11 +18,13 @@ from penumbra.registry.database import noting
 
 
 def as_declared(verdict: Verdict, work: Work, version: int | None) -> Verdict:
-    """The gate's verdict, or where it promotes and `retrain.promotion` is "propose", a proposal of the challenger `version`."""
-    if verdict.decision != "promote" or work.settings.retrain.promotion != "propose":
-        return verdict
-    grounds = verdict.reason.removeprefix("Promoted: ")
-    return Verdict(PROPOSED, f"Proposed: {grounds} To make it champion: {command(work.settings.register.model, version)}")
+    """The gate's verdict on the challenger `version` with the next command; a proposal where it promotes and `retrain.promotion` is "propose"."""
+    if verdict.decision == "promote" and work.settings.retrain.promotion == "propose":
+        grounds = verdict.reason.removeprefix("Promoted: ")
+        return Verdict(PROPOSED, f"Proposed: {grounds} To make it champion: {command(work.settings.register.model, version)}")
+    if verdict.decision in ("keep", "reject") and version is not None:
+        return Verdict(verdict.decision, f"{verdict.reason} To see both: penumbra compare champion {version}")
+    return verdict
 
 
 def command(model: str | None, version: int | None) -> str:

@@ -94,7 +94,9 @@ def _retrain(work: Work, center: str, open_pool: OpenPool | None, include_set_as
     else:
         with attempts.attempt(work.home, center, key, step):
             outcome = follow(work, champion, center, steps, open_pool)
-    verdict, compared = proposals.as_declared(outcome.verdict, work, outcome.version), outcome.compared
+    verdict, compared = outcome.verdict, outcome.compared
+    if compared is not None:
+        verdict = proposals.as_declared(verdict, work, outcome.version)
     decision_page.write_page(work, champion, center, key, verdict.reason, outcome.left_out, compared)
     decided = DecisionManifest(
         center=center,
@@ -271,7 +273,7 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
     if limits.recalibrate_from is not None:
         steps.write("recalibration", *recalibration.at_center(frozen, champion, data, center))
     if events < limits.min_events:
-        return Outcome(Verdict("stop", f"Stopped: {events} deaths at {center}, {limits.min_events} are needed; the validation is kept."))
+        return Outcome(Verdict("stop", f"Stopped: {events} deaths at {center}, {limits.min_events} are needed; penumbra compare shows the validation."))
 
     centers = tuple(sorted({*champion.lineage.train_centers, center}))
     refitted = replace(work, settings=replace(work.settings, cohort=replace(work.settings.cohort, train_centers=centers)))
