@@ -1,8 +1,10 @@
 CREATE VIEW version_metrics AS
 SELECT model, version, alias, created_at, center, split, metric, "value", "lower", "upper", n, events,
-       "value" - lag("value") OVER (PARTITION BY model, center, metric ORDER BY created_at, model_versions.commit_id) AS change
+       "value" - lag("value") OVER (
+           PARTITION BY model, center, metric, CASE WHEN split IN ('train', 'test') THEN 'patients' ELSE split END ORDER BY created_at, model_versions.commit_id
+       ) AS change
 FROM model_metrics JOIN model_versions USING (model, version);
-COMMENT ON VIEW version_metrics IS 'every metric of every registered version at every center, with its change from the previous version';
+COMMENT ON VIEW version_metrics IS 'every metric of every registered version at every center, with its change from the previous version; cross-fitted and live figures are compared with their own kind';
 COMMENT ON COLUMN version_metrics.model IS 'name in the registry';
 COMMENT ON COLUMN version_metrics.version IS 'version in the registry';
 COMMENT ON COLUMN version_metrics.alias IS 'champion: the one that is served; deleted: MLflow has the version no more';

@@ -16,6 +16,7 @@ from penumbra.base.params import project_root
 from penumbra.base.refusal import Refusal
 from penumbra.commands import compare as side_by_side
 from penumbra.commands import doctor, monitor
+from penumbra.commands.models import model_rows, models
 from penumbra.commands.predict import Prediction
 from penumbra.pipeline import experiments, prospective
 from penumbra.pipeline import register as register_stage
@@ -60,7 +61,9 @@ def test_both_versions_are_measured_on_the_patients_both_scored(work: Work) -> N
     assert found.fitted == {"east": (False, True), "north": (True, True), "south": (False, False)}
     with store.connect(work.home, read_only=True) as lake:
         stored = {
-            (row["version"], row["center"]): row["value"] for row in lake.rows("model_metrics") if row["metric"] == "harrell_c" and row["model"] == "nsclc-os"
+            (row["version"], row["center"]): row["value"]
+            for row in lake.rows("model_metrics")
+            if row["metric"] == "harrell_c" and row["model"] == "nsclc-os" and row["split"] != "cross_fitted"
         }
     for row in found.paired:
         if row.metric == "harrell_c":
@@ -99,6 +102,47 @@ def test_many_versions_stand_against_the_first(work: Work) -> None:
     assert isinstance(two, Comparison)
     pair = {row.center: row for row in two.paired if row.metric == "harrell_c"}
     assert (rows[2, "south"]["difference"], rows[2, "south"]["p"]) == (pair["south"].difference, pair["south"].p)
+
+
+def test_what_is_known_inside_comes_first(work: Work) -> None:
+    """Cross-fitted values of both versions: before every value per center, and never taken for one of them; their change is that of their own kind."""
+    values = {"1": (0.6123, -0.0211), "2": (0.6456, None)}
+    common = {"model": "nsclc-os", "center": "training", "split": "cross_fitted", "n": 40, "events": 25}
+    rows = [
+        {**common, "version": version, "metric": metric, "value": value, "lower": value - 0.07, "upper": value + 0.07}
+        for version, pair in values.items()
+        for metric, value in zip(("harrell_c", "delta_c_volume"), pair, strict=True)
+        if value is not None
+    ]
+    with store.connect(work.home) as lake:
+        lake.write({"model_metrics": rows}, run="test", what="inside")
+    text = models(work.home)
+    header, _, first, second = text.splitlines()[1:5]
+    assert header.index("C inside") < header.index("C south") < header.index("C north"), "north trained both versions: apparent, and last"
+    assert "0.612" in first
+    assert "0.646" in second
+    answer = model_rows(work.home)
+    place = answer.columns.index("split")
+    splits = [row[place] for row in answer.rows if row[answer.columns.index("version")] == 2]
+    assert splits == sorted(splits, key=("cross_fitted", "test", "train").index), "cross-fitted first, apparent last"
+    assert {"cross_fitted", "train"} <= set(splits)
+
+    table = side_by_side.shown(work, ())
+    assert isinstance(table, str)
+    assert table.index("C inside") < table.index("C south") < table.index("C north")
+    shown = side_by_side.shown(work, ("1", "2"))
+    assert isinstance(shown, str)
+    assert shown.index("0.612 (0.542 to 0.682)") < shown.index("on the patients both scored")
+    assert "-0.021 (-0.091 to +0.049)" in shown
+    page = Path(shown.rsplit("page  ", 1)[1]).read_text(encoding="utf-8")
+    assert page.index("Inside the training centers") < page.index("Who predicts better")
+    inside = json.loads(str(side_by_side.shown(work, ("1", "2"), "json")))["inside"]
+    assert [row["version"] for row in inside] == [1, 2]
+    changes = store.query(
+        work.home,
+        "SELECT version, change FROM version_metrics WHERE metric = 'harrell_c' AND split = 'cross_fitted' AND center = 'training' AND model = 'nsclc-os'",
+    ).to_pylist()
+    assert {row["version"]: row["change"] for row in changes}["2"] == pytest.approx(0.0333)
 
 
 def test_one_version_twice_and_an_unknown_one_are_refused(work: Work) -> None:

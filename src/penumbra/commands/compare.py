@@ -10,6 +10,7 @@ from typing import Any
 from penumbra.base import tables
 from penumbra.base.cells import p_value
 from penumbra.base.json_values import without_nan
+from penumbra.commands.models import APPARENT
 from penumbra.pipeline.comparison import Comparison, Standings, compare
 from penumbra.pipeline.workspace import Work
 from penumbra.registry import RegisteredVersion
@@ -18,7 +19,7 @@ from penumbra.report.inputs import Measures
 from penumbra.report.sections import Section, write_sections
 from penumbra.report.side_by_side import difference_words, mark, measure_words, who_predicts_better
 from penumbra.report.words import number
-from penumbra.survival.horizons import horizon_name
+from penumbra.survival.horizons import horizon_name, middle
 
 MAX_DIFFERENCES = 12  # of one kind in the terminal; the page and JSON have all
 FOOTER = "penumbra compare; research software, not a medical device."
@@ -54,7 +55,9 @@ def _json(document: Any) -> str:
 def standing_table(standings: Standings) -> str:
     """One line per version, one column per center: C, and the difference from the first version with its p."""
     entries = standings.entries
-    centers = list(dict.fromkeys(row.center for row in standings.rows))
+    apparent = {row.center: True for row in standings.rows} | {row.center: False for row in standings.rows if not row.fitted}
+    centers = sorted(dict.fromkeys(row.center for row in standings.rows), key=lambda center: apparent[center])  # those that trained every version come last
+    inside = {row.version: f"{number(row.c, 3)}" for row in standings.inside}
     standing_of = {(row.version, row.center): row for row in standings.rows}
     sizes = {row.center: row.n for row in standings.rows}
 
@@ -65,16 +68,18 @@ def standing_table(standings: Standings) -> str:
         concordance = f"{row.c:.3f}{' *' if row.fitted else ''}"
         return concordance if entry is entries[0] else f"{concordance}\n{row.difference:+.3f} p {p_value(row.p)}"
 
-    body = [[entry.label, ", ".join(entry.train_centers), *(cell(entry, center) for center in centers)] for entry in entries]
+    body = [[entry.label, ", ".join(entry.train_centers), inside.get(entry.version, "-"), *(cell(entry, center) for center in centers)] for entry in entries]
     first = f"+/-: against {entries[0].label} on the same patients, paired bootstrap. " if len(entries) > 1 else ""
-    return tables.render(["version", "trained on", *(f"C {center}\nn {sizes[center]}" for center in centers)], body) + f"\n\n* fitted on this center. {first}"
+    header = ["version", "trained on", "C inside", *(f"C {center}\nn {sizes[center]}" for center in centers)]
+    return tables.render(header, body) + f"\n\ninside: cross-fitted on the training centers. {APPARENT}. {first}"
 
 
 def text(comparison: Comparison) -> str:
     """Two versions for a terminal."""
-    shown = ["harrell_c", *(f"{metric}_{horizon_name(day)}" for day in overlay.middle(comparison.days) for metric in ("auc", "brier", "calibration"))]
+    shown = ["harrell_c", *(f"{metric}_{horizon_name(day)}" for day in middle(comparison.days) for metric in ("auc", "brier", "calibration"))]
     one, other = comparison.first.version, comparison.second.version
-    parts = [f"{comparison.first.label} and {comparison.second.label}, on the patients both scored"]
+    parts = [_inside(comparison)] if comparison.inside else []
+    parts.append(f"{comparison.first.label} and {comparison.second.label}, on the patients both scored")
     body = [
         [
             measure_words(row.metric, comparison.days),
@@ -105,6 +110,23 @@ def text(comparison: Comparison) -> str:
     parts.append(tables.render(["trained on", f"patients {one}", f"patients {other}", "added", "removed"], people))
     parts.append(_differences(comparison))
     return "\n\n".join(parts)
+
+
+def _inside(comparison: Comparison) -> str:
+    """Each version on its own training patients, cross-fitted."""
+    body = [[row.version, *cells] for row, cells in zip(comparison.inside, _inside_cells(comparison), strict=True)]
+    return "Inside the training centers of each, cross-fitted\n\n" + tables.render(["version", "C (95 %)", "C minus volume's (95 %)"], body)
+
+
+def _inside_cells(comparison: Comparison) -> list[tuple[str, str]]:
+    """C and its difference from volume of each version that has them."""
+    return [
+        (
+            f"{number(row.c, 3)} ({number(row.lower, 3)} to {number(row.upper, 3)})",
+            f"{row.versus_volume:+.3f} ({row.versus_lower:+.3f} to {row.versus_upper:+.3f})" if math.isfinite(row.versus_volume) else "-",
+        )
+        for row in comparison.inside
+    ]
 
 
 def _side_by_side(comparison: Comparison) -> list[list[str]]:
@@ -141,7 +163,14 @@ def write_page(work: Work, comparison: Comparison) -> Path:
         (row["center"], row["metric"].replace("_", " "), *(number(math.nan if row[name] is None else row[name], 3) for name in ("first", "second")))
         for row in comparison.calibration
     )
+    inside = Section(
+        "Inside the training centers",
+        "Each version on its own training patients, cross-fitted: refitted without each fold in turn.",
+        ("version", "C (95 %)", "C minus volume's (95 %)"),
+        tuple((row.version, *cells) for row, cells in zip(comparison.inside, _inside_cells(comparison), strict=True)),
+    )
     sections = [
+        *([inside] if comparison.inside else []),
         who_predicts_better(
             comparison.paired,
             labels,

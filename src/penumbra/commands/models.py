@@ -4,7 +4,13 @@ from pathlib import Path
 
 from penumbra import registry, store
 from penumbra.base import tables
-from penumbra.evaluate import EXTERNAL, TRAINING
+from penumbra.evaluate import CROSS_FITTED, EXTERNAL, TRAINING
+
+APPARENT = "* fitted on this center: apparent"
+_MEASURED = (  # cross-fitted first, apparent last
+    "SELECT model, version, center, split, value, n, events FROM model_metrics WHERE metric = 'harrell_c' AND split IN ('cross_fitted', 'train', 'test')"
+    " ORDER BY split = 'train', split = 'test', center"
+)
 
 
 def models(home: Path, name: str | None = None) -> str:
@@ -21,13 +27,14 @@ def models(home: Path, name: str | None = None) -> str:
     entries: list[registry.RegisteredVersion | registry.ForeignVersion] = sorted((*shelf.versions, *shelf.foreign), key=lambda entry: entry.version)
     if not entries:
         registry.find(home, model=name)  # says what there is
-    metrics = store.query(
-        home, "SELECT model, version, center, split, value FROM model_metrics WHERE metric = 'harrell_c' AND split IN ('train', 'test')"
-    ).to_pylist()
+    metrics = store.query(home, _MEASURED).to_pylist()
     model = entries[0].model
-    pools = (TRAINING, EXTERNAL)  # after the centers
-    centers = sorted({row["center"] for row in metrics if row["model"] == model}, key=lambda center: (center in pools, center))
-    values = {(row["version"], row["center"]): row for row in metrics if row["model"] == model}
+    mine = [row for row in metrics if row["model"] == model]
+    inside = {row["version"]: row["value"] for row in mine if (row["split"], row["center"]) == (CROSS_FITTED, TRAINING)}
+    values = {(row["version"], row["center"]): row for row in mine if row["split"] != CROSS_FITTED}
+    outside = {row["center"] for row in values.values() if row["split"] == "test"}
+    pools = (EXTERNAL, TRAINING)  # each after its centers; a center that trained every version comes last
+    centers = sorted({center for _, center in values}, key=lambda center: (center not in outside, center in pools, center))
 
     def cell(version: str, center: str) -> str:
         row = values.get((version, center))
@@ -35,20 +42,27 @@ def models(home: Path, name: str | None = None) -> str:
             return "-"
         return f"{row['value']:.3f}" + (" *" if row["split"] == "train" else "")
 
+    def cross_fitted(version: str) -> str:
+        return "-" if inside.get(version) is None else f"{inside[version]:.3f}"
+
     body = [
         [
             entry.version,
             ", ".join(entry.aliases) or "-",
             entry.created_at,
-            *("-" if isinstance(entry, registry.ForeignVersion) else cell(str(entry.version), center) for center in centers),
+            *(
+                ["-"] * (len(centers) + 1)
+                if isinstance(entry, registry.ForeignVersion)
+                else [cross_fitted(str(entry.version)), *(cell(str(entry.version), center) for center in centers)]
+            ),
         ]
         for entry in entries
     ]
     others = [other for other in registry.models(home) if other != model]
     listed = f"\nalso registered: {', '.join(others)} (penumbra models --model NAME)" if others else ""
     foreign = "".join(f"\n{entry.version}: not registered by penumbra, made in MLflow" for entry in shelf.foreign)
-    header = ["version", "alias", "registered", *(f"C {center}" for center in centers)]
-    return tables.render(header, body, model) + f"\n\n* fitted on this center{foreign}{listed}"
+    header = ["version", "alias", "registered", "C inside", *(f"C {center}" for center in centers)]
+    return tables.render(header, body, model) + f"\n\ninside: cross-fitted on the training centers. {APPARENT}{foreign}{listed}"
 
 
 def model_rows(home: Path, name: str | None = None) -> tables.Answer:
@@ -56,9 +70,7 @@ def model_rows(home: Path, name: str | None = None) -> tables.Answer:
     shelf = registry.shelf(home, name)
     if not (shelf.versions or shelf.foreign):
         registry.find(home, model=name)  # says what there is
-    measured = store.query(
-        home, "SELECT model, version, center, split, value, n, events FROM model_metrics WHERE metric = 'harrell_c' AND split IN ('train', 'test')"
-    ).to_pylist()
+    measured = store.query(home, _MEASURED).to_pylist()
     entries: list[registry.RegisteredVersion | registry.ForeignVersion] = sorted((*shelf.versions, *shelf.foreign), key=lambda entry: entry.version)
     records: list[dict[str, object]] = []
     for entry in entries:

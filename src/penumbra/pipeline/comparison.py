@@ -11,7 +11,7 @@ import numpy as np
 from penumbra import registry, store
 from penumbra.base.json_values import without_nan
 from penumbra.base.refusal import Refusal
-from penumbra.evaluate import EXTERNAL, Evaluating
+from penumbra.evaluate import EXTERNAL, TRAINING, Evaluating
 from penumbra.evaluate.paired import Pair, paired_rows
 from penumbra.evaluate.rows import PairedRow
 from penumbra.pipeline import experiments
@@ -31,6 +31,19 @@ class Reclassified:
     raised: int
     lowered: int
     stayed_high: int
+
+
+@dataclass(frozen=True)
+class InsideRow:
+    """The cross-fitted risks of a version's training patients: Harrell's C, and C minus volume's, with limits; NaN where there is none."""
+
+    version: int
+    c: float
+    lower: float
+    upper: float
+    versus_volume: float
+    versus_lower: float
+    versus_upper: float
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,8 @@ class Comparison:
         Both on the patients of each center, and of all that neither was fitted on.
     days
         Those that both answer for.
+    inside
+        Each version on its own training patients, cross-fitted; none where neither was.
     """
 
     first: RegisteredVersion
@@ -74,6 +89,7 @@ class Comparison:
     remarks: tuple[str, ...]
     pairs: tuple[Pair, ...]
     days: tuple[float, ...]
+    inside: tuple[InsideRow, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Everything but the single patients, as JSON has it."""
@@ -82,7 +98,7 @@ class Comparison:
             fields = {name: getattr(entry, name) for name in ("model", "version", "digest", "store_commit", "code_commit")}
             return {**fields, "aliases": list(entry.aliases), "train_centers": list(entry.train_centers), "created_at": entry.created_at.isoformat()}
 
-        rows: dict[str, Sequence[Any]] = {"differences": self.differences, "paired": self.paired, "reclassified": self.reclassified}
+        rows: dict[str, Sequence[Any]] = {"inside": self.inside, "differences": self.differences, "paired": self.paired, "reclassified": self.reclassified}
         return {
             "first": version(self.first),
             "second": version(self.second),
@@ -117,6 +133,7 @@ class Standings:
 
     entries: tuple[RegisteredVersion, ...]
     rows: tuple[VersionRow, ...]
+    inside: tuple[InsideRow, ...] = ()
 
 
 def compare(home: Path, versions: Sequence[str], numbers: Evaluating, model: str | None = None) -> Comparison | Standings:
@@ -148,7 +165,9 @@ def compare(home: Path, versions: Sequence[str], numbers: Evaluating, model: str
         raise Refusal("versions_differ", f"one version, {entries[0].label}, and nothing to compare it with", advice)
     if not entries:
         raise Refusal("model_registered", f"no version of {model} is registered", "run penumbra run first")
-    return Standings(tuple(entries), tuple(_standings(home, entries, numbers)))
+    rows = tuple(_standings(home, entries, numbers))
+    with store.connect(home, read_only=True) as lake:
+        return Standings(tuple(entries), rows, inside_of(lake, entries))
 
 
 def _two(home: Path, first: str, second: str, numbers: Evaluating, model: str | None) -> Comparison:
@@ -161,6 +180,7 @@ def _two(home: Path, first: str, second: str, numbers: Evaluating, model: str | 
         pair, unscored = _pair(answers, (one, other))
         uses = lake.sql("SELECT version, patient, center FROM model_uses WHERE model = ? AND split = 'train'", [one.model]).to_pylist()
         stored = lake.sql("SELECT version, center, metric, value FROM model_metrics WHERE model = ? AND split IN ('train', 'test')", [one.model]).to_pylist()
+        inside = inside_of(lake, (one, other))
     pairs = _by_center(pair)
     integrated = ("brier_integrated",) if answers.days(one.version) == answers.days(other.version) else ()  # its mean is over the days of a version
     metrics = ("calibration_slope", *(f"observed_expected_{horizon_name(day)}" for day in pair.days), *integrated)
@@ -179,6 +199,25 @@ def _two(home: Path, first: str, second: str, numbers: Evaluating, model: str | 
         remarks=tuple(_remarks(answers, (one, other), pair.days)),
         pairs=pairs,
         days=pair.days,
+        inside=inside,
+    )
+
+
+def inside_of(lake: store.Store, entries: Sequence[RegisteredVersion]) -> tuple[InsideRow, ...]:
+    """The cross-fitted C of some versions of one model over their training centers; those without one are left out."""
+    rows = lake.sql(
+        "SELECT version, metric, value, lower, upper FROM model_metrics WHERE model = ? AND split = 'cross_fitted' AND center = ?"
+        " AND metric IN ('harrell_c', 'delta_c_volume')",
+        [entries[0].model, TRAINING],
+    ).to_pylist()
+    measured = {
+        (int(row["version"]), row["metric"]): tuple(math.nan if row[name] is None else row[name] for name in ("value", "lower", "upper")) for row in rows
+    }
+    unknown = (math.nan,) * 3
+    return tuple(
+        InsideRow(entry.version, *measured[entry.version, "harrell_c"], *measured.get((entry.version, "delta_c_volume"), unknown))
+        for entry in entries
+        if (entry.version, "harrell_c") in measured
     )
 
 

@@ -13,7 +13,7 @@ from penumbra.report.ink import BLUE, INK, MUTED, VERMILION, WIDTH_IN, Rendered,
 from penumbra.report.inputs import Measures
 from penumbra.report.words import count, number, p_value
 from penumbra.survival import Undefined
-from penumbra.survival.horizons import horizon_words
+from penumbra.survival.horizons import horizon_words, middle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,11 +41,6 @@ def overlaid(pairs: Sequence[Pair], measures: Measures) -> Overlaid:
         calibration=tuple(calibration(pair, measures, day, f"calibration_{i}") for i, pair in enumerate(pairs, 1) for day in days),
         survival=tuple(survival(pair, f"survival_{i}") for i, pair in enumerate(pairs, 1)),
     )
-
-
-def middle(horizons_days: Sequence[float]) -> Sequence[float]:
-    """The horizon that is shown where there is room for one: the middle one, the earlier of two; none of none."""
-    return horizons_days[(len(horizons_days) - 1) // 2 :][:1]
 
 
 def differences(rows: Sequence[PairedRow], fitted: Mapping[str, tuple[bool, bool]], labels: tuple[str, str], name: str) -> Rendered:

@@ -9,11 +9,10 @@ import numpy as np
 from penumbra.report import ink
 from penumbra.report.ink import BLUE, INK, MUTED, WIDTH_IN, Rendered, render
 from penumbra.report.inputs import Measures, RiskPanel
-from penumbra.report.overlay import middle
 from penumbra.report.tables import Cell, Table, csv_text, header_cells
 from penumbra.report.words import ABSENT, number
 from penumbra.survival import Undefined
-from penumbra.survival.horizons import horizon_words
+from penumbra.survival.horizons import horizon_words, middle
 
 TOO_FEW = "too few to say"
 EVERYBODY = "all"

@@ -53,6 +53,11 @@ def horizon_words(days: float) -> str:
     return f"{quantity} {noun}" if quantity == "1" else f"{quantity} {noun}s"
 
 
+def middle(horizons_days: Sequence[float]) -> Sequence[float]:
+    """Return the horizon that is shown where there is room for one, in a list: the middle one, the earlier of two; none of none."""
+    return horizons_days[(len(horizons_days) - 1) // 2 :][:1]
+
+
 def unfit_horizons(horizons_days: Sequence[float]) -> str:
     """Return what is wrong with a list of times in days, as one sentence; "" where nothing is.
 
