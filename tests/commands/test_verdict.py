@@ -67,6 +67,7 @@ def measured(models: dict[str, ModelRisk], centers: np.ndarray, event: np.ndarra
         seed=5,
         shrinkage=0.9,
         sample_size_c=(),
+        external_events=100,
         subgroup_events=10,
     )
     return evaluate(models, Outcomes(event, time, centers), centers == "north", numbers, combined="Combined", controls={"volume": "Volume"})

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from penumbra import survival
-from penumbra.evaluate import EXTERNAL, TRAINING, Evaluating, MetricRow, ModelRisk, evaluate, internal_external, resampled_fits
+from penumbra.evaluate import EXTERNAL, TRAINING, Evaluating, MetricRow, ModelRisk, Resampling, evaluate, internal_external, resampled_fits
 from penumbra.fusion import Block, Declaration, Fitting, fit
 from penumbra.survival.baseline import BaselineHazard
 from penumbra.survival.outcome import Outcomes
@@ -27,6 +27,7 @@ NUMBERS = Evaluating(
     seed=1,
     shrinkage=0.9,
     sample_size_c=(),
+    external_events=100,
     subgroup_events=10,
 )
 FITTING = Fitting(alpha=0.05, folds=5, seed=1, ties="efron", pca_variance=0.95, lasso_lambda="min", lasso_patience=15, ridge=1.0)
@@ -224,11 +225,37 @@ def test_refits_do_not_depend_on_how_they_are_shared_out() -> None:
     declared = Declaration("Rad", "Rad", "radiomics", "signature", blocks=("gtv",))
     outcomes = Outcomes.of_one_center(event, time)
     model = fit(declared, blocks, outcomes, FITTING)
-    alone, shared = (resampled_fits(declared, model, blocks, outcomes, FITTING, refits=6, seed=1, workers=workers) for workers in (1, 2))
+    ways = [Resampling(refits=6, seed=1, day=730.0, confidence=0.95, workers=workers) for workers in (1, 2)]
+    alone, shared = (resampled_fits(declared, model, blocks, outcomes, FITTING, way) for way in ways)
     assert alone == shared
     assert alone.selection_frequency["gtv.f0"] == 1.0
     assert all(share < 1 for column, share in alone.selection_frequency.items() if column != "gtv.f0")
     assert -0.02 < alone.optimism < 0.1
+
+
+def test_refits_show_how_far_a_prediction_moves() -> None:
+    """A Cox model of one column: the probabilities of a refit computed again from its resample, with the slope of the served model."""
+    log_risk, event, time, _ = simulated(120, 3)
+    blocks = {"gtv": Block("gtv", ("f0",), log_risk[:, None])}
+    declared = Declaration("Rad", "Rad", "control", "cox", columns=("gtv.f0",))
+    outcomes, table = Outcomes.of_one_center(event, time), {"gtv.f0": log_risk}
+    apparent = fit(declared, blocks, outcomes, FITTING)
+    risk = apparent.log_risk(table)
+    model = apparent.calibrated(0.6, survival.breslow_baseline(event, time, 0.6 * risk))
+    over = resampled_fits(declared, model, blocks, outcomes, FITTING, Resampling(refits=1, seed=7, day=365.0, confidence=0.9, workers=1)).instability
+    assert over is not None
+    assert (over.refits, over.day, len(over.original)) == (1, 365.0, 120)
+    np.testing.assert_allclose(over.original, 1 - model.survival(model.log_risk(table), [365.0])[:, 0], atol=1e-4)
+    rows = np.random.default_rng([7, 0]).integers(120, size=120)
+    again = fit(declared, {"gtv": Block("gtv", ("f0",), log_risk[rows, None])}, outcomes.rows(rows), FITTING)
+    predictor = 0.6 * again.log_risk(table)
+    died = 1 - np.clip(survival.breslow_baseline(event[rows], time[rows], predictor[rows]).survival(predictor, [365.0])[:, 0], 0.005, 0.995)
+    np.testing.assert_allclose(over.lower, died, atol=1e-4)
+    np.testing.assert_allclose(over.mape, np.abs(died - np.array(over.original)), atol=2e-4)
+    changed = (again.log_risk(table) > again.cutoff) != (model.log_risk(table) > model.cutoff)
+    assert over.cii == tuple(changed.astype(float))
+    beyond = resampled_fits(declared, model, blocks, outcomes, FITTING, Resampling(refits=2, seed=7, day=1e6, confidence=0.9, workers=1))
+    assert beyond.instability is None, "nobody was followed so long"
 
 
 def test_a_center_left_out_is_measured_by_a_model_that_never_saw_it() -> None:

@@ -24,6 +24,7 @@ NUMBERS = Evaluating(
     seed=1,
     shrinkage=0.9,
     sample_size_c=(),
+    external_events=100,
     subgroup_events=10,
 )
 random = np.random.default_rng(3)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from penumbra.base.refusal import Refusal
-from penumbra.evaluate import internal_external, resampled_fits
+from penumbra.evaluate import Resampling, internal_external, resampled_fits
 from penumbra.fusion import Block, Declaration, Fitting, SurvivalModel, fit, fit_all
 from penumbra.fusion.harmonize import center_markers, fitted, harmonized
 from penumbra.survival import Undefined, concordance_index, univariate_cox
@@ -189,7 +189,7 @@ def test_refits_harmonize_again() -> None:
     refused = internal_external([COMBINED], blocks, outcomes, NUMBERS, confidence=0.95)
     assert all("refuses their center" in row.reason for row in refused if row.metric == "internal_external_c")
     model = fit(COMBINED, blocks, Outcomes(event, time, centers), NUMBERS)
-    again = resampled_fits(COMBINED, model, blocks, outcomes, NUMBERS, refits=4, seed=1, workers=1)
+    again = resampled_fits(COMBINED, model, blocks, outcomes, NUMBERS, Resampling(refits=4, seed=1, day=730.0, confidence=0.95, workers=1))
     assert again.selection_frequency
     assert np.isfinite(again.optimism)
 

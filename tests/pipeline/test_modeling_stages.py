@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from penumbra import store
@@ -62,24 +63,33 @@ def test_a_number_changes_the_keys_that_depend_on_it(work: Work) -> None:
 
 def test_every_set_and_every_way_of_refitting_has_rows(work: Work) -> None:
     content = evaluate(work)
+    assert content.choice is not None
+    served = content.choice.served
     rows = {(row.model, row.center, row.metric): row for row in content.metrics}
     left_out = {row.center for row in rows.values() if row.split == "left_out"}
     assert left_out == {"north", "east", "south", "left_out"}
-    assert rows["Combined", "left_out", "internal_external_c_pooled"].value > 0.6
-    apparent, corrected = rows["Combined", "north", "harrell_c"], rows["Combined", "north", "harrell_c_corrected"]
-    assert corrected.value == pytest.approx(apparent.value - rows["Combined", "north", "harrell_c_optimism"].value)
-    assert corrected.value < apparent.value
-    assert rows["Combined", "external", "harrell_c_pooled"].reason == "pooling needs at least 3 centers; found 2"
-    assert content.kept["gtv.original_firstorder_Mean"] > 0.5
+    assert rows[served, "left_out", "internal_external_c_pooled"].value > 0.6
+    apparent, corrected = rows[served, "north", "harrell_c"], rows[served, "north", "harrell_c_corrected"]
+    assert corrected.value == pytest.approx(apparent.value - rows[served, "north", "harrell_c_optimism"].value)
+    assert rows[served, "external", "harrell_c_pooled"].reason == "pooling needs at least 3 centers; found 2"
+    over = content.instability
+    assert over is not None
+    assert (len(over.original), over.day) == (60, 730.0)
+    assert rows[served, "north", "mape_2y"].value == pytest.approx(np.mean(over.mape))
+    assert rows[served, "north", "mape_worst_2y"].value == max(over.mape) > rows[served, "north", "mape_2y"].value
+    assert 0 <= rows[served, "north", "cii_2y"].value < 0.5
 
 
 def test_the_page_of_a_small_run(work: Work) -> None:
     text = written(work)
-    for name in ("roc_1", "roc_deep_1", "calibration_3", "decision_4", "hazard_ratios_4", "loadings"):
+    for name in ("roc_1", "roc_deep_1", "calibration_3", "decision_4", "hazard_ratios_5", "risk_by_outcome_1", "subgroup_measures_5", "instability"):
         assert f'href="{name}.svg"' in text
         assert (work.home / "reports" / "nsclc-os-unregistered" / f"{name}.png").is_file()
     assert "pooling needs at least 3 centers; found 2" in text
     assert "unanswered" in text
+    places = [text.index(f"<dt>{label}</dt>") for label in ("north, cross-fitted", "east", "external, pooled", "north, apparent")]
+    assert places == sorted(places)
+    assert text.count('<figure class="apparent">') == 8 + 8, "eight levels of subgroups; and all other figures of the training patients, the deep ROC too"
     assert "<image" not in text, "figures are shapes: an image inside an SVG breaks where its ids are renamed"
     assert "training: north" in text
     assert text.count("pooling needs at least 3 centers") == 1, "what all models share is said once"

@@ -135,6 +135,7 @@ RANGES: Mapping[str, Range] = {
     "evaluate.seed": SEED,
     "evaluate.shrinkage": INNER,
     "evaluate.sample_size_c": Range(0.5, 1, above=True, below=True, rising=True),
+    "evaluate.external_events": COUNT,
     "evaluate.subgroup_events": COUNT,
     "retrain.recalibrate_from": COUNT,
     "retrain.min_events": COUNT,

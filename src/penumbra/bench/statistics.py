@@ -15,7 +15,7 @@ import numpy as np
 
 from penumbra.base.blocks import DEEP, GTV
 from penumbra.base.workers import available_cores
-from penumbra.evaluate import Evaluating, ModelRisk, evaluate, internal_external, resampled_fits
+from penumbra.evaluate import Evaluating, ModelRisk, Resampling, evaluate, internal_external, resampled_fits
 from penumbra.fusion import Block, Declaration, Fitting, fit, select
 from penumbra.survival import bootstrap_ci, breslow_baseline, concordance_index, lasso_cox_cv, univariate_cox
 from penumbra.survival.outcome import Outcomes
@@ -33,6 +33,7 @@ EVALUATING = Evaluating(
     seed=1,
     shrinkage=0.9,
     sample_size_c=(),
+    external_events=100,
     subgroup_events=10,
 )
 
@@ -83,7 +84,14 @@ def _everything(models: dict[str, ModelRisk], outcomes: Outcomes, block: Block) 
     internal_external([declared], blocks, outcomes, FITTING, confidence=EVALUATING.confidence)
     inside = {name: Block(name, part.features, part.values[training]) for name, part in blocks.items()}
     model = fit(declared, inside, outcomes.rows(training), FITTING)
-    resampled_fits(declared, model, inside, outcomes.rows(training), FITTING, refits=EVALUATING.refits, seed=EVALUATING.seed, workers=available_cores())
+    resampled_fits(
+        declared,
+        model,
+        inside,
+        outcomes.rows(training),
+        FITTING,
+        Resampling(EVALUATING.refits, EVALUATING.seed, EVALUATING.horizons_days[1], EVALUATING.confidence, available_cores()),
+    )
 
 
 def _best(run: Callable[[], object], repeats: int) -> float:

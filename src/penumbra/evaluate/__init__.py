@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from penumbra.evaluate.gate import Verdict as Verdict
     from penumbra.evaluate.metrics import evaluate as evaluate
     from penumbra.evaluate.refits import Refits as Refits
+    from penumbra.evaluate.refits import Resampling as Resampling
     from penumbra.evaluate.refits import internal_external as internal_external
     from penumbra.evaluate.refits import resampled_fits as resampled_fits
     from penumbra.evaluate.rows import MetricRow as MetricRow
@@ -35,6 +36,7 @@ _HOME = {
     "MetricRow": "rows",
     "ModelRisk": "sets",
     "Refits": "refits",
+    "Resampling": "refits",
     "TRAINING": "sets",
     "Verdict": "gate",
     "clipped": "sets",

@@ -1,10 +1,14 @@
 """How far the predictions for a person move when the same recipe is fitted on resamples of the same patients."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from penumbra.base.documents import Document
+
+if TYPE_CHECKING:
+    import numpy as np
 
 DIGITS = 4  # that are kept of a probability
 
@@ -44,7 +48,7 @@ class Instability(Document):
     @classmethod
     def of(
         cls, day: float, original: np.ndarray, high: np.ndarray, refitted: np.ndarray, refitted_high: np.ndarray, *, confidence: float
-    ) -> "Instability | None":
+    ) -> Instability | None:
         """Summarize refits; None where there are none.
 
         Parameters
@@ -56,6 +60,8 @@ class Instability(Document):
         confidence
             Share of the refits between the limits.
         """
+        import numpy as np  # who reads the document needs none
+
         if not len(refitted):
             return None
         tail = 0.5 * (1.0 - confidence)
@@ -70,4 +76,4 @@ class Instability(Document):
 
     def summary(self) -> dict[str, float]:
         """Name of a metric, without its time -> its value: means over patients, and the worst."""
-        return {"mape": float(np.mean(self.mape)), "mape_worst": self.worst, "cii": float(np.mean(self.cii))}
+        return {"mape": sum(self.mape) / len(self.mape), "mape_worst": self.worst, "cii": sum(self.cii) / len(self.cii)}

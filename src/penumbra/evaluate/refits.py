@@ -12,10 +12,12 @@ from penumbra import fusion, survival
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import over
 from penumbra.evaluate.across import by_center, pooled
+from penumbra.evaluate.instability import Instability
 from penumbra.evaluate.metrics import OneModel
 from penumbra.evaluate.rows import MetricRow
 from penumbra.evaluate.sets import LEFT_OUT, ModelRisk, Value, limits, value_or_reason
 from penumbra.fusion import Block, Declaration, Fitting, SurvivalModel
+from penumbra.fusion.parts import limited
 from penumbra.survival import Undefined
 from penumbra.survival.outcome import Outcomes
 
@@ -32,11 +34,37 @@ class Refits:
         Mean over the refits of the C on their own resample minus the C on the training patients; nan where none has both.
     refits
         How many there were; a refit that keeps nothing counts, with a C of 0.5.
+    instability
+        How far the predictions for each training patient move; None where no refit, or not the model itself, answers for the day.
     """
 
     selection_frequency: Mapping[str, float]
     optimism: float
     refits: int
+    instability: Instability | None = None
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How a model is refitted on resamples.
+
+    Parameters
+    ----------
+    refits
+        How many; each has its own seed, so that the number of workers changes nothing.
+    day
+        Death by it is predicted under every refit.
+    confidence
+        Share of the refits between the limits of a prediction.
+    workers
+        Processes.
+    """
+
+    refits: int
+    seed: int
+    day: float
+    confidence: float
+    workers: int
 
 
 def resampled_fits(
@@ -45,15 +73,13 @@ def resampled_fits(
     blocks: Mapping[str, Block],
     outcomes: Outcomes,
     numbers: Fitting,
-    *,
-    refits: int,
-    seed: int,
-    workers: int,
+    resampling: Resampling,
 ) -> Refits:
     """Refit a model on bootstrap resamples of its training patients, from z-score to Cox.
 
     The penalty of each block's Lasso and of a ridge stays the one that cross-validation chose on the training patients, as stability selection asks, and so
-    does what standardizes and weighs the members of a mean or stacked model; every other step is repeated, the univariate one included.
+    does what standardizes and weighs the members of a mean or stacked model, and the calibration slope of the model; every other step is repeated, the
+    univariate one and the baseline hazard included.
 
     Parameters
     ----------
@@ -61,29 +87,56 @@ def resampled_fits(
         As fitted on all of them.
     blocks, outcomes
         Of the training patients.
-    refits
-        How many; each has its own seed, so that the number of workers changes nothing.
-    workers
-        Processes.
 
     References
     ----------
-    Meinshausen and Buehlmann 2010, JRSS B 72:417 (stability); Harrell et al. 1996, Stat Med 15:361 (optimism).
+    Meinshausen and Buehlmann 2010, JRSS B 72:417 (stability); Harrell et al. 1996, Stat Med 15:361 (optimism); Riley and Collins 2023, Biometrical Journal
+    65:2200302 (instability).
     """
     inputs = {name: blocks[name] for name in declaration.sources}
-    work = partial(_refit, declaration=declaration, fitted=model, blocks=inputs, outcomes=outcomes, numbers=numbers, seed=seed)
+    refits, workers = resampling.refits, resampling.workers
+    work = partial(_refit, declaration=declaration, fitted=model, blocks=inputs, outcomes=outcomes, numbers=numbers, resampling=resampling)
     chunks = [tuple(part.tolist()) for part in np.array_split(np.arange(refits), max(1, min(workers, refits)))]
     outcomes_of_chunks = [work(chunks[0])] if workers == 1 else [outcome for _, outcome in over(work, chunks, workers)]
     counts: Counter[str] = Counter()
     optimism: dict[int, float] = {}
+    predictions: dict[int, np.ndarray] = {}
     for outcome in outcomes_of_chunks:
         if isinstance(outcome, Refusal):
             raise outcome
         counts.update(outcome[0])
         optimism |= outcome[1]
+        predictions |= outcome[2]
     values = [optimism[i] for i in sorted(optimism)]
     shares = {column: counts[column] / refits for column in sorted(counts, key=lambda column: (-counts[column], column))}
-    return Refits(shares, float(np.mean(values)) if values else math.nan, refits)
+    instability = _instability(model, _table(inputs), outcomes, [predictions[i] for i in sorted(predictions)], resampling)
+    return Refits(shares, float(np.mean(values)) if values else math.nan, refits, instability)
+
+
+def _instability(
+    model: SurvivalModel, table: Mapping[str, np.ndarray], outcomes: Outcomes, predictions: Sequence[np.ndarray], resampling: Resampling
+) -> Instability | None:
+    """The predictions of the refits, each (2, n), next to those of the model."""
+    if not (model.retained and predictions):
+        return None
+    log_risk = model.log_risk(table, centers=outcomes.centers)
+    original = 1.0 - limited(model.survival(log_risk, [resampling.day])[:, 0])
+    answered = np.stack([each for each in predictions if np.isfinite(each[0]).all()] or [np.empty((2, 0))])
+    if not answered.shape[2] or not np.isfinite(original).all():
+        return None
+    death, high = answered[:, 0], answered[:, 1].astype(bool)
+    return Instability.of(resampling.day, original, log_risk > model.cutoff, death, high, confidence=resampling.confidence)
+
+
+def _predicted(model: SurvivalModel, slope: float, log_risk: np.ndarray, rows: np.ndarray, outcomes: Outcomes, day: float) -> np.ndarray:
+    """Probability of death by a day under one refit, with the slope of the served model and the baseline of the resample `rows`, and the group; (2, n)."""
+    predictor = log_risk * (slope / model.slope)
+    baseline = survival.breslow_baseline(outcomes.event[rows], outcomes.time[rows], predictor[rows])
+    return np.stack([1.0 - limited(baseline.survival(predictor, [day])[:, 0]), log_risk > model.cutoff])
+
+
+def _table(blocks: Mapping[str, Block]) -> dict[str, np.ndarray]:
+    return {column: block.values[:, j] for block in blocks.values() for j, column in enumerate(block.columns)}
 
 
 def _refit(
@@ -94,14 +147,14 @@ def _refit(
     blocks: Mapping[str, Block],
     outcomes: Outcomes,
     numbers: Fitting,
-    seed: int,
-) -> tuple[Counter[str], dict[int, float]]:
-    """How often each column is kept in some of the refits, and the optimism of each."""
+    resampling: Resampling,
+) -> tuple[Counter[str], dict[int, float], dict[int, np.ndarray]]:
+    """How often each column is kept in some of the refits, the optimism of each, and the predictions of those that keep any, (2, n)."""
     counts: Counter[str] = Counter()
-    optimism = {}
-    everybody = {column: block.values[:, j] for block in blocks.values() for j, column in enumerate(block.columns)}
+    optimism, predictions = {}, {}
+    everybody = _table(blocks)
     for i in which:
-        rows = np.random.default_rng([seed, i]).integers(outcomes.event.size, size=outcomes.event.size)
+        rows = np.random.default_rng([resampling.seed, i]).integers(outcomes.event.size, size=outcomes.event.size)
         resampled = {name: Block(name, block.features, block.values[rows]) for name, block in blocks.items()}
         resampled_outcomes = outcomes.rows(rows)
         try:
@@ -112,12 +165,13 @@ def _refit(
                 log_risk = model.log_risk(everybody, centers=outcomes.centers)
                 resampled_c = survival.concordance_index(resampled_outcomes.event, resampled_outcomes.time, log_risk[rows])
                 optimism[i] = resampled_c - survival.concordance_index(outcomes.event, outcomes.time, log_risk)
+                predictions[i] = _predicted(model, fitted.slope, log_risk, rows, outcomes, resampling.day)
             else:
                 optimism[i] = 0.0
         except (Undefined, Refusal):
             # a resample without a death, a comparable pair, or one of the centers to harmonize has no C to be optimistic about
             continue
-    return counts, optimism
+    return counts, optimism, predictions
 
 
 def internal_external(

@@ -32,6 +32,8 @@ class Evaluating:
         Of the coefficients, that the sample-size criterion allows to be expected.
     sample_size_c
         C-indices at which that criterion is stated before a C inside the training centers is known.
+    external_events
+        Deaths at external centers from which calibration can be judged.
     subgroup_events
         Deaths from which a subgroup has measures of its own.
     """
@@ -46,6 +48,7 @@ class Evaluating:
     seed: int
     shrinkage: float
     sample_size_c: tuple[float, ...]
+    external_events: int
     subgroup_events: int
 
     def __post_init__(self) -> None:

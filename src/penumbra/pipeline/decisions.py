@@ -27,8 +27,13 @@ def set_aside(home: Path) -> dict[str, str]:
 
 def proposals(home: Path) -> list[DecisionManifest]:
     """The decisions that propose a champion and were not closed yet; one that cannot be read keeps no other from being closed."""
+    return [decided for decided in all_of(home) if decided.decision == PROPOSED]
+
+
+def all_of(home: Path) -> list[DecisionManifest]:
+    """Every decision that can be read, in the order of the centers' names."""
     decisions = (manifests.earlier(home, DecisionManifest, name) for name in _names(home))
-    return [decided for decided in decisions if decided is not None and decided.decision == PROPOSED]
+    return [decided for decided in decisions if decided is not None]
 
 
 def _names(home: Path) -> Iterator[str]:

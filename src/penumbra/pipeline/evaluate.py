@@ -13,7 +13,7 @@ from penumbra.base.params import project_root
 from penumbra.base.progress import say
 from penumbra.base.whole_files import write_whole
 from penumbra.base.workers import available_cores
-from penumbra.evaluate import CROSS_FITTED, TRAINING, MetricRow, ModelRisk, internal_external, resampled_fits
+from penumbra.evaluate import CROSS_FITTED, TRAINING, MetricRow, ModelRisk, Refits, Resampling, internal_external, resampled_fits
 from penumbra.evaluate import evaluate as evaluate_models
 from penumbra.evaluate.choice import CONTROLS
 from penumbra.pipeline import manifests
@@ -27,8 +27,9 @@ from penumbra.pipeline.manifests import EvaluateManifest, FuseManifest, Origin
 from penumbra.pipeline.origins import PROGRAM, accepted_images, current, flat, origin
 from penumbra.pipeline.settings import Settings
 from penumbra.pipeline.workspace import Work
+from penumbra.survival.horizons import horizon_name, middle
 
-EVALUATION_CODE = 6  # raise when the same models, patients and numbers give other metrics than before
+EVALUATION_CODE = 7  # raise when the same models, patients and numbers give other metrics than before
 
 
 def evaluate(work: Work) -> EvaluateManifest:
@@ -37,7 +38,7 @@ def evaluate(work: Work) -> EvaluateManifest:
     fused, before = current_fuse(work, data), manifests.earlier(work.home, EvaluateManifest)
     key = evaluation_key(work, data, fused)
     if before is not None and before.key == key:
-        metrics, selection_frequency, choice = before.metrics, before.kept, before.choice
+        metrics, refits, choice = before.metrics, Refits(before.kept, math.nan, 0, before.instability), before.choice
     else:
         say(f"evaluating {len(fused.features)} models on {len(data.patients)} patients, {settings.evaluate.bootstraps} bootstraps")
         models = load_models(work, fused.key)
@@ -47,12 +48,13 @@ def evaluate(work: Work) -> EvaluateManifest:
         inner, choice = evidence_inside(settings, data.outcomes.rows(data.training), crossed)
         served = choice.served
         rows = measured(work, model_risks, data, combined=served)
-        more, selection_frequency = refitted(work, data, models, rows, served)
+        more, refits = refitted(work, data, models, rows, served)
         metrics = (*inner, *rows, *more)
     if work.home == project_root() / "data":
         write_whole(project_root() / "metrics.json", json.dumps(_c_indices(metrics), indent=1) + "\n")
     made_from = of_evaluate(work, data, fused)
-    return manifests.write(work.home, EvaluateManifest(key=key, metrics=metrics, kept=selection_frequency, choice=choice, made_from=made_from))
+    manifest = EvaluateManifest(key=key, metrics=metrics, kept=refits.selection_frequency, choice=choice, instability=refits.instability, made_from=made_from)
+    return manifests.write(work.home, manifest)
 
 
 def evaluation_key(work: Work, data: Dataset, fused: FuseManifest) -> str:
@@ -103,16 +105,14 @@ def measured(work: Work, model_risks: Mapping[str, ModelRisk], data: Dataset, *,
     return evaluate_models(model_risks, data.outcomes, data.training, work.settings.evaluate, combined=combined, controls=CONTROLS)
 
 
-def refitted(
-    work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow], served: str
-) -> tuple[list[MetricRow], Mapping[str, float]]:
-    """What refitting the served model says: each center left out, optimism of the training C, and how often resamples keep a feature."""
+def refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow], served: str) -> tuple[list[MetricRow], Refits]:
+    """What refitting the served model says: each center left out, optimism of the training C, how often resamples keep a feature, and how predictions move."""
     settings, declared = work.settings, fusion.declarations(work.settings.models)
     say("refitting with each center left out")
     declarations = [declared[name] for name in (served, *CONTROLS.values()) if name in declared]
     left_out_rows = internal_external(declarations, data.blocks, data.outcomes, settings.fuse, confidence=settings.evaluate.confidence)
     if not models[served].retained:
-        return left_out_rows, {}
+        return left_out_rows, Refits({}, math.nan, 0)
     say(f"refitting {served} on {settings.evaluate.refits} resamples of the training patients")
     refits = resampled_fits(
         declared[served],
@@ -120,17 +120,24 @@ def refitted(
         data.rows(data.training),
         data.outcomes.rows(data.training),
         settings.fuse,
-        refits=settings.evaluate.refits,
-        seed=settings.evaluate.seed,
-        workers=available_cores(),
+        Resampling(
+            refits=settings.evaluate.refits,
+            seed=settings.evaluate.seed,
+            day=middle(settings.evaluate.horizons_days)[0],
+            confidence=settings.evaluate.confidence,
+            workers=available_cores(),
+        ),
     )
     apparent = [row for row in rows if (row.model, row.split, row.metric) == (served, "train", "harrell_c")][-1]  # the pool comes last
     values = {"harrell_c_optimism": refits.optimism, "harrell_c_corrected": apparent.value - refits.optimism}
     reason = "" if math.isfinite(refits.optimism) else apparent.reason or "no resample has a C"
-    return [
-        *left_out_rows,
-        *(replace(apparent, metric=name, value=value, lower=math.nan, upper=math.nan, reason=reason) for name, value in values.items()),
-    ], refits.selection_frequency
+    alone = replace(apparent, lower=math.nan, upper=math.nan)
+    rows_of_refits = [replace(alone, metric=name, value=value, reason=reason) for name, value in values.items()]
+    over = refits.instability
+    if over is not None:
+        moved = {f"{name}_{horizon_name(over.day)}": value for name, value in over.summary().items()}
+        rows_of_refits += [replace(alone, metric=name, value=value, reason="") for name, value in moved.items()]
+    return [*left_out_rows, *rows_of_refits], refits
 
 
 def _c_indices(rows: Iterable[MetricRow]) -> dict[str, dict[str, float]]:

@@ -14,6 +14,7 @@ from penumbra.base.refusal import Refusal
 from penumbra.base.whole_files import write_whole
 from penumbra.evaluate.chosen import Choice
 from penumbra.evaluate.gate import Evidence
+from penumbra.evaluate.instability import Instability
 from penumbra.evaluate.rows import MetricRow, PairedRow
 
 FOLDER = "manifests"
@@ -167,12 +168,23 @@ class FuseManifest(Manifest):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateManifest(Manifest):
-    """kept: column -> share of the refits of the served model that keep it. choice: which model is served; None in a manifest from before it was chosen."""
+    """What evaluate measured.
+
+    Parameters
+    ----------
+    kept
+        Column -> share of the refits of the served model that keep it.
+    choice
+        Which model is served; None in a manifest from before it was chosen.
+    instability
+        Of the predictions over these refits; None where there are none.
+    """
 
     key: str
     metrics: tuple[MetricRow, ...]
     kept: Mapping[str, float] = field(default_factory=dict)
     choice: Choice | None = left_out()
+    instability: Instability | None = left_out()
 
 
 @dataclass(frozen=True, kw_only=True)

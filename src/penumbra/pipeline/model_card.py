@@ -1,16 +1,12 @@
-"""What is known of a registered version: the model card, and the facts that fill the reporting guidelines."""
+"""What is known of a registered version: the model card."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from penumbra import registry
 from penumbra.base.blocks import GTV
-from penumbra.base.params import project_root, read_yaml
-from penumbra.pipeline import manifests
-from penumbra.pipeline.dataset import Dataset
-from penumbra.pipeline.manifests import PopulateManifest, RegisterManifest
+from penumbra.pipeline.manifests import RegisterManifest
 from penumbra.pipeline.workspace import Work
-from penumbra.report import checklist
 from penumbra.report import inputs as page
 from penumbra.survival.horizons import horizon_words
 
@@ -46,36 +42,3 @@ def model_card(work: Work, registered: RegisterManifest) -> page.ModelCard:
         environment=tuple(lineage.environment.items()),
         **common,
     )
-
-
-def guidelines(work: Work, data: Dataset, card: page.ModelCard, flow: tuple[page.CenterFlow, ...]) -> tuple[page.ChecklistItem, ...]:
-    """The checklist with what lineage, manifests and settings answer; the rest stays unanswered."""
-    settings, populate = work.settings, manifests.read(work.home, PopulateManifest)
-    names = {split: ", ".join(center.center for center in flow if center.training is trains) for split, trains in (("train", True), ("test", False))}
-    facts: dict[str, object] = {
-        "found": sum(center.total for center in flow),
-        "accepted": sum(center.accepted for center in flow),
-        "grid_mm": f"{settings.ingest.grid_mm:g}",
-        "radiomics_features": populate.features,
-        "engine": f"engine {settings.populate.engine}",
-        "feature_version": populate.version,
-        "train_n": int(data.training.sum()),
-        "train_events": int(data.event[data.training].sum()),
-        "test_n": int((~data.training).sum()),
-        "test_events": int(data.event[~data.training].sum()),
-        "centers": ", ".join(center.center for center in flow),
-        "train_centers": names["train"],
-        "test_centers": names["test"],
-        "digest": card.digest[:12],
-        "code_commit": card.code_commit[:12],
-        "version": f"{card.model}/{card.version}" if card.version else "",
-        "horizons": ", ".join(f"{horizon:g}" for horizon in settings.evaluate.horizons_days),
-        "folds": settings.fuse.folds,
-        "harmonization": {"none": "none", "combat": f"ComBat on the training centers; a center that did not train: {settings.fuse.unseen_center}"}[
-            settings.fuse.harmonise
-        ],
-        "refits": settings.evaluate.refits,
-        "calibration_groups": settings.evaluate.calibration_groups,
-        "bootstraps": settings.evaluate.bootstraps,
-    }
-    return checklist(read_yaml(project_root() / "models" / "checklist.yaml"), facts)

@@ -10,15 +10,16 @@ from penumbra.base.params import project_root, read_yaml
 from penumbra.base.progress import say
 from penumbra.evaluate import CROSS_FITTED, EXTERNAL, TRAINING, MetricRow
 from penumbra.fusion import SurvivalModel
-from penumbra.pipeline import manifests
+from penumbra.pipeline import decisions, manifests
 from penumbra.pipeline.ablation import DECLARED as WITHOUT_SE
 from penumbra.pipeline.ablation import ablation
 from penumbra.pipeline.dataset import Dataset, read_dataset
 from penumbra.pipeline.evaluate import current_evaluate
-from penumbra.pipeline.fuse import current_fuse, load_models, risks
+from penumbra.pipeline.fuse import cross_fitted_by, current_fuse, load_models, risks
+from penumbra.pipeline.guidelines import guidelines
 from penumbra.pipeline.inside import served_by
 from penumbra.pipeline.manifests import EvaluateManifest, FuseManifest, IngestManifest, PopulateManifest, RegisterManifest, ReportManifest
-from penumbra.pipeline.model_card import guidelines, model_card
+from penumbra.pipeline.model_card import model_card
 from penumbra.pipeline.origins import PROGRAM, flat, origin
 from penumbra.pipeline.register import current_register
 from penumbra.pipeline.report_network import learning_curves, network_of, risk_maps
@@ -46,7 +47,9 @@ def report(work: Work) -> ReportManifest:
     folder = work.home / "reports" / name
     require_shown()
     shown = {name: read_yaml(project_root() / "models" / f"{name}.yaml") for name in ("paper", "checklist")} | {"report": vars(work.settings.report)}
-    key = store.version_key({"registered": registered.to_json(), "evaluated": evaluated.key, "ingest": ingested.to_json(), **shown, "code": REPORT_CODE})
+    arrived = [[decided.center, decided.decision] for decided in decisions.all_of(work.home)]
+    made = {"registered": registered.to_json(), "evaluated": evaluated.key, "ingest": ingested.to_json(), "arrived": arrived}
+    key = store.version_key({**made, **shown, "code": REPORT_CODE})
     path = folder / "index.html"
     done = (folder / ".key").read_text(encoding="utf-8") if (folder / ".key").is_file() else ""
     if done != key or not path.is_file():
@@ -80,7 +83,10 @@ def report_inputs(work: Work, data: Dataset, fused: FuseManifest, registered: Re
     deep = [model.name for model in models.values() if model.family == "deep"]
     rows = evaluated.metrics
     columns = tuple(_columns(rows))
-    panels = tuple(risk_panels(data, {name: model_risks[name] for name in (combined.name, *deep)}, {}, columns, settings.evaluate))
+    shown = {name: model_risks[name] for name in dict.fromkeys((combined.name, *deep))}
+    crossed = cross_fitted_by(work, fused.key)
+    inside = {name: models[name].slope * crossed.log_risk(name) for name in shown if crossed.gives(name)}
+    panels = tuple(risk_panels(data, shown, inside, columns, settings.evaluate))
     sample = sample_of(work.home, settings)
     notes = [f"{model.label}: no feature retained ({model.reason})." for model in models.values() if not model.retained]
     notes += [f"{model.label}: {remark}." for model in models.values() if model.retained for remark in model.training.remarks]
@@ -111,8 +117,9 @@ def report_inputs(work: Work, data: Dataset, fused: FuseManifest, registered: Re
         measures=page.Measures.of(settings.evaluate),
         panels=panels,
         loadings=_loadings(combined),
-        checklist=guidelines(work, data, card, flow),
+        checklist=guidelines(work, data, card, flow, evaluated, combined),
         choice=evaluated.choice,
+        instability=evaluated.instability,
         sample=sample,
         demands=demands_of(work.home, settings, sample),
         shown_in_subgroups=_shown_in_subgroups(columns),

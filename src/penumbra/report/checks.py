@@ -1,6 +1,7 @@
 """The checklist of reporting guidelines: what is answered, with its evidence, and what is not."""
 
 import string
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,9 @@ from penumbra.report.inputs import ChecklistItem
 from penumbra.report.tables import Table, plain_table
 
 UNANSWERED = "unanswered"
+NOT_KNOWN = "not known"  # begins the answer to a question that the data do not answer
+
+VERDICTS = ("yes", "no", NOT_KNOWN)
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,14 @@ class Guideline:
 
     @property
     def answered(self) -> int:
-        return sum(bool(item.answer) for item in self.items)
+        """How many are answered by something else than that it is not known."""
+        return sum(bool(item.answer) and not item.answer.startswith(NOT_KNOWN) for item in self.items)
+
+    @property
+    def verdicts(self) -> str:
+        """How many answers are yes, no, and not known; "" where the items are no such questions."""
+        words = Counter(item.answer.partition(":")[0] for item in self.items)
+        return ", ".join(f"{words[word]} {word}" for word in VERDICTS) if set(words) <= set(VERDICTS) else ""
 
 
 def by_guideline(items: Sequence[ChecklistItem]) -> list[Guideline]:
