@@ -9,7 +9,7 @@ penumbra := .venv/bin/penumbra
 ready := .venv/.ready
 fast := -m "not slow and not matrix" --ignore tests/end_to_end
 
-.PHONY: run test test-fast coverage test-numeric test-stops lint fuzz bench bench-radiomics bench-network bench-statistics bench-store bench-redrawn bench-served stress-store stack backup restore parity lock clean setup help
+.PHONY: run test test-fast coverage test-numeric test-stops lint fuzz bench bench-radiomics bench-network bench-last-bit bench-statistics bench-store bench-redrawn bench-served stress-store stack backup restore parity lock clean setup help
 .DEFAULT_GOAL := help
 
 help:                      ## this list
@@ -64,6 +64,8 @@ bench-statistics: $(ready)
 	OMP_NUM_THREADS=1 .venv/bin/python -m penumbra.bench.statistics
 bench-store: $(ready)
 	.venv/bin/python -m penumbra.store.bench
+bench-last-bit: $(ready)   ## how much of everybody's risk hangs on one rounding of the network's start and on the number of cores; on data/, minutes
+	.venv/bin/python -m penumbra.bench.last_bit
 stress-store: $(ready)     ## 8 writers and 8 readers for a minute, then 100 kills, on both catalogs of the store
 	STRESS_SECONDS=60 STRESS_KILLS=100 .venv/bin/python -m pytest tests/store/test_many_processes.py -m slow -v
 

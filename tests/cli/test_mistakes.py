@@ -203,7 +203,7 @@ EDITS = [
     Edit("params.yaml", "pca_variance: 0.95", "pca_varianc: 0.95", r"unknown parameter fuse.pca_varianc. Did you mean pca_variance\?"),
     Edit("params.yaml", "  pca_variance:", "\tpca_variance:", r"a tab, with which YAML cannot indent. Use spaces"),
     Edit("params.yaml", "  pca_variance:", "<<<<<<< HEAD\n  pca_variance:", r"the mark <<<<<<< of a merge conflict. Keep one of the two sides"),
-    Edit("params.yaml", "quick: 1.0e-3", "quick: 1e-3", r"train.learning_rate is '1e-3', not a number. Write 0.001"),
+    Edit("params.yaml", "quick: 6.0e-4", "quick: 6e-4", r"train.learning_rate is '6e-4', not a number. Write 0.0006"),
     Edit("params.yaml", "profile: quick ", "profile: quik ", r"unknown profile 'quik'. Did you mean quick\?"),
     Edit("params.yaml", "\nfuse:", "\nfuze:", r"unknown group fuze in params.yaml. Did you mean fuse\?"),
     Edit("params.yaml", "time_unit: days", "time_unit: day", r"cohort.time_unit is 'day'. Did you mean days\?"),

@@ -43,6 +43,7 @@ def work(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Work:
             models={**settings.models, "signatures": {"DL": declared.models["signatures"]["DL"]}},  # what a random network is given to
             network=replace(settings.network, input_size=16),
             train=replace(settings.train, epochs=3),
+            ensemble=replace(settings.ensemble, folds=2),
             evaluate=replace(settings.evaluate, bootstraps=50, refits=2),
             report=replace(settings.report, patients=0),
             crossfit=replace(settings.crossfit, folds=2, repeats=1),

@@ -122,7 +122,8 @@ def _answer(work: Work, settings: Settings, volumes: np.ndarray, patients: Patie
     return log_risk
 
 
-def _patients(work: Work) -> Patients:
+def patients_of(work: Work) -> Patients:
+    """Everybody who was accepted."""
     names = list(accepted_images(work))
     with store.connect(work.home, read_only=True) as lake:
         of = {row["patient"]: row for row in lake.rows("patients")}
@@ -148,7 +149,7 @@ def main() -> None:
     settings = load_settings(options.profile or declared["from"])
     work = Work(options.home.resolve(), settings, "study")
     keep_compiled(work)
-    patients = _patients(work)
+    patients = patients_of(work)
     seeds = [settings.train.seed + 1000 * i for i in range(options.seeds)]
     figures: dict[str, Any] = {}
     lines = []

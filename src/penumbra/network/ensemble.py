@@ -151,8 +151,24 @@ def fit_ensemble(
         As `fit`.
     """
     one_thread()
-    train = learning.train
     start = _start(volumes, learning, pretrain, folder)
+    return fit_from(start, volumes, event, time, learning, ensemble=ensemble, folder=folder, progress=progress)
+
+
+def fit_from(
+    start: Mapping[str, Any],
+    volumes: np.ndarray,
+    event: np.ndarray,
+    time: np.ndarray,
+    learning: Learning,
+    *,
+    ensemble: EnsembleSettings,
+    folder: Path | None = None,
+    progress: Callable[[int, Epoch], None] | None = None,
+) -> Ensemble:
+    """Return the ensemble of `fit_ensemble` whose members start from the Flax variables `start`."""
+    one_thread()
+    train = learning.train
     fold = _folds(event, train, ensemble)
     left_out = [fold == number // ensemble.seeds for number in range(max(1, ensemble.folds) * ensemble.seeds)]
     members = train_all(
