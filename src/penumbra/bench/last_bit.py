@@ -29,7 +29,7 @@ from penumbra.fusion import Block
 from penumbra.network.ensemble import fit_from
 from penumbra.network.se_resnet import initial_variables
 from penumbra.network.trained import embed as embed_one
-from penumbra.pipeline.fuse import columns_of
+from penumbra.pipeline.dataset import columns_of
 from penumbra.pipeline.origins import accepted_images
 from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.train import keep_compiled, network_inputs
