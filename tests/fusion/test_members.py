@@ -1,13 +1,14 @@
 """Ridge, mean and stacked models: what they are made of, what cannot leak, what has no answer, and that they are their JSON."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from penumbra.evaluate import ModelRisk, internal_external, resampled_fits
-from penumbra.fusion import Block, Declaration, Fitting, SurvivalModel, declarations, fit, fit_all
+from penumbra.fusion import Block, Declaration, Fitting, SurvivalModel, check_columns, declarations, fit, fit_all
 from penumbra.fusion.members import cross_fitted
 from penumbra.fusion.model import HIGHEST, LOWEST, NothingRetained
 from penumbra.fusion.patients import Patients, not_redundant
@@ -319,3 +320,19 @@ REFUSED = [
 def test_what_no_model_can_be_made_from_is_refused(change, message) -> None:
     with pytest.raises(ValueError, match=r"models/late\.yaml.*: " + message):
         declarations({"late": {**WRITTEN, **change}})
+
+
+def test_options_that_name_what_there_is_not_are_refused() -> None:
+    blocks = {"gtv": ["original_shape_MeshVolume", "f1"], "ring_6mm": ["f1"]}
+    ridge = Declaration("R", "", "radiomics", "ridge", blocks=("gtv", "ring_6mm"))
+    check_columns({"R": replace(ridge, residual=VOLUME, penalties=(("gtv", 2.0),), leave_out=("f*", "wavelet-*H*_*"))}, blocks)
+    for change, message in (
+        (
+            {"residual": "gtv.original_shape_MeshVolum"},
+            "residual of R is 'gtv.original_shape_MeshVolum', which is no column. Did you mean gtv.original_shape_MeshVolume",
+        ),
+        ({"penalties": (("deep", 2.0),)}, "penalties of R names 'deep', which is none of its blocks"),
+        ({"leave_out": ("wavlet-*",)}, "leave_out of R holds 'wavlet-*', which no feature of its blocks matches"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            check_columns({"R": replace(ridge, **change)}, blocks)

@@ -26,6 +26,7 @@ OPTIONS = {  # which kinds have what only some kinds have
     "residual": ("signature", "ridge"),
     "penalties": ("ridge",),
 }
+IMAGES = ("wavelet-", "log-sigma-")  # of features that features/radiomics.yaml may switch off: a pattern of them leaves out what there is
 RULE, ADVICE = "model_declared", "Correct the declaration and rerun the same command"
 
 
@@ -276,7 +277,8 @@ def check_columns(models: Mapping[str, Declaration], blocks: Mapping[str, Collec
                 fault = f"penalties of {name} names {block!r}, which is none of its blocks"
                 raise wrong(f"{name}.penalties.{block}", fault, choose(block, declared.blocks), RULE)
         for i, pattern in enumerate(declared.leave_out):
-            if not any(fnmatchcase(feature, pattern) for block in declared.blocks for feature in blocks[block]):
+            features = (feature for block in declared.blocks for feature in blocks[block])
+            if not pattern.startswith(IMAGES) and not any(fnmatchcase(feature, pattern) for feature in features):
                 fault = f"leave_out of {name} holds {pattern!r}, which no feature of its blocks matches"
                 raise wrong(f"{name}.leave_out[{i}]", fault, "Write features with * in them, such as wavelet-*H*_*", RULE)
         for key, some in (("log", declared.log), ("impute", declared.impute)):

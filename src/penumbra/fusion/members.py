@@ -3,7 +3,8 @@
 What standardizes and weighs a member is counted on risks that it gives patients whom it has not seen: the training patients are divided into five folds
 within center and outcome, and the member is fitted again without each. In these fits everything is learned again (center effects, z-scores, screening, which
 columns a Lasso keeps, components, coefficients) but the penalty of each block's Lasso and of a ridge, which stays what the member chose on all training
-patients. Folds and penalties have seen the outcome of the patient whose risk it is; nothing else has.
+patients. Folds and penalties have seen the outcome of the patient whose risk it is; nothing else that is fitted here has. The features stay as they are:
+deep ones come from networks that did not see the patient where `ensemble.folds` is set, and the scale of their member is an apparent one where it is not.
 """
 
 from __future__ import annotations
