@@ -91,11 +91,13 @@ def _facts(work: Work, data: Dataset, card: page.ModelCard, flow: tuple[page.Cen
 def _updating(work: Work) -> str:
     """What becomes of the model when a center arrives, and what has become of it so far."""
     retrain = work.settings.retrain
-    recalibrated = f"from {retrain.recalibrate_from} deaths on" if retrain.recalibrate_from else "never"
+    recalibrated = (
+        f"recalibrated to a center from {retrain.recalibrate_from} of its deaths on" if retrain.recalibrate_from else "never recalibrated to one center"
+    )
     history = "; ".join(f"{decided.center}: {decided.decision}" for decided in decisions.all_of(work.home)) or "none so far"
     return (
         f"a center that arrives first tests the model as it is, then it is refitted with that center and compared by the gate ({retrain.promotion});"
-        f" recalibrated to a center {recalibrated}. Centers that arrived: {history}"
+        f" {recalibrated}. Centers that arrived: {history}"
     )
 
 
