@@ -67,9 +67,9 @@ def percent(share: float) -> str:
     """ "63 %", "< 0.5 %", "> 99.5 %"; never a certainty."""
     if math.isnan(share):
         return ABSENT
-    if share < SMALLEST_SHARE:
+    if share <= SMALLEST_SHARE:  # probabilities end there, and 0.995 would round to certainty
         return f"<{NO_BREAK}{100 * SMALLEST_SHARE:g}{NO_BREAK}%"
-    return f">{NO_BREAK}{100 * LARGEST_SHARE:g}{NO_BREAK}%" if share > LARGEST_SHARE else f"{100 * share:.0f}{NO_BREAK}%"
+    return f">{NO_BREAK}{100 * LARGEST_SHARE:g}{NO_BREAK}%" if share >= LARGEST_SHARE else f"{100 * share:.0f}{NO_BREAK}%"
 
 
 def p_value(value: float) -> str:
