@@ -243,3 +243,7 @@ def test_the_widths_of_columns_are_never_more_than_they_need() -> None:
     assert laid.shown == 2
     assert not laid.cut
     assert max(map(len, laid.lines)) <= 80
+
+
+def test_the_limits_of_a_probability_are_no_certainty() -> None:
+    assert [cells.percent(share) for share in (0.005, 0.0051, 0.9949, 0.995)] == ["< 0.5 %", "1 %", "99 %", "> 99.5 %"]
