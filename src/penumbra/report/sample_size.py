@@ -84,8 +84,8 @@ def sample_size_table(demands: Sequence[Demand], labels: Mapping[str, str]) -> T
     header = header_cells("model", "parameters tried", "kept", "C inside", "parameters allowed", "patients missing", "missing for those kept alone")
     caption = (
         "Tried: every column that a selection saw; of a model of models the sum over its members. The weights of the network are not counted. Allowed: at the C"
-        f" of cross-fitted risks. A model that ranks no better than chance has nothing to be fitted: {NO_NUMBER}. A ridge shrinks by itself, which makes it usable"
-        " with more columns than are allowed; the criterion counts them all the same."
+        f" of cross-fitted risks. A model that ranks no better than chance has nothing to be fitted: {NO_NUMBER}. A ridge shrinks by itself, which"
+        " makes it usable with more columns than are allowed; the criterion counts them all the same."
     )
     return Table("sample_size", caption, header, rows, csv_text(names, lines))
 
