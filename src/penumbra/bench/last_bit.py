@@ -53,6 +53,7 @@ def shifted(variables: dict[str, Any], direction: int) -> dict[str, Any]:
 def trained_answers(work: Work, state: str, direction: int) -> tuple[np.ndarray, np.ndarray]:
     """Return log_risk (n,) and deep features (n, channels) of everybody from networks that this process trains."""
     settings = changed(work.settings, FORMERLY) if state == BEFORE else work.settings
+    keep_compiled(work)
     patients = patients_of(work)
     volumes = network_inputs(work, patients.names, accepted_images(work), settings.network)
     rows = np.isin(patients.centers, settings.cohort.train_centers)
@@ -61,7 +62,6 @@ def trained_answers(work: Work, state: str, direction: int) -> tuple[np.ndarray,
     start = shifted(initial_variables(settings.network, seed=settings.train.seed), direction)
     if state == BEFORE:
         return embed_one(network.fit(volumes[rows], event, time, learning, start=start), volumes)
-    keep_compiled(work)
     return network.embed(fit_from(start, volumes[rows], event, time, learning, ensemble=settings.ensemble), volumes)
 
 

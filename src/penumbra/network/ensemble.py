@@ -24,7 +24,7 @@ from penumbra.network.trained import Epoch, Trained, describe, flatten, rebuild,
 from penumbra.network.trained import embed as embed_one
 
 FORMAT = "penumbra network 2"
-NO_STEPS = Train(  # what stands in a network that was not trained; embedding uses its batch size alone
+NO_STEPS = Train(  # of a network that was not trained; embedding uses its batch size alone
     learning_rate=1.0,
     decay_rate=1.0,
     decay_steps=1,
