@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from penumbra.evaluate import ModelRisk, internal_external, resampled_fits
+from penumbra.evaluate.refits import Resampling
 from penumbra.fusion import Block, Declaration, Fitting, SurvivalModel, check_columns, declarations, fit, fit_all
 from penumbra.fusion.members import cross_fitted
 from penumbra.fusion.model import HIGHEST, LOWEST, NothingRetained
@@ -229,7 +230,7 @@ def test_refits_keep_what_was_tuned(fitted) -> None:
             for model in (refit, fitted[name])
         ]
         assert tuned[0] == tuned[1]
-        refits = resampled_fits(DECLARED[name], fitted[name], blocks, outcomes, NUMBERS, refits=4, seed=1, workers=1)
+        refits = resampled_fits(DECLARED[name], fitted[name], blocks, outcomes, NUMBERS, Resampling(refits=4, seed=1, day=730.0, confidence=0.95, workers=1))
         assert 0 < refits.optimism < 0.3
         assert refits.selection_frequency["ring_6mm.f00"] == 1.0
         assert "clinical.age" not in refits.selection_frequency
