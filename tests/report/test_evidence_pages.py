@@ -95,11 +95,12 @@ def test_candidates_and_falsifiers(make_inputs: Callable[..., ReportInputs]) -> 
 def test_cross_fitted_comes_first_and_apparent_last_and_gray(make_inputs: Callable[..., ReportInputs], tmp_path: Path) -> None:
     columns = (CROSSED, CenterColumn("east", "east", None, "test"), APPARENT)
     inside = (crossed_row("harrell_c", 0.58, 0.5, 0.66), crossed_row("beyond_limits", 0.004))
+    beyond_outside = MetricRow("combined", "east", "test", "beyond_limits", 0.012, NAN, NAN, 40, 25)
     demand = Demand("combined", 2696, 37, 0.58, 0.5, 100_000.0, 3000.0)
     of_refits = Instability.of(730.0, np.array([0.2, 0.6]), np.array([False, True]), np.array([[0.3, 0.6]]), np.array([[True, True]]), confidence=0.95)
     inputs = make_inputs(
         columns=columns,
-        metrics=(*make_inputs().metrics, *inside),
+        metrics=(*make_inputs().metrics, *inside, beyond_outside),
         choice=CHOICE,
         panels=(panel(CROSSED), panel()),
         measures=MEASURES,
@@ -118,7 +119,7 @@ def test_cross_fitted_comes_first_and_apparent_last_and_gray(make_inputs: Callab
     assert text.index(CHOICE.reason.rstrip(".")) < text.index('<dl class="headline">')
     assert '<td class="number strong gray">0.71 (0.61–0.81)<small>paper 0.77</small>' in text, "the paper's training values are apparent ones"
     assert text.index("tries 2696 columns and keeps 37") < text.index('id="discrimination"'), "before any fit's numbers"
-    assert "north, cross-fitted 0.4 %; at most 1 % may be" in text
+    assert "north, cross-fitted 0.4 %, east 1.2 % (too many); at most 1 % may be" in text
     assert text.count('<figure class="apparent">') == 6, "ROC, calibration, decision, risk by outcome, hazard ratios and measures of subgroups"
     with (tmp_path / "c_index.csv").open(encoding="utf-8") as stream:
         splits = [row["split"] for row in csv.DictReader(stream) if row["model"] == "combined" and row["metric"] == "harrell_c"]

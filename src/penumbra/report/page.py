@@ -22,6 +22,7 @@ from penumbra.survival.horizons import horizon_name
 
 PAGE = "index.html"
 BEYOND_LIMITS = "beyond_limits"  # share of probabilities that were beyond the limits of what is shown, as a metric
+MAX_BEYOND = 0.01  # of these: more would be reached by clipping alone
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,7 @@ def html(inputs: ReportInputs, contents: Contents) -> str:
         first_sentence=served.first_sentence(inputs),
         sample=_sample(inputs),
         beyond_limits=_beyond_limits(inputs),
+        max_beyond=MAX_BEYOND,
         pictures=list(zip(inputs.slices, contents.slices, strict=True)),
         maps=list(zip(inputs.maps, contents.maps, strict=True)),
         contour_colors={
@@ -205,7 +207,8 @@ def _sample(inputs: ReportInputs) -> str:
 def _beyond_limits(inputs: ReportInputs) -> list[str]:
     """On each set, how many of the probabilities lay beyond the limits that are shown, before the limits were applied."""
     rows = [(column, find_row(inputs.metrics, inputs.combined, column, BEYOND_LIMITS)) for column in inputs.columns]
-    return [f"{column.label} {number(100 * row.value, 1)} %" for column, row in rows if row is not None and math.isfinite(row.value)]
+    shares = [(column.label, row.value) for column, row in rows if row is not None and math.isfinite(row.value)]
+    return [f"{label} {number(100 * share, 1)} %{' (too many)' if share > MAX_BEYOND else ''}" for label, share in shares]
 
 
 def _embedded(figure: Rendered) -> str:
