@@ -21,6 +21,7 @@ from scipy.stats import spearmanr
 
 from penumbra import fusion, network
 from penumbra.base.blocks import DEEP, deep_names
+from penumbra.base.json_values import without_nan
 from penumbra.base.params import state_home
 from penumbra.base.progress import track
 from penumbra.base.tables import render
@@ -115,7 +116,7 @@ def main() -> None:
             figures[state]["same_bits"] = {run: bool(np.array_equal(risks["log_risk"][run], risks["log_risk"][BASELINE])) for run in RUNS if run != BASELINE}
     centers = sorted(set(patients.centers.tolist()))
     print(table(figures, centers))
-    print(json.dumps(figures))
+    print(json.dumps(without_nan(figures)))
 
 
 def _in_a_process(file: Path, state: str, run: str, processors: int, profile: str | None) -> dict[str, np.ndarray]:
