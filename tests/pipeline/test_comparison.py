@@ -34,7 +34,8 @@ pytestmark = pytest.mark.slow
 def trained_on(work: Work, *centers: str) -> Work:
     settings = few_models(work.settings)
     few = replace(settings.evaluate, bootstraps=100, refits=1)
-    return replace(work, settings=replace(settings, evaluate=few, cohort=replace(settings.cohort, train_centers=centers)))
+    register = replace(settings.register, served="Volume")  # a control: one version each
+    return replace(work, settings=replace(settings, evaluate=few, register=register, cohort=replace(settings.cohort, train_centers=centers)))
 
 
 @pytest.fixture(scope="module")
