@@ -26,6 +26,13 @@ def test_every_column_that_a_selection_saw_counts() -> None:
     assert demands(of_models, SIZES, {"Volume": 1}, {}, SAMPLE)[-1].retained is None, "Rad is not fitted yet"
 
 
+def test_what_a_model_leaves_out_no_selection_saw() -> None:
+    ridge = Declaration("Ridge", "Ridge", "radiomics", "ridge", blocks=("gtv", "deep"), leave_out=("wavelet-*H*_*",))
+    features = ["original_shape_MeshVolume", "wavelet-LLL_glcm_Contrast", "wavelet-HLL_glcm_Contrast", "wavelet-LLH_ngtdm_Busyness"]
+    assert columns_tried("Ridge", {"Ridge": ridge}, {"gtv": 4, "deep": 64}, features) == 2 + 64
+    assert columns_tried("Ridge", {"Ridge": ridge}, {"gtv": 4, "deep": 64}) == 4 + 64
+
+
 def test_the_real_cohort() -> None:
     volume, rad, combined = demands(DECLARED, SIZES, {"Volume": 1, "Rad": 3, "Combined": 25}, {"Volume": 0.61, "Combined": 0.5}, SAMPLE)
     assert round(volume.allowed, 1) == 1.3

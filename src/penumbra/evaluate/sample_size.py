@@ -1,10 +1,12 @@
 """What the training patients can carry: candidate parameters tried by each model, allowed at the C seen inside, and patients missing (PROTOCOL 8)."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from penumbra import survival
+from penumbra.base.blocks import DEEP
 from penumbra.evaluate.rows import MetricRow
 from penumbra.evaluate.sets import CROSS_FITTED, TRAINING
 from penumbra.fusion import Declaration
@@ -75,7 +77,12 @@ class Demand:
 
 
 def demands(
-    declared: Mapping[str, Declaration], sizes: Mapping[str, int], retained: Mapping[str, int], inside: Mapping[str, float], sample: Sample
+    declared: Mapping[str, Declaration],
+    sizes: Mapping[str, int],
+    retained: Mapping[str, int],
+    inside: Mapping[str, float],
+    sample: Sample,
+    features: Collection[str] = (),
 ) -> tuple[Demand, ...]:
     """What every declared model asks of a sample, in the order of declaration.
 
@@ -87,19 +94,23 @@ def demands(
         Model -> columns that it keeps, as far as models are fitted.
     inside
         Model -> C inside, of `seen_inside`.
+    features
+        Names of the features of an ROI, of which a declaration may leave some out.
     """
     rows = []
     for name in declared:
-        tried, c = columns_tried(name, declared, sizes), inside.get(name, math.nan)
+        tried, c = columns_tried(name, declared, sizes, features), inside.get(name, math.nan)
         used = _retained(name, declared, retained)
         rows.append(Demand(name, tried, used, c, sample.allowed(c), sample.missing(tried, c), math.nan if used is None else sample.missing(used, c)))
     return tuple(rows)
 
 
-def columns_tried(name: str, declared: Mapping[str, Declaration], sizes: Mapping[str, int]) -> int:
-    """Columns that a declared model tries: all of its blocks and those it names; of a model of models the sum over its members."""
+def columns_tried(name: str, declared: Mapping[str, Declaration], sizes: Mapping[str, int], features: Collection[str] = ()) -> int:
+    """Columns that a declared model tries: all of its blocks but what it leaves out, and those it names; of a model of models the sum over its members."""
     model = declared[name]
-    return sum(sizes[block] for block in model.blocks) + len(model.columns) + sum(columns_tried(member, declared, sizes) for member in members(model))
+    unseen = sum(any(fnmatchcase(feature, pattern) for pattern in model.leave_out) for feature in features)
+    own = sum(sizes[block] - (unseen if block != DEEP else 0) for block in model.blocks)
+    return own + len(model.columns) + sum(columns_tried(member, declared, sizes, features) for member in members(model))
 
 
 def members(model: Declaration) -> tuple[str, ...]:

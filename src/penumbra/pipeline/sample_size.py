@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from penumbra import fusion, radiomics, store
-from penumbra.base.blocks import DEEP, rois_of
+from penumbra.base.blocks import DEEP, GTV, rois_of
 from penumbra.cohort import roi_rules
 from penumbra.evaluate.sample_size import Demand, Sample, demands, seen_inside
 from penumbra.pipeline import manifests
@@ -27,7 +27,9 @@ def demands_of(home: Path, settings: Settings, sample: Sample) -> tuple[Demand, 
     """What every declared model asks of a sample, by what was fitted and seen inside so far."""
     fused, evaluated = manifests.earlier(home, FuseManifest), manifests.earlier(home, EvaluateManifest)
     inside = seen_inside(evaluated.metrics) if evaluated else {}
-    return demands(fusion.declarations(settings.models), block_sizes(home, settings), fused.features if fused else {}, inside, sample)
+    sizes, names = block_sizes(home, settings), radiomics.feature_names(settings.radiomics, engine=settings.populate.engine)
+    features = names if sizes[GTV] == len(names) else ()  # a store of other features than are declared now
+    return demands(fusion.declarations(settings.models), sizes, fused.features if fused else {}, inside, sample, features)
 
 
 def block_sizes(home: Path, settings: Settings) -> Mapping[str, int]:
