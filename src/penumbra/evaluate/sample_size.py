@@ -109,8 +109,8 @@ def columns_tried(name: str, declared: Mapping[str, Declaration], sizes: Mapping
     """Columns that a declared model tries: all of its blocks but what it leaves out, and those it names; of a model of models the sum over its members."""
     model = declared[name]
     unseen = sum(any(fnmatchcase(feature, pattern) for pattern in model.leave_out) for feature in features)
-    own = sum(sizes[block] - (unseen if block != DEEP else 0) for block in model.blocks)
-    return own + len(model.columns) + sum(columns_tried(member, declared, sizes, features) for member in members(model))
+    seen = sum(sizes[block] - (unseen if block != DEEP else 0) for block in model.blocks)
+    return seen + len(model.columns) + sum(columns_tried(member, declared, sizes, features) for member in members(model))
 
 
 def members(model: Declaration) -> tuple[str, ...]:
