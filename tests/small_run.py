@@ -15,7 +15,7 @@ from penumbra.pipeline.workspace import Work
 
 ROIS = ("gtv", "ring_3mm", "ring_6mm", "ring_9mm")
 CENTERS = {"north": 60, "east": 36, "south": 24}
-HAZARD = np.array([0.8, -0.6, 0.5])  # of the first feature of gtv, ring_6mm and deep
+HAZARD = np.array([1.1, -0.9, 0.8])  # of the first feature of gtv, ring_6mm and deep
 
 
 def few_models(settings: Settings) -> Settings:
@@ -42,7 +42,7 @@ def small_work(home: Path, *, centers: dict[str, int] | None = None, features: i
             values = {roi: random.normal(size=features) for roi in (*ROIS, "deep")}
             for roi, driver in (("gtv", 0), ("ring_6mm", 1), ("deep", 2)):
                 values[roi][0] = cause[driver]
-            values["gtv"][1] = np.exp(8 + 0.5 * cause[0])
+            values["gtv"][1] = np.exp(8 + 0.3 * cause[0] + 0.45 * values["gtv"][1])  # a weak control
             death, left = random.exponential(700 * np.exp(-cause @ HAZARD)), random.exponential(2200)
             event, time = bool(death <= left), float(np.ceil(min(death, left)))
             if center in spoil:
