@@ -98,7 +98,7 @@ CENTERS = (
         layout="flat",
         roi_names=("gtv_primary", "ptv_60", "lung_r", "cord", "external"),
         clinical_style="nsclc_radiomics",
-        baseline=1.15,
+        baseline=1.0,
         scanner=("Philips-like", "Brilliance Big Bore", "B"),
         institution=("Estermarch University Hospital", "77 Kanal Promenade, Estermarch"),
     ),

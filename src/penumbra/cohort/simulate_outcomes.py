@@ -10,12 +10,12 @@ import numpy as np
 from penumbra.cohort.simulate_dicom import Identity
 
 # Log hazard per standard deviation of each hidden cause. Volume alone is a fair control, and what 72 patients show beyond it is 2.5 standard errors or more.
-COEFFICIENTS = {"log_volume": 0.5, "inside": 1.15, "shell": 1.15}
+COEFFICIENTS = {"log_volume": 0.6, "inside": 1.1, "shell": 1.2}
 LOG_VOLUME_MEAN, LOG_VOLUME_SD = float(np.log(8500.0)), 0.62  # of the volume in mm3: 3 to 32 cm3
 INSIDE_HU, INSIDE_SPREAD = 115.0, 0.50  # texture inside: HU at the median patient, and its log per standard deviation
 SHELL_HU, SHELL_SPREAD = 190.0, 0.50  # strands in the shell, the same
 LIMIT = 2.0  # hidden causes stay within two standard deviations
-WEIBULL_SHAPE, MEDIAN_DAYS = 1.1, 1500.0  # of the patient with average causes: nobody is all but sure to die, or to live, within three years
+WEIBULL_SHAPE, MEDIAN_DAYS = 1.1, 1600.0  # of the patient with average causes: nobody is all but sure to die, or to live, within three years
 CENSORED_SHARE = 0.35
 
 
