@@ -93,8 +93,8 @@ def test_processes_change_no_risk(work: Work, data: Dataset, monkeypatch: pytest
 def test_shuffled_columns_know_nothing(work: Work, data: Dataset) -> None:
     honest, shuffled = crossed(work, data), crossed(work, data, shuffled=True)
     outcomes = data.outcomes.rows(data.training)
-    for name in ("Volume", "Ridge"):
-        assert within(outcomes, honest.ranks(name)) > 0.6 > within(outcomes, shuffled.ranks(name))
+    for name in ("Ridge", "Combined"):
+        assert within(outcomes, honest.ranks(name)) > 0.57 > within(outcomes, shuffled.ranks(name))
 
 
 def within(outcomes: Outcomes, ranks: np.ndarray) -> float:

@@ -36,7 +36,7 @@ def called(work: Work, model: str, *centers: str) -> Work:
         settings,
         evaluate=replace(settings.evaluate, bootstraps=20, refits=1),
         cohort=replace(settings.cohort, train_centers=centers),
-        register=replace(settings.register, model=model),
+        register=replace(settings.register, model=model, served="Volume"),  # a control: one version each
     )
     return replace(work, settings=chosen)
 

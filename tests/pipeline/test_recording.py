@@ -14,6 +14,7 @@ from penumbra import registry, store
 from penumbra.commands import compare as side_by_side
 from penumbra.commands import doctor, monitor
 from penumbra.commands.predict import Prediction
+from penumbra.evaluate import Refits
 from penumbra.pipeline import evaluate as evaluate_stage
 from penumbra.pipeline import manifests, recording, report, stored_predictions
 from penumbra.pipeline import register as register_stage
@@ -41,7 +42,7 @@ def at(work: Work, horizons_days: Sequence[float], model: str = "nsclc-os") -> W
 
 def made_quick(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(register_stage, "learning_curves", lambda weights: {})  # the weights are carried along, not opened here
-    patch.setattr(evaluate_stage, "refitted", lambda *_: ([], {}))  # refits tell nothing of horizons
+    patch.setattr(evaluate_stage, "refitted", lambda *_: ([], Refits({}, math.nan, 0)))  # refits tell nothing of horizons
 
 
 @pytest.fixture(autouse=True)
@@ -248,7 +249,7 @@ def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, monke
     """With follow-up closed at day 450, every entry point answered 2 and 3 years with the survival of day 450."""
     small = small_work(tmp_path / "home", centers={"north": 40, "east": 24}, features=6)
     work = at(small, (365, 450, 730, 1095))
-    work = replace(work, settings=replace(work.settings, fuse=small.settings.fuse))  # a short path keeps none of these features
+    work = replace(work, settings=replace(work.settings, register=replace(work.settings.register, served="Volume")))
     weights = work.home / "networks" / "deep1" / "network.safetensors"
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"weights")
