@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from penumbra.evaluate import CROSS_FITTED, TRAINING
-from penumbra.pipeline.crossfit import CrossFitted, Recipe, assign_folds, cross_fitted, permuted_within
+from penumbra.pipeline.crossfit import CrossFitted, Recipe, cross_fitted, permuted_within
 from penumbra.pipeline.dataset import Dataset, read_dataset
 from penumbra.pipeline.evaluate import evaluate
 from penumbra.pipeline.falsifiers import SHUFFLED, cross_fitted_falsifiers, falsifiers_of, shuffled_columns
@@ -15,6 +15,7 @@ from penumbra.pipeline.fuse import cross_fitted_by, fuse, load_models
 from penumbra.pipeline.groups import AUTO
 from penumbra.pipeline.workspace import Work
 from penumbra.survival.outcome import Outcomes
+from penumbra.survival.selection import folds_within
 
 from ..small_run import small_work
 
@@ -130,12 +131,12 @@ def test_probabilities_come_from_cross_fitted_risks(work: Work, data: Dataset) -
 def test_folds_share_deaths_and_centers() -> None:
     random = np.random.default_rng(0)
     outcomes = Outcomes(random.random(97) < 0.4, np.arange(1.0, 98.0), np.where(np.arange(97) % 3 == 0, "b", "a"))
-    fold = assign_folds(outcomes, folds=5, seed=(1, 2))
+    fold = folds_within(outcomes.centers, outcomes.event, folds=5, seed=(1, 2))
     for center in ("a", "b"):
         for died in (True, False):
             counts = np.bincount(fold[(outcomes.centers == center) & (outcomes.event == died)], minlength=5)
             assert counts.max() - counts.min() <= 1
-    assert (fold != assign_folds(outcomes, folds=5, seed=(1, 3))).any()
+    assert (fold != folds_within(outcomes.centers, outcomes.event, folds=5, seed=(1, 3))).any()
 
 
 def test_permuting_stays_within_the_center() -> None:

@@ -116,7 +116,7 @@ CENTERS = (
         layout="scattered",
         roi_names=("Tumor_c40", "Planning target", "Lung_L", "Myelon", "Skin"),
         clinical_style="letters",
-        baseline=0.9,
+        baseline=0.8,
         scanner=("GE-like", "LightSpeed RT16", "STANDARD"),
         institution=("Clinica Sudbrook", "Via Fontanella 12, Sudbrook"),
     ),

@@ -27,10 +27,11 @@ from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.pipeline.dataset import Dataset, columns_of
 from penumbra.pipeline.origins import Images
 from penumbra.pipeline.settings import Settings
-from penumbra.pipeline.train import keep_compiled, network_inputs
+from penumbra.pipeline.train import NETWORK_CODE, keep_compiled, network_inputs
 from penumbra.pipeline.workspace import Work
 from penumbra.survival import Undefined
 from penumbra.survival.outcome import Outcomes
+from penumbra.survival.selection import folds_within
 
 CROSSFIT_CODE = 3  # raise when the same patients and numbers give other risks than before
 SMALL = 100_000  # values of all blocks below which processes of their own cost more than they save
@@ -64,7 +65,7 @@ class Recipe:
     def facts(self) -> dict[str, Any]:
         """Return what decides the risks besides the patients; the numbers of the network where it is trained for each fold."""
         facts = asdict(self)
-        return {name: facts[name] for name in ("fuse", "declared")} if self.shares_networks else facts
+        return {name: facts[name] for name in ("fuse", "declared")} if self.shares_networks else facts | {"code": NETWORK_CODE}
 
     @property
     def shares_networks(self) -> bool:
@@ -138,7 +139,7 @@ def cross_fitted(work: Work, data: Dataset, images: Images, inside: np.ndarray, 
         As fusion.fit_all.
     """
     numbers, outcomes, blocks = work.settings.crossfit, data.outcomes.rows(inside), data.rows(inside)
-    folds = np.stack([assign_folds(outcomes, folds=numbers.folds, seed=(numbers.seed, draw)) for draw in range(numbers.repeats)])
+    folds = np.stack([folds_within(outcomes.centers, outcomes.event, folds=numbers.folds, seed=(numbers.seed, draw)) for draw in range(numbers.repeats)])
     scans = [] if recipe.shares_networks else [[patient, images[patient]["image_version"]] for patient in data.patients[inside].tolist()]
     facts = {"data": data.key_of(inside), "scans": scans, "recipe": recipe.facts(), "folds": folds.tolist(), "shuffled": shuffled}
     folder = work.home / "crossfitted" / store.version_key(facts | {"code": CROSSFIT_CODE})
@@ -161,19 +162,6 @@ def cross_fitted(work: Work, data: Dataset, images: Images, inside: np.ndarray, 
             for name in arrays.files:
                 risks.setdefault(name, []).append(arrays[name])
     return CrossFitted(folds, {declaration.name: np.stack(risks[declaration.name]) for declaration in recipe.declared})
-
-
-def assign_folds(outcomes: Outcomes, *, folds: int, seed: int | Sequence[int]) -> np.ndarray:
-    """The fold of each patient, (n,) int: each center's deaths, and its survivors, are spread evenly."""
-    fold = np.empty(len(outcomes.centers), int)
-    generator = np.random.default_rng(seed)
-    begin = 0
-    for center in sorted(set(outcomes.centers.tolist())):
-        for died in (True, False):
-            rows = generator.permutation(np.flatnonzero((outcomes.centers == center) & (outcomes.event == died)))
-            fold[rows] = (begin + np.arange(len(rows))) % folds
-            begin += len(rows)
-    return fold
 
 
 def permuted_within(centers: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +67,7 @@ def assign_folds(event: ArrayLike, folds: int, rng: np.random.Generator) -> NDAr
     return fold
 
 
-def folds_within(centers: ArrayLike, event: ArrayLike, *, folds: int, seed: int) -> NDArray[np.int64]:
+def folds_within(centers: ArrayLike, event: ArrayLike, *, folds: int, seed: int | Sequence[int]) -> NDArray[np.int64]:
     """Return a fold number 0 .. folds - 1 per patient, with the deaths and the survivors of each center spread evenly over the folds.
 
     Parameters
