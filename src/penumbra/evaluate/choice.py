@@ -163,7 +163,7 @@ def _chosen(inside: Inside, served: str, able: Sequence[str], contrast: Mapping[
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.3f}"
+    return f"{round(value, 3) + 0.0:+.3f}"  # never -0.000
 
 
 def _sure(noise: float) -> str:
