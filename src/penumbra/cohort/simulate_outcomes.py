@@ -15,7 +15,7 @@ LOG_VOLUME_MEAN, LOG_VOLUME_SD = float(np.log(8500.0)), 0.62  # of the volume in
 INSIDE_HU, INSIDE_SPREAD = 115.0, 0.50  # texture inside: HU at the median patient, and its log per standard deviation
 SHELL_HU, SHELL_SPREAD = 190.0, 0.50  # strands in the shell, the same
 LIMIT = 2.0  # hidden causes stay within two standard deviations
-WEIBULL_SHAPE, MEDIAN_DAYS = 1.1, 1800.0  # of the patient with average causes: nobody is all but sure to die, or to live, within three years
+WEIBULL_SHAPE, MEDIAN_DAYS = 1.1, 2000.0  # of the patient with average causes: nobody is all but sure to die, or to live, within three years
 CENSORED_SHARE = 0.35
 
 
