@@ -63,15 +63,16 @@ def check(root: Path, declared: Declared) -> dict[str, dict[str, Any]]:
         rules = cohort.roi_rules(declared.rois)
     with in_file(root / "features" / "radiomics.yaml"):
         names = radiomics.feature_names(declared.radiomics, engine=declared.engine)
-    fusion.declarations(declared.models, root / "models", filled=False)  # as they are written, for the lines of what is wrong
-    filled = fusion.all_for_margins(declared.models, rules.margins_mm)
-    models = fusion.declarations(filled, root / "models")
+    written = [str(name) for content in declared.models.values() for name in content]
     for name in BY_NAME:  # without them a run is possible, and less is compared; a name that is nearly theirs is a typing error
-        near = nearest(name, models, alike=SURELY) if name not in models else ""
-        file = next((file for file, content in filled.items() if near in content), "")
+        near = nearest(name, written, alike=SURELY) if name not in written else ""
+        file = next((file for file, content in declared.models.items() if near in content), "")
         if near:
             with in_file(root / "models" / f"{file}.yaml"):
                 raise wrong(near, f"the model {near!r} has nearly the name {name}, by which the evaluation knows it", f"Call it {name}", RULE)
+    fusion.declarations(declared.models, root / "models", filled=False)  # as they are written, for the lines of what is wrong
+    filled = fusion.all_for_margins(declared.models, rules.margins_mm)
+    models = fusion.declarations(filled, root / "models")
     rois = dict.fromkeys(rois_of(rules.margins_mm), names)
     blocks: dict[str, Collection[str]] = {**rois, DEEP: deep_names(declared.deep), CLINICAL: CLINICAL_FEATURES}
     for file, content in declared.models.items():
