@@ -210,7 +210,7 @@ EDITS = [
     Edit("params.yaml", "train_centers: [north, maastro]", "train_centers: []", "cohort.train_centers is empty, so that no center trains"),
     Edit("params.yaml", 'retrain_cron: "0 3 * * 0"', 'retrain_cron: "often"', "serve.retrain_cron is 'often', not the five fields of cron"),
     Edit("params.yaml", "ties: efron  ", "ties: efrom  ", "train.ties is 'efrom'. Did you mean efron"),
-    Edit("params.yaml", "quick: auto, best: auto}  # which", "quick: Combine, best: auto}  # which", r"register.served is 'Combine', .* Did you mean Combined\?"),
+    Edit("params.yaml", "quick: auto, best: auto}  # which", "quick: Combine, best: auto}  # which", r"register.served is 'Combine'.*Did you mean Combined\?"),
     Edit("params.yaml", "histologies: null", "histologies: [sqaumous]", r"'sqaumous' is not a known histology. Use adenocarcinoma"),
     Edit("params.yaml", "input_size: {paper: 64, quick: 32, best: 32}", "input_size: 30", r"network.input_size is 30. Required: .* multiple of 4"),
     Edit("models/se_resnet.yaml", "kernel: 3", "kernal: 3", r"unknown parameter network.kernal. Did you mean kernel\?"),
