@@ -66,9 +66,11 @@ def repro(folder: Path) -> list[str]:
         ("  pca_variance: 0.95", "  pca_variance: 0.95", []),
         ("  pca_variance: 0.95", "  pca_variance: 0.9", BEHIND_FUSE),
         ("  patients: 6 ", "  patients: 4 ", ["report"]),
-        ("noise: 0.10", "noise: 0.05", []),
+        ("max_rejected: 0.5", "max_rejected: 0.4", []),
+        ("noise: 0.10", "noise: 0.05", BEHIND_FUSE[1:]),  # what is served is chosen by it
+        ("  repeats: 10 ", "  repeats: 9 ", BEHIND_FUSE),
     ],
-    ids=["nothing", "fuse.pca_variance", "report.patients", "retrain.gate.noise"],
+    ids=["nothing", "fuse.pca_variance", "report.patients", "retrain.max_rejected", "retrain.gate.noise", "crossfit.repeats"],
 )
 def test_a_changed_number_reruns_what_depends_on_it(project: Path, number: str, changed: str, stages: list[str]) -> None:
     params = project / "params.yaml"
