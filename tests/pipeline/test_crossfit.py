@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from penumbra import registry
 from penumbra.evaluate import CROSS_FITTED, TRAINING
 from penumbra.pipeline.crossfit import CrossFitted, Recipe, cross_fitted, permuted_within
 from penumbra.pipeline.dataset import Dataset, read_dataset
@@ -13,11 +14,12 @@ from penumbra.pipeline.evaluate import evaluate
 from penumbra.pipeline.falsifiers import SHUFFLED, cross_fitted_falsifiers, falsifiers_of, shuffled_columns
 from penumbra.pipeline.fuse import cross_fitted_by, fuse, load_models
 from penumbra.pipeline.groups import AUTO
+from penumbra.pipeline.register import register
 from penumbra.pipeline.workspace import Work
 from penumbra.survival.outcome import Outcomes
 from penumbra.survival.selection import folds_within
 
-from ..small_run import small_work
+from ..small_run import few_models, small_work
 
 NAMES = ("Volume", "Ridge", "Late", "Combined")
 
@@ -151,3 +153,65 @@ def changed(data: Dataset, *, time: np.ndarray) -> Dataset:
     """The same patients with other times, in the records as well."""
     clinical = tuple({**record, "time": float(days)} for record, days in zip(data.clinical, time, strict=True))
     return replace(data, time=time, clinical=clinical)
+
+
+def test_a_network_is_trained_again_without_each_fold_where_no_ensemble_was(work: Work, data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Profile paper: the first draw has a network for every fold, which saw none of the fold; models without deep features have all draws."""
+    from penumbra import network
+
+    settings = work.settings
+    single = replace(work, settings=replace(settings, ensemble=replace(settings.ensemble, folds=0)))
+    inside = np.flatnonzero(data.training)
+    trained_on: list[set[int]] = []
+
+    def inputs(work: Work, patients: list[str], images: object, settings: object) -> np.ndarray:
+        return np.arange(float(len(patients)))[:, None, None, None]
+
+    def fit(volumes: np.ndarray, event: np.ndarray, time: np.ndarray, *settings: object, **more: object) -> int:
+        places = volumes[:, 0, 0, 0].astype(int)
+        np.testing.assert_array_equal(event, data.event[inside[places]])
+        trained_on.append(set(places.tolist()))
+        return len(trained_on)
+
+    def embed(number: int, volumes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        features = data.blocks["deep"].values[inside] * (1.0 + number)
+        return features[:, 0], features
+
+    monkeypatch.setattr("penumbra.pipeline.crossfit.network_inputs", inputs)
+    monkeypatch.setattr(network, "fit_ensemble", fit)
+    monkeypatch.setattr(network, "embed", embed)
+    images = {str(patient): {"image_version": "i1", "center": "north"} for patient in data.patients}
+    risks = cross_fitted(single, data, images, inside, Recipe.of(single.settings, ("Volume", "Late", "Combined")))
+    draws, folds = settings.crossfit.repeats, settings.crossfit.folds
+    assert {name: len(risk) for name, risk in risks.risks.items()} == {"Volume": draws, "Late": 1, "Combined": 1}
+    assert len(trained_on) == folds
+    for number, patients in enumerate(trained_on):
+        assert patients == set(np.flatnonzero(risks.fold[0] != number).tolist())
+    assert np.isfinite(risks.risks["Late"]).all()
+    again = cross_fitted(single, data, images, inside, Recipe.of(single.settings, ("Volume", "Late", "Combined")))
+    assert len(trained_on) == folds, "networks that were trained before a kill are read back"
+    np.testing.assert_array_equal(again.risks["Combined"], risks.risks["Combined"])
+
+
+@pytest.mark.slow
+def test_a_model_named_by_hand_that_does_not_beat_the_controls_is_challenger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = small_work(tmp_path / "home", centers={"north": 40, "east": 20}, features=6)
+    settings = few_models(small.settings)
+    register_group = replace(settings.register, served="Combined", noise=0.0005)
+    work = replace(small, settings=replace(settings, register=register_group, evaluate=replace(settings.evaluate, bootstraps=20, refits=1)))
+    weights = work.home / "networks" / "deep1" / "network.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    monkeypatch.setattr("penumbra.pipeline.register.learning_curves", lambda weights: {})  # the weights are carried along, not opened here
+    fuse(work)
+    choice = evaluate(work).choice
+    assert choice is not None
+    assert (choice.named, choice.challenger) == ("Combined", "Combined")
+    left = register(work)
+    entries = {entry.version: entry.aliases for entry in registry.versions(work.home)}
+    assert entries == {left.version: ("champion",), left.challenger: ("challenger",)}
+    champion, challenger = (registry.load(work.home, name) for name in ("champion", "challenger"))
+    assert (champion.served, challenger.served) == (choice.served, "Combined")
+    assert choice.served in ("Volume", "Clinical")
+    assert register(work) == left, "the same again registers nothing new"
+    assert len(registry.versions(work.home)) == 2
