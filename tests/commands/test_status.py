@@ -86,12 +86,13 @@ def test_what_is_served_and_what_to_type_next(home: Path) -> None:
 
 def test_cross_fitted_values_are_shown_once_they_are_there(home: Path) -> None:
     rows = [
-        {"model": model, "version": "1", "center": "north", "split": "cross_fitted", "metric": "harrell_c", "value": value, "n": 60, "events": 40}
+        {"model": model, "version": "1", "center": center, "split": "cross_fitted", "metric": "harrell_c", "value": value, "n": 60, "events": 40}
         for model, value in (("nsclc-os", 0.71), ("Volume", 0.65))
+        for center in ("north", "training")
     ]
     with store.connect(home) as lake:
         lake.write({"model_metrics": rows}, run="test", what="cross-fitted")
-    assert "inside      C 0.71 (tumor volume alone 0.65) at north, cross-fitted" in shown(status.look(), 100)
+    assert "inside      C 0.71 (tumor volume alone 0.65), cross-fitted\n" in shown(status.look(), 100)
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 160])

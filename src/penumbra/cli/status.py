@@ -39,6 +39,9 @@ def status(form: str) -> None:
         os._exit(0)
 
 
+POOL = "training"  # all training centers together
+
+
 def shown(status: "Status", width: int) -> str:
     """The status as text of at most `width` columns; a word that is longer is not broken."""
     parts = []
@@ -57,16 +60,17 @@ def _served(status: "Status") -> list[tuple[str, str]]:
     others = f"; {champion.versions} versions are registered" if champion.versions is not None and champion.versions > 1 else ""
     since = f", registered {_when(champion.registered_at)}" if champion.registered_at else ""
     outside = f"C {_compared(champion.outside)}" if champion.outside else "no external center has been measured"
-    inside = f"C {_compared(champion.inside)}, cross-fitted" if champion.inside else "not measured yet"
-    return [("champion", f"{champion.model}/{champion.version}{trained}{since}{others}"), ("outside", outside), ("inside", inside)]
+    inside = next((_with_volume(place, first=True) for place in champion.inside if place.center == POOL), "")
+    inside = f"C {inside}, cross-fitted" if inside else "not measured yet"
+    return [("champion", f"{champion.model}/{champion.version}{trained}{since}{others}"), ("inside", inside), ("outside", outside)]
 
 
 def _compared(places: "tuple[Place, ...]") -> str:
-    phrases = []
-    for i, place in enumerate(places):
-        alone = "" if place.volume_c is None else f" ({'tumor volume alone ' if i == 0 else ''}{place.volume_c:.2f})"
-        phrases.append(f"{place.model_c:.2f}{alone} at {place.center}")
-    return ", ".join(phrases)
+    return ", ".join(f"{_with_volume(place, first=place is places[0])} at {place.center}" for place in places)
+
+
+def _with_volume(place: "Place", *, first: bool) -> str:
+    return f"{place.model_c:.2f}" + ("" if place.volume_c is None else f" ({'tumor volume alone ' if first else ''}{place.volume_c:.2f})")
 
 
 def _patients(status: "Status") -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from penumbra.base import tables
+from penumbra.base import layout, tables
 from penumbra.base.cells import p_value
 from penumbra.base.json_values import without_nan
 from penumbra.commands.models import APPARENT
@@ -69,9 +69,10 @@ def standing_table(standings: Standings) -> str:
         return concordance if entry is entries[0] else f"{concordance}\n{row.difference:+.3f} p {p_value(row.p)}"
 
     body = [[entry.label, ", ".join(entry.train_centers), inside.get(entry.version, "-"), *(cell(entry, center) for center in centers)] for entry in entries]
-    first = f"+/-: against {entries[0].label} on the same patients, paired bootstrap. " if len(entries) > 1 else ""
+    first = f" +/-: against {entries[0].label} on the same patients, paired bootstrap." if len(entries) > 1 else ""
     header = ["version", "trained on", "C inside", *(f"C {center}\nn {sizes[center]}" for center in centers)]
-    return tables.render(header, body) + f"\n\ninside: cross-fitted on the training centers. {APPARENT}. {first}"
+    footnote, _ = layout.wrap(f"inside: cross-fitted on the training centers. {APPARENT}.{first}", tables.terminal_width())
+    return "\n".join([tables.render(header, body), "", *footnote])
 
 
 def text(comparison: Comparison) -> str:

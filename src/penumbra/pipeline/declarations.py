@@ -63,9 +63,9 @@ def check(root: Path, declared: Declared) -> dict[str, dict[str, Any]]:
         rules = cohort.roi_rules(declared.rois)
     with in_file(root / "features" / "radiomics.yaml"):
         names = radiomics.feature_names(declared.radiomics, engine=declared.engine)
-    written = [str(name) for content in declared.models.values() for name in content]
+    raw_names = [str(name) for content in declared.models.values() for name in content]
     for name in BY_NAME:  # without them a run is possible, and less is compared; a name that is nearly theirs is a typing error
-        near = nearest(name, written, alike=SURELY) if name not in written else ""
+        near = nearest(name, raw_names, alike=SURELY) if name not in raw_names else ""
         file = next((file for file, content in declared.models.items() if near in content), "")
         if near:
             with in_file(root / "models" / f"{file}.yaml"):
