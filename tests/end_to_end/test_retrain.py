@@ -40,7 +40,8 @@ def work(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Work:
         home,
         replace(
             settings,
-            models={**settings.models, "signatures": {"DL": declared.models["signatures"]["DL"]}},  # what a random network is given to
+            # the deep signature is what a random network is given to; the champion serves Ridge
+            models={**settings.models, "signatures": {"DL": declared.models["signatures"]["DL"]}, "late": {"Ridge": declared.models["late"]["Ridge"]}},
             network=replace(settings.network, input_size=16),
             train=replace(settings.train, epochs=3),
             ensemble=replace(settings.ensemble, folds=2),
