@@ -234,6 +234,8 @@ def test_doctor_says_which_stage_waits(work: Work, monkeypatch: pytest.MonkeyPat
     def finding() -> doctor.Finding:
         return doctor.examine(work.home, "stages")[0]
 
+    declared = settings.load_settings(work.profile)
+    monkeypatch.setattr(settings, "load_settings", lambda profile=None: replace(work.settings, fuse=declared.fuse))
     assert (finding().ok, finding().waits) == (False, True), "waiting is nothing that the nightly check fails of"
     assert "fuse was made with fuse.folds = 3, which is 10 now. Run penumbra fuse" in finding().found
     monkeypatch.setattr(settings, "load_settings", lambda profile=None: work.settings)
