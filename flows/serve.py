@@ -12,12 +12,12 @@ from pathlib import Path
 
 from penumbra.base import parent_bound
 from penumbra.base.progress import say
-from penumbra.base.refusal import Refusal
+from penumbra.base.refusal import Refusal, reportable
 from penumbra.flows import temporary_api
 from penumbra.flows.drive import prepare_prefect
 from penumbra.pipeline import aliases, arrivals
 from penumbra.pipeline.workspace import Work, is_busy
-from penumbra.retraining import attempts, protocol
+from penumbra.retraining import protocol
 
 COMPLETE = "complete"  # a file of this name in a center's folder says that everything was sent
 
@@ -89,7 +89,7 @@ class Watch:
                 trouble = ""
             # A folder that changes while it is read, a database that is started again; a fault of our own too, for nobody would start the watch again.
             except Exception as error:
-                before, trouble = trouble, attempts.summary(error)
+                before, trouble = trouble, reportable(error)
                 if trouble != before:  # once, not at every look
                     say(f"watch continues after {trouble}")
 

@@ -215,3 +215,22 @@ def test_a_model_named_by_hand_that_does_not_beat_the_controls_is_challenger(tmp
     assert choice.served in ("Volume", "Clinical")
     assert register(work) == left, "the same again registers nothing new"
     assert len(registry.versions(work.home)) == 2
+
+
+@pytest.mark.slow
+def test_a_champion_of_before_does_not_become_its_own_challenger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = small_work(tmp_path / "home", centers={"north": 40, "east": 20}, features=6)
+    settings = few_models(small.settings)
+    before = replace(small, settings=replace(settings, evaluate=replace(settings.evaluate, bootstraps=20, refits=1)))
+    weights = before.home / "networks" / "deep1" / "network.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    monkeypatch.setattr("penumbra.pipeline.register.learning_curves", lambda weights: {})  # the weights are carried along, not opened here
+    lenient, strict = (replace(before, settings=replace(before.settings, register=replace(settings.register, noise=noise))) for noise in (0.5, 0.0005))
+    fuse(lenient)
+    evaluate(lenient)
+    assert register(lenient).challenger is None
+    assert registry.load(lenient.home, "champion").served == "Combined"
+    evaluate(strict)
+    register(strict)
+    assert [(entry.version, entry.aliases) for entry in registry.versions(strict.home)] == [(1, ("champion",)), (2, ())]

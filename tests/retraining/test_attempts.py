@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from penumbra.base.refusal import Refusal
+from penumbra.base.refusal import Refusal, reportable
 from penumbra.retraining import attempts
 
 
@@ -65,6 +65,6 @@ def test_what_may_pass_or_was_stopped_is_neither_kill_nor_failure(tmp_path: Path
 def test_of_an_error_only_kind_and_place_are_told() -> None:
     with pytest.raises(OSError) as caught:  # noqa: PT011 its words are what must not be told
         (Path("/nowhere") / "Doe^John").read_bytes()
-    assert attempts.summary(caught.value).startswith("FileNotFoundError in pathlib.py, line ")
-    assert "Doe" not in attempts.summary(caught.value)
-    assert attempts.summary(Refusal("a", "b", "c")) == "b. C. (rule a)"
+    assert reportable(caught.value).startswith("FileNotFoundError in pathlib.py, line ")
+    assert "Doe" not in reportable(caught.value)
+    assert reportable(Refusal("a", "b", "c")) == "b. C. (rule a)"

@@ -181,3 +181,13 @@ def test_a_center_goes_on_without_the_challenger(work: Work, monkeypatch: pytest
     assert predictions(work) == {}
     monkeypatch.undo()
     assert shadow.at_center(work, registry.load(work.home, 3), "east") == "", "another champion than today's has no challenger"
+
+
+def test_of_an_error_that_nobody_expected_the_place_is_said_and_not_its_words() -> None:
+    """Its kind alone left a fault of our own without a trace."""
+    try:
+        raise ValueError("/incoming/east/Doe_Jane")
+    except ValueError as error:
+        said = shadow.not_scored("nsclc-os", 2, error)
+    assert said.startswith("the challenger nsclc-os/2 has no score in the shadow: ValueError in test_shadow.py, line ")
+    assert "Doe" not in said

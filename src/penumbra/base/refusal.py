@@ -1,7 +1,9 @@
 """A refusal: why something that arrived cannot be used; and the name that a user most likely meant."""
 
 import re
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 MAX_SHOWN = 12  # names in one sentence; beyond these their number is given
 ALIKE = 0.6  # share of letters that a suggestion must have in common with what was typed (difflib's ratio)
@@ -53,6 +55,17 @@ def capitalized(text: str) -> str:
     """The text with a capital first letter, unless it begins with a name: of a command, a file or a version."""
     word = _PLAIN_WORD.match(text)
     return text[0].upper() + text[1:] if word and word[0] not in _NAMES else text
+
+
+def reportable(error: BaseException) -> str:
+    """What may be said and kept of an error.
+
+    Of one that is no Refusal only type and location: its message may contain a path that names a patient.
+    """
+    if isinstance(error, Refusal):
+        return str(error)
+    places = traceback.extract_tb(error.__traceback__)
+    return type(error).__name__ + (f" in {Path(places[-1].filename).name}, line {places[-1].lineno}" if places else "")
 
 
 def nearest(name: str, candidates: Iterable[str], *, alike: float = ALIKE) -> str:

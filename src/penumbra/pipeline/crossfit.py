@@ -44,7 +44,7 @@ class Recipe:
     Parameters
     ----------
     declared
-        The models, and those that they are made of.
+        The models; a model of members holds theirs.
     """
 
     network: Network

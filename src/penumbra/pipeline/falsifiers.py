@@ -16,7 +16,7 @@ from penumbra.pipeline.train import network_inputs
 from penumbra.pipeline.workspace import Work
 
 SHUFFLED, SHUFFLED_COLUMNS, RANDOM_NETWORK = "Shuffled", "ShuffledColumns", "RandomNetwork"
-DEEP_SIGNATURE = "DL"  # in models/signatures.yaml: what the features of a random network are given to
+DEEP_SIGNATURE = "DL"  # in models/signatures.yaml; also what the features of a random network are given to
 
 
 def cross_fitted_falsifiers(work: Work, data: Dataset, images: Images, inside: np.ndarray, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:

@@ -6,15 +6,13 @@ Standard library only, and little of it: status answers within half a second.
 import contextlib
 import json
 import os
-import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from penumbra.base.documents import Document
-from penumbra.base.params import ParamsError
-from penumbra.base.refusal import Refusal
+from penumbra.base.refusal import Refusal, reportable
 from penumbra.base.whole_files import write_whole
 
 LAST_RUN, LAST_CHECK = ".last-run.json", ".last-check.json"  # below manifests/
@@ -92,18 +90,12 @@ def forget(home: Path) -> None:
 
 
 def _sentence(error: BaseException, home: Path) -> str:
-    """What may be kept of an error. For an unexpected one only type and location: its message may contain a path that names a person."""
+    """What may be kept of an error; of one that the machine is the reason of (a disk, memory), the refusal that it is."""
     from penumbra.base import resources
 
     if not isinstance(error, Exception):
         return STOPPED
-    if isinstance(error, Refusal | ParamsError):
-        return str(error)
-    exhausted = resources.refusal_of(error, home)
-    if exhausted is not None:
-        return str(exhausted)
-    places = traceback.extract_tb(error.__traceback__)
-    return type(error).__name__ + (f" in {Path(places[-1].filename).name}, line {places[-1].lineno}" if places else "")
+    return reportable(error if isinstance(error, Refusal) else resources.refusal_of(error, home) or error)
 
 
 def _now() -> str:

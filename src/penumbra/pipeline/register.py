@@ -36,7 +36,7 @@ def register(work: Work) -> RegisterManifest:
     made_from, served = of_register(work, evaluated), served_by(evaluated)
     models = load_models(work, fused.key)
     if not served or not models[served].retained:
-        reason = models[served].reason if served else "; ".join(sorted({models[name].reason for name in settings.register.candidates}))
+        reason = models[served].reason if served else "; ".join(sorted({models[name].reason for name in settings.register.candidates if name in models}))
         say(f"nothing registered: {served or 'no candidate'} retained {'no' if served else 'a'} feature ({reason})")
         return experiments.keep(work.home, RegisterManifest(version=None, reason=reason, made_from=made_from))
     assert evaluated.choice is not None  # served_by saw to it
@@ -45,7 +45,7 @@ def register(work: Work) -> RegisterManifest:
     entry = _registered(work, data, fused, evaluated, served)
     challenger = evaluated.choice.challenger
     second = _registered(work, data, fused, evaluated, challenger) if challenger and models[challenger].retained else None
-    if second is not None:
+    if second is not None and registry.CHAMPION not in second.aliases:  # a champion of before stays champion, and is not its own challenger
         aliases.set_alias(work, second.version, registry.CHALLENGER, reason=evaluated.choice.reason)
     aliases.note_recorded(work.home, entry.model)
     made = RegisterManifest(

@@ -15,6 +15,7 @@ from penumbra.pipeline.ablation import DECLARED as WITHOUT_SE
 from penumbra.pipeline.ablation import ablation
 from penumbra.pipeline.dataset import Dataset, read_dataset
 from penumbra.pipeline.evaluate import current_evaluate
+from penumbra.pipeline.falsifiers import DEEP_SIGNATURE
 from penumbra.pipeline.fuse import cross_fitted_by, current_fuse, load_models, risks
 from penumbra.pipeline.guidelines import guidelines
 from penumbra.pipeline.inside import served_by
@@ -32,7 +33,6 @@ from penumbra.report.page import write_report
 from penumbra.survival.horizons import horizon_words
 
 REPORT_CODE = 7  # raise when the same manifests and numbers give another page than before
-DEEP_SIGNATURE = "DL"  # in models/signatures.yaml
 POOLED = {TRAINING: "training centers", EXTERNAL: "external, pooled"}
 
 

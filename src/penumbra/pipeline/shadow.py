@@ -9,7 +9,7 @@ import numpy as np
 
 from penumbra import registry, store
 from penumbra.base.blocks import DEEP
-from penumbra.base.refusal import Refusal
+from penumbra.base.refusal import Refusal, reportable
 from penumbra.pipeline import recording
 from penumbra.pipeline.dataset import Dataset, read_dataset
 from penumbra.pipeline.definition import require_same_features
@@ -57,6 +57,5 @@ def at_center(work: Work, champion: LoadedModel, center: str) -> str:
 
 
 def not_scored(model: str, version: int, error: Exception) -> str:
-    """Why the challenger has no score, as a sentence; of an error that is no Refusal only its kind, since its words may name a patient."""
-    reason = str(error).rstrip(".") if isinstance(error, Refusal) else type(error).__name__
-    return f"the challenger {model}/{version} has no score in the shadow: {reason}"
+    """Why the challenger has no score, as a sentence."""
+    return f"the challenger {model}/{version} has no score in the shadow: {reportable(error).rstrip('.')}"

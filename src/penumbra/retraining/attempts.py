@@ -5,13 +5,12 @@ One that is killed in the same step every time (memory, say) would be restarted 
 
 import json
 import os
-import traceback
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from penumbra.base.refusal import Refusal
+from penumbra.base.refusal import Refusal, reportable
 from penumbra.base.whole_files import write_whole
 from penumbra.pipeline import manifests
 from penumbra.pipeline.manifests import Attempts
@@ -25,17 +24,6 @@ def passing(error: BaseException) -> bool:
     if isinstance(error, Refusal):
         return error.rule in PASSING_RULES
     return any(isinstance(each, OSError) or type(each).__name__ in DATABASE for each in _chain(error))
-
-
-def summary(error: BaseException) -> str:
-    """What may be reported and kept of an error.
-
-    For errors other than a Refusal only type and location: the message may contain a path that names a patient.
-    """
-    if isinstance(error, Refusal):
-        return str(error)
-    places = traceback.extract_tb(error.__traceback__)
-    return type(error).__name__ + (f" in {Path(places[-1].filename).name}, line {places[-1].lineno}" if places else "")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -68,7 +56,7 @@ def attempt(home: Path, center: str, key: str, step: str) -> Iterator[None]:
         yield
     except BaseException as error:
         final = isinstance(error, Exception) and not passing(error)  # a call that was stopped is not a failure
-        write(home, center, replace(begun, error=summary(error), final=final))
+        write(home, center, replace(begun, error=reportable(error), final=final))
         raise
     forget(home, center)
 

@@ -11,6 +11,7 @@ from penumbra.survival.agreement import calibration_intercept, calibration_slope
 from penumbra.survival.baseline import BaselineHazard
 from penumbra.survival.horizons import beyond
 from penumbra.survival.outcome import Floats, Undefined, checked_outcome, checked_risk
+from penumbra.survival.selection import assign_folds
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,9 @@ def left_out_in_turn(
     """
     events, times = checked_outcome(event, time)
     risk = checked_risk(log_risk, events.size)
-    generator, fold = np.random.default_rng(seed), np.empty(events.size, dtype=int)
-    order = np.concatenate([generator.permutation(np.flatnonzero(events)), generator.permutation(np.flatnonzero(~events))])
-    fold[order] = np.arange(events.size) % folds
+    fold = assign_folds(events, folds, np.random.default_rng(seed))
     recalibrated: Floats = np.full(events.size, np.nan)
-    for number in range(folds):
+    for number in np.unique(fold):
         held_out = fold == number
         try:
             fitted = recalibrate(events[~held_out], times[~held_out], risk[~held_out], baseline, with_slope=with_slope)
