@@ -19,7 +19,7 @@ from penumbra.pipeline.workspace import Work
 from penumbra.store.version import KEY_LENGTH
 from penumbra.survival.outcome import Outcomes
 
-# Overall stage as an ordinal, for the clinical control model; 0 and occult count as I.
+# Overall stage as an ordinal, for the clinical control model; 0 and occult have no place on it: to the model they are missing.
 STAGE_ORDINAL = {"I": 1.0, "II": 2.0, "III": 3.0, "IV": 4.0}
 
 
