@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,11 @@ from penumbra.fusion.declaration import Unusable
 from penumbra.fusion.harmonize import Harmonizer
 from penumbra.fusion.parts import HIGHEST as HIGHEST
 from penumbra.fusion.parts import LOWEST as LOWEST
-from penumbra.fusion.parts import STORED_COLUMNS, Column, Table, Training, columns_of, limited, linear_risk, nested, sum_of, transformed, tupled
+from penumbra.fusion.parts import Column, Table, Training, columns_of, limited, linear_risk, sum_of, transformed
 from penumbra.fusion.selection import BlockSelection
-from penumbra.fusion.settings import STORED_NAMES
+from penumbra.fusion.stored import document_of, fields_of
 from penumbra.survival.baseline import BaselineHazard
 from penumbra.survival.outcome import Floats, Undefined
-
-FORMAT = 2  # of the JSON
-STORED_HARMONIZER = "harmoniser"  # its key there: a registered model keeps its digest
-OPTIONAL = ("members", "slope")  # keys of the JSON of the models that have them: the others keep their text and their digest
 
 
 class NothingRetained(Undefined):
@@ -142,6 +138,35 @@ class SurvivalModel:
         return sum_of([member.term(member.model.log_risk(table, centers=centers, missing=missing)) for member in self.members])
 
     def _linear_risk(self, table: Table, centers: ArrayLike | None, missing: str) -> Floats:
+        z = self.standardized(table, centers=centers, missing=missing)
+        with np.errstate(over="ignore", invalid="ignore"):
+            risk = linear_risk(z, [column.coefficient for column in self.inputs])
+        beyond = np.isinf(risk) | (np.isnan(risk) & ~np.isnan(z).any(axis=1))
+        if beyond.any() and missing != "nan":
+            far = self.inputs[int(np.abs(z[np.flatnonzero(beyond)[0]]).argmax())].name
+            fault = f"{far} makes the risk infinite for {int(beyond.sum())} of {z.shape[0]} patients (model {self.name})"
+            raise Unusable("risk_finite", fault, "Check its value")
+        risk[beyond] = np.nan
+        return risk
+
+    def standardized(self, table: Table, *, centers: ArrayLike | None = None, missing: str = "refuse") -> Floats:
+        """Return the inputs as the coefficients see them: logarithms taken, harmonized, filled and z-scored; of a model without members.
+
+        Parameters
+        ----------
+        table, centers, missing
+            As `log_risk`.
+
+        Returns
+        -------
+        array of shape (n, p)
+            In the order of `inputs`.
+
+        Raises
+        ------
+        NothingRetained, Unusable
+            As `log_risk`.
+        """
         raw = self._raw(table, centers, missing)
         for j, column in enumerate(self.inputs):
             absent = np.isnan(raw[:, j])
@@ -152,15 +177,7 @@ class SurvivalModel:
                     "value_missing", f"{column.name} is missing for {int(absent.sum())} of {raw.shape[0]} patients (model {self.name})", "Populate it first"
                 )
         with np.errstate(over="ignore", invalid="ignore"):
-            z = self._scaled(raw)
-            risk = linear_risk(z, [column.coefficient for column in self.inputs])
-        beyond = np.isinf(risk) | (np.isnan(risk) & ~np.isnan(raw).any(axis=1))
-        if beyond.any() and missing != "nan":
-            far = self.inputs[int(np.abs(z[np.flatnonzero(beyond)[0]]).argmax())].name
-            fault = f"{far} makes the risk infinite for {int(beyond.sum())} of {raw.shape[0]} patients (model {self.name})"
-            raise Unusable("risk_finite", fault, "Check its value")
-        risk[beyond] = np.nan
-        return risk
+            return self._scaled(raw)
 
     def _raw(self, table: Table, centers: ArrayLike | None, missing: str = "refuse") -> Floats:
         if not self.retained:
@@ -300,21 +317,7 @@ class SurvivalModel:
         dict
             A registered model keeps its digest: what it did not have is left out.
         """
-        document = {"format": FORMAT, **asdict(self)}
-        del document["inputs"]
-        document |= {stored: tuple(getattr(column, name) for column in self.inputs) for stored, name in STORED_COLUMNS.items()}
-        document["training"] = {STORED_NAMES.get(name, name): value for name, value in document["training"].items()}
-        harmonizer = document.pop("harmonizer")
-        if harmonizer is not None:
-            document[STORED_HARMONIZER] = harmonizer  # a model without one reads as it did before there were any
-        if self.training.followed is None:
-            del document["training"]["followed"]  # likewise: an earlier model keeps its digest
-        del document["members"]
-        if self.members:
-            document["members"] = tuple({**vars(member), "model": member.model.to_dict()} for member in self.members)
-        if self.slope == 1:
-            del document["slope"]
-        return document
+        return document_of(self)
 
     def to_json(self) -> str:
         """Write canonical JSON (sorted keys, shortest exact floats): the same numbers give the same text.
@@ -345,22 +348,9 @@ class SurvivalModel:
         ValueError
             "not a survival model of format 2: ...".
         """
-        document = dict(json.loads(text) if isinstance(text, str) else text)
-        document["harmonizer"] = document.pop(STORED_HARMONIZER, None)
-        required = {field.name for field in fields(cls)} - {"inputs", *OPTIONAL} | set(STORED_COLUMNS)
-        if document.pop("format", None) != FORMAT or set(document) - set(OPTIONAL) != required:
-            raise ValueError(f"not a survival model of format {FORMAT}: keys {', '.join(sorted(document)[:5])}, ...")
-        document["selections"] = tuple(BlockSelection(**tupled(entry)) for entry in document["selections"])
-        older = {stored: name for name, stored in STORED_NAMES.items()}
-        document["training"] = Training(**{older.get(name, name): value for name, value in tupled(document["training"]).items()})
-        each = zip(*(document.pop(stored) for stored in STORED_COLUMNS), strict=True)
-        document["inputs"] = tuple(Column(**dict(zip(STORED_COLUMNS.values(), values, strict=True))) for values in each)
-        if document["harmonizer"] is not None:
-            harmonizer = tupled(document["harmonizer"])
-            document["harmonizer"] = Harmonizer(**{name: nested(value) for name, value in harmonizer.items()})
-        document["components"] = tuple(tuple(row) for row in document["components"])
-        document["members"] = tuple(Member(**{**entry, "model": cls.from_json(entry["model"])}) for entry in document.get("members", ()))
-        return cls(**tupled(document))
+        entries = fields_of(cls, json.loads(text) if isinstance(text, str) else text)
+        entries["members"] = tuple(Member(**{**entry, "model": cls.from_json(entry["model"])}) for entry in entries.get("members", ()))
+        return cls(**entries)
 
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON.
