@@ -22,6 +22,7 @@ from penumbra.base.progress import track
 from penumbra.base.tables import render
 from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.network.batches import assign_folds
+from penumbra.pipeline import looks
 from penumbra.pipeline.origins import accepted_images
 from penumbra.pipeline.settings import Settings, load_settings
 from penumbra.pipeline.train import keep_compiled, network_inputs
@@ -161,6 +162,8 @@ def main() -> None:
         figures[name] = asdict(row)
         outside = [f"{c:.3f} ({low:.2f}-{high:.2f})" for c, low, high in row.outside.values()]
         lines.append([name, _spread(row.inside), *outside, *(_spread(values) for values in row.single.values())])
+    look = looks.Look("bench-learning", {"rows": sorted(figures), "profile": settings.profile, "seeds": seeds, "folds": options.folds})
+    looks.count(work.home, work.run, look, patients.centers, patients.event, training=settings.cohort.train_centers)
     centers = list(next(iter(figures.values()))["outside"])
     headings = [
         "row",

@@ -14,7 +14,7 @@ from penumbra.evaluate import MetricRow, ModelRisk
 from penumbra.evaluate.metrics import OneModel, is_calibration
 from penumbra.evaluate.paired import Pair, paired_rows
 from penumbra.evaluate.sets import value_or_reason
-from penumbra.pipeline import persons, prospective, pseudonyms, recalibration, recording, shadow
+from penumbra.pipeline import looks, persons, prospective, pseudonyms, recalibration, recording, shadow
 from penumbra.pipeline.prospective import DELTA, LIVE
 from penumbra.pipeline.workspace import Work
 from penumbra.survival.outcome import Outcomes
@@ -89,6 +89,9 @@ def monitor(work: Work, model: str | None = None) -> list[tuple[str, MetricRow]]
             loaded = registry.load(work.home, version, model=model)
             mine = [row for row in rows if row["version"] == version]
             measured = [entry for center in dict.fromkeys(row["center"] for row in mine) for entry in _measured(work, loaded, center, mine)]
+            evaluation = {"digest": loaded.entry.digest, "patients": [[row["patient"], row["time"], row["event"]] for row in mine]}
+            look = looks.Look("monitor", evaluation, model, str(version), LIVE)
+            looks.count(work.home, work.run, look, (row["center"] for row in mine), (row["event"] for row in mine))
             if version == challenger:
                 measured += _against(work, loaded.served, [row for row in rows if row["version"] == champion], mine)
             defined = [entry for entry in measured if entry.value == entry.value]

@@ -15,6 +15,7 @@ from penumbra.evaluate.rows import PairedRow
 from penumbra.evaluate.sets import sets_of
 from penumbra.fusion import Fitting
 from penumbra.network import EnsembleSettings, Pretrain
+from penumbra.pipeline import looks
 from penumbra.pipeline.crossfit import CrossFitted, Recipe, cross_fitted
 from penumbra.pipeline.dataset import Dataset, read_dataset
 from penumbra.pipeline.evaluate import measured
@@ -117,6 +118,10 @@ def challenge(work: Work, champion: LoadedModel, data: Dataset, served: str) -> 
     unseen = replace(now, training=np.zeros_like(now.training))
     metrics = [row if row.center != EXTERNAL else replace(row, center=ALL) for row in measured(work, models, unseen, combined=NEW)]
     metrics = [row for row in metrics if row.center != ALL or not row.metric.startswith(BETWEEN_CENTERS)]
+    look = looks.Look(
+        "challenge", {"champion": champion.entry.digest, "challenger": key, "data": now.fingerprint}, champion.entry.model, str(champion.entry.version)
+    )
+    looks.count(work.home, work.run, look, now.centers, now.event, training=champion.lineage.train_centers)
     pair = _pair(unseen, (models[OLD], models[NEW]), settings.evaluate)
     pairs = tuple(pair.of(ALL if one.center == EXTERNAL else one.center, one.rows) for one in sets_of(unseen.centers, unseen.training))
     paired = tuple(row for here in pairs for row in paired_rows(here, settings.evaluate))

@@ -14,7 +14,7 @@ from penumbra.base.refusal import Refusal
 from penumbra.evaluate import EXTERNAL, TRAINING, Evaluating
 from penumbra.evaluate.paired import Pair, paired_rows
 from penumbra.evaluate.rows import PairedRow
-from penumbra.pipeline import experiments
+from penumbra.pipeline import experiments, looks
 from penumbra.pipeline.stored_predictions import Answers, read_answers
 from penumbra.registry import Difference, RegisteredVersion
 from penumbra.survival.horizons import horizon_name, horizon_words
@@ -165,9 +165,26 @@ def compare(home: Path, versions: Sequence[str], numbers: Evaluating, model: str
         raise Refusal("versions_differ", f"one version, {entries[0].label}, and nothing to compare it with", advice)
     if not entries:
         raise Refusal("model_registered", f"no version of {model} is registered", "run penumbra run first")
-    rows = tuple(_standings(home, entries, numbers))
+    _require_one_model(entries)
     with store.connect(home, read_only=True) as lake:
-        return Standings(tuple(entries), rows, inside_of(lake, entries))
+        answers, inside = read_answers(lake, home, entries[0].model), inside_of(lake, entries)
+    rows = tuple(_standings(answers, entries, numbers))
+    _counted(home, answers, entries, numbers)
+    return Standings(tuple(entries), rows, inside)
+
+
+def _counted(home: Path, answers: Answers, entries: Sequence[RegisteredVersion], numbers: Evaluating) -> None:
+    """Count the look at patients that some of the compared versions scored and were not fitted on."""
+    seen = {
+        patient: row
+        for entry in entries
+        for patient, row in answers.by_version.get(entry.version, {}).items()
+        if (entry.version, patient) not in answers.trained
+    }
+    outcomes = [[patient, row["time"], row["event"]] for patient, row in sorted(seen.items())]
+    evaluation = {"versions": [entry.digest for entry in entries], "outcomes": outcomes, "numbers": asdict(numbers)}
+    look = looks.Look("compare", evaluation, entries[0].model, ", ".join(str(entry.version) for entry in entries))
+    looks.count(home, "compare", look, (row["center"] for row in seen.values()), (row["event"] for row in seen.values()))
 
 
 def _two(home: Path, first: str, second: str, numbers: Evaluating, model: str | None) -> Comparison:
@@ -185,7 +202,7 @@ def _two(home: Path, first: str, second: str, numbers: Evaluating, model: str | 
     integrated = ("brier_integrated",) if answers.days(one.version) == answers.days(other.version) else ()  # its mean is over the days of a version
     metrics = ("calibration_slope", *(f"observed_expected_{horizon_name(day)}" for day in pair.days), *integrated)
     trained = [{(row["patient"], row["center"]): row["center"] for row in uses if int(row["version"]) == entry.version} for entry in (one, other)]
-    return Comparison(
+    comparison = Comparison(
         first=one,
         second=other,
         differences=tuple(registry.differences(*(registry.load(home, entry.version, model=entry.model) for entry in (one, other)))),
@@ -201,6 +218,8 @@ def _two(home: Path, first: str, second: str, numbers: Evaluating, model: str | 
         days=pair.days,
         inside=inside,
     )
+    _counted(home, answers, (one, other), numbers)
+    return comparison
 
 
 def inside_of(lake: store.Store, entries: Sequence[RegisteredVersion]) -> tuple[InsideRow, ...]:
@@ -234,10 +253,7 @@ def _require_one_model(entries: Sequence[RegisteredVersion]) -> None:
         raise Refusal("one_model", f"these are versions of {' and '.join(models)}", "compare versions of one model; penumbra models --model NAME lists them")
 
 
-def _standings(home: Path, entries: Sequence[RegisteredVersion], numbers: Evaluating) -> Iterator[VersionRow]:
-    _require_one_model(entries)
-    with store.connect(home, read_only=True) as lake:
-        answers = read_answers(lake, home, entries[0].model)
+def _standings(answers: Answers, entries: Sequence[RegisteredVersion], numbers: Evaluating) -> Iterator[VersionRow]:
     for entry in entries:
         try:
             pair, _ = _pair(answers, (entries[0], entry))

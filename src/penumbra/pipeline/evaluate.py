@@ -16,7 +16,7 @@ from penumbra.base.workers import available_cores
 from penumbra.evaluate import CROSS_FITTED, TRAINING, MetricRow, ModelRisk, Refits, Resampling, internal_external, resampled_fits
 from penumbra.evaluate import evaluate as evaluate_models
 from penumbra.evaluate.choice import CONTROLS
-from penumbra.pipeline import manifests
+from penumbra.pipeline import looks, manifests
 from penumbra.pipeline.ablation import DECLARED as WITHOUT_SE
 from penumbra.pipeline.ablation import ablation, version_without_se
 from penumbra.pipeline.dataset import Dataset, read_dataset
@@ -50,6 +50,8 @@ def evaluate(work: Work) -> EvaluateManifest:
         rows = measured(work, model_risks, data, combined=served)
         more, refits = refitted(work, data, models, rows, served)
         metrics = (*inner, *rows, *more)
+        look = looks.Look("evaluate", {"evaluated": key}, work.settings.register.model)
+        looks.count(work.home, work.run, look, data.centers, data.event, training=set(data.centers[data.training]))
     if work.home == project_root() / "data":
         write_whole(project_root() / "metrics.json", json.dumps(_c_indices(metrics), indent=1) + "\n")
     made_from = of_evaluate(work, data, fused)

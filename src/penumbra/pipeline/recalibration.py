@@ -15,7 +15,7 @@ from penumbra.base.params import recalibrate_from
 from penumbra.evaluate import MetricRow, ModelRisk
 from penumbra.evaluate.metrics import OneModel, is_calibration
 from penumbra.evaluate.sets import NO_RISK, value_or_reason
-from penumbra.pipeline import manifests, recording
+from penumbra.pipeline import looks, manifests, recording
 from penumbra.pipeline.dataset import Dataset
 from penumbra.pipeline.fuse import risks
 from penumbra.pipeline.manifests import RecalibrationManifest
@@ -127,6 +127,9 @@ def _fitted(work: Work, champion: LoadedModel, data: Dataset, center: str) -> Re
     deaths = int((event & ~beyond(time, risk.baseline.last_day)).sum())
     if deaths < least:
         return f"nothing recalibrated: {deaths} deaths at {center}, {least} are needed"
+    entry = champion.entry
+    look = looks.Look("recalibration", {"digest": entry.digest, "data": data.key_of(np.flatnonzero(here)), "from": least}, entry.model, str(entry.version))
+    looks.count(work.home, work.run, look, data.centers[here], event, training=champion.lineage.train_centers)
     with_slope = deaths >= 2 * least
     try:
         fitted = recalibrate(event, time, risk.log_risk, risk.baseline, with_slope=with_slope)

@@ -1,6 +1,5 @@
 """Stage 6: the served model as a registry version, its metrics, scores and predictions in the store."""
 
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,6 @@ import numpy as np
 
 from penumbra import fusion, registry
 from penumbra.base.blocks import DEEP
-from penumbra.base.params import project_root
 from penumbra.base.progress import say
 from penumbra.evaluate import MetricRow
 from penumbra.pipeline import aliases, experiments, manifests, recording
@@ -21,7 +19,7 @@ from penumbra.pipeline.fuse import current_fuse, load_models, risks
 from penumbra.pipeline.inside import served_by
 from penumbra.pipeline.manifests import EvaluateManifest, FuseManifest, IngestManifest, Origin, RegisterManifest
 from penumbra.pipeline.origins import current, flat, origin
-from penumbra.pipeline.workspace import Work
+from penumbra.pipeline.workspace import Work, code_commit
 
 
 def register(work: Work) -> RegisterManifest:
@@ -81,7 +79,7 @@ def _registered(work: Work, data: Dataset, fused: FuseManifest, evaluated: Evalu
             train_centers=_train_centers(data),
             store_commit=data.commit if fused.store_commit is None else fused.store_commit,
             store_digest=data.training_sha256,
-            code_commit=_code_commit(),
+            code_commit=code_commit(),
             # a center whose table was refused is not there yet: once its table is accepted, it has arrived
             data_digests={center: facts.clinical for center, facts in manifests.read(work.home, IngestManifest).centers.items() if facts.clinical is not None},
             params=_flat(settings),
@@ -153,12 +151,3 @@ def _flat(settings: Any) -> dict[str, Any]:
     for group in ("cohort", "network", "augment", "train", "pretrain", "ensemble", "fuse", "crossfit", "evaluate", "register"):
         flat |= {f"{group}.{name}": value for name, value in asdict(getattr(settings, group)).items()}
     return flat
-
-
-def _code_commit() -> str:
-    """The revision of the checkout, "" outside one."""
-    try:
-        completed = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project_root(), capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return completed.stdout.strip()

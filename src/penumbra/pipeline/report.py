@@ -10,7 +10,7 @@ from penumbra.base.params import project_root, read_yaml
 from penumbra.base.progress import say
 from penumbra.evaluate import CROSS_FITTED, EXTERNAL, TRAINING, MetricRow
 from penumbra.fusion import SurvivalModel
-from penumbra.pipeline import decisions, manifests
+from penumbra.pipeline import decisions, looks, manifests
 from penumbra.pipeline.ablation import DECLARED as WITHOUT_SE
 from penumbra.pipeline.ablation import ablation
 from penumbra.pipeline.dataset import Dataset, read_dataset
@@ -56,6 +56,8 @@ def report(work: Work) -> ReportManifest:
         say("drawing the report")
         write_report(report_inputs(work, data, fused, registered, evaluated), folder)
         (folder / ".key").write_text(key, encoding="utf-8")
+        look = looks.Look("report", {"report": key}, registered.model, None if version is None else str(version))
+        looks.count(work.home, work.run, look, data.centers, data.event, training=set(data.centers[data.training]))
     documents = {f"models/{name}.yaml": store.version_key(shown[name]) for name in ("paper", "checklist")}
     made_from = origin(
         work,

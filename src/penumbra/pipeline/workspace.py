@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from penumbra.base import resources
-from penumbra.base.params import state_home
+from penumbra.base.params import project_root, state_home
 from penumbra.base.refusal import Refusal
 from penumbra.pipeline.settings import Settings, load_settings
 
@@ -33,6 +34,15 @@ def begin(profile: str | None = None) -> Work:
     """The work of one run: settings of `profile` (default: the one in params.yaml), state in PENUMBRA_HOME."""
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     return Work(state_home(), load_settings(profile), f"{now}-{uuid.uuid4().hex[:6]}")
+
+
+def code_commit() -> str:
+    """The revision of the checkout, "" outside one."""
+    try:
+        completed = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project_root(), capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return completed.stdout.strip()
 
 
 ENDING_S = 2.0  # a run that was killed lets go when its last process is gone, a moment after its first

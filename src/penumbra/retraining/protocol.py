@@ -28,7 +28,7 @@ from penumbra.base.refusal import Refusal, choose
 from penumbra.base.workers import Pool
 from penumbra.evaluate import Verdict
 from penumbra.evaluate.gate import gate
-from penumbra.pipeline import arrivals, manifests, notifications, proposals, recalibration, recording, shadow
+from penumbra.pipeline import arrivals, looks, manifests, notifications, proposals, recalibration, recording, shadow
 from penumbra.pipeline.aliases import set_alias
 from penumbra.pipeline.challenge import METRIC, Challenge, challenge
 from penumbra.pipeline.dataset import Dataset, read_dataset
@@ -304,7 +304,9 @@ def _validate(work: Work, champion: LoadedModel, data: Dataset, center: str) -> 
         return "the champion was fitted on this center: nothing to validate"
     model_risks = risks(champion.models, data)
     rows = [row for row in measured(work, model_risks, data, combined=champion.served) if row.center == center]
-    entry = champion.entry
+    entry, here = champion.entry, data.centers == center
+    look = looks.Look("validation", {"digest": entry.digest, "data": data.key_of(np.flatnonzero(here))}, entry.model, str(entry.version))
+    looks.count(work.home, work.run, look, data.centers[here], data.event[here])
     metrics = recording.of_version(entry.version, {"model_metrics": recording.metric_records(entry.model, champion.served, rows)})
     records = {**metrics, **shadow.predicted(champion, data, np.ones(len(data.patients), dtype=bool))}
     with store.connect(work.home) as lake:
