@@ -67,6 +67,7 @@ SECTIONS: dict[str, dict[str, About]] = {
         "compare": About(
             "Compare registered versions side by side.", "the registry and the store", "a page in reports/ when two are compared", "3 s, 0.3 GB for one version"
         ),
+        "card": About("Print the model card of a version, also for machines.", "the registry, the store, the report of the version", NOTHING, "2 s, 0.3 GB"),
         "retrain": About(
             "Validate at a new center, refit, compare and decide.",
             "a center in incoming/ and the champion",

@@ -7,7 +7,7 @@ import click
 
 from penumbra.base.params import state_home
 from penumbra.cli import completion
-from penumbra.cli.group import FOLDER, command, format_option, model_option, next_commands, profile_option
+from penumbra.cli.group import FOLDER, command, form_option, format_option, model_option, next_commands, profile_option
 
 MEASURED = ("center", "metric", "value", "lower", "upper", "n", "events", "reason")  # of a version on patients whose outcome came later
 
@@ -51,6 +51,21 @@ def models(model: str | None, form: str) -> None:
         return
     click.echo(models_command.models(home, model))
     next_commands(models_command.comparison_of(home, model), """penumbra sql 'SELECT version, previous, reason, "at" FROM alias_changes'""")
+
+
+@command("penumbra card champion --format json")
+@click.argument("version", shell_complete=completion.versions)
+@model_option
+@form_option("md", "json", "chai", help="chai: the fields of the Applied Model Card (schema v0.2) of the Coalition for Health AI, as XML.")
+def card(version: str, model: str | None, form: str) -> None:
+    """The model card of a registered VERSION (number, alias, or MODEL/VERSION): purpose, data, evidence, calibration, subgroups, limits, lineage.
+
+    What is not known is said to be not known. models/chai.yaml holds the answers that only you can give, such as who funded it.
+    """
+    from penumbra.commands import card as card_command
+
+    click.echo(card_command.card(state_home(), version, form, model).rstrip("\n"))
+    next_commands("penumbra report", "penumbra audit")
 
 
 @command("penumbra retrain --center east")

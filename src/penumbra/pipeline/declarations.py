@@ -106,7 +106,7 @@ def _as_written(name: str) -> Iterator[None]:
 
 
 def check_shown(root: Path, parameters: Mapping[str, Collection[str]]) -> None:
-    """Refuse what the report cannot show: models/paper.yaml and models/checklist.yaml; and models/learning.yaml, features/catalogue.csv.
+    """Refuse what the report cannot show: models/paper.yaml and models/checklist.yaml; and models/chai.yaml, models/learning.yaml, features/catalogue.csv.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def check_shown(root: Path, parameters: Mapping[str, Collection[str]]) -> None:
     ParamsError
         "model_declared", "features_declared".
     """
-    for file, look in (("paper", _paper), ("checklist", _checklist), ("learning", lambda content: _learning(content, parameters))):
+    for file, look in (("paper", _paper), ("checklist", _checklist), ("chai", _chai), ("learning", lambda content: _learning(content, parameters))):
         path = root / "models" / f"{file}.yaml"
         with in_file(path):
             look(read_yaml(path))
@@ -140,6 +140,13 @@ def _paper(content: Mapping[str, Any]) -> None:
                 if not fits:
                     where = f"{key}.{metric}.{split}"
                     raise wrong(where, f"{where} is {shown(numbers)}", "Give [value] or [value, lower, upper]", RULE)
+
+
+def _chai(content: Mapping[str, Any]) -> None:
+    _check_keys(content, ("namespace", "fields"), "")
+    for path, answer in content["fields"].items():
+        if not (answer is None or isinstance(answer, str)):
+            raise wrong(f"fields.{path}", f"fields.{path} is {shown(answer)}, not a text", "Write the answer in quotes, or null where it is not known", RULE)
 
 
 def _checklist(content: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ that is current measures nothing, and is no look. What a person reads by SQL is 
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,28 @@ def count(home: Path, run: str, look: Look, centers: Iterable[str], event: Itera
     rows = [{**common, "center": center, "patients": int((places == center).sum()), "events": int(died[places == center].sum())} for center in seen]
     with store.connect(home) as lake:
         lake.write({"looks": rows}, run=run, what=f"a look at {', '.join(seen)}: {look.stage}")
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How often one stage read the outcomes of one center, and when last, UTC."""
+
+    center: str
+    stage: str
+    times: int
+    questions: int
+    last: datetime
+
+
+def ledger(lake: "store.Store") -> tuple[Counted, ...]:
+    """The looks by center and stage; `questions` counts those that asked something else than before."""
+    rows = lake.sql(
+        'SELECT center, stage, count(*) AS times, count(DISTINCT evaluation) AS questions, max("at") AS last FROM looks GROUP BY center, stage ORDER BY ALL'
+    )
+    return tuple(Counted(**row) for row in rows.to_pylist())
+
+
+def begun(lake: "store.Store") -> datetime:
+    """When this store began to count, UTC: earlier looks are in no ledger."""
+    begin: datetime = lake.sql("SELECT min(\"at\") AS begun FROM lake.migrations WHERE name LIKE '%_looks'").to_pylist()[0]["begun"]
+    return begin

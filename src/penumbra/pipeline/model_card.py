@@ -1,35 +1,61 @@
-"""What is known of a registered version: the model card."""
+"""What is known of a registered version, gathered from the registry, the store and its report: the model card."""
 
-from collections.abc import Mapping
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from penumbra import registry
+from penumbra import registry, store
 from penumbra.base.blocks import GTV
+from penumbra.evaluate import CROSS_FITTED, EXTERNAL, LEFT_OUT, TRAINING
+from penumbra.pipeline import looks
 from penumbra.pipeline.manifests import RegisterManifest
+from penumbra.pipeline.prospective import LIVE
 from penumbra.pipeline.workspace import Work
-from penumbra.report import inputs as page
-from penumbra.survival.horizons import horizon_words
+from penumbra.registry import LoadedModel, RegisteredVersion
+from penumbra.report.card import CardCenter, CardSubgroup, Lines, Measured, ModelCard
+from penumbra.report.words import NOT_KNOWN, count
+from penumbra.survival.horizons import horizon_name, horizon_words, middle
+
+ORDER = (CROSS_FITTED, "test", LEFT_OUT, LIVE, "train")  # of the splits: inside first, then outside, and last what the fit saw
+EVIDENCE = ("harrell_c", "delta_c_volume", "delta_c_volume_within", "auc_{}")  # {}: the middle one of the horizons
+CALIBRATION = ("calibration_slope", "calibration_intercept", "observed_expected_{}", "brier_integrated")
+SHOWN_GROUPS = ("profile", "fuse.", "train.", "evaluate.", "crossfit.", "ensemble.", "network.")  # of params.yaml
+DEVICE = "research on retrospective cohorts; not a medical device, no decision on a patient rests on it"
+OUTCOME = "overall survival in days from the start of radiotherapy"
+_METRICS = "SELECT center, split, metric, value, lower, upper, n, events FROM model_metrics WHERE model = ? AND version = ? AND value IS NOT NULL"
+_USES = "SELECT center, count(*) AS patients FROM model_uses WHERE model = ? AND version = ? AND split = 'train' GROUP BY center ORDER BY center"
 
 
-def model_card(work: Work, registered: RegisterManifest) -> page.ModelCard:
-    settings = work.settings
-    parameters: dict[str, Any] = {"profile": settings.profile}
-    for group, values in (("fuse", settings.fuse), ("train", settings.train), ("evaluate", settings.evaluate)):
-        parameters |= {f"{group}.{name}": value for name, value in vars(values).items()}
-    facts = (
-        ("Intended use", "research on retrospective cohorts; not a medical device, no decision on a patient rests on it"),
-        ("Outcome", "overall survival in days from the start of radiotherapy"),
-        ("Input", f"planning CT and GTV; ROIs {GTV} and rings"),
-    )
-    common: Mapping[str, Any] = {"parameters": tuple((name, str(value)) for name, value in parameters.items()), "facts": facts}
+def model_card(work: Work, registered: RegisterManifest) -> ModelCard:
+    """The card of what a run registered, for its report, whose other sections have the subgroups."""
     if registered.version is None:
-        return page.ModelCard(settings.register.model, 0, (), "", settings.cohort.train_centers, "", 0, "", "", **common)
-    entry = registry.find(work.home, registered.version, registered.model)
-    loaded = registry.load(work.home, entry.version, model=entry.model)
-    lineage = loaded.lineage
-    answers = f"at {', '.join(map(horizon_words, loaded.horizons_days))}, and not beyond day {loaded.model.baseline.last_day:g} of the training follow-up"
-    common = {**common, "facts": (*facts, ("Survival", answers))}
-    return page.ModelCard(
+        settings = work.settings
+        return ModelCard(settings.register.model, 0, (), "", settings.cohort.train_centers, "", 0, "", "", purpose=_purpose())
+    return card_of(work.home, registry.find(work.home, registered.version, registered.model))
+
+
+def whole_card(home: Path, entry: RegisteredVersion) -> ModelCard:
+    """The card with the subgroups as its report drew them, and how often each center outside was read."""
+    with store.connect(home, read_only=True) as lake:
+        counted, since = looks.ledger(lake), looks.begun(lake)
+    read = {center: sum(row.times for row in counted if row.center == center) for center in dict.fromkeys(row.center for row in counted)}
+    lines = tuple((center, f"read {count(times, 'time')}") for center, times in read.items())
+    lines = (*lines, ("Counted since", f"{since:%Y-%m-%d}; SQL that a person writes is not counted"))
+    return replace(card_of(home, entry), subgroups=tuple(_subgroups(home, entry)), looks=lines)
+
+
+def card_of(home: Path, entry: RegisteredVersion) -> ModelCard:
+    """The card of a registered version."""
+    loaded = registry.load(home, entry.version, model=entry.model)
+    with store.connect(home, read_only=True) as lake:
+        rows = lake.sql(_METRICS, [entry.model, str(entry.version)]).to_pylist()
+        uses = lake.sql(_USES, [entry.model, str(entry.version)]).to_pylist()
+    params, at = loaded.lineage.params, horizon_name(middle(loaded.horizons_days)[0])
+    model = loaded.model
+    return ModelCard(
         model=entry.model,
         version=entry.version,
         aliases=entry.aliases,
@@ -39,6 +65,72 @@ def model_card(work: Work, registered: RegisterManifest) -> page.ModelCard:
         store_commit=entry.store_commit,
         store_digest=entry.store_digest,
         code_commit=entry.code_commit,
-        environment=tuple(lineage.environment.items()),
-        **common,
+        parameters=tuple((name, str(value)) for name, value in params.items() if name.startswith(SHOWN_GROUPS)),
+        environment=tuple(loaded.lineage.environment.items()),
+        served=f"{model.label} ({model.kind}, {count(len(model.columns), 'column')}), fitted on {count(model.training.patients, 'patient')}"
+        f" of whom {model.training.events} died",
+        purpose=_purpose(),
+        data=tuple(_centers(rows, uses)),
+        evidence=tuple(_measured(rows, [name.format(at) for name in EVIDENCE])),
+        calibration=tuple(row for row in _measured(rows, [name.format(at) for name in CALIBRATION]) if row.split != "train"),
+        limits=tuple(_limits(loaded, rows)),
     )
+
+
+def _purpose() -> Lines:
+    return (("Intended use", DEVICE), ("Outcome", OUTCOME), ("Input", f"planning CT and GTV; ROIs {GTV} and rings"))
+
+
+def _centers(rows: Sequence[Mapping[str, Any]], uses: Sequence[Mapping[str, Any]]) -> Iterator[CardCenter]:
+    """Who trained, and who was outside; deaths as the metrics counted them."""
+    sizes = {(row["split"], row["center"]): (row["n"], row["events"]) for row in rows if row["metric"] == "harrell_c"}
+    trained = {row["center"]: row["patients"] for row in uses}
+    for center, patients in trained.items():
+        yield CardCenter(center, "train", *sizes.get(("train", center), (patients, 0)))
+    for (split, center), size in sorted(sizes.items()):
+        if split in ("test", LIVE) and center != EXTERNAL and center not in trained:
+            yield CardCenter(center, split, *size)
+
+
+def _measured(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Iterator[Measured]:
+    """Rows of some metrics, inside first; a pool of one center is left out where the center is there, and so is an apparent difference."""
+    single = {split: len({row["center"] for row in rows if row["split"] == split} - {TRAINING, EXTERNAL, LEFT_OUT}) == 1 for split in ORDER}
+    found = []
+    for row in rows:
+        metric, split = row["metric"], row["split"]
+        if metric not in metrics or split not in ORDER or (single[split] and row["center"] in (TRAINING, EXTERNAL)):
+            continue
+        if split == "train" and metric != "harrell_c":
+            continue
+        lower, upper = (math.nan if row[name] is None else float(row[name]) for name in ("lower", "upper"))
+        place = (ORDER.index(split), metrics.index(metric), row["center"] in (TRAINING, EXTERNAL), row["center"])
+        found.append((place, Measured(row["center"], split, metric, row["value"], lower, upper, row["n"], row["events"])))
+    yield from (measured for _, measured in sorted(found, key=lambda pair: pair[0]))
+
+
+def _limits(loaded: LoadedModel, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    model, outside = loaded.model, {row["center"]: row["events"] for row in rows if row["split"] == "test" and row["center"] != EXTERNAL}
+    days = ", ".join(map(horizon_words, loaded.horizons_days))
+    yield "Survival", f"at {days}, and not beyond day {model.baseline.last_day:g} of the training follow-up"
+    yield "Refused", "a scan, a contour or a record that breaks a rule is refused with the rule and what was found; penumbra rules lists them"
+    needed = loaded.lineage.params.get("evaluate.external_events")
+    if not outside:
+        yield "Outside", "no center outside: how well it ranks patients elsewhere is not known"
+    elif isinstance(needed, int) and sum(outside.values()) < needed:
+        yield "Outside", f"{count(sum(outside.values()), 'death')} at {', '.join(sorted(outside))}; calibration can be judged from {needed} on (Collins 2016)"
+    for part in model.parts:
+        for remark in part.training.remarks:
+            yield f"Remark on {part.label}", remark
+    yield "Not stored", f"ethnicity, dose, treatment, scanner: whether it differs by them is {NOT_KNOWN}"
+
+
+def _subgroups(home: Path, entry: RegisteredVersion) -> Iterator[CardSubgroup]:
+    """What the report of the version wrote about subgroups, apparent sets left out."""
+    path = home / "reports" / f"{entry.model}-{entry.version}" / "subgroup_measures.csv"
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            if row["split"] != "train":
+                numbers = (float(row[name] or "nan") for name in ("c", "c_lower", "c_upper", "observed_expected"))
+                yield CardSubgroup(row["set"], row["subgroup"], int(row["patients"]), int(row["deaths"]), *numbers)

@@ -128,7 +128,8 @@ def _fitted(work: Work, champion: LoadedModel, data: Dataset, center: str) -> Re
     if deaths < least:
         return f"nothing recalibrated: {deaths} deaths at {center}, {least} are needed"
     entry = champion.entry
-    look = looks.Look("recalibration", {"digest": entry.digest, "data": data.key_of(np.flatnonzero(here)), "from": least}, entry.model, str(entry.version))
+    evaluation = {"digest": entry.digest, "event": event.tolist(), "time": time.tolist(), "from": least}
+    look = looks.Look("recalibration", evaluation, entry.model, str(entry.version))
     looks.count(work.home, work.run, look, data.centers[here], event, training=champion.lineage.train_centers)
     with_slope = deaths >= 2 * least
     try:

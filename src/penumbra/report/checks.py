@@ -8,10 +8,9 @@ from typing import Any
 
 from penumbra.report.inputs import ChecklistItem
 from penumbra.report.tables import Table, plain_table
+from penumbra.report.words import NOT_KNOWN as NOT_KNOWN
 
 UNANSWERED = "unanswered"
-NOT_KNOWN = "not known"  # begins the answer to a question that the data do not answer
-
 VERDICTS = ("yes", "no", NOT_KNOWN)
 
 

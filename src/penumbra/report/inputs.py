@@ -9,6 +9,7 @@ from penumbra.evaluate import Evaluating, MetricRow
 from penumbra.evaluate.chosen import Choice
 from penumbra.evaluate.instability import Instability
 from penumbra.evaluate.sample_size import Demand, Sample
+from penumbra.report.card import ModelCard as ModelCard
 from penumbra.report.images import LearningCurve as LearningCurve
 from penumbra.report.images import RiskMap as RiskMap
 from penumbra.report.images import SlicePicture as SlicePicture
@@ -260,32 +261,6 @@ class KeptFeature:
     p: float = float("nan")
     q: float = float("nan")
     selection_frequency: float = float("nan")
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """Facts of the registered version.
-
-    Parameters
-    ----------
-    parameters
-        (name, value in words) as in params.yaml.
-    facts
-        Further (name, value) lines, such as what the model must not be used for.
-    """
-
-    model: str
-    version: int
-    aliases: tuple[str, ...]
-    digest: str
-    train_centers: tuple[str, ...]
-    registered_at: str
-    store_commit: int
-    store_digest: str
-    code_commit: str
-    parameters: tuple[tuple[str, str], ...] = ()
-    environment: tuple[tuple[str, str], ...] = ()
-    facts: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import math
 
 from penumbra.evaluate import MetricRow
 
+NOT_KNOWN = "not known"  # begins the answer to a question that the data do not answer
 ABSENT = "–"
 SMALLEST_P = 0.001
 

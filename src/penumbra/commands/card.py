@@ -1,0 +1,36 @@
+"""`penumbra card`: what is known of a registered version, for a reader, for a program, and in the schema of the Coalition for Health AI."""
+
+import json
+from pathlib import Path
+
+from penumbra.base.params import project_root, read_yaml
+from penumbra.pipeline import experiments
+from penumbra.pipeline.model_card import whole_card
+from penumbra.report.card import markdown
+
+FORMATS = ("md", "json", "chai")
+
+
+def card(home: Path, version: str, form: str = FORMATS[0], model: str | None = None) -> str:
+    """The card of a version as text.
+
+    Parameters
+    ----------
+    version
+        Number, alias, MODEL/VERSION, name of an experiment of DVC, or git revision.
+    form
+        Of FORMATS.
+
+    Raises
+    ------
+    Refusal
+        "model_registered", "version_registered", "bundle_readable".
+    """
+    found = whole_card(home, experiments.find(home, version, model))
+    if form == "json":
+        return json.dumps(found.to_json(), indent=1, allow_nan=False)
+    if form == "chai":
+        from penumbra.report.chai import applied_model_card
+
+        return applied_model_card(found, read_yaml(project_root() / "models" / "chai.yaml"))
+    return markdown(found)
