@@ -115,6 +115,8 @@ def test_compare_drift_and_monitor_are_looks(work: Work) -> None:
     assert [(row["stage"], row["center"], row["split"], row["version"], row["patients"]) for row in ledger(work.home)[before + 3 :]] == [
         ("monitor", "east", "live", "1", 1)
     ]
+    monitor(work)
+    assert len(ledger(work.home)) == before + 4, "a night without news is none"
 
 
 def test_a_recalibration_is_a_look_and_one_at_a_training_center_is_none(work: Work) -> None:

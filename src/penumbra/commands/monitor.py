@@ -89,15 +89,16 @@ def monitor(work: Work, model: str | None = None) -> list[tuple[str, MetricRow]]
             loaded = registry.load(work.home, version, model=model)
             mine = [row for row in rows if row["version"] == version]
             measured = [entry for center in dict.fromkeys(row["center"] for row in mine) for entry in _measured(work, loaded, center, mine)]
-            evaluation = {"digest": loaded.entry.digest, "patients": [[row["patient"], row["time"], row["event"]] for row in mine]}
-            look = looks.Look("monitor", evaluation, model, str(version), LIVE)
-            looks.count(work.home, work.run, look, (row["center"] for row in mine), (row["event"] for row in mine))
             if version == challenger:
                 measured += _against(work, loaded.served, [row for row in rows if row["version"] == champion], mine)
             defined = [entry for entry in measured if entry.value == entry.value]
             if defined:
                 rows_of_version = {"model_metrics": recording.metric_records(model, loaded.served, defined)}
-                lake.write(recording.of_version(loaded.entry.version, rows_of_version), run=work.run, what=f"{model}/{version} live")
+                commit = lake.write(recording.of_version(loaded.entry.version, rows_of_version), run=work.run, what=f"{model}/{version} live")
+                if commit is not None:  # else every number is as it was the night before
+                    evaluation = {"digest": loaded.entry.digest, "patients": [[row["patient"], row["time"], row["event"]] for row in mine]}
+                    look = looks.Look("monitor", evaluation, model, str(version), LIVE)
+                    looks.count(work.home, work.run, look, (row["center"] for row in mine), (row["event"] for row in mine))
             measures += [(str(version), entry) for entry in measured]
         _take_back(work, lake, model, before, measures)
     return measures
