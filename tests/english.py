@@ -76,7 +76,7 @@ class Allowed:
 
 ALLOWED = (
     Allowed(r"\bharmonise\b", "", "the key fuse.harmonise of params.yaml, which people's files have"),
-    Allowed(r"harmoniser\b", "src/penumbra/fusion/model.py", "the key in registered models, whose digest covers it"),
+    Allowed(r"harmoniser\b", "src/penumbra/fusion/stored.py", "the key in registered models, whose digest covers it"),
     Allowed(r"harmoniser\b", "tests/fusion/test_harmonize.py", "the same key"),
     Allowed(r'"harmonised"', "tests/fusion/test_harmonize.py", "a key of tests/reference/combat"),
     Allowed(r"\bgrey(?=_levels\b)", "", "a rule, which stored rejections name"),

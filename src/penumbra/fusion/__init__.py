@@ -15,6 +15,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penumbra.fusion.applicability import Applicability as Applicability
+    from penumbra.fusion.applicability import Domain as Domain
     from penumbra.fusion.declaration import Block as Block
     from penumbra.fusion.declaration import Declaration as Declaration
     from penumbra.fusion.declaration import check_columns as check_columns
@@ -31,13 +33,17 @@ if TYPE_CHECKING:
     from penumbra.fusion.selection import BlockSelection as BlockSelection
     from penumbra.fusion.selection import benjamini_hochberg as benjamini_hochberg
     from penumbra.fusion.selection import select as select
+    from penumbra.fusion.settings import Applying as Applying
     from penumbra.fusion.settings import Fitting as Fitting
 
 _HOME = {
+    "Applicability": "applicability",
+    "Applying": "settings",
     "Block": "declaration",
     "BlockSelection": "selection",
     "Column": "parts",
     "Declaration": "declaration",
+    "Domain": "applicability",
     "Fitting": "settings",
     "Harmonizer": "harmonize",
     "NothingRetained": "model",

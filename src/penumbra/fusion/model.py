@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from penumbra.fusion.declaration import Unusable
+from penumbra.fusion.applicability import BEFORE, UNKNOWN, Applicability, Domain
+from penumbra.fusion.domain import learn, measured
 from penumbra.fusion.harmonize import Harmonizer
 from penumbra.fusion.parts import HIGHEST as HIGHEST
 from penumbra.fusion.parts import LOWEST as LOWEST
-from penumbra.fusion.parts import Column, Table, Training, columns_of, limited, linear_risk, sum_of, transformed
+from penumbra.fusion.parts import Column, Table, Training, columns_of, limited, sum_of
+from penumbra.fusion.reading import NothingRetained as NothingRetained
+from penumbra.fusion.reading import read, risk_of, scaled
 from penumbra.fusion.selection import BlockSelection
+from penumbra.fusion.settings import Applying
 from penumbra.fusion.stored import document_of, fields_of
 from penumbra.survival.baseline import BaselineHazard
-from penumbra.survival.outcome import Floats, Undefined
-
-
-class NothingRetained(Undefined):
-    """The model kept no feature, so it has no risk; the message says why."""
+from penumbra.survival.outcome import Floats
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ class SurvivalModel:
         Of a mean or stacked model: log_risk is the sum of their standardized, weighted risks.
     slope
         What the linear predictor is multiplied with: 1 unless calibrated.
+    domain
+        What is known of the training patients' columns, by which `applicability` tells whom the model is for; None: it was fitted before this was learned.
     """
 
     name: str
@@ -81,6 +83,7 @@ class SurvivalModel:
     harmonizer: Harmonizer | None = None
     members: tuple[Member, ...] = ()
     slope: float = 1.0
+    domain: Domain | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -96,6 +99,11 @@ class SurvivalModel:
     def parts(self) -> tuple[SurvivalModel, ...]:
         """The fitted models whose columns are read: the members, or the model itself."""
         return tuple(member.model for member in self.members) or (self,)
+
+    @property
+    def _weighted(self) -> list[tuple[SurvivalModel, float]]:
+        """The parts, and what one unit of each one's risk adds to that of the model."""
+        return [(member.model, member.weight / member.sd) for member in self.members] or [(self, 1.0)]
 
     @property
     def retained(self) -> bool:
@@ -132,30 +140,21 @@ class SurvivalModel:
             "Rad needs the column ...; found ... columns" / "gtv.... is missing for 2 of 30 patients (model Rad)" / "gtv.... is infinite for ..." /
             "gtv.... makes the risk infinite for ...".
         """
-        return self.slope * (self._joined_risk if self.members else self._linear_risk)(table, centers, missing)
-
-    def _joined_risk(self, table: Table, centers: ArrayLike | None, missing: str) -> Floats:
-        return sum_of([member.term(member.model.log_risk(table, centers=centers, missing=missing)) for member in self.members])
-
-    def _linear_risk(self, table: Table, centers: ArrayLike | None, missing: str) -> Floats:
-        z = self.standardized(table, centers=centers, missing=missing)
-        with np.errstate(over="ignore", invalid="ignore"):
-            risk = linear_risk(z, [column.coefficient for column in self.inputs])
-        beyond = np.isinf(risk) | (np.isnan(risk) & ~np.isnan(z).any(axis=1))
-        if beyond.any() and missing != "nan":
-            far = self.inputs[int(np.abs(z[np.flatnonzero(beyond)[0]]).argmax())].name
-            fault = f"{far} makes the risk infinite for {int(beyond.sum())} of {z.shape[0]} patients (model {self.name})"
-            raise Unusable("risk_finite", fault, "Check its value")
-        risk[beyond] = np.nan
-        return risk
+        if self.members:
+            return self.slope * sum_of([member.term(member.model.log_risk(table, centers=centers, missing=missing)) for member in self.members])
+        return self.slope * risk_of(self, self.standardized(table, centers=centers, missing=missing), missing)
 
     def standardized(self, table: Table, *, centers: ArrayLike | None = None, missing: str = "refuse") -> Floats:
         """Return the inputs as the coefficients see them: logarithms taken, harmonized, filled and z-scored; of a model without members.
 
         Parameters
         ----------
-        table, centers, missing
-            As `log_risk`.
+        table : each (n,), or (n, p)
+            As of `log_risk`.
+        centers : shape (n,)
+            As of `log_risk`.
+        missing
+            As of `log_risk`.
 
         Returns
         -------
@@ -167,41 +166,54 @@ class SurvivalModel:
         NothingRetained, Unusable
             As `log_risk`.
         """
-        raw = self._raw(table, centers, missing)
-        for j, column in enumerate(self.inputs):
-            absent = np.isnan(raw[:, j])
-            if column.fill is not None:
-                raw[absent, j] = column.fill
-            elif absent.any() and missing != "nan":
-                raise Unusable(
-                    "value_missing", f"{column.name} is missing for {int(absent.sum())} of {raw.shape[0]} patients (model {self.name})", "Populate it first"
-                )
+        _, filled = read(self, table, centers, missing)
         with np.errstate(over="ignore", invalid="ignore"):
-            return self._scaled(raw)
+            return scaled(self.inputs, filled)
 
-    def _raw(self, table: Table, centers: ArrayLike | None, missing: str = "refuse") -> Floats:
-        if not self.retained:
-            raise NothingRetained(f"{self.name} retained no feature: {self.reason}. It has no risk to give")
-        columns = columns_of(table)
-        raw = []
-        for column in self.inputs:
-            name = column.name
-            if name not in columns:
-                fault = f"{self.name} needs the column {name}; found {len(columns)} columns ({', '.join(list(columns)[:3])}, ...)"
-                raise Unusable("column_given", fault, "Populate it first")
-            values = np.atleast_1d(np.asarray(columns[name], dtype=float))
-            infinite = np.isinf(values)
-            if infinite.any() and missing != "nan":
-                fault = f"{name} is infinite for {int(infinite.sum())} of {values.size} patients (model {self.name})"
-                raise Unusable("value_finite", fault, "Give a finite number")
-            raw.append(transformed(name, np.where(infinite, np.nan, values), column.log))
-        values = np.stack(raw, axis=1)
-        if self.harmonizer is not None:
-            # a column that is there with and without its logarithm is harmonized without; versions before there were both have it once
-            place = {column.name: j for j, column in sorted(enumerate(self.inputs), key=lambda item: not item[1].log)}
-            at = [place[column] for column in self.harmonizer.columns]
-            values[:, at] = self.harmonizer.apply(values[:, at], centers, missing=missing)
-        return values
+    def applicability(self, table: Table, *, centers: ArrayLike | None = None) -> tuple[Applicability, ...]:
+        """Tell for each patient whether the model has learned from patients like it; no outcome is needed.
+
+        Parameters
+        ----------
+        table : each (n,), or (n, p)
+            As of `log_risk`.
+        centers : shape (n,)
+            As of `log_risk`.
+
+        Returns
+        -------
+        tuple of Applicability
+            One per patient; "outside", with the columns, where a value is missing that has no fill, or infinite.
+
+        Raises
+        ------
+        Unusable
+            As `log_risk`, where a column is not there at all.
+        """
+        if self.domain is None:
+            columns = columns_of(table)
+            patients = np.size(next(iter(columns.values()))) if columns else 0
+            return (Applicability(UNKNOWN, reason=BEFORE if self.retained else f"{self.name} retained no feature"),) * patients
+        return self.domain.of(measured(self._weighted, table, centers))
+
+    def with_domain(self, table: Table, centers: ArrayLike, numbers: Applying) -> SurvivalModel:
+        """Return the model with what is known of the columns of its training patients.
+
+        Parameters
+        ----------
+        table : each (n,), or (n, p)
+            Of the training patients, who are all that is read.
+        centers : shape (n,)
+            Of each.
+        numbers
+            The group `applicability` of params.yaml.
+
+        Returns
+        -------
+        SurvivalModel
+            The same risks; itself where it retained nothing.
+        """
+        return replace(self, domain=learn(measured(self._weighted, table, centers), centers, numbers)) if self.retained else self
 
     def scores(self, table: Table, *, centers: ArrayLike | None = None) -> Floats:
         """Return the principal component scores of a model of kind components.
@@ -223,11 +235,8 @@ class SurvivalModel:
         NothingRetained, Unusable
             As `log_risk`.
         """
-        raw = self._raw(table, centers)
-        return np.asarray((self._scaled(raw) - np.array(self.component_means)) @ np.array(self.components).T)
-
-    def _scaled(self, raw: Floats) -> Floats:
-        return np.asarray((raw - np.array([column.mean for column in self.inputs])) / np.array([column.sd for column in self.inputs]))
+        raw, _ = read(self, table, centers)
+        return np.asarray((scaled(self.inputs, raw) - np.array(self.component_means)) @ np.array(self.components).T)
 
     def survival(self, log_risk: ArrayLike, times_days: ArrayLike) -> Floats:
         """Return the probability to be alive at each time, within LOWEST and HIGHEST.

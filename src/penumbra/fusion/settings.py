@@ -57,3 +57,32 @@ class Fitting:
             Name -> number, as the JSON of a fitted model has them.
         """
         return {STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Applying:
+    """The group `applicability`: when a patient is within what a model has learned.
+
+    Parameters
+    ----------
+    low, high
+        Percentiles of the training patients between which a column is in range.
+    variance
+        Share of the variance of the weighted columns that the components of the distance hold.
+    folds
+        Into which the training patients are divided: each is measured by what was learned without the own fold.
+    edge
+        Share of the training patients, so measured, that are at most not inside.
+    outside
+        Share of them that are at most outside.
+    seed
+        Of the folds.
+    """
+
+    low: float
+    high: float
+    variance: float
+    folds: int
+    edge: float
+    outside: float
+    seed: int

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from penumbra.fusion.applicability import Domain
 from penumbra.fusion.harmonize import Harmonizer
 from penumbra.fusion.parts import STORED_COLUMNS, Column, Training, nested, tupled
 from penumbra.fusion.selection import BlockSelection
 from penumbra.fusion.settings import STORED_NAMES
 
-if TYPE_CHECKING:
-    from penumbra.fusion.model import SurvivalModel
-
 FORMAT = 2  # of the JSON
 STORED_HARMONIZER = "harmoniser"  # its key there: a registered model keeps its digest
-OPTIONAL = ("members", "slope")  # keys of the JSON of the models that have them: the others keep their text and their digest
+OPTIONAL = ("members", "slope", "domain")  # keys of the JSON of the models that have them: the others keep their text and their digest
 
 
-def document_of(model: SurvivalModel) -> dict[str, Any]:
-    """Return a model as its JSON document."""
+def document_of(model: Any) -> dict[str, Any]:
+    """Return a `SurvivalModel` as its JSON document."""
     document = {"format": FORMAT, **asdict(model)}
     del document["inputs"]
     document |= {stored: tuple(getattr(column, name) for column in model.inputs) for stored, name in STORED_COLUMNS.items()}
@@ -35,11 +33,13 @@ def document_of(model: SurvivalModel) -> dict[str, Any]:
         document["members"] = tuple({**vars(member), "model": document_of(member.model)} for member in model.members)
     if model.slope == 1:
         del document["slope"]
+    if model.domain is None:
+        del document["domain"]
     return document
 
 
-def fields_of(kind: type[SurvivalModel], document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a model from its document, the members still as documents.
+def fields_of(kind: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of `kind`, `SurvivalModel`, from a document, the members still as documents.
 
     Raises
     ------
@@ -59,4 +59,6 @@ def fields_of(kind: type[SurvivalModel], document: Mapping[str, Any]) -> dict[st
     if entries["harmonizer"] is not None:
         entries["harmonizer"] = Harmonizer(**{name: nested(value) for name, value in tupled(entries["harmonizer"]).items()})
     entries["components"] = tuple(tuple(row) for row in entries["components"])
+    if "domain" in entries:
+        entries["domain"] = Domain.from_dict(entries["domain"])
     return tupled(entries)
