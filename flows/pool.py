@@ -84,7 +84,7 @@ def _runner(executor: str) -> Any:
 
 def run_stage(stage: Stage, work: Work) -> Document:
     """One stage, in a flow or without one; features are extracted by who PENUMBRA_DASK names."""
-    if stage.name != "populate":
+    if not stage.pooled:
         return stage(work)
     with open_pool() as pool:
         return stage(work, pool=pool)

@@ -16,7 +16,7 @@ from penumbra.pipeline import manifests
 from penumbra.pipeline.dataset import read_dataset
 from penumbra.pipeline.manifests import PopulateManifest, RegisterManifest, ReportManifest
 from penumbra.pipeline.settings import load_settings
-from penumbra.pipeline.stages import BY_NAME
+from penumbra.pipeline.stages import STAGES
 from penumbra.pipeline.workspace import Work
 from penumbra.survival import concordance_index
 
@@ -85,7 +85,7 @@ def test_shuffled_outcomes_give_chance(run: Run) -> None:
 def test_the_same_command_again_recomputes_nothing(run: Run) -> None:
     before = rows(run, "SELECT max(id) AS newest FROM commits")
     registered = manifests.read(run.home, RegisterManifest)
-    left = {stage: (run.home / "manifests" / f"{stage}.json").read_bytes() for stage in BY_NAME}
+    left = {stage.name: (run.home / "manifests" / f"{stage.name}.json").read_bytes() for stage in STAGES}
     assert all(b"made_from" in content for content in left.values())
     weights = next((run.home / "networks").glob("*/network.safetensors"))
     written = weights.stat().st_mtime_ns
@@ -94,7 +94,7 @@ def test_the_same_command_again_recomputes_nothing(run: Run) -> None:
     print(f"unchanged run: {time.monotonic() - begin:.0f} s")
     assert rows(run, "SELECT max(id) AS newest FROM commits") == before
     assert manifests.read(run.home, RegisterManifest) == registered
-    assert {stage: (run.home / "manifests" / f"{stage}.json").read_bytes() for stage in BY_NAME} == left
+    assert {stage.name: (run.home / "manifests" / f"{stage.name}.json").read_bytes() for stage in STAGES} == left
     assert weights.stat().st_mtime_ns == written
     assert rows(run, "SELECT count(*) AS n FROM model_versions") == [{"n": 1}]
 

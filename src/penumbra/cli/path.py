@@ -10,7 +10,7 @@ import click
 from penumbra.base.params import state_home
 from penumbra.cli import completion
 from penumbra.cli.group import FOLDER, command, format_option, next_commands, profile_option
-from penumbra.pipeline.stages import STAGES, Stage
+from penumbra.pipeline.stages import BY_NAME, STAGES, Stage
 
 
 @command("penumbra run --cohort data/simulated")
@@ -159,3 +159,30 @@ def _stage_command(of: Stage) -> None:
 
 for declared in STAGES[1:]:  # ingest takes a folder, and is above
     _stage_command(declared)
+
+
+@command("penumbra stability")
+@profile_option
+@format_option
+def stability(profile: str | None, form: str) -> None:
+    """How stable each radiomics feature is: training patients measured again under noise, thicker slices, a shift, a rotation and another margin.
+
+    Not part of penumbra run. Without outcomes, and without any center that does not train; by the numbers of the group stability in params.yaml. Finished
+    patients are kept when it is stopped, and a second call with nothing new measures nothing.
+    """
+    from penumbra.base import tables
+    from penumbra.commands import stability as stability_command
+    from penumbra.flows.pool import run_stage
+    from penumbra.pipeline import history, manifests
+    from penumbra.pipeline.stability_manifest import StabilityManifest
+    from penumbra.pipeline.workspace import begin, one_run_at_a_time
+
+    work, of = begin(profile), BY_NAME["stability"]
+    with one_run_at_a_time(work.home), history.noted(work.home, "penumbra stability"):
+        run_stage(of, work)
+    measured = manifests.read(work.home, StabilityManifest)
+    if form != "table":
+        tables.write(tables.Answer.of(stability_command.rows(measured), stability_command.COLUMNS), form, sys.stdout)
+        return
+    click.echo(stability_command.summary(measured))
+    next_commands(*of.after)

@@ -44,6 +44,12 @@ SECTIONS: dict[str, dict[str, About]] = {
             "features in the store",
             "35 s for 136 patients; only what is missing is computed",
         ),
+        "stability": About(
+            "Measure how stable each radiomics feature is.",
+            "images of training patients, features in the store",
+            "stability/, and feature_stability in the store",
+            "TODO",
+        ),
         "train": About(
             "Train the network on the training centers.",
             "images and outcomes",

@@ -13,7 +13,7 @@ from penumbra.base import tables
 from penumbra.base.whole_files import write_whole
 from penumbra.pipeline.workspace import Work
 
-REBUILT = ("reports", "gallery", "crossfitted")  # folders whose entries can be made again without the patient
+REBUILT = {"reports": 2, "gallery": 2, "crossfitted": 2, "stability": 4}  # folders whose entries, so deep, can be made again without the patient
 EXEMPT_FOLDERS = ("incoming", "store")  # links to what the centers keep; and what store.forget takes care of
 
 
@@ -115,7 +115,7 @@ def _without(value: Any, patient: str) -> Any:
 
 
 def _rebuilt(home: Path, patient: str) -> Iterator[str]:
-    for folder in {home.joinpath(*path.relative_to(home).parts[:2]) for name in REBUILT for path in _naming(home / name, patient)}:
+    for folder in {home.joinpath(*path.relative_to(home).parts[:depth]) for name, depth in REBUILT.items() for path in _naming(home / name, patient)}:
         shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
         yield folder.relative_to(home).as_posix()
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from penumbra.fusion.selection import select as select
     from penumbra.fusion.settings import Applying as Applying
     from penumbra.fusion.settings import Fitting as Fitting
+    from penumbra.fusion.settings import StableOnly as StableOnly
 
 _HOME = {
     "Applicability": "applicability",
@@ -47,6 +48,7 @@ _HOME = {
     "Fitting": "settings",
     "Harmonizer": "harmonize",
     "NothingRetained": "model",
+    "StableOnly": "settings",
     "SurvivalModel": "model",
     "all_for_margins": "rings",
     "benjamini_hochberg": "selection",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -51,6 +51,7 @@ class Patients:
             if np.shape(block.values) != (self.event.size, len(block.features)):
                 raise ValueError(f"block {block.name} has values of shape {np.shape(block.values)}; expected {(self.event.size, len(block.features))}")
         self.blocks, self.outcomes, self.numbers = dict(blocks), outcomes, numbers
+        self.unstable = frozenset(numbers.stability.unstable if numbers.stability else ())
         self.models: dict[str, SurvivalModel] = {}
         self.crossed: dict[str, Floats] = {}
         self._seen: dict[tuple[str, Options], tuple[Block, Floats]] = {}
@@ -119,7 +120,11 @@ class Patients:
         key = (name, _options(declaration))
         if key not in self._seen:
             block = require_block(declaration, self.harmonized[0], name)
-            block = _only(block, [not any(fnmatchcase(feature, pattern) for pattern in declaration.leave_out) for feature in block.features])
+            stable = [column not in self.unstable for column in block.columns]
+            block = _only(
+                block,
+                [keep and not any(map(partial(fnmatchcase, feature), declaration.leave_out)) for keep, feature in zip(stable, block.features, strict=True)],
+            )
             slopes: Floats = np.zeros(len(block.features))
             if declaration.residual is not None:
                 block, slopes = _residuals(block, self.line(declaration)[0])
@@ -128,6 +133,17 @@ class Patients:
                 block, slopes = _only(block, keep.tolist()), slopes[keep]
             self._seen[key] = block, slopes
         return self._seen[key]
+
+    def left_out(self, declaration: Declaration) -> list[str]:
+        """A remark for each block of a model of which unstable columns were left out."""
+        remarks = []
+        for name in declaration.blocks:
+            columns = self.blocks[name].columns if name in self.blocks else ()
+            count, rule = len(self.unstable.intersection(columns)), self.numbers.stability
+            if count and rule is not None:
+                limit = f"the lower limit of their ICC is below {rule.min_icc:g} under {' or '.join(rule.under)}"
+                remarks.append(f"{count} of {len(columns)} columns of {name} are not stable and left out: {limit}")
+        return remarks
 
     def line(self, declaration: Declaration) -> tuple[Floats, float, float]:
         """The logarithm of the column whose part is taken out, z-scored (n,), with its mean and standard deviation.

@@ -9,6 +9,25 @@ STORED_NAMES: Mapping[str, str] = {"lasso_lambda": "penalty", "lasso_patience": 
 
 
 @dataclass(frozen=True)
+class StableOnly:
+    """Which columns of radiomics may be selected, by how stable they are.
+
+    Parameters
+    ----------
+    min_icc
+        The lower limit of a column's ICC must reach it.
+    under
+        Under each of these perturbations.
+    unstable
+        The columns that do not reach it, once they are known: "<block>.<feature>".
+    """
+
+    min_icc: float
+    under: tuple[str, ...]
+    unstable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Fitting:
     """The group `fuse`, PROTOCOL 5.
 
@@ -34,6 +53,8 @@ class Fitting:
         Of the features between training centers, before selection; a Cox model of named columns takes them as they are.
     unseen_center
         What a center gets that did not train, where features are harmonized.
+    stability
+        None: every column may be selected.
     """
 
     alpha: float
@@ -47,6 +68,7 @@ class Fitting:
     # defaults: a version registered before there was a choice had none
     harmonise: Literal["none", "combat"] = "none"
     unseen_center: Literal["refuse", "leave", "estimate"] = "refuse"
+    stability: StableOnly | None = None
 
     def stored(self) -> dict[str, Any]:
         """Return the numbers under their stored names.
@@ -54,9 +76,9 @@ class Fitting:
         Returns
         -------
         dict
-            Name -> number, as the JSON of a fitted model has them.
+            Name -> number, as the JSON of a fitted model has them; `stability` only where it is asked for, since earlier keys have none.
         """
-        return {STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
+        return {STORED_NAMES.get(name, name): value for name, value in asdict(self).items() if name != "stability" or value is not None}
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def fit_single(declaration: Declaration, patients: Patients, template: SurvivalM
         return Fitter(declaration, patients, []).cox()
     blocks, harmonizers = patients.harmonized
     marked = [_marked(patients.blocks[name], patients.outcomes.centers) for name in declaration.blocks if name in harmonizers and name in patients.blocks]
-    fitter = Fitter(declaration, patients, [remark for remark in marked if remark])
+    fitter = Fitter(declaration, patients, [remark for remark in (*marked, *patients.left_out(declaration)) if remark])
     for name in declaration.blocks:
         require_block(declaration, blocks, name)
     if declaration.kind == "ridge":

@@ -1,5 +1,6 @@
 """Champion and challenger side by side on patients that neither was fitted on, with what a useful model must beat."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from penumbra.evaluate.contrasts import ALL, contrasts
 from penumbra.evaluate.paired import Pair, paired_rows
 from penumbra.evaluate.rows import PairedRow
 from penumbra.evaluate.sets import sets_of
-from penumbra.fusion import Fitting
+from penumbra.fusion import Fitting, StableOnly
 from penumbra.network import EnsembleSettings, Pretrain
 from penumbra.pipeline import looks
 from penumbra.pipeline.crossfit import CrossFitted, Recipe, cross_fitted
@@ -147,6 +148,11 @@ def _death(model: ModelRisk, horizons_days: tuple[float, ...]) -> np.ndarray:
     return model.death(horizons_days)
 
 
+def stable_only(registered: Mapping[str, Any] | None) -> StableOnly | None:
+    """What a version was registered with; one from before there was a choice took every column."""
+    return None if registered is None else StableOnly(float(registered["min_icc"]), tuple(registered["under"]))
+
+
 def _recipe_of(champion: LoadedModel, today: Recipe) -> Recipe:
     """How the champion was fitted: its network's own settings and its registered numbers; the declarations are today's."""
     from penumbra import network
@@ -165,5 +171,5 @@ def _recipe_of(champion: LoadedModel, today: Recipe) -> Recipe:
         train=trained.train,
         pretrain=Pretrain(**registered("pretrain", today.pretrain)),
         ensemble=EnsembleSettings(**registered("ensemble", today.ensemble)),
-        fuse=Fitting(**registered("fuse", today.fuse)),
+        fuse=Fitting(**registered("fuse", today.fuse) | {"stability": stable_only(params.get("fuse.stability"))}),
     )

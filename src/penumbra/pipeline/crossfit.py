@@ -8,7 +8,7 @@ first draw, and a model that uses it has this one draw.
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.pipeline.dataset import Dataset, columns_of
 from penumbra.pipeline.origins import Images
 from penumbra.pipeline.settings import Settings
+from penumbra.pipeline.stable_columns import with_unstable
 from penumbra.pipeline.train import NETWORK_CODE, keep_compiled, network_inputs
 from penumbra.pipeline.workspace import Work
 from penumbra.survival import Undefined
@@ -65,6 +66,8 @@ class Recipe:
     def facts(self) -> dict[str, Any]:
         """Return what decides the risks besides the patients; the numbers of the network where it is trained for each fold."""
         facts = asdict(self)
+        if self.fuse.stability is None:  # earlier keys have none
+            del facts["fuse"]["stability"]
         return {name: facts[name] for name in ("fuse", "declared")} if self.shares_networks else facts | {"code": NETWORK_CODE}
 
     @property
@@ -138,6 +141,7 @@ def cross_fitted(work: Work, data: Dataset, images: Images, inside: np.ndarray, 
     Refusal
         As fusion.fit_all.
     """
+    recipe = replace(recipe, fuse=with_unstable(work, data, recipe.fuse, recipe.declared))
     numbers, outcomes, blocks = work.settings.crossfit, data.outcomes.rows(inside), data.rows(inside)
     folds = np.stack([folds_within(outcomes.centers, outcomes.event, folds=numbers.folds, seed=(numbers.seed, draw)) for draw in range(numbers.repeats)])
     scans = [] if recipe.shares_networks else [[patient, images[patient]["image_version"]] for patient in data.patients[inside].tolist()]

@@ -26,6 +26,7 @@ from penumbra.pipeline.inside import evidence_inside
 from penumbra.pipeline.manifests import EvaluateManifest, FuseManifest, Origin
 from penumbra.pipeline.origins import PROGRAM, accepted_images, current, flat, origin
 from penumbra.pipeline.settings import Settings
+from penumbra.pipeline.stable_columns import with_unstable
 from penumbra.pipeline.workspace import Work
 from penumbra.survival.horizons import horizon_name, middle
 
@@ -111,8 +112,9 @@ def refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalMode
     """What refitting the served model says: each center left out, optimism of the training C, how often resamples keep a feature, and how predictions move."""
     settings, declared = work.settings, fusion.declarations(work.settings.models)
     say("refitting with each center left out")
+    numbers = with_unstable(work, data, settings.fuse, declared.values())
     declarations = [declared[name] for name in (served, *CONTROLS.values()) if name in declared]
-    left_out_rows = internal_external(declarations, data.blocks, data.outcomes, settings.fuse, confidence=settings.evaluate.confidence)
+    left_out_rows = internal_external(declarations, data.blocks, data.outcomes, numbers, confidence=settings.evaluate.confidence)
     if not models[served].retained:
         return left_out_rows, Refits({}, math.nan, 0)
     say(f"refitting {served} on {settings.evaluate.refits} resamples of the training patients")
@@ -121,7 +123,7 @@ def refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalMode
         models[served],
         data.rows(data.training),
         data.outcomes.rows(data.training),
-        settings.fuse,
+        numbers,
         Resampling(
             refits=settings.evaluate.refits,
             seed=settings.evaluate.seed,

@@ -18,6 +18,7 @@ from penumbra.pipeline.crossfit import CrossFitted, Recipe, cross_fitted
 from penumbra.pipeline.dataset import Dataset, columns_of, read_dataset
 from penumbra.pipeline.manifests import FuseManifest, Origin
 from penumbra.pipeline.origins import PROGRAM, accepted_images, current, flat, origin, train_centers
+from penumbra.pipeline.stable_columns import with_unstable
 from penumbra.pipeline.workspace import Work
 from penumbra.survival import Undefined
 from penumbra.survival.calibrating import mean_baseline, slope_within
@@ -44,7 +45,7 @@ def fuse(work: Work) -> FuseManifest:
     if not folder.is_dir():
         say(f"fusing {len(declared)} models on {int(data.training.sum())} training patients")
         outcomes = data.outcomes.rows(data.training)
-        fitted = fusion.fit_all(declared.values(), data.rows(data.training), outcomes, settings.fuse)
+        fitted = fusion.fit_all(declared.values(), data.rows(data.training), outcomes, with_unstable(work, data, settings.fuse, declared.values()))
         recipe, images, inside = Recipe.of(settings), accepted_images(work), np.flatnonzero(data.training)
         crossed = cross_fitted(work, data, images, inside, recipe)
         if settings.crossfit.calibrate:
@@ -72,7 +73,8 @@ def fuse(work: Work) -> FuseManifest:
 def fusion_key(work: Work, data: Dataset) -> str:
     """Key of everything that decides the fitted models; they are stored in the folder of this name."""
     settings = work.settings
-    facts = {"models": settings.models, "numbers": settings.fuse.stored(), "crossfit": asdict(settings.crossfit)}
+    numbers = with_unstable(work, data, settings.fuse, fusion.declarations(settings.models).values())
+    facts = {"models": settings.models, "numbers": numbers.stored(), "crossfit": asdict(settings.crossfit)}
     recipe = Recipe.of(settings).facts()  # with the network's numbers where it is trained again for each fold
     return store.version_key({**facts, "code": FUSION_CODE, "training": data.training_fingerprint, "deep": data.versions[DEEP], "recipe": recipe})
 
@@ -80,10 +82,17 @@ def fusion_key(work: Work, data: Dataset) -> str:
 def of_fuse(work: Work, data: Dataset) -> Origin:
     """What fuse makes its models from."""
     settings = work.settings
+    stable = with_unstable(work, data, settings.fuse, fusion.declarations(settings.models).values()).stability
+    unstable = {} if stable is None else {"unstable columns": store.version_key({"unstable": stable.unstable})}
     places = {str(patient): {"center": str(center)} for patient, center in zip(data.patients, data.centers, strict=True)}
     return origin(
         work,
-        {"dataset": data.fingerprint, "training": data.training_sha256, **{f"features of {block}": version for block, version in data.versions.items()}},
+        {
+            "dataset": data.fingerprint,
+            "training": data.training_sha256,
+            **{f"features of {block}": version for block, version in data.versions.items()},
+            **unstable,
+        },
         {
             "cohort.train_centers": train_centers(work, places),
             **flat("fuse", settings.fuse),

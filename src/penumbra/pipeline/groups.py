@@ -89,6 +89,44 @@ class Populate:
 
 
 @dataclass(frozen=True)
+class Stability:
+    """How stable features are: a sample of training patients, measured again under perturbations.
+
+    Parameters
+    ----------
+    patients
+        At most so many; None: every training patient.
+    seed
+        Draws them, and the noise of each.
+    rois
+        None: the GTV and every ring.
+    noise
+        Multiples of the scan's own noise.
+    thickness_mm
+        Of the slices.
+    shift_voxels, rotation_voxels
+        By how much image and mask move together.
+    mask_mm
+        By how much the mask grows, or shrinks where it is negative.
+    """
+
+    patients: int | None
+    seed: int
+    rois: tuple[str, ...] | None
+    noise: tuple[float, ...]
+    thickness_mm: tuple[float, ...]
+    shift_voxels: tuple[float, ...]
+    rotation_voxels: tuple[float, ...]
+    mask_mm: tuple[float, ...]
+
+    @property
+    def levels(self) -> dict[str, tuple[float, ...]]:
+        """Perturbation -> its levels; those that have none are not measured."""
+        every = {"noise": self.noise, "thickness": self.thickness_mm, "shift": self.shift_voxels, "rotation": self.rotation_voxels, "mask": self.mask_mm}
+        return {name: levels for name, levels in every.items() if levels}
+
+
+@dataclass(frozen=True)
 class Ablation:
     """without_se: the network is trained a second time, without squeeze-and-excitation, for comparison alone."""
 

@@ -25,7 +25,13 @@ BY_UNIVARIATE_P = ("signature", "components")  # kinds of models whose columns a
 
 
 def guidelines(
-    work: Work, data: Dataset, card: page.ModelCard, flow: tuple[page.CenterFlow, ...], evaluated: EvaluateManifest, model: fusion.SurvivalModel
+    work: Work,
+    data: Dataset,
+    card: page.ModelCard,
+    flow: tuple[page.CenterFlow, ...],
+    evaluated: EvaluateManifest,
+    model: fusion.SurvivalModel,
+    stability: tuple[page.StabilityOfRoi, ...] = (),
 ) -> tuple[page.ChecklistItem, ...]:
     """The checklist with what lineage, manifests and settings answer; the rest stays unanswered.
 
@@ -33,6 +39,8 @@ def guidelines(
     ----------
     model
         The one that is served.
+    stability
+        Of the features, by ROI; empty where it was not measured.
     """
     sample = sample_of(work.home, work.settings)
     demands = demands_of(work.home, work.settings, sample)
@@ -52,6 +60,7 @@ def guidelines(
         "enough_outside": _enough_outside(data, work.settings.evaluate.external_events),
         "against_volume": _against_volume(evaluated, model.name),
         "stability": _stability(evaluated),
+        "robustness": _robustness(stability),
         "subgroup_events": work.settings.evaluate.subgroup_events,
     }
     return checklist(read_yaml(project_root() / "models" / "checklist.yaml"), facts)
@@ -174,3 +183,15 @@ def _stability(evaluated: EvaluateManifest) -> str:
         return "no: the served model was not refitted"
     mean, worst = number(over.summary()["mape"], 3), number(over.worst, 3)
     return f"yes: over {over.refits} refits a probability moves by {mean} in the mean, and by {worst} for the worst patient"
+
+
+def _robustness(stability: tuple[page.StabilityOfRoi, ...]) -> str:
+    """How many features are stable; which command measures it where nothing is known."""
+    if not stability:
+        return "not measured: penumbra stability"
+    shares = []
+    for of_roi in stability:
+        stable, total = sum(cell.stable * cell.features for cell in of_roi.cells), sum(cell.features for cell in of_roi.cells)
+        shares.append(f"{of_roi.roi} {stable:.0f} of {total}")
+    under, patients = ", ".join(stability[0].perturbations), count(stability[0].patients, "training patient")
+    return f"{patients} measured again under {under}: ICC(2,1) with a lower limit of at least 0.75 under all of them: {'; '.join(shares)}"

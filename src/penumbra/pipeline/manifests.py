@@ -16,6 +16,9 @@ from penumbra.evaluate.chosen import Choice
 from penumbra.evaluate.gate import Evidence
 from penumbra.evaluate.instability import Instability
 from penumbra.evaluate.rows import MetricRow, PairedRow
+from penumbra.pipeline.made_from import Manifest as Manifest
+from penumbra.pipeline.made_from import Origin as Origin
+from penumbra.pipeline.stability_manifest import StabilityManifest
 
 FOLDER = "manifests"
 # decisions on a center that others than the gate take
@@ -23,22 +26,6 @@ SET_ASIDE: Final = "set aside"  # its retraining was killed too often
 PROPOSED: Final = "propose"  # the gate's "promote" waits for a person
 BY_HAND: Final = "promoted by hand"  # a person carried out a proposal
 OVERTAKEN: Final = "overtaken"  # another version became champion while a proposal waited
-
-
-@dataclass(frozen=True)
-class Origin(Document):
-    """What a manifest was made from: fingerprints of the data by name, the value of every parameter that decides it, and the profile."""
-
-    data: Mapping[str, str]
-    numbers: Mapping[str, Any]
-    profile: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Manifest(Document):
-    """made_from: None in a manifest of an earlier version, which did not write it."""
-
-    made_from: Origin | None = left_out()
 
 
 @dataclass(frozen=True)
@@ -322,6 +309,7 @@ NAMES: Mapping[type[Document], str] = {
     ArrivalManifest: "arrivals",
     IngestManifest: "ingest",
     PopulateManifest: "populate",
+    StabilityManifest: "stability",
     TrainManifest: "train",
     FuseManifest: "fuse",
     EvaluateManifest: "evaluate",

@@ -48,7 +48,7 @@ def populate(work: Work, pool: Pool | None = None) -> PopulateManifest:
         keys = [(patient, roi, image["image_version"]) for patient, image in images.items() for roi in rois]
         lacking = sorted({patient for patient, _, _ in store.missing(lake, "radiomics", version, keys)})
         jobs = [(patient, images[patient]["center"], images[patient]["image_version"]) for patient in lacking]
-        needs = {job: _needed_bytes(work, job) for job in jobs}
+        needs = {job: needed_bytes(work, job) for job in jobs}
         room = int(settings.populate.memory_share * pool.bytes)
         unsaved: list[dict[str, Any]] = []
         with track("populate", len(jobs), cost=sum(needs.values())) as advance:
@@ -95,7 +95,8 @@ def _require_margins(work: Work) -> None:
             )
 
 
-def _needed_bytes(work: Work, job: Job) -> int:
+def needed_bytes(work: Work, job: Job) -> int:
+    """Predicted memory of a worker that extracts from a patient's saved scan."""
     patient, center, image_version = job
     try:
         shape = saved_shape(work.home / "images" / center / patient / image_version)

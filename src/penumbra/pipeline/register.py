@@ -145,9 +145,12 @@ def _version_rows(
     }
 
 
+NOT_ASKED = ("fuse", "stability", None)  # a version from before it could be asked for has none, and is the same version
+
+
 def _flat(settings: Any) -> dict[str, Any]:
     """The groups of params.yaml as flat names."""
     flat: dict[str, Any] = {"profile": settings.profile}
     for group in ("cohort", "network", "augment", "train", "pretrain", "ensemble", "fuse", "crossfit", "evaluate", "register"):
-        flat |= {f"{group}.{name}": value for name, value in asdict(getattr(settings, group)).items()}
+        flat |= {f"{group}.{name}": value for name, value in asdict(getattr(settings, group)).items() if (group, name, value) != NOT_ASKED}
     return flat

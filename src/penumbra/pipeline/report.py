@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from penumbra import registry, store
+from penumbra.base.blocks import GTV
 from penumbra.base.params import project_root, read_yaml
 from penumbra.base.progress import say
 from penumbra.evaluate import CROSS_FITTED, EXTERNAL, TRAINING, MetricRow
@@ -25,6 +26,7 @@ from penumbra.pipeline.origins import PROGRAM, flat, origin
 from penumbra.pipeline.register import current_register
 from penumbra.pipeline.report_network import learning_curves, network_of, risk_maps
 from penumbra.pipeline.report_patients import baseline_of, risk_panels, slices, survival_panels
+from penumbra.pipeline.report_stability import stability_of, stability_rows
 from penumbra.pipeline.sample_size import demands_of, sample_of
 from penumbra.pipeline.settings import require_shown
 from penumbra.pipeline.workspace import Work
@@ -48,13 +50,16 @@ def report(work: Work) -> ReportManifest:
     require_shown()
     shown = {name: read_yaml(project_root() / "models" / f"{name}.yaml") for name in ("paper", "checklist")} | {"report": vars(work.settings.report)}
     arrived = [[decided.center, decided.decision] for decided in decisions.all_of(work.home)]
-    made = {"registered": registered.to_json(), "evaluated": evaluated.key, "ingest": ingested.to_json(), "arrived": arrived}
+    stable = stability_rows(work, data.versions[GTV])
+    made = {"registered": registered.to_json(), "evaluated": evaluated.key, "ingest": ingested.to_json(), "arrived": arrived} | (
+        {"stability": stable} if stable else {}
+    )
     key = store.version_key({**made, **shown, "code": REPORT_CODE})
     path = folder / "index.html"
     done = (folder / ".key").read_text(encoding="utf-8") if (folder / ".key").is_file() else ""
     if done != key or not path.is_file():
         say("drawing the report")
-        write_report(report_inputs(work, data, fused, registered, evaluated), folder)
+        write_report(report_inputs(work, data, fused, registered, evaluated, stability_of(work, stable)), folder)
         (folder / ".key").write_text(key, encoding="utf-8")
         look = looks.Look("report", {"report": key}, registered.model, None if version is None else str(version))
         looks.count(work.home, work.run, look, data.centers, data.event, training=set(data.centers[data.training]))
@@ -67,7 +72,15 @@ def report(work: Work) -> ReportManifest:
     return manifests.write(work.home, ReportManifest(page=str(path.relative_to(work.home)), key=key, made_from=made_from))
 
 
-def report_inputs(work: Work, data: Dataset, fused: FuseManifest, registered: RegisterManifest, evaluated: EvaluateManifest) -> page.ReportInputs:
+def report_inputs(
+    work: Work,
+    data: Dataset,
+    fused: FuseManifest,
+    registered: RegisterManifest,
+    evaluated: EvaluateManifest,
+    stability: tuple[page.StabilityOfRoi, ...] = (),
+) -> page.ReportInputs:
+    """Everything that the page shows."""
     settings = work.settings
     models = load_models(work, fused.key)
     combined = models[served_by(evaluated) or settings.register.candidates[0]]
@@ -119,9 +132,10 @@ def report_inputs(work: Work, data: Dataset, fused: FuseManifest, registered: Re
         measures=page.Measures.of(settings.evaluate),
         panels=panels,
         loadings=_loadings(combined),
-        checklist=guidelines(work, data, card, flow, evaluated, combined),
+        checklist=guidelines(work, data, card, flow, evaluated, combined, stability),
         choice=evaluated.choice,
         instability=evaluated.instability,
+        stability=stability,
         sample=sample,
         demands=demands_of(work.home, settings, sample),
         shown_in_subgroups=_shown_in_subgroups(columns),

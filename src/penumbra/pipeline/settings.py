@@ -27,6 +27,7 @@ from penumbra.pipeline.groups import (
     Serve,
     ServeSql,
     Simulate,
+    Stability,
 )  # fmt: skip
 from penumbra.registry import older_names
 
@@ -41,6 +42,7 @@ class Settings:
     simulate_seed: int
     ingest: Ingest
     populate: Populate
+    stability: Stability
     network: Network
     augment: Augment
     train: Train
@@ -62,7 +64,7 @@ class Settings:
 
 
 GROUPS = {
-    "cohort": Cohort, "ingest": Ingest, "populate": Populate, "network": Network, "augment": Augment, "train": Train,
+    "cohort": Cohort, "ingest": Ingest, "populate": Populate, "stability": Stability, "network": Network, "augment": Augment, "train": Train,
     "pretrain": Pretrain, "ensemble": EnsembleSettings, "ablation": Ablation,
     "fuse": Fitting, "crossfit": CrossFitting, "evaluate": Evaluating, "register": Register,
     "retrain": Retrain, "serve": Serve, "serve_sql": ServeSql, "drift": Drift, "report": Report,

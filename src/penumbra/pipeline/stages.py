@@ -1,4 +1,4 @@
-"""The stages in their order, as one table: what the command line, Prefect, and dvc.yaml name, and where each is found.
+"""The stages in their order, and those on request, as one table: what the command line, Prefect, and dvc.yaml name, and where each is found.
 
 A stage is the function of its name in the module of its name. It reads what the ones before it left (manifests/<stage>.json and the store), does only
 what is missing, and leaves its own manifest.
@@ -27,6 +27,8 @@ class Stage:
         Whether Prefect tries it again after a failure that may pass, and why (not).
     after
         Commands that come next.
+    pooled
+        Whether it extracts features, and takes the pool that does.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Stage:
     retried: bool
     reason: str
     after: tuple[str, ...]
+    pooled: bool = False
 
     def __call__(self, work: "Work", **arguments: Any) -> "Document":
         """Run it; its manifest. Its module is imported only now: populate needs no network, and fuse no images."""
@@ -46,7 +49,7 @@ _SURE = "it computes from the store alone: what fails once fails again"
 
 STAGES = (
     Stage("ingest", "One center's folder into the store, or every center in incoming/.", True, _FILES, ("penumbra populate",)),
-    Stage("populate", "All missing (patient, ROI, version) rows: 1316 radiomics features for GTV and rings.", True, _FILES, ("penumbra train",)),
+    Stage("populate", "All missing (patient, ROI, version) rows: 1316 radiomics features for GTV and rings.", True, _FILES, ("penumbra train",), pooled=True),
     Stage("train", "Train the network on the training centers; log_risk and deep features of every patient.", False, _SURE, ("penumbra fuse",)),
     Stage("fuse", "Fit signatures, combined model and controls on the training centers.", False, _SURE, ("penumbra evaluate",)),
     Stage("evaluate", "Every metric for training, each center and all external centers pooled.", False, _SURE, ("penumbra register",)),
@@ -65,4 +68,14 @@ STAGES = (
         ('penumbra sql "SELECT * FROM model_metrics LIMIT 5"',),
     ),
 )
-BY_NAME = {stage.name: stage for stage in STAGES}
+ON_REQUEST = (  # not part of the path
+    Stage(
+        "stability",
+        "How stable each feature is: some training patients measured again under noise, thicker slices, a shift, a rotation and another margin.",
+        True,
+        _FILES,
+        ("penumbra report", 'penumbra sql "FROM feature_stability ORDER BY icc LIMIT 5"'),
+        pooled=True,
+    ),
+)
+BY_NAME = {stage.name: stage for stage in (*STAGES, *ON_REQUEST)}

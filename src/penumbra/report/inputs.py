@@ -1,5 +1,6 @@
 """What a report is made of: plain rows and arrays, no patient's name, no database."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -272,6 +273,40 @@ class NextCommand:
 
 
 @dataclass(frozen=True)
+class StabilityCell:
+    """The features of one family on one image.
+
+    Parameters
+    ----------
+    features
+        How many.
+    median
+        Perturbation -> median of their ICC.
+    lowest
+        Median of the lowest ICC of each; NaN where none has all.
+    stable
+        Share whose lower limit is at least 0.75 under every perturbation.
+    """
+
+    image: str
+    family: str
+    features: int
+    median: Mapping[str, float]
+    lowest: float
+    stable: float
+
+
+@dataclass(frozen=True)
+class StabilityOfRoi:
+    """How stable the features of one ROI are, measured on so many training patients at most."""
+
+    roi: str
+    perturbations: tuple[str, ...]
+    patients: int
+    cells: tuple[StabilityCell, ...]
+
+
+@dataclass(frozen=True)
 class ReportInputs:
     """Everything on the page.
 
@@ -305,6 +340,8 @@ class ReportInputs:
         What the training patients carry, and what each model asks of them.
     instability
         Predictions of the training patients over refits of the served model.
+    stability
+        Of the features, by ROI; empty where it was not measured.
     """
 
     title: str
@@ -335,3 +372,4 @@ class ReportInputs:
     sample: Sample | None = None
     demands: tuple[Demand, ...] = field(default=())
     instability: Instability | None = None
+    stability: tuple[StabilityOfRoi, ...] = field(default=())

@@ -9,7 +9,7 @@ from typing import Any
 
 from penumbra.base.blocks import GTV
 from penumbra.base.whole_files import write_whole
-from penumbra.report import curves, distribution, evidence, figures, forest, instability, learning, served, slices, subgroups, tables
+from penumbra.report import curves, distribution, evidence, figures, forest, instability, learning, served, slices, stability, subgroups, tables
 from penumbra.report.checks import by_guideline, checklist_table
 from penumbra.report.groups import panel_numbers
 from penumbra.report.ink import Rendered
@@ -47,6 +47,7 @@ class Contents:
     distribution: tuple[Rendered, ...] = ()
     subgroup_measures: tuple[Rendered, ...] = ()
     instability: tuple[Rendered, ...] = ()
+    stability: tuple[Rendered, ...] = ()
 
     @property
     def figures(self) -> tuple[Rendered, ...]:
@@ -88,6 +89,7 @@ def draw(inputs: ReportInputs) -> Contents:
         *(table for table in (served.candidates_table(inputs), served.falsifiers_table(inputs)) if table),
         *((sample_size_table(inputs.demands, {model.name: model.label for model in inputs.models}),) if inputs.demands else ()),
         *((instability.instability_table(inputs.instability),) if inputs.instability else ()),
+        *((stability.stability_table(inputs.stability),) if inputs.stability else ()),
         *((forest.loadings_table(inputs.loadings),) if inputs.loadings else ()),
         evidence.calibration_summary(inputs),
         evidence.increments_table(inputs),
@@ -133,6 +135,7 @@ def draw(inputs: ReportInputs) -> Contents:
             for place, (panel, entries) in enumerate(measured, 1)
         ),
         instability=(instability.instability(inputs.instability, combined.label, "instability"),) if inputs.instability else (),
+        stability=tuple(stability.heat_map(each, f"stability_{place}") for place, each in enumerate(inputs.stability, 1)),
         maps=tuple(learning.risk_map(each, inputs.window_hu, f"map_{place}") for place, each in enumerate(inputs.maps, 1)),
     )
 

@@ -65,6 +65,7 @@ RELATIONS: Mapping[str, Relation] = {
     "predictions": Relation(("patient", "model", "version", "center"), ancillary=("at",), stamped="at"),
     "prediction_horizons": Relation(("patient", "model", "version", "days", "center")),
     "recalibrations": Relation(("patient", "model", "version", "center", "at"), "immutable", stamped="at"),
+    "feature_stability": Relation(("version", "roi", "feature", "perturbation")),
     "pseudonym_keys": Relation(("scope",), ancillary=("at",), stamped="at"),
     "looks": Relation(("center", "split", "stage", "evaluation", "at"), "immutable", stamped="at"),
 }

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from penumbra.survival.pooling import pooled_c as pooled_c
     from penumbra.survival.regression import cox_fit as cox_fit
     from penumbra.survival.regression import univariate_cox as univariate_cox
+    from penumbra.survival.reliability import icc_agreement as icc_agreement
+    from penumbra.survival.reliability import icc_consistency as icc_consistency
     from penumbra.survival.ridge import ridge_cox as ridge_cox
     from penumbra.survival.ridge import ridge_cox_cv as ridge_cox_cv
     from penumbra.survival.roc import auc_binary as auc_binary
@@ -69,6 +71,8 @@ _MODULE = {
     "harrell": "concordance",
     "harrell_resampled": "bootstrap",
     "hazard_ratio": "groups",
+    "icc_agreement": "reliability",
+    "icc_consistency": "reliability",
     "integrated_brier": "brier_score",
     "kaplan_meier": "groups",
     "lasso_cox": "selection",
