@@ -1,4 +1,4 @@
-"""Every evaluation on a center that does not train is counted, once; and whoever measures on outcomes goes through the one door."""
+"""Every evaluation on a center that does not train is counted, once; and a module that measures on outcomes goes through the one door."""
 
 import ast
 import importlib
@@ -145,7 +145,7 @@ def test_where_the_store_cannot_be_written_the_look_is_reported(work: Work, monk
     assert "not counted in the ledger of looks" in capsys.readouterr().err
 
 
-def test_whoever_measures_on_outcomes_passes_the_door() -> None:
+def test_a_module_that_measures_on_outcomes_passes_the_door() -> None:
     """A new caller of a statistic that takes event and time counts its look, or is listed above with the reason why it looks at nobody outside."""
     modules = [importlib.import_module(f"penumbra.survival.{found.name}") for found in pkgutil.iter_modules(survival.__path__)]
     functions = [(name, one) for module in modules for name, one in vars(module).items() if inspect.isfunction(one)]

@@ -74,6 +74,12 @@ SECTIONS: dict[str, dict[str, About]] = {
             "Compare registered versions side by side.", "the registry and the store", "a page in reports/ when two are compared", "3 s, 0.3 GB for one version"
         ),
         "card": About("Print the model card of a version, also for machines.", "the registry, the store, the report of the version", NOTHING, "2 s, 0.3 GB"),
+        "audit": About(
+            "Try what could be wrong with the served model's evidence.",
+            "the store, fitted/, the evaluation; no outcome outside the training centers",
+            "a page next to the report; refits in crossfitted/",
+            "2 min, 0.5 GB; again, with nothing new, 5 s",
+        ),
         "retrain": About(
             "Validate at a new center, refit, compare and decide.",
             "a center in incoming/ and the champion",

@@ -68,6 +68,27 @@ def card(version: str, model: str | None, form: str) -> None:
     next_commands("penumbra report", "penumbra audit")
 
 
+@command("penumbra audit")
+@profile_option
+@format_option
+def audit(profile: str | None, form: str) -> None:
+    """Try what could be wrong with the evidence of the served model: permuted outcomes, random panels, folds, doubles, and how often each center was read.
+
+    Nothing is chosen by it, and no outcome outside the training centers is read. One that was stopped resumes.
+    """
+    from penumbra.base import tables
+    from penumbra.commands import audit as audit_command
+    from penumbra.pipeline import history
+    from penumbra.pipeline.workspace import begin
+
+    work = begin(profile)
+    with history.noted(work.home, "penumbra audit"):
+        seen, page = audit_command.audit(work)
+    tables.write(audit_command.table(seen), form, sys.stdout, title=f"{seen.served} of {seen.label}")
+    click.echo(f"\npage  {page}", err=form != "table")
+    next_commands("penumbra card champion", 'penumbra sql "SELECT center, stage, version FROM looks"')
+
+
 @command("penumbra retrain --center east")
 @click.option("--center", shell_complete=completion.centers, help="A center in incoming/. Default: those that arrived after the champion was registered.")
 @profile_option

@@ -26,11 +26,11 @@ def card(home: Path, version: str, form: str = FORMATS[0], model: str | None = N
     Refusal
         "model_registered", "version_registered", "bundle_readable".
     """
-    found = whole_card(home, experiments.find(home, version, model))
+    document = whole_card(home, experiments.find(home, version, model))
     if form == "json":
-        return json.dumps(found.to_json(), indent=1, allow_nan=False)
+        return json.dumps(document.to_json(), indent=1, allow_nan=False)
     if form == "chai":
         from penumbra.report.chai import applied_model_card
 
-        return applied_model_card(found, read_yaml(project_root() / "models" / "chai.yaml"))
-    return markdown(found)
+        return applied_model_card(document, read_yaml(project_root() / "models" / "chai.yaml"))
+    return markdown(document)

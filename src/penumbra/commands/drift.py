@@ -61,10 +61,10 @@ def drift_of(work: Work, center: str) -> Drift:
     q = np.full(len(p), np.nan)
     q[np.isfinite(p)] = benjamini_hochberg(p[np.isfinite(p)])
     features = [{**row, "q": float(value)} for row, value in zip(features, q, strict=True)]
-    there = [row for row in people if row["center"] == center]
+    arrived = [row for row in people if row["center"] == center]
     look = looks.Look("drift", {"outcomes": [[row["patient"], row["time"], row["event"]] for row in people], "horizon": chosen.horizon_days})
     training = work.settings.cohort.train_centers
-    looks.count(work.home, work.run, look, (row["center"] for row in there), (row["event"] for row in there), training=training)
+    looks.count(work.home, work.run, look, (row["center"] for row in arrived), (row["event"] for row in arrived), training=training)
     features.sort(key=lambda row: (-row["psi"] if np.isfinite(row["psi"]) else np.inf, row["kind"], row["roi"], row["feature"]))
     return Drift(center, features, *_outcomes(people, center, chosen.horizon_days))
 

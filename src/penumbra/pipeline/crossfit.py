@@ -126,7 +126,7 @@ class CrossFitted:
             return cls(arrays["fold"], {name.removeprefix("risk "): arrays[name] for name in arrays.files if name != "fold"})
 
 
-def cross_fitted(work: Work, data: Dataset, images: Images, inside: np.ndarray, recipe: Recipe, *, shuffled: bool = False) -> CrossFitted:
+def cross_fitted(work: Work, data: Dataset, images: Images, inside: np.ndarray, recipe: Recipe, *, shuffled: bool = False, shown: bool = True) -> CrossFitted:
     """Cross-fit the declared models on some patients (indices of `data`), by the numbers of the group crossfit.
 
     Folds are drawn within center and outcome. A draw that was finished before a kill is read back.
@@ -135,6 +135,8 @@ def cross_fitted(work: Work, data: Dataset, images: Images, inside: np.ndarray, 
     ----------
     shuffled
         Give each patient the features of another one of the same center, another one in each draw: what a recipe finds in columns that know nothing.
+    shown
+        Whether progress is.
 
     Raises
     ------
@@ -154,7 +156,7 @@ def cross_fitted(work: Work, data: Dataset, images: Images, inside: np.ndarray, 
     task = partial(_draw, folder=folder, recipe=recipe, blocks=blocks, deep=deep, outcomes=outcomes, folds=folds, shuffle_seed=shuffle_seed)
     lacking = [draw for draw in range(numbers.repeats) if not _file(folder, draw).is_file()]
     workers = 1 if sum(block.values.size for block in blocks.values()) < SMALL else min(available_cores(), len(lacking))
-    with track("cross-fit on shuffled columns" if shuffled else "cross-fit", numbers.repeats) as advance:
+    with track("cross-fit on shuffled columns" if shuffled else "cross-fit", numbers.repeats if shown else 0) as advance:
         advance(numbers.repeats - len(lacking))
         for _, refusal in over(task, lacking, workers) if workers > 1 else ((draw, task(draw)) for draw in lacking):
             if isinstance(refusal, Refusal):

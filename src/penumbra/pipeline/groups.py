@@ -277,6 +277,34 @@ class ServeSql:
 
 
 @dataclass(frozen=True)
+class Audit:
+    """What penumbra audit tries.
+
+    Parameters
+    ----------
+    permutations
+        Of the outcomes within centers, each through the whole cross-fit.
+    panels
+        Random panels of as many columns as the served model reads.
+    networks
+        Permutations through which networks are trained again, where the served model reads deep features.
+    draws
+        Of the folds behind each permutation and panel.
+    near
+        Correlation of the z-scored features of the GTV above which patients of two centers may be one person.
+    seed
+        Of permutations and panels.
+    """
+
+    permutations: int
+    panels: int
+    networks: int
+    draws: int
+    near: float
+    seed: int
+
+
+@dataclass(frozen=True)
 class Report:
     """How the report shows patients.
 

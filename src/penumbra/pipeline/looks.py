@@ -1,4 +1,4 @@
-"""The ledger of looks: whoever reads outcomes of a center that does not train, to measure something on them, counts it here.
+"""The ledger of looks: a program that reads outcomes of a center that does not train, to measure something on them, counts it here.
 
 A test center is used up by being looked at: what was chosen after 41 looks is not confirmed by the 42nd. Nothing can be undone about a look, but it can be
 counted. Every evaluation writes one row per center and split into the relation `looks`, once its numbers are there; what is read back from a manifest or a page

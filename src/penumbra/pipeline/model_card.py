@@ -95,7 +95,7 @@ def _centers(rows: Sequence[Mapping[str, Any]], uses: Sequence[Mapping[str, Any]
 def _measured(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Iterator[Measured]:
     """Rows of some metrics, inside first; a pool of one center is left out where the center is there, and so is an apparent difference."""
     single = {split: len({row["center"] for row in rows if row["split"] == split} - {TRAINING, EXTERNAL, LEFT_OUT}) == 1 for split in ORDER}
-    found = []
+    ordered = []
     for row in rows:
         metric, split = row["metric"], row["split"]
         if metric not in metrics or split not in ORDER or (single[split] and row["center"] in (TRAINING, EXTERNAL)):
@@ -104,20 +104,20 @@ def _measured(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Iter
             continue
         lower, upper = (math.nan if row[name] is None else float(row[name]) for name in ("lower", "upper"))
         place = (ORDER.index(split), metrics.index(metric), row["center"] in (TRAINING, EXTERNAL), row["center"])
-        found.append((place, Measured(row["center"], split, metric, row["value"], lower, upper, row["n"], row["events"])))
-    yield from (measured for _, measured in sorted(found, key=lambda pair: pair[0]))
+        ordered.append((place, Measured(row["center"], split, metric, row["value"], lower, upper, row["n"], row["events"])))
+    yield from (measured for _, measured in sorted(ordered, key=lambda pair: pair[0]))
 
 
 def _limits(loaded: LoadedModel, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     model, outside = loaded.model, {row["center"]: row["events"] for row in rows if row["split"] == "test" and row["center"] != EXTERNAL}
     days = ", ".join(map(horizon_words, loaded.horizons_days))
     yield "Survival", f"at {days}, and not beyond day {model.baseline.last_day:g} of the training follow-up"
-    yield "Refused", "a scan, a contour or a record that breaks a rule is refused with the rule and what was found; penumbra rules lists them"
-    needed = loaded.lineage.params.get("evaluate.external_events")
+    yield "Refused", "a scan, a contour or a record that breaks a rule is refused with the rule and what was ordered; penumbra rules lists them"
+    enough = loaded.lineage.params.get("evaluate.external_events")
     if not outside:
         yield "Outside", "no center outside: how well it ranks patients elsewhere is not known"
-    elif isinstance(needed, int) and sum(outside.values()) < needed:
-        yield "Outside", f"{count(sum(outside.values()), 'death')} at {', '.join(sorted(outside))}; calibration can be judged from {needed} on (Collins 2016)"
+    elif isinstance(enough, int) and sum(outside.values()) < enough:
+        yield "Outside", f"{count(sum(outside.values()), 'death')} at {', '.join(sorted(outside))}; calibration can be judged from {enough} on (Collins 2016)"
     for part in model.parts:
         for remark in part.training.remarks:
             yield f"Remark on {part.label}", remark

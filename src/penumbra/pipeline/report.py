@@ -31,10 +31,11 @@ from penumbra.pipeline.sample_size import demands_of, sample_of
 from penumbra.pipeline.settings import require_shown
 from penumbra.pipeline.workspace import Work
 from penumbra.report import inputs as page
+from penumbra.report.audit import write_placeholder
 from penumbra.report.page import write_report
 from penumbra.survival.horizons import horizon_words
 
-REPORT_CODE = 7  # raise when the same manifests and numbers give another page than before
+REPORT_CODE = 8  # raise when the same manifests and numbers give another page than before
 POOLED = {TRAINING: "training centers", EXTERNAL: "external, pooled"}
 
 
@@ -60,6 +61,7 @@ def report(work: Work) -> ReportManifest:
     if done != key or not path.is_file():
         say("drawing the report")
         write_report(report_inputs(work, data, fused, registered, evaluated, stability_of(work, stable)), folder)
+        write_placeholder(folder, name.replace("-", "/") if version is None else f"{registered.model}/{version}")
         (folder / ".key").write_text(key, encoding="utf-8")
         look = looks.Look("report", {"report": key}, registered.model, None if version is None else str(version))
         looks.count(work.home, work.run, look, data.centers, data.event, training=set(data.centers[data.training]))
@@ -124,6 +126,8 @@ def report_inputs(
         next_commands=(
             page.NextCommand('penumbra sql "SELECT model, center, metric, value FROM model_metrics"', "every number of this page, by SQL"),
             page.NextCommand("penumbra compare", "registered versions side by side"),
+            page.NextCommand("penumbra card champion", "the model card, also for machines"),
+            page.NextCommand("penumbra audit", "what could be wrong with this evidence, tried"),
             page.NextCommand("penumbra predict FOLDER", "one patient's risk from a DICOM or NIfTI folder"),
         ),
         window_hu=settings.report.window_hu,

@@ -16,6 +16,7 @@ from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.pipeline.groups import (
     AUTO,
     Ablation,
+    Audit,
     Cohort,
     CrossFitting,
     Drift,
@@ -57,6 +58,7 @@ class Settings:
     serve: Serve
     serve_sql: ServeSql
     drift: Drift
+    audit: Audit
     report: Report
     rois: Mapping[str, Any]
     radiomics: Mapping[str, Any]
@@ -67,7 +69,7 @@ GROUPS = {
     "cohort": Cohort, "ingest": Ingest, "populate": Populate, "stability": Stability, "network": Network, "augment": Augment, "train": Train,
     "pretrain": Pretrain, "ensemble": EnsembleSettings, "ablation": Ablation,
     "fuse": Fitting, "crossfit": CrossFitting, "evaluate": Evaluating, "register": Register,
-    "retrain": Retrain, "serve": Serve, "serve_sql": ServeSql, "drift": Drift, "report": Report,
+    "retrain": Retrain, "serve": Serve, "serve_sql": ServeSql, "drift": Drift, "audit": Audit, "report": Report,
 }  # fmt: skip
 
 

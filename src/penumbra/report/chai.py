@@ -48,8 +48,8 @@ def _named(parent: ElementTree.Element, name: str) -> str:
 
 def _child(parent: ElementTree.Element, name: str) -> ElementTree.Element:
     """The element of a group, made where it is not there."""
-    found = parent.find(_named(parent, name))
-    return ElementTree.SubElement(parent, _named(parent, name)) if found is None else found
+    child = parent.find(_named(parent, name))
+    return ElementTree.SubElement(parent, _named(parent, name)) if child is None else child
 
 
 def _filled(answer: str | None, facts: Mapping[str, str]) -> str:

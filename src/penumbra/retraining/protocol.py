@@ -195,7 +195,9 @@ def _champion(work: Work) -> LoadedModel:
 
 def key_of(work: Work, champion: LoadedModel, center: str) -> str:
     """What decides a retraining: the center's files, the champion, and every number that its verdict depends on."""
-    settings = {name: value for name, value in asdict(replace(work.settings, rois={}, radiomics={}, models={})).items() if name not in ("serve", "report")}
+    settings = {
+        name: value for name, value in asdict(replace(work.settings, rois={}, radiomics={}, models={})).items() if name not in ("serve", "audit", "report")
+    }
     settings["retrain"] = {name: value for name, value in settings["retrain"].items() if name != "promotion"}  # who carries it out is not part of it
     documents = [work.settings.rois, work.settings.radiomics, work.settings.models]
     files = arrivals.describe(work.home, work.settings.ingest.roots).centers[center].to_json()
