@@ -31,7 +31,6 @@ from penumbra.pipeline.sample_size import demands_of, sample_of
 from penumbra.pipeline.settings import require_shown
 from penumbra.pipeline.workspace import Work
 from penumbra.report import inputs as page
-from penumbra.report.audit import write_placeholder
 from penumbra.report.page import write_report
 from penumbra.survival.horizons import horizon_words
 
@@ -61,7 +60,6 @@ def report(work: Work) -> ReportManifest:
     if done != key or not path.is_file():
         say("drawing the report")
         write_report(report_inputs(work, data, fused, registered, evaluated, stability_of(work, stable)), folder)
-        write_placeholder(folder, name.replace("-", "/") if version is None else f"{registered.model}/{version}")
         (folder / ".key").write_text(key, encoding="utf-8")
         look = looks.Look("report", {"report": key}, registered.model, None if version is None else str(version))
         looks.count(work.home, work.run, look, data.centers, data.event, training=set(data.centers[data.training]))

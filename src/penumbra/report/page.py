@@ -10,6 +10,7 @@ from typing import Any
 from penumbra.base.blocks import GTV
 from penumbra.base.whole_files import write_whole
 from penumbra.report import curves, distribution, evidence, figures, forest, instability, learning, served, slices, stability, subgroups, tables
+from penumbra.report.audit import write_placeholder
 from penumbra.report.checks import by_guideline, checklist_table
 from penumbra.report.groups import panel_numbers
 from penumbra.report.ink import Rendered
@@ -67,6 +68,7 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
         (folder / f"{figure.name}.png").write_bytes(figure.png)
     for table in contents.tables.values():
         (folder / f"{table.name}.csv").write_text(table.csv, encoding="utf-8")
+    write_placeholder(folder, inputs.card.label)
     return write_whole(folder / PAGE, html(inputs, contents))
 
 
