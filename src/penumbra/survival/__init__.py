@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from penumbra.survival.bootstrap import paired_difference as paired_difference
     from penumbra.survival.brier_score import brier as brier
     from penumbra.survival.brier_score import integrated_brier as integrated_brier
+    from penumbra.survival.closed_testing import closed_test as closed_test
     from penumbra.survival.components import principal_components as principal_components
     from penumbra.survival.concordance import compare_c as compare_c
     from penumbra.survival.concordance import concordance_index as concordance_index
     from penumbra.survival.concordance import harrell as harrell
     from penumbra.survival.concordance import uno as uno
     from penumbra.survival.concordance import uno_c as uno_c
+    from penumbra.survival.expected_precision import expected_precision as expected_precision
     from penumbra.survival.groups import hazard_ratio as hazard_ratio
     from penumbra.survival.groups import kaplan_meier as kaplan_meier
     from penumbra.survival.groups import log_rank as log_rank
@@ -63,10 +65,12 @@ _MODULE = {
     "calibration": "agreement",
     "calibration_intercept": "agreement",
     "calibration_slope": "agreement",
+    "closed_test": "closed_testing",
     "compare_c": "concordance",
     "concordance_index": "concordance",
     "cox_fit": "regression",
     "delong_test": "roc",
+    "expected_precision": "expected_precision",
     "explained_variation": "sample_size",
     "harrell": "concordance",
     "harrell_resampled": "bootstrap",
