@@ -3,19 +3,27 @@
 from prefect import flow
 
 from penumbra.commands import doctor, monitor
-from penumbra.pipeline import history
+from penumbra.flows.events import live_signal
+from penumbra.pipeline import history, notifications
 from penumbra.pipeline.workspace import begin
+from penumbra.retraining import protocol
 
 
 @flow(name="check")
 def check() -> None:
-    """Measure again what outcomes have matured; fail, naming what is wrong, when a finding of `penumbra doctor` is bad.
+    """Measure again what outcomes have matured; fail, naming what is wrong.
 
-    A stage that has to be run again, as after every ingest, is nothing wrong.
+    That is a finding of `penumbra doctor` that is bad, and a center where the champion's live patients die otherwise than it expected, until a retraining
+    has answered it. A stage that has to be run again, as after every ingest, is nothing wrong.
     """
     work = begin()
     bad = [f"{finding.what}: {finding.found}" for finding in doctor.examine(work.home) if not (finding.ok or finding.waits)]
-    history.checked(work.home, bad)
     monitor.monitor(work)
+    monitor.watch(work)
+    for signal in protocol.unanswered(work):
+        bad.append(f"live patients: {signal}")
+        if notifications.notify_signal(work.home, signal, monitor.PAGE):
+            live_signal(signal.center, str(signal))
+    history.checked(work.home, bad)
     if bad:
         raise RuntimeError("; ".join(bad))

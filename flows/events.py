@@ -9,12 +9,19 @@ from prefect.events import emit_event
 from prefect.states import Crashed
 
 ARRIVED = "penumbra.center.arrived"
+SIGNAL = "penumbra.center.signal"
 FLOWS = ["retrain", "retrain-waiting"]
 
 
 def center_arrived(center: str) -> None:
     """The event on which the automation of infra/prefect.yaml starts a retraining."""
     emit_event(event=ARRIVED, resource={"prefect.resource.id": f"penumbra.center.{center}", "prefect.resource.name": center}, payload={"center": center})
+
+
+def live_signal(center: str, words: str) -> None:
+    """The event of a center where the champion's live patients die otherwise than it expected; the center waits for a retraining from then on."""
+    resource = {"prefect.resource.id": f"penumbra.center.{center}", "prefect.resource.name": center}
+    emit_event(event=SIGNAL, resource=resource, payload={"center": center, "signal": words})
 
 
 def close_abandoned(older_s: float) -> int:

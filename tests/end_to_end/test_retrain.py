@@ -48,7 +48,7 @@ def work(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Work:
             evaluate=replace(settings.evaluate, bootstraps=50, refits=2),
             report=replace(settings.report, patients=0),
             crossfit=replace(settings.crossfit, folds=2, repeats=1),
-            retrain=replace(settings.retrain, recalibrate_from=10, gate=replace(settings.retrain.gate, resamples=500)),
+            retrain=replace(settings.retrain, update="refit", recalibrate_from=10, gate=replace(settings.retrain.gate, resamples=500)),
         ),
         "retrain",
     )

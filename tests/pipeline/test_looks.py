@@ -35,6 +35,7 @@ NO_LOOK = {
     "pipeline/inside.py": "cross-fitted risks of the training patients alone",
     "pipeline/fuse.py": "slope and baseline of the training patients alone",
     "pipeline/prospective.py": "checks a stored C against its patients and shows none",
+    "retraining/protocol.py": "asks the stage evaluate, which counts, and the steps validation and update, which do",
     "bench/redrawn.py": "deaths drawn from the simulated truth",
     "bench/reference.py": "small cases of other programs",
     "bench/statistics.py": "random outcomes",

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from penumbra.commands import doctor
-from penumbra.evaluate import CROSS_FITTED, TRAINING, MetricRow
+from penumbra.evaluate import CROSS_FITTED, TRAINING, MetricRow, Verdict
 from penumbra.evaluate.chosen import Choice
 from penumbra.pipeline import manifests
 from penumbra.pipeline.dataset import read_dataset
@@ -16,6 +16,7 @@ from penumbra.pipeline.manifests import EvaluateManifest, PopulateManifest
 from penumbra.pipeline.sample_size import block_sizes, demands_of, sample_of
 from penumbra.pipeline.workspace import Work
 from penumbra.retraining import decision_page
+from penumbra.retraining.outcome import Outcome
 
 from ..small_run import small_work
 
@@ -61,7 +62,7 @@ def test_with_this_center(work: Work) -> None:
     champion = SimpleNamespace(lineage=SimpleNamespace(train_centers=("north",)))
 
     def page(center: str) -> str:
-        return decision_page.write_page(work, champion, center, "key", "Kept.", {}, None).read_text(encoding="utf-8")  # type: ignore[arg-type]
+        return decision_page.write_page(work, champion, center, "key", "Kept.", Outcome(Verdict("keep", "Kept."))).read_text(encoding="utf-8")  # type: ignore[arg-type]
 
     before, after = sample_of(work.home, work.settings, ["north"]), sample_of(work.home, work.settings, ["north", "east"])
     text = page("east")

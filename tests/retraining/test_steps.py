@@ -1,4 +1,4 @@
-"""Which step a retraining resumes with; a recalibration is one only where params.yaml asks for it."""
+"""Which step a retraining resumes with; a recalibration and an update are steps only where params.yaml asks for them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +12,13 @@ from penumbra.retraining.protocol import STEPS, Steps
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize(("deaths", "following"), [(None, "refit"), (10, "recalibration")])
-def test_the_first_step_without_a_row_is_the_one_to_resume_with(tmp_path: Path, deaths: int | None, following: str) -> None:
+@pytest.mark.parametrize(
+    ("deaths", "update", "following"),
+    [(None, "refit", "refit"), (None, "closed_testing", "update"), (10, "refit", "recalibration"), (10, "closed_testing", "recalibration")],
+)
+def test_the_first_step_without_a_row_is_the_one_to_resume_with(tmp_path: Path, deaths: int | None, update: str, following: str) -> None:
     settings = load_settings("quick")
-    work = Work(tmp_path / "home", replace(settings, retrain=replace(settings.retrain, recalibrate_from=deaths)), "test")
+    work = Work(tmp_path / "home", replace(settings, retrain=replace(settings.retrain, recalibrate_from=deaths, update=update)), "test")
     steps = Steps(work, "k", "east")
     assert steps.unfinished() == "arrival"
     for step in ("arrival", "validation", "checks"):

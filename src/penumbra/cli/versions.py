@@ -218,7 +218,10 @@ def predict(path: Path, model: str, center: str | None, age: float | None, stage
 @model_option
 @format_option
 def monitor(model: str | None, form: str) -> None:
-    """C and calibration of every version on patients it scored before their outcome was known, per center."""
+    """C and calibration of every version on patients it scored before their outcome was known, per center, and how their deaths come.
+
+    A center where more or fewer die than the champion expected, beyond what chance does, waits for penumbra retrain.
+    """
     from penumbra.base import tables
     from penumbra.commands import monitor
     from penumbra.pipeline import aliases
@@ -226,7 +229,7 @@ def monitor(model: str | None, form: str) -> None:
 
     work = begin()
     aliases.note(work.home, model or work.settings.register.model, run=work.run)
-    measures = monitor.monitor(work, model)
+    measures, (watched, page) = monitor.monitor(work, model), monitor.watch(work, model)
     if form != "table":
         measured = [{"version": version} | {name: getattr(row, name) for name in MEASURED} for version, row in measures]
         tables.write(tables.Answer.of(measured, ("version", *MEASURED)), form, sys.stdout)
@@ -237,4 +240,17 @@ def monitor(model: str | None, form: str) -> None:
         for version, row in measures
     ]
     click.echo(tables.render(header, body) if body else "No patient that was scored has an outcome that came later.")
-    next_commands("penumbra sql \"FROM model_metrics WHERE split = 'live'\"")
+    if watched:
+        header = ["version", "center", "patients", "died", "expected", "difference", "more\n(limit)", "fewer\n(limit)", "signal"]
+        rows = [(one, one.record()) for one in watched]
+        charts = [
+            [one.version, one.center, one.patients, one.observed, f"{one.expected:.1f}", f"{one.observed - one.expected:+.1f}"]
+            + [f"{row[f'cusum_{name}']:.1f} ({row[f'limit_{name}']:.1f})" for name in ("more", "fewer")]
+            + [f"{one.signal.deaths} deaths" if one.signal else "-"]
+            for one, row in rows
+        ]
+        click.echo(f"{tables.render(header, charts)}\n\npage  {page}")
+        for one in watched:
+            if one.signal:
+                click.echo(f"\n{one.signal}.")
+    next_commands("penumbra sql \"FROM model_metrics WHERE split = 'live'\"", 'penumbra sql "FROM live_monitoring"')

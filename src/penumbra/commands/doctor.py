@@ -181,6 +181,18 @@ def _persons(home: Path) -> Iterator[Finding]:
         yield Finding("patients", False, str(refusal))
 
 
+def _live(home: Path) -> Iterator[Finding]:
+    """Whether the deaths of live patients come as the champion expected, when penumbra monitor last looked; nothing is broken where they do not."""
+    from penumbra.base.params import model_name
+    from penumbra.pipeline import live
+
+    try:
+        for signal in live.signals(home, model_name()):
+            yield Finding("live patients", False, str(signal), waits=True)
+    except (ParamsError, Refusal):
+        return  # the registry has its own line
+
+
 def _registry(home: Path) -> Iterator[Finding]:
     from penumbra import registry
 
@@ -332,4 +344,5 @@ PARTS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "versions": _versions,
     "stages": _stages,
     "retrainings": _retrainings,
+    "live patients": _live,
 }

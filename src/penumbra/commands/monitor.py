@@ -1,6 +1,6 @@
 """Monitoring: scored patients are recorded; once their outcome is known, the version that scored them is measured on them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from penumbra.evaluate import MetricRow, ModelRisk
 from penumbra.evaluate.metrics import OneModel, is_calibration
 from penumbra.evaluate.paired import Pair, paired_rows
 from penumbra.evaluate.sets import value_or_reason
-from penumbra.pipeline import looks, persons, prospective, pseudonyms, recalibration, recording, shadow
+from penumbra.pipeline import live, looks, persons, prospective, pseudonyms, recalibration, recording, shadow
 from penumbra.pipeline.prospective import DELTA, LIVE
 from penumbra.pipeline.workspace import Work
 from penumbra.survival.outcome import Outcomes
+
+PAGE = "reports/monitor/index.html"  # of the charts of live patients
 
 
 def record(work: Work, folder: Path, center: str, prediction: Prediction) -> str:
@@ -102,6 +104,40 @@ def monitor(work: Work, model: str | None = None) -> list[tuple[str, MetricRow]]
             measures += [(str(version), entry) for entry in measured]
         _take_back(work, lake, model, before, measures)
     return measures
+
+
+def watch(work: Work, model: str | None = None) -> tuple[list[live.Watched], Path | None]:
+    """Look at how the deaths of live patients come, per version and center; recorded in `live_monitoring`, and shown on the page, None where there is none.
+
+    Raises
+    ------
+    Refusal
+        "store_there".
+    """
+    model = model or work.settings.register.model
+    store.require(work.home)
+    with store.connect(work.home) as lake:
+        watched = live.look(work, lake, model)
+    return watched, _write_page(work.home, model, watched)
+
+
+def _write_page(home: Path, model: str, watched: Sequence[live.Watched]) -> Path | None:
+    """The page of the charts: a section for each version and center; None where no patient is live."""
+    from penumbra.report.monitoring import charts
+    from penumbra.report.sections import Section, write_sections
+
+    if not watched:
+        return None
+    sections = []
+    for one in watched:
+        signal = one.signal
+        difference = f"{one.observed} died, {one.expected:.1f} were expected ({one.observed - one.expected:+.1f}) of {one.patients} patients"
+        words = f"{difference}. {f'Signal: {signal.deaths} than expected.' if signal else 'No chart is beyond its limit.'}"
+        figure = charts(one.stream, one.more, one.fewer, f"{one.center}-{one.version}")
+        sections.append(Section(f"{one.center}, {one.model}/{one.version}", words, figures=(figure,)))
+    verdict = [str(one.signal) for one in watched if one.signal] or ["Nowhere do deaths come otherwise than expected."]
+    footer = "penumbra monitor; research software, not a medical device."
+    return write_sections(home / PAGE, "Deaths as they come", model, verdict, sections, footer)
 
 
 def _take_back(work: Work, lake: store.Store, model: str, before: dict[prospective.Place, list[dict[str, Any]]], measures: list[tuple[str, MetricRow]]) -> None:

@@ -39,7 +39,19 @@ def decision(decided: DecisionManifest) -> str:
         last = {place: [_form(old.get((place, "delta_c_combined")), "+.3f"), _p(old.get((place, "delta_c_combined_p")))] for place in sizes}
     body = [[place, *size, *(_form(value.get((model, place)), ".3f") for model in models), *last[place]] for place, size in sizes.items()]
     table = tables.render(["center", "n", "died", *(f"C {model}" for model in models), *header], body) + f"\n{below}\n" if body else ""
-    return table + decided.reason
+    return table + _update_table(decided) + decided.reason
+
+
+def _update_table(decided: DecisionManifest) -> str:
+    """The closed test, and the probabilities before and after an update; "" where there was none."""
+    if decided.update is None:
+        return ""
+    tests = [[test.against, f"{test.statistic:.2f}", test.df, p_value(test.p)] for test in decided.update.tests]
+    text = tables.render(["refit against", "chi-square", "df", "p"], tests) + "\n"
+    rows = {(row.model, row.metric): row.value for row in decided.comparison}
+    metrics = dict.fromkeys(row.metric for row in decided.comparison) if decided.evidence is None else {}
+    body = [[metric, *(_form(rows.get((model, metric)), ".3f") for model in ("champion", "challenger"))] for metric in metrics]
+    return text + (tables.render([f"at {decided.center}", "as it is", "updated,\ncross-validated"], body) + "\n" if body else "")
 
 
 def decision_rows(decided: DecisionManifest) -> list[dict[str, Any]]:

@@ -196,6 +196,10 @@ class Retrain:
         "automatic": the gate's verdict is carried out; "propose": it waits for a person.
     recalibrate_from
         Deaths at a new center from which the champion's probabilities are fitted to it; None: never.
+    update
+        "closed_testing": a closed test chooses how much of the champion changes; "refit": everything does.
+    update_alpha
+        Of its tests.
     min_events
         Deaths that a new center must have to be trained on.
     max_rejected
@@ -206,6 +210,8 @@ class Retrain:
 
     promotion: Literal["automatic", "propose"]
     recalibrate_from: int | None
+    update: Literal["closed_testing", "refit"]
+    update_alpha: float
     min_events: int
     max_rejected: float
     gate: GateLimits
@@ -248,6 +254,33 @@ class Serve:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             fault = f"serve.timezone is {self.timezone!r}, which is not an IANA time zone"
             raise wrong("serve.timezone", fault, "Use a name such as UTC or Europe/Amsterdam") from None
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """When the deaths of patients who were scored before them differ from those that were expected.
+
+    Parameters
+    ----------
+    hazard_ratios
+        That the two charts look for: below 1 fewer deaths than expected, above 1 more.
+    false_alarms
+        Share of centers where the model is right and a chart signals before `expected_deaths` are expected there.
+    runs, seed
+        Of the simulation of their limits.
+    """
+
+    hazard_ratios: tuple[float, float]
+    false_alarms: float
+    expected_deaths: float
+    runs: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        fewer, more = self.hazard_ratios
+        if not fewer < 1 < more:
+            fault = f"monitor.hazard_ratios is [{fewer:g}, {more:g}]: the first is below 1, and the second above"
+            raise wrong("monitor.hazard_ratios", fault, "Name one for fewer deaths than expected and one for more, such as [0.5, 2.0]")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from penumbra.evaluate.rows import MetricRow, PairedRow
 from penumbra.pipeline.made_from import Manifest as Manifest
 from penumbra.pipeline.made_from import Origin as Origin
 from penumbra.pipeline.stability_manifest import StabilityManifest
+from penumbra.evaluate.updating import UpdateEvidence
 
 FOLDER = "manifests"
 # decisions on a center that others than the gate take
@@ -226,6 +227,8 @@ class DecisionManifest(Document):
         Of champion and challenger.
     evidence
         What the gate decided on; None where it did not come so far, and of gates that did not write it down.
+    update
+        What the closed test chose; None where none was made.
     """
 
     center: str
@@ -240,6 +243,7 @@ class DecisionManifest(Document):
     key_after: str | None = left_out()
     key_promoted: str | None = left_out()
     model: str | None = left_out()
+    update: UpdateEvidence | None = left_out()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,14 @@
 -- Every time that a version of a model scored a patient whom it was not fitted on, whose outcome then was unknown or differed from today's.
 -- A prediction of another scan under the same name is of another person; where no scan was noted, or none is stored, the name has to do.
 WITH said AS (
-    SELECT model, version, patient, center, image_version, log_risk, commit_id
+    SELECT model, version, patient, center, image_version, log_risk, "at", commit_id
     FROM stored.predictions ANTI JOIN stored.gone USING (patient, center) WHERE model = ?),
 told AS (
     SELECT said.*, known.time AS known_time, known.event AS known_event
     FROM said ASOF LEFT JOIN stored.patients AS known
       ON known.patient = said.patient AND known.center = said.center AND known.commit_id <= said.commit_id),
 scans AS (SELECT patient, center, list(DISTINCT image_version) AS versions FROM stored.images GROUP BY ALL)
-SELECT told.version, told.patient, told.center, told.log_risk, patients.time, patients.event, told.known_time, told.known_event,
+SELECT told.version, told.patient, told.center, told.log_risk, told."at" AS scored_at, patients.time, patients.event, told.known_time, told.known_event,
        coalesce(fit.intercept + fit.slope * told.log_risk, told.log_risk) AS answered_risk
 FROM told
 JOIN patients ON patients.patient = told.patient AND patients.center = told.center

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from penumbra.base.whole_files import write_whole
 from penumbra.pipeline.decisions import page_of
+from penumbra.pipeline.live import Signal
 from penumbra.pipeline.manifests import BY_HAND, OVERTAKEN, PROPOSED, DecisionManifest
 
 FOLDER = "notifications"
@@ -23,6 +24,16 @@ def notify(home: Path, decided: DecisionManifest) -> Path:
     subject = SUBJECTS.get(decided.decision, "{center} arrived, {decision}").format(center=decided.center, decision=decided.decision)
     write_whole(path, f"penumbra: {subject}\n\n{decided.reason}\n\n{home / page_of(decided.center)}\n")
     return path
+
+
+def notify_signal(home: Path, signal: Signal, page: str) -> bool:
+    """Leave a signal of live patients as a file in notifications/, once for each version and center; whether it is news."""
+    path = home / FOLDER / f"{signal.center}-{signal.model}-{signal.version}-signal.txt"
+    if path.is_file():
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, f"penumbra: deaths at {signal.center} do not come as expected\n\n{signal}.\n\n{home / page}\n")
+    return True
 
 
 def unsent(home: Path) -> Sequence[Path]:

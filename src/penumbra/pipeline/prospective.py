@@ -1,6 +1,7 @@
 """Which patients a version scored before their outcome was known: the only ones whose outcome is `live` evidence about it."""
 
 import math
+from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
@@ -25,12 +26,27 @@ def matured(lake: store.Store, model: str) -> list[dict[str, Any]]:
 
     Where a version scored a patient several times, its last risk from before the outcome counts.
     """
+    return list({(row["version"], row["patient"], row["center"]): row for row in _scored(lake, model)}.values())
+
+
+def followed(lake: store.Store, model: str) -> list[dict[str, Any]]:
+    """The same patients, each from the first time on that the version scored the patient: those who were known to be dead then are left out.
+
+    known_time is the day up to which the patient was known to be alive then, 0 where nothing was known; scored_at is when that was, UTC. What was observed
+    before is no evidence; and the first risk counts, since those who are scored again later are those who lived until then.
+    """
+    first: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in _scored(lake, model):
+        first.setdefault((row["version"], row["patient"], row["center"]), row)
+    return [{**row, "known_time": row["known_time"] or 0.0} for row in first.values() if not row["known_event"]]
+
+
+def _scored(lake: store.Store, model: str) -> Iterator[dict[str, Any]]:
+    """Each time that a version scored a patient whose outcome came, or changed, later: oldest first."""
     statement = files("penumbra.pipeline").joinpath("matured.sql").read_text(encoding="utf-8")
-    newest = {}
     for row in lake.sql(statement, [model]).to_pylist():
-        if news({"time": row.pop("known_time"), "event": row.pop("known_event")}, row):
-            newest[row["version"], row["patient"], row["center"]] = row
-    return list(newest.values())
+        if news({"time": row["known_time"], "event": row["known_event"]}, row):
+            yield row
 
 
 def stored(lake: store.Store, model: str) -> dict[Place, list[dict[str, Any]]]:

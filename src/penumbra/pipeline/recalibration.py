@@ -74,7 +74,9 @@ def record(fitted: Applied, model: str, patient: str | None) -> dict[str, Any]:
 
 
 def applied(home: "Path", loaded: LoadedModel, center: str) -> Applied | None:
-    """The recalibration of a version to a center, where params.yaml still asks for one of so few deaths."""
+    """What fits the probabilities of a version to a center: its own update, or a recalibration, where params.yaml still asks for one of so few deaths."""
+    if center in loaded.updates:
+        return of_update(loaded, center)
     least, name = recalibrate_from(), name_of(center, loaded.entry.digest)
     if least is None or not manifests.file_of(home, name).is_file():
         return None
@@ -82,6 +84,12 @@ def applied(home: "Path", loaded: LoadedModel, center: str) -> Applied | None:
     if fitted.digest != loaded.entry.digest or fitted.deaths < least:
         return None
     return Applied(fitted.center, fitted.deaths, fitted.at, fitted.intercept, fitted.slope)
+
+
+def of_update(loaded: LoadedModel, center: str) -> Applied:
+    """A version's own update for a center; it is as old as the version."""
+    update = loaded.updates[center]
+    return Applied(center, update.deaths, loaded.entry.created_at.isoformat(timespec="seconds"), update.intercept, update.slope)
 
 
 def name_of(center: str, digest: str) -> str:
@@ -119,6 +127,8 @@ def _fitted(work: Work, champion: LoadedModel, data: Dataset, center: str) -> Re
     least, numbers = work.settings.retrain.recalibrate_from, work.settings.crossfit
     if least is None or center in champion.lineage.train_centers:
         return NOTHING
+    if center in champion.updates:
+        return f"nothing recalibrated: {champion.entry.model}/{champion.entry.version} has an update of its own for {center}"
     here = data.centers == center
     event, time = data.event[here], data.time[here]
     risk = risks({champion.served: champion.model}, data)[champion.served].of(here)
@@ -149,12 +159,12 @@ def _fitted(work: Work, champion: LoadedModel, data: Dataset, center: str) -> Re
         intercept=fitted.intercept,
         slope=fitted.slope,
         reason=fitted.reason,
-        before=_measured(*shown, risk, ""),
-        after=_measured(*shown, replace(risk, log_risk=after), METRICS),
+        before=calibration_rows(*shown, risk, ""),
+        after=calibration_rows(*shown, replace(risk, log_risk=after), METRICS),
     )
 
 
-def _measured(
+def calibration_rows(
     champion: LoadedModel, center: str, event: np.ndarray, time: np.ndarray, confidence: float, risk: ModelRisk, prefix: str
 ) -> tuple[MetricRow, ...]:
     """Calibration and Brier score of the probabilities of a risk."""

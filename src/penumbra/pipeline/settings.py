@@ -21,6 +21,7 @@ from penumbra.pipeline.groups import (
     CrossFitting,
     Drift,
     Ingest,
+    Monitor,
     Populate,
     Register,
     Report,
@@ -57,6 +58,7 @@ class Settings:
     retrain: Retrain
     serve: Serve
     serve_sql: ServeSql
+    monitor: Monitor
     drift: Drift
     audit: Audit
     report: Report
@@ -69,7 +71,7 @@ GROUPS = {
     "cohort": Cohort, "ingest": Ingest, "populate": Populate, "stability": Stability, "network": Network, "augment": Augment, "train": Train,
     "pretrain": Pretrain, "ensemble": EnsembleSettings, "ablation": Ablation,
     "fuse": Fitting, "crossfit": CrossFitting, "evaluate": Evaluating, "register": Register,
-    "retrain": Retrain, "serve": Serve, "serve_sql": ServeSql, "drift": Drift, "audit": Audit, "report": Report,
+    "retrain": Retrain, "serve": Serve, "serve_sql": ServeSql, "monitor": Monitor, "drift": Drift, "audit": Audit, "report": Report,
 }  # fmt: skip
 
 

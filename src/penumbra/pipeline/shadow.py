@@ -3,6 +3,7 @@
 So `penumbra monitor` compares both once the outcomes are known, which no earlier patient can be held against.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,14 @@ import numpy as np
 from penumbra import registry, store
 from penumbra.base.blocks import DEEP
 from penumbra.base.refusal import Refusal, reportable
-from penumbra.pipeline import recording
+from penumbra.pipeline import recalibration, recording
 from penumbra.pipeline.dataset import Dataset, read_dataset
 from penumbra.pipeline.definition import require_same_features
 from penumbra.pipeline.fuse import risks
 from penumbra.pipeline.train import embed
 from penumbra.pipeline.workspace import Work
 from penumbra.registry import CHALLENGER, CHAMPION, LoadedModel
+from penumbra.registry.updates import answered
 
 
 def challenger_of(home: Path, model: str, version: int) -> int | None:
@@ -27,12 +29,20 @@ def challenger_of(home: Path, model: str, version: int) -> int | None:
 
 
 def predicted(loaded: LoadedModel, data: Dataset, rows: np.ndarray) -> dict[str, recording.Records]:
-    """What a version says of some patients, (n,) bool, as rows of `predictions` and `prediction_horizons`."""
-    risk = risks({loaded.served: loaded.model}, data)[loaded.served].of(rows)
+    """What a registered version says of some patients, (n,) bool, as rows of the store."""
+    return recording.of_version(loaded.entry.version, answers(loaded, data, rows))
+
+
+def answers(loaded: LoadedModel, data: Dataset, rows: np.ndarray) -> dict[str, recording.Records]:
+    """The same without the version: `predictions`, `prediction_horizons`, and `recalibrations` where the version has an update for a center."""
+    risk, model = risks({loaded.served: loaded.model}, data)[loaded.served].of(rows), loaded.entry.model
     people = [person for person, chosen in zip(recording.people(data), rows, strict=True) if chosen]
     days, groups = loaded.horizons_days, loaded.model.risk_group(risk.log_risk)
-    records = recording.prediction_records(loaded.entry.model, people, risk.log_risk, groups, days, 1.0 - risk.death(days))
-    return recording.of_version(loaded.entry.version, records)
+    given = replace(risk, log_risk=answered(loaded.updates, risk.log_risk, data.centers[rows]))
+    records = recording.prediction_records(model, people, risk.log_risk, groups, days, 1.0 - given.death(days))
+    fitted = {center: recalibration.of_update(loaded, center) for center in loaded.updates}
+    behind = [recalibration.record(fitted[str(person["center"])], model, person["patient"]) for person in people if person["center"] in fitted]
+    return {**records, "recalibrations": behind} if behind else records
 
 
 def at_center(work: Work, champion: LoadedModel, center: str) -> str:

@@ -13,6 +13,7 @@ from penumbra.registry import tracking
 from penumbra.registry.bundle import Bundle
 from penumbra.registry.database import experiment_root
 from penumbra.registry.scoring_code import importable, write_scoring_code
+from penumbra.registry.updates import CENTER, updates_of
 from penumbra.survival.horizons import horizon_name
 
 if TYPE_CHECKING:
@@ -99,6 +100,9 @@ def save_pyfunc(bundle: Bundle, staging: Path, target: Path, run_id: str, model_
     middle = mean_patient(served)
     survival = [ColSpec(DataType.double, f"survival_{horizon_name(day)}", required=False) for day in bundle.horizons_days]
     outputs = [ColSpec(DataType.double, "log_risk"), ColSpec(DataType.string, "risk_group"), *survival, ColSpec(DataType.string, "reason")]
+    inputs = [ColSpec(AnyType(), name) for name in columns]
+    if updates_of(bundle.settings):
+        inputs.append(ColSpec(DataType.string, CENTER, required=False))
     entry, package = write_scoring_code(staging / "code")
     with importable(package):
         save_model(
@@ -106,7 +110,7 @@ def save_pyfunc(bundle: Bundle, staging: Path, target: Path, run_id: str, model_
             python_model=str(entry),
             code_paths=[str(package)],
             artifacts={"bundle": str(staging / "bundle")},
-            signature=ModelSignature(inputs=Schema([ColSpec(AnyType(), name) for name in columns]), outputs=Schema([*outputs])),
+            signature=ModelSignature(inputs=Schema([*inputs]), outputs=Schema([*outputs])),
             input_example=pd.DataFrame([[middle[name] for name in columns]], columns=columns),
             pip_requirements=[f"{name}=={installed(name)}" for name in SERVING],
             mlflow_model=Model(run_id=run_id, model_id=model_id),

@@ -19,6 +19,7 @@ from penumbra.registry.noted import AliasChange
 from penumbra.registry.outside import RESTORE, model_missing
 from penumbra.registry.remembered import CHAMPION, remembered
 from penumbra.registry.shelf import BUNDLE_PATH, RegisteredVersion, shelf
+from penumbra.registry.updates import Update, updates_of
 from penumbra.registry.versions import CHALLENGER, find, restore_tags, versions
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ class LoadedModel:
     def model(self) -> "SurvivalModel":
         """The served model."""
         return self.models[self.served]
+
+    @property
+    def updates(self) -> dict[str, Update]:
+        """Center -> how the probabilities of its patients differ from the model's; empty for most versions."""
+        return updates_of(self.settings)
 
 
 def register(home: Path, bundle: Bundle, metrics: Iterable[MetricRow] = (), *, challenger: bool = False, model: str | None = None) -> RegisteredVersion:

@@ -9,8 +9,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from penumbra.registry.bundle import read_manifest, read_models
+from penumbra.registry.bundle import read_manifest, read_models, read_settings
 from penumbra.registry.sent import numbers
+from penumbra.registry.updates import CENTER, answered, updates_of
 from penumbra.survival.horizons import horizon_name
 
 
@@ -22,6 +23,7 @@ class ServedModel(PythonModel):
         manifest = read_manifest(folder)
         self.model = read_models(folder, (manifest["served"],))[manifest["served"]]
         self.horizons_days = np.array(manifest["horizons_days"], dtype=float)
+        self.updates = updates_of(read_settings(folder))
 
     def predict(self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, object] | None = None) -> pd.DataFrame:
         """One row of answers per row of features.
@@ -29,7 +31,8 @@ class ServedModel(PythonModel):
         Parameters
         ----------
         model_input
-            Columns "<block>.<feature>" of the model's signature, any order, raw values as extracted.
+            Columns "<block>.<feature>" of the model's signature, any order, raw values as extracted. Of a version with updates of single centers also
+            "center", which may be left out: then the probabilities are those of the model without them.
 
         Returns
         -------
@@ -45,7 +48,8 @@ class ServedModel(PythonModel):
             log_risk = self.model.log_risk({name: numbers(name, model_input[name].array) for name in self.model.columns})
         except ValueError as broken:
             raise MlflowException(str(broken), error_code=INVALID_PARAMETER_VALUE) from broken
-        survival = self.model.survival(log_risk, self.horizons_days)
+        given = answered(self.updates, log_risk, model_input[CENTER].astype(str)) if self.updates and CENTER in model_input else log_risk
+        survival = self.model.survival(given, self.horizons_days)
         answers: dict[str, object] = {"log_risk": log_risk, "risk_group": self.model.risk_group(log_risk)}
         reasons = [self.model.baseline.why_not(day) for day in self.horizons_days]
         for column, day in enumerate(self.horizons_days):

@@ -1,12 +1,13 @@
 """The page that a retraining leaves for its users, one per center."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from penumbra import store
 from penumbra.evaluate import LEFT_OUT, Evidence, MetricRow
 from penumbra.evaluate.contrasts import ALL
+from penumbra.pipeline import updating
 from penumbra.pipeline.challenge import METRIC, NEW, OLD, Challenge
 from penumbra.pipeline.decisions import page_of
 from penumbra.pipeline.sample_size import demands_of, sample_of
@@ -18,6 +19,7 @@ from penumbra.report.sample_size import best_inside
 from penumbra.report.sections import Section, write_sections
 from penumbra.report.side_by_side import who_predicts_better
 from penumbra.report.words import number
+from penumbra.retraining.outcome import Outcome
 
 LEFT_OUT_METRIC = "internal_external_c"  # of evaluate.internal_external
 BASELINES = {
@@ -29,13 +31,15 @@ BASELINES = {
 }
 
 
-def write_page(work: Work, champion: LoadedModel, center: str, key: str, reason: str, left_out: Mapping[str, float], compared: Challenge | None) -> Path:
-    """The page of one retraining: its steps, what the data can carry, each center left out, and champion and challenger side by side."""
+def write_page(work: Work, champion: LoadedModel, center: str, key: str, reason: str, outcome: Outcome) -> Path:
+    """The page of one retraining: its steps, how much has to change, what the data can carry, each center left out, champion and challenger side by side."""
+    left_out, compared = outcome.left_out, outcome.compared
     with store.connect(work.home, read_only=True) as lake:
         steps = lake.sql("SELECT step, outcome FROM retrainings WHERE retraining = ? ORDER BY commit_id", [key]).to_pylist()
     sections = [
         Section("Step by step", "As recorded in the relation retrainings.", ("step", "outcome"), tuple((row["step"], row["outcome"]) for row in steps), 2)
     ]
+    sections += _update(outcome)
     carried = _sample_size(work, champion.lineage.train_centers, center)
     sections += [carried] if carried else []
     if left_out:
@@ -46,6 +50,26 @@ def write_page(work: Work, champion: LoadedModel, center: str, key: str, reason:
         sections += _compared(work, compared)
     footer = "penumbra retrain; research software, not a medical device."
     return write_sections(work.home / page_of(center), f"{center} arrived", work.settings.register.model, [reason], sections, footer)
+
+
+def _update(outcome: Outcome) -> Iterator[Section]:
+    """The tests of the step update, and where an update was registered how it answers at the center."""
+    evidence = outcome.update
+    if evidence is None:
+        return
+    words = (
+        f"Likelihood ratio of refit ({evidence.terms}) against each narrower step, in this order until one is not rejected at {evidence.alpha:g}: that step is"
+        f" taken, refit where all are rejected. {evidence.patients} patients, {evidence.deaths} deaths, {evidence.expected:.1f} expected."
+        f" Chosen: {evidence.step}{f' ({evidence.reason})' if evidence.reason else ''}. Vergouwe 2017."
+    )
+    rows = tuple((test.against, number(test.statistic), test.df, updating.p_words(test.p)) for test in evidence.tests)
+    yield Section("How much has to change", words, ("refit against", "chi-square", "df", "p"), rows)
+    if outcome.calibration:
+        words = "The center's patients: as the champion answers, and with an update fitted on the other folds of the center. Ranks are the same."
+        values = {(row.model, row.metric): row.value for row in outcome.calibration}
+        metrics = tuple(dict.fromkeys(row.metric for row in outcome.calibration))
+        measures = tuple((metric, *(number(values[model, metric], 3) for model in (OLD, NEW))) for metric in metrics)
+        yield Section("Probabilities at the center", words, ("measure", "champion", "updated, cross-validated"), measures)
 
 
 def _sample_size(work: Work, trained: Sequence[str], center: str) -> Section | None:

@@ -1,13 +1,15 @@
 """The center-arrival protocol: from a new center's files to the decision whether a refitted model becomes champion.
 
 a  ingest and populate the new center
-b  score it with the frozen champion: the true external validation, written before anything is refitted
+b  say what a validation there can tell, and score it with the frozen champion: the true external validation, written before anything is refitted
 c  checks of the data; where `retrain.recalibrate_from` is a number, the champion's probabilities are fitted to the center; too few deaths, or too many
    patients refused, end it here
-d  refit with the new center in training: the challenger
-e  champion and challenger side by side on patients that neither was fitted on, with the models that must be beaten
-f  the gate: promote, keep as challenger, or reject; a promotion is carried out, or proposed to a person (`retrain.promotion`)
-g  report and notification
+d  update: a closed test asks how much of the champion the center's patients ask to change. Nothing, and it stays; level or spread, and a version that
+   changes these at the center alone takes its place; more, and it is fitted again (`retrain.update: refit`: always)
+e  refit with the new center in training: the challenger
+f  champion and challenger side by side on patients that neither was fitted on, with the models that must be beaten
+g  the gate: promote, keep as challenger, or reject; a promotion is carried out, or proposed to a person (`retrain.promotion`)
+h  report and notification
 
 Every step is a row of the relation `retrainings`. A killed call resumes after its last finished step; one that is killed in the same step again
 and again is set aside; a call with nothing new says so.
@@ -15,11 +17,9 @@ and again is set aside; a call with nothing new says so.
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from penumbra import registry, store
 from penumbra.base.blocks import DEEP
@@ -28,16 +28,17 @@ from penumbra.base.refusal import Refusal, choose
 from penumbra.base.workers import Pool
 from penumbra.evaluate import Verdict
 from penumbra.evaluate.gate import gate
-from penumbra.pipeline import arrivals, looks, manifests, notifications, proposals, recalibration, recording, shadow
+from penumbra.pipeline import arrivals, live, manifests, notifications, proposals, recalibration, shadow
 from penumbra.pipeline.aliases import set_alias
-from penumbra.pipeline.challenge import METRIC, Challenge, challenge
+from penumbra.pipeline.challenge import challenge
 from penumbra.pipeline.dataset import Dataset, read_dataset
 from penumbra.pipeline.decisions import manifest_of
 from penumbra.pipeline.definition import require_same_features
-from penumbra.pipeline.evaluate import evaluate, measured
-from penumbra.pipeline.fuse import fuse, risks
+from penumbra.pipeline.evaluate import evaluate
+from penumbra.pipeline.fuse import fuse
 from penumbra.pipeline.ingest import ingest
 from penumbra.pipeline.inside import served_by
+from penumbra.pipeline.live import Signal
 from penumbra.pipeline.manifests import OVERTAKEN, PROPOSED, SET_ASIDE, DecisionManifest, EvaluateManifest
 from penumbra.pipeline.populate import populate
 from penumbra.pipeline.register import register
@@ -46,12 +47,14 @@ from penumbra.pipeline.train import embed, train
 from penumbra.pipeline.workspace import Work, one_run_at_a_time
 from penumbra.registry import LoadedModel, older_names
 from penumbra.registry.database import noting
-from penumbra.retraining import attempts, decision_page
+from penumbra.retraining import attempts, decision_page, update, validation
+from penumbra.retraining.outcome import Outcome
 from penumbra.retraining.shift import shifted
+from penumbra.survival.update_steps import REFIT
 
 OpenPool = Callable[[], AbstractContextManager[Pool]]
 ALIASES = {"promote": registry.CHAMPION, PROPOSED: registry.CHALLENGER, "keep": registry.CHALLENGER}  # what a verdict gives the challenger
-STEPS = ("arrival", "validation", "checks", "recalibration", "refit", "gate", "decision")  # recalibration: where retrain.recalibrate_from is a number
+STEPS = ("arrival", "validation", "checks", "recalibration", "update", "refit", "gate", "decision")  # not each is part of every retraining: see Steps
 LARGE = 0.8  # a standardized mean difference beyond this is called large (Cohen 1988)
 
 
@@ -95,9 +98,9 @@ def _retrain(work: Work, center: str, open_pool: OpenPool | None, include_set_as
         with attempts.attempt(work.home, center, key, step):
             outcome = follow(work, champion, center, steps, open_pool)
     verdict, compared = outcome.verdict, outcome.compared
-    if compared is not None:
+    if compared is not None or outcome.calibration:
         verdict = proposals.as_declared(verdict, work, outcome.version)
-    decision_page.write_page(work, champion, center, key, verdict.reason, outcome.left_out, compared)
+    decision_page.write_page(work, champion, center, key, verdict.reason, outcome)
     decided = DecisionManifest(
         center=center,
         key=key,
@@ -106,9 +109,10 @@ def _retrain(work: Work, center: str, open_pool: OpenPool | None, include_set_as
         model=champion.entry.model,
         champion=champion.entry.version,
         challenger=outcome.version,
-        comparison=compared.rows if compared else (),
+        comparison=compared.rows if compared else outcome.calibration,
         paired=compared.paired if compared else (),
         evidence=compared.evidence if compared else None,
+        update=outcome.update,
     )
     manifests.write(work.home, decided, _pending(work, center).stem)
     return _conclude(work, center)
@@ -177,11 +181,19 @@ def last(work: Work, center: str) -> DecisionManifest:
 def waiting(work: Work) -> list[str]:
     """The centers in incoming/ that a retraining would have something to do for.
 
-    Those that arrived after the champion was registered and are not decided as they are now. A center that was there then is the champion's training or
-    external test, and stays so unless it is named.
+    Those that arrived after the champion was registered and are not decided as they are now, and those whose live patients die otherwise than it expected.
+    Another center that was there then is the champion's training or external test, and stays so unless it is named.
     """
-    old_centers = _champion(work).lineage.data_digests
+    signals = {signal.center for signal in live.signals(work.home, work.settings.register.model)}
+    old_centers = set(_champion(work).lineage.data_digests) - signals
     return [center for center in arrivals.center_folders(work.home) if _pending(work, center).is_file() or (center not in old_centers and is_new(work, center))]
+
+
+def unanswered(work: Work) -> list[Signal]:
+    """Signals of the champion's live patients that no retraining was decided on as the center is now."""
+    arrived = arrivals.center_folders(work.home)
+    signals = live.signals(work.home, work.settings.register.model)
+    return [signal for signal in signals if signal.center not in arrived or is_new(work, signal.center)]
 
 
 def failure(work: Work, center: str) -> str:
@@ -216,6 +228,8 @@ class Steps:
             done = {row["step"] for row in lake.rows("retrainings") if row["retraining"] == self.key}
         if self.work.settings.retrain.recalibrate_from is None:
             done.add("recalibration")
+        if self.work.settings.retrain.update == REFIT:
+            done.add("update")
         return next((step for step in STEPS if step not in done), STEPS[-1])
 
     def write(self, step: str, outcome: str, facts: Mapping[str, Any]) -> None:
@@ -225,18 +239,8 @@ class Steps:
             lake.write({"retrainings": [row]}, run=self.work.run, what=f"retrain {self.center}: {step}")
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What the steps a to f found: the challenger's version, C with each center left out, and the comparison, where it came so far."""
-
-    verdict: Verdict
-    version: int | None = None
-    left_out: Mapping[str, float] = field(default_factory=dict)
-    compared: Challenge | None = None
-
-
 def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_pool: OpenPool | None) -> Outcome:
-    """Steps a to f."""
+    """Steps a to g."""
     limits = work.settings.retrain
     require_same_features(champion)
     ingested = ingest(work, only=center).centers[center]
@@ -260,8 +264,9 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
     assert champion.network_path is not None, "a registered model carries its network"
     embed(frozen, champion.feature_versions[DEEP], champion.network_path)
     data = read_dataset(frozen, champion.feature_versions[DEEP])
-    validated = "; ".join(filter(None, (_validate(frozen, champion, data, center), shadow.at_center(frozen, champion, center))))
-    steps.write("validation", validated, {"version": champion.entry.version})
+    precision = validation.expected(champion, data, center)
+    said = (precision.sentence, validation.validate(frozen, champion, data, center), shadow.at_center(frozen, champion, center))
+    steps.write("validation", "; ".join(filter(None, said)), {"version": champion.entry.version, "expected_half_widths": precision.facts})
 
     events = int(data.event[data.centers == center].sum())
     shift = shifted(data, champion.model.columns, center)
@@ -277,6 +282,16 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
     if events < limits.min_events:
         return Outcome(Verdict("stop", f"Stopped: {events} deaths at {center}, {limits.min_events} are needed; penumbra compare shows the validation."))
 
+    evidence = None
+    if limits.update != REFIT:
+        evidence = update.asked(frozen, champion, data, center, steps)
+        if evidence is not None and evidence.step != REFIT:
+            return update.updated(frozen, champion, data, center, evidence)
+    return replace(_refitted(work, champion, data, center, steps), update=evidence)
+
+
+def _refitted(work: Work, champion: LoadedModel, data: Dataset, center: str, steps: Steps) -> Outcome:
+    """Steps e to g: the challenger that is fitted on the center too, and the gate."""
     centers = tuple(sorted({*champion.lineage.train_centers, center}))
     refitted = replace(work, settings=replace(work.settings, cohort=replace(work.settings.cohort, train_centers=centers)))
     for stage in (train, fuse, evaluate):
@@ -298,21 +313,3 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
     verdict = gate(compared.evidence)
     steps.write("gate", verdict.reason, {"decision": verdict.decision, "evidence": compared.evidence.to_json()})
     return Outcome(verdict, version, left_out, compared)
-
-
-def _validate(work: Work, champion: LoadedModel, data: Dataset, center: str) -> str:
-    """The frozen champion on the new center, into the store and MLflow; one sentence. A center it was fitted on does not validate it."""
-    if center in champion.lineage.train_centers:
-        return "the champion was fitted on this center: nothing to validate"
-    model_risks = risks(champion.models, data)
-    rows = [row for row in measured(work, model_risks, data, combined=champion.served) if row.center == center]
-    entry, here = champion.entry, data.centers == center
-    look = looks.Look("validation", {"digest": entry.digest, "data": data.key_of(np.flatnonzero(here))}, entry.model, str(entry.version))
-    looks.count(work.home, work.run, look, data.centers[here], data.event[here])
-    metrics = recording.of_version(entry.version, {"model_metrics": recording.metric_records(entry.model, champion.served, rows)})
-    records = {**metrics, **shadow.predicted(champion, data, np.ones(len(data.patients), dtype=bool))}
-    with store.connect(work.home) as lake:
-        lake.write(records, run=work.run, what=f"{entry.model}/{entry.version} on {center}")
-    registry.record_metrics(work.home, entry.version, rows, model=entry.model)
-    c = next(row for row in rows if (row.model, row.metric) == (champion.served, METRIC))
-    return f"{entry.model}/{entry.version} has C {c.value:.3f} ({c.lower:.3f} to {c.upper:.3f}) on {c.n} patients, {c.events} deaths"

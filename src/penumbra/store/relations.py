@@ -66,6 +66,7 @@ RELATIONS: Mapping[str, Relation] = {
     "prediction_horizons": Relation(("patient", "model", "version", "days", "center")),
     "recalibrations": Relation(("patient", "model", "version", "center", "at"), "immutable", stamped="at"),
     "feature_stability": Relation(("version", "roi", "feature", "perturbation")),
+    "live_monitoring": Relation(("model", "version", "center"), ancillary=("at",), stamped="at"),
     "pseudonym_keys": Relation(("scope",), ancillary=("at",), stamped="at"),
     "looks": Relation(("center", "split", "stage", "evaluation", "at"), "immutable", stamped="at"),
 }

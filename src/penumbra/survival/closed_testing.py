@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,33 +11,10 @@ from scipy.special import chdtrc
 from penumbra.survival.baseline import BaselineHazard
 from penumbra.survival.horizons import beyond
 from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome, checked_risk, require_events
+from penumbra.survival.update_steps import AS_IT_IS, INTERCEPT, REFIT, SLOPE, Step, UpdateTest
 
-Step = Literal["as it is", "intercept", "slope", "refit"]
-AS_IT_IS, INTERCEPT, SLOPE, REFIT = STEPS = ("as it is", "intercept", "slope", "refit")
 MAX_STEPS, TOLERANCE = 100, 1e-10
 RUNAWAY = 30.0  # a log hazard ratio of a patient that no outcome bears out
-
-
-@dataclass(frozen=True)
-class UpdateTest:
-    """The likelihood ratio of the widest step, refit, against a narrower one.
-
-    Parameters
-    ----------
-    against
-        The narrower step.
-    statistic
-        Twice the difference of the log likelihoods.
-    df
-        Parameters that the widest step has more.
-    p
-        Of the chi-square distribution with so many degrees of freedom.
-    """
-
-    against: str
-    statistic: float
-    df: int
-    p: float
 
 
 @dataclass(frozen=True)
@@ -130,7 +106,7 @@ def closed_test(
     rows = _Rows.whole(died, days, baseline) if each.shape[1] > 1 else _Rows.at_middle(died, days, baseline)
     patient = rows.patient
     constant, offset = np.ones((patient.size, 1)), risk[patient]
-    narrower = {AS_IT_IS: constant[:, :0], INTERCEPT: constant, SLOPE: np.column_stack([constant, offset])}
+    narrower: dict[Step, Floats] = {AS_IT_IS: constant[:, :0], INTERCEPT: constant, SLOPE: np.column_stack([constant, offset])}
     widest = np.column_stack([constant, each[patient]]) if each.shape[1] > 1 else np.column_stack([constant, offset, rows.late])
     best, size = rows.likelihood(offset, widest, REFIT), _rank(widest, rows.exposure)
     tests: list[UpdateTest] = []
@@ -139,7 +115,7 @@ def closed_test(
         statistic = max(0.0, 2 * (best - rows.likelihood(offset, design, step)))
         tests.append(UpdateTest(step, statistic, df, float(chdtrc(df, statistic)) if df > 0 else 1.0))
         if tests[-1].p >= alpha:
-            return ClosedTest(step, tuple(tests), events.size, int(died.sum()), expected)  # type: ignore[arg-type]
+            return ClosedTest(step, tuple(tests), events.size, int(died.sum()), expected)
     return ClosedTest(REFIT, tuple(tests), events.size, int(died.sum()), expected)
 
 

@@ -1,0 +1,36 @@
+"""The deaths of live patients as they come: observed and expected, and the two CUSUM charts with their limits."""
+
+import numpy as np
+
+from penumbra.report import ink
+from penumbra.report.ink import BLUE, INK, MUTED, VERMILION, WIDTH_IN, Rendered, render
+from penumbra.survival.monitoring import Chart, Stream
+
+HEIGHT_IN = 3.9
+
+
+def charts(stream: Stream, more: Chart, fewer: Chart, name: str) -> Rendered:
+    """Deaths observed and expected by day, and both charts over the deaths expected; a signal is a mark where its chart crossed the limit."""
+    from matplotlib.figure import Figure
+
+    with ink.style():
+        figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN), layout="constrained")
+        counts, cusums = figure.subplots(2, 1)
+        counts.step(stream.day, stream.observed, where="post", color=VERMILION, linewidth=1.4, label="died")
+        counts.step(stream.day, stream.expected, where="post", color=INK, linewidth=1.0, linestyle=(0, (4, 1.5)), label="expected")
+        counts.set(xlabel="day since the first of them was scored", ylabel="deaths", title="Deaths")
+        counts.legend(frameon=False, fontsize=8, loc="upper left")
+        for chart, color, label in ((more, VERMILION, "more deaths"), (fewer, BLUE, "fewer deaths")):
+            cusums.plot(stream.expected, chart.value, color=color, linewidth=1.2, label=label)
+            cusums.axhline(chart.limit, color=color, linewidth=0.8, linestyle=":")
+            if chart.signal is not None:
+                cusums.plot(stream.expected[chart.signal], chart.value[chart.signal], "o", color=color, markersize=5)
+        cusums.set(xlabel="deaths expected", ylabel="CUSUM", title="Charts and their limits")
+        cusums.set_ylim(0, 1.1 * max([more.limit, fewer.limit, *more.value, *fewer.value]))
+        cusums.legend(frameon=False, fontsize=8, loc="upper left")
+        for axes in (counts, cusums):
+            axes.tick_params(length=2, color=MUTED)
+        crossed = [label for chart, label in ((more, "more"), (fewer, "fewer")) if chart.signal is not None]
+        observed, expected = int(np.sum(stream.died)), float(stream.expected[-1]) if stream.expected.size else 0.0
+        alt = f"{observed} deaths, {expected:.1f} expected; the chart for {' and '.join(crossed) or 'neither more nor fewer'} deaths crossed its limit."
+        return render(figure, name, alt=alt, caption="Dotted: limits of the charts. A chart rises while deaths come otherwise than expected.")
