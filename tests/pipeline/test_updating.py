@@ -58,7 +58,7 @@ def patients(champion: registry.LoadedModel) -> Dataset:
 
 def updated(work: Work, data: Dataset, center: str = "east") -> registry.LoadedModel:
     champion = registry.load(work.home)
-    evidence = updating.asked(work, champion, data, center)
+    evidence = updating.evidence_at(work, champion, data, center)
     assert not isinstance(evidence, str), evidence
     _, after = updating.calibrations(work, champion, data, center, evidence)
     entry = updating.register(work, champion, data, center, evidence, after)
@@ -72,7 +72,7 @@ def rows(work: Work, relation: str, version: str) -> list[dict[str, Any]]:
 
 
 def test_the_intercept_of_a_center_that_moved_is_chosen(work: Work) -> None:
-    evidence = updating.asked(work, registry.load(work.home), patients(registry.load(work.home)), "east")
+    evidence = updating.evidence_at(work, registry.load(work.home), patients(registry.load(work.home)), "east")
     assert not isinstance(evidence, str)
     assert (evidence.step, evidence.slope) == ("intercept", 1.0)
     assert evidence.intercept == pytest.approx(LEVEL, abs=0.3)
@@ -85,13 +85,13 @@ def test_a_center_of_which_nothing_is_asked_and_one_with_few_deaths(work: Work) 
     champion = registry.load(work.home)
     moved = patients(champion)
     same = replace(moved, centers=np.where(moved.centers == "east", "west", "north"))
-    level = updating.asked(work, champion, same, "west")
+    level = updating.evidence_at(work, champion, same, "west")
     assert not isinstance(level, str)
     version = replace(champion, settings={**champion.settings, "updates": {"west": vars(Update("intercept", level.intercept, 1.0, 60, 50))}})
-    assert updating.asked(work, version, same, "west").step == "as it is", "on top of what the version does there already"  # type: ignore[union-attr]
+    assert updating.evidence_at(work, version, same, "west").step == "as it is", "on top of what the version does there already"  # type: ignore[union-attr]
     careful = replace(work, settings=replace(work.settings, retrain=replace(work.settings.retrain, min_events=1000)))
-    assert str(updating.asked(careful, champion, moved, "east")).endswith("1000 are needed")
-    assert updating.asked(work, champion, moved, "north") == "0 deaths at north among patients that the champion was not fitted on, 10 are needed"
+    assert str(updating.evidence_at(careful, champion, moved, "east")).endswith("1000 are needed")
+    assert updating.evidence_at(work, champion, moved, "north") == "0 deaths at north among patients that the champion was not fitted on, 10 are needed"
 
 
 def test_outcomes_of_other_centers_do_not_matter(work: Work) -> None:
@@ -99,7 +99,7 @@ def test_outcomes_of_other_centers_do_not_matter(work: Work) -> None:
     data = patients(champion)
     north = data.centers == "north"
     other = replace(data, event=np.where(north, ~data.event, data.event), time=np.where(north, data.time + 7, data.time))
-    assert updating.asked(work, champion, data, "east") == updating.asked(work, champion, other, "east")
+    assert updating.evidence_at(work, champion, data, "east") == updating.evidence_at(work, champion, other, "east")
 
 
 def test_only_the_patients_of_the_center_are_answered_otherwise(work: Work) -> None:

@@ -169,8 +169,8 @@ def look(work: Work, lake: store.Store, model: str) -> list[Watched]:
 
 def signals(home: Path, model: str) -> tuple[Signal, ...]:
     """Those of the version that is champion now, as the last look left them."""
-    left = manifests.earlier(home, Signals, SIGNALS)
-    if left is None or not left.signals:
+    manifest = manifests.earlier(home, Signals, SIGNALS)
+    if manifest is None or not manifest.signals:
         return ()
     champion = registry.shelf(home, model).aliases.get(CHAMPION)
-    return tuple(signal for signal in left.signals if (signal.model, signal.version) == (model, champion))
+    return tuple(signal for signal in manifest.signals if (signal.model, signal.version) == (model, champion))

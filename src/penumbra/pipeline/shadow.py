@@ -38,8 +38,8 @@ def answers(loaded: LoadedModel, data: Dataset, rows: np.ndarray) -> dict[str, r
     risk, model = risks({loaded.served: loaded.model}, data)[loaded.served].of(rows), loaded.entry.model
     people = [person for person, chosen in zip(recording.people(data), rows, strict=True) if chosen]
     days, groups = loaded.horizons_days, loaded.model.risk_group(risk.log_risk)
-    given = replace(risk, log_risk=answered(loaded.updates, risk.log_risk, data.centers[rows]))
-    records = recording.prediction_records(model, people, risk.log_risk, groups, days, 1.0 - given.death(days))
+    answer = replace(risk, log_risk=answered(loaded.updates, risk.log_risk, data.centers[rows]))
+    records = recording.prediction_records(model, people, risk.log_risk, groups, days, 1.0 - answer.death(days))
     fitted = {center: recalibration.of_update(loaded, center) for center in loaded.updates}
     behind = [recalibration.record(fitted[str(person["center"])], model, person["patient"]) for person in people if person["center"] in fitted]
     return {**records, "recalibrations": behind} if behind else records

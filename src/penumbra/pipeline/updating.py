@@ -34,7 +34,7 @@ ONE_TERM = "the slope, and the hazard from the middle on"
 USED = "update"  # split of the patients that an update was fitted on: no model was
 
 
-def asked(work: Work, champion: LoadedModel, data: Dataset, center: str) -> UpdateEvidence | str:
+def evidence_at(work: Work, champion: LoadedModel, data: Dataset, center: str) -> UpdateEvidence | str:
     """What a closed test on a center's patients chooses, those left out whom the champion was fitted on; or why there is none."""
     here = unseen(work, champion, data, center)
     numbers, event, time = work.settings.retrain, data.event[here], data.time[here]
@@ -209,10 +209,10 @@ def _rows(work: Work, updated: LoadedModel, data: Dataset, center: str, after: S
 def sentence(evidence: UpdateEvidence) -> str:
     """What the closed test chose, and on what, in one sentence without a full stop."""
     tests = ", ".join(f"against {test.against} {test.statistic:.1f} ({test.df} df, p {p_words(test.p)})" for test in evidence.tests)
-    why = f"; but {evidence.reason}" if evidence.reason else ""
+    reason = f"; but {evidence.reason}" if evidence.reason else ""
     return (
         f"closed testing on {evidence.deaths} deaths, {evidence.expected:.1f} expected, chose {evidence.step}: refit ({evidence.terms}) {tests};"
-        f" alpha {evidence.alpha:g}{why}"
+        f" alpha {evidence.alpha:g}{reason}"
     )
 
 

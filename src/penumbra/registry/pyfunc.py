@@ -48,8 +48,8 @@ class ServedModel(PythonModel):
             log_risk = self.model.log_risk({name: numbers(name, model_input[name].array) for name in self.model.columns})
         except ValueError as broken:
             raise MlflowException(str(broken), error_code=INVALID_PARAMETER_VALUE) from broken
-        given = answered(self.updates, log_risk, model_input[CENTER].astype(str)) if self.updates and CENTER in model_input else log_risk
-        survival = self.model.survival(given, self.horizons_days)
+        risk = answered(self.updates, log_risk, model_input[CENTER].astype(str)) if self.updates and CENTER in model_input else log_risk
+        survival = self.model.survival(risk, self.horizons_days)
         answers: dict[str, object] = {"log_risk": log_risk, "risk_group": self.model.risk_group(log_risk)}
         reasons = [self.model.baseline.why_not(day) for day in self.horizons_days]
         for column, day in enumerate(self.horizons_days):

@@ -265,8 +265,8 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
     embed(frozen, champion.feature_versions[DEEP], champion.network_path)
     data = read_dataset(frozen, champion.feature_versions[DEEP])
     precision = validation.expected(champion, data, center)
-    said = (precision.sentence, validation.validate(frozen, champion, data, center), shadow.at_center(frozen, champion, center))
-    steps.write("validation", "; ".join(filter(None, said)), {"version": champion.entry.version, "expected_half_widths": precision.facts})
+    sentences = (precision.sentence, validation.validate(frozen, champion, data, center), shadow.at_center(frozen, champion, center))
+    steps.write("validation", "; ".join(filter(None, sentences)), {"version": champion.entry.version, "expected_half_widths": precision.facts})
 
     events = int(data.event[data.centers == center].sum())
     shift = shifted(data, champion.model.columns, center)
@@ -284,7 +284,7 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
 
     evidence = None
     if limits.update != REFIT:
-        evidence = update.asked(frozen, champion, data, center, steps)
+        evidence = update.evidence_at(frozen, champion, data, center, steps)
         if evidence is not None and evidence.step != REFIT:
             return update.updated(frozen, champion, data, center, evidence)
     return replace(_refitted(work, champion, data, center, steps), update=evidence)

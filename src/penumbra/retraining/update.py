@@ -21,9 +21,9 @@ class Record(Protocol):
     def write(self, step: str, outcome: str, facts: Mapping[str, Any]) -> None: ...
 
 
-def asked(work: Work, champion: LoadedModel, data: Dataset, center: str, steps: Record) -> UpdateEvidence | None:
+def evidence_at(work: Work, champion: LoadedModel, data: Dataset, center: str, steps: Record) -> UpdateEvidence | None:
     """What the closed test chooses; None where there is none, and everything is fitted again."""
-    evidence = updating.asked(work, champion, data, center)
+    evidence = updating.evidence_at(work, champion, data, center)
     if isinstance(evidence, str):
         steps.write("update", f"refit without a closed test: {evidence}", {})
         return None

@@ -16,7 +16,7 @@ from penumbra.pipeline.recalibration import calibration_rows
 from penumbra.pipeline.workspace import Work
 from penumbra.registry import LoadedModel
 from penumbra.survival import Undefined
-from penumbra.survival.expected_precision import expected_precision
+from penumbra.survival.precision import expected_precision
 
 FITTED = "the champion was fitted on this center: nothing to validate"
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from penumbra.survival.concordance import harrell as harrell
     from penumbra.survival.concordance import uno as uno
     from penumbra.survival.concordance import uno_c as uno_c
-    from penumbra.survival.expected_precision import expected_precision as expected_precision
     from penumbra.survival.groups import hazard_ratio as hazard_ratio
     from penumbra.survival.groups import kaplan_meier as kaplan_meier
     from penumbra.survival.groups import log_rank as log_rank
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from penumbra.survival.outcome import within_follow_up as within_follow_up
     from penumbra.survival.pooling import pooled as pooled
     from penumbra.survival.pooling import pooled_c as pooled_c
+    from penumbra.survival.precision import expected_precision as expected_precision
     from penumbra.survival.regression import cox_fit as cox_fit
     from penumbra.survival.regression import univariate_cox as univariate_cox
     from penumbra.survival.reliability import icc_agreement as icc_agreement
@@ -70,7 +70,7 @@ _MODULE = {
     "concordance_index": "concordance",
     "cox_fit": "regression",
     "delong_test": "roc",
-    "expected_precision": "expected_precision",
+    "expected_precision": "precision",
     "explained_variation": "sample_size",
     "harrell": "concordance",
     "harrell_resampled": "bootstrap",

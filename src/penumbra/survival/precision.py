@@ -107,9 +107,9 @@ def _rate(hazard: Floats, events: float) -> float:
 def _concordances(risk: Floats, hazard: Floats, censoring: float, draws: int, random: np.random.Generator) -> Floats:
     values = []
     for _ in range(draws):
-        death, left = random.exponential(size=risk.size) / hazard, random.exponential(size=risk.size) / censoring
+        death, end = random.exponential(size=risk.size) / hazard, random.exponential(size=risk.size) / censoring
         try:
-            values.append(concordance_index(death <= left, np.minimum(death, left), risk))
+            values.append(concordance_index(death <= end, np.minimum(death, end), risk))
         except Undefined:
             continue
     if len(values) < 2:
