@@ -149,13 +149,13 @@ def look(work: Work, lake: store.Store, model: str) -> list[Watched]:
     records = [one.record() for one in seen]
     places = {(row["version"], row["center"]) for row in records}
     nobody = {"patients": 0, "observed": 0, "expected": 0.0}
-    gone = [
+    retracted = [
         {"model": model, "version": row["version"], "center": row["center"], **nobody}
         for row in lake.rows("live_monitoring")
         if row["model"] == model and (row["version"], row["center"]) not in places
     ]
-    if records or gone:
-        commit = lake.write({"live_monitoring": [*records, *gone]}, run=work.run, what=f"{model}: deaths of live patients against those expected")
+    if records or retracted:
+        commit = lake.write({"live_monitoring": [*records, *retracted]}, run=work.run, what=f"{model}: deaths of live patients against those expected")
         if commit is not None:  # else everything is as it was the night before
             evaluation = {"patients": [[row["version"], row["patient"], row["time"], row["event"]] for row in rows]}
             look_at = looks.Look("monitor", evaluation, model, split=prospective.LIVE)

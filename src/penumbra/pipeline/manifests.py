@@ -16,10 +16,10 @@ from penumbra.evaluate.chosen import Choice
 from penumbra.evaluate.gate import Evidence
 from penumbra.evaluate.instability import Instability
 from penumbra.evaluate.rows import MetricRow, PairedRow
+from penumbra.evaluate.updating import UpdateEvidence
 from penumbra.pipeline.made_from import Manifest as Manifest
 from penumbra.pipeline.made_from import Origin as Origin
 from penumbra.pipeline.stability_manifest import StabilityManifest
-from penumbra.evaluate.updating import UpdateEvidence
 
 FOLDER = "manifests"
 # decisions on a center that others than the gate take

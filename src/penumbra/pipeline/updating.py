@@ -179,7 +179,7 @@ def _rows(work: Work, updated: LoadedModel, data: Dataset, center: str, after: S
         for row in people
         if row["patient"] not in known
     ]
-    kept = [
+    metrics = [
         {column: row[column] for column in ("model", *METRIC_COLUMNS)}
         for row in stored
         if not (row["model"] == name and row["center"] == center and row["split"] == SPLIT and is_calibration(row["metric"]))
@@ -188,7 +188,7 @@ def _rows(work: Work, updated: LoadedModel, data: Dataset, center: str, after: S
     model_risks = risks(updated.models, data)
     return {
         "model_patients": used,
-        "model_metrics": [*kept, *recording.metric_records(name, updated.served, after)],
+        "model_metrics": [*metrics, *recording.metric_records(name, updated.served, after)],
         "signatures": [
             {
                 "patient": row["patient"],
