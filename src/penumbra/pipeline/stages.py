@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from penumbra.pipeline import lineage_events
+
 if TYPE_CHECKING:
     from penumbra.base.documents import Document
     from penumbra.pipeline.workspace import Work
@@ -40,7 +42,9 @@ class Stage:
 
     def __call__(self, work: "Work", **arguments: Any) -> "Document":
         """Run it; its manifest. Its module is imported only now: populate needs no network, and fuse no images."""
-        manifest: Document = getattr(import_module(f"penumbra.pipeline.{self.name}"), self.name)(work, **arguments)
+        with lineage_events.watched(self.name, work) as left:
+            manifest: Document = getattr(import_module(f"penumbra.pipeline.{self.name}"), self.name)(work, **arguments)
+            left.manifest = manifest
         return manifest
 
 
