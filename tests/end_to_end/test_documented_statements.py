@@ -40,6 +40,7 @@ WITHOUT_ROWS = {
     "stage IN ('clinical', 'remark')",
     "HAVING missing > 0",
     "FROM withdrawals",
+    "FROM feature_stability",  # on request
     "FROM retrainings",
     "split = 'live'",
 }

@@ -69,8 +69,9 @@ def repro(folder: Path) -> list[str]:
         ("max_rejected: 0.5", "max_rejected: 0.4", []),
         ("noise: 0.10", "noise: 0.05", BEHIND_FUSE[1:]),  # what is served is chosen by it
         ("  repeats: 10 ", "  repeats: 9 ", BEHIND_FUSE),
+        ("shift_voxels: [0.4]", "shift_voxels: [0.3]", BEHIND_FUSE),  # stability itself runs on request alone; fuse may ask for stable features
     ],
-    ids=["nothing", "fuse.pca_variance", "report.patients", "retrain.max_rejected", "retrain.gate.noise", "crossfit.repeats"],
+    ids=["nothing", "fuse.pca_variance", "report.patients", "retrain.max_rejected", "retrain.gate.noise", "crossfit.repeats", "stability.shift_voxels"],
 )
 def test_a_changed_number_reruns_what_depends_on_it(project: Path, number: str, changed: str, stages: list[str]) -> None:
     params = project / "params.yaml"

@@ -14,7 +14,7 @@ from penumbra.pipeline.guidelines import guidelines
 from penumbra.pipeline.manifests import DecisionManifest, EvaluateManifest
 from penumbra.pipeline.workspace import Work
 from penumbra.report.checks import VERDICTS, by_guideline, checklist
-from penumbra.report.inputs import CenterFlow, ModelCard
+from penumbra.report.inputs import CenterFlow, ModelCard, StabilityCell, StabilityOfRoi
 
 from ..small_run import few_models, small_work
 
@@ -101,3 +101,19 @@ def test_the_block_has_both_parts_and_all_domains() -> None:
     declared = read_yaml(project_root() / "models" / "checklist.yaml")[PROBAST]
     domains = {entry["item"] for entry in declared}
     assert domains == {f"{part}, {domain}" for part in ("development", "evaluation") for domain in ("participants", "predictors", "outcome", "analysis")}
+
+
+def test_robustness_is_answered_from_the_stability_that_was_measured(work: Work) -> None:
+    """CLEAR's item was unanswered, though the images to answer it from were there."""
+    question = "Robustness to segmentation, test-retest"
+    assert answers(work)[question] == "not measured: penumbra stability"
+    cells = (StabilityCell("original", "shape", 14, {"noise": 1.0}, 1.0, 1.0), StabilityCell("wavelet-HHH", "glcm", 24, {"noise": 0.1}, 0.1, 0.25))
+    measured = (StabilityOfRoi("gtv", ("noise",), 30, cells), StabilityOfRoi("ring_6mm", ("noise",), 30, cells[:1]))
+    model = load_models(work, fuse(work).key)["Combined"]
+    items = guidelines(work, read_dataset(work), CARD, FLOW, EvaluateManifest(key="k", metrics=()), model, measured)
+    item = next(item for item in items if item.question == question)
+    under = "30 training patients measured again under noise: ICC(2,1) with a lower limit of at least 0.75 under all of them"
+    assert item.answer == f"{under}: gtv 20 of 38; ring_6mm 14 of 14"
+    assert item.evidence == "#stability"
+    before = by_guideline(checklist({"CLEAR": [{"item": "features", "question": question, "answer": "not measured: x", "evidence": "#stability"}]}, {}))
+    assert (before[0].answered, before[0].items[0].evidence) == (0, "")

@@ -17,6 +17,7 @@ EMPTY = (
     "missing > 0",
     "abs(smd) > 0.8",
     "survival_2y < 0.7",
+    "FROM feature_stability",
 )  # nothing of the kind in the little store, or by chance
 
 

@@ -16,7 +16,7 @@ from penumbra.pipeline.settings import Settings
 from penumbra.pipeline.workspace import Work
 from penumbra.report import checklist
 from penumbra.report import inputs as page
-from penumbra.report.checks import NOT_KNOWN
+from penumbra.report.checks import NOT_KNOWN, NOT_MEASURED
 from penumbra.report.sample_size import sample_statement
 from penumbra.report.words import count, number
 from penumbra.survival.horizons import beyond, horizon_words
@@ -188,7 +188,7 @@ def _stability(evaluated: EvaluateManifest) -> str:
 def _robustness(stability: tuple[page.StabilityOfRoi, ...]) -> str:
     """How many features are stable; which command measures it where nothing is known."""
     if not stability:
-        return "not measured: penumbra stability"
+        return f"{NOT_MEASURED}: penumbra stability"
     shares = []
     for of_roi in stability:
         stable, total = sum(cell.stable * cell.features for cell in of_roi.cells), sum(cell.features for cell in of_roi.cells)

@@ -9,6 +9,7 @@ from typing import Any
 from penumbra.report.inputs import ChecklistItem
 from penumbra.report.tables import Table, plain_table
 from penumbra.report.words import NOT_KNOWN as NOT_KNOWN
+from penumbra.report.words import NOT_MEASURED as NOT_MEASURED
 
 UNANSWERED = "unanswered"
 VERDICTS = ("yes", "no", NOT_KNOWN)
@@ -23,8 +24,8 @@ class Guideline:
 
     @property
     def answered(self) -> int:
-        """How many are answered by something else than that it is not known."""
-        return sum(bool(item.answer) and not item.answer.startswith(NOT_KNOWN) for item in self.items)
+        """How many are answered by something else than that it is not known, or not measured."""
+        return sum(bool(item.answer) and not item.answer.startswith((NOT_KNOWN, NOT_MEASURED)) for item in self.items)
 
     @property
     def verdicts(self) -> str:
@@ -59,7 +60,8 @@ def checklist(declared: Mapping[str, Sequence[Mapping[str, Any]]], facts: Mappin
     for guideline, entries in declared.items():
         for entry in entries:
             answer = _filled(entry.get("answer"), facts)
-            items.append(ChecklistItem(guideline, str(entry["item"]), entry["question"], answer, entry.get("evidence", "") if answer else ""))
+            evidence = entry.get("evidence", "") if answer and not answer.startswith(NOT_MEASURED) else ""
+            items.append(ChecklistItem(guideline, str(entry["item"]), entry["question"], answer, evidence))
     return tuple(items)
 
 

@@ -5,6 +5,7 @@ import math
 from penumbra.evaluate import MetricRow
 
 NOT_KNOWN = "not known"  # begins the answer to a question that the data do not answer
+NOT_MEASURED = "not measured"  # begins the answer to one that a command would answer, which it names
 ABSENT = "–"
 SMALLEST_P = 0.001
 
