@@ -93,16 +93,31 @@ def verify(home: Path, which: str) -> Proof:
 def contradiction(loaded: LoadedModel, event: np.ndarray, time: np.ndarray) -> str:
     """Why the served model was not fitted on these outcomes, (n,) bool and (n,) days; "" where nothing speaks against it.
 
-    A fit keeps how many patients and deaths it saw, and the days of the deaths.
+    A version keeps how many patients and deaths its fit saw, and the months with deaths; versions from before it had a grid of months, the days of the deaths.
     """
     model = loaded.model
     if (model.training.patients, model.training.events) != (len(event), int(event.sum())):
         seen = f"{model.training.patients} patients with {model.training.events} deaths"
         return f"was fitted on {seen}, and its lineage names {len(event)} with {int(event.sum())}"
     days, died = np.array(model.baseline_times), np.sort(time[event].astype(float))
+    if model.linear_baseline:
+        return _month_without(days, np.array(model.baseline_hazard), died)
     after = np.minimum(np.searchsorted(died, days * (1 - SAME_TIME)), len(died) - 1)
     strange = days[np.abs(died[after] - days) > SAME_TIME * days]
     return f"was fitted on a death on day {strange[-1]:g}, which no patient has that its lineage names" if strange.size else ""
+
+
+def _month_without(days: np.ndarray, hazard: np.ndarray, died: np.ndarray) -> str:
+    """Where a hazard on a grid of days, (k,), rises though nobody died, by the days of the deaths, rising."""
+    until = np.searchsorted(died, days * (1 + SAME_TIME), side="right")
+    rises, dead = np.diff(hazard, prepend=0.0) > 0, np.diff(until, prepend=0) > 0
+    wrong = np.flatnonzero(rises != dead)
+    if not wrong.size:
+        return ""
+    last = wrong[-1]
+    between = f"between day {days[last - 1] if last else 0:.0f} and day {days[last]:.0f}"
+    whom = "which no patient has that its lineage names" if rises[last] else "though a patient that its lineage names died then"
+    return f"was fitted on {'a death' if rises[last] else 'no death'} {between}, {whom}"
 
 
 def contradicted(home: Path) -> Iterator[tuple[str, str]]:

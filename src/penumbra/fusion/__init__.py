@@ -17,6 +17,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penumbra.fusion.applicability import Applicability as Applicability
     from penumbra.fusion.applicability import Domain as Domain
+    from penumbra.fusion.contributions import Contributions as Contributions
+    from penumbra.fusion.contributions import contributions_of as contributions_of
+    from penumbra.fusion.contributions import explained as explained
+    from penumbra.fusion.contributions import rounded_sum as rounded_sum
     from penumbra.fusion.declaration import Block as Block
     from penumbra.fusion.declaration import Declaration as Declaration
     from penumbra.fusion.declaration import check_columns as check_columns
@@ -43,6 +47,7 @@ _HOME = {
     "Block": "declaration",
     "BlockSelection": "selection",
     "Column": "parts",
+    "Contributions": "contributions",
     "Declaration": "declaration",
     "Domain": "applicability",
     "Fitting": "settings",
@@ -53,11 +58,14 @@ _HOME = {
     "all_for_margins": "rings",
     "benjamini_hochberg": "selection",
     "check_columns": "declaration",
+    "contributions_of": "contributions",
     "declarations": "declaration",
+    "explained": "contributions",
     "fit": "fitting",
     "fit_all": "fitting",
     "for_margins": "rings",
     "harmonized_blocks": "harmonize",
+    "rounded_sum": "contributions",
     "select": "selection",
 }
 

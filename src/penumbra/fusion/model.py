@@ -62,6 +62,10 @@ class SurvivalModel:
         What the linear predictor is multiplied with: 1 unless calibrated.
     domain
         What is known of the training patients' columns, by which `applicability` tells whom the model is for; None: it was fitted before this was learned.
+    linear_baseline
+        Whether the baseline hazard is on a grid of days, and linear in between; see `release`.
+    risk_quantiles
+        Of cross-fitted risks of the training patients, at `release.LEVELS`; empty: not recorded.
     """
 
     name: str
@@ -84,6 +88,8 @@ class SurvivalModel:
     members: tuple[Member, ...] = ()
     slope: float = 1.0
     domain: Domain | None = None
+    linear_baseline: bool = False
+    risk_quantiles: tuple[float, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -295,13 +301,14 @@ class SurvivalModel:
             cutoff=self.cutoff if slope == self.slope else self.cutoff / self.slope * float(slope),
             baseline_times=tuple(float(day) for day in baseline.times),
             baseline_hazard=tuple(float(hazard) for hazard in baseline.cumulative_hazard),
+            linear_baseline=baseline.linear,
             training=replace(self.training, followed=baseline.followed),
         )
 
     @property
     def baseline(self) -> BaselineHazard:
         """Breslow's cumulative hazard at log_risk 0."""
-        return BaselineHazard(np.array(self.baseline_times), np.array(self.baseline_hazard), self.training.followed)
+        return BaselineHazard(np.array(self.baseline_times), np.array(self.baseline_hazard), self.training.followed, self.linear_baseline)
 
     def risk_group(self, log_risk: ArrayLike) -> np.ndarray:
         """Tell which patients are above the cut-off.

@@ -14,7 +14,8 @@ from penumbra.fusion.settings import STORED_NAMES
 
 FORMAT = 2  # of the JSON
 STORED_HARMONIZER = "harmoniser"  # its key there: a registered model keeps its digest
-OPTIONAL = ("members", "slope", "domain")  # keys of the JSON of the models that have them: the others keep their text and their digest
+# keys of the JSON of the models that have them: the others keep their text and their digest
+OPTIONAL = ("members", "slope", "domain", "linear_baseline", "risk_quantiles")
 
 
 def document_of(model: Any) -> dict[str, Any]:
@@ -33,8 +34,9 @@ def document_of(model: Any) -> dict[str, Any]:
         document["members"] = tuple({**vars(member), "model": document_of(member.model)} for member in model.members)
     if model.slope == 1:
         del document["slope"]
-    if model.domain is None:
-        del document["domain"]
+    for name in ("domain", "linear_baseline", "risk_quantiles"):
+        if not document[name]:
+            del document[name]
     return document
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from penumbra.network.ensemble import embed as embed
     from penumbra.network.ensemble import fit_ensemble as fit_ensemble
     from penumbra.network.ensemble import load as load
+    from penumbra.network.ensemble import released as released
     from penumbra.network.ensemble import save as save
     from penumbra.network.ensemble import untrained as untrained
     from penumbra.network.inputs import back_to_box as back_to_box
@@ -50,6 +51,7 @@ _HOME = {
     "occlusion": "attribution",
     "prepare": "inputs",
     "pretrain": "self_supervised",
+    "released": "ensemble",
     "save": "ensemble",
     "untrained": "ensemble",
 }

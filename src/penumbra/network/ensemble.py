@@ -286,6 +286,22 @@ def save(trained: Ensemble | Trained, path: Path) -> None:
     tensors.write(Path(path), _arrays(whole), {"format": FORMAT, "ensemble": json.dumps(_description(whole))})
 
 
+def released(trained: Ensemble) -> Ensemble:
+    """Return the networks without the digests of the training volumes, by which whoever has a scan could tell that it trained them.
+
+    Parameters
+    ----------
+    trained
+        An ensemble.
+
+    Returns
+    -------
+    Ensemble
+        Of the same members. To everybody it answers with their mean, to a training patient too.
+    """
+    return replace(trained, unseen={})
+
+
 def load(path: Path) -> Ensemble:
     """Return what `save` wrote, bit for bit.
 

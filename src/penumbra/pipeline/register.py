@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from penumbra import fusion, registry
 from penumbra.base.blocks import DEEP
 from penumbra.base.progress import say
 from penumbra.evaluate import MetricRow
+from penumbra.fusion.release import released
 from penumbra.pipeline import aliases, experiments, manifests, recording
 from penumbra.pipeline.dataset import Dataset, network_file, read_dataset
 from penumbra.pipeline.definition import image_versions
 from penumbra.pipeline.evaluate import current_evaluate
-from penumbra.pipeline.fuse import current_fuse, load_models, risks
+from penumbra.pipeline.fuse import cross_fitted_by, current_fuse, load_models, risks
 from penumbra.pipeline.inside import served_by
 from penumbra.pipeline.manifests import EvaluateManifest, FuseManifest, IngestManifest, Origin, RegisterManifest
 from penumbra.pipeline.origins import current, flat, origin
@@ -60,9 +62,19 @@ def register(work: Work) -> RegisterManifest:
 
 def _registered(work: Work, data: Dataset, fused: FuseManifest, evaluated: EvaluateManifest, served: str) -> registry.RegisteredVersion:
     """One version that answers with one of the fitted models."""
-    settings, models, rows = work.settings, load_models(work, fused.key), evaluated.metrics
+    settings, models, rows = work.settings, released_models(work, fused), evaluated.metrics
     weights = network_file(work.home, data.versions[DEEP])
-    bundle = registry.Bundle(
+    with TemporaryDirectory(prefix="penumbra-") as folder:
+        bundle = _bundle(work, data, fused, models, served, _released_network(weights, Path(folder)))
+        return recording.registered(
+            work, lambda: registry.register(work.home, bundle, rows, model=settings.register.model), _version_rows(work, data, models, rows, models[served])
+        )
+
+
+def _bundle(work: Work, data: Dataset, fused: FuseManifest, models: Mapping[str, fusion.SurvivalModel], served: str, weights: Path) -> registry.Bundle:
+    """What is registered: nothing in it is one training patient's."""
+    settings = work.settings
+    return registry.Bundle(
         models={name: model for name, model in models.items() if model.retained},
         served=served,
         horizons_days=settings.evaluate.horizons_days,
@@ -87,9 +99,24 @@ def _registered(work: Work, data: Dataset, fused: FuseManifest, evaluated: Evalu
             image_versions=image_versions(),
         ),
     )
-    return recording.registered(
-        work, lambda: registry.register(work.home, bundle, rows, model=settings.register.model), _version_rows(work, data, models, rows, models[served])
-    )
+
+
+def _released_network(weights: Path, folder: Path) -> Path:
+    """The weights as they are registered, in a folder."""
+    from penumbra import network
+
+    if not weights.is_file():
+        return weights
+    network.save(network.released(network.load(weights)), folder / weights.name)
+    return folder / weights.name
+
+
+def released_models(work: Work, fused: FuseManifest) -> dict[str, fusion.SurvivalModel]:
+    """The fitted models as they are registered: without what is one training patient's."""
+    crossed, days = cross_fitted_by(work, fused.key), work.settings.evaluate.horizons_days
+    return {
+        name: released(model, days, model.slope * crossed.risks[name] if crossed.gives(name) else ()) for name, model in load_models(work, fused.key).items()
+    }
 
 
 def _train_centers(data: Dataset) -> tuple[str, ...]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from penumbra.survival.horizons import beyond
+from penumbra.survival.horizons import DAYS_PER_YEAR, beyond
 from penumbra.survival.outcome import Floats, checked_outcome, checked_risk, on_times, require_events
 from penumbra.survival.regression import risk_sets
+
+DAYS_PER_MONTH = DAYS_PER_YEAR / 12
 
 
 @dataclass(frozen=True)
 class BaselineHazard:
     """Cumulative hazard at log_risk = 0: it steps at each time of death and is constant from the last death to the last follow-up.
+
+    On a grid of days it is linear in between: it then holds the day of nobody's death.
 
     Parameters
     ----------
@@ -25,11 +30,14 @@ class BaselineHazard:
     followed : days
         Day of the last follow-up, death or censoring, of the patients that it was estimated from: nothing is known beyond. None: not recorded, and the last
         death is used instead.
+    linear
+        Whether times are those of a grid, and the hazard is linear between them, and from 0 at day 0.
     """
 
     times: Floats
     cumulative_hazard: Floats
     followed: float | None = None
+    linear: bool = False
 
     @property
     def last_day(self) -> float:
@@ -47,8 +55,30 @@ class BaselineHazard:
     def at(self, times_days: ArrayLike) -> Floats:
         """Return the cumulative baseline hazard at times of any shape, nan beyond the last follow-up."""
         days = np.asarray(times_days, dtype=float)
-        step = np.searchsorted(self.times, on_times(days, self.times), side="right")
-        return np.where(beyond(days, self.last_day), np.nan, np.concatenate([[0.0], self.cumulative_hazard])[step])
+        hazard = np.concatenate([[0.0], self.cumulative_hazard])
+        if self.linear:
+            known = np.interp(days, np.concatenate([[0.0], self.times]), hazard)
+        else:
+            known = hazard[np.searchsorted(self.times, on_times(days, self.times), side="right")]
+        return np.where(beyond(days, self.last_day), np.nan, known)
+
+    def on_grid(self, exact: Iterable[float] = ()) -> BaselineHazard:
+        """Return the same hazard at the end of each month of 365.25 / 12 days, and on days of one's own, linear in between: the day of nobody's death.
+
+        Parameters
+        ----------
+        exact : days
+            On which the hazard is the same as before.
+
+        Returns
+        -------
+        BaselineHazard
+            It answers up to the last day of the grid within the follow-up.
+        """
+        months = DAYS_PER_MONTH * np.arange(1.0, np.floor(self.last_day / DAYS_PER_MONTH) + 1)
+        declared = np.array([day for day in exact if day > 0 and not beyond(day, self.last_day)], dtype=float)
+        days = np.union1d(months, declared)
+        return BaselineHazard(days, self.at(days), float(days[-1]) if days.size else 0.0, linear=True)
 
     def survival(self, log_risk: ArrayLike, times_days: ArrayLike) -> Floats:
         """Return S(t) = exp(-H0(t) exp(log_risk)) of shape (n, k) for log_risk (n,) and times (k,) in days; nan beyond the last follow-up.
