@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -18,7 +18,9 @@ from penumbra.evaluate.rows import MetricRow
 from penumbra.evaluate.sets import LEFT_OUT, ModelRisk, Value, limits, value_or_reason
 from penumbra.fusion import Block, Declaration, Fitting, SurvivalModel
 from penumbra.fusion.parts import limited
+from penumbra.fusion.resampled import Resampled
 from penumbra.survival import Undefined
+from penumbra.survival.baseline import BaselineHazard
 from penumbra.survival.outcome import Outcomes
 
 
@@ -36,12 +38,15 @@ class Refits:
         How many there were; a refit that keeps nothing counts, with a C of 0.5.
     instability
         How far the predictions for each training patient move; None where no refit, or not the model itself, answers for the day.
+    functions
+        The refits that retained a feature, as functions of a patient's columns; None where there are none, or they harmonize between centers.
     """
 
     selection_frequency: Mapping[str, float]
     optimism: float
     refits: int
     instability: Instability | None = None
+    functions: Resampled | None = field(default=None, compare=False)  # arrays have no truth
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class Resampling:
         Share of the refits between the limits of a prediction.
     workers
         Processes.
+    grid : days
+        At which the baseline hazard of every refit is kept.
     """
 
     refits: int
@@ -65,6 +72,7 @@ class Resampling:
     day: float
     confidence: float
     workers: int
+    grid: tuple[float, ...] = ()
 
 
 def resampled_fits(
@@ -101,16 +109,19 @@ def resampled_fits(
     counts: Counter[str] = Counter()
     optimism: dict[int, float] = {}
     predictions: dict[int, np.ndarray] = {}
+    functions: dict[int, tuple[SurvivalModel, BaselineHazard]] = {}
     for outcome in outcomes_of_chunks:
         if isinstance(outcome, Refusal):
             raise outcome
         counts.update(outcome[0])
         optimism |= outcome[1]
         predictions |= outcome[2]
+        functions |= outcome[3]
     values = [optimism[i] for i in sorted(optimism)]
     shares = {column: counts[column] / refits for column in sorted(counts, key=lambda column: (-counts[column], column))}
     instability = _instability(model, _table(inputs), outcomes, [predictions[i] for i in sorted(predictions)], resampling)
-    return Refits(shares, float(np.mean(values)) if values else math.nan, refits, instability)
+    gathered = Resampled.of(model, [functions[i] for i in sorted(functions)], resampling.grid, resampling.confidence) if model.retained else None
+    return Refits(shares, float(np.mean(values)) if values else math.nan, refits, instability, gathered)
 
 
 def _instability(
@@ -128,11 +139,9 @@ def _instability(
     return Instability.of(resampling.day, original, log_risk > model.cutoff, death, high, confidence=resampling.confidence)
 
 
-def _predicted(model: SurvivalModel, slope: float, log_risk: np.ndarray, rows: np.ndarray, outcomes: Outcomes, day: float) -> np.ndarray:
-    """Probability of death by a day under one refit, with the slope of the served model and the baseline of the resample `rows`, and the group; (2, n)."""
-    predictor = log_risk * (slope / model.slope)
-    baseline = survival.breslow_baseline(outcomes.event[rows], outcomes.time[rows], predictor[rows])
-    return np.stack([1.0 - limited(baseline.survival(predictor, [day])[:, 0]), log_risk > model.cutoff])
+def _predicted(model: SurvivalModel, slope: float, log_risk: np.ndarray, baseline: BaselineHazard, day: float) -> np.ndarray:
+    """Probability of death by a day under one refit, with the slope of the served model and the baseline of its resample, and the group; (2, n)."""
+    return np.stack([1.0 - limited(baseline.survival(log_risk * (slope / model.slope), [day])[:, 0]), log_risk > model.cutoff])
 
 
 def _table(blocks: Mapping[str, Block]) -> dict[str, np.ndarray]:
@@ -148,10 +157,10 @@ def _refit(
     outcomes: Outcomes,
     numbers: Fitting,
     resampling: Resampling,
-) -> tuple[Counter[str], dict[int, float], dict[int, np.ndarray]]:
-    """How often each column is kept in some of the refits, the optimism of each, and the predictions of those that keep any, (2, n)."""
+) -> tuple[Counter[str], dict[int, float], dict[int, np.ndarray], dict[int, tuple[SurvivalModel, BaselineHazard]]]:
+    """How often each column is kept in some of the refits, the optimism of each, and of those that keep any the predictions, (2, n), and themselves."""
     counts: Counter[str] = Counter()
-    optimism, predictions = {}, {}
+    optimism, predictions, functions = {}, {}, {}
     everybody = _table(blocks)
     for i in which:
         rows = np.random.default_rng([resampling.seed, i]).integers(outcomes.event.size, size=outcomes.event.size)
@@ -165,13 +174,16 @@ def _refit(
                 log_risk = model.log_risk(everybody, centers=outcomes.centers)
                 resampled_c = survival.concordance_index(resampled_outcomes.event, resampled_outcomes.time, log_risk[rows])
                 optimism[i] = resampled_c - survival.concordance_index(outcomes.event, outcomes.time, log_risk)
-                predictions[i] = _predicted(model, fitted.slope, log_risk, rows, outcomes, resampling.day)
+                predictor = log_risk[rows] * (fitted.slope / model.slope)
+                baseline = survival.breslow_baseline(resampled_outcomes.event, resampled_outcomes.time, predictor)
+                predictions[i] = _predicted(model, fitted.slope, log_risk, baseline, resampling.day)
+                functions[i] = (model, baseline)
             else:
                 optimism[i] = 0.0
         except (Undefined, Refusal):
             # a resample without a death, a comparable pair, or one of the centers to harmonize has no C to be optimistic about
             continue
-    return counts, optimism, predictions
+    return counts, optimism, predictions, functions
 
 
 def internal_external(

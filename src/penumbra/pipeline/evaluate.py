@@ -1,9 +1,11 @@
 """Stage 5: every metric for training, each center and all external centers pooled."""
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from penumbra.base.workers import available_cores
 from penumbra.evaluate import CROSS_FITTED, TRAINING, MetricRow, ModelRisk, Refits, Resampling, internal_external, resampled_fits
 from penumbra.evaluate import evaluate as evaluate_models
 from penumbra.evaluate.choice import CONTROLS
+from penumbra.fusion.resampled import Resampled
 from penumbra.pipeline import looks, manifests
 from penumbra.pipeline.ablation import DECLARED as WITHOUT_SE
 from penumbra.pipeline.ablation import ablation, version_without_se
@@ -30,7 +33,9 @@ from penumbra.pipeline.stable_columns import with_unstable
 from penumbra.pipeline.workspace import Work
 from penumbra.survival.horizons import horizon_name, middle
 
-EVALUATION_CODE = 7  # raise when the same models, patients and numbers give other metrics than before
+EVALUATION_CODE = 8  # raise when the same models, patients and numbers give other metrics than before
+
+REFITS = "refits"  # folder below the state folder
 
 
 def evaluate(work: Work) -> EvaluateManifest:
@@ -38,8 +43,8 @@ def evaluate(work: Work) -> EvaluateManifest:
     data, settings = read_dataset(work), work.settings
     fused, before = current_fuse(work, data), manifests.earlier(work.home, EvaluateManifest)
     key = evaluation_key(work, data, fused)
-    if before is not None and before.key == key:
-        metrics, refits, choice = before.metrics, Refits(before.kept, math.nan, 0, before.instability), before.choice
+    if before is not None and before.key == key and (before.refits is None or refits_file(work, key).is_file()):
+        metrics, refits, choice, functions = before.metrics, Refits(before.kept, math.nan, 0, before.instability), before.choice, before.refits
     else:
         say(f"evaluating {len(fused.features)} models on {len(data.patients)} patients, {settings.evaluate.bootstraps} bootstraps")
         models = load_models(work, fused.key)
@@ -53,11 +58,34 @@ def evaluate(work: Work) -> EvaluateManifest:
         metrics = (*inner, *rows, *more)
         look = looks.Look("evaluate", {"evaluated": key}, work.settings.register.model)
         looks.count(work.home, work.run, look, data.centers, data.event, training=set(data.centers[data.training]))
+        functions = None if refits.functions is None else _saved(refits.functions, refits_file(work, key))
     if work.home == project_root() / "data":
         write_whole(project_root() / "metrics.json", json.dumps(_c_indices(metrics), indent=1) + "\n")
     made_from = of_evaluate(work, data, fused)
-    manifest = EvaluateManifest(key=key, metrics=metrics, kept=refits.selection_frequency, choice=choice, instability=refits.instability, made_from=made_from)
-    return manifests.write(work.home, manifest)
+    return manifests.write(
+        work.home,
+        EvaluateManifest(
+            key=key,
+            metrics=metrics,
+            kept=refits.selection_frequency,
+            choice=choice,
+            instability=refits.instability,
+            refits=functions,
+            made_from=made_from,
+        ),
+    )
+
+
+def _saved(functions: Resampled, path: Path) -> str:
+    """Write refits; returns the SHA-256 of the file."""
+    content = functions.to_bytes()
+    write_whole(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def refits_file(work: Work, key: str) -> Path:
+    """The refits of the served model behind the evaluation of one key, see `penumbra.fusion.resampled`."""
+    return work.home / REFITS / f"{key}.npz"
 
 
 def evaluation_key(work: Work, data: Dataset, fused: FuseManifest) -> str:
@@ -130,6 +158,7 @@ def refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalMode
             day=middle(settings.evaluate.horizons_days)[0],
             confidence=settings.evaluate.confidence,
             workers=available_cores(),
+            grid=tuple(models[served].baseline.on_grid(settings.evaluate.horizons_days).times.tolist()),
         ),
     )
     apparent = [row for row in rows if (row.model, row.split, row.metric) == (served, "train", "harrell_c")][-1]  # the pool comes last

@@ -166,6 +166,8 @@ class EvaluateManifest(Manifest):
         Which model is served; None in a manifest from before it was chosen.
     instability
         Of the predictions over these refits; None where there are none.
+    refits
+        SHA-256 of the file of these refits; None where there is none.
     """
 
     key: str
@@ -173,6 +175,7 @@ class EvaluateManifest(Manifest):
     kept: Mapping[str, float] = field(default_factory=dict)
     choice: Choice | None = left_out()
     instability: Instability | None = left_out()
+    refits: str | None = left_out()
 
 
 @dataclass(frozen=True, kw_only=True)
