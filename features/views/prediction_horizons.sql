@@ -10,6 +10,6 @@ COMMENT ON COLUMN prediction_horizons.version IS 'version in the registry';
 COMMENT ON COLUMN prediction_horizons.image_version IS 'image it comes from';
 COMMENT ON COLUMN prediction_horizons.days IS 'days since the start of radiotherapy';
 COMMENT ON COLUMN prediction_horizons.survival IS 'probability of being alive after that many days; NULL beyond the follow-up of the training patients';
-COMMENT ON COLUMN prediction_horizons."lower" IS 'lower end of its confidence interval; NULL where none was computed';
-COMMENT ON COLUMN prediction_horizons."upper" IS 'upper end of its confidence interval; NULL where none was computed';
+COMMENT ON COLUMN prediction_horizons."lower" IS 'its lower limit over refits on resamples of the training patients; NULL where the version has none, see predictions.limits';
+COMMENT ON COLUMN prediction_horizons."upper" IS 'its upper limit';
 COMMENT ON COLUMN prediction_horizons.commit_id IS 'commit that wrote the row; see commits';

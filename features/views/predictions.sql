@@ -1,5 +1,6 @@
 CREATE VIEW predictions AS
-SELECT patient, center, model, version, image_version, log_risk, risk_group, survival_1y, survival_2y, survival_3y, "at", commit_id
+SELECT patient, center, model, version, image_version, log_risk, risk_group, survival_1y, survival_2y, survival_3y, log_risk_lower,
+    log_risk_upper, survival_1y_lower, survival_1y_upper, survival_2y_lower, survival_2y_upper, survival_3y_lower, survival_3y_upper, limits, "at", commit_id
 FROM stored.predictions ANTI JOIN stored.gone USING (patient, center)
 QUALIFY row_number() OVER (PARTITION BY patient, center, model, version ORDER BY commit_id DESC) = 1;
 COMMENT ON VIEW predictions IS 'what a version of a model says about a patient of a center';
@@ -8,6 +9,15 @@ COMMENT ON COLUMN predictions.risk_group IS 'high or low, by the cut-off of the 
 COMMENT ON COLUMN predictions.survival_1y IS 'probability of being alive after one year; NULL where the version does not answer for that day, see prediction_horizons';
 COMMENT ON COLUMN predictions.survival_2y IS 'after two years';
 COMMENT ON COLUMN predictions.survival_3y IS 'after three years';
+COMMENT ON COLUMN predictions.log_risk_lower IS 'lower limit of log_risk over refits on resamples of the training patients; NULL where the version has none';
+COMMENT ON COLUMN predictions.log_risk_upper IS 'its upper limit';
+COMMENT ON COLUMN predictions.survival_1y_lower IS 'lower limit of survival_1y over the same refits';
+COMMENT ON COLUMN predictions.survival_1y_upper IS 'its upper limit';
+COMMENT ON COLUMN predictions.survival_2y_lower IS 'lower limit of survival_2y';
+COMMENT ON COLUMN predictions.survival_2y_upper IS 'its upper limit';
+COMMENT ON COLUMN predictions.survival_3y_lower IS 'lower limit of survival_3y';
+COMMENT ON COLUMN predictions.survival_3y_upper IS 'its upper limit';
+COMMENT ON COLUMN predictions.limits IS 'what the limits cover; "none: " and the reason where there are none';
 COMMENT ON COLUMN predictions."at" IS 'when it was computed, UTC';
 COMMENT ON COLUMN predictions.patient IS 'pseudonym';
 COMMENT ON COLUMN predictions.center IS 'center of the patient';

@@ -49,6 +49,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Work
     weights.write_bytes(b"weights")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(register_stage, "learning_curves", lambda weights: {})  # the weights are carried along, not opened here
+        patched.setattr(register_stage, "released_network", lambda weights, folder: weights)
         for one in (work, trained_on(work, "north", "east")):
             for stage in (fuse, evaluate, register):
                 stage(one)

@@ -203,6 +203,7 @@ def test_a_model_named_by_hand_that_does_not_beat_the_controls_is_challenger(tmp
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"weights")
     monkeypatch.setattr("penumbra.pipeline.register.learning_curves", lambda weights: {})  # the weights are carried along, not opened here
+    monkeypatch.setattr("penumbra.pipeline.register.released_network", lambda weights, folder: weights)
     fuse(work)
     choice = evaluate(work).choice
     assert choice is not None
@@ -226,6 +227,7 @@ def test_a_champion_of_before_does_not_become_its_own_challenger(tmp_path: Path,
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"weights")
     monkeypatch.setattr("penumbra.pipeline.register.learning_curves", lambda weights: {})  # the weights are carried along, not opened here
+    monkeypatch.setattr("penumbra.pipeline.register.released_network", lambda weights, folder: weights)
     lenient, strict = (replace(before, settings=replace(before.settings, register=replace(settings.register, noise=noise))) for noise in (0.5, 0.0005))
     fuse(lenient)
     evaluate(lenient)

@@ -53,6 +53,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Path
     made = [(OURS, "north"), (OTHER, "east"), (OTHER, "north", "east")]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(register_stage, "learning_curves", lambda weights: {})  # the weights are carried along, not opened here
+        patched.setattr(register_stage, "released_network", lambda weights, folder: weights)
         for model, *centers in made:
             for stage in (fuse, evaluate, register):
                 stage(called(work, model, *centers))

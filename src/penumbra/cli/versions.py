@@ -207,8 +207,14 @@ def predict(path: Path, model: str, center: str | None, age: float | None, stage
         return
     answers = prediction.survival | prediction.unanswered
     shown = {name: percent(value) if isinstance(value, float) else value for name, value in answers.items()}
-    survival = {f"alive after {horizon_words(days)}": shown[name] for name, days in prediction.horizons_days.items()}
-    facts = {name: value for name, value in asdict(prediction).items() if name not in ("survival", "horizons_days", "unanswered", "remarks", "recalibrated")}
+    between = {
+        name: f"{shown[name]} ({percent(low)} to {percent(high)})"
+        for name, low, high in ((name, prediction.survival_lower.get(name), prediction.survival_upper.get(name)) for name in shown)
+        if low is not None and high is not None
+    }
+    survival = {f"alive after {horizon_words(days)}": (shown | between)[name] for name, days in prediction.horizons_days.items()}
+    apart = ("survival", "horizons_days", "unanswered", "remarks", "recalibrated", "survival_lower", "survival_upper")
+    facts = {name: value for name, value in asdict(prediction).items() if name not in apart}
     if prediction.recalibrated is not None:
         facts["recalibrated"] = str(prediction.recalibrated)
     click.echo(tables.facts({**facts, **survival, **{f"remark {i}": text for i, text in enumerate(prediction.remarks, 1)}}))

@@ -55,6 +55,7 @@ def _write(work: Work, person: Mapping[str, str | None], prediction: Prediction)
         np.array([prediction.risk_group]),
         tuple(prediction.horizons_days.values()),
         np.array([[np.nan if value is None else value for value in prediction.survival.values()]]),
+        prediction.band,
     )
     if prediction.recalibrated is not None:
         rows["recalibrations"] = [recalibration.record(prediction.recalibrated, prediction.model, person["patient"])]

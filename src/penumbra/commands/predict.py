@@ -1,20 +1,15 @@
 """One patient's folder through a registered version: the same path as training, with the version's own settings."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from penumbra import imaging, radiomics, registry
-from penumbra.base.blocks import CLINICAL, DEEP, GTV, block_and_feature, column, deep_names
-from penumbra.base.refusal import Refusal
-from penumbra.cohort.record import folder_digest, image_version
-from penumbra.cohort.rois import roi_rules
-from penumbra.fusion import SurvivalModel
-from penumbra.imaging.folder import readable, understood
-from penumbra.pipeline.dataset import STAGE_ORDINAL
-from penumbra.pipeline.definition import require_same_features, required_margins
+from penumbra import registry
+from penumbra.fusion.resampled import NO_REFITS, Band, band_of
+from penumbra.pipeline.arrived import read_folder
 from penumbra.pipeline.recalibration import Applied, applied
 from penumbra.survival.horizons import horizon_name
 
@@ -44,6 +39,12 @@ class Prediction:
         probabilities are recalibrated.
     recalibrated
         What fitted the probabilities to the center of the patient; None: they are those of the version. log_risk and risk_group always are.
+    log_risk_lower, log_risk_upper
+        Limits of log_risk; None where the version has none.
+    survival_lower, survival_upper
+        Likewise of `survival`, by the same times.
+    limits
+        What the limits cover; "none: " and the reason where there are none.
     """
 
     model: str
@@ -60,6 +61,21 @@ class Prediction:
     certificate: str
     remarks: tuple[str, ...]
     recalibrated: Applied | None = None
+    log_risk_lower: float | None = None
+    log_risk_upper: float | None = None
+    survival_lower: Mapping[str, float | None] = field(default_factory=dict)
+    survival_upper: Mapping[str, float | None] = field(default_factory=dict)
+    limits: str = NO_REFITS
+
+    @property
+    def band(self) -> Band:
+        """The limits as arrays of one patient."""
+
+        def row(values: Iterable[float | None]) -> np.ndarray:
+            return np.array([math.nan if value is None else value for value in values])
+
+        lower, upper = (row(limits.get(name) for name in self.survival)[None] for limits in (self.survival_lower, self.survival_upper))
+        return Band(row([self.log_risk_lower]), row([self.log_risk_upper]), lower, upper, self.limits)
 
 
 def predict(home: Path, folder: Path, which: str = "champion", center: str | None = None, *, age: float | None = None, stage: str | None = None) -> Prediction:
@@ -83,38 +99,15 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
         column), or one that reads features of another definition than this program makes.
     """
     loaded = registry.load(home, which)
-    settings, model = loaded.settings, loaded.model
-    required = {block_and_feature(name)[0] for name in model.columns}
-    clinical, missing = _clinical(model, age, stage)
-    require_same_features(loaded, required)
-    rules = roi_rules(settings["rois"])
     place = center or folder.resolve().parent.name
-    names = rules.of(place)
-    grid_mm = settings["ingest"]["grid_mm"]
-    margins = required_margins(rules, settings["radiomics"], grid_mm)
-    with readable(), understood():
-        sha256 = folder_digest(folder)
-        arrived = imaging.read_patient(folder, names=names)
-        scan = imaging.to_grid(arrived, grid_mm, **margins)
-    rings = imaging.rings(scan.gtv, rules.margins_mm)
-    certificate = imaging.certify(arrived, scan, rings, imaging.CertificateLimits.of(settings["ingest"]["certificate"]))
-    if certificate.status == "refused":
-        worst = certificate.findings[0]
-        raise Refusal(worst.rule, worst.found, worst.advice)
-
-    masks = {roi: mask for roi, mask in {GTV: scan.gtv, **rings}.items() if roi in required}
-    table = {
-        column(roi, name): np.array([value])
-        for roi, values in radiomics.extract(scan, masks, settings["radiomics"], engine=settings["populate"]["engine"]).items()
-        for name, value in values.items()
-    }
-    table |= clinical
-    if DEEP in required:
-        table |= _deep(loaded, scan)
+    arrived = read_folder(loaded, folder, place, age=age, stage=stage)
+    model, table = loaded.model, arrived.table
     log_risk = model.log_risk(table, centers=[place])
     days = {horizon_name(day): float(day) for day in loaded.horizons_days}
     fitted = applied(home, loaded, place)
     survival = (fitted.survival(model, log_risk, list(days.values())) if fitted else model.survival(log_risk, list(days.values())))[0]
+    recalibration = (fitted.intercept, fitted.slope) if fitted else (0.0, 1.0)
+    band = band_of(loaded.refits, model, table, log_risk, list(days.values()), networks=arrived.networks, recalibration=recalibration)
     reasons = {name: model.baseline.why_not(day) for name, day in days.items()}
     moved = registry.outside(home, loaded.entry.model).sentences if not str(which).isdecimal() else ()
     recalibrated = (f"probabilities are recalibrated {fitted}; risk and group are those of the version",) if fitted else ()
@@ -127,37 +120,19 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
         survival={name: None if reasons[name] else float(value) for name, value in zip(days, survival, strict=True)},
         horizons_days=days,
         unanswered={name: reason for name, reason in reasons.items() if reason},
-        gtv_cm3=scan.gtv.volume_mm3 / 1000,
-        image_version=image_version(sha256, arrived.roi_name, grid_mm=grid_mm, **margins),
-        sha256=sha256,
-        certificate=certificate.status,
-        remarks=(*(f"{finding.rule}: {finding.found}" for finding in certificate.findings), *arrived.notes, *missing, *moved, *recalibrated),
+        gtv_cm3=arrived.scan.gtv.volume_mm3 / 1000,
+        image_version=arrived.image_version,
+        sha256=arrived.sha256,
+        certificate=arrived.certificate,
+        remarks=(*arrived.remarks, *moved, *recalibrated),
+        log_risk_lower=_number(band.lower[0]),
+        log_risk_upper=_number(band.upper[0]),
+        survival_lower={name: _number(value) for name, value in zip(days, band.survival_lower[0], strict=True)},
+        survival_upper={name: _number(value) for name, value in zip(days, band.survival_upper[0], strict=True)},
+        limits=band.covers,
         recalibrated=fitted,
     )
 
 
-def _clinical(model: SurvivalModel, age: float | None, stage: str | None) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The clinical columns that a version reads, nan where it fills what is not given, and a remark on each of these."""
-    values = {"age": math.nan if age is None else age, "overall_stage": math.nan if stage is None else STAGE_ORDINAL[stage]}
-    table, remarks = {}, []
-    for each in model.inputs:
-        block, feature = block_and_feature(each.name)
-        if block != CLINICAL:
-            continue
-        value = values.get(feature, math.nan)
-        if math.isnan(value) and each.fill is None:
-            raise Refusal("images_only", f"{model.name} needs clinical columns", "choose a version whose model reads images alone")
-        if math.isnan(value):
-            remarks.append(f"{feature.replace('_', ' ')} is not given: taken as {each.fill:g}, the median of the training patients")
-        table[each.name] = np.array([value])
-    return table, remarks
-
-
-def _deep(loaded: registry.LoadedModel, scan: imaging.Scan) -> dict[str, np.ndarray]:
-    from penumbra import network
-
-    assert loaded.network_path is not None, "a version with deep features carries its network"
-    trained = network.load(loaded.network_path)
-    cube = network.prepare(scan.image.values, scan.gtv.values, size=trained.network.input_size, masked=trained.network.masked_input)
-    _, features = network.embed(trained, cube[None])
-    return {column(DEEP, name): features[:, i].astype(float) for i, name in enumerate(deep_names(features.shape[1]))}
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +14,8 @@ from penumbra.base.blocks import block_and_feature
 from penumbra.fusion.model import SurvivalModel
 from penumbra.fusion.parts import Table, columns_of, transformed
 from penumbra.survival.outcome import Bools, Floats
+
+TOP = 10  # features of a block that are shown one by one, unless somebody says how many
 
 
 @dataclass(frozen=True)
@@ -186,8 +189,36 @@ class Explained:
     members: tuple[Shown, ...]
     digits: int
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the same for JSON: blocks and members by name, and the features of each block, null for a value that is missing.
 
-def explained(parts: Contributions, table: Table, *, row: int = 0, top: int = 5, digits: int = 3) -> Explained:
+        Returns
+        -------
+        dict
+            Every level adds up to the one above, as `digits` decimals.
+        """
+        features = {
+            block: [
+                {"name": line.name, "contribution": line.contribution, "value": _or_null(line.value), "filled": line.filled, "columns": line.columns}
+                for line in lines
+            ]
+            for block, lines in self.features.items()
+        }
+        return {
+            "log_risk": self.log_risk,
+            "constant": self.constant,
+            "blocks": {line.name: line.contribution for line in self.blocks},
+            "members": {line.name: line.contribution for line in self.members},
+            "features": features,
+            "digits": self.digits,
+        }
+
+
+def _or_null(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def explained(parts: Contributions, table: Table, *, row: int = 0, top: int = TOP, digits: int = 3) -> Explained:
     """Round the contributions of one patient from the top down, so that each level adds up to the one above.
 
     Parameters

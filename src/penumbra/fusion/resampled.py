@@ -25,6 +25,7 @@ from penumbra.survival.outcome import Floats
 Raw = dict[tuple[str, bool], tuple[float, Column]]  # (name, log) -> coefficient per unit, and the column
 COVERS = "refits on resamples of the training patients"
 COVERS_NETWORKS = f"{COVERS}, each with networks drawn from the ensemble"
+NO_REFITS = "none: the version holds no refits (it was registered before there were limits, was not refitted, or harmonizes between centers)"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,38 @@ class Band:
     survival_lower: Floats
     survival_upper: Floats
     covers: str
+
+    @classmethod
+    def none(cls, log_risk: ArrayLike, days: Sequence[float], reason: str) -> Band:
+        """Return the band without limits; `reason` begins with "none: "."""
+        n, k = np.size(log_risk), len(days)
+        return cls(np.full(n, np.nan), np.full(n, np.nan), np.full((n, k), np.nan), np.full((n, k), np.nan), reason)
+
+
+def band_of(
+    refits: Resampled | None,
+    model: SurvivalModel,
+    table: Table,
+    log_risk: ArrayLike,
+    days: Sequence[float],
+    *,
+    networks: Mapping[str, ArrayLike] | None = None,
+    recalibration: tuple[float, float] = (0.0, 1.0),
+) -> Band:
+    """Return the limits of some answers; without any, and with the reason, where a version has no refits or the table lacks what they read.
+
+    Parameters
+    ----------
+    refits
+        Of the model; the other arguments are those of `Resampled.band`.
+    """
+    if refits is None:
+        return Band.none(log_risk, days, NO_REFITS)
+    lacking = [name for name in refits.names if name not in columns_of(table)]
+    if lacking:
+        columns = "a column" if len(lacking) == 1 else f"{len(lacking)} columns"
+        return Band.none(log_risk, days, f"none: refits read {columns} more than the model, such as {lacking[0]}")
+    return refits.band(model, table, log_risk, days, networks=networks, recalibration=recalibration)
 
 
 @dataclass(frozen=True)
@@ -206,7 +239,8 @@ class Resampled:
         with np.load(path, allow_pickle=False) as arrays:
             each = zip(*(arrays[name].tolist() for name in ("name", "log", "fill", "mean", "sd")), strict=True)
             columns = tuple(Column(name, log, None if np.isnan(fill) else fill, mean, sd) for name, log, fill, mean, sd in each)
-            return cls(columns, *(arrays[name] for name in ("intercepts", "coefficients", "days", "hazards")), float(arrays["confidence"]))
+            numbers = {name: arrays[name] for name in ("intercepts", "coefficients", "days", "hazards")}
+            return cls(columns=columns, **numbers, confidence=float(arrays["confidence"]))
 
 
 def raw_function(model: SurvivalModel) -> tuple[float, Raw]:

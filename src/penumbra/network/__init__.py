@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from penumbra.network.ensemble import any_needs_redraw as any_needs_redraw
     from penumbra.network.ensemble import digest as digest
     from penumbra.network.ensemble import embed as embed
+    from penumbra.network.ensemble import embed_each as embed_each
     from penumbra.network.ensemble import fit_ensemble as fit_ensemble
     from penumbra.network.ensemble import load as load
     from penumbra.network.ensemble import released as released
@@ -44,6 +45,7 @@ _HOME = {
     "digest": "ensemble",
     "any_needs_redraw": "ensemble",
     "embed": "ensemble",
+    "embed_each": "ensemble",
     "fit": "train",
     "fit_ensemble": "ensemble",
     "keep_compiled": "compilation",

@@ -267,6 +267,22 @@ def embed(trained: Ensemble | Trained, volumes: np.ndarray) -> tuple[np.ndarray,
     return (log_risk * weights[..., 0]).sum(axis=1), (features * weights).sum(axis=1)
 
 
+def embed_each(trained: Ensemble, volume: np.ndarray) -> np.ndarray:
+    """Return the deep features that each network alone gives a volume, on the scale of their mean, (members, channels): `embed` of a new patient averages them.
+
+    Parameters
+    ----------
+    trained
+        An ensemble.
+    volume : shape (s, s, s)
+        As `prepare` makes it.
+    """
+    one_thread()
+    if len(trained.members) == 1:
+        return embed_one(trained.members[0], volume[None])[1]
+    return np.concatenate([(embed_one(member, volume[None])[1] - trained.mean[i]) / trained.deviation[i] for i, member in enumerate(trained.members)])
+
+
 def volume_digest(volume: np.ndarray) -> str:
     """Return what a training volume is recognized by: the first 16 hexadecimal digits of its SHA-256."""
     return hashlib.sha256(np.ascontiguousarray(volume, np.float32).tobytes()).hexdigest()[:16]

@@ -13,6 +13,7 @@ import numpy as np
 from penumbra import registry, store
 from penumbra.base.progress import say
 from penumbra.evaluate import MetricRow
+from penumbra.fusion.resampled import NO_REFITS, Band
 from penumbra.pipeline import manifests
 from penumbra.pipeline.aliases import pending, version_record
 from penumbra.pipeline.dataset import Dataset
@@ -127,7 +128,13 @@ def metric_records(model: str, served: str, rows: Iterable[MetricRow]) -> Record
 
 
 def prediction_records(
-    model: str, people: Sequence[Mapping[str, str | None]], log_risk: np.ndarray, groups: np.ndarray, horizons_days: Sequence[float], survival: np.ndarray
+    model: str,
+    people: Sequence[Mapping[str, str | None]],
+    log_risk: np.ndarray,
+    groups: np.ndarray,
+    horizons_days: Sequence[float],
+    survival: np.ndarray,
+    band: Band | None = None,
 ) -> dict[str, Records]:
     """Rows of `predictions` and of `prediction_horizons` without their version: what a version says of some patients.
 
@@ -139,11 +146,14 @@ def prediction_records(
         Groups (n,) "high" or "low".
     horizons_days : shape (k,)
         Survival (n, k), NaN where there is none: NULL.
+    band
+        Limits of both; None: there are none.
 
     Notes
     -----
     `predictions` has the horizons of one, two and three years, NULL where there is none of them; `prediction_horizons` has every one.
     """
+    band = Band.none(log_risk, horizons_days, NO_REFITS) if band is None else band
     listed = {f"survival_{whole_years(day)}y": column for column, day in enumerate(horizons_days) if whole_years(day) in LISTED_YEARS}
     one = [
         {
@@ -151,12 +161,24 @@ def prediction_records(
             "model": model,
             "log_risk": float(log_risk[i]),
             "risk_group": str(groups[i]),
+            "log_risk_lower": float(band.lower[i]),
+            "log_risk_upper": float(band.upper[i]),
+            "limits": band.covers,
             **{name: float(survival[i, column]) for name, column in listed.items()},
+            **{f"{name}_lower": float(band.survival_lower[i, column]) for name, column in listed.items()},
+            **{f"{name}_upper": float(band.survival_upper[i, column]) for name, column in listed.items()},
         }
         for i, person in enumerate(people)
     ]
     each = [
-        {**person, "model": model, "days": float(day), "survival": float(survival[i, column])}
+        {
+            **person,
+            "model": model,
+            "days": float(day),
+            "survival": float(survival[i, column]),
+            "lower": float(band.survival_lower[i, column]),
+            "upper": float(band.survival_upper[i, column]),
+        }
         for i, person in enumerate(people)
         for column, day in enumerate(horizons_days)
     ]

@@ -1,7 +1,7 @@
 """Stage 6: the served model as a registry version, its metrics, scores and predictions in the store."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,10 +13,11 @@ from penumbra.base.blocks import DEEP
 from penumbra.base.progress import say
 from penumbra.evaluate import MetricRow
 from penumbra.fusion.release import released
+from penumbra.fusion.resampled import Resampled, band_of
 from penumbra.pipeline import aliases, experiments, manifests, recording
-from penumbra.pipeline.dataset import Dataset, network_file, read_dataset
+from penumbra.pipeline.dataset import Dataset, columns_of, network_file, read_dataset
 from penumbra.pipeline.definition import image_versions
-from penumbra.pipeline.evaluate import current_evaluate
+from penumbra.pipeline.evaluate import current_evaluate, refits_file
 from penumbra.pipeline.fuse import cross_fitted_by, current_fuse, load_models, risks
 from penumbra.pipeline.inside import served_by
 from penumbra.pipeline.manifests import EvaluateManifest, FuseManifest, IngestManifest, Origin, RegisterManifest
@@ -65,10 +66,9 @@ def _registered(work: Work, data: Dataset, fused: FuseManifest, evaluated: Evalu
     settings, models, rows = work.settings, released_models(work, fused), evaluated.metrics
     weights = network_file(work.home, data.versions[DEEP])
     with TemporaryDirectory(prefix="penumbra-") as folder:
-        bundle = _bundle(work, data, fused, models, served, _released_network(weights, Path(folder)))
-        return recording.registered(
-            work, lambda: registry.register(work.home, bundle, rows, model=settings.register.model), _version_rows(work, data, models, rows, models[served])
-        )
+        bundle = replace(_bundle(work, data, fused, models, served, released_network(weights, Path(folder))), refits=_refits(work, evaluated, served))
+        facts = {**_version_rows(work, data, models, rows, served), **_predictions(work, data, models[served], bundle.refits)}
+        return recording.registered(work, lambda: registry.register(work.home, bundle, rows, model=settings.register.model), facts)
 
 
 def _bundle(work: Work, data: Dataset, fused: FuseManifest, models: Mapping[str, fusion.SurvivalModel], served: str, weights: Path) -> registry.Bundle:
@@ -101,7 +101,7 @@ def _bundle(work: Work, data: Dataset, fused: FuseManifest, models: Mapping[str,
     )
 
 
-def _released_network(weights: Path, folder: Path) -> Path:
+def released_network(weights: Path, folder: Path) -> Path:
     """The weights as they are registered, in a folder."""
     from penumbra import network
 
@@ -109,6 +109,11 @@ def _released_network(weights: Path, folder: Path) -> Path:
         return weights
     network.save(network.released(network.load(weights)), folder / weights.name)
     return folder / weights.name
+
+
+def _refits(work: Work, evaluated: EvaluateManifest, served: str) -> Path | None:
+    """The refits of a model, where it is the one that evaluate refitted."""
+    return refits_file(work, evaluated.key) if evaluated.refits is not None and served == served_by(evaluated) else None
 
 
 def released_models(work: Work, fused: FuseManifest) -> dict[str, fusion.SurvivalModel]:
@@ -154,22 +159,28 @@ def learning_curves(weights: Path) -> dict[str, list[float]]:
 
 
 def _version_rows(
-    work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow], served: fusion.SurvivalModel
+    work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalModel], rows: Iterable[MetricRow], served: str
 ) -> dict[str, recording.Records]:
-    """What the store is to say of a version, before it has its number."""
+    """What the store is to say of a version and its models, before it has its number."""
     model_risks, patients, name = risks(models, data), recording.people(data), work.settings.register.model
-    risk, days = model_risks[served.name], work.settings.evaluate.horizons_days
     return {
         "model_patients": [{"model": name, **person, "split": "train" if trains else "test"} for person, trains in zip(patients, data.training, strict=True)],
-        "model_metrics": recording.metric_records(name, served.name, rows),
+        "model_metrics": recording.metric_records(name, served, rows),
         "signatures": [
             {**patients[i], "signature": signature, "model": name, "score": float(model.log_risk[i])}
             for signature, model in model_risks.items()
             if np.isfinite(model.log_risk).all()
             for i in range(len(patients))
         ],
-        **recording.prediction_records(name, patients, risk.log_risk, served.risk_group(risk.log_risk), days, 1.0 - risk.death(days)),
     }
+
+
+def _predictions(work: Work, data: Dataset, served: fusion.SurvivalModel, refits: Path | None) -> dict[str, recording.Records]:
+    """What the served model says of every patient, with limits."""
+    risk, days = risks({served.name: served}, data)[served.name], work.settings.evaluate.horizons_days
+    band = band_of(None if refits is None else Resampled.from_file(refits), served, columns_of(data.blocks), risk.log_risk, days)
+    people, name = recording.people(data), work.settings.register.model
+    return recording.prediction_records(name, people, risk.log_risk, served.risk_group(risk.log_risk), days, 1.0 - risk.death(days), band)
 
 
 NOT_ASKED = ("fuse", "stability", None)  # a version from before it could be asked for has none, and is the same version

@@ -11,8 +11,9 @@ import numpy as np
 from penumbra import registry, store
 from penumbra.base.blocks import DEEP
 from penumbra.base.refusal import Refusal, reportable
+from penumbra.fusion.resampled import band_of
 from penumbra.pipeline import recalibration, recording
-from penumbra.pipeline.dataset import Dataset, read_dataset
+from penumbra.pipeline.dataset import Dataset, columns_of, read_dataset
 from penumbra.pipeline.definition import require_same_features
 from penumbra.pipeline.fuse import risks
 from penumbra.pipeline.train import embed
@@ -39,7 +40,9 @@ def answers(loaded: LoadedModel, data: Dataset, rows: np.ndarray) -> dict[str, r
     people = [person for person, chosen in zip(recording.people(data), rows, strict=True) if chosen]
     days, groups = loaded.horizons_days, loaded.model.risk_group(risk.log_risk)
     answer = replace(risk, log_risk=answered(loaded.updates, risk.log_risk, data.centers[rows]))
-    records = recording.prediction_records(model, people, risk.log_risk, groups, days, 1.0 - answer.death(days))
+    table = {name: values[rows] for name, values in columns_of(data.blocks).items()}
+    band = band_of(loaded.refits, loaded.model, table, risk.log_risk, days, recalibration=lines_of(loaded.updates, data.centers[rows]))
+    records = recording.prediction_records(model, people, risk.log_risk, groups, days, 1.0 - answer.death(days), band)
     fitted = {center: recalibration.of_update(loaded, center) for center in loaded.updates}
     behind = [recalibration.record(fitted[str(person["center"])], model, person["patient"]) for person in people if person["center"] in fitted]
     return {**records, "recalibrations": behind} if behind else records

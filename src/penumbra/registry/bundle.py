@@ -14,6 +14,7 @@ from penumbra.base.refusal import Refusal
 
 if TYPE_CHECKING:
     from penumbra.fusion import SurvivalModel
+    from penumbra.fusion.resampled import Resampled
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -22,6 +23,8 @@ MODELS = "models"
 NETWORK = "network"
 NETWORK_FILE = "network/weights.safetensors"
 SETTINGS = "settings"
+REFITS = "refits"
+REFITS_FILE = "refits/refits.npz"
 ENVIRONMENT = (
     "penumbra-survival",
     "numpy",
@@ -94,6 +97,8 @@ class Bundle:
         File that `penumbra.network.save` wrote (or a folder of such files), or None.
     curves
         Name -> value after each epoch of a training; MLflow shows them, they are not part of the digest.
+    refits
+        File of the refits of the served model on resamples, see `penumbra.fusion.resampled`; None: its answers have no limits.
     """
 
     models: "Mapping[str, SurvivalModel]"
@@ -104,6 +109,7 @@ class Bundle:
     lineage: Lineage
     network: Path | None = None
     curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    refits: Path | None = None
 
 
 def environment() -> dict[str, str]:
@@ -159,6 +165,9 @@ def write_bundle(bundle: Bundle, folder: Path) -> str:
     elif bundle.network is not None:
         (folder / NETWORK).mkdir()
         shutil.copyfile(bundle.network, folder / NETWORK_FILE)
+    if bundle.refits is not None:
+        (folder / REFITS).mkdir()
+        shutil.copyfile(bundle.refits, folder / REFITS_FILE)
     scoring = {
         "format": FORMAT,
         "served": bundle.served,
@@ -202,6 +211,13 @@ def read_models(folder: Path, names: tuple[str, ...] | None = None) -> "dict[str
 def network_path(folder: Path) -> Path | None:
     """What `penumbra.network.load` reads in a bundle's folder; None when the bundle has no network."""
     return next((path for path in (folder / NETWORK_FILE, folder / NETWORK) if path.exists()), None)
+
+
+def read_refits(folder: Path) -> "Resampled | None":
+    """The refits of the served model of a bundle's folder; None when the bundle has none."""
+    from penumbra.fusion.resampled import Resampled
+
+    return Resampled.from_file(folder / REFITS_FILE) if (folder / REFITS_FILE).is_file() else None
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -271,7 +287,7 @@ def _lineage_document(lineage: Lineage) -> dict[str, Any]:
 
 def _hash_files(folder: Path) -> dict[str, str]:
     """Relative path -> SHA-256 of the files that score a patient."""
-    parts = [folder / part for part in (MODELS, NETWORK, SETTINGS)]
+    parts = [folder / part for part in (MODELS, NETWORK, SETTINGS, REFITS)]
     return {path.relative_to(folder).as_posix(): _sha256(path) for part in parts for path in sorted(part.rglob("*")) if path.is_file()}
 
 

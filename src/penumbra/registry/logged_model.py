@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from penumbra.base.refusal import Refusal
 from penumbra.evaluate.rows import MetricRow
+from penumbra.fusion.contributions import TOP
 from penumbra.fusion.model import SurvivalModel
 from penumbra.registry import tracking
-from penumbra.registry.bundle import Bundle
+from penumbra.registry.bundle import Bundle, read_refits
 from penumbra.registry.database import experiment_root
 from penumbra.registry.scoring_code import importable, write_scoring_code
 from penumbra.registry.updates import CENTER, updates_of
@@ -90,11 +91,13 @@ def save_pyfunc(bundle: Bundle, staging: Path, target: Path, run_id: str, model_
     import pandas as pd
     from mlflow.models import Model, ModelSignature
     from mlflow.pyfunc import save_model
-    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import AnyType
 
     served = bundle.models[bundle.served]
     columns = list(served.columns)
+    refits = read_refits(staging / "bundle")
+    further = [] if refits is None else [name for name in refits.names if name not in columns]  # that limits alone need
     # AnyType: MLflow casts true and "1" to the declared type before our code sees them; penumbra.registry.sent takes numbers only
     # the mean training patient: nobody
     middle = mean_patient(served)
@@ -110,7 +113,11 @@ def save_pyfunc(bundle: Bundle, staging: Path, target: Path, run_id: str, model_
             python_model=str(entry),
             code_paths=[str(package)],
             artifacts={"bundle": str(staging / "bundle")},
-            signature=ModelSignature(inputs=Schema([*inputs]), outputs=Schema([*outputs])),
+            signature=ModelSignature(
+                inputs=Schema([*inputs, *(ColSpec(AnyType(), name, required=False) for name in further)]),
+                outputs=Schema([*outputs]),
+                params=ParamSchema([ParamSpec("explain", DataType.boolean, False), ParamSpec("features", DataType.long, TOP)]),
+            ),
             input_example=pd.DataFrame([[middle[name] for name in columns]], columns=columns),
             pip_requirements=[f"{name}=={installed(name)}" for name in SERVING],
             mlflow_model=Model(run_id=run_id, model_id=model_id),

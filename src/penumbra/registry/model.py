@@ -12,7 +12,7 @@ from penumbra.base.params import model_name
 from penumbra.base.refusal import Refusal
 from penumbra.evaluate.rows import MetricRow
 from penumbra.registry import noted, tracking
-from penumbra.registry.bundle import Bundle, Lineage, network_path, read_lineage, read_manifest, read_models, read_settings, verify, write_bundle
+from penumbra.registry.bundle import Bundle, Lineage, network_path, read_lineage, read_manifest, read_models, read_refits, read_settings, verify, write_bundle
 from penumbra.registry.database import client, experiment_root, writing
 from penumbra.registry.logged_model import discard_unfinished, experiment_of, finished_model, log_model, save_pyfunc
 from penumbra.registry.noted import AliasChange
@@ -24,6 +24,7 @@ from penumbra.registry.versions import CHALLENGER, find, restore_tags, versions
 
 if TYPE_CHECKING:
     from penumbra.fusion import SurvivalModel
+    from penumbra.fusion.resampled import Resampled
 
 FIRST = "the first version"  # why it is champion
 DESCRIPTION = "Overall survival of patients with non-small-cell lung cancer after radiotherapy, from the planning CT"
@@ -51,6 +52,8 @@ class LoadedModel:
         For `penumbra.network.load`; None when the version has no network.
     lineage
         Where the models come from.
+    refits
+        Of the served model on resamples of its training patients; None when the version has none.
     """
 
     entry: RegisteredVersion
@@ -61,6 +64,7 @@ class LoadedModel:
     settings: dict[str, Any]
     network_path: Path | None
     lineage: Lineage
+    refits: "Resampled | None" = None
 
     @property
     def model(self) -> "SurvivalModel":
@@ -253,6 +257,7 @@ def load(home: Path, which: str | int = CHAMPION, *, model: str | None = None) -
         settings=read_settings(entry.folder),
         network_path=network_path(entry.folder),
         lineage=read_lineage(entry.folder),
+        refits=read_refits(entry.folder),
     )
 
 
