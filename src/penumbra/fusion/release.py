@@ -38,14 +38,14 @@ def released(model: SurvivalModel, horizons_days: Sequence[float], log_risk: Arr
     if not model.retained:
         return model
     baseline = model.baseline.on_grid(horizons_days)
-    known = np.asarray(log_risk, dtype=float)
-    known = known[np.isfinite(known)]
+    risks = np.asarray(log_risk, dtype=float)
+    risks = risks[np.isfinite(risks)]
     return replace(
         model,
         baseline_times=tuple(baseline.times.tolist()),
         baseline_hazard=tuple(baseline.cumulative_hazard.tolist()),
         linear_baseline=True,
-        risk_quantiles=tuple(np.round(np.quantile(known, LEVELS), DIGITS).tolist()) if known.size else (),
+        risk_quantiles=tuple(np.round(np.quantile(risks, LEVELS), DIGITS).tolist()) if risks.size else (),
         training=replace(model.training, followed=baseline.followed),
         members=tuple(replace(member, model=released(member.model, horizons_days)) for member in model.members),
     )

@@ -125,11 +125,11 @@ class Resampled:
             return None
         grid = np.asarray(days, dtype=float)
         functions = [raw_function(replace(refit, slope=model.slope)) for refit, _ in refits]
-        known = {(column.name, column.log): column for column in model.inputs}
+        by_key = {(column.name, column.log): column for column in model.inputs}
         for _, raw in functions:
-            known |= {key: column for key, (_, column) in raw.items() if key not in known}
-        columns = tuple(replace(column, coefficient=0.0) for column in known.values())
-        place = {key: j for j, key in enumerate(known)}
+            by_key |= {key: column for key, (_, column) in raw.items() if key not in by_key}
+        columns = tuple(replace(column, coefficient=0.0) for column in by_key.values())
+        place = {key: j for j, key in enumerate(by_key)}
         coefficients, intercepts = np.zeros((len(refits), len(columns))), np.zeros(len(refits))
         for i, (intercept, raw) in enumerate(functions):
             intercepts[i] = intercept
@@ -168,8 +168,8 @@ class Resampled:
         return risks
 
     @staticmethod
-    def _standardized(column: Column, given: ArrayLike) -> Floats:
-        values = transformed(column.name, given, column.log)
+    def _standardized(column: Column, raw: ArrayLike) -> Floats:
+        values = transformed(column.name, raw, column.log)
         filled = values if column.fill is None else np.where(np.isnan(values), column.fill, values)
         return np.asarray((filled - column.mean) / column.sd)
 
@@ -218,9 +218,9 @@ class Resampled:
         """Return the cumulative baseline hazard of each refit at some days, (b, k); NaN beyond the follow-up of its resample."""
         rows = []
         for hazard in self.hazards:
-            known = np.isfinite(hazard)
-            last = float(self.days[known][-1]) if known.any() else 0.0
-            rows.append(BaselineHazard(self.days[known], hazard[known], last, linear=True).at(days))
+            finite = np.isfinite(hazard)
+            last = float(self.days[finite][-1]) if finite.any() else 0.0
+            rows.append(BaselineHazard(self.days[finite], hazard[finite], last, linear=True).at(days))
         return np.stack(rows)
 
     def to_bytes(self) -> bytes:
@@ -256,8 +256,8 @@ def raw_function(model: SurvivalModel) -> tuple[float, Raw]:
     intercept = 0.0
     for member in model.members:
         scale = model.slope * member.weight / member.sd
-        own, terms = raw_function(member.model)
-        intercept += scale * (own - member.mean)
+        level, terms = raw_function(member.model)
+        intercept += scale * (level - member.mean)
         for key, (value, column) in terms.items():
             before = raw[key][0] if key in raw else 0.0
             raw[key] = (before + scale * value, column)
@@ -266,6 +266,6 @@ def raw_function(model: SurvivalModel) -> tuple[float, Raw]:
 
 def _limits(values: Floats, tail: float, answer: Floats) -> tuple[Floats, Floats]:
     """Quantiles over the first axis, (b, ...), widened to the answer; NaN where there is no answer, or no refit has one."""
-    known = np.isfinite(values).any(axis=0) & np.isfinite(answer)
-    lower, upper = np.nanquantile(np.where(known, values, 0.0), (tail, 1.0 - tail), axis=0)
-    return np.where(known, np.minimum(lower, answer), np.nan), np.where(known, np.maximum(upper, answer), np.nan)
+    finite = np.isfinite(values).any(axis=0) & np.isfinite(answer)
+    lower, upper = np.nanquantile(np.where(finite, values, 0.0), (tail, 1.0 - tail), axis=0)
+    return np.where(finite, np.minimum(lower, answer), np.nan), np.where(finite, np.maximum(upper, answer), np.nan)

@@ -120,7 +120,7 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
         event=np.array([bool(record["event"]) for record in records]),
         time=np.array([float(record["time"]) for record in records]),
         training=training,
-        blocks={**values, CLINICAL: _clinical_block(records)},
+        blocks={**values, CLINICAL: clinical_block(records)},
         fingerprint=_key(values, records, np.arange(len(patients))),
         training_sha256=_sha256(values, records, np.flatnonzero(training)),
         versions={**dict.fromkeys(matrices, populate.version), DEEP: deep_version},
@@ -185,7 +185,7 @@ def _aligned(matrix: store.Matrix, patients: list[str]) -> np.ndarray:
     return np.asarray(matrix.values)[[place[patient] for patient in patients]]
 
 
-def _clinical_block(records: tuple[dict[str, Any], ...]) -> Block:
+def clinical_block(records: tuple[dict[str, Any], ...]) -> Block:
     """Age in years and overall stage as 1 to 4; NaN where unknown."""
     age = [np.nan if record["age"] is None else float(record["age"]) for record in records]
     stage = [STAGE_ORDINAL.get((record["overall_stage"] or "").rstrip("ABC"), np.nan) for record in records]

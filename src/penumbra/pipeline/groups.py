@@ -338,6 +338,28 @@ class Audit:
 
 
 @dataclass(frozen=True)
+class Explain:
+    """penumbra explain.
+
+    Parameters
+    ----------
+    other_centers
+        Whether similar patients of other training centers are shown as well.
+    similar
+        How many.
+    features
+        Contributions that are shown of each block.
+    digits
+        Decimals of contributions.
+    """
+
+    other_centers: bool
+    similar: int
+    features: int
+    digits: int
+
+
+@dataclass(frozen=True)
 class Report:
     """How the report shows patients.
 

@@ -20,6 +20,7 @@ from penumbra.pipeline.groups import (
     Cohort,
     CrossFitting,
     Drift,
+    Explain,
     Ingest,
     Monitor,
     Populate,
@@ -61,6 +62,7 @@ class Settings:
     monitor: Monitor
     drift: Drift
     audit: Audit
+    explain: Explain
     report: Report
     rois: Mapping[str, Any]
     radiomics: Mapping[str, Any]
@@ -71,7 +73,8 @@ GROUPS = {
     "cohort": Cohort, "ingest": Ingest, "populate": Populate, "stability": Stability, "network": Network, "augment": Augment, "train": Train,
     "pretrain": Pretrain, "ensemble": EnsembleSettings, "ablation": Ablation,
     "fuse": Fitting, "crossfit": CrossFitting, "evaluate": Evaluating, "register": Register,
-    "retrain": Retrain, "serve": Serve, "serve_sql": ServeSql, "monitor": Monitor, "drift": Drift, "audit": Audit, "report": Report,
+    "retrain": Retrain, "serve": Serve, "serve_sql": ServeSql, "monitor": Monitor, "drift": Drift, "audit": Audit, "explain": Explain,
+    "report": Report,
 }  # fmt: skip
 
 

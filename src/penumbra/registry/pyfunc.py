@@ -54,7 +54,7 @@ class ServedModel(PythonModel):
         MlflowException
             (HTTP 400) with the rule that a value breaks and its column.
         """
-        wanted, sent = params or {}, [name for name in self._columns(params) if name in model_input]
+        options, sent = params or {}, [name for name in self._columns(params) if name in model_input]
         try:
             table = {name: numbers(name, model_input[name].array) for name in sent}
             log_risk = self.model.log_risk(table)
@@ -67,8 +67,8 @@ class ServedModel(PythonModel):
         for column, day in enumerate(self.horizons_days):
             # None and not NaN: JSON has no NaN
             answers[f"survival_{horizon_name(day)}"] = [None] * len(log_risk) if reasons[column] else survival[:, column]
-        if wanted.get("explain"):
-            answers |= self._explained(table, log_risk, int(str(wanted.get("features", TOP))))
+        if options.get("explain"):
+            answers |= self._explained(table, log_risk, int(str(options.get("features", TOP))))
         return pd.DataFrame({**answers, "reason": "; ".join(filter(None, reasons))})
 
     def _columns(self, params: dict[str, object] | None) -> tuple[str, ...]:

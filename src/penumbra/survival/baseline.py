@@ -57,10 +57,10 @@ class BaselineHazard:
         days = np.asarray(times_days, dtype=float)
         hazard = np.concatenate([[0.0], self.cumulative_hazard])
         if self.linear:
-            known = np.interp(days, np.concatenate([[0.0], self.times]), hazard)
+            values = np.interp(days, np.concatenate([[0.0], self.times]), hazard)
         else:
-            known = hazard[np.searchsorted(self.times, on_times(days, self.times), side="right")]
-        return np.where(beyond(days, self.last_day), np.nan, known)
+            values = hazard[np.searchsorted(self.times, on_times(days, self.times), side="right")]
+        return np.where(beyond(days, self.last_day), np.nan, values)
 
     def on_grid(self, exact: Iterable[float] = ()) -> BaselineHazard:
         """Return the same hazard at the end of each month of 365.25 / 12 days, and on days of one's own, linear in between: the day of nobody's death.
