@@ -23,6 +23,7 @@ from penumbra.pipeline.inside import served_by
 from penumbra.pipeline.manifests import EvaluateManifest, FuseManifest, IngestManifest, PopulateManifest, RegisterManifest, ReportManifest
 from penumbra.pipeline.model_card import model_card
 from penumbra.pipeline.origins import PROGRAM, flat, origin
+from penumbra.pipeline.patient_page import explained
 from penumbra.pipeline.register import current_register
 from penumbra.pipeline.report_network import learning_curves, network_of, risk_maps
 from penumbra.pipeline.report_patients import baseline_of, risk_panels, slices, survival_panels
@@ -93,7 +94,7 @@ def report_inputs(
     risk = model_risks[combined.name]
     selection_frequency = evaluated.kept
     trained = network_of(work)
-    pictures = tuple(slices(work, data, risk)) if combined.retained else ()
+    pictures = explained(work, registered, tuple(slices(work, data, risk)) if combined.retained else ())
     flow, card = tuple(_flow(work)), model_card(work, registered)
     deep = [model.name for model in models.values() if model.family == "deep"]
     rows = evaluated.metrics

@@ -21,6 +21,8 @@ class SlicePicture:
     rings
         "ring_3mm" -> (y, x) bool, the GTV excluded.
     spacing_mm : shape (y, x)
+    page
+        Link to the page of the patient's explanation, relative to the report; "" where there is none.
     """
 
     patient: str
@@ -31,6 +33,7 @@ class SlicePicture:
     spacing_mm: tuple[float, float]
     log_risk: float
     risk_group: str
+    page: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,326 @@
+"""One patient's answer, questioned: how sure, among whom, over time, made of what, who was alike, and whether the version is for this patient at all.
+
+Everything about other people is looked up in the store at the time of asking; the version itself holds none of it.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penumbra import cohort, registry, store
+from penumbra.base.blocks import CLINICAL, DEEP, GTV, column
+from penumbra.base.refusal import Refusal
+from penumbra.fusion.applicability import Applicability, measured
+from penumbra.fusion.contributions import Explained, contributions_of, explained
+from penumbra.fusion.release import percentile
+from penumbra.fusion.resampled import band_of
+from penumbra.imaging import Scan
+from penumbra.pipeline.arrived import blocks_of, read_folder
+from penumbra.pipeline.dataset import clinical_block, matrix_block
+from penumbra.pipeline.recalibration import applied
+from penumbra.pipeline.workspace import Work
+from penumbra.registry import LoadedModel
+from penumbra.survival.horizons import horizon_name
+
+JSON_DIGITS = 6  # of contributions in JSON
+
+
+@dataclass(frozen=True)
+class Person:
+    """Of whom an explanation is.
+
+    Parameters
+    ----------
+    patient
+        Name in the store, or of the folder.
+    table : each (1,)
+        Column -> value.
+    networks : each (m,)
+        Deep column -> what each network says alone; empty where that is not known.
+    scan
+        On the grid; None where the store has none.
+    sha256
+        Of the scan's files; None where it is not known.
+    trained
+        Whether the version was fitted on the patient.
+    remarks
+        On the reading of the folder.
+    """
+
+    patient: str
+    center: str
+    table: Mapping[str, np.ndarray]
+    networks: Mapping[str, np.ndarray]
+    scan: Scan | None
+    sha256: str | None
+    trained: bool
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Similar:
+    """A training patient who is alike, with the outcome that the version was fitted on; distance in the space of the version's domain."""
+
+    patient: str
+    center: str
+    distance: float
+    log_risk: float
+    time: float
+    event: bool
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a version says of one patient, and why.
+
+    Parameters
+    ----------
+    lower, upper
+        Limits of log_risk; NaN where there are none, and `limits` begins with "none: ".
+    percentiles
+        Between which percentiles of the training patients' cross-fitted risks log_risk lies; None: not recorded.
+    horizons : each (survival, lower, upper)
+        Time -> what is answered there, NaN where there is nothing.
+    horizons_days
+        The same times in days.
+    days : shape (k,), days
+        Of the curve; survival and its limits (k,).
+    contributions
+        Rounded for people.
+    exact
+        The same, for JSON.
+    similar
+        The nearest first; `similar_reason` says whose they are, or why there are none.
+    """
+
+    person: Person
+    model: str
+    version: int
+    served: str
+    applicability: Applicability
+    log_risk: float
+    lower: float
+    upper: float
+    limits: str
+    risk_group: str
+    cutoff: float
+    percentiles: tuple[float, float] | None
+    horizons: Mapping[str, tuple[float, float, float]]
+    horizons_days: Mapping[str, float]
+    unanswered: Mapping[str, str]
+    days: np.ndarray
+    survival: np.ndarray
+    survival_lower: np.ndarray
+    survival_upper: np.ndarray
+    contributions: Explained
+    exact: Explained
+    similar: tuple[Similar, ...]
+    similar_reason: str
+    remarks: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the same for JSON, null for what is not known."""
+        curve = zip(self.days.tolist(), self.survival.tolist(), self.survival_lower.tolist(), self.survival_upper.tolist(), strict=True)
+        document = {
+            "patient": self.person.patient,
+            "center": self.person.center,
+            "applicability": self.applicability.to_dict(),
+            "model": self.model,
+            "version": self.version,
+            "served": self.served,
+            "log_risk": self.log_risk,
+            "lower": self.lower,
+            "upper": self.upper,
+            "limits": self.limits,
+            "risk_group": self.risk_group,
+            "cutoff": self.cutoff,
+            "percentiles": self.percentiles,
+            "survival": {name: dict(zip(("survival", "lower", "upper"), values, strict=True)) for name, values in self.horizons.items()},
+            "unanswered": dict(self.unanswered),
+            "curve": [dict(zip(("days", "survival", "lower", "upper"), point, strict=True)) for point in curve],
+            "contributions": self.exact.to_dict(),
+            "similar": [asdict(each) for each in self.similar],
+            "similar_reason": self.similar_reason,
+            "remarks": list(self.remarks),
+        }
+        return {name: _or_null(value) for name, value in document.items()}
+
+
+def _or_null(value: Any) -> Any:
+    """A value for JSON: null for a number that is none, at any depth."""
+    if isinstance(value, Mapping):
+        return {name: _or_null(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_or_null(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def explain(
+    work: Work,
+    patient: str,
+    which: str = "champion",
+    center: str | None = None,
+    *,
+    features: int | None = None,
+    age: float | None = None,
+    stage: str | None = None,
+) -> Explanation:
+    """Explain what a version says of a patient in the store, or of a patient's folder; nothing is written.
+
+    Parameters
+    ----------
+    patient
+        A name in the store, or the path of a folder.
+    which
+        Alias or version number of the model that params.yaml names; of another one with its name: nsclc-pfs/3.
+    center
+        Of the patient; None: the only one that the name is known from, or the folder above.
+    features
+        Shown of each block; None: explain.features of params.yaml.
+    age, stage
+        Of a folder, for a version that reads them.
+
+    Raises
+    ------
+    Refusal
+        "patient_stored", "patient_of_one_center", "patient_has_features", and what `penumbra predict` raises.
+    """
+    loaded = registry.load(work.home, which)
+    folder = Path(patient)
+    person = _of_folder(loaded, folder, center, age, stage) if folder.is_dir() else _of_store(work, loaded, patient, center)
+    model, numbers = loaded.model, work.settings.explain
+    log_risk = model.log_risk(person.table, centers=[person.center])
+    fitted = applied(work.home, loaded, person.center)
+    days = np.concatenate([[0.0], model.baseline.on_grid(loaded.horizons_days).times])
+    moved = fitted.shifted(log_risk) if fitted else log_risk
+    recalibration = (fitted.intercept, fitted.slope) if fitted else (0.0, 1.0)
+    horizons, curve = (
+        (model.survival(moved, at)[0], band_of(loaded.refits, model, person.table, log_risk, at, networks=person.networks, recalibration=recalibration))
+        for at in (list(loaded.horizons_days), days.tolist())
+    )
+    parts = contributions_of(model, person.table, centers=[person.center])
+    top = numbers.features if features is None else features
+    similar, reason = _similar(work, loaded, person)
+    reasons = {horizon_name(day): model.baseline.why_not(day) for day in loaded.horizons_days}
+    answers = zip(horizons[0].tolist(), horizons[1].survival_lower[0].tolist(), horizons[1].survival_upper[0].tolist(), strict=True)
+    recalibrated = (f"probabilities are recalibrated {fitted}; risk and group are those of the version",) if fitted else ()
+    seen = ("the version was fitted on this patient: its answer is not a prediction",) if person.trained else ()
+    return Explanation(
+        person=person,
+        model=loaded.entry.model,
+        version=loaded.entry.version,
+        served=loaded.served,
+        applicability=model.applicability(person.table, centers=[person.center])[0],
+        log_risk=float(log_risk[0]),
+        lower=float(curve[1].lower[0]),
+        upper=float(curve[1].upper[0]),
+        limits=curve[1].covers,
+        risk_group=str(model.risk_group(log_risk)[0]),
+        cutoff=model.cutoff,
+        percentiles=percentile(model, float(log_risk[0])),
+        horizons=dict(zip(reasons, answers, strict=True)),
+        horizons_days={horizon_name(day): day for day in loaded.horizons_days},
+        unanswered={name: why for name, why in reasons.items() if why},
+        days=days,
+        survival=curve[0],
+        survival_lower=curve[1].survival_lower[0],
+        survival_upper=curve[1].survival_upper[0],
+        contributions=explained(parts, person.table, top=top, digits=numbers.digits),
+        exact=explained(parts, person.table, top=top, digits=JSON_DIGITS),
+        similar=similar,
+        similar_reason=reason,
+        remarks=(*seen, *person.remarks, *recalibrated),
+    )
+
+
+def _of_folder(loaded: LoadedModel, folder: Path, center: str | None, age: float | None, stage: str | None) -> Person:
+    place = center or folder.resolve().parent.name
+    read = read_folder(loaded, folder, place, age=age, stage=stage)
+    return Person(folder.resolve().name, place, read.table, read.networks, read.scan, read.sha256, False, read.remarks)
+
+
+def _of_store(work: Work, loaded: LoadedModel, patient: str, center: str | None) -> Person:
+    with store.connect(work.home, read_only=True) as lake:
+        place = store.traces(lake, patient, center).center or ""
+        names, table = version_table(lake, loaded, place, [patient])
+        uses = "SELECT count(*) AS n FROM model_uses WHERE model = ? AND version = ? AND patient = ? AND center = ? AND split = 'train'"
+        trained = lake.sql(uses, [loaded.entry.model, str(loaded.entry.version), patient, place]).column("n")[0].as_py() > 0
+        images = lake.sql("SELECT image_version, sha256 FROM images WHERE patient = ? AND center = ?", [patient, place]).to_pylist()
+    if not names:
+        fault = f"{patient} of {place} lacks features that {loaded.entry.model}/{loaded.entry.version} reads"
+        raise Refusal("patient_has_features", fault, "run penumbra populate and penumbra train, or give the patient's folder")
+    image = {"center": place, "patient": patient, **images[0]} if images else None
+    kept = image is not None and (work.home / "images" / place / patient).is_dir()
+    scan = cohort.load_patient(work.home / "images", image) if kept and image is not None else None
+    return Person(patient, place, table, {}, scan, str(image["sha256"]) if image else None, trained, ())
+
+
+def version_table(lake: store.Store, loaded: LoadedModel, center: str, patients: Sequence[str]) -> tuple[list[str], dict[str, np.ndarray]]:
+    """Every column that a version reads, and its refits where the store has theirs, of those patients of a center who have them.
+
+    Returns
+    -------
+    tuple
+        Names of n patients, and the columns, each (n,).
+    """
+    blocks = blocks_of((*loaded.model.columns, *(loaded.refits.names if loaded.refits is not None else ())))
+    records = {row["patient"]: row for row in lake.sql("SELECT * FROM patients WHERE center = ?", [center]).to_pylist()}
+    matrices = {
+        name: store.read_matrix(
+            lake,
+            "deep" if name == DEEP else "radiomics",
+            GTV if name == DEEP else name,
+            version=loaded.feature_versions[name],
+            patients=patients,
+            centers=[center],
+        )
+        for name in sorted(blocks - {CLINICAL})
+    }
+    complete = set(patients).intersection(records, *(matrix.patients.tolist() for matrix in matrices.values()))
+    names = [patient for patient in patients if patient in complete]
+    if not names:
+        return [], {}
+    read = [matrix_block(name, matrix, names) for name, matrix in matrices.items()]
+    read.append(clinical_block(tuple(records[name] for name in names)))
+    return names, {column(block.name, feature): block.values[:, j] for block in read for j, feature in enumerate(block.features)}
+
+
+def _similar(work: Work, loaded: LoadedModel, person: Person) -> tuple[tuple[Similar, ...], str]:
+    """The training patients of the own center who are nearest in the space of the model, as the store had them when the version was fitted."""
+    model, numbers, entry = loaded.model, work.settings.explain, loaded.entry
+    if model.domain is None:
+        return (), "none: the version was registered before it knew its space of features"
+    centers = [name for name in loaded.lineage.train_centers if numbers.other_centers or name == person.center]
+    if not centers:
+        others = "; explain.other_centers in params.yaml shows those of other centers"
+        return (), f"none: {person.center} is no training center of {entry.model}/{entry.version}{others}"
+    own = measured(model, person.table, [person.center])
+    around = replace(model.domain, center=tuple(own.coordinates[0].tolist()))
+    similar: list[Similar] = []
+    uses = "SELECT patient FROM model_uses WHERE model = ? AND version = ? AND split = 'train' AND center = ? ORDER BY patient"
+    with store.connect(work.home, read_only=True) as now:
+        trained = {name: now.sql(uses, [entry.model, str(entry.version), name]).column("patient").to_pylist() for name in centers}
+        twins = {(row["patient"], row["center"]) for row in now.sql("SELECT patient, center FROM images WHERE sha256 = ?", [person.sha256]).to_pylist()}
+    twins |= {(person.patient, person.center)}
+    with store.connect(work.home, as_of=entry.store_commit) as then:
+        for name in centers:
+            others = [patient for patient in trained[name] if (patient, name) not in twins]
+            names, table = version_table(then, loaded, name, others)
+            if not names:
+                continue
+            outcomes = {row["patient"]: row for row in then.sql("SELECT patient, time, event FROM patients WHERE center = ?", [name]).to_pylist()}
+            places = [name] * len(names)
+            distances = around.distances(measured(model, table, places))
+            risks = model.log_risk(table, centers=places, missing="nan")
+            similar += [
+                Similar(patient, name, float(distances[i]), float(risks[i]), float(outcomes[patient]["time"]), bool(outcomes[patient]["event"]))
+                for i, patient in enumerate(names)
+                if np.isfinite(distances[i])
+            ]
+    nearest = sorted(similar, key=lambda each: (each.distance, each.center, each.patient))[: numbers.similar]
+    of = "all training centers" if numbers.other_centers else person.center
+    return tuple(nearest), f"training patients of {of}, as the store had them at commit {entry.store_commit}"
