@@ -95,6 +95,9 @@ SECTIONS: dict[str, dict[str, About]] = {
         "predict": About(
             "Predict one patient's risk and survival.", "the patient's folder, the version's files", "nothing; with --record one prediction", "9 s, 0.6 GB"
         ),
+        "explain": About(
+            "Explain one patient's answer.", "the store, or the patient's folder; the version's files", "nothing; with --html a page", "3 s, 0.4 GB"
+        ),
         "forget": About("Delete a patient everywhere, for good.", "the state folder", "the store, images and manifests, without the patient", "11 s, 0.3 GB"),
     },
     "Operate": {

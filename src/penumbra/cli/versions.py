@@ -220,6 +220,43 @@ def predict(path: Path, model: str, center: str | None, age: float | None, stage
     click.echo(tables.facts({**facts, **survival, **{f"remark {i}": text for i, text in enumerate(prediction.remarks, 1)}}))
 
 
+@command("penumbra explain E001")
+@click.argument("patient", shell_complete=completion.patients)
+@click.option("--model", default="champion", show_default=True, shell_complete=completion.versions, help="Alias, version number, or MODEL/VERSION.")
+@click.option("--center", shell_complete=completion.centers, help="The patient's center. Default: the only one with this name, or the folder above.")
+@click.option("--features", type=click.IntRange(1), help="Contributions shown of each block. Default: explain.features in params.yaml.")
+@click.option("--age", type=click.FloatRange(0, 120), help="In years, of a folder, for a version that reads it.")
+@click.option("--stage", type=click.Choice(["I", "II", "III", "IV"], case_sensitive=False), help="Overall stage, likewise.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the patient's page to this file.")
+@form_option("table", "json")
+def explain(
+    patient: str,
+    model: str,
+    center: str | None,
+    features: int | None,
+    age: float | None,
+    stage: str | None,
+    html: Path | None,
+    form: str,
+) -> None:
+    """Why a version says what it says of PATIENT: a name in the store, or a folder.
+
+    Whether the version is for this patient, the risk with its limits, what adds up to it, and training patients who are alike.
+    """
+    import json
+
+    from penumbra.commands import explain as explain_command
+    from penumbra.pipeline import explain as explaining
+    from penumbra.pipeline import patient_page
+    from penumbra.pipeline.workspace import begin
+
+    work = begin()
+    explanation = explaining.explain(work, patient, model, center, features=features, age=age, stage=stage)
+    if html is not None:
+        click.echo(f"page  {patient_page.write_page(work, explanation, html)}", err=True)
+    click.echo(json.dumps(explanation.to_dict(), allow_nan=False) if form == "json" else explain_command.shown(explanation))
+
+
 @command("penumbra monitor")
 @model_option
 @format_option

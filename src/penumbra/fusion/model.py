@@ -48,10 +48,10 @@ class SurvivalModel:
         Share of variance of every principal component.
     cox_coef, cox_se, cox_p
         Of the Cox model on the components or columns; empty for a signature.
-    baseline_times, baseline_hazard : days, and no unit
-        Breslow's cumulative hazard at log_risk 0.
-    cutoff
-        Median of the training risk: higher is "high".
+    baseline_times, baseline_hazard, linear_baseline : days, and no unit
+        Breslow's cumulative hazard at log_risk 0, and whether it is linear between its days: then these are a grid, see `release`.
+    cutoff, risk_quantiles
+        Median of the training risk: higher is "high"; cross-fitted risks of the training patients at `release.LEVELS`.
     training
         How it was fitted.
     harmonizer
@@ -62,10 +62,6 @@ class SurvivalModel:
         What the linear predictor is multiplied with: 1 unless calibrated.
     domain
         What is known of the training patients' columns, by which `applicability` tells whom the model is for; None: it was fitted before this was learned.
-    linear_baseline
-        Whether the baseline hazard is on a grid of days, and linear in between; see `release`.
-    risk_quantiles
-        Of cross-fitted risks of the training patients, at `release.LEVELS`; empty: not recorded.
     """
 
     name: str
@@ -299,8 +295,8 @@ class SurvivalModel:
             self,
             slope=float(slope),
             cutoff=self.cutoff if slope == self.slope else self.cutoff / self.slope * float(slope),
-            baseline_times=tuple(float(day) for day in baseline.times),
-            baseline_hazard=tuple(float(hazard) for hazard in baseline.cumulative_hazard),
+            baseline_times=tuple(map(float, baseline.times)),
+            baseline_hazard=tuple(map(float, baseline.cumulative_hazard)),
             linear_baseline=baseline.linear,
             training=replace(self.training, followed=baseline.followed),
         )

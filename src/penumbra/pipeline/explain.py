@@ -14,8 +14,10 @@ import numpy as np
 from penumbra import cohort, registry, store
 from penumbra.base.blocks import CLINICAL, DEEP, GTV, column
 from penumbra.base.refusal import Refusal
-from penumbra.fusion.applicability import Applicability, measured
+from penumbra.fusion import SurvivalModel
+from penumbra.fusion.applicability import Applicability, Measured
 from penumbra.fusion.contributions import Explained, contributions_of, explained
+from penumbra.fusion.domain import measured
 from penumbra.fusion.release import percentile
 from penumbra.fusion.resampled import band_of
 from penumbra.imaging import Scan
@@ -204,7 +206,7 @@ def explain(
     )
     parts = contributions_of(model, person.table, centers=[person.center])
     top = numbers.features if features is None else features
-    similar, reason = _similar(work, loaded, person)
+    similar, similar_reason = _similar(work, loaded, person)
     reasons = {horizon_name(day): model.baseline.why_not(day) for day in loaded.horizons_days}
     answers = zip(horizons[0].tolist(), horizons[1].survival_lower[0].tolist(), horizons[1].survival_upper[0].tolist(), strict=True)
     recalibrated = (f"probabilities are recalibrated {fitted}; risk and group are those of the version",) if fitted else ()
@@ -224,7 +226,7 @@ def explain(
         percentiles=percentile(model, float(log_risk[0])),
         horizons=dict(zip(reasons, answers, strict=True)),
         horizons_days={horizon_name(day): day for day in loaded.horizons_days},
-        unanswered={name: why for name, why in reasons.items() if why},
+        unanswered={name: reason for name, reason in reasons.items() if reason},
         days=days,
         survival=curve[0],
         survival_lower=curve[1].survival_lower[0],
@@ -232,7 +234,7 @@ def explain(
         contributions=explained(parts, person.table, top=top, digits=numbers.digits),
         exact=explained(parts, person.table, top=top, digits=JSON_DIGITS),
         similar=similar,
-        similar_reason=reason,
+        similar_reason=similar_reason,
         remarks=(*seen, *person.remarks, *recalibrated),
     )
 
@@ -254,8 +256,8 @@ def _of_store(work: Work, loaded: LoadedModel, patient: str, center: str | None)
         fault = f"{patient} of {place} lacks features that {loaded.entry.model}/{loaded.entry.version} reads"
         raise Refusal("patient_has_features", fault, "run penumbra populate and penumbra train, or give the patient's folder")
     image = {"center": place, "patient": patient, **images[0]} if images else None
-    kept = image is not None and (work.home / "images" / place / patient).is_dir()
-    scan = cohort.load_patient(work.home / "images", image) if kept and image is not None else None
+    has_scan = image is not None and (work.home / "images" / place / patient).is_dir()
+    scan = cohort.load_patient(work.home / "images", image) if has_scan and image is not None else None
     return Person(patient, place, table, {}, scan, str(image["sha256"]) if image else None, trained, ())
 
 
@@ -298,8 +300,8 @@ def _similar(work: Work, loaded: LoadedModel, person: Person) -> tuple[tuple[Sim
     if not centers:
         others = "; explain.other_centers in params.yaml shows those of other centers"
         return (), f"none: {person.center} is no training center of {entry.model}/{entry.version}{others}"
-    own = measured(model, person.table, [person.center])
-    around = replace(model.domain, center=tuple(own.coordinates[0].tolist()))
+    origin = model.domain.coordinates(_measured(model, person.table, person.center))[0]
+    around = replace(model.domain, center=tuple(origin.tolist()))
     similar: list[Similar] = []
     uses = "SELECT patient FROM model_uses WHERE model = ? AND version = ? AND split = 'train' AND center = ? ORDER BY patient"
     with store.connect(work.home, read_only=True) as now:
@@ -308,19 +310,23 @@ def _similar(work: Work, loaded: LoadedModel, person: Person) -> tuple[tuple[Sim
     twins |= {(person.patient, person.center)}
     with store.connect(work.home, as_of=entry.store_commit) as then:
         for name in centers:
-            others = [patient for patient in trained[name] if (patient, name) not in twins]
-            names, table = version_table(then, loaded, name, others)
+            names, table = version_table(then, loaded, name, [patient for patient in trained[name] if (patient, name) not in twins])
             if not names:
                 continue
             outcomes = {row["patient"]: row for row in then.sql("SELECT patient, time, event FROM patients WHERE center = ?", [name]).to_pylist()}
-            places = [name] * len(names)
-            distances = around.distances(measured(model, table, places))
-            risks = model.log_risk(table, centers=places, missing="nan")
+            distances = around.distances(_measured(model, table, name))
+            risks = model.log_risk(table, centers=[name] * len(names), missing="nan")
             similar += [
                 Similar(patient, name, float(distances[i]), float(risks[i]), float(outcomes[patient]["time"]), bool(outcomes[patient]["event"]))
                 for i, patient in enumerate(names)
                 if np.isfinite(distances[i])
             ]
     nearest = sorted(similar, key=lambda each: (each.distance, each.center, each.patient))[: numbers.similar]
-    of = "all training centers" if numbers.other_centers else person.center
-    return tuple(nearest), f"training patients of {of}, as the store had them at commit {entry.store_commit}"
+    whose = "all training centers" if numbers.other_centers else person.center
+    return tuple(nearest), f"training patients of {whose}, as the store had them at commit {entry.store_commit}"
+
+
+def _measured(model: SurvivalModel, table: Mapping[str, np.ndarray], center: str) -> Measured:
+    """Some patients of one center as the domain of a model measures them."""
+    weighted = [(member.model, member.weight / member.sd) for member in model.members] or [(model, 1.0)]
+    return measured(weighted, table, [center] * len(next(iter(table.values()))))
