@@ -19,6 +19,9 @@ from .catalogs import Catalogs
 pytestmark = pytest.mark.slow
 
 KEPT = sorted((Path(__file__).parents[1] / "reference" / "store").glob("schema_*.tar.xz"))
+# Columns that a later migration gave a relation: relation -> number of the migration -> names. A digest of earlier days is one without them.
+LIMITS = tuple(f"{name}_{limit}" for name in ("log_risk", "survival_1y", "survival_2y", "survival_3y") for limit in ("lower", "upper"))
+SINCE = {"predictions": {11: ("limits", *LIMITS)}}
 SCHEMA = sorted((project_root() / "features" / "schema").glob("*.sql"))
 
 
@@ -31,7 +34,9 @@ def test_a_kept_store_says_what_it_said(archive: Path, tmp_path: Path) -> None:
     home = unpack(archive, tmp_path / "home")
     with store.connect(home) as lake:
         told = json.loads(archive.with_name(archive.name.replace(".tar.xz", ".json")).read_text())
-        assert {relation: store.digest(lake, relation) for relation in told} == told
+        number = int(archive.name[len("schema_") :][:4])
+        later = {relation: [name for since, names in columns.items() if since > number for name in names] for relation, columns in SINCE.items()}
+        assert {relation: store.digest(lake, relation, without=later.get(relation, ())) for relation in told} == told
         assert store.check(lake) == []
         commit = lake.newest_commit()
         assert store.read_matrix(lake, "radiomics", "gtv").values.shape == (3, 6)

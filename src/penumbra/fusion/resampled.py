@@ -63,7 +63,7 @@ def band_of(
     days: Sequence[float],
     *,
     networks: Mapping[str, ArrayLike] | None = None,
-    recalibration: tuple[float, float] = (0.0, 1.0),
+    recalibration: tuple[ArrayLike, ArrayLike] = (0.0, 1.0),
 ) -> Band:
     """Return the limits of some answers; without any, and with the reason, where a version has no refits or the table lacks what they read.
 
@@ -181,7 +181,7 @@ class Resampled:
         days: Sequence[float],
         *,
         networks: Mapping[str, ArrayLike] | None = None,
-        recalibration: tuple[float, float] = (0.0, 1.0),
+        recalibration: tuple[ArrayLike, ArrayLike] = (0.0, 1.0),
     ) -> Band:
         """Return the limits of the answers for some patients.
 
@@ -201,11 +201,11 @@ class Resampled:
         networks
             As `log_risks`.
         recalibration
-            Intercept and slope of a recalibration of the probabilities to a center; log_risk stays as it is.
+            Intercept and slope of a recalibration of the probabilities to a center, one for all or (n,); log_risk stays as it is.
         """
         risk = np.asarray(log_risk, dtype=float)
         risks = self.log_risks(table, networks)
-        intercept, slope = recalibration
+        intercept, slope = (np.asarray(value, dtype=float) for value in recalibration)
         with np.errstate(divide="ignore", over="ignore"):
             alive = np.exp(-np.exp(np.log(self.hazards_at(days))[:, None, :] + (intercept + slope * risks)[:, :, None]))
         answer = model.survival(intercept + slope * risk, days)

@@ -62,7 +62,7 @@ def read_folder(loaded: registry.LoadedModel, folder: Path, center: str, *, age:
         reads features of another definition than this program makes.
     """
     settings, model = loaded.settings, loaded.model
-    required = blocks_of(model.columns)
+    required = blocks_of((*model.columns, *(name for name in (loaded.refits.names if loaded.refits else ()) if not name.startswith(f"{CLINICAL}."))))
     clinical, missing = _clinical(model, age, stage)
     require_same_features(loaded, required)
     rules = roi_rules(settings["rois"])

@@ -19,7 +19,7 @@ from penumbra.pipeline.fuse import risks
 from penumbra.pipeline.train import embed
 from penumbra.pipeline.workspace import Work
 from penumbra.registry import CHALLENGER, CHAMPION, LoadedModel
-from penumbra.registry.updates import answered
+from penumbra.registry.updates import answered, lines_of
 
 
 def challenger_of(home: Path, model: str, version: int) -> int | None:

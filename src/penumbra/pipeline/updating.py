@@ -147,6 +147,7 @@ def register(work: Work, champion: LoadedModel, data: Dataset, center: str, evid
         lineage=champion.lineage,
         network=champion.network_path,
         curves=learning_curves(champion.network_path),
+        refits=champion.refits_path,
     )
     name = champion.entry.model
     rows = _rows(work, replace(champion, settings=settings), data, center, after)

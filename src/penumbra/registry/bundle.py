@@ -217,7 +217,13 @@ def read_refits(folder: Path) -> "Resampled | None":
     """The refits of the served model of a bundle's folder; None when the bundle has none."""
     from penumbra.fusion.resampled import Resampled
 
-    return Resampled.from_file(folder / REFITS_FILE) if (folder / REFITS_FILE).is_file() else None
+    path = refits_path(folder)
+    return None if path is None else Resampled.from_file(path)
+
+
+def refits_path(folder: Path) -> Path | None:
+    """The file of the refits of a bundle's folder; None when the bundle has none."""
+    return folder / REFITS_FILE if (folder / REFITS_FILE).is_file() else None
 
 
 def read_settings(folder: Path) -> dict[str, Any]:

@@ -12,7 +12,19 @@ from penumbra.base.params import model_name
 from penumbra.base.refusal import Refusal
 from penumbra.evaluate.rows import MetricRow
 from penumbra.registry import noted, tracking
-from penumbra.registry.bundle import Bundle, Lineage, network_path, read_lineage, read_manifest, read_models, read_refits, read_settings, verify, write_bundle
+from penumbra.registry.bundle import (
+    Bundle,
+    Lineage,
+    network_path,
+    read_lineage,
+    read_manifest,
+    read_models,
+    read_refits,
+    read_settings,
+    refits_path,
+    verify,
+    write_bundle,
+)
 from penumbra.registry.database import client, experiment_root, writing
 from penumbra.registry.logged_model import discard_unfinished, experiment_of, finished_model, log_model, save_pyfunc
 from penumbra.registry.noted import AliasChange
@@ -65,6 +77,11 @@ class LoadedModel:
     network_path: Path | None
     lineage: Lineage
     refits: "Resampled | None" = None
+
+    @property
+    def refits_path(self) -> Path | None:
+        """The file of the refits; None when the version has none."""
+        return refits_path(self.entry.folder)
 
     @property
     def model(self) -> "SurvivalModel":

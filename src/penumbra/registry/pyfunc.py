@@ -14,7 +14,7 @@ from penumbra.fusion.release import percentile
 from penumbra.fusion.resampled import band_of
 from penumbra.registry.bundle import read_manifest, read_models, read_refits, read_settings
 from penumbra.registry.sent import numbers
-from penumbra.registry.updates import CENTER, answered, updates_of
+from penumbra.registry.updates import CENTER, answered, lines_of, updates_of
 from penumbra.survival.horizons import horizon_name
 
 DIGITS = 6  # of what adds up to log_risk
@@ -68,7 +68,8 @@ class ServedModel(PythonModel):
             # None and not NaN: JSON has no NaN
             answers[f"survival_{horizon_name(day)}"] = [None] * len(log_risk) if reasons[column] else survival[:, column]
         if options.get("explain"):
-            answers |= self._explained(table, log_risk, int(str(options.get("features", TOP))))
+            centers = model_input[CENTER].astype(str) if CENTER in model_input else [""] * len(log_risk)
+            answers |= self._explained(table, log_risk, lines_of(self.updates, centers), int(str(options.get("features", TOP))))
         return pd.DataFrame({**answers, "reason": "; ".join(filter(None, reasons))})
 
     def _columns(self, params: dict[str, object] | None) -> tuple[str, ...]:
@@ -76,9 +77,9 @@ class ServedModel(PythonModel):
         further = self.refits.names if self.refits is not None and (params or {}).get("explain") else ()
         return tuple(dict.fromkeys((*self.model.columns, *further)))
 
-    def _explained(self, table: dict[str, np.ndarray], log_risk: np.ndarray, features: int) -> dict[str, object]:
+    def _explained(self, table: dict[str, np.ndarray], log_risk: np.ndarray, recalibration: tuple[np.ndarray, np.ndarray], features: int) -> dict[str, object]:
         """Limits, percentiles and contributions of each row, as columns."""
-        band = band_of(self.refits, self.model, table, log_risk, self.horizons_days.tolist())
+        band = band_of(self.refits, self.model, table, log_risk, self.horizons_days.tolist(), recalibration=recalibration)
         columns: dict[str, object] = {"log_risk_lower": _or_null(band.lower), "log_risk_upper": _or_null(band.upper)}
         for place, day in enumerate(self.horizons_days):
             columns[f"survival_{horizon_name(day)}_lower"] = _or_null(band.survival_lower[:, place])

@@ -46,6 +46,12 @@ def updates_of(settings: Mapping[str, Any]) -> dict[str, Update]:
     return {center: Update(**facts) for center, facts in settings.get(DOCUMENT, {}).items()}
 
 
+def lines_of(updates: Mapping[str, Update], centers: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Intercept and slope, each (n,), behind the probabilities of patients of some centers, (n,): 0 and 1 where there is no update."""
+    each = [updates.get(str(center)) for center in np.asarray(centers).tolist()]
+    return np.array([0.0 if one is None else one.intercept for one in each]), np.array([1.0 if one is None else one.slope for one in each])
+
+
 def answered(updates: Mapping[str, Update], log_risk: np.ndarray, centers: ArrayLike) -> np.ndarray:
     """The log_risk, (n,), behind the probabilities of patients of some centers, (n,)."""
     risk, names = np.array(log_risk, dtype=float), np.asarray(centers)
