@@ -127,6 +127,23 @@ def test_evidence_inside_comes_first_and_apparent_last(home: Path) -> None:
     assert "0.660 (0.580 to 0.740)" in text
 
 
+def test_stability_and_applicability_are_those_of_the_columns_that_the_version_reads(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home, tmp_path / "home")
+    entry = registry.find(tmp_path / "home", "1")
+    unmeasured = card_of(tmp_path / "home", entry)
+    assert unmeasured.stability == (("Columns it reads", f"{NOT_KNOWN}: penumbra stability measures it"),)
+    assert unmeasured.applicability[0][1].startswith(f"{NOT_KNOWN}: registered before versions knew whom they are for")
+    version = registry.load(tmp_path / "home").feature_versions["gtv"]
+    common = {"version": version, "roi": "gtv", "feature": "original_shape_MeshVolume", "patients": 9, "lower": 0.1, "upper": 1.0}
+    with store.connect(tmp_path / "home") as lake:
+        lake.write(
+            {"feature_stability": [{**common, "perturbation": "noise", "icc": 0.99}, {**common, "perturbation": "mask", "icc": 0.7}]}, run="r", what="icc"
+        )
+    assert card_of(tmp_path / "home", entry).stability == (
+        ("Columns it reads", "0 of 1 have an ICC of at least 0.75 under every perturbation; 0 not measured"),
+    ), "the weakest perturbation counts"
+
+
 def test_json_is_the_typed_card(home: Path) -> None:
     document: dict[str, Any] = json.loads(card(home, "nsclc-os/1", "json"))
     assert ModelCard.from_json(document).to_json() == document == whole_card(home, registry.find(home, "1")).to_json()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from penumbra.commands.status_data import Place, Status
 
 MAX_RULES = 4  # of the rejections: the most frequent
+MORE = "penumbra card champion says all that is known of it; penumbra audit tries what could be wrong with that"
 
 
 @command("penumbra status --format json")
@@ -62,7 +63,7 @@ def _served(status: "Status") -> list[tuple[str, str]]:
     outside = f"C {_compared(champion.outside)}" if champion.outside else "no external center has been measured"
     inside = next((_with_volume(place, first=True) for place in champion.inside if place.center == POOL), "")
     inside = f"C {inside}, cross-fitted" if inside else "not measured yet"
-    return [("champion", f"{champion.model}/{champion.version}{trained}{since}{others}"), ("inside", inside), ("outside", outside)]
+    return [("champion", f"{champion.model}/{champion.version}{trained}{since}{others}"), ("inside", inside), ("outside", outside), ("more", MORE)]
 
 
 def _compared(places: "tuple[Place, ...]") -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from penumbra import registry, store
-from penumbra.base.blocks import GTV
+from penumbra.base.blocks import DEEP, GTV
 from penumbra.evaluate import CROSS_FITTED, EXTERNAL, LEFT_OUT, TRAINING
+from penumbra.fusion.applicability import BEFORE
 from penumbra.pipeline import looks
 from penumbra.pipeline.manifests import RegisterManifest
 from penumbra.pipeline.prospective import LIVE
@@ -23,9 +24,15 @@ ORDER = (CROSS_FITTED, "test", LEFT_OUT, LIVE, "train")  # of the splits: inside
 EVIDENCE = ("harrell_c", "delta_c_volume", "delta_c_volume_within", "auc_{}")  # {}: the middle one of the horizons
 CALIBRATION = ("calibration_slope", "calibration_intercept", "observed_expected_{}", "brier_integrated")
 SHOWN_GROUPS = ("profile", "fuse.", "train.", "evaluate.", "crossfit.", "ensemble.", "network.")  # of params.yaml
+GOOD_ICC = 0.75  # Koo and Li 2016, J Chiropr Med 15:155: good reliability begins there
 DEVICE = "research on retrospective cohorts; not a medical device, no decision on a patient rests on it"
 OUTCOME = "overall survival in days from the start of radiotherapy"
 _METRICS = "SELECT center, split, metric, value, lower, upper, n, events FROM model_metrics WHERE model = ? AND version = ? AND value IS NOT NULL"
+_SCORED = (
+    "SELECT center, applicability, count(*) AS patients FROM predictions WHERE model = ? AND version = ? AND applicability IS NOT NULL GROUP BY ALL"
+    " ORDER BY center, applicability = 'outside', applicability = 'edge'"
+)
+_WEAKEST = "SELECT version, roi, feature, min(icc) AS icc FROM feature_stability GROUP BY ALL"
 _USES = "SELECT center, count(*) AS patients FROM model_uses WHERE model = ? AND version = ? AND split = 'train' GROUP BY center ORDER BY center"
 
 
@@ -53,6 +60,7 @@ def card_of(home: Path, entry: RegisteredVersion) -> ModelCard:
     with store.connect(home, read_only=True) as lake:
         rows = lake.sql(_METRICS, [entry.model, str(entry.version)]).to_pylist()
         uses = lake.sql(_USES, [entry.model, str(entry.version)]).to_pylist()
+        applicability, stability = tuple(_applicability(lake, loaded)), tuple(_stability(lake, loaded))
     params, at = loaded.lineage.params, horizon_name(middle(loaded.horizons_days)[0])
     model = loaded.model
     return ModelCard(
@@ -73,6 +81,8 @@ def card_of(home: Path, entry: RegisteredVersion) -> ModelCard:
         data=tuple(_centers(rows, uses)),
         evidence=tuple(_measured(rows, [name.format(at) for name in EVIDENCE])),
         calibration=tuple(row for row in _measured(rows, [name.format(at) for name in CALIBRATION]) if row.split != "train"),
+        applicability=applicability,
+        stability=stability,
         limits=tuple(_limits(loaded, rows)),
     )
 
@@ -108,11 +118,49 @@ def _measured(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Iter
     yield from (measured for _, measured in sorted(ordered, key=lambda pair: pair[0]))
 
 
+def _applicability(lake: store.Store, loaded: LoadedModel) -> Iterator[tuple[str, str]]:
+    """What the version has learned of its training patients, and of how many scored patients of each center it says that they are like them."""
+    domain = loaded.model.domain
+    if domain is None:
+        yield "Training patients", f"{NOT_KNOWN}: {BEFORE}"
+    else:
+        yield (
+            "Training patients",
+            f"{domain.patients}; a patient is at the edge beyond a share of {domain.edge.share:.2f} of the columns or a distance of {domain.edge.distance:.1f},"
+            f" and outside beyond {domain.outside.share:.2f} or {domain.outside.distance:.1f}",
+        )
+    if "applicability" not in lake.sql("SELECT * FROM predictions LIMIT 0").column_names:
+        return
+    counted: dict[str, list[str]] = {}
+    for row in lake.sql(_SCORED, [loaded.entry.model, str(loaded.entry.version)]).to_pylist():
+        counted.setdefault(row["center"], []).append(f"{row['patients']} {row['applicability']}")
+    for center, counts in counted.items():
+        yield f"Scored at {center}", ", ".join(counts)
+
+
+def _stability(lake: store.Store, loaded: LoadedModel) -> Iterator[tuple[str, str]]:
+    """How many of the radiomics columns that the version reads stay the same when scan or mask is perturbed."""
+    weakest = {(row["version"], f"{row['roi']}.{row['feature']}"): row["icc"] for row in lake.sql(_WEAKEST).to_pylist()}
+    blocks = {name: version for name, version in loaded.feature_versions.items() if name != DEEP}
+    columns = [name for name in loaded.model.columns if name.partition(".")[0] in blocks]
+    measured = [icc for name in columns if (icc := weakest.get((blocks[name.partition(".")[0]], name))) is not None]
+    if measured:
+        stable = sum(icc >= GOOD_ICC for icc in measured)
+        yield (
+            "Columns it reads",
+            f"{stable} of {len(measured)} have an ICC of at least {GOOD_ICC:g} under every perturbation; {len(columns) - len(measured)} not measured",
+        )
+    elif columns:
+        yield "Columns it reads", f"{NOT_KNOWN}: penumbra stability measures it"
+    else:
+        yield "Columns it reads", "no radiomics feature"
+
+
 def _limits(loaded: LoadedModel, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     model, outside = loaded.model, {row["center"]: row["events"] for row in rows if row["split"] == "test" and row["center"] != EXTERNAL}
     days = ", ".join(map(horizon_words, loaded.horizons_days))
     yield "Survival", f"at {days}, and not beyond day {model.baseline.last_day:g} of the training follow-up"
-    yield "Refused", "a scan, a contour or a record that breaks a rule is refused with the rule and what was ordered; penumbra rules lists them"
+    yield "Refused", "a scan, a contour or a record that breaks a rule is refused with the rule and what was found; penumbra rules lists them"
     enough = loaded.lineage.params.get("evaluate.external_events")
     if not outside:
         yield "Outside", "no center outside: how well it ranks patients elsewhere is not known"
