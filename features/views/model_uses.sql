@@ -13,5 +13,5 @@ COMMENT ON COLUMN model_uses.model IS 'name in the registry';
 COMMENT ON COLUMN model_uses.version IS 'version in the registry';
 COMMENT ON COLUMN model_uses.patient IS 'pseudonym';
 COMMENT ON COLUMN model_uses.center IS 'center of the patient';
-COMMENT ON COLUMN model_uses.split IS 'what it was used for: train, or as recorded with the version';
+COMMENT ON COLUMN model_uses.split IS 'what it was used for: train; update: to fit what the version changes at one center; or as recorded with the version';
 COMMENT ON COLUMN model_uses.source IS 'recorded with the version, or derived from its training centers';

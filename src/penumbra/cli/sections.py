@@ -81,14 +81,16 @@ SECTIONS: dict[str, dict[str, About]] = {
             "2 min, 0.5 GB; again, with nothing new, 5 s",
         ),
         "retrain": About(
-            "Validate at a new center, refit, compare and decide.",
+            "Validate at a new center, update or refit, and decide.",
             "a center in incoming/ and the champion",
             "what penumbra run writes, the decision in the store, and the champion where the new version is better",
             "3 min 32 s for a center of 36 patients; 3 s where nothing is new",
         ),
         "promote": About("Make a registered version champion.", "the files of the version", "the alias in MLflow, and the reason in the store", "5 s, 0.3 GB"),
         "rollback": About("Restore the previous champion.", "the store", "the alias in MLflow, and the reason in the store", "5 s, 0.3 GB"),
-        "monitor": About("Measure versions on outcomes that came later.", "recorded predictions and outcomes", "metrics in the store", "2 s, 0.2 GB"),
+        "monitor": About(
+            "Measure versions on outcomes that came later.", "recorded predictions and outcomes", "metrics in the store, and a page", "3 s, 0.3 GB"
+        ),
         "verify": About("Verify what a version was trained on.", "the store as of the version's commit", NOTHING, "2 s, 0.3 GB"),
     },
     "One patient": {

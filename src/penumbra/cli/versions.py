@@ -94,7 +94,7 @@ def audit(profile: str | None, form: str) -> None:
 @profile_option
 @format_option
 def retrain(center: str | None, profile: str | None, form: str) -> None:
-    """The center-arrival protocol: validate the champion on the new center, refit with it, compare, decide.
+    """The center-arrival protocol: validate the champion on the new center, ask how much has to change, update or refit, decide.
 
     A second retraining waits for the first. One that was killed too often is set aside, until its center is named here.
     """

@@ -104,8 +104,13 @@ def _updating(work: Work) -> str:
         f"recalibrated to a center from {retrain.recalibrate_from} of its deaths on" if retrain.recalibrate_from else "never recalibrated to one center"
     )
     history = "; ".join(f"{decided.center}: {decided.decision}" for decided in decisions.all_of(work.home)) or "none so far"
+    extent = (
+        "a closed test (Vergouwe 2017) then chooses how much changes: nothing, intercept or slope at that center alone, or everything; in that case"
+        if retrain.update == "closed_testing"
+        else "then"
+    )
     return (
-        f"a center that arrives first tests the model as it is, then it is refitted with that center and compared by the gate ({retrain.promotion});"
+        f"a center that arrives first tests the model as it is; {extent} it is refitted with that center and compared by the gate ({retrain.promotion});"
         f" {recalibrated}. Centers that arrived: {history}"
     )
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from penumbra.store.session import Store
 
 REMOVED, PURGED = "removed", "purged"
+LEARNED = ("train", "update")  # splits of model_uses of those whose outcome is behind a number of the version
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Traces:
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """The versions among `uses` that were trained on the patient."""
-        return tuple(sorted({label for label, split in self.uses if split == "train"}))
+        """The versions among `uses` that learned from the patient: their models, or what they change for the patients of one center."""
+        return tuple(sorted({label for label, split in self.uses if split in LEARNED}))
 
 
 def traces(store: "Store", patient: str, center: str | None = None) -> Traces:
