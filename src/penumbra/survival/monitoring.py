@@ -136,7 +136,7 @@ def cusum(stream: Stream, hazard_ratio: float, limit: float) -> Chart:
 def limit_of(hazard_ratio: float, *, false_alarms: float, expected: float, runs: int, seed: int) -> float:
     """Return the limit of a CUSUM that an in-control stream exceeds with a stated probability.
 
-    Where the model is right, deaths counted over expected deaths are a Poisson process with rate 1, whoever the patients are: one limit holds everywhere.
+    Where the model is right, deaths counted over expected deaths are a Poisson process with rate 1, for any patients: one limit holds everywhere.
 
     Parameters
     ----------
