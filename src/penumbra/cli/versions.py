@@ -50,7 +50,9 @@ def models(model: str | None, form: str) -> None:
         tables.write(models_command.model_rows(home, model), form, sys.stdout)
         return
     click.echo(models_command.models(home, model))
-    next_commands(models_command.comparison_of(home, model), "penumbra card champion", """penumbra sql 'SELECT version, previous, reason, "at" FROM alias_changes'""")
+    next_commands(
+        models_command.comparison_of(home, model), "penumbra card champion", """penumbra sql 'SELECT version, previous, reason, "at" FROM alias_changes'"""
+    )
 
 
 @command("penumbra card champion --format json")
