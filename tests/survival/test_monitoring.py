@@ -1,5 +1,7 @@
 """Deaths against expected deaths as they come: by hand, the false alarms of a model that is right, and when one that is not is noticed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -27,11 +29,14 @@ def test_time_before_the_risk_was_given_and_beyond_the_baseline_does_not_count()
     assert (late.expected[-1], late.observed[-1]) == (pytest.approx(0.6), 0)
 
 
-def test_the_expected_deaths_are_those_of_calibration() -> None:
+@pytest.mark.parametrize("baseline", [BASELINE, replace(BASELINE, linear=True)], ids=["steps", "a grid"])
+def test_the_expected_deaths_are_those_of_calibration(baseline: BaselineHazard) -> None:
     random = np.random.default_rng(2)
-    time, log_risk = random.uniform(50, 390, size=40), random.normal(size=40)
-    found = stream_of(np.zeros(40, dtype=bool), time, log_risk, BASELINE)
-    assert found.expected[-1] == pytest.approx((BASELINE.at(time) * np.exp(log_risk)).sum())
+    time, log_risk, since = random.uniform(50, 290, size=40), random.normal(size=40), random.uniform(0, 200, size=40)
+    found = stream_of(np.zeros(40, dtype=bool), time, log_risk, baseline)
+    assert found.expected[-1] == pytest.approx((baseline.at(time) * np.exp(log_risk)).sum())
+    later = stream_of(np.zeros(40, dtype=bool), time, log_risk, baseline, since=since)
+    assert later.expected[-1] == pytest.approx((np.maximum(baseline.at(time) - baseline.at(since), 0) * np.exp(log_risk)).sum())
 
 
 def test_a_chart_by_hand() -> None:

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from penumbra import registry, store
-from penumbra.base.blocks import block_and_feature
 from penumbra.evaluate import MetricRow, ModelRisk
 from penumbra.evaluate.metrics import is_calibration
 from penumbra.evaluate.sets import NO_RISK
 from penumbra.evaluate.updating import UpdateEvidence
-from penumbra.fusion import SurvivalModel
+from penumbra.fusion import contributions_of
 from penumbra.pipeline import aliases, looks, recording, shadow
 from penumbra.pipeline.dataset import Dataset, columns_of
 from penumbra.pipeline.fuse import risks
@@ -87,7 +86,8 @@ def _tested(champion: LoadedModel, data: Dataset, here: np.ndarray, risk: ModelR
     table = {name: values[here] for name, values in columns_of(data.blocks).items()}
     update = champion.updates.get(str(data.centers[here][0]))
     scale = 1.0 if update is None else update.slope
-    finer = _terms(champion.model, table, data.centers[here])
+    parts = contributions_of(champion.model, table, centers=data.centers[here])
+    finer = {"columns": parts.terms, "members": _columns(parts.members), "blocks": _columns(parts.blocks)}
     outcome = (data.event[here], data.time[here], risk.log_risk, risk.baseline)
     for words, terms in finer.items():
         if terms.shape[1] > 1 and data.event[here].sum() >= PER_TERM * (terms.shape[1] + 1):
@@ -98,22 +98,8 @@ def _tested(champion: LoadedModel, data: Dataset, here: np.ndarray, risk: ModelR
     return ONE_TERM, closed_test(*outcome, alpha=alpha)
 
 
-def _terms(model: SurvivalModel, table: Mapping[str, np.ndarray], centers: np.ndarray) -> dict[str, np.ndarray]:
-    """What adds up to the log risk of n patients but for a constant, (n, k), finest first: by column, by member, by block."""
-    each = [(model, 1.0)] if not model.members else [(member.model, member.weight / member.sd) for member in model.members]
-    columns: dict[str, np.ndarray] = {}
-    members = []
-    for part, weight in each:
-        factors = model.slope * weight * (part.slope if model.members else 1.0) * np.array([column.coefficient for column in part.inputs])
-        terms = factors * part.standardized(table, centers=centers)
-        members.append(terms.sum(axis=1))
-        for column, term in zip(part.inputs, terms.T, strict=True):
-            columns[column.name] = columns.get(column.name, 0.0) + term
-    blocks: dict[str, np.ndarray] = {}
-    for name, term in columns.items():
-        block = block_and_feature(name)[0]
-        blocks[block] = blocks.get(block, 0.0) + term
-    return {"columns": np.stack(list(columns.values()), axis=1), "members": np.stack(members, axis=1), "blocks": np.stack(list(blocks.values()), axis=1)}
+def _columns(terms: Mapping[str, np.ndarray]) -> np.ndarray:
+    return np.stack(list(terms.values()), axis=1) if terms else np.empty((0, 0))
 
 
 def calibrations(
@@ -173,12 +159,12 @@ def _rows(work: Work, updated: LoadedModel, data: Dataset, center: str, after: S
     here = unseen(work, updated, data, center)
     fitted = {str(patient) for patient in data.patients[here]}
     people = recording.people(data)
-    known = {row["patient"] for row in uses}
+    already = {row["patient"] for row in uses}
     used = [{"model": name, **row, "split": USED if row["patient"] in fitted and row["center"] == center else row["split"]} for row in uses]
     used += [
         {"model": name, "patient": row["patient"], "center": row["center"], "split": USED if row["patient"] in fitted else "test"}
         for row in people
-        if row["patient"] not in known
+        if row["patient"] not in already
     ]
     metrics = [
         {column: row[column] for column in ("model", *METRIC_COLUMNS)}

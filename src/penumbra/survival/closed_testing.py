@@ -57,7 +57,8 @@ def closed_test(
         Of the model; later days than its last one do not count.
     terms : shape (n, k)
         What adds up to log_risk, but for a constant: refit gives each a coefficient of its own. None, or a single one: refit has the slope, and lets the
-        hazard change by a factor from the middle of the baseline's times of death on, since nothing else of a model of one term is left to fit again.
+        hazard change by a factor from the day on by which half of those with log_risk 0 are dead who die within the baseline's follow-up, since nothing else
+        of a model of one term is left to fit again.
     alpha
         Of every test; and of choosing any change where none is needed.
 
@@ -134,7 +135,7 @@ class _Rows:
 
     @classmethod
     def at_middle(cls, died: Bools, days: Floats, baseline: BaselineHazard) -> _Rows:
-        middle = float(np.median(baseline.times)) if len(baseline.times) else 0.0
+        middle = _middle(baseline)
         late = np.flatnonzero(days > middle)
         early_death = died & ~(days > middle)
         reached = baseline.at(np.minimum(days, middle))
@@ -169,6 +170,12 @@ class _Rows:
     def _at(self, offset: Floats, design: Floats, beta: Floats) -> float:
         eta = offset + design @ beta
         return float(eta[self.died].sum() - (self.exposure * np.exp(np.minimum(eta, 600.0))).sum())
+
+
+def _middle(baseline: BaselineHazard) -> float:
+    """The day by which half of the patients with log_risk 0 are dead who die within the baseline's follow-up."""
+    died = -np.expm1(-np.asarray(baseline.cumulative_hazard, dtype=float))
+    return float(np.asarray(baseline.times)[np.searchsorted(died, 0.5 * died[-1])])
 
 
 def _rank(design: Floats, exposure: Floats) -> int:

@@ -79,7 +79,7 @@ def stream_of(
     Returns
     -------
     Stream
-        A step at each death, and at each step of the baseline in a patient's follow-up.
+        A step at each death, and where the baseline hazard of a patient has grown: at each of its times, and at the end of the follow-up.
     """
     died, times = np.asarray(event, dtype=bool), np.asarray(time, dtype=float)
     risk = checked_risk(log_risk, died.size)
@@ -87,12 +87,11 @@ def stream_of(
     alive_until = np.zeros(died.size) if since is None else np.asarray(since, dtype=float)
     last = baseline.last_day
     counted, until = died & ~beyond(times, last) & (times > alive_until), np.minimum(times, last)
-    steps = np.asarray(baseline.times, dtype=float)
-    growth = np.diff(np.asarray(baseline.cumulative_hazard, dtype=float), prepend=0.0)
-    within = (steps[None, :] > alive_until[:, None]) & (steps[None, :] <= until[:, None])
-    patient, step = np.nonzero(within)
-    days = np.concatenate([begin[patient] + steps[step], begin[counted] + times[counted]])
-    amounts = np.concatenate([growth[step] * np.exp(risk[patient]), np.zeros(int(counted.sum()))])
+    edges = np.clip(np.concatenate([[0.0], baseline.times, [last]])[None, :], alive_until[:, None], until[:, None])  # (n, k), those of each patient's time
+    growth = np.diff(baseline.at(edges), axis=1) * np.exp(risk)[:, None]
+    patient, step = np.nonzero(growth > 0)
+    days = np.concatenate([begin[patient] + edges[patient, step + 1], begin[counted] + times[counted]])
+    amounts = np.concatenate([growth[patient, step], np.zeros(int(counted.sum()))])
     deaths = np.concatenate([np.zeros(step.size, dtype=bool), np.ones(int(counted.sum()), dtype=bool)])
     order = np.lexsort((deaths, days))  # on the same day the hazard comes first
     return Stream(days[order], np.cumsum(amounts[order]), deaths[order])
