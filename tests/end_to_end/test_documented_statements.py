@@ -46,7 +46,7 @@ WITHOUT_ROWS = {
 }
 # Shown with their error on the next line, as an example of one.
 REFUSED = {statement for path in PAGES for statement in re.findall(r'penumbra sql "([^"\n]+)"[^\n]*\n(?:\S[^\n]*\n)?Error: ', path.read_text(encoding="utf-8"))}
-READS = {"sql", "verify", "drift", "compare", "models", "predict", "rois", "baseline", "doctor", "status", "rules"}
+READS = {"sql", "card", "verify", "drift", "compare", "models", "predict", "rois", "baseline", "doctor", "status", "rules"}
 # Words after "penumbra" in a sentence of the code, which are no command.
 ENGLISH = {"is", "did", "does", "has", "last", "process", "registered", "that", "to", "command", "moved", "from", "goes", "itself", "network", "in"}
 ENGLISH |= {"pseudonym", "left", "remembers", "knows", "checkout", "store"}
