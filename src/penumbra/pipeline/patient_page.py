@@ -62,9 +62,10 @@ def _page(work: Work, explanation: Explanation) -> PatientPage:
         cutoff=signed(explanation.cutoff, parts.digits),
         percentile=percentile_words(explanation.percentiles),
         survival=tuple(
-            (horizon_words(days), explanation.unanswered.get(name) or survival_words(*explanation.horizons[name]))
+            (horizon_words(days), explanation.unanswered.get(name) or percent(explanation.horizons[name][0]), between_words(*explanation.horizons[name][1:]))
             for name, days in explanation.horizons_days.items()
         ),
+        last_horizon=max(explanation.horizons_days.values()),
         days=explanation.days,
         curve=explanation.survival,
         lower=explanation.survival_lower,
@@ -119,7 +120,12 @@ def _map(work: Work, explanation: Explanation) -> Iterator[RiskMap]:
 
 def survival_words(survival: float, lower: float, upper: float) -> str:
     """A probability, and its limits where there are some."""
-    return f"{percent(survival)} ({percent(lower)} to {percent(upper)})" if math.isfinite(lower) else percent(survival)
+    return f"{percent(survival)} ({between_words(lower, upper)})" if math.isfinite(lower) else percent(survival)
+
+
+def between_words(lower: float, upper: float) -> str:
+    """The limits of a probability; "" where there are none."""
+    return f"{percent(lower)} to {percent(upper)}" if math.isfinite(lower) else ""
 
 
 def percentile_words(percentiles: tuple[float, float] | None) -> str:

@@ -56,7 +56,7 @@ class ServedModel(PythonModel):
         """
         options, sent = params or {}, [name for name in self._columns(params) if name in model_input]
         try:
-            table = {name: numbers(name, model_input[name].array) for name in sent}
+            table = _table(model_input[sent])
             log_risk = self.model.log_risk(table)
         except ValueError as broken:
             raise MlflowException(str(broken), error_code=INVALID_PARAMETER_VALUE) from broken
@@ -89,6 +89,13 @@ class ServedModel(PythonModel):
         parts = contributions_of(self.model, table)
         columns["contributions"] = [explained(parts, table, row=row, top=features, digits=DIGITS).to_dict() for row in range(len(log_risk))]
         return columns
+
+
+def _table(sent: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The columns as floats; a thousand columns of numbers at once, since pandas takes 10 ms to give them out one by one."""
+    if all(isinstance(kind, np.dtype) and kind.kind in "iuf" for kind in set(sent.dtypes)):
+        return dict(zip(sent.columns, sent.to_numpy(dtype=float).T, strict=True))
+    return {name: numbers(name, sent[name].array) for name in sent.columns}
 
 
 def _or_null(values: np.ndarray) -> list[float | None]:

@@ -11,6 +11,9 @@ from penumbra.report.ink import BLUE, INK, MUTED, VERMILION, WIDTH_IN, Rendered,
 from penumbra.report.templates import rendered
 from penumbra.survival.horizons import DAYS_PER_YEAR
 
+BEHIND = {"facecolor": "#ffffff", "edgecolor": "none", "pad": 0.6}  # of a number over a line; the page swaps the color on dark screens
+SHOWN = 2.0  # times the last horizon: how far the curve is drawn
+
 
 @dataclass(frozen=True)
 class SimilarRow:
@@ -35,7 +38,9 @@ class PatientPage:
     interval
         Limits of log_risk; "" where there are none, and `limits` says why.
     survival
-        (time in words, what is answered).
+        (time in words, what is answered, its limits or "").
+    last_horizon : days
+        Of these.
     days : shape (k,), days
         Of the curve; curve, lower and upper (k,), NaN where there are no limits.
     constant, blocks
@@ -59,7 +64,8 @@ class PatientPage:
     group: str
     cutoff: str
     percentile: str
-    survival: tuple[tuple[str, str], ...]
+    survival: tuple[tuple[str, str, str], ...]
+    last_horizon: float
     days: np.ndarray
     curve: np.ndarray
     lower: np.ndarray
@@ -105,8 +111,9 @@ def _survival(inputs: PatientPage) -> Rendered:
         if np.isfinite(inputs.lower).any():
             axes.fill_between(years, inputs.lower, inputs.upper, color=BLUE, alpha=0.22, linewidth=0)
         axes.plot(years, inputs.curve, color=BLUE, linewidth=1.6)
-        axes.set(ylim=(0, 1), xlim=(0, float(years[-1]) or 1.0), xlabel="years", ylabel="probability of being alive")
-        answers = ", ".join(f"{time} {answer}" for time, answer in inputs.survival)
+        shown = min(inputs.last_horizon * SHOWN / DAYS_PER_YEAR, float(years[-1])) or 1.0
+        axes.set(ylim=(0, 1), xlim=(0, shown), xlabel="years", ylabel="probability of being alive")
+        answers = ", ".join(f"{time} {answer}" for time, answer, _ in inputs.survival)
         return render(figure, "survival", alt=f"Predicted survival of patient {inputs.patient}: {answers}.", caption="")
 
 
@@ -130,7 +137,7 @@ def _waterfall(inputs: PatientPage) -> Rendered:
         ends = [max(0.0, inputs.constant), *(max(starts[i], starts[i + 1]) for i in range(len(inputs.blocks))), max(0.0, total)]
         reach = max(map(abs, (*starts, 0.0))) or 1.0
         for place, (end, value) in enumerate(zip(ends, values, strict=True)):
-            axes.text(end + 0.03 * reach, place, f"{value:+.{inputs.digits}f}", va="center", size=8)
+            axes.text(end + 0.03 * reach, place, f"{value:+.{inputs.digits}f}".replace("-", "−"), va="center", size=8, bbox=BEHIND)
         low, high = min(0.0, *starts), max(0.0, *starts)
         axes.set_xlim(low - 0.08 * reach, high + 0.35 * reach)
         axes.set_yticks(range(len(names)), names)
