@@ -119,8 +119,7 @@ def test_the_nearest_patient_has_the_nearest_features(made: Work) -> None:
     assert model.domain is not None
     from penumbra.fusion.domain import measured
 
-    weighted = [(member.model, member.weight / member.sd) for member in model.members] or [(model, 1.0)]
-    points = model.domain.coordinates(measured(weighted, columns_of(data.blocks), data.centers))
+    points = model.domain.coordinates(measured(model.weighted, columns_of(data.blocks), data.centers))
     components, variances = np.array(model.domain.components), np.array(model.domain.variances)
     steps = points[data.training] - points[data.patients.tolist().index("E005")]
     scores = steps @ components.T

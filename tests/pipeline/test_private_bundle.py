@@ -154,7 +154,7 @@ def test_nothing_of_a_training_patient_is_in_a_version_and_a_withdrawal_changes_
 
 
 def test_the_registered_networks_know_no_training_volume(registered: Work) -> None:
-    """The digest of a volume tells whoever has the scan that it trained the network."""
+    """The digest of a volume tells anybody who has the scan that it trained the network."""
     trained = network.load(network_file(registered.home, "deep1"))
     assert len(trained.unseen) == 61
     path = registry.load(registered.home, 1).network_path

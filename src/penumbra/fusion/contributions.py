@@ -25,7 +25,7 @@ class Contributions:
     Parameters
     ----------
     constant
-        log_risk of the mean training patient: whose columns all have their training mean, of logarithms where these are taken.
+        Of the mean training patient, whose columns all have their training mean, of logarithms where these are taken: that patient's log_risk.
     columns
         Names, p of them; a column that enters with and without its logarithm has one term for both.
     terms : shape (n, p)
@@ -238,6 +238,15 @@ def explained(parts: Contributions, table: Table, *, row: int = 0, top: int = TO
     -------
     Explained
         What is shown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from penumbra.fusion import Contributions, explained
+    >>> parts = Contributions(0.0, ("gtv.a", "gtv.b"), np.array([[0.1234, 0.4567]]), np.array([[False, False]]), {})
+    >>> lines = explained(parts, {"gtv.a": [1.0], "gtv.b": [2.0]}, digits=2)
+    >>> lines.log_risk, [line.contribution for line in lines.features["gtv"]]
+    (0.58, [0.46, 0.12])
     """
     values = columns_of(table)
     log_risk = round(float(parts.log_risk[row]), digits)

@@ -36,8 +36,7 @@ class SurvivalModel:
     name, label, family, kind
         As declared, see `Declaration`.
     inputs
-        The columns it needs. Of a model of members: those of the members, with the coefficients that they have together; a column may be there with and
-        without its logarithm.
+        The columns it needs, with the coefficients that the members have together; a column may be there with and without its logarithm.
     selections
         What was kept of each block, with coefficients and p's.
     components
@@ -48,10 +47,10 @@ class SurvivalModel:
         Share of variance of every principal component.
     cox_coef, cox_se, cox_p
         Of the Cox model on the components or columns; empty for a signature.
-    baseline_times, baseline_hazard, linear_baseline : days, and no unit
-        Breslow's cumulative hazard at log_risk 0, and whether it is linear between its days: then these are a grid, see `release`.
-    cutoff, risk_quantiles
-        Median of the training risk: higher is "high"; cross-fitted risks of the training patients at `release.LEVELS`.
+    baseline_times, baseline_hazard : days, and no unit
+        Breslow's cumulative hazard at log_risk 0.
+    cutoff
+        Median of the training risk: higher is "high".
     training
         How it was fitted.
     harmonizer
@@ -62,6 +61,8 @@ class SurvivalModel:
         What the linear predictor is multiplied with: 1 unless calibrated.
     domain
         What is known of the training patients' columns, by which `applicability` tells whom the model is for; None: it was fitted before this was learned.
+    linear_baseline, risk_quantiles
+        Of `release`: whether the baseline hazard is linear between days of a grid; cross-fitted risks of the training patients at its LEVELS.
     """
 
     name: str
@@ -103,7 +104,7 @@ class SurvivalModel:
         return tuple(member.model for member in self.members) or (self,)
 
     @property
-    def _weighted(self) -> list[tuple[SurvivalModel, float]]:
+    def weighted(self) -> list[tuple[SurvivalModel, float]]:
         """The parts, and what one unit of each one's risk adds to that of the model."""
         return [(member.model, member.weight / member.sd) for member in self.members] or [(self, 1.0)]
 
@@ -196,7 +197,7 @@ class SurvivalModel:
             columns = columns_of(table)
             patients = np.size(next(iter(columns.values()))) if columns else 0
             return (Applicability(UNKNOWN, reason=BEFORE if self.retained else f"{self.name} retained no feature"),) * patients
-        return self.domain.of(measured(self._weighted, table, centers))
+        return self.domain.of(measured(self.weighted, table, centers))
 
     def with_domain(self, table: Table, centers: ArrayLike, numbers: Applying) -> SurvivalModel:
         """Return the model with what is known of the columns of its training patients.
@@ -215,7 +216,7 @@ class SurvivalModel:
         SurvivalModel
             The same risks; itself where it retained nothing.
         """
-        return replace(self, domain=learn(measured(self._weighted, table, centers), centers, numbers)) if self.retained else self
+        return replace(self, domain=learn(measured(self.weighted, table, centers), centers, numbers)) if self.retained else self
 
     def scores(self, table: Table, *, centers: ArrayLike | None = None) -> Floats:
         """Return the principal component scores of a model of kind components.

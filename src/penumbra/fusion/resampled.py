@@ -1,7 +1,7 @@
 """Refits of a model on resamples of its training patients, as linear functions of its columns: between which limits they put a patient's answer.
 
 The limits cover which patients happened to be in the training centers (the refits) and, where a patient's scan is at hand, which networks happened to be
-trained (their features are drawn anew for each refit). They do not cover another center, another scanner or contour, the choice of the recipe, or what a
+trained (each refit draws its own). They do not cover another center, another scanner or contour, the choice of the recipe, or what a
 person's outcome varies by around the risk. No row and no day of a patient is in the file.
 """
 

@@ -84,8 +84,7 @@ class Ensemble:
 
 def alone(trained: Trained) -> Ensemble:
     """Return one network as an ensemble that says what it says."""
-    channels = trained.network.filters[-1]
-    return Ensemble((trained,), {}, np.zeros((1, channels), np.float32), np.ones((1, channels), np.float32))
+    return Ensemble((trained,), {}, *(make((1, trained.network.filters[-1]), np.float32) for make in (np.zeros, np.ones)))
 
 
 def untrained(network: Network, *, seed: int) -> Ensemble:
@@ -268,7 +267,7 @@ def embed(trained: Ensemble | Trained, volumes: np.ndarray) -> tuple[np.ndarray,
 
 
 def embed_each(trained: Ensemble, volume: np.ndarray) -> np.ndarray:
-    """Return the deep features that each network alone gives a volume, on the scale of their mean, (members, channels): `embed` of a new patient averages them.
+    """Return the deep features that each network alone gives a volume, on the scale of their mean: `embed` of a new patient averages them.
 
     Parameters
     ----------
@@ -276,8 +275,12 @@ def embed_each(trained: Ensemble, volume: np.ndarray) -> np.ndarray:
         An ensemble.
     volume : shape (s, s, s)
         As `prepare` makes it.
+
+    Returns
+    -------
+    array of shape (members, channels)
+        As float32.
     """
-    one_thread()
     if len(trained.members) == 1:
         return embed_one(trained.members[0], volume[None])[1]
     return np.concatenate([(embed_one(member, volume[None])[1] - trained.mean[i]) / trained.deviation[i] for i, member in enumerate(trained.members)])
@@ -303,7 +306,7 @@ def save(trained: Ensemble | Trained, path: Path) -> None:
 
 
 def released(trained: Ensemble) -> Ensemble:
-    """Return the networks without the digests of the training volumes, by which whoever has a scan could tell that it trained them.
+    """Return the networks without the digests of the training volumes, by which anybody who has a scan could tell that it trained them.
 
     Parameters
     ----------

@@ -328,5 +328,4 @@ def _similar(work: Work, loaded: LoadedModel, person: Person) -> tuple[tuple[Sim
 
 def _measured(model: SurvivalModel, table: Mapping[str, np.ndarray], center: str) -> Measured:
     """Some patients of one center as the domain of a model measures them."""
-    weighted = [(member.model, member.weight / member.sd) for member in model.members] or [(model, 1.0)]
-    return measured(weighted, table, [center] * len(next(iter(table.values()))))
+    return measured(model.weighted, table, [center] * len(next(iter(table.values()))))
