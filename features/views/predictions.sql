@@ -1,6 +1,7 @@
 CREATE VIEW predictions AS
 SELECT patient, center, model, version, image_version, log_risk, risk_group, survival_1y, survival_2y, survival_3y, log_risk_lower,
-    log_risk_upper, survival_1y_lower, survival_1y_upper, survival_2y_lower, survival_2y_upper, survival_3y_lower, survival_3y_upper, limits, "at", commit_id
+    log_risk_upper, survival_1y_lower, survival_1y_upper, survival_2y_lower, survival_2y_upper, survival_3y_lower, survival_3y_upper, limits,
+    applicability, applicability_share, applicability_distance, applicability_columns, applicability_reason, "at", commit_id
 FROM stored.predictions ANTI JOIN stored.gone USING (patient, center)
 QUALIFY row_number() OVER (PARTITION BY patient, center, model, version ORDER BY commit_id DESC) = 1;
 COMMENT ON VIEW predictions IS 'what a version of a model says about a patient of a center';
@@ -18,6 +19,11 @@ COMMENT ON COLUMN predictions.survival_2y_upper IS 'its upper limit';
 COMMENT ON COLUMN predictions.survival_3y_lower IS 'lower limit of survival_3y';
 COMMENT ON COLUMN predictions.survival_3y_upper IS 'its upper limit';
 COMMENT ON COLUMN predictions.limits IS 'what the limits cover; "none: " and the reason where there are none';
+COMMENT ON COLUMN predictions.applicability IS 'inside, edge or outside what the version was made for; unknown of a version from before this was learned; NULL: not asked then';
+COMMENT ON COLUMN predictions.applicability_share IS 'share of the columns of the model that are beyond the percentiles of training';
+COMMENT ON COLUMN predictions.applicability_distance IS 'Mahalanobis distance to the training patients in the space that the model uses; NULL where a value is missing or infinite';
+COMMENT ON COLUMN predictions.applicability_columns IS 'columns beyond the percentiles, the farthest ten first';
+COMMENT ON COLUMN predictions.applicability_reason IS 'one sentence';
 COMMENT ON COLUMN predictions."at" IS 'when it was computed, UTC';
 COMMENT ON COLUMN predictions.patient IS 'pseudonym';
 COMMENT ON COLUMN predictions.center IS 'center of the patient';

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.slow
 KEPT = sorted((Path(__file__).parents[1] / "reference" / "store").glob("schema_*.tar.xz"))
 # Columns that a later migration gave a relation: relation -> number of the migration -> names. A digest of earlier days is one without them.
 LIMITS = tuple(f"{name}_{limit}" for name in ("log_risk", "survival_1y", "survival_2y", "survival_3y") for limit in ("lower", "upper"))
-SINCE = {"predictions": {11: ("limits", *LIMITS)}}
+APPLICABILITY = tuple(f"applicability{suffix}" for suffix in ("", "_share", "_distance", "_columns", "_reason"))
+SINCE = {"predictions": {11: ("limits", *LIMITS), 12: APPLICABILITY}}
 SCHEMA = sorted((project_root() / "features" / "schema").glob("*.sql"))
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -179,19 +180,20 @@ def rollback(reason: str, model: str | None) -> None:
 )
 @click.option("--age", type=click.FloatRange(0, 120), help="In years, for a version that reads it. Default: the median of its training patients.")
 @click.option("--stage", type=click.Choice(["I", "II", "III", "IV"], case_sensitive=False), help="Overall stage, likewise.")
+@click.option("--treatment", type=click.Choice(["radiotherapy", "surgery", "systemic"]), help="Primary treatment. Default: what the center declares.")
+@click.option("--intent", type=click.Choice(["curative", "palliative"]), help="Likewise.")
 @click.option("--record", is_flag=True, help="Store the prediction, for penumbra monitor.")
 @format_option
-def predict(path: Path, model: str, center: str | None, age: float | None, stage: str | None, record: bool, form: str) -> None:
-    """Risk, risk group and survival of one patient from the DICOM or NIfTI folder PATH."""
+def predict(path: Path, model: str, center: str | None, record: bool, form: str, **known: Any) -> None:
+    """Whether the version is for the patient, then risk, risk group and survival of one patient from the DICOM or NIfTI folder PATH."""
     import json
-    from dataclasses import asdict
 
     from penumbra.base import tables
     from penumbra.base.cells import percent
     from penumbra.commands import predict as predict_command
     from penumbra.survival.horizons import horizon_words
 
-    prediction = predict_command.predict(state_home(), path, model, center, age=age, stage=stage)
+    prediction = predict_command.predict(state_home(), path, model, center, **known)
     if record:
         from penumbra.commands import monitor
         from penumbra.pipeline import aliases
@@ -202,10 +204,10 @@ def predict(path: Path, model: str, center: str | None, age: float | None, stage
         patient = monitor.record(work, path, center or path.resolve().parent.name, prediction)
         click.echo(f"recorded as {patient}", err=True)
     if form == "json":
-        click.echo(json.dumps(asdict(prediction)))
+        click.echo(json.dumps(prediction.to_dict()))
         return
     if form != "table":
-        tables.write(tables.Answer.of([asdict(prediction)]), form, sys.stdout)
+        tables.write(tables.Answer.of([prediction.to_dict()]), form, sys.stdout)
         return
     answers = prediction.survival | prediction.unanswered
     shown = {name: percent(value) if isinstance(value, float) else value for name, value in answers.items()}
@@ -216,7 +218,8 @@ def predict(path: Path, model: str, center: str | None, age: float | None, stage
     }
     survival = {f"alive after {horizon_words(days)}": (shown | between)[name] for name, days in prediction.horizons_days.items()}
     apart = ("survival", "horizons_days", "unanswered", "remarks", "recalibrated", "survival_lower", "survival_upper")
-    facts = {name: value for name, value in asdict(prediction).items() if name not in apart}
+    values = {name: value for name, value in prediction.to_dict().items() if name not in apart and not name.startswith("applicability")}
+    facts = {"applicability": f"{prediction.applicability}: {prediction.applicability_reason}", **values}
     if prediction.recalibrated is not None:
         facts["recalibrated"] = str(prediction.recalibrated)
     click.echo(tables.facts({**facts, **survival, **{f"remark {i}": text for i, text in enumerate(prediction.remarks, 1)}}))

@@ -14,7 +14,7 @@ from penumbra.evaluate import MetricRow, ModelRisk
 from penumbra.evaluate.metrics import OneModel, is_calibration
 from penumbra.evaluate.paired import Pair, paired_rows
 from penumbra.evaluate.sets import value_or_reason
-from penumbra.pipeline import live, looks, persons, prospective, pseudonyms, recalibration, recording, shadow
+from penumbra.pipeline import applicability, live, looks, persons, prospective, pseudonyms, recalibration, recording, shadow
 from penumbra.pipeline.prospective import DELTA, LIVE
 from penumbra.pipeline.workspace import Work
 from penumbra.survival.outcome import Outcomes
@@ -56,6 +56,7 @@ def _write(work: Work, person: Mapping[str, str | None], prediction: Prediction)
         tuple(prediction.horizons_days.values()),
         np.array([[np.nan if value is None else value for value in prediction.survival.values()]]),
         prediction.band,
+        [{name: getattr(prediction, name) for name in applicability.STORED}],
     )
     if prediction.recalibrated is not None:
         rows["recalibrations"] = [recalibration.record(prediction.recalibrated, prediction.model, person["patient"])]

@@ -2,14 +2,19 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from penumbra import registry
+from penumbra import registry, store
+from penumbra.cohort.intended_use import Declaration
+from penumbra.fusion.applicability import UNKNOWN
 from penumbra.fusion.resampled import NO_REFITS, Band, band_of
+from penumbra.pipeline import applicability
 from penumbra.pipeline.arrived import read_folder
+from penumbra.pipeline.dataset import declarations
 from penumbra.pipeline.recalibration import Applied, applied
 from penumbra.survival.horizons import horizon_name
 
@@ -45,6 +50,14 @@ class Prediction:
         Likewise of `survival`, by the same times.
     limits
         What the limits cover; "none: " and the reason where there are none.
+    applicability
+        "inside", "edge" or "outside" what the version was made for, by the features and by the intended use; "unknown" of a version from before.
+    applicability_reason
+        One sentence, with what of the intended use is not known.
+    applicability_share, applicability_distance
+        Of the model's columns beyond the percentiles of training; to its training patients. None: not known, or not finite.
+    applicability_columns
+        Those columns, the farthest ten first.
     """
 
     model: str
@@ -66,6 +79,16 @@ class Prediction:
     survival_lower: Mapping[str, float | None] = field(default_factory=dict)
     survival_upper: Mapping[str, float | None] = field(default_factory=dict)
     limits: str = NO_REFITS
+    applicability: str = UNKNOWN
+    applicability_reason: str = ""
+    applicability_share: float | None = None
+    applicability_distance: float | None = None
+    applicability_columns: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain values, whether it applies before the risk."""
+        document = asdict(self)
+        return {name: document[name] for name in sorted(document, key=lambda name: not name.startswith("applicability"))}
 
     @property
     def band(self) -> Band:
@@ -78,7 +101,17 @@ class Prediction:
         return Band(row([self.log_risk_lower]), row([self.log_risk_upper]), lower, upper, self.limits)
 
 
-def predict(home: Path, folder: Path, which: str = "champion", center: str | None = None, *, age: float | None = None, stage: str | None = None) -> Prediction:
+def predict(
+    home: Path,
+    folder: Path,
+    which: str = "champion",
+    center: str | None = None,
+    *,
+    age: float | None = None,
+    stage: str | None = None,
+    treatment: str | None = None,
+    intent: str | None = None,
+) -> Prediction:
     """Score the DICOM or NIfTI folder of one patient; nothing is written.
 
     Parameters
@@ -90,7 +123,9 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
         patient's.
     age, stage
         In years, and the overall stage I, II, III or IV, for a version that reads them. What is not given becomes the median of the training patients, with a
-        remark, where the version has one for missing values.
+        remark, where the version has one for missing values. Both are also held against the intended use.
+    treatment, intent
+        Of the patient, likewise; None: what the center declares.
 
     Raises
     ------
@@ -103,6 +138,10 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
     arrived = read_folder(loaded, folder, place, age=age, stage=stage)
     model, table = loaded.model, arrived.table
     log_risk = model.log_risk(table, centers=[place])
+    of_center = _declared(home, place)
+    declared = replace(of_center, treatment=treatment or of_center.treatment, intent=intent or of_center.intent)
+    use = applicability.intended_for(loaded.settings).of(declared, age=age, stage=stage)
+    within = model.applicability(table, centers=[place])[0].limited(use.contrary, use.sentence)
     days = {horizon_name(day): float(day) for day in loaded.horizons_days}
     fitted = applied(home, loaded, place)
     survival = (fitted.survival(model, log_risk, list(days.values())) if fitted else model.survival(log_risk, list(days.values())))[0]
@@ -111,7 +150,7 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
     reasons = {name: model.baseline.why_not(day) for name, day in days.items()}
     moved = registry.outside(home, loaded.entry.model).sentences if not str(which).isdecimal() else ()
     recalibrated = (f"probabilities are recalibrated {fitted}; risk and group are those of the version",) if fitted else ()
-    return Prediction(
+    answer = Prediction(
         model=loaded.entry.model,
         version=loaded.entry.version,
         log_risk=float(log_risk[0]),
@@ -132,6 +171,13 @@ def predict(home: Path, folder: Path, which: str = "champion", center: str | Non
         limits=band.covers,
         recalibrated=fitted,
     )
+    return replace(answer, **applicability.columns(within))
+
+
+def _declared(home: Path, center: str) -> Declaration:
+    """What the store knows of a center's patients; nothing of a center that never arrived."""
+    with store.connect(home, read_only=True) as lake:
+        return declarations(lake).get(center, Declaration())
 
 
 def _number(value: float) -> float | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,8 @@ class Applicability:
         Those columns, the farthest first.
     reason
         One sentence.
+    cause
+        What decided the word where it is outside: "features", or what of the intended use is contrary.
     """
 
     word: str
@@ -84,6 +86,26 @@ class Applicability:
     distance: float = math.nan
     columns: tuple[str, ...] = ()
     reason: str = ""
+    cause: str = "features"
+
+    def limited(self, contrary: Sequence[str], sentence: str) -> Applicability:
+        """Return the same of a patient whose intended use is looked at as well, which wins over the features.
+
+        Parameters
+        ----------
+        contrary
+            What is known of the patient and not intended; empty: nothing.
+        sentence
+            Of that, and of what is not known.
+
+        Returns
+        -------
+        Applicability
+            Outside where anything is contrary.
+        """
+        if contrary:
+            return replace(self, word=OUTSIDE, reason=f"{sentence}; {self.reason}", cause=", ".join(contrary))
+        return replace(self, reason="; ".join(filter(None, (self.reason, sentence))))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the same for JSON, null where there is no number.

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from penumbra import store
 from penumbra.base.blocks import CLINICAL, DEEP, GTV
 from penumbra.base.refusal import Refusal, nearest
+from penumbra.cohort.intended_use import Declaration
 from penumbra.fusion import Block
 from penumbra.pipeline import manifests
 from penumbra.pipeline.manifests import IngestManifest, PopulateManifest, TrainManifest
@@ -45,6 +46,8 @@ class Dataset:
         One record per patient as the relation `patients` has it.
     scans
         Image version of each, None where the store has no scan of the patient.
+    declared
+        Center -> what it says of its patients; a center that says nothing is not there.
     """
 
     patients: np.ndarray
@@ -59,6 +62,7 @@ class Dataset:
     commit: int
     clinical: tuple[dict[str, Any], ...]
     scans: tuple[str | None, ...]
+    declared: Mapping[str, Declaration] = field(default_factory=dict)
 
     @property
     def outcomes(self) -> Outcomes:
@@ -103,6 +107,7 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
         matrices = {roi: store.read_matrix(lake, "radiomics", roi, version=populate.version, patients=patients) for roi in populate.rois}
         deep = store.read_matrix(lake, DEEP, GTV, version=deep_version, patients=patients)
         commit = lake.newest_commit()
+        declared = declarations(lake)
         scans = {row["patient"]: row["image_version"] for row in lake.sql("SELECT patient, image_version FROM images").to_pylist()}
     missing = len(set(patients) - set(clinical))
     if missing:
@@ -127,7 +132,14 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
         commit=commit,
         clinical=records,
         scans=tuple(scans.get(patient) for patient in patients),
+        declared=declared,
     )
+
+
+def declarations(lake: store.Store) -> dict[str, Declaration]:
+    """What each center says of the patients that it sends."""
+    rows = lake.sql("SELECT center, treatment, intent, imaging FROM center_declarations").to_pylist()
+    return {row["center"]: Declaration(row["treatment"], row["intent"], row["imaging"]) for row in rows}
 
 
 def _key(blocks: Mapping[str, Block], records: Sequence[dict[str, Any]], rows: np.ndarray) -> str:

@@ -27,7 +27,7 @@ from penumbra.survival.outcome import Outcomes
 CROSS_FITTED = "crossfitted.npz"  # in the folder of fitted models
 MIN_SLOPE = 0.01  # of a model whose cross-fitted risks say nothing
 FITTED = "fitted"  # folder of fitted models below the state folder, one subfolder for each key
-FUSION_CODE = 4  # raise when the same data and numbers fit another model than before
+FUSION_CODE = 5  # raise when the same data and numbers fit another model than before
 
 
 def fuse(work: Work) -> FuseManifest:
@@ -50,6 +50,8 @@ def fuse(work: Work) -> FuseManifest:
         crossed = cross_fitted(work, data, images, inside, recipe)
         if settings.crossfit.calibrate:
             fitted = {name: calibrated(model, outcomes, crossed.log_risk(name)) if model.retained else model for name, model in fitted.items()}
+        table = columns_of(data.rows(data.training))
+        fitted = {name: model.with_domain(table, outcomes.centers, settings.applicability) for name, model in fitted.items()}
         _save_models(folder, fitted, crossed)
     models = load_models(work, key)
     made_from = of_fuse(work, data)
@@ -73,8 +75,9 @@ def fuse(work: Work) -> FuseManifest:
 def fusion_key(work: Work, data: Dataset) -> str:
     """Key of everything that decides the fitted models; they are stored in the folder of this name."""
     settings = work.settings
+    groups = {name: asdict(getattr(settings, name)) for name in ("crossfit", "applicability")}
     numbers = with_unstable(work, data, settings.fuse, fusion.declarations(settings.models).values())
-    facts = {"models": settings.models, "numbers": numbers.stored(), "crossfit": asdict(settings.crossfit)}
+    facts = {"models": settings.models, "numbers": numbers.stored(), **groups}
     recipe = Recipe.of(settings).facts()  # with the network's numbers where it is trained again for each fold
     return store.version_key({**facts, "code": FUSION_CODE, "training": data.training_fingerprint, "deep": data.versions[DEEP], "recipe": recipe})
 
@@ -97,6 +100,7 @@ def of_fuse(work: Work, data: Dataset) -> Origin:
             "cohort.train_centers": train_centers(work, places),
             **flat("fuse", settings.fuse),
             **flat("crossfit", settings.crossfit),
+            **flat("applicability", settings.applicability),
             **{f"models/{name}.yaml": store.version_key(dict(declared)) for name, declared in settings.models.items()},
             PROGRAM: FUSION_CODE,
         },

@@ -204,6 +204,8 @@ class Retrain:
         Deaths that a new center must have to be trained on.
     max_rejected
         Share of a center's patients that may be refused at ingest.
+    max_outside
+        Share of a center's accepted patients that may be outside what the champion is for.
     gate
         How sure the gate has to be.
     """
@@ -214,6 +216,7 @@ class Retrain:
     update_alpha: float
     min_events: int
     max_rejected: float
+    max_outside: float
     gate: GateLimits
 
 

@@ -10,6 +10,7 @@ from penumbra import cohort, store
 from penumbra.base.progress import say, track
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import available_cores
+from penumbra.cohort.intended_use import CENTER_FILE, read_declaration
 from penumbra.pipeline import arrivals, manifests, persons, pseudonyms
 from penumbra.pipeline.definition import required_margins
 from penumbra.pipeline.manifests import IngestedCenter, IngestManifest, StoredMargins
@@ -53,8 +54,9 @@ def clinical_table(work: Work, folder: Path) -> cohort.ClinicalTable | Refusal:
     rules = work.settings.cohort
     try:
         roots = arrivals.link_roots(work.home, folder, work.settings.ingest.roots)
-        for file in (cohort.clinical_table(folder) or folder / cohort.CLINICAL_FILE, folder / cohort.DECLARED_FILE):
+        for file in (cohort.clinical_table(folder) or folder / cohort.CLINICAL_FILE, folder / cohort.DECLARED_FILE, folder / CENTER_FILE):
             cohort.refuse_leaving(file, folder, roots)
+        read_declaration(folder)
         return cohort.read_clinical(folder / cohort.CLINICAL_FILE, time_unit=rules.time_unit, staging_edition=rules.staging_edition, inclusion=rules.inclusion)
     except Refusal as refusal:
         return refusal
@@ -88,6 +90,9 @@ def _ingest_center(
     refused: list[cohort.Rejected] = []
     unsaved: list[cohort.Accepted | cohort.Rejected] = []
     lake.write({"centers": [{"center": center}]}, run=work.run, what=f"{center} arrived")
+    declared = read_declaration(folder).known
+    if declared:
+        lake.write({"center_declarations": [{"center": center, **declared}]}, run=work.run, what=f"{center} declares its patients")
     with track(f"ingest {center}", total) as advance:
         for outcome in cohort.ingest_center(
             cohort.Arrival(center, folder, clinical, roots, cohort.pseudonym_key_from_environment()),

@@ -23,7 +23,7 @@ from penumbra.survival.horizons import horizon_name, horizon_words, middle
 ORDER = (CROSS_FITTED, "test", LEFT_OUT, LIVE, "train")  # of the splits: inside first, then outside, and last what the fit saw
 EVIDENCE = ("harrell_c", "delta_c_volume", "delta_c_volume_within", "auc_{}")  # {}: the middle one of the horizons
 CALIBRATION = ("calibration_slope", "calibration_intercept", "observed_expected_{}", "brier_integrated")
-SHOWN_GROUPS = ("profile", "fuse.", "train.", "evaluate.", "crossfit.", "ensemble.", "network.")  # of params.yaml
+SHOWN_GROUPS = ("profile", "fuse.", "train.", "evaluate.", "crossfit.", "applicability.", "ensemble.", "network.")  # of params.yaml
 GOOD_ICC = 0.75  # Koo and Li 2016, J Chiropr Med 15:155: good reliability begins there
 DEVICE = "research on retrospective cohorts; not a medical device, no decision on a patient rests on it"
 OUTCOME = "overall survival in days from the start of radiotherapy"

@@ -135,6 +135,7 @@ def prediction_records(
     horizons_days: Sequence[float],
     survival: np.ndarray,
     band: Band | None = None,
+    applicability: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Records]:
     """Rows of `predictions` and of `prediction_horizons` without their version: what a version says of some patients.
 
@@ -148,6 +149,8 @@ def prediction_records(
         Survival (n, k), NaN where there is none: NULL.
     band
         Limits of both; None: there are none.
+    applicability
+        Of each patient, n, under the names of `predictions`; empty: not asked.
 
     Notes
     -----
@@ -167,6 +170,7 @@ def prediction_records(
             **{name: float(survival[i, column]) for name, column in listed.items()},
             **{f"{name}_lower": float(band.survival_lower[i, column]) for name, column in listed.items()},
             **{f"{name}_upper": float(band.survival_upper[i, column]) for name, column in listed.items()},
+            **(applicability[i] if applicability else {}),
         }
         for i, person in enumerate(people)
     ]

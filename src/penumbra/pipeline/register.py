@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from penumbra import fusion, registry
+from penumbra import fusion, registry, store
 from penumbra.base.blocks import DEEP
 from penumbra.base.progress import say
 from penumbra.evaluate import MetricRow
 from penumbra.fusion.release import released
 from penumbra.fusion.resampled import Resampled, band_of
-from penumbra.pipeline import aliases, experiments, manifests, recording
+from penumbra.pipeline import aliases, applicability, experiments, manifests, recording
 from penumbra.pipeline.dataset import Dataset, columns_of, network_file, read_dataset
 from penumbra.pipeline.definition import image_versions
 from penumbra.pipeline.evaluate import current_evaluate, refits_file
@@ -84,6 +84,7 @@ def _bundle(work: Work, data: Dataset, fused: FuseManifest, models: Mapping[str,
             "rois": dict(settings.rois),
             "ingest": {"grid_mm": settings.ingest.grid_mm, "certificate": asdict(settings.ingest.certificate)},
             "populate": {"engine": settings.populate.engine},
+            "intended_use": settings.intended_use.to_dict(),
         },
         network=weights,
         curves=learning_curves(weights),
@@ -130,7 +131,8 @@ def _train_centers(data: Dataset) -> tuple[str, ...]:
 
 def of_register(work: Work, evaluated: EvaluateManifest) -> Origin:
     """What register makes a version from."""
-    return origin(work, {"evaluate": evaluated.key}, flat("register", work.settings.register))
+    use = {"models/intended_use.yaml": store.version_key(work.settings.intended_use.to_dict())}
+    return origin(work, {"evaluate": evaluated.key}, {**flat("register", work.settings.register), **use})
 
 
 def current_register(work: Work, evaluated: EvaluateManifest) -> RegisterManifest:
@@ -180,7 +182,8 @@ def _predictions(work: Work, data: Dataset, served: fusion.SurvivalModel, refits
     risk, days = risks({served.name: served}, data)[served.name], work.settings.evaluate.horizons_days
     band = band_of(None if refits is None else Resampled.from_file(refits), served, columns_of(data.blocks), risk.log_risk, days)
     people, name = recording.people(data), work.settings.register.model
-    return recording.prediction_records(name, people, risk.log_risk, served.risk_group(risk.log_risk), days, 1.0 - risk.death(days), band)
+    within = applicability.records(applicability.assessed(served, work.settings.intended_use, data))
+    return recording.prediction_records(name, people, risk.log_risk, served.risk_group(risk.log_risk), days, 1.0 - risk.death(days), band, within)
 
 
 NOT_ASKED = ("fuse", "stability", None)  # a version from before it could be asked for has none, and is the same version
@@ -189,6 +192,6 @@ NOT_ASKED = ("fuse", "stability", None)  # a version from before it could be ask
 def _flat(settings: Any) -> dict[str, Any]:
     """The groups of params.yaml as flat names."""
     flat: dict[str, Any] = {"profile": settings.profile}
-    for group in ("cohort", "network", "augment", "train", "pretrain", "ensemble", "fuse", "crossfit", "evaluate", "register"):
+    for group in ("cohort", "network", "augment", "train", "pretrain", "ensemble", "fuse", "crossfit", "applicability", "evaluate", "register"):
         flat |= {f"{group}.{name}": value for name, value in asdict(getattr(settings, group)).items() if (group, name, value) != NOT_ASKED}
     return flat

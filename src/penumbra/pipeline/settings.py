@@ -10,8 +10,9 @@ from penumbra.base import ranges
 from penumbra.base.params import PROFILES, ParamsError, build, missing, project_root, read_yaml, resolve
 from penumbra.base.refusal import choose
 from penumbra.base.yaml_files import in_file, shown, wrong
+from penumbra.cohort.intended_use import IntendedUse, read_intended_use
 from penumbra.evaluate import Evaluating
-from penumbra.fusion import Fitting
+from penumbra.fusion import Applying, Fitting
 from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.pipeline.groups import (
     AUTO,
@@ -54,6 +55,7 @@ class Settings:
     ablation: Ablation
     fuse: Fitting
     crossfit: CrossFitting
+    applicability: Applying
     evaluate: Evaluating
     register: Register
     retrain: Retrain
@@ -67,12 +69,13 @@ class Settings:
     rois: Mapping[str, Any]
     radiomics: Mapping[str, Any]
     models: Mapping[str, Mapping[str, Any]]
+    intended_use: IntendedUse
 
 
 GROUPS = {
     "cohort": Cohort, "ingest": Ingest, "populate": Populate, "stability": Stability, "network": Network, "augment": Augment, "train": Train,
     "pretrain": Pretrain, "ensemble": EnsembleSettings, "ablation": Ablation,
-    "fuse": Fitting, "crossfit": CrossFitting, "evaluate": Evaluating, "register": Register,
+    "fuse": Fitting, "crossfit": CrossFitting, "applicability": Applying, "evaluate": Evaluating, "register": Register,
     "retrain": Retrain, "serve": Serve, "serve_sql": ServeSql, "monitor": Monitor, "drift": Drift, "audit": Audit, "explain": Explain,
     "report": Report,
 }  # fmt: skip
@@ -141,6 +144,7 @@ def load_settings(profile: str | None = None) -> Settings:
         rois=rois,
         radiomics=radiomics,
         models=declarations.check(root, declares),
+        intended_use=read_intended_use(root / "models"),
         **{name: groups[name] for name in GROUPS},
     )
 

@@ -12,7 +12,7 @@ from penumbra import registry, store
 from penumbra.base.blocks import DEEP
 from penumbra.base.refusal import Refusal, reportable
 from penumbra.fusion.resampled import band_of
-from penumbra.pipeline import recalibration, recording
+from penumbra.pipeline import applicability, recalibration, recording
 from penumbra.pipeline.dataset import Dataset, columns_of, read_dataset
 from penumbra.pipeline.definition import require_same_features
 from penumbra.pipeline.fuse import risks
@@ -42,7 +42,8 @@ def answers(loaded: LoadedModel, data: Dataset, rows: np.ndarray) -> dict[str, r
     answer = replace(risk, log_risk=answered(loaded.updates, risk.log_risk, data.centers[rows]))
     table = {name: values[rows] for name, values in columns_of(data.blocks).items()}
     band = band_of(loaded.refits, loaded.model, table, risk.log_risk, days, recalibration=lines_of(loaded.updates, data.centers[rows]))
-    records = recording.prediction_records(model, people, risk.log_risk, groups, days, 1.0 - answer.death(days), band)
+    within = applicability.records(applicability.assessed(loaded.model, applicability.intended_for(loaded.settings), data, rows))
+    records = recording.prediction_records(model, people, risk.log_risk, groups, days, 1.0 - answer.death(days), band, within)
     fitted = {center: recalibration.of_update(loaded, center) for center in loaded.updates}
     behind = [recalibration.record(fitted[str(person["center"])], model, person["patient"]) for person in people if person["center"] in fitted]
     return {**records, "recalibrations": behind} if behind else records

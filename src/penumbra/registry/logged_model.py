@@ -102,7 +102,9 @@ def save_pyfunc(bundle: Bundle, staging: Path, target: Path, run_id: str, model_
     # the mean training patient: nobody
     middle = mean_patient(served)
     survival = [ColSpec(DataType.double, f"survival_{horizon_name(day)}", required=False) for day in bundle.horizons_days]
-    outputs = [ColSpec(DataType.double, "log_risk"), ColSpec(DataType.string, "risk_group"), *survival, ColSpec(DataType.string, "reason")]
+    measured = [ColSpec(DataType.double, f"applicability_{name}", required=False) for name in ("share", "distance")]
+    applicability = [ColSpec(DataType.string, "applicability"), *measured, ColSpec(DataType.string, "applicability_columns")]
+    outputs = [*applicability, ColSpec(DataType.double, "log_risk"), ColSpec(DataType.string, "risk_group"), *survival, ColSpec(DataType.string, "reason")]
     inputs = [ColSpec(AnyType(), name) for name in columns]
     if updates_of(bundle.settings):
         inputs.append(ColSpec(DataType.string, CENTER, required=False))

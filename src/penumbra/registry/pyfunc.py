@@ -17,6 +17,7 @@ from penumbra.registry.sent import numbers
 from penumbra.registry.updates import CENTER, answered, lines_of, updates_of
 from penumbra.survival.horizons import horizon_name
 
+COLUMNS = 10  # beyond the percentiles of training, that an answer names
 DIGITS = 6  # of what adds up to log_risk
 
 
@@ -46,8 +47,10 @@ class ServedModel(PythonModel):
         Returns
         -------
         pd.DataFrame
-            log_risk, risk_group, survival_1y and so on, each named by its time; null, with a reason, beyond the follow-up of the training patients. Explained:
-            a lower and an upper limit of each, what they cover, between which percentiles of the training patients the risk lies, and what adds up to it.
+            applicability (inside, edge, outside, or unknown of a version from before it was learned) with share, distance and columns, by the features alone;
+            then log_risk, risk_group, survival_1y and so on, each named by its time; null, with a reason, beyond the follow-up of the training patients.
+            Explained: a lower and an upper limit of each, what they cover, between which percentiles of the training patients the risk lies, and what adds up
+            to it.
 
         Raises
         ------
@@ -62,7 +65,15 @@ class ServedModel(PythonModel):
             raise MlflowException(str(broken), error_code=INVALID_PARAMETER_VALUE) from broken
         risk = answered(self.updates, log_risk, model_input[CENTER].astype(str)) if self.updates and CENTER in model_input else log_risk
         survival = self.model.survival(risk, self.horizons_days)
-        answers: dict[str, object] = {"log_risk": log_risk, "risk_group": self.model.risk_group(log_risk)}
+        within = [patient.to_dict() for patient in self.model.applicability(table)]
+        answers: dict[str, object] = {
+            "applicability": [patient["word"] for patient in within],
+            "applicability_share": [patient["share"] for patient in within],
+            "applicability_distance": [patient["distance"] for patient in within],
+            "applicability_columns": [", ".join(patient["columns"][:COLUMNS]) for patient in within],
+            "log_risk": log_risk,
+            "risk_group": self.model.risk_group(log_risk),
+        }
         reasons = [self.model.baseline.why_not(day) for day in self.horizons_days]
         for column, day in enumerate(self.horizons_days):
             # None and not NaN: JSON has no NaN

@@ -2,8 +2,8 @@
 
 a  ingest and populate the new center
 b  say what a validation there can tell, and score it with the frozen champion: the true external validation, written before anything is refitted
-c  checks of the data; where `retrain.recalibrate_from` is a number, the champion's probabilities are fitted to the center; too few deaths, or too many
-   patients refused, end it here
+c  checks of the data, and of how many patients are outside what the champion is for, by features or intended use; where `retrain.recalibrate_from` is
+   a number, the champion's probabilities are fitted to the center; too few deaths, or too many patients refused or outside, end it here
 d  update: a closed test asks how much of the champion the center's patients ask to change. Nothing, and it stays; level or spread, and a version that
    changes these at the center alone takes its place; more, and it is fitted again (`retrain.update: refit`: always)
 e  refit with the new center in training: the challenger
@@ -28,7 +28,7 @@ from penumbra.base.refusal import Refusal, choose
 from penumbra.base.workers import Pool
 from penumbra.evaluate import Verdict
 from penumbra.evaluate.gate import gate
-from penumbra.pipeline import arrivals, live, manifests, notifications, proposals, recalibration, shadow
+from penumbra.pipeline import applicability, arrivals, live, manifests, notifications, proposals, recalibration, shadow
 from penumbra.pipeline.aliases import set_alias
 from penumbra.pipeline.challenge import challenge
 from penumbra.pipeline.dataset import Dataset, read_dataset
@@ -269,14 +269,20 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
     steps.write("validation", "; ".join(filter(None, sentences)), {"version": champion.entry.version, "expected_half_widths": precision.facts})
 
     events = int(data.event[data.centers == center].sum())
+    assessed = applicability.assessed(champion.model, applicability.intended_for(champion.settings), data, data.centers == center)
+    words = applicability.counts(assessed)
     shift = shifted(data, champion.model.columns, center)
     large = sum(abs(value) > LARGE for value in shift.values())
     steps.write(
         "checks",
         f"{events} deaths among {accepted}; {sum(ingested.rejected.values())} refused, {sum(ingested.flagged.values())} remarks;"
-        f" {large} of {len(shift)} features of the champion differ by more than {LARGE:g} standard deviations",
-        {"events": events, "rejected": ingested.rejected, "flagged": ingested.flagged, "drift": shift},
+        f" {large} of {len(shift)} features of the champion differ by more than {LARGE:g} standard deviations;"
+        f" {', '.join(f'{n} {word}' for word, n in words.items())} of what the champion is for{applicability.use_of(data, center)}",
+        {"events": events, "rejected": ingested.rejected, "flagged": ingested.flagged, "drift": shift, "applicability": words},
     )
+    if outside := applicability.too_many_outside(assessed, limits.max_outside):
+        advice = f"at most {limits.max_outside:.0%} may be (retrain.max_outside); penumbra compare shows the validation."
+        return Outcome(Verdict("stop", f"Stopped: {outside}; {advice}"))
     if limits.recalibrate_from is not None:
         steps.write("recalibration", *recalibration.at_center(frozen, champion, data, center))
     if events < limits.min_events:

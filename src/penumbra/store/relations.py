@@ -68,6 +68,7 @@ RELATIONS: Mapping[str, Relation] = {
     "feature_stability": Relation(("version", "roi", "feature", "perturbation")),
     "live_monitoring": Relation(("model", "version", "center"), ancillary=("at",), stamped="at"),
     "pseudonym_keys": Relation(("scope",), ancillary=("at",), stamped="at"),
+    "center_declarations": Relation(("center",)),
     "looks": Relation(("center", "split", "stage", "evaluation", "at"), "immutable", stamped="at"),
 }
 
