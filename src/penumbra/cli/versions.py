@@ -184,7 +184,7 @@ def rollback(reason: str, model: str | None) -> None:
 @click.option("--intent", type=click.Choice(["curative", "palliative"]), help="Likewise.")
 @click.option("--record", is_flag=True, help="Store the prediction, for penumbra monitor.")
 @format_option
-def predict(path: Path, model: str, center: str | None, record: bool, form: str, **known: Any) -> None:
+def predict(path: Path, model: str, center: str | None, record: bool, form: str, **options: Any) -> None:
     """Whether the version is for the patient, then risk, risk group and survival of one patient from the DICOM or NIfTI folder PATH."""
     import json
 
@@ -193,7 +193,7 @@ def predict(path: Path, model: str, center: str | None, record: bool, form: str,
     from penumbra.commands import predict as predict_command
     from penumbra.survival.horizons import horizon_words
 
-    prediction = predict_command.predict(state_home(), path, model, center, **known)
+    prediction = predict_command.predict(state_home(), path, model, center, **options)
     if record:
         from penumbra.commands import monitor
         from penumbra.pipeline import aliases

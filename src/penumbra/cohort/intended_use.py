@@ -54,7 +54,7 @@ class Declaration:
     imaging: str | None = None
 
     @property
-    def known(self) -> dict[str, str]:
+    def facts(self) -> dict[str, str]:
         """What is declared, by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
@@ -116,11 +116,11 @@ class IntendedUse:
         Use
             What is contrary, and what is not known.
         """
-        known: dict[str, Any] = {**asdict(declared), "stage": stage_group(stage), "age": age}
-        contrary = [f"{name} {value}" for name in (*WORDS, "stage") if (value := known[name]) is not None and value not in getattr(self, name)]
+        facts: dict[str, Any] = {**asdict(declared), "stage": stage_group(stage), "age": age}
+        contrary = [f"{name} {value}" for name in (*WORDS, "stage") if (value := facts[name]) is not None and value not in getattr(self, name)]
         if age is not None and not self.age[0] <= age <= self.age[1]:
             contrary.append(f"age {age:g}")
-        return Use(tuple(contrary), tuple(name for name, value in known.items() if value is None))
+        return Use(tuple(contrary), tuple(name for name, value in facts.items() if value is None))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `intended_use` reads.

@@ -33,7 +33,7 @@ def assessed(model: SurvivalModel, intended: IntendedUse, data: Dataset, rows: n
 
 def use_of(data: Dataset, center: str) -> str:
     """What a center says of its patients, and what it does not, as the end of a sentence."""
-    declared = data.declared.get(center, Declaration()).known
+    declared = data.declared.get(center, Declaration()).facts
     unknown = [name for name in WORDS_OF_USE if name not in declared]
     phrases = [*(f"{name} {value}" for name, value in declared.items()), *([f"{', '.join(unknown)} {NOT_KNOWN}"] if unknown else [])]
     return "".join(f"; {phrase}" for phrase in phrases)

@@ -90,7 +90,7 @@ def _ingest_center(
     refused: list[cohort.Rejected] = []
     unsaved: list[cohort.Accepted | cohort.Rejected] = []
     lake.write({"centers": [{"center": center}]}, run=work.run, what=f"{center} arrived")
-    declared = read_declaration(folder).known
+    declared = read_declaration(folder).facts
     if declared:
         lake.write({"center_declarations": [{"center": center, **declared}]}, run=work.run, what=f"{center} declares its patients")
     with track(f"ingest {center}", total) as advance:
