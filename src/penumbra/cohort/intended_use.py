@@ -1,8 +1,7 @@
 """Whom the models are for, as models/intended_use.yaml says it, and what is known of a patient against it.
 
-What is known comes from the clinical record (age, stage), from the scan (a structure set belongs to treatment planning), and from the center: a file
-center.yaml in its folder declares treatment, intent and imaging of the patients that it sends. What nobody declared is not known: it is said, and is no ground
-for either word.
+What is known comes from the clinical record (age, stage) and from the center: a file center.yaml in its folder declares treatment, intent and imaging of the
+patients that it sends. What nobody declared is not known: it is said, and is no ground for either word.
 """
 
 from __future__ import annotations

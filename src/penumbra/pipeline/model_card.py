@@ -29,8 +29,8 @@ DEVICE = "research on retrospective cohorts; not a medical device, no decision o
 OUTCOME = "overall survival in days from the start of radiotherapy"
 _METRICS = "SELECT center, split, metric, value, lower, upper, n, events FROM model_metrics WHERE model = ? AND version = ? AND value IS NOT NULL"
 _SCORED = (
-    "SELECT center, applicability, count(*) AS patients FROM predictions WHERE model = ? AND version = ? AND applicability IS NOT NULL GROUP BY center, applicability"
-    " ORDER BY center, applicability = 'outside', applicability = 'edge'"
+    "SELECT center, applicability, count(*) AS patients FROM predictions WHERE model = ? AND version = ? AND applicability IS NOT NULL"
+    " GROUP BY center, applicability ORDER BY center, applicability = 'outside', applicability = 'edge'"
 )
 _WEAKEST = "SELECT version, roi, feature, min(icc) AS icc FROM feature_stability GROUP BY ALL"
 _USES = "SELECT center, count(*) AS patients FROM model_uses WHERE model = ? AND version = ? AND split = 'train' GROUP BY center ORDER BY center"
