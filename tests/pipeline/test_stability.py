@@ -10,11 +10,12 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from penumbra import store
-from penumbra.base.params import PROFILES, ParamsError
+from penumbra.base.params import PROFILES, ParamsError, project_root, read_yaml
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import Pool
 from penumbra.commands import forget
 from penumbra.commands import stability as stability_command
+from penumbra.fusion import StableOnly
 from penumbra.imaging import Mask, Scan, Volume, save_scan
 from penumbra.imaging.perturbation import PERTURBATIONS
 from penumbra.pipeline import manifests
@@ -25,8 +26,10 @@ from penumbra.pipeline.populate import populate
 from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.stability import sample_of, stability
 from penumbra.pipeline.stability_manifest import StabilityManifest
+from penumbra.pipeline.stages import BY_NAME, ON_REQUEST, STAGES
 from penumbra.pipeline.workspace import Work
 from penumbra.survival import icc_agreement
+from tests.projects import project_with
 
 CENTERS = {"north": 7, "east": 4}
 FEATURES = {"shape": ["VoxelVolume", "MeshVolume"], "firstorder": ["Mean", "Entropy"], "glcm": ["Contrast"]}
@@ -225,3 +228,30 @@ def test_as_of_an_earlier_commit_nothing_was_measured(finished: Work) -> None:
     lowest = store.query(finished.home, "SELECT feature, lowest_icc, lowest_under FROM catalogue WHERE feature = 'original_shape_VoxelVolume'").to_pylist()
     by_hand = min((row["icc"], row["perturbation"]) for row in measured(finished) if row["feature"] == "original_shape_VoxelVolume")
     assert [(row["lowest_icc"], row["lowest_under"]) for row in lowest] == [by_hand]
+
+
+def test_it_is_not_on_the_path_and_dvc_runs_it_on_request_alone() -> None:
+    declared = read_yaml(project_root() / "dvc.yaml")["stages"]
+    assert set(declared) == set(BY_NAME)
+    assert [name for name, stage in declared.items() if stage.get("frozen")] == [stage.name for stage in ON_REQUEST] == ["stability"]
+    assert "stability" not in [stage.name for stage in STAGES]
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ("{min_icc: 0.75, under: [nois]}", r"fuse\.stability\.under names 'nois', which the group stability does not measure\. Did you mean noise\?"),
+        ("{min_icc: 0.75, under: []}", r"fuse\.stability\.under names no perturbation"),
+        ("{min_icc: 75, under: [noise]}", r"fuse\.stability\.min_icc is 75, out of its range.*75 percent is 0\.75"),
+        ("{icc: 0.75, under: [noise]}", r"unknown parameter fuse\.stability\.icc"),
+    ],
+)
+def test_a_mistake_in_the_rule_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, sentence: str) -> None:
+    project_with(tmp_path, monkeypatch, lambda text: text.replace("  stability: null ", f"  stability: {written} "))
+    with pytest.raises(ParamsError, match=sentence):
+        load_settings()
+
+
+def test_the_rule_as_params_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project_with(tmp_path, monkeypatch, lambda text: text.replace("  stability: null ", "  stability: {min_icc: 0.75, under: [noise, mask]} "))
+    assert load_settings().fuse.stability == StableOnly(0.75, ("noise", "mask"))

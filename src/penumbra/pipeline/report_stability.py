@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from penumbra import radiomics, store
+from penumbra.imaging.perturbation import PERTURBATIONS
 from penumbra.pipeline.workspace import Work
 from penumbra.report import inputs as page
 
@@ -27,7 +28,8 @@ def stability_of(work: Work, rows: Sequence[dict[str, Any]]) -> tuple[page.Stabi
 
 
 def _of_roi(roi: str, rows: Sequence[dict[str, Any]], place: dict[str, tuple[str, ...]]) -> page.StabilityOfRoi:
-    perturbations = tuple(dict.fromkeys(row["perturbation"] for row in rows))
+    measured = {row["perturbation"] for row in rows}
+    perturbations = tuple(name for name in PERTURBATIONS if name in measured)
     by_cell: dict[tuple[str, ...], dict[str, list[dict[str, Any]]]] = {each: {} for each in place.values()}
     for row in rows:
         if row["feature"] in place:

@@ -172,6 +172,12 @@ def _check_further(groups: Mapping[str, Any]) -> None:
         raise wrong("cohort.train_centers", f"cohort.train_centers names {twice!r} twice", "Name every center once")
     if ties not in TIES:
         raise wrong("train.ties", f"train.ties is {ties!r}", choose(ties, TIES, what="allowed"))
+    stable, measured = groups["fuse"].stability, tuple(groups["stability"].levels)
+    for name in () if stable is None else stable.under:
+        if name not in measured:
+            raise wrong("fuse.stability.under", f"fuse.stability.under names {name!r}, which the group stability does not measure", choose(name, measured))
+    if stable is not None and not stable.under:
+        raise wrong("fuse.stability.under", "fuse.stability.under names no perturbation", f"Name some of {', '.join(measured)}, or set fuse.stability: null")
     for name in ("retrain_cron", "check_cron"):
         expression = getattr(serve, name)
         fields_given = expression.split()

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from penumbra.report import ink
-from penumbra.report.ink import GRID, INK, WIDTH_IN, Rendered, render
+from penumbra.report.ink import GRID, WIDTH_IN, Rendered, render
 from penumbra.report.inputs import StabilityCell, StabilityOfRoi
 from penumbra.report.slices import roi_words
 from penumbra.report.tables import Table, plain_table
 from penumbra.report.words import number
 
 DARK = 0.45  # an ICC below it is on a dark cell
+ON_DARK, ON_LIGHT = "#fdfdfd", "#111111"  # colors of no variable of the page: the cells stay as they are on a dark screen
 
 
 def heat_map(of_roi: StabilityOfRoi, name: str) -> Rendered:
@@ -28,10 +29,10 @@ def heat_map(of_roi: StabilityOfRoi, name: str) -> Rendered:
         mesh = axes.pcolormesh(np.ma.masked_invalid(values), cmap="viridis", vmin=0, vmax=1, edgecolors="white", linewidth=0.3)
         for row, column in np.argwhere(np.isfinite(values)):
             value = values[row, column]
-            axes.text(column + 0.5, row + 0.5, number(value), ha="center", va="center", size=6, color="white" if value < DARK else INK)
+            axes.text(column + 0.5, row + 0.5, number(value), ha="center", va="center", size=6, color=ON_DARK if value < DARK else ON_LIGHT)
         axes.set_ylim(len(images), 0)
         axes.set_yticks(np.arange(len(images)) + 0.5, [_short(image) for image in images], size=7)
-        axes.set_xticks(np.arange(len(families)) + 0.5, families, size=7)
+        axes.set_xticks(np.arange(len(families)) + 0.5, families, size=6.5)
         axes.grid(visible=False)
         axes.set_facecolor(GRID)
         axes.set_title(_words(of_roi.roi))
