@@ -1,5 +1,7 @@
 """fuse.stability: only stable columns are selected, in the fit and in every fold; without it nothing changes."""
 
+import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from penumbra import fusion, store
+from penumbra import fusion, registry, store
 from penumbra.base.refusal import Refusal
+from penumbra.evaluate import Refits
 from penumbra.fusion import StableOnly
+from penumbra.pipeline import evaluate as evaluate_stage
+from penumbra.pipeline import register as register_stage
 from penumbra.pipeline.challenge import stable_only
 from penumbra.pipeline.crossfit import Recipe, cross_fitted
-from penumbra.pipeline.dataset import read_dataset
+from penumbra.pipeline.dataset import network_file, read_dataset
 from penumbra.pipeline.fuse import current_fuse, fuse, fusion_key, load_models
 from penumbra.pipeline.origins import accepted_images
 from penumbra.pipeline.workspace import Work
@@ -133,6 +138,25 @@ def test_a_constant_column_is_not_stable(work: Work) -> None:
     assert not [column for column in combined.columns if not column.startswith("deep.")]
 
 
-def test_a_champion_keeps_the_rule_it_was_registered_with() -> None:
-    assert stable_only(None) is None
-    assert stable_only({"min_icc": 0.75, "under": ["noise", "mask"], "unstable": []}) == RULE
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", [None, RULE])
+def test_a_champion_keeps_the_rule_it_was_registered_with(
+    tmp_path: Path, empty_registry: Path, monkeypatch: pytest.MonkeyPatch, rule: StableOnly | None
+) -> None:
+    """And a version without one has no such parameter, as those from before there was one."""
+    shutil.copytree(empty_registry, tmp_path, dirs_exist_ok=True)
+    one = small_work(tmp_path, centers={"north": 40, "east": 24}, features=6)
+    settings = few_models(one.settings)
+    work = stable(replace(one, settings=replace(settings, evaluate=replace(settings.evaluate, bootstraps=20, refits=1))), rule)
+    weights = network_file(work.home, "deep1")
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    monkeypatch.setattr(register_stage, "learning_curves", lambda weights: {})
+    monkeypatch.setattr(evaluate_stage, "refitted", lambda *_: ([], Refits({}, math.nan, 0)))
+    measure(work)
+    fuse(work)
+    evaluate_stage.evaluate(work)
+    register_stage.register(work)
+    params = registry.load(work.home, "champion").lineage.params
+    assert ("fuse.stability" in params) is (rule is not None)
+    assert stable_only(params.get("fuse.stability")) == rule

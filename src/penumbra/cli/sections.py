@@ -48,7 +48,7 @@ SECTIONS: dict[str, dict[str, About]] = {
             "Measure how stable each radiomics feature is.",
             "images of training patients, features in the store",
             "stability/, and feature_stability in the store",
-            "TODO",
+            "3 min 48 s for 72 training patients next to other work, 197 s of processor time; again, with nothing new, 2 s",
         ),
         "train": About(
             "Train the network on the training centers.",
