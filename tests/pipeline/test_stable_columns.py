@@ -151,7 +151,8 @@ def test_a_champion_keeps_the_rule_it_was_registered_with(
     weights = network_file(work.home, "deep1")
     weights.parent.mkdir(parents=True)
     weights.write_bytes(b"weights")
-    monkeypatch.setattr(register_stage, "learning_curves", lambda weights: {})
+    monkeypatch.setattr(register_stage, "learning_curves", lambda weights: {})  # the weights are carried along, not opened here
+    monkeypatch.setattr(register_stage, "released_network", lambda weights, folder: weights)
     monkeypatch.setattr(evaluate_stage, "refitted", lambda *_: ([], Refits({}, math.nan, 0)))
     measure(work)
     fuse(work)
