@@ -35,6 +35,7 @@ pytestmark = pytest.mark.slow
 
 def quick(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(register_stage, "learning_curves", lambda weights: {})  # the weights are carried along, not opened here
+    patch.setattr(register_stage, "released_network", lambda weights, folder: weights)
     patch.setattr(evaluate_stage, "cross_fitted_falsifiers", lambda *_: {})
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from penumbra.base.params import project_root
 from penumbra.base.refusal import Refusal
 from penumbra.pipeline import evaluate as evaluate_stage
 from penumbra.pipeline import fuse as fuse_stage
@@ -101,6 +103,16 @@ def test_no_patient_is_in_an_event_nor_in_the_reason_of_a_failure(work: Work, fi
     text = file.read_text(encoding="utf-8")
     assert not any(patient in text for patient in patients)
     assert str(work.home) not in text
+
+
+def test_a_stage_that_a_retraining_calls_sends_the_same_events(work: Work, file: Path) -> None:
+    fused = lineage_events.sends(fuse_stage.fuse)(work)
+    assert fused.key
+    assert [(event["job"]["name"], event["eventType"]) for event in events_in(file)] == [("fuse", "START"), ("fuse", "COMPLETE")]
+    protocol = (project_root() / "src" / "penumbra" / "retraining" / "protocol.py").read_text(encoding="utf-8")
+    for stage in ("ingest", "populate", "stage", "register", "report"):  # stage: train, fuse and evaluate in turn
+        assert re.search(rf"sends\({stage}\)\(", protocol), stage
+        assert not re.search(rf"(?<![\w.]){stage}\((?:work|refitted)\b", protocol), f"{stage} is called past its events"
 
 
 def test_a_registered_version_is_an_output() -> None:

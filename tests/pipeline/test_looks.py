@@ -75,6 +75,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) ->
 @pytest.fixture
 def work(evaluated: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
     monkeypatch.setattr(register_stage, "learning_curves", lambda weights: {})  # the weights are carried along, not opened here
+    monkeypatch.setattr(register_stage, "released_network", lambda weights, folder: weights)
     monkeypatch.setattr(evaluate_stage, "cross_fitted_falsifiers", lambda *_: {})
     shutil.copytree(evaluated.home, tmp_path / "home")
     return replace(evaluated, home=tmp_path / "home")

@@ -14,11 +14,11 @@ import os
 import queue
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from penumbra.base.progress import say
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from penumbra.base.documents import Document
     from penumbra.pipeline.workspace import Work
 
+Arguments = ParamSpec("Arguments")
+Made = TypeVar("Made", bound="Document")
 VARIABLES, TRANSPORT = ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG"), "OPENLINEAGE__TRANSPORT"
 NAMESPACE, FLOW = "penumbra", "run"  # of jobs and data sets unless OPENLINEAGE_NAMESPACE names another; the job that stages of one run belong to
 PRODUCER = "urn:penumbra-survival"
@@ -49,6 +51,17 @@ def requested() -> bool:
     if os.environ.get("OPENLINEAGE_DISABLED", "").strip().lower() == "true":
         return False
     return any(os.environ.get(name) for name in VARIABLES) or any(name.startswith(TRANSPORT) for name in os.environ)
+
+
+def sends(stage: Callable[Concatenate["Work", Arguments], Made]) -> Callable[Concatenate["Work", Arguments], Made]:
+    """The function of a stage, sending its events."""
+
+    def run(work: "Work", /, *arguments: Arguments.args, **named: Arguments.kwargs) -> Made:
+        with watched(stage.__name__, work) as watch:
+            watch.manifest = manifest = stage(work, *arguments, **named)
+        return manifest
+
+    return run
 
 
 @dataclass

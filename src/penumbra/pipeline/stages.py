@@ -42,9 +42,9 @@ class Stage:
 
     def __call__(self, work: "Work", **arguments: Any) -> "Document":
         """Run it; its manifest. Its module is imported only now: populate needs no network, and fuse no images."""
-        with lineage_events.watched(self.name, work) as left:
+        with lineage_events.watched(self.name, work) as watch:
             manifest: Document = getattr(import_module(f"penumbra.pipeline.{self.name}"), self.name)(work, **arguments)
-            left.manifest = manifest
+            watch.manifest = manifest
         return manifest
 
 

@@ -38,6 +38,7 @@ from penumbra.pipeline.evaluate import evaluate
 from penumbra.pipeline.fuse import fuse
 from penumbra.pipeline.ingest import ingest
 from penumbra.pipeline.inside import served_by
+from penumbra.pipeline.lineage_events import sends
 from penumbra.pipeline.live import Signal
 from penumbra.pipeline.manifests import OVERTAKEN, PROPOSED, SET_ASIDE, DecisionManifest, EvaluateManifest
 from penumbra.pipeline.populate import populate
@@ -243,9 +244,9 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
     """Steps a to g."""
     limits = work.settings.retrain
     require_same_features(champion)
-    ingested = ingest(work, only=center).centers[center]
+    ingested = sends(ingest)(work, only=center).centers[center]
     with open_pool() if open_pool else nullcontext() as pool:
-        filled = populate(work, pool)
+        filled = sends(populate)(work, pool)
     accepted = len(ingested.accepted)
     steps.write("arrival", f"{accepted} of {ingested.found} accepted", {"rejected": ingested.rejected, "flagged": ingested.flagged})
     for roi, features_version in champion.feature_versions.items():
@@ -301,9 +302,9 @@ def _refitted(work: Work, champion: LoadedModel, data: Dataset, center: str, ste
     centers = tuple(sorted({*champion.lineage.train_centers, center}))
     refitted = replace(work, settings=replace(work.settings, cohort=replace(work.settings.cohort, train_centers=centers)))
     for stage in (train, fuse, evaluate):
-        stage(refitted)
-    registered = register(refitted)
-    report(refitted)
+        sends(stage)(refitted)
+    registered = sends(register)(refitted)
+    sends(report)(refitted)
     if registered.version is None:
         return Outcome(Verdict("reject", f"Rejected: the challenger retained no feature ({registered.reason})."))
     version, evaluated = registered.version, manifests.read(work.home, EvaluateManifest)
