@@ -118,7 +118,7 @@ def test_permuted_outcomes_are_chance_and_a_leak_is_seen(work: Work, monkeypatch
     monkeypatch.setattr(audit_fits, "permuted_data", lambda inner, number: (inner.data, inner.data.outcomes.rows(inner.inside)))  # nothing is permuted
     leaking = Spread(tuple(permuted_concordances(inner)))
     assert leaking.mean > 0.65
-    assert replace(audit_of(leaking), c=0.9).leaks
+    assert audit_of(leaking).leaks
 
 
 def audit_of(permuted: Spread) -> Audit:
@@ -184,6 +184,34 @@ def test_one_person_at_two_centers_is_named_by_the_features(work: Work) -> None:
     names = {f"patient {data.patients[i]} of {data.centers[i]}" for i in (one, other)}
     assert names in [set(row.patients) for row in alike]
     assert highest > 0.999
+
+
+def test_a_patient_of_a_foreign_scanner_is_seen_again_with_the_columns(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_stage, "permuted_concordances", lambda inner: [0.5])
+    monkeypatch.setattr(audit_stage, "panel_concordances", lambda inner, columns: [0.5])
+    common = {"model": "nsclc-os", "version": "1", "log_risk": 0.1, "risk_group": "low"}
+    foreign = {
+        "applicability": "outside",
+        "applicability_reason": "far from all training patients",
+        "applicability_columns": ["gtv.noise_001", "gtv.noise_000"],
+    }
+    rows = [
+        {**common, "patient": "W001", "center": "west", **foreign},
+        {**common, "patient": "W002", "center": "west", "applicability": "edge", "applicability_reason": "at the edge"},
+        {**common, "patient": "W003", "center": "west", "applicability": "inside"},
+        {**common, "patient": "W004", "center": "west", "applicability": "unknown"},
+        {**common, "patient": "W005", "center": "west", "version": "2", **foreign},
+    ]
+    with store.connect(work.home) as lake:
+        before, _ = audit_stage.flagged(lake, "nsclc-os", 1)
+        lake.write({"predictions": rows}, run="test", what="predict --record")
+    seen, page = audit_command.audit(work)
+    assert seen.scored == (before or 0) + 3, "unknown is no answer, and another version's is not asked"
+    mine = [(row.patient, row.applicability, row.columns) for row in seen.outside if row.center == "west"]
+    assert mine == [("W001", "outside", ("gtv.noise_001", "gtv.noise_000")), ("W002", "edge", ())]
+    text = page.read_text(encoding="utf-8")
+    assert "gtv.noise_001, gtv.noise_000" in text
+    assert "W003" not in text
 
 
 def test_networks_are_trained_again_as_often_as_asked(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:

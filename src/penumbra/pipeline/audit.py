@@ -12,6 +12,7 @@ import numpy as np
 from penumbra import store
 from penumbra.base.blocks import GTV
 from penumbra.base.progress import say
+from penumbra.fusion.applicability import EDGE, INSIDE, OUTSIDE
 from penumbra.pipeline import looks
 from penumbra.pipeline.audit_fits import Inner, concordance, panel_concordances, permuted_concordances
 from penumbra.pipeline.crossfit import Recipe
@@ -53,7 +54,7 @@ def audit(work: Work) -> Audit:
     with store.connect(work.home, read_only=True) as lake:
         alike, highest = doubles(inner, lake)
         folds = tuple(balances(inner, lake))
-        scored, outside = _applicability(lake, work.settings.register.model, registered.version)
+        scored, outside = flagged(lake, work.settings.register.model, registered.version)
         read = tuple(Read(row.center, row.stage, row.times, row.questions, row.last.isoformat(timespec="seconds")) for row in looks.ledger(lake))
         begun = looks.begun(lake).isoformat(timespec="seconds")
     return Audit(
@@ -157,14 +158,12 @@ def doubles(inner: Inner, lake: store.Store) -> tuple[list[Alike], float]:
     return alike, float(correlation.max())
 
 
-def _applicability(lake: store.Store, model: str, version: int | None) -> tuple[int | None, tuple[Outside, ...]]:
-    """How many predictions of the version have an applicability, and those that are not inside; None where no prediction has one."""
-    if "applicability" not in lake.sql("SELECT * FROM predictions LIMIT 0").column_names:
-        return None, ()
+def flagged(lake: store.Store, model: str, version: int | None) -> tuple[int | None, tuple[Outside, ...]]:
+    """How many predictions of the version know whether their patient is inside, and those who are not, outside first; None where no prediction knows."""
     query = (
-        "SELECT patient, center, applicability, applicability_reason AS reason FROM predictions WHERE model = ? AND version = ? AND applicability IS NOT NULL"
-        " ORDER BY applicability = 'edge', center, patient"
+        "SELECT patient, center, applicability, applicability_reason AS reason, applicability_columns AS columns FROM predictions"
+        " WHERE model = ? AND version = ? AND applicability IN (?, ?, ?) ORDER BY applicability = ?, center, patient"
     )
-    rows = lake.sql(query, [model, str(version)]).to_pylist()
-    flagged = tuple(Outside(**row) for row in rows if row["applicability"] in ("outside", "edge"))
-    return len(rows) or None, flagged
+    rows = lake.sql(query, [model, str(version), INSIDE, EDGE, OUTSIDE, EDGE]).to_pylist()
+    beyond = tuple(Outside(**{**row, "columns": tuple(row["columns"] or ())}) for row in rows if row["applicability"] != INSIDE)
+    return len(rows) or None, beyond

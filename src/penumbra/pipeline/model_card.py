@@ -9,9 +9,11 @@ from typing import Any
 
 from penumbra import registry, store
 from penumbra.base.blocks import DEEP, GTV
+from penumbra.cohort.intended_use import IntendedUse, read_intended_use
 from penumbra.evaluate import CROSS_FITTED, EXTERNAL, LEFT_OUT, TRAINING
 from penumbra.fusion.applicability import BEFORE
 from penumbra.pipeline import looks
+from penumbra.pipeline.applicability import intended_for
 from penumbra.pipeline.manifests import RegisterManifest
 from penumbra.pipeline.prospective import LIVE
 from penumbra.pipeline.workspace import Work
@@ -40,7 +42,7 @@ def model_card(work: Work, registered: RegisterManifest) -> ModelCard:
     """The card of what a run registered, for its report, whose other sections have the subgroups."""
     if registered.version is None:
         settings = work.settings
-        return ModelCard(settings.register.model, 0, (), "", settings.cohort.train_centers, "", 0, "", "", purpose=_purpose())
+        return ModelCard(settings.register.model, 0, (), "", settings.cohort.train_centers, "", 0, "", "", purpose=_purpose(read_intended_use()))
     return card_of(work.home, registry.find(work.home, registered.version, registered.model))
 
 
@@ -77,7 +79,7 @@ def card_of(home: Path, entry: RegisteredVersion) -> ModelCard:
         environment=tuple(loaded.lineage.environment.items()),
         served=f"{model.label} ({model.kind}, {count(len(model.columns), 'column')}), fitted on {count(model.training.patients, 'patient')}"
         f" of whom {model.training.events} died",
-        purpose=_purpose(),
+        purpose=_purpose(intended_for(loaded.settings)),
         data=tuple(_centers(rows, uses)),
         evidence=tuple(_measured(rows, [name.format(at) for name in EVIDENCE])),
         calibration=tuple(row for row in _measured(rows, [name.format(at) for name in CALIBRATION]) if row.split != "train"),
@@ -87,8 +89,10 @@ def card_of(home: Path, entry: RegisteredVersion) -> ModelCard:
     )
 
 
-def _purpose() -> Lines:
-    return (("Intended use", DEVICE), ("Outcome", OUTCOME), ("Input", f"planning CT and GTV; ROIs {GTV} and rings"))
+def _purpose(intended: IntendedUse) -> Lines:
+    """What the models are for, and for whom, as models/intended_use.yaml says, or said when the version was registered."""
+    patients = "; ".join(f"{name} {words}" for name, words in intended.rows)
+    return (("Intended use", DEVICE), ("Patients", patients), ("Outcome", OUTCOME), ("Input", f"planning CT and GTV; ROIs {GTV} and rings"))
 
 
 def _centers(rows: Sequence[Mapping[str, Any]], uses: Sequence[Mapping[str, Any]]) -> Iterator[CardCenter]:
@@ -129,8 +133,6 @@ def _applicability(lake: store.Store, loaded: LoadedModel) -> Iterator[tuple[str
             f"{domain.patients}; a patient is at the edge beyond a share of {domain.edge.share:.2f} of the columns or a distance of {domain.edge.distance:.1f},"
             f" and outside beyond {domain.outside.share:.2f} or {domain.outside.distance:.1f}",
         )
-    if "applicability" not in lake.sql("SELECT * FROM predictions LIMIT 0").column_names:
-        return
     counted: dict[str, list[str]] = {}
     for row in lake.sql(_SCORED, [loaded.entry.model, str(loaded.entry.version)]).to_pylist():
         counted.setdefault(row["center"], []).append(f"{row['patients']} {row['applicability']}")

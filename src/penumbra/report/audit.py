@@ -14,6 +14,7 @@ from penumbra.report.words import NOT_KNOWN, count, number
 
 PAGE = "audit.html"  # next to the report of the version
 FOOTER = "penumbra audit; research software, not a medical device. Nothing is chosen by an audit."
+COLUMNS = 5  # named of one patient
 SHOWN = 20  # patients or pairs of a table; how many there are is stated
 
 
@@ -98,6 +99,7 @@ class Outside(Document):
     center: str
     applicability: str
     reason: str
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -258,8 +260,8 @@ def _applicability(audit: Audit) -> Section:
         return Section("Applicability", "No stored prediction says whether its patient is like the training patients: predict again, or register a version.")
     words = f"{len(audit.outside)} of {audit.scored} scored patients are not inside what the served version has learned; the columns beyond, farthest first."
     words += f" The first {SHOWN} are shown; penumbra sql has all." if len(audit.outside) > SHOWN else ""
-    rows = tuple((row.patient, row.center, row.applicability, row.reason) for row in audit.outside[:SHOWN])
-    return Section("Applicability", words, ("patient", "center", "", "reason"), rows, 4)
+    rows = tuple((row.patient, row.center, row.applicability, row.reason, ", ".join(row.columns[:COLUMNS]) or "none") for row in audit.outside[:SHOWN])
+    return Section("Applicability", words, ("patient", "center", "", "reason", "columns beyond, farthest first"), rows, 5)
 
 
 def _spread(spread: Spread) -> tuple[tuple[object, ...], ...]:
