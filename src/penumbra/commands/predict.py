@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from penumbra import registry, store
-from penumbra.cohort.intended_use import Declaration
+from penumbra import registry
 from penumbra.fusion.applicability import UNKNOWN
 from penumbra.fusion.resampled import NO_REFITS, Band, band_of
 from penumbra.pipeline import applicability
 from penumbra.pipeline.arrived import read_folder
-from penumbra.pipeline.dataset import declarations
 from penumbra.pipeline.recalibration import Applied, applied
 from penumbra.survival.horizons import horizon_name
 
@@ -138,10 +136,7 @@ def predict(
     arrived = read_folder(loaded, folder, place, age=age, stage=stage)
     model, table = loaded.model, arrived.table
     log_risk = model.log_risk(table, centers=[place])
-    of_center = _declared(home, place)
-    declared = replace(of_center, treatment=treatment or of_center.treatment, intent=intent or of_center.intent)
-    use = applicability.intended_for(loaded.settings).of(declared, age=age, stage=stage)
-    within = model.applicability(table, centers=[place])[0].limited(use.contrary, use.sentence)
+    within = applicability.of_person(home, loaded, table, place, applicability.Person(age, stage, treatment, intent))
     days = {horizon_name(day): float(day) for day in loaded.horizons_days}
     fitted = applied(home, loaded, place)
     survival = (fitted.survival(model, log_risk, list(days.values())) if fitted else model.survival(log_risk, list(days.values())))[0]
@@ -172,12 +167,6 @@ def predict(
         recalibrated=fitted,
     )
     return replace(answer, **applicability.columns(within))
-
-
-def _declared(home: Path, center: str) -> Declaration:
-    """What the store knows of a center's patients; nothing of a center that never arrived."""
-    with store.connect(home, read_only=True) as lake:
-        return declarations(lake).get(center, Declaration())
 
 
 def _number(value: float) -> float | None:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,20 @@ class Applicability:
 
 
 @dataclass(frozen=True)
+class Arrays:
+    """The numbers of a domain as arrays; made once, since a served model asks for each patient."""
+
+    low: Floats
+    middle: Floats
+    high: Floats
+    below: Floats
+    above: Floats
+    center: Floats
+    components: Floats
+    variances: Floats
+
+
+@dataclass(frozen=True)
 class Domain:
     """What is known of the training patients of one model, as aggregates.
 
@@ -158,6 +173,12 @@ class Domain:
     edge: Limits
     outside: Limits
     patients: int
+
+    @cached_property
+    def arrays(self) -> Arrays:
+        """The numbers as arrays, the components (k, m) also where there is none."""
+        numbers = {field.name: np.array(getattr(self, field.name), dtype=float) for field in fields(Arrays)}
+        return Arrays(**{**numbers, "components": numbers["components"].reshape(-1, len(self.columns))})
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `from_dict` reads.
@@ -215,7 +236,7 @@ class Domain:
         array of shape (n, m), bool
             True also for what is missing or infinite, not for what is filled.
         """
-        inside = (measured.values >= np.array(self.low)) & (measured.values <= np.array(self.high))
+        inside = (measured.values >= self.arrays.low) & (measured.values <= self.arrays.high)
         return np.asarray(~inside & ~measured.filled)
 
     def coordinates(self, measured: Measured) -> Floats:
@@ -231,8 +252,8 @@ class Domain:
         array of shape (n, m)
             0 where a column is at its median.
         """
-        steps = measured.values - np.array(self.middle)
-        return np.asarray(steps * np.where(steps > 0, self.above, self.below))
+        steps = measured.values - self.arrays.middle
+        return np.asarray(steps * np.where(steps > 0, self.arrays.above, self.arrays.below))
 
     def distances(self, measured: Measured) -> Floats:
         """Return the Mahalanobis distance to the training patients.
@@ -247,7 +268,7 @@ class Domain:
         array of shape (n,)
             Infinite where a value is missing or infinite.
         """
-        center, components, variances = np.array(self.center), matrix_of(self), np.array(self.variances)
+        center, components, variances = self.arrays.center, self.arrays.components, self.arrays.variances
         distances = np.full(len(measured.values), np.inf)
         with np.errstate(over="ignore", invalid="ignore"):
             points = self.coordinates(measured) - center
@@ -262,7 +283,7 @@ class Domain:
 
     def _one(self, measured: Measured, beyond: Bools, distance: float, row: int) -> Applicability:
         values, filled = measured.values[row], measured.filled[row]
-        low, high = np.array(self.low), np.array(self.high)
+        low, high = self.arrays.low, self.arrays.high
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             far = np.maximum(low - values, values - high) / (high - low)
         order = np.argsort(-np.where(np.isnan(far), np.inf, far), kind="stable")
@@ -302,11 +323,6 @@ class Domain:
             return f"every column within the training range, {far}{supplied}"
         count = f"{len(names)} of {len(self.columns)} columns outside the training range"
         return f"{count} ({_listed(names)}), {far}{supplied}" if word != INSIDE else f"{count}, {far}{supplied}"
-
-
-def matrix_of(domain: Domain) -> Floats:
-    """The components, (k, p), also where there is none."""
-    return np.array(domain.components, dtype=float).reshape(-1, len(domain.center))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from penumbra.fusion.applicability import EDGE, OUTSIDE, Domain, Limits, Measured, matrix_of
+from penumbra.fusion.applicability import EDGE, OUTSIDE, Domain, Limits, Measured
 from penumbra.fusion.parts import Table, columns_of
-from penumbra.fusion.reading import Reading, read
+from penumbra.fusion.reading import Reading, read, values_of
 from penumbra.fusion.settings import Applying
 from penumbra.survival.outcome import Bools, Floats
 from penumbra.survival.selection import folds_within
@@ -40,18 +41,22 @@ def measured(parts: Sequence[tuple[Reading, float]], table: Table, centers: Arra
         A column that several members read is there once, as the first one takes it, or the first one that takes its logarithm.
     """
     columns = columns_of(table)
-    values: dict[str, tuple[Floats, Bools, bool]] = {}
+    read_by: list[tuple[Floats, Bools]] = []
+    place: dict[str, tuple[int, bool]] = {}  # column of all parts together, and whether it is a logarithm
     weights: dict[str, float] = {}
+    number = 0
     for part, factor in parts:
         raw, filled = read(part, columns, centers, "nan")
-        for j, column in enumerate(part.inputs):
+        infinite = np.isinf(values_of(columns, part.inputs)) if np.isnan(raw).any() else np.zeros(raw.shape, dtype=bool)
+        read_by.append((np.where(infinite, np.inf, filled), np.isnan(raw) & ~np.isnan(filled) & ~infinite))
+        for column in part.inputs:
             weights[column.name] = weights.get(column.name, 0.0) + factor * column.coefficient
-            if column.name not in values or (column.log and not values[column.name][2]):
-                infinite = np.isinf(np.atleast_1d(np.asarray(columns[column.name], dtype=float)))
-                was_filled = np.isnan(raw[:, j]) & ~np.isnan(filled[:, j]) & ~infinite
-                values[column.name] = np.where(infinite, np.inf, filled[:, j]), was_filled, column.log
-    columns_values, were_filled, _ = zip(*values.values(), strict=True)
-    return Measured(tuple(values), np.stack(columns_values, axis=1), np.stack(were_filled, axis=1), np.array([weights[name] for name in values]))
+            if column.name not in place or (column.log and not place[column.name][1]):
+                place[column.name] = number, column.log
+            number += 1
+    at = [j for j, _ in place.values()]
+    values, were_filled = np.hstack([part_values for part_values, _ in read_by])[:, at], np.hstack([absent for _, absent in read_by])[:, at]
+    return Measured(tuple(place), values, were_filled, np.array([weights[name] for name in place]))
 
 
 def learn(measured: Measured, centers: ArrayLike, numbers: Applying) -> Domain:
@@ -81,7 +86,7 @@ def learn(measured: Measured, centers: ArrayLike, numbers: Applying) -> Domain:
         scores[out] = others.distances(held_out)
         across[out] = _across(others, held_out)
     whole = _described(measured, numbers)
-    points = whole.coordinates(measured) - np.array(whole.center)
+    points = whole.coordinates(measured) - whole.arrays.center
     spread = math.sqrt(float(np.mean(np.sum(points**2, axis=1))))
     residual = _rounded(math.sqrt(float(np.mean(across**2))))
     residual = residual if residual > ROUNDING * spread else 0.0
@@ -90,7 +95,7 @@ def learn(measured: Measured, centers: ArrayLike, numbers: Applying) -> Domain:
     ends, spreads = np.abs(np.percentile(points, [numbers.low, numbers.high], axis=0)).max(axis=0), points.std(axis=0)
     alone = float(np.median(ends[spreads > 0] / spreads[spreads > 0])) if (spreads > 0).any() else 0.0
     limits = {word: Limits(each.share, max(each.distance, _rounded(FARTHER[word] * alone))) for word, each in limits.items()}
-    return Domain(**{**vars(whole), "residual": residual, "edge": limits[EDGE], "outside": limits[OUTSIDE]})
+    return replace(whole, residual=residual, edge=limits[EDGE], outside=limits[OUTSIDE])
 
 
 def _described(measured: Measured, numbers: Applying) -> Domain:
@@ -117,8 +122,8 @@ def _described(measured: Measured, numbers: Applying) -> Domain:
 
 def _across(domain: Domain, measured: Measured) -> Floats:
     """How far each patient (n,) is from the plane of the components."""
-    components = matrix_of(domain)
-    centered = domain.coordinates(measured) - np.array(domain.center)
+    components = domain.arrays.components
+    centered = domain.coordinates(measured) - domain.arrays.center
     return np.array([float(np.linalg.norm(point - (components @ point) @ components)) for point in centered])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -52,6 +52,11 @@ def read(model: Reading, table: Table, centers: ArrayLike | None, missing: str =
     return raw, filled
 
 
+def values_of(columns: Mapping[str, ArrayLike], inputs: Sequence[Column]) -> Floats:
+    """Some columns of a table as they came, (n, p)."""
+    return np.stack([np.atleast_1d(np.asarray(columns[column.name], dtype=float)) for column in inputs], axis=1)
+
+
 def scaled(inputs: Sequence[Column], values: Floats) -> Floats:
     """The z-scores of inputs (n, p), in standard deviations of the training patients."""
     return np.asarray((values - np.array([column.mean for column in inputs])) / np.array([column.sd for column in inputs]))
@@ -80,19 +85,20 @@ def _raw(model: Reading, table: Table, centers: ArrayLike | None, missing: str =
     if not model.retained:
         raise NothingRetained(f"{model.name} retained no feature: {model.reason}. It has no risk to give")
     columns = columns_of(table)
-    raw = []
     for column in model.inputs:
-        name = column.name
-        if name not in columns:
-            fault = f"{model.name} needs the column {name}; found {len(columns)} columns ({', '.join(list(columns)[:3])}, ...)"
+        if column.name not in columns:
+            fault = f"{model.name} needs the column {column.name}; found {len(columns)} columns ({', '.join(list(columns)[:3])}, ...)"
             raise Unusable("column_given", fault, "Populate it first")
-        values = np.atleast_1d(np.asarray(columns[name], dtype=float))
-        infinite = np.isinf(values)
-        if infinite.any() and missing != "nan":
-            fault = f"{name} is infinite for {int(infinite.sum())} of {values.size} patients (model {model.name})"
-            raise Unusable("value_finite", fault, "Give a finite number")
-        raw.append(transformed(name, np.where(infinite, np.nan, values), column.log))
-    values = np.stack(raw, axis=1)
+    values = values_of(columns, model.inputs)
+    infinite = np.isinf(values)
+    if infinite.any() and missing != "nan":
+        j = int(np.flatnonzero(infinite.any(axis=0))[0])
+        fault = f"{model.inputs[j].name} is infinite for {int(infinite[:, j].sum())} of {len(values)} patients (model {model.name})"
+        raise Unusable("value_finite", fault, "Give a finite number")
+    values[infinite] = np.nan
+    for j, column in enumerate(model.inputs):
+        if column.log:
+            values[:, j] = transformed(column.name, values[:, j], column.log)
     if model.harmonizer is not None:
         # a column that is there with and without its logarithm is harmonized without; versions before there were both have it once
         place = {column.name: j for j, column in sorted(enumerate(model.inputs), key=lambda item: not item[1].log)}

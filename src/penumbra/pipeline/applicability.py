@@ -2,18 +2,42 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from penumbra import store
 from penumbra.cohort.intended_use import NOT_KNOWN, Declaration, IntendedUse, intended_use, read_intended_use
 from penumbra.cohort.intended_use import WORDS as WORDS_OF_USE
 from penumbra.fusion import Applicability, SurvivalModel
 from penumbra.fusion.applicability import OUTSIDE, WORDS
-from penumbra.pipeline.dataset import Dataset, columns_of
+from penumbra.pipeline.dataset import Dataset, columns_of, declarations
+from penumbra.registry import LoadedModel
 
 STORED = tuple(f"applicability{suffix}" for suffix in ("", "_share", "_distance", "_columns", "_reason"))  # columns of `predictions`
 STORED_COLUMNS = 10  # beyond the percentiles, that `predictions` names of a patient
+
+
+@dataclass(frozen=True)
+class Person:
+    """What is known of one patient besides the features; None: not known.
+
+    Parameters
+    ----------
+    age : years
+        At diagnosis.
+    stage
+        Overall stage.
+    treatment, intent
+        None: what the center declares.
+    """
+
+    age: float | None = None
+    stage: str | None = None
+    treatment: str | None = None
+    intent: str | None = None
 
 
 def intended_for(settings: Mapping[str, Any]) -> IntendedUse:
@@ -29,6 +53,15 @@ def assessed(model: SurvivalModel, intended: IntendedUse, data: Dataset, rows: n
     declared = [data.declared.get(str(center), Declaration()) for center in data.centers[chosen]]
     uses = [intended.of(of_center, age=record.get("age"), stage=record.get("overall_stage")) for of_center, record in zip(declared, records, strict=True)]
     return tuple(each.limited(use.contrary, use.sentence) for each, use in zip(applicabilities, uses, strict=True))
+
+
+def of_person(home: Path, loaded: LoadedModel, table: Mapping[str, np.ndarray], center: str, person: Person) -> Applicability:
+    """Whether a version is for one patient, given as a table of features: the center, and then the patient, say what is known against the intended use."""
+    with store.connect(home, read_only=True) as lake:
+        declared = declarations(lake).get(center, Declaration())
+    declared = replace(declared, treatment=person.treatment or declared.treatment, intent=person.intent or declared.intent)
+    use = intended_for(loaded.settings).of(declared, age=person.age, stage=person.stage)
+    return loaded.model.applicability(table, centers=[center])[0].limited(use.contrary, use.sentence)
 
 
 def use_of(data: Dataset, center: str) -> str:

@@ -21,6 +21,7 @@ from penumbra.fusion.domain import measured
 from penumbra.fusion.release import percentile
 from penumbra.fusion.resampled import band_of
 from penumbra.imaging import Scan
+from penumbra.pipeline import applicability
 from penumbra.pipeline.arrived import blocks_of, read_folder
 from penumbra.pipeline.dataset import clinical_block, matrix_block
 from penumbra.pipeline.recalibration import applied
@@ -51,6 +52,8 @@ class Person:
         Whether the version was fitted on the patient.
     remarks
         On the reading of the folder.
+    record
+        What is known of the patient against the intended use.
     """
 
     patient: str
@@ -61,6 +64,7 @@ class Person:
     sha256: str | None
     trained: bool
     remarks: tuple[str, ...]
+    record: applicability.Person = applicability.Person()  # noqa: RUF009
 
 
 @dataclass(frozen=True)
@@ -216,7 +220,7 @@ def explain(
         model=loaded.entry.model,
         version=loaded.entry.version,
         served=loaded.served,
-        applicability=model.applicability(person.table, centers=[person.center])[0],
+        applicability=applicability.of_person(work.home, loaded, person.table, person.center, person.record),
         log_risk=float(log_risk[0]),
         lower=float(curve[1].lower[0]),
         upper=float(curve[1].upper[0]),
@@ -242,7 +246,7 @@ def explain(
 def _of_folder(loaded: LoadedModel, folder: Path, center: str | None, age: float | None, stage: str | None) -> Person:
     place = center or folder.resolve().parent.name
     read = read_folder(loaded, folder, place, age=age, stage=stage)
-    return Person(folder.resolve().name, place, read.table, read.networks, read.scan, read.sha256, False, read.remarks)
+    return Person(folder.resolve().name, place, read.table, read.networks, read.scan, read.sha256, False, read.remarks, applicability.Person(age, stage))
 
 
 def _of_store(work: Work, loaded: LoadedModel, patient: str, center: str | None) -> Person:
@@ -251,14 +255,16 @@ def _of_store(work: Work, loaded: LoadedModel, patient: str, center: str | None)
         names, table = version_table(lake, loaded, place, [patient])
         uses = "SELECT count(*) AS n FROM model_uses WHERE model = ? AND version = ? AND patient = ? AND center = ? AND split = 'train'"
         trained = lake.sql(uses, [loaded.entry.model, str(loaded.entry.version), patient, place]).column("n")[0].as_py() > 0
+        records = lake.sql("SELECT age, overall_stage FROM patients WHERE patient = ? AND center = ?", [patient, place]).to_pylist()
         images = lake.sql("SELECT image_version, sha256 FROM images WHERE patient = ? AND center = ?", [patient, place]).to_pylist()
     if not names:
         fault = f"{patient} of {place} lacks features that {loaded.entry.model}/{loaded.entry.version} reads"
         raise Refusal("patient_has_features", fault, "run penumbra populate and penumbra train, or give the patient's folder")
+    record = applicability.Person(records[0]["age"], records[0]["overall_stage"]) if records else applicability.Person()
     image = {"center": place, "patient": patient, **images[0]} if images else None
     has_scan = image is not None and (work.home / "images" / place / patient).is_dir()
     scan = cohort.load_patient(work.home / "images", image) if has_scan and image is not None else None
-    return Person(patient, place, table, {}, scan, str(image["sha256"]) if image else None, trained, ())
+    return Person(patient, place, table, {}, scan, str(image["sha256"]) if image else None, trained, (), record)
 
 
 def version_table(lake: store.Store, loaded: LoadedModel, center: str, patients: Sequence[str]) -> tuple[list[str], dict[str, np.ndarray]]:
