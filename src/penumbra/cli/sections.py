@@ -66,19 +66,22 @@ SECTIONS: dict[str, dict[str, About]] = {
         "rois": About("List the structure names in a center's folder.", "the files of FOLDER, features/rois.yaml", NOTHING, "3 s for 39 patients, 0.1 GB"),
         "baseline": About("Show the baseline table of the patients (Table 2).", "the store", NOTHING, "2 s, 0.2 GB"),
         "gallery": About("Draw every mask, suspicious ones first.", "images", "reports/, one page per center", "25 s for 136 patients, 0.2 GB"),
-        "drift": About("Show how far a center is from the training centers.", "features and outcomes in the store", NOTHING, "4 s, 0.3 GB"),
+        "drift": About("Show how far a center is from the training centers.", "features and outcomes in the store", "a row of looks", "4 s, 0.3 GB"),
     },
     "Compare and decide": {
         "models": About("List the registered versions with C per center.", "the registry and the store", NOTHING, "1 s, 0.2 GB"),
         "compare": About(
-            "Compare registered versions side by side.", "the registry and the store", "a page in reports/ when two are compared", "3 s, 0.3 GB for one version"
+            "Compare registered versions side by side.",
+            "the registry and the store",
+            "rows of looks; a page in reports/ when two are compared",
+            "3 s, 0.3 GB for one version",
         ),
         "card": About("Print the model card of a version, also for machines.", "the registry, the store, the report of the version", NOTHING, "2 s, 0.3 GB"),
         "audit": About(
             "Try what could be wrong with the served model's evidence.",
             "the store, fitted/, the evaluation; no outcome outside the training centers",
             "a page next to the report; refits in crossfitted/",
-            "2 min, 0.5 GB; again, with nothing new, 5 s",
+            "1 min of processor time; again, with nothing new, 10 s of it",
         ),
         "retrain": About(
             "Validate at a new center, update or refit, and decide.",
