@@ -60,6 +60,7 @@ def guidelines(
         "enough_outside": _enough_outside(data, work.settings.evaluate.external_events),
         "against_volume": _against_volume(evaluated, model.name),
         "stability": _stability(evaluated),
+        "intended": "; ".join(f"{name} {words}" for name, words in work.settings.intended_use.rows),
         "robustness": _robustness(stability),
         "subgroup_events": work.settings.evaluate.subgroup_events,
     }
