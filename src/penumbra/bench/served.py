@@ -22,6 +22,7 @@ from penumbra.base.params import state_home
 from penumbra.registry.logged_model import mean_patient
 
 CLIENTS, RATE_HZ, SECONDS, START_S = 4, 50.0, 30.0, 240.0
+EXPLAINED = 100  # requests for an explained answer
 
 
 def main() -> None:
@@ -34,20 +35,36 @@ def main() -> None:
     mean = mean_patient(model)
     row = [mean[name] for name in model.columns]
     right = json.dumps({"dataframe_split": {"columns": list(model.columns), "data": [row]}})
+    asking = json.dumps({**json.loads(right), "params": {"explain": True}})
     port = _free_port()
     with _server(home, port):
         expected = _ask(_connect(port), right)
         assert expected[0] == 200, expected
-        answers = _load(port, right, seconds)
+        answers, explained = _load(port, right, seconds), [1000 * _timed(port, asking) for _ in range(EXPLAINED)]
         wrong = {name: _ask(_connect(port), body) for name, body in _malformed(list(model.columns), row).items()}
     late = np.array([latency for latency, _ in answers]) * 1000
     errors = sum(status != 200 for _, status in answers)
     body: list[list[Any]] = [["requests a second", len(answers) / seconds], ["errors", errors], ["median, ms", float(np.median(late))]]
+    body += [["explained, one at a time, median, ms", float(np.median(explained))], ["columns", len(row)]]
     body += [["95 %, ms", float(np.quantile(late, 0.95))], ["slowest, ms", float(late.max())]]
     print(tables.render(["served model", ""], body))
     print(tables.render(["malformed", "status", "answer"], [[name, status, text[:90]] for name, (status, text) in wrong.items()]))
-    figures = {"requests": len(answers), "rate_hz": len(answers) / seconds, "errors": errors, "p95_ms": float(np.quantile(late, 0.95))}
+    figures = {
+        "requests": len(answers),
+        "rate_hz": len(answers) / seconds,
+        "errors": errors,
+        "p95_ms": float(np.quantile(late, 0.95)),
+        "explained_ms": float(np.median(explained)),
+    }
     print(json.dumps(figures | {"malformed_4xx": all(400 <= status < 500 for status, _ in wrong.values())}))
+
+
+def _timed(port: int, body: str) -> float:
+    """Seconds that one request takes."""
+    connection, start = _connect(port), time.monotonic()
+    status, text = _ask(connection, body)
+    assert status == 200, text
+    return time.monotonic() - start
 
 
 def _malformed(columns: list[str], row: list[float]) -> dict[str, str]:
