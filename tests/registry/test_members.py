@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from penumbra.fusion import Block, Declaration, Fitting, SurvivalModel, fit_all
+from penumbra.fusion import Applying, Block, Declaration, Fitting, SurvivalModel, fit_all
 from penumbra.registry import Bundle, differences, load, register
 from penumbra.registry.logged_model import mean_patient
 from penumbra.survival.baseline import BaselineHazard
@@ -70,3 +70,23 @@ def test_a_mean_is_served(home: Path, bundle: Bundle) -> None:
     np.testing.assert_array_equal(np.array(answer["survival_1y"], dtype=float), model.survival(risk, [365.0])[:, 0])
     assert list(answer["risk_group"]) == model.risk_group(risk).tolist()
     assert answer["survival_1y"].min() == 0.005, "the third patient's is below every limit"
+
+
+@pytest.mark.slow
+def test_a_served_answer_says_first_whom_it_is_for(home: Path, bundle: Bundle) -> None:
+    """A version with a domain names the word, the numbers and the columns; one from before says unknown. No value of a training patient is needed for it."""
+    import mlflow
+    import pandas as pd
+
+    numbers = Applying(low=1.0, high=99.0, variance=0.95, folds=10, edge=0.08, outside=0.01, seed=1)
+    values = np.exp(0.5 * np.random.default_rng(4).normal(size=(80, 4)))
+    model = bundle.models["Late"]
+    model = model.with_domain({name: values[:, j] for j, name in enumerate(model.columns)}, np.repeat("north", 80), numbers)
+    table = pd.DataFrame({name: [1.0, 9e3] for name in model.columns})
+    for served, expected in ((model, ["inside", "outside"]), (bundle.models["Late"], ["unknown", "unknown"])):
+        entry = register(home, replace(bundle, models={**bundle.models, "Late": served}))
+        answer = mlflow.pyfunc.load_model(str(entry.folder.parents[1])).predict(table)
+        assert list(answer.columns[:5]) == [*(f"applicability{suffix}" for suffix in ("", "_share", "_distance", "_columns")), "log_risk"]
+        assert answer["applicability"].tolist() == expected
+    first, second = model.applicability({name: table[name].to_numpy() for name in table})
+    assert (first.columns, set(second.columns)) == ((), set(model.columns))
