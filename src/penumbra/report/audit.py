@@ -14,7 +14,7 @@ from penumbra.report.words import NOT_KNOWN, count, number
 
 PAGE = "audit.html"  # next to the report of the version
 FOOTER = "penumbra audit; research software, not a medical device. Nothing is chosen by an audit."
-COLUMNS = 5  # named of one patient
+COLUMNS = 3  # named of one patient
 SHOWN = 20  # patients or pairs of a table; how many there are is stated
 
 
