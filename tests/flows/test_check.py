@@ -1,6 +1,7 @@
 """The nightly check: deaths that do not come as expected are a finding of their own, announced once, until a retraining has answered them."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -55,12 +56,9 @@ def test_a_signal_that_a_retraining_answered_is_no_finding(work: Work, monkeypat
 
 
 def test_a_center_with_a_signal_waits_although_it_was_there_before(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Champion:
-        class lineage:
-            data_digests = {"east": "a", "south": "b"}
-
+    champion = SimpleNamespace(lineage=SimpleNamespace(data_digests={"east": "a", "south": "b"}))
     (work.home / "incoming" / "south").mkdir()
-    monkeypatch.setattr(protocol, "_champion", lambda work: Champion)
+    monkeypatch.setattr(protocol, "_champion", lambda work: champion)
     monkeypatch.setattr(protocol, "is_new", lambda work, center, **_: True)
     assert protocol.waiting(work) == ["east"]
     monkeypatch.setattr(live, "signals", lambda home, model: ())

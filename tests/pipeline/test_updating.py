@@ -24,6 +24,7 @@ from .test_recalibration import patients as patients_of
 pytestmark = pytest.mark.slow
 
 MODEL = "nsclc-os"
+STORED = {"harrell_c": 0.7, "brier_1y": 0.9}
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +37,9 @@ def kept(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Path
     registry.register(home, small_bundle(home / "weights"), METRICS)
     aliases.set_alias(work, 1, reason="the first version")
     rows = [{"model": MODEL, "version": "1", "patient": f"N{i:03d}", "center": "north", "split": "train"} for i in range(20)]
-    metric = {"model": MODEL, "version": "1", "center": "east", "split": "test", "lower": None, "upper": None, "n": 60, "events": 50}
+    metric = {"model": MODEL, "version": "1", "split": "test", "lower": None, "upper": None, "n": 60, "events": 50}
     with store.connect(home) as lake:
-        metrics = [{**metric, "metric": name, "value": value} for name, value in (("harrell_c", 0.7), ("brier_1y", 0.9))]
+        metrics = [{**metric, "center": center, "metric": name, "value": value} for center in ("east", "external") for name, value in STORED.items()]
         lake.write({"model_patients": rows, "model_metrics": metrics}, run="test", what="registered")
     return home
 
@@ -137,6 +138,8 @@ def test_the_store_has_what_the_version_answers(work: Work) -> None:
     metrics = {(row["center"], row["metric"]): row["value"] for row in rows(work, "model_metrics", "2")}
     assert metrics["east", "harrell_c"] == 0.7, "it ranks as the champion does"
     assert metrics["east", "brier_1y"] < 0.5, "measured again"
+    assert ("external", "brier_1y") not in metrics, "a pool of cross-validated probabilities and others"
+    assert metrics["external", "harrell_c"] == 0.7
     assert abs(metrics["east", "calibration_intercept"]) < 0.2
 
 

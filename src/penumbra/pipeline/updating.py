@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from penumbra import registry, store
-from penumbra.evaluate import MetricRow, ModelRisk
+from penumbra.evaluate import EXTERNAL, MetricRow, ModelRisk
 from penumbra.evaluate.metrics import is_calibration
 from penumbra.evaluate.sets import NO_RISK
 from penumbra.evaluate.updating import UpdateEvidence
@@ -24,12 +24,13 @@ from penumbra.registry import LoadedModel
 from penumbra.registry.updates import DOCUMENT, Update, answered
 from penumbra.survival import Undefined
 from penumbra.survival.closed_testing import ClosedTest, closed_test
-from penumbra.survival.update_steps import AS_IT_IS, REFIT, SLOPE
+from penumbra.survival.update_steps import AS_IT_IS, INTERCEPT, REFIT, SLOPE
 from penumbra.survival.updating import left_out_in_turn, recalibrate
 
 METRIC_COLUMNS = ("center", "split", "metric", "value", "lower", "upper", "n", "events")
 PER_TERM = 10  # deaths for every parameter of the refit that is tested
 ONE_TERM = "the slope, and the hazard from the middle on"
+CHOICES: dict[str, str] = {AS_IT_IS: "to leave the model as it is", INTERCEPT: "the intercept", SLOPE: "intercept and slope", REFIT: "a refit"}
 USED = "update"  # split of the patients that an update was fitted on: no model was
 
 
@@ -151,7 +152,10 @@ def _metric_row(champion: LoadedModel, row: dict[str, Any]) -> MetricRow:
 
 
 def _rows(work: Work, updated: LoadedModel, data: Dataset, center: str, after: Sequence[MetricRow]) -> dict[str, recording.Records]:
-    """What the store says of the updated version: what it says of the champion, with its own probabilities, and its own calibration at the center."""
+    """What the store says of the updated version: what it says of the champion, with its own probabilities and its own calibration at the center.
+
+    It has no calibration over all external centers together: at this one it is cross-validated, and at the others it is not.
+    """
     name, version = updated.entry.model, str(updated.entry.version)
     with store.connect(work.home, read_only=True) as lake:
         uses = lake.sql("SELECT patient, center, split FROM model_uses WHERE model = ? AND version = ?", [name, version]).to_pylist()
@@ -169,7 +173,7 @@ def _rows(work: Work, updated: LoadedModel, data: Dataset, center: str, after: S
     metrics = [
         {column: row[column] for column in ("model", *METRIC_COLUMNS)}
         for row in stored
-        if not (row["model"] == name and row["center"] == center and row["split"] == SPLIT and is_calibration(row["metric"]))
+        if not (row["model"] == name and row["center"] in (center, EXTERNAL) and row["split"] == SPLIT and is_calibration(row["metric"]))
     ]
     everybody = np.ones(len(data.patients), dtype=bool)
     model_risks = risks(updated.models, data)
@@ -198,8 +202,8 @@ def sentence(evidence: UpdateEvidence) -> str:
     tests = ", ".join(f"against {test.against} {test.statistic:.1f} ({test.df} df, p {p_words(test.p)})" for test in evidence.tests)
     reason = f"; but {evidence.reason}" if evidence.reason else ""
     return (
-        f"closed testing on {evidence.deaths} deaths, {evidence.expected:.1f} expected, chose {evidence.step}: refit ({evidence.terms}) {tests};"
-        f" alpha {evidence.alpha:g}{reason}"
+        f"closed testing on {evidence.deaths} deaths, {evidence.expected:.1f} expected, chose {CHOICES[evidence.step]}: chi-square of a refit"
+        f" ({evidence.terms}) {tests}; alpha {evidence.alpha:g}{reason}"
     )
 
 

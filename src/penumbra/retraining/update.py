@@ -40,5 +40,7 @@ def updated(work: Work, champion: LoadedModel, data: Dataset, center: str, evide
     entry = updating.register(work, champion, data, center, evidence, after)
     rows = tuple(replace(row, model=name) for name, several in ((OLD, before), (NEW, after)) for row in several)
     level = " and ".join(filter(None, (f"intercept {evidence.intercept:+.2f}", f"slope {evidence.slope:.2f}" if evidence.step == SLOPE else "")))
-    change = f"{entry.model}/{entry.version} is the champion with {level} for the patients of {center}; ranks, and everybody else, stay"
+    change = (
+        f"{entry.model}/{entry.version} is {entry.model}/{champion.entry.version} with {level} for the patients of {center}; ranks, and everybody else, stay"
+    )
     return Outcome(Verdict("promote", f"Promoted: {words}. {change}."), entry.version, update=evidence, calibration=rows)
