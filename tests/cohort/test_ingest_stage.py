@@ -173,3 +173,23 @@ def test_a_scan_with_the_figures_of_another_one_is_accepted_with_a_remark_that_g
     center.send("alpha", {"A2": "F,300,1"})
     center.send("beta", {"B1": "F,100,0"})
     assert rows(center.work, "SELECT patient FROM rejections WHERE center = 'beta'") == []
+
+
+def test_what_a_center_declares_is_known_to_later_commands(center: Center) -> None:
+    """A file center.yaml: stored, kept where the center is sent without it, changed where it says something else, refused where it cannot be read."""
+    statement = "SELECT center, treatment, intent, imaging FROM center_declarations"
+    center.send("alpha", {"A1": "F,100,0"})
+    assert rows(center.work, statement) == [], "nothing declared: as before"
+    file = center.root / "alpha" / "center.yaml"
+    for text, treatment in (
+        ("treatment: resection\nintent: curative\n", "surgery"),
+        (None, "surgery"),
+        ("treatment: SBRT\nintent: curative\n", "radiotherapy"),
+    ):
+        file.write_text(text) if text else file.unlink()
+        manifest = center.send("alpha", {"A1": "F,100,0"})
+        assert rows(center.work, statement) == [{"center": "alpha", "treatment": treatment, "intent": "curative", "imaging": None}]
+    file.write_text("surgeon: nobody\n")
+    manifest = center.send("alpha", {"A1": "F,100,0"})
+    assert manifest.centers["alpha"].rejected == {"center_declared": 1}
+    assert "surgeon" in str(manifest.centers["alpha"].refused)
