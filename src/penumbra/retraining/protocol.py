@@ -282,7 +282,7 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
         {"events": events, "rejected": ingested.rejected, "flagged": ingested.flagged, "drift": shift, "applicability": words},
     )
     if outside := applicability.too_many_outside(assessed, limits.max_outside):
-        advice = f"at most {limits.max_outside:.0%} may be (retrain.max_outside); penumbra compare shows the validation."
+        advice = f"at most {100 * limits.max_outside:g} % may be (retrain.max_outside); penumbra compare shows the validation."
         return Outcome(Verdict("stop", f"Stopped: {outside}; {advice}"))
     if limits.recalibrate_from is not None:
         steps.write("recalibration", *recalibration.at_center(frozen, champion, data, center))
