@@ -58,7 +58,7 @@ def test_a_signal_that_a_retraining_answered_is_no_finding(work: Work, monkeypat
 def test_a_center_with_a_signal_waits_although_it_was_there_before(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     champion = SimpleNamespace(lineage=SimpleNamespace(data_digests={"east": "a", "south": "b"}))
     (work.home / "incoming" / "south").mkdir()
-    monkeypatch.setattr(protocol, "_champion", lambda work: champion)
+    monkeypatch.setattr("penumbra.registry.load", lambda home, which, *, model: champion)
     monkeypatch.setattr(protocol, "is_new", lambda work, center, **_: True)
     assert protocol.waiting(work) == ["east"]
     monkeypatch.setattr(live, "signals", lambda home, model: ())
