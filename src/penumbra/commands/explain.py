@@ -8,11 +8,15 @@ from penumbra.pipeline.explain import Explanation
 from penumbra.pipeline.patient_page import percentile_words, signed, survival_words, value_words, words_of
 from penumbra.survival.horizons import horizon_words
 
+NAMED = 8  # columns outside the training range that are listed
+
 
 def shown(explanation: Explanation) -> str:
     """The explanation as text; whether the version is for the patient at all comes first, and the risk never without it."""
     within = explanation.applicability
-    applicability = {within.word: within.reason, **({"columns": ", ".join(within.columns)} if within.columns and within.word != "inside" else {})}
+    named = within.columns if within.word != "inside" else ()
+    others = (f"and {len(named) - NAMED} more: --format json",) if len(named) > NAMED else ()
+    applicability = {within.word: within.reason, **({"columns": ", ".join((*named[:NAMED], *others))} if named else {})}
     parts = [tables.facts({**applicability, **_answer(explanation)}), _contributions(explanation.contributions)]
     parts += [_features(explanation.contributions)]
     parts.append(_similar(explanation))

@@ -197,7 +197,7 @@ def _rows(audit: Audit) -> Iterator[tuple[str, str, str]]:
         yield "applicability", NOT_KNOWN, "no stored prediction says whether its patient is like the training patients"
     else:
         worst = sum(row.applicability == "outside" for row in audit.outside)
-        yield "applicability", f"{worst} outside, {len(audit.outside) - worst} at the edge, of {audit.scored} scored", "named below with their columns"
+        yield "applicability", f"{worst} outside, {len(audit.outside) - worst} at the edge, of {audit.scored} scored", "named on the page with their columns"
     total = {center: sum(row.times for row in audit.looks if row.center == center) for center in dict.fromkeys(row.center for row in audit.looks)}
     read = ", ".join(f"{center} read {count(times, 'time')}" for center, times in total.items()) or "none yet"
     yield "looks", read, f"counted since {audit.begun[:10]}; SQL that a person writes is not counted"
