@@ -72,7 +72,8 @@ def test_the_answer_is_explained_to_the_last_digit(foreign: Foreign) -> None:
 
 def test_the_patient_is_found_again_in_the_audit(foreign: Foreign) -> None:
     assert "outside" in penumbra(foreign.home, "audit").stdout
-    (page,) = (foreign.home / "reports").glob("*/audit.html")
+    entry = registry.find(foreign.home)
+    page = foreign.home / "reports" / f"{entry.model}-{entry.version}" / "audit.html"
     assert "W001" in page.read_text(encoding="utf-8")
 
 
