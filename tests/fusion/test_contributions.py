@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from penumbra.fusion import Block, Declaration, SurvivalModel, contributions_of, declarations, explained, fit, fit_all, rounded_sum
+from penumbra.fusion.contributions import feature_class
 from penumbra.survival.outcome import Outcomes
 from tests.fusion.test_fitting import table
 from tests.fusion.test_members import NUMBERS, VOLUME, WRITTEN, cohort
@@ -145,6 +146,13 @@ def test_what_is_shown_adds_up_to_the_last_digit(fitted, patients, name, digits)
             assert abs(line.contribution - parts.blocks[line.name][row]) < 2 * 10**-digits
             assert sum(each.columns for each in shown.features[line.name]) == line.columns
             assert len(shown.features[line.name]) <= 4
+            assert added(shown.classes[line.name]) == Decimal(f"{line.contribution:.{digits}f}")
+            assert sum(each.columns for each in shown.classes[line.name]) == line.columns
+
+
+def test_the_class_of_a_feature_is_in_its_name() -> None:
+    names = ("original_shape_MeshVolume", "log-sigma-3-0-mm-3D_glcm_Imc1", "wavelet-LLL_firstorder_10Percentile", "deep_012", "age", "overall_stage")
+    assert [feature_class(name) for name in names] == ["shape", "glcm", "firstorder", "deep", "age", "overall_stage"]
 
 
 def test_rounding_moves_no_term_by_more_than_a_unit() -> None:

@@ -18,7 +18,7 @@ def shown(explanation: Explanation) -> str:
     others = (f"and {len(named) - NAMED} more: --format json",) if len(named) > NAMED else ()
     applicability = {within.word: within.reason, **({"columns": ", ".join((*named[:NAMED], *others))} if named else {})}
     parts = [tables.facts({**applicability, **_answer(explanation)}), _contributions(explanation.contributions)]
-    parts += [_features(explanation.contributions)]
+    parts += [text for text in (_classes(explanation.contributions), _features(explanation.contributions)) if text]
     parts.append(_similar(explanation))
     remarks = [f"- {remark}" for remark in explanation.remarks]
     return "\n\n".join([*parts, *(["\n".join(remarks)] if remarks else [])])
@@ -55,6 +55,17 @@ def _contributions(parts: Explained) -> str:
         *([line.name, signed(line.contribution, parts.digits)] for line in parts.members),
     ]
     return f"{text}\n\n{tables.render(['the same by member', 'contribution'], [*members, ['log risk', total]])}"
+
+
+def _classes(parts: Explained) -> str:
+    """Each block by class of feature, where it has more than one; "" where none has."""
+    rows = [
+        [block, line.name, f"{line.columns}", signed(line.contribution, parts.digits)]
+        for block, lines in parts.classes.items()
+        if len(lines) > 1
+        for line in lines
+    ]
+    return tables.render(["block", "class", "columns", "contribution"], rows) if rows else ""
 
 
 def _features(parts: Explained) -> str:

@@ -144,7 +144,7 @@ class OneModel:
         """What to say of a value that is counted up to the last day of the model; "" where every patient's follow-up ends before."""
         if self.model.baseline is None or not beyond(self.time.max(), self.model.baseline.last_day):
             return ""
-        return f"up to day {self.model.baseline.last_day:g}, to which the training patients were followed"
+        return f"up to day {math.floor(self.model.baseline.last_day)}, to which the training patients were followed"
 
     def _beyond_limits(self, horizons_days: Sequence[float]) -> Value:
         alive = self.model.unlimited(horizons_days)

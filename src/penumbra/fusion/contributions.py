@@ -180,6 +180,8 @@ class Explained:
         Rounded; the sum of `constant` and `blocks`, and of `constant` and `members` where there are some.
     features
         Block -> its largest terms, and the others as one line; they add up to the block.
+    classes
+        Block -> its terms summed by the class of the feature (shape, firstorder, glcm ...), the largest first; they add up to the block too.
     """
 
     log_risk: float
@@ -188,6 +190,7 @@ class Explained:
     features: Mapping[str, tuple[Shown, ...]]
     members: tuple[Shown, ...]
     digits: int
+    classes: Mapping[str, tuple[Shown, ...]]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the same for JSON: blocks and members by name, and the features of each block, null for a value that is missing.
@@ -209,6 +212,7 @@ class Explained:
             "constant": self.constant,
             "blocks": {line.name: line.contribution for line in self.blocks},
             "members": {line.name: line.contribution for line in self.members},
+            "classes": {block: {line.name: line.contribution for line in lines} for block, lines in self.classes.items()},
             "features": features,
             "digits": self.digits,
         }
@@ -254,12 +258,41 @@ def explained(parts: Contributions, table: Table, *, row: int = 0, top: int = TO
     constant, *of_blocks = rounded_sum(log_risk, [parts.constant, *blocks.values()], digits)
     of_members = rounded_sum(log_risk - constant, [float(value[row]) for value in parts.members.values()], digits)
     members = tuple(Shown(name, value, columns=0) for name, value in zip(parts.members, of_members, strict=True))
-    lines, features = [], {}
+    lines, features, classes = [], {}, {}
     for name, value in zip(blocks, of_blocks, strict=True):
         at = [j for j, column in enumerate(parts.columns) if block_and_feature(column)[0] == name]
         lines.append(Shown(name, value, columns=len(at)))
         features[name] = _of_block(parts, values, row, sorted(at, key=lambda j: (-abs(parts.terms[row, j]), j)), value, top, digits)
-    return Explained(log_risk, constant, tuple(lines), features, members, digits)
+        classes[name] = _by_class(parts, row, at, value, digits)
+    return Explained(log_risk, constant, tuple(lines), features, members, digits, classes)
+
+
+def feature_class(feature: str) -> str:
+    """Return the class of a feature by its name.
+
+    Parameters
+    ----------
+    feature
+        Without its block, such as "wavelet-LLL_glcm_Imc1", "deep_012" or "age".
+
+    Returns
+    -------
+    str
+        "glcm", "deep"; of a feature of no class its own name.
+    """
+    parts = feature.split("_")
+    return parts[-2] if len(parts) == 3 else parts[0] if parts[-1].isdecimal() else feature
+
+
+def _by_class(parts: Contributions, row: int, at: Sequence[int], total: float, digits: int) -> tuple[Shown, ...]:
+    """The terms of a block summed by the class of the feature, rounded to the block's sum."""
+    of: dict[str, list[int]] = {}
+    for j in at:
+        of.setdefault(feature_class(block_and_feature(parts.columns[j])[1]), []).append(j)
+    sums = {name: float(parts.terms[row, columns].sum()) for name, columns in of.items()}
+    ranked = sorted(sums, key=lambda name: (-abs(sums[name]), name))
+    shown = rounded_sum(total, [sums[name] for name in ranked], digits)
+    return tuple(Shown(name, value, columns=len(of[name])) for name, value in zip(ranked, shown, strict=True))
 
 
 def _of_block(parts: Contributions, values: Mapping[str, ArrayLike], row: int, ranked: Sequence[int], total: float, top: int, digits: int) -> tuple[Shown, ...]:

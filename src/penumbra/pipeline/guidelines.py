@@ -127,8 +127,8 @@ def _follow_up(settings: Settings, model: fusion.SurvivalModel) -> str:
     last = settings.evaluate.horizons_days[-1]
     if not model.retained:
         return f"{NOT_KNOWN}: the model retained no feature"
-    short = beyond(last, model.baseline.last_day)
-    return f"{'no' if short else 'yes'}: training patients were followed to day {model.baseline.last_day:g}; the last horizon is {horizon_words(last)}"
+    short, day = beyond(last, model.baseline.last_day), math.floor(model.baseline.last_day)
+    return f"{'no' if short else 'yes'}: training patients were followed to day {day}; the last horizon is {horizon_words(last)}"
 
 
 def _everybody(flow: Sequence[page.CenterFlow]) -> str:

@@ -161,7 +161,7 @@ def _stability(lake: store.Store, loaded: LoadedModel) -> Iterator[tuple[str, st
 def _limits(loaded: LoadedModel, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     model, outside = loaded.model, {row["center"]: row["events"] for row in rows if row["split"] == "test" and row["center"] != EXTERNAL}
     days = ", ".join(map(horizon_words, loaded.horizons_days))
-    yield "Survival", f"at {days}, and not beyond day {model.baseline.last_day:g} of the training follow-up"
+    yield "Survival", f"at {days}, and not beyond day {math.floor(model.baseline.last_day)} of the training follow-up"
     yield "Refused", "a scan, a contour or a record that breaks a rule is refused with the rule and what was found; penumbra rules lists them"
     enough = loaded.lineage.params.get("evaluate.external_events")
     if not outside:

@@ -76,6 +76,12 @@ def _page(work: Work, explanation: Explanation) -> PatientPage:
         features=tuple(
             (block, words_of(line), value_words(line), signed(line.contribution, parts.digits)) for block, lines in parts.features.items() for line in lines
         ),
+        classes=tuple(
+            (block, line.name, line.columns, signed(line.contribution, parts.digits))
+            for block, lines in parts.classes.items()
+            if len(lines) > 1
+            for line in lines
+        ),
         digits=parts.digits,
         similar=tuple(SimilarRow(**vars(each)) for each in explanation.similar),
         similar_reason=explanation.similar_reason,

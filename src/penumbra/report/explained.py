@@ -47,6 +47,8 @@ class PatientPage:
         (name, contribution), rounded: they add up to log_risk.
     features
         (block, name, value, contribution).
+    classes
+        (block, class of the feature, columns, contribution), of the blocks that have several classes.
     picture, map
         None where the store has no image, or the model reads no deep feature.
     """
@@ -74,6 +76,7 @@ class PatientPage:
     blocks: tuple[tuple[str, float], ...]
     members: tuple[tuple[str, str], ...]
     features: tuple[tuple[str, str, str, str], ...]
+    classes: tuple[tuple[str, str, int, str], ...]
     digits: int
     similar: tuple[SimilarRow, ...]
     similar_reason: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -48,9 +49,10 @@ class BaselineHazard:
         """Return why there is no survival at a day, as half a sentence; "" where there is one."""
         if not beyond(day, self.last_day):
             return ""
+        last = math.floor(self.last_day)
         if self.followed is None:
-            return f"no survival at day {day:g}: the last death of the training patients was on day {self.last_day:g}, and their follow-up is not recorded"
-        return f"no survival at day {day:g}: the training patients were followed to day {self.last_day:g}"
+            return f"no survival at day {day:g}: the last death of the training patients was on day {last}, and their follow-up is not recorded"
+        return f"no survival at day {day:g}: the training patients were followed to day {last}"
 
     def at(self, times_days: ArrayLike) -> Floats:
         """Return the cumulative baseline hazard at times of any shape, nan beyond the last follow-up."""
