@@ -45,7 +45,7 @@ def register(work: Work) -> RegisterManifest:
     aliases.note(work.home, settings.register.model, run=work.run)
     entry = _registered(work, data, fused, evaluated, served)
     challenger = evaluated.choice.challenger
-    second = _registered(work, data, fused, evaluated, challenger) if challenger and models[challenger].retained else None
+    second = _named(work, data, fused, evaluated, challenger) if challenger and models[challenger].retained else None
     if second is not None and registry.CHAMPION not in second.aliases:  # a champion of before stays champion, and is not its own challenger
         aliases.set_alias(work, second.version, registry.CHALLENGER, reason=evaluated.choice.reason)
     aliases.note_recorded(work.home, entry.model)
@@ -59,6 +59,14 @@ def register(work: Work) -> RegisterManifest:
         made_from=made_from,
     )
     return experiments.keep(work.home, made)
+
+
+def _named(work: Work, data: Dataset, fused: FuseManifest, evaluated: EvaluateManifest, name: str) -> registry.RegisteredVersion:
+    """The version of a model that register.served names; the champion where it answers with that very model, whose limits evaluate does not make again."""
+    champion = registry.load(work.home, registry.CHAMPION, model=work.settings.register.model)
+    if champion.served == name and champion.model == released_models(work, fused)[name]:
+        return champion.entry
+    return _registered(work, data, fused, evaluated, name)
 
 
 def _registered(work: Work, data: Dataset, fused: FuseManifest, evaluated: EvaluateManifest, served: str) -> registry.RegisteredVersion:
