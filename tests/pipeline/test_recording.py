@@ -301,7 +301,7 @@ def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, monke
     inputs = report.report_inputs(without_pictures, read_dataset(work), *left)
     said = "survival is given up to day 450, to which its training patients were followed; none at 2 years, 3 years."
     assert any(note.endswith(said) for note in inputs.notes)
-    assert ("Survival", "at 1 year, 450 days, 2 years, 3 years, and not beyond day 450 of the training follow-up") in inputs.card.facts
+    assert ("Survival", "at 1 year, 450 days, 2 years, 3 years, and not beyond day 450 of the training follow-up") in inputs.card.limits
     east = next(panel for panel in inputs.panels if (panel.center, panel.model) == ("east", "Volume"))
     assert [bool(reason) for reason in east.unanswered] == [False, False, True, True]
     # a version of before says neither how long its patients were followed nor which days its columns mean: the store knows the first
