@@ -75,14 +75,14 @@ def predictions(work: Work) -> dict[tuple[str, str], dict[str, Any]]:
 def test_a_recorded_patient_is_scored_by_the_challenger_too(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[Any, ...]] = []
 
-    def predict(*arguments: Any) -> Prediction:
-        asked.append(arguments)
+    def predict(*arguments: Any, **known: Any) -> Prediction:
+        asked.append((*arguments, known))
         return prediction(2, 0.9)
 
     monkeypatch.setattr(monitor, "predict", predict)
     folder = Path("/incoming/east/E001")
-    assert monitor.record(work, folder, "east", prediction(1, 0.3)) == "E001"
-    assert asked == [(work.home, folder, "nsclc-os/2", "east")]
+    assert monitor.record(work, folder, "east", prediction(1, 0.3), age=71.0, treatment="surgery") == "E001"
+    assert asked == [(work.home, folder, "nsclc-os/2", "east", {"age": 71.0, "treatment": "surgery"})], "it is told what the champion was told"
     rows = predictions(work)
     assert {key: row["log_risk"] for key, row in rows.items()} == {("E001", "1"): 0.3, ("E001", "2"): 0.9}
     assert {row["image_version"] for row in rows.values()} == {"i1"}, "it is one scan"

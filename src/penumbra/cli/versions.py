@@ -201,7 +201,7 @@ def predict(path: Path, model: str, center: str | None, record: bool, form: str,
 
         work = begin()
         aliases.note(work.home, prediction.model, run=work.run)
-        patient = monitor.record(work, path, center or path.resolve().parent.name, prediction)
+        patient = monitor.record(work, path, center or path.resolve().parent.name, prediction, **options)
         click.echo(f"recorded as {patient}", err=True)
     if form == "json":
         click.echo(json.dumps(prediction.to_dict()))
