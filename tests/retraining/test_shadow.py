@@ -75,8 +75,8 @@ def predictions(work: Work) -> dict[tuple[str, str], dict[str, Any]]:
 def test_a_recorded_patient_is_scored_by_the_challenger_too(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[Any, ...]] = []
 
-    def predict(*arguments: Any, **known: Any) -> Prediction:
-        asked.append((*arguments, known))
+    def predict(*arguments: Any, **facts: Any) -> Prediction:
+        asked.append((*arguments, facts))
         return prediction(2, 0.9)
 
     monkeypatch.setattr(monitor, "predict", predict)

@@ -22,14 +22,14 @@ from penumbra.survival.outcome import Outcomes
 PAGE = "reports/monitor/index.html"  # of the charts of live patients
 
 
-def record(work: Work, folder: Path, center: str, prediction: Prediction, **known: Any) -> str:
+def record(work: Work, folder: Path, center: str, prediction: Prediction, **facts: Any) -> str:
     """Remember a scored patient in `predictions`; the name it has there (a pseudonym where PENUMBRA_PSEUDONYM_KEY is set, as at ingest).
 
     A patient whom the champion scored is scored by the challenger as well, in the shadow; where it cannot, that is said.
 
     Parameters
     ----------
-    known
+    facts
         What `predict` was told of the patient, such as age and treatment: the challenger is told the same.
 
     Raises
@@ -46,7 +46,7 @@ def record(work: Work, folder: Path, center: str, prediction: Prediction, **know
     challenger = shadow.challenger_of(work.home, prediction.model, prediction.version)
     if challenger is not None:
         try:
-            _write(work, person, predict(work.home, folder, f"{prediction.model}/{challenger}", center, **known))
+            _write(work, person, predict(work.home, folder, f"{prediction.model}/{challenger}", center, **facts))
         except Exception as error:  # the champion's answer stands
             say(shadow.not_scored(prediction.model, challenger, error))
     return patient
