@@ -4,10 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.console import browser as browsing
+from tests.console import serving
+from tests.console.browser import Browser
+from tests.console.serving import Served
 
 PREPARED = "PENUMBRA_TEST_PREPARED"  # of tests/numeric.py
 
@@ -51,3 +57,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         penumbra(home, "simulate", str(cohort))
     done = penumbra(home, "run", "--cohort", str(cohort))
     return Run(home, cohort, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    if browsing.program() is None:
+        pytest.skip("no Chromium is installed: the console's pages are tested without a browser alone")
+    with browsing.browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def console(run: Run) -> Iterator[Served]:
+    """A console over the finished run; tests that change anything make a home of their own."""
+    with serving.served(run.home) as running:
+        yield running

@@ -50,6 +50,21 @@ def serve_sql(host: str, port: int | None) -> None:
     serve_sql.serve(service, token)
 
 
+@command("penumbra console --port 8790")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Use another address than loopback only behind a proxy that encrypts.")
+@click.option("--port", type=click.IntRange(0, 65535), help="0: any free one. Default: console.port in params.yaml.")
+@click.option("--root-path", default="", help="The path below which a proxy shows the console, such as /penumbra.")
+@click.option("--allow-actions", is_flag=True, help="Let editors promote, roll back, retrain, set aside and withdraw here; without it pages show the command.")
+def console(host: str, port: int | None, root_path: str, allow_actions: bool) -> None:
+    """Look at the cohort, one patient, the models and the decisions in a browser. Works during a run."""
+    from penumbra.console import serving
+
+    service = serving.prepare(host, port, root_path=root_path, allow_actions=allow_actions)
+    click.echo(f"The console of {service.console.home} answers; Ctrl-C ends it.", err=True)
+    next_commands(f"open {service.address} in a browser")
+    serving.serve(service)
+
+
 @command("penumbra verify nsclc-os/1")
 @click.argument("version", shell_complete=completion.versions)
 def verify(version: str) -> None:

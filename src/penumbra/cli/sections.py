@@ -62,6 +62,7 @@ SECTIONS: dict[str, dict[str, About]] = {
         "report": About("Write the report as one HTML page.", "the store, the registry, images", "reports/", "25 s, 1 GB"),
     },
     "Ask": {
+        "console": About("Look at everything in a browser.", "the state folder", NOTHING, "3 s to start, 0.5 GB"),
         "sql": About("Query the store in SQL, once or interactively.", "the store", NOTHING, "0.7 s, 0.15 GB"),
         "rois": About("List the structure names in a center's folder.", "the files of FOLDER, features/rois.yaml", NOTHING, "3 s for 39 patients, 0.1 GB"),
         "baseline": About("Show the baseline table of the patients (Table 2).", "the store", NOTHING, "2 s, 0.2 GB"),

@@ -19,6 +19,7 @@ from penumbra.pipeline.groups import (
     Ablation,
     Audit,
     Cohort,
+    Console,
     CrossFitting,
     Drift,
     Explain,
@@ -61,6 +62,7 @@ class Settings:
     retrain: Retrain
     serve: Serve
     serve_sql: ServeSql
+    console: Console
     monitor: Monitor
     drift: Drift
     audit: Audit
@@ -76,7 +78,7 @@ GROUPS = {
     "cohort": Cohort, "ingest": Ingest, "populate": Populate, "stability": Stability, "network": Network, "augment": Augment, "train": Train,
     "pretrain": Pretrain, "ensemble": EnsembleSettings, "ablation": Ablation,
     "fuse": Fitting, "crossfit": CrossFitting, "applicability": Applying, "evaluate": Evaluating, "register": Register,
-    "retrain": Retrain, "serve": Serve, "serve_sql": ServeSql, "monitor": Monitor, "drift": Drift, "audit": Audit, "explain": Explain,
+    "retrain": Retrain, "serve": Serve, "serve_sql": ServeSql, "console": Console, "monitor": Monitor, "drift": Drift, "audit": Audit, "explain": Explain,
     "report": Report,
 }  # fmt: skip
 

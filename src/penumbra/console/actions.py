@@ -1,0 +1,5 @@
+"""Actions: promote, roll back, retrain, set a center aside, withdraw a patient."""
+
+from penumbra.console.pages import Page
+
+ROUTES: tuple[Page, ...] = ()

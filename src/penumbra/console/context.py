@@ -1,0 +1,80 @@
+"""What all pages share while the console runs: the state folder, its settings, the connections, and what is kept in memory."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+
+from penumbra.console.drawing import Drawing
+from penumbra.console.kept import Kept
+from penumbra.console.readers import Readers
+from penumbra.pipeline.settings import Settings
+
+
+@dataclass
+class Console:
+    """One console over one state folder.
+
+    Parameters
+    ----------
+    home
+        The folder of all state.
+    settings
+        Of params.yaml.
+    root_path
+        Where a proxy puts the console, such as "/penumbra"; "" at its root.
+    allow_actions
+        Whether editors may change anything here.
+    """
+
+    home: Path
+    settings: Settings
+    root_path: str = ""
+    allow_actions: bool = False
+    readers: Readers = field(init=False)
+    kept: Kept = field(init=False)
+    drawing: Drawing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.readers = Readers(self.home, self.settings.console.memory_mb)
+        self.kept = Kept(self.stamp)
+        self.drawing = Drawing(self.kept)
+
+    def stamp(self) -> str:
+        """What the pages show, in one word: the newest commit, and every file beside the store that a page reads."""
+        state = hashlib.sha256(f"{self.code} {self.readers.newest_commit()}".encode())
+        for path in self._watched():
+            try:
+                seen = path.stat()
+            except OSError:  # gone, or not there yet: that too is a state
+                continue
+            state.update(f" {path} {seen.st_mtime_ns} {seen.st_size}".encode())
+        return state.hexdigest()
+
+    def _watched(self) -> Iterator[Path]:
+        for folder in ("manifests", "incoming", "reports"):
+            yield self.home / folder
+            try:
+                with os.scandir(self.home / folder) as entries:
+                    yield from sorted(Path(entry.path) for entry in entries)
+            except OSError:  # the folder is not there yet
+                continue
+        yield self.home / "mlflow" / "mlflow.db"
+        yield self.home / "mlflow" / "noted.json"
+
+    @cached_property
+    def code(self) -> str:
+        """Tells one program from the next, so that no browser shows the page of the last one."""
+        content = hashlib.sha256()
+        for folder in ("pages", "static"):
+            for entry in sorted(files("penumbra.console").joinpath(folder).iterdir(), key=lambda each: each.name):
+                content.update(entry.read_bytes())
+        return content.hexdigest()[:12]
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.drawing.close()
+        self.readers.close()

@@ -1,0 +1,118 @@
+"""How a page is answered: the ETag first, the page's own function in a thread, and every error as a page that says what to do."""
+
+import hashlib
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from penumbra.base.params import ParamsError
+from penumbra.base.refusal import Refusal, reportable
+from penumbra.console.context import Console
+from penumbra.console.visit import Visit
+
+if TYPE_CHECKING:
+    from starlette.datastructures import Headers
+
+MAX_BODY = 200_000
+NOT_THERE = ("relation", "patient", "version_registered", "commit", "center", "feature", "page")  # rules that mean 404
+STATUS = {"console_busy": 503, "sql_busy": 503, "sql_timeout": 408, "sql_memory": 413, "sql_rows": 413, "body_size": 413, "token": 401, "role": 403}
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of the console.
+
+    Parameters
+    ----------
+    path
+        As Starlette writes it.
+    show
+        Answers a visit, in a thread of the pool.
+    name
+        For links.
+    methods
+        "GET", "POST".
+    live
+        Shows what changes without a commit, such as a run under way: never answered from a browser's copy.
+    etag
+        Of a file that has one of its own; "" for none.
+    """
+
+    path: str
+    show: Callable[[Visit], Response]
+    name: str
+    methods: tuple[str, ...] = ("GET",)
+    live: bool = False
+    etag: Callable[[Visit], str] | None = None
+
+    def route(self, console: Console) -> Route:
+        """The page as a route."""
+
+        async def endpoint(request: Request) -> Response:
+            body = await _body(request) if request.method == "POST" else b""
+            return await run_in_threadpool(answer, self, Visit(request, console, body or b""), too_large=body is None)
+
+        allowed: Callable[[Request], Awaitable[Response]] = endpoint
+        return Route(self.path, allowed, name=self.name, methods=list(self.methods))
+
+
+async def _body(request: Request) -> bytes | None:
+    """The body; None for one that is too long."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY:
+            return None
+    return body
+
+
+def answer(page: Page, visit: Visit, *, too_large: bool = False) -> Response:
+    """The page, or "not modified", or an error in words."""
+    try:
+        if too_large:
+            raise Refusal("body_size", f"the form has more than {MAX_BODY} bytes", "send less")
+        tag = _tag(page, visit) if visit.request.method in ("GET", "HEAD") else ""
+        if tag and _matches(visit.request.headers, tag):
+            response = Response(status_code=304)
+        else:
+            response = page.show(visit)
+    except (Refusal, ParamsError) as refusal:
+        return refused(visit, refusal)
+    except Exception as error:
+        print(f"{visit.request.url.path}: {reportable(error)}", file=sys.stderr)
+        return refused(visit, Refusal("console_failed", f"this page failed ({type(error).__name__})", "run penumbra doctor, and try again"), 500)
+    response.headers.setdefault("Cache-Control", "private, no-cache")
+    if tag and response.status_code in (200, 304):
+        response.headers["ETag"] = tag
+    return response
+
+
+def refused(visit: Visit, refusal: Refusal | ParamsError, status: int | None = None) -> Response:
+    """An error as a page: what was found, and what to do."""
+    chosen = status or (404 if refusal.rule in NOT_THERE else STATUS.get(refusal.rule, 400))
+    response = visit.page("refused.html", title="Not here" if chosen == 404 else "This did not work", status=chosen, refusal=refusal)
+    response.headers["Cache-Control"] = "private, no-cache"
+    if chosen == 503:
+        response.headers["Retry-After"] = "2"
+    return response
+
+
+def _tag(page: Page, visit: Visit) -> str:
+    if page.live:
+        return ""
+    own = page.etag(visit) if page.etag is not None else f"{visit.console.stamp()} {visit.as_of}"
+    if not own:
+        return ""
+    account = visit.account
+    words = (own, visit.console.code, visit.request.url.path, visit.request.url.query, account.name, account.role, account.csrf)
+    return f'W/"{hashlib.sha256(repr(words).encode()).hexdigest()[:32]}"'
+
+
+def _matches(headers: "Headers", tag: str) -> bool:
+    return any(part.strip() == tag for part in headers.get("if-none-match", "").split(","))

@@ -1,0 +1,5 @@
+"""One patient: scan, certificate, record, features, risk."""
+
+from penumbra.console.pages import Page
+
+ROUTES: tuple[Page, ...] = ()

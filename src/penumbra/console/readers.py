@@ -1,0 +1,109 @@
+"""The store as the pages read it: two held connections, since a new one costs 0.36 s, and an older store for a minute where a page asks "as of"."""
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from penumbra import store
+from penumbra.base.refusal import Refusal
+from penumbra.store import Store
+
+CONNECTIONS = 2
+OLD_STORES = 2  # open at once
+OLD_STORE_S = 60.0  # one that nobody asked for this long is closed
+BUSY_S = 20.0  # a page waits so long for a connection
+
+
+class Readers:
+    """Lends connections that only read.
+
+    Parameters
+    ----------
+    home
+        The folder of all state.
+    memory_mb
+        Of each connection's engine.
+    """
+
+    def __init__(self, home: Path, memory_mb: int) -> None:
+        self.home = home
+        self._memory = f"{memory_mb}MB"
+        self._held: queue.LifoQueue[Store | None] = queue.LifoQueue()
+        for _ in range(CONNECTIONS):
+            self._held.put(None)  # opened when it is first lent
+        self._old: dict[int, tuple[Store, float]] = {}
+        self._old_turn = threading.Lock()
+
+    @contextlib.contextmanager
+    def lend(self, as_of: int | None = None) -> Iterator[Store]:
+        """Lend one connection; a connection that the engine failed on is closed, and the next page gets a new one.
+
+        Yields
+        ------
+        Store
+            Of now, or as of a commit.
+
+        Raises
+        ------
+        Refusal
+            "store_exists", "commit", and "console_busy" where every connection has been lent for BUSY_S.
+        """
+        if as_of is not None:
+            with self._old_turn:
+                yield self._old_store(as_of)
+            return
+        try:
+            lent = self._held.get(timeout=BUSY_S)
+        except queue.Empty:
+            raise Refusal("console_busy", f"the store has been busy with other pages for {BUSY_S:g} s", "ask again in a moment") from None
+        try:
+            lent = lent or self._open()
+            yield lent
+        except Refusal:
+            raise
+        except BaseException:
+            if lent is not None:
+                with contextlib.suppress(Exception):  # what is wrong with it is said by the error that is on its way
+                    lent.close()
+            lent = None
+            raise
+        finally:
+            self._held.put(lent)
+
+    def newest_commit(self) -> int:
+        """The number of the newest commit; 0 where there is no store yet."""
+        try:
+            with self.lend() as lent:
+                return lent.newest_commit()
+        except Refusal as refusal:
+            if refusal.rule == "store_exists":
+                return 0
+            raise
+
+    def close(self) -> None:
+        """Close what is open and not lent."""
+        with self._old_turn:
+            for old, _ in self._old.values():
+                old.close()
+            self._old.clear()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                if (held := self._held.get_nowait()) is not None:
+                    held.close()
+
+    def _open(self, as_of: int | None = None) -> Store:
+        opened = store.connect(self.home, read_only=True, as_of=as_of)
+        opened.connection.execute(f"SET memory_limit = '{self._memory}'")
+        return opened
+
+    def _old_store(self, commit: int) -> Store:
+        now = time.monotonic()
+        opened = self._old.pop(commit, (None, now))[0] or self._open(commit)
+        self._old[commit] = (opened, now)
+        overdue = [number for number, (_, at) in self._old.items() if now - at > OLD_STORE_S]
+        for number in [*overdue, *[number for number in self._old if number not in overdue][:-OLD_STORES]]:
+            self._old.pop(number)[0].close()
+        return opened

@@ -1,0 +1,5 @@
+"""What the CT viewer fetches."""
+
+from penumbra.console.pages import Page
+
+ROUTES: tuple[Page, ...] = ()
