@@ -1,12 +1,27 @@
-"""Progress of long work on stderr: a bar with remaining time on a terminal, a line now and then in a log."""
+"""Progress of long work on stderr: a bar with remaining time on a terminal, a line now and then in a log; and to whoever listens in the same process."""
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 LOG_EVERY_S = 15.0
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How far some work is: `done` of `total` items, 0 of 0 where a stage begins; left_s: seconds that the rest will take, None: not known yet."""
+
+    what: str
+    done: int
+    total: int
+    left_s: float | None = None
+
+
+Listener = Callable[[Reached], None]
+_listeners: list[Listener] = []
 
 
 class Advance(Protocol):
@@ -28,6 +43,43 @@ def track(what: str, total: int, *, cost: float | None = None) -> Iterator[Advan
     if total == 0:
         yield lambda items=1, *, cost=None, note="": None
         return
+    with _shown(what, total, whole) as show:
+        began, done, spent = time.monotonic(), 0, 0.0
+        _tell(Reached(what, 0, total))
+
+        def advance(items: int = 1, *, cost: float | None = None, note: str = "") -> None:
+            nonlocal done, spent
+            done += items
+            spent += items if cost is None else cost
+            show(items, cost=cost, note=note)
+            _tell(Reached(what, done, total, (time.monotonic() - began) / spent * max(0.0, whole - spent) if spent else None))
+
+        yield advance
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Tell `listener` of all progress in this process, in the thread that makes it; it is called after every item and has to be quick."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def begin(stage: str) -> None:
+    """Tell the listeners that a stage begins: nothing of it is counted yet."""
+    _tell(Reached(stage, 0, 0))
+
+
+def _tell(reached: Reached) -> None:
+    for listener in tuple(_listeners):
+        listener(reached)
+
+
+@contextmanager
+def _shown(what: str, total: int, whole: float) -> Iterator[Advance]:
+    """On a terminal as a bar, else as lines."""
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn

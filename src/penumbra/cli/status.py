@@ -100,6 +100,7 @@ def _work(status: "Status") -> list[tuple[str, str]]:
     if status.running is not None:
         since = f" since {_when(status.running.since)}" if status.running.since else ""
         running = f"{status.running.command}{since}" + (f" (process {status.running.pid})" if status.running.pid else "")
+        running += f": {status.running.progress.words}" if status.running.progress else ""
     return [("waiting", waiting), ("failed", failed), ("running", running)]
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from penumbra.base.documents import Document
 from penumbra.base.params import ParamsError, project_root, state_home
@@ -24,6 +24,9 @@ from penumbra.commands.next_step import next_step
 from penumbra.commands.status_data import Center, Champion, Disk, Failure, Place, Running, Status, Waiting
 from penumbra.pipeline import history, manifests
 from penumbra.pipeline.manifests import OVERTAKEN, PROPOSED, SET_ASIDE, Attempts, DecisionManifest, IngestedCenter, IngestManifest, PopulateManifest
+
+if TYPE_CHECKING:
+    from penumbra.store.overview import Overview
 
 Read = TypeVar("Read", bound=Document)
 SERVER_S, FILE_S = 3.0, 30.0  # how long the store is waited for: its catalog or its files on a server, which may not answer, or in files of this machine
@@ -34,8 +37,13 @@ CROSS_FITTED = "cross_fitted"  # the split of values inside the training centers
 EXTERNAL = "external"  # the pool of all external centers
 
 
-def look() -> Status:
+def look(stored: "Overview | None" = None) -> Status:
     """The state of PENUMBRA_HOME, or of `data` in the checkout.
+
+    Parameters
+    ----------
+    stored
+        What the store holds, by `penumbra.store.overview`, where that was read already; None: it is read.
 
     Raises
     ------
@@ -54,10 +62,10 @@ def look() -> Status:
     except ParamsError as error:
         project = None
         remarks.append(f"{str(error)[:1].upper()}{str(error)[1:]}")
-    read = _StoreRead(home)
+    read = _StoreRead(home, stored)
     ingest_manifest, populated = _manifest(home, IngestManifest, remarks), _manifest(home, PopulateManifest, remarks)
     ingested = dict(ingest_manifest.centers) if ingest_manifest else {}
-    running, failures = _running(home), [*_failed_run(home), *_failed_centers(home, ingested)]
+    working, failures = running(home), [*_failed_run(home), *_failed_centers(home, ingested)]
     disk, checked = _disk(home, read), history.last_check(home)
     stored = read.result(remarks)
     champion = _champion(home, stored)
@@ -76,7 +84,7 @@ def look() -> Status:
         dict(rejected.most_common()),
         waiting,
         tuple(failures),
-        running,
+        working,
         disk,
         checked,
         tuple(remarks),
@@ -98,13 +106,13 @@ def _nowhere(reason: str) -> Status:
 class _StoreRead:
     """The store, read in a thread of its own: a server that does not answer must not keep the rest from being shown."""
 
-    def __init__(self, home: Path) -> None:
-        self.overview: Any = None
+    def __init__(self, home: Path, known: "Overview | None") -> None:
+        self.overview: Any = known
         self.thread: threading.Thread | None = None
         served = any(os.environ.get(name) for name in ("PENUMBRA_CATALOG", "PENUMBRA_FILES")) or any((home / "store").glob("*.uri"))
         self.patience_s = SERVER_S if served else FILE_S
         self.end = time.monotonic() + self.patience_s
-        if (home / "store").is_dir() or os.environ.get("PENUMBRA_CATALOG"):
+        if known is None and ((home / "store").is_dir() or os.environ.get("PENUMBRA_CATALOG")):
             self.thread = threading.Thread(target=self._read, args=(home,), daemon=True, name=READER)
             self.thread.start()
 
@@ -121,9 +129,10 @@ class _StoreRead:
 
     def result(self, remarks: list[str]) -> Any:
         """The overview, None where there is no store; what is wrong with it is a remark."""
-        if self.thread is None:
+        if self.thread is None and self.overview is None:
             return None
-        self.thread.join(max(0.0, self.end - time.monotonic()))
+        if self.thread is not None:
+            self.thread.join(max(0.0, self.end - time.monotonic()))
         if self.overview is None:
             remarks.append(f"The store did not answer within {self.patience_s:g} s.")
         elif self.overview.trouble:
@@ -160,10 +169,12 @@ def _champion(home: Path, stored: Any) -> Champion | None:
 
 
 def _places(rows: list[Any], split: str) -> Iterator[Place]:
-    volume = {row.center: row.value for row in rows if row.split == split and row.metric == "volume_c"}
+    volume = {row.center: row for row in rows if row.split == split and row.metric == "volume_c"}
     for row in rows:
         if row.split == split and row.metric != "volume_c":
-            yield Place(row.center, row.value, volume.get(row.center), row.n, row.events)
+            alone = volume.get(row.center)
+            other = (None, None, None) if alone is None else (alone.value, alone.lower, alone.upper)
+            yield Place(row.center, row.value, other[0], row.n, row.events, row.lower, row.upper, *other[1:])
 
 
 def _noted_champion(home: Path) -> Champion | None:
@@ -267,9 +278,14 @@ def _is_held(home: Path) -> bool:
     return False
 
 
-def _running(home: Path) -> Running | None:
+def running(home: Path) -> Running | None:
+    """The command that works in a state folder, and how far it is; None where nothing works there."""
     if not _is_held(home):
         return None
+    return replace(_holder(home), progress=history.under_way(home))
+
+
+def _holder(home: Path) -> Running:
     for path, attempts in _documents(home, "attempts-*.json", Attempts):
         if attempts.error == "" and attempts.pid and Path(f"/proc/{attempts.pid}").exists():
             return Running(f"penumbra retrain --center {path.stem.removeprefix('attempts-')}", None, attempts.pid)

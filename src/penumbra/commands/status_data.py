@@ -8,13 +8,20 @@ from penumbra.pipeline import history
 
 @dataclass(frozen=True)
 class Place:
-    """C of the champion (model_c) and of tumor volume alone (volume_c, None where unknown) on n patients of a center, of whom `events` died."""
+    """C of the champion (model_c) and of tumor volume alone (volume_c, None where unknown) on n patients of a center, of whom `events` died.
+
+    lower, upper, volume_lower, volume_upper: 95 % limits of both, None where there are none.
+    """
 
     center: str
     model_c: float
     volume_c: float | None
     n: int
     events: int
+    lower: float | None = None
+    upper: float | None = None
+    volume_lower: float | None = None
+    volume_upper: float | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,7 @@ class Running:
     command: str
     since: str | None = None
     pid: int | None = None
+    progress: history.Progress | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from penumbra.base.progress import say
+from penumbra.base.progress import begin, say
 
 if TYPE_CHECKING:
     from penumbra.base.documents import Document
@@ -73,7 +73,8 @@ class Watched:
 
 @contextmanager
 def watched(stage: str, work: "Work") -> Iterator[Watched]:
-    """Send the events of one stage, where they are requested: START now, COMPLETE or FAIL at the end of the context."""
+    """Say that a stage begins, and send its events where they are requested: START now, COMPLETE or FAIL at the end of the context."""
+    begin(stage)
     watch = Watched()
     if not requested():
         yield watch

@@ -28,7 +28,7 @@ from penumbra.base.refusal import Refusal, choose
 from penumbra.base.workers import Pool
 from penumbra.evaluate import Verdict
 from penumbra.evaluate.gate import gate
-from penumbra.pipeline import applicability, arrivals, live, manifests, notifications, proposals, recalibration, shadow
+from penumbra.pipeline import applicability, arrivals, history, live, manifests, notifications, proposals, recalibration, shadow
 from penumbra.pipeline.aliases import set_alias
 from penumbra.pipeline.challenge import challenge
 from penumbra.pipeline.dataset import Dataset, read_dataset
@@ -76,7 +76,7 @@ def retrain(work: Work, center: str, open_pool: OpenPool | None = None, *, inclu
     Refusal
         "center_arrived", "model_registered" when there is no champion yet, and what its stages raise.
     """
-    with one_run_at_a_time(work.home, wait=True):
+    with one_run_at_a_time(work.home, wait=True), history.watched(work.home):
         return _retrain(work, center, open_pool, include_set_aside)
 
 
