@@ -44,7 +44,7 @@ class Console:
         self.drawing = Drawing(self.kept)
 
     def stamp(self) -> str:
-        """What the pages show, in one word: the newest commit, and every file beside the store that a page reads."""
+        """What the pages show, in one word: the newest commit, and every other file that a page reads."""
         state = hashlib.sha256(f"{self.code} {self.readers.newest_commit()}".encode())
         for path in self._watched():
             try:

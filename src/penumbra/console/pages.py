@@ -76,7 +76,7 @@ def answer(page: Page, visit: Visit, *, too_large: bool = False) -> Response:
     """The page, or "not modified", or an error in words."""
     try:
         if too_large:
-            raise Refusal("body_size", f"the form has more than {MAX_BODY} bytes", "send less")
+            raise Refusal("body_size", f"the form has more than {MAX_BODY} bytes", "send a shorter form or statement")
         tag = _tag(page, visit) if visit.request.method in ("GET", "HEAD") else ""
         if tag and _matches(visit.request.headers, tag):
             response = Response(status_code=304)

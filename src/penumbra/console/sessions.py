@@ -8,7 +8,7 @@ Role = Literal["viewer", "editor"]
 
 @dataclass(frozen=True)
 class Account:
-    """Whoever asks.
+    """The user behind a request.
 
     Parameters
     ----------

@@ -302,55 +302,6 @@ class Drift:
 
 
 @dataclass(frozen=True)
-class ServeSql:
-    """penumbra serve-sql: the port, and the limits of one statement (seconds, megabytes, rows) and of all (maximum concurrent statements)."""
-
-    port: int
-    timeout_s: float
-    memory_mb: int
-    max_rows: int
-    at_once: int
-
-
-@dataclass(frozen=True)
-class Window:
-    """How HU become gray: the level in the middle, and the width from black to white."""
-
-    level: float
-    width: float
-
-    def __post_init__(self) -> None:
-        if not self.width >= 1:
-            raise wrong("console.windows", f"a window of console.windows has a width of {self.width:g} HU", "Give at least 1")
-
-
-@dataclass(frozen=True)
-class Console:
-    """penumbra console.
-
-    Parameters
-    ----------
-    port
-        Where it answers.
-    memory_mb
-        MB of each of its connections to the store.
-    rows
-        Of one page of a list.
-    windows
-        Presets of the CT viewer, the first one at first.
-    """
-
-    port: int
-    memory_mb: int
-    rows: int
-    windows: dict[str, Window]
-
-    def __post_init__(self) -> None:
-        if not self.windows:
-            raise wrong("console.windows", "console.windows names no window", "Name at least one, such as `lung: {level: -600, width: 1500}`")
-
-
-@dataclass(frozen=True)
 class Audit:
     """What penumbra audit tries.
 

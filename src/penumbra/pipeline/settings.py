@@ -19,7 +19,6 @@ from penumbra.pipeline.groups import (
     Ablation,
     Audit,
     Cohort,
-    Console,
     CrossFitting,
     Drift,
     Explain,
@@ -30,10 +29,10 @@ from penumbra.pipeline.groups import (
     Report,
     Retrain,
     Serve,
-    ServeSql,
     Simulate,
     Stability,
 )  # fmt: skip
+from penumbra.pipeline.servers import Console, ServeSql
 from penumbra.registry import older_names
 
 
