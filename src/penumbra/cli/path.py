@@ -49,7 +49,7 @@ def run(cohort: Path | None, profile: str | None, form: str) -> None:
         click.echo(sentence, err=True)
         tables.write(tables.Answer.of(manifests.read(work.home, manifests.EvaluateManifest).to_json()["metrics"], run_command.MEASURED), form, sys.stdout)
     next_commands(
-        "penumbra",
+        "penumbra console",
         'penumbra sql "SELECT patient, survival_2y FROM predictions LIMIT 5"',
         "penumbra compare",
         f"penumbra predict {shlex.quote(run_command.example_patient(work))}",

@@ -31,7 +31,7 @@ def next_step(status: Status | None) -> tuple[str, str]:
         return "penumbra doctor", "The last check found something wrong."
     if status.champion.versions is not None and status.champion.versions > 1:
         return "penumbra compare", "Everything is up to date; this shows the registered versions side by side."
-    return 'penumbra sql "FROM predictions LIMIT 5"', "Everything is up to date; this queries the store."
+    return "penumbra console", "Everything is up to date; this shows patients, models and decisions in a browser."
 
 
 def _first(home: Path, project: Path) -> tuple[str, str]:
