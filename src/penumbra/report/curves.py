@@ -10,13 +10,17 @@ from penumbra.report import ink
 from penumbra.report.ink import BLUE, GREEN, INK, MUTED, VERMILION, WIDTH_IN, Rendered, render
 from penumbra.report.inputs import Measures, RiskPanel
 from penumbra.report.tables import Table, plain_table
-from penumbra.report.words import number
+from penumbra.report.traces import Reading, Trace
+from penumbra.report.words import count, number, percent
 from penumbra.survival import Undefined
 from penumbra.survival.horizons import horizon_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from penumbra.survival.agreement import Calibration
+    from penumbra.survival.roc import RocCurve
 
 # told apart by dash and marker as well as by color
 HORIZON_STYLE: tuple[tuple[str, Any, str], ...] = (
@@ -37,7 +41,7 @@ def roc(panel: RiskPanel, measures: Measures, label: str, paper: Sequence[float 
     with ink.style():
         figure, axes = _square()
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=":")
-        lines, paper_entries = [], []
+        lines, paper_entries, traces = [], [], []
         for column, (horizon, theirs) in enumerate(zip(panel.days, paper, strict=True)):
             color, dashes, _ = HORIZON_STYLE[column % len(HORIZON_STYLE)]
             try:
@@ -49,6 +53,7 @@ def roc(panel: RiskPanel, measures: Measures, label: str, paper: Sequence[float 
             words = f"{_when(panel, measures, column)} {number(estimate.auc)} ({number(estimate.lower)}–{number(estimate.upper)})"
             lines.append(words)
             axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=color, linestyle=dashes, linewidth=1.6, label=words)
+            traces.append(roc_trace(curve, _when(panel, measures, column), color))
             if theirs is not None:
                 paper_entries.append(f"{PAPER} {number(theirs)}")
         for words in paper_entries:
@@ -57,7 +62,16 @@ def roc(panel: RiskPanel, measures: Measures, label: str, paper: Sequence[float 
         axes.set_ylabel("sensitivity")
         axes.set_title(f"{label}, {panel.title}")
         _legend(figure, axes, lines)
-        return render(figure, name, alt=f"ROC curves of {label}, {panel.title}: AUC at {'; '.join(lines)}.", caption="")
+        read = [Reading(axes, traces)]
+        return render(figure, name, alt=f"ROC curves of {label}, {panel.title}: AUC at {'; '.join(lines)}.", caption="", read=read)
+
+
+def roc_trace(curve: "RocCurve", name: str, color: str) -> Trace:
+    """What an ROC curve says at each of its corners."""
+    words = [
+        f"finds {percent(found)}, false alarm in {percent(false)}" for false, found in zip(curve.false_positive_rate, curve.true_positive_rate, strict=True)
+    ]
+    return Trace(name, color, curve.false_positive_rate, curve.true_positive_rate, words)
 
 
 def calibration(panel: RiskPanel, measures: Measures, label: str, name: str) -> tuple[Rendered, list[tuple[object, ...]]]:
@@ -68,7 +82,7 @@ def calibration(panel: RiskPanel, measures: Measures, label: str, name: str) -> 
     with ink.style():
         figure, axes = _square()
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=":")
-        lines = []
+        lines, traces = [], []
         for column, horizon in enumerate(panel.days):
             color, dashes, marker = HORIZON_STYLE[column % len(HORIZON_STYLE)]
             try:
@@ -102,6 +116,7 @@ def calibration(panel: RiskPanel, measures: Measures, label: str, name: str) -> 
                 elinewidth=0.8,
                 label=label_words,
             )
+            traces.append(calibration_trace(groups, _when(panel, measures, column), color))
             for g in range(groups.n.size):
                 line = (groups.predicted[g], groups.observed[g], groups.lower[g], groups.upper[g])
                 rows.append((panel.center, horizon, g + 1, int(groups.n[g]), int(groups.deaths[g]), *(float(value) for value in line)))
@@ -109,7 +124,18 @@ def calibration(panel: RiskPanel, measures: Measures, label: str, name: str) -> 
         axes.set_ylabel("observed survival (Kaplan-Meier)")
         axes.set_title(f"{label}, {panel.title}")
         _legend(figure, axes, lines)
-        return render(figure, name, alt=f"Calibration of {label}, {panel.title}: {'; '.join(lines)}.", caption=""), rows
+        alt = f"Calibration of {label}, {panel.title}: {'; '.join(lines)}."
+        return render(figure, name, alt=alt, caption="", read=[Reading(axes, traces, "predicted")]), rows
+
+
+def calibration_trace(groups: "Calibration", name: str, color: str) -> Trace:
+    """What a calibration says of each of its groups."""
+    sizes = zip(groups.predicted, groups.observed, groups.n, groups.deaths, strict=True)
+    words = [
+        f"predicted {percent(predicted)}, observed {percent(observed)} of {count(int(n), 'patient')}, {int(died)} died"
+        for predicted, observed, n, died in sizes
+    ]
+    return Trace(name, color, groups.predicted, groups.observed, words)
 
 
 def calibration_table(rows: Sequence[tuple[object, ...]]) -> Table:
@@ -125,6 +151,7 @@ def decision(panel: RiskPanel, measures: Measures, label: str, name: str) -> tup
 
     rows: list[tuple[object, ...]] = []
     middle = (len(measures.horizons_days) - 1) // 2
+    traces = []
     with ink.style():
         figure, axes = _square(height=3.2)
         axes.axhline(0, color=MUTED, linewidth=0.9, linestyle=":", label="nobody treated")
@@ -142,6 +169,8 @@ def decision(panel: RiskPanel, measures: Measures, label: str, name: str) -> tup
             if column == middle:
                 axes.plot(benefit.thresholds, benefit.model, color=BLUE, marker="o", markersize=3, linewidth=1.6, label=label)
                 axes.plot(benefit.thresholds, benefit.treat_all, color=INK, linestyle=(0, (4, 1.5)), linewidth=1, label="everybody treated")
+                for values, color, title in ((benefit.model, BLUE, label), (benefit.treat_all, INK, "everybody treated")):
+                    traces.append(Trace(title, color, benefit.thresholds, values, [f"net benefit {number(value, 3)}" for value in values]))
                 finite = benefit.model[np.isfinite(benefit.model)]
                 lowest = float(finite.min(initial=0.0))
                 axes.set_ylim(max(lowest, -0.3) - 0.05, float(max(finite.max(initial=0.05), benefit.treat_all.max())) + 0.05)
@@ -151,7 +180,7 @@ def decision(panel: RiskPanel, measures: Measures, label: str, name: str) -> tup
         axes.set_title(panel.title)
         _legend(figure, axes, [words] if words else [label])
         alt = f"Decision curve of {label}, {panel.title}, {_when(panel, measures, middle)}: {words or 'net benefit against treating all and none'}."
-        return render(figure, name, alt=alt, caption=""), rows
+        return render(figure, name, alt=alt, caption="", read=[Reading(axes, traces, "threshold")]), rows
 
 
 def decision_table(rows: Sequence[tuple[object, ...]]) -> Table:

@@ -9,6 +9,8 @@ from penumbra.report import ink, learning, slices
 from penumbra.report.images import RiskMap, SlicePicture
 from penumbra.report.ink import BLUE, INK, MUTED, VERMILION, WIDTH_IN, Rendered, render
 from penumbra.report.templates import rendered
+from penumbra.report.traces import Reading, Trace
+from penumbra.report.words import percent
 from penumbra.survival.horizons import DAYS_PER_YEAR
 
 BEHIND = {"facecolor": "#ffffff", "edgecolor": "none", "pad": 0.6}  # of a number over a line; the page swaps the color on dark screens
@@ -117,7 +119,12 @@ def _survival(inputs: PatientPage) -> Rendered:
         shown = min(inputs.last_horizon * SHOWN / DAYS_PER_YEAR, float(years[-1])) or 1.0
         axes.set(ylim=(0, 1), xlim=(0, shown), xlabel="years", ylabel="probability of being alive")
         answers = ", ".join(f"{time} {answer}" for time, answer, _ in inputs.survival)
-        return render(figure, "survival", alt=f"Predicted survival of patient {inputs.patient}: {answers}.", caption="")
+        limits = [f" ({percent(low)} to {percent(high)})" if np.isfinite(low) else "" for low, high in zip(inputs.lower, inputs.upper, strict=True)]
+        words = [f"{percent(alive)}{limit}" for alive, limit in zip(inputs.curve, limits, strict=True)]
+        shown_years = years <= shown
+        traces = [Trace("alive", BLUE, years[shown_years], inputs.curve[shown_years], [word for word, seen in zip(words, shown_years, strict=True) if seen])]
+        alt = f"Predicted survival of patient {inputs.patient}: {answers}."
+        return render(figure, "survival", alt=alt, caption="", read=[Reading(axes, traces, "year")])
 
 
 def _waterfall(inputs: PatientPage) -> Rendered:
@@ -148,8 +155,9 @@ def _waterfall(inputs: PatientPage) -> Rendered:
         axes.grid(visible=False, axis="y")
         axes.axvline(0, color=MUTED, linewidth=0.7)
         axes.set_xlabel("log risk")
-        added = ", ".join(f"{name} {value:+.{inputs.digits}f}" for name, value in zip(names, values, strict=True))
-        return render(figure, "contributions", alt=f"What adds up to the log risk: {added}.", caption="")
+        added = [f"{name} {value:+.{inputs.digits}f}" for name, value in zip(names, values, strict=True)]
+        read = [Reading(axes, [Trace("", INK, ends, range(len(names)), added)], along="y")]
+        return render(figure, "contributions", alt=f"What adds up to the log risk: {', '.join(added)}.", caption="", read=read)
 
 
 def _embedded(figure: Rendered) -> str:

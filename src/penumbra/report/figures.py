@@ -15,7 +15,8 @@ from penumbra.report.groups import GroupCurve, PanelNumbers
 from penumbra.report.ink import BLUE, INK, MUTED, VERMILION, WIDTH_IN, Rendered, render
 from penumbra.report.inputs import CenterColumn, CenterFlow, KeptFeature, ModelRow, PaperValue
 from penumbra.report.tables import belongs
-from penumbra.report.words import count, interval, number
+from penumbra.report.traces import Reading, Trace
+from penumbra.report.words import count, interval, number, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,8 +92,11 @@ def concordance(column: CenterColumn, models: Sequence[ModelRow], rows: Sequence
         axes.set_xlabel("Harrell's C")
         axes.grid(axis="y", visible=False)
         axes.tick_params(axis="y", length=0)
-        labels = [f"{model.label} {interval(by_model[model.name])}" for model in models if model.name in by_model]
-        return render(figure, name, alt=f"Harrell's C on {column.label}: {'; '.join(labels) or 'no value'}.", caption="")
+        measured = [(place, model, by_model[model.name]) for place, model in enumerate(models) if model.name in by_model]
+        labels = [f"{model.label} {interval(row)}" for _, model, row in measured]
+        values, places = [row.value for _, _, row in measured], [float(place) for place, _, _ in measured]
+        read = [Reading(axes, [Trace("", BLUE, values, places, labels)], along="y")]
+        return render(figure, name, alt=f"Harrell's C on {column.label}: {'; '.join(labels) or 'no value'}.", caption="", read=read)
 
 
 def kaplan_meier(numbers: PanelNumbers, name: str) -> Rendered:
@@ -106,7 +110,7 @@ def kaplan_meier(numbers: PanelNumbers, name: str) -> Rendered:
         axes.set_xlim(0, years)
         axes.set_ylim(0, 1.02)
         axes.set_yticks(np.linspace(0, 1, 5), ["0", "25", "50", "75", "100 %"])
-        ticks = _year_ticks(years)
+        ticks = year_ticks(years)
         axes.set_xticks(ticks)
         axes.set_xlabel("years since start of radiotherapy", labelpad=2)
         axes.set_ylabel("alive")
@@ -116,11 +120,11 @@ def kaplan_meier(numbers: PanelNumbers, name: str) -> Rendered:
             axes.legend(loc="lower right", bbox_to_anchor=(1.02, 0.99), ncols=2, frameon=False, borderaxespad=0, columnspacing=1.2, handlelength=1.8)
         verdict = "\n".join(_wrapped(numbers.verdict))
         axes.text(0.99, 0.93 if numbers.undefined else 0.985, verdict, transform=axes.transAxes, ha="right", va="top", size=8.5, linespacing=1.4)
-        _numbers_at_risk(below, numbers.curves, ticks, years)
+        numbers_at_risk(below, [(_label(curve).split()[0], GROUP_STYLE[curve.high][0], curve) for curve in numbers.curves], ticks)
         below.sharex(axes)
         groups = [f"{_label(curve)} {curve.in_words}" for curve in numbers.curves]
         alt = f"Kaplan-Meier curves, {numbers.title}: {'; '.join([*groups, *numbers.verdict])}."
-        return render(figure, name, alt=alt, caption="")
+        return render(figure, name, alt=alt, caption="", read=[Reading(axes, [group_trace(curve) for curve in numbers.curves], "year")])
 
 
 def coefficients(features: Sequence[KeptFeature], label: str, name: str) -> Rendered:
@@ -144,8 +148,16 @@ def coefficients(features: Sequence[KeptFeature], label: str, name: str) -> Rend
         axes.spines["left"].set_visible(False)
         axes.set_title(label)
         axes.set_xlabel("log hazard per standard deviation")
-        listed = "; ".join(f"{feature.feature} {number(feature.coefficient)}" for feature in order)
-        return render(figure, name, alt=f"Coefficients of {label}: {listed}.", caption="")
+        listed = [f"{feature.feature} {number(feature.coefficient)}" for feature in order]
+        bars = Trace("", INK, [feature.coefficient for feature in order], [place + 0.22 for place in range(len(order))], listed)
+        alt = f"Coefficients of {label}: {'; '.join(listed)}."
+        return render(figure, name, alt=alt, caption="", read=[Reading(axes, [bars], along="y")])
+
+
+def group_trace(curve: GroupCurve, name: str = "", color: str = "") -> Trace:
+    """What the curve of a group says at each of its steps."""
+    words = [f"{percent(alive)} alive, {curve.at_risk(years)} at risk" for years, alive in zip(curve.years, curve.alive, strict=True)]
+    return Trace(name or _label(curve), color or GROUP_STYLE[curve.high][0], curve.years, curve.alive, words, step=True)
 
 
 def _wrapped(reasons: Sequence[str]) -> list[str]:
@@ -159,13 +171,14 @@ def _draw_curve(axes: "Axes", curve: GroupCurve, last_year: float) -> None:
     axes.plot(curve.censored, curve.step(curve.censored), "|", color=color, markersize=4, markeredgewidth=0.7)
 
 
-def _numbers_at_risk(axes: "Axes", curves: Sequence[GroupCurve], ticks: Sequence[float], last_year: float) -> None:
+def numbers_at_risk(axes: "Axes", rows: Sequence[tuple[str, str, GroupCurve]], ticks: Sequence[float]) -> None:
+    """How many of each group are still followed at each tick, below its curves; rows: label, color, curve."""
     axes.set_axis_off()
-    axes.set_ylim(-2.2, 0.6)
+    axes.set_ylim(-0.2 - len(rows), 0.6)
     axes.text(0, 0.35, "at risk", size=8, color=MUTED, ha="left", va="center")
-    for line, curve in enumerate(curves):
-        color, place = GROUP_STYLE[curve.high][0], -0.75 - line
-        axes.text(-0.06, place, _label(curve).split()[0], transform=axes.get_yaxis_transform(), ha="right", va="center", size=8, color=color)
+    for line, (label, color, curve) in enumerate(rows):
+        place = -0.75 - line
+        axes.text(-0.06, place, label, transform=axes.get_yaxis_transform(), ha="right", va="center", size=8, color=color)
         for tick in ticks:
             axes.text(tick, place, str(curve.at_risk(tick)), ha="center", va="center", size=8.5, color=color)
 
@@ -174,7 +187,8 @@ def _label(curve: GroupCurve) -> str:
     return GROUP_STYLE[curve.high][2]
 
 
-def _year_ticks(last_year: float) -> list[float]:
+def year_ticks(last_year: float) -> list[float]:
+    """Up to seven years that divide the axis evenly."""
     step = next(step for step in (0.25, 0.5, 1.0, 2.0, 5.0, math.inf) if last_year / step <= 6)
     return [round(step * place, 2) for place in range(int(last_year / step) + 1)] if math.isfinite(step) else [0.0]
 

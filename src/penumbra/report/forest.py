@@ -11,7 +11,8 @@ from penumbra.report.groups import PanelNumbers, panel_numbers
 from penumbra.report.ink import BLUE, INK, MUTED, WIDTH_IN, Rendered, render
 from penumbra.report.inputs import Loadings, RiskPanel, SurvivalPanel
 from penumbra.report.tables import Cell, Table, csv_text, header_cells, plain_table
-from penumbra.report.words import number, p_value
+from penumbra.report.traces import Reading, Trace
+from penumbra.report.words import count, number, p_value
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +36,7 @@ def forest(panel: RiskPanel, numbers: Sequence[PanelNumbers], paper: float | Non
         axes = figure.subplots()
         axes.set_xscale("log")
         axes.axvline(1, color=MUTED, linewidth=0.9, linestyle=":")
-        lines = []
+        lines, values = [], []
         for place, entry in enumerate(numbers):
             patients, deaths = sum(curve.n for curve in entry.curves), sum(curve.events for curve in entry.curves)
             if entry.hazard_ratio is None:
@@ -52,7 +53,8 @@ def forest(panel: RiskPanel, numbers: Sequence[PanelNumbers], paper: float | Non
                 if upper > WIDEST[1]:
                     axes.plot(WIDEST[1], place, ">", color=INK, markersize=4)
                 axes.text(1.06, place, words, transform=axes.get_yaxis_transform(), va="center", size=7.5)
-            lines.append(f"{entry.title} {words}, {deaths} deaths")
+            lines.append(f"{entry.title} {words}, {count(deaths, 'death')}")
+            values.append(math.nan if entry.hazard_ratio is None else float(np.clip(entry.hazard_ratio[0], *WIDEST)))
         if paper is not None:
             axes.plot(paper, 0.33, "D", color=MUTED, markerfacecolor="none", markersize=3.5, markeredgewidth=0.8)
         axes.set_yticks(range(len(numbers)), [f"{entry.title} ({sum(curve.n for curve in entry.curves)})" for entry in numbers])
@@ -64,7 +66,8 @@ def forest(panel: RiskPanel, numbers: Sequence[PanelNumbers], paper: float | Non
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel("hazard ratio, high against low risk")
         axes.set_title(panel.title)
-        return render(figure, name, alt=f"Hazard ratios, {panel.title}: {'; '.join(lines)}.", caption="")
+        read = [Reading(axes, [Trace("", BLUE, values, range(len(numbers)), lines)], along="y")]
+        return render(figure, name, alt=f"Hazard ratios, {panel.title}: {'; '.join(lines)}.", caption="", read=read)
 
 
 def subgroups_table(panels: Sequence[tuple[RiskPanel, Sequence[PanelNumbers]]]) -> Table:
@@ -88,17 +91,17 @@ def subgroups_table(panels: Sequence[tuple[RiskPanel, Sequence[PanelNumbers]]]) 
 
 def heat_map(loadings: Loadings, label: str, name: str) -> Rendered:
     """Loadings of each feature (row, numbered as in the table) on each component (column)."""
-    count = min(len(loadings.features), MAX_ROWS)
-    values = np.asarray(loadings.loadings)[:, :count].T
+    rows = min(len(loadings.features), MAX_ROWS)
+    values = np.asarray(loadings.loadings)[:, :rows].T
     with ink.style():
-        figure = _figure(max(1.6, 0.14 * count + 1.1))
+        figure = _figure(max(1.6, 0.14 * rows + 1.1))
         axes = figure.subplots()
         reach = float(np.abs(values).max()) or 1.0
         # a mesh, not an image: every cell stays a shape in the SVG
         mesh = axes.pcolormesh(values, cmap="PuOr_r", vmin=-reach, vmax=reach, edgecolors="white", linewidth=0.3)
-        axes.set_ylim(count, 0)
-        step = max(1, math.ceil(count / 25))
-        axes.set_yticks(np.arange(0, count, step) + 0.5, [str(i + 1) for i in range(0, count, step)], size=7)
+        axes.set_ylim(rows, 0)
+        step = max(1, math.ceil(rows / 25))
+        axes.set_yticks(np.arange(0, rows, step) + 0.5, [str(i + 1) for i in range(0, rows, step)], size=7)
         step = max(1, math.ceil(values.shape[1] / 15))
         axes.set_xticks(np.arange(0, values.shape[1], step) + 0.5, [str(i + 1) for i in range(0, values.shape[1], step)], size=7)
         axes.grid(visible=False)
@@ -109,8 +112,8 @@ def heat_map(loadings: Loadings, label: str, name: str) -> Rendered:
         bar.set_label("loading", size=8)
         if bar.solids is not None:  # always, of a mesh
             bar.solids.set(rasterized=False, edgecolor="face")  # shapes here too
-        more = f", the first {count} of {len(loadings.features)} features" if count < len(loadings.features) else ""
-        alt = f"Loadings of {count} features on {values.shape[1]} principal components of {label}{more}."
+        more = f", the first {rows} of {len(loadings.features)} features" if rows < len(loadings.features) else ""
+        alt = f"Loadings of {rows} features on {values.shape[1]} principal components of {label}{more}."
         return render(figure, name, alt=alt, caption="")
 
 

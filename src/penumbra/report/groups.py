@@ -95,11 +95,11 @@ def panel_numbers(panel: SurvivalPanel) -> PanelNumbers:
     from penumbra.survival import Undefined, hazard_ratio, log_rank
 
     event, time, high = np.asarray(panel.event, dtype=bool), np.asarray(panel.time, dtype=float), np.asarray(panel.high_risk, dtype=bool)
-    curves = tuple(_curve(event[high == side], time[high == side], side) for side in (True, False) if np.any(high == side))
-    last_year = max((_last_year(curve) for curve in curves), default=1.0)
+    curves = tuple(group_curve(event[high == side], time[high == side], side) for side in (True, False) if np.any(high == side))
+    end = max((last_year(curve) for curve in curves), default=1.0)
     obstacle = _obstacle(curves)
     if obstacle:
-        return PanelNumbers(panel.title, curves, last_year, None, None, (obstacle,), panel.apparent)
+        return PanelNumbers(panel.title, curves, end, None, None, (obstacle,), panel.apparent)
     ratio, p, undefined = None, None, []
     try:
         measured = hazard_ratio(event, time, high)
@@ -110,7 +110,7 @@ def panel_numbers(panel: SurvivalPanel) -> PanelNumbers:
         p = log_rank(event, time, high).p
     except Undefined as reason:
         undefined.append(str(reason))
-    return PanelNumbers(panel.title, curves, last_year, ratio, p, tuple(undefined), panel.apparent)
+    return PanelNumbers(panel.title, curves, end, ratio, p, tuple(undefined), panel.apparent)
 
 
 def _obstacle(curves: tuple[GroupCurve, ...]) -> str:
@@ -123,7 +123,8 @@ def _obstacle(curves: tuple[GroupCurve, ...]) -> str:
     return ""
 
 
-def _curve(event: np.ndarray, time: np.ndarray, high: bool) -> GroupCurve:
+def group_curve(event: np.ndarray, time: np.ndarray, high: bool) -> GroupCurve:
+    """The curve of one group that has patients."""
     from penumbra.survival import kaplan_meier
 
     steps = kaplan_meier(event, time)
@@ -134,6 +135,7 @@ def _curve(event: np.ndarray, time: np.ndarray, high: bool) -> GroupCurve:
     return GroupCurve(high, len(time), int(event.sum()), years, alive, lower, upper, followed, followed[~event], median, (limits[0], limits[1]))
 
 
-def _last_year(curve: GroupCurve) -> float:
+def last_year(curve: GroupCurve) -> float:
+    """Where the curve ends: fewer than SHOWN_AT_RISK of its patients are left."""
     min_at_risk = max(1, math.ceil(SHOWN_AT_RISK * curve.n))
     return float(np.sort(curve.followed)[-min_at_risk])

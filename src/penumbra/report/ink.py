@@ -2,10 +2,12 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from penumbra.report.traces import Reading, numbers_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,6 +17,7 @@ INK, MUTED, GRID = "#1c1c1c", "#6e6e6e", "#dcdcdc"
 BLUE, VERMILION, SKY, GREEN, YELLOW, PURPLE = "#0072b2", "#d55e00", "#56b4e9", "#009e73", "#f0e442", "#cc79a7"
 VARIABLES = {"#ffffff": "paper", INK: "ink", MUTED: "muted", GRID: "grid", BLUE: "blue", VERMILION: "vermilion"}
 
+EVERYWHERE = 'stroke-linejoin="round" stroke-linecap="butt"'  # what matplotlib's style element says of every shape
 WIDTH_IN = 4.1  # a figure that fills a phone's width keeps its letters readable
 PNG_DPI = 200
 STYLE: dict[Any, Any] = {
@@ -61,6 +64,8 @@ class Rendered:
         A file of its own; png on white.
     apparent
         Whether it shows patients that the fit saw: gray on the page.
+    numbers
+        Places and points for who points at a curve (report/traces.py); None: nothing to read.
     """
 
     name: str
@@ -69,12 +74,18 @@ class Rendered:
     svg: str
     png: bytes
     apparent: bool = False
+    numbers: Mapping[str, Any] | None = None
 
     @property
     def inline_svg(self) -> str:
-        """The SVG for a page: scalable, named for screen readers, colored by the page's variables, its ids its own."""
+        """The SVG for a page: scalable, named for screen readers, colored by the page's variables, its ids its own.
+
+        It has no style attribute and no style element, so it shows under a policy that allows neither.
+        """
         body = self.svg[self.svg.index("<svg") :]
         body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+        body = re.sub(r"\s*<style[^>]*>.*?</style>", "", body, flags=re.DOTALL)
+        body = re.sub(r'\sstyle="([^"]*)"', _as_attributes, body)
         body = re.sub(r'\bid="([^"]+)"', rf'id="{self.name}-\1"', body)
         body = re.sub(r'\b(xlink:href|href)="#([^"]+)"', rf'\1="#{self.name}-\2"', body)
         body = re.sub(r"url\(#([^)]+)\)", rf"url(#{self.name}-\1)", body)
@@ -82,7 +93,7 @@ class Rendered:
             body = body.replace(color, f"var(--{variable})")
         head, content = body.split(">", 1)
         head = re.sub(r' (width|height)="[^"]*"', "", head)
-        return f'{head} role="img" aria-label="{_attribute(self.alt)}">{content}'
+        return f'{head} {EVERYWHERE} role="img" aria-label="{_attribute(self.alt)}">{content}'
 
 
 @contextmanager
@@ -94,12 +105,25 @@ def style() -> Iterator[None]:
         yield
 
 
-def render(figure: "Figure", name: str, *, alt: str, caption: str) -> Rendered:
-    """Write a figure as SVG and as PNG on white; without dates, so that equal figures are equal bytes."""
+def render(figure: "Figure", name: str, *, alt: str, caption: str, read: Sequence[Reading] = ()) -> Rendered:
+    """Write a figure as SVG and as PNG on white; without dates, so that equal figures are equal bytes.
+
+    Parameters
+    ----------
+    read
+        What a reader can point at.
+    """
     svg, png = io.StringIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    numbers = numbers_of(read, VARIABLES)  # now: the PNG may be laid out a little differently
     figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None}, facecolor="white")
-    return Rendered(name, alt, caption, svg.getvalue(), png.getvalue())
+    return Rendered(name, alt, caption, svg.getvalue(), png.getvalue(), numbers=numbers)
+
+
+def _as_attributes(style: re.Match[str]) -> str:
+    """A style attribute as presentation attributes, which mean the same; matplotlib writes no property that has none."""
+    properties = (each.partition(":") for each in style[1].split(";") if each.strip())
+    return "".join(f' {name.strip()}="{value.strip()}"' for name, _, value in properties)
 
 
 def _attribute(text: str) -> str:

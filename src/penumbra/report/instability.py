@@ -6,7 +6,8 @@ from penumbra.evaluate.instability import Instability
 from penumbra.report import ink
 from penumbra.report.ink import BLUE, MUTED, VERMILION, Rendered, render
 from penumbra.report.tables import Table, plain_table
-from penumbra.report.words import number
+from penumbra.report.traces import Reading, Trace
+from penumbra.report.words import number, percent
 from penumbra.survival.horizons import horizon_words
 
 
@@ -36,7 +37,18 @@ def instability(over: Instability, label: str, name: str) -> Rendered:
             f"mean absolute difference {number(float(mape.mean()), 3)}, of the worst patient {number(over.worst, 3)}; "
             f"the risk group changes in {number(100 * float(cii.mean()), 0)} % of the refits, at most {number(100 * float(cii.max()), 0)} %."
         )
-        return render(figure, name, alt=alt, caption="")
+        limits = [f"{percent(low)} to {percent(high)} under the refits" for low, high in zip(lower, upper, strict=True)]
+        moved = [f"{number(value, 3)}" for value in mape]
+        changed = [percent(value) for value in cii]
+        read = [
+            Reading(axes, [Trace(words, color, original, values, said)], "predicted")
+            for axes, words, color, values, said in (
+                (above, "limits", BLUE, original, limits),
+                (middle, "mean absolute difference", BLUE, mape, moved),
+                (below, "group changes", VERMILION, cii, changed),
+            )
+        ]
+        return render(figure, name, alt=alt, caption="", read=read)
 
 
 def instability_table(over: Instability) -> Table:

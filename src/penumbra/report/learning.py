@@ -7,7 +7,8 @@ import numpy as np
 from penumbra.report import ink
 from penumbra.report.ink import BLUE, MUTED, VERMILION, WIDTH_IN, Rendered, render
 from penumbra.report.inputs import LearningCurve, RiskMap
-from penumbra.report.words import count
+from penumbra.report.traces import Reading, Trace
+from penumbra.report.words import count, number
 
 TRAINING, HELD_OUT = (BLUE, "-"), (VERMILION, (0, (4, 1.5)))
 MAX_OPACITY = 0.75
@@ -32,8 +33,19 @@ def curves(networks: Sequence[LearningCurve], name: str) -> Rendered:
         below.axhline(0.5, color=MUTED, linewidth=0.9, linestyle=":")
         handles, labels = above.get_legend_handles_labels()
         above.legend(handles[:2], labels[:2], frameon=False, fontsize=8, loc="best")
+        read = [
+            Reading(
+                axes,
+                [
+                    Trace(f"network {place}", VERMILION, range(1, len(held_out) + 1), held_out, [f"validation {number(value, 3)}" for value in held_out])
+                    for place, held_out in enumerate(curves_of, 1)
+                ],
+                "epoch",
+            )
+            for axes, curves_of in ((above, [network.validation_loss for network in networks]), (below, [network.validation_c for network in networks]))
+        ]
         best_epochs = ", ".join(str(network.best_epoch) for network in networks)
-        return render(figure, name, alt=f"Training curves of {count(len(networks), 'network')}; epochs kept: {best_epochs}.", caption="")
+        return render(figure, name, alt=f"Training curves of {count(len(networks), 'network')}; epochs kept: {best_epochs}.", caption="", read=read)
 
 
 def risk_map(each: RiskMap, window_hu: tuple[float, float], name: str) -> Rendered:

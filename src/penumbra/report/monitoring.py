@@ -4,6 +4,8 @@ import numpy as np
 
 from penumbra.report import ink
 from penumbra.report.ink import BLUE, INK, MUTED, VERMILION, WIDTH_IN, Rendered, render
+from penumbra.report.traces import Reading, Trace
+from penumbra.report.words import number
 from penumbra.survival.monitoring import Chart, Stream
 
 HEIGHT_IN = 3.9
@@ -33,4 +35,13 @@ def charts(stream: Stream, more: Chart, fewer: Chart, name: str) -> Rendered:
         crossed = [label for chart, label in ((more, "more"), (fewer, "fewer")) if chart.signal is not None]
         observed, expected = int(np.sum(stream.died)), float(stream.expected[-1]) if stream.expected.size else 0.0
         alt = f"{observed} deaths, {expected:.1f} expected; the chart for {' and '.join(crossed) or 'neither more nor fewer'} deaths crossed its limit."
-        return render(figure, name, alt=alt, caption="Dotted: limits of the charts. A chart rises while deaths come otherwise than expected.")
+        deaths = [
+            Trace("died", VERMILION, stream.day, stream.observed, [f"{value:g}" for value in stream.observed], step=True),
+            Trace("expected", INK, stream.day, stream.expected, [number(value, 1) for value in stream.expected], step=True),
+        ]
+        both = [
+            Trace(words, color, stream.expected, chart.value, [number(value) for value in chart.value])
+            for chart, color, words in ((more, VERMILION, "more deaths"), (fewer, BLUE, "fewer deaths"))
+        ]
+        read = [Reading(counts, deaths, "day"), Reading(cusums, both, "expected")]
+        return render(figure, name, alt=alt, read=read, caption="Dotted: limits of the charts. A chart rises while deaths come otherwise than expected.")

@@ -10,6 +10,7 @@ from penumbra.report import ink
 from penumbra.report.ink import BLUE, INK, MUTED, WIDTH_IN, Rendered, render
 from penumbra.report.inputs import Measures, RiskPanel
 from penumbra.report.tables import Cell, Table, csv_text, header_cells
+from penumbra.report.traces import Reading, Trace
 from penumbra.report.words import ABSENT, number
 from penumbra.survival import Undefined
 from penumbra.survival.horizons import horizon_words, middle
@@ -126,7 +127,7 @@ def measures_forest(panel: RiskPanel, entries: Sequence[SubgroupMeasures], name:
     """The three measures of every subgroup of one set, next to each other; dotted: chance for C, right for the others."""
     from matplotlib.figure import Figure
 
-    words = []
+    words, read = [], []
     with ink.style():
         figure = Figure(figsize=(WIDTH_IN, 0.27 * len(entries) + 0.95), layout="constrained")
         columns = figure.subplots(1, len(AXES), sharey=True, width_ratios=(3, 4, 3))
@@ -145,6 +146,9 @@ def measures_forest(panel: RiskPanel, entries: Sequence[SubgroupMeasures], name:
                     axes.plot(reach[1], place, ">", color=color, markersize=3.5)
                 if lower < reach[0]:
                     axes.plot(reach[0], place, "<", color=color, markersize=3.5)
+            values = [float(np.clip(getattr(entry, measure)[0], *reach)) for entry in entries]
+            said = [f"{entry.level}, {entry.deaths} deaths: {title} {_words(getattr(entry, measure))}" for entry in entries]
+            read.append(Reading(axes, [Trace("", BLUE, values, range(len(entries)), said)], along="y"))
             axes.set_xlim(*reach)
             axes.set_xlabel(title, size=7.5)
             axes.grid(axis="y", visible=False)
@@ -155,7 +159,7 @@ def measures_forest(panel: RiskPanel, entries: Sequence[SubgroupMeasures], name:
         for entry in entries:
             listed = TOO_FEW if entry.too_few else f"C {_words(entry.c)}, observed / expected {_words(entry.ratio)}, slope {_words(entry.slope)}"
             words.append(f"{entry.level}, {entry.deaths} deaths: {listed}")
-        return render(figure, name, alt=f"Subgroups, {panel.title}: {'; '.join(words)}.", caption="")
+        return render(figure, name, alt=f"Subgroups, {panel.title}: {'; '.join(words)}.", caption="", read=read)
 
 
 def _words(value: Estimate) -> str:
