@@ -53,7 +53,7 @@ def test_set_up_and_every_target_under_a_path_with_blanks(checkout: Path) -> Non
     assert [line.split(">", 1)[0] + ">" for line in made] == ["<python3>", "<python3>", "<uv>", "<uv>"]
     assert called(checkout, "make", "setup") == [], "once"
     assert "<penumbra><run><--cohort><my cohort><--profile><quick>" in called(checkout, "make", "run", "COHORT=my cohort")
-    (stack,) = called(checkout, "make", "stack", "PG_PORT=1", "MLFLOW_PORT=1", "PREFECT_PORT=1", "SQL_PORT=1")
+    (stack,) = called(checkout, "make", "stack", "PG_PORT=1", "MLFLOW_PORT=1", "PREFECT_PORT=1", "SQL_PORT=1", "CONSOLE_PORT=1")
     assert stack.endswith("<.venv/bin/honcho><start><-d><HERE><-f><infra/Procfile>")
     assert "<ruff><check><.>" in called(checkout, "bash", "-c", "make lint")
     assert any("pytest" in line for line in called(checkout, "bash", checkout / ".ci" / "run"))
@@ -64,7 +64,7 @@ def test_the_scripts_of_infra_quote_their_paths(checkout: Path) -> None:
     """shellcheck's rule by the shell itself: with no splitting of unquoted words, the same words come out."""
     state = checkout / "my state"
     for script, arguments in (("run", ["uris"]), ("run", ["free"]), ("backup.sh", ["save", str(state / "a b.tar")]), ("postgres.sh", ["status", str(state)])):
-        environment = {**os.environ, "PENUMBRA_HOME": str(state), "PG_PORT": "1", "MLFLOW_PORT": "1", "PREFECT_PORT": "1", "SQL_PORT": "1"}
+        environment = {**os.environ, "PENUMBRA_HOME": str(state), "PG_PORT": "1", "MLFLOW_PORT": "1", "PREFECT_PORT": "1", "SQL_PORT": "1", "CONSOLE_PORT": "1"}
         done = subprocess.run([checkout / "infra" / script, *arguments], cwd="/", env=environment, capture_output=True, text=True)
         assert "not found" not in done.stderr
         assert "No such file" not in done.stderr
