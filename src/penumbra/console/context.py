@@ -45,7 +45,8 @@ class Console:
 
     def stamp(self) -> str:
         """What the pages show, in one word: the newest commit, and every other file that a page reads."""
-        state = hashlib.sha256(f"{self.code} {self.readers.newest_commit()}".encode())
+        catalog = self.home / "store" / "catalog.sqlite"  # a file says by itself that it was written to, in 0.1 ms in place of 7; a server is asked
+        state = hashlib.sha256(f"{self.code} {'' if catalog.is_file() else self.readers.newest_commit()}".encode())
         for path in self._watched():
             try:
                 seen = path.stat()
@@ -62,6 +63,8 @@ class Console:
                     yield from sorted(Path(entry.path) for entry in entries)
             except OSError:  # the folder is not there yet
                 continue
+        yield self.home / "store" / "catalog.sqlite"
+        yield self.home / "store" / "catalog.sqlite-wal"
         yield self.home / "mlflow" / "mlflow.db"
         yield self.home / "mlflow" / "noted.json"
 
