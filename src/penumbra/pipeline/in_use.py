@@ -1,0 +1,92 @@
+"""Which version was in use when, and why: one time line of the changes of an alias, of registrations and of what retrainings decided."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from penumbra import store
+from penumbra.registry import CHAMPION
+
+_CHANGES = 'SELECT alias, version, previous, reason, who, "at", commit_id FROM alias_changes WHERE model = ? ORDER BY commit_id, "at"'
+_DECIDED = "SELECT retraining, center, outcome, facts, \"at\", commit_id FROM retrainings WHERE step = 'decision' ORDER BY commit_id"
+_REGISTERED = "SELECT version, created_at, train_centers, commit_id FROM model_versions WHERE model = ? ORDER BY created_at"
+
+
+@dataclass(frozen=True)
+class Period:
+    """A time in which a version had the alias.
+
+    Parameters
+    ----------
+    version
+        None: nobody had it.
+    since, until
+        UTC; until None: it still has it.
+    reason, who
+        Of the change that began it.
+    """
+
+    version: int | None
+    since: datetime
+    until: datetime | None
+    reason: str
+    who: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a model: `what` is "alias", "decision" or "registered"; retraining: key of a decision, "" of others."""
+
+    at: datetime
+    what: str
+    version: int | None
+    words: str
+    who: str = ""
+    center: str = ""
+    retraining: str = ""
+
+
+def periods(lake: "store.Store", model: str, alias: str = CHAMPION) -> tuple[Period, ...]:
+    """Who had an alias when, the earliest first; a row that confirms what was so begins nothing."""
+    found: list[Period] = []
+    for row in lake.sql(_CHANGES, [model]).to_pylist():
+        if row["alias"] != alias or (found and found[-1].version == row["version"]):
+            continue
+        at = _utc(row["at"])
+        if found:
+            last = found.pop()
+            found.append(Period(last.version, last.since, at, last.reason, last.who))
+        found.append(Period(row["version"], at, None, row["reason"], row["who"]))
+    return tuple(found)
+
+
+def events(lake: "store.Store", model: str) -> tuple[Event, ...]:
+    """All that happened to a model's versions, the newest first."""
+    found = [
+        Event(_utc(row["created_at"]), "registered", int(row["version"]), f"registered, fitted on {', '.join(row['train_centers'] or ())}")
+        for row in lake.sql(_REGISTERED, [model]).to_pylist()
+    ]
+    for row in lake.sql(_CHANGES, [model]).to_pylist():
+        removed = f"{row['alias']} removed" if row["version"] is None else f"became {row['alias']}"
+        before = f" instead of {row['previous']}" if row["previous"] not in (None, row["version"]) else ""
+        found.append(Event(_utc(row["at"]), "alias", row["version"], f"{removed}{before}: {row['reason']}", row["who"]))
+    for row in lake.sql(_DECIDED).to_pylist():
+        facts = facts_of(row["facts"])
+        version = facts.get("challenger") or facts.get("champion")
+        found.append(Event(_utc(row["at"]), "decision", version, row["outcome"], "", row["center"], row["retraining"]))
+    return tuple(sorted(found, key=lambda event: event.at, reverse=True))
+
+
+def facts_of(text: str | None) -> Mapping[str, Any]:
+    """The facts of a step, which the store has as JSON; {} for what is none."""
+    try:
+        facts = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _utc(at: datetime) -> datetime:
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
