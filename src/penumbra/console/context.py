@@ -1,5 +1,6 @@
 """What all pages share while the console runs: the state folder, its settings, the connections, and what is kept in memory."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
@@ -8,9 +9,11 @@ from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 
+from penumbra.console.checkup import Checkup
 from penumbra.console.drawing import Drawing
 from penumbra.console.kept import Kept
 from penumbra.console.readers import Readers
+from penumbra.pipeline import looks
 from penumbra.pipeline.settings import Settings
 
 
@@ -36,12 +39,26 @@ class Console:
     allow_actions: bool = False
     readers: Readers = field(init=False)
     kept: Kept = field(init=False)
+    measured: Kept = field(init=False)  # what is counted as a look at outcomes: the count itself is no news of it
+    checkup: Checkup = field(init=False)
     drawing: Drawing = field(init=False)
 
     def __post_init__(self) -> None:
         self.readers = Readers(self.home, self.settings.console.memory_mb)
         self.kept = Kept(self.stamp)
+        self.measured = Kept(self._measured_stamp)
+        self.checkup = Checkup()
         self.drawing = Drawing(self.kept)
+
+    def _measured_stamp(self) -> str:
+        """What decides an evaluation of registered versions: the newest commit that is more than a look, and the registry."""
+        with self.readers.lend() as lake:
+            commit = looks.last_change(lake)
+        state = hashlib.sha256(f"{self.code} {commit}".encode())
+        for path in (self.home / "mlflow" / "mlflow.db", self.home / "mlflow" / "noted.json"):
+            with contextlib.suppress(OSError):
+                state.update(f" {path.name} {path.stat().st_mtime_ns}".encode())
+        return state.hexdigest()
 
     def stamp(self) -> str:
         """What the pages show, in one word: the newest commit, and every other file that a page reads."""
@@ -79,5 +96,6 @@ class Console:
 
     def close(self) -> None:
         """Give everything back."""
+        self.checkup.close()
         self.drawing.close()
         self.readers.close()

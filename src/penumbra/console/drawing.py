@@ -34,7 +34,7 @@ class Drawing:
             "console_busy" where the process ended or took longer than PATIENCE_S.
         """
         digest = hashlib.sha256(pickle.dumps(arguments)).hexdigest()
-        return self._kept.get(("figure", function.__module__, function.__qualname__, digest), lambda: self._drawn(function, arguments))
+        return self._kept.get(("figure", function.__module__, function.__qualname__, digest), lambda: self.run(function, *arguments))
 
     def close(self) -> None:
         """End the process."""
@@ -43,7 +43,14 @@ class Drawing:
                 self._pool.shutdown(wait=False, cancel_futures=True)
                 self._pool = None
 
-    def _drawn(self, function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+    def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """The same without keeping it: for what the caller keeps longer, or shorter.
+
+        Raises
+        ------
+        Refusal
+            "console_busy", see `draw`; and what the function raises.
+        """
         with self._turn:
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=one_thread_each)

@@ -42,8 +42,6 @@ def _nodes(loaded: LoadedModel, patients: Mapping[tuple[str, str], int], died: M
     yield Node("commit", 1, f"commit {known.store_commit}", f"rows {known.store_digest[:8]}" if known.store_digest else "", "commit", str(known.store_commit))
     for name, version, rois in _features(loaded):
         yield Node(f"features {version}", 2, name, rois, "features", version)
-    if loaded.network_path is not None:
-        yield Node("network", 2, "network", "fitted on the same centers", "network", "")
     parts = loaded.model.parts
     if len(parts) > 1 or parts[0] is not loaded.model:
         for part in parts:
@@ -64,22 +62,20 @@ def _features(loaded: LoadedModel) -> Iterator[tuple[str, str, str]]:
     for block, version in loaded.feature_versions.items():
         by_version.setdefault(version, []).append(block)
     for version, blocks in by_version.items():
-        yield ("deep features", version, version) if blocks == [DEEP] else ("radiomics", version, f"{version}: {', '.join(blocks)}")
+        network = "network and deep features" if loaded.network_path is not None else "deep features"
+        yield (network, version, version) if blocks == [DEEP] else ("radiomics", version, f"{version}: {', '.join(blocks)}")
 
 
 def _links(loaded: LoadedModel) -> Iterator[Link]:
     yield from (Link(f"center {center}", "commit") for center in loaded.lineage.train_centers)
     parts = loaded.model.parts
     several = len(parts) > 1 or parts[0] is not loaded.model
-    deep = loaded.feature_versions.get(DEEP)
     for version in dict.fromkeys(loaded.feature_versions.values()):
         blocks = {block for block, of in loaded.feature_versions.items() if of == version}
-        yield Link("network" if version == deep and loaded.network_path is not None else "commit", f"features {version}")
+        yield Link("commit", f"features {version}")
         for part in parts if several else (loaded.model,):
             if any(column.partition(".")[0] in blocks for column in part.columns):
                 yield Link(f"features {version}", f"part {part.name}" if several else "served")
-    if loaded.network_path is not None:
-        yield Link("commit", "network")
     if several:
         yield from (Link(f"part {part.name}", "served") for part in parts)
     yield Link("served", "version")

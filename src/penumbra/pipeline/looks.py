@@ -101,6 +101,12 @@ def ledger(lake: "store.Store") -> tuple[Counted, ...]:
     return tuple(Counted(**row) for row in rows.to_pylist())
 
 
+def last_change(lake: "store.Store") -> int:
+    """The newest commit that wrote something else than looks: what a look measured holds until then."""
+    rows = lake.sql("SELECT coalesce(max(id), 0) AS id FROM commits WHERE json_keys(relations::JSON) <> ['looks']").to_pylist()
+    return int(rows[0]["id"])
+
+
 def begun(lake: "store.Store") -> datetime:
     """When this store began to count, UTC: earlier looks are in no ledger."""
     begin: datetime = lake.sql("SELECT min(\"at\") AS begun FROM lake.migrations WHERE name LIKE '%_looks'").to_pylist()[0]["begun"]
