@@ -70,7 +70,8 @@ class Checkup:
                 process.kill()
 
     def _wait(self, process: "subprocess.Popen[bytes]") -> None:
-        findings, trouble = (), ""
+        findings: tuple[Found, ...] = ()
+        trouble = ""
         try:
             out, _ = process.communicate(timeout=PATIENCE_S)
             findings = tuple(Found(row["checked"], row["state"], row["found"]) for row in json.loads(out))
