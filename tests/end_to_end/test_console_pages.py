@@ -30,7 +30,7 @@ PAGES = {
     "sql": ("/sql?q=FROM%20centers", ("north", "south")),
     "health": ("/health", ()),
 }
-WITHOUT_A_PAGE = {"image_file", "report", "static"}  # files
+WITHOUT_A_PAGE = {"image_file", "report", "gallery", "static"}  # files
 WIDTHS = (1280, 820, 390)
 
 

@@ -22,6 +22,7 @@ from penumbra.report.templates import rendered
 
 PIXELS = 256  # edge of each of the three pictures
 FOLDER = "gallery"
+PICTURES = "pictures"  # below the folder of a center
 _GRAYS = 250  # of the 256 colors of a picture; the rest are outlines and the scale
 
 
@@ -88,7 +89,7 @@ def gallery(work: Work, only: str | None = None) -> list[Path]:
 
 def _draw(work: Work, folder: Path, images: Sequence[Mapping[str, Any]]) -> None:
     """The pictures that are not there yet, in parallel; those of replaced versions go."""
-    pictures = folder / "pictures"
+    pictures = folder / PICTURES
     pictures.mkdir(parents=True, exist_ok=True)
     rows = {_name(work, row): row for row in images}
     for path in pictures.iterdir():
@@ -147,7 +148,7 @@ def _accepted(work: Work, row: Mapping[str, Any], rois: Sequence[Mapping[str, An
     figures = tuple(_figures(certificate, rois, {rule for rule, _, _ in findings}))
     drawn, lost = certificate["planimetric_mm3"], [roi["lost_mm3"] / max(roi["lost_mm3"] + roi["volume_mm3"], 1e-9) for roi in rois]
     apart = abs(certificate["grid_mm3"] - drawn) / drawn if drawn else 0.0
-    return Card(row["patient"], row["status"], f"pictures/{_name(work, row)}", findings, figures, (1.0, -len(findings), -apart, -max(lost, default=0.0)))
+    return Card(row["patient"], row["status"], f"{PICTURES}/{_name(work, row)}", findings, figures, (1.0, -len(findings), -apart, -max(lost, default=0.0)))
 
 
 def _figures(certificate: Mapping[str, Any], rois: Sequence[Mapping[str, Any]], broken: set[str]) -> Iterator[Figure]:

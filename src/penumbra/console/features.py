@@ -1,5 +1,137 @@
 """Features: the catalogue, and one feature everywhere."""
 
-from penumbra.console.pages import Page
+import csv
+import io
+import math
+from typing import Any
 
-ROUTES: tuple[Page, ...] = ()
+import numpy as np
+from starlette.responses import Response
+
+from penumbra.base.blocks import GTV
+from penumbra.console.pages import Page
+from penumbra.console.visit import Visit
+from penumbra.pipeline import feature_facts
+from penumbra.pipeline.feature_facts import FeatureFacts
+from penumbra.report import feature_figures
+from penumbra.report.feature_figures import Group
+from penumbra.report.ink import BLUE, MUTED, VERMILION, Rendered
+from penumbra.report.slices import roi_words
+from penumbra.survival.horizons import horizon_words
+
+SIZE = 50  # features of one page of the catalogue
+
+
+def features(visit: Visit) -> Response:
+    """The catalogue, searched."""
+    words, family, image, number = visit.value("q").strip(), visit.value("family"), visit.value("image"), visit.number("page", 1, least=1)
+    with visit.store() as lake:
+        listed = feature_facts.listed(lake, words, family, image, page=number, size=SIZE)
+    return visit.page(
+        "features.html",
+        title="Features",
+        command='penumbra sql "FROM catalogue"',
+        words=words,
+        family=family,
+        image=image,
+        listed=listed,
+        unit=unit,
+        number=number,
+        size=SIZE,
+    )
+
+
+def feature(visit: Visit) -> Response:
+    """One feature in one ROI, or its values as CSV."""
+    name, roi = visit.path("feature"), visit.value("roi", GTV)
+    with visit.store() as lake:
+        facts = feature_facts.facts(lake, visit.console.settings, name, roi)
+    if visit.value("format") == "csv":
+        return _csv(facts)
+    kept = visit.console.kept.get(("kept_by", name), lambda: feature_facts.kept_by(visit.home, name))
+    return visit.page(
+        "feature.html",
+        title=str(facts.listed["name"]),
+        command=f"penumbra sql \"FROM radiomics_long WHERE feature = '{name}' AND roi = '{roi}'\"",
+        facts=facts,
+        rois=[(each, region(each)) for each in facts.rois],
+        region=region(roi),
+        unit=unit(facts.listed["unit"]),
+        kept=[(each, region(each.roi)) for each in kept],
+        centers=_by_center(facts),
+        figures=_figures(visit, facts),
+        day=horizon_words(facts.day),
+        training=visit.console.settings.cohort.train_centers,
+        limits=visit.console.settings.drift,
+    )
+
+
+def region(roi: str) -> str:
+    """An ROI in words."""
+    return "GTV" if roi == GTV else roi_words(roi) if roi.startswith("ring_") else roi
+
+
+def _figures(visit: Visit, facts: FeatureFacts) -> list[tuple[str, str, Rendered]]:
+    """(title, what to see, figure)."""
+    label = ", ".join(filter(None, (facts.listed["name"], unit(facts.listed["unit"]))))
+    of_center, outcome = np.array(facts.centers), np.array(facts.outcome)
+    by_center = [Group(center, facts.values[of_center == center]) for center in dict.fromkeys(facts.centers)]
+    draw = visit.console.drawing.draw
+    drawn = [("By center", "", draw(feature_figures.distribution, by_center, label, "by-center"))]
+    if np.isin(outcome, ("died", "alive")).any():
+        when = horizon_words(facts.day)
+        groups = [
+            Group(f"died within {when}", facts.values[outcome == "died"], VERMILION),
+            Group(f"alive after {when}", facts.values[outcome == "alive"], BLUE),
+            Group("not followed so long", facts.values[(outcome == "") & np.isin(of_center, visit.console.settings.cohort.train_centers)], MUTED),
+        ]
+        words = "Training patients only: the outcomes of other centers are no place to look for features."
+        drawn.append(("By outcome", words, draw(feature_figures.distribution, [group for group in groups if group.values.size], label, "by-outcome")))
+    if math.isfinite(facts.rank_correlation):
+        words = f"Spearman's rank correlation with the volume of the GTV: {facts.rank_correlation:.2f}.".replace("-", "−")
+        words += " A feature close to ±1 carries little beyond size." if abs(facts.rank_correlation) > 0.8 else ""
+        figure = draw(feature_figures.against_volume, facts.centers, facts.patients, facts.volume_mm3 / 1000, facts.values, label, "against-volume")
+        drawn.append(("Against volume", words, figure))
+    return drawn
+
+
+def unit(written: str | None) -> str:
+    """A unit as people write it; "" for none."""
+    return "" if written in ("1", "", None) else str(written).replace("mm2", "mm²").replace("mm3", "mm³")
+
+
+def _by_center(facts: FeatureFacts) -> list[dict[str, Any]]:
+    """One row per center: how many values, their quartiles, and how far they drift."""
+    of_center = np.array(facts.centers)
+    drift = {row.center: row for row in facts.drift}
+    rows = []
+    for center in dict.fromkeys(facts.centers):
+        values = facts.values[of_center == center]
+        finite = values[np.isfinite(values)]
+        lower, median, upper = (float(value) for value in np.quantile(finite, (0.25, 0.5, 0.75))) if finite.size else (math.nan,) * 3
+        rows.append(
+            {
+                "center": center,
+                "n": finite.size,
+                "missing": values.size - finite.size,
+                "median": median,
+                "lower": lower,
+                "upper": upper,
+                "drift": drift.get(center),
+            }
+        )
+    return rows
+
+
+def _csv(facts: FeatureFacts) -> Response:
+    """The values of the page."""
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow(("patient", "center", "roi", "version", facts.listed["feature"]))
+    for patient, center, value in zip(facts.patients, facts.centers, facts.values, strict=True):
+        writer.writerow((patient, center, facts.roi, facts.version, repr(float(value)) if math.isfinite(value) else ""))
+    name = f"{facts.listed['feature']}-{facts.roi}.csv"
+    return Response(stream.getvalue(), media_type="text/csv; charset=utf-8", headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+ROUTES = (Page("/features", features, name="features"), Page("/features/{feature}", feature, name="feature"))
