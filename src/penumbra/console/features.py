@@ -48,7 +48,7 @@ def feature(visit: Visit) -> Response:
         facts = feature_facts.facts(lake, visit.console.settings, name, roi)
     if visit.value("format") == "csv":
         return _csv(facts)
-    kept = visit.console.kept.get(("kept_by", name), lambda: feature_facts.kept_by(visit.home, name))
+    kept = visit.console.kept.get(("uses_of", name), lambda: feature_facts.uses_of(visit.home, name))
     return visit.page(
         "feature.html",
         title=str(facts.listed["name"]),

@@ -32,7 +32,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Kept:
+class Use:
     """A registered version that reads the feature in one ROI; coefficient in log hazard per standard deviation in its training centers."""
 
     version: str
@@ -126,8 +126,7 @@ def facts(lake: store.Store, settings: Settings, feature: str, roi: str = GTV) -
     columns = {each["column_name"] for each in lake.sql("DESCRIBE radiomics").to_pylist()}
     rois = tuple(each["roi"] for each in lake.sql("SELECT DISTINCT roi FROM radiomics ORDER BY roi").to_pylist()) if feature in columns else ()
     if roi not in rois:
-        found = f"no patient has {feature} of {roi[:40]!r}"
-        raise Refusal("roi_stored", found, f"its regions are {', '.join(rois)}" if rois else "run penumbra populate")
+        raise Refusal("roi_stored", f"no patient has {feature} of {roi[:40]!r}", f"its regions are {', '.join(rois)}" if rois else "run penumbra populate")
     values = lake.sql(f'SELECT patient, center, version, "{feature}" AS value FROM radiomics WHERE roi = ? ORDER BY center, patient', [roi]).to_pylist()  # noqa: S608 a name of the catalogue
     volumes = {each["patient"]: each["volume_mm3"] for each in lake.sql("SELECT patient, volume_mm3 FROM rois WHERE roi = ?", [GTV]).to_pylist()}
     day, outcome = _outcomes(lake, settings)
@@ -158,9 +157,9 @@ def facts(lake: store.Store, settings: Settings, feature: str, roi: str = GTV) -
     )
 
 
-def kept_by(home: Path, feature: str) -> list[Kept]:
+def uses_of(home: Path, feature: str) -> list[Use]:
     """The registered versions whose served model reads the feature, newest first."""
-    found = []
+    uses = []
     for entry in sorted(registry.versions(home), key=lambda each: (each.model, -each.version)):
         label = f"{entry.model}/{entry.version}"
         try:
@@ -170,8 +169,8 @@ def kept_by(home: Path, feature: str) -> list[Kept]:
         for column in loaded.model.inputs:
             roi, name = block_and_feature(column.name)
             if name == feature:
-                found.append(Kept(label, tuple(entry.aliases), loaded.model.label, roi, float(column.coefficient)))
-    return found
+                uses.append(Use(label, tuple(entry.aliases), loaded.model.label, roi, float(column.coefficient)))
+    return uses
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:

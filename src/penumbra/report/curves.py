@@ -68,9 +68,7 @@ def roc(panel: RiskPanel, measures: Measures, label: str, paper: Sequence[float 
 
 def roc_trace(curve: "RocCurve", name: str, color: str) -> Trace:
     """What an ROC curve says at each of its corners."""
-    words = [
-        f"finds {percent(found)}, false alarm in {percent(false)}" for false, found in zip(curve.false_positive_rate, curve.true_positive_rate, strict=True)
-    ]
+    words = [f"finds {percent(true)}, false alarm in {percent(false)}" for false, true in zip(curve.false_positive_rate, curve.true_positive_rate, strict=True)]
     return Trace(name, color, curve.false_positive_rate, curve.true_positive_rate, words)
 
 

@@ -41,8 +41,8 @@ def instability(over: Instability, label: str, name: str) -> Rendered:
         moved = [f"{number(value, 3)}" for value in mape]
         changed = [percent(value) for value in cii]
         read = [
-            Reading(axes, [Trace(words, color, original, values, said)], "predicted")
-            for axes, words, color, values, said in (
+            Reading(axes, [Trace(words, color, original, values, sentences)], "predicted")
+            for axes, words, color, values, sentences in (
                 (above, "limits", BLUE, original, limits),
                 (middle, "mean absolute difference", BLUE, mape, moved),
                 (below, "group changes", VERMILION, cii, changed),

@@ -147,8 +147,8 @@ def measures_forest(panel: RiskPanel, entries: Sequence[SubgroupMeasures], name:
                 if lower < reach[0]:
                     axes.plot(reach[0], place, "<", color=color, markersize=3.5)
             values = [float(np.clip(getattr(entry, measure)[0], *reach)) for entry in entries]
-            said = [f"{entry.level}, {entry.deaths} deaths: {title} {_words(getattr(entry, measure))}" for entry in entries]
-            read.append(Reading(axes, [Trace("", BLUE, values, range(len(entries)), said)], along="y"))
+            sentences = [f"{entry.level}, {entry.deaths} deaths: {title} {_words(getattr(entry, measure))}" for entry in entries]
+            read.append(Reading(axes, [Trace("", BLUE, values, range(len(entries)), sentences)], along="y"))
             axes.set_xlim(*reach)
             axes.set_xlabel(title, size=7.5)
             axes.grid(axis="y", visible=False)
