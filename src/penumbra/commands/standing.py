@@ -1,4 +1,4 @@
-"""Registered versions with what they are worth: C inside and at every center, next to tumor volume's. What the console lists, from the same rows as `penumbra models`."""
+"""Registered versions with what they are worth: C inside and at every center, next to tumor volume's, from the rows that `penumbra models` prints."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -24,7 +24,7 @@ from penumbra.store.overview import overview as stored_overview
 
 SHOWN_DECISIONS, SHOWN_COMMITS = 4, 6
 _CENTERS = "SELECT center, patients, events, arrived_at FROM centers ORDER BY arrived_at DESC NULLS LAST, center"
-_COMMITS = f'SELECT id, "at", what, "rows" FROM commits ORDER BY id DESC LIMIT {SHOWN_COMMITS}'
+_COMMITS = 'SELECT id, "at", what, "rows" FROM commits ORDER BY id DESC LIMIT ?'
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _read(visit: Visit) -> Stored:
         champion = next((entry for entry in entries if CHAMPION in entry.aliases), None)
         periods = in_use.periods(lake, champion.model) if champion else ()
         decided = record.retrainings(lake)[:SHOWN_DECISIONS]
-        centers, commits = (lake.sql(question).to_pylist() for question in (_CENTERS, _COMMITS))
+        centers, commits = lake.sql(_CENTERS).to_pylist(), lake.sql(_COMMITS, [SHOWN_COMMITS]).to_pylist()
     intended: list[tuple[str, str]] = []
     served = ""
     if champion is not None and not champion.foreign:
