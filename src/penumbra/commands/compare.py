@@ -156,6 +156,20 @@ def _short(value: str) -> str:
 
 def write_page(work: Work, comparison: Comparison) -> Path:
     """The page of two versions in reports/compare-<first>-<second>/."""
+    title = f"{comparison.first.label} and {comparison.second.label}"
+    of = "" if comparison.first.model == work.settings.register.model else f"{comparison.first.model}-"
+    folder = work.home / "reports" / f"compare-{of}{comparison.first.version}-{comparison.second.version}"
+    return write_sections(folder / "index.html", title, "Two registered versions", remarks(comparison), sections(work, comparison), FOOTER)
+
+
+def remarks(comparison: Comparison) -> list[str]:
+    """What has to be known before the numbers are read."""
+    unscored = [f"Not compared, since one of the two has not scored them: {', '.join(comparison.unscored)}."] if comparison.unscored else []
+    return [*comparison.remarks, *unscored]
+
+
+def sections(work: Work, comparison: Comparison) -> list[Section]:
+    """The sections of the page of two versions, with their figures drawn."""
     numbers, labels = work.settings.evaluate, (comparison.first.label, comparison.second.label)
     figures = overlay.overlaid(comparison.pairs, Measures.of(numbers, comparison.days))
     moved = tuple((row.center, "died" if row.died else "alive", row.stayed_low, row.raised, row.lowered, row.stayed_high) for row in comparison.reclassified)
@@ -170,7 +184,7 @@ def write_page(work: Work, comparison: Comparison) -> Path:
         ("version", "C (95 %)", "C minus volume's (95 %)"),
         tuple((row.version, *cells) for row, cells in zip(comparison.inside, _inside_cells(comparison), strict=True)),
     )
-    sections = [
+    return [
         *([inside] if comparison.inside else []),
         who_predicts_better(
             comparison.paired,
@@ -206,8 +220,3 @@ def write_page(work: Work, comparison: Comparison) -> Path:
             4,
         ),
     ]
-    title = f"{labels[0]} and {labels[1]}"
-    of = "" if comparison.first.model == work.settings.register.model else f"{comparison.first.model}-"
-    folder = work.home / "reports" / f"compare-{of}{comparison.first.version}-{comparison.second.version}"
-    unscored = [f"Not compared, since one of the two has not scored them: {', '.join(comparison.unscored)}."] if comparison.unscored else []
-    return write_sections(folder / "index.html", title, "Two registered versions", [*comparison.remarks, *unscored], sections, FOOTER)

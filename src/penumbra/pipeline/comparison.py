@@ -136,7 +136,7 @@ class Standings:
     inside: tuple[InsideRow, ...] = ()
 
 
-def compare(home: Path, versions: Sequence[str], numbers: Evaluating, model: str | None = None) -> Comparison | Standings:
+def compare(home: Path, versions: Sequence[str], numbers: Evaluating, model: str | None = None, *, as_of: int | None = None) -> Comparison | Standings:
     """Compare registered versions on the patients that they scored: two in depth, more than two (none named: all) by their C.
 
     The same call gives the same numbers (`numbers.seed`).
@@ -147,6 +147,8 @@ def compare(home: Path, versions: Sequence[str], numbers: Evaluating, model: str
         Aliases, numbers, experiments of DVC or git revisions.
     model
         Of names without one, as in registry.find.
+    as_of
+        A commit whose predictions and outcomes are compared; None: the newest.
 
     Raises
     ------
@@ -155,7 +157,7 @@ def compare(home: Path, versions: Sequence[str], numbers: Evaluating, model: str
         "scored_by_both" where two have no patient in common.
     """
     if len(versions) == 2:
-        return _two(home, versions[0], versions[1], numbers, model)
+        return _two(home, (versions[0], versions[1]), numbers, model, as_of)
     entries = [experiments.find(home, version, model) for version in versions] or registry.versions(home, model)
     if len(versions) == 1:
         others = [str(each.version) for each in registry.versions(home, entries[0].model) if each.version != entries[0].version]
@@ -166,7 +168,7 @@ def compare(home: Path, versions: Sequence[str], numbers: Evaluating, model: str
     if not entries:
         raise Refusal("model_registered", f"no version of {model} is registered", "run penumbra run first")
     _require_one_model(entries)
-    with store.connect(home, read_only=True) as lake:
+    with store.connect(home, read_only=True, as_of=as_of) as lake:
         answers, inside = read_answers(lake, home, entries[0].model), inside_of(lake, entries)
     rows = tuple(_standings(answers, entries, numbers))
     _counted(home, answers, entries, numbers)
@@ -187,12 +189,13 @@ def _counted(home: Path, answers: Answers, entries: Sequence[RegisteredVersion],
     looks.count(home, "compare", look, (row["center"] for row in seen.values()), (row["event"] for row in seen.values()))
 
 
-def _two(home: Path, first: str, second: str, numbers: Evaluating, model: str | None) -> Comparison:
+def _two(home: Path, named: tuple[str, str], numbers: Evaluating, model: str | None, as_of: int | None) -> Comparison:
+    first, second = named
     one, other = experiments.find(home, first, model), experiments.find(home, second, model)
     _require_one_model((one, other))
     if one.version == other.version:
         raise Refusal("versions_differ", f"{first} and {second} are both {one.model}/{one.version}", "name two versions; penumbra models lists them")
-    with store.connect(home, read_only=True) as lake:
+    with store.connect(home, read_only=True, as_of=as_of) as lake:
         answers = read_answers(lake, home, one.model)
         pair, unscored = _pair(answers, (one, other))
         uses = lake.sql("SELECT version, patient, center FROM model_uses WHERE model = ? AND split = 'train'", [one.model]).to_pylist()

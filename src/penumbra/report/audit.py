@@ -1,5 +1,6 @@
 """The page of an audit: what could be wrong with the evidence of the served model, and what was seen when it was tried."""
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from penumbra.base.documents import Document
+from penumbra.base.whole_files import write_whole
 from penumbra.evaluate.gate import Contrast
 from penumbra.report.sections import Section, write_sections
 from penumbra.report.words import NOT_KNOWN, count, number
 
-PAGE = "audit.html"  # next to the report of the version
+PAGE, DATA = "audit.html", "audit.json"  # next to the report of the version
 FOOTER = "penumbra audit; research software, not a medical device. Nothing is chosen by an audit."
 COLUMNS = 3  # named of one patient
 SHOWN = 20  # patients or pairs of a table; how many there are is stated
@@ -204,12 +206,21 @@ def _rows(audit: Audit) -> Iterator[tuple[str, str, str]]:
 
 
 def write_audit(audit: Audit, folder: Path) -> Path:
-    """The page of an audit, next to the report of its version."""
+    """The page of an audit, next to the report of its version, and the audit as JSON."""
     intro = [
         f"{audit.served} of {audit.label}, audited on {audit.at[:10]} in {audit.seconds:.0f} s. Inside the training centers, cross-fitted, its C is"
         f" {number(audit.c, 3)}. Nothing here chooses a model, and no outcome outside the training centers was read."
     ]
+    write_whole(folder / DATA, json.dumps(audit.to_json(), indent=1, allow_nan=False) + "\n")
     return write_sections(folder / PAGE, "Audit", audit.label, intro, list(_sections(audit)), FOOTER)
+
+
+def read_audit(folder: Path) -> Audit | None:
+    """The last audit of the version whose report is in a folder; None where there is none, or none that can be read."""
+    try:
+        return Audit.from_json(json.loads((folder / DATA).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
 
 
 def write_placeholder(folder: Path, label: str) -> None:
