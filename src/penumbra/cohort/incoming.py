@@ -250,7 +250,7 @@ def ingest_images(job: Job, *, center: str, images: Path, rules: ImageRules, kee
     }
     record = Record(evidence, image, tuple(_roi_rows(certificate, version)))
     if keep:
-        save_scan(grid, home / version)
+        save_scan(grid, home / version, drawn=native.contours)
         write_record(home / version, record)
     return Reading(record, is_new=True)
 

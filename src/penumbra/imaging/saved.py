@@ -12,17 +12,20 @@ import numpy as np
 
 from penumbra.base.refusal import Refusal
 from penumbra.base.whole_files import whole_folder
+from penumbra.imaging.contours import Contours
 from penumbra.imaging.nifti import read_nifti, to_sitk
 from penumbra.imaging.volume import Mask, Moments, Scan, Volume
 
 _FIRST_VOXEL = 352  # bytes of a NIfTI-1 header with its extension flag
-_IMAGE, _MASK, _FACTS = "image.nii.gz", "gtv.nii.gz", "scan.json"
+IMAGE_FILE, MASK_FILE, DRAWN_FILE = "image.nii.gz", "gtv.nii.gz", "drawn.json.gz"
+_FACTS = "scan.json"
+_DIGITS = 2  # of a drawn point, mm
 
 
-def save_scan(scan: Scan, folder: str | Path) -> None:
+def save_scan(scan: Scan, folder: str | Path, *, drawn: Contours | None = None) -> None:
     """Write `image.nii.gz` (int16 HU), `gtv.nii.gz` (uint8) and `scan.json` (moments, offset, source, ROI name, notes) into a folder.
 
-    The folder appears complete or not at all; one that is there is replaced. The same scan gives the same bytes. Contours are not kept.
+    The folder appears complete or not at all; one that is there is replaced. The same scan gives the same bytes.
 
     Parameters
     ----------
@@ -30,6 +33,9 @@ def save_scan(scan: Scan, folder: str | Path) -> None:
         On any grid; HU are rounded to whole numbers.
     folder
         That the files are written to; folders above it are made.
+    drawn
+        What the mask was filled from, in the frame of the whole image: goes into `drawn.json.gz`, to be looked at. No feature is computed from it, and
+        the structures' names stay out.
 
     Examples
     --------
@@ -45,8 +51,8 @@ def save_scan(scan: Scan, folder: str | Path) -> None:
     """
     with whole_folder(Path(folder)) as draft:
         image = Volume(np.rint(scan.image.values).astype(np.int16), scan.image.spacing, scan.image.origin, scan.image.direction)
-        _write_nifti(image, draft / _IMAGE)
-        _write_nifti(scan.gtv, draft / _MASK)
+        _write_nifti(image, draft / IMAGE_FILE)
+        _write_nifti(scan.gtv, draft / MASK_FILE)
         facts = {
             "moments": asdict(scan.moments) if scan.moments else None,
             "offset": list(scan.offset) if scan.offset else None,
@@ -55,6 +61,8 @@ def save_scan(scan: Scan, folder: str | Path) -> None:
             "notes": list(scan.notes),
         }
         (draft / _FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        if drawn is not None:
+            (draft / DRAWN_FILE).write_bytes(gzip.compress(_planes(drawn, scan).encode("ascii"), mtime=0))
 
 
 def load_scan(folder: str | Path) -> Scan:
@@ -91,7 +99,7 @@ def load_scan(folder: str | Path) -> Scan:
     if not (folder / _FACTS).is_file():
         raise Refusal("saved_scan", f"{folder.name} is not a saved scan", "Ingest the patient again")
     facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-    image, mask = read_nifti(folder / _IMAGE), read_nifti(folder / _MASK)
+    image, mask = read_nifti(folder / IMAGE_FILE), read_nifti(folder / MASK_FILE)
     return Scan(
         image=image,
         gtv=Mask(mask.values != 0, image.spacing, image.origin, image.direction),
@@ -115,11 +123,42 @@ def saved_shape(folder: str | Path) -> tuple[int, int, int]:
     if not (folder / _FACTS).is_file():
         raise Refusal("saved_scan", f"{folder.name} is not a saved scan", "Ingest the patient again")
     try:
-        with gzip.open(folder / _IMAGE) as stream:
+        with gzip.open(folder / IMAGE_FILE) as stream:
             x, y, z = struct.unpack_from("<3h", stream.read(48), 42)  # NIfTI-1: dim[1..3], little-endian as SimpleITK writes it
     except (OSError, EOFError, struct.error) as error:
         raise Refusal("saved_scan", f"{folder.name} has no readable image", "Ingest the patient again") from error
     return z, y, x
+
+
+def load_mask(folder: str | Path) -> Mask:
+    """The GTV of a saved scan alone: a hundredth of what the image takes to read.
+
+    Raises
+    ------
+    Refusal
+        `saved_scan`, as `load_scan`.
+    """
+    folder = Path(folder)
+    if not (folder / _FACTS).is_file():
+        raise Refusal("saved_scan", f"{folder.name} is not a saved scan", "Ingest the patient again")
+    mask = read_nifti(folder / MASK_FILE)
+    return Mask(mask.values != 0, mask.spacing, mask.origin, mask.direction)
+
+
+def _planes(drawn: Contours, scan: Scan) -> str:
+    """Every drawn plane as JSON: its place and slab along the image's third axis and its rings as x, y, x, y ..., in mm from the first voxel's center."""
+    z, y, x = (voxels * step for voxels, step in zip(scan.offset or (0, 0, 0), scan.image.spacing, strict=True))
+    planes = [
+        {
+            "at": round(plane.position - z, _DIGITS),
+            "lower": round(plane.lower - z, _DIGITS),
+            "upper": round(plane.upper - z, _DIGITS),
+            "rings": [np.round(ring - (x, y), _DIGITS).ravel().tolist() for ring in plane.rings],
+        }
+        for region in drawn.regions
+        for plane in region.planes
+    ]
+    return json.dumps({"planes": planes}, separators=(",", ":"))
 
 
 def _write_nifti(volume: Volume, path: Path) -> None:
