@@ -258,7 +258,7 @@ def test_processes_give_the_same_as_one(cohort: Cohort, ingested: Ingested, inge
     outcomes, _ = split(ingest(folder / "east", "east", tmp_path, workers=2))
     assert outcomes == {entry.patient: entry for entry in accepted if entry.center == "east"}
     for entry in outcomes.values():
-        for name in ("image.nii.gz", "gtv.nii.gz", "scan.json", "record.json"):
+        for name in ("image.nii.gz", "gtv.nii.gz", "drawn.json.gz", "scan.json", "record.json"):
             place = Path("east") / entry.patient / entry.image_version / name
             assert (tmp_path / place).read_bytes() == (images / place).read_bytes()
 

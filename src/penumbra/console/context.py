@@ -9,6 +9,7 @@ from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 
+from penumbra.console.background import Background
 from penumbra.console.checkup import Checkup
 from penumbra.console.drawing import Drawing
 from penumbra.console.kept import Kept
@@ -42,6 +43,7 @@ class Console:
     measured: Kept = field(init=False)  # what is counted as a look at outcomes: the count itself is no news of it
     checkup: Checkup = field(init=False)
     drawing: Drawing = field(init=False)
+    background: Background = field(init=False)
 
     def __post_init__(self) -> None:
         self.readers = Readers(self.home, self.settings.console.memory_mb)
@@ -49,6 +51,7 @@ class Console:
         self.measured = Kept(self._measured_stamp)
         self.checkup = Checkup()
         self.drawing = Drawing(self.kept)
+        self.background = Background(self.kept)
 
     def _measured_stamp(self) -> str:
         """What decides an evaluation of registered versions: the newest commit that is more than a look, and the registry."""
@@ -98,4 +101,5 @@ class Console:
         """Give everything back."""
         self.checkup.close()
         self.drawing.close()
+        self.background.close()
         self.readers.close()

@@ -41,6 +41,11 @@ class Kept:
             value: T = values[0]
             return value
 
+    def drop(self, key: Hashable) -> None:
+        """Forget one value, so that the next page computes it again."""
+        with self._turn:
+            self._entries.pop(key, None)
+
     def clear(self) -> None:
         """Forget everything."""
         with self._turn:

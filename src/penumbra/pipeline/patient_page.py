@@ -12,6 +12,7 @@ from penumbra.base.whole_files import write_whole
 from penumbra.fusion.contributions import Shown
 from penumbra.pipeline.explain import Explanation, explain
 from penumbra.pipeline.manifests import RegisterManifest
+from penumbra.pipeline.report_network import effect_of
 from penumbra.pipeline.workspace import Work
 from penumbra.report.explained import PatientPage, SimilarRow, page
 from penumbra.report.images import RiskMap, SlicePicture
@@ -116,9 +117,8 @@ def _map(work: Work, explanation: Explanation) -> Iterator[RiskMap]:
         return
     path = registry.load(work.home, f"{explanation.model}/{explanation.version}").network_path
     assert path is not None, "a version with deep features carries its network"
-    trained, numbers, gtv = network.load(path), work.settings.report, scan.gtv.values
-    cube = network.prepare(scan.image.values, gtv, size=trained.network.input_size, masked=trained.network.masked_input)
-    effect = network.back_to_box(network.occlusion(trained, cube, edge=numbers.occlusion_edge, stride=numbers.occlusion_stride), gtv)
+    numbers, gtv = work.settings.report, scan.gtv.values
+    effect = effect_of(network.load(path), scan, edge=numbers.occlusion_edge, stride=numbers.occlusion_stride)
     plane, cut = square_around(scan, numbers.slice_margin_mm)
     spacing = (scan.image.spacing[1], scan.image.spacing[2])
     yield RiskMap(person.patient, person.center, scan.image.values[plane][cut], gtv[plane][cut], effect[plane][cut], spacing)

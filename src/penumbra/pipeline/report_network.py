@@ -1,11 +1,13 @@
 """The network as the report shows it: how it was trained, and where it looks."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from penumbra import cohort
+from penumbra.imaging import Scan, load_scan
 from penumbra.pipeline import manifests
 from penumbra.pipeline.dataset import network_file
 from penumbra.pipeline.manifests import IngestManifest, TrainManifest
@@ -34,15 +36,35 @@ def learning_curves(trained: "Ensemble") -> Iterator[page.LearningCurve]:
 
 def risk_maps(work: Work, trained: "Ensemble", shown: tuple[page.SlicePicture, ...]) -> Iterator[page.RiskMap]:
     """The maps of patients whose slices are shown, on the same slices."""
-    from penumbra import network
-
-    settings, numbers = trained.network, work.settings.report
-    images = manifests.read(work.home, IngestManifest).scans
+    images, numbers = manifests.read(work.home, IngestManifest).scans, work.settings.report
     for picture in shown:
         center, version = images[picture.patient]
         scan = cohort.load_patient(work.home / "images", {"center": center, "patient": picture.patient, "image_version": version})
-        image, gtv = scan.image.values, scan.gtv.values
-        cube = network.prepare(image, gtv, size=settings.input_size, masked=settings.masked_input)
-        effect = network.back_to_box(network.occlusion(trained, cube, edge=numbers.occlusion_edge, stride=numbers.occlusion_stride), gtv)
+        gtv, effect = scan.gtv.values, effect_of(trained, scan, edge=numbers.occlusion_edge, stride=numbers.occlusion_stride)
         plane, cut = square_around(scan, numbers.slice_margin_mm)
-        yield page.RiskMap(picture.patient, center, image[plane][cut], gtv[plane][cut], np.asarray(effect[plane][cut]), picture.spacing_mm)
+        yield page.RiskMap(picture.patient, center, scan.image.values[plane][cut], gtv[plane][cut], np.asarray(effect[plane][cut]), picture.spacing_mm)
+
+
+def effect_of(trained: "Ensemble", scan: Scan, *, edge: int, stride: int) -> np.ndarray:
+    """Where the networks look: the change of their log_risk by what is seen at a voxel of the scan, (z, y, x); NaN outside the box of the GTV.
+
+    Parameters
+    ----------
+    edge, stride
+        See `network.occlusion`.
+    """
+    from penumbra import network
+
+    settings, gtv = trained.network, scan.gtv.values
+    cube = network.prepare(scan.image.values, gtv, size=settings.input_size, masked=settings.masked_input)
+    return network.back_to_box(network.occlusion(trained, cube, edge=edge, stride=stride), gtv)
+
+
+def effect_in_box(weights: Path, folder: Path, edge: int, stride: int) -> np.ndarray:
+    """The same in the box of the GTV alone, float32, from the files of a version's network and of a saved scan: for a process of its own."""
+    from penumbra import network
+
+    effect = effect_of(network.load(weights), load_scan(folder), edge=edge, stride=stride)
+    inside = np.isfinite(effect)
+    box = tuple(slice(int(places.min()), int(places.max()) + 1) for places in np.nonzero(inside))
+    return effect[box].astype(np.float32)

@@ -1,0 +1,212 @@
+"""Scans as the viewer shows them: which ones a patient has, and those that were looked at last, in memory alone."""
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from penumbra import cohort, imaging
+from penumbra.base.blocks import GTV
+from penumbra.base.refusal import Refusal
+from penumbra.console.visit import Visit
+from penumbra.imaging.anatomy import View, middle_of, plane_of, views
+from penumbra.imaging.saved import DRAWN_FILE, IMAGE_FILE, load_mask
+from penumbra.imaging.volume import Mask
+
+HELD = 2  # scans with all their voxels: about 40 MB each
+_VERSIONS = """
+SELECT image_version, min(commits."at") AS since, any_value(certificate) AS certificate FROM stored.images JOIN commits ON commits.id = images.commit_id
+WHERE patient = ? AND center = ? GROUP BY image_version ORDER BY since DESC
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a patient's scans are.
+
+    Parameters
+    ----------
+    shown
+        The version that the store shows.
+    versions
+        Those that are on the disk with the time of their reading, the newest first.
+    drawn
+        Those whose mask was filled from contours.
+    folder
+        Of all of them.
+    """
+
+    patient: str
+    center: str
+    shown: str
+    versions: Mapping[str, datetime]
+    drawn: frozenset[str]
+    folder: Path
+
+
+def place_of(visit: Visit, patient: str) -> Place:
+    """Where a patient's scans are; asked again of the store whenever anything changed, so that a withdrawn patient has none.
+
+    Raises
+    ------
+    Refusal
+        "patient", and "patient_of_one_center" where `center` of the query is needed.
+    """
+    center = visit.value("center")
+    return visit.console.kept.get(("scans of", visit.as_of, patient, center), lambda: _place(visit, patient, center))
+
+
+def _place(visit: Visit, patient: str, center: str) -> Place:
+    with visit.store() as lake:
+        rows = lake.sql("SELECT center, image_version FROM images WHERE patient = ?", [patient]).to_pylist()
+        rows = [row for row in rows if center in ("", row["center"])]
+        if len(rows) > 1:
+            names = ", ".join(sorted(row["center"] for row in rows))
+            raise Refusal("patient_of_one_center", f"{len(rows)} centers have a patient of this name: {names}", "add ?center= and the name of one")
+        if not rows:
+            raise Refusal("patient", "the store shows no scan of this patient", "look for the patient in the list of patients")
+        center, shown = rows[0]["center"], rows[0]["image_version"]
+        read = lake.sql(_VERSIONS, [patient, center]).to_pylist()
+    images = visit.home / "images"
+    folder = images / center / patient
+    if folder.resolve().parent.parent != images.resolve():
+        raise Refusal("patient", "the store shows no scan of this patient", "look for the patient in the list of patients")
+    versions = {row["image_version"]: row["since"] for row in read if (folder / row["image_version"] / IMAGE_FILE).is_file()}
+    drawn = frozenset(row["image_version"] for row in read if json.loads(row["certificate"] or "{}").get("contour_planes"))
+    return Place(patient, center, shown, versions, drawn, folder)
+
+
+def folder_of(visit: Visit, place: Place, version: str) -> Path:
+    """The folder of one version of a patient's scan.
+
+    Raises
+    ------
+    Refusal
+        "patient" where there is no such version, or its files are gone.
+    """
+    if version not in place.versions:
+        raise Refusal("patient", "there is no such scan of this patient", "the patient's page lists those that there are")
+    return place.folder / version
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A scan with all its voxels."""
+
+    scan: imaging.Scan
+    margins: tuple[float, ...]
+
+    @cached_property
+    def levels(self) -> tuple[tuple[int, int, int], np.ndarray]:
+        """The GTV and its rings in one array: first voxel (z, y, x) of the box that holds them, and in it 1 for the GTV, 2 for the first ring, and so on."""
+        masks = imaging.rings(self.scan.gtv, self.margins)
+        level = np.zeros(self.scan.gtv.values.shape, dtype=np.uint8)  # each ring holds the smaller ones
+        for place, margin in reversed(list(enumerate(sorted(self.margins)))):
+            level[masks[imaging.ring_name(margin)].values] = place + 2
+        level[self.scan.gtv.values] = 1
+        box = tuple(slice(int(at.min()), int(at.max()) + 1) for at in np.nonzero(level))
+        return (box[0].start, box[1].start, box[2].start), level[box]
+
+    def inside(self, view: View, index: int) -> dict[str, np.ndarray]:
+        """ROI -> its voxels, with everything within it, on one plane as it is shown."""
+        first, level = self.levels
+        shown = np.zeros(plane_of(self.scan.image.values, view, index).shape, dtype=np.uint8)
+        start, inside = index - first[2 - view.through], level.shape[2 - view.through]
+        if 0 <= start < inside:
+            rows, columns = (self._span(axis, turned) for axis, turned in ((view.down, view.turned[1]), (view.across, view.turned[0])))
+            shown[rows, columns] = plane_of(level, view, start)
+        names = (GTV, *(imaging.ring_name(margin) for margin in sorted(self.margins)))
+        return {name: (shown > 0) & (shown <= place + 1) for place, name in enumerate(names)}
+
+    def _span(self, axis: int, turned: bool) -> slice:
+        """Where the box of `levels` is along an axis of a shown plane."""
+        first, level = self.levels
+        start, size, whole = first[2 - axis], level.shape[2 - axis], self.scan.image.values.shape[2 - axis]
+        return slice(whole - start - size, whole - start) if turned else slice(start, start + size)
+
+
+class Held:
+    """The scans that were looked at last."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._scans: OrderedDict[Path, Loaded] = OrderedDict()
+
+    def of(self, folder: Path, margins: tuple[float, ...]) -> Loaded:
+        """The scan of a folder; two pages that ask at once read it once."""
+        with self._turn:
+            loaded = self._scans.pop(folder, None) or Loaded(imaging.load_scan(folder), margins)
+            self._scans[folder] = loaded
+            while len(self._scans) > HELD:
+                self._scans.popitem(last=False)
+            return loaded
+
+
+def loaded(visit: Visit, folder: Path) -> Loaded:
+    """A scan with all its voxels, of those that are held until anything changes."""
+    held = visit.console.kept.get("viewer's scans", Held)
+    return held.of(folder, cohort.roi_rules(visit.console.settings.rois).margins_mm)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a scan lies in the patient, and where its tumor is; without voxels.
+
+    Parameters
+    ----------
+    size
+        Voxels x, y, z.
+    spacing : mm, (x, y, z)
+        Between voxel centers.
+    origin : mm, (x, y, z)
+        Of the first voxel's center, LPS.
+    direction : shape (3, 3)
+        As in `Volume`.
+    tumor
+        The voxel to look at first.
+    box
+        First voxel (z, y, x) of the tumor's box.
+    """
+
+    size: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    origin: tuple[float, float, float]
+    direction: np.ndarray
+    tumor: tuple[int, int, int]
+    box: tuple[int, int, int]
+
+    def point(self, voxel: Sequence[int]) -> tuple[float, float, float]:
+        """Where a voxel's center is in the patient, mm, LPS."""
+        x, y, z = (np.asarray(self.origin) + self.direction @ (np.asarray(voxel) * self.spacing)).tolist()
+        return x, y, z
+
+    def voxel(self, point: Sequence[float]) -> tuple[int, int, int]:
+        """The voxel next to a point in the patient, held within the scan."""
+        exact = np.linalg.solve(self.direction, np.asarray(point) - self.origin) / self.spacing
+        x, y, z = np.clip(np.rint(exact), 0, np.asarray(self.size) - 1).astype(int).tolist()
+        return x, y, z
+
+
+def geometry(visit: Visit, folder: Path) -> Geometry:
+    """How a scan lies in the patient; reads its mask alone, a hundredth of the scan."""
+    return visit.console.kept.get(("geometry", folder), lambda: _geometry(load_mask(folder)))
+
+
+def _geometry(gtv: Mask) -> Geometry:
+    z, y, x = gtv.values.shape
+    box = [int(places.min()) for places in np.nonzero(gtv.values)]
+    spacing = (gtv.spacing[2], gtv.spacing[1], gtv.spacing[0])
+    return Geometry((x, y, z), spacing, gtv.origin, gtv.direction, middle_of(gtv.values, views(gtv.direction)[0]), (box[0], box[1], box[2]))
+
+
+def why_not_drawn(place: Place, version: str) -> str:
+    """Why there are no drawn contours to show; "" where there are."""
+    if (place.folder / version / DRAWN_FILE).is_file():
+        return ""
+    return "not kept when this scan was read" if version in place.drawn else "the mask arrived as voxels, without contours"
