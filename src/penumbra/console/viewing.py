@@ -88,7 +88,6 @@ class Viewing:
     pictures: tuple[Picture, ...] = ()
     presets: tuple[Preset, ...] = ()
     window: tuple[float, float] = (0.0, 1.0)
-    rois: tuple[tuple[str, str], ...] = ()
     hidden: tuple[str, ...] = ()
     oblique: float = 0.0
     not_drawn: str = ""
@@ -146,7 +145,6 @@ def of(visit: Visit, patient: str) -> Viewing:
         pictures=tuple(_picture(visit, patient, version, view, known, at) for view in three),
         presets=presets,
         window=window,
-        rois=tuple((roi, _words(roi)) for roi in rois_of(margins)),
         hidden=tuple(name for name in visit.value("hide").split(",") if name),
         oblique=oblique_degrees(known.direction),
         not_drawn=not_drawn,

@@ -1,0 +1,444 @@
+// The CT viewer: three planes linked by a cross, drawn on 2D canvases (no WebGL). Its page holds facts about the scan (data-facts), pictures of the
+// three planes that are shown until the scan is here, and every control; without this script the pictures and their links stay.
+"use strict";
+
+const CROSS = "rgba(86,180,233,.9)", DRAWN = "#ffffff", LOWERS = [0, 114, 178], RAISES = [213, 94, 0];
+const GAP = 14, BAR = [100, 50, 20, 10, 5, 2, 1], OPACITY = 0.75, DENSITY = Math.min(2, window.devicePixelRatio || 1);
+const MINUS = "\u2212";
+const words = (value, digits = 1) => value.toFixed(digits).replace("-", MINUS);
+
+class Viewer {
+  constructor(root) {
+    this.root = root;
+    this.facts = JSON.parse(root.dataset.facts);
+    this.volume = new Volume(this.facts);
+    this.at = [...this.facts.at];
+    [this.level, this.width] = this.facts.window;
+    this.zoom = 1;
+    this.focus = null; // the voxel in the middle of the pictures, with parts of voxels; null: the scan's middle
+    this.levels = this.drawn = this.map = this.ruler = null;
+    this.measuring = false;
+    this.large = "";
+    this.planes = [...root.querySelectorAll("figure.plane")].map((figure) => {
+      const canvas = figure.querySelector("canvas");
+      return {
+        figure, canvas, view: this.facts.views.find((view) => view.name === figure.dataset.view), context: canvas.getContext("2d"),
+        slider: figure.querySelector("input[type=range]"), label: figure.querySelector("[data-at]"), sheet: document.createElement("canvas"),
+      };
+    });
+    const query = new URLSearchParams(location.search);
+    this.hidden = new Set((query.get("hide") || "").split(",").filter(Boolean));
+    if (this.planes.some((plane) => plane.view.name === query.get("plane"))) this.enlarge(query.get("plane"));
+    this.table = new Uint32Array(65536);
+    root.classList.add("alive");
+  }
+
+  part(selector) { return this.root.querySelector(selector); }
+
+  state(text) { this.part("[data-state]").textContent = text; }
+
+  async begin() {
+    const extra = [this.box(this.facts.levels).then((buffer) => { this.levels = new Box(buffer, Uint8Array, 0); })];
+    if (this.facts.drawn) extra.push(fetch(this.facts.drawn).then((answer) => answer.json()).then((drawn) => { this.drawn = drawn; }));
+    try {
+      await this.volume.load(this.facts.image, (share) => this.state(`Loading the scan … ${Math.round(100 * share)} %`));
+    } catch (error) {
+      this.root.classList.remove("alive");
+      this.root.classList.add("failed");
+      this.state(`The scan could not be loaded: ${error.message} The pictures stay; their links step.`);
+      return;
+    }
+    for (const plane of this.planes) {
+      plane.sheet.width = this.volume.columns(plane.view);
+      plane.sheet.height = this.volume.rows(plane.view);
+      plane.image = plane.sheet.getContext("2d").createImageData(plane.sheet.width, plane.sheet.height);
+      plane.pixels = new Uint32Array(plane.image.data.buffer);
+    }
+    this.shade();
+    new ResizeObserver(() => this.show()).observe(this.root);
+    this.listen();
+    this.state("Loading the outlines …");
+    this.root.classList.add("ready");
+    this.draw();
+    const failed = (await Promise.allSettled(extra)).filter((each) => each.status === "rejected");
+    this.state(failed.length ? "The outlines could not be loaded: reload the page." : "");
+    this.root.dataset.ready = "true";
+    this.show();
+    if (new URLSearchParams(location.search).get("map") && this.facts.map) { this.part("[name=map]").checked = true; this.look(); }
+  }
+
+  async box(address) {
+    const answer = await fetch(address);
+    if (!answer.ok) throw new Error(String(answer.status));
+    return answer.arrayBuffer();
+  }
+
+  // Where the network looks is computed when it is first asked for; the console answers 202 until it is there.
+  async look() {
+    const began = Date.now();
+    while (!this.map && this.part("[name=map]").checked) {
+      const answer = await fetch(this.facts.map);
+      if (answer.status === 200) {
+        this.map = new Box(await answer.arrayBuffer(), Int8Array, 4);
+        this.state(`Where the network looks: orange raises its log risk, blue lowers it, by at most ${this.map.largest.toPrecision(2)}; ${answer.headers.get("X-Read-By")}.`);
+      } else if (answer.status === 202) {
+        this.state(`Where the network looks is being computed … ${Math.round((Date.now() - began) / 1000)} s`);
+        await new Promise((resume) => { setTimeout(resume, 1500); });
+      } else {
+        const fault = await answer.json().catch(() => ({ found: `the console answered ${answer.status}`, advice: "try again" }));
+        this.state(`No map: ${fault.found}; ${fault.advice}.`);
+        this.part("[name=map]").checked = false;
+      }
+    }
+    this.show();
+  }
+
+  // The gray of every HU.
+  shade() {
+    const low = this.level - this.width / 2;
+    for (let hu = -32768; hu < 32768; hu++) {
+      const gray = Math.max(0, Math.min(255, Math.round((255 * (hu - low)) / this.width)));
+      this.table[hu + 32768] = 0xff000000 | (gray << 16) | (gray << 8) | gray;
+    }
+  }
+
+  show() {
+    if (this.waiting) return;
+    this.waiting = true;
+    requestAnimationFrame(() => { this.waiting = false; this.draw(); });
+  }
+
+  draw() {
+    const began = performance.now();
+    for (const plane of this.planes) this.drawPlane(plane);
+    this.root.dataset.ms = (performance.now() - began).toFixed(1);
+    this.readOut();
+  }
+
+  // Pixels of a canvas per voxel, and where u = v = 0 is.
+  frame(plane) {
+    const { view, canvas } = plane, [columns, rows] = [this.volume.columns(view), this.volume.rows(view)];
+    const [across, down] = [this.volume.spacing[view.across], this.volume.spacing[view.down]];
+    const scale = Math.min(canvas.width / (columns * across), canvas.height / (rows * down)) * this.zoom;
+    const [u, v] = this.focus ? this.volume.shown(view, this.focus) : [columns / 2, rows / 2];
+    return { scale, x: scale * across, y: scale * down, left: canvas.width / 2 - u * scale * across, top: canvas.height / 2 - v * scale * down };
+  }
+
+  drawPlane(plane) {
+    const { view, canvas, context, sheet } = plane, index = this.at[view.through];
+    const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((each) => Math.max(1, Math.round(each * DENSITY)));
+    if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
+    this.volume.paint(view, index, this.table, plane.pixels);
+    sheet.getContext("2d").putImageData(plane.image, 0, 0);
+    const { scale, x, y, left, top } = this.frame(plane);
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.fillStyle = "#000";
+    context.fillRect(0, 0, width, height);
+    context.setTransform(x, 0, 0, y, left, top);
+    context.drawImage(sheet, 0, 0);
+    if (this.map && this.part("[name=map]").checked) this.drawMap(plane, context);
+    if (this.levels) {
+      const part = this.levels.plane(this.volume, view, index);
+      for (const roi of part ? this.facts.rois : []) {
+        if (!this.hidden.has(roi.name)) this.stroke(context, edges(part, roi.level), roi.color, roi.width * DENSITY, x, []);
+      }
+    }
+    if (this.drawn && !this.hidden.has("drawn")) this.stroke(context, drawnLines(this.drawn, this.volume, view, index), DRAWN, DENSITY, x, [4, 3]);
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    this.drawCross(context, plane, { x, y, left, top });
+    this.drawBar(context, plane, scale);
+    if (this.ruler && this.ruler.plane === plane && this.ruler.index === index) this.drawRuler(context, { x, y, left, top });
+    plane.slider.value = view.turned[2] ? this.volume.size[view.through] - 1 - index : index;
+    const side = { axial: 2, coronal: 1, sagittal: 0 }[view.name];
+    plane.label.textContent = `plane ${index + 1} of ${this.volume.size[view.through]} · ${"xyz"[side]} ${words(this.volume.point(this.at)[side])} mm`;
+  }
+
+  stroke(context, lines, color, width, unit, dashes) {
+    context.beginPath();
+    for (const line of lines) {
+      context.moveTo(line[0], line[1]);
+      for (let point = 2; point < line.length; point += 2) context.lineTo(line[point], line[point + 1]);
+    }
+    context.strokeStyle = color;
+    context.lineWidth = width / unit;
+    context.lineCap = "square";
+    context.setLineDash(dashes.map((each) => (each * DENSITY) / unit));
+    context.stroke();
+    context.setLineDash([]);
+  }
+
+  drawMap(plane, context) {
+    const part = this.map.plane(this.volume, plane.view, this.at[plane.view.through]);
+    if (!part) return;
+    const sheet = document.createElement("canvas");
+    sheet.width = part.columns;
+    sheet.height = part.rows;
+    const image = new ImageData(part.columns, part.rows);
+    part.values.forEach((value, pixel) => {
+      const share = Math.min(1, Math.abs(value) / 127), color = value > 0 ? RAISES : LOWERS;
+      for (const channel of [0, 1, 2]) image.data[4 * pixel + channel] = 255 + share * (color[channel] - 255);
+      image.data[4 * pixel + 3] = 255 * OPACITY * Math.sqrt(share);
+    });
+    sheet.getContext("2d").putImageData(image, 0, 0);
+    context.drawImage(sheet, part.u, part.v);
+  }
+
+  drawCross(context, plane, { x, y, left, top }) {
+    const { width, height } = plane.canvas, [u, v] = this.volume.shown(plane.view, this.at);
+    const [across, down, gap] = [left + u * x, top + v * y, GAP * DENSITY];
+    this.stroke(context, [[0, down, across - gap, down], [across + gap, down, width, down], [across, 0, across, down - gap], [across, down + gap, across, height]], CROSS, DENSITY, 1, []);
+  }
+
+  drawBar(context, plane, scale) {
+    const { width, height } = plane.canvas, length = BAR.find((mm) => mm * scale < 0.3 * width) || 0.5, edge = 10 * DENSITY;
+    this.stroke(context, [[edge, height - edge, edge + length * scale, height - edge]], "#fff", 2 * DENSITY, 1, []);
+    this.letter(context, `${length} mm`, edge, height - edge - 5 * DENSITY);
+  }
+
+  letter(context, text, x, y) {
+    context.font = `${12 * DENSITY}px system-ui, sans-serif`;
+    context.lineWidth = 3 * DENSITY;
+    context.strokeStyle = "#000";
+    context.strokeText(text, x, y);
+    context.fillStyle = "#fff";
+    context.fillText(text, x, y);
+  }
+
+  drawRuler(context, { x, y, left, top }) {
+    const [[u1, v1], [u2, v2]] = [this.ruler.from, this.ruler.to];
+    this.stroke(context, [[left + u1 * x, top + v1 * y, left + u2 * x, top + v2 * y]], "#f0e442", 1.5 * DENSITY, 1, []);
+    this.letter(context, `${this.length().toFixed(1)} mm`, left + u2 * x + 6 * DENSITY, top + v2 * y - 6 * DENSITY);
+  }
+
+  length() {
+    const { plane, from, to } = this.ruler;
+    return Math.hypot((to[0] - from[0]) * this.volume.spacing[plane.view.across], (to[1] - from[1]) * this.volume.spacing[plane.view.down]);
+  }
+
+  roiAt(voxel) {
+    const level = this.levels ? this.levels.at(voxel) : 0, roi = this.facts.rois.find((each) => each.level === level);
+    return roi ? roi.words : "outside";
+  }
+
+  readOut() {
+    const [x, y, z] = this.volume.point(this.at).map((each) => words(each));
+    const seen = this.map && this.part("[name=map]").checked ? ` · network ${words((this.map.at(this.at) / 127) * this.map.largest, 4)}` : "";
+    const text = `${words(this.volume.at(this.at), 0)} HU · x ${x}, y ${y}, z ${z} mm · ${this.levels ? this.roiAt(this.at) : "…"}${seen}`;
+    this.part("[data-read]").textContent = text;
+    clearTimeout(this.saying);
+    this.saying = setTimeout(() => { if (this.part("[data-say]").textContent !== text) this.part("[data-say]").textContent = text; }, 700); // once it rests
+  }
+
+  // ---- what people do
+
+  move(voxel) {
+    this.at = voxel.map((each, axis) => Math.max(0, Math.min(this.volume.size[axis] - 1, each)));
+    this.note();
+  }
+
+  // Towards head, back or left by so many planes, or in the plane to the right and downwards.
+  step(plane, planes, right = 0, down = 0) {
+    const voxel = [...this.at], { across, down: axis, through, turned } = plane.view;
+    voxel[through] += turned[2] ? -planes : planes;
+    voxel[across] += turned[0] ? -right : right;
+    voxel[axis] += turned[1] ? -down : down;
+    this.move(voxel);
+  }
+
+  window(level, width) {
+    [this.level, this.width] = [Math.max(-4000, Math.min(8000, level)), Math.max(1, Math.min(20000, width))];
+    this.part("[name=level]").value = Math.round(this.level);
+    this.part("[name=width]").value = Math.round(this.width);
+    for (const link of this.root.querySelectorAll("[data-window]")) {
+      if (link.dataset.window === this.preset()) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
+    }
+    this.shade();
+    this.note();
+  }
+
+  preset() {
+    const preset = this.facts.windows.find((each) => each.level === this.level && each.width === this.width);
+    return preset ? preset.name : "";
+  }
+
+  enlarge(name) {
+    this.large = this.large === name ? "" : name;
+    this.part(".planes").dataset.large = this.large;
+  }
+
+  reset() {
+    this.zoom = 1;
+    this.focus = this.ruler = null;
+    this.note();
+  }
+
+  // What the address keeps: a colleague who opens it sees the same.
+  note() {
+    this.show();
+    clearTimeout(this.noting);
+    this.noting = setTimeout(() => {
+      const address = new URL(location.href), query = address.searchParams;
+      const set = (name, value) => { if (value) query.set(name, value); else query.delete(name); };
+      query.set("at", this.volume.point(this.at).map((each) => each.toFixed(1)).join(","));
+      set("window", this.preset() || `${Math.round(this.level)},${Math.round(this.width)}`);
+      set("hide", [...this.hidden].join(","));
+      set("plane", this.large);
+      set("map", this.facts.map && this.part("[name=map]").checked ? "1" : "");
+      history.replaceState(history.state, "", address);
+    }, 200);
+  }
+
+  // u, v of a plane under the pointer.
+  under(plane, event) {
+    const box = plane.canvas.getBoundingClientRect(), { x, y, left, top } = this.frame(plane);
+    return [((event.clientX - box.left) * DENSITY - left) / x, ((event.clientY - box.top) * DENSITY - top) / y];
+  }
+
+  // Zoom so that what is at u, v stays there.
+  magnify(plane, factor, [u, v]) {
+    const zoom = Math.max(1, Math.min(20, this.zoom * factor)), [middle, high] = this.focus ? this.volume.shown(plane.view, this.focus) : [this.volume.columns(plane.view) / 2, this.volume.rows(plane.view) / 2];
+    const share = this.zoom / zoom;
+    this.zoom = zoom;
+    this.center(plane, u + (middle - u) * share, v + (high - v) * share);
+  }
+
+  center(plane, u, v) {
+    const { view } = plane, focus = this.focus ? [...this.focus] : this.volume.size.map((each) => (each - 1) / 2);
+    focus[view.across] = view.turned[0] ? this.volume.columns(view) - u - 0.5 : u - 0.5;
+    focus[view.down] = view.turned[1] ? this.volume.rows(view) - v - 0.5 : v - 0.5;
+    this.focus = this.zoom === 1 ? null : focus;
+    this.show();
+  }
+
+  listen() {
+    for (const plane of this.planes) this.listenTo(plane);
+    this.root.addEventListener("click", (event) => {
+      const choice = event.target.closest("[data-window]"), button = event.target.closest("[data-do]");
+      if (choice && !event.metaKey && !event.ctrlKey) {
+        event.preventDefault();
+        const preset = this.facts.windows.find((each) => each.name === choice.dataset.window);
+        this.window(preset.level, preset.width);
+      }
+      if (button) this.act(button.dataset.do);
+    });
+    this.root.addEventListener("change", ({ target }) => {
+      if (target.name === "roi" || target.name === "drawn") { if (target.checked) this.hidden.delete(target.value); else this.hidden.add(target.value); this.note(); }
+      if (target.name === "map") { this.note(); if (target.checked && !this.map) this.look(); else if (!target.checked) this.state(""); }
+      if ((target.name === "level" || target.name === "width") && target.value !== "") this.window(Number(this.part("[name=level]").value), Number(this.part("[name=width]").value));
+    });
+  }
+
+  act(name) {
+    if (name === "tumor") { if (this.focus) this.focus = [...this.facts.tumor]; this.move([...this.facts.tumor]); }
+    if (name === "reset") this.reset();
+    if (name === "keys") this.part("dialog").showModal();
+    if (name === "ruler") {
+      this.measuring = !this.measuring;
+      this.ruler = null;
+      this.part("[data-do=ruler]").setAttribute("aria-pressed", String(this.measuring));
+      this.show();
+    }
+    if (name === "outlines") {
+      const boxes = [...this.root.querySelectorAll("[name=roi], [name=drawn]")], on = !boxes.some((box) => box.checked);
+      for (const box of boxes) { box.checked = on; if (on) this.hidden.delete(box.value); else this.hidden.add(box.value); }
+      this.note();
+    }
+  }
+
+  press(plane, event) {
+    const last = this.volume.size[plane.view.through], preset = this.facts.windows[Number(event.key) - 1], shift = event.shiftKey;
+    const middle = this.volume.shown(plane.view, this.at);
+    const keys = {
+      ArrowUp: () => (shift ? this.step(plane, 0, 0, -1) : this.step(plane, 1)), ArrowDown: () => (shift ? this.step(plane, 0, 0, 1) : this.step(plane, -1)),
+      ArrowLeft: () => this.step(plane, 0, -1), ArrowRight: () => this.step(plane, 0, 1), PageUp: () => this.step(plane, 10), PageDown: () => this.step(plane, -10),
+      Home: () => this.step(plane, -last), End: () => this.step(plane, last), t: () => this.act("tumor"), m: () => this.act("ruler"), h: () => this.act("outlines"),
+      0: () => this.reset(), "?": () => this.act("keys"), f: () => { this.enlarge(plane.view.name); this.note(); },
+      "+": () => this.magnify(plane, 1.25, middle), "-": () => this.magnify(plane, 0.8, middle),
+    };
+    const act = preset ? () => this.window(preset.level, preset.width) : keys[event.key];
+    if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    act();
+  }
+
+  listenTo(plane) {
+    const { canvas, view, slider } = plane, down = new Map();
+    let turned = 0, drag = null;
+    canvas.addEventListener("keydown", (event) => this.press(plane, event));
+    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+    canvas.addEventListener("dblclick", () => { this.enlarge(view.name); this.note(); });
+    slider.addEventListener("input", () => {
+      const voxel = [...this.at];
+      voxel[view.through] = view.turned[2] ? this.volume.size[view.through] - 1 - Number(slider.value) : Number(slider.value);
+      this.move(voxel);
+    });
+    canvas.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      if (event.ctrlKey) { this.magnify(plane, Math.exp(-event.deltaY / 300), this.under(plane, event)); return; }
+      const notch = event.deltaMode === 0 ? (Math.abs(event.deltaY) >= 80 ? Math.abs(event.deltaY) : 30) : 1; // a wheel's click is one plane, a pad's 30 pixels
+      turned -= event.deltaY / notch;
+      const planes = Math.trunc(turned);
+      turned -= planes;
+      if (planes) this.step(plane, planes);
+    }, { passive: false });
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      canvas.focus({ preventScroll: true });
+      down.set(event.pointerId, event);
+      const place = this.under(plane, event), touch = event.pointerType === "touch";
+      const what = down.size > 1 ? "pinch" : event.button === 2 ? "window" : event.button === 1 || event.shiftKey ? "pan" : this.measuring ? "ruler" : touch ? "tap" : "cross";
+      drag = { what, x: event.clientX, y: event.clientY, level: this.level, width: this.width, place, steps: 0 };
+      if (what === "cross") this.move(this.volume.below(view, ...place, this.at));
+      if (what === "ruler") this.ruler = { plane, index: this.at[view.through], from: place, to: place };
+      if (event.button === 1) event.preventDefault();
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (!drag || !down.has(event.pointerId)) return;
+      const [before, place, x, y] = [down.get(event.pointerId), this.under(plane, event), event.clientX - drag.x, event.clientY - drag.y];
+      if (drag.what === "tap" && Math.hypot(x, y) > 8) drag.what = "steps";
+      if (drag.what === "cross") this.move(this.volume.below(view, ...place, this.at));
+      if (drag.what === "window") this.window(Math.round(drag.level - 2 * y), Math.round(drag.width + 4 * x));
+      if (drag.what === "ruler") { this.ruler.to = place; this.show(); }
+      if (drag.what === "pan") this.pan(plane, event.clientX - before.clientX, event.clientY - before.clientY);
+      if (drag.what === "steps") { const steps = Math.trunc(-y / 6); this.step(plane, steps - drag.steps); drag.steps = steps; }
+      if (drag.what === "pinch" && down.size === 2) {
+        const other = [...down.values()].find((each) => each.pointerId !== event.pointerId);
+        const apart = (each) => Math.max(1, Math.hypot(each.clientX - other.clientX, each.clientY - other.clientY));
+        const middle = { clientX: (event.clientX + other.clientX) / 2, clientY: (event.clientY + other.clientY) / 2 };
+        this.pan(plane, (event.clientX - before.clientX) / 2, (event.clientY - before.clientY) / 2);
+        this.magnify(plane, apart(event) / apart(before), this.under(plane, middle));
+      }
+      down.set(event.pointerId, event);
+    });
+    const up = (event) => {
+      if (drag && drag.what === "tap" && event.type === "pointerup") this.move(this.volume.below(view, ...this.under(plane, event), this.at));
+      down.delete(event.pointerId);
+      if (!down.size) drag = null;
+    };
+    canvas.addEventListener("pointerup", up);
+    canvas.addEventListener("pointercancel", up);
+  }
+
+  pan(plane, x, y) {
+    const { view } = plane, frame = this.frame(plane);
+    const [u, v] = this.focus ? this.volume.shown(view, this.focus) : [this.volume.columns(view) / 2, this.volume.rows(view) / 2];
+    this.center(plane, u - (x * DENSITY) / frame.x, v - (y * DENSITY) / frame.y);
+  }
+}
+
+let viewer = null;
+
+function beginViewer() {
+  const root = document.getElementById("viewer");
+  if (!root || root.classList.contains("alive")) return;
+  if (typeof DecompressionStream === "undefined") {
+    root.classList.add("failed");
+    root.querySelector("[data-state]").textContent = "This browser cannot unpack the scan (it has no DecompressionStream): the pictures stay, and their links step. Chrome 80, Firefox 113 and Safari 16.4 can.";
+    return;
+  }
+  viewer = new Viewer(root);
+  viewer.begin();
+}
+
+document.addEventListener("DOMContentLoaded", beginViewer);
+document.addEventListener("swapped", beginViewer);
