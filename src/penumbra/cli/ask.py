@@ -1,6 +1,7 @@
 """Questions to the store: SQL here and over the network, the proof of a training matrix, drift."""
 
 import sys
+from typing import Any
 
 import click
 
@@ -55,11 +56,26 @@ def serve_sql(host: str, port: int | None) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), help="0: any free one. Default: console.port in params.yaml.")
 @click.option("--root-path", default="", help="The path below which a proxy shows the console, such as /penumbra.")
 @click.option("--allow-actions", is_flag=True, help="Let editors promote, roll back, retrain, set aside and withdraw here; without it pages show the command.")
-def console(host: str, port: int | None, root_path: str, allow_actions: bool) -> None:
-    """Look at the cohort, one patient, the models and the decisions in a browser. Works during a run."""
-    from penumbra.console import serving
+@click.option("--origin", default="", help="Scheme and name as browsers show them behind a proxy, such as https://penumbra.clinic.")
+@click.option("--user-header", default="", help="The header in which a proxy names the user who signed in there, such as X-Remote-User.")
+@click.option("--proxy", "proxies", multiple=True, metavar="ADDRESS", help="A proxy whose headers are believed; repeat for more. Default: this machine's.")
+@click.option("--editor", "editors", multiple=True, metavar="USER", help="A user of --user-header who is an editor; repeat for more. Others are viewers.")
+@click.option("--verify-log", is_flag=True, help="Check the log of who saw which patient, and end: nothing changed, removed, moved or cut off?")
+def console(host: str, port: int | None, root_path: str, allow_actions: bool, verify_log: bool, **door: Any) -> None:
+    """Look at the cohort, one patient, the models and the decisions in a browser. Works during a run.
 
-    service = serving.prepare(host, port, root_path=root_path, allow_actions=allow_actions)
+    On loopback for the user who starts it. With PENUMBRA_CONSOLE_TOKEN (viewers) and PENUMBRA_CONSOLE_EDITOR_TOKEN (editors) people sign in.
+    """
+    if verify_log:
+        from penumbra.console import trail
+
+        whole, sentence = trail.verdict(state_home())
+        click.echo(sentence)
+        sys.exit(0 if whole else 1)
+    from penumbra.console import serving
+    from penumbra.console.admission import Door
+
+    service = serving.prepare(Door(host, **door), port, root_path=root_path, allow_actions=allow_actions)
     click.echo(f"The console of {service.console.home} answers; Ctrl-C ends it.", err=True)
     next_commands(f"open {service.address} in a browser")
     serving.serve(service)

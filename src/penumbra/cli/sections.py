@@ -90,6 +90,9 @@ SECTIONS: dict[str, dict[str, About]] = {
             "what penumbra run writes, the decision in the store, and the champion where the new version is better",
             "3 min 32 s for a center of 36 patients; 3 s where nothing is new",
         ),
+        "set-aside": About(
+            "Hold a center's retraining back.", "the center in incoming/", "manifests/aside-CENTER.json, and the reason in the store", "3 s, 0.3 GB"
+        ),
         "promote": About("Make a registered version champion.", "the files of the version", "the alias in MLflow, and the reason in the store", "5 s, 0.3 GB"),
         "rollback": About("Restore the previous champion.", "the store", "the alias in MLflow, and the reason in the store", "5 s, 0.3 GB"),
         "monitor": About(

@@ -302,3 +302,16 @@ def monitor(model: str | None, form: str) -> None:
             if one.signal:
                 click.echo(f"\n{one.signal}.")
     next_commands("penumbra sql \"FROM model_metrics WHERE split = 'live'\"", 'penumbra sql "FROM live_monitoring"')
+
+
+@command('penumbra set-aside east --reason "the scanner was replaced; waiting for a phantom"', name="set-aside")
+@click.argument("center", shell_complete=completion.centers)
+@click.option("--reason", required=True, help="Kept in the relation retrainings.")
+@click.option("--undo", is_flag=True, help="Take the center back.")
+def set_aside(center: str, reason: str, undo: bool) -> None:
+    """No retraining for CENTER until it is taken back: `penumbra serve` passes it over, `penumbra retrain --center` refuses it."""
+    from penumbra.commands import set_aside as setting
+    from penumbra.pipeline.workspace import begin
+
+    click.echo(setting.set_aside(begin(), center, reason, undo=undo))
+    next_commands(f"penumbra retrain --center {center}" if undo else f'penumbra set-aside {center} --undo --reason "..."')

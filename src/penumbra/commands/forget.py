@@ -162,3 +162,21 @@ def summary(forgotten: Forgotten) -> str:
             f"the objects of {forgotten.bucket} that held the patient are removed; a bucket that keeps versions or copies keeps them: remove those there"
         )
     return "\n".join(lines)
+
+
+def foresee(work: Work, patient: str, center: str | None = None) -> list[tuple[str, str]]:
+    """What `forget` would do; changes nothing.
+
+    Raises
+    ------
+    Refusal
+        "patient_stored", "patient_of_one_center".
+    """
+    found = traces(work, patient, center)
+    facts = [("patient", f"{patient} of {found.center or '-'}"), ("rows", ", ".join(f"{relation} {rows}" for relation, rows in found.rows.items()))]
+    facts += [("files", "images, and every report and refit that names the patient; these are made again without")]
+    if found.trained:
+        facts.append(("learned from", f"{', '.join(found.trained)}: to retrain, and no longer to be rebuilt"))
+    if found.predictions:
+        facts.append(("scored by", ", ".join(found.predictions)))
+    return [*facts, ("cannot be undone", "every commit, snapshot and file loses the patient; who saw the patient stays in the log, as a digest")]

@@ -19,6 +19,7 @@ from penumbra.console import (
     centers,
     decisions,
     features,
+    log,
     models,
     overview,
     pages,
@@ -32,7 +33,7 @@ from penumbra.console import (
 from penumbra.console.context import Console
 from penumbra.console.visit import Visit
 
-MODULES: tuple[ModuleType, ...] = (overview, patients, viewing, patient, centers, models, decisions, features, tables, sql, reports, actions, access)
+MODULES: tuple[ModuleType, ...] = (overview, patients, viewing, patient, centers, models, decisions, features, tables, sql, reports, actions, log, access)
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )

@@ -9,11 +9,14 @@ from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 
+from penumbra.console.admission import Admission
 from penumbra.console.background import Background
 from penumbra.console.checkup import Checkup
 from penumbra.console.drawing import Drawing
 from penumbra.console.kept import Kept
+from penumbra.console.limits import Rate, Turns
 from penumbra.console.readers import Readers
+from penumbra.console.trail import Trail
 from penumbra.pipeline import looks
 from penumbra.pipeline.settings import Settings
 
@@ -32,18 +35,24 @@ class Console:
         Where a proxy puts the console, such as "/penumbra"; "" at its root.
     allow_actions
         Whether editors may change anything here.
+    admission
+        Who is let in.
     """
 
     home: Path
     settings: Settings
     root_path: str = ""
     allow_actions: bool = False
+    admission: Admission = field(default_factory=Admission)
     readers: Readers = field(init=False)
     kept: Kept = field(init=False)
     measured: Kept = field(init=False)  # what is counted as a look at outcomes: the count itself is no news of it
     checkup: Checkup = field(init=False)
     drawing: Drawing = field(init=False)
     background: Background = field(init=False)
+    trail: Trail = field(init=False)
+    sign_ins: Rate = field(init=False)
+    turns: Turns = field(init=False)
 
     def __post_init__(self) -> None:
         self.readers = Readers(self.home, self.settings.console.memory_mb)
@@ -52,6 +61,10 @@ class Console:
         self.checkup = Checkup()
         self.drawing = Drawing(self.kept)
         self.background = Background(self.kept)
+        limits = self.settings.console
+        self.trail = Trail(self.home)
+        self.sign_ins = Rate(limits.sign_ins, 900.0)
+        self.turns = Turns(limits.costly, limits.costly_wait_s)
 
     def _measured_stamp(self) -> str:
         """What decides an evaluation of registered versions: the newest commit that is more than a look, and the registry."""

@@ -1,6 +1,7 @@
 """How a page is answered: the ETag first, the page's own function in a thread, and every error as a page that says what to do."""
 
 import hashlib
+import hmac
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from penumbra.base.params import ParamsError
-from penumbra.base.refusal import Refusal, reportable
+from penumbra.base.refusal import Refusal, capitalized, ended, reportable
 from penumbra.console.context import Console
 from penumbra.console.visit import Visit
 
@@ -20,8 +21,22 @@ if TYPE_CHECKING:
     from starlette.datastructures import Headers
 
 MAX_BODY = 200_000
+MAX_SHOWN = 600  # characters of what was found
+RETRY_AFTER_S = {429: "60", 503: "10"}
 NOT_THERE = ("relation", "patient", "version_registered", "commit", "center", "feature", "page")  # rules that mean 404
-STATUS = {"console_busy": 503, "sql_busy": 503, "sql_timeout": 408, "sql_memory": 413, "sql_rows": 413, "body_size": 413, "token": 401, "role": 403}
+STATUS = {
+    **dict.fromkeys(("console_host", "console_origin", "console_proxy", "console_machine", "console_csrf", "role"), 403),
+    **dict.fromkeys(("sign_in", "console_user"), 401),
+    **dict.fromkeys(("console_rate",), 429),
+    **dict.fromkeys(("log_written", "log_whole"), 503),
+    "action_outdated": 409,
+    "console_busy": 503,
+    "sql_busy": 503,
+    "sql_timeout": 408,
+    "sql_memory": 413,
+    "sql_rows": 413,
+    "body_size": 413,
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +57,8 @@ class Page:
         Shows what changes without a commit, such as a run under way: never answered from a browser's copy.
     etag
         Of a file that has one of its own; "" for none.
+    costly
+        Computes for seconds: few at once, the others wait for a turn.
     """
 
     path: str
@@ -50,13 +67,21 @@ class Page:
     methods: tuple[str, ...] = ("GET",)
     live: bool = False
     etag: Callable[[Visit], str] | None = None
+    costly: bool = False
 
     def route(self, console: Console) -> Route:
         """The page as a route."""
 
         async def endpoint(request: Request) -> Response:
             body = await _body(request) if request.method == "POST" else b""
-            return await run_in_threadpool(answer, self, Visit(request, console, body or b""), too_large=body is None)
+            visit = Visit(request, console, body or b"")
+            if not self.costly:
+                return await run_in_threadpool(answer, self, visit, too_large=body is None)
+            try:
+                async with console.turns.one():
+                    return await run_in_threadpool(answer, self, visit, too_large=body is None)
+            except Refusal as refusal:
+                return await run_in_threadpool(refused, visit, refusal)
 
         allowed: Callable[[Request], Awaitable[Response]] = endpoint
         return Route(self.path, allowed, name=self.name, methods=list(self.methods))
@@ -77,11 +102,14 @@ def answer(page: Page, visit: Visit, *, too_large: bool = False) -> Response:
     try:
         if too_large:
             raise Refusal("body_size", f"the form has more than {MAX_BODY} bytes", "send a shorter form or statement")
+        if visit.request.method not in ("GET", "HEAD") and not (visit.csrf and hmac.compare_digest(visit.form.get("csrf", "").encode(), visit.csrf.encode())):
+            raise Refusal("console_csrf", "this form is not of your session", "open its page again, and send it from there")
         tag = _tag(page, visit) if visit.request.method in ("GET", "HEAD") else ""
         if tag and _matches(visit.request.headers, tag):
             response = Response(status_code=304)
         else:
             response = page.show(visit)
+        visit.console.trail.page(visit, page, response, tag)
     except (Refusal, ParamsError) as refusal:
         return refused(visit, refusal)
     except Exception as error:
@@ -96,10 +124,11 @@ def answer(page: Page, visit: Visit, *, too_large: bool = False) -> Response:
 def refused(visit: Visit, refusal: Refusal | ParamsError, status: int | None = None) -> Response:
     """An error as a page: what was found, and what to do."""
     chosen = status or (404 if refusal.rule in NOT_THERE else STATUS.get(refusal.rule, 400))
-    response = visit.page("refused.html", title="Not here" if chosen == 404 else "This did not work", status=chosen, refusal=refusal)
+    visit.is_of_now = True
+    response = visit.page("refused.html", title="Not here" if chosen == 404 else "This did not work", status=chosen, found=capitalized(ended(refusal.found[:MAX_SHOWN])), advice=capitalized(ended(refusal.advice[:MAX_SHOWN])), rule=refusal.rule)
     response.headers["Cache-Control"] = "private, no-cache"
-    if chosen == 503:
-        response.headers["Retry-After"] = "2"
+    if chosen in RETRY_AFTER_S:
+        response.headers["Retry-After"] = RETRY_AFTER_S[chosen]
     return response
 
 

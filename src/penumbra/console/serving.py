@@ -4,8 +4,11 @@ import contextlib
 import threading
 from dataclasses import dataclass
 
+from penumbra.base import chained_log
 from penumbra.base.refusal import Refusal
 from penumbra.commands.sql import note_changes
+from penumbra.console import addresses, trail
+from penumbra.console.admission import Door, admission
 from penumbra.console.context import Console
 from penumbra.pipeline.workspace import begin
 from penumbra.store.serving import free_port
@@ -25,21 +28,26 @@ class Service:
         return f"http://{host}:{self.port}{self.console.root_path}/"
 
 
-def prepare(host: str, port: int | None, *, root_path: str = "", allow_actions: bool = False) -> Service:
+def prepare(door: Door, port: int | None, *, root_path: str = "", allow_actions: bool = False) -> Service:
     """The console as params.yaml limits it, on a port that is free; None: the port that params.yaml names.
 
     Raises
     ------
     Refusal
-        "serving_address" where nothing can listen, "root_path" where a proxy's path is none.
+        "serving_address" where nothing can listen, "root_path" where a proxy's path is none; "token", "console_access" where nobody could be let in, or
+        everybody would be; "log_whole" where the log of access was altered.
     """
     prefix = root_path.rstrip("/")
     if prefix and (not prefix.startswith("/") or "//" in prefix or not prefix.replace("/", "").replace("-", "").replace("_", "").isalnum()):
         raise Refusal("root_path", f"--root-path is {root_path!r}", "it is the path below which a proxy shows the console, such as /penumbra")
     work = begin()
     note_changes(work.home)
-    console = Console(work.home, work.settings, prefix, allow_actions)
-    return Service(console, host, free_port(host, work.settings.console.port if port is None else port))
+    whole, sentence = trail.verdict(work.home)
+    if not whole:
+        raise Refusal("log_whole", sentence, chained_log.ADVICE)
+    admitted = admission(door, work.settings.console.session_hours)
+    console = Console(work.home, work.settings, prefix, allow_actions, admitted)
+    return Service(console, door.host, free_port(door.host, work.settings.console.port if port is None else port))
 
 
 def serve(service: Service) -> None:
@@ -58,6 +66,11 @@ def serve(service: Service) -> None:
         access_log=False,  # addresses name patients
         server_header=False,
         proxy_headers=False,
+        http="h11",
+        ws="none",
+        h11_max_incomplete_event_size=addresses.MAX_QUERY + addresses.MAX_HEADERS,
+        limit_concurrency=256,
+        timeout_keep_alive=20,
         timeout_graceful_shutdown=1,
     )
     uvicorn.Server(config).run()

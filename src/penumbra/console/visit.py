@@ -39,6 +39,7 @@ class Visit:
         self.home: Path = console.home
         self.account: Account = getattr(request.state, "account", LOCAL)
         self._body = body
+        self.is_of_now = not self.account.name  # whatever the query says: of an error, and of somebody who is not signed in
 
     @property
     def csrf(self) -> str:
@@ -96,7 +97,7 @@ class Visit:
     @property
     def as_of_text(self) -> str:
         """A registered version or a commit, as it was typed; "" for now."""
-        return self.value("as_of").strip()
+        return "" if self.is_of_now else self.value("as_of").strip()
 
     @cached_property
     def as_of(self) -> int | None:

@@ -54,6 +54,17 @@ def rollback(work: Work, *, reason: str, model: str | None = None) -> AliasChang
     """
     model = model or work.settings.register.model
     note(work.home, model, run=work.run)
+    return set_alias(work, f"{model}/{earlier_champion(work, model)}", reason=reason)
+
+
+def earlier_champion(work: Work, model: str) -> int:
+    """The version that a rollback makes champion; changes nothing.
+
+    Raises
+    ------
+    Refusal
+        "earlier_champion" when there was none.
+    """
     inventory = registry.shelf(work.home, model)
     current, numbers = inventory.aliases.get(CHAMPION), {entry.version for entry in inventory.versions}
     earlier = [version for version in reversed(registry.remembered(work.home, model).champions) if version not in (None, current)]
@@ -65,7 +76,7 @@ def rollback(work: Work, *, reason: str, model: str | None = None) -> AliasChang
     skipped = sorted({version for version in earlier[: earlier.index(target)] if version is not None})
     if skipped:
         say(f"passed over, since deleted outside penumbra: {', '.join(f'{model}/{version}' for version in skipped)}")
-    return set_alias(work, f"{model}/{target}", reason=reason)
+    return target
 
 
 def tell(home: Path, model: str | None = None) -> None:

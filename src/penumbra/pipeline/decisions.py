@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from penumbra.pipeline import arrivals, manifests
+from penumbra.pipeline import arrivals, asides, manifests
 from penumbra.pipeline.manifests import PROPOSED, SET_ASIDE, DecisionManifest
 
 PAGE = "index.html"
@@ -22,7 +22,8 @@ def page_of(center: str) -> str:
 def set_aside(home: Path) -> dict[str, str]:
     """Center in incoming/ -> why it is set aside."""
     incoming, decisions = home / arrivals.INCOMING, (manifests.read(home, DecisionManifest, name) for name in _names(home))
-    return {decided.center: decided.reason for decided in decisions if decided.decision == SET_ASIDE and (incoming / decided.center).exists()}
+    killed = {decided.center: decided.reason for decided in decisions if decided.decision == SET_ASIDE and (incoming / decided.center).exists()}
+    return killed | {center: aside.sentence for center, aside in asides.of(home).items()}
 
 
 def proposals(home: Path) -> list[DecisionManifest]:

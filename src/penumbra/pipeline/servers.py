@@ -40,6 +40,16 @@ class Console:
         MB of each of its connections to the store.
     rows
         Of one page of a list.
+    session_hours
+        After which somebody who signed in signs in again.
+    sign_ins
+        Attempts that fail, of one machine within a quarter of an hour.
+    pages_per_minute
+        Of one account.
+    costly
+        Pages that compute for seconds, at once.
+    costly_wait_s
+        How long others wait, in s.
     windows
         Presets of the CT viewer, the first one at first.
     """
@@ -47,6 +57,11 @@ class Console:
     port: int
     memory_mb: int
     rows: int
+    session_hours: float
+    sign_ins: int
+    pages_per_minute: int
+    costly: int
+    costly_wait_s: float
     windows: dict[str, Window]
 
     def __post_init__(self) -> None:

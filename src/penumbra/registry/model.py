@@ -1,6 +1,5 @@
 """Registering a fitted bundle as a version, and loading it again to score patients."""
 
-import getpass
 import json
 import shutil
 from collections.abc import Iterable
@@ -8,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from penumbra.base.account import account
 from penumbra.base.params import model_name
 from penumbra.base.refusal import Refusal
 from penumbra.evaluate.rows import MetricRow
@@ -314,7 +314,7 @@ def _complete(home: Path, entry: RegisteredVersion, served: str, rows: list[Metr
     logged = tracking.log_metrics(mlflow_client, entry, missing, lineage) if missing else 0
     if first:
         notes = noted.read(home, entry.model)
-        change = AliasChange(entry.model, CHAMPION, entry.version, None, entry.digest, FIRST, getpass.getuser(), entry.created_at)
+        change = AliasChange(entry.model, CHAMPION, entry.version, None, entry.digest, FIRST, account(), entry.created_at)
         noted.write(home, entry.model, replace(notes, pending=(*notes.pending, change)))
         mlflow_client.set_registered_model_alias(entry.model, CHAMPION, str(entry.version))
     return logged

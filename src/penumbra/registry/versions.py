@@ -1,11 +1,11 @@
 """Registered versions by name: all of them, the one that an alias or a number means, and the alias that moves."""
 
-import getpass
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penumbra.base.account import account
 from penumbra.base.params import model_name
 from penumbra.base.refusal import Refusal, nearest
 from penumbra.registry import noted, remote
@@ -210,7 +210,7 @@ def promote(home: Path, which: str | int, alias: str = CHAMPION, *, reason: str 
         verify(entry.folder, entry.digest)
         inventory = shelf(home, model)
         previous = inventory.aliases.get(alias)
-        change = AliasChange(model, alias, entry.version, previous, entry.digest, reason, getpass.getuser(), datetime.now(UTC))
+        change = AliasChange(model, alias, entry.version, previous, entry.digest, reason, account(), datetime.now(UTC))
         mlflow_client = client(home)
         restore_tags(mlflow_client, inventory)
         if previous != entry.version:

@@ -28,7 +28,7 @@ from penumbra.base.refusal import Refusal, choose
 from penumbra.base.workers import Pool
 from penumbra.evaluate import Verdict
 from penumbra.evaluate.gate import gate
-from penumbra.pipeline import applicability, arrivals, history, live, manifests, notifications, proposals, recalibration, shadow
+from penumbra.pipeline import applicability, arrivals, asides, history, live, manifests, notifications, proposals, recalibration, shadow
 from penumbra.pipeline.aliases import set_alias
 from penumbra.pipeline.challenge import challenge
 from penumbra.pipeline.dataset import Dataset, read_dataset
@@ -74,7 +74,7 @@ def retrain(work: Work, center: str, open_pool: OpenPool | None = None, *, inclu
     Raises
     ------
     Refusal
-        "center_arrived", "model_registered" when there is no champion yet, and what its stages raise.
+        "center_arrived", "center_aside", "model_registered" when there is no champion yet, and what its stages raise.
     """
     with one_run_at_a_time(work.home, wait=True), history.watched(work.home):
         return _retrain(work, center, open_pool, include_set_aside)
@@ -86,6 +86,7 @@ def _retrain(work: Work, center: str, open_pool: OpenPool | None, include_set_as
         return _conclude(work, center)
     champion = _champion(work)
     require_arrived(work, center)
+    asides.require(work, center, aside=False)
     if not is_new(work, center, include_set_aside=include_set_aside):
         return last(work, center)
     key = key_of(work, champion, center)
@@ -183,11 +184,12 @@ def waiting(work: Work) -> list[str]:
     """The centers in incoming/ that a retraining would have something to do for.
 
     Those that arrived after the champion was registered and are not decided as they are now, and those whose live patients die otherwise than it expected.
-    Another center that was there then is the champion's training or external test, and stays so unless it is named.
+    Another center that was there then is the champion's training or external test, and stays so unless it is named; one that a person set aside waits.
     """
     signals = {signal.center for signal in live.signals(work.home, work.settings.register.model)}
     old_centers = set(_champion(work).lineage.data_digests) - signals
-    return [center for center in arrivals.center_folders(work.home) if _pending(work, center).is_file() or (center not in old_centers and is_new(work, center))]
+    passed_over = old_centers | set(asides.of(work.home))
+    return [center for center in arrivals.center_folders(work.home) if _pending(work, center).is_file() or (center not in passed_over and is_new(work, center))]
 
 
 def unanswered(work: Work) -> list[Signal]:
@@ -208,9 +210,8 @@ def _champion(work: Work) -> LoadedModel:
 
 def key_of(work: Work, champion: LoadedModel, center: str) -> str:
     """What decides a retraining: the center's files, the champion, and every number that its verdict depends on."""
-    settings = {
-        name: value for name, value in asdict(replace(work.settings, rois={}, radiomics={}, models={})).items() if name not in ("serve", "audit", "report")
-    }
+    numbers = asdict(replace(work.settings, rois={}, radiomics={}, models={}))
+    settings = {name: value for name, value in numbers.items() if name not in ("serve", "console", "audit", "report")}
     settings["retrain"] = {name: value for name, value in settings["retrain"].items() if name != "promotion"}  # who carries it out is not part of it
     documents = [work.settings.rois, work.settings.radiomics, work.settings.models]
     files = arrivals.describe(work.home, work.settings.ingest.roots).centers[center].to_json()
