@@ -1,7 +1,7 @@
-"""A file of entries to which is only appended, each with the SHA-256 of the one before it: what was changed, removed, moved or cut off later is found.
+"""An append-only file of entries, each with the SHA-256 of the one before it: what was changed, removed, moved or cut off later is detected.
 
 One line is one JSON object. `hash` is the SHA-256 over the previous line's `hash` and the canonical JSON of the rest, so anybody can check the chain.
-`seal` is an HMAC of `hash` with the key beside the file: who has the file alone cannot append, or write the chain again. The head (number, hash and seal
+`seal` is an HMAC of `hash` with the key next to the file: who has the file alone cannot append, or write the chain again. The head (number, hash and seal
 of the last entry, in a file of its own) tells where the log ends, so that lines missing at the end are seen. Against somebody who also has the key only a
 head that was noted elsewhere helps; `Checked.head` is what to note. Several processes may append: one at a time, by a lock on the file.
 """
@@ -75,7 +75,7 @@ class ChainedLog:
             self._write_head(number + 1, digest, key)
 
     def key(self) -> bytes:
-        """The secret beside the log, made when it is first asked for."""
+        """The secret next to the log, made when it is first asked for."""
         path = self.path.with_suffix(KEY)
         try:
             return bytes.fromhex(path.read_text(encoding="ascii"))
@@ -97,7 +97,7 @@ class ChainedLog:
         return bytes.fromhex(path.read_text(encoding="ascii"))
 
     def digest(self, text: str) -> str:
-        """What stands in the log for a name: the same for the same name, and nothing without the key."""
+        """What the log holds in place of a name: the same for the same name, and nothing without the key."""
         return hmac.new(self.key(), b"name " + text.encode(), hashlib.sha256).hexdigest()[:32]
 
     def entries(self) -> Iterator[dict[str, Any]]:
@@ -127,6 +127,8 @@ class ChainedLog:
                 return Checked(0, NOTHING, refusal.found)
             before, number = NOTHING, 0
             for line in file:
+                if number == head_number and not line.endswith(b"\n"):
+                    break  # torn by a crash before it was confirmed
                 fault = _fault(line, before, number + 1, key)
                 if fault:
                     return Checked(number, before, f"entry {number + 1} {fault}")
@@ -140,6 +142,7 @@ class ChainedLog:
     def _end(self, file: IO[bytes], key: bytes) -> tuple[int, str]:
         """Number and hash of the last entry, which is the head's or, after a kill between both writes, sealed and later."""
         number, digest = self._head(key)
+        _drop_torn(file)
         last = next(_backwards(file), b"")
         if not last:
             if number:
@@ -147,12 +150,12 @@ class ChainedLog:
             return 0, NOTHING
         try:
             entry = json.loads(last)
-            there, found, seal = int(entry["n"]), str(entry["hash"]), str(entry["seal"])
+            last_number, last_digest, seal = int(entry["n"]), str(entry["hash"]), str(entry["seal"])
         except (ValueError, KeyError, TypeError):
             raise Refusal("log_whole", f"the last line of {self.path.name} is no entry", ADVICE) from None
-        if not hmac.compare_digest(seal, _sealed(key, found)) or there < number or (there == number and found != digest):
-            raise Refusal("log_whole", f"the log {self.path.name} ends with entry {there}, and its head names another end: {number}", ADVICE)
-        return there, found
+        if not hmac.compare_digest(seal, _sealed(key, last_digest)) or last_number < number or (last_number == number and last_digest != digest):
+            raise Refusal("log_whole", f"the log {self.path.name} ends with entry {last_number}, and its head names another end: {number}", ADVICE)
+        return last_number, last_digest
 
     def _head(self, key: bytes) -> tuple[int, str]:
         path = self.path.with_suffix(HEAD)
@@ -179,6 +182,13 @@ class ChainedLog:
 
 def _opened(path: Path) -> IO[bytes]:
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "rb+")
+
+
+def _drop_torn(file: IO[bytes]) -> None:
+    """Take away an end without its line feed: a crash tore it before its head was written; whether a head lacks it is seen next."""
+    size = file.seek(0, os.SEEK_END)
+    if size and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+        file.truncate(size - len(next(_backwards(file))))
 
 
 def _canonical(fields: Mapping[str, Any]) -> str:
@@ -209,13 +219,13 @@ def _fault(line: bytes, before: str, number: int, key: bytes) -> str:
 
 def _backwards(file: IO[bytes]) -> Iterator[bytes]:
     """The lines of a file, the last one first, without their ends."""
-    place, rest = file.seek(0, os.SEEK_END), b""
+    place, carry = file.seek(0, os.SEEK_END), b""
     while place:
         size = min(BLOCK, place)
         place -= size
         file.seek(place)
-        lines = (file.read(size) + rest).split(b"\n")
-        rest = lines[0]
+        lines = (file.read(size) + carry).split(b"\n")
+        carry = lines[0]
         yield from (line for line in reversed(lines[1:]) if line)
-    if rest:
-        yield rest
+    if carry:
+        yield carry

@@ -314,4 +314,5 @@ def set_aside(center: str, reason: str, undo: bool) -> None:
     from penumbra.pipeline.workspace import begin
 
     click.echo(setting.set_aside(begin(), center, reason, undo=undo))
-    next_commands(f"penumbra retrain --center {center}" if undo else f'penumbra set-aside {center} --undo --reason "..."')
+    if undo:
+        next_commands(f"penumbra retrain --center {center}")

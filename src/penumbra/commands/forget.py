@@ -172,11 +172,11 @@ def foresee(work: Work, patient: str, center: str | None = None) -> list[tuple[s
     Refusal
         "patient_stored", "patient_of_one_center".
     """
-    found = traces(work, patient, center)
-    facts = [("patient", f"{patient} of {found.center or '-'}"), ("rows", ", ".join(f"{relation} {rows}" for relation, rows in found.rows.items()))]
+    trace = traces(work, patient, center)
+    facts = [("patient", f"{patient} of {trace.center or '-'}"), ("rows", ", ".join(f"{relation} {rows}" for relation, rows in trace.rows.items()))]
     facts += [("files", "images, and every report and refit that names the patient; these are made again without")]
-    if found.trained:
-        facts.append(("learned from", f"{', '.join(found.trained)}: to retrain, and no longer to be rebuilt"))
-    if found.predictions:
-        facts.append(("scored by", ", ".join(found.predictions)))
+    if trace.trained:
+        facts.append(("learned from", f"{', '.join(trace.trained)}: to retrain, and no longer to be rebuilt"))
+    if trace.predictions:
+        facts.append(("scored by", ", ".join(trace.predictions)))
     return [*facts, ("cannot be undone", "every commit, snapshot and file loses the patient; who saw the patient stays in the log, as a digest")]

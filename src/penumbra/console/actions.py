@@ -16,8 +16,8 @@ from penumbra.base.refusal import Refusal
 from penumbra.console import kinds, running
 from penumbra.console.access import require_editor
 from penumbra.console.kinds import Facts, Kind, Target
+from penumbra.console.named import mentioned
 from penumbra.console.pages import Page
-from penumbra.console.trail import mentioned
 from penumbra.console.visit import Visit
 from penumbra.pipeline.workspace import begin
 

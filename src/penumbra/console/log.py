@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from penumbra.console import trail
+from penumbra.console import named, trail
 from penumbra.console.access import require_editor
 from penumbra.console.pages import Page
 from penumbra.console.visit import Visit
@@ -41,7 +41,7 @@ def _row(entry: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
 
 def _shown_names(visit: Visit, typed: str) -> set[str]:
     """Names that digests are looked up for: of the patients who are in the store, and the one that was typed."""
-    words, others = trail.names_of_patients(visit)
+    words, others = named.names_of_patients(visit)
     return {*words, *others, *([typed] if typed else [])}
 
 

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from penumbra.base.params import ParamsError
 from penumbra.base.refusal import Refusal, capitalized, ended, reportable
+from penumbra.console import named
 from penumbra.console.context import Console
 from penumbra.console.visit import Visit
 
@@ -109,7 +110,7 @@ def answer(page: Page, visit: Visit, *, too_large: bool = False) -> Response:
             response = Response(status_code=304)
         else:
             response = page.show(visit)
-        visit.console.trail.page(visit, page, response, tag)
+        named.note(visit, page.name, response, tag)
     except (Refusal, ParamsError) as refusal:
         return refused(visit, refusal)
     except Exception as error:
@@ -125,7 +126,14 @@ def refused(visit: Visit, refusal: Refusal | ParamsError, status: int | None = N
     """An error as a page: what was found, and what to do."""
     chosen = status or (404 if refusal.rule in NOT_THERE else STATUS.get(refusal.rule, 400))
     visit.is_of_now = True
-    response = visit.page("refused.html", title="Not here" if chosen == 404 else "This did not work", status=chosen, found=capitalized(ended(refusal.found[:MAX_SHOWN])), advice=capitalized(ended(refusal.advice[:MAX_SHOWN])), rule=refusal.rule)
+    response = visit.page(
+        "refused.html",
+        title="Not here" if chosen == 404 else "This did not work",
+        status=chosen,
+        found=capitalized(ended(refusal.found[:MAX_SHOWN])),
+        advice=capitalized(ended(refusal.advice[:MAX_SHOWN])),
+        rule=refusal.rule,
+    )
     response.headers["Cache-Control"] = "private, no-cache"
     if chosen in RETRY_AFTER_S:
         response.headers["Retry-After"] = RETRY_AFTER_S[chosen]

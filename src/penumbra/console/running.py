@@ -1,4 +1,4 @@
-"""Actions that were begun: each a command in a process of its own, which outlives the console, with what it printed and how it ended beside it.
+"""Actions that were begun: each a command in a process of its own, which outlives the console, with its output and exit status next to it.
 
 `console/actions/<id>.json` and `.txt` of the state folder. A patient who is withdrawn is in neither, nor in any other file here: the output is kept
 without the name. `python -m penumbra.console.running HOME ID` is that process; it reads the command from its standard input.

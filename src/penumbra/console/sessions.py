@@ -22,7 +22,7 @@ MAX_ENDED = 10_000  # sessions that were signed out and would still be good
 
 @dataclass(frozen=True)
 class Account:
-    """Whoever asks.
+    """The account of a request.
 
     Parameters
     ----------

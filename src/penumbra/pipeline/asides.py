@@ -31,12 +31,12 @@ class Aside(Document):
 
 
 def of(home: Path) -> dict[str, Aside]:
-    """Center -> what is known of its being set aside."""
-    found = {}
+    """Center -> what is asides of its being set aside."""
+    asides = {}
     for path in sorted((home / manifests.FOLDER).glob("aside-*.json")):
         aside = Aside.from_json(json.loads(path.read_text(encoding="utf-8")))
-        found[aside.center] = aside
-    return found
+        asides[aside.center] = aside
+    return asides
 
 
 def put(work: Work, center: str, reason: str) -> Aside:
@@ -48,7 +48,7 @@ def put(work: Work, center: str, reason: str) -> Aside:
         "reason_given", "center_arrived", "center_aside" where it is already.
     """
     require(work, center, aside=False)
-    aside = Aside(center, _given(reason), account(), datetime.now(UTC).isoformat(timespec="seconds"))
+    aside = Aside(center, _require_reason(reason), account(), datetime.now(UTC).isoformat(timespec="seconds"))
     _record(work, center, STEPS[0], aside.reason)
     write_whole(_file(work.home, center), json.dumps(aside.to_json()) + "\n")
     return aside
@@ -63,7 +63,7 @@ def take_back(work: Work, center: str, reason: str) -> None:
         "reason_given", "center_aside" where it is not set aside.
     """
     require(work, center, aside=True)
-    _record(work, center, STEPS[1], _given(reason))
+    _record(work, center, STEPS[1], _require_reason(reason))
     _file(work.home, center).unlink()
 
 
@@ -87,7 +87,7 @@ def require(work: Work, center: str, *, aside: bool) -> None:
         raise Refusal("center_aside", f"{center} is set aside", asides[center].sentence)
 
 
-def _given(reason: str) -> str:
+def _require_reason(reason: str) -> str:
     if not reason.strip():
         raise Refusal("reason_given", "no reason", 'say why: --reason "..."')
     return " ".join(reason.split())
