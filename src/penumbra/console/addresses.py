@@ -39,13 +39,13 @@ def require_plain(request: Request, root_path: str) -> None:
     Raises
     ------
     Refusal
-        "console_address".
+        "console_address", "body_size".
     """
     raw, path = request.scope.get("raw_path", b""), request.scope["path"].removeprefix(root_path)
     if STRANGE.search(path) or ESCAPED.search(raw):
         raise Refusal("console_address", "the address holds characters that no page has", "the links of every page lead everywhere")
     if len(request.scope["query_string"]) > MAX_QUERY or sum(len(name) + len(value) for name, value in request.headers.raw) > MAX_HEADERS + MAX_QUERY:
-        raise Refusal("console_address", "the request is longer than any page needs", "shorten the query")
+        raise Refusal("body_size", "the request is longer than any page needs", "shorten the query")
 
 
 def require_host(request: Request, host: str, origin: str | None) -> None:
