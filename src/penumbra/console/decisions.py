@@ -87,11 +87,6 @@ def _facts(step: Step) -> list[tuple[str, str]]:
     for name, words in (("rejected", "rejected"), ("flagged", "remarks"), ("applicability", "of what the champion is for")):
         if isinstance(facts.get(name), dict) and facts[name]:
             found.append((words, ", ".join(f"{rule} {count}" for rule, count in sorted(facts[name].items(), key=lambda item: -item[1]))))
-    if isinstance(facts.get("expected_half_widths"), dict) and facts["expected_half_widths"]:
-        widths = facts["expected_half_widths"]
-        found.append(
-            ("what it can tell", "; ".join(f"{name.replace('_', ' ')} {number(value, 2)}" for name, value in widths.items() if isinstance(value, float)))
-        )
     if isinstance(facts.get("drift"), dict) and facts["drift"]:
         largest = sorted(facts["drift"].items(), key=lambda item: -abs(item[1] or 0.0))[:MAX_DRIFT]
         found.append(("differ most, in standard deviations", "; ".join(f"{name} {value:+.2f}" for name, value in largest if value is not None)))
@@ -122,26 +117,27 @@ class GateRow:
 
 @dataclass(frozen=True)
 class Gate:
-    """The gate's table."""
+    """The gate's tables (words, scale, rows): each with an axis of its own, since differences from the champion are small and those from baselines are not."""
 
-    rows: tuple[GateRow, ...]
-    scale: str
+    tables: tuple[tuple[str, str, tuple[GateRow, ...]], ...]
     sure: str
     both: str
     limits: Any
 
 
 def _gate(evidence: Evidence) -> Gate:
-    rows = (evidence.overall, *evidence.centers, *evidence.baselines)
-    axis = strips.around([value for row in rows for value in (row.lower, row.upper, row.lower_one_sided)])
     sure, both = f"{100 * (1 - evidence.limits.noise):g} %", f"{100 * evidence.limits.confidence:g} %"
-    return Gate(tuple(_gate_rows(evidence, axis)), strips.scale(axis), sure, both, evidence.limits)
+    tables = []
+    for words, rows in (("Against the champion", (evidence.overall, *evidence.centers)), ("Against what else must be beaten", evidence.baselines)):
+        if rows:
+            axis = strips.around([value for row in rows for value in (row.lower, row.upper, row.lower_one_sided)])
+            tables.append((words, strips.scale(axis), tuple(_gate_rows(rows, evidence, axis))))
+    return Gate(tuple(tables), sure, both, evidence.limits)
 
 
-def _gate_rows(evidence: Evidence, axis: strips.Axis) -> Iterator[GateRow]:
-    whole = {id(row) for row in (evidence.overall, *evidence.baselines)}
-    for row in (evidence.overall, *evidence.centers, *evidence.baselines):
-        judged_whole = id(row) in whole
+def _gate_rows(rows: Sequence[Contrast], evidence: Evidence, axis: strips.Axis) -> Iterator[GateRow]:
+    for row in rows:
+        judged_whole = row is evidence.overall or row in evidence.baselines
         says, tone = _says(row, judged_whole, evidence.limits.min_events)
         kind = {"good": "good", "bad": "bad"}.get(tone, "ink" if row.events >= evidence.limits.min_events else "hollow")
         dot = strips.Dot(row.difference, row.lower, row.upper, kind, row.lower_one_sided if judged_whole else None)

@@ -123,7 +123,7 @@ def _kept_rows(visit: Visit, kept: Sequence[KeptColumn]) -> list[tuple[KeptColum
             row,
             visit.url("feature", feature=row.feature, roi=row.roi) if "feature" in visit.console_paths and row.roi != "deep" else "",
             strips.strip(
-                axis, (strips.Dot(row.coefficient, min(0.0, row.coefficient), max(0.0, row.coefficient), "bad" if row.coefficient > 0 else "good"),), ""
+                axis, (strips.Dot(row.coefficient, min(0.0, row.coefficient), max(0.0, row.coefficient), "other" if row.coefficient > 0 else "model"),), ""
             ),
         )
         for row in kept

@@ -62,7 +62,7 @@ def _features(loaded: LoadedModel) -> Iterator[tuple[str, str, str]]:
     for block, version in loaded.feature_versions.items():
         by_version.setdefault(version, []).append(block)
     for version, blocks in by_version.items():
-        network = "network and deep features" if loaded.network_path is not None else "deep features"
+        network = "network, deep features" if loaded.network_path is not None else "deep features"
         yield (network, version, version) if blocks == [DEEP] else ("radiomics", version, f"{version}: {', '.join(blocks)}")
 
 
