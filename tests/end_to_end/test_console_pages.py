@@ -30,7 +30,7 @@ PAGES = {
     "sql": ("/sql?q=FROM%20centers", ("north", "south")),
     "health": ("/health", ()),
 }
-WITHOUT_A_PAGE = {"image_file", "report", "gallery", "static"}  # files
+WITHOUT_A_PAGE = {"image_file", "report", "gallery", "static", "card", "decision"}  # files; decisions are looked at in test_console_decision.py
 WIDTHS = (1280, 820, 390)
 
 

@@ -57,7 +57,15 @@ def comparison(visit: Visit) -> Response:
     versions = tuple(dict.fromkeys(entry.version for entry in entries))
     listed = [entry.version for entry in registry.versions(visit.home, entries[0].model if entries else model)]
     if len(versions) < 2:
-        return visit.page("compare_none.html", title="Compare versions", command="penumbra compare", versions=listed, chosen=versions, model=model)
+        return visit.page(
+            "compare_none.html",
+            title="Compare versions",
+            command="penumbra compare",
+            named=entries[0].model if entries else model or visit.console.settings.register.model,
+            versions=listed,
+            chosen=versions,
+            model=model,
+        )
     found = visit.console.measured.get(("compare", visit.as_of, entries[0].model, versions), lambda: _measured(visit, entries[0].model, versions))
     words = " ".join(f"{entries[0].model}/{version}" if model else str(version) for version in versions)
     shown: dict[str, Any] = {"command": f"penumbra compare {words}", "chosen": versions, "versions": listed, "model": model}

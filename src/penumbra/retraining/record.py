@@ -94,7 +94,7 @@ class Retraining:
     @property
     def badge(self) -> tuple[str, str]:
         """The decision in a word, and its tone."""
-        return KINDS.get(self.decision, (self.decision or "not decided yet", "quiet"))
+        return KINDS.get(self.decision, (self.decision or "not finished", "quiet"))
 
     @property
     def reason(self) -> str:
