@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -9,6 +10,9 @@ from tests import example_home
 
 from . import serving
 from .serving import Served
+
+if TYPE_CHECKING:
+    from penumbra.pipeline.workspace import Work
 
 
 @pytest.fixture(scope="session")
@@ -23,4 +27,19 @@ def small_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def served(small_home: Path) -> Iterator[Served]:
     """A console over it, which only reads."""
     with serving.served(small_home) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def two_versions(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> "Work":
+    """A home with two versions and five retrainings; see `versions_home`."""
+    from . import versions_home
+
+    return versions_home.make(tmp_path_factory.mktemp("versions") / "home", empty_registry)
+
+
+@pytest.fixture(scope="session")
+def two(two_versions: "Work") -> Iterator[Served]:
+    """A console over it."""
+    with serving.served(two_versions.home) as running:
         yield running

@@ -1,29 +1,15 @@
 """Retrainings as pages: the gate with its limits drawn, the closed test, those of other versions of the program, and what follows."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from penumbra.pipeline.workspace import Work
 from penumbra.retraining import record
 from penumbra.retraining.record import Retraining
 
-from . import serving, versions_home
+from . import versions_home
 from .serving import Served
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def decided(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Work:
-    return versions_home.make(tmp_path_factory.mktemp("decided") / "home", empty_registry)
-
-
-@pytest.fixture(scope="module")
-def two(decided: Work) -> Iterator[Served]:
-    with serving.served(decided.home) as running:
-        yield running
 
 
 def test_every_retraining_is_listed_with_its_outcome(two: Served) -> None:
@@ -100,9 +86,9 @@ def test_an_empty_list_says_how_one_comes_about(served: Served) -> None:
         ("keep", "in the shadow", "penumbra compare champion 2"),
     ],
 )
-def test_what_follows_from_each_decision(decided: Work, decision: str, words: str, command: str) -> None:
+def test_what_follows_from_each_decision(two_versions: Work, decision: str, words: str, command: str) -> None:
     row = versions_home.step("k2", "east", "decision", "so it is", decision=decision, champion=1, challenger=2)
     made = Retraining("k2", "east", (record.Step("decision", "so it is", row["facts"], record.datetime(2030, 1, 1, tzinfo=record.UTC)),))
-    sentence, typed = record.following(decided.home, made, "nsclc-os")
+    sentence, typed = record.following(two_versions.home, made, "nsclc-os")
     assert words in sentence
     assert typed == command

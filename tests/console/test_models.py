@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,22 +12,9 @@ from penumbra.pipeline.comparison import compare
 from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.workspace import Work
 
-from . import serving, versions_home
 from .serving import Served
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def versions(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Work:
-    return versions_home.make(tmp_path_factory.mktemp("versions") / "home", empty_registry)
-
-
-@pytest.fixture(scope="module")
-def two(versions: Work) -> Iterator[Served]:
-    """A console over two versions."""
-    with serving.served(versions.home) as running:
-        yield running
 
 
 def looks(home: Path) -> int:
@@ -82,18 +68,18 @@ def test_a_version_says_when_it_was_in_use_and_why(two: Served) -> None:
     assert "Promoted: with intercept -0.8." in page, "decisions are on the same time line"
 
 
-def test_a_version_says_what_it_reads(two: Served, versions: Work) -> None:
+def test_a_version_says_what_it_reads(two: Served, two_versions: Work) -> None:
     page = two.get("/models/2").text
     reads = page[page.index('id="kept"') : page.index('id="measures"')]
-    for column in registry.load(versions.home, 2).model.inputs:
+    for column in registry.load(two_versions.home, 2).model.inputs:
         assert f"{column.coefficient:+.3f}" in reads, column.name
         assert column.name.partition(".")[2] in reads
 
 
-def test_a_card_can_be_taken_along(two: Served, versions: Work) -> None:
+def test_a_card_can_be_taken_along(two: Served, two_versions: Work) -> None:
     answer = two.get("/models/1/card.json")
     assert answer.headers["content-disposition"] == 'attachment; filename="card-nsclc-os-1.json"'
-    assert json.loads(answer.text) == json.loads(card.card(versions.home, "1", "json"))
+    assert json.loads(answer.text) == json.loads(card.card(two_versions.home, "1", "json"))
     assert two.get("/models/1/card.md").text.startswith("# Model card: nsclc-os/1")
     assert two.get("/models/1/card.exe").status == 404
 
@@ -109,10 +95,10 @@ def test_an_alias_is_an_address_and_what_is_not_there_says_what_is(two: Served) 
         assert "<script>" not in answer.text
 
 
-def test_two_versions_are_compared_as_the_command_compares_them(two: Served, versions: Work) -> None:
+def test_two_versions_are_compared_as_the_command_compares_them(two: Served, two_versions: Work) -> None:
     page = two.get("/models/compare?versions=1&versions=2").text
     settings = load_settings()
-    found = compare(versions.home, ("1", "2"), settings.evaluate)
+    found = compare(two_versions.home, ("1", "2"), settings.evaluate)
     for row in found.paired:  # type: ignore[union-attr]
         if row.metric == "harrell_c":
             assert f"{row.difference:+.3f} ({row.lower:+.3f} to {row.upper:+.3f})" in page, row.center
@@ -123,13 +109,13 @@ def test_two_versions_are_compared_as_the_command_compares_them(two: Served, ver
     assert not re.search(r"\b[NES]\d{3}\b", page), "no single patient"
 
 
-def test_a_comparison_is_counted_once_however_often_it_is_looked_at(two: Served, versions: Work) -> None:
+def test_a_comparison_is_counted_once_however_often_it_is_looked_at(two: Served, two_versions: Work) -> None:
     """A look writes a commit, and a commit empties what pages keep: each look at the page would have been one more look at the outcomes."""
-    two.get("/models/compare?versions=2&versions=1")
-    counted = looks(versions.home)
-    assert two.get("/models/compare?versions=2,1").status == 200
-    assert two.get("/models/compare?versions=2&versions=1").status == 200
-    assert looks(versions.home) == counted
+    two.get("/models/compare?versions=1&versions=2")
+    counted = looks(two_versions.home)
+    assert two.get("/models/compare?versions=1,2").status == 200
+    assert two.get("/models/compare?versions=1&versions=2").status == 200
+    assert looks(two_versions.home) == counted
 
 
 def test_one_version_alone_is_not_compared(served: Served, two: Served) -> None:
@@ -139,8 +125,8 @@ def test_one_version_alone_is_not_compared(served: Served, two: Served) -> None:
     assert 'value="2" checked' in page
 
 
-def test_as_of_a_commit_only_what_was_registered_then_is_listed(two: Served, versions: Work) -> None:
-    with store.connect(versions.home, read_only=True) as lake:
+def test_as_of_a_commit_only_what_was_registered_then_is_listed(two: Served, two_versions: Work) -> None:
+    with store.connect(two_versions.home, read_only=True) as lake:
         first = min(row["commit_id"] for row in lake.rows("model_versions"))
     page = two.get(f"/models?as_of={first}").text
     assert "nsclc-os/1</a>" in page

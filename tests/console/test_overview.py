@@ -1,7 +1,6 @@
 """The first page: an empty folder, a champion, a command at work; and the check in the background."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,18 +9,10 @@ from penumbra.base.progress import begin, track
 from penumbra.pipeline import history
 from penumbra.pipeline.workspace import one_run_at_a_time
 
-from . import serving, versions_home
+from . import serving
 from .serving import Served
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Iterator[Served]:
-    home = tmp_path_factory.mktemp("overview") / "home"
-    versions_home.make(home, empty_registry)
-    with serving.served(home) as running:
-        yield running
 
 
 def test_a_newcomer_sees_what_to_type(tmp_path: Path) -> None:

@@ -76,6 +76,8 @@ def decision(visit: Visit) -> Response:
 
 
 def _retrainings(visit: Visit) -> tuple[Retraining, ...]:
+    if not visit.commit:  # there is no store yet
+        return ()
     with visit.store() as lake:
         return record.retrainings(lake)
 

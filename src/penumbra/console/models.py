@@ -60,6 +60,8 @@ def model_card(visit: Visit) -> Response:
 
 
 def _standings(visit: Visit, name: str | None) -> tuple[Standing, ...]:
+    if not visit.commit:  # there is no store yet
+        return ()
     with visit.store() as lake:
         return standings(visit.home, lake, name)
 
