@@ -196,6 +196,8 @@ def network_map(visit: Visit) -> Response:
         future = visit.console.background.ask(key, effect_in_box, weights, folder, numbers.occlusion_edge, numbers.occlusion_stride)
         if not future.done():
             return Response(json.dumps({"state": "computing"}), 202, media_type="application/json")
+        if isinstance(fault := future.exception(), Exception) and not isinstance(fault, Refusal):
+            raise Refusal("console_failed", f"the map could not be computed ({type(fault).__name__})", "run penumbra doctor, and try again")
         effect: np.ndarray = future.result()
     except Refusal as refusal:  # the script shows the words
         status = 503 if refusal.rule == "console_busy" else 404

@@ -23,8 +23,8 @@ class View:
         Image axis (0 x, 1 y, 2 z) that runs to the right, downwards, and from plane to plane.
     turned
         Of the same three: whether the axis is shown from its last voxel to its first. `through` counts towards head, back and left.
-    left, right, top, bottom
-        Letter of the patient's side there: R, L, A, P, I or S, by the largest part of the axis.
+    letters
+        Of the patient's side on the left, on the right, on top and at the bottom: R, L, A, P, I or S, by the largest part of the axis.
     """
 
     name: str
@@ -32,10 +32,7 @@ class View:
     down: int
     through: int
     turned: tuple[bool, bool, bool]
-    left: str
-    right: str
-    top: str
-    bottom: str
+    letters: tuple[str, str, str, str]
 
 
 def views(direction: np.ndarray) -> tuple[View, ...]:
@@ -55,22 +52,10 @@ def views(direction: np.ndarray) -> tuple[View, ...]:
     signs = [1 if direction[side, order[side]] >= 0 else -1 for side in range(3)]
     made = []
     for name, ways in _VIEWS.items():
-        (right, right_way), (bottom, bottom_way), _ = ways
         across, down, through = (order[side] for side, _ in ways)
         flipped = [signs[side] != way for side, way in ways]
-        made.append(
-            View(
-                name,
-                across,
-                down,
-                through,
-                (flipped[0], flipped[1], flipped[2]),
-                left=LETTERS[right][right_way < 0],
-                right=LETTERS[right][right_way > 0],
-                top=LETTERS[bottom][bottom_way < 0],
-                bottom=LETTERS[bottom][bottom_way > 0],
-            )
-        )
+        letters = [LETTERS[side][end] for side, way in ways[:2] for end in ((0, 1) if way > 0 else (1, 0))]
+        made.append(View(name, across, down, through, (flipped[0], flipped[1], flipped[2]), (letters[0], letters[1], letters[2], letters[3])))
     return tuple(made)
 
 
@@ -93,8 +78,8 @@ def plane_of(values: np.ndarray, view: View, index: int) -> np.ndarray:
         Voxel along the view's `through`.
     """
     plane = np.take(values, index, axis=2 - view.through)
-    rest = [axis for axis in (2, 1, 0) if axis != view.through]
-    if rest != [view.down, view.across]:
+    axes = [axis for axis in (2, 1, 0) if axis != view.through]
+    if axes != [view.down, view.across]:
         plane = plane.T
     shown: np.ndarray = plane[:: -1 if view.turned[1] else 1, :: -1 if view.turned[0] else 1]
     return shown
