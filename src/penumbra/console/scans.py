@@ -3,11 +3,11 @@
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,10 +16,12 @@ from penumbra.base.blocks import GTV
 from penumbra.base.refusal import Refusal
 from penumbra.console.visit import Visit
 from penumbra.imaging.anatomy import View, middle_of, plane_of, views
-from penumbra.imaging.saved import DRAWN_FILE, IMAGE_FILE, load_mask
+from penumbra.imaging.grid import bounding_box
+from penumbra.imaging.saved import DRAWN_FILE, IMAGE_FILE, load_mask, load_voxels
 from penumbra.imaging.volume import Mask
 
-HELD = 2  # scans with all their voxels: about 40 MB each
+T = TypeVar("T")
+HELD = 4  # scans with all their voxels: 2 to 70 MB each
 _VERSIONS = """
 SELECT image_version, min(commits."at") AS since, any_value(certificate) AS certificate FROM stored.images JOIN commits ON commits.id = images.commit_id
 WHERE patient = ? AND center = ? GROUP BY image_version ORDER BY since DESC
@@ -95,40 +97,59 @@ def folder_of(visit: Visit, place: Place, version: str) -> Path:
     return place.folder / version
 
 
-@dataclass(frozen=True)
 class Loaded:
-    """A scan with all its voxels."""
+    """A scan whose voxels are read when they are first asked for."""
 
-    scan: imaging.Scan
-    margins: tuple[float, ...]
+    def __init__(self, folder: Path, margins: tuple[float, ...]) -> None:
+        self._folder = folder
+        self._margins = sorted(margins)
+        self._turn = threading.Lock()
+        self._parts: dict[str, Any] = {}
 
-    @cached_property
+    @property
+    def hu(self) -> np.ndarray:
+        """(z, y, x)."""
+        return self._once("hu", lambda: load_voxels(self._folder))
+
+    @property
+    def gtv(self) -> Mask:
+        return self._once("gtv", lambda: load_mask(self._folder))
+
+    @property
     def levels(self) -> tuple[tuple[int, int, int], np.ndarray]:
         """The GTV and its rings in one array: first voxel (z, y, x) of the box that holds them, and in it 1 for the GTV, 2 for the first ring, and so on."""
-        masks = imaging.rings(self.scan.gtv, self.margins)
-        level = np.zeros(self.scan.gtv.values.shape, dtype=np.uint8)  # each ring holds the smaller ones
-        for place, margin in reversed(list(enumerate(sorted(self.margins)))):
-            level[masks[imaging.ring_name(margin)].values] = place + 2
-        level[self.scan.gtv.values] = 1
-        box = tuple(slice(int(at.min()), int(at.max()) + 1) for at in np.nonzero(level))
-        return (box[0].start, box[1].start, box[2].start), level[box]
+        gtv = self.gtv
+        return self._once("levels", lambda: _levels(gtv, self._margins))
 
     def inside(self, view: View, index: int) -> dict[str, np.ndarray]:
-        """ROI -> its voxels, with everything within it, on one plane as it is shown."""
-        first, level = self.levels
-        shown = np.zeros(plane_of(self.scan.image.values, view, index).shape, dtype=np.uint8)
-        start, inside = index - first[2 - view.through], level.shape[2 - view.through]
-        if 0 <= start < inside:
-            rows, columns = (self._span(axis, turned) for axis, turned in ((view.down, view.turned[1]), (view.across, view.turned[0])))
-            shown[rows, columns] = plane_of(level, view, start)
-        names = (GTV, *(imaging.ring_name(margin) for margin in sorted(self.margins)))
-        return {name: (shown > 0) & (shown <= place + 1) for place, name in enumerate(names)}
+        """ROI -> its voxels, with everything within it, on one plane as it is shown: from the slab alone that can reach the plane, an eighth of the work."""
+        axis, gtv = 2 - view.through, self.gtv
+        reach = int(np.ceil(max(self._margins) / gtv.spacing[axis])) + 1
+        start, stop = max(0, index - reach), min(gtv.values.shape[axis], index + reach + 1)
+        slab = gtv.values[tuple(slice(start, stop) if each == axis else slice(None) for each in range(3))]
+        plane = plane_of(gtv.values, view, index)
+        if not slab.any():
+            return {GTV: plane, **{imaging.ring_name(margin): plane for margin in self._margins}}
+        masks = imaging.rings(Mask(slab, gtv.spacing), self._margins)
+        return {GTV: plane, **{name: plane | plane_of(ring.values, view, index - start) for name, ring in masks.items()}}
 
-    def _span(self, axis: int, turned: bool) -> slice:
-        """Where the box of `levels` is along an axis of a shown plane."""
-        first, level = self.levels
-        start, size, whole = first[2 - axis], level.shape[2 - axis], self.scan.image.values.shape[2 - axis]
-        return slice(whole - start - size, whole - start) if turned else slice(start, start + size)
+    def _once(self, name: str, make: Callable[[], T]) -> T:
+        with self._turn:
+            if name not in self._parts:
+                self._parts[name] = make()
+            part: T = self._parts[name]
+            return part
+
+
+def _levels(gtv: Mask, margins: Sequence[float]) -> tuple[tuple[int, int, int], np.ndarray]:
+    tight = bounding_box(gtv.values)
+    widen = [int(np.ceil(max(margins) / step)) for step in gtv.spacing]
+    box = tuple(slice(max(0, part.start - more), min(size, part.stop + more)) for part, more, size in zip(tight, widen, gtv.values.shape, strict=True))
+    inside = gtv.values[box]
+    level = inside.astype(np.uint8)
+    for place, ring in enumerate(imaging.rings(Mask(inside, gtv.spacing), margins).values()):
+        level[ring.values & (level == 0)] = place + 2
+    return (box[0].start, box[1].start, box[2].start), level
 
 
 class Held:
@@ -141,7 +162,7 @@ class Held:
     def of(self, folder: Path, margins: tuple[float, ...]) -> Loaded:
         """The scan of a folder; two pages that ask at once read it once."""
         with self._turn:
-            loaded = self._scans.pop(folder, None) or Loaded(imaging.load_scan(folder), margins)
+            loaded = self._scans.pop(folder, None) or Loaded(folder, margins)
             self._scans[folder] = loaded
             while len(self._scans) > HELD:
                 self._scans.popitem(last=False)
@@ -149,7 +170,7 @@ class Held:
 
 
 def loaded(visit: Visit, folder: Path) -> Loaded:
-    """A scan with all its voxels, of those that are held until anything changes."""
+    """A scan, of those that are held until anything changes."""
     held = visit.console.kept.get("viewer's scans", Held)
     return held.of(folder, cohort.roi_rules(visit.console.settings.rois).margins_mm)
 
@@ -195,12 +216,12 @@ class Geometry:
 
 def geometry(visit: Visit, folder: Path) -> Geometry:
     """How a scan lies in the patient; reads its mask alone, a hundredth of the scan."""
-    return visit.console.kept.get(("geometry", folder), lambda: _geometry(load_mask(folder)))
+    return visit.console.kept.get(("geometry", folder), lambda: _geometry(loaded(visit, folder).gtv))
 
 
 def _geometry(gtv: Mask) -> Geometry:
     z, y, x = gtv.values.shape
-    box = [int(places.min()) for places in np.nonzero(gtv.values)]
+    box = [part.start for part in bounding_box(gtv.values)]
     spacing = (gtv.spacing[2], gtv.spacing[1], gtv.spacing[0])
     return Geometry((x, y, z), spacing, gtv.origin, gtv.direction, middle_of(gtv.values, views(gtv.direction)[0]), (box[0], box[1], box[2]))
 

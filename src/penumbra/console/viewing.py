@@ -179,7 +179,7 @@ def plane(visit: Visit) -> Response:
         raise Refusal("page", "this scan has no such plane", "the patient's page links those that there are")
     window, _ = _windows(visit)
     held = scans.loaded(visit, folder)
-    return Response(plane_png(plane_of(held.scan.image.values, view, int(index)), held.inside(view, int(index)), window), media_type="image/png")
+    return Response(plane_png(plane_of(held.hu, view, int(index)), held.inside(view, int(index)), window), media_type="image/png")
 
 
 def network_map(visit: Visit) -> Response:

@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import struct
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -143,6 +144,22 @@ def load_mask(folder: str | Path) -> Mask:
         raise Refusal("saved_scan", f"{folder.name} is not a saved scan", "Ingest the patient again")
     mask = read_nifti(folder / MASK_FILE)
     return Mask(mask.values != 0, mask.spacing, mask.origin, mask.direction)
+
+
+def load_voxels(folder: str | Path) -> np.ndarray:
+    """The HU of a saved scan alone, int16 (z, y, x), in half the time of `load_scan`; the array cannot be written to.
+
+    Raises
+    ------
+    Refusal
+        `saved_scan`, as `load_scan`.
+    """
+    shape = saved_shape(folder)
+    try:
+        content = zlib.decompress((Path(folder) / IMAGE_FILE).read_bytes(), wbits=31, bufsize=_FIRST_VOXEL + 2 * int(np.prod(shape)))
+        return np.frombuffer(content, dtype="<i2", offset=_FIRST_VOXEL).reshape(shape)
+    except (OSError, ValueError, zlib.error) as error:
+        raise Refusal("saved_scan", f"{Path(folder).name} has no readable image", "Ingest the patient again") from error
 
 
 def _planes(drawn: Contours, scan: Scan) -> str:

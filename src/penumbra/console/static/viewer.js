@@ -3,7 +3,7 @@
 "use strict";
 
 const CROSS = "rgba(86,180,233,.9)", DRAWN = "#ffffff", LOWERS = [0, 114, 178], RAISES = [213, 94, 0];
-const GAP = 14, BAR = [100, 50, 20, 10, 5, 2, 1], OPACITY = 0.75, DENSITY = Math.min(2, window.devicePixelRatio || 1);
+const GAP = 14, PATIENCE_MS = 3000, BAR = [100, 50, 20, 10, 5, 2, 1], OPACITY = 0.75, DENSITY = Math.min(2, window.devicePixelRatio || 1);
 const MINUS = "\u2212";
 const words = (value, digits = 1) => value.toFixed(digits).replace("-", MINUS);
 
@@ -37,7 +37,14 @@ class Viewer {
 
   state(text) { this.part("[data-state]").textContent = text; }
 
+  // The pictures first: what is fetched and unpacked meanwhile would hold them up.
+  async pictures() {
+    const shown = [...this.root.querySelectorAll(".stage img")].map((picture) => picture.decode().catch(() => null));
+    await Promise.race([Promise.all(shown), new Promise((resume) => { setTimeout(resume, PATIENCE_MS); })]);
+  }
+
   async begin() {
+    await this.pictures();
     const extra = [this.box(this.facts.levels).then((buffer) => { this.levels = new Box(buffer, Uint8Array, 0); })];
     if (this.facts.drawn) extra.push(fetch(this.facts.drawn).then((answer) => answer.json()).then((drawn) => { this.drawn = drawn; }));
     try {
