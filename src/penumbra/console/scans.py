@@ -152,6 +152,13 @@ def _levels(gtv: Mask, margins: Sequence[float]) -> tuple[tuple[int, int, int], 
     return (box[0].start, box[1].start, box[2].start), level
 
 
+def warm() -> None:
+    """Import what reads and draws a scan: a third of a second that the first picture should not wait for."""
+    import PIL.Image  # noqa: F401
+    import scipy.ndimage  # noqa: F401
+    import SimpleITK  # noqa: F401
+
+
 class Held:
     """The scans that were looked at last."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from penumbra.base import chained_log
 from penumbra.base.refusal import Refusal
 from penumbra.commands.sql import note_changes
-from penumbra.console import addresses, trail
+from penumbra.console import addresses, scans, trail
 from penumbra.console.admission import Door, admission
 from penumbra.console.context import Console
 from penumbra.pipeline.workspace import begin
@@ -77,6 +77,7 @@ def serve(service: Service) -> None:
 
 
 def _warm(console: Console) -> None:
-    """Open the store before the first page asks for it."""
+    """Open the store and import what pictures are made with before the first page asks for it."""
     with contextlib.suppress(Refusal):  # the page says it
         console.readers.newest_commit()
+    scans.warm()
