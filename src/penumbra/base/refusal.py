@@ -33,6 +33,12 @@ class Refusal(Exception):
         self.rule = rule
         self.found = found
         self.advice = advice
+        self.place: int | None = None
+
+    def at(self, place: int | None) -> "Refusal":
+        """The same, with the place in what the user wrote: characters from its start."""
+        self.place = place
+        return self
 
     def __str__(self) -> str:
         return " ".join([*filter(None, (ended(self.found), capitalized(ended(self.advice)))), f"(rule {self.rule})"])

@@ -51,7 +51,7 @@ class Answer:
     def of_arrow(cls, table: "pa.Table", max_rows: int | None = None) -> "Answer":
         """An Arrow table, or its first rows."""
         shown = table if max_rows is None else table.slice(0, max_rows)
-        return cls(tuple(table.column_names), list(zip(*map(_values, shown.columns), strict=True)), (), table.num_rows)
+        return cls(tuple(table.column_names), list(zip(*map(values, shown.columns), strict=True)), (), table.num_rows)
 
 
 def render(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None, *, width: int | None = None, whole: str = layout.WHOLE) -> str:
@@ -132,7 +132,7 @@ def write(answer: "Answer | pa.Table", form: str, stream: TextIO, *, title: str 
         stream.buffer.write(buffer.getvalue())
 
 
-def _values(column: "pa.ChunkedArray") -> list[Any]:
+def values(column: "pa.ChunkedArray") -> list[Any]:
     """As Python's; a date that Python does not have (infinity, before year 1) as text."""
     import pyarrow as pa
 
@@ -171,12 +171,12 @@ def _flat(table: "pa.Table") -> "pa.Table":
 
     for place, field in enumerate(table.schema):
         if pa.types.is_nested(field.type):
-            texts = [None if value is None else json.dumps(value, default=str) for value in _values(table.column(place))]
+            texts = [None if value is None else json.dumps(value, default=str) for value in values(table.column(place))]
             table = table.set_column(place, field.name, pa.array(texts, pa.string()))
     return table
 
 
 def _records(table: "pa.Table") -> list[dict[str, Any]]:
     """Rows as mappings, with null where JSON has no number (NaN, infinity)."""
-    columns = [without_nan(_values(column)) for column in table.columns]
+    columns = [without_nan(values(column)) for column in table.columns]
     return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]

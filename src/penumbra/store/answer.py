@@ -5,10 +5,10 @@ import importlib
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from penumbra.base import resources
 from penumbra.base.params import model_name
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 120.0
 MEMORY = "2GB"
+TOTAL = b"penumbra.rows"  # in the schema of an answer: how many rows there are
 MAX_BYTES = 2 * 1024**3  # of the answer
 BATCH_ROWS = 65_536
 MAX_COUNTED_VALUES = 5_000_000  # values of rows that are counted and not shown: about half a second
@@ -40,11 +41,13 @@ Result = TypeVar("Result")
 def query(
     home: Path | str,
     sql: str,
+    values: Sequence[Any] = (),
     *,
     as_of: int | None = None,
     timeout_s: float = TIMEOUT_S,
     memory: str = MEMORY,
     max_rows: int | None = None,
+    first: int | None = None,
     verdict: Verdict | None = None,
 ) -> "pa.Table":
     """Answer one statement; never wait for a writer, never make one wait.
@@ -57,6 +60,8 @@ def query(
         The folder of all state (PENUMBRA_HOME).
     sql
         One read-only statement.
+    values
+        Of its ?, in order.
     as_of
         A commit's number: every relation as it was then.
     timeout_s : seconds
@@ -65,6 +70,8 @@ def query(
         Of the engine, such as "2GB".
     max_rows
         An answer with more is refused; None: no limit but two gigabytes.
+    first
+        Only so many rows; the others are counted, see `penumbra.store.answer.counted`.
     verdict
         On this statement, where it has been judged already.
 
@@ -85,8 +92,8 @@ def query(
     >>> query("home", "SELECT patient, age FROM patients WHERE event").to_pylist()
     [{'patient': 'N001', 'age': 61.0}]
     """
-    question = _Question(Path(home), sql, as_of, timeout_s, memory, verdict)
-    return _ask(question, lambda connection, statement: _answer(connection, statement, timeout_s, max_rows))
+    question = _Question(Path(home), sql, as_of, timeout_s, memory, verdict, tuple(values), first)
+    return _ask(question, lambda connection, statement: _answer(connection, statement, question, max_rows))
 
 
 def first_rows(home: Path | str, sql: str, max_rows: int, *, as_of: int | None = None, timeout_s: float = TIMEOUT_S, memory: str = MEMORY) -> Answer:
@@ -169,6 +176,8 @@ class _Question:
     timeout_s: float
     memory: str
     verdict: Verdict | None = None
+    values: tuple[Any, ...] = ()
+    first: int | None = None
 
 
 def _ask(question: _Question, take: "Callable[[duckdb.DuckDBPyConnection, str], Result]") -> "Result":
@@ -280,7 +289,7 @@ def lock(store: Store, memory: str) -> None:
 
 
 @contextlib.contextmanager
-def _in_time(connection: "duckdb.DuckDBPyConnection", timeout_s: float) -> Iterator[Callable[[], None]]:
+def in_time(connection: "duckdb.DuckDBPyConnection", timeout_s: float) -> Iterator[Callable[[], None]]:
     """Interrupt the engine after the time limit; yields the check to call between two parts of an answer.
 
     Raises
@@ -303,24 +312,34 @@ def _in_time(connection: "duckdb.DuckDBPyConnection", timeout_s: float) -> Itera
         alarm.cancel()
 
 
-def _answer(connection: "duckdb.DuckDBPyConnection", statement: str, timeout_s: float, max_rows: int | None) -> "pa.Table":
+def counted(table: "pa.Table") -> int:
+    """How many rows an answer has of which only the first were asked for."""
+    return int((table.schema.metadata or {}).get(TOTAL, table.num_rows))
+
+
+def _answer(connection: "duckdb.DuckDBPyConnection", statement: str, question: _Question, max_rows: int | None) -> "pa.Table":
     import pyarrow as pa
 
-    with _in_time(connection, timeout_s) as check:
-        reader = connection.execute(statement).to_arrow_reader(BATCH_ROWS)
+    first = question.first
+    with in_time(connection, question.timeout_s) as check:
+        # The first parameter makes DuckDB import what converts it, so none is passed where there is none.
+        cursor = connection.execute(statement, list(question.values)) if question.values else connection.execute(statement)
+        reader = cursor.to_arrow_reader(BATCH_ROWS)
         batches, rows, size = [], 0, 0
-        for batch in reader:
-            rows, size = rows + batch.num_rows, size + batch.nbytes
+        for every in reader:
+            batch = every if first is None else every.slice(0, max(0, first - rows))
+            rows, size = rows + every.num_rows, size + batch.nbytes
             if size > MAX_BYTES or (max_rows is not None and rows > max_rows):
                 limit = f"more than {max_rows} rows" if size <= MAX_BYTES else "more than two gigabytes"
                 raise Refusal("sql_rows", f"the answer has {limit}", "add LIMIT, a filter or an aggregate")
             check()
             batches.append(batch)
-        return pa.Table.from_batches(batches, schema=reader.schema)
+        table = pa.Table.from_batches(batches, schema=reader.schema)
+        return table if first is None else table.replace_schema_metadata({TOTAL: str(rows)})
 
 
 def _first(connection: "duckdb.DuckDBPyConnection", statement: str, timeout_s: float, max_rows: int) -> Answer:
-    with _in_time(connection, timeout_s) as check:
+    with in_time(connection, timeout_s) as check:
         cursor = connection.execute(statement)
         description = cursor.description or []
         rows = cursor.fetchmany(max_rows)
@@ -363,9 +382,9 @@ def _sentence(error: Exception, store: Store, sql: str, relations: Collection[st
         return Refusal("sql_failed", "the engine fails on this statement", "rephrase the query and report this: it is an engine bug")
     if isinstance(error, duckdb.Error | OSError):
         whole = str(error)
-        for place in (store.lake.data_path.rstrip("/"), str(store.lake.folder.resolve())):
-            whole = whole.replace(place, "the store")
-        return Refusal("sql_failed", *hints.of_engine(whole, sql, _columns_of(store, sql, relations)))
+        for folder in (store.lake.data_path.rstrip("/"), str(store.lake.folder.resolve())):
+            whole = whole.replace(folder, "the store")
+        return Refusal("sql_failed", *hints.of_engine(whole, sql, _columns_of(store, sql, relations))).at(hints.place(whole, sql))
     return error
 
 

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from penumbra.base import tables
 from penumbra.base.refusal import Refusal
@@ -61,22 +62,26 @@ def main() -> None:
             table = query(
                 home,
                 question["sql"],
+                question["values"],
                 as_of=None if as_of is None else commit_of(home, as_of),
                 timeout_s=question["timeout_s"],
                 memory=f"{question['memory_mb']}MB",
                 max_rows=question["max_rows"],
+                first=question["first"],
                 verdict=Verdict(**question["verdict"]),
             )
             stream = io.TextIOWrapper(buffer := io.BytesIO(), encoding="utf-8", write_through=True)
             tables.write(table, question["format"], stream)
     except Refusal as refusal:
-        out.write(json.dumps({"rule": refusal.rule, "found": refusal.found, "advice": refusal.advice}).encode() + b"\n")
-        return
+        return _refuse(out, refusal)
     except MemoryError:
-        out.write(json.dumps({"rule": "sql_memory", "found": "the answer needs more memory than is allowed", "advice": "narrow the query"}).encode() + b"\n")
-        return
+        return _refuse(out, Refusal("sql_memory", "the answer needs more memory than is allowed", "narrow the query"))
     out.write(ANSWER)
     out.write(buffer.getbuffer())
+
+
+def _refuse(out: IO[bytes], refusal: Refusal) -> None:
+    out.write(json.dumps({"rule": refusal.rule, "found": refusal.found, "advice": refusal.advice, "place": refusal.place}).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -152,7 +152,12 @@ def _refused(parse: Parser, parsed: dict[str, Any], statement: str, begins: str)
     def parses(other: str) -> bool:
         return not json.loads(parse(other)).get("error")
 
-    return Refusal("sql_syntax", message[:MAX_MESSAGE], hints.of_syntax(parses, statement, words(statement), message))
+    return Refusal("sql_syntax", message[:MAX_MESSAGE], hints.of_syntax(parses, statement, words(statement), message)).at(_place(parsed.get("position"), statement))
+
+
+def _place(position: object, statement: str) -> int | None:
+    """Where the parser stopped, in characters: it counts bytes."""
+    return len(statement.encode()[: int(str(position))].decode(errors="ignore")) if str(position).isdecimal() else None
 
 
 def _judge_tree(statement: str, tree: Any, relations: set[str]) -> Verdict:
@@ -161,7 +166,7 @@ def _judge_tree(statement: str, tree: Any, relations: set[str]) -> Verdict:
         nodes.append(node)
         kind = node.get("type")
         if kind == "BASE_TABLE":
-            every |= _judge_table(node, relations, scope)
+            every |= _judge_table(statement, node, relations, scope)
         elif kind == "TABLE_FUNCTION":
             every |= _judge_table_function(node.get("function") or {}, relations)
         elif kind == "SHOW_REF":
@@ -177,7 +182,7 @@ def _judge_tree(statement: str, tree: Any, relations: set[str]) -> Verdict:
     return Verdict(statement, every, _described(nodes))
 
 
-def _judge_table(node: dict[str, Any], relations: set[str], scope: frozenset[str]) -> bool:
+def _judge_table(statement: str, node: dict[str, Any], relations: set[str], scope: frozenset[str]) -> bool:
     """Whether a table named in FROM is a view of the catalog; refused when it is neither this, a relation, nor in scope a name given in WITH."""
     name, schema, catalog = (str(node.get(part) or "").lower() for part in ("table_name", "schema_name", "catalog_name"))
     if not schema and not catalog and name in scope:
@@ -193,7 +198,7 @@ def _judge_table(node: dict[str, Any], relations: set[str], scope: frozenset[str
         return False
     path = ".".join(part for part in (node.get("catalog_name"), node.get("schema_name"), node.get("table_name")) if part)
     advice = "Did you mean SHOW TABLES?" if nearest(name[:80], ("tables",)) else choose(name[:80], sorted(relations), more="SHOW TABLES")
-    raise Refusal("relation", f"no relation {path[:80]!r}", advice)
+    raise Refusal("relation", f"no relation {path[:80]!r}", advice).at(_place(node.get("query_location"), statement))
 
 
 def _judge_table_function(function: dict[str, Any], relations: set[str]) -> bool:

@@ -103,6 +103,21 @@ def of_engine(text: str, statement: str, columns: Mapping[str, Collection[str]])
     return first, details or (f"Correct the statement; DESCRIBE {next(iter(columns))} shows the columns" if columns else "Correct the statement")
 
 
+def place(text: str, statement: str) -> int | None:
+    """Where in the statement the engine's message points to, in characters; None where it does not say.
+
+    It shows one line of the statement, or the part of it around the place, with a mark below.
+    """
+    shown = re.search(r"^LINE (\d+): (\.\.\.)?([^\n]*)\n( *)\^", text, re.MULTILINE)
+    lines = statement.split("\n")
+    if shown is None or not 0 < int(shown[1]) <= len(lines):
+        return None
+    line = lines[int(shown[1]) - 1]
+    start = line.find(shown[3].removesuffix("...")) if shown[2] else 0
+    column = start + len(shown[4]) - len(f"LINE {shown[1]}: {shown[2] or ''}")
+    return sum(len(each) + 1 for each in lines[: int(shown[1]) - 1]) + column if start >= 0 and 0 <= column <= len(line) else None
+
+
 def _of_column(missing: str, statement: str, columns: Mapping[str, Collection[str]], candidates: list[str]) -> str:
     """What to do about a column that does not exist."""
     names = list(dict.fromkeys(name for each in columns.values() for name in each))
@@ -112,19 +127,19 @@ def _of_column(missing: str, statement: str, columns: Mapping[str, Collection[st
         return f'Put a name with a dash in double quotes: "{near}"'
     having = [relation for relation, names in columns.items() if missing.casefold() in map(str.casefold, names)]
     if having:
-        return f"Of these {having[0]} alone has it" if len(having) == 1 else f"Write {having[0]}.{_quoted(missing)}, the relation or its alias first"
+        return f"Of these {having[0]} alone has it" if len(having) == 1 else f"Write {having[0]}.{written(missing)}, the relation or its alias first"
     near = nearest(missing, names)
     if f'"{missing}"' in statement and not near:
         return f"Put a text in single quotes: '{missing}'; double quotes are for names"
     if not near and re.search(rf"(?:=|<>|!=|\bIN\s*\(|,)\s*{re.escape(missing)}\b", statement, re.IGNORECASE):
         return f"Put a text in single quotes: '{missing}'"
     others = [name for name in candidates if name != near]
-    question = f"Did you mean {_quoted(near)}? " if near else ""
-    listed = f"Candidates: {', '.join(map(_quoted, others))}" if others else ""
+    question = f"Did you mean {written(near)}? " if near else ""
+    listed = f"Candidates: {', '.join(map(written, others))}" if others else ""
     described = f"DESCRIBE {next(iter(columns))} shows its columns" if len(columns) else ""
     return question + ("; ".join(part for part in (listed, described) if part) if not near else listed)
 
 
-def _quoted(name: str) -> str:
+def written(name: str) -> str:
     """A name as it must be written in a statement, quoted if necessary."""
     return name if re.fullmatch(r"[A-Za-z_]\w*", name) and name.lower() not in RESERVED else f'"{name}"'

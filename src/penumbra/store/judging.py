@@ -72,7 +72,7 @@ class Judge:
             raise Refusal(RULE, "the statement ends the process that reads it", "write it in a simpler way")
         verdict = json.loads(answer)
         if "rule" in verdict:
-            raise Refusal(verdict["rule"], verdict["found"], verdict["advice"])
+            raise Refusal(verdict["rule"], verdict["found"], verdict["advice"]).at(verdict.get("place"))
         return Verdict(**verdict)
 
     def close(self) -> None:
@@ -159,7 +159,7 @@ def verdict_line(parse: Parser, line: bytes) -> bytes:
         question = json.loads(line)
         verdict = asdict(judge(parse, question["sql"], question["relations"]))
     except Refusal as refusal:
-        verdict = {"rule": refusal.rule, "found": refusal.found, "advice": refusal.advice}
+        verdict = {"rule": refusal.rule, "found": refusal.found, "advice": refusal.advice, "place": refusal.place}
     except (RecursionError, MemoryError):
         verdict = {"rule": RULE, "found": "the statement is too long or too deeply nested", "advice": "write it in a simpler way"}
     except Exception as error:  # nothing that this process cannot understand passes

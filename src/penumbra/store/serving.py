@@ -6,6 +6,7 @@ import errno
 import hmac
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 TOKEN = "PENUMBRA_SQL_TOKEN"
 SHORTEST_TOKEN = 16
+SECRET = re.compile(r"PENUMBRA_\w+_(?:TOKEN|SECRET)")  # not for a process that runs a user's statement
 MEDIA = {
     "json": "application/json",
     "csv": "text/csv",
@@ -39,6 +41,29 @@ format: json (default), csv, arrow or parquet. as_of is optional: a registered v
 """
 STATUS = {"sql_timeout": 408, "sql_memory": 413, "sql_rows": 413, "token": 401, "sql_busy": 503, "question": 400}
 CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Question:
+    """One statement of a user.
+
+    Parameters
+    ----------
+    format
+        One of MEDIA.
+    as_of
+        A registered version or a commit's number; None: now.
+    values
+        Of its ? in order, each a text, number, truth value or None.
+    first
+        Only so many rows, and in the schema of the answer, which is Arrow, how many there are; None: all.
+    """
+
+    sql: str
+    format: str = "json"
+    as_of: str | None = None
+    values: tuple[Any, ...] = ()
+    first: int | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +141,7 @@ def application(home: Path, token: str, limits: Limits) -> "Starlette":
     async def sql(request: "Request") -> "Response":
         try:
             _check_token(request, token)
-            question = _question(await _body(request))
+            question = question_of(await _body(request))
             return await _answer(home, question, limits, turns)
         except Refusal as refusal:
             return _refused(refusal)
@@ -139,8 +164,14 @@ async def _body(request: "Request") -> bytes:
     return body
 
 
-def _question(body: bytes) -> dict[str, Any]:
-    """The body as {"sql", "format", "as_of"}, checked."""
+def question_of(body: bytes) -> "Question":
+    """The body as a question, checked.
+
+    Raises
+    ------
+    Refusal
+        "question".
+    """
     try:
         content = json.loads(body)
     except ValueError:
@@ -152,38 +183,44 @@ def _question(body: bytes) -> dict[str, Any]:
         raise Refusal("question", f"no format {str(form)[:40]!r}", f"use {', '.join(MEDIA)}")
     if not isinstance(as_of, str | int | None) or isinstance(as_of, bool):
         raise Refusal("question", "as_of is neither a text nor a number", "use a registered version (nsclc-os/1) or a commit's number")
-    return {"sql": content["sql"], "format": form, "as_of": None if as_of is None else str(as_of)}
+    return Question(content["sql"], form, None if as_of is None else str(as_of))
 
 
-async def _answer(home: Path, question: dict[str, Any], limits: Limits, turns: asyncio.Semaphore) -> "Response":
+async def _answer(home: Path, question: "Question", limits: Limits, turns: asyncio.Semaphore) -> "Response":
     """The whole answer is in an unnamed file before its first byte is sent: a slow reader blocks nobody, and half an answer is never sent."""
     from starlette.concurrency import run_in_threadpool
-    from starlette.responses import StreamingResponse
 
     try:
         await asyncio.wait_for(turns.acquire(), limits.timeout_s)
     except TimeoutError:
         raise Refusal("sql_busy", f"{limits.at_once} statements have been running for {limits.timeout_s:g} s", "ask again later") from None
     try:
-        file = await run_in_threadpool(_ask, home, question, limits)
+        file = await run_in_threadpool(ask, home, question, limits)
     finally:
         turns.release()
-    size = file.seek(0, os.SEEK_END) - file.seek(len(ANSWER))
-    parts = iter(lambda: file.read(CHUNK), b"")
-    return StreamingResponse(parts, media_type=MEDIA[question["format"]], headers={"Content-Length": str(size)})
+    return streamed(file, question.format)
 
 
-def _ask(home: Path, question: dict[str, Any], limits: Limits) -> IO[bytes]:
-    """Return the output of the answering process; a statement that the judge refuses starts none.
+def streamed(file: IO[bytes], form: str) -> "Response":
+    """An answer of `ask` as a response; the file is gone with it."""
+    from starlette.responses import StreamingResponse
+
+    start = file.tell()
+    size = file.seek(0, os.SEEK_END) - file.seek(start)
+    return StreamingResponse(iter(lambda: file.read(CHUNK), b""), media_type=MEDIA[form], headers={"Content-Length": str(size)})
+
+
+def ask(home: Path, question: "Question", limits: Limits) -> IO[bytes]:
+    """The answer in an unnamed file, from a process of its own; a statement that the judge refuses starts none.
 
     Raises
     ------
-    Refusal, of the judge, as the process reported it or because it reported nothing.
+    Refusal
+        Of the judge, as the process reported it, or "sql_timeout" because it reported nothing.
     """
-    verdict = JUDGE.ask(question["sql"], relation_names())
-    environment = {name: value for name, value in os.environ.items() if name != TOKEN}
-    limited = {"timeout_s": limits.timeout_s, "memory_mb": limits.memory_mb, "max_rows": limits.max_rows}
-    request = {**question, **limited, "home": str(home), "verdict": asdict(verdict)}
+    verdict = JUDGE.ask(question.sql, relation_names())
+    environment = {name: value for name, value in os.environ.items() if not SECRET.fullmatch(name)}
+    request = {**asdict(question), **asdict(limits), "home": str(home), "verdict": asdict(verdict)}
     file = tempfile.TemporaryFile()  # noqa: SIM115 the response reads it, and it is gone with the last reader
     command = [sys.executable, "-m", "penumbra.store.answering"]
     with contextlib.suppress(subprocess.TimeoutExpired):  # it is killed then
@@ -194,7 +231,7 @@ def _ask(home: Path, question: dict[str, Any], limits: Limits) -> IO[bytes]:
             return file
         if first.endswith(b"}\n"):
             refused = json.loads(first)
-            raise Refusal(refused["rule"], refused["found"], refused["advice"])
+            raise Refusal(refused["rule"], refused["found"], refused["advice"]).at(refused["place"])
     file.close()
     raise Refusal("sql_timeout", f"no answer within {limits.timeout_s:g} s and {limits.memory_mb} MB", "narrow the query")
 

@@ -1,0 +1,1 @@
+SELECT keyword_name FROM duckdb_keywords() ORDER BY keyword_name
