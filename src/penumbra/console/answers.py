@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("csv", "parquet", "arrow")
 TURN_S = 5.0  # a statement waits so long for its turn
-COUNT_S = 1.0  # for counting the rows of one relation
+COUNT_S = 3.0  # for counting the rows of one relation
 READY_S = 1.5  # a page waits so long for a snapshot that is being computed
 
 
@@ -144,18 +144,18 @@ def counts(visit: Visit, relations: Sequence[str]) -> Counts:
     home, as_of = visit.home, visit.as_of
 
     def begun() -> Counts:
-        found = Counts()
-        threading.Thread(target=_count, args=(home, as_of, relations, found), daemon=True, name="rows of relations").start()
-        return found
+        so_far = Counts()
+        threading.Thread(target=_count, args=(home, as_of, relations, so_far), daemon=True, name="rows of relations").start()
+        return so_far
 
     return visit.console.kept.get(("counts", as_of), begun)
 
 
-def _count(home: Path, as_of: int | None, relations: Sequence[str], found: Counts) -> None:
+def _count(home: Path, as_of: int | None, relations: Sequence[str], so_far: Counts) -> None:
     try:
         with store.connect(home, read_only=True, as_of=as_of) as lake:
             lake.connection.execute("SET threads = 1")
             for name in relations:
-                found.rows[name] = facets.count(lake, name, COUNT_S)
+                so_far.rows[name] = facets.count(lake, name, COUNT_S)
     finally:
-        found.complete = True
+        so_far.complete = True

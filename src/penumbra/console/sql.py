@@ -63,7 +63,7 @@ def sql(visit: Visit) -> Response:
             return answers.file(visit, statement, visit.value("format"), name="answer")
         if statement:
             note_changes(visit.home)
-            table, seconds = _asked(visit, statement)
+            table, seconds = _answer(visit, statement)
             answered = _answered(visit, statement, table, seconds)
             chart = drawn(visit, table)
     except Refusal as refused:
@@ -88,7 +88,7 @@ def sql(visit: Visit) -> Response:
     )
 
 
-def _asked(visit: Visit, statement: str) -> "tuple[pa.Table, float]":
+def _answer(visit: Visit, statement: str) -> "tuple[pa.Table, float]":
     from pyarrow import ipc
 
     started = time.monotonic()
@@ -126,13 +126,13 @@ def drawn(visit: Visit, table: "pa.Table") -> "Rendered | None":
             raise Refusal("chart", f"the answer has no column {name[:80]!r}, or more than one", f"choose two of {', '.join(names[:12])}")
     by_name = dict(zip(names, answers.values_of(table), strict=True))
     pairs = [(a, b) for a, b in zip(by_name[x], by_name[y], strict=True) if a is not None and _number(b)]
-    left = table.num_rows - len(pairs)
+    missing = table.num_rows - len(pairs)
     if not pairs:
         raise Refusal("chart", f"{y} has no number to draw", "choose a column of numbers for the second one")
     values = [float(b) for _, b in pairs]
     if all(_number(a) for a, _ in pairs):
-        return visit.console.drawing.draw(two_columns.scatter, x, y, [float(a) for a, _ in pairs], values, left)
-    return visit.console.drawing.draw(two_columns.strips, x, y, [str(a) for a, _ in pairs], values, left)
+        return visit.console.drawing.draw(two_columns.scatter, x, y, [float(a) for a, _ in pairs], values, missing)
+    return visit.console.drawing.draw(two_columns.strips, x, y, [str(a) for a, _ in pairs], values, missing)
 
 
 def _number(value: Any) -> bool:
@@ -160,6 +160,7 @@ def marked(statement: str, place: int | None) -> tuple[int, int, str, str, str] 
 
 def words(visit: Visit) -> Response:
     """What the editor completes: relations and columns with what they mean, and the keywords of SQL."""
+
     def listed() -> bytes:
         with visit.store() as store:
             every = columns.relations(store)

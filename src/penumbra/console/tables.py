@@ -52,7 +52,14 @@ def tables(visit: Visit) -> Response:
     current = [each for each in chosen if not columns.every_definition(each.name)]
     every = [each for each in chosen if columns.every_definition(each.name)]
     return visit.page(
-        "tables.html", title="Tables", command='penumbra sql "SHOW TABLES"', current=current, every=every, counts=counts, search=visit.value("q"), of=len(listed)
+        "tables.html",
+        title="Tables",
+        command='penumbra sql "SHOW TABLES"',
+        current=current,
+        every=every,
+        counts=counts,
+        search=visit.value("q"),
+        of=len(listed),
     )
 
 
@@ -61,7 +68,7 @@ def _relations(visit: Visit) -> dict[str, Relation]:
         return columns.relations(store)
 
 
-def known(visit: Visit, name: str) -> Relation:
+def relation_of(visit: Visit, name: str) -> Relation:
     """One relation, described once per commit.
 
     Raises
@@ -79,7 +86,7 @@ def known(visit: Visit, name: str) -> Relation:
 
 def table(visit: Visit) -> Response:
     """Rows of one relation."""
-    relation = known(visit, visit.path("relation"))
+    relation = relation_of(visit, visit.path("relation"))
     typed = typed_filters(visit)
     try:
         selection = chosen(visit, relation, typed)
@@ -178,7 +185,7 @@ def chosen(visit: Visit, relation: Relation, typed: list[Typed]) -> Selection:
 
 
 def filtered(visit: Visit, typed: list[Typed]) -> str:
-    """This page under other filters."""
+    """The address of the page under other filters."""
     changes: dict[str, Any] = {f"{part}{number}": None for number in range(1, MAX_FILTERS + 2) for part in ("column", "operator", "value")}
     for number, (column, operator, value) in enumerate(typed, 1):
         changes |= {f"column{number}": column, f"operator{number}": operator, f"value{number}": value or None}

@@ -9,11 +9,11 @@ from penumbra.report.ink import BLUE, INK, WIDTH_IN, Rendered, render
 
 MAX_GROUPS = 24
 MAX_LETTERS = 24  # of a group's name
-CAPTION = "{x} and {y} of {n} rows{left}."
+CAPTION = "{x} and {y} of {n} rows{missing}."
 
 
-def scatter(x_name: str, y_name: str, x: Sequence[float], y: Sequence[float], left: int) -> Rendered:
-    """A point for each row. left: rows without one of the two."""
+def scatter(x_name: str, y_name: str, x: Sequence[float], y: Sequence[float], missing: int) -> Rendered:
+    """A point for each row. missing: rows without one of the two."""
     from matplotlib.figure import Figure
 
     with ink.style():
@@ -22,11 +22,12 @@ def scatter(x_name: str, y_name: str, x: Sequence[float], y: Sequence[float], le
         axes.plot(x, y, linestyle="", marker="o", markersize=3.2 if len(x) < 500 else 1.8, color=BLUE, alpha=0.6, markeredgewidth=0)
         axes.set(xlabel=x_name, ylabel=y_name)
         r = _correlation(x, y)
-        said = f"{y_name} against {x_name}, {len(x)} points{r}"
-        return render(figure, "two-columns", alt=said, caption=_caption(x_name, y_name, len(x), left) + r.replace(", r", " Pearson's r") + ("." if r else ""))
+        words = f"{y_name} against {x_name}, {len(x)} points" + (f", r {r}" if r else "")
+        caption = _caption(x_name, y_name, len(x), missing) + (f" Pearson's r {r}." if r else "")
+        return render(figure, "two-columns", alt=words, caption=caption)
 
 
-def strips(group_name: str, y_name: str, groups: Sequence[str], y: Sequence[float], left: int) -> Rendered:
+def strips(group_name: str, y_name: str, groups: Sequence[str], y: Sequence[float], missing: int) -> Rendered:
     """A row of points for each group with its median, or a bar where every group has one number; the groups in their first order."""
     from matplotlib.figure import Figure
 
@@ -49,14 +50,16 @@ def strips(group_name: str, y_name: str, groups: Sequence[str], y: Sequence[floa
         axes.grid(axis="y", visible=False)
         more = f" The first {MAX_GROUPS} of {len(names)} groups." if len(names) > len(shown) else ""
         lines = " Lines: medians." if any(len(each) > 1 for each in values.values()) else ""
-        return render(figure, "two-columns", alt=f"{y_name} by {group_name}, {len(shown)} groups", caption=_caption(group_name, y_name, len(y), left) + lines + more)
+        return render(
+            figure, "two-columns", alt=f"{y_name} by {group_name}, {len(shown)} groups", caption=_caption(group_name, y_name, len(y), missing) + lines + more
+        )
 
 
-def _caption(x: str, y: str, n: int, left: int) -> str:
-    return CAPTION.format(x=x, y=y, n=n, left=f"; {left} without one of them are left out" if left else "")
+def _caption(x: str, y: str, n: int, missing: int) -> str:
+    return CAPTION.format(x=x, y=y, n=n, missing=f"; {missing} without one of them are left out" if missing else "")
 
 
 def _correlation(x: Sequence[float], y: Sequence[float]) -> str:
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return ""
-    return f", r {np.corrcoef(x, y)[0, 1]:.2f}"
+    return f"{np.corrcoef(x, y)[0, 1]:.2f}"

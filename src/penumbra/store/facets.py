@@ -70,11 +70,11 @@ def overview(source: Source, selection: Selection, *, seconds: float = SECONDS) 
     texts = [name for name in texts if name not in ("patient", "feature")][: 2 * MAX_FACETS]
     conditions, values = selection.conditions()
     chosen = ", ".join(written(name) for name in texts) or "1 AS one"
-    parts = [f"WITH chosen AS MATERIALIZED (SELECT {chosen} FROM {relation.name}{f' WHERE {conditions}' if conditions else ''}),"]
+    parts = [f"WITH chosen AS MATERIALIZED (SELECT {chosen} FROM {relation.name}{f' WHERE {conditions}' if conditions else ''}),"]  # noqa: S608 known names
     parts.append(f"first AS MATERIALIZED (FROM chosen LIMIT {ROWS})")
     parts.append("SELECT '' AS facet, '' AS shown, count(*) AS n FROM chosen")
     for name in texts:
-        top = f"SELECT {literal(name)}, {written(name)}, count(*) FROM first WHERE {written(name)} IS NOT NULL GROUP BY {written(name)}"
+        top = f"SELECT {literal(name)}, {written(name)}, count(*) FROM first WHERE {written(name)} IS NOT NULL GROUP BY {written(name)}"  # noqa: S608 known names
         parts.append(f"UNION ALL (FROM ({top}) LIMIT {MAX_VALUES + 1})")
     try:
         with bounded(source, seconds, "", ""):
@@ -91,7 +91,7 @@ def count(source: Source, relation: str, seconds: float) -> int | None:
     """The rows of a relation; None where they are not counted in time."""
     try:
         with bounded(source, seconds, "", ""):
-            return int(source.sql(f"SELECT count(*) FROM {relation}").column(0)[0].as_py())
+            return int(source.sql(f"SELECT count(*) FROM {relation}").column(0)[0].as_py())  # noqa: S608 known names
     except Refusal:
         return None
 
@@ -106,7 +106,7 @@ def _facets(counts: list[dict[str, Any]], texts: list[str]) -> Iterator[Facet]:
 
 
 @contextlib.contextmanager
-def bounded(source: Source, seconds: float, found: str, advice: str) -> Iterator[None]:
+def bounded(source: Source, seconds: float, fault: str, advice: str) -> Iterator[None]:
     """Interrupt what is computed inside after some time, which refuses it with "sql_timeout"."""
     import duckdb
 
@@ -114,4 +114,4 @@ def bounded(source: Source, seconds: float, found: str, advice: str) -> Iterator
         try:
             yield
         except duckdb.InterruptException:
-            raise Refusal("sql_timeout", found, advice) from None
+            raise Refusal("sql_timeout", fault, advice) from None

@@ -152,7 +152,9 @@ def _refused(parse: Parser, parsed: dict[str, Any], statement: str, begins: str)
     def parses(other: str) -> bool:
         return not json.loads(parse(other)).get("error")
 
-    return Refusal("sql_syntax", message[:MAX_MESSAGE], hints.of_syntax(parses, statement, words(statement), message)).at(_place(parsed.get("position"), statement))
+    return Refusal("sql_syntax", message[:MAX_MESSAGE], hints.of_syntax(parses, statement, words(statement), message)).at(
+        _place(parsed.get("position"), statement)
+    )
 
 
 def _place(position: object, statement: str) -> int | None:

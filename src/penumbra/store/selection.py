@@ -26,7 +26,7 @@ COMPARED = {"=": "=", "not": "IS DISTINCT FROM", "<": "<", "<=": "<=", ">": ">",
 SEARCHED = {"contains": "contains(lower({}), lower({}))", "starts with": "starts_with(lower({}), lower({}))"}
 OPERATORS = (*COMPARED, *SEARCHED, *NO_VALUE)
 TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-NEEDED = {"number": "a number, such as 60 or 0.5", "truth": "true or false", "moment": "a day or a time in UTC, such as 2026-11-26 or 2026-11-26 12:03"}
+EXPECTED = {"number": "a number, such as 60 or 0.5", "truth": "true or false", "moment": "a day or a time in UTC, such as 2026-11-26 or 2026-11-26 12:03"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,11 @@ def _typed(column: Column, operator: str, text: str) -> Any:
             return text
     except (ValueError, OverflowError):
         pass
-    raise Refusal("filter", f"{column.name} {operator} {text[:60]!r} does not compare: {column.name} is {NEEDED[column.family].split(',')[0]}", f"give {NEEDED[column.family]}")
+    raise Refusal(
+        "filter",
+        f"{column.name} {operator} {text[:60]!r} does not compare: {column.name} is {EXPECTED[column.family].split(',')[0]}",
+        f"give {EXPECTED[column.family]}",
+    )
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,7 @@ class Selection:
 
     def _sql(self, mark: Callable[[Any], str]) -> str:
         conditions = " AND ".join(self._conditions(mark))
-        parts = [f"SELECT {', '.join(map(written, self.shown))} FROM {self.relation.name}", f"WHERE {conditions}" if conditions else "", self._order()]
+        parts = [f"SELECT {', '.join(map(written, self.shown))} FROM {self.relation.name}", f"WHERE {conditions}" if conditions else "", self._order()]  # noqa: S608 known names
         if self.limit is not None:
             parts.append(f"LIMIT {int(self.limit)}" + (f" OFFSET {int(self.offset)}" if self.offset else ""))
         return " ".join(filter(None, parts))
@@ -195,8 +199,8 @@ class Selection:
         for each in self.filters:
             yield each.sql("" if each.operator in NO_VALUE else mark(each.value))
         if self.search:
-            found = " OR ".join(SEARCHED["contains"].format(written(name), mark(self.search)) for name in self.texts)
-            yield f"({found})"
+            matches = " OR ".join(SEARCHED["contains"].format(written(name), mark(self.search)) for name in self.texts)
+            yield f"({matches})"
 
     def _order(self) -> str:
         if self.unordered:
@@ -205,8 +209,8 @@ class Selection:
             return "ORDER BY ALL"
         chosen = [written(name) + (" DESC" if downward else "") for name, downward in self.sorting]
         sorted_by = {name for name, _ in self.sorting}
-        rest = [str(place) for place, name in enumerate(self.shown, 1) if name not in sorted_by]
-        return f"ORDER BY {', '.join([*chosen, *rest])}"
+        others = [str(place) for place, name in enumerate(self.shown, 1) if name not in sorted_by]
+        return f"ORDER BY {', '.join([*chosen, *others])}"
 
     @property
     def unordered(self) -> bool:

@@ -19,7 +19,7 @@ from penumbra.base.child_process import interrupts_are_mine
 from penumbra.base.refusal import Refusal
 from penumbra.store.answer import TIMEOUT_S, commit_of, for_format, query
 from penumbra.store.answering import MEMORY_MB, bounded
-from penumbra.store.statements import statement
+from penumbra.store.statements import statement as named
 
 if TYPE_CHECKING:
     from prompt_toolkit.document import Document
@@ -67,7 +67,7 @@ def relation_columns(home: Path) -> dict[str, list[str]]:
 
 def keywords(home: Path) -> list[str]:
     """The keywords of SQL, for completion."""
-    return [word.upper() for word in query(home, statement("keywords")).column(0).to_pylist()]
+    return [word.upper() for word in query(home, named("keywords")).column(0).to_pylist()]
 
 
 def converse(home: Path, stream: TextIO, *, source: "Input | None" = None, screen: "Output | None" = None) -> None:

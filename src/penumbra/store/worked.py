@@ -5,7 +5,7 @@ from pathlib import Path
 
 from penumbra.base.params import project_root
 
-TOPIC, SAID = "-- ## ", "-- "
+TOPIC, COMMENT = "-- ## ", "-- "
 
 
 @dataclass(frozen=True)
@@ -27,16 +27,16 @@ class Query:
 
 def queries(file: Path | None = None) -> tuple[Query, ...]:
     """Every worked query, in the order of the file: comments with the question, then the statement and a semicolon."""
-    found: list[Query] = []
+    every: list[Query] = []
     topic, question, statement = "", "", list[str]()
     for line in (file or project_root() / "features" / "queries.sql").read_text(encoding="utf-8").splitlines():
         if line.startswith(TOPIC):
             topic = line.removeprefix(TOPIC)
-        elif line.startswith(SAID):
-            question = f"{question} {line.removeprefix(SAID)}".strip()
+        elif line.startswith(COMMENT):
+            question = f"{question} {line.removeprefix(COMMENT)}".strip()
         elif line:
             statement.append(line)
         if line.endswith(";"):
-            found.append(Query(topic, question, "\n".join(statement).removesuffix(";")))
+            every.append(Query(topic, question, "\n".join(statement).removesuffix(";")))
             question, statement = "", []
-    return tuple(found)
+    return tuple(every)

@@ -24,7 +24,7 @@
     return words;
   };
 
-  // Columns of the relations that the statement names come first, then relations, then keywords.
+  // Columns of the relations that the statement names come first, then relations, other columns and keywords.
   const candidates = (text) => {
     const mentioned = new Set((text.match(/\w+/g) || []).map((word) => word.toLowerCase()));
     const found = [];
@@ -34,6 +34,10 @@
       if (relation.wide) for (const [column, meaning] of Object.entries(words.features)) found.push([column, meaning, "feature"]);
     }
     for (const [name, relation] of Object.entries(words.relations)) found.push([name, relation.comment, "relation"]);
+    for (const [name, relation] of Object.entries(words.relations)) {
+      if (mentioned.has(name)) continue;
+      for (const [column, meaning] of Object.entries(relation.columns)) found.push([column, meaning, `column of ${name}`]);
+    }
     for (const word of words.keywords) found.push([word, "", "keyword"]);
     return found;
   };
