@@ -1,5 +1,6 @@
 """`penumbra drift`: how far a center is from those that the models learned from, in every feature and in its outcome."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,14 @@ from penumbra.base.cells import NO_BREAK, p_value, percent
 from penumbra.base.refusal import Refusal, choose
 from penumbra.fusion import benjamini_hochberg
 from penumbra.pipeline import looks
+from penumbra.pipeline.feature_ranks import feature_families
+from penumbra.pipeline.settings import Settings
 from penumbra.pipeline.workspace import Work
 from penumbra.survival.horizons import horizon_words
 from penumbra.survival.shift import shift
 
 SHOWN = 15
+FAMILY_SHOWN = 3  # features named of a family
 
 
 @dataclass(frozen=True)
@@ -37,36 +41,85 @@ def drift_of(work: Work, center: str) -> Drift:
         "center_stored": no features of the center, or of any other training center.
     """
     chosen = work.settings.drift
-    reference = [name for name in work.settings.cohort.train_centers if name != center]
-    features: list[dict[str, Any]] = []
     with store.connect(work.home, read_only=True) as lake:
-        for kind in store.FEATURE_KINDS:
-            rois = lake.sql(f"SELECT DISTINCT roi FROM stored.{kind} ORDER BY roi").column("roi").to_pylist()  # noqa: S608 a known relation
-            for roi in rois:
-                matrix = store.read_matrix(lake, kind, roi, centers=[center, *reference])
-                here = matrix.centers == center
-                if not here.any() or here.all():
-                    continue
-                shifts = shift(matrix.values[~here], matrix.values[here], bins=chosen.bins)
-                names = ("reference_n", "sample_n", "reference_mean", "sample_mean", "ks", "p", "psi")
-                columns = [getattr(shifts, name) for name in names]
-                for feature, *values in zip(matrix.features, *columns, strict=True):
-                    quantiles = {name: value.item() for name, value in zip(names, values, strict=True)}
-                    features.append({"kind": kind, "roi": roi, "feature": feature, "version": matrix.version, **quantiles})
-        centers = sorted({row["center"] for row in lake.rows("patients")})
+        features = shifted(lake, work.settings, center)
+        reference = _reference(work.settings, center)
         people = [row for row in lake.rows("patients") if row["center"] in (center, *reference) and row["time"] is not None and row["event"] is not None]
-    if not features:
-        raise _nothing_to_compare(center, reference, centers)
-    p = np.array([row["p"] for row in features])
-    q = np.full(len(p), np.nan)
-    q[np.isfinite(p)] = benjamini_hochberg(p[np.isfinite(p)])
-    features = [{**row, "q": float(value)} for row, value in zip(features, q, strict=True)]
     arrived = [row for row in people if row["center"] == center]
     look = looks.Look("drift", {"outcomes": [[row["patient"], row["time"], row["event"]] for row in people], "horizon": chosen.horizon_days})
     training = work.settings.cohort.train_centers
     looks.count(work.home, work.run, look, (row["center"] for row in arrived), (row["event"] for row in arrived), training=training)
-    features.sort(key=lambda row: (-row["psi"] if np.isfinite(row["psi"]) else np.inf, row["kind"], row["roi"], row["feature"]))
     return Drift(center, features, *_outcomes(people, center, chosen.horizon_days))
+
+
+def shifted(lake: store.Store, settings: Settings, center: str) -> list[dict[str, Any]]:
+    """Every feature of a center against the training centers' (without that center), the most shifted first; no outcome is read.
+
+    Raises
+    ------
+    Refusal
+        "center_stored", as `drift_of`.
+    """
+    reference = _reference(settings, center)
+    features: list[dict[str, Any]] = []
+    for kind in store.FEATURE_KINDS:
+        rois = lake.sql(f"SELECT DISTINCT roi FROM stored.{kind} ORDER BY roi").column("roi").to_pylist()  # noqa: S608 a known relation
+        for roi in rois:
+            matrix = store.read_matrix(lake, kind, roi, centers=[center, *reference])
+            here = matrix.centers == center
+            if not here.any() or here.all():
+                continue
+            shifts = shift(matrix.values[~here], matrix.values[here], bins=settings.drift.bins)
+            names = ("reference_n", "sample_n", "reference_mean", "sample_mean", "ks", "p", "psi")
+            columns = [getattr(shifts, name) for name in names]
+            for feature, *values in zip(matrix.features, *columns, strict=True):
+                quantiles = {name: value.item() for name, value in zip(names, values, strict=True)}
+                features.append({"kind": kind, "roi": roi, "feature": feature, "version": matrix.version, **quantiles})
+    if not features:
+        raise _nothing_to_compare(center, reference, sorted({row["center"] for row in lake.sql("SELECT DISTINCT center FROM patients").to_pylist()}))
+    p = np.array([row["p"] for row in features])
+    q = np.full(len(p), np.nan)
+    q[np.isfinite(p)] = benjamini_hochberg(p[np.isfinite(p)])
+    features = [{**row, "q": float(value)} for row, value in zip(features, q, strict=True)]
+    features.sort(key=lambda row: (-row["psi"] if np.isfinite(row["psi"]) else np.inf, row["kind"], row["roi"], row["feature"]))
+    return features
+
+
+@dataclass(frozen=True)
+class FamilyShift:
+    """The features of one family in one ROI: how many, how many of them are shifted by either measure, and the most shifted ones."""
+
+    roi: str
+    family: str
+    features: int
+    significant: int
+    unlike: int
+    most: tuple[dict[str, Any], ...]
+
+
+def by_family(features: Sequence[Mapping[str, Any]], settings: Settings) -> list[FamilyShift]:
+    """The answer of `shifted` by ROI and family, the family with the largest share of unlike features first."""
+    families, groups = feature_families(), dict[tuple[str, str], list[dict[str, Any]]]()
+    for row in features:
+        family = "deep" if row["kind"] == "deep" else families.get(row["feature"], "other")
+        groups.setdefault((row["roi"], family), []).append(dict(row))
+    shifts = [
+        FamilyShift(
+            roi,
+            family,
+            len(rows),
+            sum(row["q"] < settings.drift.alpha for row in rows),
+            sum(row["psi"] > settings.drift.psi for row in rows),
+            tuple(rows[:FAMILY_SHOWN]),
+        )
+        for (roi, family), rows in groups.items()
+    ]
+    return sorted(shifts, key=lambda each: (-each.unlike / each.features, -each.significant / each.features, each.roi, each.family))
+
+
+def _reference(settings: Settings, center: str) -> list[str]:
+    """The training centers that a center is compared with."""
+    return [name for name in settings.cohort.train_centers if name != center]
 
 
 def _nothing_to_compare(center: str, reference: list[str], centers: list[str]) -> Refusal:

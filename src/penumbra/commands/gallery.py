@@ -1,38 +1,32 @@
 """`penumbra gallery`: a page per center that shows every mask, suspicious ones first."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from penumbra import cohort, imaging, store
-from penumbra.base.blocks import GTV, rois_of
+from penumbra.base.blocks import rois_of
 from penumbra.base.progress import track
 from penumbra.base.refusal import Refusal, choose
 from penumbra.base.whole_files import whole_file, write_whole
 from penumbra.base.workers import available_cores, over
+from penumbra.pipeline.certificates import Figure, certificate_of, figures_of, findings_of
 from penumbra.pipeline.workspace import Work
 from penumbra.report.slices import contour_styles, roi_words
 from penumbra.report.templates import rendered
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 PIXELS = 256  # edge of each of the three pictures
 FOLDER = "gallery"
 PICTURES = "pictures"  # below the folder of a center
 _GRAYS = 250  # of the 256 colors of a picture; the rest are outlines and the scale
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of a certificate; `good` False where a finding is about it."""
-
-    name: str
-    value: str
-    good: bool
 
 
 @dataclass(frozen=True)
@@ -114,11 +108,23 @@ def draw_patient(job: tuple[str, Mapping[str, Any]], *, images: Path, margins: t
     job
         Path of the picture, and the patient's row of `images`.
     """
-    from PIL import Image
-
     path, row = job
     scan = cohort.load_patient(images, row)
     planes = imaging.three_planes(scan, imaging.rings(scan.gtv, margins), margin_mm=margin_mm, pixels=PIXELS)
+    with whole_file(Path(path)) as fresh:
+        painted(planes, window_hu).save(fresh, format="PNG", optimize=True)
+
+
+def painted(planes: imaging.Planes, window_hu: tuple[float, float], *, only: slice = slice(None)) -> "Image.Image":
+    """Planes side by side in a window, with their outlines and a scale of 20 mm.
+
+    Parameters
+    ----------
+    only
+        Which of the three planes.
+    """
+    from PIL import Image
+
     center, width = window_hu
     shade = np.clip((planes.hu - center + width / 2) / width, 0, 1)
     colors = np.rint(shade * (_GRAYS - 1)).astype(np.uint8)
@@ -126,13 +132,12 @@ def draw_patient(job: tuple[str, Mapping[str, Any]], *, images: Path, margins: t
     for index, (roi, (color, _)) in enumerate(contour_styles(planes.outlines).items()):
         palette += [int(color[at : at + 2], 16) for at in (1, 3, 5)]
         colors[planes.outlines[roi]] = _GRAYS + index
-    bar = min(PIXELS - 16, round(20 / planes.pixel_mm))
+    bar = min(colors.shape[2] - 16, round(20 / planes.pixel_mm))
     colors[0, -10:-7, 8 : 8 + bar] = _GRAYS - 1
     colors[1:, :, :2] = 0  # a line between the pictures
-    picture = Image.fromarray(np.concatenate(list(colors), axis=1), mode="P")
+    picture = Image.fromarray(np.concatenate(list(colors[only]), axis=1), mode="P")
     picture.putpalette(palette)
-    with whole_file(Path(path)) as fresh:
-        picture.save(fresh, format="PNG", optimize=True)
+    return picture
 
 
 def _name(work: Work, row: Mapping[str, Any]) -> str:
@@ -143,30 +148,12 @@ def _name(work: Work, row: Mapping[str, Any]) -> str:
 
 
 def _accepted(work: Work, row: Mapping[str, Any], rois: Sequence[Mapping[str, Any]]) -> Card:
-    certificate = row["certificate"] if isinstance(row["certificate"], dict) else json.loads(row["certificate"])
-    findings = tuple((finding["rule"], finding["found"], finding["advice"]) for finding in certificate["findings"])
-    figures = tuple(_figures(certificate, rois, {rule for rule, _, _ in findings}))
+    certificate = certificate_of(row)
+    findings = tuple((finding.rule, finding.found, finding.advice) for finding in findings_of(row))
     drawn, lost = certificate["planimetric_mm3"], [roi["lost_mm3"] / max(roi["lost_mm3"] + roi["volume_mm3"], 1e-9) for roi in rois]
     apart = abs(certificate["grid_mm3"] - drawn) / drawn if drawn else 0.0
-    return Card(row["patient"], row["status"], f"{PICTURES}/{_name(work, row)}", findings, figures, (1.0, -len(findings), -apart, -max(lost, default=0.0)))
-
-
-def _figures(certificate: Mapping[str, Any], rois: Sequence[Mapping[str, Any]], broken: set[str]) -> Iterator[Figure]:
-    """The certificate's lines, green if fine, red if a finding concerns it."""
-    drawn, grid = certificate["planimetric_mm3"], certificate["grid_mm3"]
-    gtv = next(roi for roi in rois if roi["roi"] == GTV)
-    as_drawn = f"{grid / 1000:.2f} cm³ in voxels" + (f", {drawn / 1000:.2f} by contours" if drawn else "")
-    yield Figure("volume", as_drawn, not broken & {"volume_as_drawn", "gtv_large_enough"})
-    planes = certificate["contour_planes"]
-    hit = f"{certificate['contour_planes_hit']} of {planes} contour planes, " if planes else ""
-    yield Figure("slices", f"{hit}{certificate['slices']} slices, {certificate['skipped_slices']} skipped", not broken & {"planes_hit", "slices_in_a_row"})
-    yield Figure("parts", f"{certificate['islands']}, largest {certificate['largest_share']:.0%}; {certificate['holes']} holes", "one_part" not in broken)
-    yield Figure("border", f"{certificate['border_voxels']} voxels on the border of the scan", "inside_scan" not in broken)
-    lost = ", ".join(f"{roi['roi'].removeprefix('ring_')} {roi['lost_mm3'] / 1000:.1f}" for roi in rois if roi["roi"] != GTV)
-    yield Figure("rings lose", f"{lost} cm³", "ring_inside_scan" not in broken)
-    yield Figure("gaps", f"{certificate['gap_min_mm']:.2f} to {certificate['gap_max_mm']:.2f} mm", "slice_gaps" not in broken)
-    yield Figure("HU inside", f"{gtv['hu_min']:.0f} to {gtv['hu_max']:.0f}, median {gtv['hu_median']:.0f}", not broken & {"hu_of_tissue", "hu_of_air"})
-    yield Figure("structure", certificate["roi_name"] or "mask file", "series_named" not in broken)
+    suspicion = (1.0, -len(findings), -apart, -max(lost, default=0.0))
+    return Card(row["patient"], row["status"], f"{PICTURES}/{_name(work, row)}", findings, figures_of(row, rois), suspicion)
 
 
 def _rejected(rejections: Sequence[Mapping[str, Any]]) -> Iterator[Card]:

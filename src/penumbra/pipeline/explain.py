@@ -197,7 +197,12 @@ def explain(
     """
     loaded = registry.load(work.home, which)
     folder = Path(patient)
-    person = _of_folder(loaded, folder, center, age, stage) if folder.is_dir() else _of_store(work, loaded, patient, center)
+    person = _of_folder(loaded, folder, center, age, stage) if folder.is_dir() else of_store(work, loaded, patient, center)
+    return explain_person(work, loaded, person, features)
+
+
+def explain_person(work: Work, loaded: LoadedModel, person: Person, features: int | None = None) -> Explanation:
+    """Explain what a version says of a person that was read; see `explain`."""
     model, numbers = loaded.model, work.settings.explain
     log_risk = model.log_risk(person.table, centers=[person.center])
     fitted = applied(work.home, loaded, person.center)
@@ -249,9 +254,17 @@ def _of_folder(loaded: LoadedModel, folder: Path, center: str | None, age: float
     return Person(folder.resolve().name, place, read.table, read.networks, read.scan, read.sha256, False, read.remarks, applicability.Person(age, stage))
 
 
-def _of_store(work: Work, loaded: LoadedModel, patient: str, center: str | None) -> Person:
+def of_store(work: Work, loaded: LoadedModel, patient: str, center: str | None, *, scan: bool = True) -> Person:
+    """A patient in the store as a version reads it.
+
+    Parameters
+    ----------
+    scan
+        False: leave the image, which no answer needs.
+    """
     with store.connect(work.home, read_only=True) as lake:
-        place = store.traces(lake, patient, center).center or ""
+        is_stored = center is not None and lake.sql("SELECT patient FROM patients WHERE patient = ? AND center = ?", [patient, center]).num_rows
+        place = (center if is_stored else store.traces(lake, patient, center).center) or ""
         names, table = version_table(lake, loaded, place, [patient])
         uses = "SELECT count(*) AS n FROM model_uses WHERE model = ? AND version = ? AND patient = ? AND center = ? AND split = 'train'"
         trained = lake.sql(uses, [loaded.entry.model, str(loaded.entry.version), patient, place]).column("n")[0].as_py() > 0
@@ -262,9 +275,9 @@ def _of_store(work: Work, loaded: LoadedModel, patient: str, center: str | None)
         raise Refusal("patient_has_features", fault, "run penumbra populate and penumbra train, or give the patient's folder")
     record = applicability.Person(records[0]["age"], records[0]["overall_stage"]) if records else applicability.Person()
     image = {"center": place, "patient": patient, **images[0]} if images else None
-    has_scan = image is not None and (work.home / "images" / place / patient).is_dir()
-    scan = cohort.load_patient(work.home / "images", image) if has_scan and image is not None else None
-    return Person(patient, place, table, {}, scan, str(image["sha256"]) if image else None, trained, (), record)
+    has_scan = scan and image is not None and (work.home / "images" / place / patient).is_dir()
+    saved = cohort.load_patient(work.home / "images", image) if has_scan and image is not None else None
+    return Person(patient, place, table, {}, saved, str(image["sha256"]) if image else None, trained, (), record)
 
 
 def version_table(lake: store.Store, loaded: LoadedModel, center: str, patients: Sequence[str]) -> tuple[list[str], dict[str, np.ndarray]]:

@@ -1,7 +1,7 @@
 """Stage 4: signatures, combined model and controls from the features of the training patients."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from penumbra.base.progress import say
 from penumbra.base.refusal import Refusal
 from penumbra.base.whole_files import whole_folder
 from penumbra.evaluate import ModelRisk
+from penumbra.fusion.release import released
 from penumbra.pipeline import manifests
 from penumbra.pipeline.crossfit import CrossFitted, Recipe, cross_fitted
 from penumbra.pipeline.dataset import Dataset, columns_of, read_dataset
@@ -20,6 +21,7 @@ from penumbra.pipeline.manifests import FuseManifest, Origin
 from penumbra.pipeline.origins import PROGRAM, accepted_images, current, flat, origin, train_centers
 from penumbra.pipeline.stable_columns import with_unstable
 from penumbra.pipeline.workspace import Work
+from penumbra.registry import LoadedModel
 from penumbra.survival import Undefined
 from penumbra.survival.calibrating import mean_baseline, slope_within
 from penumbra.survival.outcome import Outcomes
@@ -142,6 +144,32 @@ def calibrated(model: fusion.SurvivalModel, outcomes: Outcomes, log_risk: np.nda
 def cross_fitted_by(work: Work, key: str) -> CrossFitted:
     """The cross-fitted risks of the training patients that belong to the fitted models of one key."""
     return CrossFitted.load(work.home / FITTED / key / CROSS_FITTED)
+
+
+def cross_fitted_of(home: Path, loaded: LoadedModel, trained: Sequence[str]) -> dict[str, float]:
+    """What fits that never saw them say of the training patients of a registered version, on its scale: the mean over the draws of the folds.
+
+    Parameters
+    ----------
+    trained
+        The training patients, by their names.
+
+    Returns
+    -------
+    dict
+        Patient -> log_risk; empty where the state folder no longer has the fit that was registered.
+    """
+    for folder in sorted((home / FITTED).glob("*")):
+        file, crossed = folder / f"{loaded.served}.json", folder / CROSS_FITTED
+        if not (file.is_file() and crossed.is_file()):
+            continue
+        model, risks = fusion.SurvivalModel.from_json(file.read_text(encoding="utf-8")), CrossFitted.load(crossed)
+        on_scale = model.slope * risks.risks[loaded.served] if risks.gives(loaded.served) else np.empty((0, len(trained)))
+        if on_scale.shape == (len(on_scale), len(trained)) and len(on_scale) and released(model, loaded.horizons_days, on_scale) == loaded.model:
+            finite = np.asarray(np.isfinite(on_scale).all(axis=0))
+            means = np.asarray(np.where(finite, on_scale, 0.0).mean(axis=0))
+            return {patient: float(mean) for patient, mean, whole in zip(sorted(trained), means, finite, strict=True) if whole}
+    return {}
 
 
 def _save_models(folder: Path, models: Mapping[str, fusion.SurvivalModel], crossed: CrossFitted) -> None:

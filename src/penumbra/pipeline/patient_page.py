@@ -26,7 +26,8 @@ def write_page(work: Work, explanation: Explanation, path: Path | None = None) -
     """Write the patient's page; None: reports/patients/<center>-<patient>.html."""
     person = explanation.person
     target = path or page_path(work.home, person.center, person.patient)
-    return write_whole(target, page(_page(work, explanation)))
+    shown = replace(page_of(work, explanation), picture=_picture(work, explanation), map=next(_map(work, explanation), None))
+    return write_whole(target, page(shown))
 
 
 def explained(work: Work, registered: RegisterManifest, pictures: tuple[SlicePicture, ...]) -> tuple[SlicePicture, ...]:
@@ -45,7 +46,8 @@ def page_path(home: Path, center: str, patient: str) -> Path:
     return home / "reports" / FOLDER / f"{center}-{patient}.html"
 
 
-def _page(work: Work, explanation: Explanation) -> PatientPage:
+def page_of(work: Work, explanation: Explanation) -> PatientPage:
+    """The words and numbers of the page, without pictures of the scan."""
     parts = explanation.contributions
     within = explanation.applicability
     return PatientPage(
@@ -87,8 +89,8 @@ def _page(work: Work, explanation: Explanation) -> PatientPage:
         similar=tuple(SimilarRow(**vars(each)) for each in explanation.similar),
         similar_reason=explanation.similar_reason,
         remarks=explanation.remarks,
-        picture=_picture(work, explanation),
-        map=next(_map(work, explanation), None),
+        picture=None,
+        map=None,
         window_hu=work.settings.report.window_hu,
     )
 

@@ -94,8 +94,8 @@ def page(inputs: PatientPage) -> str:
         "patient.html",
         {"embedded": _embedded},
         inputs=inputs,
-        survival=_survival(inputs),
-        waterfall=_waterfall(inputs),
+        survival=survival(inputs),
+        waterfall=waterfall(inputs),
         picture=None if inputs.picture is None else slices.axial_slice(inputs.picture, inputs.window_hu, "slice"),
         map=None if inputs.map is None else learning.risk_map(inputs.map, inputs.window_hu, "map"),
         contour_colors={
@@ -105,8 +105,14 @@ def page(inputs: PatientPage) -> str:
     )
 
 
-def _survival(inputs: PatientPage) -> Rendered:
-    """The curve of survival with its band."""
+def median_of(days: np.ndarray, curve: np.ndarray) -> float:
+    """The first day at which a curve of survival is 0.5 or lower; NaN where it stays above, or is not known."""
+    reached = np.flatnonzero(np.asarray(curve, dtype=float) <= 0.5)
+    return float(days[reached[0]]) if reached.size else float("nan")
+
+
+def survival(inputs: PatientPage) -> Rendered:
+    """The curve of survival with its band, and where half would have died."""
     from matplotlib.figure import Figure
 
     years = inputs.days / DAYS_PER_YEAR
@@ -116,6 +122,9 @@ def _survival(inputs: PatientPage) -> Rendered:
         if np.isfinite(inputs.lower).any():
             axes.fill_between(years, inputs.lower, inputs.upper, color=BLUE, alpha=0.22, linewidth=0)
         axes.plot(years, inputs.curve, color=BLUE, linewidth=1.6)
+        median = median_of(inputs.days, inputs.curve)
+        if np.isfinite(median):
+            axes.plot([0, median / DAYS_PER_YEAR, median / DAYS_PER_YEAR], [0.5, 0.5, 0], color=MUTED, linewidth=0.8, linestyle=":")
         shown = min(inputs.last_horizon * SHOWN / DAYS_PER_YEAR, float(years[-1])) or 1.0
         axes.set(ylim=(0, 1), xlim=(0, shown), xlabel="years", ylabel="probability of being alive")
         answers = ", ".join(f"{time} {answer}" for time, answer, _ in inputs.survival)
@@ -127,7 +136,7 @@ def _survival(inputs: PatientPage) -> Rendered:
         return render(figure, "survival", alt=alt, caption="", read=[Reading(axes, traces, "year")])
 
 
-def _waterfall(inputs: PatientPage) -> Rendered:
+def waterfall(inputs: PatientPage) -> Rendered:
     """From the mean training patient to the log risk, block by block."""
     from matplotlib.figure import Figure
 
