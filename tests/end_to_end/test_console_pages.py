@@ -17,8 +17,10 @@ PAGES = {
     "overview": ("/", ("champion", "north")),
     "patients": ("/patients", ("N001",)),
     "patient": ("/patients/E001", ("east", "Certificate")),
+    "patient_explanation": ("/patients/E001/explanation", ("alive", "contribution")),
     "centers": ("/centers", ("north", "east", "south")),
     "center": ("/centers/east", ("east",)),
+    "center_drift": ("/centers/east/drift", ("glcm", "wavelet")),
     "models": ("/models", ("champion",)),
     "model": ("/models/1", ("champion",)),
     "comparison": ("/models/compare?versions=1", ("nsclc-os/1",)),
@@ -30,7 +32,7 @@ PAGES = {
     "sql": ("/sql?q=FROM%20centers", ("north", "south")),
     "health": ("/health", ()),
 }
-WITHOUT_A_PAGE = {"image_file", "report", "gallery", "static", "card", "decision"}  # files; decisions are looked at in test_console_decision.py
+WITHOUT_A_PAGE = {"image_file", "thumbnail", "report", "gallery", "static", "card", "decision"}  # files; decisions are looked at in test_console_decision.py
 WIDTHS = (1280, 820, 390)
 
 
