@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from penumbra import store
-from penumbra.store.answer import lock
+from penumbra.store.limits import lock
 
 from .catalogs import PROGRAMS, Catalogs, Server
 

@@ -16,7 +16,7 @@ from penumbra.base.params import project_root
 from penumbra.base.refusal import Refusal
 from penumbra.cli import main
 from penumbra.store import forgetting, objects
-from penumbra.store.answer import lock
+from penumbra.store.limits import lock
 from penumbra.store.judging import JUDGE
 
 from .buckets import ALL, BUCKET, Storage

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from penumbra.base.refusal import Refusal
-from penumbra.store.answer import in_time
 from penumbra.store.hints import written
+from penumbra.store.limits import in_time
 from penumbra.store.selection import Selection
 from penumbra.store.snapshot import Source
 from penumbra.store.statements import literal
