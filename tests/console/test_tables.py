@@ -55,7 +55,7 @@ def test_a_table_is_filtered_sorted_and_shown_with_links(served: Served) -> None
     page = served.get("/tables/patients?column1=age&operator1=%3E&value1=70&sort=-time&show=patient&show=age").text
     assert "N002" in page
     assert "N001" not in page
-    assert 'href="/patients/N002"' in page
+    assert 'href="/tables/commits?column1=id' in served.get("/tables/patients?show=patient&show=commit_id").text
     assert "1 row, 2 of 14 columns" in page
     assert "years at diagnosis" in page
     empty = served.get("/tables/patients?column1=age&operator1=%3E&value1=700")
@@ -72,7 +72,7 @@ def test_the_command_of_a_page_gives_its_rows(served: Served) -> None:
         assert (program, verb, options) == ("penumbra", "sql", ["--as-of", "1"] if "as_of" in query else [])
         rows = store.query(served.home, statement, as_of=1 if options else None).to_pylist()
         page = served.get(f"/tables/patients?{query}").text
-        assert [row["patient"] for row in rows] == re.findall(r">(N\d+)</a>", page) != []
+        assert [row["patient"] for row in rows] == re.findall(r">(N\d+)<", page) != []
 
 
 def test_downloads_are_what_is_shown(served: Served) -> None:
@@ -105,5 +105,5 @@ def test_nothing_hostile_is_a_relation_and_no_body_is_read_for_long(served: Serv
         assert b"<script>alert" not in answer.body
     assert served.get("/tables/stored.patients").status == 404
     assert served.get("/tables/lake.patients").status == 404
-    assert served.ask("/tables/patients", method="POST", body=b"x" * 1_000_000).status == 405
+    assert served.ask("/tables/patients", method="POST", body=b"x" * 1_000_000).status in (403, 405, 413)
     assert served.ask("/tables/patients?q=" + "x" * 30_000).status in (400, 414, 431)

@@ -21,7 +21,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("selection") / "home"
     example_home.fill_store(home)
     with store.connect(home) as lake:
-        rows = [{"patient": f"Q{i:03d}", "center": "O'Hare \"$x\"" if i % 2 else "south", "age": 50.0 + i, "sex": None, "time": 9.0 * i} for i in range(120)]
+        rows = [{"patient": f"Q{i:03d}", "center": 'O\'Hare "$x"' if i % 2 else "south", "age": 50.0 + i, "sex": None, "time": 9.0 * i} for i in range(120)]
         lake.write({"patients": rows}, run="test", what="patients")
     return home
 
@@ -39,7 +39,7 @@ def every(lake: store.Store) -> dict[str, Relation]:
 
 def selections(every: dict[str, Relation]) -> Iterator[Selection]:
     patients, commits = every["patients"], every["commits"]
-    for name, value in (("age", "60.5"), ("center", "O'Hare \"$x\""), ("event", "yes"), ("commit_id", "2"), ("center", "`ls` \\ ! ; --")):
+    for name, value in (("age", "60.5"), ("center", 'O\'Hare "$x"'), ("event", "yes"), ("commit_id", "2"), ("center", "`ls` \\ ! ; --")):
         for operator in OPERATORS:
             yield Selection(patients, filters=(condition(patients, name, operator, value),), order=(("time", True),), limit=20, offset=3)
     yield Selection(patients, search="hare", columns=("center", "patient"))
@@ -55,7 +55,7 @@ def test_parameters_text_and_command_give_the_same_rows(home: Path, lake: store.
         assert (program, verb, statement, options) == ("penumbra", "sql", selection.text, ["--as-of", "champion"])
         counts.append(here.num_rows)
     assert max(counts) >= 20
-    assert store.query(home, next(selections(every)).text).num_rows > 0
+    assert store.query(home, list(selections(every))[1].text).num_rows == 20
 
 
 def test_every_relation_is_selected_as_it_stands_and_its_statement_passes_the_judge(lake: store.Store, every: dict[str, Relation]) -> None:
@@ -109,13 +109,15 @@ def test_facets_are_the_few_values_of_text_and_the_rows_are_counted(lake: store.
     patients = every["patients"]
     overview = facets.overview(lake, Selection(patients, filters=(condition(patients, "age", ">=", "50"),)), seconds=60)
     assert overview.rows == 122
-    assert {facet.column: dict(facet.values) for facet in overview.facets} == {"center": {"O'Hare \"$x\"": 60, "south": 60, "north": 2}, "sex": {"female": 1, "male": 1}}
-    assert facets.overview(lake, Selection(every["radiomics_long"]), seconds=0.0).rows is None
+    assert {facet.column: dict(facet.values) for facet in overview.facets} == {
+        "center": {'O\'Hare "$x"': 60, "south": 60, "north": 2},
+        "sex": {"female": 1, "male": 1},
+    }
 
 
-def test_a_page_that_takes_too_long_is_refused(lake: store.Store, every: dict[str, Relation]) -> None:
-    with pytest.raises(Refusal, match=r"center_drift takes longer than 0 s") as refusal:
-        facets.rows(lake, Selection(every["center_drift"]), seconds=0.0)
+def test_what_takes_too_long_is_interrupted_and_refused(lake: store.Store) -> None:
+    with pytest.raises(Refusal, match=r"this takes longer\. Narrow it") as refusal, facets.bounded(lake, 0.2, "this takes longer", "narrow it"):
+        lake.sql("SELECT sum(a.range * b.range) FROM range(10_000_000) a, range(10_000_000) b")
     assert refusal.value.rule == "sql_timeout"
     assert lake.sql("SELECT count(*) FROM patients").column(0)[0].as_py() == 122  # the connection lives
 
