@@ -16,8 +16,8 @@ from penumbra.base.params import project_root
 from penumbra.base.refusal import Refusal
 from penumbra.cli import main
 from penumbra.store import forgetting, objects
-from penumbra.store.limits import lock
 from penumbra.store.judging import JUDGE
+from penumbra.store.limits import lock
 
 from .buckets import ALL, BUCKET, Storage
 from .catalogs import PROGRAMS, Server, free_port

@@ -9,7 +9,7 @@ import pytest
 from penumbra import store
 from penumbra.base.refusal import Refusal
 from penumbra.store import facets
-from penumbra.store.columns import Relation, relation, relations
+from penumbra.store.columns import Relation, relations
 from penumbra.store.judging import JUDGE
 from penumbra.store.selection import OPERATORS, Selection, condition, for_shell
 from penumbra.store.snapshot import COMPUTED, computed
