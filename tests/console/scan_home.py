@@ -11,7 +11,7 @@ from penumbra import store
 from penumbra.imaging import Contours, Mask, Moments, Plane, Region, Scan, Volume, save_scan
 from tests import example_home
 
-ORIGIN = np.array([-12.5, 30.25, -140.0])  # mm, of the patient's rightmost, foremost, lowest voxel
+ORIGIN = np.array([-12.5, 30.3, -140.0])  # mm, of the patient's rightmost, foremost, lowest voxel
 SIZE = (34, 40, 46)  # voxels z, y, x
 # image axis x, y, z -> patient axis and direction of it, as column of the direction matrix
 STORED = {

@@ -1,5 +1,7 @@
 """Saved scans: the same scan back, the same bytes again, complete or not there."""
 
+import gzip
+import json
 import subprocess
 from pathlib import Path
 
@@ -7,9 +9,10 @@ import numpy as np
 import pytest
 
 from penumbra.base.refusal import Refusal
-from penumbra.imaging import Mask, Moments, Scan, Volume, load_scan, save_scan
+from penumbra.imaging import Mask, Moments, Scan, Volume, load_scan, read_patient, save_scan, to_grid
+from penumbra.imaging.saved import load_mask, load_voxels
 
-from .phantom import turned
+from .phantom import Box, Patient, turned
 
 
 def scan() -> Scan:
@@ -77,3 +80,37 @@ def test_what_a_killed_call_left_goes_with_the_next(tmp_path: Path) -> None:
     (tmp_path / f".kept.{gone.pid}" / "image.nii.gz").write_bytes(b"half")
     save_scan(scan(), tmp_path / "kept")
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_what_was_drawn_lies_on_the_mask_of_the_saved_crop(tmp_path: Path) -> None:
+    """The viewer puts the drawing on the saved scan: its place and area on every plane are those of the mask, also where the scan is turned and cropped."""
+    patient = Patient(direction=turned(4, -7, 20), rois={"GTV": Box((31.0, 28.0, 36.0), (18.0, 12.0, 30.0), 0.3)})
+    native = read_patient(patient.write(tmp_path / "arrived"))
+    grid = to_grid(native, margin_mm=9.0)
+    assert grid.offset is not None
+    assert min(grid.offset) > 0
+    save_scan(grid, tmp_path / "saved", drawn=native.contours)
+    planes = json.loads(gzip.decompress((tmp_path / "saved" / "drawn.json.gz").read_bytes()))["planes"]
+    assert planes
+    for plane in planes:
+        inside = load_mask(tmp_path / "saved").values[round(plane["at"])]
+        x, y = np.array(plane["rings"][0]).reshape(-1, 2).T
+        cross = x * np.roll(y, -1) - np.roll(x, -1) * y
+        area = cross.sum() / 2
+        middle = [float(((one + np.roll(one, -1)) * cross).sum() / (6 * area)) for one in (y, x)]
+        assert np.argwhere(inside).mean(axis=0) == pytest.approx(middle, abs=0.3)
+        assert np.count_nonzero(inside) == pytest.approx(abs(area), rel=0.05)
+    assert b"GTV" not in gzip.decompress((tmp_path / "saved" / "drawn.json.gz").read_bytes())
+
+
+def test_voxels_alone_are_those_of_the_scan(tmp_path: Path) -> None:
+    save_scan(scan(), tmp_path / "whole")
+    assert np.array_equal(load_voxels(tmp_path / "whole"), scan().image.values)
+    assert np.array_equal(load_mask(tmp_path / "whole").values, scan().gtv.values)
+    content = (tmp_path / "whole" / "image.nii.gz").read_bytes()
+    (tmp_path / "whole" / "image.nii.gz").write_bytes(content[:-200])
+    with pytest.raises(Refusal, match="saved_scan"):
+        load_voxels(tmp_path / "whole")
+    (tmp_path / "whole" / "scan.json").unlink()
+    with pytest.raises(Refusal, match="saved_scan"):
+        load_mask(tmp_path / "whole")
