@@ -2,7 +2,7 @@
 // scan (data-facts), pictures of the three planes that are shown until the scan is here, and every control (controls.js).
 "use strict";
 
-const CROSS = "rgba(86,180,233,.9)", DRAWN = "#ffffff", LOWERS = [0, 114, 178], RAISES = [213, 94, 0];
+const CROSS = "rgba(235,235,235,.65)", DRAWN = "#ffffff", LOWERS = [0, 114, 178], RAISES = [213, 94, 0];
 const GAP = 14, PATIENCE_MS = 3000, BAR = [100, 50, 20, 10, 5, 2, 1], OPACITY = 0.75, DENSITY = Math.min(2, window.devicePixelRatio || 1);
 const MINUS = "\u2212";
 const words = (value, digits = 1) => value.toFixed(digits).replace("-", MINUS);
