@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from penumbra.base.refusal import Refusal
 
+OF_ACCESS = "console/log.jsonl"  # below a state folder: who saw which patient
 KEY, HEAD, SEALED = ".key", ".head", ("hash", "seal")
 BLOCK = 1 << 16
 NOTHING = "0" * 64  # before the first entry

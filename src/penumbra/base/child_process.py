@@ -16,7 +16,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -31,6 +31,7 @@ LEFT_S = 1.0  # for what is still running when the work has ended by itself
 LOOK_S = 0.02
 MINE = b"i"  # from the child: Ctrl-C is its own affair. Every other byte is the number of a signal that it received
 SUPERVISED = "PENUMBRA_SUPERVISED"  # for the child: the supervisor's process id. One below it prints nothing, and ends when that one is gone
+OUTLIVES = "PENUMBRA_OUTLIVES"  # of a process that goes on, with those below it, when the command that started it ends; see `outliving`
 OUTER_S = 1.0  # between two looks at whether it is
 SET_PARENT_DEATH_SIGNAL, GET_PARENT_DEATH_SIGNAL, SET_CHILD_SUBREAPER = 1, 2, 36  # linux/prctl.h
 
@@ -46,6 +47,13 @@ class Stopped(SystemExit):
 def die_with_parent(signum: int = signal.SIGKILL) -> None:
     """Ask the kernel to send `signum` to this process when its parent ends, so that a killed run leaves nothing behind (Linux; elsewhere no effect)."""
     _prctl(SET_PARENT_DEATH_SIGNAL, int(signum))
+
+
+def outliving(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that shall outlive this command; it has to start in a session of its own, and take OUTLIVES out for those below it."""
+    folder, _, name = environment.get("TMPDIR", "").rpartition("/")
+    temporary = {"TMPDIR": folder} if name.startswith(temporary_files.PREFIX) else {}  # not the one that goes with this command
+    return {**{name: value for name, value in environment.items() if name != SUPERVISED}, **temporary, OUTLIVES: "1"}
 
 
 def interrupts_are_mine() -> None:
@@ -165,11 +173,11 @@ def _sweep(patience_s: float) -> set[int]:
 
 
 def _running() -> bool:
-    """Whether this process has children; those that ended are buried."""
+    """Whether this process has children that end with it; those that ended are buried."""
     with contextlib.suppress(ChildProcessError):
         while True:
             if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                return True
+                return bool(_below())
     return False
 
 
@@ -184,7 +192,7 @@ def _reap(child: int) -> int | None:
 
 
 def _below() -> set[int]:
-    """Every process that this one, or one below it, started."""
+    """Every process that this one, or one below it, started, but those that outlive it."""
     parents: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 pathlib is a tenth of a second that nobody should wait for
         if name.isdecimal():
@@ -192,10 +200,16 @@ def _below() -> set[int]:
                 parents.setdefault(int(stat.read().rpartition(b")")[2].split()[1]), []).append(int(name))
     descendants, todo = set[int](), [os.getpid()]
     while todo:
-        children = parents.get(todo.pop(), [])
+        children = [pid for pid in parents.get(todo.pop(), []) if not _outlives(pid)]
         descendants.update(children)
         todo.extend(children)
     return descendants
+
+
+def _outlives(pid: int) -> bool:
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as environment:  # noqa: PTH123
+        return f"{OUTLIVES}=1".encode() in environment.read().split(b"\0")
+    return False
 
 
 def _suspend() -> None:

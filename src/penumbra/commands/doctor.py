@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penumbra.base import resources
+from penumbra.base.chained_log import ADVICE, OF_ACCESS, ChainedLog
 from penumbra.base.params import ParamsError, project_root, state_home
 from penumbra.base.refusal import Refusal
 
@@ -323,6 +324,15 @@ def _sample_size(home: Path) -> Iterator[Finding]:
         yield Finding("sample size", True, sample_statement(sample, demands_of(home, settings, sample), served, settings.evaluate.sample_size_c))
 
 
+def _access(home: Path) -> Iterator[Finding]:
+    """Whether the log of who saw which patient in the console is as it was written."""
+    log = ChainedLog(home / OF_ACCESS)
+    if log.path.parent.is_dir():
+        checked = log.check()
+        good = f"{checked.entries} entries, none changed, removed or moved"
+        yield Finding("log of access", not checked.fault, f"{checked.fault}; {ADVICE}" if checked.fault else good)
+
+
 def _retrainings(home: Path) -> Iterator[Finding]:
     from penumbra.pipeline.decisions import proposals, set_aside
 
@@ -344,5 +354,6 @@ PARTS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "versions": _versions,
     "stages": _stages,
     "retrainings": _retrainings,
+    "log of access": _access,
     "live patients": _live,
 }

@@ -13,7 +13,7 @@ from penumbra.base import tables
 from penumbra.base.whole_files import write_whole
 from penumbra.pipeline.workspace import Work
 
-REBUILT = {"reports": 2, "gallery": 2, "crossfitted": 2, "stability": 4}  # folders whose entries, so deep, can be made again without the patient
+REBUILT = {"reports": 2, "gallery": 2, "crossfitted": 2, "stability": 4, "console": 3}  # folders whose entries, so deep, can be made again without the patient
 EXEMPT_FOLDERS = ("incoming", "store")  # links to what the centers keep; and what store.forget takes care of
 
 

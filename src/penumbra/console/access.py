@@ -83,7 +83,7 @@ class Guard:
     def _sign_in_first(self, request: Request, path: str) -> Response:
         if addresses.is_foreign_link(request):
             return HTMLResponse(AGAIN, headers={"Cache-Control": "no-store"})  # asked again by the page itself, the browser sends its cookie
-        if request.method == "GET" and request.headers.get("sec-fetch-dest", "document") == "document":
+        if request.method in addresses.SAFE and request.headers.get("sec-fetch-dest", "document") == "document":
             here = path + (f"?{request.url.query}" if request.url.query else "")
             query = "" if here == "/" else f"?{urlencode({'next': here})}"
             return RedirectResponse(f"{self.console.root_path}{SIGN_IN}{query}", 303, headers={"Cache-Control": "no-store"})

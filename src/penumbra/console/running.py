@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from penumbra.base import child_process
 from penumbra.base.account import ACCOUNT
 from penumbra.base.documents import Document
 from penumbra.base.refusal import Refusal
@@ -82,7 +83,7 @@ def begin(home: Path, run: Run, order: Order) -> bool:
     environment |= {"PENUMBRA_HOME": str(home), ACCOUNT: run.by}
     process = subprocess.Popen(
         [sys.executable, "-m", "penumbra.console.running", str(home), run.name],
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, start_new_session=True, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=child_process.outliving(environment), start_new_session=True, text=True,
     )  # fmt: skip
     assert process.stdin is not None
     with process.stdin as line:
@@ -173,5 +174,6 @@ def _lock(home: Path, name: str) -> Path:
 
 
 if __name__ == "__main__":
+    os.environ.pop(child_process.OUTLIVES, None)
     _content = json.load(sys.stdin)
     carry_out(Path(sys.argv[1]), sys.argv[2], Order(tuple(_content["arguments"]), _content["unnamed"]))

@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from penumbra.base.chained_log import OF_ACCESS as FILE
 from penumbra.base.chained_log import ChainedLog
 from penumbra.base.refusal import Refusal
 from penumbra.console.sessions import Account
 
-FILE = "console/log.jsonl"
 MAX_NAMED = 200  # patients in one entry; of more the entry has their number, and counts as one that names anybody
 ONCE_S = 60.0
 REMEMBERED = 5_000
