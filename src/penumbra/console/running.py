@@ -80,10 +80,10 @@ def begin(home: Path, run: Run, order: Order) -> bool:
     from penumbra.console.admission import names_without_tokens
 
     environment = {name: os.environ[name] for name in names_without_tokens(list(os.environ))}
-    environment |= {"PENUMBRA_HOME": str(home), ACCOUNT: run.by}
+    environment = child_process.outliving(environment | {"PENUMBRA_HOME": str(home), ACCOUNT: run.by})
     process = subprocess.Popen(
         [sys.executable, "-m", "penumbra.console.running", str(home), run.name],
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=child_process.outliving(environment), start_new_session=True, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, start_new_session=True, text=True,
     )  # fmt: skip
     assert process.stdin is not None
     with process.stdin as line:
