@@ -38,7 +38,7 @@ def turned(about_x: float, about_y: float, about_z: float) -> np.ndarray:
 
 @cache
 def voxels() -> tuple[np.ndarray, np.ndarray]:
-    """HU and GTV, (z, y, x) towards head, back and left: nothing in it is symmetric, and the GTV has a hole and a second part."""
+    """HU and GTV, (z, y, x) toward head, back and left: nothing in it is symmetric, and the GTV has a hole and a second part."""
     generator = np.random.default_rng(19)
     z, y, x = np.indices(SIZE)
     hu = (-900 + 12 * x + 7 * y + 3 * z + generator.integers(-40, 40, SIZE)).astype(np.int16)

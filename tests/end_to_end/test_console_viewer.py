@@ -298,7 +298,7 @@ def test_mouse_and_fingers(tab: Tab, scans: Served) -> None:
 
     mouse("mouseWheel", x, y, deltaX=0, deltaY=-120)
     settled(tab)
-    assert tab.run("viewer.at[2]") == 16  # up is towards the head
+    assert tab.run("viewer.at[2]") == 16  # up is toward the head
     mouse("mouseWheel", x, y, deltaX=0, deltaY=120)
     settled(tab)
     assert tab.run("viewer.at") == list(VOXEL)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 LETTERS = (("R", "L"), ("A", "P"), ("I", "S"))  # below and above zero of DICOM's patient axes x, y, z
-# name -> patient axis and direction of what goes to the right, downwards and towards the reader's "next"
+# name -> patient axis and direction of what goes to the right, downwards and toward the reader's "next"
 _VIEWS = {"axial": ((0, 1), (1, 1), (2, 1)), "coronal": ((0, 1), (2, -1), (1, 1)), "sagittal": ((1, 1), (2, -1), (0, 1))}
 PARALLEL_DEGREES = 0.5  # an image that is turned by less counts as parallel to the patient's axes
 
@@ -22,7 +22,7 @@ class View:
     across, down, through
         Image axis (0 x, 1 y, 2 z) that runs to the right, downwards, and from plane to plane.
     turned
-        Of the same three: whether the axis is shown from its last voxel to its first. `through` counts towards head, back and left.
+        Of the same three: whether the axis is shown from its last voxel to its first. `through` counts toward head, back and left.
     letters
         Of the patient's side on the left, on the right, on top and at the bottom: R, L, A, P, I or S, by the largest part of the axis.
     """

@@ -243,7 +243,7 @@ class Viewer {
     this.note();
   }
 
-  // Towards head, back or left by so many planes, or in the plane to the right and downwards.
+  // Toward head, back or left by so many planes, or in the plane to the right and downwards.
   step(plane, planes, right = 0, down = 0) {
     const voxel = [...this.at], { across, down: axis, through, turned } = plane.view;
     voxel[through] += turned[2] ? -planes : planes;
