@@ -106,7 +106,7 @@ class Tab:
         """Click in the middle of the first element that fits, as a mouse does."""
         place = self.run(
             f"(() => {{const e = document.querySelector({json.dumps(selector)}); if (!e) return null; e.scrollIntoView({{block: 'center'}});"
-            " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2];}})()"
+            f" const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2];}})()"
         )
         assert place, f"no {selector} on the page"
         for kind in ("mousePressed", "mouseReleased"):
