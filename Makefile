@@ -9,7 +9,7 @@ penumbra := .venv/bin/penumbra
 ready := .venv/.ready
 fast := -m "not slow and not matrix" --ignore tests/end_to_end
 
-.PHONY: run test test-fast coverage test-numeric test-stops lint fuzz bench bench-radiomics bench-network bench-last-bit bench-statistics bench-store bench-redrawn bench-served stress-store stack backup restore parity lock clean setup help
+.PHONY: run test test-fast coverage test-numeric test-stops lint fuzz bench bench-radiomics bench-network bench-last-bit bench-statistics bench-store bench-redrawn bench-served bench-console stress-store stack backup restore parity lock clean setup help
 .DEFAULT_GOAL := help
 
 help:                      ## this list
@@ -71,6 +71,8 @@ stress-store: $(ready)     ## 8 writers and 8 readers for a minute, then 100 kil
 
 bench-redrawn: $(ready)    ## after make run: are the champion's probabilities true? 200 times other deaths from the simulated truth
 	.venv/bin/python -m penumbra.bench.redrawn
+bench-console: $(ready)    ## every page of the console over data/ and over 100,000 patients, and 20 people next to a retraining
+	.venv/bin/python -m penumbra.bench.console
 bench-served: $(ready)     ## the champion of data/ served by MLflow: 50 requests a second from 4 clients for 30 s
 	.venv/bin/python -m penumbra.bench.served
 
