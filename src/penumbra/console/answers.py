@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("csv", "parquet", "arrow")
 TURN_S = 5.0  # a statement waits so long for its turn
-COUNT_S = 3.0  # for counting the rows of one relation
+COUNT_S = 1.0  # for counting the rows of one relation
 READY_S = 1.5  # a page waits so long for a snapshot that is being computed
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ROWS = 10_000  # whose values are counted
 SECONDS = 0.5  # for counting; what takes longer is left out
-PAGE_S = 5.0  # for the rows of one page
+PAGE_S = 10.0  # for the rows of one page
 MAX_VALUES = 12  # of one facet
 MAX_LETTERS = 60  # of a value that is offered
 MAX_FACETS = 8
