@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from penumbra.base import layout, tables
+from penumbra.base.faults import fault
 from penumbra.cli.formatter import MAX_COLUMNS
 from penumbra.cli.group import command, form_option
 
@@ -85,10 +86,10 @@ def _patients(status: "Status") -> list[tuple[str, str]]:
     count = f"{len(centers)} {'center' if len(centers) == 1 else 'centers'}"
     facts = [("patients", f"{accepted} accepted at {count}{died}: {each_center}")]
     if status.rejected:
-        top = [f"{rule} {count}" for rule, count in list(status.rejected.items())[:MAX_RULES]]
+        top = [f"{fault(rule)} {count}" for rule, count in list(status.rejected.items())[:MAX_RULES]]
         more = len(status.rejected) - len(top)
         facts.append(
-            ("rejected", f"{sum(status.rejected.values())}: {', '.join(top)}" + (f", and {more} more {'rule' if more == 1 else 'rules'}" if more else ""))
+            ("rejected", f"{sum(status.rejected.values())}: {', '.join(top)}" + (f", and {more} more {'reason' if more == 1 else 'reasons'}" if more else ""))
         )
     return facts
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,16 @@ from penumbra.commands.models import APPARENT
 from penumbra.pipeline.comparison import Comparison, Standings, compare
 from penumbra.pipeline.workspace import Work
 from penumbra.registry import RegisteredVersion
-from penumbra.report import overlay
+from penumbra.report import overlay, site
 from penumbra.report.inputs import Measures
 from penumbra.report.sections import Section, write_sections
 from penumbra.report.side_by_side import difference_words, mark, measure_words, who_predicts_better
-from penumbra.report.words import number
+from penumbra.report.words import metric_words, number
 from penumbra.survival.horizons import horizon_name, middle
 
 MAX_DIFFERENCES = 12  # of one kind in the terminal; the page and JSON have all
 FOOTER = "penumbra compare; research software, not a medical device."
+OTHER_SET = "†"  # marks values of two versions that are of different patients
 SHOWN_CELL = 48  # letters of a value in a table of differences
 
 
@@ -106,7 +107,7 @@ def text(comparison: Comparison) -> str:
     moved = [[row.center, "died" if row.died else "alive", row.stayed_low, row.raised, row.lowered, row.stayed_high] for row in comparison.reclassified]
     parts.append(tables.render(["risk group", "outcome", "low in both", f"raised by {other}", f"lowered by {other}", "high in both"], moved))
     if comparison.calibration:
-        parts.append(tables.render(["registered", *(metric.replace("_", " ") for metric in comparison.metrics)], _side_by_side(comparison)))
+        parts.append(tables.render(["registered", *(metric_words(metric) for metric in comparison.metrics)], _side_by_side(comparison)))
     people = [[row["center"], row["first"], row["second"], row["added"], row["removed"]] for row in comparison.patients]
     parts.append(tables.render(["trained on", f"patients {one}", f"patients {other}", "added", "removed"], people))
     parts.append(_differences(comparison))
@@ -140,6 +141,14 @@ def _side_by_side(comparison: Comparison) -> list[list[str]]:
     return [[center, *(cell(center, metric) for metric in comparison.metrics)] for center in dict.fromkeys(row["center"] for row in comparison.calibration)]
 
 
+def _set(row: Mapping[str, Any]) -> str:
+    """The patients that a registered value is of, with how many, and a mark where the two versions have other ones."""
+    first, second = row["first_n"], row["second_n"]
+    if first == second:
+        return f"{row['center']}, {first} patients"
+    return f"{row['center']}, {' and '.join('none' if n is None else str(n) for n in (first, second))} patients {OTHER_SET}"
+
+
 def _differences(comparison: Comparison) -> str:
     kinds: dict[str, list[list[str]]] = {}
     for row in comparison.differences:
@@ -159,7 +168,9 @@ def write_page(work: Work, comparison: Comparison) -> Path:
     title = f"{comparison.first.label} and {comparison.second.label}"
     of = "" if comparison.first.model == work.settings.register.model else f"{comparison.first.model}-"
     folder = work.home / "reports" / f"compare-{of}{comparison.first.version}-{comparison.second.version}"
-    return write_sections(folder / "index.html", title, "Two registered versions", remarks(comparison), sections(work, comparison), FOOTER)
+    path = write_sections(folder / "index.html", title, "Two registered versions", remarks(comparison), sections(work, comparison), FOOTER)
+    site.link(work.home)
+    return path
 
 
 def remarks(comparison: Comparison) -> list[str]:
@@ -175,9 +186,10 @@ def sections(work: Work, comparison: Comparison) -> list[Section]:
     moved = tuple((row.center, "died" if row.died else "alive", row.stayed_low, row.raised, row.lowered, row.stayed_high) for row in comparison.reclassified)
     people: tuple[tuple[Any, ...], ...] = tuple((row["center"], row["first"], row["second"], row["added"], row["removed"]) for row in comparison.patients)
     registered = tuple(
-        (row["center"], row["metric"].replace("_", " "), *(number(math.nan if row[name] is None else row[name], 3) for name in ("first", "second")))
-        for row in comparison.calibration
+        (_set(row), metric_words(row["metric"]), *(number(math.nan if row[name] is None else row[name], 3) for name in ("first", "second")))
+        for row in sorted(comparison.calibration, key=lambda row: not any(comparison.fitted.get(row["center"], (False, False))))  # inside first
     )
+    differ = any(row["first_n"] != row["second_n"] for row in comparison.calibration)
     inside = Section(
         "Inside the training centers",
         "Each version on its own training patients, cross-fitted: refitted without each fold in turn.",
@@ -197,8 +209,9 @@ def sections(work: Work, comparison: Comparison) -> list[Section]:
         Section("ROC", "First version: solid blue; second: dashed vermilion.", figures=figures.roc),
         Section(
             "Calibration",
-            "Points on the dotted line are right. The table shows registered values.",
-            ("center", "metric", *labels),
+            "Points on the dotted line are right. The table shows registered values. Observed over expected near 1 at a slope near 0: right on average alone."
+            + (f" {OTHER_SET}: the two versions were not measured on the same patients, so their values differ for that alone." if differ else ""),
+            ("patients of", "measure", *labels),
             registered,
             2,
             figures.calibration,

@@ -12,6 +12,7 @@ from penumbra import store
 from penumbra.base import tables
 from penumbra.base.whole_files import write_whole
 from penumbra.pipeline.workspace import Work
+from penumbra.report import site
 
 REBUILT = {"reports": 2, "gallery": 2, "crossfitted": 2, "stability": 4, "console": 3}  # folders whose entries, so deep, can be made again without the patient
 EXEMPT_FOLDERS = ("incoming", "store")  # links to what the centers keep; and what store.forget takes care of
@@ -83,6 +84,7 @@ def forget(work: Work, patient: str, center: str | None = None, reason: str | No
         removed = [*_images(home, patient, traces.center), *_manifests(home, patient), *_rebuilt(home, patient)]
         store.forget(lake, patient, traces.center, run=work.run, reason=reason)
         bucket = lake.lake.files
+    site.link(home)
     remains = [path.relative_to(home).as_posix() for path in _naming(home, patient) if path.relative_to(home).parts[0] not in EXEMPT_FOLDERS]
     source = any((folder / patient).exists() for folder in (home / "incoming").glob(traces.center or "*"))
     return Forgotten(traces, tuple(removed), tuple(remains), source, bucket)

@@ -11,12 +11,14 @@ import numpy as np
 
 from penumbra import cohort, imaging, store
 from penumbra.base.blocks import rois_of
+from penumbra.base.faults import fault
 from penumbra.base.progress import track
-from penumbra.base.refusal import Refusal, choose
+from penumbra.base.refusal import Refusal, capitalized, choose
 from penumbra.base.whole_files import whole_file, write_whole
 from penumbra.base.workers import available_cores, over
 from penumbra.pipeline.certificates import Figure, certificate_of, figures_of, findings_of
 from penumbra.pipeline.workspace import Work
+from penumbra.report import site
 from penumbra.report.slices import contour_styles, roi_words
 from penumbra.report.templates import rendered
 
@@ -78,6 +80,7 @@ def gallery(work: Work, only: str | None = None) -> list[Path]:
             *(_accepted(work, row, [roi for roi in rois if (roi["patient"], roi["center"]) == (row["patient"], row["center"])]) for row in shown),
         ]
         pages.append(_write_page(folder, center, sorted(cards, key=lambda card: (*card.suspicion, card.patient)), outlined))
+    site.link(work.home)
     return pages
 
 
@@ -167,6 +170,6 @@ def _write_page(folder: Path, center: str, cards: Sequence[Card], rois: Sequence
     counts = Counter(card.status for card in cards)
     legend = [(roi_words(roi), color) for roi, (color, _) in reversed(contour_styles(rois).items())]
     path = folder / "index.html"
-    page = rendered("gallery.html", center=center, cards=cards, counts=counts, legend=legend, pixels=PIXELS)
+    page = rendered("gallery.html", {"fault": fault, "capitalize_first": capitalized}, center=center, cards=cards, counts=counts, legend=legend, pixels=PIXELS)
     write_whole(path, page)
     return path

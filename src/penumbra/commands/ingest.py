@@ -1,18 +1,19 @@
 """`penumbra ingest`: who was found, accepted, flagged and rejected."""
 
 from penumbra.base import tables
+from penumbra.base.faults import counted
 from penumbra.pipeline.manifests import IngestManifest
 
 
 def cohort_flow(ingested: IngestManifest) -> str:
-    """Found, accepted, flagged and rejected per center, with the rules."""
+    """Found, accepted, flagged and rejected per center, with the reasons."""
     rows = [
         [
             center,
             facts.found,
             len(facts.accepted),
-            ", ".join(f"{rule} {count}" for rule, count in facts.remarks.items()) or "-",
-            ", ".join(f"{rule} {count}" for rule, count in facts.rejected.items()) or "-",
+            counted(facts.remarks),
+            counted(facts.rejected),
         ]
         for center, facts in ingested.centers.items()
     ]

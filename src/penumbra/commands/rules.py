@@ -17,12 +17,13 @@ DECLARED = Path(__file__).resolve().with_name("rules.yaml")
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: its section in the documentation, what it means, and what to do."""
+    """One rule: its section, what it means, what to do, and the fault as a list of excluded patients names it; "" where it excludes nobody."""
 
     name: str
     section: str
     means: str
     advice: str
+    fault: str = ""
 
 
 def declared() -> dict[str, Rule]:
@@ -31,9 +32,9 @@ def declared() -> dict[str, Rule]:
 
     sections = read_yaml(DECLARED)
     return {
-        name: Rule(name, section, capitalized(ended(means)), capitalized(ended(advice)))
+        name: Rule(name, section, capitalized(ended(means)), capitalized(ended(advice)), *fault)
         for section, rules in sections.items()
-        for name, (means, advice) in rules.items()
+        for name, (means, advice, *fault) in rules.items()
     }
 
 
@@ -80,11 +81,13 @@ def _page() -> Iterator[str]:
     yield "A refusal ends with the name of its rule: `Error: no relation 'patien'. Did you mean patients? (rule relation)`."
     yield "The relation `rejections` has it in the column `rule`. `penumbra rules NAME` shows one of them."
     for section in dict.fromkeys(rule.section for rule in rules.values()):
-        yield from ("", f"## {section}", "", "| rule | what it means | what to do | raised by |", "|---|---|---|---|")
+        faults = any(rule.fault for rule in rules.values() if rule.section == section)
+        yield from ("", f"## {section}", "", f"| rule |{' as a reason |' if faults else ''} what it means | what to do | raised by |")
+        yield f"|---|{'---|' if faults else ''}---|---|---|"
         for rule in rules.values():
             if rule.section == section:
                 modules = ", ".join(f"`{module.removeprefix('penumbra.')}`" for module in by.get(rule.name, ()))
-                yield f"| `{rule.name}` | {_cell(rule.means)} | {_cell(rule.advice)} | {modules} |"
+                yield f"| `{rule.name}` |{f' {_cell(rule.fault)} |' if faults else ''} {_cell(rule.means)} | {_cell(rule.advice)} | {modules} |"
 
 
 def _cell(text: str) -> str:

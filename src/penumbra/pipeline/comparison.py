@@ -199,7 +199,7 @@ def _two(home: Path, named: tuple[str, str], numbers: Evaluating, model: str | N
         answers = read_answers(lake, home, one.model)
         pair, unscored = _pair(answers, (one, other))
         uses = lake.sql("SELECT version, patient, center FROM model_uses WHERE model = ? AND split = 'train'", [one.model]).to_pylist()
-        stored = lake.sql("SELECT version, center, metric, value FROM model_metrics WHERE model = ? AND split IN ('train', 'test')", [one.model]).to_pylist()
+        stored = lake.sql("SELECT version, center, metric, value, n FROM model_metrics WHERE model = ? AND split IN ('train', 'test')", [one.model]).to_pylist()
         inside = inside_of(lake, (one, other))
     pairs = _by_center(pair)
     integrated = ("brier_integrated",) if answers.days(one.version) == answers.days(other.version) else ()  # its mean is over the days of a version
@@ -349,11 +349,17 @@ def _patients(first: dict[tuple[str, str], str], second: dict[tuple[str, str], s
 
 
 def _calibration(stored: Sequence[dict[str, Any]], entries: Sequence[RegisteredVersion], metrics: Sequence[str]) -> list[dict[str, Any]]:
-    """Registered calibration of both versions at every center that either was measured at."""
+    """Registered calibration of both versions at every center that either was measured at, and how many patients each was measured on there."""
     values = {(int(row["version"]), row["center"], row["metric"]): row["value"] for row in stored if row["metric"] in metrics}
+    patients = {(int(row["version"]), row["center"]): row["n"] for row in stored if row["metric"] in metrics}
     numbers = [entry.version for entry in entries]
     places = sorted({(center, metric) for version, center, metric in values if version in numbers}, key=lambda place: (place[0], metrics.index(place[1])))
     return [
-        {"center": center, "metric": metric, **{name: values.get((number, center, metric)) for name, number in zip(("first", "second"), numbers, strict=True)}}
+        {
+            "center": center,
+            "metric": metric,
+            **{name: values.get((number, center, metric)) for name, number in zip(("first", "second"), numbers, strict=True)},
+            **{f"{name}_n": patients.get((number, center)) for name, number in zip(("first", "second"), numbers, strict=True)},
+        }
         for center, metric in places
     ]

@@ -14,6 +14,7 @@ from penumbra.pipeline.explain import Explanation, explain
 from penumbra.pipeline.manifests import RegisterManifest
 from penumbra.pipeline.report_network import effect_of
 from penumbra.pipeline.workspace import Work
+from penumbra.report import site
 from penumbra.report.explained import PatientPage, SimilarRow, page
 from penumbra.report.images import RiskMap, SlicePicture
 from penumbra.report.slices import picture_of, square_around
@@ -25,9 +26,11 @@ FOLDER = "patients"  # of the pages, below reports/
 def write_page(work: Work, explanation: Explanation, path: Path | None = None) -> Path:
     """Write the patient's page; None: reports/patients/<center>-<patient>.html."""
     person = explanation.person
-    target = path or page_path(work.home, person.center, person.patient)
     shown = replace(page_of(work, explanation), picture=_picture(work, explanation), map=next(_map(work, explanation), None))
-    return write_whole(target, page(shown))
+    written = write_whole(path or page_path(work.home, person.center, person.patient), page(shown))
+    if path is None:
+        site.link(work.home)
+    return written
 
 
 def explained(work: Work, registered: RegisterManifest, pictures: tuple[SlicePicture, ...]) -> tuple[SlicePicture, ...]:
@@ -36,7 +39,8 @@ def explained(work: Work, registered: RegisterManifest, pictures: tuple[SlicePic
         return pictures
     which, linked = f"{registered.model}/{registered.version}", []
     for picture in pictures:
-        path = write_page(work, explain(work, picture.patient, which, picture.center))
+        target = page_path(work.home, picture.center, picture.patient)
+        path = write_page(work, explain(work, picture.patient, which, picture.center), target)  # linked with the report
         linked.append(replace(picture, page=f"../{path.parent.name}/{path.name}"))
     return tuple(linked)
 

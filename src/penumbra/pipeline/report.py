@@ -1,12 +1,13 @@
 """Everything on one page, gathered."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from penumbra import registry, store
 from penumbra.base.blocks import GTV
+from penumbra.base.faults import fault
 from penumbra.base.params import project_root, read_yaml
 from penumbra.base.progress import say
 from penumbra.evaluate import CROSS_FITTED, EXTERNAL, TRAINING, MetricRow
@@ -32,10 +33,11 @@ from penumbra.pipeline.sample_size import demands_of, sample_of
 from penumbra.pipeline.settings import require_shown
 from penumbra.pipeline.workspace import Work
 from penumbra.report import inputs as page
+from penumbra.report import site
 from penumbra.report.page import write_report
 from penumbra.survival.horizons import horizon_words
 
-REPORT_CODE = 8  # raise when the same manifests and numbers give another page than before
+REPORT_CODE = 9  # raise when the same manifests and numbers give another page than before
 POOLED = {TRAINING: "training centers", EXTERNAL: "external, pooled"}
 
 
@@ -61,6 +63,7 @@ def report(work: Work) -> ReportManifest:
     if done != key or not path.is_file():
         say("drawing the report")
         write_report(report_inputs(work, data, fused, registered, evaluated, stability_of(work, stable)), folder)
+        site.link(work.home)
         (folder / ".key").write_text(key, encoding="utf-8")
         look = looks.Look("report", {"report": key}, registered.model, None if version is None else str(version))
         looks.count(work.home, work.run, look, data.centers, data.event, training=set(data.centers[data.training]))
@@ -105,7 +108,6 @@ def report_inputs(
     panels = tuple(risk_panels(data, shown, inside, columns, settings.evaluate))
     sample = sample_of(work.home, settings)
     notes = [f"{model.label}: no feature retained ({model.reason})." for model in models.values() if not model.retained]
-    notes += [f"{model.label}: {remark}." for model in models.values() if model.retained for remark in model.training.remarks]
     notes += _follow_up(combined, settings.evaluate.horizons_days)
     if settings.profile == "quick":
         notes.append("Profile quick: a small network for a CPU, not the network of the paper. Its numbers are not the paper's method at full size.")
@@ -131,6 +133,7 @@ def report_inputs(
         ),
         window_hu=settings.report.window_hu,
         notes=tuple(notes),
+        remarks=tuple(_remarks(models.values())),
         baseline=baseline_of(data),
         measures=page.Measures.of(settings.evaluate),
         panels=panels,
@@ -156,6 +159,16 @@ def _follow_up(model: SurvivalModel, horizons_days: Sequence[float]) -> Iterator
         yield f"{model.label}: survival is given up to day {last:g}, to which its training patients were followed; none at {listed}."
 
 
+def _remarks(models: Iterable[SurvivalModel]) -> Iterator[str]:
+    """What was said of several models, once, with their names."""
+    labels: dict[str, list[str]] = {}
+    for model in models:
+        for remark in model.training.remarks if model.retained else ():
+            labels.setdefault(remark.replace("clinical.", "").replace("_", " "), []).append(model.label)
+    for remark, of in labels.items():
+        yield f"{remark[:1].upper()}{remark[1:].rstrip('.')} ({', '.join(of)})."
+
+
 def _features_of(model: SurvivalModel, selection_frequency: Mapping[str, float]) -> Iterator[page.KeptFeature]:
     """What a model uses: coefficient, p and adjusted p of the univariate step, and how often refits keep it."""
     tested = {
@@ -177,8 +190,8 @@ def _loadings(model: SurvivalModel) -> page.Loadings | None:
 
 
 def _shown_in_subgroups(columns: tuple[page.CenterColumn, ...]) -> tuple[str, ...]:
-    """The pools, and a single training center: other single centers have too few in a subgroup to draw."""
-    return tuple({column.center: None for column in columns if column.center in POOLED or column.paper == "train"})
+    """The pools, and a single center that is all of its pool: other single centers have too few in a subgroup to draw."""
+    return tuple({column.center: None for column in columns if column.center in POOLED or column.paper is not None})
 
 
 def _ablation(squeezes: bool, compared: bool) -> str:
@@ -206,7 +219,7 @@ def _flow(work: Work) -> Iterator[page.CenterFlow]:
     refused_later = set(manifests.read(work.home, PopulateManifest).refused)
     for center, facts in manifests.read(work.home, IngestManifest).centers.items():
         lost = len(refused_later & set(facts.accepted))
-        excluded = [(rule.replace("_", " "), count) for rule, count in facts.rejected.items()] + ([("features not computed", lost)] if lost else [])
+        excluded = [(fault(rule), count) for rule, count in facts.rejected.items()] + ([("features not computed", lost)] if lost else [])
         accepted = set(facts.accepted) - refused_later
         yield page.CenterFlow(
             center=center,
@@ -215,7 +228,7 @@ def _flow(work: Work) -> Iterator[page.CenterFlow]:
             excluded=tuple(excluded),
             accepted=len(accepted),
             events=sum(died[patient] for patient in accepted),
-            flagged=tuple((rule.replace("_", " "), count) for rule, count in facts.flagged.items()),
+            flagged=tuple((fault(rule), count) for rule, count in facts.flagged.items()),
         )
 
 
@@ -229,9 +242,11 @@ def _columns(rows: tuple[MetricRow, ...]) -> Iterator[page.CenterColumn]:
         single = [center for center in centers if center != TRAINING]
         if split == CROSS_FITTED and len(single) == 1:
             centers = [TRAINING]  # it alone is the pool
+        if split == "test" and len([center for center in single if center != EXTERNAL]) == 1:
+            centers = [center for center in centers if center != EXTERNAL]  # so is the only center outside
         for center in centers:
             label = single[0] if center == TRAINING and len(single) == 1 else POOLED.get(center, center)
-            paper = "train" if split == "train" else "test" if center == EXTERNAL else None
+            paper = "train" if split == "train" else "test" if split == "test" and (center == EXTERNAL or EXTERNAL not in centers) else None
             yield page.CenterColumn(center, f"{label}{words}", paper, split)
 
 

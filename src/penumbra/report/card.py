@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from penumbra.base.documents import Document
-from penumbra.report.words import NOT_KNOWN
+from penumbra.report.words import NOT_KNOWN, metric_words
 
 Lines = tuple[tuple[str, str], ...]  # (name, text)
 
@@ -118,23 +118,7 @@ class ModelCard(Document):
         )
 
 
-WORDS = {
-    "harrell_c": "C (Harrell)",
-    "uno_c": "C (Uno)",
-    "delta_c_volume": "C minus volume's",
-    "delta_c_volume_within": "C minus volume's, pairs of one center",
-    "calibration_slope": "calibration slope",
-    "calibration_intercept": "log of observed over expected deaths",
-}
 SPLITS = {"cross_fitted": "inside, cross-fitted", "test": "outside", "left_out": "outside, left out", "live": "outside, live", "train": "apparent"}
-
-
-def words(metric: str) -> str:
-    """A metric as a reader calls it."""
-    if metric in WORDS:
-        return WORDS[metric]
-    name, _, time = metric.rpartition("_")
-    return {"observed_expected": f"observed over expected deaths, {time}", "brier": f"Brier score, {time}", "auc": f"AUC, {time}"}.get(name, metric)
 
 
 def markdown(card: ModelCard) -> str:
@@ -183,7 +167,7 @@ def _facts(title: str, facts: Lines) -> Iterator[str]:
 
 def _measures(rows: Sequence[Measured]) -> Iterator[str]:
     body = [
-        (SPLITS.get(row.split, row.split), row.center, words(row.metric), limits(row.value, row.lower, row.upper), str(row.patients), str(row.deaths))
+        (SPLITS.get(row.split, row.split), row.center, metric_words(row.metric), limits(row.value, row.lower, row.upper), str(row.patients), str(row.deaths))
         for row in rows
     ]
     yield from _table(("", "patients of", "measure", "value (95 %)", "n", "died"), body)

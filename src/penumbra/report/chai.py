@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from penumbra.report.card import SPLITS, Lines, Measured, ModelCard, words
-from penumbra.report.words import NOT_KNOWN
+from penumbra.report.card import SPLITS, Lines, Measured, ModelCard
+from penumbra.report.words import NOT_KNOWN, metric_words
 
 ROOT = "AppliedModelCard"
 RESULTS = "results"  # the answer that stands for the figures of the card
@@ -105,7 +105,7 @@ def _figures(group: str, card: ModelCard) -> Iterator[tuple[str, Mapping[str, An
         return
     rows: Sequence[Measured] = card.evidence if group == "UsefulnessUsabilityEfficacy" else card.calibration
     for each in rows:
-        label = f"{words(each.metric)}, {each.center}, {SPLITS.get(each.split, each.split)} (n {each.patients}, died {each.deaths})"
+        label = f"{metric_words(each.metric)}, {each.center}, {SPLITS.get(each.split, each.split)} (n {each.patients}, died {each.deaths})"
         yield label, _value(each.value, each.lower, each.upper)
 
 

@@ -1,7 +1,7 @@
 """ROC curves, calibration and decision curves: one model on one set of patients, at every horizon."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +31,7 @@ HORIZON_STYLE: tuple[tuple[str, Any, str], ...] = (
     (MUTED, (0, (8, 2)), "v"),
 )
 SQUARE_IN = 4.2
+ZOOMED = 0.6  # width of the part of a calibration that is shown instead of the whole square
 PAPER = "paper"  # begins the entries of a legend that are gray
 
 
@@ -121,6 +122,7 @@ def calibration(panel: RiskPanel, measures: Measures, label: str, name: str) -> 
         axes.set_xlabel("predicted survival")
         axes.set_ylabel("observed survival (Kaplan-Meier)")
         axes.set_title(f"{label}, {panel.title}")
+        zoom(axes, [value for row in rows for value in row[5:9]])
         _legend(figure, axes, lines)
         alt = f"Calibration of {label}, {panel.title}: {'; '.join(lines)}."
         return render(figure, name, alt=alt, caption="", read=[Reading(axes, traces, "predicted")]), rows
@@ -134,6 +136,16 @@ def calibration_trace(groups: "Calibration", name: str, color: str) -> Trace:
         for predicted, observed, n, died in sizes
     ]
     return Trace(name, color, groups.predicted, groups.observed, words)
+
+
+def zoom(axes: "Axes", shares: Iterable[object]) -> None:
+    """Limit both axes to where the groups and their limits are, where that is a part of the square: groups at 0.9 to 1 would cover each other."""
+    finite = [float(value) for value in shares if isinstance(value, float) and np.isfinite(value)]
+    if not finite:
+        return
+    low, high = max(-0.02, min(finite) - 0.04), min(1.02, max(finite) + 0.04)
+    if high - low < ZOOMED:
+        axes.set(xlim=(low, high), ylim=(low, high))
 
 
 def calibration_table(rows: Sequence[tuple[object, ...]]) -> Table:
@@ -204,7 +216,7 @@ def _square(height: float = SQUARE_IN) -> tuple["Figure", "Axes"]:
 
 
 def _legend(figure: "Figure", axes: "Axes", lines: Sequence[str]) -> None:
-    """The legend below the axes, where it hides nothing; what could not be drawn is written in their middle."""
+    """The legend below the axes, and what could not be drawn, where neither hides anything."""
     handles, labels = axes.get_legend_handles_labels()
     if labels:
         columns = 2 if any(label.startswith(PAPER) for label in labels) else 1
@@ -214,5 +226,5 @@ def _legend(figure: "Figure", axes: "Axes", lines: Sequence[str]) -> None:
                 entry.set_color(MUTED)
     missing = [line for line in lines if ":" in line or "followed" in line]
     if missing:
-        words = "\n".join(part for line in missing for part in textwrap.wrap(line, 52))
-        axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", size=7.5, color=MUTED)
+        words = "\n".join(part for line in missing for part in textwrap.wrap(line, 62))
+        axes.set_xlabel(f"{axes.get_xlabel()}\n\n{words}", size=7.5)

@@ -1,9 +1,10 @@
 """Tables of calibration, of what a model adds to the controls, and of what generalizes from center to center."""
 
 import math
+from dataclasses import replace
 
 from penumbra.evaluate import EXTERNAL, LEFT_OUT, MetricRow
-from penumbra.report.inputs import ModelRow, ReportInputs
+from penumbra.report.inputs import CenterColumn, ModelRow, ReportInputs
 from penumbra.report.tables import Cell, Table, find_row, header_cells, measured_in, metric_cell, metrics_csv, of_set
 from penumbra.report.words import ABSENT, interval, number, p_value
 from penumbra.survival.horizons import horizon_name, horizon_words
@@ -20,15 +21,46 @@ def calibration_summary(inputs: ReportInputs) -> Table:
         "brier_integrated": "Brier, mean over time",
     }
     model = next(model for model in inputs.models if model.name == inputs.combined)
-    rows = [
-        of_set(column, (Cell(column.label), *(metric_cell(inputs.metrics, inputs.paper, model, column, metric, False) for metric in metrics)))
-        for column in measured_in(inputs, tuple(metrics))
-    ]
+    rows = []
+    for column in measured_in(inputs, tuple(metrics)):
+        cells = [_remarked(inputs, model, column, metric) for metric in metrics]
+        rows.append(of_set(column, (Cell(column.label), *cells)))
     caption = (
         f"{model.label}: slope 1, intercept 0 and observed / expected 1 are perfect; a slope below 1 says that predictions are too extreme. "
+        "Observed / expected near 1 says that the predictions are right on average, and nothing of whom they are right for: read it with the slope. "
         "Brier score: the lower, the better."
     )
     return Table("calibration_summary", caption, header_cells("set", *metrics.values()), tuple(rows), metrics_csv(inputs, tuple(metrics), model.name))
+
+
+def _remarked(inputs: ReportInputs, model: ModelRow, column: CenterColumn, metric: str) -> Cell:
+    """A measure of calibration, with what its slope says of it."""
+    cell = metric_cell(inputs.metrics, inputs.paper, model, column, metric, False)
+    slope = find_row(inputs.metrics, model.name, column, "calibration_slope")
+    if slope is None or not math.isfinite(slope.value) or cell.note:
+        return cell
+    flat = slope.value <= 0 or slope.lower <= 0  # NaN limits are no reason
+    if metric == "calibration_slope":
+        return replace(cell, note=slope_words(slope))
+    return replace(
+        cell, note="right on average only" if flat and metric.startswith("observed_expected") and _is_near_one(inputs, model, column, metric) else ""
+    )
+
+
+def slope_words(slope: MetricRow) -> str:
+    """What a calibration slope says of the predictions; "" where it is compatible with 1."""
+    if slope.value <= 0:
+        return "higher risk did not die earlier"
+    if slope.lower <= 0:
+        return "not shown to be above 0"
+    if slope.upper < 1:
+        return "too extreme"
+    return "too alike" if slope.lower > 1 else ""
+
+
+def _is_near_one(inputs: ReportInputs, model: ModelRow, column: CenterColumn, metric: str) -> bool:
+    row = find_row(inputs.metrics, model.name, column, metric)
+    return row is not None and 1 / NEAR_ONE < row.value < NEAR_ONE
 
 
 def increments_table(inputs: ReportInputs) -> Table:
@@ -55,6 +87,7 @@ def increments_table(inputs: ReportInputs) -> Table:
     return Table("increments", caption, header, tuple(rows), metrics_csv(inputs, names), words=2)
 
 
+NEAR_ONE = 1.25  # a ratio of observed to expected deaths that reads as right
 PERFORMANCE = ("harrell_c_pooled", "harrell_c_prediction", "calibration_slope_pooled", "calibration_slope_prediction")  # over the test centers
 LEFT_OUT_POOL = tuple(f"internal_external_{name}" for name in ("c_pooled", "c_prediction", "slope_pooled", "slope_prediction"))
 LEFT_OUT_ONE = ("internal_external_c", "", "internal_external_slope", "", "internal_external_intercept")

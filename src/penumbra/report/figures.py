@@ -26,13 +26,13 @@ GROUP_STYLE = {True: (VERMILION, "-", "high risk"), False: (BLUE, (0, (4, 1.5)),
 CHANCE = 0.5
 MAX_BARS = 20
 LABEL_LETTERS = 55  # of a feature's name that fit a figure's width; a longer one is set smaller
-SHORT_TITLE = 16  # letters that fit next to the legend
+VERDICT_LETTERS = 58  # of a line that fits the width of a Kaplan-Meier figure
 REASON_LETTERS = 29  # what fits next to the boxes of the cohort flow
 
 
 def cohort_flow(flow: CenterFlow, name: str) -> Rendered:
     """Found, excluded by reason, accepted: one center from top to bottom."""
-    excluded = [f"{count_excluded} {reason}" for reason, count_excluded in flow.excluded if count_excluded]
+    excluded = [f"{reason} (n = {count_excluded})" for reason, count_excluded in flow.excluded if count_excluded]
     lines = _wrapped(excluded)
     role = "training" if flow.training else "external test"
     gap = max(0.62, 0.18 * (len(lines) + 1) + 0.2)
@@ -57,7 +57,7 @@ def cohort_flow(flow: CenterFlow, name: str) -> Rendered:
         else:
             axes.text(center + 0.15, middle, "none excluded", va="center", color=MUTED)
         if flow.flagged:
-            remarks = "\n".join(_wrapped([f"{flagged} {remark}" for remark, flagged in flow.flagged]))
+            remarks = "\n".join(_wrapped([f"{remark} (n = {flagged})" for remark, flagged in flow.flagged]))
             axes.text(right, bottom, remarks, va="center", color=MUTED, linespacing=1.45)
         left_out = "; ".join(excluded) or "none"
         alt = f"{flow.center}, {role}: {flow.total} found, excluded: {left_out}; {flow.accepted} accepted, {count(flow.events, 'death')}."
@@ -102,7 +102,8 @@ def concordance(column: CenterColumn, models: Sequence[ModelRow], rows: Sequence
 def kaplan_meier(numbers: PanelNumbers, name: str) -> Rendered:
     """Survival of the two risk groups with bands, censoring ticks and numbers at risk."""
     with ink.style():
-        figure = _figure(3.55)
+        verdict = textwrap.wrap("; ".join(numbers.verdict), VERDICT_LETTERS)
+        figure = _figure(3.75 + 0.15 * len(verdict))
         axes, below = figure.subplots(2, 1, height_ratios=(5, 1))
         years = numbers.last_year
         for curve in numbers.curves:
@@ -114,12 +115,12 @@ def kaplan_meier(numbers: PanelNumbers, name: str) -> Rendered:
         axes.set_xticks(ticks)
         axes.set_xlabel("years since start of radiotherapy", labelpad=2)
         axes.set_ylabel("alive")
-        # a long title goes above the legend instead of next to it
-        axes.set_title(numbers.title, pad=6 if len(numbers.title) <= SHORT_TITLE else 20)
+        # from bottom to top, above the axes, where nothing is covered: legend, verdict, title
+        axes.set_title(numbers.title, pad=22 + 11 * len(verdict))
         if numbers.curves:
             axes.legend(loc="lower right", bbox_to_anchor=(1.02, 0.99), ncols=2, frameon=False, borderaxespad=0, columnspacing=1.2, handlelength=1.8)
-        verdict = "\n".join(_wrapped(numbers.verdict))
-        axes.text(0.99, 0.93 if numbers.undefined else 0.985, verdict, transform=axes.transAxes, ha="right", va="top", size=8.5, linespacing=1.4)
+        place = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, 18), "textcoords": "offset points"}
+        axes.annotate("\n".join(verdict), **place, ha="left", va="bottom", size=8, linespacing=1.3)
         numbers_at_risk(below, [(_label(curve).split()[0], GROUP_STYLE[curve.high][0], curve) for curve in numbers.curves], ticks)
         below.sharex(axes)
         groups = [f"{_label(curve)} {curve.in_words}" for curve in numbers.curves]
@@ -138,7 +139,7 @@ def coefficients(features: Sequence[KeptFeature], label: str, name: str) -> Rend
             color = VERMILION if feature.coefficient > 0 else BLUE
             axes.barh(place + 0.22, feature.coefficient, height=0.34, color=color)
             axes.plot([0, 0], [place, place + 0.44], color=MUTED, linewidth=0.9)
-            words = _feature_words(feature.feature)
+            words = feature_words(feature.feature)
             size = min(7.5, 7.5 * LABEL_LETTERS / len(words))
             axes.text(0.01, place - 0.12, words, transform=axes.get_yaxis_transform(), va="center", size=size).set_in_layout(False)
         axes.grid(visible=False)
@@ -193,7 +194,8 @@ def year_ticks(last_year: float) -> list[float]:
     return [round(step * place, 2) for place in range(int(last_year / step) + 1)] if math.isfinite(step) else [0.0]
 
 
-def _feature_words(feature: str) -> str:
+def feature_words(feature: str) -> str:
+    """A column as a reader calls it: "gtv: LoG 3 mm glcm Contrast"."""
     block, filtered = block_and_feature(feature)
     filtered = re.sub(r"log-sigma-(\d+)-0-mm-3D", r"LoG \1 mm", filtered)
     return f"{block}: {filtered.replace('_', ' ')}" if block else feature

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from penumbra.report import ink
+from penumbra.report.figures import feature_words
 from penumbra.report.groups import PanelNumbers, panel_numbers
 from penumbra.report.ink import BLUE, INK, MUTED, WIDTH_IN, Rendered, render
 from penumbra.report.inputs import Loadings, RiskPanel, SurvivalPanel
@@ -15,6 +16,7 @@ from penumbra.report.traces import Reading, Trace
 from penumbra.report.words import count, number, p_value
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 WIDEST = (0.1, 30.0)  # hazard ratios beyond are cut, with an arrow
@@ -45,13 +47,7 @@ def forest(panel: RiskPanel, numbers: Sequence[PanelNumbers], paper: float | Non
             else:
                 value, lower, upper = entry.hazard_ratio
                 words = f"{number(value)} ({number(lower)}–{number(upper)})"
-                axes.plot([max(lower, WIDEST[0]), min(upper, WIDEST[1])], [place, place], color=BLUE if place == 0 else INK, linewidth=1.4)
-                if WIDEST[0] <= value <= WIDEST[1]:
-                    axes.plot(value, place, "s" if place else "D", color=BLUE if place == 0 else INK, markersize=4.5)
-                if lower < WIDEST[0]:
-                    axes.plot(WIDEST[0], place, "<", color=INK, markersize=4)
-                if upper > WIDEST[1]:
-                    axes.plot(WIDEST[1], place, ">", color=INK, markersize=4)
+                mark_row(axes, place, (value, lower, upper), WIDEST, BLUE if place == 0 else INK)
                 axes.text(1.06, place, words, transform=axes.get_yaxis_transform(), va="center", size=7.5)
             lines.append(f"{entry.title} {words}, {count(deaths, 'death')}")
             values.append(math.nan if entry.hazard_ratio is None else float(np.clip(entry.hazard_ratio[0], *WIDEST)))
@@ -68,6 +64,19 @@ def forest(panel: RiskPanel, numbers: Sequence[PanelNumbers], paper: float | Non
         axes.set_title(panel.title)
         read = [Reading(axes, [Trace("", BLUE, values, range(len(numbers)), lines)], along="y")]
         return render(figure, name, alt=f"Hazard ratios, {panel.title}: {'; '.join(lines)}.", caption="", read=read)
+
+
+def mark_row(axes: "Axes", place: int, estimate: tuple[float, float, float], reach: tuple[float, float], color: str) -> None:
+    """One row of a forest plot: limits as a bar, the estimate as a mark; an arrow at the edge for a limit beyond the axis, a larger one for the estimate."""
+    value, lower, upper = estimate
+    axes.plot(np.clip([lower, upper], *reach), [place, place], color=color, linewidth=1.4)
+    if reach[0] <= value <= reach[1]:
+        axes.plot(value, place, "s" if place else "D", color=color, markersize=4.2)
+    for end, limit, arrow, beyond in ((reach[0], lower, "<", value < reach[0]), (reach[1], upper, ">", value > reach[1])):
+        if beyond:
+            axes.plot(end, place, arrow, color=color, markersize=8, clip_on=False)
+        elif (limit < end) if arrow == "<" else (limit > end):
+            axes.plot(end, place, arrow, color=color, markersize=4, clip_on=False)
 
 
 def subgroups_table(panels: Sequence[tuple[RiskPanel, Sequence[PanelNumbers]]]) -> Table:
@@ -90,7 +99,7 @@ def subgroups_table(panels: Sequence[tuple[RiskPanel, Sequence[PanelNumbers]]]) 
 
 
 def heat_map(loadings: Loadings, label: str, name: str) -> Rendered:
-    """Loadings of each feature (row, numbered as in the table) on each component (column)."""
+    """Loadings of each feature (row) on each component (column)."""
     rows = min(len(loadings.features), MAX_ROWS)
     values = np.asarray(loadings.loadings)[:, :rows].T
     with ink.style():
@@ -100,13 +109,11 @@ def heat_map(loadings: Loadings, label: str, name: str) -> Rendered:
         # a mesh, not an image: every cell stays a shape in the SVG
         mesh = axes.pcolormesh(values, cmap="PuOr_r", vmin=-reach, vmax=reach, edgecolors="white", linewidth=0.3)
         axes.set_ylim(rows, 0)
-        step = max(1, math.ceil(rows / 25))
-        axes.set_yticks(np.arange(0, rows, step) + 0.5, [str(i + 1) for i in range(0, rows, step)], size=7)
+        axes.set_yticks(np.arange(rows) + 0.5, [feature_words(feature) for feature in loadings.features[:rows]], size=5.5)
         step = max(1, math.ceil(values.shape[1] / 15))
         axes.set_xticks(np.arange(0, values.shape[1], step) + 0.5, [str(i + 1) for i in range(0, values.shape[1], step)], size=7)
         axes.grid(visible=False)
         axes.set_xlabel("principal component")
-        axes.set_ylabel("feature, numbered as in the table")
         axes.set_title(label)
         bar = figure.colorbar(mesh, ax=axes, shrink=0.7, aspect=25)
         bar.set_label("loading", size=8)

@@ -322,6 +322,8 @@ class ReportInputs:
         (center, width) of the CT pictures.
     notes
         Sentences a reader must know, shown under the headline.
+    remarks
+        Sentences on how models were fitted, shown with the cohort.
     panels
         The combined and the deep model on every set.
     checklist
@@ -359,6 +361,7 @@ class ReportInputs:
     next_commands: tuple[NextCommand, ...]
     window_hu: tuple[float, float]
     notes: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = field(default=())
     measures: Measures = field(default=Measures())
     panels: tuple[RiskPanel, ...] = field(default=())
     loadings: Loadings | None = None

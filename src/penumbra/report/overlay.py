@@ -1,5 +1,6 @@
 """Two versions in one figure: C with intervals, ROC, calibration and survival by risk group, the first in blue and the second in vermilion."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ import numpy as np
 from penumbra.evaluate.paired import Pair
 from penumbra.evaluate.rows import PairedRow
 from penumbra.report import ink
-from penumbra.report.curves import calibration_trace, roc_trace
+from penumbra.report.curves import calibration_trace, roc_trace, zoom
 from penumbra.report.figures import group_trace, numbers_at_risk, year_ticks
 from penumbra.report.groups import group_curve, last_year
 from penumbra.report.ink import BLUE, INK, MUTED, VERMILION, WIDTH_IN, Rendered, render
@@ -89,6 +90,8 @@ def calibration(pair: Pair, measures: Measures, horizon: float, name: str) -> Re
     """Observed against predicted survival of both versions at one horizon."""
     from penumbra.survival import calibration as calibrated
 
+    shares: list[float] = []
+
     def draw(axes: "Axes", version: int, label: str) -> tuple[str, Trace]:
         color, dashes, marker = STYLES[version]
         death = pair.death[version, :, measures.horizons_days.index(horizon)]
@@ -107,6 +110,8 @@ def calibration(pair: Pair, measures: Measures, horizon: float, name: str) -> Re
         words = "\n".join([f"{label}: observed / expected {number(groups.observed_expected)}", *dict.fromkeys(filter(None, groups.reasons))])
         spread = np.array([np.maximum(groups.observed - groups.lower, 0), np.maximum(groups.upper - groups.observed, 0)])
         axes.errorbar(groups.predicted, groups.observed, spread, color=color, linestyle=dashes, marker=marker, markersize=4, linewidth=1.1, label=words)
+        shares.extend(float(value) for values in (groups.predicted, groups.observed, groups.lower, groups.upper) for value in values)
+        zoom(axes, shares)
         return words, calibration_trace(groups, label, color)
 
     axes_names = ("predicted survival", "observed survival (Kaplan-Meier)")
@@ -149,13 +154,13 @@ def survival(pair: Pair, name: str) -> Rendered:
 
 
 def _square(pair: Pair, draw: Any, axes_names: tuple[str, str], title: str, name: str) -> Rendered:
-    """One square figure with a diagonal; what these patients do not define is stated in its middle."""
+    """One square figure with a diagonal; what these patients do not define is stated below it."""
     with ink.style():
         figure = _figure(4.2)
         axes = figure.subplots()
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=":")
-        words, traces = [], []
+        words, traces, missing = [], [], []
         for version, label in enumerate(pair.labels):
             try:
                 line, trace = draw(axes, version, label)
@@ -163,8 +168,8 @@ def _square(pair: Pair, draw: Any, axes_names: tuple[str, str], title: str, name
                 traces.append(trace)
             except Undefined as undefined:
                 words.append(f"{label}: {undefined}")
-                axes.text(0.5, 0.5 - 0.08 * version, words[-1], ha="center", size=7, color=MUTED)
-        axes.set_xlabel(axes_names[0])
+                missing += textwrap.wrap(words[-1], 62)
+        axes.set_xlabel("\n".join([axes_names[0], *missing]))
         axes.set_ylabel(axes_names[1])
         axes.set_title(title)
         handles, labels = axes.get_legend_handles_labels()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from penumbra.report import ink
+from penumbra.report.forest import mark_row
 from penumbra.report.ink import BLUE, INK, MUTED, WIDTH_IN, Rendered, render
 from penumbra.report.inputs import Measures, RiskPanel
 from penumbra.report.tables import Cell, Table, csv_text, header_cells
@@ -140,12 +141,7 @@ def measures_forest(panel: RiskPanel, entries: Sequence[SubgroupMeasures], name:
                         axes.text(reach[0], place, TOO_FEW if entry.too_few else ABSENT, va="center", size=7, color=MUTED)
                     continue
                 color = BLUE if place == 0 else INK
-                axes.plot([max(lower, reach[0]), min(upper, reach[1])], [place, place], color=color, linewidth=1.3)
-                axes.plot(np.clip(value, *reach), place, "D" if place == 0 else "s", color=color, markersize=3.8)
-                if upper > reach[1]:
-                    axes.plot(reach[1], place, ">", color=color, markersize=3.5)
-                if lower < reach[0]:
-                    axes.plot(reach[0], place, "<", color=color, markersize=3.5)
+                mark_row(axes, place, (value, lower, upper), reach, color)
             values = [float(np.clip(getattr(entry, measure)[0], *reach)) for entry in entries]
             sentences = [f"{entry.level}, {entry.deaths} deaths: {title} {_words(getattr(entry, measure))}" for entry in entries]
             read.append(Reading(axes, [Trace("", BLUE, values, range(len(entries)), sentences)], along="y"))

@@ -13,12 +13,12 @@ from penumbra.pipeline.decisions import page_of
 from penumbra.pipeline.sample_size import demands_of, sample_of
 from penumbra.pipeline.workspace import Work
 from penumbra.registry import LoadedModel
-from penumbra.report import overlay
+from penumbra.report import overlay, site
 from penumbra.report.inputs import Measures
 from penumbra.report.sample_size import best_inside
 from penumbra.report.sections import Section, write_sections
 from penumbra.report.side_by_side import who_predicts_better
-from penumbra.report.words import number
+from penumbra.report.words import metric_words, number
 from penumbra.retraining.outcome import Outcome
 
 LEFT_OUT_METRIC = "internal_external_c"  # of evaluate.internal_external
@@ -49,7 +49,9 @@ def write_page(work: Work, champion: LoadedModel, center: str, key: str, reason:
     if compared is not None:
         sections += _compared(work, compared)
     footer = "penumbra retrain; research software, not a medical device."
-    return write_sections(work.home / page_of(center), f"{center} arrived", work.settings.register.model, [reason], sections, footer)
+    path = write_sections(work.home / page_of(center), f"{center} arrived", work.settings.register.model, [reason], sections, footer)
+    site.link(work.home)
+    return path
 
 
 def _update(outcome: Outcome) -> Iterator[Section]:
@@ -68,7 +70,7 @@ def _update(outcome: Outcome) -> Iterator[Section]:
         words = "The center's patients: as the champion answers, and with an update fitted on the other folds of the center. Ranks are the same."
         values = {(row.model, row.metric): row.value for row in outcome.calibration}
         metrics = tuple(dict.fromkeys(row.metric for row in outcome.calibration))
-        measures = tuple((metric, *(number(values[model, metric], 3) for model in (OLD, NEW))) for metric in metrics)
+        measures = tuple((metric_words(metric), *(number(values[model, metric], 3) for model in (OLD, NEW))) for metric in metrics)
         yield Section("Probabilities at the center", words, ("measure", "champion", "updated, cross-validated"), measures)
 
 
