@@ -11,6 +11,7 @@ from penumbra.base import layout, tables
 from penumbra.base.cells import p_value
 from penumbra.base.json_values import without_nan
 from penumbra.commands.models import APPARENT
+from penumbra.evaluate import EXTERNAL
 from penumbra.pipeline.comparison import Comparison, Standings, compare
 from penumbra.pipeline.workspace import Work
 from penumbra.registry import RegisteredVersion
@@ -138,7 +139,13 @@ def _side_by_side(comparison: Comparison) -> list[list[str]]:
         row = next((row for row in comparison.calibration if (row["center"], row["metric"]) == (center, metric)), None)
         return "-" if row is None else ", ".join("-" if row[name] is None else f"{row[name]:.2f}" for name in ("first", "second"))
 
-    return [[center, *(cell(center, metric) for metric in comparison.metrics)] for center in dict.fromkeys(row["center"] for row in comparison.calibration)]
+    return [[center, *(cell(center, metric) for metric in comparison.metrics)] for center in dict.fromkeys(row["center"] for row in _distinct(comparison))]
+
+
+def _distinct(comparison: Comparison) -> list[dict[str, Any]]:
+    """The registered calibration, without the pool of the centers outside where that is one center: every value would be there twice."""
+    outside = {row["center"] for row in comparison.calibration if not any(comparison.fitted.get(row["center"], (False, False)))} - {EXTERNAL}
+    return [row for row in comparison.calibration if row["center"] != EXTERNAL or len(outside) != 1]
 
 
 def _set(row: Mapping[str, Any]) -> str:
@@ -187,7 +194,7 @@ def sections(work: Work, comparison: Comparison) -> list[Section]:
     people: tuple[tuple[Any, ...], ...] = tuple((row["center"], row["first"], row["second"], row["added"], row["removed"]) for row in comparison.patients)
     registered = tuple(
         (_set(row), metric_words(row["metric"]), *(number(math.nan if row[name] is None else row[name], 3) for name in ("first", "second")))
-        for row in sorted(comparison.calibration, key=lambda row: not any(comparison.fitted.get(row["center"], (False, False))))  # inside first
+        for row in sorted(_distinct(comparison), key=lambda row: not any(comparison.fitted.get(row["center"], (False, False))))  # inside first
     )
     differ = any(row["first_n"] != row["second_n"] for row in comparison.calibration)
     inside = Section(

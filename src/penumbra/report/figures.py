@@ -27,7 +27,7 @@ CHANCE = 0.5
 MAX_BARS = 20
 LABEL_LETTERS = 55  # of a feature's name that fit a figure's width; a longer one is set smaller
 VERDICT_LETTERS = 58  # of a line that fits the width of a Kaplan-Meier figure
-REASON_LETTERS = 29  # what fits next to the boxes of the cohort flow
+REASON_LETTERS = 34  # what fits next to the boxes of the cohort flow
 
 
 def cohort_flow(flow: CenterFlow, name: str) -> Rendered:
@@ -162,7 +162,8 @@ def group_trace(curve: GroupCurve, name: str = "", color: str = "") -> Trace:
 
 
 def _wrapped(reasons: Sequence[str]) -> list[str]:
-    return [line for reason in reasons for line in textwrap.wrap(reason, REASON_LETTERS)]
+    together = (reason.replace(" (n = ", "\u00a0(n\u00a0=\u00a0") for reason in reasons)
+    return [line for reason in together for line in textwrap.wrap(reason, REASON_LETTERS)]
 
 
 def _draw_curve(axes: "Axes", curve: GroupCurve, last_year: float) -> None:

@@ -138,7 +138,7 @@ def measures_forest(panel: RiskPanel, entries: Sequence[SubgroupMeasures], name:
                 value, lower, upper = getattr(entry, measure)
                 if not math.isfinite(value):
                     if measure == "c" or not entry.too_few:
-                        axes.text(reach[0], place, TOO_FEW if entry.too_few else ABSENT, va="center", size=7, color=MUTED)
+                        axes.text(reach[0] + 0.03 * (reach[1] - reach[0]), place, "too few" if entry.too_few else ABSENT, va="center", size=7, color=MUTED)
                     continue
                 color = BLUE if place == 0 else INK
                 mark_row(axes, place, (value, lower, upper), reach, color)
