@@ -48,7 +48,7 @@ def test_rejected_first_then_flagged_then_accepted(work: Work) -> None:
     text = page.read_text(encoding="utf-8")
     assert re.findall(r"<h2>(\w+) <small>([a-z ]+)</small>", text) == [("A3", "rejected"), ("A2", "accepted with remarks"), ("A1", "accepted")]
     assert "<b>No survival time</b>" in text
-    assert "inside scan" in text
+    assert "<b>GTV at the border of the scan</b>" in text
     sources = re.findall(r'<img loading="lazy"[^>]* src="([^"]+)"', text)
     assert len(sources) == 2
     for source in sources:
