@@ -3,13 +3,12 @@
 python -m penumbra.commands.rules    writes docs/rules.md
 """
 
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
+from penumbra.base.faults import fault as fault
 from penumbra.base.refusal import Refusal, capitalized, choose, ended
 
 DECLARED = Path(__file__).resolve().with_name("rules.yaml")
@@ -52,17 +51,6 @@ def one(name: str) -> tuple[Rule, list[str]]:
     if name not in rules:
         raise Refusal("rule_known", f"no rule {name!r}", choose(name, rules, more="penumbra rules"))
     return rules[name], raised().get(name, [])
-
-
-@cache
-def _faults() -> dict[str, str]:
-    return {name: re.split(r"[;:(,]", rule.means)[0].strip(" .") for name, rule in declared().items()}
-
-
-def fault(name: str) -> str:
-    """What a rule's name stands for where it is the reason of something, in a few words: "no structure has a name of a primary tumor"."""
-    words = _faults().get(name)
-    return name.replace("_", " ") if words is None else words[:1].lower() + words[1:] if words[1:2].islower() or words[1:2] == " " else words
 
 
 def page() -> str:

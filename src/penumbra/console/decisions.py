@@ -15,7 +15,7 @@ from penumbra.pipeline.manifests import DecisionManifest
 from penumbra.pipeline.updating import p_words
 from penumbra.report import strips
 from penumbra.report.side_by_side import measure_words
-from penumbra.report.words import number
+from penumbra.report.words import metric_words, number
 from penumbra.retraining import record
 from penumbra.retraining.decision_page import BASELINES
 from penumbra.retraining.record import Retraining, Step
@@ -182,7 +182,7 @@ def _old(manifest: DecisionManifest) -> list[tuple[str, str, str, str, int, int]
         try:
             words = measure_words(row.metric, days)
         except (KeyError, StopIteration):
-            words = row.metric.replace("_", " ")
+            words = metric_words(row.metric)
         rows.append((row.center, row.model, words, number(row.value, 3), row.n, row.events))
     return rows
 

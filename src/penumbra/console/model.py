@@ -18,8 +18,9 @@ from penumbra.pipeline.model_card import whole_card
 from penumbra.registry import LoadedModel, RegisteredVersion
 from penumbra.report import strips
 from penumbra.report.audit import Audit, read_audit
-from penumbra.report.card import SPLITS, Measured, ModelCard, limits, words
+from penumbra.report.card import SPLITS, Measured, ModelCard, limits
 from penumbra.report.lineage import Node, drawing
+from penumbra.report.words import metric_words
 
 MAX_KEPT = 40  # columns of the table; the report has all
 _FITTED = "SELECT patient, center, split FROM model_uses WHERE model = '{model}' AND version = '{version}' ORDER BY center, patient"
@@ -111,7 +112,8 @@ def _updates(loaded: LoadedModel) -> list[tuple[str, str, str, str, int, int]]:
 
 def _measures(rows: Sequence[Measured]) -> list[tuple[str, str, str, str, int, int]]:
     return [
-        (SPLITS.get(row.split, row.split), row.center, words(row.metric), limits(row.value, row.lower, row.upper), row.patients, row.deaths) for row in rows
+        (SPLITS.get(row.split, row.split), row.center, metric_words(row.metric), limits(row.value, row.lower, row.upper), row.patients, row.deaths)
+        for row in rows
     ]
 
 

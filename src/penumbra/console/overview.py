@@ -7,6 +7,7 @@ from typing import Any
 from starlette.responses import RedirectResponse, Response
 
 from penumbra import registry
+from penumbra.base.faults import fault
 from penumbra.base.refusal import Refusal
 from penumbra.commands import status
 from penumbra.commands.standing import VOLUME, Standing, standings
@@ -56,6 +57,7 @@ def overview(visit: Visit) -> Response:
         scale=strips.scale(strips.C_AXIS),
         checkup=visit.console.checkup,
         disk=_disk(state),
+        fault=fault,
     )
 
 
