@@ -48,7 +48,7 @@ def feature(visit: Visit) -> Response:
         facts = feature_facts.facts(lake, visit.console.settings, name, roi)
     if visit.value("format") == "csv":
         return _csv(facts)
-    kept = visit.console.kept.get(("uses_of", name), lambda: feature_facts.uses_of(visit.home, name))
+    uses = visit.console.kept.get(("uses_of", name), lambda: feature_facts.uses_of(visit.home, name))
     return visit.page(
         "feature.html",
         title=str(facts.listed["name"]),
@@ -57,7 +57,7 @@ def feature(visit: Visit) -> Response:
         rois=[(each, region(each)) for each in facts.rois],
         region=region(roi),
         unit=unit(facts.listed["unit"]),
-        kept=[(each, region(each.roi)) for each in kept],
+        kept=[(each, region(each.roi)) for each in uses],
         centers=_by_center(facts),
         figures=_figures(visit, facts),
         day=horizon_words(facts.day),

@@ -66,8 +66,8 @@ def link(home: Path) -> Path | None:
     _write(index, page)
     for place in listed:
         text = place.path.read_text(encoding="utf-8")
-        before, begin, rest = text.partition(BEGIN)
-        _, end, after = rest.partition(END)
+        before, begin, remainder = text.partition(BEGIN)
+        _, end, after = remainder.partition(END)
         if begin and end:  # a page of an older program has no place for them
             _write(place.path, f"{before}{BEGIN}{_links(listed, place.path, index)}{END}{after}", text)
     return index
