@@ -17,6 +17,7 @@ from penumbra.console.sessions import LOCAL, Account
 from penumbra.console.templates import rendered
 from penumbra.store import Store
 
+MAX_FIELDS = 200  # of a query or form
 LONGEST_VALUE = 20_000  # characters of one value of a query or form; a statement may have as many (store.guard.LONGEST)
 
 
@@ -49,12 +50,12 @@ class Visit:
     @cached_property
     def query(self) -> list[tuple[str, str]]:
         """The query of the address, in order."""
-        return parse_qsl(self.request.url.query, keep_blank_values=True, max_num_fields=200)
+        return _fields(self.request.url.query)
 
     @cached_property
     def form(self) -> dict[str, str]:
         """The fields of a form that was sent."""
-        return dict(parse_qsl(self._body.decode("utf-8", errors="replace"), keep_blank_values=True, max_num_fields=200))
+        return dict(_fields(self._body.decode("utf-8", errors="replace")))
 
     def path(self, name: str, default: str = "") -> str:
         """A part of the path."""
@@ -162,3 +163,11 @@ class Visit:
             What gives the same at the command line; "" for none.
         """
         return HTMLResponse(rendered(template, visit=self, title=title, command=command, **values), status)
+
+
+def _fields(text: str) -> list[tuple[str, str]]:
+    """Names and values of a query or form."""
+    try:
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise Refusal("question", f"more than {MAX_FIELDS} fields", "ask for less at once") from None
