@@ -78,7 +78,8 @@ PATHS = (
     "/static/....//access.py", "/static/%00console.css", "/reports/../../outside.html", "/reports/..%2f..%2foutside.html", "/reports//etc/passwd",
     "/reports/%2fetc%2fpasswd", "/gallery/../outside.html", "/patients/..", "/patients/..%5c..%5cetc", "/patients/N001%00.png", "/patients/N001/images/../../x",
     "/patients/N001/images/image1/..%2f..%2f..%2fstore%2fcatalog.sqlite", "/patients/N001/images/image1/.key", "/centers/..", "/models/..%2f1",
-    "/decisions/..%2f..%2fmanifests%2fingest", "/tables/..%2fpatients", "/actions/runs/..%2f..%2flog", "/actions/runs/log", "/console/log.jsonl", "/.git/config",
+    "/decisions/..%2f..%2fmanifests%2fingest", "/tables/..%2fpatients", "/actions/runs/..%2f..%2flog", "/actions/runs/log",
+    "/console/log.jsonl", "/.git/config",
     "//evil.example/", "/\\evil.example", "/tables/patients%0d%0aSet-Cookie:%20a=b", "/features/%ff%fe", "/" + "a/" * 3000,
 )  # fmt: skip
 
@@ -242,7 +243,7 @@ def raw(port: int, request: bytes) -> bytes:
         b"GET http://evil.example/ HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
         b"GET /\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"POST /sign-in HTTP/1.1\r\nHost: {host}\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\nGET /log HTTP/1.1\r\n\r\n",
+        b"POST /sign-in HTTP/1.1\r\nHost: {host}\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /log HTTP/1.1\r\n\r\n",
         b"POST /sign-in HTTP/1.1\r\nHost: {host}\r\nContent-Length: -1\r\nConnection: close\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: {host}\r\nCookie: penumbra_session=\xff\xfe\xfd\r\nConnection: close\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: {host}\r\nX-Remote-User: root\r\nX-Forwarded-User: root\r\nConnection: close\r\n\r\n",

@@ -185,5 +185,5 @@ def _baseline(visit: Visit, flow: Flow) -> tuple[list[str], list[list[str]]] | R
 ROUTES = (
     Page("/centers", centers, "centers"),
     Page("/centers/{center}", center, "center"),
-    Page("/centers/{center}/drift", shift, "center_drift"),
+    Page("/centers/{center}/drift", shift, "center_drift", costly=True),
 )

@@ -9,7 +9,8 @@ from penumbra.pipeline.workspace import Work
 
 Facts = Sequence[tuple[str, str]]
 Target = Mapping[str, str]
-REASON = "..."
+REASON = "say why"
+UNASKED = "--yes"  # a person who types the command is asked by it
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Kind:
 
     def words(self, target: Target, reason: str = REASON) -> str:
         """The command as a person types it."""
-        return shlex.join(["penumbra", *self.command(target, reason)])
+        return shlex.join(["penumbra", *(word for word in self.command(target, reason) if word != UNASKED)])
 
     def label_of(self, target: Target) -> str:
         """Of a button, with what it is done to."""
@@ -58,7 +59,7 @@ def _promote(target: Target, reason: str) -> list[str]:
 
 
 def _withdraw(target: Target, reason: str) -> list[str]:
-    return ["forget", target["patient"], *(["--center", target["center"]] if target.get("center") else []), "--reason", reason, "--yes"]
+    return ["forget", target["patient"], *(["--center", target["center"]] if target.get("center") else []), "--reason", reason, UNASKED]
 
 
 def _foresee_promote(work: Work, target: Target) -> Facts:
@@ -106,7 +107,7 @@ def _aside(target: Target, reason: str) -> list[str]:
 
 
 EVERY = (
-    Kind("promote", "Make {version} champion", ("version", "alias"), _promote, _foresee_promote),
+    Kind("promote", "Make version {version} champion", ("version", "alias"), _promote, _foresee_promote),
     Kind("rollback", "Restore the previous champion", (), lambda _, reason: ["rollback", "--reason", reason], _foresee_rollback),
     Kind("retrain", "Retrain for {center}", ("center",), _retrain, _foresee_retrain),
     Kind("set-aside", "Set {center} aside", ("center",), _aside, _foresee_aside),

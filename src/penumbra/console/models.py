@@ -73,7 +73,7 @@ def _matching(entries: Sequence[Standing], text: str) -> list[Standing]:
 
 ROUTES = (
     Page("/models", models, "models"),
-    Page("/models/compare", comparison, "comparison"),
+    Page("/models/compare", comparison, "comparison", costly=True),
     Page("/models/{version}", model, "model"),
     Page("/models/{version}/card.{form}", model_card, "card"),
 )

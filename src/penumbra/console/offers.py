@@ -1,32 +1,42 @@
-"""What a page offers to do: a button where its reader may act, else the command to type."""
+"""What can be done about what a page shows: at its end a button for an editor where the console acts, else the command to type."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from markupsafe import Markup
-
-from penumbra.console import kinds
-from penumbra.console.templates import rendered
-from penumbra.console.visit import Visit
+from penumbra.console.kinds import KINDS, Kind, Target
+from penumbra.pipeline import asides
 
 
 @dataclass(frozen=True)
 class Offer:
-    """One action, on one target; address: of its page, "" where the reader may not act."""
+    """One action, on one target."""
 
-    label: str
-    command: str
-    address: str
-    ends: bool
+    kind: Kind
+    target: Target
 
+    @property
+    def label(self) -> str:
+        return self.kind.label_of(self.target)
 
-def offer(visit: Visit, name: str, **target: str) -> Offer:
-    """One action for a page to offer: `offer(visit, "promote", version="2")`."""
-    kind = kinds.kind_of(name)
-    may = visit.console.allow_actions and visit.account.is_editor
-    address = visit.url("action", kind=name, as_of=None, **target) if may else ""
-    return Offer(kind.label_of(target), kind.words(target), address, kind.ends)
+    @property
+    def command(self) -> str:
+        return self.kind.words(self.target)
 
 
-def buttons(visit: Visit, *offers: Offer) -> Markup:
-    """Offers as a part of a page: buttons, or under each name the command to type."""
-    return Markup(rendered("action_buttons.html", offers=offers))
+def offers(home: Path, page: str, path: Mapping[str, Any], query: Mapping[str, str]) -> list[Offer]:
+    """What a page offers, by its name and the parts of its address."""
+    if page == "model":
+        version = f"{query['model']}/{path['version']}" if query.get("model") else str(path["version"])
+        return [Offer(KINDS["promote"], {"version": version}), Offer(KINDS["rollback"], {})]
+    if page == "models":
+        return [Offer(KINDS["rollback"], {})]
+    if page in ("center", "decision"):
+        target = {"center": str(path["center"])}
+        if target["center"] in asides.of(home):
+            return [Offer(KINDS["take-back"], target)]
+        return [Offer(KINDS["retrain"], target), Offer(KINDS["set-aside"], target)]
+    if page == "patient":
+        return [Offer(KINDS["withdraw"], {"patient": str(path["patient"])} | ({"center": query["center"]} if query.get("center") else {}))]
+    return []

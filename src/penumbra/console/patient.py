@@ -334,5 +334,5 @@ def _command(record: PatientRecord, shown: Risk | None) -> str:
 
 ROUTES = (
     Page("/patients/{patient}", patient, "patient"),
-    Page("/patients/{patient}/explanation", explanation, "patient_explanation"),
+    Page("/patients/{patient}/explanation", explanation, "patient_explanation", costly=True),
 )

@@ -5,6 +5,8 @@ from datetime import UTC, date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from penumbra.console.offers import offers
+
 if TYPE_CHECKING:
     import jinja2
 
@@ -22,6 +24,7 @@ def _environment() -> "jinja2.Environment":
         loader=jinja2.PackageLoader("penumbra.console", "pages"), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters.update(iso=iso, minute=minute, grouped=grouped, attribute_json=attribute_json, figure=figure)
+    environment.globals["offers"] = offers
     return environment
 
 

@@ -139,6 +139,11 @@ class Visit:
         path = quote(self.request.scope["path"].removeprefix(self.console.root_path), safe="/")
         return self.console.root_path + path + (f"?{urlencode(query)}" if query else "")
 
+    @property
+    def page_name(self) -> str:
+        """Of the page that was asked for; "" where there is none."""
+        return str(getattr(self.request.scope.get("route"), "name", ""))
+
     def is_below(self, name: str) -> bool:
         """Whether this page is the one of that name, or below it."""
         path, pattern = self.request.scope["path"].removeprefix(self.console.root_path), self.console_paths[name]
