@@ -80,7 +80,7 @@ def test_from_a_dropped_center_to_the_decision(served: Served, tab: Tab, tmp_pat
     assert steps[:3] == ["arrival", "validation", "checks"]
     assert steps[-1] == "decision"
     assert "5 of 6 accepted" in page
-    assert "gtv_named 1" in page
+    assert "no structure named as a GTV 1" in page
     assert "Nothing, until files of the center" in page
     sound(tab, served)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from penumbra.base.faults import fault
 from penumbra.base.refusal import Refusal
 from penumbra.console.pages import Page
 from penumbra.console.visit import Visit
@@ -88,7 +89,7 @@ def _facts(step: Step) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for name, words in (("rejected", "rejected"), ("flagged", "remarks"), ("applicability", "of what the champion is for")):
         if isinstance(facts.get(name), dict) and facts[name]:
-            found.append((words, ", ".join(f"{rule} {count}" for rule, count in sorted(facts[name].items(), key=lambda item: -item[1]))))
+            found.append((words, ", ".join(f"{fault(rule)} {count}" for rule, count in sorted(facts[name].items(), key=lambda item: -item[1]))))
     if isinstance(facts.get("drift"), dict) and facts["drift"]:
         largest = sorted(facts["drift"].items(), key=lambda item: -abs(item[1] or 0.0))[:MAX_DRIFT]
         found.append(("differ most, in standard deviations", "; ".join(f"{name} {value:+.2f}" for name, value in largest if value is not None)))
