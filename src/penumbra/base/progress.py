@@ -1,4 +1,4 @@
-"""Progress of long work on stderr: a bar with remaining time on a terminal, a line now and then in a log; and to whoever listens in the same process."""
+"""Progress of long work on stderr: a bar with remaining time on a terminal, a line now and then in a log; and to listeners in the same process."""
 
 import sys
 import time

@@ -71,7 +71,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Standing:
+class VersionStanding:
     """A registered version and its evidence, inside first.
 
     Parameters
@@ -108,7 +108,7 @@ class Standing:
         return (*([self.inside] if self.inside else []), *(row for row in outside if row.center != EXTERNAL or several))
 
 
-def standings(home: Path, lake: "store.Store", name: str | None = None) -> tuple[Standing, ...]:
+def standings(home: Path, lake: "store.Store", name: str | None = None) -> tuple[VersionStanding, ...]:
     """Every version of a model, the champion first, then the challenger, then the newest.
 
     Parameters
@@ -121,7 +121,7 @@ def standings(home: Path, lake: "store.Store", name: str | None = None) -> tuple
     shelf = registry.shelf(home, name)
     measured = _evidence(lake, shelf.model)
     entries = [
-        Standing(
+        VersionStanding(
             entry.model,
             entry.version,
             entry.aliases,
@@ -132,7 +132,7 @@ def standings(home: Path, lake: "store.Store", name: str | None = None) -> tuple
         )
         for entry in shelf.versions
     ]
-    entries += [Standing(entry.model, entry.version, entry.aliases, entry.created_at, (), "", foreign=True) for entry in shelf.foreign]
+    entries += [VersionStanding(entry.model, entry.version, entry.aliases, entry.created_at, (), "", foreign=True) for entry in shelf.foreign]
     if lake.as_of is not None:
         then: Mapping[str, str | None] = {row["version"]: row["alias"] for row in lake.sql(_RECORDED, [shelf.model]).to_pylist()}
         entries = [replace(entry, aliases=_aliases(then[str(entry.version)])) for entry in entries if str(entry.version) in then]
@@ -151,12 +151,12 @@ def _evidence(lake: "store.Store", model: str) -> dict[str, list[Evidence]]:
     """Version -> its evidence."""
     rows: Sequence[Mapping[str, Any]] = lake.sql(_MEASURED, [model, VOLUME]).to_pylist()
     values = {(row["version"], row["split"], row["center"], row["model"], row["metric"]): row for row in rows}
-    found: dict[str, list[Evidence]] = {}
+    by_version: dict[str, list[Evidence]] = {}
     for (version, split, center, of, metric), row in values.items():
         if (of, metric) == (model, "harrell_c") and split in ORDER:
             volume, gain = (_limited(values.get((version, split, center, *key))) for key in ((VOLUME, "harrell_c"), (model, "delta_c_volume")))
-            found.setdefault(version, []).append(Evidence(center, split, _limited(row), volume, gain, row["n"], row["events"]))
-    return found
+            by_version.setdefault(version, []).append(Evidence(center, split, _limited(row), volume, gain, row["n"], row["events"]))
+    return by_version
 
 
 def _limited(row: Mapping[str, Any] | None) -> Limited:
@@ -165,6 +165,6 @@ def _limited(row: Mapping[str, Any] | None) -> Limited:
     return Limited(*(math.nan if row[name] is None else float(row[name]) for name in ("value", "lower", "upper")))
 
 
-def centers_of(entries: Sequence[Standing]) -> Iterator[str]:
+def centers_of(entries: Sequence[VersionStanding]) -> Iterator[str]:
     """Every center that a version was measured at outside, each once, in the order of the alphabet."""
     yield from sorted({row.center for entry in entries for row in entry.shown if not row.is_inside})

@@ -106,13 +106,13 @@ def _nowhere(reason: str) -> Status:
 class _StoreRead:
     """The store, read in a thread of its own: a server that does not answer must not keep the rest from being shown."""
 
-    def __init__(self, home: Path, known: "Overview | None") -> None:
-        self.overview: Any = known
+    def __init__(self, home: Path, stored: "Overview | None") -> None:
+        self.overview: Any = stored
         self.thread: threading.Thread | None = None
         served = any(os.environ.get(name) for name in ("PENUMBRA_CATALOG", "PENUMBRA_FILES")) or any((home / "store").glob("*.uri"))
         self.patience_s = SERVER_S if served else FILE_S
         self.end = time.monotonic() + self.patience_s
-        if known is None and ((home / "store").is_dir() or os.environ.get("PENUMBRA_CATALOG")):
+        if stored is None and ((home / "store").is_dir() or os.environ.get("PENUMBRA_CATALOG")):
             self.thread = threading.Thread(target=self._read, args=(home,), daemon=True, name=READER)
             self.thread.start()
 

@@ -46,7 +46,7 @@ class Console:
     admission: Admission = field(default_factory=Admission)
     readers: Readers = field(init=False)
     kept: Kept = field(init=False)
-    measured: Kept = field(init=False)  # what is counted as a look at outcomes: the count itself is no news of it
+    measured: Kept = field(init=False)  # what is counted as a look at outcomes: counting it does not change it
     checkup: Checkup = field(init=False)
     drawing: Drawing = field(init=False)
     background: Background = field(init=False)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from penumbra.commands.standing import Evidence, Limited, Standing
+from penumbra.commands.standing import Evidence, Limited, VersionStanding
 from penumbra.console.visit import Visit
 from penumbra.evaluate import EXTERNAL, TRAINING
 from penumbra.report import strips
@@ -25,12 +25,12 @@ class Row:
     strip: str
 
 
-def rows_of(visit: Visit, standing: Standing) -> list[Row]:
+def rows_of(visit: Visit, standing: VersionStanding) -> list[Row]:
     """The evidence that says how good a version is, inside first."""
     return [_row(visit, each) for each in standing.shown]
 
 
-def small_forest(standing: Standing, center: str | None) -> str:
+def small_forest(standing: VersionStanding, center: str | None) -> str:
     """C of a version inside (None), or at one center, next to volume's, as a strip; "" where it was not measured."""
     found = standing.inside if center is None else next((row for row in standing.shown if not row.is_inside and row.center == center), None)
     return "" if found is None else strip(found)

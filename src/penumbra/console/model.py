@@ -8,13 +8,13 @@ from starlette.responses import Response
 
 from penumbra import registry
 from penumbra.base.refusal import Refusal
-from penumbra.commands.standing import Standing, standings
+from penumbra.commands.standing import VersionStanding, standings
 from penumbra.console.evidence import rows_of
 from penumbra.console.visit import Visit
 from penumbra.pipeline import in_use
-from penumbra.pipeline.kept_features import KeptColumn, kept_features
 from penumbra.pipeline.lineage import Lineage, lineage
 from penumbra.pipeline.model_card import whole_card
+from penumbra.pipeline.model_columns import ModelColumn, model_columns
 from penumbra.registry import LoadedModel, RegisteredVersion
 from penumbra.report import strips
 from penumbra.report.audit import Audit, read_audit
@@ -37,7 +37,7 @@ def model(visit: Visit) -> Response:
     card: ModelCard = facts["card"]
     graph: Lineage = facts["lineage"]
     audit: Audit | None = facts["audit"]
-    kept: Sequence[KeptColumn] = facts["kept"]
+    kept: Sequence[ModelColumn] = facts["kept"]
     now = datetime.now(UTC)
     return visit.page(
         "model.html",
@@ -84,7 +84,7 @@ def _facts(visit: Visit, entry: RegisteredVersion) -> dict[str, Any]:
         entries = standings(visit.home, lake, entry.model)
         facts = {
             "lineage": lineage(lake, loaded),
-            "kept": kept_features(lake, loaded),
+            "kept": model_columns(lake, loaded),
             "periods": in_use.periods(lake, entry.model),
             "events": in_use.events(lake, entry.model),
         }
@@ -100,7 +100,7 @@ def _facts(visit: Visit, entry: RegisteredVersion) -> dict[str, Any]:
     }
 
 
-def _standing(entries: Sequence[Standing], version: int) -> Standing | None:
+def _standing(entries: Sequence[VersionStanding], version: int) -> VersionStanding | None:
     return next((each for each in entries if each.version == version), None)
 
 
@@ -117,7 +117,7 @@ def _measures(rows: Sequence[Measured]) -> list[tuple[str, str, str, str, int, i
     ]
 
 
-def _kept_rows(visit: Visit, kept: Sequence[KeptColumn]) -> list[tuple[KeptColumn, str, str]]:
+def _kept_rows(visit: Visit, kept: Sequence[ModelColumn]) -> list[tuple[ModelColumn, str, str]]:
     """Each column with its feature's page, and its coefficient as a strip."""
     axis = strips.around([row.coefficient for row in kept], least=0.01)
     return [

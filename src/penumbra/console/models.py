@@ -7,7 +7,7 @@ from starlette.responses import Response
 from penumbra import registry
 from penumbra.base.refusal import Refusal
 from penumbra.commands import card
-from penumbra.commands.standing import Standing, centers_of, standings
+from penumbra.commands.standing import VersionStanding, centers_of, standings
 from penumbra.console.comparison import comparison
 from penumbra.console.evidence import small_forest
 from penumbra.console.model import chosen_model, model
@@ -59,14 +59,14 @@ def model_card(visit: Visit) -> Response:
     return Response(text, media_type=CARD_TYPES[form], headers={"Content-Disposition": name})
 
 
-def _standings(visit: Visit, name: str | None) -> tuple[Standing, ...]:
+def _standings(visit: Visit, name: str | None) -> tuple[VersionStanding, ...]:
     if not visit.commit:  # there is no store yet
         return ()
     with visit.store() as lake:
         return standings(visit.home, lake, name)
 
 
-def _matching(entries: Sequence[Standing], text: str) -> list[Standing]:
+def _matching(entries: Sequence[VersionStanding], text: str) -> list[VersionStanding]:
     """The versions whose number, alias or training center holds a text."""
     return [entry for entry in entries if not text or any(text in word.casefold() for word in (str(entry.version), *entry.aliases, *entry.train_centers))]
 

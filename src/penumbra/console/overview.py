@@ -10,7 +10,7 @@ from penumbra import registry
 from penumbra.base.faults import fault
 from penumbra.base.refusal import Refusal
 from penumbra.commands import status
-from penumbra.commands.standing import VOLUME, Standing, standings
+from penumbra.commands.standing import VOLUME, VersionStanding, standings
 from penumbra.commands.status_data import Status
 from penumbra.console.evidence import rows_of
 from penumbra.console.pages import Page
@@ -32,7 +32,7 @@ _COMMITS = 'SELECT id, "at", what, "rows" FROM commits ORDER BY id DESC LIMIT ?'
 class Stored:
     """What the store and the registry say, as of the visit's commit."""
 
-    champion: Standing | None
+    champion: VersionStanding | None
     since: Any
     versions: int
     intended: Sequence[tuple[str, str]]

@@ -18,7 +18,7 @@ from penumbra.base.refusal import Refusal, reportable
 from penumbra.base.whole_files import write_whole
 
 LAST_RUN, LAST_CHECK = "manifests/.last-run.json", "manifests/.last-check.json"
-PROGRESS = ".progress.json"  # not below manifests/: what changes every second is no news of what is there
+PROGRESS = ".progress.json"  # not below manifests/: what changes every second does not change what is there
 STOPPED = "stopped"
 WRITE_S = 1.0  # progress is written no more often
 
@@ -84,8 +84,8 @@ class Progress(Document):
     def words(self) -> str:
         """The stage, and how far it is: "fuse: cross-fit 3/10, about 40 s left"."""
         stage = [self.stage] if self.stage and self.stage != self.what else []
-        left = "" if self.left_s is None else f", about {self.left_s:.0f} s left"
-        return ": ".join([*stage, *([f"{self.what} {self.done}/{self.total}{left}"] if self.total else [])])
+        remaining = "" if self.left_s is None else f", about {self.left_s:.0f} s left"
+        return ": ".join([*stage, *([f"{self.what} {self.done}/{self.total}{remaining}"] if self.total else [])])
 
 
 class _Writer:
@@ -144,8 +144,8 @@ def last_run(home: Path) -> Run | None:
 def under_way(home: Path) -> Progress | None:
     """How far the command that works here is; None where nothing was written, or by a process that is gone."""
     with contextlib.suppress(OSError, ValueError):
-        found = Progress.from_json(_read(home, PROGRESS))
-        return found if Path(f"/proc/{found.pid}").exists() else None
+        progress_now = Progress.from_json(_read(home, PROGRESS))
+        return progress_now if Path(f"/proc/{progress_now.pid}").exists() else None
     return None
 
 

@@ -24,7 +24,7 @@ class Period:
         None: nobody had it.
     since, until
         UTC; until None: it still has it.
-    reason, who
+    reason, account
         Of the change that began it.
     """
 
@@ -32,7 +32,7 @@ class Period:
     since: datetime
     until: datetime | None
     reason: str
-    who: str
+    account: str
 
 
 @dataclass(frozen=True)
@@ -43,40 +43,40 @@ class Event:
     what: str
     version: int | None
     words: str
-    who: str = ""
+    account: str = ""
     center: str = ""
     retraining: str = ""
 
 
 def periods(lake: "store.Store", model: str, alias: str = CHAMPION) -> tuple[Period, ...]:
     """Who had an alias when, the earliest first; a row that confirms what was so begins nothing."""
-    found: list[Period] = []
+    rows: list[Period] = []
     for row in lake.sql(_CHANGES, [model]).to_pylist():
-        if row["alias"] != alias or (found and found[-1].version == row["version"]):
+        if row["alias"] != alias or (rows and rows[-1].version == row["version"]):
             continue
         at = _utc(row["at"])
-        if found:
-            last = found.pop()
-            found.append(Period(last.version, last.since, at, last.reason, last.who))
-        found.append(Period(row["version"], at, None, row["reason"], row["who"]))
-    return tuple(found)
+        if rows:
+            last = rows.pop()
+            rows.append(Period(last.version, last.since, at, last.reason, last.account))
+        rows.append(Period(row["version"], at, None, row["reason"], row["who"]))
+    return tuple(rows)
 
 
 def events(lake: "store.Store", model: str) -> tuple[Event, ...]:
     """All that happened to a model's versions, the newest first."""
-    found = [
+    rows = [
         Event(_utc(row["created_at"]), "registered", int(row["version"]), f"registered, fitted on {', '.join(row['train_centers'] or ())}")
         for row in lake.sql(_REGISTERED, [model]).to_pylist()
     ]
     for row in lake.sql(_CHANGES, [model]).to_pylist():
         removed = f"{row['alias']} removed" if row["version"] is None else f"became {row['alias']}"
         before = f" instead of {row['previous']}" if row["previous"] not in (None, row["version"]) else ""
-        found.append(Event(_utc(row["at"]), "alias", row["version"], f"{removed}{before}: {row['reason']}", row["who"]))
+        rows.append(Event(_utc(row["at"]), "alias", row["version"], f"{removed}{before}: {row['reason']}", row["who"]))
     for row in lake.sql(_DECIDED).to_pylist():
         facts = facts_of(row["facts"])
         version = facts.get("challenger") or facts.get("champion")
-        found.append(Event(_utc(row["at"]), "decision", version, row["outcome"], "", row["center"], row["retraining"]))
-    return tuple(sorted(found, key=lambda event: event.at, reverse=True))
+        rows.append(Event(_utc(row["at"]), "decision", version, row["outcome"], "", row["center"], row["retraining"]))
+    return tuple(sorted(rows, key=lambda event: event.at, reverse=True))
 
 
 def facts_of(text: str | None) -> Mapping[str, Any]:

@@ -34,12 +34,14 @@ def lineage(lake: "store.Store", loaded: LoadedModel) -> Lineage:
 
 
 def _nodes(loaded: LoadedModel, patients: Mapping[tuple[str, str], int], died: Mapping[str, int]) -> Iterator[Node]:
-    entry, known = loaded.entry, loaded.lineage
-    for center in known.train_centers:
+    entry, origin = loaded.entry, loaded.lineage
+    for center in origin.train_centers:
         number = patients.get((center, "train"))
         note = "" if number is None else count(number, "patient") + (f", {died[center]} died" if center in died else "")
         yield Node(f"center {center}", 0, center, note, "center", center)
-    yield Node("commit", 1, f"commit {known.store_commit}", f"rows {known.store_digest[:8]}" if known.store_digest else "", "commit", str(known.store_commit))
+    yield Node(
+        "commit", 1, f"commit {origin.store_commit}", f"rows {origin.store_digest[:8]}" if origin.store_digest else "", "commit", str(origin.store_commit)
+    )
     for name, version, rois in _features(loaded):
         yield Node(f"features {version}", 2, name, rois, "features", version)
     parts = loaded.model.parts
@@ -49,7 +51,7 @@ def _nodes(loaded: LoadedModel, patients: Mapping[tuple[str, str], int], died: M
     training = loaded.model.training
     words = f"{loaded.model.kind}, {count(len(loaded.model.columns), 'column')}, fitted on {training.patients}, {training.events} died"
     yield Node("served", 4, loaded.model.label, words, "kept", loaded.served)
-    code = f"code {known.code_commit[:8]}" if known.code_commit else ""
+    code = f"code {origin.code_commit[:8]}" if origin.code_commit else ""
     yield Node("version", 5, f"{entry.model}/{entry.version}", ", ".join(filter(None, (*entry.aliases, code))), "version", str(entry.version))
     for center, update in loaded.updates.items():
         words = f"{update.step} there, by {update.deaths} deaths of {update.patients}"

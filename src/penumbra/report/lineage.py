@@ -21,7 +21,7 @@ class Node:
     title, note
         Its two lines.
     kind, name
-        What it is, for whoever knows its address.
+        What it is, for the caller, who knows its address.
     """
 
     key: str

@@ -115,10 +115,10 @@ def _dot(axis: Axis, dot: Dot, y: float) -> list[str]:
     if _is(dot.lower) and _is(dot.upper):
         assert dot.lower is not None
         assert dot.upper is not None
-        left, right = axis.place(dot.lower), axis.place(dot.upper)
-        parts.append(f'<line class="interval {kind}" x1="{left}" y1="{y}" x2="{right}" y2="{y}"></line>')
-        parts += [_arrow(left, y, -1, kind)] if dot.lower < axis.low else []
-        parts += [_arrow(right, y, 1, kind)] if dot.upper > axis.high else []
+        start, end = axis.place(dot.lower), axis.place(dot.upper)
+        parts.append(f'<line class="interval {kind}" x1="{start}" y1="{y}" x2="{end}" y2="{y}"></line>')
+        parts += [_arrow(start, y, -1, kind)] if dot.lower < axis.low else []
+        parts += [_arrow(end, y, 1, kind)] if dot.upper > axis.high else []
     if _is(dot.one_sided):
         assert dot.one_sided is not None
         at = axis.place(dot.one_sided)

@@ -16,7 +16,7 @@ from penumbra.pipeline.in_use import facts_of
 from penumbra.pipeline.manifests import OVERTAKEN, PROPOSED, SET_ASIDE, DecisionManifest
 from penumbra.pipeline.proposals import command
 
-Found = TypeVar("Found", bound=Document)
+AnyDocument = TypeVar("AnyDocument", bound=Document)
 _ROWS = 'SELECT retraining, center, step, outcome, facts, "at", commit_id FROM retrainings'
 _ORDER = " ORDER BY commit_id"
 STEP_WORDS = {
@@ -104,14 +104,14 @@ class Retraining:
     @property
     def champion(self) -> int | None:
         """The version that was champion."""
-        found = self.facts("decision").get("champion", self.facts("validation").get("version"))
-        return found if isinstance(found, int) else None
+        version = self.facts("decision").get("champion", self.facts("validation").get("version"))
+        return version if isinstance(version, int) else None
 
     @property
     def challenger(self) -> int | None:
         """The version that was made; None where none was."""
-        found = self.facts("decision").get("challenger")
-        return found if isinstance(found, int) else None
+        version = self.facts("decision").get("challenger")
+        return version if isinstance(version, int) else None
 
     @property
     def evidence(self) -> Evidence | None:
@@ -140,7 +140,7 @@ def _grouped(rows: Iterable[Mapping[str, Any]]) -> Iterator[Retraining]:
         yield Retraining(key, center, tuple(each))
 
 
-def _document(kind: type[Found], content: object) -> Found | None:
+def _document(kind: type[AnyDocument], content: object) -> AnyDocument | None:
     """A document out of a step's facts; None where another version of the program wrote something else."""
     try:
         return None if content is None else kind.from_json(content)
@@ -167,7 +167,7 @@ def following(home: Path, retraining: Retraining, model: str) -> tuple[str, str]
         return "It was not finished: the same command resumes after its last step.", f"penumbra retrain --center {center}"
     if not newest:
         return "A later retraining of the center has been decided since; nothing follows from this one.", ""
-    again = "Nothing, until files of the center, the champion or a parameter changes; then the next retraining begins from the arrival."
+    unchanged = "Nothing, until files of the center, the champion or a parameter changes; then the next retraining begins from the arrival."
     if decision == PROPOSED:
         return "A person decides: this makes the challenger champion.", command(model, retraining.challenger)
     if decision == SET_ASIDE:
@@ -175,7 +175,7 @@ def following(home: Path, retraining: Retraining, model: str) -> tuple[str, str]
     if decision == OVERTAKEN:
         return "The proposal was answered by another champion; this compares the center with it.", f"penumbra retrain --center {center}"
     if decision in ("promote", "promoted by hand"):
-        return f"The new champion is served. {again} This restores the version before.", 'penumbra rollback --reason "..."'
+        return f"The new champion is served. {unchanged} This restores the version before.", 'penumbra rollback --reason "..."'
     if decision == "keep" and retraining.challenger not in (None, retraining.champion):
-        return f"The challenger is scored in the shadow of the champion. {again}", f"penumbra compare champion {retraining.challenger}"
-    return again, ""
+        return f"The challenger is scored in the shadow of the champion. {unchanged}", f"penumbra compare champion {retraining.challenger}"
+    return unchanged, ""

@@ -12,7 +12,7 @@ _WEAKEST = "SELECT version, roi, feature, min(icc) AS icc FROM feature_stability
 
 
 @dataclass(frozen=True)
-class KeptColumn:
+class ModelColumn:
     """One column of the served model; NaN where a number is not known.
 
     Parameters
@@ -48,7 +48,7 @@ class KeptColumn:
         return self.name.partition(".")[2]
 
 
-def kept_features(lake: "store.Store", loaded: LoadedModel) -> tuple[KeptColumn, ...]:
+def model_columns(lake: "store.Store", loaded: LoadedModel) -> tuple[ModelColumn, ...]:
     """The columns of the served model, the largest coefficient first."""
     model = loaded.model
     tested = {
@@ -65,7 +65,7 @@ def kept_features(lake: "store.Store", loaded: LoadedModel) -> tuple[KeptColumn,
         version = loaded.feature_versions.get(column.name.partition(".")[0], "")
         icc = weakest.get((version, column.name))
         p, q = tested.get(column.name, unknown)
-        rows.append(KeptColumn(column.name, column.log, column.coefficient, p, q, shares.get(column.name, math.nan), math.nan if icc is None else icc))
+        rows.append(ModelColumn(column.name, column.log, column.coefficient, p, q, shares.get(column.name, math.nan), math.nan if icc is None else icc))
     return tuple(sorted(rows, key=lambda row: (-abs(row.coefficient), row.name)))
 
 
@@ -73,8 +73,8 @@ def _shares(loaded: LoadedModel) -> dict[str, float]:
     """Column -> share of the refits in which it has a coefficient; {} where the version has no refits."""
     if loaded.refits is None:
         return {}
-    kept = np.mean(loaded.refits.coefficients != 0, axis=0)
+    presence = np.mean(loaded.refits.coefficients != 0, axis=0)
     shares: dict[str, float] = {}
-    for column, share in zip(loaded.refits.columns, kept.tolist(), strict=True):
+    for column, share in zip(loaded.refits.columns, presence.tolist(), strict=True):
         shares[column.name] = max(shares.get(column.name, 0.0), share)
     return shares
