@@ -207,3 +207,15 @@ def test_a_withdrawn_patient_is_gone_from_every_page_and_file(acting: Served, ed
     assert len(editor.ask("/log?patient=N001&event=saw").text.split("<tr>")) >= seen_before, "who saw the patient is still answered"
     assert json.loads((home / running.FOLDER / f"{run.name}.json").read_text())["target"] == ""
     assert store.query(home, "SELECT reason FROM withdrawals").to_pylist() == [{"reason": "consent withdrawn"}]
+
+
+def test_status_does_not_send_anybody_to_a_center_that_was_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from penumbra.commands import status
+
+    monkeypatch.setenv("PENUMBRA_HOME", str(tmp_path))
+    (tmp_path / "incoming" / "east").mkdir(parents=True)
+    (tmp_path / "incoming" / "east" / "clinical.csv").write_text("patient,time,event\nE001,100,1\n")
+    assert [each.why for each in status.look().waiting] == ["arrived, not read yet"]
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests" / "aside-east.json").write_text('{"center": "east", "reason": "r", "by": "b", "at": "2026-11-27T00:00:00+00:00"}\n')
+    assert [each.why for each in status.look().waiting] == ["set aside by a person"]

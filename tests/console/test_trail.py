@@ -1,4 +1,4 @@
-"""The log of access: what stands in it, and that whatever is done to it is found."""
+"""The log of access: what it holds, and that whatever is done to it is found."""
 
 import json
 from pathlib import Path

@@ -46,7 +46,7 @@ class Checked:
 
 
 class ChainedLog:
-    """The log in the file `path`, made with its first entry; its key and its head are beside it."""
+    """The log in the file `path`, made with its first entry; its key and its head are next to it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

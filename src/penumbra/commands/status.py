@@ -216,7 +216,8 @@ def _waiting(home: Path, ingested: Mapping[str, IngestedCenter], champion: Champ
             waiting.append(Waiting(center, "decided, not carried out yet"))
         elif late and center not in listed and not manifests.file_of(home, f"retrain-{center}").is_file():
             waiting.append(Waiting(center, "read, and the champion has not been compared on it yet"))
-    return tuple(waiting)
+    aside = {path.stem.removeprefix("aside-") for path in (home / manifests.FOLDER).glob("aside-*.json")}
+    return tuple(Waiting(each.center, "set aside by a person") if each.center in aside else each for each in waiting)
 
 
 def _proposed(home: Path, champion: Champion | None) -> Iterator[Waiting]:
