@@ -51,14 +51,26 @@ class Drawing:
         Refusal
             "console_busy", see `draw`; and what the function raises.
         """
+        for last in (False, True):
+            pool = self._started()
+            try:
+                return pool.submit(function, *arguments).result(PATIENCE_S)
+            except TimeoutError:
+                raise Refusal("console_busy", f"the figure was not drawn within {PATIENCE_S:g} s", "ask again in a moment") from None
+            except BrokenProcessPool:  # the system took its memory; a fresh one may have enough
+                self._drop(pool)
+                if last:
+                    raise Refusal("console_busy", "the process that draws figures ended, most likely for memory", "ask again in a moment") from None
+        raise AssertionError("the second attempt answers or refuses")
+
+    def _started(self) -> ProcessPoolExecutor:
         with self._turn:
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=one_thread_each)
-            pool = self._pool
-        try:
-            return pool.submit(function, *arguments).result(PATIENCE_S)
-        except TimeoutError:
-            raise Refusal("console_busy", f"the figure was not drawn within {PATIENCE_S:g} s", "ask again in a moment") from None
-        except BrokenProcessPool:
-            self.close()
-            raise Refusal("console_busy", "the process that draws figures ended, most likely for memory", "ask again in a moment") from None
+            return self._pool
+
+    def _drop(self, pool: ProcessPoolExecutor) -> None:
+        with self._turn:
+            if self._pool is pool:
+                self._pool = None
+        pool.shutdown(wait=False, cancel_futures=True)
