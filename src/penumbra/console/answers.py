@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 FORMATS = ("csv", "parquet", "arrow")
 TURN_S = 5.0  # a statement waits so long for its turn
 COUNT_S = 1.0  # for counting the rows of one relation
+MANY_PATIENTS = 5000  # beyond these, relations with a row for each feature are not counted
 READY_S = 1.5  # a page waits so long for a snapshot that is being computed
 
 
@@ -155,7 +156,9 @@ def _count(home: Path, as_of: int | None, relations: Sequence[str], so_far: Coun
     try:
         with store.connect(home, read_only=True, as_of=as_of) as lake:
             lake.connection.execute("SET threads = 1")
+            many = (facets.count(lake, "patients", COUNT_S) or 0) > MANY_PATIENTS
             for name in relations:
-                so_far.rows[name] = facets.count(lake, name, COUNT_S)
+                hopeless = many and (name in COMPUTED or "_long" in name)
+                so_far.rows[name] = None if hopeless else facets.count(lake, name, COUNT_S)
     finally:
         so_far.complete = True

@@ -22,6 +22,7 @@ Kind = Literal["radiomics", "deep"]
 Key = tuple[str, str, str]  # patient, roi, image_version
 FEATURE_KINDS: tuple[Kind, ...] = ("radiomics", "deep")
 KEY_COLUMNS = ("patient", "center", "roi", "image_version")
+FEW = 50  # patients or centers that are named one by one in a statement
 
 
 @dataclass(frozen=True)
@@ -339,7 +340,10 @@ def read_matrix(
     conditions = ""
     parameters: list[str | list[str]] = [roi, selected]
     for column, values in (("patient", patients), ("center", centers)):
-        if values is not None:
+        if values is not None and 0 < len(values) <= FEW:  # as constants, so that the files of other patients are not read
+            conditions += f" AND {column} IN ({', '.join('?' for _ in values)})"
+            parameters.extend(str(entry) for entry in values)
+        elif values is not None:
             conditions += f" AND {column} IN (SELECT unnest(?::VARCHAR[]))"
             parameters.append([str(entry) for entry in values])
     columns = "patient, center, log_risk" if kind == "deep" else "patient, center"
