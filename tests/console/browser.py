@@ -37,7 +37,7 @@ class Tab:
     """
 
     def __init__(self, address: str) -> None:
-        self._line = connect(address, max_size=2**28, open_timeout=PATIENCE_S)
+        self._line = connect(address, max_size=2**28, open_timeout=PATIENCE_S, ping_interval=None)
         self._number = 0
         self._events: list[dict[str, Any]] = []
         self.faults: list[str] = []
