@@ -48,9 +48,12 @@ def register_second(home: Path) -> None:
 def console(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A console over a copy of the run with a second version; scans and incoming files are those of the run."""
     home = tmp_path_factory.mktemp("physicist") / "home"
-    shutil.copytree(run.home, home, symlinks=True, ignore=shutil.ignore_patterns("images", "incoming", "reports", "prefect"))
-    for name in ("images", "incoming"):
-        (home / name).symlink_to(run.home / name)
+    home.mkdir()
+    for entry in run.home.iterdir():
+        if entry.name in ("images", "incoming"):
+            (home / entry.name).symlink_to(entry)
+        elif entry.is_dir():
+            shutil.copytree(entry, home / entry.name, symlinks=True)
     register_second(home)
     with serving.served(home) as running:
         yield running
