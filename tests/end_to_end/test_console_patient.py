@@ -70,7 +70,7 @@ def test_from_a_flagged_patient_to_who_was_fitted_on_it(console: Served, browser
 
         assert tab.run("document.querySelector('h1').innerText").startswith(FLAGGED)
         certificate = tab.run("document.querySelector('[aria-labelledby=certificate-title]').innerText")
-        assert "unequally far apart" in certificate
+        assert "lice gaps of" in certificate
         assert "3.00 to 6.00 mm" in certificate
         assert "Look at the contours" in certificate
         assert tab.run("document.querySelectorAll('.certificate .faulty').length") == 1
