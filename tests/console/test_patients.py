@@ -153,7 +153,7 @@ def test_two_versions_are_compared(console: Served) -> None:
 def test_a_rejected_patient_has_a_page_with_what_to_do(console: Served, home: Path) -> None:
     page = console.get("/patients/E003").text
     said = words(page)
-    assert "No structure has a name of a primary tumor" in said
+    assert "No structure named as a GTV" in said
     assert "found no structure is named like a GTV; found: <i>2</i> structures" in said
     assert "what to do Add the name of the GTV to this center" in said
     assert "penumbra rules gtv_named" in said

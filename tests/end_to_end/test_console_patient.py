@@ -109,7 +109,7 @@ def test_from_a_number_of_the_flow_to_the_refused_patients_and_what_to_do(consol
         tab.follow(".flow-list a[href*='rule=gtv_named']")
         tab.follow("table.patients tbody th a")
         page = tab.text()
-        assert "No structure has a name of a primary tumor" in page
+        assert "No structure named as a GTV" in page
         assert "features/rois.yaml" in page
         assert tab.faults == []
 
