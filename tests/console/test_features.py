@@ -82,9 +82,9 @@ def test_settings_that_define_a_feature_are_those_of_its_image() -> None:
         "grid_mm": 1.0,
         "radiomics": {"setting": {"binWidth": 25}, "imageType": {"LoG": {"sigma": [1.0, 2.0]}, "Wavelet": {"wavelet": "coif1"}, "Original": {}}},
     }
-    assert dict(feature_facts._defining(params, "wavelet-LLH")) == {"binWidth": "25", "Wavelet wavelet": "coif1", "grid, mm": "1.0", "engine": "penumbra 2"}
-    assert "LoG sigma" in dict(feature_facts._defining(params, "log-sigma-2-0-mm-3D"))
-    assert "Wavelet wavelet" not in dict(feature_facts._defining(params, "original"))
+    assert dict(feature_facts.defining_settings(params, "wavelet-LLH")) == {"binWidth": "25", "Wavelet wavelet": "coif1", "grid, mm": "1.0", "engine": "penumbra 2"}
+    assert "LoG sigma" in dict(feature_facts.defining_settings(params, "log-sigma-2-0-mm-3D"))
+    assert "Wavelet wavelet" not in dict(feature_facts.defining_settings(params, "original"))
 
 
 def test_no_version_reads_a_feature_that_none_kept(small_home: Path) -> None:

@@ -11,16 +11,16 @@ def rows(*sets: tuple[str, str]) -> tuple[MetricRow, ...]:
 
 
 def test_one_external_center_is_shown_once_and_compared_with_the_papers() -> None:
-    one = tuple(report._columns(rows(("north", "cross_fitted"), (TRAINING, "cross_fitted"), ("east", "test"), (EXTERNAL, "test"), ("north", "train"))))
+    one = tuple(report.columns_of(rows(("north", "cross_fitted"), (TRAINING, "cross_fitted"), ("east", "test"), (EXTERNAL, "test"), ("north", "train"))))
     assert [(column.center, column.split, column.paper) for column in one] == [
         (TRAINING, "cross_fitted", None),
         ("east", "test", "test"),
         ("north", "train", "train"),
     ]
-    assert report._shown_in_subgroups(one) == (TRAINING, "east", "north")
-    two = tuple(report._columns(rows(("east", "test"), ("south", "test"), (EXTERNAL, "test"))))
+    assert report.sets_of_subgroups(one) == (TRAINING, "east", "north")
+    two = tuple(report.columns_of(rows(("east", "test"), ("south", "test"), (EXTERNAL, "test"))))
     assert [(column.center, column.paper) for column in two] == [("east", None), ("south", None), (EXTERNAL, "test")]
-    assert report._shown_in_subgroups(two) == (EXTERNAL,)
+    assert report.sets_of_subgroups(two) == (EXTERNAL,)
 
 
 def test_what_is_said_of_several_models_is_said_once() -> None:
@@ -30,7 +30,7 @@ def test_what_is_said_of_several_models_is_said_once() -> None:
     age = "clinical.age is missing for 2 of 72 training patients: taken as 64.35, their median"
     stage = "clinical.overall_stage is missing for 1 of 72 training patients: taken as 3, their median"
     models = [model("Both", age, stage), model("Age and stage", age, stage), model("None", "no feature", retained=False)]
-    assert list(report._remarks(models)) == [  # type: ignore[arg-type]
+    assert list(report.remarks_of(models)) == [  # type: ignore[arg-type]
         "Age is missing for 2 of 72 training patients: taken as 64.35, their median (Both, Age and stage).",
         "Overall stage is missing for 1 of 72 training patients: taken as 3, their median (Both, Age and stage).",
     ]

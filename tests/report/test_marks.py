@@ -1,4 +1,4 @@
-"""What figures must not hide: a mark for an estimate beyond the axis, words beside the curves, groups that are told apart, names of rows."""
+"""What figures must not hide: a mark for an estimate beyond the axis, words next to the curves, groups that are told apart, names of rows."""
 
 import math
 import re

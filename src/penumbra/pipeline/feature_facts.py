@@ -144,7 +144,7 @@ def facts(lake: store.Store, settings: Settings, feature: str, roi: str = GTV) -
         roi,
         rois,
         version,
-        _defining(json.loads(defined[0]["params"]) if defined else {}, row["image"]),
+        defining_settings(json.loads(defined[0]["params"]) if defined else {}, row["image"]),
         tuple(each["patient"] for each in values),
         centers,
         measured,
@@ -195,7 +195,7 @@ def _outcomes(lake: store.Store, settings: Settings) -> tuple[float, dict[str, s
     return day, reached
 
 
-def _defining(params: Mapping[str, Any], image: str) -> tuple[tuple[str, str], ...]:
+def defining_settings(params: Mapping[str, Any], image: str) -> tuple[tuple[str, str], ...]:
     """The settings of a definition that the features of an image depend on."""
     radiomics = params.get("radiomics", {})
     kind = next((words for begins, words in SETTINGS_OF.items() if image.startswith(begins)), "")

@@ -101,7 +101,7 @@ def report_inputs(
     flow, card = tuple(_flow(work)), model_card(work, registered)
     deep = [model.name for model in models.values() if model.family == "deep"]
     rows = evaluated.metrics
-    columns = tuple(_columns(rows))
+    columns = tuple(columns_of(rows))
     shown = {name: model_risks[name] for name in dict.fromkeys((combined.name, *deep))}
     crossed = cross_fitted_by(work, fused.key)
     inside = {name: models[name].slope * crossed.log_risk(name) for name in shown if crossed.gives(name)}
@@ -133,7 +133,7 @@ def report_inputs(
         ),
         window_hu=settings.report.window_hu,
         notes=tuple(notes),
-        remarks=tuple(_remarks(models.values())),
+        remarks=tuple(remarks_of(models.values())),
         baseline=baseline_of(data),
         measures=page.Measures.of(settings.evaluate),
         panels=panels,
@@ -144,7 +144,7 @@ def report_inputs(
         stability=stability,
         sample=sample,
         demands=demands_of(work.home, settings, sample),
-        shown_in_subgroups=_shown_in_subgroups(columns),
+        shown_in_subgroups=sets_of_subgroups(columns),
         ablation=_ablation(settings.network.se, without_se is not None),
         learning=tuple(learning_curves(trained)) if trained else (),
         maps=tuple(risk_maps(work, trained, pictures)) if trained else (),
@@ -159,7 +159,7 @@ def _follow_up(model: SurvivalModel, horizons_days: Sequence[float]) -> Iterator
         yield f"{model.label}: survival is given up to day {last:g}, to which its training patients were followed; none at {listed}."
 
 
-def _remarks(models: Iterable[SurvivalModel]) -> Iterator[str]:
+def remarks_of(models: Iterable[SurvivalModel]) -> Iterator[str]:
     """What was said of several models, once, with their names."""
     labels: dict[str, list[str]] = {}
     for model in models:
@@ -189,7 +189,7 @@ def _loadings(model: SurvivalModel) -> page.Loadings | None:
     )
 
 
-def _shown_in_subgroups(columns: tuple[page.CenterColumn, ...]) -> tuple[str, ...]:
+def sets_of_subgroups(columns: tuple[page.CenterColumn, ...]) -> tuple[str, ...]:
     """The pools, and a single center that is all of its pool: other single centers have too few in a subgroup to draw."""
     return tuple({column.center: None for column in columns if column.center in POOLED or column.paper is not None})
 
@@ -232,7 +232,7 @@ def _flow(work: Work) -> Iterator[page.CenterFlow]:
         )
 
 
-def _columns(rows: tuple[MetricRow, ...]) -> Iterator[page.CenterColumn]:
+def columns_of(rows: tuple[MetricRow, ...]) -> Iterator[page.CenterColumn]:
     """Sets of patients: cross-fitted ones first, then the centers that did not train, and last the training patients as the fit saw them.
 
     The paper's training numbers are apparent ones, and are shown next to those; its test numbers next to the pool.

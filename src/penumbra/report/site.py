@@ -1,6 +1,6 @@
 """The way from one static page to the others: a list of all of them in reports/index.html, and on every page links to what there is.
 
-The links are written anew into the pages whenever one is made or removed, so that they lead only to what exists; relative, so that they work from a disk.
+The links are written again into the pages whenever one is made or removed, so that they lead only to what exists; relative, so that they work from a disk.
 """
 
 import os

@@ -47,7 +47,7 @@ async function swap(address, selector, push) {
 
 function addressOf(form) {
   const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ""));
-  return form.action.split("?")[0] + (query.size ? "?" + query : "");
+  return form.action.split(/[?#]/)[0] + (query.size ? "?" + query : "");
 }
 
 document.addEventListener("click", (event) => {
