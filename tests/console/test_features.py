@@ -82,12 +82,8 @@ def test_settings_that_define_a_feature_are_those_of_its_image() -> None:
         "grid_mm": 1.0,
         "radiomics": {"setting": {"binWidth": 25}, "imageType": {"LoG": {"sigma": [1.0, 2.0]}, "Wavelet": {"wavelet": "coif1"}, "Original": {}}},
     }
-    assert dict(feature_facts.defining_settings(params, "wavelet-LLH")) == {
-        "binWidth": "25",
-        "Wavelet wavelet": "coif1",
-        "grid, mm": "1.0",
-        "engine": "penumbra 2",
-    }
+    wavelet = {"binWidth": "25", "Wavelet wavelet": "coif1", "grid, mm": "1.0", "engine": "penumbra 2"}
+    assert dict(feature_facts.defining_settings(params, "wavelet-LLH")) == wavelet
     assert "LoG sigma" in dict(feature_facts.defining_settings(params, "log-sigma-2-0-mm-3D"))
     assert "Wavelet wavelet" not in dict(feature_facts.defining_settings(params, "original"))
 
