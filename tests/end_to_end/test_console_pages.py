@@ -18,6 +18,7 @@ PAGES = {
     "patients": ("/patients", ("N001",)),
     "patient": ("/patients/E001", ("east", "Certificate")),
     "patient_explanation": ("/patients/E001/explanation", ("alive", "contribution")),
+    "patient_features": ("/patients/E001/features", ("percentile", "MeshVolume")),
     "centers": ("/centers", ("north", "east", "south")),
     "center": ("/centers/east", ("east",)),
     "center_drift": ("/centers/east/drift", ("glcm", "wavelet")),

@@ -29,7 +29,12 @@ NAMES = """
 SELECT coalesce(certificate ->> 'roi_name', '') AS name, count(*) AS patients FROM images WHERE center = ? GROUP BY ALL ORDER BY patients DESC, name LIMIT 50
 """
 COVERAGE = """
-SELECT kind, version, roi, count(*) FILTER (present) AS present, count(*) AS patients FROM coverage WHERE center = ? GROUP BY ALL ORDER BY kind DESC, roi
+WITH held AS (
+    SELECT 'radiomics' AS kind, version, roi, center = $1 AS here FROM stored.radiomics_vectors
+    UNION ALL
+    SELECT 'deep', version, roi, center = $1 FROM stored.deep_vectors)
+SELECT kind, version, roi, count(*) FILTER (here) AS present, (SELECT count(*) FROM images WHERE center = $1) AS patients FROM held
+GROUP BY ALL ORDER BY kind DESC, roi
 """
 
 

@@ -25,8 +25,12 @@ SIZE = 50  # features of one page of the catalogue
 def features(visit: Visit) -> Response:
     """The catalogue, searched."""
     words, family, image, number = visit.value("q").strip(), visit.value("family"), visit.value("image"), visit.number("page", 1, least=1)
-    with visit.store() as lake:
-        listed = feature_facts.listed(lake, words, family, image, page=number, size=SIZE)
+
+    def read() -> feature_facts.Listed:
+        with visit.store() as lake:
+            return feature_facts.listed(lake, words, family, image, page=number, size=SIZE)
+
+    listed = visit.console.kept.get(("catalogue", visit.as_of, words, family, image, number), read)
     return visit.page(
         "features.html",
         title="Features",
@@ -44,8 +48,12 @@ def features(visit: Visit) -> Response:
 def feature(visit: Visit) -> Response:
     """One feature in one ROI, or its values as CSV."""
     name, roi = visit.path("feature"), visit.value("roi", GTV)
-    with visit.store() as lake:
-        facts = feature_facts.facts(lake, visit.console.settings, name, roi)
+
+    def read() -> FeatureFacts:
+        with visit.store() as lake:
+            return feature_facts.facts(lake, visit.console.settings, name, roi)
+
+    facts = visit.console.kept.get(("feature", visit.as_of, name, roi), read)
     if visit.value("format") == "csv":
         return _csv(facts)
     uses = visit.console.kept.get(("uses_of", name), lambda: feature_facts.uses_of(visit.home, name))

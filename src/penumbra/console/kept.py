@@ -46,6 +46,13 @@ class Kept:
         with self._turn:
             self._entries.pop(key, None)
 
+    def peek(self, key: Hashable) -> Any | None:
+        """The value of a key if it was computed since the last change; None otherwise."""
+        now = self._stamp()
+        with self._turn:
+            values = self._entries[key][1] if now == self._of and key in self._entries else []
+        return values[0] if values else None
+
     def clear(self) -> None:
         """Forget everything."""
         with self._turn:

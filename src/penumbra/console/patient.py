@@ -100,7 +100,6 @@ def patient(visit: Visit) -> Response:
     risks = _risks(visit, record)
     shown = _shown(visit, risks)
     bundle = _bundle(visit, shown.scored) if shown is not None else None
-    ranks, among = _ranks(visit, record, bundle)
     return visit.page(
         "patient.html",
         title=record.patient,
@@ -122,7 +121,23 @@ def patient(visit: Visit) -> Response:
         percent=percent,
         between=between_words,
         years=horizon_words,
-        **_features(visit, ranks, among),
+        picked=_picked(visit),
+        listing=_features(visit, record, bundle) if _is_at_hand(visit, record) else None,
+    )
+
+
+def patient_features(visit: Visit) -> Response:
+    """The features of a patient among those of the training patients: read when the page of the patient is open, they take a second."""
+    record = _record(visit)
+    shown = _shown(visit, _risks(visit, record)) if record.image is not None else None
+    return visit.page(
+        "patient_features.html",
+        title=f"{record.patient}, features",
+        command=typed(f"FROM radiomics_long WHERE patient = {literal(record.patient)}"),
+        record=record,
+        shown=shown,
+        picked=_picked(visit),
+        listing=_features(visit, record, _bundle(visit, shown.scored) if shown is not None else None),
     )
 
 
@@ -278,22 +293,35 @@ def _ranks(visit: Visit, record: PatientRecord, bundle: Bundle | None) -> tuple[
     return Ranks(ranks.rois, ranks.stability, used), among
 
 
-def _features(visit: Visit, ranks: Ranks, among: Reference) -> dict[str, Any]:
+def _is_at_hand(visit: Visit, record: PatientRecord) -> bool:
+    """Whether the features were read since the last commit, or somebody asks for some of them."""
+    asked = any(visit.value(name) for name in ("q", "family", "roi", "mark", "page"))
+    return asked or visit.console.kept.peek(("ranks", visit.as_of, record.patient, record.center)) is not None
+
+
+def _picked(visit: Visit) -> dict[str, str]:
+    """What a form of one part of the page keeps of the others."""
+    return {name: visit.value(name) for name in ("q", "family", "roi", "mark", "version", "against", "center", "at", "window", "hide", "image")}
+
+
+def _features(visit: Visit, record: PatientRecord, bundle: Bundle | None) -> dict[str, Any]:
     """One page of the list of features, as the address filters it."""
+    ranks, among = _ranks(visit, record, bundle)
     mark, page = visit.value("mark"), visit.number("page", 1, least=1, most=10**6)
     matching = ranks.matching(visit.value("q")[:200], family=visit.value("family"), roi=visit.value("roi"), mark=mark if mark in MARKS else "")
     return {
         "features": matching[(page - 1) * FEATURES : page * FEATURES],
-        "features_total": len(matching),
-        "features_page": page,
-        "features_size": FEATURES,
-        "feature_rois": [block.roi for block in ranks.rois],
+        "total": len(matching),
+        "page": page,
+        "size": FEATURES,
+        "rois": [block.roi for block in ranks.rois],
         "families": feature_ranks.families(),
         "marks": MARKS,
-        "picked": {name: visit.value(name) for name in ("q", "family", "roi", "mark", "version", "against", "center", "at", "window", "hide", "image")},
         "among": among,
         "limits": visit.console.settings.applicability,
         "good_icc": feature_ranks.GOOD_ICC,
+        "pages": -(-len(matching) // FEATURES),
+        "address": lambda number: visit.url("patient", patient=record.patient, page=number, **{name: value for name, value in _picked(visit).items() if value}),
     }
 
 
@@ -334,5 +362,6 @@ def _command(record: PatientRecord, shown: Risk | None) -> str:
 
 ROUTES = (
     Page("/patients/{patient}", patient, "patient"),
+    Page("/patients/{patient}/features", patient_features, "patient_features", costly=True),
     Page("/patients/{patient}/explanation", explanation, "patient_explanation", costly=True),
 )

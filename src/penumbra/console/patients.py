@@ -13,6 +13,7 @@ from penumbra import cohort, imaging
 from penumbra.base.refusal import Refusal
 from penumbra.commands.gallery import painted
 from penumbra.commands.rules import fault
+from penumbra.console.context import Console
 from penumbra.console.pages import Page
 from penumbra.console.visit import Visit
 from penumbra.pipeline import people
@@ -86,14 +87,22 @@ class Thumbnails:
 
 def listed(visit: Visit) -> Listed:
     """The list of everybody, read once per commit and version."""
+    return _listed(visit.console, visit.as_of, visit.value("version"))
 
+
+def warm(console: Console) -> None:
+    """Read the list before the first page asks for it."""
+    _listed(console, None, "")
+
+
+def _listed(console: Console, as_of: int | None, version: str) -> Listed:
     def read() -> Listed:
-        with visit.store() as lake:
+        with console.readers.lend(as_of) as lake:
             every = people.versions(lake)
-            version = people.chosen(every, visit.value("version"))
-            return Listed(people.in_memory(visit.home, lake, version), every, version)
+            chosen = people.chosen(every, version)
+            return Listed(people.in_memory(console.home, lake, chosen), every, chosen)
 
-    return visit.console.kept.get(("people", visit.as_of, visit.value("version")), read)
+    return console.kept.get(("people", as_of, version), read)
 
 
 def patients(visit: Visit) -> Response:

@@ -77,7 +77,10 @@ def serve(service: Service) -> None:
 
 
 def _warm(console: Console) -> None:
-    """Open the store and import what pictures are made with before the first page asks for it."""
+    """Open the store, read the list of patients and import what pictures are made with before the first page asks for it."""
+    from penumbra.console import patients
+
     with contextlib.suppress(Refusal):  # the page says it
         console.readers.newest_commit()
+        patients.warm(console)
     scans.warm()

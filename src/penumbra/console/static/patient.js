@@ -1,17 +1,15 @@
-// The patient's page: the explanation takes seconds, so it is asked for when the page is there, and put in place of the link that asks for it.
-// Without this script the link leads to a page of its own.
+// The patient's page: what takes seconds (explanation, features) is asked for when the page is there, and put in place of the link that asks for it.
+// Without this script each link leads to a page of its own.
 "use strict";
 
-document.addEventListener("DOMContentLoaded", async () => {
-  const link = document.getElementById("explain");
-  if (!link) return;
-  const part = document.getElementById("explanation");
+async function load(link) {
+  const part = document.querySelector(link.dataset.load);
   part.setAttribute("aria-busy", "true");
-  link.textContent = "Computing the curve, the contributions and similar patients…";
+  link.textContent += "…";
   try {
     const answer = await fetch(link.href);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const fresh = page.getElementById("explanation");
+    const fresh = page.querySelector(link.dataset.load);
     const refusal = page.querySelector("main .lead");
     if (fresh) {
       part.replaceWith(document.adoptNode(fresh));
@@ -23,4 +21,8 @@ document.addEventListener("DOMContentLoaded", async () => {
     link.textContent = "The console did not answer; try again";
   }
   part.removeAttribute("aria-busy");
+}
+
+document.addEventListener("DOMContentLoaded", async () => {
+  for (const link of [...document.querySelectorAll("a[data-load]")].reverse()) await load(link);
 });
