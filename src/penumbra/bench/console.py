@@ -35,6 +35,7 @@ PEOPLE, PAUSE_S, SECONDS, START_S = 20, 2.0, 60.0, 120.0
 TIMES, PATIENCE_S = 10, 15.0  # each page is asked for so often, or so long, after once that is not counted
 FILTERED = "?column1=center&operator1=%3D&value1=east&sort=-time&page=3"
 STATEMENT = quote("SELECT center, count(*) AS patients, count(*) FILTER (event) AS deaths FROM patients GROUP BY center")
+PENUMBRA = (sys.executable, "-m", "penumbra.cli")
 COMMON = (
     "/",
     "/patients",
@@ -132,9 +133,7 @@ def crowd(home: Path, seconds: float) -> dict[str, float]:
         "/features",
     ]
     answers: list[tuple[float, int, str]] = []
-    training = subprocess.Popen(
-        [sys.executable, "-m", "penumbra.cli", "retrain"], env={**os.environ, "PENUMBRA_HOME": str(home)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    training = subprocess.Popen([*PENUMBRA, "retrain", "--center", arrived(home)], env=environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         with console(home) as port:
             settled(port, "/")
@@ -172,6 +171,19 @@ def crowd(home: Path, seconds: float) -> dict[str, float]:
     return figures
 
 
+def arrived(home: Path) -> str:
+    """Let a simulated center arrive, and its name."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([*PENUMBRA, "simulate", f"{folder}/cohort", "--seed", "7"], env=environment(home), check=True, capture_output=True)
+        shutil.copytree(f"{folder}/cohort/east", home / "incoming" / "west")
+    return "west"
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Of a command over a home."""
+    return {**os.environ, "PENUMBRA_HOME": str(home)}
+
+
 def timed(port: int, address: str) -> tuple[float, int]:
     """Seconds and status of one page, asked for on a new connection without a copy of it."""
     started = time.perf_counter()
@@ -206,7 +218,7 @@ def console(home: Path) -> Iterator[int]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    command = [sys.executable, "-m", "penumbra.cli", "console", "--port", str(port)]
+    command = [*PENUMBRA, "console", "--port", str(port)]
     process = subprocess.Popen(command, env={**os.environ, "PENUMBRA_HOME": str(home)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield port
