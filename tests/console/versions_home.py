@@ -37,8 +37,8 @@ UPDATE = UpdateEvidence(
 )
 
 
-def make(home: Path, empty_registry: Path) -> Work:
-    """Fill a new home; version 1 is champion, 2 challenger."""
+def make(home: Path, empty_registry: Path, *, newest: str = "west<script>") -> Work:
+    """Fill a new home; version 1 is champion, 2 challenger; `newest` is the center whose retraining is not finished."""
     shutil.copytree(empty_registry, home)
     (home / "weights").write_bytes(b"weights")
     work = small_work(home, centers=CENTERS, features=3)
@@ -50,7 +50,7 @@ def make(home: Path, empty_registry: Path) -> Work:
             for each in loaded:
                 lake.write(version_rows(each, patients), run="test", what=f"register {each.entry.label}")
         aliases.set_alias(work, 1, reason="the first version")
-    decide(work)
+    decide(work, newest)
     return work
 
 
@@ -86,7 +86,7 @@ def step(key: str, center: str, name: str, outcome: str, **facts: object) -> dic
     return {"retraining": key, "center": center, "step": name, "outcome": outcome, "facts": facts}
 
 
-def decide(work: Work) -> None:
+def decide(work: Work, newest: str) -> None:
     """An old retraining without limits, one that was kept by the gate, one that updated a center, one that was not finished."""
     verdict = gate(KEPT)
     kept = [
@@ -103,7 +103,7 @@ def decide(work: Work) -> None:
         *([row] for row in kept),
         [step("k3", "south", "update", "chose the intercept", **UPDATE.to_json())],
         [step("k3", "south", "decision", "Promoted: with intercept -0.8.", decision="promote", champion=1, challenger=2)],
-        [step("k4", "west<script>", "arrival", "3 of 3 accepted")],
+        [step("k4", newest, "arrival", "3 of 3 accepted")],
     ]
     with store.connect(work.home) as lake:
         for each in rows:

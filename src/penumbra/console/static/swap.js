@@ -82,6 +82,8 @@ async function look(part) {
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
     if (!fresh) return;
+    part.toggleAttribute("aria-busy", fresh.hasAttribute("aria-busy"));
+    if (fresh.hasAttribute("aria-busy")) part.setAttribute("aria-busy", fresh.getAttribute("aria-busy"));
     part.replaceChildren(...document.adoptNode(fresh).childNodes);
     const looked = part.querySelector(".looked");
     if (looked) looked.textContent = "Last look " + new Date().toLocaleTimeString();
