@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import example_home
-
 from . import serving
 from .serving import Served
 
@@ -18,6 +16,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def small_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of `tests/example_home.py`, for tests that only read."""
+    from tests import example_home
+
     home = tmp_path_factory.mktemp("console") / "home"
     example_home.make(home)
     return home

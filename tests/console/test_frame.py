@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from penumbra import store
 from penumbra.console.application import HEADERS
 
 from . import serving
@@ -35,3 +36,16 @@ def test_below_the_path_of_a_proxy_every_link_stays_below_it(small_home: Path) -
         assert links
         assert {link[:17] for link in links} == {"/clinic/penumbra/"}
         assert {below.get(link.removeprefix("/clinic/penumbra")).status for link in links} == {200}
+
+
+def test_a_new_commit_is_seen_by_a_held_connection(tmp_path: Path) -> None:
+    """A page is "not modified" until something is committed, and not one request longer."""
+    home = tmp_path / "home"
+    with store.connect(home) as lake:
+        lake.write({"centers": [{"center": "north"}]}, run="test", what="north")
+    with serving.served(home) as fresh:
+        first = fresh.get("/tables/centers")
+        assert fresh.get("/tables/centers", if_none_match=first.headers["etag"]).status == 304
+        with store.connect(home) as lake:
+            lake.write({"centers": [{"center": "south"}]}, run="test", what="south")
+        assert fresh.get("/tables/centers", if_none_match=first.headers["etag"]).status == 200
