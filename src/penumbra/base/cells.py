@@ -22,6 +22,7 @@ PLAIN = 1e9  # from here on, and below 0.0001, a power of ten is written
 SMALLEST_P, LARGEST_P = 0.001, 0.99
 LIMIT_OF_P = (0.045, 0.055)  # two digits would hide on which side of 0.05 it is
 SMALLEST_SHARE, LARGEST_SHARE = 0.005, 0.995
+ROUNDING = 1e-9  # of a share that was stored as one minus another
 DIGEST_LETTERS = 12  # of a digest, as in a version's name
 MAX_CHARACTERS = 2000  # of a cell
 
@@ -67,9 +68,9 @@ def percent(share: float) -> str:
     """ "63 %", "< 0.5 %", "> 99.5 %"; never a certainty."""
     if math.isnan(share):
         return ABSENT
-    if share <= SMALLEST_SHARE:  # probabilities end there, and 0.995 would round to certainty
+    if share <= SMALLEST_SHARE + ROUNDING:  # probabilities end there, and 0.995 would round to certainty
         return f"<{NO_BREAK}{100 * SMALLEST_SHARE:g}{NO_BREAK}%"
-    return f">{NO_BREAK}{100 * LARGEST_SHARE:g}{NO_BREAK}%" if share >= LARGEST_SHARE else f"{100 * share:.0f}{NO_BREAK}%"
+    return f">{NO_BREAK}{100 * LARGEST_SHARE:g}{NO_BREAK}%" if share >= LARGEST_SHARE - ROUNDING else f"{100 * share:.0f}{NO_BREAK}%"
 
 
 def p_value(value: float) -> str:

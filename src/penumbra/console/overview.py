@@ -81,6 +81,8 @@ def _stored(visit: Visit) -> tuple[Stored | None, str]:
     try:
         return visit.console.kept.get(("overview", visit.as_of), lambda: _read(visit)), ""
     except Refusal as refusal:
+        if refusal.rule == "commit":
+            raise
         return None, "" if refusal.rule == "store_exists" else str(refusal)
 
 

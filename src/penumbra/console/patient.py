@@ -27,6 +27,7 @@ from penumbra.report.explained import PatientPage, median_of
 from penumbra.store.statements import literal
 from penumbra.survival.horizons import DAYS_PER_YEAR, horizon_words
 
+VIEW = ("at", "window", "hide", "image", "plane", "map")  # what the viewer writes into the address
 FEATURES = 25  # of a page of the list
 MARKS = {"outside": "out of range", "unstable": "unstable", "used": "read by the model", "missing": "missing"}
 WORD_TONES = {"inside": "good", "edge": "warn", "outside": "bad"}
@@ -301,7 +302,7 @@ def _is_at_hand(visit: Visit, record: PatientRecord) -> bool:
 
 def _picked(visit: Visit) -> dict[str, str]:
     """What a form of one part of the page keeps of the others."""
-    return {name: visit.value(name) for name in ("q", "family", "roi", "mark", "version", "against", "center", "at", "window", "hide", "image")}
+    return {name: visit.value(name) for name in ("q", "family", "roi", "mark", "version", "against", "center", *VIEW)}
 
 
 def _features(visit: Visit, record: PatientRecord, bundle: Bundle | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """One visit of one page: what was asked, by whom, and the answers a page can give."""
 
+import shlex
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -167,6 +168,8 @@ class Visit:
         command
             What gives the same at the command line; "" for none.
         """
+        if command.startswith("penumbra sql ") and not self.is_of_now and self.as_of_text and " --as-of " not in command:
+            command = f"{command} --as-of {shlex.quote(self.as_of_text)}"
         return HTMLResponse(rendered(template, visit=self, title=title, command=command, **values), status)
 
 

@@ -34,7 +34,10 @@ async function swap(address, selector, push) {
     const focus = document.activeElement && part.contains(document.activeElement) ? document.activeElement : null;
     const again = focus && (focus.id ? "#" + CSS.escape(focus.id) : focus.name ? `[name="${CSS.escape(focus.name)}"]` : null);
     part.replaceWith(document.adoptNode(fresh));
-    if (push) history.pushState({ selector }, "", address);
+    if (push) {
+      history.pushState({ selector }, "", address);
+      shown = location.pathname + location.search;
+    }
     if (again && fresh.querySelector(again)) fresh.querySelector(again).focus();
     else if (focus) { fresh.setAttribute("tabindex", "-1"); fresh.focus({ preventScroll: true }); }
     announce(fresh);
@@ -45,8 +48,17 @@ async function swap(address, selector, push) {
   }
 }
 
+// What data-keep names around a form or link (the viewer's place, say) is taken from the address as it is now, not as it was when the page was made.
+function keep(element, query) {
+  const now = new URLSearchParams(location.search);
+  for (const name of element.closest("[data-keep]")?.dataset.keep.split(" ") ?? []) {
+    if (now.has(name)) query.set(name, now.get(name)); else query.delete(name);
+  }
+  return query;
+}
+
 function addressOf(form) {
-  const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ""));
+  const query = keep(form, new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== "")));
   return form.action.split(/[?#]/)[0] + (query.size ? "?" + query : "");
 }
 
@@ -55,7 +67,9 @@ document.addEventListener("click", (event) => {
   if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
   if (!document.querySelector(link.dataset.swap)) return;
   event.preventDefault();
-  swap(link.href, link.dataset.swap, true);
+  const address = new URL(link.href);
+  keep(link, address.searchParams);
+  swap(address.href, link.dataset.swap, true);
 });
 
 document.addEventListener("submit", (event) => {
@@ -73,7 +87,10 @@ document.addEventListener("input", (event) => {
   waiting = setTimeout(() => swap(addressOf(form), form.dataset.swap, true), event.target.matches("select, [type=checkbox]") ? 0 : 250);
 });
 
-addEventListener("popstate", () => location.reload());
+let shown = location.pathname + location.search;
+addEventListener("popstate", () => {
+  if (location.pathname + location.search !== shown) location.reload(); // a link within the page changes its fragment alone
+});
 
 async function look(part) {
   if (document.hidden || !part.id || part.contains(document.activeElement)) return;
