@@ -246,4 +246,4 @@ def test_the_widths_of_columns_are_never_more_than_they_need() -> None:
 
 
 def test_the_limits_of_a_probability_are_no_certainty() -> None:
-    assert [cells.percent(share) for share in (0.005, 0.0051, 0.9949, 0.995)] == ["< 0.5 %", "1 %", "99 %", "> 99.5 %"]
+    assert [cells.percent(share) for share in (0.005, 1 - 0.995, 0.0051, 0.9949, 0.995)] == ["< 0.5 %", "< 0.5 %", "1 %", "99 %", "> 99.5 %"]

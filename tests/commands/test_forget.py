@@ -23,7 +23,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     fill(home)
     files = {
         f"images/north/{GONE}/i1/image.nii.gz": "x",
-        f"images/north/{KEPT}/i1/image.nii.gz": "x",
+        f"images/north/{KEPT}/i1/image.nii.gz": f"voxels that read as {GONE} by chance",
         "manifests/populate.json": json.dumps({"patients": [GONE, KEPT], "refused": {GONE: 1}, "n": [{"patient": GONE}], "version": "v"}),
         "manifests/fuse.json": json.dumps({"model": "m"}),
         "reports/nsclc-os-1/index.html": f"<td>{GONE}</td>",
@@ -62,7 +62,7 @@ def test_forget_asks_and_then_leaves_no_file(home: Path) -> None:
     done = penumbra("forget", GONE, "--reason", "consent withdrawn", typed="y\n")
     assert done.exit_code == 0, done.output
     assert "to retrain: nsclc-os/1" in done.output
-    assert "still named in: prefect/log.txt" in done.output
+    assert "still named in: prefect/log.txt; remove" in done.output, "and not another patient's voxels"
     assert "center north in incoming/ still has the patient" in done.output
     left = {path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()}
     assert f"images/north/{KEPT}/i1/image.nii.gz" in left

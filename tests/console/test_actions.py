@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from penumbra import registry, store
 from penumbra.base.chained_log import OF_ACCESS, ChainedLog
 from penumbra.cli import main
-from penumbra.console import running
+from penumbra.console import actions, running
 from penumbra.console.kinds import KINDS
 from penumbra.registry.database import quiet_mlflow
 from tests import example_home
@@ -219,3 +219,8 @@ def test_status_does_not_send_anybody_to_a_center_that_was_set_aside(tmp_path: P
     (tmp_path / "manifests").mkdir()
     (tmp_path / "manifests" / "aside-east.json").write_text('{"center": "east", "reason": "r", "by": "b", "at": "2026-11-27T00:00:00+00:00"}\n')
     assert [each.why for each in status.look().waiting] == ["set aside by a person"]
+
+
+@pytest.mark.parametrize(("reason", "names"), [("E005 asked", True), ("patient e005 asked, E0 05", True), ("e-005 asked", True), ("consent withdrawn", False)])
+def test_a_reason_names_no_patient_in_any_spelling(reason: str, names: bool) -> None:
+    assert actions.is_named("E005", reason) is names

@@ -101,14 +101,14 @@ def _fault(visit: Visit, kind: Kind, target: Target, reason: str) -> str:
         return "This form is not from its page."
     if not reason or len(reason) > MAX_REASON:
         return f"Say why, in at most {MAX_REASON} characters."
-    if mentioned(visit, reason) or _is_named(target.get("patient", ""), reason):
+    if mentioned(visit, reason) or is_named(target.get("patient", ""), reason):
         return "A reason names no patient: it is kept, also when the patient withdraws."
     if visit.form.get("confirm", "").strip() != kind.typed(target):
         return f"To confirm, type {kind.typed(target)}."
     return ""
 
 
-def _is_named(patient: str, reason: str) -> bool:
+def is_named(patient: str, reason: str) -> bool:
     """Whether a reason names the patient, however it is spelled: E005, e005, "E0 05"."""
     plain, named = ("".join(letter for letter in text.casefold() if letter.isalnum()) for text in (reason, patient))
     return bool(named) and named in plain
