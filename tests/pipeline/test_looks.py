@@ -32,6 +32,7 @@ from ..small_run import few_models, say_what_it_was_made_from, small_work
 SOURCE = project_root() / "src" / "penumbra"
 # Modules that call what measures outcomes and look at no center outside, each with why.
 NO_LOOK = {
+    "pipeline/people.py": "the median follow-up of a center, of everybody and without a risk, as the baseline table has it",
     "pipeline/inside.py": "cross-fitted risks of the training patients alone",
     "pipeline/fuse.py": "slope and baseline of the training patients alone",
     "pipeline/prospective.py": "checks a stored C against its patients and shows none",

@@ -168,7 +168,7 @@ def test_subgroups_are_measured_or_too_few_to_say() -> None:
     assert all(cell.gray for cell in table.rows[0]), "the fit saw them"
     drawn = measures_forest(one, [everybody, women, few], "subgroups")
     assert f"few, 1 deaths: {TOO_FEW}" in drawn.alt
-    assert TOO_FEW in drawn.svg
+    assert "too few" in drawn.svg
 
 
 def test_instability_by_hand() -> None:
