@@ -41,7 +41,7 @@ def test_the_champion_and_what_it_is_good_for(two: Served) -> None:
 def test_what_was_decided_arrived_and_was_written(two: Served) -> None:
     page = two.get("/").text
     assert "Promoted: with intercept -0.8." in page
-    assert "gtv_not_empty 3" in page
+    assert "GTV without contours or voxels 3" in page
     assert "commit " in page
 
 
