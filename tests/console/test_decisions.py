@@ -27,7 +27,14 @@ def test_a_decision_is_its_steps_with_facts(two: Served) -> None:
     page = two.get("/decisions/east").text
     places = [page.index(f"<h3>{step}</h3>") for step in ("arrival", "validation", "checks", "refit", "gate", "decision")]
     assert places == sorted(places)
-    for words in ("GTV without contours or voxels 1", "inside 20, outside 4", "gtv.original_firstorder_Mean -1.25", "east 0.630", "Champion then", "nsclc-os/2"):
+    for words in (
+        "GTV without contours or voxels 1",
+        "inside 20, outside 4",
+        "gtv.original_firstorder_Mean -1.25",
+        "east 0.630",
+        "Champion then",
+        "nsclc-os/2",
+    ):
         assert words in page, words
 
 

@@ -100,6 +100,7 @@ def center(visit: Visit) -> Response:
         refused=refused,
         more=max(0, sum(n for status, _, n in flow.out if status != "without scan") - len(refused)),
         table=_baseline(visit, flow),
+        has_reference=any(other.used for other in _flows(visit) if other.center in visit.console.settings.cohort.train_centers and other.center != name),
         **visit.console.kept.get(("center", visit.as_of, name), read),
         **_words(),
     )
