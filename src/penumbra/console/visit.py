@@ -168,7 +168,7 @@ class Visit:
         command
             What gives the same at the command line; "" for none.
         """
-        if command.startswith("penumbra sql ") and not self.is_of_now and self.as_of_text and " --as-of " not in command:
+        if command.split()[:2] == ["penumbra", "sql"] and not self.is_of_now and self.as_of_text and " --as-of " not in command:
             command = f"{command} --as-of {shlex.quote(self.as_of_text)}"
         return HTMLResponse(rendered(template, visit=self, title=title, command=command, **values), status)
 
