@@ -35,7 +35,7 @@ def decisions(visit: Visit) -> Response:
     return visit.page(
         "decisions.html",
         title="Decisions",
-        command="penumbra sql 'SELECT center, step, outcome, \"at\" FROM retrainings ORDER BY commit_id DESC'",
+        command='penumbra sql "SELECT center, step, outcome FROM retrainings ORDER BY commit_id DESC"',
         every=len(every),
         shown=matching[(page - 1) * size : page * size],
         total=len(matching),
