@@ -85,6 +85,8 @@ class Console:
                 seen = path.stat()
             except OSError:  # gone, or not there yet: that too is a state
                 continue
+            if not seen.st_size:  # the write-ahead log that a reader makes when it opens the catalog: nothing was written
+                continue
             state.update(f" {path} {seen.st_mtime_ns} {seen.st_size}".encode())
         return state.hexdigest()
 

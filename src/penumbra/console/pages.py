@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from penumbra.base import resources
 from penumbra.base.params import ParamsError
 from penumbra.base.refusal import Refusal, capitalized, ended, reportable
 from penumbra.console import named
@@ -114,6 +115,9 @@ def answer(page: Page, visit: Visit, *, too_large: bool = False) -> Response:
     except (Refusal, ParamsError) as refusal:
         return refused(visit, refusal)
     except Exception as error:
+        exhausted = resources.refusal_of(error, visit.home)
+        if exhausted is not None:
+            return refused(visit, exhausted, 503)
         print(f"{visit.request.url.path}: {reportable(error)}", file=sys.stderr)
         return refused(visit, Refusal("console_failed", f"this page failed ({type(error).__name__})", "run penumbra doctor, and try again"), 500)
     response.headers.setdefault("Cache-Control", "private, no-cache")

@@ -96,9 +96,7 @@ def load_scan(folder: str | Path) -> Scan:
     >>> load_scan("P01").image.values.dtype
     dtype('int16')
     """
-    folder = Path(folder)
-    if not (folder / _FACTS).is_file():
-        raise Refusal("saved_scan", f"{folder.name} is not a saved scan", "Ingest the patient again")
+    folder = _of_saved(folder)
     facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
     image, mask = read_nifti(folder / IMAGE_FILE), read_nifti(folder / MASK_FILE)
     return Scan(
@@ -112,6 +110,14 @@ def load_scan(folder: str | Path) -> Scan:
     )
 
 
+def _of_saved(folder: str | Path) -> Path:
+    """The folder, if a scan was saved there."""
+    folder = Path(folder)
+    if not (folder / _FACTS).is_file():
+        raise Refusal("saved_scan", f"{folder.name} is not a saved scan", "Ingest the patient again")
+    return folder
+
+
 def saved_shape(folder: str | Path) -> tuple[int, int, int]:
     """The shape (z, y, x) of a saved scan, from the header of its image alone.
 
@@ -120,9 +126,7 @@ def saved_shape(folder: str | Path) -> tuple[int, int, int]:
     Refusal
         `saved_scan`, as `load_scan`.
     """
-    folder = Path(folder)
-    if not (folder / _FACTS).is_file():
-        raise Refusal("saved_scan", f"{folder.name} is not a saved scan", "Ingest the patient again")
+    folder = _of_saved(folder)
     try:
         with gzip.open(folder / IMAGE_FILE) as stream:
             x, y, z = struct.unpack_from("<3h", stream.read(48), 42)  # NIfTI-1: dim[1..3], little-endian as SimpleITK writes it
@@ -139,9 +143,7 @@ def load_mask(folder: str | Path) -> Mask:
     Refusal
         `saved_scan`, as `load_scan`.
     """
-    folder = Path(folder)
-    if not (folder / _FACTS).is_file():
-        raise Refusal("saved_scan", f"{folder.name} is not a saved scan", "Ingest the patient again")
+    folder = _of_saved(folder)
     mask = read_nifti(folder / MASK_FILE)
     return Mask(mask.values != 0, mask.spacing, mask.origin, mask.direction)
 
