@@ -4,12 +4,13 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
 import termios
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -48,8 +49,13 @@ def columns(line: str) -> int:
 PENUMBRA = ("-m", "penumbra.cli")
 
 
-def screen(command: Sequence[str], width: int, environment: Mapping[str, str], program: Sequence[str] = PENUMBRA) -> Screen:
-    """Run a command in a terminal of `width` columns: `program` of this Python with the words of `command`."""
+def screen(
+    command: Sequence[str], width: int, environment: Mapping[str, str], program: Sequence[str] = PENUMBRA, *, stop: Callable[[str], bool] | None = None
+) -> Screen:
+    """Run a command in a terminal of `width` columns: `program` of this Python with the words of `command`.
+
+    A command that serves until it is stopped gets a Ctrl-C as soon as `stop` of what stands on the terminal is true.
+    """
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
     unset = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CI")
@@ -58,14 +64,25 @@ def screen(command: Sequence[str], width: int, environment: Mapping[str, str], p
     process = subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave, env=variables, start_new_session=True)
     os.close(slave)
     received = bytearray()
-    while True:
-        try:
-            part = os.read(master, 65536)
-        except OSError:  # EIO: the last process has closed the terminal
-            break
-        if not part:
-            break
-        received += part
-    os.close(master)
-    text = ESCAPES.sub("", received.decode(errors="replace")).replace("\r\n", "\n")
-    return Screen(text, process.wait())
+    try:
+        while True:
+            try:
+                part = os.read(master, 65536)
+            except OSError:  # EIO: the last process has closed the terminal
+                break
+            if not part:
+                break
+            received += part
+            if stop is not None and stop(_text(received)):
+                process.send_signal(signal.SIGINT)
+                stop = None
+        os.close(master)
+        return Screen(_text(received), process.wait())
+    finally:
+        if process.poll() is None:  # the test ran out of time: nothing stays behind, on a port or in the way of a later test
+            process.kill()
+            process.wait()
+
+
+def _text(received: bytes | bytearray) -> str:
+    return ESCAPES.sub("", received.decode(errors="replace")).replace("\r\n", "\n")
