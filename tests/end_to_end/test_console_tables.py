@@ -56,6 +56,7 @@ def test_from_a_relation_to_a_csv(console: Served, browser: Browser) -> None:
 def test_from_a_question_to_a_csv(console: Served, browser: Browser) -> None:
     with browser.tab() as tab:
         tab.go(f"{console.address}/sql")
+        tab.run("localStorage.clear()")  # other tests asked in this browser before
         tab.run("document.getElementById('q').focus()")
         tab.type("SELECT center, age FROM pati")
         tab.until("!document.getElementById('completions').hidden")
