@@ -1,4 +1,4 @@
-"""`python -m flows.engine`: one flow run of a Prefect server, as its worker starts it (infra/prefect.yaml).
+"""`python -m penumbra.flows.engine`: one flow run of a Prefect server, as its worker starts it (infra/prefect.yaml).
 
 Prefect's own engine in a child process that can be stopped: a stack that is stopped, or a worker that is gone, ends the run within seconds, also while it
 compiles, and that kill does not count against the center.

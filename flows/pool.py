@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from penumbra.base.documents import Document
+from penumbra.base.extras import require
 from penumbra.base.params import ParamsError
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import Pool, available_bytes, available_cores, this_machine
@@ -65,6 +66,7 @@ def open_pool() -> Iterator[Pool]:
 
 
 def _runner(executor: str) -> Any:
+    require("prefect_dask")
     from prefect_dask.task_runners import DaskTaskRunner
 
     if executor != LOCAL:

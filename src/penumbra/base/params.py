@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from penumbra.base import project
 from penumbra.base.refusal import Refusal, choose
 from penumbra.base.yaml_files import ParamsError, read_yaml, shown, wrong
 
@@ -30,7 +31,9 @@ __all__ = ["PROFILES", "ParamsError", "build", "catalog_uri", "files_uri", "mode
 
 
 def project_root() -> Path:
-    """The folder that holds params.yaml, features/ and models/: PENUMBRA_PROJECT, or the checkout that this package runs from.
+    """The folder that holds params.yaml, features/ and models/.
+
+    PENUMBRA_PROJECT; or the project around the current folder; or the checkout that this package runs from; or the defaults in the package.
 
     Raises
     ------
@@ -38,27 +41,31 @@ def project_root() -> Path:
         "project_folder": PENUMBRA_PROJECT is not a folder, or not one of a project.
     """
     typed = os.environ.get("PENUMBRA_PROJECT")
-    root = Path(typed) if typed else Path(__file__).resolve().parents[3]
+    if not typed:
+        return project.enclosing() or project.checkout() or project.DEFAULTS
+    root = Path(typed)
     if not os.path.isfile(root / "params.yaml"):  # noqa: PTH113 Path.is_file raises for a folder that may not be read
-        advice = "Set PENUMBRA_PROJECT to the folder of the penumbra checkout, which has params.yaml, features/ and models/"
-        if not typed:
-            raise ParamsError("project_folder", "this installation of penumbra has no project folder with it", advice)
+        advice = "Set PENUMBRA_PROJECT to a folder that penumbra init made, or to the penumbra checkout, which has params.yaml, features/ and models/"
         missing = "there is no such folder" if not os.path.exists(root) else "which is a file" if not os.path.isdir(root) else "which has no params.yaml"  # noqa: PTH110, PTH112
         raise ParamsError("project_folder", f"PENUMBRA_PROJECT is {typed!r}, {missing}", advice)
     return root
 
 
 def state_home() -> Path:
-    """The folder of all state (store, images, models, reports): PENUMBRA_HOME, by default `data` in the checkout.
+    """The folder of all state (store, images, models, reports): PENUMBRA_HOME, by default `data` in the project or the checkout.
 
     Raises
     ------
     ParamsError
-        "state_folder": what is there is not a folder, or cannot be read.
+        "state_folder": what is there is not a folder, or cannot be read. "project_folder": PENUMBRA_HOME is not set, and there is no project here.
     """
     typed = os.environ.get("PENUMBRA_HOME")
+    root = None if typed else project_root()
+    if root == project.DEFAULTS:
+        advice = "Run penumbra init FOLDER and work from there, or set PENUMBRA_HOME to the folder that keeps the state"
+        raise ParamsError("project_folder", "this folder is not in a project", advice)
     home = Path(typed).resolve() if typed else project_root() / "data"
-    named = f"PENUMBRA_HOME is {typed[:MAX_LETTERS]!r}" if typed else "the state folder is data/ in the checkout"
+    named = f"PENUMBRA_HOME is {typed[:MAX_LETTERS]!r}" if typed else "the state folder is data/ in the project"
     advice = "Set PENUMBRA_HOME to a folder, which may be new"
     place = home
     while True:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from penumbra.base.extras import require
 from penumbra.imaging import Mask, Scan
 
 
@@ -13,6 +14,7 @@ def plain_pyradiomics(scan: Scan, masks: dict[str, Mask], parameter_file: Path) 
     """The features of each ROI from the scan's whole image; nothing of this project is used."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        require("radiomics")
         import SimpleITK as sitk
         from radiomics.featureextractor import RadiomicsFeatureExtractor
 

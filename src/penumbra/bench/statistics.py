@@ -106,6 +106,10 @@ def _best(run: Callable[[], object], repeats: int) -> float:
 def _lifelines(event: np.ndarray, time: np.ndarray, X: np.ndarray, log_risk: np.ndarray) -> dict[str, Callable[[], object]]:
     """The same work, as a user of lifelines writes it."""
     import pandas as pd
+
+    from penumbra.base.extras import require
+
+    require("lifelines")
     from lifelines import CoxPHFitter
     from lifelines.utils import concordance_index as lifelines_concordance
 

@@ -58,7 +58,7 @@ def relations(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     with contextlib.suppress(ParamsError, OSError):
         from penumbra.store.views import INTERNAL, bodies
 
-        return [match[1] + name for name in _matching(bodies(project_root() / "features" / "views").keys() - INTERNAL, match[2])]
+        return [match[1] + name for name in _matching(bodies(project_root() / "features").keys() - INTERNAL, match[2])]
     return []
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from penumbra import cohort, fusion, radiomics
 from penumbra.base.blocks import CLINICAL, DEEP, deep_names, rois_of
+from penumbra.base.project import part_of
 from penumbra.base.refusal import choose, nearest
 from penumbra.base.yaml_files import ParamsError, in_file, read_yaml, shown, wrong
 
@@ -122,7 +123,7 @@ def check_shown(root: Path, parameters: Mapping[str, Collection[str]]) -> None:
         path = root / "models" / f"{file}.yaml"
         with in_file(path):
             look(read_yaml(path))
-    _catalogue(root / "features" / "catalogue.csv")
+    _catalogue(part_of(root / "features", "catalogue.csv"))
 
 
 def _paper(content: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from penumbra import store
 from penumbra.base.blocks import column
 from penumbra.base.params import project_root
+from penumbra.base.project import part_of
 
 MOST = 1000  # training patients whose values are held: 42 MB for 1316 features of 4 ROIs
 GOOD_ICC = 0.75  # a lower limit below this is called unstable; good reliability begins there (Koo and Li 2016)
@@ -85,7 +86,7 @@ class Reference:
 
 @cache
 def _catalogue() -> dict[str, dict[str, str]]:
-    with (project_root() / "features" / "catalogue.csv").open(encoding="utf-8", newline="") as stream:
+    with part_of(project_root() / "features", "catalogue.csv").open(encoding="utf-8", newline="") as stream:
         return {row["feature"]: row for row in csv.DictReader(stream)}
 
 

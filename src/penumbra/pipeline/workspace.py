@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from penumbra.base import resources
+from penumbra.base import project, resources
 from penumbra.base.params import project_root, state_home
 from penumbra.base.refusal import Refusal
 from penumbra.pipeline.settings import Settings, load_settings
@@ -37,7 +37,9 @@ def begin(profile: str | None = None) -> Work:
 
 
 def code_commit() -> str:
-    """The revision of the checkout, "" outside one."""
+    """The revision of the project or the checkout, "" outside one."""
+    if project_root() == project.DEFAULTS:
+        return ""
     try:
         completed = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project_root(), capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from penumbra.base.extras import require
 from penumbra.base.params import ParamsError
 from penumbra.base.refusal import Refusal, choose
 from penumbra.imaging.volume import Mask, Scan
@@ -14,6 +15,7 @@ from penumbra.radiomics.settings import load_settings
 
 ENGINES = {"penumbra": extract_with_penumbra, "pyradiomics": extract_with_pyradiomics}
 DEFAULT_ENGINE = "penumbra"
+REPRODUCED = "3.0.1"  # the PyRadiomics whose values the own engine gives
 
 # Peak memory of a process that loads a scan, makes its rings and extracts: measured up to 250 x 250 x 250 voxels, and for PyRadiomics on LUNG1-001.
 PROCESS_BYTES = 300 * 2**20  # the libraries
@@ -116,8 +118,8 @@ def engine_version(engine: str = DEFAULT_ENGINE) -> dict[str, str]:
 
     Notes
     -----
-    The own engine takes the mesh of a cube from PyRadiomics and the wavelet's filters from PyWavelets; numba compiles its arithmetic, numpy finds
-    eigenvalues and the edges of bins.
+    The own engine gives the values of the PyRadiomics that is named, installed or not, and takes the wavelet's filters from PyWavelets; numba compiles
+    its arithmetic, numpy finds eigenvalues and the edges of bins.
 
     Examples
     --------
@@ -129,5 +131,9 @@ def engine_version(engine: str = DEFAULT_ENGINE) -> dict[str, str]:
     """
     from importlib.metadata import version
 
-    compiler = {"engine_version": VERSION, "numba": version("numba")} if engine == "penumbra" else {"SimpleITK": version("SimpleITK")}
-    return {"engine": engine, **compiler, **{name: version(name) for name in ("pyradiomics", "PyWavelets", "numpy")}}
+    if engine == "penumbra":
+        decisive = {"engine_version": VERSION, "numba": version("numba"), "pyradiomics": REPRODUCED}
+    else:
+        require("radiomics")
+        decisive = {"SimpleITK": version("SimpleITK"), "pyradiomics": version("pyradiomics")}
+    return {"engine": engine, **decisive, **{name: version(name) for name in ("PyWavelets", "numpy")}}

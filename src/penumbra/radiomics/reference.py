@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from penumbra.base.extras import require
 from penumbra.base.params import ParamsError
 from penumbra.base.refusal import Refusal
 from penumbra.imaging.volume import Mask, Scan
@@ -30,6 +31,7 @@ def extract_with_pyradiomics(scan: Scan, masks: Mapping[str, Mask], settings: Se
 
 
 def _extract(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[str, dict[str, float]]:
+    require("radiomics")
     import SimpleITK as sitk
     from pykwalify.errors import PyKwalifyException
     from radiomics.featureextractor import RadiomicsFeatureExtractor

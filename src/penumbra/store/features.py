@@ -334,7 +334,7 @@ def read_matrix(
     if as_of is not None and as_of != store.as_of:
         from penumbra.store.session import connect
 
-        with connect(store.lake.folder.parent, as_of=as_of, catalog=store.lake.catalog, schema_root=store.views.folder.parent) as earlier:
+        with connect(store.lake.folder.parent, as_of=as_of, catalog=store.lake.catalog, schema_root=store.views.features) as earlier:
             return read_matrix(earlier, kind, roi, version=version, patients=patients, centers=centers)
     selected = version or _newest_version(store, kind, roi)
     conditions = ""

@@ -11,7 +11,7 @@ _COMMENT = re.compile(r"COMMENT ON VIEW \S+ IS '((?:[^']|'')*)'")
 
 def meaning(relation: str, features: Path | None = None) -> str:
     """What one row of a relation is; "" of one without a comment."""
-    views = bodies((features or project_root() / "features") / "views")
+    views = bodies(features or project_root() / "features")
     for name in (relation, relation.removesuffix(EVERY)):
         if comment := _COMMENT.search(views.get(name, "")):
             return re.sub(r",? (?:under|of|against) \$\w+", "", comment[1].replace("''", "'")).replace("$all", "")

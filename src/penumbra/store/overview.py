@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penumbra.base.params import project_root
+from penumbra.base.project import part_of
 from penumbra.base.refusal import Refusal
 from penumbra.store.lake import Lake, damaged, fault, migrated_to, migrations, open_engine
 from penumbra.store.statements import statement
@@ -104,12 +105,12 @@ def _attach(lake: Lake, connection: "duckdb.DuckDBPyConnection") -> None:
 def _read(connection: "duckdb.DuckDBPyConnection", features: Path) -> Overview:
     import duckdb
 
-    reached, newest, trouble = migrated_to(connection), len(migrations(features / "schema")), ""
+    reached, newest, trouble = migrated_to(connection), len(migrations(part_of(features, "schema"))), ""
     if reached < newest:
         trouble = f"The store has schema {reached} of {newest}; the next command that opens it brings it up to date."
     elif reached > newest:
         trouble = f"The store has schema {reached}, and this version of penumbra knows {newest}: update penumbra."
-    views = Views(features / "views")
+    views = Views(features)
     answers: dict[str, list[tuple[Any, ...]]] = {}
     for table in TABLES:
         with _older(trouble):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from penumbra.base import resources
 from penumbra.base.params import project_root
+from penumbra.base.project import part_of
 from penumbra.base.refusal import Refusal
 from penumbra.store.lake import Lake, migrated_to, migrations, momentary, open_engine, open_for_writing, patiently, pauses
 from penumbra.store.postgres import without_password
@@ -247,7 +248,7 @@ def connect(
     catalog
         `postgresql://user@host:port/database`; None: what PENUMBRA_CATALOG says, or an SQLite file in the store.
     schema_root
-        The folder with schema/ and views/; None: `features/` of the project.
+        The folder with rois.yaml, schema/ and views/; None: `features/` of the project.
 
     Returns
     -------
@@ -277,10 +278,10 @@ def connect(
     connection = open_engine()
     try:
         if read_only:
-            _attach_to_read(lake, connection, features / "schema")
+            _attach_to_read(lake, connection, part_of(features, "schema"))
         else:
-            open_for_writing(lake, connection, features / "schema")
-        views = Views(features / "views", as_of)
+            open_for_writing(lake, connection, part_of(features, "schema"))
+        views = Views(features, as_of)
         patiently(lambda: views.prepare(connection))
         store = Store(lake, connection, views, read_only=read_only)
         if as_of is not None:

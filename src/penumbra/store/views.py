@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from penumbra.base.blocks import GTV, declared_margins, ring_name
 from penumbra.base.params import project_root
+from penumbra.base.project import part_of
 from penumbra.store.relations import RELATIONS
 from penumbra.store.statements import literal, quoted
 
@@ -42,16 +43,16 @@ _NO_RELATION = re.compile(rf"\bstored\.(?!(?:{'|'.join(sorted(INTERNAL, key=len,
 
 def relation_names(schema_root: Path | None = None) -> list[str]:
     """Every relation that people can ask; schema_root: the folder with views/, default `features/` of the project."""
-    return Views((schema_root or project_root() / "features") / "views").names()
+    return Views(schema_root or project_root() / "features").names()
 
 
-def bodies(folder: Path) -> dict[str, str]:
-    """Relation -> what its file in `folder` says, without comments; $all and the like are in it, the names of ROIs are filled in."""
+def bodies(features: Path) -> dict[str, str]:
+    """Relation -> what its file in views/ of `features` says, without comments; $all and the like are in it, the names of ROIs are filled in."""
     by_relation: dict[str, str] = {}
-    for file in folder.glob("*.sql"):
+    for file in part_of(features, "views").glob("*.sql"):
         lines = file.read_text(encoding="utf-8").splitlines()
         body = "\n".join(line for line in lines if not line.lstrip().startswith("--"))
-        by_relation |= _of_rois(body, declared_margins(folder.parent)) if "$roi" in body else {file.stem: body}
+        by_relation |= _of_rois(body, declared_margins(features)) if "$roi" in body else {file.stem: body}
     return by_relation
 
 
@@ -69,12 +70,12 @@ def block_column(block: int) -> str:
 
 @dataclass
 class Views:
-    """The views of one connection; `folder` holds `<relation>.sql` for every relation.
+    """The views of one connection; views/ of `features` holds `<relation>.sql` for every relation.
 
     Relations are in the connection's own memory, never in the store: an older program and a newer one can read the same store side by side.
     """
 
-    folder: Path
+    features: Path
     as_of: int | None = None
     _created: set[str] = field(default_factory=set)
     _slots: dict[str, int] = field(default_factory=dict)
@@ -88,7 +89,7 @@ class Views:
     def _statements(self) -> dict[str, str]:
         """Relation -> the statements that make it, without comments of the file."""
         if not self._bodies:
-            for name, body in bodies(self.folder).items():
+            for name, body in bodies(self.features).items():
                 for suffix, words in WORDS.items() if "$all" in body else (("", {}),):
                     self._bodies[name + suffix] = Template(body).safe_substitute(words, all=suffix)
         return self._bodies
@@ -128,7 +129,7 @@ class Views:
         for word in sorted(sources):
             self._create(connection, word, by_relation)
         if CATALOGUE in body:
-            body = body.replace(CATALOGUE, catalogue_rows(self.folder.parent / "catalogue.csv"))
+            body = body.replace(CATALOGUE, catalogue_rows(part_of(self.features, "catalogue.csv")))
         of_features = "$" in body
         if of_features:
             body = Template(body).substitute(self._columns(connection, "radiomics"), **self._columns(connection, "deep"))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from penumbra.base.params import project_root
+from penumbra.base.project import part_of
 
 TOPIC, COMMENT = "-- ## ", "-- "
 
@@ -29,7 +30,7 @@ def queries(file: Path | None = None) -> tuple[Query, ...]:
     """Every worked query, in the order of the file: comments with the question, then the statement and a semicolon."""
     every: list[Query] = []
     topic, question, statement = "", "", list[str]()
-    for line in (file or project_root() / "features" / "queries.sql").read_text(encoding="utf-8").splitlines():
+    for line in (file or part_of(project_root() / "features", "queries.sql")).read_text(encoding="utf-8").splitlines():
         if line.startswith(TOPIC):
             topic = line.removeprefix(TOPIC)
         elif line.startswith(COMMENT):

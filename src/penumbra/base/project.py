@@ -1,0 +1,39 @@
+"""Where the declarations are: in a project of one's own, in the checkout that the program runs from, or in the package. Standard library only.
+
+A project is a folder that `penumbra init` made; commands find it from any folder below it, as git finds its own. In src/ the folder penumbra/defaults
+holds links to the declarations at the top of the checkout; an installed package has the files themselves there.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+
+MADE_FROM: Final = ".penumbra/defaults.json"  # the defaults that a project was made from; what marks a folder as a project
+DEFAULTS: Final = Path(__file__).resolve().parents[1] / "defaults"
+OF_PROGRAM: Final = ("schema", "views", "catalogue.csv", "queries.sql")  # of features/: no project keeps these, they belong to the code
+
+
+def enclosing() -> Path | None:
+    """The project that the current folder is in or below; None outside one."""
+    with contextlib.suppress(OSError):
+        here = Path.cwd()
+        return next((folder for folder in (here, *here.parents) if os.path.isfile(folder / MADE_FROM)), None)  # noqa: PTH113 Path.is_file raises where it may not look
+    return None
+
+
+def checkout() -> Path | None:
+    """The checkout that this program runs from; None for an installed package."""
+    root = Path(__file__).resolve().parents[3]
+    return root if (DEFAULTS / "params.yaml").is_symlink() and (root / "params.yaml").is_file() else None
+
+
+def part_of(features: Path, name: str) -> Path:
+    """A part of the folder features/ that comes with the program (OF_PROGRAM): from `features` where it is there, as in a checkout, else from the package."""
+    own = features / name
+    return own if own.exists() else DEFAULTS / "features" / name
+
+
+def is_made(root: Path) -> bool:
+    """Whether `penumbra init` made this project."""
+    return (root / MADE_FROM).is_file()
