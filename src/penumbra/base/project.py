@@ -30,8 +30,8 @@ def checkout() -> Path | None:
 
 def part_of(features: Path, name: str) -> Path:
     """A part of the folder features/ that comes with the program (OF_PROGRAM): from `features` where it is there, as in a checkout, else from the package."""
-    own = features / name
-    return own if own.exists() else DEFAULTS / "features" / name
+    path = features / name
+    return path if path.exists() else DEFAULTS / "features" / name
 
 
 def is_made(root: Path) -> bool:

@@ -25,6 +25,12 @@ NOTHING = "nothing"
 MEASURED = "on the simulated cohort, two cores"
 SECTIONS: dict[str, dict[str, About]] = {
     "Build a model": {
+        "init": About(
+            "Make a project of your own, or update it.",
+            "the defaults in the package",
+            "the new folder, 70 kB; with --update --apply the project's declarations",
+            "0.5 s",
+        ),
         "run": About(
             "Do everything: from arrived centers to a report.",
             "the centers in incoming/ (or in --cohort), params.yaml, features/, models/",

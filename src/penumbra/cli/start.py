@@ -20,9 +20,9 @@ def main() -> int:
     """Run the command of sys.argv in a child process; its exit status."""
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of the processes below
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-    found = None if os.environ.get("PENUMBRA_PROJECT") else project.enclosing()
-    if found is not None:
-        os.environ["PENUMBRA_PROJECT"] = str(found)  # of the processes below, which may stand elsewhere
+    root = None if os.environ.get("PENUMBRA_PROJECT") else project.enclosing()
+    if root is not None:
+        os.environ["PENUMBRA_PROJECT"] = str(root)  # of the processes below, which may stand elsewhere
     folder = temporary_files.private_folder()
     status = child_process.supervise(_command, sentence=RESUME_OTHERWISE.get(command, RESUME), stopped=_no_kills)
     temporary_files.remove(folder)  # in this process alone: the child leaves by an exception

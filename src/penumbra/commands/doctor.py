@@ -1,16 +1,16 @@
 """`penumbra doctor`: checks that everything is installed, reachable and consistent."""
 
-import importlib.metadata
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penumbra.base import resources
+from penumbra.base import project, resources
 from penumbra.base.chained_log import ADVICE, OF_ACCESS, ChainedLog
 from penumbra.base.params import ParamsError, project_root, state_home
 from penumbra.base.refusal import Refusal
+from penumbra.commands import packages
 
 if TYPE_CHECKING:
     from penumbra.pipeline.settings import Settings
@@ -20,8 +20,6 @@ DECLARATIONS = (
     "models/late.yaml", "models/se_resnet.yaml", "models/paper.yaml", "models/checklist.yaml", "models/learning.yaml",
 )  # fmt: skip
 MIN_FREE_GB = 5.0  # a cohort of 300 patients keeps about this much in images and features
-LOCK = "requirements.lock"
-ENGINES = ("SimpleITK", "pydicom", "pyradiomics", "numba", "jax", "flax", "duckdb", "duckdb-extension-ducklake", "mlflow", "prefect", "dvc")
 
 
 @dataclass(frozen=True)
@@ -66,21 +64,27 @@ def _looked(what: str, home: Path) -> list[Finding]:
 
 
 def _packages(home: Path) -> Iterator[Finding]:
+    yield from (Finding(*looked) for looked in packages.installed())
+
+
+def _project(home: Path) -> Iterator[Finding]:
+    """Whether the project was made from the defaults of this penumbra; one of a checkout has none."""
+    from penumbra.commands import init
+
+    root = project_root()
+    if not project.is_made(root):
+        return
     try:
-        lock = (project_root() / LOCK).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        problem = "there is none in the project" if isinstance(error, FileNotFoundError) else "it cannot be read"
-        yield Finding(LOCK, False, f"{problem}; restore it from git, or set PENUMBRA_PROJECT to a whole checkout")
-        lock = ""
-    pinned = dict(line.split(" ")[0].split("==", 1) for line in lock.splitlines() if "==" in line and line[0] != " ")
-    for name in ENGINES:
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            yield Finding(name, False, "not installed; run make setup")
-            continue
-        pin = pinned.get(name.lower(), version)
-        yield Finding(name, version == pin, version if version == pin else f"{version}, but requirements.lock pins {pin}; run make setup")
+        changed = [change.path for change in init.update(root).changes if change.shown]
+        before = init.made_from(root).version
+    except Refusal as refusal:
+        yield Finding("project", False, str(refusal))
+        return
+    if changed:
+        found = f"made from the defaults of penumbra {before}, which changed in {', '.join(changed)}; penumbra init --update shows how"
+        yield Finding("project", False, found, waits=True)
+    else:
+        yield Finding("project", True, f"made from the defaults of this penumbra ({before})")
 
 
 def _parameters(home: Path) -> Iterator[Finding]:
@@ -344,6 +348,7 @@ def _retrainings(home: Path) -> Iterator[Finding]:
 
 PARTS: dict[str, Callable[[Path], Iterator[Finding]]] = {
     "packages": _packages,
+    "project": _project,
     "parameters": _parameters,
     "space": _space,
     "training centers": _training,

@@ -1,7 +1,9 @@
 """The one command to type next, from what `penumbra status` found."""
 
+import os
 from pathlib import Path
 
+from penumbra.base.project import checkout, is_made
 from penumbra.commands.status_data import Status
 
 COHORT_ADVICE = "For your own patients: penumbra run --cohort FOLDER."
@@ -10,7 +12,9 @@ COHORT_ADVICE = "For your own patients: penumbra run --cohort FOLDER."
 def next_step(status: Status | None) -> tuple[str, str]:
     """The command, and why that one; status: None where there is neither a checkout nor a state folder."""
     if status is None or status.project is None or status.home is None:
-        return "cd CHECKOUT && make run", "The folder with params.yaml is missing."
+        if os.environ.get("PENUMBRA_PROJECT") or checkout():
+            return "cd CHECKOUT && make run", "The folder with params.yaml is missing."
+        return "penumbra init my-department", "There is no project here. This makes one."
     unread = [each.center for each in status.waiting if each.why.startswith("arrived")]
     if status.running is not None:
         return 'penumbra sql "SELECT id, what FROM commits ORDER BY id DESC LIMIT 5"', "A command is working here; this shows what it wrote last."
@@ -37,11 +41,12 @@ def next_step(status: Status | None) -> tuple[str, str]:
 def _first(home: Path, project: Path) -> tuple[str, str]:
     """In an empty state folder: three simulated centers, or those that were simulated already."""
     simulated = home / "simulated"
-    if home == project / "data":
+    if home == project / "data" and not is_made(project):
         return "make run", f"Nothing has arrived yet. This simulates three centers and runs everything. {COHORT_ADVICE}"
     if simulated.is_dir():
         return f"penumbra run --cohort {simulated}", f"There is a simulated cohort. {COHORT_ADVICE}"
+    folder = "data/simulated" if is_made(project) and Path.cwd() == project else "simulated"
     return (
-        "penumbra simulate simulated && penumbra run --cohort simulated",
+        f"penumbra simulate {folder} && penumbra run --cohort {folder}",
         f"Nothing has arrived yet. This simulates three centers and runs everything. {COHORT_ADVICE}",
     )

@@ -38,7 +38,7 @@ EXTERNAL = "external"  # the pool of all external centers
 
 
 def look(stored: "Overview | None" = None) -> Status:
-    """The state of PENUMBRA_HOME, or of `data` in the checkout.
+    """The state of PENUMBRA_HOME, or of `data` in the project.
 
     Parameters
     ----------

@@ -111,7 +111,7 @@ def load_settings(profile: str | None = None) -> Settings:
             raise wrong(unknown[0], f"unknown group {unknown[0]} in params.yaml", choose(unknown[0], ["profile", *sorted(groups_of_file)], what="groups"))
         lacking = sorted(groups_of_file - set(declared))
         if lacking:
-            raise ParamsError("parameters", f"missing group {lacking[0]} in params.yaml", "Restore it from git")
+            raise ParamsError("parameters", f"missing group {lacking[0]} in params.yaml", "Restore it from git; of a newer penumbra, penumbra init --update")
         values = older_names.with_today_names(resolve(declared, selected))
         if isinstance(values["retrain"], Mapping) and "margins" in values["retrain"]:
             fault = "retrain.margins in params.yaml is not read any more, the gate decides on intervals"

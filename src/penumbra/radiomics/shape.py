@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from penumbra.radiomics.compiled import kernel
+from penumbra.radiomics.cubes import area_and_volume
 
 Spacing = tuple[float, float, float]
 
@@ -73,28 +74,21 @@ def cube_table(spacing: Spacing) -> np.ndarray:
     """What a cube of eight neighboring voxels adds to the mesh, for each of the 256 patterns of voxels inside the ROI.
 
     Columns: surface mm2, volume mm3 with the cube at the origin, and the surface's area vector (z, y, x), which gives the volume elsewhere.
-    Bit 4 z + 2 y + x of the pattern is the corner (z, y, x). Which of several surfaces fits a pattern is PyRadiomics' choice: its own compiled
-    function is asked for each pattern, so that every value is its value.
+    Bit 4 z + 2 y + x of the pattern is the corner (z, y, x). Which of several surfaces fits a pattern is PyRadiomics' choice (penumbra.radiomics.cubes).
     """
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the Python of tomorrow
-        from radiomics import cShape
-
     steps = np.array(spacing)
     patterns = np.array([[(number >> bit) & 1 for bit in range(8)] for number in range(256)], dtype=bool).reshape(256, 2, 2, 2)
     table = np.empty((256, 5))
     for number, corners in enumerate(patterns):
-        area, volume, _ = cShape.calculate_coefficients(np.ascontiguousarray(corners), steps)
+        area, volume = area_and_volume(corners, steps)
         table[number, :2] = area, volume
     for number, corners in enumerate(patterns):
         for axis in range(3):
             # a second cube before this one along an axis, filled alike: this one is now one step from the origin
             near = np.take(corners, [0], axis=axis)
-            pair = np.ascontiguousarray(np.concatenate([near, corners], axis=axis))
+            pair = np.concatenate([near, corners], axis=axis)
             preceding = int(np.concatenate([near, near], axis=axis).reshape(-1) @ (1 << np.arange(8)))
-            _, volume, _ = cShape.calculate_coefficients(pair, steps)
+            _, volume = area_and_volume(pair, steps)
             table[number, 2 + axis] = 3.0 * (volume - table[preceding, 1] - table[number, 1]) / steps[axis]
     return table
 
