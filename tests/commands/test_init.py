@@ -18,7 +18,7 @@ OLDER = ("bootstraps: 1000", "bootstraps: 900")  # what a default once was
 
 @pytest.fixture(autouse=True)
 def own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable names a project or a state folder, and no test stands in the checkout."""
+    """No variable names a project or a state folder, and no test runs from the checkout."""
     for name in ("PENUMBRA_PROJECT", "PENUMBRA_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -173,7 +173,7 @@ def test_a_new_default_file_comes_with_an_update(tmp_path: Path) -> None:
     (folder / "models" / "late.yaml").unlink()
     files = {path: text for path, text in record.files.items() if path != "models/late.yaml"}
     (folder / project.MADE_FROM).write_text(json.dumps(init.MadeFrom("0.0.9", files).to_json()))
-    init.apply(init.update(folder))
+    init.apply(init.compare(folder))
     assert (folder / "models" / "late.yaml").read_text() == record.files["models/late.yaml"]
 
 

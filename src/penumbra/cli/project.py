@@ -33,9 +33,9 @@ def init(folder: Path | None, update: bool, apply: bool, keep_own: bool) -> None
     root = folder or enclosing()
     if root is None or not is_made(root):
         raise Refusal("project_found", "there is no project here that penumbra init made", "Run it in a project, or give its folder before --update")
-    found = project.update(root, keep_own=keep_own)
+    changed = project.compare(root, keep_own=keep_own)
     if apply:
-        project.apply(found)
-    click.echo("\n".join(project.lines(found, applied=apply)))
-    if any(change.shown for change in found.changes):
+        project.apply(changed)
+    click.echo("\n".join(project.lines(changed, applied=apply)))
+    if any(change.shown for change in changed.changes):
         next_commands("penumbra doctor" if apply else "penumbra init --update --apply")

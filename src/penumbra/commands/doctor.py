@@ -75,14 +75,14 @@ def _project(home: Path) -> Iterator[Finding]:
     if not project.is_made(root):
         return
     try:
-        changed = [change.path for change in init.update(root).changes if change.shown]
+        changed = [change.path for change in init.compare(root).changes if change.shown]
         before = init.made_from(root).version
     except Refusal as refusal:
         yield Finding("project", False, str(refusal))
         return
     if changed:
-        found = f"made from the defaults of penumbra {before}, which changed in {', '.join(changed)}; penumbra init --update shows how"
-        yield Finding("project", False, found, waits=True)
+        sentence = f"made from the defaults of penumbra {before}, which changed in {', '.join(changed)}; penumbra init --update shows how"
+        yield Finding("project", False, sentence, waits=True)
     else:
         yield Finding("project", True, f"made from the defaults of this penumbra ({before})")
 

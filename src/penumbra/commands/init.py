@@ -168,7 +168,7 @@ def made_from(project: Path) -> MadeFrom:
         raise Refusal("project_record", f"{MADE_FROM} cannot be read ({type(error).__name__})", "Restore it from git") from None
 
 
-def update(project: Path, *, keep_own: bool = False) -> Update:
+def compare(project: Path, *, keep_own: bool = False) -> Update:
     """Compare today's defaults with those that the project was made from, and both with the project's own files. Nothing is written.
 
     Parameters
@@ -184,26 +184,26 @@ def update(project: Path, *, keep_own: bool = False) -> Update:
 def _change(project: Path, path: str, before: str | None, today: str | None, keep_own: bool) -> Change | None:
     if before == today:
         return None
-    own = _text(project / path)
+    text = _text(project / path)
     difference = difflib.unified_diff((before or "").splitlines(True), (today or "").splitlines(True), f"{path} (before)", f"{path} (now)")
     shown = "".join(line if line.endswith("\n") else f"{line}\n" for line in difference)
-    if own == today:
-        return Change(path, "", own, today)
-    if own == before:
+    if text == today:
+        return Change(path, "", text, today)
+    if text == before:
         return Change(path, shown, today, today)
-    if own is None or today is None or before is None:  # one side removed the file, or both added it
-        what = "the project has removed it" if own is None else "the defaults have removed it" if today is None else "both have added it"
+    if text is None or today is None or before is None:  # one side removed the file, or both added it
+        what = "the project has removed it" if text is None else "the defaults have removed it" if today is None else "both have added it"
         settled = today if keep_own else before
-        return Change(path, shown, own, settled, () if keep_own else (Conflict(1, what),))
-    merged = merge(before, own, today, keep_own=keep_own)
+        return Change(path, shown, text, settled, () if keep_own else (Conflict(1, what),))
+    merged = merge(before, text, today, keep_own=keep_own)
     return Change(path, shown, merged.text, merged.base, merged.conflicts)
 
 
-def apply(found: Update) -> None:
+def apply(update: Update) -> None:
     """Write what does not conflict, and the defaults that the project's files are made from now; after a kill the same command completes it."""
-    files = dict(made_from(found.project).files)
-    for change in found.changes:
-        path = found.project / change.path
+    files = dict(made_from(update.project).files)
+    for change in update.changes:
+        path = update.project / change.path
         if change.text is None:
             path.unlink(missing_ok=True)
         elif change.text != _text(path):
@@ -212,16 +212,16 @@ def apply(found: Update) -> None:
             files.pop(change.path, None)
         else:
             files[change.path] = change.base
-    write_whole(found.project / MADE_FROM, json.dumps(MadeFrom(found.now, files).to_json(), indent=1) + "\n")
+    write_whole(update.project / MADE_FROM, json.dumps(MadeFrom(update.now, files).to_json(), indent=1) + "\n")
 
 
-def lines(found: Update, *, applied: bool) -> Iterator[str]:
+def lines(update: Update, *, applied: bool) -> Iterator[str]:
     """What `penumbra init --update` prints: the changes of the defaults as a diff, then conflicts."""
-    shown = [change for change in found.changes if change.shown]
+    shown = [change for change in update.changes if change.shown]
     if not shown:
-        yield f"The defaults of penumbra {found.now} are those that this project was made from."
+        yield f"The defaults of penumbra {update.now} are those that this project was made from."
         return
-    yield f"The defaults changed between penumbra {found.before} and {found.now} in {len(shown)} {'file' if len(shown) == 1 else 'files'}:"
+    yield f"The defaults changed between penumbra {update.before} and {update.now} in {len(shown)} {'file' if len(shown) == 1 else 'files'}:"
     yield ""
     yield from (line for change in shown for line in change.shown.splitlines())
     conflicts = [(change.path, conflict) for change in shown for conflict in change.conflicts]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Conflict(NamedTuple):
-    """line: of the text of one's own, from 1. what: what stands there and what stands in the other."""
+    """line: of the text of one's own, from 1. what: the first line there and the one of the other."""
 
     line: int
     what: str
@@ -30,8 +30,8 @@ class _Hunk(NamedTuple):
     lines: list[str]
 
 
-def merge(base: str, own: str, other: str, *, keep_own: bool = False) -> Merged:
-    """Merge what `own` and `other` each made of `base`.
+def merge(base: str, edited: str, other: str, *, keep_own: bool = False) -> Merged:
+    """Merge what `edited` and `other` each made of `base`.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def merge(base: str, own: str, other: str, *, keep_own: bool = False) -> Merged:
     settled: list[str] = []
     conflicts: list[Conflict] = []
     place = 0
-    for start, end, ours, theirs in _regions(common, own.splitlines(True), other.splitlines(True)):
+    for start, end, ours, theirs in _regions(common, edited.splitlines(True), other.splitlines(True)):
         text += common[place:start]
         settled += common[place:start]
         place, original = end, common[start:end]
@@ -61,9 +61,9 @@ def merge(base: str, own: str, other: str, *, keep_own: bool = False) -> Merged:
     return Merged("".join(text + common[place:]), "".join(settled + common[place:]), tuple(conflicts))
 
 
-def _regions(common: list[str], own: list[str], other: list[str]) -> Iterator[tuple[int, int, list[str], list[str]]]:
+def _regions(common: list[str], edited: list[str], other: list[str]) -> Iterator[tuple[int, int, list[str], list[str]]]:
     """Lines of the common text that either changed, hunks that overlap or touch taken together, with what each made of them."""
-    sides = [_hunks(common, own), _hunks(common, other)]
+    sides = [_hunks(common, edited), _hunks(common, other)]
     bounds = sorted((hunk.start, hunk.end) for hunks in sides for hunk in hunks)
     while bounds:
         start, end = bounds.pop(0)

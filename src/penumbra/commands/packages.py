@@ -17,7 +17,7 @@ class Looked(NamedTuple):
 
     what: str
     ok: bool
-    found: str
+    finding: str
 
 
 def installed() -> Iterator[Looked]:
@@ -61,8 +61,8 @@ def _declared() -> Iterator[Looked]:
             continue
         if not requirement.specifier.contains(version, prereleases=True):
             wrong += 1
-            found = f"{version}, but this penumbra needs {requirement.specifier}; run pip install penumbra-survival again"
-            yield Looked(requirement.name, False, found)
+            finding = f"{version}, but this penumbra needs {requirement.specifier}; run pip install penumbra-survival again"
+            yield Looked(requirement.name, False, finding)
     if not wrong:
         count = sum(requirement.marker is None for requirement in declared)
         yield Looked("packages", True, f"{count} that the package declares are installed, each in its range")
