@@ -3,6 +3,7 @@
 Libraries word the same failure each in its own way (DuckDB, SQLite below SQLAlchemy and MLflow, XLA); errno and these words tell what it was.
 """
 
+import contextlib
 import errno
 import os
 import re
@@ -30,6 +31,7 @@ WORDS = (
 )
 # What SQLite says where the cause is one of the above, but not which.
 UNCLEAR = ("disk I/O error", "unable to open database file", "can't start new thread", "could not create thread", "Resource temporarily unavailable")
+NICENESS = 10  # of work that nobody waits for: about a tenth of the processor where somebody else wants all of it
 LITTLE_MB = 1.0  # less is a full disk
 MIN_MB = 16.0  # for a command that writes: its catalogs, manifests and one patient's scan
 MB = 1024**2
@@ -179,3 +181,12 @@ def _free_mb(place: Path) -> float:
         place = place.parent
     filesystem = os.statvfs(place)
     return filesystem.f_bavail * filesystem.f_frsize / MB
+
+
+def give_way() -> None:
+    """From now on this process and those that it starts let others have the processor first: people who look at pages or ask the store, next to a retraining.
+
+    An idle machine is as fast as before. A process that already gives way as much, or more, stays as it is.
+    """
+    with contextlib.suppress(OSError):  # not everywhere
+        os.nice(max(0, NICENESS - os.nice(0)))

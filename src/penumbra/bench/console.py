@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -172,10 +173,15 @@ def crowd(home: Path, seconds: float) -> dict[str, float]:
 
 
 def arrived(home: Path) -> str:
-    """Let a simulated center arrive, and its name."""
+    """Let a simulated center arrive, with patients of its own, and its name."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([*PENUMBRA, "simulate", f"{folder}/cohort", "--seed", "7"], env=environment(home), check=True, capture_output=True)
-        shutil.copytree(f"{folder}/cohort/east", home / "incoming" / "west")
+        east = Path(folder) / "cohort" / "east"
+        for patient in sorted(east.glob("E*")):
+            patient.rename(patient.with_name(patient.name.replace("E", "W")))
+        table = east / "clinical.csv"
+        table.write_text(re.sub(r"^E(?=\d)", "W", table.read_text(encoding="utf-8"), flags=re.MULTILINE), encoding="utf-8")
+        shutil.copytree(east, home / "incoming" / "west")
     return "west"
 
 

@@ -16,6 +16,7 @@ from penumbra.console.drawing import Drawing
 from penumbra.console.kept import Kept
 from penumbra.console.limits import Rate, Turns
 from penumbra.console.readers import Readers
+from penumbra.console.sent import Sent
 from penumbra.console.trail import Trail
 from penumbra.pipeline import looks
 from penumbra.pipeline.settings import Settings
@@ -46,6 +47,7 @@ class Console:
     admission: Admission = field(default_factory=Admission)
     readers: Readers = field(init=False)
     kept: Kept = field(init=False)
+    sent: Sent = field(init=False)
     measured: Kept = field(init=False)  # what is counted as a look at outcomes: counting it does not change it
     checkup: Checkup = field(init=False)
     drawing: Drawing = field(init=False)
@@ -57,6 +59,7 @@ class Console:
     def __post_init__(self) -> None:
         self.readers = Readers(self.home, self.settings.console.memory_mb)
         self.kept = Kept(self.stamp)
+        self.sent = Sent(self.stamp)
         self.measured = Kept(self._measured_stamp)
         self.checkup = Checkup()
         self.drawing = Drawing(self.kept)

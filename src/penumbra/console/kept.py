@@ -16,10 +16,13 @@ class Kept:
     ----------
     stamp
         What the state is now; anything that differs from before empties the cache.
+    entries
+        Kept at once; the one that was not asked for the longest goes first.
     """
 
-    def __init__(self, stamp: Callable[[], Hashable]) -> None:
+    def __init__(self, stamp: Callable[[], Hashable], entries: int = ENTRIES) -> None:
         self._stamp = stamp
+        self._most = entries
         self._of: Hashable = None
         self._entries: OrderedDict[Hashable, tuple[threading.Lock, list[Any]]] = OrderedDict()
         self._turn = threading.Lock()
@@ -33,7 +36,7 @@ class Kept:
                 self._entries.clear()
             lock, values = self._entries.setdefault(key, (threading.Lock(), []))
             self._entries.move_to_end(key)
-            while len(self._entries) > ENTRIES:
+            while len(self._entries) > self._most:
                 self._entries.popitem(last=False)
         with lock:
             if not values:

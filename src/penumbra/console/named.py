@@ -14,7 +14,7 @@ NAMES = "SELECT DISTINCT patient FROM stored.patients UNION SELECT DISTINCT pati
 COMPRESSED = ("application/vnd.apache.arrow.stream", "application/vnd.apache.parquet", "application/octet-stream")
 
 
-def note(visit: Visit, page: str, response: Response, tag: str) -> None:
+def note(visit: Visit, page: str, response: Response, tag: str, named: frozenset[str] | None) -> None:
     """Write into the log of access whom an answer shows, before it is sent.
 
     Parameters
@@ -23,6 +23,8 @@ def note(visit: Visit, page: str, response: Response, tag: str) -> None:
         Its name.
     tag
         Of the answer; "" for none.
+    named
+        The patients that it shows, see `named_in`.
 
     Raises
     ------
@@ -33,17 +35,16 @@ def note(visit: Visit, page: str, response: Response, tag: str) -> None:
         return
     trail = visit.console.trail
     if response.status_code in (200, 206):
-        named = named_in(visit, response)
         trail.remember(tag, named)
-    elif response.status_code == 304:
-        named = trail.shown_before(tag)
-    else:
+    elif response.status_code != 304:
         return
     trail.saw(visit.account, page, named, visit.as_of)
 
 
 def named_in(visit: Visit, response: Response) -> frozenset[str] | None:
     """The patients that an answer shows; None: any may be among them."""
+    if response.status_code not in (200, 206):
+        return frozenset()
     of_path = frozenset({visit.path("patient")} - {""})
     body = getattr(response, "body", None)
     if of_path and not str(response.media_type or "").startswith("text/html"):

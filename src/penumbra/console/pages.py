@@ -109,9 +109,13 @@ def answer(page: Page, visit: Visit, *, too_large: bool = False) -> Response:
         tag = _tag(page, visit) if visit.request.method in ("GET", "HEAD") else ""
         if tag and _matches(visit.request.headers, tag):
             response = Response(status_code=304)
+            whom = visit.console.trail.shown_before(tag)
+        elif tag and visit.request.method == "GET":
+            response, whom = visit.console.sent.get(tag, lambda: page.show(visit), lambda shown: named.named_in(visit, shown))
         else:
             response = page.show(visit)
-        named.note(visit, page.name, response, tag)
+            whom = named.named_in(visit, response)
+        named.note(visit, page.name, response, tag, whom)
     except (Refusal, ParamsError) as refusal:
         return refused(visit, refusal)
     except Exception as error:
