@@ -9,7 +9,7 @@ penumbra := .venv/bin/penumbra
 ready := .venv/.ready
 fast := -m "not slow and not matrix" --ignore tests/end_to_end
 
-.PHONY: run test test-fast coverage test-numeric test-stops lint fuzz bench bench-radiomics bench-network bench-last-bit bench-statistics bench-store bench-redrawn bench-served bench-console stress-store stack backup restore parity lock clean setup help
+.PHONY: run test test-fast coverage test-numeric test-stops lint fuzz bench bench-radiomics bench-network bench-last-bit bench-statistics bench-store bench-redrawn bench-served bench-console stress-store stack backup restore parity lock release clean setup help
 .DEFAULT_GOAL := help
 
 help:                      ## this list
@@ -92,6 +92,9 @@ restore: $(ready)          ## back from FROM=file.tar, into an empty state folde
 
 parity: $(ready)           ## compare each of the 1316 features with PyRadiomics itself and record the largest difference
 	.venv/bin/python -m penumbra.bench.parity
+
+release: $(ready)          ## wheel, source package, manual and bill of materials into dist/, checked in an empty environment; nothing is uploaded
+	@infra/release
 
 lock:                      ## resolve requirements.in into requirements.lock
 	for set in requirements requirements-bench; do \
