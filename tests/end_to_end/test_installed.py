@@ -62,7 +62,9 @@ mean = mean_patient(model)
 import pandas
 frame = pandas.DataFrame([mean])
 answer = mlflow.pyfunc.load_model(str(entry.folder.parent)).predict(frame[list(model.columns)])
-print(json.dumps({"version": entry.version, "folder": str(entry.folder.parent), "log_risk": float(answer["log_risk"][0]), "columns": list(model.columns), "row": [mean[name] for name in model.columns]}))
+columns = list(model.columns)
+facts = {"version": entry.version, "folder": str(entry.folder.parent), "columns": columns, "row": [mean[name] for name in columns]}
+print(json.dumps(facts | {"log_risk": float(answer["log_risk"][0])}))
 """
 
 
@@ -88,12 +90,8 @@ class Installed:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """Source package -> wheel -> environment: what a department would get."""
     folder = tmp_path_factory.mktemp("installed")
-    built = subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder / "dist", ROOT],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-    )
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder / "dist", ROOT]
+    built = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": "ignore"})
     assert built.returncode == 0, built.stderr[-3000:]
     (wheel,) = (folder / "dist").glob("penumbra_survival-*.whl")
     venv.create(folder / "environment", with_pip=False)
