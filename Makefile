@@ -7,6 +7,8 @@ export PYTHONWARNINGS ?= ignore
 # Targets are relative: make splits a path at its blanks, and a checkout may be in "my clinic". Paths in recipes are quoted.
 penumbra := .venv/bin/penumbra
 ready := .venv/.ready
+# a file's tests go to one worker, long groups first; see tests/conftest.py
+pytest := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=15
 fast := -m "not slow and not matrix" --ignore tests/end_to_end
 
 .PHONY: run test test-fast coverage test-numeric test-stops lint fuzz bench bench-radiomics bench-network bench-last-bit bench-statistics bench-store bench-redrawn bench-served bench-console stress-store stack backup restore parity lock release clean setup help
@@ -29,16 +31,16 @@ else
 endif
 
 test: lint                 ## lint and every test
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n 2 --dist loadgroup
+	$(pytest)
 
 fuzz: $(ready)             ## 2000 folders of a patient, each with one thing wrong: the right mask, a flag or a refusal
 	OMP_NUM_THREADS=1 .venv/bin/python -W ignore -m tests.imaging.fuzz 2000
 
 test-fast: $(ready)        ## the tests that need no run, server or training: two to three minutes
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n 2 $(fast)
+	$(pytest) $(fast)
 
 coverage: $(ready)         ## the same, and what they run of each package
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n 2 $(fast) --cov --cov-report=
+	$(pytest) $(fast) --cov --cov-report=
 	@.venv/bin/python -m tests.covered
 
 test-numeric: $(ready)     ## the tests that depend on the processor, with 1 and 2 threads and held to SSE4.2, AVX2 and the processor's own instructions

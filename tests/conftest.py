@@ -3,9 +3,11 @@ start, also under nohup."""
 
 import fcntl
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,9 @@ for name in ("PENUMBRA_CATALOG", "PENUMBRA_FILES"):
     os.environ.pop(name, None)
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# Groups in the order in which they begin: "run" makes the finished run that tests/end_to_end examines, and these others last about as long as that.
+FIRST = ("run", "kill", "tests/console/test_actions.py", "everybody")
 
 
 @pytest.fixture(autouse=True)
@@ -30,19 +35,65 @@ def _no_registry_of_another_test() -> Iterator[None]:
         mlflow.set_registry_uri("")
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """The tests of one file go to one worker: what they share is made once, not once in each worker."""
+    if item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups that take long begin first, so that the workers end together."""
+    slow = {group(item) for item in items if item.get_closest_marker("slow") is not None}
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        name = group(item)
+        if name in FIRST:
+            return FIRST.index(name), True
+        return len(FIRST) + (not name.startswith("tests/end_to_end/")), name not in slow
+
+    items.sort(key=place)
+
+
+def group(item: pytest.Item) -> str:
+    """Of tests that run one after another in the same worker."""
+    mark = item.get_closest_marker("xdist_group")
+    assert mark is not None
+    return str(mark.args[0])
+
+
+@contextmanager
+def once(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[tuple[Path, bool]]:
+    """A folder of that name, the same in every worker, and whether it is there already: the first that enters makes it, and the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = base / f"{name}.done"
+        yield base / name, done.exists()
+        done.touch()
+
+
 @pytest.fixture(scope="session")
 def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with MLflow's empty database, to be copied: its migrations take seconds. The first worker that needs it makes it for all."""
+    """A home with MLflow's empty database, to be copied: its migrations take seconds."""
     from penumbra.registry.database import client, quiet_mlflow
 
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    home = folder / "empty_registry"
-    with (folder / "empty_registry.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not home.exists():
+    with once(tmp_path_factory, "empty_registry") as (home, made):
+        if not made:
             (home / "mlflow").mkdir(parents=True)
             with quiet_mlflow():
                 client(home)
     return home
+
+
+@pytest.fixture(scope="session")
+def example(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Path:
+    """The home of `tests/example_home.py`, to be copied by its `copied`."""
+    from tests import example_home
+
+    with once(tmp_path_factory, "example") as (folder, made):
+        if not made:
+            shutil.copytree(empty_registry, folder / "home")
+            example_home.make(folder / "home")
+    return folder / "home"

@@ -1,5 +1,6 @@
 """The home that the examples of docstrings begin with: two patients of one center, three features of their GTV, and a registered version."""
 
+import shutil
 from pathlib import Path
 
 from penumbra import registry, store
@@ -11,12 +12,19 @@ PATIENTS = (
 )
 FEATURES = ("original_firstorder_Mean", "original_glcm_Contrast", "original_shape_MeshVolume")
 VERSION = "0123456789ab"
+NETWORK = "network.safetensors"  # next to the home
 
 
 def make(home: Path) -> None:
     """Fill a new home."""
     fill_store(home)
     fill_registry(home)
+
+
+def copied(example: Path, home: Path) -> None:
+    """Copy what `make` made, with the network of its version next to it."""
+    shutil.copytree(example, home)
+    shutil.copy(example.with_name(NETWORK), home.with_name(NETWORK))
 
 
 def fill_store(home: Path) -> None:
@@ -32,7 +40,7 @@ def fill_store(home: Path) -> None:
 
 def fill_registry(home: Path) -> None:
     """Register version 1, which becomes champion."""
-    network = home.with_name("network.safetensors")
+    network = home.with_name(NETWORK)
     network.write_bytes(b"weights")
     entry = registry.register(home, small_bundle(network), METRICS, model="nsclc-os")
     row = {"model": "nsclc-os", "version": "1", "alias": "champion", "store_commit": 3, "train_centers": ["north"]}

@@ -12,12 +12,12 @@ PACKAGES = docstrings.WITH_EXAMPLES
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, example: Path) -> Path:
     """The home that the examples of `store` and `registry` begin with."""
     from tests import example_home
 
     made = tmp_path_factory.mktemp("example") / "home"
-    example_home.make(made)
+    example_home.copied(example, made)
     return made
 
 

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def small_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_home(tmp_path_factory: pytest.TempPathFactory, example: Path) -> Path:
     """The home of `tests/example_home.py`, for tests that only read."""
     from tests import example_home
 
     home = tmp_path_factory.mktemp("console") / "home"
-    example_home.make(home)
+    example_home.copied(example, home)
     return home
 
 
@@ -42,4 +42,21 @@ def two_versions(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path)
 def two(two_versions: "Work") -> Iterator[Served]:
     """A console over it."""
     with serving.served(two_versions.home) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def everybodys_home(tmp_path_factory: pytest.TempPathFactory, example: Path) -> Path:
+    """A home with a patient of every kind, for tests that only read; see `people_home`."""
+    from . import people_home
+
+    home = tmp_path_factory.mktemp("people") / "home"
+    people_home.make(home, example)
+    return home
+
+
+@pytest.fixture(scope="session")
+def everybody(everybodys_home: Path) -> Iterator[Served]:
+    """A console over it."""
+    with serving.served(everybodys_home) as running:
         yield running

@@ -43,9 +43,9 @@ def certificate(*findings: dict[str, str], roi_name: str = "GTV-1") -> dict[str,
 GAP = {"rule": "slice_gaps", "found": "slice gaps of 3.00 to 6.00 mm within the GTV", "advice": "Look at the contours"}
 
 
-def make(home: Path) -> None:
+def make(home: Path, example: Path) -> None:
     """`example_home` with east: E001 flagged, with a changed record and two versions; E002 rejected; and a center of hostile names."""
-    example_home.make(home)
+    example_home.copied(example, home)
     with store.connect(home) as lake:
         lake.write(
             {

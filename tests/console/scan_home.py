@@ -102,9 +102,9 @@ def write(home: Path, patient: str, version: str, scan: Stored, *, drawn: Contou
     save_scan(saved, home / "images" / "north" / patient / version, drawn=drawn)
 
 
-def make(home: Path) -> None:
+def make(home: Path, example: Path) -> None:
     """Fill a new home: every patient's newest scan is `image1` but OLDER's, whose is `image2`."""
-    example_home.make(home)
+    example_home.copied(example, home)
     patients = [*STORED, OBLIQUE, OLDER, GOING]
     people = [{"patient": name, "center": "north", "age": 60.0, "sex": "male", "time": 500.0, "event": True} for name in patients]
     common = {"center": "north", "sha256": "0" * 64, "spacing": (3.0, 1.0, 1.0), "size": [80, 512, 512]}

@@ -30,10 +30,10 @@ PATIENCE_S = 120.0
 
 
 @pytest.fixture(scope="module")
-def acting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def acting(tmp_path_factory: pytest.TempPathFactory, example: Path) -> Iterator[Served]:
     """A console that acts, over two versions, two patients and a center that has arrived."""
     home = tmp_path_factory.mktemp("acting") / "home"
-    example_home.make(home)
+    example_home.copied(example, home)
     with quiet_mlflow():
         registry.register(home, small_bundle(home.with_name("network.safetensors"), 0.7), METRICS, model="nsclc-os")
     (home / "incoming" / "north" / "N001").mkdir(parents=True)

@@ -4,9 +4,9 @@ import html
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,24 +15,11 @@ from markupsafe import escape
 
 from penumbra import store
 
-from . import people_home, serving
+from . import serving
 from .people_home import HOSTILE, HOSTILE_CENTER
 from .serving import Served
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("people") / "home"
-    people_home.make(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def console(home: Path) -> Iterator[Served]:
-    with serving.served(home) as running:
-        yield running
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("everybody")]
 
 
 def names(page: str) -> list[str]:
@@ -61,13 +48,13 @@ def answered(home: Path, typed: list[str]) -> list[str]:
     return [row["patient"] for row in json.loads(done.stdout)]
 
 
-def test_refused_patients_come_first_then_suspicious_masks_or_the_highest_risk(console: Served) -> None:
-    suspicious = names(console.get("/patients").text)
+def test_refused_patients_come_first_then_suspicious_masks_or_the_highest_risk(everybody: Served) -> None:
+    suspicious = names(everybody.get("/patients").text)
     assert suspicious[:4] == ["<u>H</u>", "E002", "E003", "E004"]
     assert suspicious[4] == "E001"
     assert len(suspicious) == len(HOSTILE) + 7
-    assert names(console.get("/patients?sort=risk").text)[:3] == ["E001", "N001", "N002"]
-    assert names(console.get("/patients?sort=-risk").text)[:3] == ["N002", "N001", "E001"]
+    assert names(everybody.get("/patients?sort=risk").text)[:3] == ["E001", "N001", "N002"]
+    assert names(everybody.get("/patients?sort=-risk").text)[:3] == ["N002", "N001", "E001"]
 
 
 @pytest.mark.parametrize(
@@ -86,29 +73,29 @@ def test_refused_patients_come_first_then_suspicious_masks_or_the_highest_risk(c
         ("q=nobody", []),
     ],
 )
-def test_filters_are_the_address_and_the_command_gives_the_same(console: Served, home: Path, query: str, expected: list[str]) -> None:
-    page = console.get(f"/patients?{query}").text
+def test_filters_are_the_address_and_the_command_gives_the_same(everybody: Served, everybodys_home: Path, query: str, expected: list[str]) -> None:
+    page = everybody.get(f"/patients?{query}").text
     assert names(page) == expected
-    assert answered(home, command(page)) == expected
+    assert answered(everybodys_home, command(page)) == expected
 
 
-def test_statements_in_every_field_are_texts(console: Served) -> None:
+def test_statements_in_every_field_are_texts(everybody: Served) -> None:
     attack = quote("' OR 1=1; DROP TABLE people --")
     for field in ("q", "center", "status", "rule", "group", "applicability"):
-        answer = console.get(f"/patients?{field}={attack}")
+        answer = everybody.get(f"/patients?{field}={attack}")
         assert answer.status == 200
         assert names(answer.text) == [], field
-    assert console.get(f"/patients?sort={attack}").status == 200
-    assert console.get(f"/patients?version={attack}").status == 404
-    assert console.get("/patients?page=-1").status == 400
-    assert names(console.get("/patients?page=7").text) == []
-    assert len(names(console.get("/patients").text)) == len(HOSTILE) + 7
+    assert everybody.get(f"/patients?sort={attack}").status == 200
+    assert everybody.get(f"/patients?version={attack}").status == 404
+    assert everybody.get("/patients?page=-1").status == 400
+    assert names(everybody.get("/patients?page=7").text) == []
+    assert len(names(everybody.get("/patients").text)) == len(HOSTILE) + 7
 
 
-def test_names_are_data_on_every_page(console: Served) -> None:
-    pages = [console.get("/patients").text, console.get("/centers").text, console.get(f"/centers/{quote(HOSTILE_CENTER, safe='')}").text]
+def test_names_are_data_on_every_page(everybody: Served) -> None:
+    pages = [everybody.get("/patients").text, everybody.get("/centers").text, everybody.get(f"/centers/{quote(HOSTILE_CENTER, safe='')}").text]
     for name in (*HOSTILE, "<u>H</u>"):
-        answer = console.get(f"/patients/{quote(name, safe='')}")
+        answer = everybody.get(f"/patients/{quote(name, safe='')}")
         assert answer.status == (404 if "/" in name else 200), name  # a slash in an address is none of a name: no store takes one in a patient's id
         assert (str(escape(name)) in answer.text) == (answer.status == 200)
         assert (str(escape(HOSTILE_CENTER)) in answer.text) == (answer.status == 200)
@@ -116,67 +103,67 @@ def test_names_are_data_on_every_page(console: Served) -> None:
     for page in pages:
         assert not re.search(r"<script>|<u>|<b>|onerror=alert\(2\)>\s*<|<img src=x", page)
         assert "<title>49" not in page
-    assert "{{ 7 * 7 }}" in console.get(f"/patients/{quote(HOSTILE[4])}").text
+    assert "{{ 7 * 7 }}" in everybody.get(f"/patients/{quote(HOSTILE[4])}").text
 
 
-def test_a_flagged_patient_says_why_with_its_figures(console: Served) -> None:
-    said = words(console.get("/patients/E001").text)
+def test_a_flagged_patient_says_why_with_its_figures(everybody: Served) -> None:
+    said = words(everybody.get("/patients/E001").text)
     assert "Slice gaps of 3.00 to 6.00 mm within the GTV. Look at the contours." in said
     assert "! gaps , a finding is about it 3.00 to 6.00 mm" in said
     assert "✓ volume , fine 5.50 cm³ in voxels, 5.49 by contours" in said
     assert "outcome died on day 400 (1.1 years)" in said
 
 
-def test_the_record_has_its_history(console: Served) -> None:
-    said = words(console.get("/patients/E001").text)
+def test_the_record_has_its_history(everybody: Served) -> None:
+    said = words(everybody.get("/patients/E001").text)
     assert "1 change of the record" in said
     assert "followed, days from 300.0 to 400.0" in said
     assert "died from False to True" in said
-    assert "alive on day 300" in words(console.get("/patients/E001?as_of=5").text)
+    assert "alive on day 300" in words(everybody.get("/patients/E001?as_of=5").text)
 
 
-def test_every_version_says_what_the_patient_was_to_it(console: Served) -> None:
-    said = words(console.get("/patients/E001").text)
+def test_every_version_says_what_the_patient_was_to_it(everybody: Served) -> None:
+    said = words(everybody.get("/patients/E001").text)
     assert "E001 was never seen by this version" in said
     assert "nsclc-os/2 was in the training of this version -0.20 low -0.70 to +0.30 apparent" in said
-    second = words(console.get("/patients/E001?version=2").text)
+    second = words(everybody.get("/patients/E001?version=2").text)
     assert "E001 was in the training of this version: its own answer is apparent, not a prediction." in second
 
 
-def test_two_versions_are_compared(console: Served) -> None:
-    part = console.get("/patients/E001?version=1&against=2").text.partition('id="compare"')[2]
+def test_two_versions_are_compared(everybody: Served) -> None:
+    part = everybody.get("/patients/E001?version=1&against=2").text.partition('id="compare"')[2]
     said = words(part)
     assert "log risk +0.90 high +0.40 to +1.40 -0.20 low -0.70 to +0.30 apparent -1.10" in said
     assert "alive after 2 years 50 % (40 % to 60 %) 50 % (40 % to 60 %)" in said
 
 
-def test_a_rejected_patient_has_a_page_with_what_to_do(console: Served, home: Path) -> None:
-    page = console.get("/patients/E003").text
+def test_a_rejected_patient_has_a_page_with_what_to_do(everybody: Served, everybodys_home: Path) -> None:
+    page = everybody.get("/patients/E003").text
     said = words(page)
     assert "No structure named as a GTV" in said
     assert "found no structure is named like a GTV; found: <i>2</i> structures" in said
     assert "what to do Add the name of the GTV to this center" in said
     assert "penumbra rules gtv_named" in said
-    assert answered(home, command(page)) == ["E003"]
+    assert answered(everybodys_home, command(page)) == ["E003"]
     others = re.search(r'<a href="([^"]+)">Everybody with this reason', page)
     assert others is not None
-    assert names(console.get(html.unescape(others[1])).text) == ["<u>H</u>", "E002", "E003"]
+    assert names(everybody.get(html.unescape(others[1])).text) == ["<u>H</u>", "E002", "E003"]
 
 
-def test_features_are_searched_and_paged(console: Served) -> None:
-    page = console.get("/patients/N001?q=contrast").text.partition('id="feature-list"')[2]
+def test_features_are_searched_and_paged(everybody: Served) -> None:
+    page = everybody.get("/patients/N001?q=contrast").text.partition('id="feature-list"')[2]
     assert "1 feature." in words(page)
     assert "original_glcm_Contrast" in page
     assert "original_firstorder_Mean" not in page
     assert 'aria-label="percentile 50"' in page  # the one other patient has the same value
-    outside = words(console.get("/patients/N001?mark=outside").text.partition('id="feature-list"')[2])
+    outside = words(everybody.get("/patients/N001?mark=outside").text.partition('id="feature-list"')[2])
     assert "original_firstorder_Mean" in outside
     assert "original_glcm_Contrast" not in outside
 
 
-def test_nobody_and_a_withdrawn_patient_are_told_apart_by_nothing(tmp_path: Path) -> None:
+def test_nobody_and_a_withdrawn_patient_are_told_apart_by_nothing(everybodys_home: Path, tmp_path: Path) -> None:
     folder = tmp_path / "home"
-    people_home.make(folder)
+    shutil.copytree(everybodys_home, folder)
     with serving.served(folder) as console:
         before = console.get("/patients/E001")
         assert before.status == 200

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, example: Path) -> Path:
     home = tmp_path_factory.mktemp("viewing") / "home"
-    scan_home.make(home)
+    scan_home.make(home, example)
     return home
 
 

@@ -1,5 +1,6 @@
 """One run of the whole path on the simulated three-center cohort, which the tests of this folder examine."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import once
 from tests.console import browser as browsing
 from tests.console import serving
 from tests.console.browser import Browser
@@ -46,17 +48,28 @@ def penumbra(home: Path, *arguments: str, check: bool = True) -> subprocess.Comp
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """`make run`, without make: simulate, then the whole path; in test-numeric from the features on, which it computes once for all its runs."""
-    home = tmp_path_factory.mktemp("run") / "home"
+    """`make run`, without make: simulate, then the whole path; in test-numeric from the features on, which it computes once for all its runs.
+
+    The first worker that needs the run makes it, and works in its home; another works in a copy of that home as the run left it.
+    """
     prepared = os.environ.get(PREPARED)
-    if prepared:
-        shutil.copytree(prepared, home, symlinks=True)
-        cohort = Path(prepared).parent / "simulated"
-    else:
-        cohort = home.parent / "simulated"
-        penumbra(home, "simulate", str(cohort))
-    done = penumbra(home, "run", "--cohort", str(cohort))
-    return Run(home, cohort, done.stdout, done.stderr)
+    with once(tmp_path_factory, "run") as (folder, made):
+        cohort = Path(prepared).parent / "simulated" if prepared else folder / "simulated"
+        if not made:
+            home = folder / "home"
+            folder.mkdir()
+            if prepared:
+                shutil.copytree(prepared, home, symlinks=True)
+            else:
+                penumbra(home, "simulate", str(cohort))
+            done = penumbra(home, "run", "--cohort", str(cohort))
+            shutil.copytree(home, folder / "left", symlinks=True)
+            (folder / "printed").write_text(json.dumps([done.stdout, done.stderr]), encoding="utf-8")
+        else:
+            home = tmp_path_factory.mktemp("run") / "home"
+            shutil.copytree(folder / "left", home, symlinks=True)
+        printed, said = json.loads((folder / "printed").read_text(encoding="utf-8"))
+    return Run(home, cohort, printed, said)
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from tests.console.serving import Served
 
 from .conftest import Run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("run"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 WEST = replace(simulate_centers.CENTERS[1], name="west", patients=5, refused=("no_gtv",), institution=("Westend Clinic", "Nowhere 1"))
 
 

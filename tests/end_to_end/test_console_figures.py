@@ -10,7 +10,7 @@ from penumbra.report.templates import rendered
 from tests.console.browser import Browser, Tab
 from tests.console.serving import Served
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("run")]
+pytestmark = pytest.mark.slow
 
 FEATURE = "/features/original_shape_MeshVolume?roi=gtv"
 LABEL = "[...document.querySelectorAll('figure .reading tspan')].map(e => e.textContent)"

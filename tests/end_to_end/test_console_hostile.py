@@ -33,10 +33,10 @@ TOO_MUCH = 300_000
 
 
 @pytest.fixture(scope="module")
-def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def attacked(tmp_path_factory: pytest.TempPathFactory, example: Path) -> Iterator[Served]:
     """A console that people sign in to and that acts, over a store with hostile names; and a file outside that nobody may read."""
     home = tmp_path_factory.mktemp("hostile") / "home"
-    example_home.make(home)
+    example_home.copied(example, home)
     rows = [{"patient": name, "center": CENTER, "age": 60.0, "sex": "female", "time": 100.0, "event": True} for name in PATIENTS]
     refused = [{"patient": "P9", "center": CENTER, "stage": "ingest", "rule": "gtv_named", "found": ROI, "advice": f"{SCRIPT} rename it"}]
     rois = [{"patient": name, "center": CENTER, "roi": ROI, "image_version": "image1", "volume_mm3": 1000.0, "status": "accepted"} for name in PATIENTS]

@@ -10,7 +10,7 @@ from tests.console.axe import findings
 from tests.console.browser import Browser
 from tests.console.serving import Served
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("run")]
+pytestmark = pytest.mark.slow
 
 # Name of a route -> an address of it, and words that its page has only with the run's content.
 PAGES = {

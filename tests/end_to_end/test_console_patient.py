@@ -14,7 +14,7 @@ from tests.console.serving import Served
 
 from .conftest import Run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("run")]
+pytestmark = pytest.mark.slow
 
 FLAGGED = "N001"  # of the simulated cohort: slices are missing within its tumor
 

@@ -19,17 +19,17 @@ from tests.console.serving import Served
 
 from .conftest import Run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("run")]
+pytestmark = pytest.mark.slow
 
 READY = "document.querySelector('#viewer').dataset.ready"
 PLANES = {"axial": 0, "coronal": 1, "sagittal": 2}
 
 
 @pytest.fixture(scope="module")
-def scans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def scans(tmp_path_factory: pytest.TempPathFactory, example: Path) -> Iterator[Served]:
     """A console over scans that are one scan, stored in many ways."""
     home = tmp_path_factory.mktemp("viewer") / "home"
-    scan_home.make(home)
+    scan_home.make(home, example)
     with serving.served(home) as running:
         yield running
 

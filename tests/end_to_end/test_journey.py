@@ -21,7 +21,7 @@ from penumbra.registry.database import quiet_mlflow
 
 from .conftest import Run, penumbra
 
-pytestmark = [pytest.mark.numeric, pytest.mark.xdist_group("run"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.numeric, pytest.mark.timeout(1800)]
 
 FOREIGN = replace(CENTERS[0], name="west", patients=1, refused=(), mixed_gaps=False, slice_mm=(7.0,), noise_hu=(120.0, 121.0), offset_hu=150.0)
 

@@ -26,7 +26,7 @@ from penumbra.retraining import protocol
 from ..small_run import few_models
 from .conftest import Run
 
-pytestmark = [pytest.mark.numeric, pytest.mark.xdist_group("run"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.numeric, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from penumbra.cohort.simulate import simulate
 from ..stops import penumbra
 from .conftest import Run
 
-pytestmark = [pytest.mark.xdist_group("run"), pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(1800)
 WAIT_S = 900
 
 

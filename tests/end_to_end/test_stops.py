@@ -17,7 +17,7 @@ from ..stops import STATUS, Command, Ended, penumbra
 from .conftest import Run
 from .conftest import penumbra as finished
 
-pytestmark = [pytest.mark.xdist_group("run"), pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.timeout(1800)
 
 ENDLESS = "SELECT count(*) FROM range(100000000000) a, range(1000) b"
 TOKEN = {"PENUMBRA_SQL_TOKEN": "a-token-of-the-tests"}

@@ -20,7 +20,7 @@ from penumbra.retraining import protocol
 
 from .conftest import Run
 
-pytestmark = [pytest.mark.numeric, pytest.mark.xdist_group("run"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.numeric, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
