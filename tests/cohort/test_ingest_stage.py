@@ -10,10 +10,12 @@ import pytest
 import SimpleITK as sitk
 
 from penumbra import store
+from penumbra.base.clinical_columns import declared_columns
 from penumbra.cohort import pseudonym
 from penumbra.pipeline import arrivals, persons
 from penumbra.pipeline.ingest import ingest
 from penumbra.pipeline.manifests import IngestManifest
+from penumbra.pipeline.origins import of_center
 from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.workspace import Work
 
@@ -193,3 +195,67 @@ def test_what_a_center_declares_is_known_to_later_commands(center: Center) -> No
     manifest = center.send("alpha", {"A1": "F,100,0"})
     assert manifest.centers["alpha"].rejected == {"center_declared": 1}
     assert "surgeon" in str(manifest.centers["alpha"].refused)
+
+
+OWN = {
+    "ecog": {"type": "ordinal", "levels": [0, 1, 2], "known": "planning", "meaning": "ECOG performance status"},
+    "dose": {"type": "number", "unit": "Gy", "range": [0, 100], "known": "planning", "meaning": "prescribed dose"},
+}
+
+
+def test_a_department_s_own_columns_are_kept_with_history_and_go_with_the_patient(center: Center) -> None:
+    table = center.root / "alpha" / "clinical.csv"
+    first = center.send("alpha", {"A1": "F,100,0", "A2": "M,200,1"})
+    scans = {path: path.stat().st_mtime_ns for path in (center.work.home / "images").rglob("*")}
+    plain = rows(center.work, "FROM patients ORDER BY patient")
+    assert rows(center.work, "FROM clinical ORDER BY patient") == [{"patient": "A1", "center": "alpha"}, {"patient": "A2", "center": "alpha"}]
+    assert rows(center.work, "FROM clinical_columns") == []
+
+    declared = replace(center.work, settings=replace(center.work.settings, clinical_columns=declared_columns(OWN)))
+    with store.connect(center.work.home) as lake:
+        origin = of_center(declared, "alpha", "files").numbers
+    assert {name for name in origin if origin[name] != of_center(center.work, "alpha", "files").numbers.get(name)} == {"features/clinical.yaml"}
+
+    def send(first_row: str, second_row: str) -> IngestManifest:
+        table.write_text(f"patient,sex,time,event,ecog,dose\nA1,F,100,0,{first_row}\nA2,M,200,1,{second_row}\n")
+        return ingest(declared, only="alpha")
+
+    second = send("1,60", "7,NA")
+    assert rows(center.work, "FROM patients ORDER BY patient") == plain, "the record itself is as it was: radiomics and networks are not made again"
+    assert {path: path.stat().st_mtime_ns for path in (center.work.home / "images").rglob("*")} == scans, "no scan is read again"
+    values = "SELECT patient, name, number, level FROM clinical_long ORDER BY ALL"
+    assert [tuple(row.values()) for row in rows(center.work, values)] == [
+        ("A1", "dose", 60.0, None),
+        ("A1", "ecog", None, "1"),
+        ("A2", "dose", None, None),
+        ("A2", "ecog", None, None),
+    ]
+    remarks = "SELECT patient, stage, rule, found, advice FROM rejections ORDER BY patient"
+    advice = "Correct the cell, or features/clinical.yaml; it counts as missing"
+    assert [tuple(row.values()) for row in rows(center.work, remarks)] == [("A2", "remark", "clinical_value", "ecog is 7, not one of 0, 1, 2", advice)]
+    assert first.centers["alpha"].stored != second.centers["alpha"].stored
+
+    before = int(rows(center.work, "SELECT max(id) AS id FROM commits")[0]["id"])  # type: ignore[call-overload]
+    assert send("1,60", "7,NA") == second
+    assert int(rows(center.work, "SELECT max(id) AS id FROM commits")[0]["id"]) == before, "the same table again is no news"  # type: ignore[call-overload]
+    send("2,60", "0,NA")
+    assert [(row["level"]) for row in rows(center.work, f"FROM ({values}) WHERE name = 'ecog'")] == ["2", "0"]
+    assert [(row["level"]) for row in rows(center.work, f"FROM ({values}) WHERE name = 'ecog'", as_of=before)] == ["1", None]
+    assert rows(center.work, remarks) == [], "the corrected cell is no longer remarked on"
+
+    with store.connect(center.work.home) as lake:
+        store.export_store(lake, center.root / "export")
+        store.forget(lake, "A1", "alpha", run="test")
+    assert {row["patient"] for row in rows(center.work, values)} == {"A2"}
+    with store.connect(center.root / "other") as lake:
+        store.import_store(lake, center.root / "export")
+        assert [row["level"] for row in lake.sql("SELECT level FROM clinical_long WHERE name = 'ecog' ORDER BY patient").to_pylist()] == ["2", "0"]
+
+
+def test_a_patient_who_is_no_longer_sent_takes_the_values_along(center: Center) -> None:
+    center.work = replace(center.work, settings=replace(center.work.settings, clinical_columns=declared_columns(OWN)))
+    center.send("alpha", {"A1": "F,100,0", "A2": "M,200,1"})
+    table = center.root / "alpha" / "clinical.csv"
+    table.write_text("patient,sex,time,event,ecog\nA2,M,200,1,1\n")
+    ingest(center.work, only="alpha")
+    assert {row["patient"] for row in rows(center.work, "SELECT patient FROM clinical_long")} == {"A2"}

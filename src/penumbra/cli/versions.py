@@ -176,6 +176,14 @@ def rollback(reason: str, model: str | None) -> None:
     next_commands("penumbra models")
 
 
+def covariates(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """NAME=VALUE, several times, as a mapping."""
+    strange = next((each for each in given if not each.partition("=")[0].strip() or "=" not in each), None)
+    if strange is not None:
+        raise click.BadParameter(f"{strange!r} is not NAME=VALUE, such as ecog=1", context, option)
+    return {name.strip(): value for name, _, value in (each.partition("=") for each in given)}
+
+
 @command("penumbra predict data/simulated/east/E001")
 @click.argument("path", type=FOLDER)
 @click.option("--model", default="champion", show_default=True, shell_complete=completion.versions, help="Alias, version number, or MODEL/VERSION.")
@@ -184,6 +192,9 @@ def rollback(reason: str, model: str | None) -> None:
 )
 @click.option("--age", type=click.FloatRange(0, 120), help="In years, for a version that reads it. Default: the median of its training patients.")
 @click.option("--stage", type=click.Choice(["I", "II", "III", "IV"], case_sensitive=False), help="Overall stage, likewise.")
+@click.option(
+    "--clinical", callback=covariates, multiple=True, metavar="NAME=VALUE", help="Of features/clinical.yaml, for a version that reads it; repeatable."
+)
 @click.option("--treatment", type=click.Choice(["radiotherapy", "surgery", "systemic"]), help="Primary treatment. Default: what the center declares.")
 @click.option("--intent", type=click.Choice(["curative", "palliative"]), help="Likewise.")
 @click.option("--record", is_flag=True, help="Store the prediction, for penumbra monitor.")
@@ -236,6 +247,7 @@ def predict(path: Path, model: str, center: str | None, record: bool, form: str,
 @click.option("--features", type=click.IntRange(1), help="Contributions shown of each block. Default: explain.features in params.yaml.")
 @click.option("--age", type=click.FloatRange(0, 120), help="In years, of a folder, for a version that reads it.")
 @click.option("--stage", type=click.Choice(["I", "II", "III", "IV"], case_sensitive=False), help="Overall stage, likewise.")
+@click.option("--clinical", callback=covariates, multiple=True, metavar="NAME=VALUE", help="A column of features/clinical.yaml, of a folder; repeatable.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the patient's page to this file.")
 @form_option("table", "json")
 def explain(
@@ -245,6 +257,7 @@ def explain(
     features: int | None,
     age: float | None,
     stage: str | None,
+    clinical: dict[str, str],
     html: Path | None,
     form: str,
 ) -> None:
@@ -260,7 +273,7 @@ def explain(
     from penumbra.pipeline.workspace import begin
 
     work = begin()
-    explanation = explaining.explain(work, patient, model, center, features=features, age=age, stage=stage)
+    explanation = explaining.explain(work, patient, model, center, features=features, age=age, stage=stage, clinical=clinical)
     if html is not None:
         click.echo(f"page  {patient_page.write_page(work, explanation, html)}", err=True)
     click.echo(json.dumps(explanation.to_dict(), allow_nan=False) if form == "json" else explain_command.shown(explanation))

@@ -83,6 +83,8 @@ class Accepted:
         Rows of the relation `rois`.
     remarks
         Rows of the relation `rejections` that refuse nothing.
+    own
+        Rows of the relation `clinical_long`.
     """
 
     patient: str
@@ -94,6 +96,7 @@ class Accepted:
     image: Mapping[str, Any]
     rois: tuple[Mapping[str, Any], ...]
     remarks: tuple[Mapping[str, Any], ...] = ()
+    own: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from penumbra.cohort.entries import Accepted, Arrival, ImageRules, Rejected
 from penumbra.cohort.folders import nearly, no_scan, patient_folders
 from penumbra.cohort.links import refuse_leaving, roots_of
 from penumbra.cohort.nearly import spelled_otherwise
+from penumbra.cohort.own_columns import rows_of
 from penumbra.cohort.pseudonyms import pseudonym
 from penumbra.cohort.record import Evidence, Record, find_record, folder_digest, has_records, image_version, write_record
 from penumbra.cohort.sheet import CLINICAL_FILE
@@ -181,7 +182,8 @@ def _arrived(patient: str, center: str, clinical: ClinicalRecord, reading: Readi
     except Refusal as refusal:
         return rejected(patient, center, [refusal])
     entry = _accepted(patient, center, clinical, reading)
-    return replace(entry, remarks=rejected(patient, center, [remark], REMARK).rejections) if remark else entry
+    remarks = [*((remark,) if remark else ()), *clinical.doubts]
+    return replace(entry, remarks=rejected(patient, center, remarks, REMARK).rejections)
 
 
 def rejected(patient: str, center: str, refusals: Collection[Refusal], stage: str = STAGE) -> Rejected:
@@ -291,7 +293,7 @@ def read_before(folder: Path, home: Path, rules: ImageRules, *, keep: bool = Tru
 def _accepted(patient: str, center: str, clinical: ClinicalRecord, reading: Reading) -> Accepted:
     record = reading.record
     identity = {"patient": patient, "center": center}
-    facts = {name: value for name, value in asdict(clinical).items() if name not in ("patient", "stage_edition")}
+    facts = {name: value for name, value in clinical.facts.items() if name not in ("patient", "stage_edition")}
     details = {"overall_stage": f"derived from TNM, {clinical.stage_edition}"} if clinical.stage_edition else {}
     return Accepted(
         patient=patient,
@@ -302,6 +304,7 @@ def _accepted(patient: str, center: str, clinical: ClinicalRecord, reading: Read
         clinical={**identity, **facts, "details": details or None},
         image={**identity, **record.image},
         rois=tuple({**identity, **row} for row in record.rois),
+        own=tuple(rows_of(patient, center, clinical.own)),
     )
 
 

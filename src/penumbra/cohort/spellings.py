@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
+from penumbra.base.clinical_columns import column_key as column_key
+
 # Canonical column -> names under which it arrives, in lower case with single underscores (`column_key`).
 COLUMNS: dict[str, tuple[str, ...]] = {
     "patient": ("patient", "patient_id", "patientid", "subject", "subject_id", "case_id", "pseudonym"),
@@ -43,11 +45,6 @@ HISTOLOGIES: tuple[tuple[str, str], ...] = (
 NEGATED = re.compile(r"\b(no|not(?! otherwise)|without|kein\w*|excl\w*|ruled? out)\b")
 # "1,200" and "1.200": a thousand two hundred, or one and a fifth?
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}([.,])\d{3}")
-
-
-def column_key(header: str) -> str:
-    """A header in lower case with single underscores: `clinical_t_stage` for "clinical.T.Stage", `time_months` for "Time (months)"."""
-    return re.sub(r"[\s._\-()\[\]]+", "_", header.strip().lower()).strip("_")
 
 
 def is_missing(text: str) -> bool:

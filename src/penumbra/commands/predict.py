@@ -109,6 +109,7 @@ def predict(
     stage: str | None = None,
     treatment: str | None = None,
     intent: str | None = None,
+    clinical: Mapping[str, str] | None = None,
 ) -> Prediction:
     """Score the DICOM or NIfTI folder of one patient; nothing is written.
 
@@ -124,6 +125,8 @@ def predict(
         remark, where the version has one for missing values. Both are also held against the intended use.
     treatment, intent
         Of the patient, likewise; None: what the center declares.
+    clinical
+        Column of features/clinical.yaml -> its value as in clinical.csv, for a version that reads it; what is not given is filled like age.
 
     Raises
     ------
@@ -133,7 +136,7 @@ def predict(
     """
     loaded = registry.load(home, which)
     place = center or folder.resolve().parent.name
-    arrived = read_folder(loaded, folder, place, age=age, stage=stage)
+    arrived = read_folder(loaded, folder, place, age=age, stage=stage, clinical=clinical)
     model, table = loaded.model, arrived.table
     log_risk = model.log_risk(table, centers=[place])
     within = applicability.of_person(home, loaded, table, place, applicability.Person(age, stage, treatment, intent))

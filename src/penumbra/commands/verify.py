@@ -10,7 +10,7 @@ import numpy as np
 from penumbra import registry, store
 from penumbra.base.blocks import DEEP, GTV
 from penumbra.base.refusal import Refusal
-from penumbra.pipeline import persons
+from penumbra.pipeline import covariates, persons
 from penumbra.pipeline.dataset import matrix_block, sha256_of
 from penumbra.registry import LoadedModel
 
@@ -70,6 +70,8 @@ def verify(home: Path, which: str) -> Proof:
     with store.connect(home, read_only=True) as lake:
         doubled = persons.doubled(lake, frozenset(patients)) or "none"
     with store.connect(home, as_of=entry.store_commit) as lake:
+        columns = covariates.of_version(loaded.settings)
+        own = covariates.own_values(lake) if columns else {}
         matrices = {
             name: store.read_matrix(lake, "deep" if name == DEEP else "radiomics", GTV if name == DEEP else name, version=version, patients=patients)
             for name, version in loaded.feature_versions.items()
@@ -79,7 +81,9 @@ def verify(home: Path, which: str) -> Proof:
     if lost or not patients:
         raise Refusal("training_matrix", f"{len(lost)} of {len(patients)} training patients of {label} are not in the store", "retrain without them")
     blocks = {name: matrix_block(name, matrix, patients) for name, matrix in matrices.items()}
-    digest = sha256_of(blocks, [records[patient] for patient in patients])
+    trained = [records[patient] for patient in patients]
+    seen = covariates.seen(columns, [own.get((record["patient"], record["center"]), {}) for record in trained])
+    digest = sha256_of(blocks, covariates.with_covariates(trained, seen))
     if digest != entry.store_digest:
         advice = "the store was altered outside penumbra: see penumbra doctor, and restore an export"
         raise Refusal("training_matrix", f"{label} was trained on {entry.store_digest[:12]}, the store now holds {digest[:12]}", advice)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from penumbra.base.blocks import block_and_feature, column
+from penumbra.base.blocks import CLINICAL, block_and_feature, column
 from penumbra.base.refusal import Refusal, choose, nearest
 from penumbra.base.yaml_files import in_file, shown, wrong
 
@@ -264,7 +264,8 @@ def check_columns(models: Mapping[str, Declaration], blocks: Mapping[str, Collec
                 raise wrong(f"{name}.columns[{i}]", f"{name} names the column {listed!r}, of no known block", alternatives, RULE)
             if feature not in blocks[block]:
                 near = nearest(feature, blocks[block])
-                advice = f"Did you mean {block}.{near}?" if near else f"Write {block}. and one of its {len(blocks[block])} features (features/catalogue.csv)"
+                file = "clinical.yaml" if block == CLINICAL else "catalogue.csv"
+                advice = f"Did you mean {block}.{near}?" if near else f"Write {block}. and one of its {len(blocks[block])} features (features/{file})"
                 raise wrong(f"{name}.columns[{i}]", f"{name} names the column {listed!r}, which {block} does not have", advice, RULE)
         if declared.residual is not None:
             block, feature = block_and_feature(declared.residual)

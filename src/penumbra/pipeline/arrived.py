@@ -1,7 +1,7 @@
 """A folder of one patient as a version reads it: the scan on the version's grid, and every feature that its model and its refits need."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,10 +10,11 @@ import numpy as np
 from penumbra import imaging, radiomics, registry
 from penumbra.base.blocks import CLINICAL, DEEP, GTV, block_and_feature, column, deep_names
 from penumbra.base.refusal import Refusal
+from penumbra.cohort.own_columns import given
 from penumbra.cohort.record import folder_digest, image_version
 from penumbra.cohort.rois import roi_rules
-from penumbra.fusion import SurvivalModel
 from penumbra.imaging.folder import readable, understood
+from penumbra.pipeline.covariates import of_version, typed
 from penumbra.pipeline.dataset import STAGE_ORDINAL
 from penumbra.pipeline.definition import require_same_features, required_margins
 
@@ -45,7 +46,9 @@ class Arrived:
     remarks: tuple[str, ...] = field(default=())
 
 
-def read_folder(loaded: registry.LoadedModel, folder: Path, center: str, *, age: float | None = None, stage: str | None = None) -> Arrived:
+def read_folder(
+    loaded: registry.LoadedModel, folder: Path, center: str, *, age: float | None = None, stage: str | None = None, clinical: Mapping[str, str] | None = None
+) -> Arrived:
     """Read the DICOM or NIfTI folder of one patient as a version does.
 
     Parameters
@@ -54,6 +57,8 @@ def read_folder(loaded: registry.LoadedModel, folder: Path, center: str, *, age:
         Whose synonyms name the GTV.
     age, stage
         For a version that reads them.
+    clinical
+        Likewise: column of features/clinical.yaml -> its value as text, as in clinical.csv.
 
     Raises
     ------
@@ -63,7 +68,7 @@ def read_folder(loaded: registry.LoadedModel, folder: Path, center: str, *, age:
     """
     settings, model = loaded.settings, loaded.model
     required = blocks_of((*model.columns, *(name for name in (loaded.refits.names if loaded.refits else ()) if not name.startswith(f"{CLINICAL}."))))
-    clinical, missing = _clinical(model, age, stage)
+    taken, missing = clinical_table(loaded, age, stage, clinical or {})
     require_same_features(loaded, required)
     rules = roi_rules(settings["rois"])
     names = rules.of(center)
@@ -84,7 +89,7 @@ def read_folder(loaded: registry.LoadedModel, folder: Path, center: str, *, age:
         for roi, values in radiomics.extract(scan, masks, settings["radiomics"], engine=settings["populate"]["engine"]).items()
         for name, value in values.items()
     }
-    table |= clinical
+    table |= taken
     networks: dict[str, np.ndarray] = {}
     if DEEP in required:
         deep, networks = _deep(loaded, scan)
@@ -105,9 +110,11 @@ def blocks_of(columns: Iterable[str]) -> set[str]:
     return {block_and_feature(name)[0] for name in columns}
 
 
-def _clinical(model: SurvivalModel, age: float | None, stage: str | None) -> tuple[dict[str, np.ndarray], list[str]]:
+def clinical_table(loaded: registry.LoadedModel, age: float | None, stage: str | None, further: Mapping[str, str]) -> tuple[dict[str, np.ndarray], list[str]]:
     """The clinical columns that a version reads, nan where it fills what is not given, and a remark on each of these."""
+    model, own = loaded.model, of_version(loaded.settings)
     values = {"age": math.nan if age is None else age, "overall_stage": math.nan if stage is None else STAGE_ORDINAL[stage]}
+    values |= typed(own, given(own, further))
     table, remarks = {}, []
     for each in model.inputs:
         block, feature = block_and_feature(each.name)

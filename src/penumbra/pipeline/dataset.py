@@ -14,6 +14,7 @@ from penumbra.base.refusal import Refusal, nearest
 from penumbra.cohort.intended_use import Declaration
 from penumbra.fusion import Block
 from penumbra.pipeline import manifests
+from penumbra.pipeline.covariates import extended, own_values, seen, usable, used, with_covariates
 from penumbra.pipeline.manifests import IngestManifest, PopulateManifest, TrainManifest
 from penumbra.pipeline.origins import Images, accepted_images, current, of_populate, of_train
 from penumbra.pipeline.workspace import Work
@@ -48,6 +49,8 @@ class Dataset:
         Image version of each, None where the store has no scan of the patient.
     declared
         Center -> what it says of its patients; a center that says nothing is not there.
+    covariates
+        What the models see of the columns of features/clinical.yaml that they read, one per patient; empty where they read none.
     """
 
     patients: np.ndarray
@@ -63,6 +66,7 @@ class Dataset:
     clinical: tuple[dict[str, Any], ...]
     scans: tuple[str | None, ...]
     declared: Mapping[str, Declaration] = field(default_factory=dict)
+    covariates: tuple[Mapping[str, float | None], ...] = ()
 
     @property
     def outcomes(self) -> Outcomes:
@@ -79,7 +83,7 @@ class Dataset:
 
     def key_of(self, rows: np.ndarray) -> str:
         """A key of the features and the clinical records of some patients (indices)."""
-        return _key(self.blocks, self.clinical, rows)
+        return _key(self.blocks, with_covariates(self.clinical, self.covariates), rows)
 
 
 def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
@@ -101,6 +105,8 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
         populate = current(work, PopulateManifest, of_populate(work, images))
         patients = list(populate.patients)
         clinical = {row["patient"]: row for row in lake.rows("patients")}
+        columns = usable(work.settings.clinical_columns)
+        own = own_values(lake) if columns else {}
         if deep_version is None:
             train = current(work, TrainManifest, of_train(work, images, clinical))
             deep_version, patients = train.version, sorted(set(patients) & set(train.patients))
@@ -119,20 +125,24 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
     if not training.any():
         raise no_training_center(work, images)
     values = {name: matrix_block(name, matrix, patients) for name, matrix in {**matrices, DEEP: deep}.items()}
+    answers = [own.get((record["patient"], record["center"]), {}) for record in records]
+    covariates = seen(used(work.settings.models, columns), answers)
+    keyed = with_covariates(records, covariates)
     return Dataset(
         patients=np.array(patients),
         centers=centers,
         event=np.array([bool(record["event"]) for record in records]),
         time=np.array([float(record["time"]) for record in records]),
         training=training,
-        blocks={**values, CLINICAL: clinical_block(records)},
-        fingerprint=_key(values, records, np.arange(len(patients))),
-        training_sha256=_sha256(values, records, np.flatnonzero(training)),
+        blocks={**values, CLINICAL: extended(clinical_block(records), columns, answers)},
+        fingerprint=_key(values, keyed, np.arange(len(patients))),
+        training_sha256=_sha256(values, keyed, np.flatnonzero(training)),
         versions={**dict.fromkeys(matrices, populate.version), DEEP: deep_version},
         commit=commit,
         clinical=records,
         scans=tuple(scans.get(patient) for patient in patients),
         declared=declared,
+        covariates=covariates,
     )
 
 
@@ -142,12 +152,12 @@ def declarations(lake: store.Store) -> dict[str, Declaration]:
     return {row["center"]: Declaration(row["treatment"], row["intent"], row["imaging"]) for row in rows}
 
 
-def _key(blocks: Mapping[str, Block], records: Sequence[dict[str, Any]], rows: np.ndarray) -> str:
+def _key(blocks: Mapping[str, Block], records: Sequence[Mapping[str, Any]], rows: np.ndarray) -> str:
     """A key of the features and the clinical records of some patients."""
     return _sha256(blocks, records, rows)[:KEY_LENGTH]
 
 
-def _sha256(blocks: Mapping[str, Block], records: Sequence[dict[str, Any]], rows: np.ndarray) -> str:
+def _sha256(blocks: Mapping[str, Block], records: Sequence[Mapping[str, Any]], rows: np.ndarray) -> str:
     chosen = {name: Block(name, block.features, block.values[rows]) for name, block in blocks.items() if name != CLINICAL}
     return sha256_of(chosen, [records[i] for i in rows])
 

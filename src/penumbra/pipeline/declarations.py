@@ -8,15 +8,17 @@ import io
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from penumbra import cohort, fusion, radiomics
 from penumbra.base.blocks import CLINICAL, DEEP, deep_names, rois_of
+from penumbra.base.clinical_columns import Columns
 from penumbra.base.project import part_of
 from penumbra.base.refusal import choose, nearest
 from penumbra.base.yaml_files import ParamsError, in_file, read_yaml, shown, wrong
+from penumbra.pipeline.covariates import check_covariates, with_levels
 
 RULE = "model_declared"
 BY_NAME = ("Volume", "Clinical", "DL")  # what a useful model has to beat, and the deep signature of the report
@@ -33,7 +35,7 @@ class Declared:
     """What a run reads.
 
     That is features/rois.yaml, features/radiomics.yaml with the engine that follows it, the models by file, how many deep features there are, and of
-    the group register the name in the registry and the models of which one is served.
+    the group register the name in the registry and the models of which one is served; and the columns of features/clinical.yaml.
     """
 
     rois: Mapping[str, Any]
@@ -43,6 +45,7 @@ class Declared:
     deep: int
     name: str
     served: tuple[str, ...]
+    own: Columns = field(default_factory=dict)
 
 
 def check(root: Path, declared: Declared) -> dict[str, dict[str, Any]]:
@@ -58,7 +61,7 @@ def check(root: Path, declared: Declared) -> dict[str, dict[str, Any]]:
     Raises
     ------
     ParamsError
-        "features_declared", "roi_rules", "gtv_pattern", "model_declared", "parameters".
+        "features_declared", "roi_rules", "gtv_pattern", "model_declared", "known_at_prediction", "parameters".
     """
     with in_file(root / "features" / "rois.yaml"):
         rules = cohort.roi_rules(declared.rois)
@@ -75,10 +78,11 @@ def check(root: Path, declared: Declared) -> dict[str, dict[str, Any]]:
     filled = fusion.all_for_margins(declared.models, rules.margins_mm)
     models = fusion.declarations(filled, root / "models")
     rois = dict.fromkeys(rois_of(rules.margins_mm), names)
-    blocks: dict[str, Collection[str]] = {**rois, DEEP: deep_names(declared.deep), CLINICAL: CLINICAL_FEATURES}
+    blocks: dict[str, Collection[str]] = {**rois, DEEP: deep_names(declared.deep), CLINICAL: (*CLINICAL_FEATURES, *declared.own)}
     for file, content in declared.models.items():
         for written, entry in content.items():
             with in_file(root / "models" / f"{file}.yaml"), _as_written(str(written)):
+                check_covariates(str(written), entry, declared.own)
                 fusion.check_columns({name: models[name] for name in fusion.for_margins(str(written), entry, rules.margins_mm)}, blocks)
     with in_file(root / "params.yaml"):
         served, name = declared.served, declared.name
@@ -92,7 +96,7 @@ def check(root: Path, declared: Declared) -> dict[str, dict[str, Any]]:
                 f"register.model is {name!r}, which is also a fitted model of models/{declaring_file}.yaml: their rows in model_metrics could not be told apart"
             )
             raise wrong("register.model", fault, "Choose another name")
-    return filled
+    return with_levels(filled, declared.own)
 
 
 @contextmanager

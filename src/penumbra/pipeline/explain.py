@@ -21,7 +21,7 @@ from penumbra.fusion.domain import measured
 from penumbra.fusion.release import percentile
 from penumbra.fusion.resampled import band_of
 from penumbra.imaging import Scan
-from penumbra.pipeline import applicability
+from penumbra.pipeline import applicability, covariates
 from penumbra.pipeline.arrived import blocks_of, read_folder
 from penumbra.pipeline.dataset import clinical_block, matrix_block
 from penumbra.pipeline.recalibration import applied
@@ -174,6 +174,7 @@ def explain(
     features: int | None = None,
     age: float | None = None,
     stage: str | None = None,
+    clinical: Mapping[str, str] | None = None,
 ) -> Explanation:
     """Explain what a version says of a patient in the store, or of a patient's folder; nothing is written.
 
@@ -187,8 +188,8 @@ def explain(
         Of the patient; None: the only one that the name is known from, or the folder above.
     features
         Shown of each block; None: explain.features of params.yaml.
-    age, stage
-        Of a folder, for a version that reads them.
+    age, stage, clinical
+        Of a folder, for a version that reads them, as `penumbra predict` takes them.
 
     Raises
     ------
@@ -197,7 +198,7 @@ def explain(
     """
     loaded = registry.load(work.home, which)
     folder = Path(patient)
-    person = _of_folder(loaded, folder, center, age, stage) if folder.is_dir() else of_store(work, loaded, patient, center)
+    person = _of_folder(loaded, folder, center, age, stage, clinical) if folder.is_dir() else of_store(work, loaded, patient, center)
     return explain_person(work, loaded, person, features)
 
 
@@ -248,9 +249,9 @@ def explain_person(work: Work, loaded: LoadedModel, person: Person, features: in
     )
 
 
-def _of_folder(loaded: LoadedModel, folder: Path, center: str | None, age: float | None, stage: str | None) -> Person:
+def _of_folder(loaded: LoadedModel, folder: Path, center: str | None, age: float | None, stage: str | None, clinical: Mapping[str, str] | None) -> Person:
     place = center or folder.resolve().parent.name
-    read = read_folder(loaded, folder, place, age=age, stage=stage)
+    read = read_folder(loaded, folder, place, age=age, stage=stage, clinical=clinical)
     return Person(folder.resolve().name, place, read.table, read.networks, read.scan, read.sha256, False, read.remarks, applicability.Person(age, stage))
 
 
@@ -306,7 +307,9 @@ def version_table(lake: store.Store, loaded: LoadedModel, center: str, patients:
     if not names:
         return [], {}
     read = [matrix_block(name, matrix, names) for name, matrix in matrices.items()]
-    read.append(clinical_block(tuple(records[name] for name in names)))
+    columns = covariates.of_version(loaded.settings)
+    own = covariates.own_values(lake, {(name, center) for name in names}) if columns else {}
+    read.append(covariates.extended(clinical_block(tuple(records[name] for name in names)), columns, [own.get((name, center), {}) for name in names]))
     return names, {column(block.name, feature): block.values[:, j] for block in read for j, feature in enumerate(block.features)}
 
 

@@ -57,7 +57,13 @@ def clinical_table(work: Work, folder: Path) -> cohort.ClinicalTable | Refusal:
         for file in (cohort.clinical_table(folder) or folder / cohort.CLINICAL_FILE, folder / cohort.DECLARED_FILE, folder / CENTER_FILE):
             cohort.refuse_leaving(file, folder, roots)
         read_declaration(folder)
-        return cohort.read_clinical(folder / cohort.CLINICAL_FILE, time_unit=rules.time_unit, staging_edition=rules.staging_edition, inclusion=rules.inclusion)
+        return cohort.read_clinical(
+            folder / cohort.CLINICAL_FILE,
+            time_unit=rules.time_unit,
+            staging_edition=rules.staging_edition,
+            inclusion=rules.inclusion,
+            own=work.settings.clinical_columns,
+        )
     except Refusal as refusal:
         return refusal
 
@@ -123,7 +129,7 @@ def _ingest_center(
         alike=_counts(row["rule"] for entry in accepted for row in entry.remarks),
         no_longer_sent=int(departures),
         kept=StoredMargins(rules.margin_mm, rules.periodic_mm),
-        clinical=store.version_key({entry.patient: {**entry.clinical} for entry in accepted}),
+        clinical=store.version_key({entry.patient: {**entry.clinical, **({"own": list(entry.own)} if entry.own else {})} for entry in accepted}),
     )
 
 
@@ -153,6 +159,7 @@ def _save(work: Work, lake: store.Store, center: str, outcomes: Sequence[cohort.
     lake.write(
         {
             "patients": [entry.clinical for entry in accepted],
+            "clinical_long": [row for entry in accepted for row in entry.own],
             "images": [entry.image for entry in accepted],
             "rois": [row for entry in accepted for row in entry.rois],
             "rejections": [

@@ -14,7 +14,7 @@ from penumbra.base.progress import say
 from penumbra.evaluate import MetricRow
 from penumbra.fusion.release import released
 from penumbra.fusion.resampled import Resampled, band_of
-from penumbra.pipeline import aliases, applicability, experiments, manifests, recording
+from penumbra.pipeline import aliases, applicability, covariates, experiments, manifests, recording
 from penumbra.pipeline.dataset import Dataset, columns_of, network_file, read_dataset
 from penumbra.pipeline.definition import image_versions
 from penumbra.pipeline.evaluate import current_evaluate, refits_file
@@ -82,6 +82,7 @@ def _registered(work: Work, data: Dataset, fused: FuseManifest, evaluated: Evalu
 def _bundle(work: Work, data: Dataset, fused: FuseManifest, models: Mapping[str, fusion.SurvivalModel], served: str, weights: Path) -> registry.Bundle:
     """What is registered: nothing in it is one training patient's."""
     settings = work.settings
+    own = covariates.used(settings.models, settings.clinical_columns)
     return registry.Bundle(
         models={name: model for name, model in models.items() if model.retained},
         served=served,
@@ -93,6 +94,7 @@ def _bundle(work: Work, data: Dataset, fused: FuseManifest, models: Mapping[str,
             "ingest": {"grid_mm": settings.ingest.grid_mm, "certificate": asdict(settings.ingest.certificate)},
             "populate": {"engine": settings.populate.engine},
             "intended_use": settings.intended_use.to_dict(),
+            **({covariates.KEPT: {name: column.to_dict() for name, column in own.items()}} if own else {}),
         },
         network=weights,
         curves=learning_curves(weights),

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from penumbra.base import ranges
+from penumbra.base.clinical_columns import Columns
 from penumbra.base.params import PROFILES, ParamsError, build, missing, project_root, read_yaml, resolve
 from penumbra.base.refusal import choose
 from penumbra.base.yaml_files import in_file, shown, wrong
 from penumbra.cohort.intended_use import IntendedUse, read_intended_use
+from penumbra.cohort.own_columns import own_columns
 from penumbra.evaluate import Evaluating
 from penumbra.fusion import Applying, Fitting
 from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
@@ -38,7 +40,10 @@ from penumbra.registry import older_names
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything, for one profile. `rois`, `radiomics` and the model declarations keep the form of their YAML files, these with every ring."""
+    """Everything, for one profile.
+
+    `rois`, `radiomics` and the model declarations keep the form of their YAML files, these with every ring and one column per level of a category.
+    """
 
     profile: str
     chosen_profile: str
@@ -71,6 +76,7 @@ class Settings:
     radiomics: Mapping[str, Any]
     models: Mapping[str, Mapping[str, Any]]
     intended_use: IntendedUse
+    clinical_columns: Columns
 
 
 GROUPS = {
@@ -128,7 +134,7 @@ def load_settings(profile: str | None = None) -> Settings:
     declared_models = {name: read_yaml(root / "models" / f"{name}.yaml") for name in FIT_DECLARED}
     from penumbra.pipeline import declarations  # with scipy: half a second for who only wants the dataclasses
 
-    served_model = groups["register"]
+    served_model, own = groups["register"], own_columns(root / "features")
     declares = declarations.Declared(
         rois,
         radiomics,
@@ -137,6 +143,7 @@ def load_settings(profile: str | None = None) -> Settings:
         groups["network"].filters[-1],
         served_model.model,
         served_model.candidates if served_model.served == AUTO else (served_model.served,),
+        own,
     )
     return Settings(
         profile=selected,
@@ -146,6 +153,7 @@ def load_settings(profile: str | None = None) -> Settings:
         radiomics=radiomics,
         models=declarations.check(root, declares),
         intended_use=read_intended_use(root / "models"),
+        clinical_columns=own,
         **{name: groups[name] for name in GROUPS},
     )
 

@@ -46,6 +46,7 @@ class Relation:
 RELATIONS: Mapping[str, Relation] = {
     "centers": Relation(("center",), "immutable", ancillary=("arrived_at",), stamped="arrived_at"),
     "patients": Relation(("patient", "center"), ancillary=("clinical_version",), one_home=True),
+    "clinical_long": Relation(("patient", "center", "name")),
     "images": Relation(("patient", "center"), ancillary=("source",), one_home=True),
     "rois": Relation(("patient", "roi", "center")),
     "departures": Relation(("patient", "center", "at"), "immutable", stamped="at"),

@@ -36,6 +36,7 @@ WORDS = {
     },
     EVERY: {"definition": "every definition; see version", "models": "every registered version", "of_newest_model": ""},
 }
+OWN_COLUMNS = "%declared_"  # in a view: what features/clinical.yaml declares
 CATALOGUE = "$catalogue_rows"  # in a view: the rows of features/catalogue.csv
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NO_RELATION = re.compile(rf"\bstored\.(?!(?:{'|'.join(sorted(INTERNAL, key=len, reverse=True))})\b)\w+|'(?:[^']|'')*'")  # stored tables and texts
@@ -131,6 +132,8 @@ class Views:
         if CATALOGUE in body:
             body = body.replace(CATALOGUE, catalogue_rows(part_of(self.features, "catalogue.csv")))
         of_features = "$" in body
+        if OWN_COLUMNS in body:
+            body = with_own_columns(body, self.features)
         if of_features:
             body = Template(body).substitute(self._columns(connection, "radiomics"), **self._columns(connection, "deep"))
         if of_features or sources & self._by_slot:
@@ -181,6 +184,27 @@ def catalogue_rows(file: Path) -> str:
     with file.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.reader(stream))[1:]
     return ", ".join("(" + ", ".join(literal(value) for value in row) + ")" for row in rows)
+
+
+def with_own_columns(body: str, features: Path) -> str:
+    """The body of a view with the columns that clinical.yaml of the folder `features` declares: as expressions, as comments and as rows."""
+    from penumbra.base.clinical_columns import read_columns
+
+    columns = read_columns(features).values()
+    expressions, comments, rows = [""], list[str](), ["(" + ", ".join(["NULL"] * 9) + ")"]
+    for column in columns:
+        stored = "level" if column.levels else "number"
+        kind = {"boolean": "::BOOLEAN", "integer": "::BIGINT"}.get(column.type, "")
+        expressions.append(f"(max(own.{stored}) FILTER (own.name = {literal(column.name)})){kind} AS {quoted(column.name)}")
+        comments.append(f"COMMENT ON COLUMN clinical.{quoted(column.name)} IS {literal(column.comment)};")
+        lowest, highest = ("NULL", "NULL") if column.limits is None else map(repr, column.limits)
+        texts = [literal(text) if text else "NULL" for text in (column.name, column.type, column.unit)]
+        levels = literal(", ".join(column.levels)) if column.levels else "NULL"
+        rows.append(f"({', '.join(texts)}, {lowest}, {highest}, {levels}, {literal(str(column.known))}, {column.in_time}, {literal(column.meaning)})")
+    filled = {"columns": ", ".join(expressions), "comments": "\n".join(comments), "rows": ", ".join(rows)}
+    for name, text in filled.items():
+        body = body.replace(f"{OWN_COLUMNS}{name}%", text)
+    return body
 
 
 def feature_slots(connection: "duckdb.DuckDBPyConnection", kind: str) -> dict[str, int]:

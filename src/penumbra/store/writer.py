@@ -17,7 +17,8 @@ FEATURE_RELATIONS = ("radiomics", "deep")
 # Stages that refuse a patient whose image was accepted; a refusal of any other stage is lifted by accepting the image.
 LATER_STAGES = ("populate", "train", "embed")
 REMARK = "remark"  # stage of what was taken all the same: nothing has to be lifted
-ALIKE = "figures_alike"  # but this remark, which holds as long as the other patient's scan is in use
+# But these remarks, which hold as long as the other patient's scan is in use, or the cell is as it was.
+LIFTED = ("figures_alike", "clinical_value")
 
 T = TypeVar("T")
 
@@ -162,9 +163,9 @@ def _reopened(connection: "duckdb.DuckDBPyConnection", arriving: Mapping[str, "p
     refusals = connection.execute("SELECT patient, center, stage, rule, commit_id FROM rejections WHERE patient IS NOT NULL").fetchall()
     refused = {(row["patient"], row["center"]) for row in arriving["rejections"].to_pylist()} if "rejections" in arriving else set()
     return {
-        (patient, center): number + (rule == ALIKE)  # the remark is of the same commit as the image
+        (patient, center): number + (rule in LIFTED)  # the remark is of the same commit as the image
         for patient, center, stage, rule, number in refusals
-        if (stage not in (*LATER_STAGES, REMARK) or rule == ALIKE) and (patient, center) not in refused
+        if (stage not in (*LATER_STAGES, REMARK) or rule in LIFTED) and (patient, center) not in refused
     }
 
 
