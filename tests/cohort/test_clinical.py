@@ -261,7 +261,10 @@ def test_longer_follow_up_is_another_version_of_the_record(tmp_path: Path) -> No
 def test_other_columns_are_never_read(tmp_path: Path) -> None:
     table = read(tmp_path, "patient,name,birth_date,time,event\nP,Oldenkamp,1940-01-02,10,1\nQ,Brightwater,1941-01-02,,1\n")
     assert "2 other columns were not read." in table.notes
-    assert "Not used: ECOG, treatment; features/clinical.yaml can declare them." in read(tmp_path, "patient,ECOG,name,time,event,treatment,\nP,1,Oldenkamp,10,1,RT,\n").notes
+    assert (
+        "Not used: ECOG, treatment; features/clinical.yaml can declare them."
+        in read(tmp_path, "patient,ECOG,name,time,event,treatment,\nP,1,Oldenkamp,10,1,RT,\n").notes
+    )
     assert not any(word in repr(table) for word in ("Oldenkamp", "Brightwater", "1940", "birth"))
 
 

@@ -237,7 +237,7 @@ def test_a_department_s_own_columns_are_kept_with_history_and_go_with_the_patien
 
     before = int(rows(center.work, "SELECT max(id) AS id FROM commits")[0]["id"])  # type: ignore[call-overload]
     assert send("1,60", "7,NA") == second
-    assert int(rows(center.work, "SELECT max(id) AS id FROM commits")[0]["id"]) == before, "the same table again is no news"  # type: ignore[call-overload]
+    assert int(rows(center.work, "SELECT max(id) AS id FROM commits")[0]["id"]) == before, "the same table again writes nothing"  # type: ignore[call-overload]
     send("2,60", "0,NA")
     assert [(row["level"]) for row in rows(center.work, f"FROM ({values}) WHERE name = 'ecog'")] == ["2", "0"]
     assert [(row["level"]) for row in rows(center.work, f"FROM ({values}) WHERE name = 'ecog'", as_of=before)] == ["1", None]

@@ -7,7 +7,7 @@ import pytest
 from penumbra.base.clinical_columns import declared_columns
 from penumbra.base.refusal import Refusal
 from penumbra.cohort.clinical import ClinicalTable, read_clinical
-from penumbra.cohort.own_columns import given
+from penumbra.cohort.own_columns import typed_values
 
 COLUMNS = declared_columns(
     {
@@ -22,7 +22,7 @@ COLUMNS = declared_columns(
 
 def read(folder: Path, content: str) -> ClinicalTable:
     (folder / "clinical.csv").write_text(content)
-    return read_clinical(folder / "clinical.csv", own=COLUMNS)
+    return read_clinical(folder / "clinical.csv", further=COLUMNS)
 
 
 CELLS = [
@@ -54,17 +54,17 @@ def test_a_cell(tmp_path: Path, column: str, cell: str, expected: float | str | 
     table = read(tmp_path, f'patient,time,event,{column}\nP,100,1,"{cell}"\n')
     (record,) = table.records
     if isinstance(expected, str) and " not " in expected:
-        assert record.own[column] is None
+        assert record.further[column] is None
         assert [(doubt.rule, doubt.found) for doubt in record.doubts] == [("clinical_value", f"{column} is {expected}")]
         assert f"1 values of {column} were not understood and count as missing." in table.notes
     else:
-        assert record.own[column] == expected
+        assert record.further[column] == expected
         assert record.doubts == ()
 
 
 def test_other_headers_and_decimal_commas(tmp_path: Path) -> None:
     table = read(tmp_path, "patient;time;event;ECOG PS;Prescribed.Dose (Gy)\nP;100;1;1;66,5\n")
-    assert table.records[0].own == {"ecog": "1", "dose": 66.5, "fractions": None, "smoker": None, "chemotherapy": None}
+    assert table.records[0].further == {"ecog": "1", "dose": 66.5, "fractions": None, "smoker": None, "chemotherapy": None}
     assert not any("Not used" in note for note in table.notes)
 
 
@@ -82,8 +82,8 @@ def test_a_record_without_columns_has_the_version_it_had(tmp_path: Path) -> None
 
 
 def test_values_that_a_person_types() -> None:
-    assert given(COLUMNS, {"ecog": "1", "dose": "60"}) == {"ecog": "1", "dose": 60.0, "fractions": None, "smoker": None, "chemotherapy": None}
+    assert typed_values(COLUMNS, {"ecog": "1", "dose": "60"}) == {"ecog": "1", "dose": 60.0, "fractions": None, "smoker": None, "chemotherapy": None}
     with pytest.raises(Refusal, match=r"ecog is 9, not one of 0, 1, 2, 3, 4\. Give ecog=0, or leave it out"):
-        given(COLUMNS, {"ecog": "9"})
+        typed_values(COLUMNS, {"ecog": "9"})
     with pytest.raises(Refusal, match="reads no clinical column 'karnofsky'"):
-        given(COLUMNS, {"karnofsky": "90"})
+        typed_values(COLUMNS, {"karnofsky": "90"})

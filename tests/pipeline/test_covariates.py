@@ -1,4 +1,4 @@
-"""A department's own columns as covariates: refused where they come too late, encoded, learned on training patients alone, and in no key where no model reads them."""
+"""A department's own columns as covariates: refused where they come too late, encoded, learned on training patients, in no key where no model reads them."""
 
 import shutil
 from dataclasses import replace
@@ -71,7 +71,11 @@ def test_a_model_may_name_what_is_known_at_the_planning_ct(project: Path) -> Non
 @pytest.mark.parametrize(
     ("columns", "fault", "rule"),
     [
-        ("columns: [clinical.dose_given]", "Own names clinical.dose_given, which is known only at treatment: a prediction is made at the planning CT", "known_at_prediction"),
+        (
+            "columns: [clinical.dose_given]",
+            "Own names clinical.dose_given, which is known only at treatment: a prediction is made at the planning CT",
+            "known_at_prediction",
+        ),
         ("columns: [clinical.toxicity]", "Own names clinical.toxicity, which is known 90 days after the planning CT", "known_at_prediction"),
         ("columns: [clinical.ecogs]", "Own names the column 'clinical.ecogs', which clinical does not have. Did you mean clinical.ecog?", "model_declared"),
         ("columns: [clinical.ecog], log: [clinical.ecog]", "log of Own holds clinical.ecog, which is of type ordinal", "model_declared"),
@@ -110,7 +114,13 @@ def _with_values(work: Work) -> None:
 
 
 def _reading(work: Work, *names: str) -> Work:
-    entry = {"label": "Own", "family": "control", "kind": "cox", "columns": [f"clinical.{name}" for name in names], "impute": [f"clinical.{name}" for name in names]}
+    entry = {
+        "label": "Own",
+        "family": "control",
+        "kind": "cox",
+        "columns": [f"clinical.{name}" for name in names],
+        "impute": [f"clinical.{name}" for name in names],
+    }
     models = with_levels({**work.settings.models, "controls": {**work.settings.models["controls"], "Own": entry}}, OWN)
     return replace(work, settings=replace(work.settings, models=models))
 

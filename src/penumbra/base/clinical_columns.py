@@ -19,9 +19,9 @@ KEYS = ("type", "unit", "range", "levels", "known", "header", "meaning")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 LEVEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 +/_-]{0,39}")
 TEXT = re.compile(r"[^\x00-\x1f$%]{1,200}")  # one line; $ and % stand for something in a view
-MOST_LEVELS = 20  # more are free text
+MAX_LEVELS = 20  # more are free text
 # Of the relations: a column of this name could not be told from theirs.
-TAKEN = frozenset(
+RESERVED = frozenset(
     (
         *("patient", "center", "age", "sex", "histology", "t_stage", "n_stage", "m_stage", "overall_stage", "time", "event", "time_unit", "details"),
         *("clinical_version", "image_version", "version", "roi", "commit_id", "rowid", "log_risk", "own", "name", "number", "level"),
@@ -31,7 +31,7 @@ TAKEN = frozenset(
 KEYWORDS = frozenset(
     re.findall(
         r"\w+",
-        """all analyse analyze and any array as asymmetric at authorization binary both by case cast char character check collate collation column concurrently
+        """all analyze and any array as asymmetric at authorization binary both by case cast char character check collate collation column concurrently
         constraint create cross current_date current_time current_timestamp default deferrable desc describe distinct do else end except exists false fetch
         for foreign freeze from full generated glob grant group grouping_id having ilike in initially inout inner intersect into is isnull join lambda lateral
         leading left like limit map natural none not notnull null offset on only or order out outer overlaps pivot pivot_longer pivot_wider placing positional
@@ -59,7 +59,7 @@ class ClinicalColumn:
         In the store.
     type
         "number", "integer", "boolean", "category" or "ordinal".
-    known
+    known_at
         "planning", "treatment", "follow_up", or days from the planning CT.
     meaning
         One sentence.
@@ -75,7 +75,7 @@ class ClinicalColumn:
 
     name: str
     type: str
-    known: str | int
+    known_at: str | int
     meaning: str
     headers: tuple[str, ...]
     unit: str = ""
@@ -85,7 +85,7 @@ class ClinicalColumn:
     @property
     def in_time(self) -> bool:
         """Whether it is known when a prediction is made, at the planning CT."""
-        return self.known == TIMES[0] or (isinstance(self.known, int) and self.known <= 0)
+        return self.known_at == TIMES[0] or (isinstance(self.known_at, int) and self.known_at <= 0)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -116,12 +116,12 @@ class ClinicalColumn:
         words = [self.meaning.rstrip(".")]
         if self.unit:
             words.append(f"in {self.unit}")
-        known = f"known {self.known} days from the planning CT" if isinstance(self.known, int) else f"known at {self.known.replace('_', '-')}"
-        return ", ".join(words) + f"; {self.possible}; {known}"
+        when = f"known {self.known_at} days from the planning CT" if isinstance(self.known_at, int) else f"known at {self.known_at.replace('_', '-')}"
+        return ", ".join(words) + f"; {self.possible}; {when}"
 
     def to_dict(self) -> dict[str, Any]:
         """What a version keeps of it to read a patient: as features/clinical.yaml has it."""
-        document: dict[str, Any] = {"type": self.type, "known": self.known, "meaning": self.meaning, "header": list(self.headers[1:])}
+        document: dict[str, Any] = {"type": self.type, "known": self.known_at, "meaning": self.meaning, "header": list(self.headers[1:])}
         if self.unit:
             document["unit"] = self.unit
         if self.limits is not None:
@@ -144,12 +144,12 @@ def column_key(header: str) -> str:
     return re.sub(r"[\s._\-()\[\]]+", "_", header.strip().lower()).strip("_")
 
 
-def read_columns(features: Path, taken: Collection[str] = ()) -> dict[str, ClinicalColumn]:
+def read_columns(features: Path, reserved: Collection[str] = ()) -> dict[str, ClinicalColumn]:
     """The columns that clinical.yaml of the folder `features` declares, by name; {} where it declares none or is not there.
 
     Parameters
     ----------
-    taken
+    reserved
         Headers, as `column_key` writes them, that are those of other columns.
 
     Raises
@@ -161,7 +161,7 @@ def read_columns(features: Path, taken: Collection[str] = ()) -> dict[str, Clini
     if not path.is_file() or not _declares(path):
         return {}
     with in_file(path):
-        return declared_columns(read_yaml(path), taken)
+        return declared_columns(read_yaml(path), reserved)
 
 
 def _declares(path: Path) -> bool:
@@ -173,7 +173,7 @@ def _declares(path: Path) -> bool:
     return any(line.strip() and not line.lstrip().startswith("#") and line.strip() not in ("---", "{}") for line in lines)
 
 
-def declared_columns(content: Mapping[str, Any], taken: Collection[str] = ()) -> dict[str, ClinicalColumn]:
+def declared_columns(content: Mapping[str, Any], reserved: Collection[str] = ()) -> dict[str, ClinicalColumn]:
     """The columns of a document with the content of clinical.yaml.
 
     Raises
@@ -182,7 +182,7 @@ def declared_columns(content: Mapping[str, Any], taken: Collection[str] = ()) ->
         As `read_columns`, without the file.
     """
     columns: dict[str, ClinicalColumn] = {}
-    owners: dict[str, str] = dict.fromkeys(taken, "")
+    owners: dict[str, str] = dict.fromkeys(reserved, "")
     for name, entry in content.items():
         column = _column(name, entry)
         for header in column.headers:
@@ -199,8 +199,8 @@ def _column(name: Any, entry: Any) -> ClinicalColumn:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         fault = f"{shown(name)} cannot be the name of a column"
         raise wrong(key, fault, "Use at most 63 letters from a to z, digits and _, beginning with a letter", RULE)
-    if name in TAKEN or name in KEYWORDS:
-        what = "the name of an existing column" if name in TAKEN else "a keyword of SQL"
+    if name in RESERVED or name in KEYWORDS:
+        what = "the name of an existing column" if name in RESERVED else "a keyword of SQL"
         raise wrong(key, f"{name!r} is {what}", f"Choose another name, such as {name}_value", RULE)
     _require_impersonal(key, name)
     if not isinstance(entry, Mapping):
@@ -211,17 +211,19 @@ def _column(name: Any, entry: Any) -> ClinicalColumn:
     missing = next((each for each in ("type", "known", "meaning") if each not in entry), None)
     if missing is not None:
         raise wrong(key, f"{name} lacks {missing!r}", "Add type:, known: and meaning:", RULE)
-    kind, known, meaning, unit = entry["type"], entry["known"], entry["meaning"], entry.get("unit", "")
+    kind, known_at, meaning, unit = entry["type"], entry["known"], entry["meaning"], entry.get("unit", "")
     if kind not in TYPES:
         raise wrong(f"{key}.type", f"{name} is of type {shown(kind)}", choose(str(kind), TYPES), RULE)
-    if known not in TIMES and (not isinstance(known, int) or isinstance(known, bool)):
-        raise wrong(f"{key}.known", f"{name} is known at {shown(known)}", f"Write {', '.join(TIMES)}, or a number of days from the planning CT", RULE)
+    if known_at not in TIMES and (not isinstance(known_at, int) or isinstance(known_at, bool)):
+        raise wrong(f"{key}.known", f"{name} is known at {shown(known_at)}", f"Write {', '.join(TIMES)}, or a number of days from the planning CT", RULE)
     for what, text in (("meaning", meaning), ("unit", unit)):
         if not isinstance(text, str) or (text and not TEXT.fullmatch(text)) or (what == "meaning" and not text.strip()):
             raise wrong(
                 f"{key}.{what}", f"{what} of {name} is {shown(text)}, not a text of one line", f"Write {what}: and at most 200 characters, no $ or %", RULE
             )
-    return ClinicalColumn(name, kind, known, meaning, _headers(key, name, entry.get("header", [])), unit, _limits(key, kind, entry), _levels(key, kind, entry))
+    return ClinicalColumn(
+        name, kind, known_at, meaning, _headers(key, name, entry.get("header", [])), unit, _limits(key, kind, entry), _levels(key, kind, entry)
+    )
 
 
 def _require_impersonal(key: str, header: str) -> None:
@@ -246,10 +248,10 @@ def _limits(key: str, kind: str, entry: Mapping[str, Any]) -> tuple[float, float
         if limits is not None:
             raise wrong(f"{key}.range", f"{key} is of type {kind}, which has no range", "Delete range", RULE)
         return None
-    lowest, highest = limits if isinstance(limits, list) and len(limits) == len(("lowest", "highest")) else (None, None)
-    if not (_is_number(lowest) and _is_number(highest) and lowest < highest):
+    numbers = [float(each) for each in limits if _is_number(each)] if isinstance(limits, list) else []
+    if not isinstance(limits, list) or not len(numbers) == len(limits) == len(("lowest", "highest")) or numbers[0] >= numbers[1]:
         raise wrong(f"{key}.range" if limits is not None else key, f"range of {key} is {shown(limits)}", "Write range: [lowest, highest]", RULE)
-    return float(lowest), float(highest)
+    return numbers[0], numbers[1]
 
 
 def _is_number(value: Any) -> bool:
@@ -262,9 +264,9 @@ def _levels(key: str, kind: str, entry: Mapping[str, Any]) -> tuple[str, ...]:
         if levels is not None:
             raise wrong(f"{key}.levels", f"{key} is of type {kind}, which has no levels", "Delete levels", RULE)
         return ()
-    if not isinstance(levels, list) or not 1 < len(levels) <= MOST_LEVELS:
+    if not isinstance(levels, list) or not 1 < len(levels) <= MAX_LEVELS:
         place = f"{key}.levels" if levels is not None else key
-        raise wrong(place, f"levels of {key} is {shown(levels)}, not a list of 2 to {MOST_LEVELS}", "Write levels: [...], the reference first", RULE)
+        raise wrong(place, f"levels of {key} is {shown(levels)}, not a list of 2 to {MAX_LEVELS}", "Write levels: [...], the reference first", RULE)
     texts = [level if isinstance(level, str) else str(level) if isinstance(level, int) and not isinstance(level, bool) else "" for level in levels]
     strange = next((level for level, text in zip(levels, texts, strict=True) if not LEVEL.fullmatch(text)), None)
     if strange is not None:

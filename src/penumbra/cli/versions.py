@@ -176,12 +176,12 @@ def rollback(reason: str, model: str | None) -> None:
     next_commands("penumbra models")
 
 
-def covariates(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+def covariates(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
     """NAME=VALUE, several times, as a mapping."""
-    strange = next((each for each in given if not each.partition("=")[0].strip() or "=" not in each), None)
+    strange = next((each for each in texts if not each.partition("=")[0].strip() or "=" not in each), None)
     if strange is not None:
         raise click.BadParameter(f"{strange!r} is not NAME=VALUE, such as ecog=1", context, option)
-    return {name.strip(): value for name, _, value in (each.partition("=") for each in given)}
+    return {name.strip(): value for name, _, value in (each.partition("=") for each in texts)}
 
 
 @command("penumbra predict data/simulated/east/E001")

@@ -54,7 +54,7 @@ class ClinicalRecord:
         To death, or to the last day of follow-up; > 0.
     event
         True: died.
-    own
+    further
         Values of the columns that features/clinical.yaml declares: numbers (1 and 0 for true and false) and levels.
     doubts
         Remarks on cells of these that hold what the column cannot.
@@ -71,18 +71,18 @@ class ClinicalRecord:
     stage_edition: str | None
     time: float
     event: bool
-    own: Mapping[str, own_columns.Value] = field(default_factory=dict)
+    further: Mapping[str, own_columns.Value] = field(default_factory=dict)
     doubts: tuple[Refusal, ...] = ()
 
     @property
     def facts(self) -> dict[str, object]:
         """The record without what a department declares itself."""
-        return {name: value for name, value in asdict(replace(self, doubts=())).items() if name not in ("own", "doubts")}
+        return {name: value for name, value in asdict(replace(self, doubts=())).items() if name not in ("further", "doubts")}
 
     @property
     def version(self) -> str:
         """First 12 hex digits of a SHA-256 over the record: changes when the center sends longer follow-up."""
-        content = json.dumps(self.facts | ({"own": dict(self.own)} if self.own else {}), sort_keys=True, separators=(",", ":"))
+        content = json.dumps(self.facts | ({"own": dict(self.further)} if self.further else {}), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
@@ -175,7 +175,7 @@ def read_clinical(
     time_unit: TimeUnit = "days",
     staging_edition: str = "ajcc7",
     inclusion: InclusionRules | None = None,
-    own: Columns | None = None,
+    further: Columns | None = None,
 ) -> ClinicalTable:
     """A clinical table in our column names or those of NSCLC-Radiomics.
 
@@ -190,7 +190,7 @@ def read_clinical(
         "ajcc7" or "ajcc8": for an overall stage that is missing while T, N and M are there.
     inclusion
         Who belongs to the study.
-    own
+    further
         Further columns, as features/clinical.yaml declares them. A cell that cannot be understood counts as missing, with a remark on the patient.
 
     Returns
@@ -209,12 +209,12 @@ def read_clinical(
     rules = inclusion or InclusionRules()
     sheet, declared = read_sheet(path), read_declared(path.parent)
     header, rows, separator = sheet.header, sheet.rows, sheet.separator
-    own = own or {}
-    own_places = own_columns.places(header, own)
+    declared_columns = further or {}
+    own_places = own_columns.places(header, declared_columns)
     columns, unit, notes = _columns(header, declared.time_unit or time_unit, own_places)
     check_events([row[columns["event"]] for _, row in rows], declared)
     texts = [row[columns[name]] for _, row in rows for name in ("time", "age") if name in columns and columns[name] < len(row)]
-    texts += own_columns.number_texts(rows, own_places, own)
+    texts += own_columns.number_texts(rows, own_places, declared_columns)
     decimal = frozenset(".") if separator == "," else spellings.decimal_signs(texts)
     column_unit = next((candidate for candidate in spellings.DAYS_PER if spellings.column_key(header[columns["time"]]).endswith("_" + candidate)), None)
     if column_unit and declared.time_unit and column_unit != declared.time_unit:
@@ -236,8 +236,8 @@ def read_clinical(
                 raise Refusal("patient_twice", f"{occurrences[patient.casefold()]} rows", "Send one row for each patient")
             record = reader.record(patient, row)
             rules.check(record)
-            values, doubts = own_columns.read_row(row, own_places, own, decimal)
-            records.append(replace(record, own=values, doubts=doubts))
+            values, doubts = own_columns.read_row(row, own_places, declared_columns, decimal)
+            records.append(replace(record, further=values, doubts=doubts))
         except Refusal as refusal:
             refused.setdefault(label, RefusedRecord(label, refusal))
     doubted = Counter(doubt.found.partition(" ")[0] for record in records for doubt in record.doubts)
@@ -245,7 +245,7 @@ def read_clinical(
     return ClinicalTable(tuple(records), tuple(refused.values()), (*notes, *reader.notes()))
 
 
-def _columns(header: Sequence[str], declared: TimeUnit, own: Mapping[str, int]) -> tuple[dict[str, int], TimeUnit, list[str]]:
+def _columns(header: Sequence[str], declared: TimeUnit, further: Mapping[str, int]) -> tuple[dict[str, int], TimeUnit, list[str]]:
     """Canonical column -> place in the row, the unit of time, and notes."""
     if declared not in spellings.DAYS_PER:
         raise Refusal("time_unit", f"{declared!r} is not one of {', '.join(spellings.DAYS_PER)}", "Correct cohort.time_unit in params.yaml")
@@ -270,7 +270,7 @@ def _columns(header: Sequence[str], declared: TimeUnit, own: Mapping[str, int]) 
         if keys[columns["time"]].endswith("_" + candidate):
             unit = candidate
     absent = [name for name in COVARIATES if name not in columns]
-    read = {*columns.values(), *own.values()}
+    read = {*columns.values(), *further.values()}
     ignored = len(header) - len(read)
     other_columns = [name for i, name in enumerate(header) if i not in read and name and not IDENTIFYING.search(keys[i])]
     notes = [f"No column for {', '.join(absent)}."] if absent else []

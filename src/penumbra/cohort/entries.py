@@ -83,7 +83,7 @@ class Accepted:
         Rows of the relation `rois`.
     remarks
         Rows of the relation `rejections` that refuse nothing.
-    own
+    values
         Rows of the relation `clinical_long`.
     """
 
@@ -96,7 +96,7 @@ class Accepted:
     image: Mapping[str, Any]
     rois: tuple[Mapping[str, Any], ...]
     remarks: tuple[Mapping[str, Any], ...] = ()
-    own: tuple[Mapping[str, Any], ...] = ()
+    values: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -304,7 +304,7 @@ def _accepted(patient: str, center: str, clinical: ClinicalRecord, reading: Read
         clinical={**identity, **facts, "details": details or None},
         image={**identity, **record.image},
         rois=tuple({**identity, **row} for row in record.rois),
-        own=tuple(rows_of(patient, center, clinical.own)),
+        values=tuple(rows_of(patient, center, clinical.further)),
     )
 
 

@@ -35,37 +35,38 @@ def places(header: Sequence[str], columns: Columns) -> dict[str, int]:
         "clinical_columns", where a table has one twice.
     """
     keys = [spellings.column_key(name) for name in header]
-    found: dict[str, int] = {}
+    by_name: dict[str, int] = {}
     for name, column in columns.items():
         here = [i for i, key in enumerate(keys) if key in column.headers]
         if len(here) > 1:
             listed = ", ".join(header[i] for i in here)
             raise Refusal("clinical_columns", f"{len(here)} columns for {name}: {listed}", "Keep the one that counts")
-        found |= dict.fromkeys([name], here[0]) if here else {}
-    return found
+        if here:
+            by_name[name] = here[0]
+    return by_name
 
 
-def number_texts(rows: Iterable[tuple[int, Sequence[str]]], found: Mapping[str, int], columns: Columns) -> list[str]:
+def number_texts(rows: Iterable[tuple[int, Sequence[str]]], columns_at: Mapping[str, int], columns: Columns) -> list[str]:
     """The cells of numbers, which show the table's decimal sign."""
-    numbers = [place for name, place in found.items() if columns[name].type == NUMBERS[0]]
+    numbers = [place for name, place in columns_at.items() if columns[name].type == NUMBERS[0]]
     return [row[place] for _, row in rows for place in numbers if place < len(row)]
 
 
-def read_row(row: Sequence[str], found: Mapping[str, int], columns: Columns, decimal: frozenset[str]) -> tuple[dict[str, Value], tuple[Refusal, ...]]:
+def read_row(row: Sequence[str], columns_at: Mapping[str, int], columns: Columns, decimal: frozenset[str]) -> tuple[dict[str, Value], tuple[Refusal, ...]]:
     """Every declared column of one row, None where it is not known, and a remark on each cell that holds what it cannot."""
     values: dict[str, Value] = {}
     remarks = []
     for name, column in columns.items():
-        text = row[found[name]].strip() if name in found and found[name] < len(row) else ""
+        text = row[columns_at[name]].strip() if name in columns_at and columns_at[name] < len(row) else ""
         values[name] = understood(column, text, decimal)
         if values[name] is None and not _is_missing(column, text):
             remarks.append(
-                Refusal(RULE, f"{name} is {_told(text)}, not {column.possible}", "Correct the cell, or features/clinical.yaml; it counts as missing")
+                Refusal(RULE, f"{name} is {_repeatable(text)}, not {column.possible}", "Correct the cell, or features/clinical.yaml; it counts as missing")
             )
     return values, tuple(remarks)
 
 
-def given(columns: Columns, texts: Mapping[str, str]) -> dict[str, Value]:
+def typed_values(columns: Columns, texts: Mapping[str, str]) -> dict[str, Value]:
     """Values that a person types for one patient, such as {"ecog": "1"}; every column, None where it is not given.
 
     Raises
@@ -75,12 +76,12 @@ def given(columns: Columns, texts: Mapping[str, str]) -> dict[str, Value]:
     """
     unknown = next((name for name in texts if name not in columns), None)
     if unknown is not None:
-        known = f"it reads {', '.join(columns)}" if columns else "it reads none of a department's own"
-        raise Refusal(RULE, f"the version reads no clinical column {unknown[:64]!r}", f"Leave it out; {known}")
+        alternatives = f"it reads {', '.join(columns)}" if columns else "it reads none of a department's own"
+        raise Refusal(RULE, f"the version reads no clinical column {unknown[:64]!r}", f"Leave it out; {alternatives}")
     values = {name: understood(column, texts.get(name, ""), frozenset(".")) for name, column in columns.items()}
     for name, text in texts.items():
         if values[name] is None and not _is_missing(columns[name], text):
-            raise Refusal(RULE, f"{name} is {_told(text)}, not {columns[name].possible}", f"Give {name}={_example(columns[name])}, or leave it out")
+            raise Refusal(RULE, f"{name} is {_repeatable(text)}, not {columns[name].possible}", f"Give {name}={_example(columns[name])}, or leave it out")
     return values
 
 
@@ -124,7 +125,7 @@ def _is_missing(column: ClinicalColumn, text: str) -> bool:
     return spellings.is_missing(text) and text.strip().casefold() not in {level.casefold() for level in column.levels}
 
 
-def _told(text: str) -> str:
+def _repeatable(text: str) -> str:
     return text.strip() if PLAIN.fullmatch(text.strip()) else "a text"
 
 

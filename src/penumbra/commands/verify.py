@@ -71,7 +71,7 @@ def verify(home: Path, which: str) -> Proof:
         doubled = persons.doubled(lake, frozenset(patients)) or "none"
     with store.connect(home, as_of=entry.store_commit) as lake:
         columns = covariates.of_version(loaded.settings)
-        own = covariates.own_values(lake) if columns else {}
+        by_person = covariates.own_values(lake) if columns else {}
         matrices = {
             name: store.read_matrix(lake, "deep" if name == DEEP else "radiomics", GTV if name == DEEP else name, version=version, patients=patients)
             for name, version in loaded.feature_versions.items()
@@ -82,7 +82,7 @@ def verify(home: Path, which: str) -> Proof:
         raise Refusal("training_matrix", f"{len(lost)} of {len(patients)} training patients of {label} are not in the store", "retrain without them")
     blocks = {name: matrix_block(name, matrix, patients) for name, matrix in matrices.items()}
     trained = [records[patient] for patient in patients]
-    seen = covariates.seen(columns, [own.get((record["patient"], record["center"]), {}) for record in trained])
+    seen = covariates.seen(columns, [by_person.get((record["patient"], record["center"]), {}) for record in trained])
     digest = sha256_of(blocks, covariates.with_covariates(trained, seen))
     if digest != entry.store_digest:
         advice = "the store was altered outside penumbra: see penumbra doctor, and restore an export"

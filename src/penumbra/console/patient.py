@@ -249,7 +249,7 @@ def _clinical(record: PatientRecord) -> list[tuple[str, Any]]:
         ("TNM", tnm or None),
         ("stage", row["overall_stage"]),
         ("outcome", outcome or None),
-        *((name.replace("_", " "), value) for name, value in record.own.items()),
+        *((name.replace("_", " "), value) for name, value in record.values.items()),
         *((name.replace("_", " "), str(value)) for name, value in sorted(details.items())),
         *((name, record.declared.get(name)) for name in ("treatment", "intent", "imaging")),
     ]

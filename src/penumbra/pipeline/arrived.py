@@ -10,7 +10,7 @@ import numpy as np
 from penumbra import imaging, radiomics, registry
 from penumbra.base.blocks import CLINICAL, DEEP, GTV, block_and_feature, column, deep_names
 from penumbra.base.refusal import Refusal
-from penumbra.cohort.own_columns import given
+from penumbra.cohort.own_columns import typed_values
 from penumbra.cohort.record import folder_digest, image_version
 from penumbra.cohort.rois import roi_rules
 from penumbra.imaging.folder import readable, understood
@@ -68,7 +68,7 @@ def read_folder(
     """
     settings, model = loaded.settings, loaded.model
     required = blocks_of((*model.columns, *(name for name in (loaded.refits.names if loaded.refits else ()) if not name.startswith(f"{CLINICAL}."))))
-    taken, missing = clinical_table(loaded, age, stage, clinical or {})
+    covariates, missing = clinical_table(loaded, age, stage, clinical or {})
     require_same_features(loaded, required)
     rules = roi_rules(settings["rois"])
     names = rules.of(center)
@@ -89,7 +89,7 @@ def read_folder(
         for roi, values in radiomics.extract(scan, masks, settings["radiomics"], engine=settings["populate"]["engine"]).items()
         for name, value in values.items()
     }
-    table |= taken
+    table |= covariates
     networks: dict[str, np.ndarray] = {}
     if DEEP in required:
         deep, networks = _deep(loaded, scan)
@@ -112,9 +112,9 @@ def blocks_of(columns: Iterable[str]) -> set[str]:
 
 def clinical_table(loaded: registry.LoadedModel, age: float | None, stage: str | None, further: Mapping[str, str]) -> tuple[dict[str, np.ndarray], list[str]]:
     """The clinical columns that a version reads, nan where it fills what is not given, and a remark on each of these."""
-    model, own = loaded.model, of_version(loaded.settings)
+    model, columns = loaded.model, of_version(loaded.settings)
     values = {"age": math.nan if age is None else age, "overall_stage": math.nan if stage is None else STAGE_ORDINAL[stage]}
-    values |= typed(own, given(own, further))
+    values |= typed(columns, typed_values(columns, further))
     table, remarks = {}, []
     for each in model.inputs:
         block, feature = block_and_feature(each.name)

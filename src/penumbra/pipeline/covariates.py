@@ -13,11 +13,11 @@ from penumbra.base.yaml_files import wrong
 from penumbra.fusion import Block
 
 NAMING = ("columns", "impute", "log")  # keys of a model that list columns
-KEPT = "clinical_columns"  # among the settings of a version: the declarations of the columns that its models read
+SETTING = "clinical_columns"  # among the settings of a version: the declarations of the columns that its models read
 OwnValues = Mapping[str, tuple[float | None, str | None]]  # column -> number, level
 
 
-def check_covariates(name: str, entry: Any, own: Columns) -> None:
+def check_covariates(name: str, entry: Any, columns: Columns) -> None:
     """Refuse a model with a column that is known only after a prediction is made, and a logarithm or residual of what is no number.
 
     Raises
@@ -29,21 +29,25 @@ def check_covariates(name: str, entry: Any, own: Columns) -> None:
         listed = entry.get(key) or []
         for i, each in enumerate([listed] if isinstance(listed, str) else listed):
             block, feature = block_and_feature(str(each))
-            if block != CLINICAL or feature not in own:
+            if block != CLINICAL or feature not in columns:
                 continue
             place = f"{name}.{key}" if key == "residual" else f"{name}.{key}[{i}]"
-            declared = own[feature]
+            declared = columns[feature]
             if not declared.in_time:
-                known = f"{declared.known} days after the planning CT" if isinstance(declared.known, int) else f"only at {declared.known.replace('_', '-')}"
-                fault = f"{name} names {each}, which is known {known}: a prediction is made at the planning CT"
+                when = (
+                    f"{declared.known_at} days after the planning CT"
+                    if isinstance(declared.known_at, int)
+                    else f"only at {declared.known_at.replace('_', '-')}"
+                )
+                fault = f"{name} names {each}, which is known {when}: a prediction is made at the planning CT"
                 raise wrong(place, fault, f"Take it out, or correct `known` of {feature} in features/{FILE}", IN_TIME)
             if key != "columns" and (declared.type in LEVELED or declared.type == "boolean"):
                 raise wrong(place, f"{key} of {name} holds {each}, which is of type {declared.type}", "Name a number or an integer", "model_declared")
 
 
-def with_levels(models: Mapping[str, Mapping[str, Any]], own: Columns) -> dict[str, dict[str, Any]]:
+def with_levels(models: Mapping[str, Mapping[str, Any]], columns: Columns) -> dict[str, dict[str, Any]]:
     """The declared models by file, each category in them as one column per level but the reference."""
-    features = {column(CLINICAL, name): [column(CLINICAL, feature) for feature in each.features] for name, each in own.items() if each.features != (name,)}
+    features = {column(CLINICAL, name): [column(CLINICAL, feature) for feature in each.features] for name, each in columns.items() if each.features != (name,)}
 
     def expanded(entry: Any) -> Any:
         if not any(each in features for key in NAMING for each in entry.get(key) or ()):
@@ -53,22 +57,22 @@ def with_levels(models: Mapping[str, Mapping[str, Any]], own: Columns) -> dict[s
     return {file: {name: expanded(entry) for name, entry in content.items()} for file, content in models.items()}
 
 
-def usable(own: Columns) -> dict[str, ClinicalColumn]:
+def usable(columns: Columns) -> dict[str, ClinicalColumn]:
     """The columns that are known when a prediction is made."""
-    return {name: each for name, each in own.items() if each.in_time}
+    return {name: each for name, each in columns.items() if each.in_time}
 
 
-def used(models: Mapping[str, Mapping[str, Any]], own: Columns) -> dict[str, ClinicalColumn]:
+def used(models: Mapping[str, Mapping[str, Any]], columns: Columns) -> dict[str, ClinicalColumn]:
     """The columns that some model reads, from the models as `with_levels` leaves them: by name, or with the whole block."""
     entries = [entry for content in models.values() for entry in content.values()]
     named = {str(each) for entry in entries for each in (*(entry.get("columns") or ()), entry.get("residual"))}
     whole = any(CLINICAL in (entry.get("blocks") or ()) for entry in entries)
-    return {name: each for name, each in usable(own).items() if whole or any(column(CLINICAL, feature) in named for feature in each.features)}
+    return {name: each for name, each in usable(columns).items() if whole or any(column(CLINICAL, feature) in named for feature in each.features)}
 
 
 def of_version(settings: Mapping[str, Any]) -> dict[str, ClinicalColumn]:
     """The columns that a registered version reads, as they were declared then."""
-    return declared_columns(settings.get(KEPT) or {})
+    return declared_columns(settings.get(SETTING) or {})
 
 
 def own_values(lake: store.Store, patients: Collection[tuple[str, str]] | None = None) -> dict[tuple[str, str], dict[str, tuple[float | None, str | None]]]:

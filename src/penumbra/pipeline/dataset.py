@@ -106,7 +106,7 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
         patients = list(populate.patients)
         clinical = {row["patient"]: row for row in lake.rows("patients")}
         columns = usable(work.settings.clinical_columns)
-        own = own_values(lake) if columns else {}
+        by_person = own_values(lake) if columns else {}
         if deep_version is None:
             train = current(work, TrainManifest, of_train(work, images, clinical))
             deep_version, patients = train.version, sorted(set(patients) & set(train.patients))
@@ -125,7 +125,7 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
     if not training.any():
         raise no_training_center(work, images)
     values = {name: matrix_block(name, matrix, patients) for name, matrix in {**matrices, DEEP: deep}.items()}
-    answers = [own.get((record["patient"], record["center"]), {}) for record in records]
+    answers = [by_person.get((record["patient"], record["center"]), {}) for record in records]
     covariates = seen(used(work.settings.models, columns), answers)
     keyed = with_covariates(records, covariates)
     return Dataset(

@@ -45,7 +45,7 @@ class Declared:
     deep: int
     name: str
     served: tuple[str, ...]
-    own: Columns = field(default_factory=dict)
+    clinical: Columns = field(default_factory=dict)
 
 
 def check(root: Path, declared: Declared) -> dict[str, dict[str, Any]]:
@@ -78,11 +78,11 @@ def check(root: Path, declared: Declared) -> dict[str, dict[str, Any]]:
     filled = fusion.all_for_margins(declared.models, rules.margins_mm)
     models = fusion.declarations(filled, root / "models")
     rois = dict.fromkeys(rois_of(rules.margins_mm), names)
-    blocks: dict[str, Collection[str]] = {**rois, DEEP: deep_names(declared.deep), CLINICAL: (*CLINICAL_FEATURES, *declared.own)}
+    blocks: dict[str, Collection[str]] = {**rois, DEEP: deep_names(declared.deep), CLINICAL: (*CLINICAL_FEATURES, *declared.clinical)}
     for file, content in declared.models.items():
         for written, entry in content.items():
             with in_file(root / "models" / f"{file}.yaml"), _as_written(str(written)):
-                check_covariates(str(written), entry, declared.own)
+                check_covariates(str(written), entry, declared.clinical)
                 fusion.check_columns({name: models[name] for name in fusion.for_margins(str(written), entry, rules.margins_mm)}, blocks)
     with in_file(root / "params.yaml"):
         served, name = declared.served, declared.name
@@ -96,7 +96,7 @@ def check(root: Path, declared: Declared) -> dict[str, dict[str, Any]]:
                 f"register.model is {name!r}, which is also a fitted model of models/{declaring_file}.yaml: their rows in model_metrics could not be told apart"
             )
             raise wrong("register.model", fault, "Choose another name")
-    return with_levels(filled, declared.own)
+    return with_levels(filled, declared.clinical)
 
 
 @contextmanager

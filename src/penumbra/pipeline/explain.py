@@ -308,8 +308,8 @@ def version_table(lake: store.Store, loaded: LoadedModel, center: str, patients:
         return [], {}
     read = [matrix_block(name, matrix, names) for name, matrix in matrices.items()]
     columns = covariates.of_version(loaded.settings)
-    own = covariates.own_values(lake, {(name, center) for name in names}) if columns else {}
-    read.append(covariates.extended(clinical_block(tuple(records[name] for name in names)), columns, [own.get((name, center), {}) for name in names]))
+    by_person = covariates.own_values(lake, {(name, center) for name in names}) if columns else {}
+    read.append(covariates.extended(clinical_block(tuple(records[name] for name in names)), columns, [by_person.get((name, center), {}) for name in names]))
     return names, {column(block.name, feature): block.values[:, j] for block in read for j, feature in enumerate(block.features)}
 
 

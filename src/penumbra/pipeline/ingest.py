@@ -62,7 +62,7 @@ def clinical_table(work: Work, folder: Path) -> cohort.ClinicalTable | Refusal:
             time_unit=rules.time_unit,
             staging_edition=rules.staging_edition,
             inclusion=rules.inclusion,
-            own=work.settings.clinical_columns,
+            further=work.settings.clinical_columns,
         )
     except Refusal as refusal:
         return refusal
@@ -129,7 +129,7 @@ def _ingest_center(
         alike=_counts(row["rule"] for entry in accepted for row in entry.remarks),
         no_longer_sent=int(departures),
         kept=StoredMargins(rules.margin_mm, rules.periodic_mm),
-        clinical=store.version_key({entry.patient: {**entry.clinical, **({"own": list(entry.own)} if entry.own else {})} for entry in accepted}),
+        clinical=store.version_key({entry.patient: {**entry.clinical, **({"own": list(entry.values)} if entry.values else {})} for entry in accepted}),
     )
 
 
@@ -159,7 +159,7 @@ def _save(work: Work, lake: store.Store, center: str, outcomes: Sequence[cohort.
     lake.write(
         {
             "patients": [entry.clinical for entry in accepted],
-            "clinical_long": [row for entry in accepted for row in entry.own],
+            "clinical_long": [row for entry in accepted for row in entry.values],
             "images": [entry.image for entry in accepted],
             "rois": [row for entry in accepted for row in entry.rois],
             "rejections": [

@@ -99,7 +99,7 @@ def of_center(work: Work, center: str, files: str) -> Origin:
     settings, rules = work.settings, cohort.roi_rules(work.settings.rois)
     numbers = {name: value for name, value in asdict(settings.cohort).items() if name != "train_centers"}
     chosen = {name: value for name, value in asdict(settings.ingest).items() if name not in NOT_DECIDING}
-    codes, own = image_versions(), {name: column.reads for name, column in settings.clinical_columns.items()}
+    codes, declared = image_versions(), {name: column.reads for name, column in settings.clinical_columns.items()}
     return origin(
         work,
         {"files": files},
@@ -108,7 +108,7 @@ def of_center(work: Work, center: str, files: str) -> Origin:
             **flat("ingest", chosen),
             "rois.margins_mm": list(rules.margins_mm),
             "list of names for the GTV": store.version_key({older_names.GTV_NAMES.get(name, name): value for name, value in asdict(rules.of(center)).items()}),
-            **({"features/clinical.yaml": store.version_key(own)} if own else {}),
+            **({"features/clinical.yaml": store.version_key(declared)} if declared else {}),
             PROGRAM: [READER, codes["reader"], codes["grid"]],
         },
     )
@@ -117,10 +117,10 @@ def of_center(work: Work, center: str, files: str) -> Origin:
 def clinical_versions(lake: store.Store, center: str) -> dict[str, str]:
     """Patient of a center -> key of the clinical record that the store shows, and of the image; and of the values of a department's own columns."""
     rows = lake.sql("SELECT patient, clinical_version, image_version FROM patients JOIN images USING (patient, center) WHERE center = ?", [center])
-    own: dict[str, dict[str, Any]] = {}
+    by_patient: dict[str, dict[str, Any]] = {}
     for row in lake.sql("SELECT patient, name, number, level FROM clinical_long WHERE center = ? ORDER BY ALL", [center]).to_pylist():
-        own.setdefault(row["patient"], {})[row["name"]] = [row["number"], row["level"]]
-    keys = {patient: f" {store.version_key(values)}" for patient, values in own.items()}
+        by_patient.setdefault(row["patient"], {})[row["name"]] = [row["number"], row["level"]]
+    keys = {patient: f" {store.version_key(values)}" for patient, values in by_patient.items()}
     return {row["patient"]: f"{row['clinical_version']} {row['image_version']}{keys.get(row['patient'], '')}" for row in rows.to_pylist()}
 
 

@@ -20,7 +20,7 @@ SCANS = """
 SELECT image_version, source, spacing, size, status, commit_id, made."at" FROM stored.images AS scans JOIN stored.commits AS made ON made.id = scans.commit_id
 WHERE patient = ? AND center = ? ORDER BY commit_id DESC
 """
-OWN = """
+VALUES = """
 SELECT name, CASE WHEN type = 'boolean' THEN CASE number WHEN 1 THEN 'yes' WHEN 0 THEN 'no' END
                   ELSE coalesce(level, concat_ws(' ', printf('%g', number), unit)) END AS shown, coalesce(level, number::VARCHAR) AS known
 FROM clinical_columns LEFT JOIN (FROM clinical_long WHERE patient = ? AND center = ?) AS own USING (name)
@@ -96,7 +96,7 @@ class PatientRecord:
         Every accepted scan, the newest first.
     reasons
         Rows of `rejections`.
-    own
+    values
         Columns of features/clinical.yaml -> their values in words; None: not known.
     """
 
@@ -114,7 +114,7 @@ class PatientRecord:
     reasons: tuple[Mapping[str, Any], ...]
     declared: Mapping[str, Any]
     versions: tuple[Scored, ...]
-    own: Mapping[str, str | None]
+    values: Mapping[str, str | None]
 
 
 def patient_record(lake: store.Store, standings: Sequence[Mapping[str, Any]], center: str = "") -> PatientRecord | None:
@@ -153,7 +153,7 @@ def patient_record(lake: store.Store, standings: Sequence[Mapping[str, Any]], ce
         reasons=rows("rejections", '"at", rule'),
         declared=next(iter(lake.sql("SELECT treatment, intent, imaging FROM center_declarations WHERE center = ?", [place]).to_pylist()), {}),
         versions=_versions(lake, patient, place),
-        own={row["name"]: row["shown"] if row["known"] is not None else None for row in lake.sql(OWN, of).to_pylist()} if clinical else {},
+        values={row["name"]: row["shown"] if row["known"] is not None else None for row in lake.sql(VALUES, of).to_pylist()} if clinical else {},
     )
 
 

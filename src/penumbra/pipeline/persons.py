@@ -108,7 +108,7 @@ class Records:
         if not hold:
             return entry
         details = None if stored["details"] is None else json.loads(stored["details"])
-        return replace(entry, clinical={**{name: stored[name] for name in entry.clinical}, "details": details}, own=())
+        return replace(entry, clinical={**{name: stored[name] for name in entry.clinical}, "details": details}, values=())
 
     def of(self, entries: Collection[cohort.Accepted]) -> Iterator[dict[str, Any]]:
         """The rows of `rejections` that some patients' records gave."""

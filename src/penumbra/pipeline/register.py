@@ -82,7 +82,7 @@ def _registered(work: Work, data: Dataset, fused: FuseManifest, evaluated: Evalu
 def _bundle(work: Work, data: Dataset, fused: FuseManifest, models: Mapping[str, fusion.SurvivalModel], served: str, weights: Path) -> registry.Bundle:
     """What is registered: nothing in it is one training patient's."""
     settings = work.settings
-    own = covariates.used(settings.models, settings.clinical_columns)
+    covariate_columns = covariates.used(settings.models, settings.clinical_columns)
     return registry.Bundle(
         models={name: model for name, model in models.items() if model.retained},
         served=served,
@@ -94,7 +94,7 @@ def _bundle(work: Work, data: Dataset, fused: FuseManifest, models: Mapping[str,
             "ingest": {"grid_mm": settings.ingest.grid_mm, "certificate": asdict(settings.ingest.certificate)},
             "populate": {"engine": settings.populate.engine},
             "intended_use": settings.intended_use.to_dict(),
-            **({covariates.KEPT: {name: column.to_dict() for name, column in own.items()}} if own else {}),
+            **({covariates.SETTING: {name: column.to_dict() for name, column in covariate_columns.items()}} if covariate_columns else {}),
         },
         network=weights,
         curves=learning_curves(weights),

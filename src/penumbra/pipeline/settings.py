@@ -134,7 +134,7 @@ def load_settings(profile: str | None = None) -> Settings:
     declared_models = {name: read_yaml(root / "models" / f"{name}.yaml") for name in FIT_DECLARED}
     from penumbra.pipeline import declarations  # with scipy: half a second for who only wants the dataclasses
 
-    served_model, own = groups["register"], own_columns(root / "features")
+    served_model, further = groups["register"], own_columns(root / "features")
     declares = declarations.Declared(
         rois,
         radiomics,
@@ -143,7 +143,7 @@ def load_settings(profile: str | None = None) -> Settings:
         groups["network"].filters[-1],
         served_model.model,
         served_model.candidates if served_model.served == AUTO else (served_model.served,),
-        own,
+        further,
     )
     return Settings(
         profile=selected,
@@ -153,7 +153,7 @@ def load_settings(profile: str | None = None) -> Settings:
         radiomics=radiomics,
         models=declarations.check(root, declares),
         intended_use=read_intended_use(root / "models"),
-        clinical_columns=own,
+        clinical_columns=further,
         **{name: groups[name] for name in GROUPS},
     )
 

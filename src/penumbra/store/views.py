@@ -200,7 +200,7 @@ def with_own_columns(body: str, features: Path) -> str:
         lowest, highest = ("NULL", "NULL") if column.limits is None else map(repr, column.limits)
         texts = [literal(text) if text else "NULL" for text in (column.name, column.type, column.unit)]
         levels = literal(", ".join(column.levels)) if column.levels else "NULL"
-        rows.append(f"({', '.join(texts)}, {lowest}, {highest}, {levels}, {literal(str(column.known))}, {column.in_time}, {literal(column.meaning)})")
+        rows.append(f"({', '.join(texts)}, {lowest}, {highest}, {levels}, {literal(str(column.known_at))}, {column.in_time}, {literal(column.meaning)})")
     filled = {"columns": ", ".join(expressions), "comments": "\n".join(comments), "rows": ", ".join(rows)}
     for name, text in filled.items():
         body = body.replace(f"{OWN_COLUMNS}{name}%", text)
