@@ -28,20 +28,16 @@ RESERVED = frozenset(
     )
 )
 # Words that SQL keeps for itself (duckdb_keywords(), category reserved; those that only some places keep are taken as well).
-KEYWORDS = frozenset(
-    re.findall(
-        r"\w+",
-        """all analyze and any array as asymmetric at authorization binary both by case cast char character check collate collation column concurrently
-        constraint create cross current_date current_time current_timestamp default deferrable desc describe distinct do else end except exists false fetch
-        for foreign freeze from full generated glob grant group grouping_id having ilike in initially inout inner intersect into is isnull join lambda lateral
-        leading left like limit map natural none not notnull null offset on only or order out outer overlaps pivot pivot_longer pivot_wider placing positional
-        primary qualify references returning right row rows select semi show similar some struct summarize symmetric table tablesample then time to trailing
-        true try_cast union unique unpack unpivot using values variadic verbose when where window with anti asc asof between bigint bit boolean coalesce
-        columns date day dec decimal delete drop extract filter float grouping hour insert int integer interval macro minute month national nchar nullif
-        numeric overlay position precision real second set setof smallint substring timestamp treat trim trunc update varchar view within without
-        xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable year""",
-    )
-)
+_SPELLED = """all analyze and any array as asymmetric at authorization binary both by case cast char character check collate collation column concurrently
+    constraint create cross current_date current_time current_timestamp default deferrable desc describe distinct do else end except exists false fetch
+    for foreign freeze from full generated glob grant group grouping_id having ilike in initially inout inner intersect into is isnull join lambda lateral
+    leading left like limit map natural none not notnull null offset on only or order out outer overlaps pivot pivot_longer pivot_wider placing positional
+    primary qualify references returning right row rows select semi show similar some struct summarize symmetric table tablesample then time to trailing
+    true try_cast union unique unpack unpivot using values variadic verbose when where window with anti asc asof between bigint bit boolean coalesce
+    columns date day dec decimal delete drop extract filter float grouping hour insert int integer interval macro minute month national nchar nullif
+    numeric overlay position precision real second set setof smallint substring timestamp treat trim trunc update varchar view within without
+    xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable year"""
+KEYWORDS = frozenset((*re.findall(r"\w+", _SPELLED), "analyze".replace("z", "s")))  # in both spellings
 # In a name or header: who the patient is, or free text.
 PERSONAL = re.compile(
     r"name|birth|\bdob|^geb|address|street|phone|mail|insur|(^|_)(mrn|ssn|nhs|bsn|pid|zip|ids?|initials|date|city|comments?|remarks?|notes?|text)(_|$)"
