@@ -61,9 +61,9 @@ model = registry.load(home).model
 mean = mean_patient(model)
 import pandas
 frame = pandas.DataFrame([mean])
-answer = mlflow.pyfunc.load_model(str(entry.folder.parent)).predict(frame[list(model.columns)])
+answer = mlflow.pyfunc.load_model(str(entry.folder.parents[1])).predict(frame[list(model.columns)])
 columns = list(model.columns)
-facts = {"version": entry.version, "folder": str(entry.folder.parent), "columns": columns, "row": [mean[name] for name in columns]}
+facts = {"version": entry.version, "folder": str(entry.folder.parents[1]), "columns": columns, "row": [mean[name] for name in columns]}
 print(json.dumps(facts | {"log_risk": float(answer["log_risk"][0])}))
 """
 
