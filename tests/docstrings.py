@@ -22,7 +22,9 @@ from typing import Any
 from numpydoc.docscrape import get_doc_object
 from numpydoc.validate import Validator, validate
 
-PACKAGES = ("survival", "radiomics", "imaging", "fusion", "store", "registry", "network", "cohort")
+import penumbra
+
+PACKAGES = ("survival", "radiomics", "imaging", "fusion", "store", "registry", "network", "cohort", "")  # "": penumbra itself
 WITH_EXAMPLES = PACKAGES[:6]  # of these, every exported function has a runnable example
 # numpydoc's checks, but for: an extended summary, a list of what to see also, a type (it is in the annotation), and the mood of a summary (a noun is fine).
 ASKED = frozenset(
@@ -39,7 +41,7 @@ SHAPE = re.compile(r"\([^()]*\)|any shape")
 
 def exported(package: str) -> Iterator[tuple[str, Any]]:
     """Dotted name and object of every function and class of a package's `__all__`, of the public functions of an exported module, and of public methods."""
-    home = import_module(f"penumbra.{package}")
+    home = import_module(f"penumbra.{package}" if package else "penumbra")
     for name in getattr(home, "__all__", None) or [name for name, value in vars(home).items() if not (name.startswith("_") or inspect.ismodule(value))]:
         thing = getattr(home, name)
         if inspect.ismodule(thing):
@@ -60,8 +62,10 @@ def _is_method(cls: type, name: str) -> bool:
 
 
 def needs_example(name: str, thing: Any) -> bool:
-    """Whether a thing is an exported function of a package that has examples; classes and methods may have one."""
+    """Whether a thing is an exported function of a package that has examples, or of penumbra itself; classes and methods may have one."""
     _, package, *inside = name.split(".")
+    if package in penumbra.__all__:
+        return not inside and inspect.isroutine(inspect.unwrap(thing))
     return package in WITH_EXAMPLES and inspect.isroutine(inspect.unwrap(thing)) and (len(inside) == 1 or not inside[0][0].isupper())
 
 

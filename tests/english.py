@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PLACES = ("*.md", "*.yaml", "*.toml", "Makefile", "docs", "features", "flows", "infra", "models", "src", "tests")
+PLACES = ("*.md", "*.yaml", "*.toml", "Makefile", "docs", "examples", "features", "flows", "infra", "models", "src", "tests")
 KINDS = frozenset((".py", ".md", ".sql", ".yaml", ".toml", ".html", ".css", ".sh", ".csv", ""))
 OTHERS = ("tests/reference/", "tests/english.py", "tests/test_english.py")  # other programs' files, and the list itself
 

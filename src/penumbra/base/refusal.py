@@ -36,7 +36,18 @@ class Refusal(Exception):
         self.place: int | None = None
 
     def at(self, place: int | None) -> "Refusal":
-        """The same, with the place in what the user wrote: characters from its start."""
+        """Return the same, with the place in what the user wrote.
+
+        Parameters
+        ----------
+        place
+            Characters from its start; None: it has none.
+
+        Returns
+        -------
+        Refusal
+            Itself.
+        """
         self.place = place
         return self
 

@@ -43,11 +43,16 @@ def shown(work: Work, versions: Sequence[str], form: str = "table") -> str | tab
         rows = [asdict(row) for row in comparison.rows]
         if form == "json":
             return _json(without_nan(rows))
-        return standing_table(comparison) if form == "table" else tables.Answer.of(rows)
+        return standing_table(comparison) if form == "table" else rows_of(comparison)
     page = write_page(work, comparison)
     if form == "json":
         return _json({**comparison.document(), "page": str(page)})
-    return f"{text(comparison)}\n\npage  {page}" if form == "table" else tables.Answer.of([asdict(row) for row in comparison.paired])
+    return f"{text(comparison)}\n\npage  {page}" if form == "table" else rows_of(comparison)
+
+
+def rows_of(comparison: Comparison | Standings) -> tables.Answer:
+    """What other programs get: the paired measures of two versions, the standings of others."""
+    return tables.Answer.of([asdict(row) for row in (comparison.rows if isinstance(comparison, Standings) else comparison.paired)])
 
 
 def _json(document: Any) -> str:

@@ -23,8 +23,14 @@ class Prediction:
 
     Parameters
     ----------
+    model, version
+        Name in the registry, and number.
     log_risk
-        Higher = earlier death; `cutoff` divides low from high (the median of the training centers).
+        Higher = earlier death.
+    cutoff
+        What divides low from high: the median of the training centers.
+    risk_group
+        "high" above the cut-off, "low" at or below it.
     survival
         Time ("1y", "180d") -> probability to be alive then; None beyond the follow-up of the version's training patients.
     horizons_days
@@ -37,6 +43,8 @@ class Prediction:
         Key of the scan on the grid, as at ingest.
     sha256
         Digest of the files it was read from.
+    certificate
+        Of the mask: "accepted" or "flagged".
     remarks
         What the certificate of the mask flagged, what the reader noted, which clinical value is filled, that the alias was moved outside penumbra, and that
         probabilities are recalibrated.
@@ -84,7 +92,13 @@ class Prediction:
     applicability_columns: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain values, whether it applies before the risk."""
+        """Return the same as plain values, whether it applies before the risk.
+
+        Returns
+        -------
+        dict
+            What `penumbra predict --format json` writes.
+        """
         document = asdict(self)
         return {name: document[name] for name in sorted(document, key=lambda name: not name.startswith("applicability"))}
 

@@ -13,9 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import penumbra
-
-ROOT = Path(penumbra.__file__).parent
+ROOT = Path(__file__).resolve().parents[1]
 ENTRY = "registry/pyfunc.py"  # what MLflow runs; next to the package, not in it
 NAME = "penumbra_scoring_{}"
 HASH_LENGTH = 8

@@ -18,6 +18,7 @@ from penumbra.store.guard import Verdict
 from penumbra.store.judging import JUDGE
 from penumbra.store.lake import patiently
 from penumbra.store.limits import in_time, lock
+from penumbra.store.moments import commit_at, moment_of
 from penumbra.store.session import Store, connect
 from penumbra.store.statements import literal
 from penumbra.store.statements import statement as named
@@ -201,15 +202,15 @@ def _ask(question: _Question, take: "Callable[[duckdb.DuckDBPyConnection, str], 
 def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> int:
     """Find the commit that "as of" means.
 
-    The number of a commit is itself; a registered version or alias, such as nsclc-os/3, means the commit it was trained on. An alias that several
-    models share means the model that params.yaml names (register.model).
+    The number of a commit is itself; a day or a moment (2026-11-27, 2026-11-27T14:30, UTC) means the newest commit then; a registered version or alias,
+    such as nsclc-os/3, the commit it was trained on. An alias that several models share means the model that params.yaml names (register.model).
 
     Parameters
     ----------
     home
         The folder of all state (PENUMBRA_HOME).
     which
-        A commit's number, or a version or alias.
+        A commit's number, a date, or a version or alias.
     catalog
         As `connect`.
 
@@ -221,7 +222,8 @@ def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> in
     Raises
     ------
     Refusal
-        "version_registered", with the versions there are: `no version 'nsclc-os/9' in the store. Did you mean nsclc-os/1? Registered: nsclc-os/1; ...`.
+        "version_registered", with the versions there are: `no version 'nsclc-os/9' in the store. Did you mean nsclc-os/1? Registered: nsclc-os/1; ...`;
+        "commit" for a date before the first: `no commit by 2020-01-01 23:59 UTC; the first commit is of ...`.
 
     Examples
     --------
@@ -231,7 +233,10 @@ def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> in
     """
     if which.isdecimal():
         return int(which)
+    moment = moment_of(which)
     with connect(home, read_only=True, catalog=catalog) as store:
+        if moment is not None:
+            return commit_at(store, moment)
         rows = store.sql("SELECT model, version, alias, store_commit FROM model_versions WHERE store_commit IS NOT NULL ORDER BY created_at").to_pylist()
     name = which.replace("@", "/")
     of_aliases = set[str]()
@@ -249,7 +254,7 @@ def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> in
     offered = ", ".join(f"{row['model']}/{row['version']}" for row in rows) or "none"
     near = nearest(name, (*(f"{row['model']}/{row['version']}" for row in rows), *of_aliases))
     advice = f"Did you mean {near}? " if near else ""
-    advice = f"{advice}Registered: {offered}; or give the number of a commit, which FROM commits lists"
+    advice = f"{advice}Registered: {offered}; or give a date, or the number of a commit, which FROM commits lists"
     raise Refusal("version_registered", f"no version {which!r} in the store", advice)
 
 

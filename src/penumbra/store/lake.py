@@ -75,7 +75,8 @@ def open_engine() -> "duckdb.DuckDBPyConnection":
         config["threads"] = max(1, int(os.environ["OMP_NUM_THREADS"]))
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("SET python_enable_replacements = false")  # a table name never means a Python variable
-    connection.execute("SET enable_progress_bar = false")
+    if connection.execute("SELECT current_setting('enable_progress_bar')").fetchone() != (False,):  # in a notebook without ipywidgets no SET of it passes
+        connection.execute("SET enable_progress_bar = false")
     connection.execute("SET TimeZone = 'UTC'")  # now() and today are those of the store's times, wherever the machine is
     load_extension(connection, "sqlite_scanner")
     load_extension(connection, "ducklake")

@@ -1,0 +1,1 @@
+ LEFT JOIN (SELECT patient, center, "time", event FROM patients) AS outcomes USING (patient, center)

@@ -1,0 +1,1 @@
+SELECT DISTINCT $column AS name FROM $relation WHERE $column IS NOT NULL ORDER BY ALL
