@@ -1,6 +1,7 @@
 """`penumbra.read`, `sql`, `load` and what comes with them, on a small home: as the commands answer, and a mistake in one sentence."""
 
 import datetime as dt
+import importlib.util
 import json
 import os
 import shutil
@@ -186,8 +187,8 @@ def test_polars_and_arrow_hold_the_same(home: Path) -> None:
 
 
 def test_without_polars_a_sentence_says_what_to_do(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "polars", None)
-    with pytest.raises(penumbra.Refusal, match=r"polars is not installed\. Install it \(pip install polars\), or take pandas or arrow"):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, package=None: None)
+    with pytest.raises(penumbra.Refusal, match=r'polars is not installed .*Install the extra: pip install "penumbra-survival\[polars\]"'):
         penumbra.read("patients", home=home, format="polars")
 
 

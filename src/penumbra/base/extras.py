@@ -7,6 +7,7 @@ from penumbra.base.refusal import Refusal
 
 # The module that is imported -> the extra that has it, and what it needs besides.
 EXTRAS: Final = {
+    "polars": ("polars", "a frame of polars is made of it; pandas and arrow need nothing more"),
     "radiomics": ("reference", "PyRadiomics, which is compiled with a C compiler when it is installed"),
     "prefect_dask": ("stack", "Dask under Prefect"),
     "lifelines": ("bench", "the library that is compared with"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from penumbra import store
+from penumbra.base import extras
 from penumbra.base.refusal import Refusal, choose
 from penumbra.commands.python.homes import home_of
 from penumbra.commands.sql import note_changes
@@ -102,7 +103,7 @@ def read(
     ------
     Refusal
         "relation": `no relation 'radiomic'. Did you mean radiomics? ...`; "column", "filter", "commit", "version_registered", "store_exists"; "format_known"
-        and "polars_installed" of a format.
+        and "extra_installed" of a format.
 
     Examples
     --------
@@ -214,10 +215,7 @@ def _require_format(format: str) -> None:
     if format not in FORMATS:
         raise Refusal("format_known", f"no format {str(format)[:40]!r}", choose(str(format)[:40], FORMATS, what="there are"))
     if format == "polars":
-        try:
-            import polars  # noqa: F401
-        except ImportError:
-            raise Refusal("polars_installed", "polars is not installed", "install it (pip install polars), or take pandas or arrow") from None
+        extras.require("polars")
 
 
 def _framed(table: "pa.Table", format: str) -> "pd.DataFrame | pl.DataFrame | pa.Table":
