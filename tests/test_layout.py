@@ -73,7 +73,9 @@ def paths_of(page: Path) -> list[str]:
     return [
         name
         for name in names
-        if name not in {*THEIRS, *ENDINGS} and name.endswith((*ENDINGS, "/")) and not name.startswith(("/", "data/", "incoming/", "manifests/", "reports/"))
+        if name not in {*THEIRS, *ENDINGS}
+        and name.endswith((*ENDINGS, "/"))
+        and not name.startswith(("/", "data/", "dist/", "incoming/", "manifests/", "reports/"))
     ]
 
 

@@ -142,9 +142,12 @@ class Version:
         """
         import pandas as pd
 
+        from penumbra.pipeline import covariates
         from penumbra.pipeline.dataset import clinical_block, matrix_block
 
+        declared = covariates.of_version(self.loaded.settings)
         with store.connect(self.home, read_only=True) as lake:
+            by_person = covariates.own_values(lake) if declared else {}
             records = {row["patient"]: row for row in lake.rows("patients") if center in (None, row["center"])}
             matrices = {}
             for block in dict.fromkeys(block_and_feature(name)[0] for name in self.features):
@@ -159,7 +162,9 @@ class Version:
         if not patients:
             where = "" if center is None else f" of {center[:80]}"
             raise Refusal("features_stored", f"the store has no features{where} under the definition of {self.name}/{self.version}", "run penumbra populate")
-        blocks = [*(matrix_block(name, matrix, patients) for name, matrix in matrices.items()), clinical_block(tuple(records[name] for name in patients))]
+        answers = [by_person.get((patient, records[patient]["center"]), {}) for patient in patients]
+        clinical = covariates.extended(clinical_block(tuple(records[name] for name in patients)), declared, answers)
+        blocks = [*(matrix_block(name, matrix, patients) for name, matrix in matrices.items()), clinical]
         values = {column: block.values[:, i] for block in blocks for i, column in enumerate(block.columns)}
         people = {name: [records[patient][name] for patient in patients] for name in ("patient", "center", *(OUTCOME if outcome else ()))}
         return pd.DataFrame(people | {name: values[name] for name in self.features})

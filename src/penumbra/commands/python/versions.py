@@ -1,6 +1,6 @@
 """`penumbra.load`, `models`, `compare` and `predict`: registered versions from Python."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,6 +161,7 @@ def predict(
     stage: str | None = None,
     treatment: str | None = None,
     intent: str | None = None,
+    clinical: Mapping[str, str] | None = None,
     home: Path | str | None = None,
 ) -> Prediction:
     """Score one patient from a DICOM or NIfTI folder; nothing is written.
@@ -177,6 +178,8 @@ def predict(
         In years, and the overall stage I, II, III or IV, for a version that reads them.
     treatment, intent
         "radiotherapy", "surgery" or "systemic", and "curative" or "palliative"; None: what the center declares.
+    clinical
+        Column of features/clinical.yaml -> its value as in clinical.csv, for a version that reads it.
     home
         The state folder; None: PENUMBRA_HOME, or data/ of the project.
 
@@ -198,7 +201,7 @@ def predict(
     (1, 'inside', ['1y', '2y', '3y'])
     """
     which = f"{model.name}/{model.version}" if isinstance(model, Version) else str(model)
-    return predict_folder(home_of(home), Path(folder), which, center, age=age, stage=stage, treatment=treatment, intent=intent)
+    return predict_folder(home_of(home), Path(folder), which, center, age=age, stage=stage, treatment=treatment, intent=intent, clinical=clinical)
 
 
 def _frame(answer: "Answer") -> "pd.DataFrame":
