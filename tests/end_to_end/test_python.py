@@ -51,7 +51,8 @@ def test_the_page_runs_from_top_to_bottom(folder: Path, capsys: pytest.CaptureFi
     assert len(blocks) >= 9
     for block in blocks:
         exec(compile(block, "docs/python.md", "exec"), names)
-    assert capsys.readouterr().out == "".join(re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL))
+    printed, shown = capsys.readouterr().out, "".join(re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL))
+    assert re.sub(r"other \d+", "other N", printed) == re.sub(r"other \d+", "other N", shown)  # there will be more relations
 
 
 def test_values_are_those_of_the_commands(run: Run) -> None:
