@@ -193,3 +193,10 @@ def test_outside_a_project_there_is_nothing_to_update(tmp_path: Path) -> None:
     assert said.exit_code == 1
     assert "no project here" in said.output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_project_has_no_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """features/clinical.yaml, which holds comments alone, was called empty."""
+    init.init(tmp_path / "clinic")
+    monkeypatch.chdir(tmp_path / "clinic")
+    assert [finding for finding in doctor.examine(None, "project", "parameters") if not finding.ok] == []

@@ -88,6 +88,7 @@ def _project(home: Path) -> Iterator[Finding]:
 
 
 def _parameters(home: Path) -> Iterator[Finding]:
+    from penumbra.base.clinical_columns import FILE, read_columns
     from penumbra.base.params import PROFILES, read_yaml
     from penumbra.pipeline.settings import load_settings, require_shown
 
@@ -95,7 +96,7 @@ def _parameters(home: Path) -> Iterator[Finding]:
     paths = {root / name for name in DECLARATIONS}
     for path in sorted(paths.union(root.glob("*.yaml"), root.glob("features/*.yaml"), root.glob("models/*.yaml"))):
         try:
-            read_yaml(path)
+            read_columns(path.parent) if path.name == FILE else read_yaml(path)  # the first may hold comments alone
         except ParamsError as error:
             unreadable.append(Finding(path.relative_to(root).as_posix(), False, str(error)))
     if unreadable:
