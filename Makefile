@@ -11,7 +11,7 @@ ready := .venv/.ready
 pytest := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=15
 fast := -m "not slow and not matrix" --ignore tests/end_to_end
 
-.PHONY: run test test-fast coverage test-numeric test-stops lint fuzz bench bench-radiomics bench-network bench-last-bit bench-statistics bench-store bench-redrawn bench-served bench-console stress-store stack backup restore parity lock release clean setup help
+.PHONY: run test test-fast coverage test-numeric test-stops lint fuzz bench bench-radiomics bench-network bench-last-bit bench-statistics bench-store bench-redrawn bench-served bench-console stress-store stack backup restore parity lock docs release clean setup help
 .DEFAULT_GOAL := help
 
 help:                      ## this list
@@ -94,6 +94,10 @@ restore: $(ready)          ## back from FROM=file.tar, into an empty state folde
 
 parity: $(ready)           ## compare each of the 1316 features with PyRadiomics itself and record the largest difference
 	.venv/bin/python -m penumbra.bench.parity
+
+docs: $(ready)             ## the manual into build/site; it opens from the disk, and needs no network
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet
+	@echo "build/site/index.html ($$(du -sm build/site | cut -f1) MB)"
 
 release: $(ready)          ## wheel, source package, manual and bill of materials into dist/, checked in an empty environment; nothing is uploaded
 	@infra/release

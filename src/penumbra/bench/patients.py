@@ -16,7 +16,7 @@ from penumbra.imaging import Mask, Scan
 
 
 def shared_data() -> Path:
-    """The folder `shared/data` next to the repository."""
+    """The folder of public patients next to the repository (docs/method.md#data)."""
     return project_root().parent / "shared" / "data"
 
 

@@ -1,4 +1,4 @@
-"""Every metric of every model: for training, for each center, and for all external centers pooled (PROTOCOL 6); what refitting shows; the gate.
+"""Every metric of every model: for training, for each center, and for all external centers pooled (docs/method.md#evaluation); what refitting shows; the gate.
 
 The functions `gate` and `contrasts` are in the modules of their names.
 """

@@ -1,4 +1,4 @@
-"""Which model is served: the simplest whose C inside the training centers lies within one standard error of the best (PROTOCOL 8)."""
+"""Which model is served: the simplest whose C inside the training centers lies within one standard error of the best (docs/method.md#served)."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

@@ -16,7 +16,7 @@ METRIC = "Harrell's C within centers"
 
 @dataclass(frozen=True)
 class GateLimits:
-    """How sure the gate has to be (PROTOCOL 8); the group retrain.gate.
+    """How sure the gate has to be (docs/method.md#served); the group retrain.gate.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ from penumbra.survival.horizons import unfit_horizons
 
 @dataclass(frozen=True)
 class Evaluating:
-    """The group `evaluate`, PROTOCOL 6.
+    """The group `evaluate`, docs/method.md#evaluation.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Selection and fusion (PROTOCOL 5): from tables of features to one fitted object that holds every learned number.
+"""Selection and fusion (docs/method.md#fusion): from tables of features to one fitted object that holds every learned number.
 
 A model is declared in models/*.yaml and is of one of six kinds:
     signature   z-score, univariate Cox, Lasso-Cox in each block; the linear combination of what is kept

@@ -29,7 +29,7 @@ class StableOnly:
 
 @dataclass(frozen=True)
 class Fitting:
-    """The group `fuse`, PROTOCOL 5.
+    """The group `fuse`, docs/method.md#fusion.
 
     Parameters
     ----------

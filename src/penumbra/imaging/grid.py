@@ -48,7 +48,7 @@ def to_grid(scan: Scan, spacing_mm: float = 1.0, *, margin_mm: float | None = No
 
     References
     ----------
-    PROTOCOL 2; IBSI reference manual (2019) section 2.4; SimpleITK's ResampleImageFilter for the place of the grid.
+    docs/method.md#image; IBSI reference manual (2019) section 2.4; SimpleITK's ResampleImageFilter for the place of the grid.
 
     Examples
     --------

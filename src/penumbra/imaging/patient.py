@@ -64,7 +64,7 @@ def read_patient(folder: str | Path, *, gtv_patterns: Sequence[str] = GTV_PATTER
 
     References
     ----------
-    DICOM PS3.3 A.3 (CT), A.19 (RTSTRUCT), A.51 (SEG); PROTOCOL 2.
+    DICOM PS3.3 A.3 (CT), A.19 (RTSTRUCT), A.51 (SEG); docs/method.md#image.
 
     Examples
     --------

@@ -26,7 +26,7 @@ def rings(gtv: Mask, margins_mm: Sequence[float]) -> dict[str, Mask]:
 
     References
     ----------
-    PROTOCOL 2.
+    docs/method.md#image.
 
     Examples
     --------

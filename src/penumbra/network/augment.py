@@ -1,4 +1,4 @@
-"""The seven transforms of PROTOCOL 4, on the device, over a whole batch; every sample has its own parameters.
+"""The seven transforms of docs/method.md#network, on the device, over a whole batch; every sample has its own parameters.
 
 Volumes are (n, z, y, x), z-scored cubes; parameters are (n,). A transform at its neutral parameter (factor 1, exponent 1, variance 0,
 sigma 0, no axis, 0 degrees) changes nothing beyond rounding. `augment` draws the parameters and leaves a sample that is not chosen as it was.
@@ -15,7 +15,7 @@ BLUR_RADIUS = 4.0  # standard deviations after which the Gaussian is cut
 
 
 def augment(volumes: jax.Array, key: jax.Array, *, settings: Augment) -> jax.Array:
-    """Return the batch with each transform applied to the samples it was drawn for, in the order of PROTOCOL 4.
+    """Return the batch with each transform applied to the samples it was drawn for, in the order of docs/method.md#network.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ import numpy as np
 from penumbra.base.refusal import Refusal
 
 INPUT_VERSION = "1"  # raise when the same scan gives another cube
-FRACTION_INSIDE = 0.5  # of a resized voxel, from which on it counts as GTV; the threshold of the resampled mask (PROTOCOL 2)
+FRACTION_INSIDE = 0.5  # of a resized voxel, from which on it counts as GTV; the threshold of the resampled mask (docs/method.md#image)
 
 
 def prepare(image: np.ndarray, gtv: np.ndarray, *, size: int, masked: bool) -> np.ndarray:

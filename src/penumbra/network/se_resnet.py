@@ -1,4 +1,4 @@
-"""3D-SE-ResNet, from its input to its log_risk, in the order of its diagram (PROTOCOL 4)."""
+"""3D-SE-ResNet, from its input to its log_risk, in the order of its diagram (docs/method.md#network)."""
 
 from typing import TYPE_CHECKING, Any
 
