@@ -1,5 +1,6 @@
 """The manual as its readers type it: blocks of code, the section that each is in, and whether that section says when they were run."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ def sections(page: str) -> Iterator[str]:
     """From one heading to the next; a # within a block of code is none."""
     hidden = FENCED.sub(lambda block: re.sub(r"[^\n]", " ", block[0]), page)
     places = [0, *(heading.start() for heading in HEADING.finditer(hidden)), len(page)]
-    yield from (page[start:end] for start, end in zip(places, places[1:], strict=False))
+    yield from (page[start:end] for start, end in itertools.pairwise(places))
 
 
 def blocks() -> Iterator[Block]:

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.xdist_group("manual")]
 LOOSE = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "infra/README.md", "features/README.md", "models/README.md")
 MARKDOWN_LINK = re.compile(r"\]\(([^)\s]+)\)")
 POINTER = re.compile(r"\bdocs/[\w/]+\.md(?:#[\w-]+)?")
+ABSENT = re.compile(r"\bPROTOCOL(?: \d|\.md)|\bDESIGN(?:, section|\.md)|\b(?:EVIDENCE|PEERS|CONSOLE)\.md")
 ANCHOR = re.compile(r"\{#([\w.-]+)\}\s*$")
 
 
@@ -172,7 +173,9 @@ def test_code_and_declarations_point_to_pages_of_the_manual() -> None:
                     continue
                 text = path.read_text(encoding="utf-8", errors="ignore")
                 pointers |= {(path.name, each) for each in POINTER.findall(text)}
-                elsewhere += [(path.name, each) for each in re.findall(r"\bPROTOCOL(?: \d|\.md)|\bDESIGN(?:, section|\.md)|\b(?:EVIDENCE|PEERS|CONSOLE)\.md", text)]
+                elsewhere += [
+                    (path.name, each) for each in re.findall(r"\bPROTOCOL(?: \d|\.md)|\bDESIGN(?:, section|\.md)|\b(?:EVIDENCE|PEERS|CONSOLE)\.md", text)
+                ]
     for file in ("params.yaml", "pyproject.toml", "README.md", "Makefile"):
         pointers |= {(file, each) for each in POINTER.findall((ROOT / file).read_text(encoding="utf-8"))}
     assert elsewhere == []

@@ -3,6 +3,7 @@
 `make docs` calls it while it builds; nothing of it is kept in the repository. `pages` has every page as Markdown.
 """
 
+import re
 import tempfile
 import types
 import typing
@@ -56,8 +57,8 @@ def pages() -> dict[str, str]:
 
 def _commands() -> Iterator[str]:
     yield from ("# Commands", "")
-    yield "`penumbra COMMAND --help` prints the same in a terminal. `penumbra` alone is `penumbra status`. Every command ends with status 0, or with 1 or 2 and one"
-    yield "sentence that names a [rule](../rules.md)."
+    yield "`penumbra COMMAND --help` prints the same in a terminal. `penumbra` alone is `penumbra status`. Every command ends with status 0, or with"
+    yield "1 or 2 and one sentence that names a [rule](../rules.md)."
     listed = dict(sections.SECTIONS)
     others = [name for name in main.commands if sections.about(name) is None and not main.commands[name].hidden]
     for section, names in {**{title: list(about) for title, about in listed.items()}, sections.OTHERS: others}.items():
@@ -104,25 +105,31 @@ def _relations() -> Iterator[str]:
 
     names = relation_names(None)
     yield from ("# Relations", "")
-    yield "What `penumbra sql` can ask, column by column; `DESCRIBE patients` shows the same for one relation. Worked queries are in [Ask in SQL](../sql.md). A name with `_all` at the"
+    yield "What `penumbra sql` can ask, column by column; `DESCRIBE patients` shows the same for one relation. Worked queries are in [Ask in"
+    yield "SQL](../sql.md). A name with `_all` at the"
     yield "end has the same columns and holds every definition of the features, one without it the current one. Times are UTC."
     with tempfile.TemporaryDirectory() as folder:
         with store.connect(folder):
             pass
         with store.connect(folder, read_only=True) as opened:
             for name in names:
-                rows = opened.sql(f"DESCRIBE {name}").to_pylist()  # noqa: S608 a name of the list
+                rows = opened.sql(f"DESCRIBE {name}").to_pylist()
                 comments = opened.sql(f"SELECT column_name, comment FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = '{name}'").to_pylist()  # noqa: S608
                 says = {row["column_name"]: row["comment"] for row in comments}
                 base = name.removesuffix(EVERY)
                 yield from ("", f"## {name} {{#{slug(name)}}}", "")
                 yield f"{cell(meaning(name))}{' (every definition)' if base != name else ''}."
-                columns = [(f"`{row['column_name']}`", f"`{row['column_type']}`", cell(says.get(row["column_name"]) or "")) for row in rows]
+                columns = [
+                    (f"`{row['column_name']}`", f"`{row['column_type']}`", cell(says.get(row["column_name"]) or ""))
+                    for row in rows
+                    if not DEEP_FEATURE.fullmatch(row["column_name"])
+                ]
                 yield from ("", *table(("column", "type", "meaning"), columns))
                 if base in WIDE:
                     yield from ("", WIDE[base])
 
 
+DEEP_FEATURE = re.compile(r"deep_\d{3}")  # 512 columns that one line explains
 WIDE = {
     "radiomics": "In a store with features, one further column for each of the 1316 features; `catalogue` says what each is.",
     "deep": "In a store with deep features, one further column for each of them: `deep_000` and so on.",
@@ -209,8 +216,10 @@ def _literals(name: str, kind: Any) -> Iterator[tuple[str, str]]:
 
 def _params() -> Iterator[str]:
     yield from ("# Parameters", "")
-    yield "Every number of `params.yaml`, and of `models/se_resnet.yaml` (group `network`), as this project is delivered. `{paper: ..., quick: ..., best: ...}` depends on the profile."
-    yield '"paper" in the meaning: the number is given in the paper; "ours": it is not. A value out of its range is refused with file, line and value (rule `parameters`).'
+    yield "Every number of `params.yaml`, and of `models/se_resnet.yaml` (group `network`), as this project is delivered. `{paper: ..., quick: ...,"
+    yield "best: ...}` depends on the profile."
+    yield '"paper" in the meaning: the number is given in the paper; "ours": it is not. A value out of its range is refused with file, line and value'
+    yield "(rule `parameters`)."
     groups: dict[str, list[Parameter]] = {}
     for parameter in parameters():
         groups.setdefault(parameter.name.split(".")[0], []).append(parameter)
@@ -221,21 +230,21 @@ def _params() -> Iterator[str]:
             yield from (cell(abouts[group]), "")
         yield from table(
             ("parameter", "value", "meaning, unit, source", "may be"),
-            [(f'<a id="{slug(row.name)}"></a>`{row.name}`', f"`{row.value.replace('|', '/')}`", cell(row.meaning), cell(row.allowed)) for row in rows],
+            [(f'<a id="{row.name}"></a>`{row.name}`', f"`{row.value.replace('|', '/')}`", cell(row.meaning), cell(row.allowed)) for row in rows],
         )
 
 
 def _group_comments() -> dict[str, str]:
-    found = _commented((project_root() / "params.yaml").read_text(encoding="utf-8"))
-    return {name: comment for name, value, comment in found if not value and "." not in name}
+    lines = _commented((project_root() / "params.yaml").read_text(encoding="utf-8"))
+    return {name: comment for name, value, comment in lines if not value and "." not in name}
 
 
 def _declarations() -> Iterator[str]:
     root = project_root()
     yield from ("# Declarations", "")
-    yield "What a feature is (`features/`) and what a model is (`models/`), each file as it is delivered, with its own explanation. [Change](../change.md) shows how to edit them."
+    yield "What a feature is (`features/`) and what a model is (`models/`), each file as it is delivered, with its own explanation."
+    yield "[Change](../change.md) shows how to edit them."
     for folder, what in (("features", "Features"), ("models", "Models")):
         yield from ("", f"## {what}")
         for file in sorted((root / folder).glob("*.yaml")):
             yield from ("", f"### {folder}/{file.name} {{#{slug(file.name)}}}", "", "```yaml", file.read_text(encoding="utf-8").rstrip(), "```")
-

@@ -16,8 +16,8 @@ TABLES = ("Parameters", "Returns", "Yields", "Raises", "Attributes", "Other Para
 
 def pages() -> dict[str, str]:
     """Name of the page -> Markdown: an overview, and one page for each package that exports something."""
-    found = {package: dict(exported(package)) for package in PACKAGES}
-    named = {package: names for package, names in found.items() if names}
+    packages = {package: dict(exported(package)) for package in PACKAGES}
+    named = {package: names for package, names in packages.items() if names}
     return {
         "api.md": "\n".join(_overview(named)) + "\n",
         **{_file(package): "\n".join(_page(package, names)) + "\n" for package, names in named.items()},
@@ -61,7 +61,8 @@ def _file(package: str) -> str:
 
 def _overview(named: dict[str, dict[str, Any]]) -> Iterator[str]:
     yield from ("# Python", "")
-    yield "What Python code may import. Other modules are the program's own and change without notice. Importing a package costs little: names are loaded when they are first used."
+    yield "What Python code may import. Other modules are the program's own and change without notice. Importing a package costs little: names are"
+    yield "loaded when they are first used."
     rows = []
     for package, names in named.items():
         about = (import_module(_dotted(package)).__doc__ or "").strip().splitlines()[0]

@@ -71,8 +71,8 @@ def baseline_table(groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[B
 
     References
     ----------
-    docs/method.md#cohort; the paper's Table 2 and section on statistics; Schemper and Smith 1996, Control Clin Trials 17:343 (follow-up); Brookmeyer and Crowley 1982,
-    Biometrics 38:29 (limits of a median, as R's survfit with conf.type = "log").
+    docs/method.md#cohort; the paper's Table 2 and section on statistics; Schemper and Smith 1996, Control Clin Trials 17:343 (follow-up); Brookmeyer and
+    Crowley 1982, Biometrics 38:29 (limits of a median, as R's survfit with conf.type = "log").
     """
     rows: list[BaselineRow] = []
     for column, label in CONTINUOUS.items():

@@ -1,4 +1,4 @@
-"""What the training patients can carry: candidate parameters tried by each model, allowed at the C seen inside, and patients missing (docs/method.md#served)."""
+"""What the training patients can carry: candidate parameters tried by each model, allowed at the C seen inside, and patients missing (docs/method.md)."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping
