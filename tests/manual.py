@@ -57,10 +57,12 @@ def sections(page: str) -> Iterator[str]:
 def blocks() -> Iterator[Block]:
     """Every block with commands or Python of the manual's pages, those that the program writes left out."""
     for page in PAGES:
-        for section in sections(page.read_text(encoding="utf-8")):
+        parts = list(sections(page.read_text(encoding="utf-8")))
+        whole = " ".join(named[0] for named in TESTED.finditer("".join(parts[:2])) if page.stem == "python")  # its first lines name the test of every block
+        for section in parts:
             for language, text in FENCED.findall(section):
                 if language in ("console", "python", "sh", "bash"):
-                    yield Block(page, language, text, section)
+                    yield Block(page, language, text, section + whole)
             for indented in INDENTED.findall(FENCED.sub("", section)):
                 text = "\n".join(line[4:] for line in indented.splitlines())
                 if PROGRAMS.search(text):
