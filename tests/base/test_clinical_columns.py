@@ -96,7 +96,7 @@ def test_a_column_that_could_hold_a_person_or_free_text_is_refused(name: str) ->
         ({"range": None}, "range of dose is empty"),
         ({"levels": ["a", "b"]}, "dose is of type number, which has no levels"),
         ({"header": 3}, "header of dose is 3"),
-        ({"header": ["age"]}, "the header 'age' of dose is that of a column that penumbra reads itself"),
+        ({"header": ["age"]}, "the header 'age' of dose is that of a column that is always read"),
         ({"header": ["Overall.Stage"]}, "the header 'overall_stage' of dose"),
         ({"limit": 3}, "dose has no key 'limit'"),
     ],

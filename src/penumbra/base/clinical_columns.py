@@ -183,7 +183,7 @@ def declared_columns(content: Mapping[str, Any], reserved: Collection[str] = ())
         column = _column(name, entry)
         for header in column.headers:
             if header in owners:
-                whose = f"the column {owners[header]}" if owners[header] else "a column that penumbra reads itself"
+                whose = f"the column {owners[header]}" if owners[header] else "a column that is always read"
                 raise wrong(column.name, f"the header {header!r} of {column.name} is that of {whose}", "Give each header once, or choose another name", RULE)
             owners[header] = column.name
         columns[column.name] = column

@@ -16,7 +16,7 @@ PLAIN = re.compile(r"[+-]?[\d.,]{1,8}")  # what a remark may repeat: a number, a
 
 
 def own_columns(features: Path) -> dict[str, ClinicalColumn]:
-    """The columns that features/clinical.yaml declares, none under a header that penumbra reads as something else.
+    """The columns that features/clinical.yaml declares, none under a header that is read as something else.
 
     Raises
     ------
