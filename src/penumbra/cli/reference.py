@@ -3,6 +3,7 @@
 `make docs` calls it while it builds; nothing of it is kept in the repository. `pages` has every page as Markdown.
 """
 
+import inspect
 import re
 import tempfile
 import types
@@ -76,7 +77,7 @@ def _command(name: str, command: click.Command) -> Iterator[str]:
     if about is not None:
         yield from (about.says, "")
     yield from ("```text", " ".join(f"penumbra {name} {' '.join(command.collect_usage_pieces(context))}".split()), "```", "")
-    yield from (line for line in (command.help or "").replace("\b", "").strip().splitlines())
+    yield from (line for line in inspect.cleandoc((command.help or "").replace("\b", "")).splitlines())
     rows = [_option(parameter) for parameter in command.params if not getattr(parameter, "hidden", False)]
     if rows:
         yield from ("", *table(("argument or option", "meaning", "default"), rows))
