@@ -51,7 +51,7 @@ REFUSED = {statement for path in PAGES for statement in re.findall(r'penumbra sq
 READS = {"sql", "card", "verify", "drift", "compare", "models", "predict", "rois", "baseline", "doctor", "status", "rules"}
 # Words after "penumbra" in a sentence of the code, which are no command.
 ENGLISH = {"is", "did", "does", "has", "last", "process", "registered", "that", "to", "command", "moved", "from", "goes", "itself", "network", "in"}
-ENGLISH |= {"pseudonym", "left", "remembers", "knows", "checkout", "store"}
+ENGLISH |= {"pseudonym", "left", "remembers", "knows", "needs", "changed", "checkout", "store"}
 NAMED = {"NAME": "ct_found", "VERSION": "champion", "CENTER": "east", "MODEL/VERSION": "nsclc-os/1"}
 
 
