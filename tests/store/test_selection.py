@@ -10,9 +10,9 @@ from penumbra import store
 from penumbra.base.refusal import Refusal
 from penumbra.store import facets
 from penumbra.store.columns import Relation, relations
+from penumbra.store.in_memory import COMPUTED, computed
 from penumbra.store.judging import JUDGE
 from penumbra.store.selection import OPERATORS, Selection, condition, for_shell
-from penumbra.store.snapshot import COMPUTED, computed
 from tests import example_home
 
 

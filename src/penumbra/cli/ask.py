@@ -7,13 +7,13 @@ import click
 
 from penumbra.base.params import state_home
 from penumbra.cli import completion
-from penumbra.cli.group import command, format_option, next_commands
+from penumbra.cli.group import as_of_option, command, format_option, next_commands
 
 
 @command('penumbra sql "SELECT center, patients, events FROM centers"')
 @click.argument("statement", required=False, shell_complete=completion.relations)
 @format_option
-@click.option("--as-of", shell_complete=completion.versions, help="A version (champion, nsclc-os/3), a commit id or a date (UTC): the store as it was then.")
+@as_of_option
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=120.0, show_default=True, help="Time limit for the statement, in seconds.")
 def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
     """Query the store: one read-only SQL STATEMENT, or without it an interactive shell. Works during a run."""

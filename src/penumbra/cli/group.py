@@ -12,6 +12,9 @@ from penumbra.cli import completion, formatter, sections
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 model_option = click.option("--model", shell_complete=completion.models, help="Name in the registry. Default: register.model in params.yaml.")
+as_of_option = click.option(
+    "--as-of", shell_complete=completion.versions, help="A version (champion, nsclc-os/3), a commit id or a date (UTC): the store as it was then."
+)
 profile_option = click.option(
     "--profile",
     type=click.Choice(PROFILES),

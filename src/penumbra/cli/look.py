@@ -8,7 +8,7 @@ import click
 
 from penumbra.base.params import ParamsError, state_home
 from penumbra.cli import completion
-from penumbra.cli.group import FOLDER, command, form_option, format_option, next_commands
+from penumbra.cli.group import FOLDER, as_of_option, command, form_option, format_option, next_commands
 
 
 @command("penumbra rois data/simulated/east")
@@ -25,6 +25,32 @@ def rois(folder: Path, center: str | None, form: str) -> None:
         click.echo(rois_command.rois(folder, name))
     else:
         tables.write(rois_command.roi_rows(folder, name), form, sys.stdout)
+
+
+@command("penumbra patients --sort risk --center east")
+@click.option("--sort", default="suspicion", show_default=True, help="suspicion, patient, center; risk, stage, volume, time, each also as -risk.")
+@click.option("--status", help="accepted, remarked, excluded, rejected, 'without scan'; used: the first two.")
+@click.option("--center", shell_complete=completion.centers)
+@click.option("--group", help="Risk group: high or low.")
+@click.option("--applicability", help="inside, edge or outside.")
+@click.option("--rule", shell_complete=completion.rules, help="A reason or remark.")
+@click.option("--search", help="A part of name, center, histology, stage or sex.")
+@click.option("--version", default="", shell_complete=completion.versions, help="Whose risks. Default: the champion.")
+@as_of_option
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Patients that are listed.")
+@click.option("--offset", type=click.IntRange(0), default=0, help="Patients that are left out before them.")
+@format_option
+def patients(sort: str, search: str | None, version: str, as_of: str | None, limit: int, offset: int, form: str, **filters: str | None) -> None:
+    """Everybody who arrived, the most suspicious mask first: status, stage, volume, risk, applicability, outcome.
+
+    Risks of a version's training patients come from fits that never saw them, where those are still there (column basis).
+    """
+    from penumbra.base import tables
+    from penumbra.commands import patients as listing
+
+    question = listing.Question({**{name: value or "" for name, value in filters.items()}, "q": search or ""}, listing.checked_sort(sort))
+    answer = listing.patients(state_home(), question, version, as_of=as_of, limit=limit, offset=offset)
+    tables.write(answer, form, sys.stdout)
 
 
 @command("penumbra baseline north east,south")

@@ -70,6 +70,7 @@ SECTIONS: dict[str, dict[str, About]] = {
     "Ask": {
         "console": About("Look at everything in a browser.", "the state folder", NOTHING, "3 s to start, 0.5 GB"),
         "sql": About("Query the store in SQL, once or interactively.", "the store", NOTHING, "0.7 s, 0.15 GB"),
+        "patients": About("List the patients, most suspicious mask or highest risk first.", "the store, fitted/", NOTHING, "2 s, 0.3 GB"),
         "rois": About("List the structure names in a center's folder.", "the files of FOLDER, features/rois.yaml", NOTHING, "3 s for 39 patients, 0.1 GB"),
         "baseline": About("Show the baseline table of the patients (Table 2).", "the store", NOTHING, "2 s, 0.2 GB"),
         "gallery": About("Draw every mask, suspicious ones first.", "images", "reports/, one page per center", "25 s for 136 patients, 0.2 GB"),

@@ -8,15 +8,16 @@ import click
 
 from penumbra.base.params import state_home
 from penumbra.cli import completion
-from penumbra.cli.group import FOLDER, command, form_option, format_option, model_option, next_commands, profile_option
+from penumbra.cli.group import FOLDER, as_of_option, command, form_option, format_option, model_option, next_commands, profile_option
 
 MEASURED = ("center", "metric", "value", "lower", "upper", "n", "events", "reason")  # of a version on patients whose outcome came later
 
 
 @command("penumbra compare")
 @click.argument("versions", nargs=-1, shell_complete=completion.versions)
+@as_of_option
 @format_option
-def compare(versions: tuple[str, ...], form: str) -> None:
+def compare(versions: tuple[str, ...], as_of: str | None, form: str) -> None:
     """Registered VERSIONS side by side: numbers, aliases, MODEL/VERSION, names of `dvc exp run`, git revisions.
 
     Two: what differs, every measure per center with paired difference, interval and p, patients whose risk group changed, calibration, and
@@ -29,7 +30,7 @@ def compare(versions: tuple[str, ...], form: str) -> None:
 
     work = begin()
     aliases.tell(work.home, work.settings.register.model)
-    output = side_by_side.shown(work, versions, form)
+    output = side_by_side.shown(work, versions, form, as_of=as_of)
     if isinstance(output, str):
         click.echo(output)
     else:
@@ -38,8 +39,9 @@ def compare(versions: tuple[str, ...], form: str) -> None:
 
 @command("penumbra models")
 @model_option
+@as_of_option
 @format_option
-def models(model: str | None, form: str) -> None:
+def models(model: str | None, as_of: str | None, form: str) -> None:
     """Registered versions with alias, date, and C per center."""
     from penumbra.base import tables
     from penumbra.commands import models as models_command
@@ -48,9 +50,9 @@ def models(model: str | None, form: str) -> None:
     home = state_home()
     aliases.tell(home, model)
     if form != "table":
-        tables.write(models_command.model_rows(home, model), form, sys.stdout)
+        tables.write(models_command.model_rows(home, model, as_of=as_of), form, sys.stdout)
         return
-    click.echo(models_command.models(home, model))
+    click.echo(models_command.models(home, model, as_of=as_of))
     next_commands(
         models_command.comparison_of(home, model), "penumbra card champion", """penumbra sql 'SELECT version, previous, reason, "at" FROM alias_changes'"""
     )
@@ -59,15 +61,19 @@ def models(model: str | None, form: str) -> None:
 @command("penumbra card champion --format json")
 @click.argument("version", shell_complete=completion.versions)
 @model_option
+@as_of_option
 @form_option("md", "json", "chai", help="chai: the fields of the Applied Model Card (schema v0.2) of the Coalition for Health AI, as XML.")
-def card(version: str, model: str | None, form: str) -> None:
+def card(version: str, model: str | None, as_of: str | None, form: str) -> None:
     """The model card of a registered VERSION (number, alias, or MODEL/VERSION): purpose, data, evidence, calibration, subgroups, limits, lineage.
 
     What is not known is said to be not known. models/chai.yaml holds the answers that only you can give, such as who funded it.
     """
+    from penumbra import store
     from penumbra.commands import card as card_command
 
-    click.echo(card_command.card(state_home(), version, form, model).rstrip("\n"))
+    home = state_home()
+    commit = None if as_of is None else store.commit_of(home, as_of)
+    click.echo(card_command.card(home, version, form, model, as_of=commit).rstrip("\n"))
     next_commands("penumbra report", "penumbra audit")
 
 

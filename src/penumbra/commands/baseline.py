@@ -10,13 +10,15 @@ from penumbra.pipeline.manifests import IngestManifest
 from penumbra.pipeline.workspace import Work
 
 
-def baseline(work: Work, groups: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
+def baseline(work: Work, groups: Sequence[str] = (), *, as_of: int | None = None) -> tuple[list[str], list[list[str]]]:
     """Header and lines of the baseline table of the accepted patients: one column per group of centers, then p and its test.
 
     Parameters
     ----------
     groups
         Each "east" or "east,south"; none: the training centers against all others.
+    as_of
+        A commit: the patients with their records of then; None: the newest.
 
     Raises
     ------
@@ -31,7 +33,7 @@ def baseline(work: Work, groups: Sequence[str] = ()) -> tuple[list[str], list[li
     unknown = sorted({center for centers in sets for center in centers} - set(accepted))
     if unknown:
         raise Refusal("center_accepted", f"no center {unknown[0]!r}", f"{choose(unknown[0], accepted, what='ingested')}; name groups like north east,south")
-    with store.connect(work.home, read_only=True) as lake:
+    with store.connect(work.home, read_only=True, as_of=as_of) as lake:
         patients = lake.rows("patients")
     columns = {", ".join(centers): [row for row in patients if row["center"] in centers and row["patient"] in accepted[row["center"]]] for centers in sets}
     header = ["", *(f"{name}\nn {len(rows)}" for name, rows in columns.items()), "p", "test"]

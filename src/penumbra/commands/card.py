@@ -3,15 +3,16 @@
 import json
 from pathlib import Path
 
+from penumbra import store
 from penumbra.base.params import project_root, read_yaml
-from penumbra.pipeline import experiments
+from penumbra.pipeline import experiments, in_use
 from penumbra.pipeline.model_card import whole_card
 from penumbra.report.card import markdown
 
 FORMATS = ("md", "json", "chai")
 
 
-def card(home: Path, version: str, form: str = FORMATS[0], model: str | None = None) -> str:
+def card(home: Path, version: str, form: str = FORMATS[0], model: str | None = None, *, as_of: int | None = None) -> str:
     """The card of a version as text.
 
     Parameters
@@ -20,13 +21,20 @@ def card(home: Path, version: str, form: str = FORMATS[0], model: str | None = N
         Number, alias, MODEL/VERSION, name of an experiment of DVC, or git revision.
     form
         Of FORMATS.
+    as_of
+        A commit: the card as the store was then; None: the newest.
 
     Raises
     ------
     Refusal
-        "model_registered", "version_registered", "bundle_readable".
+        "model_registered", "version_registered", "bundle_readable"; "version_then" where it was not registered by that commit.
     """
-    document = whole_card(home, experiments.find(home, version, model))
+    if as_of is None:
+        entry = experiments.find(home, version, model)
+    else:
+        with store.connect(home, read_only=True, as_of=as_of) as lake:
+            entry = in_use.find_then(home, lake, version, model)
+    document = whole_card(home, entry, as_of)
     if form == "json":
         return json.dumps(document.to_json(), indent=1, allow_nan=False)
     if form == "chai":

@@ -7,11 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from penumbra import registry, store
 from penumbra.base import layout, tables
 from penumbra.base.cells import p_value
 from penumbra.base.json_values import without_nan
 from penumbra.commands.models import APPARENT
 from penumbra.evaluate import EXTERNAL
+from penumbra.pipeline import in_use
 from penumbra.pipeline.comparison import Comparison, Standings, compare
 from penumbra.pipeline.workspace import Work
 from penumbra.registry import RegisteredVersion
@@ -28,7 +30,7 @@ OTHER_SET = "†"  # marks values of two versions that are of different patients
 SHOWN_CELL = 48  # letters of a value in a table of differences
 
 
-def shown(work: Work, versions: Sequence[str], form: str = "table") -> str | tables.Answer:
+def shown(work: Work, versions: Sequence[str], form: str = "table", *, as_of: str | None = None) -> str | tables.Answer:
     """What `penumbra compare` prints of registered versions; of two it writes a page as well.
 
     Parameters
@@ -37,22 +39,41 @@ def shown(work: Work, versions: Sequence[str], form: str = "table") -> str | tab
         Table or json: text; of the others the paired measures, or the standings, for `tables.write`.
     versions
         Numbers, aliases, experiments of DVC or git revisions; of the model that params.yaml names, or of another one with its name: nsclc-pfs/3.
+    as_of
+        A registered version or a commit whose predictions and outcomes are compared, without a page; None: now.
+
+    Raises
+    ------
+    Refusal
+        Of `pipeline.comparison.compare`; "version_then" for a version that was not registered by that commit.
     """
-    comparison = compare(work.home, versions, work.settings.evaluate, work.settings.register.model)
+    commit = None if as_of is None else store.commit_of(work.home, as_of)
+    model = work.settings.register.model
+    comparison = compare(work.home, versions if commit is None else _registered(work, versions, model, commit), work.settings.evaluate, model, as_of=commit)
     if isinstance(comparison, Standings):
         rows = [asdict(row) for row in comparison.rows]
         if form == "json":
             return _json(without_nan(rows))
         return standing_table(comparison) if form == "table" else rows_of(comparison)
-    page = write_page(work, comparison)
+    page = None if commit is not None else write_page(work, comparison)
     if form == "json":
-        return _json({**comparison.document(), "page": str(page)})
-    return f"{text(comparison)}\n\npage  {page}" if form == "table" else rows_of(comparison)
+        return _json(comparison.document() | ({"page": str(page)} if page else {}))
+    return text(comparison) + (f"\n\npage  {page}" if page else "") if form == "table" else rows_of(comparison)
 
 
 def rows_of(comparison: Comparison | Standings) -> tables.Answer:
     """What other programs get: the paired measures of two versions, the standings of others."""
     return tables.Answer.of([asdict(row) for row in (comparison.rows if isinstance(comparison, Standings) else comparison.paired)])
+
+
+def _registered(work: Work, versions: Sequence[str], model: str, commit: int) -> list[str]:
+    """What some names meant at a commit; of none, every version that was registered by then."""
+    with store.connect(work.home, read_only=True, as_of=commit) as lake:
+        if not versions:
+            then, now = in_use.registered_then(lake, model), registry.versions(work.home, model)
+            return [] if all(entry.version in then for entry in now) else [f"{model}/{version}" for version in sorted(then)]
+        entries = [in_use.find_then(work.home, lake, version, model) for version in versions]
+    return [f"{entry.model}/{entry.version}" for entry in entries]
 
 
 def _json(document: Any) -> str:

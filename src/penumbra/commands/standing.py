@@ -9,6 +9,7 @@ from typing import Any
 
 from penumbra import registry, store
 from penumbra.evaluate import CROSS_FITTED, EXTERNAL, TRAINING
+from penumbra.pipeline import in_use
 from penumbra.pipeline.prospective import LIVE
 from penumbra.registry import CHALLENGER, CHAMPION
 
@@ -17,7 +18,11 @@ _MEASURED = (
     "SELECT model, version, center, split, metric, value, lower, upper, n, events FROM model_metrics"
     " WHERE metric IN ('harrell_c', 'delta_c_volume') AND model IN (?, ?) AND value IS NOT NULL"
 )
-_RECORDED = "SELECT version, alias FROM model_versions WHERE model = ?"
+_WITHDRAWN = """
+WITH gone AS (SELECT withdrawal, min(commit_id) AS commit_id FROM stored.withdrawals WHERE json_exists(removed, '$.predictions') GROUP BY withdrawal),
+     measured AS (SELECT version, max(commit_id) AS commit_id FROM model_metrics WHERE model = ? GROUP BY version)
+SELECT version, count(*) AS patients FROM measured JOIN gone ON gone.commit_id > measured.commit_id GROUP BY version
+"""
 ORDER = (CROSS_FITTED, "test", LIVE, "train")  # evidence inside first; what the fit saw last
 
 
@@ -80,6 +85,8 @@ class VersionStanding:
         In the registry.
     foreign
         Made in MLflow, not by penumbra: nothing else is known of it.
+    withdrawn
+        Patients who were withdrawn after the version was measured, and whom its evidence still counts.
     """
 
     model: str
@@ -90,6 +97,7 @@ class VersionStanding:
     digest: str
     evidence: tuple[Evidence, ...] = ()
     foreign: bool = False
+    withdrawn: int = 0
 
     @property
     def label(self) -> str:
@@ -120,6 +128,7 @@ def standings(home: Path, lake: "store.Store", name: str | None = None) -> tuple
     """
     shelf = registry.shelf(home, name)
     measured = _evidence(lake, shelf.model)
+    withdrawn = {row["version"]: row["patients"] for row in lake.sql(_WITHDRAWN, [shelf.model]).to_pylist()}
     entries = [
         VersionStanding(
             entry.model,
@@ -129,18 +138,15 @@ def standings(home: Path, lake: "store.Store", name: str | None = None) -> tuple
             entry.train_centers,
             entry.digest,
             tuple(sorted(measured.get(str(entry.version), ()), key=_place)),
+            withdrawn=withdrawn.get(str(entry.version), 0),
         )
         for entry in shelf.versions
     ]
     entries += [VersionStanding(entry.model, entry.version, entry.aliases, entry.created_at, (), "", foreign=True) for entry in shelf.foreign]
     if lake.as_of is not None:
-        then: Mapping[str, str | None] = {row["version"]: row["alias"] for row in lake.sql(_RECORDED, [shelf.model]).to_pylist()}
-        entries = [replace(entry, aliases=_aliases(then[str(entry.version)])) for entry in entries if str(entry.version) in then]
+        then = in_use.registered_then(lake, shelf.model)
+        entries = [replace(entry, aliases=then[entry.version]) for entry in entries if entry.version in then]
     return tuple(sorted(entries, key=lambda entry: (CHAMPION not in entry.aliases, CHALLENGER not in entry.aliases, -entry.version)))
-
-
-def _aliases(recorded: str | None) -> tuple[str, ...]:
-    return tuple(recorded.split(", ")) if recorded else ()
 
 
 def _place(row: Evidence) -> tuple[int, bool, str]:

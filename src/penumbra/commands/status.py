@@ -11,7 +11,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -302,8 +302,15 @@ def _disk(home: Path, read: _StoreRead) -> Disk | None:
         free = shutil.disk_usage(existing).free
     except OSError:
         return None
-    used, pending, end = 0, [home], time.monotonic() + WALK_S
-    while pending and (time.monotonic() < end or read.is_under_way()):
+    end = time.monotonic() + WALK_S
+    used, counted = bytes_below(home, lambda: time.monotonic() < end or read.is_under_way())
+    return Disk(used, counted, free)
+
+
+def bytes_below(home: Path, may_go_on: Callable[[], bool]) -> tuple[int, bool]:
+    """Bytes of the files below a folder (links not followed), and whether all of them were counted before the time was up."""
+    used, pending = 0, [home]
+    while pending and may_go_on():
         with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
             for entry in entries:
                 with contextlib.suppress(OSError):
@@ -311,4 +318,4 @@ def _disk(home: Path, read: _StoreRead) -> Disk | None:
                         pending.append(Path(entry.path))
                     elif entry.is_file(follow_symlinks=False):
                         used += entry.stat(follow_symlinks=False).st_size
-    return Disk(used, not pending, free)
+    return used, not pending

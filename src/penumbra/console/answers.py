@@ -1,7 +1,8 @@
-"""What tables and statements ask of the store: on a held connection in bounded time, of a snapshot, or in a process of its own as serve-sql does."""
+"""What tables and statements ask of the store: on a held connection in bounded time, once in memory, or in a process of its own as serve-sql does."""
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -17,9 +18,9 @@ from penumbra.base.refusal import Refusal
 from penumbra.console.visit import Visit
 from penumbra.store import facets, serving
 from penumbra.store.columns import Relation
+from penumbra.store.in_memory import COMPUTED, InMemory, Source, computed
 from penumbra.store.selection import Selection
 from penumbra.store.serving import Limits, Question
-from penumbra.store.snapshot import COMPUTED, Snapshot, Source, computed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,11 +29,29 @@ FORMATS = ("csv", "parquet", "arrow")
 TURN_S = 5.0  # a statement waits so long for its turn
 COUNT_S = 1.0  # for counting the rows of one relation
 MANY_PATIENTS = 5000  # beyond these, relations with a row for each feature are not counted
-READY_S = 1.5  # a page waits so long for a snapshot that is being computed
+READY_S = 0.2  # a page waits so long for a relation that is being computed
 
 
 class Computing(Exception):
-    """A snapshot is being computed; look again."""
+    """An answer is being computed; look again.
+
+    Parameters
+    ----------
+    seconds
+        Since when.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"computed for {seconds:.0f} s")
+        self.seconds = seconds
+
+
+@dataclass(frozen=True)
+class Computation:
+    """One that was begun, at a time of `time.monotonic`."""
+
+    answer: "Future[InMemory]"
+    began: float = field(default_factory=time.monotonic)
 
 
 def limits(visit: Visit) -> Limits:
@@ -87,27 +106,28 @@ def values_of(table: "pa.Table") -> list[list[Any]]:
 
 @contextlib.contextmanager
 def lent(visit: Visit, relation: Relation) -> Iterator[Source]:
-    """What answers about a relation: a held connection, or the snapshot of one that takes long to compute.
+    """What answers about a relation: a held connection, or, of one that takes long to compute, its rows in memory.
 
     Raises
     ------
     Computing
-        The snapshot is not ready yet.
+        It is not ready yet.
     """
     if relation.name not in COMPUTED:
         with visit.store() as held:
             yield held
         return
     home, as_of = visit.home, visit.as_of
-    future = visit.console.kept.get(("snapshot", as_of, relation.name), lambda: _begun(home, relation.name, as_of))
+    computation = visit.console.kept.get(("computed", as_of, relation.name), lambda: _begun(home, relation.name, as_of))
     try:
-        yield future.result(READY_S)
+        ready = computation.answer.result(READY_S)
     except TimeoutError:
-        raise Computing from None
+        raise Computing(time.monotonic() - computation.began) from None
+    yield ready
 
 
-def _begun(home: Path, relation: str, as_of: int | None) -> "Future[Snapshot]":
-    future: Future[Snapshot] = Future()
+def _begun(home: Path, relation: str, as_of: int | None) -> Computation:
+    future: Future[InMemory] = Future()
 
     def work() -> None:
         try:
@@ -115,8 +135,8 @@ def _begun(home: Path, relation: str, as_of: int | None) -> "Future[Snapshot]":
         except BaseException as error:  # the page that waits raises it
             future.set_exception(error)
 
-    threading.Thread(target=work, daemon=True, name=f"snapshot of {relation}").start()
-    return future
+    threading.Thread(target=work, daemon=True, name=f"computes {relation}").start()
+    return Computation(future)
 
 
 def overview(visit: Visit, selection: Selection) -> facets.Overview:

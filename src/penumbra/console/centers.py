@@ -79,7 +79,7 @@ def center(visit: Visit) -> Response:
     """One center."""
     flow = _flow(visit)
     name = flow.center
-    refused = listed(visit).people.sql(REFUSALS, [name, REFUSED])
+    refused = listed(visit).people.rows(REFUSALS, [name, REFUSED])
 
     def read() -> dict[str, Any]:
         with visit.store() as lake:
@@ -181,11 +181,11 @@ def _baseline(visit: Visit, flow: Flow) -> tuple[list[str], list[list[str]]] | R
     def read() -> tuple[list[str], list[list[str]]] | Refusal:
         try:
             present = [other.center for other in _flows(visit) if other.center in training and other.used]
-            return baseline(Work(visit.home, visit.console.settings, "console"), [flow.center, *([",".join(present)] if present else [])])
+            return baseline(Work(visit.home, visit.console.settings, "console"), [flow.center, *([",".join(present)] if present else [])], as_of=visit.as_of)
         except Refusal as refusal:
             return refusal
 
-    return visit.console.kept.get(("baseline", flow.center), read)
+    return visit.console.kept.get(("baseline", visit.as_of, flow.center), read)
 
 
 ROUTES = (

@@ -10,8 +10,9 @@ from starlette.responses import Response
 from penumbra import registry
 from penumbra.base.refusal import Refusal
 from penumbra.commands import compare
-from penumbra.console.model import chosen_model
+from penumbra.console.model import chosen_model, registered
 from penumbra.console.visit import Visit
+from penumbra.pipeline import in_use
 from penumbra.pipeline.comparison import Comparison, Standings
 from penumbra.pipeline.comparison import compare as measure
 from penumbra.pipeline.workspace import Work
@@ -53,14 +54,15 @@ def comparison(visit: Visit) -> Response:
     model = chosen_model(visit)
     if len(named) > MAX_VERSIONS:
         raise Refusal("question", f"{len(named)} versions are named", f"compare at most {MAX_VERSIONS}")
-    entries = [registry.find(visit.home, name, model) for name in named]
-    versions = tuple(dict.fromkeys(entry.version for entry in entries))
-    listed = [entry.version for entry in registry.versions(visit.home, entries[0].model if entries else model)]
+    entries = [registered(visit, name, model) for name in named]
+    entries = list({entry.version: entry for entry in entries}.values())
+    versions = tuple(entry.version for entry in entries)
+    listed = _listed(visit, entries[0].model if entries else model)
     if len(versions) < 2:
         return visit.page(
             "compare_none.html",
             title="Compare versions",
-            command="penumbra compare",
+            command="penumbra models" + (f" --model {model}" if model else ""),
             named=entries[0].model if entries else model or visit.console.settings.register.model,
             versions=listed,
             chosen=versions,
@@ -75,6 +77,7 @@ def comparison(visit: Visit) -> Response:
             "compare.html",
             title=f"{first.model}/{first.version} and {second.model}/{second.version}",
             two=found,
+            entries=entries,
             rows=_paired(found.comparison),
             differences=_differences(found.comparison.differences),
             max_shown=MAX_SHOWN,
@@ -84,7 +87,17 @@ def comparison(visit: Visit) -> Response:
             ],
             **shown,
         )
-    return visit.page("compare_many.html", title=f"{len(versions)} versions of {entries[0].model}", entries=found.entries, columns=_many(found), **shown)
+    return visit.page("compare_many.html", title=f"{len(versions)} versions of {entries[0].model}", entries=entries, columns=_many(found), **shown)
+
+
+def _listed(visit: Visit, model: str | None) -> list[int]:
+    """The numbers of what is registered, or was as of the commit of the page, the earliest first."""
+    listed = [entry.version for entry in registry.versions(visit.home, model)]
+    if visit.as_of is None or not listed:
+        return listed
+    with visit.store() as lake:
+        then = in_use.registered_then(lake, model or visit.console.settings.register.model)
+    return [version for version in listed if version in then]
 
 
 def _measured(visit: Visit, model: str, versions: Sequence[int]) -> Two | Standings:

@@ -12,6 +12,7 @@ from pathlib import Path
 from penumbra.console.admission import Admission
 from penumbra.console.background import Background
 from penumbra.console.checkup import Checkup
+from penumbra.console.disk import DiskUse
 from penumbra.console.drawing import Drawing
 from penumbra.console.kept import Kept
 from penumbra.console.limits import Rate, Turns
@@ -50,6 +51,7 @@ class Console:
     sent: Sent = field(init=False)
     measured: Kept = field(init=False)  # what is counted as a look at outcomes: counting it does not change it
     checkup: Checkup = field(init=False)
+    disk: DiskUse = field(init=False)
     drawing: Drawing = field(init=False)
     background: Background = field(init=False)
     trail: Trail = field(init=False)
@@ -62,6 +64,7 @@ class Console:
         self.sent = Sent(self.stamp)
         self.measured = Kept(self._measured_stamp)
         self.checkup = Checkup()
+        self.disk = DiskUse(self.home)
         self.drawing = Drawing(self.kept)
         self.background = Background(self.kept)
         limits = self.settings.console
@@ -118,6 +121,7 @@ class Console:
     def close(self) -> None:
         """Give everything back."""
         self.checkup.close()
+        self.disk.close()
         self.drawing.close()
         self.background.close()
         self.readers.close()

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from penumbra.base.faults import fault
 from penumbra.base.refusal import Refusal
 from penumbra.console.pages import Page
+from penumbra.console.patients import typed
 from penumbra.console.visit import Visit
 from penumbra.evaluate import Evidence
 from penumbra.evaluate.gate import Contrast
@@ -20,6 +21,7 @@ from penumbra.report.words import metric_words, number
 from penumbra.retraining import record
 from penumbra.retraining.decision_page import BASELINES
 from penumbra.retraining.record import Retraining, Step
+from penumbra.store.statements import literal
 
 MAX_DRIFT = 8  # features of the checks that differ most
 
@@ -35,7 +37,7 @@ def decisions(visit: Visit) -> Response:
     return visit.page(
         "decisions.html",
         title="Decisions",
-        command='penumbra sql "SELECT center, step, outcome FROM retrainings ORDER BY commit_id DESC"',
+        command=typed(_statement(center, outcome)),
         every=len(every),
         shown=matching[(page - 1) * size : page * size],
         total=len(matching),
@@ -46,6 +48,19 @@ def decisions(visit: Visit) -> Response:
         outcomes=sorted({each.badge[0] for each in every}),
         outcome=outcome,
     )
+
+
+def _statement(center: str, outcome: str) -> str:
+    """What gives the rows of the list: a retraining with its steps, its decision and the words of its last step."""
+    decided = "max(facts ->> 'decision') FILTER (step = 'decision')"
+    known = [decision for decision, (word, _) in record.KINDS.items() if word == outcome]
+    of_center = f" WHERE center = {literal(center)}" if center else ""
+    if outcome == record.UNFINISHED:
+        of_outcome = f" HAVING {decided} IS NULL"
+    else:
+        of_outcome = f" HAVING {decided} IN ({', '.join(map(literal, known or [outcome]))})" if outcome else ""
+    columns = f"retraining, center, {decided} AS decision, list(step ORDER BY commit_id) AS steps, arg_max(outcome, commit_id) AS why"
+    return f"SELECT {columns} FROM retrainings{of_center} GROUP BY retraining, center{of_outcome} ORDER BY max(commit_id) DESC"  # noqa: S608 literals of this function
 
 
 def decision(visit: Visit) -> Response:
@@ -62,7 +77,7 @@ def decision(visit: Visit) -> Response:
     return visit.page(
         "decision.html",
         title=f"{center} arrived",
-        command=f"penumbra retrain --center {center}",
+        command=typed(f"FROM retrainings WHERE retraining = {literal(shown.key)} AND center = {literal(shown.center)} ORDER BY commit_id"),
         shown=shown,
         steps=[(step, _facts(step)) for step in shown.steps],
         gate=_gate(shown.evidence) if shown.evidence else None,

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,15 @@ from starlette.responses import Response
 
 from penumbra.base.blocks import GTV
 from penumbra.console.pages import Page
+from penumbra.console.patients import typed
 from penumbra.console.visit import Visit
-from penumbra.pipeline import feature_facts
+from penumbra.pipeline import feature_facts, in_use
 from penumbra.pipeline.feature_facts import FeatureFacts
 from penumbra.report import feature_figures
 from penumbra.report.feature_figures import Group
 from penumbra.report.ink import BLUE, MUTED, VERMILION, Rendered
 from penumbra.report.slices import roi_words
+from penumbra.store.statements import literal
 from penumbra.survival.horizons import horizon_words
 
 SIZE = 50  # features of one page of the catalogue
@@ -34,7 +37,7 @@ def features(visit: Visit) -> Response:
     return visit.page(
         "features.html",
         title="Features",
-        command='penumbra sql "FROM catalogue"',
+        command=_command(words, family, image),
         words=words,
         family=family,
         image=image,
@@ -43,6 +46,12 @@ def features(visit: Visit) -> Response:
         number=number,
         size=SIZE,
     )
+
+
+def _command(words: str, family: str, image: str) -> str:
+    asked = feature_facts.asked_for(words, family, image)
+    where = " AND ".join(condition.replace("?", literal(value)) for condition, value in asked)
+    return typed(f"FROM catalogue{f' WHERE {where}' if where else ''} {feature_facts.ORDER}")
 
 
 def feature(visit: Visit) -> Response:
@@ -56,11 +65,12 @@ def feature(visit: Visit) -> Response:
     facts = visit.console.kept.get(("feature", visit.as_of, name, roi), read)
     if visit.value("format") == "csv":
         return _csv(facts)
-    uses = visit.console.kept.get(("uses_of", name), lambda: feature_facts.uses_of(visit.home, name))
+    uses = visit.console.kept.get(("uses_of", visit.as_of, name), lambda: _uses(visit, name))
     return visit.page(
         "feature.html",
         title=str(facts.listed["name"]),
-        command=f"penumbra sql \"FROM radiomics_long WHERE feature = '{name}' AND roi = '{roi}'\"",
+        command=typed(f"FROM radiomics_long WHERE feature = {literal(name)} AND roi = {literal(roi)}"),
+        same="Its values",
         facts=facts,
         rois=[(each, region(each)) for each in facts.rois],
         region=region(roi),
@@ -72,6 +82,17 @@ def feature(visit: Visit) -> Response:
         training=visit.console.settings.cohort.train_centers,
         limits=visit.console.settings.drift,
     )
+
+
+def _uses(visit: Visit, name: str) -> list[feature_facts.Use]:
+    """The versions that read the feature: of now, or registered by the commit of the page."""
+    uses = feature_facts.uses_of(visit.home, name)
+    if visit.as_of is None or not uses:
+        return uses
+    with visit.store() as lake:
+        models = {use.version.rpartition("/")[0] for use in uses}
+        then = {f"{model}/{version}": aliases for model in models for version, aliases in in_use.registered_then(lake, model).items()}
+    return [replace(use, aliases=then[use.version]) for use in uses if use.version in then]
 
 
 def region(roi: str) -> str:

@@ -32,7 +32,7 @@ _SCORED = (
 
 def model(visit: Visit) -> Response:
     """The page of one version."""
-    entry = registry.find(visit.home, visit.path("version"), chosen_model(visit))
+    entry = registered(visit, visit.path("version"), chosen_model(visit))
     facts = visit.console.kept.get(("model", visit.as_of, entry.model, entry.version), lambda: _facts(visit, entry))
     card: ModelCard = facts["card"]
     graph: Lineage = facts["lineage"]
@@ -64,6 +64,20 @@ def model(visit: Visit) -> Response:
     )
 
 
+def registered(visit: Visit, which: str, model: str | None) -> RegisteredVersion:
+    """The version that an alias or a number names: of now, or as of the commit of the page.
+
+    Raises
+    ------
+    Refusal
+        "version_registered", "version_then" and others of `registry.find`.
+    """
+    if visit.as_of is None:
+        return registry.find(visit.home, which, model)
+    with visit.store() as lake:
+        return in_use.find_then(visit.home, lake, which, model)
+
+
 def chosen_model(visit: Visit) -> str | None:
     """The model that the query names; None: the one of params.yaml.
 
@@ -91,12 +105,12 @@ def _facts(visit: Visit, entry: RegisteredVersion) -> dict[str, Any]:
     folder = f"{entry.model}-{entry.version}"
     return {
         **facts,
-        "card": whole_card(visit.home, entry),
+        "card": whole_card(visit.home, entry, visit.as_of),
         "standing": _standing(entries, entry.version),
         "others": entries,
         "updates": _updates(loaded),
-        "report": f"{folder}/index.html" if (visit.home / "reports" / folder / "index.html").is_file() else "",
-        "audit": read_audit(visit.home / "reports" / folder),
+        "report": f"{folder}/index.html" if visit.as_of is None and (visit.home / "reports" / folder / "index.html").is_file() else "",
+        "audit": read_audit(visit.home / "reports" / folder) if visit.as_of is None else None,
     }
 
 

@@ -10,7 +10,7 @@ from penumbra.commands import card
 from penumbra.commands.standing import VersionStanding, centers_of, standings
 from penumbra.console.comparison import comparison
 from penumbra.console.evidence import small_forest
-from penumbra.console.model import chosen_model, model
+from penumbra.console.model import chosen_model, model, registered
 from penumbra.console.pages import Page
 from penumbra.console.visit import Visit
 from penumbra.report import strips
@@ -35,6 +35,7 @@ def models(visit: Visit) -> Response:
         "models.html",
         title="Models",
         command="penumbra models" + (f" --model {name}" if name else ""),
+        same="All of them" if visit.value("q").strip() else "The same",
         model_name=entries[0].model if entries else name or "",
         names=registry.models(visit.home),
         entries=[(entry, [small_forest(entry, None), *(small_forest(entry, center) for center in shown)]) for entry in on_page],
@@ -50,10 +51,11 @@ def models(visit: Visit) -> Response:
 
 def model_card(visit: Visit) -> Response:
     """The model card of a version as a file."""
-    entry, form = registry.find(visit.home, visit.path("version"), chosen_model(visit)), visit.path("form")
+    entry, form = registered(visit, visit.path("version"), chosen_model(visit)), visit.path("form")
     if form not in CARD_TYPES:
         raise Refusal("page", f"there is no card as {form[:20]!r}", f"there is {', '.join(CARD_TYPES)}")
-    text = visit.console.kept.get(("card", entry.model, entry.version, form), lambda: card.card(visit.home, str(entry.version), form, entry.model))
+    key = ("card", visit.as_of, entry.model, entry.version, form)
+    text = visit.console.kept.get(key, lambda: card.card(visit.home, str(entry.version), form, entry.model, as_of=visit.as_of))
     ending = {"chai": "xml"}.get(form, form)
     name = f'attachment; filename="card-{entry.model}-{entry.version}.{ending}"'
     return Response(text, media_type=CARD_TYPES[form], headers={"Content-Disposition": name})

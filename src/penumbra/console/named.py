@@ -10,6 +10,7 @@ from penumbra.console.visit import Visit
 
 WORD = re.compile(r"[^\s<>\"'&,;:()\[\]{}/|=]+")
 UNNAMED = ("log",)  # an editor who reads the log sees names, of those who were seen; that is no look at a patient
+EXAMPLES = re.compile(r"<!-- examples -->.*?<!-- end of examples -->", re.DOTALL)  # worked questions name somebody, and show nobody
 NAMES = "SELECT DISTINCT patient FROM stored.patients UNION SELECT DISTINCT patient FROM stored.rejections WHERE patient IS NOT NULL"
 COMPRESSED = ("application/vnd.apache.arrow.stream", "application/vnd.apache.parquet", "application/octet-stream")
 
@@ -53,7 +54,7 @@ def named_in(visit: Visit, response: Response) -> frozenset[str] | None:
         return None  # a download as it comes from the store
     if response.media_type in COMPRESSED:
         return None
-    return of_path | mentioned(visit, body.decode("utf-8", errors="replace"))
+    return of_path | mentioned(visit, EXAMPLES.sub("", body.decode("utf-8", errors="replace")))
 
 
 def mentioned(visit: Visit, text: str) -> frozenset[str]:

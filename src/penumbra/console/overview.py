@@ -56,7 +56,7 @@ def overview(visit: Visit) -> Response:
         evidence=rows_of(visit, stored.champion) if stored and stored.champion else [],
         scale=strips.scale(strips.C_AXIS),
         checkup=visit.console.checkup,
-        disk=_disk(state),
+        disk=visit.console.disk.words(),
         fault=fault,
     )
 
@@ -68,7 +68,7 @@ def health(visit: Visit) -> Response:
     if visit.value("again"):
         return RedirectResponse(visit.here(again=None), 303)
     state = _state(visit)
-    return visit.page("health.html", title="Health", command="penumbra doctor", state=state, checkup=checkup, disk=_disk(state))
+    return visit.page("health.html", title="Health", command="penumbra doctor", state=state, checkup=checkup, disk=visit.console.disk.words())
 
 
 def _state(visit: Visit) -> Status:
@@ -102,14 +102,6 @@ def _read(visit: Visit) -> Stored:
         served += ": the volume of the tumor itself, so there is no difference from it to state" if loaded.served == VOLUME else ""
     since = next((period.since for period in reversed(periods) if champion and period.version == champion.version), None)
     return Stored(champion, since, len(entries), intended, served, decided, centers, commits)
-
-
-def _disk(state: Status) -> str:
-    """What is used and free, in words."""
-    if state.disk is None:
-        return "not known"
-    used, free = (f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB" for count in (state.disk.used, state.disk.free))
-    return f"{'' if state.disk.counted else 'more than '}{used} used here, {free} free"
 
 
 ROUTES = (Page("/", overview, "overview", live=True), Page("/health", health, "health", live=True))

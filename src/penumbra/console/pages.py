@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAX_BODY = 200_000
 MAX_SHOWN = 600  # characters of what was found
 RETRY_AFTER_S = {429: "60", 503: "10"}
-NOT_THERE = ("relation", "patient", "version_registered", "commit", "center", "feature", "page", "console_address")  # rules that mean 404
+NOT_THERE = ("relation", "patient", "version_registered", "version_then", "commit", "center", "feature", "page", "console_address")  # rules that mean 404
 STATUS = {
     **dict.fromkeys(("console_host", "console_origin", "console_proxy", "console_machine", "console_csrf", "role"), 403),
     **dict.fromkeys(("sign_in", "console_user"), 401),

@@ -14,6 +14,7 @@ from penumbra.base.refusal import Refusal
 from penumbra.cohort.intended_use import NOT_KNOWN, Declaration, IntendedUse
 from penumbra.commands import rules
 from penumbra.console import viewing
+from penumbra.console.features import unit
 from penumbra.console.pages import Page
 from penumbra.console.patients import TONES, listed, no_patient, typed
 from penumbra.console.visit import Visit
@@ -134,7 +135,8 @@ def patient_features(visit: Visit) -> Response:
     return visit.page(
         "patient_features.html",
         title=f"{record.patient}, features",
-        command=typed(f"FROM radiomics_long WHERE patient = {literal(record.patient)}"),
+        command=typed(f"FROM radiomics_long WHERE patient = {literal(record.patient)} AND center = {literal(record.center)}"),
+        same="Its values",
         record=record,
         shown=shown,
         picked=_picked(visit),
@@ -144,6 +146,8 @@ def patient_features(visit: Visit) -> Response:
 
 def explanation(visit: Visit) -> Response:
     """Why the version says what it says: curve, contributions, patients who are alike."""
+    if visit.as_of is not None:
+        raise Refusal("page_of_now", "an explanation is computed from the store as it is now", "leave as-of out of the address")
     record = _record(visit)
     shown = _shown(visit, _risks(visit, record)) if record.image is not None else None
     if shown is None:
@@ -177,7 +181,7 @@ def _record(visit: Visit) -> PatientRecord:
     name, center = visit.path("patient"), visit.value("center")
 
     def read() -> PatientRecord | None:
-        standings = listed(visit).people.sql("FROM people WHERE patient = ?", [name])
+        standings = listed(visit).people.rows("FROM people WHERE patient = ?", [name])
         if not standings:
             return None
         with visit.store() as lake:
@@ -276,7 +280,7 @@ def _reference(visit: Visit) -> Reference:
 
     def read() -> Reference:
         trains = visit.console.settings.cohort.train_centers
-        used = listed(visit).people.sql("SELECT patient, center FROM people WHERE status IN ('accepted', 'remarked') ORDER BY patient")
+        used = listed(visit).people.rows("SELECT patient, center FROM people WHERE status IN ('accepted', 'remarked') ORDER BY patient")
         with visit.store() as lake:
             return feature_ranks.reference(lake, [(row["patient"], row["center"]) for row in used if row["center"] in trains])
 
@@ -303,14 +307,14 @@ def _is_at_hand(visit: Visit, record: PatientRecord) -> bool:
 
 def _picked(visit: Visit) -> dict[str, str]:
     """What a form of one part of the page keeps of the others."""
-    return {name: visit.value(name) for name in ("q", "family", "roi", "mark", "version", "against", "center", *VIEW)}
+    return {name: visit.value(name) for name in ("q", "family", "roi", "version", "against", "center", *VIEW)}
 
 
 def _features(visit: Visit, record: PatientRecord, bundle: Bundle | None) -> dict[str, Any]:
     """One page of the list of features, as the address filters it."""
     ranks, among = _ranks(visit, record, bundle)
-    mark, page = visit.value("mark"), visit.number("page", 1, least=1, most=10**6)
-    matching = ranks.matching(visit.value("q")[:200], family=visit.value("family"), roi=visit.value("roi"), mark=mark if mark in MARKS else "")
+    page, marks = visit.number("page", 1, least=1, most=10**6), [mark for mark in MARKS if mark in visit.values("mark")]
+    matching = ranks.matching(visit.value("q")[:200], family=visit.value("family"), roi=visit.value("roi"), marks=marks)
     return {
         "features": matching[(page - 1) * FEATURES : page * FEATURES],
         "total": len(matching),
@@ -319,11 +323,15 @@ def _features(visit: Visit, record: PatientRecord, bundle: Bundle | None) -> dic
         "rois": [block.roi for block in ranks.rois],
         "families": feature_ranks.families(),
         "marks": MARKS,
+        "marked": marks,
+        "unit": unit,
         "among": among,
         "limits": visit.console.settings.applicability,
         "good_icc": feature_ranks.GOOD_ICC,
         "pages": -(-len(matching) // FEATURES),
-        "address": lambda number: visit.url("patient", patient=record.patient, page=number, **{name: value for name, value in _picked(visit).items() if value}),
+        "address": lambda number: visit.url(
+            "patient", patient=record.patient, page=number, mark=marks, **{name: value for name, value in _picked(visit).items() if value}
+        ),
     }
 
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from penumbra import cohort, imaging
 from penumbra.base.refusal import Refusal
 from penumbra.commands.gallery import painted
+from penumbra.commands.patients import FILTERS, ROWS, SORTS, Question
 from penumbra.commands.rules import fault
 from penumbra.console.context import Console
 from penumbra.console.pages import Page
@@ -19,31 +20,8 @@ from penumbra.console.visit import Visit
 from penumbra.pipeline import people
 from penumbra.pipeline.people import Named
 from penumbra.store.in_memory import InMemory
-from penumbra.store.statements import literal
 
-ROWS = 50  # a page
 PIXELS = 112  # edge of a thumbnail
-SORTS = {  # words, and how the list is ordered
-    "suspicion": ("most suspicious mask", "status = 'rejected' DESC, status = 'excluded' DESC, findings DESC, apart DESC NULLS LAST, lost DESC NULLS LAST"),
-    "risk": ("highest risk", "log_risk DESC NULLS LAST"),
-    "-risk": ("lowest risk", "log_risk NULLS LAST"),
-    "patient": ("name", "patient"),
-    "center": ("center", "center"),
-    "stage": ("stage, early first", "overall_stage NULLS LAST"),
-    "-stage": ("stage, late first", "overall_stage DESC NULLS LAST"),
-    "volume": ("largest tumor", "volume_mm3 DESC NULLS LAST"),
-    "-volume": ("smallest tumor", "volume_mm3 NULLS LAST"),
-    "time": ("longest follow-up", "time DESC NULLS LAST"),
-    "-time": ("shortest follow-up", "time NULLS LAST"),
-}
-STATUSES = {"used": people.USED, "out": people.OUT}  # words for several statuses
-MATCHES = {  # filter -> condition with one or more ? of its value
-    "center": "center = ?",
-    "group": "risk_group = ?",
-    "applicability": "applicability = ?",
-    "rule": "CASE WHEN status IN ('rejected', 'excluded') THEN rule = ? ELSE list_contains(rules, ?) END",
-    "q": "contains(lower(concat_ws(' ', patient, center, histology, overall_stage, sex)), lower(?))",
-}
 TONES = {"accepted": "good", "remarked": "warn", "excluded": "bad", "rejected": "bad", "without scan": "quiet"}
 RULES = "SELECT rule AS value, count(*) AS n FROM (SELECT DISTINCT patient, center, unnest(rules) AS rule FROM people) GROUP BY ALL ORDER BY n DESC, rule"
 
@@ -55,25 +33,6 @@ class Listed:
     people: InMemory
     versions: list[Named]
     version: Named | None
-
-
-@dataclass(frozen=True)
-class Question:
-    """What a list shows: conditions in SQL, with their values."""
-
-    conditions: tuple[str, ...] = ()
-    values: tuple[Any, ...] = ()
-
-    def where(self) -> str:
-        return f" WHERE {' AND '.join(self.conditions)}" if self.conditions else ""
-
-    def typed(self) -> str:
-        """The same with the values in it, to be typed by a person."""
-        parts, values = [], iter(self.values)
-        for condition in self.conditions:
-            pieces = condition.split("?")
-            parts.append(pieces[0] + "".join(literal(str(next(values))) + piece for piece in pieces[1:]))
-        return f" WHERE {' AND '.join(parts)}" if parts else ""
 
 
 @dataclass
@@ -107,61 +66,32 @@ def _listed(console: Console, as_of: int | None, version: str) -> Listed:
 
 def patients(visit: Visit) -> Response:
     """The list, as the address filters and sorts it."""
-    shown, question, page = listed(visit), asked(visit), visit.number("page", 1, least=1, most=10**6)
-    sort = visit.value("sort", "suspicion")
-    sort = sort if sort in SORTS else "suspicion"
-    total = shown.people.sql(f"SELECT count(*) AS n FROM people{question.where()}", question.values)[0]["n"]  # noqa: S608 conditions of this module
-    statement = f"FROM people{question.where()} ORDER BY {SORTS[sort][1]}, patient, center LIMIT {ROWS} OFFSET {(page - 1) * ROWS}"
-    rows = shown.people.sql(statement, question.values)
+    shown, page = listed(visit), visit.number("page", 1, least=1, most=10**6)
+    question = Question({name: visit.value(name).strip() for name in FILTERS}, visit.value("sort"))
+    total, rows = question.total(shown.people), question.rows(shown.people, ROWS, (page - 1) * ROWS)
     options = {
         "status": [("used", "used: accepted or remarked"), *_options(shown.people, "status")],
         "center": _options(shown.people, "center"),
         "group": _options(shown.people, "risk_group"),
         "applicability": _options(shown.people, "applicability"),
-        "rule": [(row["value"], f"{fault(row['value'])} ({row['n']:,})") for row in shown.people.sql(RULES)],
+        "rule": [(row["value"], f"{fault(row['value'])} ({row['n']:,})") for row in shown.people.rows(RULES)],
     }
     return visit.page(
         "patients.html",
         title="Patients",
-        command=command(shown.version, question, sort),
+        command=question.words(visit.value("version"), (page - 1) * ROWS),
         rows=rows,
         total=total,
         page=page,
         size=ROWS,
-        sort=sort,
+        sort=question.sort,
         sorts={name: words for name, (words, _) in SORTS.items()},
         options=options,
-        picked={name: visit.value(name) for name in ("status", "center", "group", "applicability", "rule", "q", "version")},
+        picked={name: visit.value(name) for name in (*FILTERS, "version")},
         shown=shown,
         tones=TONES,
         fault=fault,
     )
-
-
-def asked(visit: Visit) -> Question:
-    """The filters of the address."""
-    conditions: list[str] = []
-    values: list[Any] = []
-    status = visit.value("status")
-    if status:
-        names = STATUSES.get(status, (status,))
-        conditions.append(f"status IN ({', '.join('?' * len(names))})")
-        values += names
-    for name, condition in MATCHES.items():
-        value = visit.value(name).strip()
-        if value:
-            conditions.append(condition)
-            values += [value] * condition.count("?")
-    return Question(tuple(conditions), tuple(values))
-
-
-def command(version: Named | None, question: Question, sort: str) -> str:
-    """What gives the same list at the command line; risks of training patients are the stored, apparent ones there."""
-    scored = ""
-    if version is not None and ("risk" in sort or any("risk_group" in each or each.startswith("applicability") for each in question.conditions)):
-        chosen = f"model = {literal(version.model)} AND version = {literal(version.version)}"
-        scored = f" LEFT JOIN (FROM predictions WHERE {chosen}) AS scored USING (patient, center)"
-    return typed(f"FROM cohort{scored}{question.typed()} ORDER BY {SORTS[sort][1]}, patient")
 
 
 def typed(statement: str) -> str:
@@ -173,7 +103,7 @@ def typed(statement: str) -> str:
 def _options(listed_people: InMemory, column: str) -> list[tuple[str, str]]:
     """The values of a column with how many patients have each."""
     counted = f"SELECT {column} AS value, count(*) AS n FROM people WHERE {column} IS NOT NULL GROUP BY ALL ORDER BY value"  # noqa: S608 a column of this module
-    return [(row["value"], f"{row['value']} ({row['n']:,})") for row in listed_people.sql(counted)]
+    return [(row["value"], f"{row['value']} ({row['n']:,})") for row in listed_people.rows(counted)]
 
 
 def thumbnail(visit: Visit) -> Response:

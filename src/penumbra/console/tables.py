@@ -17,6 +17,7 @@ from penumbra.store.columns import Column, Relation
 from penumbra.store.facets import Facet, Overview
 from penumbra.store.selection import MAX_FILTERS, NO_VALUE, OPERATORS, Selection, condition
 
+AGAIN_S = 2  # a page that waits for a relation looks again after so long
 OFFERED = 80  # columns that the chooser lists at once
 LINKED = ("patient", "center", "feature")  # columns whose values have a page of the same name
 
@@ -94,12 +95,37 @@ def table(visit: Visit) -> Response:
             sql, values = selection.all_rows.statement()
             return answers.file(visit, sql, visit.value("format"), values=values, name=relation.name)
         return _page(visit, selection, typed)
-    except answers.Computing:
-        return visit.page("computing.html", title=relation.name, relation=relation, status=503)
+    except answers.Computing as computing:
+        return _computing(visit, relation, computing.seconds)
     except Refusal as refusal:
         if refusal.rule not in ("filter", "column"):
             raise
         return _page(visit, Selection(relation), typed, refusal)
+
+
+def _computing(visit: Visit, relation: Relation, seconds: float) -> Response:
+    """While the relation is computed: why, since when, how much there is to do; it looks again by itself, also without scripts."""
+
+    def counted() -> tuple[int, int]:
+        with visit.store() as lake:
+            row = lake.sql("SELECT count(DISTINCT (patient, center)) AS patients, count(*) AS vectors FROM stored.radiomics_vectors").to_pylist()[0]
+        return row["patients"], row["vectors"]
+
+    patients, vectors = visit.console.kept.get(("vectors", visit.as_of), counted)
+    response = visit.page(
+        "computing.html",
+        title=relation.name,
+        command=Selection(relation).command(visit.as_of_text),
+        status=202,
+        relation=relation,
+        seconds=round(seconds),
+        patients=patients,
+        vectors=vectors,
+        again_s=AGAIN_S,
+    )
+    response.headers["Retry-After"] = str(AGAIN_S)
+    response.headers["Refresh"] = str(AGAIN_S)
+    return response
 
 
 def _page(visit: Visit, selection: Selection, typed: list[Typed], refusal: Refusal | None = None) -> Response:

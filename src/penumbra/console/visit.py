@@ -19,6 +19,7 @@ from penumbra.console.templates import rendered
 from penumbra.store import Store
 
 MAX_FIELDS = 200  # of a query or form
+AS_OF = ("sql", "models", "card", "compare", "patients")  # commands with --as-of
 LONGEST_VALUE = 20_000  # characters of one value of a query or form; a statement may have as many (store.guard.LONGEST)
 
 
@@ -156,7 +157,7 @@ class Visit:
         paths: Mapping[str, str] = self.request.app.state.paths
         return paths
 
-    def page(self, template: str, *, title: str, command: str = "", status: int = 200, **values: Any) -> Response:
+    def page(self, template: str, *, title: str, command: str = "", same: str = "The same", status: int = 200, **values: Any) -> Response:
         """A page.
 
         Parameters
@@ -166,11 +167,14 @@ class Visit:
         title
             Of the window and of the page.
         command
-            What gives the same at the command line; "" for none.
+            What gives the same at the command line; "" for none. Of a page as of a commit it gets the same --as-of, or is left out where it has no such option.
+        same
+            What the command gives, where that is not all of the page.
         """
-        if command.split()[:2] == ["penumbra", "sql"] and not self.is_of_now and self.as_of_text and " --as-of " not in command:
-            command = f"{command} --as-of {shlex.quote(self.as_of_text)}"
-        return HTMLResponse(rendered(template, visit=self, title=title, command=command, **values), status)
+        if command and self.as_of_text and " --as-of " not in command:
+            has_option = command.split()[1:2] in ([name] for name in AS_OF)
+            command = f"{command} --as-of {shlex.quote(self.as_of_text)}" if has_option else ""
+        return HTMLResponse(rendered(template, visit=self, title=title, command=command, same=same, **values), status)
 
 
 def _fields(text: str) -> list[tuple[str, str]]:

@@ -18,6 +18,8 @@ from penumbra.survival.shift import shift
 
 RADIOMICS = "radiomics"
 SETTINGS_OF = {"log-sigma": "LoG", "wavelet": "Wavelet", "original": "Original"}  # how an image's name begins -> the settings of its kind
+ORDER = "ORDER BY image <> 'original', feature"  # of the catalogue
+MAX_WORDS = 10  # of a search
 FEWEST = 3  # patients of a rank correlation
 
 
@@ -95,20 +97,18 @@ class FeatureFacts:
 
 def listed(lake: store.Store, words: str = "", family: str = "", image: str = "", *, page: int = 1, size: int = 50) -> Listed:
     """The features of the catalogue in whose name, family, image, IBSI id or meaning every word is, one page of them."""
-    conditions, values = ["TRUE"], []
-    for word in words.split()[:10]:
-        conditions.append("contains(lower(concat_ws(' ', feature, family, image, name, ibsi, meaning)), lower(?))")
-        values.append(word)
-    for column, value in (("family", family), ("image", image)):
-        if value:
-            conditions.append(f"{column} = ?")
-            values.append(value)
-    where = " AND ".join(conditions)
+    asked = asked_for(words, family, image)
+    where, values = " AND ".join(condition for condition, _ in asked) or "TRUE", [value for _, value in asked]
     total = lake.sql(f"SELECT count(*) AS n FROM catalogue WHERE {where}", values).to_pylist()[0]["n"]  # noqa: S608 columns of the program
-    order = "ORDER BY image <> 'original', feature LIMIT ? OFFSET ?"
-    rows = lake.sql(f"SELECT * FROM catalogue WHERE {where} {order}", [*values, size, (page - 1) * size]).to_pylist()  # noqa: S608
+    rows = lake.sql(f"SELECT * FROM catalogue WHERE {where} {ORDER} LIMIT ? OFFSET ?", [*values, size, (page - 1) * size]).to_pylist()  # noqa: S608
     families, images = ([row["of"] for row in lake.sql(f"SELECT DISTINCT {column} AS of FROM catalogue").to_pylist()] for column in ("family", "image"))  # noqa: S608
     return Listed(tuple(rows), total, tuple(sorted(families)), tuple(sorted(images, key=lambda name: (name != "original", name))))
+
+
+def asked_for(words: str, family: str, image: str) -> list[tuple[str, str]]:
+    """(condition with one ?, its value) of a search of the catalogue; at most MAX_WORDS words."""
+    conditions = [("contains(lower(concat_ws(' ', feature, family, image, name, ibsi, meaning)), lower(?))", word) for word in words.split()[:MAX_WORDS]]
+    return conditions + [(f"{column} = ?", value) for column, value in (("family", family), ("image", image)) if value]
 
 
 def facts(lake: store.Store, settings: Settings, feature: str, roi: str = GTV) -> FeatureFacts:

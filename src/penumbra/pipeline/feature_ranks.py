@@ -39,6 +39,7 @@ class Ranked:
     family: str
     image: str
     meaning: str
+    unit: str
     value: float
     percentile: float
     low: float
@@ -132,13 +133,13 @@ class Ranks:
     stability: Mapping[tuple[str, str], float]
     used: frozenset[str]
 
-    def matching(self, words: str = "", *, family: str = "", roi: str = "", mark: str = "") -> list[Ranked]:
+    def matching(self, words: str = "", *, family: str = "", roi: str = "", marks: Collection[str] = ()) -> list[Ranked]:
         """Those whose name, meaning or image has all of some words.
 
         Parameters
         ----------
-        mark
-            Only those that are "outside", "unstable", "missing" or "used"; "": all.
+        marks
+            Only those that are all of these: "outside", "unstable", "missing", "used".
         """
         sought = words.lower().split()
         return [
@@ -146,8 +147,9 @@ class Ranks:
             for block in self.rois
             if roi in ("", block.roi)
             for j, feature in enumerate(block.features)
-            if _fits(feature, sought, family) and (not mark or getattr(self._one(block, j), mark))
+            if _fits(feature, sought, family)
             for one in [self._one(block, j)]
+            if all(getattr(one, mark) for mark in marks)
         ]
 
     def _one(self, block: RoiRanks, j: int) -> Ranked:
@@ -159,6 +161,7 @@ class Ranks:
             family=listed.get("family", ""),
             image=listed.get("image", ""),
             meaning=listed.get("meaning", ""),
+            unit=listed.get("unit", ""),
             value=float(block.values[j]),
             percentile=float(block.percentiles[j]),
             low=float(block.low[j]),

@@ -1,17 +1,20 @@
-"""Which version was in use when, and why: one time line of the changes of an alias, of registrations and of what retrainings decided."""
+"""Which version was in use when, and why: one time line of an alias's changes, of registrations and of decisions; and which versions there were."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from penumbra import store
-from penumbra.registry import CHAMPION
+from penumbra import registry, store
+from penumbra.base.refusal import Refusal
+from penumbra.registry import CHAMPION, RegisteredVersion
 
 _CHANGES = 'SELECT alias, version, previous, reason, who, "at", commit_id FROM alias_changes WHERE model = ? ORDER BY commit_id, "at"'
 _DECIDED = "SELECT retraining, center, outcome, facts, \"at\", commit_id FROM retrainings WHERE step = 'decision' ORDER BY commit_id"
 _REGISTERED = "SELECT version, created_at, train_centers, commit_id FROM model_versions WHERE model = ? ORDER BY created_at"
+_RECORDED = "SELECT version, alias FROM model_versions WHERE model = ? AND alias IS DISTINCT FROM 'deleted'"
 
 
 @dataclass(frozen=True)
@@ -90,3 +93,30 @@ def facts_of(text: str | None) -> Mapping[str, Any]:
 
 def _utc(at: datetime) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+
+
+def registered_then(lake: "store.Store", model: str) -> dict[int, tuple[str, ...]]:
+    """Number -> aliases of the versions that were registered by the commit that the store is shown as of."""
+    return {int(row["version"]): tuple(row["alias"].split(", ")) if row["alias"] else () for row in lake.sql(_RECORDED, [model]).to_pylist()}
+
+
+def find_then(home: Path, lake: "store.Store", which: str, model: str | None = None) -> RegisteredVersion:
+    """Find the version that an alias or a number named at the commit that the store is shown as of, with its aliases of then.
+
+    Raises
+    ------
+    Refusal
+        "version_then" where it was not registered by then, or nothing had the alias; see `registry.find` for what was never registered.
+    """
+    name, label = registry.addressed(home, which, model)
+    then = registered_then(lake, name)
+    number = next((version for version, aliases in then.items() if label in aliases), None)
+    if number is None and not label.removeprefix("v").isdecimal():
+        listed = ", ".join(f"{version} ({', '.join(aliases)})" if aliases else str(version) for version, aliases in sorted(then.items()))
+        raise Refusal("version_then", f"no version of {name} was {label[:60]!r} as of commit {lake.as_of}", f"registered then: {listed or 'none'}")
+    entry = registry.find(home, label if number is None else number, name)
+    if entry.version not in then:
+        since = f"{entry.created_at:%Y-%m-%d} at {entry.created_at:%H:%M} UTC"
+        fault = f"{name}/{entry.version} did not exist as of commit {lake.as_of}: it was registered later, on {since}"
+        raise Refusal("version_then", fault, f"leave as-of out, or name a commit after that; registered then: {', '.join(map(str, sorted(then))) or 'none'}")
+    return replace(entry, aliases=then[entry.version])

@@ -20,7 +20,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from penumbra.base.params import ParamsError
 from penumbra.base.progress import begin, say
+from penumbra.base.refusal import Refusal, reportable
 
 if TYPE_CHECKING:
     from penumbra.base.documents import Document
@@ -96,7 +98,7 @@ def _quietly(step: Any) -> Any:
     try:
         return step()
     except Exception as error:
-        SENDER.give_up(f"{type(error).__name__}")
+        SENDER.give_up(f"the event could not be made: {reportable(error)}")
         return None
 
 
@@ -214,7 +216,7 @@ class Sender:
                 client = client or OpenLineageClient()
                 client.emit(event)
             except Exception as error:
-                self.give_up(type(error).__name__)
+                self.give_up(f"the server did not take one: {reportable(error)}")
             finally:
                 self.events.task_done()
 
@@ -227,14 +229,13 @@ def _namespace() -> str:
 
 
 def _rule(error: BaseException) -> str:
-    """The rule of a refusal, or the kind of an error: its words could name a patient, or a folder that is named after one."""
-    return str(getattr(error, "rule", "") or type(error).__name__)
+    """The rule of a refusal, of another error kind and place (`reportable`): the words of either could name a patient, or a folder that is named after one."""
+    return error.rule if isinstance(error, (Refusal, ParamsError)) else reportable(error)
 
 
 def _newest_commit(work: "Work") -> int:
     """Of the store; 0 where there is none yet."""
     from penumbra import store
-    from penumbra.base.refusal import Refusal
 
     with suppress(Refusal), store.connect(work.home, read_only=True) as lake:
         return lake.newest_commit()
@@ -244,7 +245,6 @@ def _newest_commit(work: "Work") -> int:
 def _written(work: "Work", commit: int) -> dict[str, int]:
     """Relation -> rows that this run wrote after a commit."""
     from penumbra import store
-    from penumbra.base.refusal import Refusal
 
     rows: dict[str, int] = {}
     with suppress(Refusal), store.connect(work.home, read_only=True) as lake:
@@ -257,7 +257,6 @@ def _written(work: "Work", commit: int) -> dict[str, int]:
 def _columns(work: "Work", name: str) -> dict[str, str]:
     """Column -> type of a relation of the store; none for anything else."""
     from penumbra import store
-    from penumbra.base.refusal import Refusal
     from penumbra.store.views import relation_names
 
     if name not in relation_names():

@@ -46,20 +46,26 @@ def model_card(work: Work, registered: RegisterManifest) -> ModelCard:
     return card_of(work.home, registry.find(work.home, registered.version, registered.model))
 
 
-def whole_card(home: Path, entry: RegisteredVersion) -> ModelCard:
-    """The card with the subgroups as its report drew them, and how often each center outside was read."""
-    with store.connect(home, read_only=True) as lake:
+def whole_card(home: Path, entry: RegisteredVersion, as_of: int | None = None) -> ModelCard:
+    """The card with the subgroups as its report drew them, and how often each center outside was read.
+
+    Parameters
+    ----------
+    as_of
+        A commit: the card as the store was then, without the subgroups, which its report alone has; None: the newest.
+    """
+    with store.connect(home, read_only=True, as_of=as_of) as lake:
         counted, since = looks.ledger(lake), looks.begun(lake)
     read = {center: sum(row.times for row in counted if row.center == center) for center in dict.fromkeys(row.center for row in counted)}
     lines = tuple((center, f"read {count(times, 'time')}") for center, times in read.items())
     lines = (*lines, ("Counted since", f"{since:%Y-%m-%d}; SQL that a person writes is not counted"))
-    return replace(card_of(home, entry), subgroups=tuple(_subgroups(home, entry)), looks=lines)
+    return replace(card_of(home, entry, as_of), subgroups=tuple(_subgroups(home, entry)) if as_of is None else (), looks=lines)
 
 
-def card_of(home: Path, entry: RegisteredVersion) -> ModelCard:
-    """The card of a registered version."""
+def card_of(home: Path, entry: RegisteredVersion, as_of: int | None = None) -> ModelCard:
+    """The card of a registered version; see `whole_card`."""
     loaded = registry.load(home, entry.version, model=entry.model)
-    with store.connect(home, read_only=True) as lake:
+    with store.connect(home, read_only=True, as_of=as_of) as lake:
         rows = lake.sql(_METRICS, [entry.model, str(entry.version)]).to_pylist()
         uses = lake.sql(_USES, [entry.model, str(entry.version)]).to_pylist()
         applicability, stability = tuple(_applicability(lake, loaded)), tuple(_stability(lake, loaded))
@@ -175,12 +181,14 @@ def _limits(loaded: LoadedModel, rows: Sequence[Mapping[str, Any]]) -> Iterator[
 
 
 def _subgroups(home: Path, entry: RegisteredVersion) -> Iterator[CardSubgroup]:
-    """What the report of the version wrote about subgroups, apparent sets left out."""
+    """What the report of the version wrote about subgroups; apparent sets are left out, and so is a pool of one center, whose numbers are the center's."""
     path = home / "reports" / f"{entry.model}-{entry.version}" / "subgroup_measures.csv"
     if not path.is_file():
         return
     with path.open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            if row["split"] != "train":
-                numbers = (float(row[name] or "nan") for name in ("c", "c_lower", "c_upper", "observed_expected"))
-                yield CardSubgroup(row["set"], row["subgroup"], int(row["patients"]), int(row["deaths"]), *numbers)
+        rows = [row for row in csv.DictReader(stream) if row["split"] != "train"]
+    single = len({row["set"] for row in rows if row["split"] == "test"} - {EXTERNAL}) == 1
+    for row in rows:
+        if not (single and row["set"] == EXTERNAL):
+            numbers = (float(row[name] or "nan") for name in ("c", "c_lower", "c_upper", "observed_expected"))
+            yield CardSubgroup(row["set"], row["subgroup"], int(row["patients"]), int(row["deaths"]), *numbers)

@@ -133,10 +133,10 @@ class Flow:
 
 def flows(listed: InMemory, centers: Collection[str], training: Collection[str]) -> list[Flow]:
     """Every center's flow: the training centers first, then the others by name."""
-    counted = listed.sql("SELECT center, status, coalesce(rule, '') AS rule, count(*) AS n FROM people GROUP BY ALL ORDER BY n DESC, rule")
-    remarks = listed.sql(REMARKS)
+    counted = listed.rows("SELECT center, status, coalesce(rule, '') AS rule, count(*) AS n FROM people GROUP BY ALL ORDER BY n DESC, rule")
+    remarks = listed.rows(REMARKS)
     outcomes: dict[str, list[tuple[bool, float]]] = {}
-    for row in listed.sql(OUTCOMES):
+    for row in listed.rows(OUTCOMES):
         outcomes.setdefault(row["center"], []).append((row["event"], row["time"]))
     flow = []
     for center in sorted({*centers, *(row["center"] for row in counted)}, key=lambda name: (name not in training, name)):

@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 
 from penumbra.base.whole_files import write_whole
+from penumbra.report.audit import DATA as AUDITED
 from penumbra.report.audit import PAGE as AUDIT
 from penumbra.report.templates import rendered
 
@@ -47,7 +48,7 @@ def _places(home: Path) -> Iterator[Place]:
         elif folder != PATIENTS:
             model, _, version = folder.rpartition("-")
             yield Place("Report", f"{model}/{version}", path)
-            if (audit := path.with_name(AUDIT)).is_file():
+            if (audit := path.with_name(AUDIT)).is_file() and path.with_name(AUDITED).is_file():  # without it the page only says that nothing was audited
                 yield Place("Audit", f"{model}/{version}", audit)
     for path in home.glob(f"{GALLERY}/*/{INDEX}"):
         yield Place("Masks", path.parent.name, path)

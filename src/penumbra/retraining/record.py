@@ -29,6 +29,7 @@ STEP_WORDS = {
     "gate": "Both are compared on patients that neither was fitted on",
     "decision": "What was decided, and carried out",
 }
+UNFINISHED = "not finished"
 KINDS = {  # decision of a manifest or of facts -> (word, tone of the page's badge)
     "promote": ("promoted", "good"),
     "promoted by hand": ("promoted by hand", "good"),
@@ -94,7 +95,7 @@ class Retraining:
     @property
     def badge(self) -> tuple[str, str]:
         """The decision in a word, and its tone."""
-        return KINDS.get(self.decision, (self.decision or "not finished", "quiet"))
+        return KINDS.get(self.decision, (self.decision or UNFINISHED, "quiet"))
 
     @property
     def reason(self) -> str:

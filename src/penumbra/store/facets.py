@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from penumbra.base.refusal import Refusal
 from penumbra.store.hints import written
+from penumbra.store.in_memory import Source
 from penumbra.store.limits import in_time
 from penumbra.store.selection import Selection
-from penumbra.store.snapshot import Source
 from penumbra.store.statements import literal
 
 if TYPE_CHECKING:

@@ -1,13 +1,32 @@
-"""Answers of the store kept in memory, to be asked again: a list that is sorted, filtered and paged reads the store once per commit."""
+"""Answers of the store kept in memory, to be asked again: a list that is sorted, filtered and paged reads the store once per commit.
+
+So does a relation that is computed from every feature of every patient: a page asks the result, which is small, and not the relation.
+"""
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from penumbra.store.session import connect
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
 
 MEMORY = "512MB"  # of the engine, besides the tables
+COMPUTED = frozenset(f"{name}{end}" for name in ("center_drift", "feature_statistics", "coverage") for end in ("", "_all"))
+
+
+class Source(Protocol):
+    """What answers statements about relations: an open store, or answers in memory."""
+
+    @property
+    def connection(self) -> "duckdb.DuckDBPyConnection":
+        """To interrupt it."""
+
+    def sql(self, statement: str, parameters: Sequence[Any] = ()) -> "pa.Table":
+        """Answer a statement of this program."""
 
 
 class InMemory:
@@ -33,8 +52,24 @@ class InMemory:
         for name in tables:
             self._engine.unregister(name)
 
-    def sql(self, statement: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """The rows that a statement gives; ? for parameters."""
+    @property
+    def connection(self) -> "duckdb.DuckDBPyConnection":
+        """To interrupt it."""
+        return self._engine
+
+    def sql(self, statement: str, parameters: Sequence[Any] = ()) -> "pa.Table":
+        """Answer a statement; ? for parameters."""
         with self._turn:
-            rows: list[dict[str, Any]] = self._engine.execute(statement, list(parameters)).to_arrow_table().to_pylist()
+            return self._engine.execute(statement, list(parameters)).to_arrow_table()
+
+    def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """The rows that a statement gives; ? for parameters."""
+        rows: list[dict[str, Any]] = self.sql(statement, parameters).to_pylist()
         return rows
+
+
+def computed(home: Path, relation: str, as_of: int | None) -> InMemory:
+    """One of COMPUTED as it is, on a connection of its own and one thread: pages are answered meanwhile."""
+    with connect(home, read_only=True, as_of=as_of) as store:
+        store.connection.execute("SET threads = 1")
+        return InMemory({"answer": store.sql(f"FROM {relation}")}, {relation: "FROM answer"})
