@@ -1,10 +1,14 @@
 """The catalogue and one feature, over two patients of one center."""
 
+import html
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from penumbra import store
 from penumbra.console.features import region
 from penumbra.pipeline import feature_facts
 from penumbra.report.feature_figures import Group, against_volume, distribution
@@ -22,9 +26,21 @@ def test_the_catalogue_is_searched_by_name_family_image_and_meaning(served: Serv
     assert "14 features" in served.get("/features?family=shape").text
     assert "0 features" in served.get("/features?family=shape&image=wavelet-HHH").text
     assert "0 features" in served.get("/features?q=%27%20OR%201%3D1%20--").text
-    assert "Fewer words find more" in served.get("/features?q=nothingatall").text
+    assert "Try fewer words" in served.get("/features?q=nothingatall").text
     assert "51 to 100 of 1,316" in served.get("/features?page=2").text
     assert served.get("/features?page=0").status == 400
+
+
+@pytest.mark.parametrize("query", ["", "?q=mesh%20volume", "?family=shape", "?q=it%27s%20100%25&image=original", "?q=run&image=wavelet-HHH"])
+def test_the_command_of_the_catalogue_has_its_search(served: Served, query: str) -> None:
+    page = served.get(f"/features{query}").text
+    typed = re.search(r"at the command line: <code>(.*?)</code>", page)
+    assert typed is not None
+    program, verb, statement = shlex.split(html.unescape(typed[1]))
+    assert (program, verb) == ("penumbra", "sql")
+    rows = store.query(served.home, statement).to_pylist()
+    assert [row["feature"] for row in rows][:50] == re.findall(r'<th scope="row"><a href="/features/([^"?]+)">', page)
+    assert f"{len(rows):,} feature" in page
 
 
 def test_a_feature_says_what_it_is_and_who_has_it(served: Served) -> None:

@@ -1,17 +1,22 @@
 """Versions, comparisons and one version, over a home with two of them; and over the small one, with one."""
 
+import html
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from penumbra import registry, store
 from penumbra.commands import card
+from penumbra.commands.models import model_rows
+from penumbra.commands.standing import standings
 from penumbra.pipeline.comparison import compare
 from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.workspace import Work
 
+from . import serving
 from .serving import Served
 
 pytestmark = pytest.mark.slow
@@ -121,7 +126,7 @@ def test_a_comparison_is_counted_once_however_often_it_is_looked_at(two: Served,
 def test_one_version_alone_is_not_compared(served: Served, two: Served) -> None:
     assert "nothing to compare" in served.get("/models/compare").text
     page = two.get("/models/compare?versions=2").text
-    assert "Pick two versions or more" in page
+    assert "Select two or more versions" in page
     assert 'value="2" checked' in page
 
 
@@ -132,3 +137,76 @@ def test_as_of_a_commit_only_what_was_registered_then_is_listed(two: Served, two
     assert "nsclc-os/1</a>" in page
     assert "nsclc-os/2</a>" not in page
     assert two.get("/models?as_of=100000").status in (400, 404)
+
+
+@pytest.fixture(scope="module")
+def registered(two_versions: Work) -> dict[str, int]:
+    """Version -> the commit that registered it."""
+    with store.connect(two_versions.home, read_only=True) as lake:
+        return {
+            row["version"]: row["commit_id"] for row in lake.sql("SELECT version, min(commit_id) AS commit_id FROM model_versions GROUP BY ALL").to_pylist()
+        }
+
+
+@pytest.mark.parametrize("page", ["/models/1", "/models/champion", "/models/1/card.md", "/models/compare?versions=1,2", "/models/compare?versions=1"])
+def test_before_it_was_registered_a_version_is_nowhere(two: Served, registered: dict[str, int], page: str) -> None:
+    answer = two.get(f"{page}{'&' if '?' in page else '?'}as_of={registered['1'] - 1}")
+    assert answer.status == 404
+    assert f"as of commit {registered['1'] - 1}" in answer.text
+    assert "egistered then: none" in answer.text
+    assert "0.710" not in answer.text
+
+
+def test_before_the_first_version_lists_say_that_there_was_none(two: Served, registered: dict[str, int]) -> None:
+    before = registered["1"] - 1
+    assert f"No version of nsclc-os was registered as of {before}" in two.get(f"/models?as_of={before}").text
+    assert f"nothing to compare as of {before}" in two.get(f"/models/compare?as_of={before}").text
+    assert f"No center had been decided on as of {before}" in two.get(f"/decisions?as_of={before}").text
+    overview = two.get(f"/?as_of={before}").text
+    assert "0.710" not in overview
+    assert "nsclc-os/1</a>" not in overview
+
+
+def test_as_of_a_commit_a_version_has_the_aliases_and_the_company_of_then(two: Served, registered: dict[str, int]) -> None:
+    assert registered["1"] < registered["2"]
+    page = two.get(f"/models/1?as_of={registered['1']}").text
+    assert "nsclc-os/1" in page
+    assert 'class="badge good">champion' not in page, "it became champion later"
+    assert "Compare with" not in page, "the second version was not there"
+    assert "0.710 (0.620 to 0.780)" in page
+    assert two.get(f"/models/2?as_of={registered['1']}").status == 404
+    assert two.get(f"/models/challenger?as_of={registered['1']}").status == 404
+    assert two.get(f"/models/2?as_of={registered['2']}").status == 200
+
+
+def test_the_command_below_a_page_has_the_pages_as_of(two: Served, two_versions: Work, registered: dict[str, int]) -> None:
+    then = registered["1"]
+    for page, typed in (("/models", f"penumbra models --as-of {then}"), ("/models/1", f"penumbra card nsclc-os/1 --as-of {then}")):
+        assert f"<code>{typed}</code>" in two.get(f"{page}?as_of={then}").text
+    assert {row[1] for row in model_rows(two_versions.home, as_of=str(then)).rows} == {1}
+    assert f"No command gives this page as of {then}" in two.get(f"/?as_of={then}").text
+    assert f"<code>penumbra compare 1 2 --as-of {registered['2']}</code>" in two.get(f"/models/compare?versions=1,2&as_of={registered['2']}").text
+
+
+def test_the_command_of_the_decisions_lists_those_of_the_page(two: Served, two_versions: Work) -> None:
+    for query in ("", "?center=east", "?outcome=promoted", "?outcome=not+finished", "?center=east&outcome=kept"):
+        page = two.get(f"/decisions{query}").text
+        typed = re.search(r"<code>penumbra sql &#34;(.*?)&#34;</code>", page)
+        assert typed is not None, query
+        rows = store.query(two_versions.home, html.unescape(typed[1])).to_pylist()
+        assert rows, query
+        assert [row["retraining"] for row in rows] == re.findall(r'<th scope="row"><a href="[^"]*retraining=(\w+)', page), query
+
+
+def test_evidence_that_counts_a_withdrawn_patient_says_so(two_versions: Work, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(two_versions.home, home)
+    with store.connect(home) as lake:
+        assert [entry.withdrawn for entry in standings(home, lake)] == [0, 0]
+        store.forget(lake, lake.sql("SELECT min(patient) AS patient FROM patients WHERE center = 'east'").to_pylist()[0]["patient"], run="test")
+        assert [entry.withdrawn for entry in standings(home, lake)] == [1, 1]
+    with serving.served(home) as running:
+        for page in ("/", "/models/1"):
+            assert "1 patient was withdrawn after this was measured and is still counted here" in running.get(page).text, page
+        assert "a report that names a withdrawn patient is deleted with the patient" in running.get("/models/1").text
+        assert running.get("/models/1").text.count('<code class="command">penumbra run</code>') == 2

@@ -57,6 +57,12 @@ def test_refused_patients_come_first_then_suspicious_masks_or_the_highest_risk(e
     assert names(everybody.get("/patients?sort=-risk").text)[:3] == ["N002", "N001", "E001"]
 
 
+@pytest.mark.parametrize("query", ["sort=risk", "sort=-risk&status=used", "sort=-stage&center=east", "sort=risk&as_of=5", "q=e00&sort=-time"])
+def test_the_command_of_a_list_gives_its_order(everybody: Served, everybodys_home: Path, query: str) -> None:
+    page = everybody.get(f"/patients?{query}").text
+    assert answered(everybodys_home, command(page)) == names(page)
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -116,7 +122,7 @@ def test_a_flagged_patient_says_why_with_its_figures(everybody: Served) -> None:
 
 def test_the_record_has_its_history(everybody: Served) -> None:
     said = words(everybody.get("/patients/E001").text)
-    assert "1 change of the record" in said
+    assert "1 change to the record" in said
     assert "followed, days from 300.0 to 400.0" in said
     assert "died from False to True" in said
     assert "alive on day 300" in words(everybody.get("/patients/E001?as_of=5").text)
@@ -145,7 +151,7 @@ def test_a_rejected_patient_has_a_page_with_what_to_do(everybody: Served, everyb
     assert "what to do Add the name of the GTV to this center" in said
     assert "penumbra rules gtv_named" in said
     assert answered(everybodys_home, command(page)) == ["E003"]
-    others = re.search(r'<a href="([^"]+)">Everybody with this reason', page)
+    others = re.search(r'<a href="([^"]+)">All patients with this reason', page)
     assert others is not None
     assert names(everybody.get(html.unescape(others[1])).text) == ["<u>H</u>", "E002", "E003"]
 

@@ -10,6 +10,7 @@ import pytest
 from pyarrow import csv
 
 from penumbra.console.sql import marked
+from penumbra.console.trail import log_of, seen
 from penumbra.store.worked import queries
 from tests.store.hostile_statements import HOSTILE
 from tests.store.test_answer import fill_in
@@ -94,3 +95,22 @@ def test_hostile_statements_are_refused_by_the_same_judge(served: Served, small_
     with contextlib.suppress(ConnectionError):  # the line may be cut before all of it was sent
         assert served.get("/sql?q=" + "x" * 1_000_000).status in (400, 414, 431)
     assert "<strong>1 row</strong>" in ask(served, "SELECT 42 AS n").text  # and the console lives
+
+
+def test_only_a_statement_that_was_run_is_a_look_at_a_patient(served: Served) -> None:
+    """A worked question names N001; the editor and the answer to another question show nobody."""
+    log = log_of(served.home)
+
+    def looks() -> list[str]:
+        return [entry["page"] for entry in seen(log, patient="N002")]
+
+    worked = next(query.sql for query in queries() if "N001" in query.sql)
+    assert "N001" in served.get("/sql").text, worked
+    before = [entry["n"] for entry in seen(log, patient="N001")]
+    served.get("/sql")
+    ask(served, "SELECT count(*) AS n FROM centers")
+    assert [entry["n"] for entry in seen(log, patient="N001")] == before
+    known = looks()
+    ask(served, "SELECT patient FROM patients WHERE age = 74")
+    assert looks() in (["sql", *known], known), "seen within the last minute is one entry"
+    assert "sql" in looks()

@@ -50,7 +50,7 @@ def sound(tab: Tab, served: Served) -> None:
 
 def test_from_a_dropped_center_to_the_decision(served: Served, tab: Tab, tmp_path: Path) -> None:
     tab.go(f"{served.address}/")
-    assert "Nothing waits" in tab.text()
+    assert "Nothing is waiting" in tab.text()
 
     simulate(tmp_path / "sent", seed=11, centers=[WEST])
     shutil.move(tmp_path / "sent" / "west", served.home / "incoming" / "west")
@@ -69,7 +69,7 @@ def test_from_a_dropped_center_to_the_decision(served: Served, tab: Tab, tmp_pat
     finally:
         retraining.join()
     assert decided[0].decision == "stop", "five patients decide nothing"
-    tab.until("document.querySelector('#now').innerText.includes('No command is working here')")
+    tab.until("document.querySelector('#now').innerText.includes('No command is running here')")
 
     tab.go(f"{served.address}/")
     tab.follow("a[href*='/decisions/west']")

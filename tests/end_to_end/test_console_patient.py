@@ -79,7 +79,7 @@ def test_from_a_flagged_patient_to_who_was_fitted_on_it(console: Served, browser
 
         tab.until("document.querySelectorAll('#explanation figure svg').length == 2")
         explanation = tab.run("document.querySelector('#explanation').innerText")
-        assert "What adds up to it" in explanation
+        assert "What makes up this risk" in explanation
         assert "Similar patients" in explanation
         risk = tab.run("document.querySelector('[aria-labelledby=risk-title]').innerText")
         assert "was in the training of this version" in risk

@@ -22,6 +22,8 @@ def test_every_page_leads_to_every_other_and_to_the_list(tmp_path: Path) -> None
     report, decision = write(tmp_path, "reports/nsclc-os-1/index.html"), write(tmp_path, "reports/retrain-far north/index.html")
     masks, comparison = write(tmp_path, "gallery/far north/index.html"), write(tmp_path, "reports/compare-1-2/index.html")
     audit, patient = write(tmp_path, "reports/nsclc-os-1/audit.html"), write(tmp_path, "reports/patients/far north-N001.html")
+    assert "Audit" not in (site.link(tmp_path) or report).read_text(encoding="utf-8"), "a page that says that nothing was audited is no audit"
+    audit.with_name("audit.json").write_text("{}", encoding="utf-8")
     listed = site.link(tmp_path)
     assert listed == tmp_path / "reports" / "index.html"
     everywhere = {"nsclc-os/1": report, "far north": decision, "1 and 2": comparison, "All pages": listed}

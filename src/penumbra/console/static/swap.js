@@ -93,12 +93,13 @@ addEventListener("popstate", () => {
 });
 
 async function look(part) {
-  if (document.hidden || !part.id || part.contains(document.activeElement)) return;
+  if (document.hidden || !part.id || !part.dataset.poll || part.contains(document.activeElement)) return;
   try {
     const answer = await fetch(location.href);
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
     if (!fresh) return;
+    if (!fresh.dataset.poll) delete part.dataset.poll; // it is done
     part.toggleAttribute("aria-busy", fresh.hasAttribute("aria-busy"));
     if (fresh.hasAttribute("aria-busy")) part.setAttribute("aria-busy", fresh.getAttribute("aria-busy"));
     part.replaceChildren(...document.adoptNode(fresh).childNodes);
