@@ -105,5 +105,5 @@ def test_settings_that_define_a_feature_are_those_of_its_image() -> None:
 
 
 def test_no_version_reads_a_feature_that_none_kept(small_home: Path) -> None:
-    assert feature_facts.uses_of(small_home, "original_shape_Flatness") == []
+    assert feature_facts.uses_of(small_home, "original_shape_Flatness") == ([], 0)
     assert region("gtv") == "GTV"

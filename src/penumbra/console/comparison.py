@@ -57,7 +57,8 @@ def comparison(visit: Visit) -> Response:
     entries = [registered(visit, name, model) for name in named]
     entries = list({entry.version: entry for entry in entries}.values())
     versions = tuple(entry.version for entry in entries)
-    listed = _listed(visit, entries[0].model if entries else model)
+    of_model = entries[0].model if entries else model
+    listed = visit.console.kept.get(("numbers", visit.as_of, of_model), lambda: _listed(visit, of_model))
     if len(versions) < 2:
         return visit.page(
             "compare_none.html",

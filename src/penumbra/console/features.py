@@ -65,7 +65,7 @@ def feature(visit: Visit) -> Response:
     facts = visit.console.kept.get(("feature", visit.as_of, name, roi), read)
     if visit.value("format") == "csv":
         return _csv(facts)
-    uses = visit.console.kept.get(("uses_of", visit.as_of, name), lambda: _uses(visit, name))
+    uses, unasked = visit.console.kept.get(("uses_of", visit.as_of, name), lambda: _uses(visit, name))
     return visit.page(
         "feature.html",
         title=str(facts.listed["name"]),
@@ -76,6 +76,7 @@ def feature(visit: Visit) -> Response:
         region=region(roi),
         unit=unit(facts.listed["unit"]),
         kept=[(each, region(each.roi)) for each in uses],
+        unasked=unasked,
         centers=_by_center(facts),
         figures=_figures(visit, facts),
         day=horizon_words(facts.day),
@@ -84,15 +85,15 @@ def feature(visit: Visit) -> Response:
     )
 
 
-def _uses(visit: Visit, name: str) -> list[feature_facts.Use]:
+def _uses(visit: Visit, name: str) -> tuple[list[feature_facts.Use], int]:
     """The versions that read the feature: of now, or registered by the commit of the page."""
-    uses = feature_facts.uses_of(visit.home, name)
+    uses, unasked = feature_facts.uses_of(visit.home, name)
     if visit.as_of is None or not uses:
-        return uses
+        return uses, unasked
     with visit.store() as lake:
         models = {use.version.rpartition("/")[0] for use in uses}
         then = {f"{model}/{version}": aliases for model in models for version, aliases in in_use.registered_then(lake, model).items()}
-    return [replace(use, aliases=then[use.version]) for use in uses if use.version in then]
+    return [replace(use, aliases=then[use.version]) for use in uses if use.version in then], unasked
 
 
 def region(roi: str) -> str:

@@ -72,10 +72,14 @@ def registered(visit: Visit, which: str, model: str | None) -> RegisteredVersion
     Refusal
         "version_registered", "version_then" and others of `registry.find`.
     """
-    if visit.as_of is None:
-        return registry.find(visit.home, which, model)
-    with visit.store() as lake:
-        return in_use.find_then(visit.home, lake, which, model)
+
+    def found() -> RegisteredVersion:
+        if visit.as_of is None:
+            return registry.find(visit.home, which, model)
+        with visit.store() as lake:
+            return in_use.find_then(visit.home, lake, which, model)
+
+    return visit.console.kept.get(("registered", visit.as_of, which, model), found)
 
 
 def chosen_model(visit: Visit) -> str | None:

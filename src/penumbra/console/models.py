@@ -36,7 +36,7 @@ def models(visit: Visit) -> Response:
         title="Models",
         command="penumbra models" + (f" --model {name}" if name else ""),
         same="All of them" if visit.value("q").strip() else "The same",
-        model_name=entries[0].model if entries else name or "",
+        model_name=entries[0].model if entries else name or visit.console.settings.register.model,
         names=registry.models(visit.home),
         entries=[(entry, [small_forest(entry, None), *(small_forest(entry, center) for center in shown)]) for entry in on_page],
         total=len(others),

@@ -29,6 +29,7 @@ from penumbra.store.statements import literal
 from penumbra.survival.horizons import DAYS_PER_YEAR, horizon_words
 
 VIEW = ("at", "window", "hide", "image", "plane", "map")  # what the viewer writes into the address
+MAX_VERSIONS = 20  # of the table of a page; the relation predictions has all
 FEATURES = 25  # of a page of the list
 MARKS = {"outside": "out of range", "unstable": "unstable", "used": "read by the model", "missing": "missing"}
 WORD_TONES = {"inside": "good", "edge": "warn", "outside": "bad"}
@@ -115,6 +116,7 @@ def patient(visit: Visit) -> Response:
         fields=FIELDS,
         viewing=viewing.of(visit, record.patient),
         risks=risks,
+        further=len(record.versions) - len(risks),
         shown=shown,
         intended=_intended(record, bundle),
         explained=_kept_explanation(visit, record, shown),
@@ -209,9 +211,11 @@ def _bundle(visit: Visit, version: Scored) -> Bundle | None:
 
 
 def _risks(visit: Visit, record: PatientRecord) -> list[Risk]:
-    """What every version says, the champion first."""
-    risks = []
-    for scored in record.versions:
+    """What the champion, the newest versions and those that the address names say, MAX_VERSIONS and two at most: each is read from its files."""
+    risks, asked = [], {visit.value("version"), visit.value("against")}
+    for place, scored in enumerate(record.versions):
+        if place >= MAX_VERSIONS and not asked & {str(scored), scored.version}:
+            continue
         bundle = _bundle(visit, scored) if scored.split == "train" else None
         crossed = bundle.crossed.get((record.patient, record.center)) if bundle is not None else None
         risks.append(Risk(scored, crossed, "" if crossed is None or bundle is None else "high" if crossed > bundle.cutoff else "low"))

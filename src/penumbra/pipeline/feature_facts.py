@@ -20,6 +20,7 @@ RADIOMICS = "radiomics"
 SETTINGS_OF = {"log-sigma": "LoG", "wavelet": "Wavelet", "original": "Original"}  # how an image's name begins -> the settings of its kind
 ORDER = "ORDER BY image <> 'original', feature"  # of the catalogue
 MAX_WORDS = 10  # of a search
+MAX_VERSIONS = 20  # whose files are read for one feature
 FEWEST = 3  # patients of a rank correlation
 
 
@@ -157,10 +158,14 @@ def facts(lake: store.Store, settings: Settings, feature: str, roi: str = GTV) -
     )
 
 
-def uses_of(home: Path, feature: str) -> list[Use]:
-    """The registered versions whose served model reads the feature, newest first."""
+def uses_of(home: Path, feature: str) -> tuple[list[Use], int]:
+    """The registered versions whose served model reads the feature, newest first, and how many versions were not asked.
+
+    The champion and the newest are asked, MAX_VERSIONS in all: each is read from its files.
+    """
+    every = sorted(registry.versions(home), key=lambda each: (registry.CHAMPION not in each.aliases, -each.version))
     uses = []
-    for entry in sorted(registry.versions(home), key=lambda each: (each.model, -each.version)):
+    for entry in sorted(every[:MAX_VERSIONS], key=lambda each: -each.version):
         label = f"{entry.model}/{entry.version}"
         try:
             loaded = registry.load(home, label)
@@ -170,7 +175,7 @@ def uses_of(home: Path, feature: str) -> list[Use]:
             roi, name = block_and_feature(column.name)
             if name == feature:
                 uses.append(Use(label, tuple(entry.aliases), loaded.model.label, roi, float(column.coefficient)))
-    return uses
+    return uses, len(every[MAX_VERSIONS:])
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
