@@ -98,8 +98,8 @@ class FeatureFacts:
 
 def listed(lake: store.Store, words: str = "", family: str = "", image: str = "", *, page: int = 1, size: int = 50) -> Listed:
     """The features of the catalogue in whose name, family, image, IBSI id or meaning every word is, one page of them."""
-    asked = asked_for(words, family, image)
-    where, values = " AND ".join(condition for condition, _ in asked) or "TRUE", [value for _, value in asked]
+    criteria = asked_for(words, family, image)
+    where, values = " AND ".join(condition for condition, _ in criteria) or "TRUE", [value for _, value in criteria]
     total = lake.sql(f"SELECT count(*) AS n FROM catalogue WHERE {where}", values).to_pylist()[0]["n"]  # noqa: S608 columns of the program
     rows = lake.sql(f"SELECT * FROM catalogue WHERE {where} {ORDER} LIMIT ? OFFSET ?", [*values, size, (page - 1) * size]).to_pylist()  # noqa: S608
     families, images = ([row["of"] for row in lake.sql(f"SELECT DISTINCT {column} AS of FROM catalogue").to_pylist()] for column in ("family", "image"))  # noqa: S608
