@@ -167,6 +167,18 @@ def test_features_are_searched_and_paged(everybody: Served) -> None:
     assert "original_glcm_Contrast" not in outside
 
 
+def test_marks_of_features_are_combined_and_values_have_units(everybody: Served) -> None:
+    def features(query: str) -> set[str]:
+        page = everybody.get(f"/patients/N001?{query}").text.partition('id="feature-list"')[2]
+        return set(re.findall(r"/features/(\w+)", page))
+
+    outside, used = features("mark=outside"), features("mark=used")
+    assert outside
+    assert features("mark=outside&mark=used") == outside & used
+    assert features("mark=outside&mark=missing") == set()
+    assert re.search(r'data-head="Value"><span>[\d.,]+ mm³</span>', everybody.get("/patients/N001?q=meshvolume").text)
+
+
 def test_nobody_and_a_withdrawn_patient_are_told_apart_by_nothing(everybodys_home: Path, tmp_path: Path) -> None:
     folder = tmp_path / "home"
     shutil.copytree(everybodys_home, folder)
