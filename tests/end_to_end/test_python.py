@@ -55,6 +55,13 @@ def test_the_page_runs_from_top_to_bottom(folder: Path, capsys: pytest.CaptureFi
     assert re.sub(r"other \d+", "other N", printed) == re.sub(r"other \d+", "other N", shown)  # there will be more relations
 
 
+def test_the_readme_runs(folder: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+
+
 def test_values_are_those_of_the_commands(run: Run) -> None:
     """Stored predictions, one patient's prediction, the versions, the standings, and a relation as of the champion."""
     champion = penumbra.load("champion", home=run.home)
