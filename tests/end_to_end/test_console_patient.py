@@ -118,4 +118,4 @@ def test_the_shift_of_a_center_by_family(console: Served, browser: Browser) -> N
     with browser.tab(scripts=False) as tab:
         tab.go(f"{console.address}/centers/east")
         tab.follow("a[href$='/drift']")
-        assert "features are distributed otherwise" in tab.text()
+        assert "features are distributed differently" in tab.text()
