@@ -24,10 +24,10 @@ if not TYPE_CHECKING:  # a type checker that saw it would take every misspelled 
     }
 
     def __getattr__(name):
-        import importlib
-
         for module, names in _HOMES.items():
             if name in names:
+                import importlib
+
                 value = globals()[name] = getattr(importlib.import_module(f"penumbra.{module}"), name)
                 return value
         raise AttributeError(f"module 'penumbra' has no attribute {name!r}")

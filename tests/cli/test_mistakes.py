@@ -60,7 +60,9 @@ TABLE = [
     Mistake("sql|DELETE FROM patients", "DELETE is not a question", "Ask with one SELECT"),
     Mistake("sql|FROM patients|--as-of|champio", "no version 'champio' in the store", r"Did you mean champion\? Registered: nsclc-os/1"),
     Mistake("sql|FROM patients|--as-of|999999", "no commit 999999; the newest is", "FROM commits"),
-    Mistake("sql|FROM patients|--as-of|2040-01-01", "no version '2040-01-01'", "the number of a commit"),
+    Mistake("sql|FROM patients|--as-of|2040-13-01", "'2040-13-01' is no date", "Write a day as"),
+    Mistake("sql|FROM patients|--as-of|1999-12-31", "no commit by 1999-12-31", "SELECT \\* FROM commits"),
+    Mistake("sql|FROM patients|--as-of|yesterday", "no version 'yesterday'", "the number of a commit"),
     # versions
     Mistake("compare champin", "no version or alias 'champin'", r"Did you mean champion\? Registered: 1 \(champion\)"),
     Mistake("compare 7 1", "no version or alias '7'", r"Registered: 1 \(champion\)"),

@@ -19,7 +19,7 @@ def test_every_retraining_is_listed_with_its_outcome(two: Served) -> None:
         assert words in page
     assert "1 retraining<" in two.get("/decisions?center=south").text
     assert "2 retrainings" in two.get("/decisions?outcome=not%20finished").text
-    assert "No retraining fits" in two.get("/decisions?center=%27%20OR%201=1").text
+    assert "No matching retrainings" in two.get("/decisions?center=%27%20OR%201=1").text
     assert "<script>" not in page.replace("<script src", "")
 
 

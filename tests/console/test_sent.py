@@ -62,6 +62,14 @@ def test_an_error_a_large_page_and_a_stream_are_made_each_time() -> None:
     assert streams[0][0] is not streams[1][0]
 
 
+def test_a_file_that_is_packed_for_one_reader_is_not_sent_to_another() -> None:
+    sent = Sent(lambda: 1)
+    packed = Response(b"\x1f\x8b", media_type="application/octet-stream", headers={"Content-Encoding": "gzip"})
+    plain = Response(b"mask", media_type="application/octet-stream")
+    assert sent.get("tag", lambda: packed, lambda _: None)[0].body == b"\x1f\x8b"
+    assert sent.get("tag", lambda: plain, lambda _: None)[0].body == b"mask"
+
+
 def test_twenty_who_ask_at_once_wait_for_one_rendering() -> None:
     sent, page, bodies = Sent(lambda: 1), Pages(pause_s=0.2), []
     people = [threading.Thread(target=lambda: bodies.append(sent.get("tag", page, named)[0].body)) for _ in range(20)]

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Collection
 
-from penumbra.base import child_process, project, temporary_files
+from penumbra.base import child_process, temporary_files
 
 RESUME = "Stopped by {signal}: finished work is kept; rerun the same command to resume."
 RESUME_OTHERWISE = {
@@ -20,9 +20,6 @@ def main() -> int:
     """Run the command of sys.argv in a child process; its exit status."""
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of the processes below
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-    root = None if os.environ.get("PENUMBRA_PROJECT") else project.enclosing()
-    if root is not None:
-        os.environ["PENUMBRA_PROJECT"] = str(root)  # of the processes below, which may stand elsewhere
     folder = temporary_files.private_folder()
     status = child_process.supervise(_command, sentence=RESUME_OTHERWISE.get(command, RESUME), stopped=_no_kills)
     temporary_files.remove(folder)  # in this process alone: the child leaves by an exception
@@ -31,7 +28,12 @@ def main() -> int:
 
 def _command() -> None:
     _silence_libraries()
+    from penumbra.base import project
     from penumbra.cli import main as command
+
+    root = None if os.environ.get("PENUMBRA_PROJECT") else project.enclosing()
+    if root is not None:
+        os.environ["PENUMBRA_PROJECT"] = str(root)  # of the processes below, which may stand elsewhere
 
     command(prog_name="penumbra")
 

@@ -60,7 +60,8 @@ class Sent:
             whom = named(response)
             made.append((response, whom))
             body = getattr(response, "body", None)
-            if response.status_code != 200 or not isinstance(body, bytes) or len(body) > LARGEST:
+            is_page = response.media_type == "text/html" and "content-encoding" not in response.headers  # a file may be packed as its reader takes it
+            if response.status_code != 200 or not is_page or not isinstance(body, bytes) or len(body) > LARGEST:
                 return None
             return Copy(body, tuple(response.raw_headers), whom)
 
