@@ -130,7 +130,7 @@ def test_a_department_runs_asks_serves_changes_and_runs_again(installed: Install
     installed.run("penumbra", "run", "--cohort", str(installed.folder / "cohort"), place=below)
     assert (project / "data" / "store").is_dir()
     findings = json.loads(installed.run("penumbra", "doctor", "--format", "json", place=below))
-    assert [finding for finding in findings if not finding["ok"]] == []
+    assert [finding for finding in findings if finding["state"] == "BAD"] == []
     assert any("that the package declares are installed, each in its range" in finding["found"] for finding in findings)
 
     def sql(statement: str) -> Any:
