@@ -139,7 +139,7 @@ def test_a_department_runs_asks_serves_changes_and_runs_again(installed: Install
     rois = {row["roi"] for row in sql("SELECT DISTINCT roi FROM radiomics")}
     assert rois == {"gtv", "ring_3mm", "ring_6mm", "ring_9mm"}
     answer = json.loads(installed.run("penumbra", "predict", str(installed.folder / "cohort" / "east" / "E001"), "--format", "json", place=below))
-    assert 0.0 < answer["survival_2y"] < 1.0
+    assert 0.0 < answer["survival"]["2y"] < 1.0
     loaded = json.loads(installed.run("python", "-c", LOADED, str(project / "data"), place=below))
     assert loaded["version"] == 1
     assert loaded["log_risk"] != 0.0
