@@ -4,8 +4,10 @@ Nothing is downloaded: the libraries are those of the tests' own environment, pu
 declares all of them is compared by their metadata.
 """
 
+import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -100,6 +102,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     subprocess.run([uv, "pip", "install", "--quiet", "--offline", "--no-deps", "--python", python, wheel], check=True)
     (site,) = (folder / "environment" / "lib").glob("python*/site-packages")
     (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")  # the files of editable installs there are not read
+    server = folder / "environment" / "bin" / "uvicorn"  # pip would put it there, and MLflow calls it
+    server.write_text(f"#!{python}\nimport sys\nfrom uvicorn.main import main\nsys.exit(main())\n")
+    server.chmod(0o755)
     return Installed(folder / "environment", folder)
 
 
@@ -187,6 +192,7 @@ def _served(installed: Installed, loaded: dict[str, Any], project: Path) -> floa
             except OSError:
                 time.sleep(0.5)
     finally:
-        os.killpg(server.pid, 15)
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
     raise AssertionError("the server did not answer")
