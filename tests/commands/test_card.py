@@ -16,7 +16,7 @@ from penumbra.cli import main
 from penumbra.commands.card import card
 from penumbra.evaluate import MetricRow
 from penumbra.pipeline import recording
-from penumbra.pipeline.model_card import _subgroups, card_of, whole_card
+from penumbra.pipeline.model_card import card_of, subgroups_of, whole_card
 from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.workspace import Work
 from penumbra.registry.versions import quiet_mlflow
@@ -172,7 +172,7 @@ def test_a_single_center_outside_is_listed_once(tmp_path: Path) -> None:
     def listed(*sets: tuple[str, str]) -> list[str]:
         lines = ["set,split,subgroup,patients,deaths,c,c_lower,c_upper,observed_expected", *(f"{name},{split},all,9,5,0.6,0.5,0.7,1" for name, split in sets)]
         (folder / "subgroup_measures.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return [row.set for row in _subgroups(tmp_path, entry)]  # type: ignore[arg-type]
+        return [row.set for row in subgroups_of(tmp_path, entry)]  # type: ignore[arg-type]
 
     inside = ("training", "cross_fitted")
     assert listed(inside, ("north", "train"), ("east", "test"), ("external", "test")) == ["training", "east"]

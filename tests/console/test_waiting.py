@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("relation", sorted(COMPUTED))
 def test_a_relation_that_is_computed_says_why_since_when_and_that_it_looks_again(small_home: Path, relation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "READY_S", 0.01)
-    monkeypatch.setattr(answers, "_begun", lambda *_: answers.Computation(Future(), time.monotonic() - 7))
+    monkeypatch.setattr(answers, "begun_for", lambda *_: answers.Computation(Future(), time.monotonic() - 7))
     console = Console(small_home, load_settings())
     with TestClient(application(console), base_url="http://127.0.0.1", client=("127.0.0.1", 4000)) as browser:
         answer = browser.get(f"/tables/{relation}")

@@ -118,7 +118,7 @@ def lent(visit: Visit, relation: Relation) -> Iterator[Source]:
             yield held
         return
     home, as_of = visit.home, visit.as_of
-    computation = visit.console.kept.get(("computed", as_of, relation.name), lambda: _begun(home, relation.name, as_of))
+    computation = visit.console.kept.get(("computed", as_of, relation.name), lambda: begun_for(home, relation.name, as_of))
     try:
         ready = computation.answer.result(READY_S)
     except TimeoutError:
@@ -126,7 +126,7 @@ def lent(visit: Visit, relation: Relation) -> Iterator[Source]:
     yield ready
 
 
-def _begun(home: Path, relation: str, as_of: int | None) -> Computation:
+def begun_for(home: Path, relation: str, as_of: int | None) -> Computation:
     future: Future[InMemory] = Future()
 
     def work() -> None:

@@ -59,7 +59,7 @@ def whole_card(home: Path, entry: RegisteredVersion, as_of: int | None = None) -
     read = {center: sum(row.times for row in counted if row.center == center) for center in dict.fromkeys(row.center for row in counted)}
     lines = tuple((center, f"read {count(times, 'time')}") for center, times in read.items())
     lines = (*lines, ("Counted since", f"{since:%Y-%m-%d}; SQL that a person writes is not counted"))
-    return replace(card_of(home, entry, as_of), subgroups=tuple(_subgroups(home, entry)) if as_of is None else (), looks=lines)
+    return replace(card_of(home, entry, as_of), subgroups=tuple(subgroups_of(home, entry)) if as_of is None else (), looks=lines)
 
 
 def card_of(home: Path, entry: RegisteredVersion, as_of: int | None = None) -> ModelCard:
@@ -180,7 +180,7 @@ def _limits(loaded: LoadedModel, rows: Sequence[Mapping[str, Any]]) -> Iterator[
     yield "Not stored", f"ethnicity, dose, treatment, scanner: whether it differs by them is {NOT_KNOWN}"
 
 
-def _subgroups(home: Path, entry: RegisteredVersion) -> Iterator[CardSubgroup]:
+def subgroups_of(home: Path, entry: RegisteredVersion) -> Iterator[CardSubgroup]:
     """What the report of the version wrote about subgroups; apparent sets are left out, and so is a pool of one center, whose numbers are the center's."""
     path = home / "reports" / f"{entry.model}-{entry.version}" / "subgroup_measures.csv"
     if not path.is_file():
