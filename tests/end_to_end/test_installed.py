@@ -156,7 +156,7 @@ def test_a_department_runs_asks_serves_changes_and_runs_again(installed: Install
         file.write_text(file.read_text(encoding="utf-8").replace(before, after), encoding="utf-8")
     installed.run("penumbra", "run", place=project)
     assert {row["roi"] for row in sql("SELECT DISTINCT roi FROM radiomics")} == {"gtv", "ring_3mm", "ring_6mm", "ring_12mm"}
-    assert [row["version"] for row in sql("SELECT version FROM model_versions ORDER BY version")] == [1, 2]
+    assert [row["version"] for row in sql("SELECT version FROM model_versions ORDER BY version")] == ["1", "2"]
     assert (project / "dvc.lock").is_file(), "recorded with DVC"
 
 
