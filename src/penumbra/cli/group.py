@@ -94,7 +94,11 @@ class Commands(click.Group):
             from penumbra.base import resources
             from penumbra.base.params import state_home
 
-            refusal = resources.refusal_of(error, state_home())
+            try:
+                place = state_home()
+            except ParamsError:  # outside a project, as penumbra init is: what the command met is told, not that
+                place = Path.cwd()
+            refusal = resources.refusal_of(error, place)
             if refusal is None:
                 raise
             raise click.ClickException(str(refusal)) from error

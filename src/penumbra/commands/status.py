@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from penumbra.base.documents import Document
 from penumbra.base.params import ParamsError, project_root, state_home
-from penumbra.base.refusal import Refusal
+from penumbra.base.refusal import Refusal, reportable
 from penumbra.commands.next_step import next_step
 from penumbra.commands.status_data import Center, Champion, Disk, Failure, Place, Running, Status, Waiting
 from penumbra.pipeline import history, manifests
@@ -122,7 +122,7 @@ class _StoreRead:
         try:
             self.overview = overview(home)
         except Exception as error:
-            self.overview = Overview(trouble=f"The store cannot be read ({type(error).__name__}); run penumbra doctor for details.")
+            self.overview = Overview(trouble=f"The store cannot be read ({reportable(error)}); run penumbra doctor for details.")
 
     def is_under_way(self) -> bool:
         return self.thread is not None and self.thread.is_alive() and time.monotonic() < self.end

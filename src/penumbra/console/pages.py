@@ -122,7 +122,7 @@ def answer(page: Page, visit: Visit, *, too_large: bool = False) -> Response:
         exhausted = resources.refusal_of(error, visit.home)
         if exhausted is not None:
             return refused(visit, exhausted, 503)
-        print(f"{visit.request.url.path}: {reportable(error)}", file=sys.stderr)
+        print(f"{page.name}: {reportable(error)}", file=sys.stderr)  # its address may name a patient
         return refused(visit, Refusal("console_failed", f"this page failed ({type(error).__name__})", "run penumbra doctor, and try again"), 500)
     response.headers.setdefault("Cache-Control", "private, no-cache")
     if tag and response.status_code in (200, 304):
