@@ -4,7 +4,7 @@ COMMENT ON COLUMN feature_versions.version IS 'first 12 hex digits of the SHA-25
 COMMENT ON COLUMN feature_versions.kind IS 'radiomics or deep';
 COMMENT ON COLUMN feature_versions.label IS 'human-readable name';
 COMMENT ON COLUMN feature_versions.params IS 'the whole definition, JSON';
-COMMENT ON COLUMN feature_versions.engine IS 'program and its version, JSON';
+COMMENT ON COLUMN feature_versions.engine IS 'what computed its first values, with the versions of its libraries, JSON; see also commits.what';
 COMMENT ON COLUMN feature_versions.features IS 'names of its features, in order';
 COMMENT ON COLUMN feature_versions.created_at IS 'when it was first used, UTC';
 COMMENT ON COLUMN feature_versions.commit_id IS 'commit that wrote the row; see commits';

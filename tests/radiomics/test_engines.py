@@ -1,5 +1,6 @@
 """Names, versions and margins; and the own engine on real patients."""
 
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ from penumbra.base.params import ParamsError
 from penumbra.bench.parity import TOLERANCE, differences
 from penumbra.bench.patients import with_rings
 from penumbra.imaging import Mask, Scan, read_patient
-from penumbra.radiomics import engine_version, extract, feature_names, required_margin_mm
+from penumbra.radiomics import engine_version, extract, feature_names, libraries, required_margin_mm
+from penumbra.store import version_key
 
 from .conftest import SHARED
 
@@ -42,6 +44,15 @@ def test_versions_name_what_decides_the_values() -> None:
     assert engine_version()["engine"] == "penumbra"
     assert set(engine_version()) == {"engine", "engine_version", "pyradiomics", "PyWavelets", "numba", "numpy"}
     assert set(engine_version("pyradiomics")) == {"engine", "pyradiomics", "SimpleITK", "PyWavelets", "numpy"}
+
+
+@pytest.mark.parametrize("engine", ["penumbra", "pyradiomics"])
+def test_another_library_of_the_range_is_no_other_definition(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    """It was one: every upgrade of numpy or numba computed all features again."""
+    key, installed = version_key(engine_version(engine)), libraries(engine)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "3.0.1" if name == "pyradiomics" else "9.9.9")
+    assert version_key(engine_version(engine)) == key == {"penumbra": "7af51eecb13f", "pyradiomics": "bfa7ec4e9dfa"}[engine], "of every home there is"
+    assert set(libraries(engine).items()) & set(installed.items()) <= {("pyradiomics", "3.0.1")}
 
 
 def test_unknown_engine(simulated: tuple[Scan, dict[str, Mask]], parameter_file: Path) -> None:

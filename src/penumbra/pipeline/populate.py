@@ -41,10 +41,12 @@ def populate(work: Work, pool: Pool | None = None) -> PopulateManifest:
     rois = rois_of(margins)
     names = radiomics.feature_names(settings.radiomics, engine=settings.populate.engine)
     definition = radiomics_definition(settings.radiomics, settings.rois, settings.ingest.grid_mm, settings.populate.engine)
+    installed = radiomics.libraries(settings.populate.engine)
     version = store.version_key(definition)
     extract = partial(_extract, images=work.home / "images", settings=settings.radiomics, margins=margins, engine=settings.populate.engine)
     with store.connect(work.home) as lake:
-        store.declare_version(lake, version, "radiomics", definition, features=names, run=work.run, label=settings.populate.engine, engine=definition["engine"])
+        engine = {**definition["engine"], **installed}
+        store.declare_version(lake, version, "radiomics", definition, features=names, run=work.run, label=settings.populate.engine, engine=engine)
         keys = [(patient, roi, image["image_version"]) for patient, image in images.items() for roi in rois]
         lacking = sorted({patient for patient, _, _ in store.missing(lake, "radiomics", version, keys)})
         jobs = [(patient, images[patient]["center"], images[patient]["image_version"]) for patient in lacking]
@@ -60,10 +62,10 @@ def populate(work: Work, pool: Pool | None = None) -> PopulateManifest:
                     common = {"patient": patient, "center": center, "image_version": image_version}
                     unsaved += [{**common, "roi": roi, "values": values} for roi, values in outcome.items()]
                 if len(unsaved) >= settings.populate.batch * len(rois):
-                    store.write_features(lake, "radiomics", version, unsaved, features=names, run=work.run)
+                    store.write_features(lake, "radiomics", version, unsaved, features=names, run=work.run, computed_with=installed)
                     unsaved = []
                 advance(cost=needs[job])
-            store.write_features(lake, "radiomics", version, unsaved, features=names, run=work.run)
+            store.write_features(lake, "radiomics", version, unsaved, features=names, run=work.run, computed_with=installed)
         refused = sorted({patient for patient, _, _ in store.missing(lake, "radiomics", version, keys)})
         done = sorted(set(images) - set(refused))
         lake.write({"current_versions": [{"kind": "radiomics", "version": version}]}, run=work.run, what=f"radiomics version {version} is current")

@@ -16,6 +16,11 @@ from penumbra.radiomics.settings import load_settings
 ENGINES = {"penumbra": extract_with_penumbra, "pyradiomics": extract_with_pyradiomics}
 DEFAULT_ENGINE = "penumbra"
 REPRODUCED = "3.0.1"  # the PyRadiomics whose values the own engine gives
+# Names of definitions, and not versions that are required: they stay, whatever is installed, or every home would compute its features again.
+COMPARED_WITH = {
+    "penumbra": {"PyWavelets": "1.9.0", "numba": "0.68.1", "numpy": "2.4.6"},
+    "pyradiomics": {"PyWavelets": "1.9.0", "SimpleITK": "2.5.7", "numpy": "2.4.6"},
+}
 
 # Peak memory of a process that loads a scan, makes its rings and extracts: measured up to 250 x 250 x 250 voxels, and for PyRadiomics on LUNG1-001.
 PROCESS_BYTES = 300 * 2**20  # the libraries
@@ -104,7 +109,7 @@ def predicted_bytes(voxels: int, engine: str = DEFAULT_ENGINE) -> int:
 
 
 def engine_version(engine: str = DEFAULT_ENGINE) -> dict[str, str]:
-    """Tell what decides the values besides the settings.
+    """Tell what decides the values besides the settings: part of the key of every definition.
 
     Parameters
     ----------
@@ -114,12 +119,13 @@ def engine_version(engine: str = DEFAULT_ENGINE) -> dict[str, str]:
     Returns
     -------
     dict
-        The engine, its version, and the libraries whose definitions it uses, each with its version.
+        The engine, its version, and the libraries that the definitions of this version were first computed with.
 
     Notes
     -----
-    The own engine gives the values of the PyRadiomics that is named, installed or not, and takes the wavelet's filters from PyWavelets; numba compiles
-    its arithmetic, numpy finds eigenvalues and the edges of bins.
+    The own engine gives the values of the PyRadiomics that is named, installed or not. The other libraries are named as they were when the definitions were
+    compared with PyRadiomics, not as they are installed: another numpy of the declared range is no other definition, and computes nothing again. A library
+    that moves a value beyond the tolerance of the tests is a reason to raise the engine's version. `libraries` tells what is installed.
 
     Examples
     --------
@@ -129,11 +135,35 @@ def engine_version(engine: str = DEFAULT_ENGINE) -> dict[str, str]:
     >>> engine_version("pyradiomics")["engine"]
     'pyradiomics'
     """
+    if engine == "penumbra":
+        decisive = {"engine_version": VERSION, "pyradiomics": REPRODUCED}
+    else:
+        decisive = {"pyradiomics": libraries(engine)["pyradiomics"]}
+    return {"engine": engine, **decisive, **COMPARED_WITH[engine]}
+
+
+def libraries(engine: str = DEFAULT_ENGINE) -> dict[str, str]:
+    """Tell which libraries compute, each with the version that is installed: kept with what they computed, and in no key.
+
+    Parameters
+    ----------
+    engine
+        "penumbra" or "pyradiomics".
+
+    Returns
+    -------
+    dict
+        Name -> version.
+
+    Examples
+    --------
+    >>> from penumbra.radiomics import libraries
+    >>> sorted(libraries())
+    ['PyWavelets', 'numba', 'numpy']
+    """
     from importlib.metadata import version
 
-    if engine == "penumbra":
-        decisive = {"engine_version": VERSION, "numba": version("numba"), "pyradiomics": REPRODUCED}
-    else:
+    if engine != "penumbra":
         require("radiomics")
-        decisive = {"SimpleITK": version("SimpleITK"), "pyradiomics": version("pyradiomics")}
-    return {"engine": engine, **decisive, **{name: version(name) for name in ("PyWavelets", "numpy")}}
+    names = COMPARED_WITH[engine] if engine == "penumbra" else (*COMPARED_WITH[engine], "pyradiomics")
+    return {name: version(name) for name in names}

@@ -81,7 +81,7 @@ def declare_version(
     label
         A name for people.
     engine
-        What computed the values, with its versions.
+        What computed the first values, with its versions; another one does not change the definition.
 
     Returns
     -------
@@ -107,7 +107,16 @@ def declare_version(
     return store.write({"feature_versions": [row]}, run=run, what=f"{kind} version {version}")
 
 
-def write_features(store: "Store", kind: Kind, version: str, rows: Sequence[Mapping[str, Any]], *, features: Sequence[str], run: str) -> int | None:
+def write_features(
+    store: "Store",
+    kind: Kind,
+    version: str,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    features: Sequence[str],
+    run: str,
+    computed_with: Mapping[str, str] | None = None,
+) -> int | None:
     """Append the vectors of some patients and ROIs in one transaction.
 
     Parameters
@@ -125,6 +134,8 @@ def write_features(store: "Store", kind: Kind, version: str, rows: Sequence[Mapp
         Names, distinct; a name keeps its column whatever the order.
     run
         Who writes it, for `commits`.
+    computed_with
+        Library -> its version, for `commits`.
 
     Returns
     -------
@@ -165,7 +176,8 @@ def write_features(store: "Store", kind: Kind, version: str, rows: Sequence[Mapp
             new_rows = {"feature_slots": _slot_rows(kind, new_slots), **new_rows}
         return new_rows
 
-    return commit(store, new, run=run, what=f"{kind} features, version {version}")
+    by = ", ".join(f"{name} {installed}" for name, installed in (computed_with or {}).items())
+    return commit(store, new, run=run, what=f"{kind} features, version {version}{f', by {by}' if by else ''}")
 
 
 def _checked(kind: str, rows: Sequence[Mapping[str, Any]], features: Sequence[str]) -> tuple[dict[str, list[str]], np.ndarray, np.ndarray | None]:

@@ -51,7 +51,7 @@ RELATIONS: Mapping[str, Relation] = {
     "rois": Relation(("patient", "roi", "center")),
     "departures": Relation(("patient", "center", "at"), "immutable", stamped="at"),
     "rejections": Relation(("patient", "center", "stage"), "rejections", ancillary=("advice", "at"), stamped="at"),
-    "feature_versions": Relation(("version",), "immutable", ancillary=("label", "created_at"), stamped="created_at"),
+    "feature_versions": Relation(("version",), "immutable", ancillary=("label", "engine", "created_at"), stamped="created_at"),
     "feature_slots": Relation(("kind", "feature"), "immutable"),
     "current_versions": Relation(("kind",)),
     "radiomics": Relation(("patient", "roi", "version", "image_version", "center"), "immutable"),
