@@ -297,3 +297,38 @@ def test_models_and_their_refusal_are_those_of_the_command(home: Path, monkeypat
         penumbra.models("nsclc-pfs")
     with pytest.raises(penumbra.Refusal, match=r"one version, nsclc-os/1 \(champion\), and nothing to compare it with"):
         penumbra.compare(penumbra.load())
+
+
+def test_a_home_in_another_project_goes_by_what_that_project_declares(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was asked with the params.yaml, the rings and the clinical columns of the current folder."""
+    from penumbra.base.params import project_root, recalibrate_from
+    from penumbra.commands import init
+    from penumbra.pipeline.settings import load_settings
+
+    for name in ("PENUMBRA_PROJECT", "PENUMBRA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    here, there = tmp_path / "here", tmp_path / "there"
+    for project in (here, there):
+        init.init(project)
+    state = there / "data"
+    shutil.copytree(home, state, dirs_exist_ok=True)
+    (here / "params.yaml").write_text((here / "params.yaml").read_text().replace("model: nsclc-os", "model: nsclc-pfs"))
+    params = (there / "params.yaml").read_text().replace("bootstraps: 1000", "bootstraps: 77")
+    changed = [line.replace("null", "12") if line.lstrip().startswith("recalibrate_from:") else line for line in params.splitlines()]
+    (there / "params.yaml").write_text("\n".join(changed) + "\n")
+    (there / "features" / "clinical.yaml").write_text("ecog: {type: integer, range: [0, 4], known: planning, meaning: ECOG}\n")
+    rois = there / "features" / "rois.yaml"
+    rois.write_text(rois.read_text().replace("margins_mm: [3, 6, 9]", "margins_mm: [3, 6, 12]"))
+    monkeypatch.chdir(here)
+    assert penumbra.models(home=state)["version"].tolist() == [1], "of nsclc-os, as there; here it would be nsclc-pfs"
+    assert penumbra.load(home=state).name == "nsclc-os"
+    assert penumbra.compare(home=state).versions == ("nsclc-os/1 (champion)",)
+    assert penumbra.read("clinical", home=state).columns.tolist() == ["patient", "center", "ecog"]
+    assert penumbra.sql("SELECT name FROM clinical_columns", home=state)["name"].tolist() == ["ecog"]
+    assert penumbra.sql("SHOW TABLES", home=state)["name"].isin(["ring_12mm_outcome", "ring_9mm_outcome"]).sum() == 1
+    assert load_settings(None, state).evaluate.bootstraps == 77
+    assert (recalibrate_from(state), recalibrate_from(home), project_root(home)) == (12, None, here), "a home of no project goes by the one here"
+    monkeypatch.setenv("PENUMBRA_HOME", str(state))
+    assert (project_root(), penumbra.models()["version"].tolist()) == (there, [1]), "commands, too"
+    monkeypatch.setenv("PENUMBRA_PROJECT", str(here))
+    assert project_root(state) == here, "what is named counts"

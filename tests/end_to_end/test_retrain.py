@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import penumbra
 from penumbra import registry, store
 from penumbra.base.refusal import Refusal
 from penumbra.commands import doctor
@@ -83,12 +84,16 @@ def test_probabilities_fitted_to_the_new_center_are_predicted_with(work: Work, d
     folder = next((work.home / "incoming" / "east").resolve().glob("E*"))
     before = predict_command.predict(work.home, folder, "1", "east")
     assert before.recalibrated is None, "params.yaml does not ask for it"
-    monkeypatch.setattr(recalibration, "recalibrate_from", lambda: 10)
+    monkeypatch.setattr(recalibration, "recalibrate_from", lambda home: 10)
     after = predict_command.predict(work.home, folder, "1", "east")
     assert after.recalibrated is not None
     assert (after.log_risk, after.risk_group) == (before.log_risk, before.risk_group)
     assert after.survival["1y"] != before.survival["1y"]
     assert after.remarks[-1].startswith(f"probabilities are recalibrated on {after.recalibrated.deaths} deaths at east, ")
+    version = penumbra.load("1", home=work.home)
+    row = version.predict(version.read(center="east")).set_index("patient").loc[folder.name]
+    assert [row[f"survival_{name}"] for name in after.survival] == pytest.approx(list(after.survival.values()), rel=1e-9), "from a frame the same"
+    assert row["recalibrated"] == str(after.recalibrated)
     assert predict_command.predict(work.home, folder, "1", "south").recalibrated is None
     assert predict_command.predict(work.home, folder, str(decided.challenger), "east").recalibrated is None, "another digest"
     entry = registry.find(work.home, 1)

@@ -13,6 +13,7 @@ import pytest
 from penumbra import registry, store
 from penumbra.commands import monitor
 from penumbra.commands.predict import Prediction
+from penumbra.commands.python.version import Version
 from penumbra.fusion import Block
 from penumbra.pipeline import aliases, manifests, recalibration
 from penumbra.pipeline.dataset import Dataset
@@ -20,6 +21,7 @@ from penumbra.pipeline.manifests import RecalibrationManifest
 from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.workspace import Work
 from penumbra.registry.database import quiet_mlflow
+from penumbra.survival.horizons import horizon_name
 from penumbra.survival.updating import recalibrate
 
 from ..registry.small_bundle import COLUMNS, METRICS, small_bundle
@@ -46,7 +48,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Path
 def work(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
     shutil.copytree(kept, tmp_path / "home")
     settings = load_settings("quick")
-    monkeypatch.setattr(recalibration, "recalibrate_from", lambda: 10)
+    monkeypatch.setattr(recalibration, "recalibrate_from", lambda home: 10)
     with quiet_mlflow():
         yield Work(tmp_path / "home", replace(settings, retrain=replace(settings.retrain, recalibrate_from=10)), "test")
 
@@ -152,9 +154,27 @@ def test_it_is_applied_and_void_where_the_champion_is_another(work: Work, monkey
     assert (np.diff(survival) < 0).all(), "ranks stay"
     assert recalibration.applied(work.home, champion, "south") is None
     assert recalibration.applied(work.home, registry.load(work.home, 2), "east") is None, "of another digest"
-    monkeypatch.setattr(recalibration, "recalibrate_from", lambda: fitted.deaths + 1)
+    import pandas as pd
+
+    frame = pd.DataFrame(dict(zip(COLUMNS, ([1.0, 1.0, 2.0], [0.5, 0.5, -0.5], [0.0, 0.0, 1.0]), strict=True)) | {"center": ["east", "south", "a/b" * 99]})
+    version = Version(champion, work.home)
+    answer, served = version.predict(frame, explain=True), version.predict(frame, explain=True, recalibrate=False)
+    risk = champion.model.log_risk({name: frame[name].to_numpy() for name in COLUMNS})
+    assert answer["log_risk"].tolist() == served["log_risk"].tolist() == risk.tolist(), "ranks and the registered model stay"
+    days = list(champion.horizons_days)
+    expected = fitted.survival(champion.model, risk, days)
+    names = [f"survival_{horizon_name(day)}" for day in days]
+    assert answer[names].to_numpy(dtype=float)[0].tolist() == expected[0].tolist() != served[names].to_numpy(dtype=float)[0].tolist()
+    assert answer.loc[1:, names].to_numpy().tolist() == served.loc[1:, names].to_numpy().tolist()
+    assert answer["recalibrated"].tolist() == [str(fitted), "", ""]
+    assert "recalibrated" not in served
+    limits = [name for name in answer if name.endswith(("_lower", "_upper")) and name.startswith("survival")]
+    assert limits
+    assert all((answer[name] != served[name]).tolist()[0] or answer[name].isna()[0] for name in limits)
+    assert "recalibrated" not in Version(champion, work.home).predict(frame.drop(columns="center"))
+    monkeypatch.setattr(recalibration, "recalibrate_from", lambda home: fitted.deaths + 1)
     assert recalibration.applied(work.home, champion, "east") is None, "params.yaml asks for more"
-    monkeypatch.setattr(recalibration, "recalibrate_from", lambda: None)
+    monkeypatch.setattr(recalibration, "recalibrate_from", lambda home: None)
     assert recalibration.applied(work.home, champion, "east") is None
 
 

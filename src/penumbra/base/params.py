@@ -30,10 +30,16 @@ KINDS: dict[type, str] = {float: "a number", int: "a whole number", bool: "true 
 __all__ = ["PROFILES", "ParamsError", "build", "catalog_uri", "files_uri", "model_name", "project_root", "read_yaml", "resolve", "state_home"]
 
 
-def project_root() -> Path:
+def project_root(home: Path | str | None = None) -> Path:
     """The folder that holds params.yaml, features/ and models/.
 
-    PENUMBRA_PROJECT; or the project around the current folder; or the checkout that this package runs from; or the defaults in the package.
+    PENUMBRA_PROJECT; or the project whose data/ the state folder is; or the project around the current folder; or the checkout that this package runs from; or
+    the defaults in the package.
+
+    Parameters
+    ----------
+    home
+        The state folder; None: PENUMBRA_HOME, where it is set.
 
     Raises
     ------
@@ -42,7 +48,8 @@ def project_root() -> Path:
     """
     typed = os.environ.get("PENUMBRA_PROJECT")
     if not typed:
-        return project.enclosing() or project.checkout() or project.DEFAULTS
+        state = home or os.environ.get("PENUMBRA_HOME")
+        return (project.of_state(state) if state else None) or project.enclosing() or project.checkout() or project.DEFAULTS
     root = Path(typed)
     if not os.path.isfile(root / "params.yaml"):  # noqa: PTH113 Path.is_file raises for a folder that may not be read
         advice = "Set PENUMBRA_PROJECT to a folder that penumbra init made, or to the penumbra checkout, which has params.yaml, features/ and models/"
@@ -100,30 +107,35 @@ def files_uri() -> str | None:
     return os.environ.get("PENUMBRA_FILES") or None
 
 
-def model_name() -> str:
+def model_name(home: Path | str | None = None) -> str:
     """The name in the registry that params.yaml gives (register.model): the model that is meant where none is named.
+
+    Parameters
+    ----------
+    home
+        The state folder, of `project_root`.
 
     Raises
     ------
     ParamsError
         When params.yaml gives none.
     """
-    name = _declared("register", "model")
+    name = _declared("register", "model", home)
     if not isinstance(name, str):
         error = missing("register.model") if name is None else wrong("register.model", f"register.model is {shown(name)}, not a text")
-        raise error.located(project_root() / "params.yaml")
+        raise error.located(project_root(home) / "params.yaml")
     return name
 
 
-def recalibrate_from() -> int | None:
-    """The deaths from which probabilities are fitted to a center, by params.yaml (retrain.recalibrate_from); None: never."""
-    deaths = _declared("retrain", "recalibrate_from")
+def recalibrate_from(home: Path | str | None = None) -> int | None:
+    """The deaths from which probabilities are fitted to a center, by params.yaml (retrain.recalibrate_from) of the state folder's project; None: never."""
+    deaths = _declared("retrain", "recalibrate_from", home)
     return deaths if isinstance(deaths, int) else None
 
 
-def _declared(group: str, name: str) -> Any:
+def _declared(group: str, name: str, home: Path | str | None) -> Any:
     """One value of params.yaml as it stands there, for a command that needs no other; None where there is none."""
-    declared = read_yaml(project_root() / "params.yaml")
+    declared = read_yaml(project_root(home) / "params.yaml")
     values = resolve(declared.get(group), str(declared.get("profile")))
     return values.get(name) if isinstance(values, Mapping) else None
 

@@ -22,6 +22,12 @@ def enclosing() -> Path | None:
     return None
 
 
+def of_state(home: Path | str) -> Path | None:
+    """The project whose data/ a state folder is; None where it is not in one that `penumbra init` made."""
+    place = Path(os.path.abspath(home))  # noqa: PTH100 links stay: data/ may be one to another disk
+    return place.parent if place.name == "data" and os.path.isfile(place.parent / MADE_FROM) else None  # noqa: PTH113 as above
+
+
 def checkout() -> Path | None:
     """The checkout that this program runs from; None for an installed package."""
     root = Path(__file__).resolve().parents[3]

@@ -31,7 +31,8 @@ def _command() -> None:
     from penumbra.base import project
     from penumbra.cli import main as command
 
-    root = None if os.environ.get("PENUMBRA_PROJECT") else project.enclosing()
+    state = os.environ.get("PENUMBRA_HOME")
+    root = None if os.environ.get("PENUMBRA_PROJECT") else (project.of_state(state) if state else None) or project.enclosing()
     if root is not None:
         os.environ["PENUMBRA_PROJECT"] = str(root)  # of the processes below, which may stand elsewhere
 

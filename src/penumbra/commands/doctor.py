@@ -193,7 +193,7 @@ def _live(home: Path) -> Iterator[Finding]:
     from penumbra.pipeline import live
 
     try:
-        for signal in live.signals(home, model_name()):
+        for signal in live.signals(home, model_name(home)):
             yield Finding("live patients", False, str(signal), waits=True)
     except (ParamsError, Refusal):
         return  # the registry has its own line

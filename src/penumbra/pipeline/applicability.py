@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from penumbra import store
+from penumbra.base.params import project_root
 from penumbra.cohort.intended_use import NOT_KNOWN, Declaration, IntendedUse, intended_use, read_intended_use
 from penumbra.cohort.intended_use import WORDS as WORDS_OF_USE
 from penumbra.fusion import Applicability, SurvivalModel
@@ -40,9 +41,9 @@ class Person:
     intent: str | None = None
 
 
-def intended_for(settings: Mapping[str, Any]) -> IntendedUse:
+def intended_for(settings: Mapping[str, Any], home: Path | None = None) -> IntendedUse:
     """The intended use that a registered version keeps in its settings; today's for one that was registered before it had any."""
-    return intended_use(settings["intended_use"]) if "intended_use" in settings else read_intended_use()
+    return intended_use(settings["intended_use"]) if "intended_use" in settings else read_intended_use(project_root(home) / "models")
 
 
 def assessed(model: SurvivalModel, intended: IntendedUse, data: Dataset, rows: np.ndarray | None = None) -> tuple[Applicability, ...]:
@@ -60,7 +61,7 @@ def of_person(home: Path, loaded: LoadedModel, table: Mapping[str, np.ndarray], 
     with store.connect(home, read_only=True) as lake:
         declared = declarations(lake).get(center, Declaration())
     declared = replace(declared, treatment=person.treatment or declared.treatment, intent=person.intent or declared.intent)
-    use = intended_for(loaded.settings).of(declared, age=person.age, stage=person.stage)
+    use = intended_for(loaded.settings, home).of(declared, age=person.age, stage=person.stage)
     return loaded.model.applicability(table, centers=[center])[0].limited(use.contrary, use.sentence)
 
 

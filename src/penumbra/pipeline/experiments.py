@@ -41,7 +41,7 @@ def find(home: Path, which: str, model: str | None = None) -> RegisteredVersion:
     try:
         return registry.find(home, which, model)
     except Refusal as refusal:
-        if refusal.rule != "version_registered" or (digest := _registered_by(which)) is None:
+        if refusal.rule != "version_registered" or (digest := _registered_by(home, which)) is None:
             raise
     advice = "only versions registered in this state folder can be compared: dvc exp run in the workspace, or penumbra run on that revision"
     if not manifests.file_of(home, MANIFEST_NAME.format(digest)).is_file():
@@ -55,17 +55,17 @@ def find(home: Path, which: str, model: str | None = None) -> RegisteredVersion:
     return entry
 
 
-def _registered_by(revision: str) -> str | None:
+def _registered_by(home: Path, revision: str) -> str | None:
     """Hash of the manifest that the stage register left at a revision of the project; None where there is no such revision, or no dvc.lock in it."""
     import yaml
 
-    commit = _commit(revision)
-    lock = _git("show", f"{commit}:./dvc.lock") if commit else ""
+    commit = _commit(home, revision)
+    lock = _git(home, "show", f"{commit}:./dvc.lock") if commit else ""
     outs = yaml.safe_load(lock).get("stages", {}).get(REGISTER, {}).get("outs", []) if lock else []
     return next((str(out["md5"]) for out in outs if out["path"].endswith(f"/{REGISTER}.json")), None)
 
 
-def _commit(revision: str) -> str:
+def _commit(home: Path, revision: str) -> str:
     """The commit of a revision as git names it, or of the experiment of that name, which DVC keeps in refs/exps/<where it began>/<name>; "" for none.
 
     Raises
@@ -73,8 +73,8 @@ def _commit(revision: str) -> str:
     Refusal
         "experiment_found" for several of one name.
     """
-    revision_commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    named = (line.split(" ", 1) for line in _git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines())
+    revision_commit = _git(home, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    named = (line.split(" ", 1) for line in _git(home, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines())
     commits = [revision_commit] if revision_commit else sorted({commit for commit, ref in named if ref.split("/", 4)[-1] == revision})
     if len(commits) > 1:
         raise Refusal(
@@ -83,7 +83,7 @@ def _commit(revision: str) -> str:
     return commits[0] if commits else ""
 
 
-def _git(*arguments: str) -> str:
+def _git(home: Path, *arguments: str) -> str:
     """What git says in the project's folder; "" when it fails."""
-    done = subprocess.run(["git", *arguments], cwd=project_root(), capture_output=True, text=True, check=False)
+    done = subprocess.run(["git", *arguments], cwd=project_root(home), capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -259,7 +259,7 @@ def _columns(work: "Work", name: str) -> dict[str, str]:
     from penumbra import store
     from penumbra.store.views import relation_names
 
-    if name not in relation_names():
+    if name not in relation_names(work.home):
         return {}
     with suppress(Refusal), store.connect(work.home, read_only=True) as lake:
         schema = lake.sql(f"SELECT * FROM {name} LIMIT 0").schema  # noqa: S608 a known relation

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from penumbra.fusion import SurvivalModel
 
 METRICS = "recalibrated_"  # how the metrics begin that the recalibrated probabilities have, cross-validated within their center; split test
+MAX_NAME = 200  # letters of a center in a file name
 SPLIT = "test"  # neither the champion nor the recalibration of a patient's fold was fitted on the patient
 NOTHING = "the champion was fitted on this center: nothing to recalibrate"
 
@@ -77,8 +78,8 @@ def applied(home: "Path", loaded: LoadedModel, center: str) -> Applied | None:
     """What fits the probabilities of a version to a center: its own update, or a recalibration, where params.yaml still asks for one of so few deaths."""
     if center in loaded.updates:
         return of_update(loaded, center)
-    least, name = recalibrate_from(), name_of(center, loaded.entry.digest)
-    if least is None or not manifests.file_of(home, name).is_file():
+    least, name = recalibrate_from(home), name_of(center, loaded.entry.digest)
+    if least is None or "/" in center or len(center) > MAX_NAME or not manifests.file_of(home, name).is_file():
         return None
     fitted = manifests.read(home, RecalibrationManifest, name)
     if fitted.digest != loaded.entry.digest or fitted.deaths < least:

@@ -93,15 +93,20 @@ CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))  # the range of each field
 FIT_DECLARED = ("signatures", "combined", "controls", "late")
 
 
-def load_settings(profile: str | None = None) -> Settings:
+def load_settings(profile: str | None = None, home: Path | None = None) -> Settings:
     """Settings of `profile`, by default the one that params.yaml names; what models/ and features/ declare is checked against each other.
+
+    Parameters
+    ----------
+    home
+        The state folder, whose project is read; None: PENUMBRA_HOME, or the project here.
 
     Raises
     ------
     ParamsError
         With file, line, key and value of a parameter or declaration that is unknown, missing, ill-typed or out of its range.
     """
-    root = project_root()
+    root = project_root(home)
     file, network = root / "params.yaml", root / "models" / "se_resnet.yaml"
     with in_file(file):
         declared = read_yaml(file)

@@ -140,7 +140,7 @@ def register(home: Path, bundle: Bundle, metrics: Iterable[MetricRow] = (), *, c
     >>> register(Path("home"), bundle).version
     2
     """
-    model, rows = model or model_name(), list(metrics)
+    model, rows = model or model_name(home), list(metrics)
     with writing(home):
         staging = experiment_root(home).parent / "staging"
         shutil.rmtree(staging, ignore_errors=True)

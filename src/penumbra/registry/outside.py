@@ -60,7 +60,7 @@ def outside(home: Path, model: str | None = None) -> Outside:
     >>> outside(Path("home")).sentences
     ()
     """
-    model = model or model_name()
+    model = model or model_name(home)
     inventory, notes = shelf(home, model), noted.read(home, model)
     ours = {entry.version for entry in inventory.versions}
     champion = inventory.aliases.get(CHAMPION)

@@ -163,7 +163,7 @@ def shelf(home: Path, model: str | None = None) -> Shelf:
     >>> [entry.version for entry in found.versions], dict(found.aliases), found.foreign
     ([1], {'champion': 1}, ())
     """
-    model, address = model or model_name(), remote.server()
+    model, address = model or model_name(home), remote.server()
     if address:
         created_ms, rows = remote.registered_model(address, model), remote.versions(address, model)
     else:

@@ -155,7 +155,7 @@ def addressed(home: Path, which: str | int, model: str | None = None) -> tuple[s
     >>> addressed(Path("home"), "nsclc-os@champion"), addressed(Path("home"), 3)
     (('nsclc-os', 'champion'), ('nsclc-os', '3'))
     """
-    usual = model or model_name()
+    usual = model or model_name(home)
     for divider in ("/", "@"):
         name, separator, label = str(which).partition(divider)
         if separator and (name == usual or name in models(home)):  # a git branch has a slash too

@@ -185,10 +185,10 @@ def _ask(question: _Question, take: "Callable[[duckdb.DuckDBPyConnection, str], 
     """Return the result of `take` for the statement, once it is allowed to run, on a locked connection."""
     sql, verdict = question.sql, question.verdict
     if verdict is None and JUDGE.begin():  # otherwise the judge starts while the store opens
-        verdict = JUDGE.ask(sql, relation_names())
+        verdict = JUDGE.ask(sql, relation_names(question.home))
     with connect(question.home, read_only=True, as_of=question.as_of) as store:
         if verdict is None:
-            verdict = JUDGE.ask(sql, relation_names())
+            verdict = JUDGE.ask(sql, relation_names(question.home))
         try:
             store.require(None if verdict.every else sql)
             for macros in ("catalog", "catalog_tables") if "duckdb_tables" in sql.lower() else ("catalog",):
@@ -196,7 +196,7 @@ def _ask(question: _Question, take: "Callable[[duckdb.DuckDBPyConnection, str], 
             lock(store, question.memory)
             return patiently(lambda: take(store.connection, _spoken(verdict)))
         except Exception as error:
-            raise _sentence(error, store, sql, relation_names(), question.timeout_s, question.memory) from None
+            raise _sentence(error, store, sql, relation_names(question.home), question.timeout_s, question.memory) from None
 
 
 def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> int:
@@ -248,7 +248,7 @@ def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> in
             return int(row["store_commit"])
         if name in aliases:
             of_alias[row["model"]] = int(row["store_commit"])
-    model = next(iter(of_alias)) if len(of_alias) == 1 else model_name() if of_alias else ""
+    model = next(iter(of_alias)) if len(of_alias) == 1 else model_name(home) if of_alias else ""
     if model in of_alias:
         return of_alias[model]
     offered = ", ".join(f"{row['model']}/{row['version']}" for row in rows) or "none"

@@ -76,7 +76,7 @@ def overview(home: Path) -> Overview:
         lake = Lake(home)
         if not lake.exists():
             return Overview()
-        features = project_root() / "features"
+        features = project_root(home) / "features"
         with contextlib.closing(open_engine()) as connection:
             _attach(lake, connection)
             return _read(connection, features)

@@ -218,7 +218,7 @@ def ask(home: Path, question: "Question", limits: Limits) -> IO[bytes]:
     Refusal
         Of the judge, as the process reported it, or "sql_timeout" because it reported nothing.
     """
-    verdict = JUDGE.ask(question.sql, relation_names())
+    verdict = JUDGE.ask(question.sql, relation_names(home))
     environment = {name: value for name, value in os.environ.items() if not SECRET.fullmatch(name)}
     request = {**asdict(question), **asdict(limits), "home": str(home), "verdict": asdict(verdict)}
     file = tempfile.TemporaryFile()  # noqa: SIM115 the response reads it, and it is gone with the last reader

@@ -271,7 +271,7 @@ def connect(
     ...     [row["center"] for row in lake.rows("centers")]
     ['north']
     """
-    features = schema_root or project_root() / "features"
+    features = schema_root or project_root(home) / "features"
     lake, read_only = Lake(Path(home), catalog), read_only or as_of is not None
     if read_only and not lake.exists():
         raise _nothing(lake)

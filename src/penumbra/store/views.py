@@ -42,9 +42,9 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NO_RELATION = re.compile(rf"\bstored\.(?!(?:{'|'.join(sorted(INTERNAL, key=len, reverse=True))})\b)\w+|'(?:[^']|'')*'")  # stored tables and texts
 
 
-def relation_names(schema_root: Path | None = None) -> list[str]:
-    """Every relation that people can ask; schema_root: the folder with views/, default `features/` of the project."""
-    return Views(schema_root or project_root() / "features").names()
+def relation_names(home: Path | None = None) -> list[str]:
+    """Every relation that people can ask; home: the state folder, whose project's features/ decides; None: PENUMBRA_HOME, or the project here."""
+    return Views(project_root(home) / "features").names()
 
 
 def bodies(features: Path) -> dict[str, str]:

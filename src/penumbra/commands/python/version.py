@@ -13,6 +13,8 @@ from penumbra.store.reading import OUTCOME
 if TYPE_CHECKING:
     import pandas as pd
 
+    from penumbra.pipeline.recalibration import Applied
+
 METRICS = (  # cross-fitted first, apparent last
     "SELECT center, split, metric, value, lower, upper, n, events FROM model_metrics WHERE model = ? AND version = ?"
     " ORDER BY split <> 'cross_fitted', split = 'train', split, center, metric"
@@ -169,24 +171,27 @@ class Version:
         people = {name: [records[patient][name] for patient in patients] for name in ("patient", "center", *(OUTCOME if outcome else ()))}
         return pd.DataFrame(people | {name: values[name] for name in self.features})
 
-    def predict(self, frame: Any, *, explain: bool = False) -> "pd.DataFrame":
-        """Score patients by their features, as the version's MLflow server does.
+    def predict(self, frame: Any, *, explain: bool = False, recalibrate: bool = True) -> "pd.DataFrame":
+        """Score patients by their features, with the numbers that `penumbra predict` gives.
 
         Parameters
         ----------
         frame
             A row per patient with the columns of `features`, as `read` gives them; or rows per patient and roi, as `penumbra.read("radiomics")` gives them,
-            for a version that reads radiomics alone. Of pandas, polars or Arrow. A column `center` decides whose probabilities a version with updates of
-            single centers gives, and how features are harmonized where they are.
+            for a version that reads radiomics alone. Of pandas, polars or Arrow. A column `center` decides whose probabilities are given, where they were
+            fitted to single centers, and how features are harmonized where they are.
         explain
             Add lower and upper limits, percentile and contributions.
+        recalibrate
+            Fit probabilities to a center's later deaths where params.yaml asks for it (`retrain.recalibrate_from`), as `penumbra predict` does; False: as the
+            version's MLflow server answers, which knows of the version alone.
 
         Returns
         -------
         DataFrame
             Patient and center where `frame` has them; applicability, log_risk (higher: earlier death), risk_group, survival at each time of the version
-            (missing, with a reason, beyond the follow-up of its training patients). A fit to a center's later deaths (`retrain.recalibrate_from`) is for
-            `penumbra.predict`.
+            (missing, with a reason, beyond the follow-up of its training patients). `recalibrated` says what fitted probabilities to a center, where something
+            did.
 
         Raises
         ------
@@ -205,16 +210,30 @@ class Version:
         import pandas as pd
 
         from penumbra.registry.scoring import Scoring
+        from penumbra.registry.updates import CENTER, Update
 
         rows = frame if isinstance(frame, pd.DataFrame) else frame.to_pandas()
         if "roi" in rows and not set(self.features) <= set(rows):
             rows = self._by_patient(rows)
         loaded = self.loaded
-        scoring = Scoring(loaded.model, loaded.horizons_days, loaded.updates, loaded.refits)
+        fitted = self._recalibrations(rows) if recalibrate else {}
+        later = {center: Update("recalibration", fit.intercept, fit.slope, 0, fit.deaths) for center, fit in fitted.items()}
+        scoring = Scoring(loaded.model, loaded.horizons_days, {**loaded.updates, **later}, loaded.refits)
         answer = pd.DataFrame(scoring.answer(rows, explain=explain, at_centers=True), index=rows.index)
+        if fitted:
+            answer["recalibrated"] = [str(fitted.get(center, "")) for center in rows[CENTER].astype(str)]
         for place, name in enumerate(name for name in ("patient", "center") if name in rows):
             answer.insert(place, name, rows[name])
         return answer
+
+    def _recalibrations(self, rows: "pd.DataFrame") -> "dict[str, Applied]":
+        """What fits probabilities to the centers of some patients, as `penumbra predict` applies it."""
+        from penumbra.pipeline.recalibration import applied
+        from penumbra.registry.updates import CENTER
+
+        centers = rows[CENTER].astype(str).unique().tolist() if CENTER in rows else []
+        fits = {center: applied(self.home, self.loaded, center) for center in centers}
+        return {center: fit for center, fit in fits.items() if fit is not None}
 
     def _by_patient(self, rows: "pd.DataFrame") -> "pd.DataFrame":
         """Rows by patient and roi as one per patient, with the columns of the model that are there."""

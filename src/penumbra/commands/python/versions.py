@@ -142,7 +142,8 @@ def compare(*versions: "str | int | Version", home: Path | str | None = None) ->
     from penumbra.pipeline import comparison
     from penumbra.pipeline.settings import load_settings
 
-    settings, state = load_settings(None), home_of(home)
+    state = home_of(home)
+    settings = load_settings(None, state)
     named = [f"{each.name}/{each.version}" if isinstance(each, Version) else str(each) for each in versions]
     compared = comparison.compare(state, named, settings.evaluate, settings.register.model)
     inside = _records(compared.inside, comparison.InsideRow)
