@@ -14,20 +14,30 @@ RESUME_OTHERWISE = {
     "console": "Stopped by {signal}: run penumbra console again to look.",
     "serve-sql": "Stopped by {signal}: run penumbra serve-sql again to answer queries.",
 }
+GIVES_WAY = ("retrain", "serve")  # nobody waits for these: people who look at the console go first
 
 
 def main() -> int:
     """Run the command of sys.argv in a child process; its exit status."""
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of the processes below
-    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    command = _named()
     folder = temporary_files.private_folder()
     status = child_process.supervise(_command, sentence=RESUME_OTHERWISE.get(command, RESUME), stopped=_no_kills)
     temporary_files.remove(folder)  # in this process alone: the child leaves by an exception
     return status
 
 
+def _named() -> str:
+    """The command of sys.argv; "" where there is none."""
+    return next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+
+
 def _command() -> None:
     _silence_libraries()
+    if _named() in GIVES_WAY:
+        from penumbra.base import resources
+
+        resources.give_way()
     from penumbra.base import project
     from penumbra.cli import main as command
 

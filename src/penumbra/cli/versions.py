@@ -108,14 +108,13 @@ def retrain(center: str | None, profile: str | None, form: str) -> None:
     A second retraining waits for the first. One that was killed too often is set aside, until its center is named here. It gives way to whatever else runs
     on the machine (nice 10), so that people can look at the console meanwhile.
     """
-    from penumbra.base import resources, tables
+    from penumbra.base import tables
     from penumbra.commands import retrain as retrain_command
     from penumbra.flows import drive
     from penumbra.pipeline import aliases, decisions, proposals
     from penumbra.pipeline.workspace import begin
     from penumbra.retraining import protocol
 
-    resources.give_way()
     work = begin(profile)
     aliases.note(work.home, work.settings.register.model, run=work.run)
     proposals.close(work)
@@ -146,11 +145,9 @@ def serve(profile: str | None) -> None:
     A center is complete when its folder holds a file named `complete`, or after a quiet period (params.yaml, group serve). Runs until it is
     stopped, with a Prefect server on loopback unless PREFECT_API_URL names one.
     """
-    from penumbra.base import resources
     from penumbra.flows import serve
     from penumbra.pipeline.workspace import begin
 
-    resources.give_way()
     serve.serve(begin(profile))
 
 
