@@ -7,7 +7,7 @@ from pathlib import Path
 
 MAX_SHOWN = 12  # names in one sentence; beyond these their number is given
 ALIKE = 0.6  # share of letters that a suggestion must have in common with what was typed (difflib's ratio)
-_PLAIN_WORD = re.compile(r"[a-z]+(?=$|[\s,:;.!?'-])")  # what may be capitalized; not a name such as incoming/ or nsclc-os
+_PLAIN_WORD = re.compile(r"[a-z]+(?=$|[\s,:;!?'-]|\.(?!\w))")  # what may be capitalized; not a name such as incoming/, nsclc-os or cohort.inclusion
 _NAMES = frozenset(("penumbra", "incoming", "nsclc", "dvc", "ulimit", "curl", "params", "make", "null"))
 
 
