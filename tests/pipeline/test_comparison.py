@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import penumbra
 from penumbra import registry, store, survival
 from penumbra.base.params import project_root
 from penumbra.base.refusal import Refusal
@@ -24,6 +25,7 @@ from penumbra.pipeline.comparison import Comparison, compare
 from penumbra.pipeline.evaluate import evaluate
 from penumbra.pipeline.fuse import fuse
 from penumbra.pipeline.register import register
+from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.workspace import Work
 
 from ..small_run import few_models, small_work
@@ -91,6 +93,53 @@ def test_the_same_question_has_the_same_answer_as_text_as_json_and_as_a_page(wor
     document = json.loads(side_by_side.shown(work, ("1", "2"), "json"))
     assert {"differences", "paired", "reclassified", "calibration", "patients", "first", "second"} <= document.keys()
     assert document["second"]["train_centers"] == ["east", "north"]
+
+
+def test_two_versions_are_read_in_a_terminal_of_80_columns(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Difference and p were left out there, and registered calibration came as "row 1" to "row 5"."""
+    monkeypatch.setenv("COLUMNS", "80")
+    for versions in (("1", "2"), ()):
+        text = str(side_by_side.shown(work, versions)).partition("\n\npage")[0]
+        assert max(map(len, text.splitlines())) <= 80
+        assert "row 1" not in text
+        assert "more column" not in text
+    text = str(side_by_side.shown(work, ("1", "2")))
+    found = compare(work.home, ("1", "2"), work.settings.evaluate)
+    assert isinstance(found, Comparison)
+    blocks = {block.splitlines()[0]: block.splitlines()[3:] for block in text.split("\n\n")}
+    for title, metric in (("C", "harrell_c"), ("AUC, 2 years", "auc_2y")):
+        expected = [(row.center, f"{row.first:.3f}", f"{row.second:.3f}", f"{row.difference:+.3f}") for row in found.paired if row.metric == metric]
+        assert [(line.split()[0], *line.replace(" * ", " ").split()[3:6]) for line in blocks[title]] == expected
+    calibration = next(block for block in text.split("\n\n") if block.startswith(" patients of")).splitlines()[2:]
+    assert [line.split()[0] for line in calibration if line[1] != " "] == ["east", "external", "north", "south", "training"]
+    slopes = {row["center"]: row for row in found.calibration if row["metric"] == "calibration_slope"}
+    assert next(line for line in calibration if line.startswith(" south")).split()[-2:] == [f"{slopes['south'][name]:.2f}" for name in ("first", "second")]
+    assert str(side_by_side.shown(work, ())).splitlines()[0].split("   ")[-1].strip() == "nsclc-os/2"
+
+
+def test_python_compares_two_versions_with_the_numbers_of_their_predictions(work: Work) -> None:
+    rows = (compared := penumbra.compare(1, penumbra.load(2, home=work.home), home=work.home)).rows
+    assert compared.versions == ("nsclc-os/1 (champion)", "nsclc-os/2")
+    people = penumbra.read("patients", home=work.home).merge(penumbra.read("predictions", home=work.home), on=["patient", "center"])
+    south = people[people["center"] == "south"]
+    c = [
+        survival.concordance_index(of["event"].to_numpy(dtype=bool), of["time"], of["log_risk"])
+        for version in ("1", "2")
+        for of in [south[south["version"] == version]]
+    ]
+    row = rows[(rows["center"] == "south") & (rows["metric"] == "harrell_c")].iloc[0]
+    assert [row["first"], row["second"]] == pytest.approx(c, rel=1e-12)
+    assert row["difference"] == pytest.approx(c[1] - c[0], rel=1e-9)
+    assert row["lower"] < row["difference"] < row["upper"]
+    assert 0 < row["p"] <= 1
+    assert row["n"] == south["patient"].nunique() == 24
+    again = compare(work.home, ("1", "2"), load_settings().evaluate)
+    assert isinstance(again, Comparison)
+    assert rows["p"].tolist() == pytest.approx([paired.p for paired in again.paired], nan_ok=True), "as the command, resample for resample"
+    assert compared.differences[compared.differences["aspect"] == "train_center"]["name"].tolist() == ["east"]
+    assert compared.inside["version"].tolist() == [entry.version for entry in again.inside]
+    standings = penumbra.compare(home=work.home).rows.set_index(["version", "center"])
+    assert standings.loc[(2, "south"), "c"] == pytest.approx(c[1], rel=1e-12)
 
 
 def test_many_versions_stand_against_the_first(work: Work) -> None:

@@ -39,14 +39,14 @@ class Laid:
     cut: bool
 
 
-def lay(columns: Sequence[Column], width: int, rows: int) -> Laid:
+def lay(columns: Sequence[Column], width: int, rows: int, *, named: bool = False) -> Laid:
     """Side by side where that fits, wrapped at blanks if need be; else few rows on their side, and of many rows the columns that fit."""
     width = max(width, NARROWEST)
     for gap in GAPS:
         if (widths := _widths(columns, width - len(EDGE), gap)) is not None:
             return _table(columns, widths, gap)
     if 0 < rows <= FEW_ROWS:
-        return _on_its_side(columns, width, rows)
+        return _on_its_side(columns, width, rows, named)
     gap, room, count = GAPS[-1], width - len(EDGE), 0
     for column in columns:
         room -= _narrow(column, LONGEST_WORD) + (gap if count else 0)
@@ -149,22 +149,25 @@ def _table(columns: Sequence[Column], widths: Sequence[int], gap: int) -> Laid:
     return Laid(lines, len(columns), cut)
 
 
-def _on_its_side(columns: Sequence[Column], width: int, rows: int) -> Laid:
-    """One column per line: the rows side by side where they fit, else one after the other."""
-    chosen = columns[:MAX_COLUMNS]
+def _on_its_side(columns: Sequence[Column], width: int, rows: int, named: bool) -> Laid:
+    """One column per line: the rows side by side where they fit, else one after the other. named: each by its first cell, rather than by a number."""
+    numbered = rows > 1 and not named
+    titles = [f"row{NO_BREAK}{place + 1}" for place in range(rows)] if numbered else list(columns[0].cells)
+    chosen = columns[:MAX_COLUMNS] if numbered or rows == 1 else columns[1:MAX_COLUMNS]
+    shown = min(len(columns), MAX_COLUMNS)
     names = Column("", [column.header.replace("\n", " ") for column in chosen], False)
     if rows > 1:
-        side_by_side = [names, *(Column(f"row{NO_BREAK}{place + 1}", [column.cells[place] for column in chosen], False) for place in range(rows))]
+        side_by_side = [names, *(Column(titles[place], [column.cells[place] for column in chosen], False) for place in range(rows))]
         for gap in GAPS:
             if sum(map(_natural, side_by_side)) + gap * rows + len(EDGE) <= width:
-                return Laid(_table(side_by_side, list(map(_natural, side_by_side)), gap).lines, len(chosen), False)
+                return Laid(_table(side_by_side, list(map(_natural, side_by_side)), gap).lines, shown, False)
     lines, cut = [], False
     for place in range(rows):
         if rows > 1:
-            lines += [*([""] if place else ()), EDGE + f"row {place + 1}", EDGE + RULE * (width - len(EDGE))]
+            lines += [*([""] if place else ()), EDGE + titles[place].replace(NO_BREAK, " "), EDGE + RULE * (width - len(EDGE))]
         text, lost = _pairs([(name, column.cells[place]) for name, column in zip(names.cells, chosen, strict=True)], width)
         lines, cut = lines + text, cut or lost
-    return Laid(lines, len(chosen), cut)
+    return Laid(lines, shown, cut)
 
 
 def pairs(entries: Sequence[tuple[str, str]], width: int) -> str:

@@ -54,7 +54,15 @@ class Answer:
         return cls(tuple(table.column_names), list(zip(*map(values, shown.columns), strict=True)), (), table.num_rows)
 
 
-def render(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None, *, width: int | None = None, whole: str = layout.WHOLE) -> str:
+def render(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    title: str | None = None,
+    *,
+    width: int | None = None,
+    whole: str = layout.WHOLE,
+    rows_named: bool = False,
+) -> str:
     """A table as text that is no wider than the terminal and breaks no word.
 
     What does not fit side by side is shown one column per line, where there are few rows, or without its last columns, which are named then.
@@ -65,11 +73,13 @@ def render(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | N
         Of the terminal; None: of this one, or where there is none COLUMNS, or 120.
     whole
         What prints all of it.
+    rows_named
+        Whether the first column says whose row it is, where one column is shown per line.
     """
     width = width or terminal_width()
     names = [str(name) for name in columns]
     some = slice(0, max(layout.MAX_COLUMNS, width))  # more never fit
-    laid = layout.lay([layout.Column(*column) for column in cells.columns(names[some], [row[some] for row in rows])], width, len(rows))
+    laid = layout.lay([layout.Column(*column) for column in cells.columns(names[some], [row[some] for row in rows])], width, len(rows), named=rows_named)
     lines = [*(layout.wrap(cells.clean(title), width)[0] if title else ()), *laid.lines]
     if not rows:
         lines.append(f"{layout.EDGE}(no rows)")

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from penumbra.survival.horizons import horizon_name, middle
 
 MAX_DIFFERENCES = 12  # of one kind in the terminal; the page and JSON have all
 FOOTER = "penumbra compare; research software, not a medical device."
+RIGHT = "Observed over expected deaths and the slope are right at 1; the Brier score is better when lower."
 OTHER_SET = "†"  # marks values of two versions that are of different patients
 SHOWN_CELL = 48  # letters of a value in a table of differences
 
@@ -99,8 +100,8 @@ def standing_table(standings: Standings) -> str:
     body = [[entry.label, ", ".join(entry.train_centers), inside.get(entry.version, "-"), *(cell(entry, center) for center in centers)] for entry in entries]
     first = f" +/-: against {entries[0].label} on the same patients, paired bootstrap." if len(entries) > 1 else ""
     header = ["version", "trained on", "C inside", *(f"C {center}\nn {sizes[center]}" for center in centers)]
-    footnote, _ = layout.wrap(f"inside: cross-fitted on the training centers. {APPARENT}.{first}", tables.terminal_width())
-    return "\n".join([tables.render(header, body), "", *footnote])
+    footnote = [_wrapped(f"inside: cross-fitted on the training centers. {APPARENT}.{first}")]
+    return "\n".join([tables.render(header, body, rows_named=True), "", *footnote])
 
 
 def text(comparison: Comparison) -> str:
@@ -109,32 +110,34 @@ def text(comparison: Comparison) -> str:
     one, other = comparison.first.version, comparison.second.version
     parts = [_inside(comparison)] if comparison.inside else []
     parts.append(f"{comparison.first.label} and {comparison.second.label}, on the patients both scored")
-    body = [
-        [
-            measure_words(row.metric, comparison.days),
-            row.center + mark(comparison.fitted, row.center),
-            row.n,
-            row.events,
-            row.first,
-            row.second,
-            difference_words(row),
-            p_value(row.p),
+    for metric in shown:
+        rows = [row for row in comparison.paired if row.metric == metric]
+        body = [
+            [
+                row.center + mark(comparison.fitted, row.center),
+                row.n,
+                row.events,
+                number(row.first, 3),
+                number(row.second, 3),
+                difference_words(row),
+                p_value(row.p),
+            ]
+            for row in rows
         ]
-        for metric in shown
-        for row in comparison.paired
-        if row.metric == metric
-    ]
-    parts.append(tables.render(["", "center", "n", "died", str(one), str(other), f"{other} minus {one} (95 %)", "p"], body))
+        if rows:
+            header = ["center", "n", "died", str(one), str(other), f"{other} minus {one} (95 %)", "p"]
+            parts.append(tables.render(header, body, measure_words(metric, comparison.days)))
     parts.append(
-        "* fitted on some of these patients: optimistic value. Brier score and calibration, |log(observed / predicted deaths)|, are better when lower."
+        _wrapped(
+            "* fitted on some of these patients: optimistic value. Brier score and calibration, |log(observed / predicted deaths)|, are better when lower."
+        )
     )
-    parts += comparison.remarks
-    if comparison.unscored:
-        parts.append(f"Not compared, since one of the two has not scored them: {', '.join(comparison.unscored)}.")
+    parts += map(_wrapped, remarks(comparison))
     moved = [[row.center, "died" if row.died else "alive", row.stayed_low, row.raised, row.lowered, row.stayed_high] for row in comparison.reclassified]
     parts.append(tables.render(["risk group", "outcome", "low in both", f"raised by {other}", f"lowered by {other}", "high in both"], moved))
     if comparison.calibration:
-        parts.append(tables.render(["registered", *(metric_words(metric) for metric in comparison.metrics)], _side_by_side(comparison)))
+        header = ["patients of", "calibration as registered", str(one), str(other)]
+        parts.append(f"{tables.render(header, list(_registered_calibration(comparison)))}\n\n{_wrapped(RIGHT)}")
     people = [[row["center"], row["first"], row["second"], row["added"], row["removed"]] for row in comparison.patients]
     parts.append(tables.render(["trained on", f"patients {one}", f"patients {other}", "added", "removed"], people))
     parts.append(_differences(comparison))
@@ -158,14 +161,17 @@ def _inside_cells(comparison: Comparison) -> list[tuple[str, str]]:
     ]
 
 
-def _side_by_side(comparison: Comparison) -> list[list[str]]:
-    """One line per center: "first, second" of each registered measure of calibration."""
+def _registered_calibration(comparison: Comparison) -> Iterator[list[str]]:
+    """One line per center and measure, the center named once: both registered values."""
+    before = None
+    for row in _distinct(comparison):
+        values = ("-" if row[name] is None else f"{row[name]:.2f}" for name in ("first", "second"))
+        yield ["" if row["center"] == before else row["center"], metric_words(row["metric"]), *values]
+        before = row["center"]
 
-    def cell(center: str, metric: str) -> str:
-        row = next((row for row in comparison.calibration if (row["center"], row["metric"]) == (center, metric)), None)
-        return "-" if row is None else ", ".join("-" if row[name] is None else f"{row[name]:.2f}" for name in ("first", "second"))
 
-    return [[center, *(cell(center, metric) for metric in comparison.metrics)] for center in dict.fromkeys(row["center"] for row in _distinct(comparison))]
+def _wrapped(sentence: str) -> str:
+    return "\n".join(layout.wrap(sentence, tables.terminal_width())[0])
 
 
 def _distinct(comparison: Comparison) -> list[dict[str, Any]]:
