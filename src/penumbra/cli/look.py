@@ -28,7 +28,9 @@ def rois(folder: Path, center: str | None, form: str) -> None:
 
 
 @command("penumbra patients --sort risk --center east")
-@click.option("--sort", default="suspicion", show_default=True, help="suspicion, patient, center; risk, stage, volume, time, each also as -risk.")
+@click.option(
+    "--sort", default="suspicion", show_default=True, help="suspicion, patient, center; risk, stage, volume, time, clinical.NAME, each also as -risk."
+)
 @click.option("--status", help="accepted, remarked, excluded, rejected, 'without scan'; used: the first two.")
 @click.option("--center", shell_complete=completion.centers)
 @click.option("--group", help="Risk group: high or low.")
@@ -41,15 +43,15 @@ def rois(folder: Path, center: str | None, form: str) -> None:
 @click.option("--offset", type=click.IntRange(0), default=0, help="Patients that are left out before them.")
 @format_option
 def patients(sort: str, search: str | None, version: str, as_of: str | None, limit: int, offset: int, form: str, **filters: str | None) -> None:
-    """Everybody who arrived, the most suspicious mask first: status, stage, volume, risk, applicability, outcome.
+    """Everybody who arrived, the most suspicious mask first: status, stage, volume, risk, applicability, outcome, and the columns of features/clinical.yaml.
 
     Risks of a version's training patients come from fits that never saw them, where those are still there (column basis).
     """
     from penumbra.base import tables
     from penumbra.commands import patients as listing
 
-    question = listing.Question({**{name: value or "" for name, value in filters.items()}, "q": search or ""}, listing.checked_sort(sort))
-    answer = listing.patients(state_home(), question, version, as_of=as_of, limit=limit, offset=offset)
+    asked = {**{name: value or "" for name, value in filters.items()}, "q": search or ""}
+    answer = listing.patients(state_home(), asked, sort, version, as_of=as_of, limit=limit, offset=offset)
     tables.write(answer, form, sys.stdout)
 
 

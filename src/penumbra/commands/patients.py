@@ -1,7 +1,7 @@
 """`penumbra patients`: everybody who arrived, most suspicious mask or highest risk first, with what became of them and what a version says of each."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from penumbra import store
 from penumbra.base import tables
 from penumbra.base.refusal import Refusal, choose
 from penumbra.pipeline import people
+from penumbra.pipeline.people import OwnColumn
 from penumbra.store.in_memory import InMemory
 
 ROWS = 50  # of a page, and of the command where nothing else is asked for
@@ -47,11 +48,14 @@ class Question:
     filters
         Name of FILTERS -> value; "" for none.
     sort
-        Of SORTS; anything else: the most suspicious mask first.
+        Of `sorts_of`; anything else: the most suspicious mask first.
+    own
+        Columns of features/clinical.yaml, which the list has.
     """
 
-    def __init__(self, filters: Mapping[str, str], sort: str) -> None:
-        self.sort = sort if sort in SORTS else "suspicion"
+    def __init__(self, filters: Mapping[str, str], sort: str, own: Sequence[OwnColumn] = ()) -> None:
+        self.sorts = sorts_of(own)
+        self.sort = sort if sort in self.sorts else "suspicion"
         self.filters = {name: value for name in FILTERS if (value := filters.get(name, ""))}
         conditions: list[str] = []
         self._values: list[Any] = []
@@ -68,7 +72,7 @@ class Question:
 
     def rows(self, listed: InMemory, limit: int, offset: int = 0) -> list[dict[str, Any]]:
         """Some of them, in order."""
-        return listed.rows(f"FROM people{self._where} ORDER BY {SORTS[self.sort][1]}, patient, center LIMIT ? OFFSET ?", [*self._values, limit, offset])
+        return listed.rows(f"FROM people{self._where} ORDER BY {self.sorts[self.sort][1]}, patient, center LIMIT ? OFFSET ?", [*self._values, limit, offset])
 
     def words(self, version: str = "", offset: int = 0) -> str:
         """The command that prints the list."""
@@ -79,11 +83,26 @@ class Question:
 OPTIONS = {"q": "search"}  # filter -> option, where they differ
 
 
-def patients(home: Path, question: Question, version: str = "", *, as_of: str | None = None, limit: int = ROWS, offset: int = 0) -> tables.Answer:
+def sorts_of(own: Sequence[OwnColumn]) -> dict[str, tuple[str, str]]:
+    """SORTS, and each column of a department's own, low first and, as -clinical.ecog, high first."""
+    sorts = dict(SORTS)
+    for each in own:
+        sorts[each.column] = f"{each.name}, low first", f"{each.order} NULLS LAST"
+        sorts[f"-{each.column}"] = f"{each.name}, high first", f"{each.order} DESC NULLS LAST"
+    return sorts
+
+
+def patients(
+    home: Path, filters: Mapping[str, str], sort: str = "suspicion", version: str = "", *, as_of: str | None = None, limit: int = ROWS, offset: int = 0
+) -> tables.Answer:
     """The list; risks of a version's training patients are cross-fitted where the fit is still there (`basis`).
 
     Parameters
     ----------
+    filters
+        Name of FILTERS -> value; "" for none.
+    sort
+        Of `sorts_of`.
     version
         Whose risks are listed; "": the champion's, or the newest version's.
     as_of
@@ -92,21 +111,13 @@ def patients(home: Path, question: Question, version: str = "", *, as_of: str | 
     Raises
     ------
     Refusal
-        "version_registered", "commit", "store_exists".
+        "question" for an order that there is not; "version_registered", "commit", "store_exists".
     """
     with store.connect(home, read_only=True, as_of=None if as_of is None else store.commit_of(home, as_of)) as lake:
+        own = people.own_columns(lake)
+        if sort not in sorts_of(own):
+            raise Refusal("question", f"no order {sort[:40]!r}", choose(sort[:40], sorts_of(own)))
         listed = people.in_memory(home, lake, people.chosen(people.versions(lake), version))
-    return tables.Answer.of([{name: row[name] for name in COLUMNS} for row in question.rows(listed, limit, offset)], COLUMNS)
-
-
-def checked_sort(name: str) -> str:
-    """An order of the list.
-
-    Raises
-    ------
-    Refusal
-        "question" for one that there is not.
-    """
-    if name not in SORTS:
-        raise Refusal("question", f"no order {name[:40]!r}", choose(name[:40], SORTS))
-    return name
+    columns = (*COLUMNS, *(each.column for each in own))
+    rows = Question(filters, sort, own).rows(listed, limit, offset)
+    return tables.Answer.of([{name: row[name] for name in columns} for row in rows], columns)

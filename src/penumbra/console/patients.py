@@ -12,13 +12,13 @@ from starlette.responses import Response
 from penumbra import cohort, imaging
 from penumbra.base.refusal import Refusal
 from penumbra.commands.gallery import painted
-from penumbra.commands.patients import FILTERS, ROWS, SORTS, Question
+from penumbra.commands.patients import FILTERS, ROWS, Question
 from penumbra.commands.rules import fault
 from penumbra.console.context import Console
 from penumbra.console.pages import Page
 from penumbra.console.visit import Visit
 from penumbra.pipeline import people
-from penumbra.pipeline.people import Named
+from penumbra.pipeline.people import Named, OwnColumn
 from penumbra.store.in_memory import InMemory
 
 PIXELS = 112  # edge of a thumbnail
@@ -28,11 +28,12 @@ RULES = "SELECT rule AS value, count(*) AS n FROM (SELECT DISTINCT patient, cent
 
 @dataclass(frozen=True)
 class Listed:
-    """Everybody, the versions, and the one whose risks are shown."""
+    """Everybody, the versions, the one whose risks are shown, and the columns of features/clinical.yaml."""
 
     people: InMemory
     versions: list[Named]
     version: Named | None
+    own: tuple[OwnColumn, ...]
 
 
 @dataclass
@@ -59,7 +60,7 @@ def _listed(console: Console, as_of: int | None, version: str) -> Listed:
         with console.readers.lend(as_of) as lake:
             every = people.versions(lake)
             chosen = people.chosen(every, version)
-            return Listed(people.in_memory(console.home, lake, chosen), every, chosen)
+            return Listed(people.in_memory(console.home, lake, chosen), every, chosen, people.own_columns(lake))
 
     return console.kept.get(("people", as_of, version), read)
 
@@ -67,7 +68,7 @@ def _listed(console: Console, as_of: int | None, version: str) -> Listed:
 def patients(visit: Visit) -> Response:
     """The list, as the address filters and sorts it."""
     shown, page = listed(visit), visit.number("page", 1, least=1, most=10**6)
-    question = Question({name: visit.value(name).strip() for name in FILTERS}, visit.value("sort"))
+    question = Question({name: visit.value(name).strip() for name in FILTERS}, visit.value("sort"), shown.own)
     total, rows = question.total(shown.people), question.rows(shown.people, ROWS, (page - 1) * ROWS)
     options = {
         "status": [("used", "used: accepted or remarked"), *_options(shown.people, "status")],
@@ -85,7 +86,7 @@ def patients(visit: Visit) -> Response:
         page=page,
         size=ROWS,
         sort=question.sort,
-        sorts={name: words for name, (words, _) in SORTS.items()},
+        sorts={name: words for name, (words, _) in question.sorts.items()},
         options=options,
         picked={name: visit.value(name) for name in (*FILTERS, "version")},
         shown=shown,

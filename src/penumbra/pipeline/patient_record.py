@@ -16,6 +16,13 @@ RECORDS = """
 SELECT records.*, made."at" FROM stored.patients AS records JOIN stored.commits AS made ON made.id = records.commit_id
 WHERE patient = ? AND center = ? ORDER BY records.commit_id
 """
+OWN_RECORDS = """
+SELECT name, CASE WHEN type = 'boolean' THEN CASE number WHEN 1 THEN 'yes' WHEN 0 THEN 'no' END
+                  ELSE coalesce(level, concat_ws(' ', printf('%g', number), unit)) END AS shown, records.commit_id, made."at",
+       coalesce(level, number::VARCHAR) IS NOT NULL AS known
+FROM stored.clinical_long AS records JOIN clinical_columns USING (name) JOIN stored.commits AS made ON made.id = records.commit_id
+WHERE patient = ? AND center = ? ORDER BY records.commit_id
+"""
 SCANS = """
 SELECT image_version, source, spacing, size, status, commit_id, made."at" FROM stored.images AS scans JOIN stored.commits AS made ON made.id = scans.commit_id
 WHERE patient = ? AND center = ? ORDER BY commit_id DESC
@@ -144,7 +151,7 @@ def patient_record(lake: store.Store, standings: Sequence[Mapping[str, Any]], ce
         state=by_center[place],
         elsewhere=tuple(name for name in by_center if name != place),
         clinical=clinical[0] if clinical else None,
-        changes=_changes(lake.sql(RECORDS, of).to_pylist()) if clinical else (),
+        changes=_changes(lake.sql(RECORDS, of).to_pylist(), lake.sql(OWN_RECORDS, of).to_pylist()) if clinical else (),
         image=images[0] if images else None,
         scans=tuple(lake.sql(SCANS, of).to_pylist()) if images else (),
         rois=rois,
@@ -157,14 +164,22 @@ def patient_record(lake: store.Store, standings: Sequence[Mapping[str, Any]], ce
     )
 
 
-def _changes(records: Sequence[Mapping[str, Any]]) -> tuple[Change, ...]:
-    """What each record changed of the one before it."""
-    changes, before = [], None
-    for record in records:
-        changed = () if before is None else tuple((name, before[name], record[name]) for name in RECORDED if before[name] != record[name])
+def _changes(records: Sequence[Mapping[str, Any]], own: Sequence[Mapping[str, Any]]) -> tuple[Change, ...]:
+    """What each commit changed of the record: of the columns that every center has, and of the department's own."""
+    moments = {row["commit_id"]: row["at"] for row in (*records, *own)}
+    changes, before, state = list[Change](), None, dict[str, Any]()
+    for commit in sorted(moments):
+        state = dict(state)
+        for record in records:
+            if record["commit_id"] == commit:
+                state |= {name: record[name] for name in RECORDED}
+        for row in own:
+            if row["commit_id"] == commit:
+                state[row["name"]] = row["shown"] if row["known"] else None
+        changed = () if before is None else tuple((name, before.get(name), value) for name, value in state.items() if before.get(name) != value)
         if before is None or changed:
-            changes.append(Change(record["at"], record["commit_id"], changed))
-        before = record
+            changes.append(Change(moments[commit], commit, changed))
+        before = state
     return tuple(changes)
 
 

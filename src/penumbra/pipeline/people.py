@@ -17,6 +17,7 @@ from penumbra.store.in_memory import InMemory
 
 CROSS_FITTED, APPARENT, SCORED = "cross-fitted", "apparent", "scored"  # what a risk is: of a fit without the patient, of the fit that saw it, or of neither
 USED = ("accepted", "remarked")  # statuses of the relation `cohort` that a model may be fitted on
+OWN = "clinical."  # how a department's own columns begin in the relation `people`, as in a model
 OUT = ("rejected", "excluded", "without scan")  # and those that it is not
 
 VERSIONS = """
@@ -31,11 +32,11 @@ FROM predictions AS scored LEFT JOIN (SELECT DISTINCT patient, center FROM model
 WHERE model = ? AND version = ?
 """
 PEOPLE = """
-SELECT cohort.*, coalesce(crossed.log_risk, risks.log_risk) AS log_risk,
+SELECT cohort.*, own.* EXCLUDE (patient, center), coalesce(crossed.log_risk, risks.log_risk) AS log_risk,
        CASE WHEN crossed.patient IS NULL THEN risks.risk_group WHEN crossed.log_risk > crossed.cutoff THEN 'high' ELSE 'low' END AS risk_group,
        CASE WHEN crossed.patient IS NOT NULL THEN 'cross-fitted' WHEN risks.trained THEN 'apparent' WHEN risks.patient IS NOT NULL THEN 'scored' END AS basis,
        applicability, applicability_reason
-FROM cohort LEFT JOIN risks USING (patient, center) LEFT JOIN crossed USING (patient, center)
+FROM cohort LEFT JOIN risks USING (patient, center) LEFT JOIN crossed USING (patient, center) LEFT JOIN own USING (patient, center)
 """
 REMARKS = """
 SELECT center, rule, count(*) AS n FROM (SELECT DISTINCT patient, center, unnest(rules) AS rule FROM people WHERE status IN ('accepted', 'remarked'))
@@ -54,6 +55,37 @@ class Named:
 
     def __str__(self) -> str:
         return f"{self.model}/{self.version}"
+
+
+@dataclass(frozen=True)
+class OwnColumn:
+    """A column of features/clinical.yaml in a list; levels in their order, () for a number or a boolean."""
+
+    name: str
+    type: str
+    unit: str
+    levels: tuple[str, ...]
+    meaning: str
+
+    @property
+    def column(self) -> str:
+        """In the relation `people`."""
+        return f"{OWN}{self.name}"
+
+    @property
+    def order(self) -> str:
+        """By what it is sorted: an ordinal by its levels."""
+        quoted = f'"{self.column}"'
+        levels = ", ".join(f"'{level}'" for level in self.levels)  # letters, digits and + / - alone
+        return f"list_position([{levels}], {quoted})" if self.levels else quoted
+
+
+def own_columns(lake: store.Store) -> tuple[OwnColumn, ...]:
+    """The columns that features/clinical.yaml declares."""
+    rows = lake.sql("SELECT name, type, coalesce(unit, '') AS unit, levels, meaning FROM clinical_columns").to_pylist()
+    return tuple(
+        OwnColumn(row["name"], row["type"], row["unit"], tuple((row["levels"] or "").split(", ")) if row["levels"] else (), row["meaning"]) for row in rows
+    )
 
 
 def versions(lake: store.Store) -> list[Named]:
@@ -78,14 +110,19 @@ def chosen(every: list[Named], label: str = "") -> Named | None:
 
 
 def in_memory(home: Path, lake: store.Store, version: Named | None) -> InMemory:
-    """The relation `people`: `cohort` with the risks of a version, those of its training patients cross-fitted where the fit is still there."""
+    """The relation `people`: `cohort` with the columns of features/clinical.yaml (`clinical.ecog`) and the risks of a version.
+
+    Those of its training patients are cross-fitted where the fit is still there.
+    """
     import pyarrow as pa
 
     of = ["", "", "", ""] if version is None else [version.model, version.version] * 2
     risks = lake.sql(RISKS, of)
     crossed = list(_crossed(home, lake, version)) if version is not None else []
     columns = {"patient": pa.string(), "center": pa.string(), "log_risk": pa.float64(), "cutoff": pa.float64()}
-    tables = {"cohort": lake.sql("FROM cohort"), "risks": risks, "crossed": pa.Table.from_pylist(crossed, pa.schema(columns))}
+    own = lake.sql("FROM clinical") if own_columns(lake) else pa.table({name: pa.array([], pa.string()) for name in ("patient", "center")})
+    own = own.rename_columns([name if name in ("patient", "center") else f"{OWN}{name}" for name in own.column_names])
+    tables = {"cohort": lake.sql("FROM cohort"), "own": own, "risks": risks, "crossed": pa.Table.from_pylist(crossed, pa.schema(columns))}
     return InMemory(tables, {"people": PEOPLE})
 
 
