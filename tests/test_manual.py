@@ -128,6 +128,16 @@ def test_no_table_of_sentences_scrolls_sideways_on_a_phone(site: Path) -> None:
             assert tab.run("document.documentElement.scrollWidth") <= PHONE, page
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(browser.program() is None, reason="Chromium is not installed")
+def test_the_manual_is_searched_without_a_server(site: Path) -> None:
+    with browser.browser() as running, running.tab() as tab:
+        tab.go(f"{(site / 'reference' / 'params.html').as_uri()}?q=pseudonyms")
+        tab.until("document.querySelectorAll('.md-search-result__item').length > 0")
+        assert "store.html" in tab.run("[...document.querySelectorAll('.md-search-result__item a')].map(link => link.href).join()")
+        assert tab.faults == []
+
+
 def leaves(values: dict[str, object], above: str = "") -> Iterator[str]:
     """Every parameter: what the profiles give in turn is one."""
     for name, entry in values.items():

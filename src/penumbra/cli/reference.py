@@ -96,7 +96,7 @@ def _option(parameter: click.Parameter) -> tuple[str, str, str]:
         default = f"`{parameter.default}`" if plain else ""
         kind = kind or ("" if parameter.is_flag else f" {parameter.type.name.upper()}")
         return f"{named}{cell(kind)}", cell(parameter.help or ""), default
-    return f"`{parameter.human_readable_name}`{cell(kind)}", "required" if parameter.required else "may be left out", ""
+    return f"`{parameter.human_readable_name}`{cell(kind)}", "required" if parameter.required else "optional", ""
 
 
 def _relations() -> Iterator[str]:
@@ -106,9 +106,9 @@ def _relations() -> Iterator[str]:
 
     names = relation_names(None)
     yield from ("# Relations", "")
-    yield "What `penumbra sql` can ask, column by column; `DESCRIBE patients` shows the same for one relation. Worked queries are in [Ask in"
-    yield "SQL](../sql.md). A name with `_all` at the"
-    yield "end has the same columns and holds every definition of the features, one without it the current one. Times are UTC."
+    yield "What `penumbra sql` can query, column by column; `DESCRIBE patients` shows the same for one relation. Worked queries are in [Ask in"
+    yield "SQL](../sql.md). A relation whose name ends in `_all` has the same columns and holds every definition of the features; the one without it"
+    yield "holds the current definition. Times are UTC."
     with tempfile.TemporaryDirectory() as folder:
         with store.connect(folder):
             pass

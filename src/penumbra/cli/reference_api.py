@@ -5,12 +5,14 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 from importlib import import_module
+from itertools import groupby
 from typing import Any
 
 from penumbra.cli.reference_text import cell, table
 
 PACKAGES = ("", "survival", "radiomics", "imaging", "fusion", "store", "registry", "network", "cohort")
 _SECTION = re.compile(r"^([A-Z][A-Za-z ]+)\n-{3,}\n", re.MULTILINE)
+HEADS = {"Returns": ("type", "meaning"), "Yields": ("type", "meaning"), "Raises": ("error", "meaning")}
 TABLES = ("Parameters", "Returns", "Yields", "Raises", "Attributes", "Other Parameters")
 
 
@@ -94,7 +96,7 @@ def _entry(dotted: str, thing: Any) -> Iterator[str]:
     for title, body in zip(parts[::2], parts[1::2], strict=True):
         yield from ("", f"**{title}**", "")
         if title in TABLES:
-            yield from table(("", ""), _items(body))
+            yield from table(HEADS.get(title, ("name", "meaning")), _items(body))
         elif title == "Examples":
             yield from ("```python", body.strip("\n"), "```")
         else:
@@ -156,6 +158,9 @@ def _items(body: str) -> Iterator[tuple[str, str]]:
 
 
 def _prose(text: str) -> Iterator[str]:
-    """Lines of a docstring as Markdown; an indented block stays one."""
-    for line in text.splitlines():
-        yield line.replace("<", "&lt;") if not line.startswith("    ") else line
+    """Lines of a docstring as Markdown; an indented block stays one, and what is typed at a prompt is a block of code."""
+    for typed, lines in groupby(text.splitlines(), key=lambda line: line.startswith(">>> ")):
+        if typed:
+            yield from ("```python", *(line.removeprefix(">>> ").partition("  # doctest:")[0] for line in lines), "```")
+        else:
+            yield from (line.replace("<", "&lt;") if not line.startswith("    ") else line for line in lines)

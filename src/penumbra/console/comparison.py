@@ -20,7 +20,7 @@ from penumbra.registry import Difference, RegisteredVersion
 from penumbra.report import strips
 from penumbra.report.card import limits
 from penumbra.report.sections import Section
-from penumbra.report.side_by_side import difference_words, mark, measure_words
+from penumbra.report.side_by_side import cells, mark
 from penumbra.report.words import number, p_value
 from penumbra.survival.horizons import horizon_name, middle
 
@@ -137,14 +137,7 @@ def _paired(found: Comparison) -> list[Row]:
     axes = {metric: strips.around([value for row in rows if row.metric == metric for value in (row.lower, row.upper)]) for metric in metrics}
     return [
         Row(
-            f"{row.center}{mark(found.fitted, row.center)}",
-            measure_words(row.metric, found.days),
-            row.n,
-            row.events,
-            number(row.first, 3),
-            number(row.second, 3),
-            difference_words(row),
-            p_value(row.p),
+            *cells(row, found.fitted, found.days),
             strips.strip(axes[row.metric], (strips.Dot(row.difference, row.lower, row.upper, "hollow" if mark(found.fitted, row.center) else "ink"),), ""),
         )
         for row in rows

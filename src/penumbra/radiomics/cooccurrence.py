@@ -6,33 +6,10 @@ import numpy as np
 
 from penumbra.radiomics.compiled import kernel
 from penumbra.radiomics.first_order import EPSILON
+from penumbra.radiomics.names import FEATURES
 
 # What `direction_features` writes, in this order; MCC comes from `correlation_coefficients`.
-NAMES = (
-    "Autocorrelation",
-    "ClusterProminence",
-    "ClusterShade",
-    "ClusterTendency",
-    "Contrast",
-    "Correlation",
-    "DifferenceAverage",
-    "DifferenceEntropy",
-    "DifferenceVariance",
-    "Id",
-    "Idm",
-    "Idmn",
-    "Idn",
-    "Imc1",
-    "Imc2",
-    "InverseVariance",
-    "JointAverage",
-    "JointEnergy",
-    "JointEntropy",
-    "MaximumProbability",
-    "SumAverage",
-    "SumEntropy",
-    "SumSquares",
-)
+NAMES = tuple(name for name in FEATURES["glcm"] if name != "MCC")
 
 
 def cooccurrence_features(counts: np.ndarray, gray: np.ndarray, highest: int) -> dict[str, float]:

@@ -13,6 +13,20 @@ WORDS = {"harrell_c": "C", "auc": "AUC", "brier": "Brier score", "calibration": 
 FITTED_MARK = " *"  # at a center that one of the two was fitted on
 
 
+def cells(row: PairedRow, fitted: Mapping[str, tuple[bool, bool]], horizons_days: Sequence[float]) -> tuple[str, str, int, int, str, str, str, str]:
+    """One paired measure: center (marked where one of the two was fitted), measure, patients, deaths, both values, their difference, and p."""
+    return (
+        row.center + mark(fitted, row.center),
+        measure_words(row.metric, horizons_days),
+        row.n,
+        row.events,
+        number(row.first, 3),
+        number(row.second, 3),
+        difference_words(row),
+        p_value(row.p),
+    )
+
+
 def who_predicts_better(
     rows: Sequence[PairedRow], labels: tuple[str, str], fitted: Mapping[str, tuple[bool, bool]], words: str, horizons_days: Sequence[float]
 ) -> Section:
@@ -29,19 +43,7 @@ def who_predicts_better(
     horizons_days
         Those that measures may be named by.
     """
-    body = tuple(
-        (
-            row.center + mark(fitted, row.center),
-            measure_words(row.metric, horizons_days),
-            row.n,
-            row.events,
-            number(row.first, 3),
-            number(row.second, 3),
-            difference_words(row),
-            p_value(row.p),
-        )
-        for row in rows
-    )
+    body = tuple(cells(row, fitted, horizons_days) for row in rows)
     header = ("center", "measure", "patients", "died", *labels, "difference (95 %)", "p")
     return Section("Who predicts better", words, header, body, 2, (overlay.differences(rows, fitted, labels, "difference"),))
 
