@@ -95,7 +95,7 @@ restore: $(ready)          ## back from FROM=file.tar, into an empty state folde
 parity: $(ready)           ## compare each of the 1316 features with PyRadiomics itself and record the largest difference
 	.venv/bin/python -m penumbra.bench.parity
 
-docs: $(ready)             ## the manual into build/site; it opens from the disk (its search field only over HTTP), and needs no network
+docs: $(ready)             ## the manual into build/site; it opens from the disk, search included, and needs no network
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet
 	@echo "build/site/index.html ($$(du -sm build/site | cut -f1) MB)"
 

@@ -13,6 +13,7 @@ from penumbra.cli import reference
 ROOT = Path(__file__).resolve().parents[1]
 # Pages of the repository that the manual has too -> their address in it.
 OUTSIDE = {"infra/README.md": "infra.md", "ARCHITECTURE.md": "architecture.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+POINTER = re.compile(r"(?<![`\[/\w])(?<!\]\()docs/([\w/]+\.md(?:#[\w-]+)?)")
 LINK = re.compile(r"(?<=\]\()([^)#\s:]+\.md)(?=[)#])")
 TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 CELL = re.compile(r"<td( [^>]*)?>(.*?)</td>", re.DOTALL)
@@ -30,7 +31,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Links as they are in the repository lead to the same page of the manual."""
+    """Links as they are in the repository lead to the same page of the manual; a page that a table of the reference names is a link."""
+    if page.file.src_uri.startswith("reference/"):
+        markdown = re.sub(r"^\|.*", lambda row: POINTER.sub(r"[\1](../\1)", row[0]), markdown, flags=re.MULTILINE)
     address = page.file.src_uri
     here = {inside: place for place, inside in OUTSIDE.items()}.get(address, f"docs/{address}")
 
@@ -44,6 +47,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Tables of sentences say so: on a phone each of their rows becomes a block (docs/manual.css). Tables of figures scroll sideways."""
     return TABLE.sub(lambda found: _table(found[0]), content)
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """The index of the search as a script, which a page on a disk can load (docs/manual.js)."""
+    folder = Path(config.site_dir) / "search"
+    (folder / "search_index.js").write_text(f"var __index = {(folder / 'search_index.json').read_text(encoding='utf-8')}", encoding="utf-8")
 
 
 def _table(table: str) -> str:
