@@ -50,8 +50,8 @@ def patients(sort: str, search: str | None, version: str, as_of: str | None, lim
     from penumbra.base import tables
     from penumbra.commands import patients as listing
 
-    asked = {**{name: value or "" for name, value in filters.items()}, "q": search or ""}
-    answer = listing.patients(state_home(), asked, sort, version, as_of=as_of, limit=limit, offset=offset)
+    filters_and_search = {**{name: value or "" for name, value in filters.items()}, "q": search or ""}
+    answer = listing.patients(state_home(), filters_and_search, sort, version, as_of=as_of, limit=limit, offset=offset)
     tables.write(answer, form, sys.stdout)
 
 

@@ -49,12 +49,12 @@ class Question:
         Name of FILTERS -> value; "" for none.
     sort
         Of `sorts_of`; anything else: the most suspicious mask first.
-    own
+    declared
         Columns of features/clinical.yaml, which the list has.
     """
 
-    def __init__(self, filters: Mapping[str, str], sort: str, own: Sequence[OwnColumn] = ()) -> None:
-        self.sorts = sorts_of(own)
+    def __init__(self, filters: Mapping[str, str], sort: str, declared: Sequence[OwnColumn] = ()) -> None:
+        self.sorts = sorts_of(declared)
         self.sort = sort if sort in self.sorts else "suspicion"
         self.filters = {name: value for name in FILTERS if (value := filters.get(name, ""))}
         conditions: list[str] = []
@@ -83,10 +83,10 @@ class Question:
 OPTIONS = {"q": "search"}  # filter -> option, where they differ
 
 
-def sorts_of(own: Sequence[OwnColumn]) -> dict[str, tuple[str, str]]:
+def sorts_of(declared: Sequence[OwnColumn]) -> dict[str, tuple[str, str]]:
     """SORTS, and each column of a department's own, low first and, as -clinical.ecog, high first."""
     sorts = dict(SORTS)
-    for each in own:
+    for each in declared:
         sorts[each.column] = f"{each.name}, low first", f"{each.order} NULLS LAST"
         sorts[f"-{each.column}"] = f"{each.name}, high first", f"{each.order} DESC NULLS LAST"
     return sorts
@@ -114,10 +114,10 @@ def patients(
         "question" for an order that there is not; "version_registered", "commit", "store_exists".
     """
     with store.connect(home, read_only=True, as_of=None if as_of is None else store.commit_of(home, as_of)) as lake:
-        own = people.own_columns(lake)
-        if sort not in sorts_of(own):
-            raise Refusal("question", f"no order {sort[:40]!r}", choose(sort[:40], sorts_of(own)))
+        declared = people.own_columns(lake)
+        if sort not in sorts_of(declared):
+            raise Refusal("question", f"no order {sort[:40]!r}", choose(sort[:40], sorts_of(declared)))
         listed = people.in_memory(home, lake, people.chosen(people.versions(lake), version))
-    columns = (*COLUMNS, *(each.column for each in own))
-    rows = Question(filters, sort, own).rows(listed, limit, offset)
+    columns = (*COLUMNS, *(each.column for each in declared))
+    rows = Question(filters, sort, declared).rows(listed, limit, offset)
     return tables.Answer.of([{name: row[name] for name in columns} for row in rows], columns)

@@ -164,16 +164,16 @@ def patient_record(lake: store.Store, standings: Sequence[Mapping[str, Any]], ce
     )
 
 
-def _changes(records: Sequence[Mapping[str, Any]], own: Sequence[Mapping[str, Any]]) -> tuple[Change, ...]:
+def _changes(records: Sequence[Mapping[str, Any]], values: Sequence[Mapping[str, Any]]) -> tuple[Change, ...]:
     """What each commit changed of the record: of the columns that every center has, and of the department's own."""
-    moments = {row["commit_id"]: row["at"] for row in (*records, *own)}
+    moments = {row["commit_id"]: row["at"] for row in (*records, *values)}
     changes, before, state = list[Change](), None, dict[str, Any]()
     for commit in sorted(moments):
         state = dict(state)
         for record in records:
             if record["commit_id"] == commit:
                 state |= {name: record[name] for name in RECORDED}
-        for row in own:
+        for row in values:
             if row["commit_id"] == commit:
                 state[row["name"]] = row["shown"] if row["known"] else None
         changed = () if before is None else tuple((name, before.get(name), value) for name, value in state.items() if before.get(name) != value)

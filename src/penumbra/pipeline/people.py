@@ -17,7 +17,7 @@ from penumbra.store.in_memory import InMemory
 
 CROSS_FITTED, APPARENT, SCORED = "cross-fitted", "apparent", "scored"  # what a risk is: of a fit without the patient, of the fit that saw it, or of neither
 USED = ("accepted", "remarked")  # statuses of the relation `cohort` that a model may be fitted on
-OWN = "clinical."  # how a department's own columns begin in the relation `people`, as in a model
+OF_CLINICAL = "clinical."  # how a department's own columns begin in the relation `people`, as in a model
 OUT = ("rejected", "excluded", "without scan")  # and those that it is not
 
 VERSIONS = """
@@ -70,7 +70,7 @@ class OwnColumn:
     @property
     def column(self) -> str:
         """In the relation `people`."""
-        return f"{OWN}{self.name}"
+        return f"{OF_CLINICAL}{self.name}"
 
     @property
     def order(self) -> str:
@@ -120,9 +120,9 @@ def in_memory(home: Path, lake: store.Store, version: Named | None) -> InMemory:
     risks = lake.sql(RISKS, of)
     crossed = list(_crossed(home, lake, version)) if version is not None else []
     columns = {"patient": pa.string(), "center": pa.string(), "log_risk": pa.float64(), "cutoff": pa.float64()}
-    own = lake.sql("FROM clinical") if own_columns(lake) else pa.table({name: pa.array([], pa.string()) for name in ("patient", "center")})
-    own = own.rename_columns([name if name in ("patient", "center") else f"{OWN}{name}" for name in own.column_names])
-    tables = {"cohort": lake.sql("FROM cohort"), "own": own, "risks": risks, "crossed": pa.Table.from_pylist(crossed, pa.schema(columns))}
+    values = lake.sql("FROM clinical") if own_columns(lake) else pa.table({name: pa.array([], pa.string()) for name in ("patient", "center")})
+    values = values.rename_columns([name if name in ("patient", "center") else f"{OF_CLINICAL}{name}" for name in values.column_names])
+    tables = {"cohort": lake.sql("FROM cohort"), "own": values, "risks": risks, "crossed": pa.Table.from_pylist(crossed, pa.schema(columns))}
     return InMemory(tables, {"people": PEOPLE})
 
 
