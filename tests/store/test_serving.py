@@ -1,14 +1,17 @@
 """SQL over the network, as a colleague asks and as an attacker does."""
 
+import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +21,9 @@ from pyarrow import ipc
 
 from penumbra import store
 from penumbra.base.refusal import Refusal
-from penumbra.store import serving
-from penumbra.store.guard import LONGEST
+from penumbra.store import resident, serving
+from penumbra.store.guard import LONGEST, Verdict
+from penumbra.store.resident import Residents
 
 from .catalogs import Catalogs
 from .hostile_statements import HOSTILE
@@ -72,6 +76,126 @@ def ask(address: str, sql: object, *, token: str = SECRET, body: bytes | None = 
     except urllib.error.HTTPError as refused:
         with refused:
             return refused.code, refused.read()
+
+
+def holders(home: Path) -> set[int]:
+    """The processes that hold this store."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdecimal() and b"penumbra.store.holding\0" + str(home).encode() in (entry / "cmdline").read_bytes():
+                found.add(int(entry.name))
+    return found
+
+
+def limits_of(**chosen: Any) -> dict[str, Any]:
+    return {"timeout_s": 20.0, "memory_mb": 300, "max_rows": 1000, "at_once": 1, **chosen}
+
+
+def asked(residents: Residents, home: Path, sql: str, verdict: Verdict | None = None, as_of: str | None = None, **chosen: Any) -> Any:
+    question = {**asdict(serving.Question(sql, as_of=as_of)), **limits_of(**chosen), "verdict": asdict(verdict or Verdict(sql, False))}
+    with residents.ask(home, question) as file:
+        return json.loads(file.read())
+
+
+@pytest.fixture
+def residents() -> Iterator[Residents]:
+    """The processes of one test."""
+    begun = Residents()
+    yield begun
+    begun.close()
+
+
+def test_a_process_stays_and_sees_what_is_written(own: Path, residents: Residents) -> None:
+    count = "SELECT count(*) AS n FROM patients"
+    [before] = asked(residents, own, count)
+    first = holders(own)
+    assert len(first) == 1
+    with store.connect(own) as lake:
+        commit = lake.newest_commit()
+        lake.write({"patients": [{"patient": "Z1", "center": "north", "age": 77.0}]}, run="r", what="one more")
+    assert asked(residents, own, count) == [{"n": before["n"] + 1}]
+    assert asked(residents, own, count, as_of=str(commit)) == [before], "as of an earlier commit"
+    assert asked(residents, own, "SELECT count(*) AS n FROM gtv_outcome") == [{"n": before["n"]}], "a relation whose columns are features"
+    with store.connect(own) as lake:
+        store.forget(lake, "Z1", run="r")
+    assert asked(residents, own, "SELECT age FROM patients WHERE patient = 'Z1' OR age = 77") == []
+    assert asked(residents, own, count) == [before]
+    assert asked(residents, own, count, as_of=str(commit + 1)) == [before], "nor as of the commit that brought the patient"
+    assert holders(own) == first, "one process answered all of it"
+
+
+def test_nothing_of_one_statement_is_there_for_the_next(filled: Path, residents: Residents) -> None:
+    """What the judge refuses, had it passed: each statement has a connection of its own to an engine whose settings are locked."""
+    [settings] = asked(residents, filled, SETTINGS)
+    assert settings == {"zone": "UTC", "python": False, "cache": False, "memory": "286.1 MiB", "locked": True}
+    for statement in ("CREATE TEMP TABLE mine AS SELECT 42 AS n", "SET VARIABLE mine = 42", "PREPARE mine AS SELECT 42", "BEGIN TRANSACTION"):
+        asked(residents, filled, statement)
+    assert asked(residents, filled, "SELECT getvariable('mine') AS n") == [{"n": None}]
+    for statement in ("FROM mine", "EXECUTE mine", "ROLLBACK", "SET TimeZone = 'Asia/Tokyo'", "SET GLOBAL threads = 1", "CREATE TABLE lake.mine (n INT)"):
+        with pytest.raises(Refusal, match="sql_failed"):
+            asked(residents, filled, statement)
+    assert asked(residents, filled, SETTINGS) == [settings]
+
+
+SETTINGS = """SELECT current_setting('TimeZone') AS zone, current_setting('python_enable_replacements') AS python,
+    current_setting('enable_external_file_cache') AS cache, current_setting('memory_limit') AS memory, current_setting('lock_configuration') AS locked"""
+
+
+def test_a_statement_that_heeds_no_limit_is_killed_and_the_next_is_answered(filled: Path, residents: Residents, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked(residents, filled, "SELECT 1 AS n")
+    [held] = holders(filled)
+    with pytest.raises(Refusal, match="sql_rows"):
+        asked(residents, filled, "FROM range(1001)")
+    assert holders(filled) == {held}, "too many rows are the statement's own fault"
+    with pytest.raises(Refusal, match="sql_memory"):
+        asked(residents, filled, "SELECT list(a.range || 'x') FROM range(3000) a, range(3000) b")
+    assert held not in holders(filled), "a process that met the limit does not stay"
+    assert asked(residents, filled, "SELECT 2 AS n") == [{"n": 2}]
+    [held] = holders(filled)
+    os.kill(held, signal.SIGSTOP)  # as a statement that hears nothing does
+    monkeypatch.setattr(resident, "OPENING_S", 0.0)
+    monkeypatch.setattr(resident, "GRACE_S", 0.0)
+    with pytest.raises(Refusal, match="sql_timeout"):
+        asked(residents, filled, "SELECT 3 AS n", timeout_s=0.5)
+    assert held not in holders(filled)
+    monkeypatch.undo()
+    assert asked(residents, filled, "SELECT 4 AS n") == [{"n": 4}]
+
+
+def test_a_store_that_moved_or_was_replaced_is_opened_again(own: Path, filled: Path, residents: Residents, catalogs: Catalogs, tmp_path: Path) -> None:
+    """A back-up that was put back, a home that was moved away: the process that held the old one knows nothing of it."""
+    with store.connect(own) as lake:
+        lake.write({"patients": [{"patient": "Z1", "center": "north"}]}, run="r", what="one more")
+    count = "SELECT count(*) AS n FROM patients"
+    [more] = asked(residents, own, count)
+    own.rename(tmp_path / "aside")
+    with pytest.raises(Refusal, match="store_exists"):
+        asked(residents, own, count)
+    catalogs.copy(filled, own)
+    assert asked(residents, own, count) == [{"n": more["n"] - 1}]
+
+
+def test_the_processes_end_with_their_server(filled: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.symlink_to(filled)
+    program = (
+        "import os, sys; from pathlib import Path; from penumbra.store.resident import RESIDENTS; RESIDENTS.begin(Path(sys.argv[1]), 300, 1); "
+        "import time; time.sleep(60)"
+    )
+    server = subprocess.Popen([sys.executable, "-c", program, str(home)])
+    until(lambda: len(holders(home)) == 1)
+    server.kill()
+    server.wait()
+    until(lambda: not holders(home))
+
+
+def until(holds: Callable[[], bool]) -> None:
+    for _ in range(300):
+        if holds():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it never came to hold")
 
 
 def test_answers_in_every_format(address: str, filled: Path) -> None:

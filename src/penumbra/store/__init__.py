@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 from penumbra.store.version import canonical_json, sha256, version_key
 
 if TYPE_CHECKING:
-    from penumbra.store.answer import commit_of, first_rows, for_format, query
+    from penumbra.store.answer import first_rows, for_format, query
     from penumbra.store.features import FEATURE_KINDS, Matrix, declare_version, missing, read_matrix, write_features
     from penumbra.store.forgetting import Traces, forget, purge, traces, unfinished
+    from penumbra.store.moments import commit_of
     from penumbra.store.proof import check, digest
     from penumbra.store.session import Store, connect, require
     from penumbra.store.transfer import Export, export_store, import_store
@@ -44,8 +45,9 @@ __all__ = [
 _HOMES = {
     "features": ("FEATURE_KINDS", "Matrix", "declare_version", "missing", "read_matrix", "write_features"),
     "forgetting": ("Traces", "forget", "purge", "traces", "unfinished"),
+    "moments": ("commit_of",),
     "proof": ("check", "digest"),
-    "answer": ("commit_of", "first_rows", "for_format", "query"),
+    "answer": ("first_rows", "for_format", "query"),
     "session": ("Store", "connect", "require"),
     "transfer": ("Export", "export_store", "import_store"),
 }

@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from penumbra.base import resources
-from penumbra.base.params import model_name
-from penumbra.base.refusal import Refusal, nearest
+from penumbra.base.refusal import Refusal
 from penumbra.base.tables import MAX_ROWS, Answer
-from penumbra.store import hints
+from penumbra.store import hints, postgres
 from penumbra.store.guard import Verdict
 from penumbra.store.judging import JUDGE
 from penumbra.store.lake import patiently
 from penumbra.store.limits import in_time, lock
-from penumbra.store.moments import commit_at, moment_of
 from penumbra.store.session import Store, connect
 from penumbra.store.statements import literal
 from penumbra.store.statements import statement as named
@@ -93,8 +91,8 @@ def query(
     >>> query("home", "SELECT patient, age FROM patients WHERE event").to_pylist()
     [{'patient': 'N001', 'age': 61.0}]
     """
-    question = _Question(Path(home), sql, as_of, timeout_s, memory, verdict, tuple(values), first)
-    return _ask(question, lambda connection, statement: _answer(connection, statement, question, max_rows))
+    question = Question(Path(home), sql, as_of, timeout_s, memory, verdict, tuple(values), first, max_rows)
+    return _ask(question, lambda connection, statement: _answer(connection, statement, question))
 
 
 def first_rows(home: Path | str, sql: str, max_rows: int, *, as_of: int | None = None, timeout_s: float = TIMEOUT_S, memory: str = MEMORY) -> Answer:
@@ -130,7 +128,7 @@ def first_rows(home: Path | str, sql: str, max_rows: int, *, as_of: int | None =
     >>> answer.columns, answer.rows, answer.total
     (('patient', 'age'), [('N001', 61.0)], 2)
     """
-    return _ask(_Question(Path(home), sql, as_of, timeout_s, memory), lambda connection, statement: _first(connection, statement, timeout_s, max_rows))
+    return _ask(Question(Path(home), sql, as_of, timeout_s, memory), lambda connection, statement: _first(connection, statement, timeout_s, max_rows))
 
 
 def for_format(home: Path | str, sql: str, form: str, *, as_of: int | None = None, timeout_s: float = TIMEOUT_S, memory: str = MEMORY) -> "Answer | pa.Table":
@@ -168,7 +166,7 @@ def for_format(home: Path | str, sql: str, form: str, *, as_of: int | None = Non
 
 
 @dataclass(frozen=True)
-class _Question:
+class Question:
     """A statement and the store it is run on."""
 
     home: Path
@@ -179,9 +177,32 @@ class _Question:
     verdict: Verdict | None = None
     values: tuple[Any, ...] = ()
     first: int | None = None
+    max_rows: int | None = None
 
 
-def _ask(question: _Question, take: "Callable[[duckdb.DuckDBPyConnection, str], Result]") -> "Result":
+def prepare(store: Store, memory: str, *, every: bool = True) -> None:
+    """Make what a statement may use besides the relations, and lock the engine. every: also the tables as some clients list them."""
+    for macros in ("catalog", "catalog_tables") if every else ("catalog",):
+        store.connection.execute(named(macros))
+    lock(store, memory)
+
+
+def from_open_store(store: Store, connection: "duckdb.DuckDBPyConnection", question: Question, verdict: Verdict) -> "pa.Table":
+    """The whole answer from a store that is open and prepared; otherwise as `query`.
+
+    Parameters
+    ----------
+    connection
+        To the same engine; with it goes whatever the statement leaves behind.
+    """
+    try:
+        store.require(None if verdict.every else question.sql)
+        return patiently(lambda: _answer(connection, _spoken(verdict), question))
+    except Exception as error:
+        raise _sentence(error, store, question.sql, relation_names(question.home), question.timeout_s, question.memory) from None
+
+
+def _ask(question: Question, take: "Callable[[duckdb.DuckDBPyConnection, str], Result]") -> "Result":
     """Return the result of `take` for the statement, once it is allowed to run, on a locked connection."""
     sql, verdict = question.sql, question.verdict
     if verdict is None and JUDGE.begin():  # otherwise the judge starts while the store opens
@@ -191,71 +212,10 @@ def _ask(question: _Question, take: "Callable[[duckdb.DuckDBPyConnection, str], 
             verdict = JUDGE.ask(sql, relation_names(question.home))
         try:
             store.require(None if verdict.every else sql)
-            for macros in ("catalog", "catalog_tables") if "duckdb_tables" in sql.lower() else ("catalog",):
-                store.connection.execute(named(macros))
-            lock(store, question.memory)
+            prepare(store, question.memory, every="duckdb_tables" in sql.lower())
             return patiently(lambda: take(store.connection, _spoken(verdict)))
         except Exception as error:
             raise _sentence(error, store, sql, relation_names(question.home), question.timeout_s, question.memory) from None
-
-
-def commit_of(home: Path | str, which: str, *, catalog: str | None = None) -> int:
-    """Find the commit that "as of" means.
-
-    The number of a commit is itself; a day or a moment (2026-11-27, 2026-11-27T14:30, UTC) means the newest commit then; a registered version or alias,
-    such as nsclc-os/3, the commit it was trained on. An alias that several models share means the model that params.yaml names (register.model).
-
-    Parameters
-    ----------
-    home
-        The folder of all state (PENUMBRA_HOME).
-    which
-        A commit's number, a date, or a version or alias.
-    catalog
-        As `connect`.
-
-    Returns
-    -------
-    int
-        The commit's number.
-
-    Raises
-    ------
-    Refusal
-        "version_registered", with the versions there are: `no version 'nsclc-os/9' in the store. Did you mean nsclc-os/1? Registered: nsclc-os/1; ...`;
-        "commit" for a date before the first: `no commit by 2020-01-01 23:59 UTC; the first commit is of ...`.
-
-    Examples
-    --------
-    >>> from penumbra.store import commit_of
-    >>> commit_of("home", "champion"), commit_of("home", "nsclc-os/1"), commit_of("home", "2")
-    (3, 3, 2)
-    """
-    if which.isdecimal():
-        return int(which)
-    moment = moment_of(which)
-    with connect(home, read_only=True, catalog=catalog) as store:
-        if moment is not None:
-            return commit_at(store, moment)
-        rows = store.sql("SELECT model, version, alias, store_commit FROM model_versions WHERE store_commit IS NOT NULL ORDER BY created_at").to_pylist()
-    name = which.replace("@", "/")
-    of_aliases = set[str]()
-    of_alias: dict[str, int] = {}  # model -> commit of its version with that alias
-    for row in rows:
-        aliases = set((row["alias"] or "").split(", ")) - {"", "deleted"}  # deleted: no alias, see registry/remembered.py
-        of_aliases |= aliases
-        if name in {f"{row['model']}/{end}" for end in (row["version"], *aliases)}:
-            return int(row["store_commit"])
-        if name in aliases:
-            of_alias[row["model"]] = int(row["store_commit"])
-    model = next(iter(of_alias)) if len(of_alias) == 1 else model_name(home) if of_alias else ""
-    if model in of_alias:
-        return of_alias[model]
-    offered = ", ".join(f"{row['model']}/{row['version']}" for row in rows) or "none"
-    near = nearest(name, (*(f"{row['model']}/{row['version']}" for row in rows), *of_aliases))
-    advice = f"Did you mean {near}? " if near else ""
-    advice = f"{advice}Registered: {offered}; or give a date, or the number of a commit, which FROM commits lists"
-    raise Refusal("version_registered", f"no version {which!r} in the store", advice)
 
 
 def import_meanwhile(*modules: str) -> threading.Thread:
@@ -281,10 +241,10 @@ def counted(table: "pa.Table") -> int:
     return int((table.schema.metadata or {}).get(TOTAL, table.num_rows))
 
 
-def _answer(connection: "duckdb.DuckDBPyConnection", statement: str, question: _Question, max_rows: int | None) -> "pa.Table":
+def _answer(connection: "duckdb.DuckDBPyConnection", statement: str, question: Question) -> "pa.Table":
     import pyarrow as pa
 
-    first = question.first
+    first, max_rows = question.first, question.max_rows
     with in_time(connection, question.timeout_s) as check:
         # The first parameter makes DuckDB import what converts it, so none is passed where there is none.
         cursor = connection.execute(statement, list(question.values)) if question.values else connection.execute(statement)
@@ -342,6 +302,8 @@ def _sentence(error: Exception, store: Store, sql: str, relations: Collection[st
         return error
     if isinstance(error, duckdb.IOException | OSError | MemoryError) and (exhaustion := resources.refusal_of(error, store.lake.folder.parent)) is not None:
         return exhaustion
+    if store.lake.catalog is not None and (lost := postgres.reached(error, store.lake.catalog)) is not None:
+        return lost
     if isinstance(error, duckdb.InternalException | duckdb.FatalException):
         return Refusal("sql_failed", "the engine fails on this statement", "rephrase the query and report this: it is an engine bug")
     if isinstance(error, duckdb.Error | OSError):

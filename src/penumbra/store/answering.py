@@ -1,25 +1,14 @@
-"""One question of a colleague, answered in a process of its own: python -m penumbra.store.answering, the question on stdin as JSON, judged already.
-
-The first line of stdout is `answer`, followed by the answer, or a refusal as JSON. Whatever a statement does to this process, the server survives.
-"""
+"""The last bounds of a process that answers one statement: time and address space."""
 
 import contextlib
-import io
-import json
 import os
 import resource
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
-from typing import IO
 
-from penumbra.base import tables
 from penumbra.base.refusal import Refusal
-from penumbra.store.answer import commit_of, query
-from penumbra.store.guard import Verdict
 
-ANSWER = b"answer\n"
 MEMORY_MB = 2000  # of one statement at the command line
 GRACE_S = 5.0  # until the engine notices the interruption
 OWN_BYTES = 6 * 1024**3  # address space of Arrow and the engine's threads on top of what the statement may take; most of it is never touched
@@ -50,39 +39,3 @@ def bounded(timeout_s: float, memory_mb: int) -> Iterator[None]:
     finally:
         timer.cancel()
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-
-
-def main() -> None:
-    """Answer or refuse; ends by itself when the time is over."""
-    question = json.load(sys.stdin)
-    out = sys.stdout.buffer
-    try:
-        home, as_of = Path(question["home"]), question["as_of"]
-        with bounded(question["timeout_s"], question["memory_mb"]):
-            table = query(
-                home,
-                question["sql"],
-                question["values"],
-                as_of=None if as_of is None else commit_of(home, as_of),
-                timeout_s=question["timeout_s"],
-                memory=f"{question['memory_mb']}MB",
-                max_rows=question["max_rows"],
-                first=question["first"],
-                verdict=Verdict(**question["verdict"]),
-            )
-            stream = io.TextIOWrapper(buffer := io.BytesIO(), encoding="utf-8", write_through=True)
-            tables.write(table, question["format"], stream)
-    except Refusal as refusal:
-        return _refuse(out, refusal)
-    except MemoryError:
-        return _refuse(out, Refusal("sql_memory", "the answer needs more memory than is allowed", "narrow the query"))
-    out.write(ANSWER)
-    out.write(buffer.getbuffer())
-
-
-def _refuse(out: IO[bytes], refusal: Refusal) -> None:
-    out.write(json.dumps({"rule": refusal.rule, "found": refusal.found, "advice": refusal.advice, "place": refusal.place}).encode() + b"\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -108,7 +108,7 @@ class Lake:
         self.catalog = self._catalog_address(catalog or catalog_uri())
         if self.catalog is not None:
             postgres.connection_string(self.catalog)
-        self._aside: Path | None = None  # of `read_aside`; gone with this object
+        self.aside: Path | None = None  # of `read_aside`, which learns of no commit; gone with this object
         exists = self.file.is_file() if self.catalog is None else objects.remembered(self.folder) is not None
         self.files = objects.store_address(self.folder, exists=exists)
 
@@ -173,17 +173,17 @@ class Lake:
 
         It is read where SQLite can write nothing next to the file itself: its write-ahead log needs a file for shared memory. Nobody writes there now.
         """
-        if self.catalog is not None or self._aside is not None:
+        if self.catalog is not None or self.aside is not None:
             return None
         try:
-            self._aside = Path(tempfile.mkdtemp(prefix="penumbra-catalog-"))
-            weakref.finalize(self, shutil.rmtree, self._aside, ignore_errors=True)
+            self.aside = Path(tempfile.mkdtemp(prefix="penumbra-catalog-"))
+            weakref.finalize(self, shutil.rmtree, self.aside, ignore_errors=True)
             for file in self.folder.glob(f"{CATALOG_FILE}*"):
                 if not file.name.endswith("-shm"):
-                    shutil.copyfile(file, self._aside / file.name)
+                    shutil.copyfile(file, self.aside / file.name)
         except OSError:
             return None
-        return self._aside / CATALOG_FILE
+        return self.aside / CATALOG_FILE
 
     def unlock(self, connection: "duckdb.DuckDBPyConnection") -> None:
         """Let the engine reach the store's objects."""

@@ -1,24 +1,19 @@
-"""SQL for colleagues over the network: POST /sql with a token; each statement in a process of its own, within limits."""
+"""SQL for colleagues over the network: POST /sql with a token; each statement in a process that holds the store and nothing else, within limits."""
 
 import asyncio
-import contextlib
 import errno
 import hmac
 import json
 import os
-import re
 import socket
-import subprocess
-import sys
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from penumbra.base.refusal import Refusal
-from penumbra.store.answering import ANSWER, GRACE_S
 from penumbra.store.guard import LONGEST
 from penumbra.store.judging import JUDGE
+from penumbra.store.resident import RESIDENTS
 from penumbra.store.views import relation_names
 
 if TYPE_CHECKING:
@@ -28,7 +23,6 @@ if TYPE_CHECKING:
 
 TOKEN = "PENUMBRA_SQL_TOKEN"
 SHORTEST_TOKEN = 16
-SECRET = re.compile(r"PENUMBRA_\w+_(?:TOKEN|SECRET)")  # not for a process that runs a user's statement
 MEDIA = {
     "json": "application/json",
     "csv": "text/csv",
@@ -103,7 +97,12 @@ def serve(home: Path, token: str, limits: Limits, *, host: str, port: int) -> No
 
     free_port(host, port)
     config = uvicorn.Config(application(home, token, limits), host=host, port=port, log_level="warning", server_header=False, limit_concurrency=64)
-    uvicorn.Server(config).run()
+    JUDGE.begin()
+    RESIDENTS.begin(home, limits.memory_mb, limits.at_once)
+    try:
+        uvicorn.Server(config).run()
+    finally:
+        RESIDENTS.close()
 
 
 def free_port(host: str, port: int) -> int:
@@ -211,7 +210,7 @@ def streamed(file: IO[bytes], form: str) -> "Response":
 
 
 def ask(home: Path, question: "Question", limits: Limits) -> IO[bytes]:
-    """The answer in an unnamed file, from a process of its own; a statement that the judge refuses starts none.
+    """The answer in an unnamed file, from a process that holds the store; a statement that the judge refuses reaches none.
 
     Raises
     ------
@@ -219,21 +218,7 @@ def ask(home: Path, question: "Question", limits: Limits) -> IO[bytes]:
         Of the judge, as the process reported it, or "sql_timeout" because it reported nothing.
     """
     verdict = JUDGE.ask(question.sql, relation_names(home))
-    environment = {name: value for name, value in os.environ.items() if not SECRET.fullmatch(name)}
-    request = {**asdict(question), **asdict(limits), "home": str(home), "verdict": asdict(verdict)}
-    file = tempfile.TemporaryFile()  # noqa: SIM115 the response reads it, and it is gone with the last reader
-    command = [sys.executable, "-m", "penumbra.store.answering"]
-    with contextlib.suppress(subprocess.TimeoutExpired):  # it is killed then
-        subprocess.run(command, input=json.dumps(request).encode(), stdout=file, env=environment, timeout=limits.timeout_s + 6 * GRACE_S)
-        file.seek(0)
-        first = file.readline()
-        if first == ANSWER:
-            return file
-        if first.endswith(b"}\n"):
-            refused = json.loads(first)
-            raise Refusal(refused["rule"], refused["found"], refused["advice"]).at(refused["place"])
-    file.close()
-    raise Refusal("sql_timeout", f"no answer within {limits.timeout_s:g} s and {limits.memory_mb} MB", "narrow the query")
+    return RESIDENTS.ask(home, {**asdict(question), **asdict(limits), "verdict": asdict(verdict)})
 
 
 def _refused(refusal: Refusal) -> "Response":

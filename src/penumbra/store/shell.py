@@ -17,8 +17,9 @@ from prompt_toolkit.history import FileHistory
 from penumbra.base import tables
 from penumbra.base.child_process import interrupts_are_mine
 from penumbra.base.refusal import Refusal
-from penumbra.store.answer import TIMEOUT_S, commit_of, for_format, query
+from penumbra.store.answer import TIMEOUT_S, for_format, query
 from penumbra.store.answering import MEMORY_MB, bounded
+from penumbra.store.moments import commit_of
 from penumbra.store.statements import statement as named
 
 if TYPE_CHECKING:

@@ -155,8 +155,8 @@ class Views:
 
     def _forget_grown(self, connection: "duckdb.DuckDBPyConnection") -> None:
         """Another process may have added features since the views were made."""
-        grown = [kind for kind, size in self._slots.items() if len(feature_slots(connection, kind)) != size]
-        if grown:
+        sizes = dict(connection.execute("SELECT kind, count(*) FROM memory.stored.feature_slots GROUP BY kind").fetchall())
+        if any(sizes.get(kind, 0) != size for kind, size in self._slots.items()):
             for name in list(self._created):
                 connection.execute(f"DROP VIEW memory.{'stored' if name in INTERNAL else 'main'}.{name}")
             self._created.clear()
