@@ -7,7 +7,9 @@ finished simulated run; decisions and comparisons are those of tests/console/ver
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from PIL import Image
 
@@ -30,7 +32,11 @@ PAGES = {
     "table": "/tables/patients",
     "sql": "/sql?q=SELECT%20center%2C%20avg(age)%20AS%20age%2C%20count(*)%20AS%20n%20FROM%20patients%20GROUP%20BY%20ALL%20ORDER%20BY%20ALL",
     "health": "/health",
+    "log": "/log",
 }
+WITH_ACTIONS = {"action": "/actions/withdraw?patient=E001&center=east"}
+WITH_TOKEN = {"sign_in": "/sign-in"}
+TOKEN = MappingProxyType({"PENUMBRA_CONSOLE_TOKEN": "a token for the picture"})
 OF_TWO_VERSIONS = {"comparison": "/models/compare?versions=1,2", "decisions": "/decisions", "decision": "/decisions/east"}
 SIZES = ((1280, False), (820, True), (390, False))
 TALLEST, SCALE, GAP = 2000, 0.5, 12
@@ -59,9 +65,11 @@ def picture(tab: Tab, address: str, folder: Path) -> Image.Image:
     return sheet.quantize(200, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
 
 
-def pictures(home: Path, pages: dict[str, str], scratch: Path) -> None:
+def pictures(home: Path, pages: dict[str, str], scratch: Path, *options: str, more: Mapping[str, str] | None = None) -> None:
     """Of pages over one home."""
-    with serving.served(home) as console, browser() as running, running.tab() as tab:
+    if sys.argv[2:] and not pages.keys() & set(sys.argv[2:]):
+        return
+    with serving.served(home, *options, more=more) as console, browser() as running, running.tab() as tab:
         for name, address in pages.items():
             if sys.argv[2:] and name not in sys.argv[2:]:
                 continue
@@ -78,6 +86,8 @@ def main() -> None:
         scratch = Path(folder)
         shutil.copytree(home, scratch / "home", symlinks=True, ignore=shutil.ignore_patterns("simulated"))
         pictures(scratch / "home", PAGES, scratch)
+        pictures(scratch / "home", WITH_ACTIONS, scratch, "--allow-actions")
+        pictures(scratch / "home", WITH_TOKEN, scratch, more=TOKEN)
         (scratch / "registry" / "mlflow").mkdir(parents=True)
         with quiet_mlflow():
             client(scratch / "registry")
