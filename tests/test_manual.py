@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import click
 import pytest
 
 from . import manual
@@ -98,6 +99,7 @@ def test_the_reference_has_every_command_relation_rule_and_parameter(pages: dict
         for parameter in command.params:
             for option in (each for each in parameter.opts if each.startswith("--")):
                 assert f"<code>{option}</code>" in of_command[name], (name, option)
+            assert not isinstance(parameter, click.Option) or (parameter.help or "").strip(), (name, parameter.opts)
     relations = anchors(pages["reference/relations.html"])
     assert {name for name in relation_names(None) if name.lower().replace("_", "-") not in relations} == set()
     rules = pages["rules.html"]

@@ -22,7 +22,7 @@ profile_option = click.option(
 )
 
 
-def form_option(*forms: str, help: str | None = None) -> Callable[[Any], Any]:
+def form_option(*forms: str, help: str = "For a reader, or for programs.") -> Callable[[Any], Any]:
     """--format, as the argument `form`; the first one is the default."""
     return click.option("--format", "form", type=Choice(forms), default=forms[0], show_default=True, help=help)
 
@@ -39,7 +39,7 @@ class Choice(click.Choice[str]):
 
 format_option = form_option(
     *("table", "csv", "json", "markdown", "parquet", "arrow"),
-    help="table and markdown round for a reader; the others hold every value whole, times in UTC.",
+    help="table and markdown are rounded for reading; the others keep full precision, with times in UTC.",
 )
 
 

@@ -32,7 +32,7 @@ def rois(folder: Path, center: str | None, form: str) -> None:
     "--sort", default="suspicion", show_default=True, help="suspicion, patient, center; risk, stage, volume, time, clinical.NAME, each also as -risk."
 )
 @click.option("--status", help="accepted, remarked, excluded, rejected, 'without scan'; used: the first two.")
-@click.option("--center", shell_complete=completion.centers)
+@click.option("--center", shell_complete=completion.centers, help="Patients of this center alone.")
 @click.option("--group", help="Risk group: high or low.")
 @click.option("--applicability", help="inside, edge or outside.")
 @click.option("--rule", shell_complete=completion.rules, help="A reason or remark.")

@@ -60,6 +60,7 @@ def _commands() -> Iterator[str]:
     yield from ("# Commands", "")
     yield "`penumbra COMMAND --help` prints the same in a terminal. `penumbra` alone is `penumbra status`. Every command ends with status 0, or with"
     yield "1 or 2 and one sentence that names a [rule](../rules.md)."
+    yield f"Costs were measured {MEASURED}."
     listed = dict(sections.SECTIONS)
     others = [name for name in main.commands if sections.about(name) is None and not main.commands[name].hidden]
     for section, names in {**{title: list(about) for title, about in listed.items()}, sections.OTHERS: others}.items():
@@ -82,7 +83,7 @@ def _command(name: str, command: click.Command) -> Iterator[str]:
     if rows:
         yield from ("", *table(("argument or option", "meaning", "default"), rows))
     if about is not None:
-        yield from ("", *table(("reads", "writes", "costs"), [(about.reads, about.writes, f"{about.costs} ({MEASURED})")]))
+        yield from ("", *table(("reads", "writes", "costs"), [(about.reads, about.writes, about.costs)]))
     example = (command.epilog or "").removeprefix("Example:").strip()
     if example:
         yield from ("", "Example:", "", "```console", example, "```")
@@ -95,8 +96,8 @@ def _option(parameter: click.Parameter) -> tuple[str, str, str]:
         plain = not parameter.is_flag and parameter.default is not None and not callable(parameter.default) and "Sentinel" not in repr(parameter.default)
         default = f"`{parameter.default}`" if plain else ""
         kind = kind or ("" if parameter.is_flag else f" {parameter.type.name.upper()}")
-        return f"{named}{cell(kind)}", cell(parameter.help or ""), default
-    return f"`{parameter.human_readable_name}`{cell(kind)}", "required" if parameter.required else "optional", ""
+        return f"{named} {cell(kind)}".strip(), cell(parameter.help or ""), default
+    return f"`{parameter.human_readable_name}` {cell(kind)}".strip(), "required" if parameter.required else "optional", ""
 
 
 def _relations() -> Iterator[str]:

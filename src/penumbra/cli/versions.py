@@ -154,7 +154,13 @@ def serve(profile: str | None) -> None:
 @command('penumbra promote 2 --reason "agreed by the tumor board"')
 @click.argument("version", shell_complete=completion.versions)
 @click.option("--reason", required=True, help="Kept in the relation alias_changes.")
-@click.option("--alias", type=click.Choice(["champion", "challenger"]), default="champion", show_default=True)
+@click.option(
+    "--alias",
+    type=click.Choice(["champion", "challenger"]),
+    default="champion",
+    show_default=True,
+    help="champion answers; challenger scores the same patients in the shadow.",
+)
 def promote(version: str, reason: str, alias: str) -> None:
     """Make a registered VERSION (or MODEL/VERSION) champion, provided its files have not changed since registration.
 
