@@ -128,7 +128,7 @@ def walk(folder: Path, roots: Roots, unreadable: list[Path] | None = None) -> It
 
 
 def refuse_leaving(folder: Path, center_folder: Path, roots: Roots) -> None:
-    """Refuse a patient's folder, or a file of the center, that is or holds a link out of the cohort. Hidden entries count for nobody.
+    """Refuse a patient's folder, or a file of the center, that is or contains a link out of the cohort. Hidden entries are ignored.
 
     Parameters
     ----------

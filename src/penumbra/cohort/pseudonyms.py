@@ -9,7 +9,7 @@ PSEUDONYM = re.compile(r"p[0-9a-f]{16}")
 
 
 def pseudonym(patient: str, *, center: str, key: str) -> str:
-    """Replace a patient's name by the first 16 hex digits of an HMAC-SHA256: the same for the same key, not to be undone without it.
+    """Replace a patient's name by the first 16 hex digits of an HMAC-SHA256: the same for the same key, and irreversible without it.
 
     Parameters
     ----------

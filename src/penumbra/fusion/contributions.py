@@ -55,7 +55,7 @@ class Contributions:
 
 
 def contributions_of(model: SurvivalModel, table: Table, *, centers: ArrayLike | None = None) -> Contributions:
-    """Take a model's log_risk apart.
+    """Break a model's log_risk down into its contributions.
 
     Harmonization is part of a column: its term is that of the harmonized value. Of a model through principal components the term is that of the column
     behind them, with the product of loadings and Cox coefficients.

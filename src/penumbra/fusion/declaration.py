@@ -233,7 +233,7 @@ def _is_number(value: Any) -> bool:
 
 
 def check_columns(models: Mapping[str, Declaration], blocks: Mapping[str, Collection[str]]) -> None:
-    """Refuse a model that names a block or a column which there is not.
+    """Refuse a model that names a block or a column that does not exist.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ def check_columns(models: Mapping[str, Declaration], blocks: Mapping[str, Collec
     Raises
     ------
     ParamsError
-        "model_declared", without its file: `Rad names the block 'ring_5mm', which there is not. Did you mean ring_3mm?`
+        "model_declared", without its file: `Rad names the block 'ring_5mm', which does not exist. Did you mean ring_3mm?`
 
     Examples
     --------
@@ -256,7 +256,7 @@ def check_columns(models: Mapping[str, Declaration], blocks: Mapping[str, Collec
     for name, declared in models.items():
         for i, block in enumerate(declared.blocks):
             if block not in blocks:
-                raise wrong(f"{name}.blocks[{i}]", f"{name} names the block {block!r}, which there is not", choose(block, blocks), RULE)
+                raise wrong(f"{name}.blocks[{i}]", f"{name} names the block {block!r}, which does not exist", choose(block, blocks), RULE)
         for i, listed in enumerate(declared.columns):
             block, feature = block_and_feature(listed)
             if block not in blocks:

@@ -51,7 +51,7 @@ class Declared:
 def check(root: Path, declared: Declared) -> dict[str, dict[str, Any]]:
     """Return the models by file, with the rings of features/rois.yaml (see fusion.rings).
 
-    Refuse what no feature can be computed from, and a model that names a block or column that there is not.
+    Refuse what no feature can be computed from, and a model that names a block or column that does not exist.
 
     Parameters
     ----------
