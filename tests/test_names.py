@@ -52,6 +52,7 @@ EXCEPTIONS = {
     "registry/noted.py AliasChange.who": "column of the relation alias_changes",
     "commands/dry_run.py Rehearsed.found": "the same name as in manifests/ingest.json, which a dry run foretells",
     "commands/doctor.py Finding.found": "the column found of penumbra doctor, and a key of its JSON",
+    "commands/model_service/questions.py Refused.found": "key of the JSON that is answered, next to rule and advice",
     "commands/status_data.py Waiting.why": "key of the JSON of penumbra status",
     "commands/status_data.py Failure.why": "key of the JSON of penumbra status",
     "survival/concordance.py Concordance.tied_risk": "the field's term, as in scikit-survival's concordance_index_censored",

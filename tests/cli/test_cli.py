@@ -39,9 +39,10 @@ def test_every_command_stands_in_a_section_with_what_it_reads_and_writes() -> No
     assert [line for line in shown.splitlines() if line.endswith(":") and line[0] != " "] == [
         *("Options:", "Build a model:", "Ask:", "Compare and decide:", "One patient:", "Operate:")
     ]
+    widest = max(map(len, main.commands))
     for commands in sections.SECTIONS.values():
         for name, about in commands.items():
-            assert f"  {name:<9}  {about.says}" in shown.splitlines(), "on one line, at 80 columns"
+            assert f"  {name:<{widest}}  {about.says}" in shown.splitlines(), "on one line, at 80 columns"
             assert about.says[-1] in ".?"
             said = " ".join(CliRunner().invoke(main, [name, "--help"]).output.split())
             assert about.costs

@@ -10,6 +10,7 @@ import os
 import types
 import typing
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -135,9 +136,20 @@ def recalibrate_from(home: Path | str | None = None) -> int | None:
 
 def _declared(group: str, name: str, home: Path | str | None) -> Any:
     """One value of params.yaml as it stands there, for a command that needs no other; None where there is none."""
-    declared = read_yaml(project_root(home) / "params.yaml")
+    file = project_root(home) / "params.yaml"
+    try:
+        facts = file.stat()
+        declared = _read_once(file, facts.st_mtime_ns, facts.st_size)
+    except OSError:  # read_yaml has the sentence for it
+        declared = read_yaml(file)
     values = resolve(declared.get(group), str(declared.get("profile")))
     return values.get(name) if isinstance(values, Mapping) else None
+
+
+@lru_cache(maxsize=4)
+def _read_once(file: Path, changed: int, size: int) -> Mapping[str, Any]:
+    """A file of parameters, read again only when it has changed: a server asks for one value with every patient, and YAML takes 0.1 s."""
+    return read_yaml(file)
 
 
 def missing(key: str, advice: str = "") -> ParamsError:

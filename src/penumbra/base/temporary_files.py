@@ -9,18 +9,23 @@ PREFIX = f"penumbra-{os.getuid()}-"
 YOUNG_S = 60  # a folder may not be locked yet, because it was made just now
 
 
-def private_folder() -> str | None:
+def private_folder(base: str | None = None) -> str | None:
     """Make a folder for the temporary files of this command and of every library below, readable by this user alone and removed with the command.
 
     Libraries put folders of fixed names into the shared one (Prefect: runner_storage), where two users would meet. The lock on the folder says that its
     command is alive: what a killed one left is removed by the next.
+
+    Parameters
+    ----------
+    base
+        Where it is made; None: in TMPDIR.
 
     Returns
     -------
     str | None
         Its path, which is TMPDIR from now on; None where none can be made: libraries then do as they do.
     """
-    base = os.environ.get("TMPDIR") or "/tmp"
+    base = base or os.environ.get("TMPDIR") or "/tmp"
     with contextlib.suppress(OSError):
         for name in os.listdir(base):  # noqa: PTH208 as in stopping: pathlib is slow to import
             if name.startswith(PREFIX):

@@ -51,6 +51,46 @@ def serve_sql(host: str, port: int | None) -> None:
     serve_sql.serve(service, token)
 
 
+@command("penumbra serve-model --port 8780", name="serve-model")
+@click.option("--model", "which", default="champion", show_default=True, shell_complete=completion.versions, help="Alias or version; an alias is followed.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Use another address than loopback only behind a proxy that encrypts.")
+@click.option("--port", type=click.IntRange(0, 65535), help="0: any free one. Default: serve_model.port in params.yaml.")
+def serve_model(which: str, host: str, port: int | None) -> None:
+    """Answer with a registered version over HTTP: features, a patient of the store, or a zip of a scan. Nothing that is sent is kept.
+
+    On loopback for the user who starts it. With PENUMBRA_MODEL_TOKEN (features and scans) and PENUMBRA_MODEL_STORE_TOKEN (also patients of the store) others
+    send a token.
+    """
+    from penumbra.commands import serve_model
+
+    service = serve_model.prepare(host, port, which)
+    click.echo(f"{service.resident.loaded().entry.label} answers on {service.address}; Ctrl-C ends it.", err=True)
+    token = '-H "Authorization: Bearer $PENUMBRA_MODEL_TOKEN" ' if service.door.tokens else ""
+    next_commands(
+        f"open {service.address}/ in a browser: what it is sent, and what it answers" if not token else f"curl -s {token}{service.address}/columns",
+        f"curl -s {token}{service.address}/predict?center=north -H 'Content-Type: application/zip' --data-binary @patient.zip",
+    )
+    serve_model.serve(service)
+
+
+@command("penumbra mlflow --port 5000")
+@click.option("--port", type=click.IntRange(0, 65535), help="0: any free one. Default: 5000, as MLflow's own.")
+def mlflow(port: int | None) -> None:
+    """Open MLflow's pages over the registry of this state folder, on loopback; where PENUMBRA_MLFLOW names a server, say its address.
+
+    MLflow asks nobody who they are: every user of this machine can open them, and change what they show.
+    """
+    from penumbra.commands import mlflow
+
+    service = mlflow.prepare(port=port)
+    if not service.command:
+        click.echo(service.address)
+        return
+    click.echo("MLflow starts, which takes some seconds; Ctrl-C ends it.", err=True)
+    next_commands(f"open {service.address} in a browser", f"export MLFLOW_TRACKING_URI={service.address}")
+    sys.exit(mlflow.serve(service))
+
+
 @command("penumbra console --port 8790")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Use another address than loopback only behind a proxy that encrypts.")
 @click.option("--port", type=click.IntRange(0, 65535), help="0: any free one. Default: console.port in params.yaml.")

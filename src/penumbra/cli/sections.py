@@ -127,6 +127,13 @@ SECTIONS: dict[str, dict[str, About]] = {
             "a Prefect server while it runs; each retraining costs as much as penumbra retrain",
         ),
         "serve-sql": About("Answer colleagues' SQL queries over HTTP.", "the store", NOTHING, "serve_sql.memory_mb of params.yaml per question"),
+        "serve-model": About(
+            "Answer with a model over HTTP: features, patients, scans.",
+            "the version's files, the store",
+            "the log of access, of a patient of the store",
+            "up to 25 s to start next to other work; then 0.5 s for features, 3 s for a scan",
+        ),
+        "mlflow": About("Open MLflow's pages over this state folder.", "the registry", "what is changed on its pages", "up to 30 s to start"),
         "export": About("Write the whole store to a folder.", "the store", "the new folder", "1 s, 0.3 GB"),
         "import": About("Fill an empty store from an export.", "the folder of an export", "the store", "2 s, 0.3 GB"),
     },

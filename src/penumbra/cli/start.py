@@ -12,6 +12,8 @@ RESUME_OTHERWISE = {
     "forget": "Stopped by {signal}: run penumbra forget without a patient to complete the deletion.",
     "serve": "Stopped by {signal}: run penumbra serve again, and it resumes with the centers that wait.",
     "console": "Stopped by {signal}: run penumbra console again to look.",
+    "serve-model": "Stopped by {signal}: run penumbra serve-model again to answer.",
+    "mlflow": "Stopped by {signal}: run penumbra mlflow again to look.",
     "serve-sql": "Stopped by {signal}: run penumbra serve-sql again to answer queries.",
 }
 GIVES_WAY = ("retrain", "serve")  # nobody waits for these: people who look at the console go first

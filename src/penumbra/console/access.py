@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from penumbra.base import addresses
 from penumbra.base.refusal import Refusal
-from penumbra.console import addresses, pages
+from penumbra.console import pages
 from penumbra.console.admission import FORM, PERSON
 from penumbra.console.context import Console
 from penumbra.console.limits import Rate

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from penumbra.base import addresses
 from penumbra.base.refusal import Refusal
-from penumbra.console import addresses
 from penumbra.console.sessions import Account, Role, Sessions
 from penumbra.store.serving import SHORTEST_TOKEN
 

@@ -4,10 +4,10 @@ import contextlib
 import threading
 from dataclasses import dataclass
 
-from penumbra.base import chained_log
+from penumbra.base import addresses, chained_log
 from penumbra.base.refusal import Refusal
 from penumbra.commands.sql import note_changes
-from penumbra.console import addresses, scans, trail
+from penumbra.console import scans, trail
 from penumbra.console.admission import Door, admission
 from penumbra.console.context import Console
 from penumbra.pipeline.workspace import begin

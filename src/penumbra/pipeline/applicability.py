@@ -1,5 +1,6 @@
 """Whom a version is for, asked of patients in the store: their features against its training patients, and the patient against the intended use."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -56,9 +57,17 @@ def assessed(model: SurvivalModel, intended: IntendedUse, data: Dataset, rows: n
     return tuple(each.limited(use.contrary, use.sentence) for each, use in zip(applicabilities, uses, strict=True))
 
 
-def of_person(home: Path, loaded: LoadedModel, table: Mapping[str, np.ndarray], center: str, person: Person) -> Applicability:
-    """Whether a version is for one patient, given as a table of features: the center, and then the patient, say what is known against the intended use."""
-    with store.connect(home, read_only=True) as lake:
+def of_person(
+    home: Path, loaded: LoadedModel, table: Mapping[str, np.ndarray], center: str, person: Person, *, lake: store.Store | None = None
+) -> Applicability:
+    """Whether a version is for one patient, given as a table of features: the center, and then the patient, say what is known against the intended use.
+
+    Parameters
+    ----------
+    lake
+        The store, open; None: it is opened.
+    """
+    with store.connect(home, read_only=True) if lake is None else contextlib.nullcontext(lake) as lake:
         declared = declarations(lake).get(center, Declaration())
     declared = replace(declared, treatment=person.treatment or declared.treatment, intent=person.intent or declared.intent)
     use = intended_for(loaded.settings, home).of(declared, age=person.age, stage=person.stage)

@@ -1,7 +1,7 @@
 """A folder of one patient as a version reads it: the scan on the version's grid, and every feature that its model and its refits need."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,8 +66,8 @@ def read_folder(
         A scan that cannot be used, a mask that its certificate refuses, a model that needs what a folder does not hold (a clinical column), or one that
         reads features of another definition than this program makes.
     """
-    settings, model = loaded.settings, loaded.model
-    required = blocks_of((*model.columns, *(name for name in (loaded.refits.names if loaded.refits else ()) if not name.startswith(f"{CLINICAL}."))))
+    settings = loaded.settings
+    required = required_blocks(loaded)
     covariates, missing = clinical_table(loaded, age, stage, clinical or {})
     require_same_features(loaded, required)
     rules = roi_rules(settings["rois"])
@@ -83,17 +83,8 @@ def read_folder(
     if certificate.status == "refused":
         worst = certificate.findings[0]
         raise Refusal(worst.rule, worst.found, worst.advice)
-    masks = {roi: mask for roi, mask in {GTV: scan.gtv, **rings}.items() if roi in required}
-    table = {
-        column(roi, name): np.array([value])
-        for roi, values in radiomics.extract(scan, masks, settings["radiomics"], engine=settings["populate"]["engine"]).items()
-        for name, value in values.items()
-    }
+    table, networks = measured(loaded, scan, rings, required)
     table |= covariates
-    networks: dict[str, np.ndarray] = {}
-    if DEEP in required:
-        deep, networks = _deep(loaded, scan)
-        table |= deep
     return Arrived(
         scan=scan,
         table=table,
@@ -103,6 +94,25 @@ def read_folder(
         certificate=certificate.status,
         remarks=(*(f"{finding.rule}: {finding.found}" for finding in certificate.findings), *arrived.notes, *missing),
     )
+
+
+def required_blocks(loaded: registry.LoadedModel) -> set[str]:
+    """The blocks that a version's model and its refits read; of the clinical columns only the model's own."""
+    refits = loaded.refits.names if loaded.refits else ()
+    return blocks_of((*loaded.model.columns, *(name for name in refits if not name.startswith(f"{CLINICAL}."))))
+
+
+def measured(
+    loaded: registry.LoadedModel, scan: imaging.Scan, rings: Mapping[str, imaging.Mask], required: Collection[str]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Every feature of the image that some blocks have, each (1,), and what each network says alone, each (m,)."""
+    masks = {roi: mask for roi, mask in {GTV: scan.gtv, **rings}.items() if roi in required}
+    extracted = radiomics.extract(scan, masks, loaded.settings["radiomics"], engine=loaded.settings["populate"]["engine"])
+    table = {column(roi, name): np.array([value]) for roi, values in extracted.items() for name, value in values.items()}
+    if DEEP not in required:
+        return table, {}
+    deep, networks = _deep(loaded, scan)
+    return table | deep, networks
 
 
 def blocks_of(columns: Iterable[str]) -> set[str]:

@@ -3,6 +3,7 @@
 Everything about other people is looked up in the store at the time of asking; the version itself holds none of it.
 """
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +23,7 @@ from penumbra.fusion.release import percentile
 from penumbra.fusion.resampled import band_of
 from penumbra.imaging import Scan
 from penumbra.pipeline import applicability, covariates
-from penumbra.pipeline.arrived import blocks_of, read_folder
+from penumbra.pipeline.arrived import Arrived, blocks_of, read_folder
 from penumbra.pipeline.dataset import clinical_block, matrix_block
 from penumbra.pipeline.recalibration import applied
 from penumbra.pipeline.workspace import Work
@@ -198,12 +199,26 @@ def explain(
     """
     loaded = registry.load(work.home, which)
     folder = Path(patient)
-    person = _of_folder(loaded, folder, center, age, stage, clinical) if folder.is_dir() else of_store(work, loaded, patient, center)
+    if folder.is_dir():
+        arrived = read_folder(loaded, folder, center or folder.resolve().parent.name, age=age, stage=stage, clinical=clinical)
+        person = of_scan(arrived, folder.resolve().name, center or folder.resolve().parent.name, applicability.Person(age, stage))
+    else:
+        person = of_store(work, loaded, patient, center)
     return explain_person(work, loaded, person, features)
 
 
-def explain_person(work: Work, loaded: LoadedModel, person: Person, features: int | None = None) -> Explanation:
-    """Explain what a version says of a person that was read; see `explain`."""
+def explain_person(
+    work: Work, loaded: LoadedModel, person: Person, features: int | None = None, *, lake: store.Store | None = None, similar: bool = True
+) -> Explanation:
+    """Explain what a version says of a person that was read; see `explain`.
+
+    Parameters
+    ----------
+    lake
+        The store, open; None: it is opened.
+    similar
+        False: name nobody else.
+    """
     model, numbers = loaded.model, work.settings.explain
     log_risk = model.log_risk(person.table, centers=[person.center])
     fitted = applied(work.home, loaded, person.center)
@@ -216,7 +231,7 @@ def explain_person(work: Work, loaded: LoadedModel, person: Person, features: in
     )
     parts = contributions_of(model, person.table, centers=[person.center])
     top = numbers.features if features is None else features
-    similar, similar_reason = _similar(work, loaded, person)
+    alike, alike_reason = _similar(work, loaded, person) if similar else ((), "none: nobody else is named here")
     reasons = {horizon_name(day): model.baseline.why_not(day) for day in loaded.horizons_days}
     answers = zip(horizons[0].tolist(), horizons[1].survival_lower[0].tolist(), horizons[1].survival_upper[0].tolist(), strict=True)
     recalibrated = (f"probabilities are recalibrated {fitted}; risk and group are those of the version",) if fitted else ()
@@ -226,7 +241,7 @@ def explain_person(work: Work, loaded: LoadedModel, person: Person, features: in
         model=loaded.entry.model,
         version=loaded.entry.version,
         served=loaded.served,
-        applicability=applicability.of_person(work.home, loaded, person.table, person.center, person.record),
+        applicability=applicability.of_person(work.home, loaded, person.table, person.center, person.record, lake=lake),
         log_risk=float(log_risk[0]),
         lower=float(curve[1].lower[0]),
         upper=float(curve[1].upper[0]),
@@ -243,27 +258,28 @@ def explain_person(work: Work, loaded: LoadedModel, person: Person, features: in
         survival_upper=curve[1].survival_upper[0],
         contributions=explained(parts, person.table, top=top, digits=numbers.digits),
         exact=explained(parts, person.table, top=top, digits=JSON_DIGITS),
-        similar=similar,
-        similar_reason=similar_reason,
+        similar=alike,
+        similar_reason=alike_reason,
         remarks=(*seen, *person.remarks, *recalibrated),
     )
 
 
-def _of_folder(loaded: LoadedModel, folder: Path, center: str | None, age: float | None, stage: str | None, clinical: Mapping[str, str] | None) -> Person:
-    place = center or folder.resolve().parent.name
-    read = read_folder(loaded, folder, place, age=age, stage=stage, clinical=clinical)
-    return Person(folder.resolve().name, place, read.table, read.networks, read.scan, read.sha256, False, read.remarks, applicability.Person(age, stage))
+def of_scan(arrived: Arrived, patient: str, center: str, record: applicability.Person) -> Person:
+    """A patient whose folder was read, under a name; `record` is what is known of the patient against the intended use."""
+    return Person(patient, center, arrived.table, arrived.networks, arrived.scan, arrived.sha256, False, arrived.remarks, record)
 
 
-def of_store(work: Work, loaded: LoadedModel, patient: str, center: str | None, *, scan: bool = True) -> Person:
+def of_store(work: Work, loaded: LoadedModel, patient: str, center: str | None, *, scan: bool = True, lake: store.Store | None = None) -> Person:
     """A patient in the store as a version reads it.
 
     Parameters
     ----------
     scan
         False: leave the image, which no answer needs.
+    lake
+        The store, open; None: it is opened.
     """
-    with store.connect(work.home, read_only=True) as lake:
+    with store.connect(work.home, read_only=True) if lake is None else contextlib.nullcontext(lake) as lake:
         is_stored = center is not None and lake.sql("SELECT patient FROM patients WHERE patient = ? AND center = ?", [patient, center]).num_rows
         place = (center if is_stored else store.traces(lake, patient, center).center) or ""
         names, table = version_table(lake, loaded, place, [patient])

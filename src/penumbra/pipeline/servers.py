@@ -1,4 +1,4 @@
-"""The groups of params.yaml of the servers that people ask: SQL over the network, and the console."""
+"""The groups of params.yaml of the servers that people ask: SQL over the network, a model, MLflow's pages, and the console."""
 
 from dataclasses import dataclass
 
@@ -14,6 +14,38 @@ class ServeSql:
     memory_mb: int
     max_rows: int
     at_once: int
+
+
+@dataclass(frozen=True)
+class ServeModel:
+    """penumbra serve-model.
+
+    Parameters
+    ----------
+    port
+        Where it answers.
+    patients
+        Of one request that sends features.
+    body_mb
+        Of one request, as it is sent.
+    unpacked_mb, files
+        Of a zip, unpacked.
+    at_once
+        Requests that compute; others wait ...
+    wait_s
+        ... so long, in s, and are then refused.
+    memory_mb
+        Of its connection to the store.
+    """
+
+    port: int
+    patients: int
+    body_mb: int
+    unpacked_mb: int
+    files: int
+    at_once: int
+    wait_s: float
+    memory_mb: int
 
 
 @dataclass(frozen=True)

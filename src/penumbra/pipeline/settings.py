@@ -34,7 +34,7 @@ from penumbra.pipeline.groups import (
     Simulate,
     Stability,
 )  # fmt: skip
-from penumbra.pipeline.servers import Console, ServeSql
+from penumbra.pipeline.servers import Console, ServeModel, ServeSql
 from penumbra.registry import older_names
 
 
@@ -66,6 +66,7 @@ class Settings:
     retrain: Retrain
     serve: Serve
     serve_sql: ServeSql
+    serve_model: ServeModel
     console: Console
     monitor: Monitor
     drift: Drift
@@ -83,7 +84,8 @@ GROUPS = {
     "cohort": Cohort, "ingest": Ingest, "populate": Populate, "stability": Stability, "network": Network, "augment": Augment, "train": Train,
     "pretrain": Pretrain, "ensemble": EnsembleSettings, "ablation": Ablation,
     "fuse": Fitting, "crossfit": CrossFitting, "applicability": Applying, "evaluate": Evaluating, "register": Register,
-    "retrain": Retrain, "serve": Serve, "serve_sql": ServeSql, "console": Console, "monitor": Monitor, "drift": Drift, "audit": Audit, "explain": Explain,
+    "retrain": Retrain, "serve": Serve, "serve_sql": ServeSql, "serve_model": ServeModel, "console": Console,
+    "monitor": Monitor, "drift": Drift, "audit": Audit, "explain": Explain,
     "report": Report,
 }  # fmt: skip
 

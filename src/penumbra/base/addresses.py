@@ -66,10 +66,10 @@ def require_host(request: Request, host: str, origin: str | None) -> None:
     names = request.headers.getlist("host")
     port = request.scope["server"][1]
     addresses = {"localhost", "127.0.0.1", "[::1]", f"[{host}]" if ":" in host else host}
-    known = {f"{address}:{port}" for address in addresses} | (addresses if port == 80 else set())
+    accepted = {f"{address}:{port}" for address in addresses} | (addresses if port == 80 else set())
     if origin is not None:
-        known.add(urlsplit(origin).netloc)
-    if len(names) != 1 or names[0].lower() not in known:
+        accepted.add(urlsplit(origin).netloc)
+    if len(names) != 1 or names[0].lower() not in accepted:
         raise Refusal("console_host", "the request is for another name than this console's", "start it with --origin SCHEME://NAME, as browsers see it")
 
 
