@@ -37,7 +37,7 @@ def test_every_command_stands_in_a_section_with_what_it_reads_and_writes() -> No
     assert sorted(listed) == sorted(main.commands), "cli/sections.py"
     shown = CliRunner().invoke(main, ["--help"], terminal_width=80).output
     assert [line for line in shown.splitlines() if line.endswith(":") and line[0] != " "] == [
-        *("Options:", "Build a model:", "Ask:", "Compare and decide:", "One patient:", "Operate:")
+        *("Options:", "Build a model:", "Ask:", "Compare and decide:", "One patient:", "Without a store:", "Operate:")
     ]
     widest = max(map(len, main.commands))
     for commands in sections.SECTIONS.values():

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name != "main":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from penumbra.cli import project, path, ask, keep, versions, look, status  # noqa: F401  # isort: skip  each adds its commands
+    from penumbra.cli import project, path, ask, keep, versions, look, status, images  # noqa: F401  # isort: skip  each adds its commands
     from penumbra.cli.group import main
 
     globals()["main"] = main

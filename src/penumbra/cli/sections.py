@@ -116,6 +116,14 @@ SECTIONS: dict[str, dict[str, About]] = {
         ),
         "forget": About("Delete a patient everywhere, for good.", "the state folder", "the store, images and manifests, without the patient", "11 s, 0.3 GB"),
     },
+    "Without a store": {
+        "extract": About(
+            "Extract features from an image and a mask.",
+            "the files, a parameter file of PyRadiomics",
+            "the table of features",
+            "2 s for one small ROI, most of it to start",
+        ),
+    },
     "Operate": {
         "status": About("Show where you are and what to type next.", "the state folder", NOTHING, "0.5 s, 0.1 GB"),
         "doctor": About("Check the installation and everything stored.", "everything below the state folder", "manifests/.last-check.json", "8 s, 0.3 GB"),

@@ -11,6 +11,7 @@ RESUME = "Stopped by {signal}: finished work is kept; rerun the same command to 
 RESUME_OTHERWISE = {
     "forget": "Stopped by {signal}: run penumbra forget without a patient to complete the deletion.",
     "serve": "Stopped by {signal}: run penumbra serve again, and it resumes with the centers that wait.",
+    "extract": "Stopped by {signal}: nothing was written; rerun the same command.",
     "console": "Stopped by {signal}: run penumbra console again to look.",
     "serve-model": "Stopped by {signal}: run penumbra serve-model again to answer.",
     "mlflow": "Stopped by {signal}: run penumbra mlflow again to look.",
