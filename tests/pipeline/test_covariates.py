@@ -13,8 +13,10 @@ from penumbra.base.clinical_columns import declared_columns
 from penumbra.base.params import project_root
 from penumbra.base.refusal import Refusal
 from penumbra.base.yaml_files import ParamsError
+from penumbra.commands.python.version import Version
 from penumbra.commands.verify import verify
 from penumbra.pipeline import evaluate as evaluate_stage
+from penumbra.pipeline import explain
 from penumbra.pipeline import register as register_stage
 from penumbra.pipeline.arrived import clinical_table
 from penumbra.pipeline.covariates import of_version, used, with_levels
@@ -167,6 +169,8 @@ def test_a_version_learns_them_on_training_patients_keeps_their_declaration_and_
     fitted = fuse(work)
     evaluate_stage.evaluate(work)
     register_stage.register(work)
+    import mlflow
+
     loaded = registry.load(work.home, "1")
     columns = {each.name: each for each in loaded.model.inputs}
     assert list(columns) == ["clinical.ecog", "clinical.chemotherapy=sequential", "clinical.chemotherapy=concurrent", "clinical.albumin"]
@@ -189,6 +193,22 @@ def test_a_version_learns_them_on_training_patients_keeps_their_declaration_and_
     with store.connect(work.home, read_only=True) as lake:
         _, stored = version_table(lake, loaded, "north", ["N001", "N002"])
     assert stored["clinical.ecog"].tolist() == [columns_of(data.blocks)["clinical.ecog"][data.patients.tolist().index(name)] for name in ("N001", "N002")]
+
+    version = Version(loaded, work.home)
+    frame = version.read()
+    answer = version.predict(frame).set_index("patient")
+    predictions = {row["patient"]: row["log_risk"] for row in store.query(work.home, "SELECT patient, log_risk FROM predictions").to_pylist()}
+    assert answer["log_risk"].to_dict() == pytest.approx(predictions, rel=1e-12), "from a frame as the stages scored them"
+    assert 0 < frame["clinical.ecog"].isna().sum() < len(frame), "what is missing stays missing in a frame"
+    filled = frame.fillna({"clinical.ecog": columns["clinical.ecog"].fill})
+    assert version.predict(filled)["log_risk"].tolist() == answer["log_risk"].tolist(), "and is the median of the training patients in a risk"
+    served = mlflow.pyfunc.load_model(str(loaded.entry.folder.parents[1])).predict(frame[list(columns)])
+    assert served["log_risk"].tolist() == answer["log_risk"].tolist()
+    with pytest.raises(Refusal, match=r"needs the column clinical\.albumin"):
+        version.predict(frame.drop(columns="clinical.albumin"))
+    explained = explain.explain_person(work, loaded, explain.of_store(work, loaded, "N001", "north", scan=False))
+    assert explained.log_risk == pytest.approx(predictions["N001"], rel=1e-12)
+    assert {shown.name for shown in explained.exact.features["clinical"]} == set(columns)
 
     described = "".join(path.read_text(encoding="utf-8") for path in work.home.rglob("MLmodel"))
     assert all(f'"name": "{name}"' in described for name in columns), "the signature of the served model names them"
