@@ -38,35 +38,57 @@ SHORT = {
     "refits: 200": "refits: 5",
     "resamples: 2000": "resamples: 100",
     "patients: 6 ": "patients: 1 ",
+    "candidates: [Volume, Clinical, Ridge, Late, Combined, Combined+Clinical]": "candidates: [Volume, Own]",
 }
-COVARIATE = (
-    "columns: [clinical.age, clinical.overall_stage], impute: [clinical.age, clinical.overall_stage]",
-    "columns: [clinical.age], impute: [clinical.age]",
-)
+# Of the department: columns that its tables have, and a model of them, which is served.
+COLUMNS = """
+ecog:       {type: ordinal, levels: ["0", "1", "2"], known: planning, header: [ECOG PS], meaning: ECOG performance status}
+hemoglobin: {type: number, unit: g/dL, range: [3, 25], known: -7, meaning: hemoglobin in the week before the planning CT}
+total_dose: {type: number, unit: Gy, range: [0, 100], known: planning, meaning: dose prescribed to the primary tumor}
+"""
+MODEL = """
+Own: {label: "Volume, age, ECOG and hemoglobin", family: control, kind: cox,
+      columns: [gtv.original_shape_MeshVolume, clinical.age, clinical.ecog, clinical.hemoglobin],
+      log: [gtv.original_shape_MeshVolume], impute: [clinical.age, clinical.ecog, clinical.hemoglobin]}
+"""
+READ = ["gtv.original_shape_MeshVolume", "clinical.age", "clinical.ecog", "clinical.hemoglobin"]
 COHORT = """
-import sys
+import csv, sys
 from dataclasses import replace
 from pathlib import Path
 from penumbra.cohort.simulate import simulate
 from penumbra.cohort.simulate_centers import CENTERS
 north, east, _ = (replace(center, refused=(), mixed_gaps=False) for center in CENTERS)
-simulate(Path(sys.argv[1]), seed=7, centers=[replace(north, patients=36), replace(east, patients=14)], workers=2)
+simulate(Path(sys.argv[1]), seed=7, centers=[replace(north, patients=30), replace(east, patients=12)], workers=2)
+for table in Path(sys.argv[1]).glob("*/clinical.csv"):
+    with table.open(newline="", encoding="utf-8") as stream:
+        header, *rows = csv.reader(stream)
+    with table.open("w", newline="", encoding="utf-8") as stream:
+        write = csv.writer(stream).writerow
+        write([*header, "ECOG PS", "hemoglobin", "total dose"])
+        column = next(place for place, name in enumerate(header) if name in ("time", "Survival.time"))
+        for i, row in enumerate(sorted(rows)):
+            days = float(row[column]) if row[column] else 700.0  # what a good prognosis is, up to noise: the model is to beat volume
+            ecog = "unknown" if i % 4 == 3 else str(int(days < 900) + int(days < 300))
+            write([*row, ecog, round(9 + min(days, 2000) / 400 + i % 3 / 2, 1), 60 + 2 * (i % 4)])
 """
+# In Python, from any folder: everyone's risk from a frame, by the version and by MLflow's own way to load it.
 LOADED = """
-import json, sys
-import mlflow
-from penumbra import registry
-from penumbra.registry.logged_model import mean_patient
-home = sys.argv[1]
-entry = registry.find(home)
-model = registry.load(home).model
-mean = {name: 1.1 * value for name, value in mean_patient(model).items()}  # near the mean, whose log risk is 0
-import pandas
-frame = pandas.DataFrame([mean])
-answer = mlflow.pyfunc.load_model(str(entry.folder.parents[1])).predict(frame[list(model.columns)])
-columns = list(model.columns)
-facts = {"version": entry.version, "folder": str(entry.folder.parents[1]), "columns": columns, "row": [mean[name] for name in columns]}
-print(json.dumps(facts | {"log_risk": float(answer["log_risk"][0])}))
+import json
+import mlflow, penumbra
+version = penumbra.load("champion")
+frame = version.read(center="east")
+answer = version.predict(frame).set_index("patient")["log_risk"]
+mlflow.set_tracking_uri(version.tracking_uri)
+served = mlflow.pyfunc.load_model(version.uri).predict(frame[list(version.features)])["log_risk"]
+rows = json.loads(frame[list(version.features)].to_json(orient="values"))
+ages = penumbra.read("patients", center="east", columns="age").set_index("patient")["age"]
+clinical = penumbra.read("clinical", center="east").set_index("patient").join(ages)
+print(json.dumps({
+    "version": version.version, "uri": version.uri, "tracking": version.tracking_uri, "served": version.served, "columns": list(version.features),
+    "patients": frame["patient"].tolist(), "rows": rows, "log_risk": answer.tolist(), "pyfunc": served.tolist(),
+    "clinical": json.loads(clinical[["age", "ecog", "hemoglobin"]].to_json(orient="index")),
+}))
 """
 
 
@@ -130,6 +152,9 @@ def test_a_department_runs_asks_serves_changes_and_runs_again(installed: Install
         assert before in text, before
         text = text.replace(before, after)
     params.write_text(text, encoding="utf-8")
+    (project / "features" / "clinical.yaml").write_text(COLUMNS, encoding="utf-8")
+    controls = project / "models" / "controls.yaml"
+    controls.write_text(controls.read_text(encoding="utf-8") + MODEL, encoding="utf-8")
     below = project / "notes"
     below.mkdir()
     installed.run("penumbra", "run", "--cohort", str(installed.folder / "cohort"), place=below)
@@ -143,25 +168,42 @@ def test_a_department_runs_asks_serves_changes_and_runs_again(installed: Install
 
     rois = {row["roi"] for row in sql("SELECT DISTINCT roi FROM radiomics")}
     assert rois == {"gtv", "ring_3mm", "ring_6mm", "ring_9mm"}
-    answer = json.loads(installed.run("penumbra", "predict", str(installed.folder / "cohort" / "east" / "E001"), "--format", "json", place=below))
-    assert 0.0 < answer["survival"]["2y"] < 1.0
-    loaded = json.loads(installed.run("python", "-c", LOADED, str(project / "data"), place=below))
-    assert loaded["version"] == 1
-    assert loaded["log_risk"] != 0.0
-    assert _served(installed, loaded, project) == pytest.approx(loaded["log_risk"], abs=1e-9)
+    loaded = json.loads(installed.run("python", "-c", LOADED, place=below))
+    assert (loaded["version"], loaded["served"], loaded["columns"]) == (1, "Own", READ)
+    risks = dict(zip(loaded["patients"], loaded["log_risk"], strict=True))
+    assert len(set(loaded["log_risk"])) > 5
+    assert loaded["pyfunc"] == pytest.approx(loaded["log_risk"], rel=1e-12)
+    assert _served(installed, loaded, project) == pytest.approx(loaded["log_risk"], rel=1e-9), "a missing ECOG is null in JSON"
 
-    rois_file, controls = project / "features" / "rois.yaml", project / "models" / "controls.yaml"
-    for file, before, after in ((rois_file, "margins_mm: [3, 6, 9]", "margins_mm: [3, 6, 12]"), (controls, *COVARIATE)):
+    known = {patient: facts for patient, facts in loaded["clinical"].items() if patient in risks and None not in facts.values()}
+    patient, facts = next(iter(known.items()))
+    given = ("--age", str(facts["age"]), "--clinical", f"ecog={facts['ecog']}", "--clinical", f"hemoglobin={facts['hemoglobin']}")
+    folder = str(installed.folder / "cohort" / "east" / patient)
+    predicted = json.loads(installed.run("penumbra", "predict", folder, *given, "--format", "json", place=below))
+    assert predicted["log_risk"] == pytest.approx(risks[patient], rel=1e-9)
+    assert 0.0 < predicted["survival"]["2y"] < 1.0
+    without = json.loads(installed.run("penumbra", "predict", folder, *given[:4], "--format", "json", place=below))
+    assert any(remark.startswith("hemoglobin is not given: taken as ") for remark in without["remarks"])
+
+    rois_file = project / "features" / "rois.yaml"
+    for file, before, after in (
+        (rois_file, "margins_mm: [3, 6, 9]", "margins_mm: [3, 6, 12]"),
+        (controls, "clinical.ecog", "clinical.total_dose"),
+    ):
         assert before in file.read_text(encoding="utf-8")
         file.write_text(file.read_text(encoding="utf-8").replace(before, after), encoding="utf-8")
     installed.run("penumbra", "run", place=project)
     assert {row["roi"] for row in sql("SELECT DISTINCT roi FROM radiomics")} == {"gtv", "ring_3mm", "ring_6mm", "ring_12mm"}
     assert [row["version"] for row in sql("SELECT version FROM model_versions ORDER BY version")] == ["1", "2"]
+    second = "import penumbra; version = penumbra.load(2); print(*version.features); print(len(version.predict(version.read())))"
+    names, count = installed.run("python", "-c", second, place=below).splitlines()
+    assert names.split() == [name.replace("ecog", "total_dose") for name in READ]
+    assert int(count) == 42
     assert (project / "dvc.lock").is_file(), "recorded with DVC"
 
 
-def _served(installed: Installed, loaded: dict[str, Any], project: Path) -> float:
-    """The log risk that `mlflow models serve` answers."""
+def _served(installed: Installed, loaded: dict[str, Any], project: Path) -> list[float]:
+    """The log risks that `mlflow models serve` answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -172,21 +214,28 @@ def _served(installed: Installed, loaded: dict[str, Any], project: Path) -> floa
         "models",
         "serve",
         "-m",
-        loaded["folder"],
+        loaded["uri"],
         "--env-manager",
         "local",
         "--port",
         str(port),
     ]
-    server = subprocess.Popen(command, cwd=project, env=installed.variables(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    body = json.dumps({"dataframe_split": {"columns": loaded["columns"], "data": [loaded["row"]]}}).encode()
+    server = subprocess.Popen(
+        command,
+        cwd=project,
+        env={**installed.variables(), "MLFLOW_TRACKING_URI": loaded["tracking"]},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    body = json.dumps({"dataframe_split": {"columns": loaded["columns"], "data": loaded["rows"]}}).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", body, {"Content-Type": "application/json"})
     try:
         for _ in range(240):
             assert server.poll() is None, "the server ended"
             try:
                 with urllib.request.urlopen(request, timeout=30) as response:
-                    return float(json.load(response)["predictions"][0]["log_risk"])
+                    return [float(row["log_risk"]) for row in json.load(response)["predictions"]]
             except urllib.error.HTTPError:
                 raise
             except OSError:

@@ -70,6 +70,18 @@ def test_what_does_not_beat_a_falsifier_is_not_served() -> None:
     assert all("RandomNetwork" in row.unbeaten for row in choice.candidates if row.model in ("Ridge", "Late"))
 
 
+def test_candidates_without_a_control_that_beat_nothing_leave_nothing_to_serve() -> None:
+    """A department that names its own model alone: evaluate ended in a KeyError."""
+    outcomes, log_hazard = cohort()
+    ranks = {"Own": np.stack([log_hazard] * 2)}
+    inside = Inside.of(ranks, outcomes, resamples=LIMITS.resamples, seed=1)
+    choice = choose(inside, ranks, ("Own",), lambda name: {"Volume": np.stack([log_hazard] * 2)}, LIMITS)
+    assert choice.served == ""
+    assert choice.reason == (
+        "Nothing is served: Own is not shown to beat Volume, and no control is a candidate. Name Volume or Clinical among register.candidates."
+    )
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_permuted_outcomes_serve_nothing_but_a_control(seed: int) -> None:
     outcomes, log_hazard = cohort(seed=seed)

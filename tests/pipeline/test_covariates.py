@@ -22,7 +22,7 @@ from penumbra.pipeline.arrived import clinical_table
 from penumbra.pipeline.covariates import of_version, used, with_levels
 from penumbra.pipeline.dataset import columns_of, read_dataset
 from penumbra.pipeline.explain import version_table
-from penumbra.pipeline.fuse import fuse
+from penumbra.pipeline.fuse import fuse, load_models
 from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.workspace import Work
 
@@ -212,6 +212,9 @@ def test_a_version_learns_them_on_training_patients_keeps_their_declaration_and_
 
     described = "".join(path.read_text(encoding="utf-8") for path in work.home.rglob("MLmodel"))
     assert all(f'"name": "{name}"' in described for name in columns), "the signature of the served model names them"
+
+    _, refits = evaluate_stage.refitted(work, data, load_models(work, fitted.key), (), "")
+    assert (refits.selection_frequency, refits.refits) == ({}, 0), "where nothing is served there is nothing to refit on resamples"
 
     with store.connect(work.home) as lake:
         others = lake.sql("SELECT patient, center FROM patients WHERE center <> 'north'").to_pylist()

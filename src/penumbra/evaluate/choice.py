@@ -39,7 +39,7 @@ def choose(inside: Inside, ranks: Mapping[str, np.ndarray], candidates: Sequence
     Returns
     -------
     Choice
-        `served` is "" where no candidate gives a risk.
+        `served` is "" where no candidate gives a risk, or none that does beats every falsifier and no control is among them.
     """
     able = [name for name in candidates if name in inside.names]
     others = [name for name in able if name not in CONTROLS.values()]
@@ -140,7 +140,10 @@ def _candidates(inside: Inside, names: Sequence[str], contrast: Mapping[str, Seq
 def _chosen(inside: Inside, served: str, able: Sequence[str], contrast: Mapping[str, Sequence[Contrast]], limits: GateLimits) -> str:
     """Why a model is served, in one or two sentences."""
     if not served:
-        return "Nothing is served: no candidate retained a feature."
+        if not able:
+            return "Nothing is served: no candidate retained a feature."
+        missed = "; ".join(f"{name} is not shown to beat {' and '.join(unbeaten(contrast.get(name, ())))}" for name in able)
+        return f"Nothing is served: {missed}, and no control is a candidate. Name Volume or Clinical among register.candidates."
     try:
         c = inside.c(served).value
         best = max(able, key=lambda name: inside.c(name).value)

@@ -143,7 +143,7 @@ def refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalMode
     numbers = with_unstable(work, data, settings.fuse, declared.values())
     declarations = [declared[name] for name in (served, *CONTROLS.values()) if name in declared]
     left_out_rows = internal_external(declarations, data.blocks, data.outcomes, numbers, confidence=settings.evaluate.confidence)
-    if not models[served].retained:
+    if not served or not models[served].retained:
         return left_out_rows, Refits({}, math.nan, 0)
     say(f"refitting {served} on {settings.evaluate.refits} resamples of the training patients")
     refits = resampled_fits(

@@ -1,6 +1,6 @@
 """Stage 6: the served model as a registry version, its metrics, scores and predictions in the store."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +12,7 @@ from penumbra import fusion, registry, store
 from penumbra.base.blocks import DEEP
 from penumbra.base.progress import say
 from penumbra.evaluate import MetricRow
+from penumbra.fusion import SurvivalModel
 from penumbra.fusion.release import released
 from penumbra.fusion.resampled import Resampled, band_of
 from penumbra.pipeline import aliases, applicability, covariates, experiments, manifests, recording
@@ -37,8 +38,8 @@ def register(work: Work) -> RegisterManifest:
     made_from, served = of_register(work, evaluated), served_by(evaluated)
     models = load_models(work, fused.key)
     if not served or not models[served].retained:
-        reason = models[served].reason if served else "; ".join(sorted({models[name].reason for name in settings.register.candidates if name in models}))
-        say(f"nothing registered: {served or 'no candidate'} retained {'no' if served else 'a'} feature ({reason})")
+        reason = models[served].reason if served else _none(models, settings.register.candidates, evaluated)
+        say(f"nothing registered: {f'{served} retained no feature ({reason})' if served else reason}")
         return experiments.keep(work.home, RegisterManifest(version=None, reason=reason, made_from=made_from))
     assert evaluated.choice is not None  # served_by saw to it
     say(evaluated.choice.reason)
@@ -59,6 +60,14 @@ def register(work: Work) -> RegisterManifest:
         made_from=made_from,
     )
     return experiments.keep(work.home, made)
+
+
+def _none(models: Mapping[str, SurvivalModel], candidates: Sequence[str], evaluated: EvaluateManifest) -> str:
+    """Why no candidate is served: none retained a feature, or none beats what it has to."""
+    able = [models[name] for name in candidates if name in models]
+    if any(model.retained for model in able) and evaluated.choice is not None:
+        return evaluated.choice.reason.removeprefix("Nothing is served: ").rstrip(".")
+    return f"no candidate retained a feature ({'; '.join(sorted({model.reason for model in able}))})"
 
 
 def _named(work: Work, data: Dataset, fused: FuseManifest, evaluated: EvaluateManifest, name: str) -> registry.RegisteredVersion:
