@@ -3,14 +3,21 @@
 import html
 import re
 import shlex
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
 from penumbra import store
+from penumbra.console import features
+from penumbra.console.application import application
+from penumbra.console.context import Console
 from penumbra.console.features import region
 from penumbra.pipeline import feature_facts
+from penumbra.pipeline.settings import load_settings
 from penumbra.report.feature_figures import Group, against_volume, distribution
 
 from .serving import Served
@@ -44,11 +51,37 @@ def test_the_command_of_the_catalogue_has_its_search(served: Served, query: str)
 
 
 def test_a_feature_says_what_it_is_and_who_has_it(served: Served) -> None:
-    page = served.get("/features/original_shape_MeshVolume").text
+    end = time.monotonic() + 60
+    while "The figures are being drawn" in (page := served.get("/features/original_shape_MeshVolume").text):
+        assert time.monotonic() < end
+        time.sleep(0.1)
     for words in ("RNU0", "mm³", "north", "Models that keep it", "0123456789ab", "penumbra stability", "the only training center"):
         assert words in page, words
     assert "data-numbers=" in page
     assert "style=" not in page
+
+
+def test_while_its_figures_are_drawn_the_page_stands_and_looks_again(small_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+
+    def slow(*_: object) -> list[object]:
+        assert release.wait(60)
+        return []
+
+    monkeypatch.setattr(features, "_figures", slow)
+    console = Console(small_home, load_settings())
+    with TestClient(application(console), base_url="http://127.0.0.1", client=("127.0.0.1", 4000)) as browser:
+        waiting = browser.get("/features/original_shape_MeshVolume")
+        assert (waiting.status_code, waiting.headers["refresh"]) == (200, "1"), "also without scripts"
+        assert "etag" not in waiting.headers
+        assert "The figures are being drawn." in waiting.text
+        assert "the only training center" in waiting.text, "the rest of it stands"
+        release.set()
+        console.kept.get(("figures of", None, "original_shape_MeshVolume", "gtv"), lambda: pytest.fail("drawn twice")).result(60)
+        ready = browser.get("/features/original_shape_MeshVolume")
+        assert "The figures are being drawn." not in ready.text
+        assert "refresh" not in ready.headers
+        assert ready.headers["etag"]
 
 
 def test_its_values_are_a_table_of_patients(served: Served) -> None:

@@ -47,24 +47,24 @@ def test_what_was_decided_arrived_and_was_written(two: Served) -> None:
 
 def test_what_runs_is_shown_with_its_progress(two: Served) -> None:
     """The page is never answered from a browser's copy: a run advances without a commit."""
-    assert "No command is running here" in two.get("/").text
+    assert "No command is running here" in two.get("/", cache_control="no-cache").text
     with one_run_at_a_time(two.home), history.noted(two.home, "penumbra fuse --profile quick"):
         begin("fuse")
         with track("cross-fit", 10) as advance:
             advance(10)
-            answer = two.get("/")
+            answer = two.get("/", cache_control="no-cache")
         assert "etag" not in answer.headers
         assert "penumbra fuse --profile quick" in answer.text
         assert "fuse: cross-fit 10/10" in answer.text
         assert '<progress max="10" value="10"' in answer.text
         assert 'data-poll="3"' in answer.text
-    assert "No command is running here" in two.get("/").text
+    assert "No command is running here" in two.get("/", cache_control="no-cache").text
 
 
 def test_a_command_that_failed_is_named(two: Served) -> None:
     with pytest.raises(ZeroDivisionError), history.noted(two.home, "penumbra evaluate"):
         1 / 0  # noqa: B018
-    page = two.get("/").text
+    page = two.get("/", cache_control="no-cache").text
     assert "penumbra evaluate" in page
     assert "failed" in page
     history.forget(two.home)

@@ -201,14 +201,19 @@ def test_a_map_without_a_network_that_can_be_read_is_an_answer_in_words(console:
     assert str(console.home) not in answer.text
 
 
+def _times(home: Path) -> dict[Path, int]:
+    """When each file was written; not of the shared memory in which SQLite's readers say what they read, which every connection that is opened touches."""
+    return {path: path.stat().st_mtime_ns for path in home.rglob("*") if path.is_file() and path.suffix != ".sqlite-shm"}
+
+
 def test_a_patient_who_is_forgotten_is_gone_from_every_answer_and_no_look_writes_anything(console: Served, home: Path) -> None:
     names = ("image.nii.gz", "gtv.nii.gz", "rois.bin", "axial/15.png")
     answers = {name: console.get(file(scan_home.GOING, name)) for name in names}
     assert {answer.status for answer in answers.values()} == {200}
-    written = {path: path.stat().st_mtime_ns for path in home.rglob("*") if path.is_file()}
+    written = _times(home)
     for name in names:
         console.get(file(scan_home.GOING, name))
-    assert {path: path.stat().st_mtime_ns for path in home.rglob("*") if path.is_file()} == written
+    assert _times(home) == written
     penumbra(home, "forget", scan_home.GOING, "--yes")
     for name, answer in answers.items():
         assert console.get(file(scan_home.GOING, name)).status == 404

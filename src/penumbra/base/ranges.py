@@ -187,6 +187,7 @@ RANGES: Mapping[str, Range] = {
     "console.pages_per_minute": Range(10, 100_000),
     "console.costly": Range(1, 64),
     "console.costly_wait_s": Range(0, 600),
+    "console.stale_s": Range(0, 600),
     **{f"console.windows.{name}.level": HU for name in ("lung", "mediastinum", "bone", "wide")},
     **{f"console.windows.{name}.width": Range(1, 65536) for name in ("lung", "mediastinum", "bone", "wide")},
     "monitor.hazard_ratios": Range(0.01, 100),

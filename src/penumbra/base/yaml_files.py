@@ -1,9 +1,11 @@
 """One YAML file as a mapping, or one sentence that locates the error: file, line, key, value, and what to do."""
 
+import copy
 import os
 import re
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,10 +83,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
     ParamsError
         "yaml_readable": `params.yaml has the key fuse.pca_variance twice, on lines 87 and 88`, `params.yaml, line 12: a tab`, ...
     """
+    return copy.deepcopy(_parsed(name_of(path), _text(path)))
+
+
+@lru_cache(maxsize=32)
+def _parsed(name: str, text: str) -> dict[str, Any]:
+    """The mapping in a text: a program that runs for long asks for the same few files again and again, and parsing one takes 0.1 s and more."""
     import yaml
 
-    name = name_of(path)
-    text = _text(path)
     try:
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()

@@ -3,12 +3,14 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 
+from penumbra.base.refusal import Refusal
 from penumbra.console.admission import Admission
 from penumbra.console.background import Background
 from penumbra.console.checkup import Checkup
@@ -18,9 +20,12 @@ from penumbra.console.kept import Kept
 from penumbra.console.limits import Rate, Turns
 from penumbra.console.readers import Readers
 from penumbra.console.sent import Sent
+from penumbra.console.shared import Marks
 from penumbra.console.trail import Trail
 from penumbra.pipeline import looks
 from penumbra.pipeline.settings import Settings
+
+SETTLING = ("withdrawals", "departures", "alias_changes")  # relations whose rows must show at once
 
 
 @dataclass
@@ -57,16 +62,20 @@ class Console:
     trail: Trail = field(init=False)
     sign_ins: Rate = field(init=False)
     turns: Turns = field(init=False)
+    marks: Marks = field(init=False, default_factory=Marks)
 
     def __post_init__(self) -> None:
         self.readers = Readers(self.home, self.settings.console.memory_mb)
         self.kept = Kept(self.stamp)
-        self.sent = Sent(self.stamp)
+        self.sent = Sent(self.stamp, self.settled, self.settings.console.stale_s)
         self.measured = Kept(self._measured_stamp)
         self.checkup = Checkup()
         self.disk = DiskUse(self.home)
         self.drawing = Drawing(self.kept)
         self.background = Background(self.kept)
+        self.is_closed = False
+        self._settled: dict[Hashable, Hashable] = {}
+        self._settling = threading.Lock()
         limits = self.settings.console
         self.trail = Trail(self.home)
         self.sign_ins = Rate(limits.sign_ins, 900.0)
@@ -82,32 +91,35 @@ class Console:
                 state.update(f" {path.name} {path.stat().st_mtime_ns}".encode())
         return state.hexdigest()
 
+    def settled(self, state: Hashable) -> Hashable:
+        """What no copy of a page outlives in a state: the newest withdrawal, and the newest change of who is champion."""
+        with self._settling:
+            if state not in self._settled:
+                try:
+                    answer: Hashable = self.readers.newest_commit_of(SETTLING)
+                except Refusal as refusal:
+                    answer = 0 if refusal.rule == "store_exists" else (refusal.rule, state)  # what cannot be read is taken for changed
+                self._settled = {state: answer}
+            return self._settled[state]
+
     def stamp(self) -> str:
         """What the pages show, in one word: the newest commit, and every other file that a page reads."""
-        catalog = self.home / "store" / "catalog.sqlite"  # a file says by itself that it was written to, in 0.1 ms in place of 7; a server is asked
-        state = hashlib.sha256(f"{self.code} {'' if catalog.is_file() else self.readers.newest_commit()}".encode())
-        for path in self._watched():
-            try:
-                seen = path.stat()
-            except OSError:  # gone, or not there yet: that too is a state
-                continue
-            if not seen.st_size:  # the write-ahead log that a reader makes when it opens the catalog: nothing was written
-                continue
-            state.update(f" {path} {seen.st_mtime_ns} {seen.st_size}".encode())
-        return state.hexdigest()
+        served = not self._single[0].is_file()  # a file says by itself that it was written to, in 0.1 ms in place of 7; a server is asked
+        words = [self.code, str(self.readers.newest_commit()) if served else ""]
+        words += [_seen(str(path), path.stat) for path in self._single]
+        for folder in self._folders:
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:  # the folder is not there yet
+                words += sorted(_seen(entry.path, entry.stat) for entry in entries)
+        return hashlib.sha256(" ".join(words).encode()).hexdigest()
 
-    def _watched(self) -> Iterator[Path]:
-        for folder in ("manifests", "incoming", "reports"):
-            yield self.home / folder
-            try:
-                with os.scandir(self.home / folder) as entries:
-                    yield from sorted(Path(entry.path) for entry in entries)
-            except OSError:  # the folder is not there yet
-                continue
-        yield self.home / "store" / "catalog.sqlite"
-        yield self.home / "store" / "catalog.sqlite-wal"
-        yield self.home / "mlflow" / "mlflow.db"
-        yield self.home / "mlflow" / "noted.json"
+    @cached_property
+    def _folders(self) -> tuple[Path, ...]:
+        return tuple(self.home / name for name in ("manifests", "incoming", "reports"))
+
+    @cached_property
+    def _single(self) -> tuple[Path, ...]:
+        files = ("store/catalog.sqlite", "store/catalog.sqlite-wal", "mlflow/mlflow.db", "mlflow/noted.json")
+        return tuple(self.home / name for name in (*files, *(folder.name for folder in self._folders)))
 
     @cached_property
     def code(self) -> str:
@@ -120,8 +132,19 @@ class Console:
 
     def close(self) -> None:
         """Give everything back."""
+        self.is_closed = True
+        self.sent.close()
         self.checkup.close()
         self.disk.close()
         self.drawing.close()
         self.background.close()
         self.readers.close()
+
+
+def _seen(path: str, stat: Callable[[], os.stat_result]) -> str:
+    """A file as it is now; "" for one that is gone, and for an empty one: the write-ahead log that a reader makes when it opens the catalog."""
+    try:
+        found = stat()
+    except OSError:
+        return ""
+    return f"{path} {found.st_mtime_ns} {found.st_size}" if found.st_size else ""

@@ -3,6 +3,8 @@
 import csv
 import io
 import math
+import threading
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +14,7 @@ from starlette.responses import Response
 from penumbra.base.blocks import GTV
 from penumbra.console.pages import Page
 from penumbra.console.patients import typed
+from penumbra.console.sent import AGAIN
 from penumbra.console.visit import Visit
 from penumbra.pipeline import feature_facts, in_use
 from penumbra.pipeline.feature_facts import FeatureFacts
@@ -22,6 +25,8 @@ from penumbra.report.slices import roi_words
 from penumbra.store.statements import literal
 from penumbra.survival.horizons import horizon_words
 
+DRAWN_S = 0.1  # a page waits so long for its figures
+AGAIN_S = 1  # and is looked at again after so long, also without scripts
 SIZE = 50  # features of one page of the catalogue
 
 
@@ -66,7 +71,8 @@ def feature(visit: Visit) -> Response:
     if visit.value("format") == "csv":
         return _csv(facts)
     uses, unasked = visit.console.kept.get(("uses_of", visit.as_of, name), lambda: _uses(visit, name))
-    return visit.page(
+    figures = _drawn(visit, facts)
+    response = visit.page(
         "feature.html",
         title=str(facts.listed["name"]),
         command=typed(f"FROM radiomics_long WHERE feature = {literal(name)} AND roi = {literal(roi)}"),
@@ -78,11 +84,14 @@ def feature(visit: Visit) -> Response:
         kept=[(each, region(each.roi)) for each in uses],
         unasked=unasked,
         centers=_by_center(facts),
-        figures=_figures(visit, facts),
+        figures=figures,
         day=horizon_words(facts.day),
         training=visit.console.settings.cohort.train_centers,
         limits=visit.console.settings.drift,
     )
+    if figures is None:
+        response.headers[AGAIN] = str(AGAIN_S)
+    return response
 
 
 def _uses(visit: Visit, name: str) -> tuple[list[feature_facts.Use], int]:
@@ -99,6 +108,32 @@ def _uses(visit: Visit, name: str) -> tuple[list[feature_facts.Use], int]:
 def region(roi: str) -> str:
     """An ROI in words."""
     return "GTV" if roi == GTV else roi_words(roi) if roi.startswith("ring_") else roi
+
+
+def _drawn(visit: Visit, facts: FeatureFacts) -> list[tuple[str, str, Rendered]] | None:
+    """The figures; None while they are drawn: the page does not wait for the first one, which takes seconds where the drawing process starts with it."""
+    key = ("figures of", visit.as_of, facts.listed["feature"], facts.roi)
+    drawing = visit.console.kept.get(key, lambda: _begun(visit, facts))
+    try:
+        return drawing.result(DRAWN_S)
+    except TimeoutError:
+        return None
+    except BaseException:
+        visit.console.kept.drop(key)
+        raise
+
+
+def _begun(visit: Visit, facts: FeatureFacts) -> "Future[list[tuple[str, str, Rendered]]]":
+    future: Future[list[tuple[str, str, Rendered]]] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(_figures(visit, facts))
+        except BaseException as error:  # the page that waits raises it
+            future.set_exception(error)
+
+    threading.Thread(target=work, daemon=True, name="draws a feature").start()
+    return future
 
 
 def _figures(visit: Visit, facts: FeatureFacts) -> list[tuple[str, str, Rendered]]:

@@ -104,4 +104,4 @@ def _read(visit: Visit) -> Stored:
     return Stored(champion, since, len(entries), intended, served, decided, centers, commits)
 
 
-ROUTES = (Page("/", overview, "overview", live=True), Page("/health", health, "health", live=True))
+ROUTES = (Page("/", overview, "overview", live=True, shared_s=1.0), Page("/health", health, "health", live=True))

@@ -3,10 +3,12 @@
 import hashlib
 import hmac
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +19,9 @@ from penumbra.base.params import ParamsError
 from penumbra.base.refusal import Refusal, capitalized, ended, reportable
 from penumbra.console import named
 from penumbra.console.context import Console
+from penumbra.console.sent import AGAIN, Sending
+from penumbra.console.sessions import Account, Role
+from penumbra.console.templates import rendered
 from penumbra.console.visit import Visit
 
 if TYPE_CHECKING:
@@ -61,6 +66,8 @@ class Page:
         Of a file that has one of its own; "" for none.
     costly
         Computes for seconds: few at once, the others wait for a turn.
+    shared_s
+        Of a live page that is the same for everybody: it is rendered once in so long (s), not for each who asks; 0: for each.
     """
 
     path: str
@@ -70,6 +77,7 @@ class Page:
     live: bool = False
     etag: Callable[[Visit], str] | None = None
     costly: bool = False
+    shared_s: float = 0.0
 
     def route(self, console: Console) -> Route:
         """The page as a route."""
@@ -110,8 +118,10 @@ def answer(page: Page, visit: Visit, *, too_large: bool = False) -> Response:
         if tag and _matches(visit.request.headers, tag):
             response = Response(status_code=304)
             whom = visit.console.trail.shown_before(tag)
-        elif tag and visit.request.method == "GET":
-            response, whom = visit.console.sent.get(tag, lambda: page.show(visit), lambda shown: named.named_in(visit, shown))
+        elif visit.request.method == "GET" and (tag or page.shared_s) and page.etag is None:
+            sending = sent(page, visit)
+            response, whom = visit.console.marks.filled(sending.response, visit.account, age_of(visit, sending)), sending.named
+            tag = tag if sending.age_s is None else ""
         else:
             response = page.show(visit)
             whom = named.named_in(visit, response)
@@ -125,9 +135,54 @@ def answer(page: Page, visit: Visit, *, too_large: bool = False) -> Response:
         print(f"{page.name}: {reportable(error)}", file=sys.stderr)  # its address may name a patient
         return refused(visit, Refusal("console_failed", f"this page failed ({type(error).__name__})", "run penumbra doctor, and try again"), 500)
     response.headers.setdefault("Cache-Control", "private, no-cache")
-    if tag and response.status_code in (200, 304):
+    if tag and response.status_code in (200, 304) and AGAIN not in response.headers:
         response.headers["ETag"] = tag
     return response
+
+
+def sent(page: Page, visit: Visit) -> Sending:
+    """A page that is rendered once for everybody of a role."""
+    everybody = visit.of_everybody()
+    scope = visit.request.scope
+    key = (scope["path"], bytes(scope["query_string"]), visit.account.role, visit.as_of)
+    now = time.monotonic()
+    part = None if not page.shared_s else now if visit.wants_the_newest else int(now / page.shared_s)
+    return visit.console.sent.get(
+        key, lambda: page.show(everybody), lambda response: named.named_in(everybody, response), patient=visit.wants_the_newest, part=part
+    )
+
+
+def age_of(visit: Visit, sending: Sending) -> str:
+    """The line that says how old a copy is; "" for one of now."""
+    return "" if sending.age_s is None else rendered("age.html", visit=visit, seconds=max(1, round(sending.age_s)))
+
+
+def prepare(page: Page, app: Starlette, console: Console, role: Role) -> None:
+    """Render a page before anybody asks for it, for everybody of a role; nobody is shown anything, and nothing is written into the log of access.
+
+    Parameters
+    ----------
+    page
+        Whose address has nothing to fill in.
+
+    Raises
+    ------
+    Refusal
+        Of the page.
+    """
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": console.root_path + page.path,
+        "root_path": console.root_path,
+        "query_string": b"",
+        "headers": [],
+        "app": app,
+        "route": page.route(console),
+        "path_params": {},
+        "state": {"account": Account("prepared", role)},
+    }
+    sent(page, Visit(Request(scope), console))
 
 
 def refused(visit: Visit, refusal: Refusal | ParamsError, status: int | None = None) -> Response:

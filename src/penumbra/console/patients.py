@@ -50,11 +50,6 @@ def listed(visit: Visit) -> Listed:
     return _listed(visit.console, visit.as_of, visit.value("version"))
 
 
-def warm(console: Console) -> None:
-    """Read the list before the first page asks for it."""
-    _listed(console, None, "")
-
-
 def _listed(console: Console, as_of: int | None, version: str) -> Listed:
     def read() -> Listed:
         with console.readers.lend(as_of) as lake:

@@ -4,7 +4,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from penumbra import store
@@ -14,6 +14,7 @@ from penumbra.store import Store
 CONNECTIONS = 2
 OLD_STORES = 2  # open at once
 OLD_STORE_S = 60.0  # one that nobody asked for this long is closed
+NEWEST_OF = "SELECT coalesce(max(id), 0) AS id FROM commits WHERE list_has_any(json_keys(relations::JSON), ?::VARCHAR[])"
 BUSY_S = 20.0  # a page waits so long for a connection
 
 
@@ -36,6 +37,8 @@ class Readers:
             self._held.put(None)  # opened when it is first lent
         self._old: dict[int, tuple[Store, float]] = {}
         self._old_turn = threading.Lock()
+        self._watch: Store | None = None
+        self._watch_turn = threading.Lock()
 
     @contextlib.contextmanager
     def lend(self, as_of: int | None = None) -> Iterator[Store]:
@@ -73,6 +76,26 @@ class Readers:
         finally:
             self._held.put(lent)
 
+    def newest_commit_of(self, relations: Sequence[str]) -> int:
+        """The number of the newest commit that wrote to one of some relations; 0: none did. On a connection of its own: pages must not wait for pages.
+
+        Raises
+        ------
+        Refusal
+            "store_exists" and others of `store.connect`.
+        """
+        with self._watch_turn:
+            try:
+                self._watch = self._watch or self._open()
+                rows = self._watch.sql(NEWEST_OF, [list(relations)]).to_pylist()
+            except BaseException:
+                if self._watch is not None:
+                    with contextlib.suppress(Exception):
+                        self._watch.close()
+                self._watch = None
+                raise
+            return int(rows[0]["id"])
+
     def newest_commit(self) -> int:
         """The number of the newest commit; 0 where there is no store yet."""
         try:
@@ -85,6 +108,10 @@ class Readers:
 
     def close(self) -> None:
         """Close what is open and not lent."""
+        with self._watch_turn:
+            if self._watch is not None:
+                self._watch.close()
+                self._watch = None
         with self._old_turn:
             for old, _ in self._old.values():
                 old.close()
@@ -96,7 +123,7 @@ class Readers:
 
     def _open(self, as_of: int | None = None) -> Store:
         opened = store.connect(self.home, read_only=True, as_of=as_of)
-        opened.connection.execute(f"SET memory_limit = '{self._memory}'")
+        opened.connection.execute(f"SET memory_limit = '{self._memory}'; SET threads = 1")  # a page's questions are small: two threads cost a third more time
         return opened
 
     def _old_store(self, commit: int) -> Store:

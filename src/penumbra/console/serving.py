@@ -3,15 +3,24 @@
 import contextlib
 import threading
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from penumbra.base import addresses, chained_log
+from penumbra.base.params import ParamsError
 from penumbra.base.refusal import Refusal
 from penumbra.commands.sql import note_changes
 from penumbra.console import scans, trail
 from penumbra.console.admission import Door, admission
 from penumbra.console.context import Console
+from penumbra.console.sent import ENDING_S
+from penumbra.console.sessions import Role
 from penumbra.pipeline.workspace import begin
 from penumbra.store.serving import free_port
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+FIRST = ("overview", "patients", "models", "centers", "features", "decisions", "tables")  # pages that are rendered when the console has started
 
 
 @dataclass(frozen=True)
@@ -56,9 +65,11 @@ def serve(service: Service) -> None:
 
     from penumbra.console.application import application
 
-    threading.Thread(target=_warm, args=(service.console,), daemon=True, name="first connection").start()
+    served = application(service.console)
+    warming = threading.Thread(target=_warm, args=(service.console, served), daemon=True, name="first pages")
+    warming.start()
     config = uvicorn.Config(
-        application(service.console),
+        served,
         host=service.host,
         port=service.port,
         root_path=service.console.root_path,
@@ -74,13 +85,21 @@ def serve(service: Service) -> None:
         timeout_graceful_shutdown=1,
     )
     uvicorn.Server(config).run()
+    warming.join(ENDING_S)
 
 
-def _warm(console: Console) -> None:
-    """Open the store, read the list of patients and import what pictures are made with before the first page asks for it."""
-    from penumbra.console import patients
+def _warm(console: Console, served: "Starlette") -> None:
+    """Render the pages that people open first, one after the other, and import what pictures and figures are made with, before anybody asks for them."""
+    from penumbra.console import pages
+    from penumbra.console.application import MODULES
+    from penumbra.report import feature_figures
 
-    with contextlib.suppress(Refusal):  # the page says it
-        console.readers.newest_commit()
-        patients.warm(console)
+    roles: tuple[Role, ...] = ("editor",) if not console.admission.signs_in else ("viewer", "editor")
+    for page in (page for name in FIRST for module in MODULES for page in module.ROUTES if page.name == name):
+        for role in () if console.is_closed else roles:
+            with contextlib.suppress(Refusal, ParamsError):  # the page says it
+                pages.prepare(page, served, console, role)
     scans.warm()
+    with contextlib.suppress(Refusal, RuntimeError):  # the second: the console ended meanwhile
+        if not console.is_closed:
+            console.drawing.run(feature_figures.ready)

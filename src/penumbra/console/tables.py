@@ -257,4 +257,4 @@ def _link(visit: Visit, name: str, value: Any, row: tuple[Any, ...], places: dic
     return ""
 
 
-ROUTES: tuple[Page, ...] = (Page("/tables", tables, name="tables", live=True), Page("/tables/{relation}", table, name="table"))
+ROUTES: tuple[Page, ...] = (Page("/tables", tables, name="tables", live=True, shared_s=1.0), Page("/tables/{relation}", table, name="table"))

@@ -1,5 +1,6 @@
 """One visit of one page: what was asked, by whom, and the answers a page can give."""
 
+import copy
 import shlex
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -42,7 +43,19 @@ class Visit:
         self.home: Path = console.home
         self.account: Account = getattr(request.state, "account", LOCAL)
         self._body = body
+        self.age_mark = ""  # in the place of how old a page is that is rendered for everybody
         self.is_of_now = not self.account.name  # whatever the query says: of an error, and of somebody who is not signed in
+
+    def of_everybody(self) -> "Visit":
+        """The same visit of anybody of the same role; see `shared`."""
+        visit = copy.copy(self)
+        visit.account, visit.age_mark = self.console.marks.account(self.account), self.console.marks.age
+        return visit
+
+    @property
+    def wants_the_newest(self) -> bool:
+        """Whether a copy from before a change will not do: the page was loaded past the browser's copies, or is a part that its script puts into another."""
+        return "no-cache" in self.request.headers.get("cache-control", "") or "x-part" in self.request.headers
 
     @property
     def csrf(self) -> str:

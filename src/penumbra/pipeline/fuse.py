@@ -14,6 +14,7 @@ from penumbra.base.refusal import Refusal
 from penumbra.base.whole_files import whole_folder
 from penumbra.evaluate import ModelRisk
 from penumbra.fusion.release import released
+from penumbra.fusion.texts import read_model
 from penumbra.pipeline import manifests
 from penumbra.pipeline.crossfit import CrossFitted, Recipe, cross_fitted
 from penumbra.pipeline.dataset import Dataset, columns_of, read_dataset
@@ -163,7 +164,7 @@ def cross_fitted_of(home: Path, loaded: LoadedModel, trained: Sequence[str]) -> 
         file, crossed = folder / f"{loaded.served}.json", folder / CROSS_FITTED
         if not (file.is_file() and crossed.is_file()):
             continue
-        model, risks = fusion.SurvivalModel.from_json(file.read_text(encoding="utf-8")), CrossFitted.load(crossed)
+        model, risks = read_model(file), CrossFitted.load(crossed)
         on_scale = model.slope * risks.risks[loaded.served] if risks.gives(loaded.served) else np.empty((0, len(trained)))
         if on_scale.shape == (len(on_scale), len(trained)) and len(on_scale) and released(model, loaded.horizons_days, on_scale) == loaded.model:
             finite = np.asarray(np.isfinite(on_scale).all(axis=0))

@@ -82,6 +82,8 @@ class Console:
         Pages that compute for seconds, at once.
     costly_wait_s
         How long others wait, in s.
+    stale_s
+        A page whose data changed is sent from before the change for so long (s) at most, with its age, while it is rendered again; 0: never.
     windows
         Presets of the CT viewer, the first one at first.
     """
@@ -94,6 +96,7 @@ class Console:
     pages_per_minute: int
     costly: int
     costly_wait_s: float
+    stale_s: float
     windows: dict[str, Window]
 
     def __post_init__(self) -> None:

@@ -202,10 +202,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def read_models(folder: Path, names: tuple[str, ...] | None = None) -> "dict[str, SurvivalModel]":
     """The fitted models of a bundle's folder, all or the named ones."""
-    from penumbra.fusion.model import SurvivalModel
+    from penumbra.fusion.texts import read_model
 
     paths = sorted((folder / MODELS).glob("*.json"))
-    return {path.stem: SurvivalModel.from_json(path.read_text(encoding="utf-8")) for path in paths if names is None or path.stem in names}
+    return {path.stem: read_model(path) for path in paths if names is None or path.stem in names}
 
 
 def network_path(folder: Path) -> Path | None:
