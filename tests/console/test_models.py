@@ -17,7 +17,7 @@ from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.workspace import Work
 
 from . import serving
-from .serving import Served
+from .serving import Answer, Served
 
 pytestmark = pytest.mark.slow
 
@@ -210,3 +210,14 @@ def test_evidence_that_counts_a_withdrawn_patient_says_so(two_versions: Work, tm
             assert "1 patient was withdrawn after this was measured and is still counted here" in running.get(page).text, page
         assert "a report that names a withdrawn patient is deleted with the patient" in running.get("/models/1").text
         assert running.get("/models/1").text.count('<code class="command">penumbra run</code>') == 2
+
+
+def test_a_comparison_reads_the_files_of_twenty_versions_at_most(two: Served) -> None:
+    def asked(many: int) -> Answer:
+        return two.get("/models/compare?" + "&".join(f"versions={number}" for number in range(1, many + 1)))
+
+    refused = asked(21)
+    assert refused.status == 400
+    assert "21 versions are named" in refused.text
+    assert "Compare at most 20" in refused.text
+    assert "versions are named" not in asked(20).text
