@@ -11,7 +11,7 @@ ready := .venv/.ready
 pytest := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=15
 fast := -m "not slow and not matrix" --ignore tests/end_to_end
 
-.PHONY: run test test-fast coverage test-numeric test-stops lint fuzz bench bench-radiomics bench-network bench-last-bit bench-statistics bench-store bench-redrawn bench-served bench-console stress-store stack backup restore parity lock docs release clean setup help
+.PHONY: run test test-fast coverage test-numeric test-stops lint fuzz bench bench-radiomics bench-network bench-last-bit bench-statistics bench-store bench-redrawn bench-served bench-console stress-store stress-compaction test-release stack backup restore parity lock docs release clean setup help
 .DEFAULT_GOAL := help
 
 help:                      ## this list
@@ -70,6 +70,10 @@ bench-last-bit: $(ready)   ## how much of everybody's risk hangs on one rounding
 	.venv/bin/python -m penumbra.bench.last_bit
 stress-store: $(ready)     ## 8 writers and 8 readers for a minute, then 100 kills, on both catalogs of the store
 	STRESS_SECONDS=60 STRESS_KILLS=100 .venv/bin/python -m pytest tests/store/test_many_processes.py -m slow -v
+stress-compaction: $(ready)  ## 3000 small appends, then compaction next to a reader and a writer; PostgreSQL ends what idles in a transaction for a minute
+	COMPACTION_APPENDS=3000 COMPACTION_IDLE_S=60 .venv/bin/python -m pytest -s tests/store/test_compaction.py -k alongside
+test-release: $(ready)     ## the contract tests with another release of MLflow or Prefect; RELEASE=prefect==3.9.1
+	infra/other_release "$(RELEASE)"
 
 bench-redrawn: $(ready)    ## after make run: are the champion's probabilities true? 200 times other deaths from the simulated truth
 	.venv/bin/python -m penumbra.bench.redrawn

@@ -29,11 +29,11 @@ class Server:
     The password is in the environment of the tests alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, more: str = "") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="penumbra pg-"))
         port = free_port()
         os.environ["PGPASSWORD"] = secrets.token_hex(8)
-        options = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0"
+        options = f"-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0 {more}"
         started = self._script("start", str(port), POSTGRES_OPTIONS=options)
         assert started.returncode == 0, started.stderr
         self.uri = started.stdout.strip()

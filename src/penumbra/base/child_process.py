@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Mapping
 from types import FrameType
 from typing import Any, NoReturn
 
-from penumbra.base import temporary_files
+from penumbra.base import json_log, temporary_files
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WATCHED = (*STOPS, signal.SIGCHLD, signal.SIGTSTP, signal.SIGWINCH)
@@ -301,7 +301,8 @@ def _tell(terminal: list[Any] | None, sentence: str) -> None:
             termios.tcsetattr(0, termios.TCSANOW, terminal)
     if SUPERVISED not in os.environ:
         with contextlib.suppress(OSError):
-            os.write(2, ("\x1b[?25h\n" if os.isatty(2) else "").encode() + sentence.encode() + b"\n")  # the cursor, which a progress bar hides
+            line = json_log.entry(sentence) if json_log.requested() else sentence
+            os.write(2, ("\x1b[?25h\n" if os.isatty(2) else "").encode() + line.encode() + b"\n")  # the cursor, which a progress bar hides
 
 
 def _prctl(option: int, value: Any) -> None:

@@ -133,6 +133,22 @@ def verify(version: str) -> None:
     click.echo(tables.facts(asdict(verify.verify(state_home(), version))))
 
 
+@command("penumbra upgrade --apply")
+@click.option("--apply", "applied", is_flag=True, help="Apply the pending migrations, in one transaction; without it they are only listed.")
+@format_option
+def upgrade(applied: bool, form: str) -> None:
+    """List the numbered migrations of the state folder, and with --apply bring it to this program's format. Back up first: make backup TO=FILE."""
+    from penumbra.base import tables
+    from penumbra.commands import upgrade
+
+    home = state_home()
+    steps = upgrade.apply(home) if applied else upgrade.listed(home)
+    rows = [[step.number, step.name, step.state] for step in steps]
+    tables.write(tables.Answer(("number", "migration", "state"), rows, (), len(rows)), form, sys.stdout)
+    pending = sum(step.state == "pending" for step in steps)
+    click.echo(f"{pending} pending; penumbra upgrade --apply applies them" if pending else "nothing is pending", err=True)
+
+
 @command("penumbra drift east")
 @click.argument("center", shell_complete=completion.centers)
 @format_option

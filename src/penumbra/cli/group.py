@@ -105,9 +105,10 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": formatter.MAX_COLUMNS})
+@click.option("--log-json", is_flag=True, help="Standard error as one JSON object a line: at, run, command, level, message. Anywhere on the line.")
 @click.version_option(package_name="penumbra-survival")
 @click.pass_context
-def main(ctx: click.Context) -> None:
+def main(ctx: click.Context, log_json: bool) -> None:
     """Survival prediction from radiotherapy planning CT: a feature store and a model registry.
 
     \b

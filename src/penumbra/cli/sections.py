@@ -127,6 +127,7 @@ SECTIONS: dict[str, dict[str, About]] = {
     "Operate": {
         "status": About("Show where you are and what to type next.", "the state folder", NOTHING, "0.5 s, 0.1 GB"),
         "doctor": About("Check the installation and everything stored.", "everything below the state folder", "manifests/.last-check.json", "8 s, 0.3 GB"),
+        "upgrade": About("Bring the state folder to this program's format.", "the store", "with --apply the store's schema", "1 s, 0.2 GB"),
         "rules": About("Explain a rule that an error names.", "the program", NOTHING, "2 s"),
         "serve": About(
             "Watch incoming/ and retrain when a center is complete.",

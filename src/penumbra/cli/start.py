@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Collection
 
-from penumbra.base import child_process, temporary_files
+from penumbra.base import child_process, json_log, temporary_files
 
 RESUME = "Stopped by {signal}: finished work is kept; rerun the same command to resume."
 RESUME_OTHERWISE = {
@@ -23,6 +23,7 @@ GIVES_WAY = ("retrain", "serve")  # nobody waits for these: people who look at t
 def main() -> int:
     """Run the command of sys.argv in a child process; its exit status."""
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of the processes below
+    sys.argv[1:] = json_log.begin(sys.argv[1:], _named() or "status")
     command = _named()
     folder = temporary_files.private_folder()
     status = child_process.supervise(_command, sentence=RESUME_OTHERWISE.get(command, RESUME), stopped=_no_kills)
@@ -37,6 +38,7 @@ def _named() -> str:
 
 def _command() -> None:
     _silence_libraries()
+    json_log.install()
     if _named() in GIVES_WAY:
         from penumbra.base import resources
 

@@ -214,7 +214,7 @@ def purge(store: "Store", *, run: str) -> None:
     False
     """
     with store.exclusively() as connection:
-        for step in ("rewrite_files", "compact_files", "expire_all_snapshots", "remove_all_files", "remove_orphaned_files"):
+        for step in ("rewrite_files", "expire_all_snapshots", "remove_all_files", "remove_orphaned_files"):
             connection.execute(statement(step)).fetchall()
         remaining = connection.execute(statement("left_files")).fetchall()
     if remaining:  # object storage answers politely when the key may not remove

@@ -51,7 +51,10 @@ def writer_alone(connection: "duckdb.DuckDBPyConnection", uri: str, wait_s: floa
         session.execute(f"ATTACH IF NOT EXISTS {literal(connection_string(uri))} AS turns (TYPE postgres)")
         session.execute("BEGIN")
         try:
-            for query in (f"SELECT set_config('lock_timeout', '{int(wait_s * 1000)}', true)", f"SELECT pg_advisory_xact_lock({WRITER}) IS NULL"):
+            # This session waits while its writer works: a server that ends idle ones would let a second writer in.
+            settings = {"lock_timeout": int(wait_s * 1000), "idle_in_transaction_session_timeout": 0}
+            configured = (f"SELECT set_config('{name}', '{value}', true)" for name, value in settings.items())
+            for query in (*configured, f"SELECT pg_advisory_xact_lock({WRITER}) IS NULL"):
                 session.execute(f"FROM postgres_query('turns', {literal(query)})").fetchall()
         except duckdb.Error as error:
             if "lock timeout" not in str(error):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MIGRATING_S = 3.0  # a reader waits this long for a store that is being made or migrated
+MERGED_FILES = 4  # new files of a table in one transaction of a compaction
+SMALL_BYTES = 64 * 1024**2  # a file that has reached this is not written again
 MANY_COMMITS = 20  # small ones cost a reader more than compacting costs the writer
 
 
@@ -70,9 +72,17 @@ class Store:
             self.connection.close()
 
     def compact(self) -> None:
-        """Put the rows of small commits together into larger files; values, commits and as-of stay as they are."""
+        """Put the rows of small commits together into larger files, a part at a time: other writers have their turn in between.
+
+        Values, commits and as-of stay as they are.
+        """
+        merge, more = named("compact_files", outputs=str(MERGED_FILES), max_bytes=str(SMALL_BYTES)), True
+        while more:
+            with self.exclusively() as connection:
+                tables = [row[1] for row in connection.execute(merge).fetchall()]  # a row for each new file
+            more = any(tables.count(table) >= MERGED_FILES for table in set(tables))
         with self.exclusively() as connection:
-            for step in ("compact_files", "expire_snapshots", "remove_files", "remove_left_files"):
+            for step in ("expire_snapshots", "remove_files", "remove_left_files"):
                 connection.execute(named(step))
             self.commits = 0
 
