@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -34,7 +36,9 @@ from penumbra.pipeline.settings import require_shown
 from penumbra.pipeline.workspace import Work
 from penumbra.report import inputs as page
 from penumbra.report import site
+from penumbra.report.card import markdown
 from penumbra.report.page import write_report
+from penumbra.report.served import first_sentence
 from penumbra.survival.horizons import horizon_words
 
 REPORT_CODE = 9  # raise when the same manifests and numbers give another page than before
@@ -62,7 +66,10 @@ def report(work: Work) -> ReportManifest:
     done = (folder / ".key").read_text(encoding="utf-8") if (folder / ".key").is_file() else ""
     if done != key or not path.is_file():
         say("drawing the report")
-        write_report(report_inputs(work, data, fused, registered, evaluated, stability_of(work, stable)), folder)
+        inputs = report_inputs(work, data, fused, registered, evaluated, stability_of(work, stable))
+        with TemporaryDirectory(prefix="penumbra-") as shared:
+            write_report(inputs, folder, Path(shared))
+            _publish(work, registered, inputs, Path(shared))
         site.link(work.home)
         (folder / ".key").write_text(key, encoding="utf-8")
         look = looks.Look("report", {"report": key}, registered.model, None if version is None else str(version))
@@ -74,6 +81,14 @@ def report(work: Work) -> ReportManifest:
         {**flat("report", work.settings.report), **documents, PROGRAM: REPORT_CODE},
     )
     return manifests.write(work.home, ReportManifest(page=str(path.relative_to(work.home)), key=key, made_from=made_from))
+
+
+def _publish(work: Work, registered: RegisterManifest, inputs: page.ReportInputs, shared: Path) -> None:
+    """Put the report without single patients, and the model card, among the artifacts that MLflow shows of the version."""
+    if registered.version is None or registered.model is None:
+        return
+    (shared / "model_card.md").write_text(markdown(model_card(work, registered)), encoding="utf-8")
+    registry.publish(work.home, registered.version, shared, [first_sentence(inputs)], model=registered.model)
 
 
 def report_inputs(

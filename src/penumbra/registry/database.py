@@ -96,6 +96,9 @@ def quiet_mlflow() -> Iterator[None]:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_WEBHOOK_REQUEST_TIMEOUT", "5")  # a command ends when its webhooks are delivered
+    os.environ.setdefault("MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_WEBHOOK_CACHE_TTL", "0")  # a webhook that was added since the last alias moved hears of this one
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # it asks for pip, which .venv does without
     with warnings.catch_warnings():
         for message in OWN_WARNINGS:

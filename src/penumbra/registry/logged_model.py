@@ -1,5 +1,6 @@
 """A bundle as MLflow shows it: a run, and a logged model that its server can serve."""
 
+import json
 import math
 import shutil
 from importlib.metadata import version as installed
@@ -11,8 +12,9 @@ from penumbra.evaluate.rows import MetricRow
 from penumbra.fusion.contributions import TOP
 from penumbra.fusion.model import SurvivalModel
 from penumbra.registry import tracking
-from penumbra.registry.bundle import Bundle, read_refits
+from penumbra.registry.bundle import Bundle, Lineage, read_refits
 from penumbra.registry.database import experiment_root
+from penumbra.registry.named_metrics import artifacts_of
 from penumbra.registry.scoring_code import importable, write_scoring_code
 from penumbra.registry.updates import CENTER, updates_of
 from penumbra.survival.horizons import horizon_name
@@ -61,7 +63,7 @@ def discard_unfinished(mlflow_client: "MlflowClient", home: Path, experiment: st
             shutil.rmtree(experiment_root(home) / "models" / logged.model_id, ignore_errors=True)
 
 
-def log_model(mlflow_client: "MlflowClient", experiment: str, bundle: Bundle, digest: str, staging: Path, rows: list[MetricRow]) -> Any:
+def log_model(mlflow_client: "MlflowClient", home: Path, experiment: str, bundle: Bundle, digest: str, staging: Path, rows: list[MetricRow]) -> Any:
     """Log a bundle as a run with its parameters and curves, and as a model that is ready."""
     from mlflow.entities import LoggedModelOutput
 
@@ -78,9 +80,11 @@ def log_model(mlflow_client: "MlflowClient", experiment: str, bundle: Bundle, di
     run_id = run.info.run_id
     tracking.log_run(mlflow_client, run_id, lineage, {row.center: row.split for row in rows if row.split in tracking.PLAIN_SPLITS})
     tracking.log_curves(mlflow_client, run_id, bundle.curves)
-    logged = mlflow_client.create_logged_model(experiment, name=bundle.served, source_run_id=run_id, tags=tags)
+    params = {name: str(value) for name, value in sorted(lineage.params.items())}
+    logged = mlflow_client.create_logged_model(experiment, name=bundle.served, source_run_id=run_id, tags=tags, params=params)
     save_pyfunc(bundle, staging, staging / "pyfunc", run_id, logged.model_id)
     mlflow_client.log_model_artifacts(logged.model_id, str(staging / "pyfunc"))
+    _write_facts(artifacts_of(home, run_id), lineage, staging / "pyfunc" / "requirements.txt")
     mlflow_client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])  # the run's page shows the model
     mlflow_client.set_terminated(run_id, "FINISHED")
     return mlflow_client.finalize_logged_model(logged.model_id, "READY")
@@ -99,8 +103,7 @@ def save_pyfunc(bundle: Bundle, staging: Path, target: Path, run_id: str, model_
     refits = read_refits(staging / "bundle")
     further = [] if refits is None else [name for name in refits.names if name not in columns]  # that limits alone need
     # AnyType: MLflow casts true and "1" to the declared type before our code sees them; penumbra.registry.sent takes numbers only
-    # the mean training patient: nobody
-    middle = mean_patient(served)
+    middle = typical_patient(served)
     survival = [ColSpec(DataType.double, f"survival_{horizon_name(day)}", required=False) for day in bundle.horizons_days]
     measured = [ColSpec(DataType.double, f"applicability_{name}", required=False) for name in ("share", "distance")]
     applicability = [ColSpec(DataType.string, "applicability"), *measured, ColSpec(DataType.string, "applicability_columns")]
@@ -127,10 +130,33 @@ def save_pyfunc(bundle: Bundle, staging: Path, target: Path, run_id: str, model_
     _without_addresses(target / "MLmodel")
 
 
+def typical_patient(model: SurvivalModel) -> dict[str, float]:
+    """The median of each column over the training patients, which is nobody; the mean where a version does not know its median.
+
+    A radiomic feature is skewed, and its mean is a value that hardly any patient has.
+    """
+    mean, domain = mean_patient(model), model.domain
+    if domain is None:
+        return mean
+    logs, plain = ({column.name for column in model.inputs if column.log is log} for log in (True, False))
+    middle = {name: value for name, value in zip(domain.columns, domain.middle, strict=True) if name in mean and not (name in logs and name in plain)}
+    return mean | {name: math.exp(value) if name in logs else value for name, value in middle.items()}
+
+
 def mean_patient(model: SurvivalModel) -> dict[str, float]:
     """The mean of each column over the training patients; of one that is there as its logarithm alone, what has the mean logarithm."""
     logs = {column.name: math.exp(column.mean) for column in model.inputs if column.log}
     return logs | {column.name: column.mean for column in model.inputs if not column.log}
+
+
+def _write_facts(folder: Path, lineage: Lineage, requirements: Path) -> None:
+    """Parameters and requirements as files among the artifacts of the run."""
+    import yaml
+
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in lineage.params.items()}
+    (folder / "params.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(plain, default=str)), sort_keys=True), encoding="utf-8")
+    shutil.copyfile(requirements, folder / "requirements.txt")
 
 
 def _without_addresses(description: Path) -> None:

@@ -12,6 +12,7 @@ from penumbra.base.params import model_name
 from penumbra.base.refusal import Refusal
 from penumbra.evaluate.rows import MetricRow
 from penumbra.registry import noted, tracking
+from penumbra.registry.alias_event import move_alias
 from penumbra.registry.bundle import (
     Bundle,
     Lineage,
@@ -27,10 +28,12 @@ from penumbra.registry.bundle import (
 )
 from penumbra.registry.database import client, experiment_root, writing
 from penumbra.registry.logged_model import discard_unfinished, experiment_of, finished_model, log_model, save_pyfunc
+from penumbra.registry.named_metrics import is_named, write_table
 from penumbra.registry.noted import AliasChange
 from penumbra.registry.outside import RESTORE, model_missing
 from penumbra.registry.remembered import CHAMPION, remembered
 from penumbra.registry.shelf import BUNDLE_PATH, RegisteredVersion, shelf
+from penumbra.registry.shown import DESCRIPTION, describe, extend_history
 from penumbra.registry.updates import Update, updates_of
 from penumbra.registry.versions import CHALLENGER, find, restore_tags, versions
 
@@ -39,7 +42,6 @@ if TYPE_CHECKING:
     from penumbra.fusion.resampled import Resampled
 
 FIRST = "the first version"  # why it is champion
-DESCRIPTION = "Overall survival of patients with non-small-cell lung cancer after radiotherapy, from the planning CT"
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def register(home: Path, bundle: Bundle, metrics: Iterable[MetricRow] = (), *, c
         shutil.rmtree(staging)
         _complete(home, entry, bundle.served, rows, bundle.lineage)
         if challenger and CHAMPION not in find(home, entry.version, model).aliases:
-            client(home).set_registered_model_alias(model, CHALLENGER, str(entry.version))
+            move_alias(client(home), model, CHALLENGER, entry.version)
         return find(home, entry.version, model)
 
 
@@ -311,12 +313,18 @@ def _complete(home: Path, entry: RegisteredVersion, served: str, rows: list[Metr
     restore_tags(mlflow_client, inventory)
     if not linked:
         tracking.link(mlflow_client, entry)
-    logged = tracking.log_metrics(mlflow_client, entry, missing, lineage) if missing else 0
+    logged = 0
+    if missing and tracking.can_log(mlflow_client, entry):
+        write_table(home, entry.run_id, (row for row in rows if tracking.named_values([row], served).keys() & missing.keys()), served)
+        tracking.log_metrics(mlflow_client, entry, {name: pair for name, pair in missing.items() if is_named(name)}, lineage)
+        describe(mlflow_client, home, entry)
+        extend_history(mlflow_client, home, entry.model)
+        logged = len(missing)
     if first:
         notes = noted.read(home, entry.model)
         change = AliasChange(entry.model, CHAMPION, entry.version, None, entry.digest, FIRST, account(), entry.created_at)
         noted.write(home, entry.model, replace(notes, pending=(*notes.pending, change)))
-        mlflow_client.set_registered_model_alias(entry.model, CHAMPION, str(entry.version))
+        move_alias(mlflow_client, entry.model, CHAMPION, entry.version)
     return logged
 
 
@@ -327,7 +335,7 @@ def _add_version(home: Path, model: str, bundle: Bundle, digest: str, staging: P
     logged = finished_model(mlflow_client, experiment, digest)
     if logged is None or not (experiment_root(home) / "models" / logged.model_id / BUNDLE_PATH).is_dir():
         discard_unfinished(mlflow_client, home, experiment)
-        logged = log_model(mlflow_client, experiment, bundle, digest, staging, rows)
+        logged = log_model(mlflow_client, home, experiment, bundle, digest, staging, rows)
     tags = {
         "digest": digest,
         "model_id": logged.model_id,

@@ -12,6 +12,7 @@ from penumbra.evaluate.rows import MetricRow
 from penumbra.registry import remote
 from penumbra.registry.bundle import Lineage
 from penumbra.registry.database import query
+from penumbra.registry.named_metrics import TABLE, is_named, read_table
 from penumbra.registry.shelf import RegisteredVersion
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100  # limits of MLflow's log_batch
 DIGEST_LENGTH = 36  # of an MLflow dataset
 LINK = "mlflow.modelVersions"  # tag of a logged model: JSON, the versions that it was registered as
 PLAIN_SPLITS = ("train", "test")
+TABLES = "mlflow.loggedArtifacts"  # tag of a run: JSON, which artifacts MLflow shows as tables
 
 
 def metric_name(row: MetricRow, served: str) -> str:
@@ -34,7 +36,7 @@ def metric_name(row: MetricRow, served: str) -> str:
 
 
 def logged_metrics(home: Path, entry: RegisteredVersion) -> dict[str, float]:
-    """Read the newest value of every metric that MLflow holds for a version.
+    """Read the newest value of every metric that MLflow holds for a version: those that it shows by name, and those of the table among its artifacts.
 
     Parameters
     ----------
@@ -58,8 +60,13 @@ def logged_metrics(home: Path, entry: RegisteredVersion) -> dict[str, float]:
     """
     address = remote.server()
     if address:
-        return remote.metrics(address, entry.model_id)
-    return {row["name"]: float(row["value"]) for row in query(home, "metrics.sql", {"model_id": entry.model_id})}
+        by_name = remote.metrics(address, entry.model_id)
+    else:
+        by_name = {row["name"]: float(row["value"]) for row in query(home, "metrics.sql", {"model_id": entry.model_id})}
+    for row, of_served in read_table(home, entry.run_id):
+        values = named_values([row], row.model if of_served else "")
+        by_name |= {name: value for name, (value, _) in values.items() if name not in by_name or not is_named(name)}
+    return by_name
 
 
 def named_values(rows: Iterable[MetricRow], served: str) -> dict[str, tuple[float, str]]:
@@ -78,18 +85,22 @@ def named_values(rows: Iterable[MetricRow], served: str) -> dict[str, tuple[floa
     return values
 
 
-def log_metrics(client: "MlflowClient", entry: RegisteredVersion, values: Mapping[str, tuple[float, str]], lineage: Lineage) -> int:
-    """Attach metrics to a version's run and to its logged model, each with the center it was measured on as its dataset; how many.
+def can_log(client: "MlflowClient", entry: RegisteredVersion) -> bool:
+    """Whether a version's run and logged model are there.
 
-    Where one of both was deleted in MLflow there is nothing to attach them to: the store has them all the same.
+    Where one of both was deleted in MLflow there is nothing to attach metrics to, which is said: the store has them all the same.
     """
-    from mlflow.entities import Metric
-
-    run_id, model_id = entry.run_id, entry.model_id
     deleted = _deleted(client, entry)
     if deleted:
         say(f"{entry.model}/{entry.version}: its {deleted} in MLflow, which therefore shows no new metrics of it; restore it there")
-        return 0
+    return not deleted
+
+
+def log_metrics(client: "MlflowClient", entry: RegisteredVersion, values: Mapping[str, tuple[float, str]], lineage: Lineage) -> None:
+    """Attach metrics to a version's run and to its logged model, each with the center it was measured on as its dataset."""
+    from mlflow.entities import Metric
+
+    run_id, model_id = entry.run_id, entry.model_id
     timestamp = time.time_ns() // 1_000_000
     metrics = [
         Metric(name, value, timestamp, 0, model_id=model_id, dataset_name=center, dataset_digest=_digest(center, lineage), run_id=run_id)
@@ -97,7 +108,7 @@ def log_metrics(client: "MlflowClient", entry: RegisteredVersion, values: Mappin
     ]
     for part in _parts(metrics, METRICS_PER_CALL):
         client.log_batch(run_id, metrics=part)
-    return len(values)
+    client.set_tag(run_id, TABLES, json.dumps([{"path": TABLE, "type": "table"}]))
 
 
 def is_linked(home: Path, entry: RegisteredVersion) -> bool:

@@ -9,6 +9,7 @@ from penumbra.base.account import account
 from penumbra.base.params import model_name
 from penumbra.base.refusal import Refusal, nearest
 from penumbra.registry import noted, remote
+from penumbra.registry.alias_event import move_alias
 from penumbra.registry.bundle import verify
 from penumbra.registry.database import client as client
 from penumbra.registry.database import query, writing
@@ -217,7 +218,7 @@ def promote(home: Path, which: str | int, alias: str = CHAMPION, *, reason: str 
             notes = noted.read(home, model)
             completed = (earlier for earlier in notes.pending if (earlier.alias, earlier.previous) != (alias, previous))  # the others were killed before
             noted.write(home, model, replace(notes, pending=(*completed, change)))
-            mlflow_client.set_registered_model_alias(model, alias, str(entry.version))
+            move_alias(mlflow_client, model, alias, entry.version)
         if alias == CHAMPION and CHALLENGER in entry.aliases:
             mlflow_client.delete_registered_model_alias(model, CHALLENGER)
     return change

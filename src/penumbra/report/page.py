@@ -22,6 +22,7 @@ from penumbra.report.words import interval, number
 from penumbra.survival.horizons import horizon_name
 
 PAGE = "index.html"
+SHARED = "report.html"  # the page without single patients
 BEYOND_LIMITS = "beyond_limits"  # share of probabilities that were beyond the limits of what is shown, as a metric
 MAX_BEYOND = 0.01  # of these: more would be reached by clipping alone
 
@@ -56,10 +57,15 @@ class Contents:
         return tuple(figure for each in fields(self) if each.name != "tables" for figure in getattr(self, each.name))
 
 
-def write_report(inputs: ReportInputs, folder: Path) -> Path:
+def write_report(inputs: ReportInputs, folder: Path, shared: Path | None = None) -> Path:
     """Write the report into `folder` (made when absent) and return the page's path; the same inputs give the same bytes.
 
     The page is written last and atomically: a reader who opens it during a rerun sees the old or the new one.
+
+    Parameters
+    ----------
+    shared
+        A folder for the page and the figures without single patients, for readers who may not know who they are; None: it is not written.
     """
     contents = draw(inputs)
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,6 +75,11 @@ def write_report(inputs: ReportInputs, folder: Path) -> Path:
     for table in contents.tables.values():
         (folder / f"{table.name}.csv").write_text(table.csv, encoding="utf-8")
     write_placeholder(folder, inputs.card.label)
+    if shared is not None:
+        aggregates = replace(contents, slices=(), maps=())
+        for figure in aggregates.figures:
+            (shared / f"{figure.name}.png").write_bytes(figure.png)
+        (shared / SHARED).write_text(html(replace(inputs, slices=(), maps=()), aggregates), encoding="utf-8")
     return write_whole(folder / PAGE, html(inputs, contents))
 
 
