@@ -16,6 +16,7 @@ from penumbra.pipeline.stages import STAGES
 from penumbra.pipeline.workspace import Work
 
 Result = TypeVar("Result")
+RECORDED = "recorded with DVC: `dvc repro` has nothing to do. The state stays in data/ and dvc push moves none of it; penumbra export packs the store"
 
 
 def run_flow(work: Work) -> None:
@@ -110,4 +111,4 @@ def record_with_dvc(work: Work) -> None:
         command = parent_bound.command("dvc", "commit", "--force", "--quiet", part=True)
         variables = {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(root / ".dvc" / "tmp" / "site")}  # by default in a folder that users share
         done = subprocess.run(command, cwd=root, env={**os.environ, **variables}, capture_output=True, text=True)
-        say("recorded with DVC: `dvc repro` has nothing to do" if done.returncode == 0 else f"DVC could not record the run: {done.stderr.strip()[-300:]}")
+        say(RECORDED if done.returncode == 0 else f"DVC could not record the run: {done.stderr.strip()[-300:]}")

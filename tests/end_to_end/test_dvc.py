@@ -3,6 +3,7 @@
 Looked at with a stand-in for `penumbra` that rewrites a stage's manifest: what is tested is dvc.yaml, and the order in which DVC runs it.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,12 +11,24 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 STAND_IN = """#!/bin/sh
-echo "$1" >> ran.txt
-if [ -f "same/$1.json" ]; then cp "same/$1.json" data/manifests; else date +%N > "data/manifests/$1.json"; fi
-if [ "$1" = evaluate ]; then date +{\\"Combined\\":{\\"east\\":0.%N}} > metrics.json; fi
+stage=$1; if [ "$2" = --arrivals ]; then stage=arrivals; fi
+mkdir -p data/manifests plots
+echo "$stage" >> ran.txt
+if [ -f "same/$stage.json" ]; then cp "same/$stage.json" data/manifests; else date +%N > "data/manifests/$stage.json"; fi
+if [ "$stage" = train ]; then printf 'epoch,train_loss,validation_loss\\n1,2.0,2.1\\n2,1.0,1.9\\n' > plots/training.csv; fi
+if [ "$stage" = evaluate ]; then
+  c=0.7$(date +%N | cut -c1-3)
+  printf '{"C_inside": 0.759, "C_external": %s, "C_lowest": 0.7844, "C_gain": 0.1878, "slope": 1.0523, "OE_2y": 0.8447}\\n' $c > metrics.json
+  printf 'model,center,harrell_c,lower,upper\\nRidge,east,%s,0.6,0.8\\n' $c > plots/models.csv
+  printf 'center,harrell_c,lower,upper\\ninside,%s,0.6,0.8\\neast,%s,0.6,0.8\\n' $c $c > plots/harrell_c.csv
+  printf 'day,low_risk,high_risk,patients\\n0,1.0,1.0,external\\n30,0.9,%s,external\\n' $c > plots/kaplan_meier.csv
+  printf 'predicted,observed,patients\\n0.2,%s,external\\n' $c > plots/calibration.csv
+  printf 'false_positive_rate,true_positive_rate,patients\\n0.0,0.1,external\\n1.0,1.0,external\\n' > plots/roc.csv
+fi
 """
 BEHIND_FUSE = ["fuse", "evaluate", "register", "report"]
 
@@ -33,7 +46,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = folder / "bin" / "penumbra"
     program.write_text(STAND_IN, encoding="utf-8")
     program.chmod(0o755)
-    for stage in ("arrivals", "ingest", "populate", "train", *BEHIND_FUSE):
+    call(folder, "penumbra", "ingest", "--arrivals")
+    for stage in ("ingest", "populate", "train", *BEHIND_FUSE):
         call(folder, "penumbra", stage)
     (folder / ".gitignore").write_text("/bin\n/data\n/same\n/ran.txt\n/.dvc/tmp\n", encoding="utf-8")
     who = ("-c", "user.name=test", "-c", "user.email=test@localhost")
@@ -45,9 +59,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def call(folder: Path, *command: str) -> str:
+def call(folder: Path, *command: str, **variables: str) -> str:
     """Run one command in the project with the stand-in on its path; what it printed."""
-    here = {**os.environ, "DVC_NO_ANALYTICS": "1", "PYTHONWARNINGS": "ignore", "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    here = {**os.environ, "DVC_NO_ANALYTICS": "1", "PYTHONWARNINGS": "ignore", "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}", **variables}
     done = subprocess.run(command, cwd=folder, env=here, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}: {done.stderr[-3000:]}"
     return done.stdout
@@ -86,15 +100,45 @@ def test_newer_clinical_records_rerun_what_is_fitted_and_measured_on_them(projec
     (project / "same").mkdir()
     for stage in ("populate", "train"):
         shutil.copy(project / "data" / "manifests" / f"{stage}.json", project / "same")
-    (project / "data" / "manifests" / "arrivals.json").write_text("newer tables", encoding="utf-8")
+    (project / "same" / "arrivals.json").write_text("newer tables", encoding="utf-8")
+    (project / "data" / "manifests" / "arrivals.json").unlink()
     ran = repro(project)
-    assert ran[0] == "ingest"
-    assert set(ran[1:3]) == {"populate", "train"}
-    assert ran[3:] == BEHIND_FUSE
+    assert ran[:2] == ["arrivals", "ingest"]
+    assert set(ran[2:4]) == {"populate", "train"}
+    assert ran[4:] == BEHIND_FUSE
+
+
+def test_no_file_that_git_keeps_is_removed_before_a_stage_runs(project: Path) -> None:
+    """DVC removes the outputs of a stage that it runs, unless they persist; metrics.json was away for the half minute of an evaluation."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    outs = [each for stage in stages.values() for each in (*stage.get("outs", ()), *stage.get("metrics", ()))]
+    assert len(outs) == 15
+    for each in outs:
+        assert isinstance(each, dict), each
+        assert all(facts == {"cache": False, "persist": True} for facts in each.values()), each
+
+
+def test_plots_metrics_and_experiments_are_shown_in_a_terminal(project: Path) -> None:
+    """`dvc metrics show` had 70 columns and `dvc exp show` 200; `dvc plots show` had nothing to show."""
+    call(project, "git", "checkout", "--quiet", ".")  # the numbers of the commit: other tests have left theirs
+    call(project, sys.executable, "-m", "dvc", "exp", "run", "-n", "wide", "-S", "fuse.pca_variance=0.8")
+    metrics = call(project, sys.executable, "-m", "dvc", "metrics", "show")
+    assert max(map(len, metrics.splitlines())) <= 80
+    assert "C_external" in metrics
+    shown = call(project, sys.executable, "-m", "dvc", "exp", "show", "--only-changed", "--drop", ".*/.*", COLUMNS="120")
+    assert "wide" in shown
+    assert "fuse.pca_variance" in shown
+    assert "C_external" in shown
+    assert "cohort.time_unit" not in shown
+    assert max(map(len, shown.splitlines())) <= 120
+    plots = json.loads(call(project, sys.executable, "-m", "dvc", "plots", "diff", "HEAD", "wide", "--json"))["data"]
+    assert set(plots) == {"C per center", "Kaplan-Meier", "Calibration", "ROC", "Training of the network"}
+    for name, drawn in plots.items():
+        assert {revision for each in drawn for revision in each["revisions"]} == {"HEAD", "wide"}, name
 
 
 def test_metrics_compare_with_the_commit(project: Path) -> None:
-    (project / "metrics.json").write_text('{"Combined": {"east": 0.75}}\n', encoding="utf-8")
+    (project / "metrics.json").write_text('{"C_external": 0.75}\n', encoding="utf-8")
     printed = call(project, sys.executable, "-m", "dvc", "metrics", "diff")
-    assert "Combined.east" in printed
+    assert "C_external" in printed
     assert "0.75" in printed

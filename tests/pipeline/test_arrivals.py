@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from penumbra.base import project
+from penumbra.base.params import project_root, state_home
 from penumbra.base.refusal import Refusal
-from penumbra.pipeline import arrivals
+from penumbra.pipeline import arrivals, manifests
 
 
 def make_cohort(folder: Path, *centers: str) -> Path:
@@ -81,3 +83,44 @@ def test_the_manifest_depends_on_contents_not_on_place_and_notices_a_change(tmp_
     assert arrivals.describe(tmp_path / "home-a") == described[0]
     (tmp_path / "a" / "north" / "P1" / "slice.dcm").write_bytes(b"pixelz")
     assert arrivals.describe(tmp_path / "home-a") != described[0]
+
+
+def test_an_experiment_in_a_copy_of_the_project_works_on_the_project_s_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`dvc exp run --temp` and its queue copy what git has to .dvc/tmp/exps: their numbers are the copy's, and what a stage leaves stays there."""
+    root, copy = tmp_path / "clinic", tmp_path / "clinic" / ".dvc" / "tmp" / "exps" / "standalone" / "tmp1"
+    for folder in (root, copy):
+        folder.mkdir(parents=True)
+        for name in ("params.yaml", "dvc.yaml"):
+            (folder / name).write_text("", encoding="utf-8")
+    monkeypatch.delenv("PENUMBRA_HOME", raising=False)
+    monkeypatch.setenv("PENUMBRA_PROJECT", str(root))
+    monkeypatch.chdir(root)
+    assert project.experiment() is None
+    home = state_home()
+    assert (project_root(), home) == (root, root / "data")
+    arrivals.take_cohort(home, make_cohort(tmp_path / "cohort", "north"))
+    arrivals.note(home)
+    left = manifests.write(home, manifests.ReportManifest(page="index.html", key="k"))
+    below = copy / "notes"
+    below.mkdir()
+    monkeypatch.chdir(below)
+    assert (project_root(), state_home()) == (copy, home)
+    assert manifests.earlier(home, manifests.ReportManifest) is None
+    arrivals.note(home)
+    assert manifests.read(home, manifests.ReportManifest) == left
+    manifests.write(home, manifests.ReportManifest(page="index.html", key="other"))
+    arrivals.note(home)
+    assert manifests.read(home, manifests.ReportManifest).key == "other", "what the experiment left stays"
+    assert (copy / "data" / "manifests" / "arrivals.json").is_file()
+    monkeypatch.chdir(root)
+    assert manifests.read(home, manifests.ReportManifest) == left
+
+
+def test_dvc_begins_where_a_cohort_has_arrived_in_the_state_that_it_describes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a fresh clone `dvc repro` ended with [Errno 2] and the path of a manifest."""
+    (tmp_path / "params.yaml").write_text("", encoding="utf-8")
+    monkeypatch.setenv("PENUMBRA_PROJECT", str(tmp_path))
+    with pytest.raises(Refusal, match=r"no center folder in incoming/. Run penumbra run --cohort DIR first .*\(rule a_center_has_arrived\)"):
+        arrivals.note(tmp_path / "data")
+    with pytest.raises(Refusal, match=r"PENUMBRA_HOME is elsewhere.*\(rule described_by_dvc\)"):
+        arrivals.note(tmp_path / "other")

@@ -17,7 +17,7 @@ from penumbra.base.params import project_root
 from penumbra.base.refusal import Refusal
 from penumbra.commands import compare as side_by_side
 from penumbra.commands import doctor, monitor
-from penumbra.commands.models import model_rows, models
+from penumbra.commands.models import model_rows, models, origins
 from penumbra.commands.predict import Prediction
 from penumbra.pipeline import experiments, prospective
 from penumbra.pipeline import register as register_stage
@@ -238,6 +238,18 @@ def test_experiments_and_revisions_are_compared_as_the_versions_that_they_regist
     assert (found.first.version, found.second.version) == (1, 2)
     assert side_by_side.shown(work, ("main", "both", "1")) == side_by_side.shown(work, ("1", "2", "1"))
     assert experiments.find(work.home, baseline[:10]).version == 1
+    assert experiments.names(work.home) == {("nsclc-os", 2): ["both"]}
+    listed, rows = models(work.home), model_rows(work.home)
+    of = origins(work.home, "nsclc-os")
+    assert of[2].shown.endswith("both")
+    assert of[1].params == {}, "the champion's own"
+    assert of[2].params
+    for name, (value, champion) in of[2].params.items():
+        assert value != champion
+        assert name in listed
+    assert "both" in listed
+    written = [dict(zip(rows.columns, row, strict=True)) for row in rows.rows]
+    assert {row["experiment"] for row in written if row["version"] == 2} == {"both"}
     with pytest.raises(Refusal, match=r"champion and main are both nsclc-os/1.*\(rule versions_differ\)"):
         side_by_side.shown(work, ("champion", "main"))
     with pytest.raises(Refusal, match=r"what the revision elsewhere registered is not in this state folder.*\(rule experiment_registered\)"):

@@ -34,8 +34,8 @@ __all__ = ["PROFILES", "ParamsError", "build", "catalog_uri", "files_uri", "mode
 def project_root(home: Path | str | None = None) -> Path:
     """The folder that holds params.yaml, features/ and models/.
 
-    PENUMBRA_PROJECT; or the project whose data/ the state folder is; or the project around the current folder; or the checkout that this package runs from; or
-    the defaults in the package.
+    The copy that DVC made for an experiment, where the current folder is in one; or PENUMBRA_PROJECT; or the project whose data/ the state folder is; or the
+    project around the current folder; or the checkout that this package runs from; or the defaults in the package.
 
     Parameters
     ----------
@@ -47,7 +47,9 @@ def project_root(home: Path | str | None = None) -> Path:
     ParamsError
         "project_folder": PENUMBRA_PROJECT is not a folder, or not one of a project.
     """
-    typed = os.environ.get("PENUMBRA_PROJECT")
+    typed, experiment = os.environ.get("PENUMBRA_PROJECT"), project.experiment()
+    if experiment is not None:
+        return experiment.copy
     if not typed:
         state = home or os.environ.get("PENUMBRA_HOME")
         return (project.of_state(state) if state else None) or project.enclosing() or project.checkout() or project.DEFAULTS
@@ -62,6 +64,8 @@ def project_root(home: Path | str | None = None) -> Path:
 def state_home() -> Path:
     """The folder of all state (store, images, models, reports): PENUMBRA_HOME, by default `data` in the project or the checkout.
 
+    An experiment that DVC runs in a copy of the project works on the state of the project.
+
     Raises
     ------
     ParamsError
@@ -72,7 +76,8 @@ def state_home() -> Path:
     if root == project.DEFAULTS:
         advice = "Run penumbra init FOLDER and work from there, or set PENUMBRA_HOME to the folder that keeps the state"
         raise ParamsError("project_folder", "this folder is not in a project", advice)
-    home = Path(typed).resolve() if typed else project_root() / "data"
+    experiment = project.experiment()
+    home = Path(typed).resolve() if typed else (project_root() if experiment is None else experiment.project) / "data"
     named = f"PENUMBRA_HOME is {typed[:MAX_LETTERS]!r}" if typed else "the state folder is data/ in the project"
     advice = "Set PENUMBRA_HOME to a folder, which may be new"
     place = home

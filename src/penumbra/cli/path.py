@@ -79,10 +79,13 @@ def simulate(folder: Path, seed: int | None) -> None:
     help="Take PATIENT's new record, though it contradicts the stored one; may be repeated.",
 )
 @click.option("--new-key", is_flag=True, help="Rename every patient with the current PENUMBRA_PSEUDONYM_KEY, or without one; for all centers at once.")
+@click.option("--arrivals", "noted", is_flag=True, help="Only note which files have arrived, by hash: where dvc repro begins.")
 @click.option("--dry-run", is_flag=True, help="Show what would happen, center by center, and write nothing; FOLDER may hold several centers.")
 @profile_option
 @format_option
-def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], new_key: bool, dry_run: bool, profile: str | None, form: str) -> None:
+def ingest(
+    folder: Path | None, center: str | None, confirm: tuple[str, ...], new_key: bool, noted: bool, dry_run: bool, profile: str | None, form: str
+) -> None:
     """One center's FOLDER into the store; without FOLDER, every center in incoming/. Prints accepted and rejected."""
     from penumbra.base import tables
     from penumbra.commands import ingest as ingest_command
@@ -98,7 +101,13 @@ def ingest(folder: Path | None, center: str | None, confirm: tuple[str, ...], ne
         raise click.UsageError(f"FOLDER and --center go together: penumbra ingest FOLDER --center NAME{several}")
     if new_key and folder is not None:
         raise click.UsageError("--new-key renames the patients of every center: penumbra ingest --new-key")
+    if noted and (folder is not None or new_key or confirm):
+        raise click.UsageError("--arrivals goes alone: it notes the centers in incoming/ and ingests none")
     work = begin(profile)
+    if noted:
+        with one_run_at_a_time(work.home):
+            arrivals.note(work.home, work.settings.ingest.roots)
+        return
     with one_run_at_a_time(work.home), history.noted(work.home, "penumbra ingest"):
         if folder is not None and center is not None:
             arrivals.take_center(work.home, folder, center)

@@ -29,7 +29,7 @@ A project of penumbra: what this department declares, and the state that its run
 `params.yaml` has every number, `features/` the rings and features, `models/` the models and the intended use; `data/` has all state and is not in git.
 After an update of penumbra: `penumbra init --update` shows what the defaults changed.
 """
-GIT_IGNORE = "/data/\n/.dvc/tmp/\n/.dvc/cache/\n/.dvc/config.local\n"
+GIT_IGNORE = "/data/\n/dvc_plots/\n/.dvc/tmp/\n/.dvc/cache/\n/.dvc/config.local\n"
 DVC = "[core]\n    analytics = false\n"
 STAGED = "penumbra-init"  # the folder next to or in a project that is being made
 

@@ -1,19 +1,27 @@
 """`penumbra models`: every version with its aliases and the C-index of each center."""
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from penumbra import registry, store
 from penumbra.base import tables
 from penumbra.base.refusal import Refusal
 from penumbra.commands.standing import VersionStanding, standings
 from penumbra.evaluate import EXTERNAL, TRAINING
+from penumbra.pipeline import experiments
+from penumbra.registry import CHAMPION
+from penumbra.registry.bundle import read_lineage
 
+MAX_LETTERS = 40  # of a param in the terminal
 APPARENT = "* fitted on this center: apparent"
 SPLITS = ("cross_fitted", "test", "train")  # what is listed; live outcomes are those of `penumbra monitor`
 
 
 def models(home: Path, name: str | None = None, *, as_of: str | None = None) -> str:
-    """Every version of a model: when, its aliases, and the C-index of each center.
+    """Every version of a model: when, its aliases, the C-index of each center, what it was made from, and the params that the champion has not.
 
     Those that somebody made in MLflow are shown as such; then follows which other models there are.
 
@@ -31,6 +39,8 @@ def models(home: Path, name: str | None = None, *, as_of: str | None = None) -> 
     pools = (EXTERNAL, TRAINING)  # each after its centers; a center that trained every version comes last
     centers = sorted({center for _, center in values}, key=lambda center: (center not in outside, center in pools, center))
 
+    made = origins(home, model)
+
     def cell(version: int, center: str) -> str:
         row = values.get((version, center))
         return "-" if row is None else f"{row.c.value:.3f}" + (" *" if row.split == "train" else "")
@@ -42,28 +52,94 @@ def models(home: Path, name: str | None = None, *, as_of: str | None = None) -> 
             entry.registered_at,
             "-" if entry.inside is None else f"{entry.inside.c.value:.3f}",
             *(cell(entry.version, center) for center in centers),
+            made[entry.version].shown if entry.version in made else "-",
         ]
         for entry in entries
     ]
     others = [other for other in registry.models(home) if other != model]
     listed = f"\nalso registered: {', '.join(others)} (penumbra models --model NAME)" if others else ""
     foreign = "".join(f"\n{entry.version}: not registered by penumbra, made in MLflow" for entry in entries if entry.foreign)
-    header = ["version", "alias", "registered", "C inside", *(f"C {center}" for center in centers)]
-    return tables.render(header, body, model) + f"\n\ninside: cross-fitted on the training centers. {APPARENT}{foreign}{listed}"
+    header = ["version", "alias", "registered", "C inside", *(f"C {center}" for center in centers), "from"]
+    unlike = "".join(f"\n{entry.version}: {made[entry.version].unlike}" for entry in entries if entry.version in made and made[entry.version].params)
+    unlike = unlike and f"\n\nparams unlike the champion's (its own in parentheses)\n{unlike[1:]}"
+    return tables.render(header, body, model) + f"\n\ninside: cross-fitted on the training centers. {APPARENT}{unlike}{foreign}{listed}"
+
+
+@dataclass(frozen=True)
+class MadeFrom:
+    """What a version was made from.
+
+    Parameters
+    ----------
+    revision
+        Of the project in git, "" outside a repository.
+    experiments
+        Of DVC, that registered it.
+    params
+        Name -> value and the champion's, where they are different; None where one has no such param.
+    """
+
+    revision: str
+    experiments: tuple[str, ...]
+    params: Mapping[str, tuple[Any, Any]]
+
+    @property
+    def shown(self) -> str:
+        """Revision and experiments in one cell."""
+        return ", ".join([*([self.revision[:7]] if self.revision else []), *self.experiments]) or "-"
+
+    @property
+    def unlike(self) -> str:
+        """The params in one line."""
+        return ", ".join(f"{name} {_short(value)} ({_short(champion)})" for name, (value, champion) in self.params.items())
+
+
+def origins(home: Path, model: str) -> dict[int, MadeFrom]:
+    """Version -> what it was made from."""
+    shelf, named = registry.shelf(home, model), experiments.names(home)
+    params = {entry.version: read_lineage(entry.folder).params for entry in shelf.versions}
+    champion = params.get(next((entry.version for entry in shelf.versions if CHAMPION in entry.aliases), 0))
+
+    def differences(params_of: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+        if champion is None:
+            return {}
+        return {
+            name: (params_of.get(name), champion.get(name)) for name in sorted(params_of.keys() | champion.keys()) if params_of.get(name) != champion.get(name)
+        }
+
+    return {
+        entry.version: MadeFrom(entry.code_commit, tuple(named.get((model, entry.version), ())), differences(params[entry.version])) for entry in shelf.versions
+    }
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= MAX_LETTERS else f"{text[: MAX_LETTERS - 3]}..."
 
 
 def model_rows(home: Path, name: str | None = None, *, as_of: str | None = None) -> tables.Answer:
     """The same for other programs: one row per version and center, with all digits; a version made in MLflow has a row without a center."""
     records: list[dict[str, object]] = []
-    for entry in _entries(home, name, as_of):
-        common = {"model": entry.model, "version": entry.version, "alias": ", ".join(entry.aliases) or None, "registered": entry.registered_at}
+    entries = _entries(home, name, as_of)
+    made = origins(home, entries[0].model)
+    for entry in entries:
+        common: dict[str, object] = {
+            "model": entry.model,
+            "version": entry.version,
+            "alias": ", ".join(entry.aliases) or None,
+            "registered": entry.registered_at,
+        }
+        if (of := made.get(entry.version)) is not None:
+            common |= {"revision": of.revision or None, "experiment": ", ".join(of.experiments) or None, "params": of.unlike or None}
         values = [
             {"center": row.center, "split": row.split, "harrell_c": row.c.value, "n": row.patients, "died": row.deaths}
             for row in entry.evidence
             if row.split in SPLITS
         ]
         records += [{**common, **value} for value in values or [{}]]
-    return tables.Answer.of(records, ("model", "version", "alias", "registered", "center", "split", "harrell_c", "n", "died"))
+    return tables.Answer.of(
+        records, ("model", "version", "alias", "registered", "center", "split", "harrell_c", "n", "died", "revision", "experiment", "params")
+    )
 
 
 def _entries(home: Path, name: str | None, as_of: str | None) -> list[VersionStanding]:

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from penumbra.base import project
 from penumbra.base.params import project_root
 from penumbra.base.refusal import Refusal, choose, nearest
 from penumbra.base.whole_files import whole_file, write_whole
 from penumbra.base.yaml_files import wrong
 from penumbra.cohort import CLINICAL_FILE, clinical_table
 from penumbra.cohort.links import Roots, cohort_of, roots_of, walk
+from penumbra.pipeline import manifests
 from penumbra.pipeline.manifests import ArrivalManifest, ArrivedFiles
 
 INCOMING = "incoming"
@@ -222,6 +224,31 @@ def describe(home: Path, declared: Sequence[str] = ()) -> ArrivalManifest:
         centers[center] = ArrivedFiles(count, digest.hexdigest())
     write_whole(memory, json.dumps(hashes))
     return ArrivalManifest(centers)
+
+
+def note(home: Path, declared: Sequence[str] = ()) -> ArrivalManifest:
+    """Write what arrived, where `dvc repro` and `dvc exp run` begin; in the copy of an experiment also what the stages of the project left.
+
+    Raises
+    ------
+    Refusal
+        "described_by_dvc" where dvc.yaml describes another state folder, "a_center_has_arrived" in a fresh clone.
+    """
+    root, experiment = project_root(), project.experiment()
+    if experiment is None and home != root / "data":
+        raise Refusal("described_by_dvc", "dvc.yaml describes the state in data/, and PENUMBRA_HOME is elsewhere", "unset PENUMBRA_HOME, or use penumbra run")
+    try:
+        arrived = describe(home, declared)
+    except Refusal as refusal:
+        if refusal.rule != "a_center_has_arrived":
+            raise
+        advice = "run penumbra run --cohort DIR first (make run for the simulated cohort): DVC reruns stages of a state that is there, and moves none of it"
+        raise Refusal(refusal.rule, "no center folder in incoming/", advice) from None
+    for name in manifests.OF_STAGES if experiment is not None else ():
+        source, copy = home / manifests.FOLDER / f"{name}.json", manifests.file_of(home, name)
+        if source.is_file() and not copy.exists():
+            write_whole(copy, source.read_bytes())
+    return manifests.write(home, arrived)
 
 
 def _centers_in(folder: Path) -> dict[str, Path]:

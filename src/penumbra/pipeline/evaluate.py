@@ -1,7 +1,6 @@
 """Stage 5: every metric for training, each center and all external centers pooled."""
 
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
@@ -11,15 +10,14 @@ from typing import Any
 import numpy as np
 
 from penumbra import fusion, store
-from penumbra.base.params import project_root
 from penumbra.base.progress import say
 from penumbra.base.whole_files import write_whole
 from penumbra.base.workers import available_cores
-from penumbra.evaluate import CROSS_FITTED, TRAINING, MetricRow, ModelRisk, Refits, Resampling, internal_external, resampled_fits
+from penumbra.evaluate import MetricRow, ModelRisk, Refits, Resampling, internal_external, resampled_fits
 from penumbra.evaluate import evaluate as evaluate_models
 from penumbra.evaluate.choice import CONTROLS
 from penumbra.fusion.resampled import Resampled
-from penumbra.pipeline import looks, manifests
+from penumbra.pipeline import evaluated_before, looks, manifests, plots
 from penumbra.pipeline.ablation import DECLARED as WITHOUT_SE
 from penumbra.pipeline.ablation import ablation, version_without_se
 from penumbra.pipeline.dataset import Dataset, read_dataset
@@ -35,45 +33,36 @@ from penumbra.survival.horizons import horizon_name, middle
 
 EVALUATION_CODE = 8  # raise when the same models, patients and numbers give other metrics than before
 
-REFITS = "refits"  # folder below the state folder
-
 
 def evaluate(work: Work) -> EvaluateManifest:
-    """Every metric for training, each center and all external centers pooled; C-indices also as metrics.json for `dvc metrics`."""
+    """Every metric for training, each center and all external centers pooled; also what DVC shows of it, see `pipeline.plots`."""
     data, settings = read_dataset(work), work.settings
-    fused, before = current_fuse(work, data), manifests.earlier(work.home, EvaluateManifest)
+    fused = current_fuse(work, data)
     key = evaluation_key(work, data, fused)
-    if before is not None and before.key == key and (before.refits is None or refits_file(work, key).is_file()):
-        metrics, refits, choice, functions = before.metrics, Refits(before.kept, math.nan, 0, before.instability), before.choice, before.refits
-    else:
+    models, crossed, made_from = load_models(work, fused.key), cross_fitted_by(work, fused.key), of_evaluate(work, data, fused)
+    evaluation = evaluated_before.of(work.home, key)
+    if evaluation is None:
         say(f"evaluating {len(fused.features)} models on {len(data.patients)} patients, {settings.evaluate.bootstraps} bootstraps")
-        models = load_models(work, fused.key)
         without_se = ablation(work, data)
         model_risks = risks(models, data) | ({} if without_se is None else {WITHOUT_SE.name: without_se.risk})
-        crossed = cross_fitted_by(work, fused.key).and_then(cross_fitted_falsifiers(work, data, accepted_images(work), np.flatnonzero(data.training)))
-        inner, choice = evidence_inside(settings, data.outcomes.rows(data.training), crossed)
+        with_falsifiers = crossed.and_then(cross_fitted_falsifiers(work, data, accepted_images(work), np.flatnonzero(data.training)))
+        inner, choice = evidence_inside(settings, data.outcomes.rows(data.training), with_falsifiers)
         served = choice.served
         rows = measured(work, model_risks, data, combined=served)
         more, refits = refitted(work, data, models, rows, served)
         metrics = (*inner, *rows, *more)
         look = looks.Look("evaluate", {"evaluated": key}, work.settings.register.model)
         looks.count(work.home, work.run, look, data.centers, data.event, training=set(data.centers[data.training]))
-        functions = None if refits.functions is None else _saved(refits.functions, refits_file(work, key))
-    if work.home == project_root() / "data":
-        write_whole(project_root() / "metrics.json", json.dumps(_c_indices(metrics), indent=1) + "\n")
-    made_from = of_evaluate(work, data, fused)
-    return manifests.write(
-        work.home,
-        EvaluateManifest(
-            key=key,
-            metrics=metrics,
-            kept=refits.selection_frequency,
-            choice=choice,
-            instability=refits.instability,
-            refits=functions,
-            made_from=made_from,
-        ),
-    )
+        functions = None if refits.functions is None else _saved(refits.functions, evaluated_before.refits_file(work.home, key))
+        evaluation = EvaluateManifest(
+            key=key, metrics=metrics, kept=refits.selection_frequency, choice=choice, instability=refits.instability, refits=functions, made_from=made_from
+        )
+    evaluated_before.keep(work.home, evaluation)
+    served = evaluation.choice.served if evaluation.choice else ""
+    risk = risks({served: models[served]}, data)[served] if served and models[served].retained else None
+    inside = models[served].slope * crossed.log_risk(served) if served and crossed.gives(served) else None
+    plots.write_evaluation(work, data, evaluation.metrics, risk, inside, served)
+    return manifests.write(work.home, replace(evaluation, made_from=made_from))
 
 
 def _saved(functions: Resampled, path: Path) -> str:
@@ -81,11 +70,6 @@ def _saved(functions: Resampled, path: Path) -> str:
     content = functions.to_bytes()
     write_whole(path, content)
     return hashlib.sha256(content).hexdigest()
-
-
-def refits_file(work: Work, key: str) -> Path:
-    """The refits of the served model behind the evaluation of one key, see `penumbra.fusion.resampled`."""
-    return work.home / REFITS / f"{key}.npz"
 
 
 def evaluation_key(work: Work, data: Dataset, fused: FuseManifest) -> str:
@@ -171,13 +155,3 @@ def refitted(work: Work, data: Dataset, models: Mapping[str, fusion.SurvivalMode
         moved = {f"{name}_{horizon_name(over.day)}": value for name, value in over.summary().items()}
         rows_of_refits += [replace(alone, metric=name, value=value, reason="") for name, value in moved.items()]
     return [*left_out_rows, *rows_of_refits], refits
-
-
-def _c_indices(rows: Iterable[MetricRow]) -> dict[str, dict[str, float]]:
-    """Model -> center -> C, to four digits: first the cross-fitted one of all training centers, then that of each set of patients."""
-    table: dict[str, dict[str, float]] = {}
-    for row in rows:
-        place = row.center if row.split != CROSS_FITTED else CROSS_FITTED if row.center == TRAINING else ""
-        if row.metric == "harrell_c" and place and math.isfinite(row.value):
-            table.setdefault(row.model, {})[place] = round(row.value, 4)
-    return table

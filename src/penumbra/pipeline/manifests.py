@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from penumbra.base import project
 from penumbra.base.documents import Document, DocumentError, left_out
 from penumbra.base.refusal import Refusal
 from penumbra.base.whole_files import write_whole
@@ -326,9 +327,13 @@ NAMES: Mapping[type[Document], str] = {
 }
 
 
+OF_STAGES = frozenset(NAMES.values()) - {NAMES[PendingRegistration]}
+
+
 def file_of(home: Path, name: str) -> Path:
-    """The file of a manifest."""
-    return home / FOLDER / f"{name}.json"
+    """The file of a manifest; what a stage leaves is in the copy of the project, where DVC runs an experiment in one."""
+    experiment = project.experiment() if name in OF_STAGES else None
+    return (home if experiment is None else experiment.copy / "data") / FOLDER / f"{name}.json"
 
 
 def write(home: Path, manifest: AnyDocument, name: str | None = None) -> AnyDocument:

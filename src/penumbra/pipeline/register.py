@@ -18,7 +18,8 @@ from penumbra.fusion.resampled import Resampled, band_of
 from penumbra.pipeline import aliases, applicability, covariates, experiments, manifests, recording
 from penumbra.pipeline.dataset import Dataset, columns_of, network_file, read_dataset
 from penumbra.pipeline.definition import image_versions
-from penumbra.pipeline.evaluate import current_evaluate, refits_file
+from penumbra.pipeline.evaluate import current_evaluate
+from penumbra.pipeline.evaluated_before import refits_file
 from penumbra.pipeline.fuse import cross_fitted_by, current_fuse, load_models, risks
 from penumbra.pipeline.inside import served_by
 from penumbra.pipeline.manifests import EvaluateManifest, FuseManifest, IngestManifest, Origin, RegisterManifest
@@ -133,7 +134,7 @@ def released_network(weights: Path, folder: Path) -> Path:
 
 def _refits(work: Work, evaluated: EvaluateManifest, served: str) -> Path | None:
     """The refits of a model, where it is the one that evaluate refitted."""
-    return refits_file(work, evaluated.key) if evaluated.refits is not None and served == served_by(evaluated) else None
+    return refits_file(work.home, evaluated.key) if evaluated.refits is not None and served == served_by(evaluated) else None
 
 
 def released_models(work: Work, fused: FuseManifest) -> dict[str, fusion.SurvivalModel]:

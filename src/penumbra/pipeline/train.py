@@ -12,7 +12,7 @@ import numpy as np
 from penumbra import cohort, store
 from penumbra.base.blocks import DEEP, GTV, deep_names
 from penumbra.base.progress import track
-from penumbra.pipeline import manifests
+from penumbra.pipeline import manifests, plots
 from penumbra.pipeline.dataset import fingerprint, network_file, no_training_center
 from penumbra.pipeline.manifests import TrainManifest
 from penumbra.pipeline.origins import Images, accepted_images, of_train
@@ -41,6 +41,7 @@ def train(work: Work) -> TrainManifest:
         version, trained = _embedded(work, lake, settings.network, fitted, images, records, f"{DEEP} {work.profile}")
         lake.write({"current_versions": [{"kind": DEEP, "version": version}]}, run=work.run, what=f"{DEEP} version {version} is current")
         matrix = store.read_matrix(lake, DEEP, GTV, version=version, patients=sorted(images))
+    plots.write_training(work, trained)
     return manifests.write(
         work.home,
         TrainManifest(

@@ -57,7 +57,7 @@ def one_run_at_a_time(home: Path, *, wait: bool = False, patience_s: float = END
     Parameters
     ----------
     wait
-        For the other run to end, instead of refusing.
+        For the other run to end, instead of refusing; an experiment that DVC runs in a copy of the project always does.
     patience_s
         S before refusing.
     room
@@ -69,6 +69,7 @@ def one_run_at_a_time(home: Path, *, wait: bool = False, patience_s: float = END
         "one_run_at_a_time", "disk_space". Queries and predictions do not take the lock.
     """
     _make(home)
+    wait = wait or project.experiment() is not None
     with (home / ".run-lock").open("w") as lock:
         end = time.monotonic() + patience_s
         while True:
