@@ -5,7 +5,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from penumbra.base import parent_bound
 from penumbra.base.params import project_root
@@ -14,6 +14,9 @@ from penumbra.flows import temporary_api
 from penumbra.pipeline.manifests import DecisionManifest
 from penumbra.pipeline.stages import STAGES
 from penumbra.pipeline.workspace import Work
+
+if TYPE_CHECKING:
+    from penumbra.flows.run import Profile
 
 Result = TypeVar("Result")
 RECORDED = "recorded with DVC: `dvc repro` has nothing to do. The state stays in data/ and dvc push moves none of it; penumbra export packs the store"
@@ -25,7 +28,7 @@ def run_flow(work: Work) -> None:
     def flow() -> None:
         from penumbra.flows.run import run
 
-        run(work.profile)
+        run(cast("Profile", work.profile))
 
     _as_flow(work, flow, lambda: _stages(work))
 
@@ -36,7 +39,7 @@ def retrain_flow(work: Work, center: str, *, include_set_aside: bool = False) ->
     def flow() -> DecisionManifest:
         from penumbra.flows.retrain import retrain
 
-        return retrain(center, work.profile, include_set_aside)
+        return retrain(center, cast("Profile", work.profile), include_set_aside)
 
     def plain() -> DecisionManifest:
         from penumbra.flows.pool import open_pool

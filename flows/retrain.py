@@ -8,6 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from penumbra.flows.notify import notify
 from penumbra.flows.pool import open_pool
 from penumbra.flows.retry import DELAYS_S, worth_retrying
+from penumbra.flows.run import Profile
 from penumbra.pipeline.manifests import DecisionManifest
 from penumbra.pipeline.workspace import Work, begin
 from penumbra.retraining import protocol
@@ -19,7 +20,7 @@ def retrain_task(work: Work, center: str, include_set_aside: bool = False) -> De
 
 
 @flow(name="retrain", validate_parameters=False)
-def retrain(center: str, profile: str = "quick", include_set_aside: bool = False) -> DecisionManifest:
+def retrain(center: str, profile: Profile = "quick", include_set_aside: bool = False) -> DecisionManifest:
     """One center; `include_set_aside`: also one that was set aside."""
     work = begin(profile)
     decided = retrain_task(work, center, include_set_aside)
@@ -28,7 +29,7 @@ def retrain(center: str, profile: str = "quick", include_set_aside: bool = False
 
 
 @flow(name="retrain-waiting", validate_parameters=False)
-def retrain_waiting(profile: str = "quick") -> dict[str, DecisionManifest]:
+def retrain_waiting(profile: Profile = "quick") -> dict[str, DecisionManifest]:
     """Every center that arrived after the champion was registered and is not decided as it is now; one that fails holds up no other."""
     work = begin(profile)
     states: dict[str, Any] = {center: retrain_task(work, center, return_state=True) for center in protocol.waiting(work)}

@@ -99,3 +99,14 @@ def test_a_notification_is_sent_once_and_a_failing_service_is_no_failure(tmp_pat
     (subject, body) = told[-1]
     assert subject == "penumbra: east arrived, reject"
     assert "Rejected: worse at east." in body
+
+
+@pytest.mark.slow
+def test_a_server_offers_the_profiles_as_a_list() -> None:
+    """`profile` was free text in the UI."""
+    from penumbra.base.params import PROFILES
+    from penumbra.flows.retrain import retrain, retrain_waiting
+    from penumbra.flows.run import run_deployed
+
+    for each in (run_deployed, retrain, retrain_waiting):
+        assert set(each.parameters.properties["profile"]["enum"]) == set(PROFILES), each.name
