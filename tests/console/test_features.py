@@ -68,7 +68,7 @@ def test_while_its_figures_are_drawn_the_page_stands_and_looks_again(small_home:
         assert release.wait(60)
         return []
 
-    monkeypatch.setattr(features, "_figures", slow)
+    monkeypatch.setattr(features, "drawn_figures", slow)
     console = Console(small_home, load_settings())
     with TestClient(application(console), base_url="http://127.0.0.1", client=("127.0.0.1", 4000)) as browser:
         waiting = browser.get("/features/original_shape_MeshVolume")

@@ -68,7 +68,7 @@ def test_everybody_of_a_role_shares_a_rendering_and_sees_the_own_name(home: Path
         answers = {name: client.get("/tables/patients", headers={"reader": name}) for name in PEOPLE}
         assert rendered == ["editor", "viewer"]
         assert '">ada<small> editor</small>' in answers["ada"].text
-        assert '">&lt;b&gt;&amp;&#39;&#34;<small> editor</small>' in answers["<b>&'\""].text
+        assert '">&lt;b&gt;&amp;&#x27;&quot;<small> editor</small>' in answers["<b>&'\""].text
         assert '">vera<small> viewer</small>' in answers["vera"].text
         for name, answer in answers.items():
             assert answer.status_code == 200
@@ -86,7 +86,7 @@ def test_a_page_from_before_a_change_says_how_old_it_is_and_has_no_tag(home: Pat
         assert client.get("/tables/centers").headers["etag"]
         with store.connect(home) as lake:
             lake.write({"centers": [{"center": "south"}]}, run="test", what="south")
-        console.sent._in_background = lambda work: None  # type: ignore[method-assign]  # the rendering does not end
+        console.sent.in_background = lambda work: None  # type: ignore[method-assign]  # the rendering does not end
         old = client.get("/tables/centers")
         assert re.search(r"This page shows the state of \d+ s ago", old.text)
         assert "south" not in old.text
@@ -140,9 +140,9 @@ def test_pages_are_prepared_without_a_word_in_the_log(home: Path) -> None:
         page = next(page for page in centers.ROUTES if page.name == "centers")
         pages.prepare(page, app, console, "viewer")
         assert not console.trail.log.path.exists()
-        prepared = list(console.sent._entries)
+        prepared = list(console.sent.entries)
         client.get("/centers", headers={"reader": "vera"})
-        assert list(console.sent._entries) == prepared, "the page that was prepared is the one that is sent"
+        assert list(console.sent.entries) == prepared, "the page that was prepared is the one that is sent"
 
 
 def test_a_live_page_is_rendered_once_a_second_for_all(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

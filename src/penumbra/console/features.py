@@ -128,7 +128,7 @@ def _begun(visit: Visit, facts: FeatureFacts) -> "Future[list[tuple[str, str, Re
 
     def work() -> None:
         try:
-            future.set_result(_figures(visit, facts))
+            future.set_result(drawn_figures(visit, facts))
         except BaseException as error:  # the page that waits raises it
             future.set_exception(error)
 
@@ -136,7 +136,7 @@ def _begun(visit: Visit, facts: FeatureFacts) -> "Future[list[tuple[str, str, Re
     return future
 
 
-def _figures(visit: Visit, facts: FeatureFacts) -> list[tuple[str, str, Rendered]]:
+def drawn_figures(visit: Visit, facts: FeatureFacts) -> list[tuple[str, str, Rendered]]:
     """(title, what to see, figure)."""
     label = ", ".join(filter(None, (facts.listed["name"], unit(facts.listed["unit"]))))
     of_center, outcome = np.array(facts.centers), np.array(facts.outcome)

@@ -94,7 +94,7 @@ class Sent:
         self._state, self._settled, self._clock = state, settled, clock
         self._stale_s, self._patience_s = stale_s, patience_s
         self._of: Hashable = None
-        self._entries: OrderedDict[Hashable, Entry] = OrderedDict()
+        self.entries: OrderedDict[Hashable, Entry] = OrderedDict()
         self._held: OrderedDict[Hashable, float] = OrderedDict()  # state -> when it was last seen to hold
         self._turn = threading.Lock()
         self._waiting: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -156,13 +156,13 @@ class Sent:
                 return entry.under_way, usable
             rendering = entry.under_way = Future()
             if usable is not None:
-                self._in_background(lambda: _render(entry, rendering, make))
+                self.in_background(lambda: _render(entry, rendering, make))
                 return rendering, usable
         _render(entry, rendering, make)
         made = rendering.result()  # raises what the page raised
         return Sending(made.response, made.named)
 
-    def _in_background(self, work: Callable[[], None]) -> None:
+    def in_background(self, work: Callable[[], None]) -> None:
         with self._turn:
             if self._renderer is None:
                 self._renderer = threading.Thread(target=self._work, daemon=True, name="renders again")  # one: the others answer meanwhile
@@ -176,7 +176,7 @@ class Sent:
     def clear(self) -> None:
         """Forget everything."""
         with self._turn:
-            self._entries.clear()
+            self.entries.clear()
 
     def close(self) -> None:
         """Render nothing more; a rendering that is under way may end: a program that ends in the middle of one is aborted by the engine."""
@@ -189,15 +189,15 @@ class Sent:
         with self._turn:
             if settled != self._of:
                 self._of = settled
-                self._entries.clear()
+                self.entries.clear()
             self._held[state] = now
             self._held.move_to_end(state)
             while len(self._held) > STATES:
                 self._held.popitem(last=False)
-            entry = self._entries.setdefault(key, Entry())
-            self._entries.move_to_end(key)
-            while len(self._entries) > ENTRIES:
-                self._entries.popitem(last=False)
+            entry = self.entries.setdefault(key, Entry())
+            self.entries.move_to_end(key)
+            while len(self.entries) > ENTRIES:
+                self.entries.popitem(last=False)
             return entry
 
     def _age_s(self, state: Hashable) -> float:

@@ -4,6 +4,7 @@ A page is rendered once for everybody of one role, with a mark in the place of e
 never sent; what takes their place is escaped.
 """
 
+import html
 import secrets
 from dataclasses import dataclass, field, replace
 
@@ -38,9 +39,7 @@ class Marks:
         """
         if response.media_type != "text/html" and not response.headers.get("content-type", "").startswith("text/html"):
             return response
-        import markupsafe
-
-        words = {self.name: str(markupsafe.escape(account.name)), self.csrf: str(markupsafe.escape(account.csrf)), self.age: age}
+        words = {self.name: html.escape(account.name), self.csrf: html.escape(account.csrf), self.age: age}
         body = bytes(response.body)
         for mark, word in words.items():
             body = body.replace(mark.encode(), word.encode())
