@@ -1,6 +1,7 @@
 """Figures of the console in a browser: they show under its policy, and are read by pointer and by keys; static pages keep their filter without scripts."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,16 @@ LABEL = "[...document.querySelectorAll('figure .reading tspan')].map(e => e.text
 VOICE = "document.activeElement.querySelector('[aria-live]').textContent"
 
 
+def look(tab: Tab, console: Served) -> None:
+    """Open the page of a feature, which reloads until its figures are drawn."""
+    for _ in range(120):
+        tab.go(console.address + FEATURE)
+        if tab.run("document.querySelectorAll('figure[data-numbers]').length") == 3:
+            return
+        time.sleep(0.5)  # it would reload by itself after a second
+    pytest.fail("the figures were never drawn")
+
+
 def point_at(tab: Tab, figure: int, x: float, y: float) -> None:
     """Move the pointer to a place within the first axes of a figure: 0 to 1 from left and from top."""
     numbers = json.loads(tab.run(f"document.querySelectorAll('figure[data-numbers]')[{figure}].dataset.numbers"))
@@ -30,7 +41,7 @@ def point_at(tab: Tab, figure: int, x: float, y: float) -> None:
 
 def test_a_figure_is_read_by_pointer_and_by_keys(console: Served, browser: Browser) -> None:
     with browser.tab() as tab:
-        tab.go(console.address + FEATURE)
+        look(tab, console)
         point_at(tab, 0, 0.5, 0.5)
         assert tab.until(f"{LABEL}.length") == 1
         assert "north: median" in tab.run(LABEL)[0]
@@ -53,7 +64,7 @@ def test_a_figure_is_read_by_pointer_and_by_keys(console: Served, browser: Brows
 def test_the_dot_is_on_the_curve(console: Served, browser: Browser) -> None:
     """The dot of the scatter lies on the marker that matplotlib drew for the patient."""
     with browser.tab() as tab:
-        tab.go(console.address + FEATURE)
+        look(tab, console)
         point_at(tab, 2, 0.6, 0.5)
         dots = tab.until("[...document.querySelectorAll('figure .reading circle')].map(e => [+e.getAttribute('cx'), +e.getAttribute('cy')])")
         assert len(dots) == 3  # one of each center
@@ -69,7 +80,7 @@ def test_figures_have_their_colors_in_light_and_dark(console: Served, browser: B
         colors = {}
         for dark in (False, True):
             tab.size(1280, dark=dark)
-            tab.go(console.address + FEATURE)
+            look(tab, console)
             colors[dark] = tab.run("getComputedStyle(document.querySelector('figure svg text')).fill")
             assert tab.faults == []
         assert colors == {False: "rgb(28, 28, 28)", True: "rgb(232, 232, 230)"}

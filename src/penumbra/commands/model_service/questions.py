@@ -18,7 +18,7 @@ class Sent(BaseModel):
 
 
 class Features(Sent):
-    """One or more patients by their features, as penumbra extracts them; of a version with clinical columns these too."""
+    """One or more patients by their features, as `penumbra.radiomics` names them; of a version with clinical columns these too."""
 
     features: list[dict[str, FiniteFloat | None]] = Field(min_length=1, description="Per patient: column of the model -> value. GET /columns lists them.")
     center: Name | None = Field(default=None, description="Of the patients: probabilities that were fitted to it are then its own.")
