@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 REPORT, PAGE, CARD, SENTENCES = "report", "report.html", "model_card.md", "sentences.json"
 OURS = "**penumbra**"  # how a description of ours begins
 HISTORY_TAG = "penumbra.history"  # of the run that has C per center over all versions: the model's name
-HISTORY_NOTE = "C per center over all versions of {model}: the step of each point is the number of the version. Written by penumbra with every version."
+HISTORY_NOTE = "C per center over all versions of {model}: the step of each point is the number of the version. Written with every registered version."
 MEASURE = "harrell_c"
 DESCRIPTION = "Overall survival of patients with non-small-cell lung cancer after radiotherapy, from the planning CT"
 
