@@ -22,6 +22,7 @@ CHANGING = (
     (r"(more than )?[\d.]+ [kMGT]B used here, [\d.]+ [kMGT]B free", "1.6 GB used here, 120 GB free"),
     (r"\d+ GB free for state", "120 GB free for state"),
     (r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*\d)[0-9a-f]{12}\b", "0123456789ab"),
+    (r"(?m)(?<=  )[0-9a-f]{7}$", "0123abc"),  # the git revision
 )
 
 
