@@ -1,5 +1,6 @@
 """`penumbra models`: every version with its aliases and the C-index of each center."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -95,20 +96,24 @@ class MadeFrom:
 
 
 def origins(home: Path, model: str) -> dict[int, MadeFrom]:
-    """Version -> what it was made from."""
+    """Version -> what it was made from; of a version whose files are gone the params are not known, and nothing is said of them."""
     shelf, named = registry.shelf(home, model), experiments.names(home)
-    params = {entry.version: read_lineage(entry.folder).params for entry in shelf.versions}
+    params: dict[int, Mapping[str, Any]] = {}
+    for entry in shelf.versions:
+        with contextlib.suppress(FileNotFoundError):
+            params[entry.version] = read_lineage(entry.folder).params
     champion = params.get(next((entry.version for entry in shelf.versions if CHAMPION in entry.aliases), 0))
 
-    def differences(params_of: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-        if champion is None:
+    def differences(params_of: Mapping[str, Any] | None) -> dict[str, tuple[Any, Any]]:
+        if champion is None or params_of is None:
             return {}
         return {
             name: (params_of.get(name), champion.get(name)) for name in sorted(params_of.keys() | champion.keys()) if params_of.get(name) != champion.get(name)
         }
 
     return {
-        entry.version: MadeFrom(entry.code_commit, tuple(named.get((model, entry.version), ())), differences(params[entry.version])) for entry in shelf.versions
+        entry.version: MadeFrom(entry.code_commit, tuple(named.get((model, entry.version), ())), differences(params.get(entry.version)))
+        for entry in shelf.versions
     }
 
 
