@@ -121,7 +121,7 @@ def test_versions_are_compared_at_the_days_that_both_answer_for(made: Work) -> N
     assert all(row["first"] == row["second"] for row in found.calibration)
     said = "nsclc-os/1 answers for 1 year, 2 years, 3 years; nsclc-os/2 answers for 180 days, 1 year, 2 years. They are compared at 1 year, 2 years."
     text = side_by_side.shown(made, ("1", "2"))
-    assert said in text
+    assert said in " ".join(text.split()), "lines are wrapped"
     assert "AUC, 1 year" in text
     assert said in Path(text.rsplit("page  ", 1)[1]).read_text(encoding="utf-8")
     nothing = compare(made.home, ("1", "3"), made.settings.evaluate)
