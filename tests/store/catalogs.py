@@ -32,7 +32,7 @@ class Server:
     def __init__(self, more: str = "") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="penumbra pg-"))
         port = free_port()
-        os.environ["PGPASSWORD"] = secrets.token_hex(8)
+        os.environ.setdefault("PGPASSWORD", secrets.token_hex(8))  # one for all servers of this process: a second one does not lock the first
         options = f"-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0 {more}"
         started = self._script("start", str(port), POSTGRES_OPTIONS=options)
         assert started.returncode == 0, started.stderr
