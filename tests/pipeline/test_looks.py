@@ -35,6 +35,7 @@ NO_LOOK = {
     "pipeline/people.py": "the median follow-up of a center, of everybody and without a risk, as the baseline table has it",
     "pipeline/inside.py": "cross-fitted risks of the training patients alone",
     "pipeline/fuse.py": "slope and baseline of the training patients alone",
+    "pipeline/plots.py": "curves of what the stage evaluate has measured, and counts",
     "pipeline/prospective.py": "checks a stored C against its patients and shows none",
     "retraining/protocol.py": "asks the stage evaluate, which counts, and the steps validation and update, which do",
     "bench/redrawn.py": "deaths drawn from the simulated truth",

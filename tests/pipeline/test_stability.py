@@ -232,7 +232,7 @@ def test_as_of_an_earlier_commit_nothing_was_measured(finished: Work) -> None:
 
 def test_it_is_not_on_the_path_and_dvc_runs_it_on_request_alone() -> None:
     declared = read_yaml(project_root() / "dvc.yaml")["stages"]
-    assert set(declared) == set(BY_NAME)
+    assert set(declared) == {"arrivals", *BY_NAME}, "and the stage that says what to run first in a fresh clone"
     assert [name for name, stage in declared.items() if stage.get("frozen")] == [stage.name for stage in ON_REQUEST] == ["stability"]
     assert "stability" not in [stage.name for stage in STAGES]
 
