@@ -322,3 +322,18 @@ def test_the_openapi_document_is_json_with_both_bodies(client: Ask) -> None:
     assert set(document["paths"]["/predict"]["post"]["requestBody"]["content"]) == {"application/json", "application/zip"}
     assert document["paths"]["/predict"]["post"]["security"] == [{"token": []}]
     assert "security" not in document["paths"]["/health"]["get"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_stream_is_refused_whatever_packed_it(tmp_path: Path, method: int) -> None:
+    from penumbra.commands.model_service.archives import Limits, unpack
+
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", method) as archive:
+        archive.writestr("a.dcm", bytes(range(256)) * 400)
+    content = bytearray(whole.getvalue())
+    for place in range(45, 80):
+        content[place] ^= 0xFF
+    with pytest.raises(Refusal) as refused:
+        unpack(io.BytesIO(bytes(content)), tmp_path, Limits(files=10, unpacked_mb=10))
+    assert refused.value.rule == "archive_readable"

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from penumbra.base import resources
 from penumbra.base.progress import say
 from penumbra.base.refusal import Refusal, reportable
 from penumbra.commands.model_service import archives, page
@@ -192,9 +193,10 @@ def application(service: Service, address: str) -> FastAPI:
             response = await proceed(request)
         except Refusal as refusal:
             response = _refused(request, refusal)
-        except Exception as error:  # a fault of ours: what was sent is not repeated, and other requests are answered
+        except Exception as error:  # the machine's end or a fault of ours: what was sent is not repeated, and other requests are answered
             print(f"serve-model: {reportable(error)}", file=sys.stderr)
-            response = _refused(request, Refusal("model_failed", "the service failed on this request", "run penumbra doctor, and report the line in its log"))
+            failed = Refusal("model_failed", "the service failed on this request", "run penumbra doctor, and report the line in its log")
+            response = _refused(request, resources.refusal_of(error, resident.work.home) or failed)
         seconds = time.perf_counter() - began
         path = request.url.path if request.url.path in {"/predict", "/explain", "/columns", "/health", "/metrics", "/", "/openapi.json"} else "other"
         service.counters.requests.labels(path, request.state.sent, response.status_code).inc()

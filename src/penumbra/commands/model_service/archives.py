@@ -4,8 +4,10 @@ A zip says of itself how large it is and where its files go, and neither is beli
 may be a patient's), and what comes out is counted while it comes out.
 """
 
+import lzma
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,6 +19,8 @@ CHUNK = 1 << 20
 MB = 1_000_000
 RATIO = 200  # unpacked to packed, of the whole; a CT packs to a half or a third, and air to a fiftieth
 READER_NAMES = frozenset(("ct.nii.gz", "ct.nii", "gtv.nii.gz", "gtv.nii"))  # which the reader goes by; DICOM is read by its content
+# What zipfile, and the decompressors below it, raise for a zip that is cut off or damaged.
+DAMAGED = (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError)
 ENCRYPTED = 0x1
 IGNORED = ("__MACOSX",)
 
@@ -50,8 +54,16 @@ def unpack(packed: IO[bytes], folder: Path, limits: Limits) -> int:
             entries = list(_files(archive, limits))
             size = packed.seek(0, 2)
             return _written(archive, entries, folder, min(limits.unpacked_mb * MB, max(RATIO * size, MB)))
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, ValueError, RuntimeError) as error:
-        raise Refusal("archive_readable", f"what was sent is no zip that can be read ({type(error).__name__})", "send one patient's folder as a zip") from None
+    except DAMAGED as error:
+        raise _damaged(error) from None
+    except OSError as error:
+        if error.errno is not None:  # of the machine, such as a full disk; bzip2's damaged stream has no number
+            raise
+        raise _damaged(error) from None
+
+
+def _damaged(error: Exception) -> Refusal:
+    return Refusal("archive_readable", f"what was sent is no zip that can be read ({type(error).__name__})", "send one patient's folder as a zip")
 
 
 def _files(archive: zipfile.ZipFile, limits: Limits) -> Iterator[zipfile.ZipInfo]:
