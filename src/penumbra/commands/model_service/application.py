@@ -196,7 +196,8 @@ def application(service: Service, address: str) -> FastAPI:
         except Exception as error:  # the machine's end or a fault of ours: what was sent is not repeated, and other requests are answered
             print(f"serve-model: {reportable(error)}", file=sys.stderr)
             failed = Refusal("model_failed", "the service failed on this request", "run penumbra doctor, and report the line in its log")
-            response = _refused(request, resources.refusal_of(error, resident.work.home) or failed)
+            exhausted = resources.refusal_of(error, resident.work.home)
+            response = _refused(request, failed) if exhausted is None else _refused(request, exhausted, 503)
         seconds = time.perf_counter() - began
         path = request.url.path if request.url.path in {"/predict", "/explain", "/columns", "/health", "/metrics", "/", "/openapi.json"} else "other"
         service.counters.requests.labels(path, request.state.sent, response.status_code).inc()
@@ -209,10 +210,10 @@ def application(service: Service, address: str) -> FastAPI:
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 
-    def _refused(request: Request, refusal: Refusal) -> Response:
+    def _refused(request: Request, refusal: Refusal, status: int | None = None) -> Response:
         request.state.rule = refusal.rule
         body = {"rule": refusal.rule, "found": refusal.found, "advice": refusal.advice}
-        status = STATUS.get(refusal.rule, UNUSABLE)
+        status = status or STATUS.get(refusal.rule, UNUSABLE)
         headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "5"}}.get(status)
         return JSONResponse(body, status, headers=headers)
 
