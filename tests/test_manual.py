@@ -1,5 +1,6 @@
 """The manual: builds without a warning and without the network, every link and anchor leads somewhere, and the reference has every name of the program."""
 
+import ast
 import html
 import re
 import subprocess
@@ -10,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 import click
 import pytest
+
+from penumbra.cli import reference_api
 
 from . import manual
 from .console import browser
@@ -167,6 +170,17 @@ def test_every_column_and_every_parameter_of_the_reference_is_explained(pages: d
 
 
 @pytest.mark.slow
+def test_every_signature_of_the_reference_is_python() -> None:
+    pages = {name: text for name, text in reference_api.pages().items() if name != "api.md"}
+    signatures = [code for text in pages.values() for code in re.findall(r"^##+ [^\n]*\n\n```python\n(.*?)\n```", text, re.MULTILINE | re.DOTALL)]
+    assert len(signatures) > 200
+    for signature in signatures:
+        ast.parse(f"def {signature}: ...")
+    read = next(signature for signature in signatures if signature.startswith("read(\n"))
+    assert 'relation: str = "radiomics"' in read
+    assert 'Literal["pandas", "polars", "arrow"] = "pandas"' in read
+
+
 def test_the_reference_has_every_public_name(pages: dict[str, str]) -> None:
     from . import docstrings
 

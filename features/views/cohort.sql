@@ -41,5 +41,5 @@ COMMENT ON COLUMN cohort.age IS 'years at diagnosis';
 COMMENT ON COLUMN cohort.sex IS 'female or male';
 COMMENT ON COLUMN cohort.histology IS 'as the center names it, normalized';
 COMMENT ON COLUMN cohort.overall_stage IS 'overall stage, I to IV with letters';
-COMMENT ON COLUMN cohort."time" IS 'days from diagnosis or start of treatment to death or last contact';
+COMMENT ON COLUMN cohort."time" IS 'days to death or last contact, from the day that the center counts from (best the start of treatment)';
 COMMENT ON COLUMN cohort.event IS 'true: died at time; false: alive then (censored)';

@@ -4,7 +4,7 @@ SELECT model, version, center, patients, observed, expected, cusum_more, limit_m
        commit_id
 FROM (FROM stored.live_monitoring QUALIFY row_number() OVER (PARTITION BY model, version, center ORDER BY commit_id DESC) = 1)
 WHERE patients > 0;
-COMMENT ON VIEW live_monitoring IS 'deaths of a center''s patients whom a version scored before them, against the deaths that it expected; see penumbra monitor';
+COMMENT ON VIEW live_monitoring IS 'deaths among a center''s patients whom a version had scored beforehand, against the deaths that it expected; see penumbra monitor';
 COMMENT ON COLUMN live_monitoring.model IS 'name in the registry';
 COMMENT ON COLUMN live_monitoring.version IS 'version in the registry';
 COMMENT ON COLUMN live_monitoring.center IS 'center of the patients';

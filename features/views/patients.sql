@@ -12,7 +12,7 @@ COMMENT ON COLUMN patients.t_stage IS 'clinical T stage';
 COMMENT ON COLUMN patients.n_stage IS 'clinical N stage';
 COMMENT ON COLUMN patients.m_stage IS 'clinical M stage';
 COMMENT ON COLUMN patients.overall_stage IS 'overall stage, I to IV with letters';
-COMMENT ON COLUMN patients."time" IS 'days from diagnosis or start of treatment to death or last contact';
+COMMENT ON COLUMN patients."time" IS 'days to death or last contact, from the day that the center counts from (best the start of treatment)';
 COMMENT ON COLUMN patients.event IS 'true: died at time; false: alive then (censored)';
 COMMENT ON COLUMN patients.clinical_version IS 'key of this record''s content';
 COMMENT ON COLUMN patients.details IS 'further facts of the record, JSON';

@@ -8,7 +8,7 @@ COMMENT ON COLUMN prediction_horizons.center IS 'center of the patient';
 COMMENT ON COLUMN prediction_horizons.model IS 'name in the registry';
 COMMENT ON COLUMN prediction_horizons.version IS 'version in the registry';
 COMMENT ON COLUMN prediction_horizons.image_version IS 'image it comes from';
-COMMENT ON COLUMN prediction_horizons.days IS 'days since the start of radiotherapy';
+COMMENT ON COLUMN prediction_horizons.days IS 'days, counted from the day that patients.time counts from';
 COMMENT ON COLUMN prediction_horizons.survival IS 'probability of being alive after that many days; NULL beyond the follow-up of the training patients';
 COMMENT ON COLUMN prediction_horizons."lower" IS 'its lower limit over refits on resamples of the training patients; NULL where the version has none, see predictions.limits';
 COMMENT ON COLUMN prediction_horizons."upper" IS 'its upper limit';

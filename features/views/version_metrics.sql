@@ -7,7 +7,7 @@ FROM model_metrics JOIN model_versions USING (model, version);
 COMMENT ON VIEW version_metrics IS 'every metric of every registered version at every center, with its change from the previous version; cross-fitted and live figures are compared with their own kind';
 COMMENT ON COLUMN version_metrics.model IS 'name in the registry';
 COMMENT ON COLUMN version_metrics.version IS 'version in the registry';
-COMMENT ON COLUMN version_metrics.alias IS 'champion: the one that is served; deleted: MLflow has the version no more';
+COMMENT ON COLUMN version_metrics.alias IS 'champion: the one that is served; challenger: the one that may replace it; deleted: MLflow no longer has the version';
 COMMENT ON COLUMN version_metrics.created_at IS 'when it was registered, UTC';
 COMMENT ON COLUMN version_metrics.center IS 'whose patients it was measured on';
 COMMENT ON COLUMN version_metrics.split IS 'train: the model was fitted on these patients; test: it was not; also cross_fitted, left_out and live';

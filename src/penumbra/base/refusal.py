@@ -17,7 +17,7 @@ class Refusal(Exception):
     Parameters
     ----------
     rule
-        Short name of the rule that was broken, e.g. "gtv_not_empty"; explained in penumbra/rules.yaml.
+        Short name of the rule that was broken, e.g. "gtv_not_empty"; explained by `penumbra rules`.
     found
         The value found, without any identifying attribute.
     advice

@@ -135,7 +135,7 @@ DEEP_FEATURE = re.compile(r"deep_\d{3}")  # 512 columns that one line explains
 WIDE = {
     "radiomics": "In a store with features, one further column for each of the 1316 features; `catalogue` says what each is.",
     "deep": "In a store with deep features, one further column for each of them: `deep_000` and so on.",
-    "predictions": "One further column `survival_1y` with `_lower` and `_upper` for each of `evaluate.horizons_days`.",
+    "predictions": "Every day of `evaluate.horizons_days`, these three or others, has a row of its own in `prediction_horizons`.",
 }
 
 

@@ -1,6 +1,7 @@
 """The reference of what Python code may import: one page per package, from signatures and docstrings in the sections of numpydoc."""
 
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from functools import cached_property
@@ -115,10 +116,40 @@ def _signature(thing: Any) -> str | None:
         signature = inspect.signature(thing)
     except (TypeError, ValueError):
         return None
-    shown = re.sub(r"\b(?:penumbra|numpy|collections\.abc|pathlib|typing|jaxtyping)(?:\.\w+)*\.(?=\w)", "", str(signature).replace("'", ""))
+    plain = signature.replace(
+        parameters=[one.replace(annotation=_annotation(one.annotation), default=_default(one.default)) for one in signature.parameters.values()],
+        return_annotation=_annotation(signature.return_annotation),
+    )
+    shown = re.sub(r"\b(?:penumbra|numpy|collections\.abc|pathlib|typing|jaxtyping)(?:\.\w+)*\.(?=\w)", "", str(plain))
     if len(shown) <= 100:
         return shown
     return re.sub(r" at 0x[0-9a-f]+", "", "(\n    " + ",\n    ".join(_top_level(shown)) + _tail(shown))
+
+
+class _Written(str):
+    """A part of a signature as it is typed; `inspect` shows its repr."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _annotation(value: Any) -> Any:
+    """A type, without the quotes around a name that is loaded later; the words of a Literal keep theirs."""
+    if value is inspect.Parameter.empty:
+        return value
+    shown = value if isinstance(value, str) else inspect.formatannotation(value)
+    return _Written(re.sub(r"Literal\[[^]]*\]|'", lambda part: part[0].replace("'", '"') if len(part[0]) > 1 else "", shown))
+
+
+def _default(value: Any) -> Any:
+    """As it is typed; "..." for an object that has no such form."""
+    if value is inspect.Parameter.empty:
+        return value
+    if isinstance(value, str):
+        return _Written(json.dumps(value, ensure_ascii=False))
+    return _Written("...") if repr(value).startswith("<") else value
 
 
 def _top_level(signature: str) -> list[str]:
@@ -149,12 +180,18 @@ def _items(body: str) -> Iterator[tuple[str, str]]:
     for line in body.splitlines():
         if line and not line.startswith(" "):
             if name:
-                yield f"`{name}`", cell(" ".join(words))
+                yield _named(name), cell(" ".join(words))
             name, words = line.strip(), []
         else:
             words.append(line.strip())
     if name:
-        yield f"`{name}`".replace("|", "\\|"), cell(" ".join(words))
+        yield _named(name), cell(" ".join(words))
+
+
+def _named(name: str) -> str:
+    """A parameter in type, and behind it what the docstring says of its shape and unit."""
+    typed, _, kind = name.partition(" : ")
+    return f"`{typed}` {cell(kind)}".strip().replace("|", "\\|") if kind else f"`{typed}`".replace("|", "\\|")
 
 
 def _prose(text: str) -> Iterator[str]:

@@ -177,7 +177,7 @@ def read_clinical(
     inclusion: InclusionRules | None = None,
     further: Columns | None = None,
 ) -> ClinicalTable:
-    """A clinical table in our column names or those of NSCLC-Radiomics.
+    """Read a clinical table in our column names or those of NSCLC-Radiomics.
 
     Parameters
     ----------

@@ -193,7 +193,7 @@ def rejected(patient: str, center: str, refusals: Collection[Refusal], stage: st
 
 
 def load_patient(images: Path, row: Mapping[str, Any]) -> Scan:
-    """The saved scan of an accepted patient.
+    """Load the saved scan of an accepted patient.
 
     Parameters
     ----------

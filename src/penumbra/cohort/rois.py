@@ -89,7 +89,7 @@ class RoiSurvey:
 
 
 def roi_rules(declared: Mapping[str, Any]) -> RoiRules:
-    """The rules that features/rois.yaml declares.
+    """Read the rules that features/rois.yaml declares.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def roi_rules(declared: Mapping[str, Any]) -> RoiRules:
 
 
 def list_rois(folder: Path, names: GtvNames, roots: Roots | None = None) -> RoiSurvey:
-    """What every structure name below a center's folder maps to, before anything is ingested.
+    """Tell what every structure name below a center's folder maps to, before anything is ingested.
 
     Parameters
     ----------

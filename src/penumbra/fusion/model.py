@@ -62,7 +62,7 @@ class SurvivalModel:
     domain
         What is known of the training patients' columns, by which `applicability` tells whom the model is for; None: it was fitted before this was learned.
     linear_baseline, risk_quantiles
-        Of `release`: whether the baseline hazard is linear between days of a grid; cross-fitted risks of the training patients at its LEVELS.
+        Of `release`: whether the baseline hazard is linear between days of a grid; 5th, 10th, ... 95th percentile of the cross-fitted risks of training.
     """
 
     name: str
@@ -242,7 +242,7 @@ class SurvivalModel:
         return np.asarray((scaled(self.inputs, raw) - np.array(self.component_means)) @ np.array(self.components).T)
 
     def survival(self, log_risk: ArrayLike, times_days: ArrayLike) -> Floats:
-        """Return the probability to be alive at each time, within LOWEST and HIGHEST.
+        """Return the probability to be alive at each time, within 0.005 and 0.995.
 
         Parameters
         ----------

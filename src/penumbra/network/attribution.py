@@ -14,7 +14,7 @@ def occlusion(trained: Ensemble | Trained, volume: np.ndarray, *, edge: int, str
     """Map where a network looks: log_risk of the volume minus log_risk with a cube around the voxel hidden.
 
     Above 0 what is seen there raises the risk, below 0 it lowers it. A cube is hidden by 0, the mean of a z-scored volume; a voxel has the
-    mean over all cubes that cover it. All members of an ensemble are asked, those too that the patient trained.
+    mean over all cubes that cover it. All members of an ensemble are asked, those included that the patient trained.
 
     Parameters
     ----------

@@ -35,8 +35,10 @@ def negative_log_partial_likelihood(
     """Return the negative log partial likelihood, summed over events (not a mean: divide by the number of events for training).
 
     With R(t) the sum of exp(log_risk) over all with time >= t and, at a time with d deaths, D the same sum over these deaths:
-    Breslow  -sum over deaths of log_risk - log R(t)
-    Efron    the same with log(R(t) - l/d D) for l = 0 .. d-1 instead of d times log R(t)
+
+        Breslow  -sum over deaths of log_risk - log R(t)
+        Efron    the same with log(R(t) - l/d D) for l = 0 .. d-1 instead of d times log R(t)
+
     A batch without an event has loss 0 and gradient 0. The order of the patients does not matter.
 
     Parameters

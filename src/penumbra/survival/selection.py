@@ -102,8 +102,8 @@ def lasso_cox_cv(
 ) -> LassoCox:
     """Fit the Lasso-Cox path and choose its penalty by cross-validation.
 
-    Minimizes -2/n log partial likelihood / 2 + lambda times the sum of absolute coefficients, Breslow ties, without scaling the columns:
-    scale them before. A fold's deviance is that of all patients minus that of the patients outside the fold, both at the coefficients
+    Minimizes -1/n times the log partial likelihood plus lambda times the sum of absolute coefficients, Breslow ties, without scaling the
+    columns: scale them before. A fold's deviance is that of all patients minus that of the patients outside the fold, both at the coefficients
     fitted outside the fold ("grouped" in glmnet).
 
     Parameters
