@@ -242,7 +242,8 @@ def note(home: Path, declared: Sequence[str] = ()) -> ArrivalManifest:
     except Refusal as refusal:
         if refusal.rule != "a_center_has_arrived":
             raise
-        advice = "run penumbra run --cohort DIR first (make run for the simulated cohort): DVC reruns stages of a state that is there, and moves none of it"
+        first = "run penumbra run --cohort DIR first (make run for the simulated cohort)"
+        advice = f"{first}: DVC reruns stages of a state that is there, and moves none; penumbra import FOLDER takes a store that was exported"
         raise Refusal(refusal.rule, "no center folder in incoming/", advice) from None
     for name in manifests.OF_STAGES if experiment is not None else ():
         source, copy = home / manifests.FOLDER / f"{name}.json", manifests.file_of(home, name)
