@@ -11,7 +11,7 @@ ready := .venv/.ready
 pytest := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=15
 fast := -m "not slow and not matrix" --ignore tests/end_to_end
 
-.PHONY: run test test-fast coverage test-numeric test-stops lint fuzz bench bench-radiomics bench-network bench-last-bit bench-statistics bench-store bench-redrawn bench-served bench-console stress-store stress-compaction test-release stack backup restore parity lock docs release clean setup help
+.PHONY: run test test-fast coverage test-numeric test-stops lint fuzz bench bench-compare bench-radiomics bench-network bench-last-bit bench-statistics bench-store bench-redrawn bench-served bench-console stress-store stress-compaction test-release stack backup restore parity lock docs release clean setup help
 .DEFAULT_GOAL := help
 
 help:                      ## this list
@@ -57,15 +57,17 @@ lint: $(ready)             ## ruff, mypy, import-linter, the word list of tests/
 	.venv/bin/python -m tests.english
 	.venv/bin/python -m tests.docstrings
 
-bench: bench-radiomics bench-network bench-statistics bench-store   ## paired timings; each ends with one JSON line of figures
+bench: bench-radiomics bench-network bench-statistics bench-store   ## paired timings; each ends with one JSON line of figures, kept in .bench/history.jsonl with machine, versions and commit
+bench-compare: $(ready)    ## what became slower by more than noise between the two commits measured last, or BEFORE=commit AFTER=commit
+	.venv/bin/python -m penumbra.bench.history compare $(BEFORE) $(AFTER)
 bench-radiomics: $(ready)
-	OMP_NUM_THREADS=1 .venv/bin/python -m penumbra.bench.radiomics
+	OMP_NUM_THREADS=1 .venv/bin/python -m penumbra.bench.history run penumbra.bench.radiomics
 bench-network: .bench/torch
-	.venv/bin/python -m penumbra.bench.network --torch .bench/torch
+	.venv/bin/python -m penumbra.bench.history run penumbra.bench.network --torch .bench/torch
 bench-statistics: $(ready)
-	OMP_NUM_THREADS=1 .venv/bin/python -m penumbra.bench.statistics
+	OMP_NUM_THREADS=1 .venv/bin/python -m penumbra.bench.history run penumbra.bench.statistics
 bench-store: $(ready)
-	.venv/bin/python -m penumbra.store.bench
+	.venv/bin/python -m penumbra.bench.history run penumbra.store.bench
 bench-last-bit: $(ready)   ## how much of everybody's risk hangs on one rounding of the network's start and on the number of cores; on data/, minutes
 	.venv/bin/python -m penumbra.bench.last_bit
 stress-store: $(ready)     ## 8 writers and 8 readers for a minute, then 100 kills, on both catalogs of the store
@@ -78,9 +80,9 @@ test-release: $(ready)     ## the contract tests with another release of MLflow 
 bench-redrawn: $(ready)    ## after make run: are the champion's probabilities true? 200 times other deaths from the simulated truth
 	.venv/bin/python -m penumbra.bench.redrawn
 bench-console: $(ready)    ## every page of the console over data/ and over 100,000 patients, and 20 people next to a retraining
-	.venv/bin/python -m penumbra.bench.console
+	.venv/bin/python -m penumbra.bench.history run penumbra.bench.console
 bench-served: $(ready)     ## the champion of data/ served by MLflow: 50 requests a second from 4 clients for 30 s
-	.venv/bin/python -m penumbra.bench.served
+	.venv/bin/python -m penumbra.bench.history run penumbra.bench.served
 
 stack: $(ready)            ## PostgreSQL, MLflow, Prefect with a worker, the watch and the SQL server on loopback; Ctrl-C stops all of it
 	@infra/run free
