@@ -10,6 +10,7 @@ from typing import Any
 from penumbra.base.documents import Document
 from penumbra.base.extras import require
 from penumbra.base.params import ParamsError
+from penumbra.base.program import identity
 from penumbra.base.refusal import Refusal
 from penumbra.base.workers import Pool, available_bytes, available_cores, this_machine
 from penumbra.pipeline.stages import Stage
@@ -34,7 +35,7 @@ def open_pool() -> Iterator[Pool]:
     ParamsError
         `PENUMBRA_DASK is 'slurm'. Set it to local or tcp://host:port`.
     Refusal
-        `cluster_reachable`, `cluster_has_workers`.
+        `cluster_reachable`, `cluster_has_workers`, `cluster_alike`.
     """
     executor = os.environ.get(VARIABLE, "")
     if not executor:
@@ -55,6 +56,8 @@ def open_pool() -> Iterator[Pool]:
         facts = client.scheduler_info(n_workers=-1)["workers"].values()
         if not facts:
             raise Refusal("cluster_has_workers", f"the scheduler at {executor} has no worker", "start workers: dask worker ADDRESS")
+        if executor != LOCAL:
+            _refuse_other_programs(client)
         # the local cluster shares this machine; a worker elsewhere without a limit is taken for a machine like this one
         memory = available_bytes() if executor == LOCAL else sum(worker["memory_limit"] or available_bytes() for worker in facts)
 
@@ -63,6 +66,20 @@ def open_pool() -> Iterator[Pool]:
             return executor
 
         yield Pool(sum(worker["nthreads"] for worker in facts), memory, start, (KilledWorker,))
+
+
+def _refuse_other_programs(client: Any) -> None:
+    """What a worker with another program computes would be stored as values of this version."""
+    expected = identity()
+    for worker, program in sorted(client.run(identity, on_error="return").items()):
+        if isinstance(program, BaseException):
+            what = f"worker {worker} does not have this program ({type(program).__name__})"
+        else:
+            what = f"worker {worker} has " + ", ".join(
+                f"{name} {program.get(name)} (here {value})" for name, value in expected.items() if program.get(name) != value
+            )
+        if program != expected:
+            raise Refusal("cluster_alike", what, "Install the same version and libraries on every worker, and start it again")
 
 
 def _runner(executor: str) -> Any:

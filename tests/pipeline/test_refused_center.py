@@ -55,6 +55,7 @@ def quick_settings() -> Settings:
         network=replace(known.network, input_size=8, filters=(4,), strides=(1,), units=1, head=(4,), stem_filters=4),
         train=replace(known.train, epochs=1),
         ensemble=replace(known.ensemble, folds=2),
+        crossfit=replace(known.crossfit, folds=2, repeats=1),
         fuse=replace(known.fuse, folds=3, alpha=0.9, lasso_patience=3),
         evaluate=replace(known.evaluate, bootstraps=10, refits=1),
         report=replace(known.report, patients=0),
