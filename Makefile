@@ -98,8 +98,9 @@ restore: $(ready)          ## back from FROM=file.tar, into an empty state folde
 	.venv/bin/uv pip install --quiet --require-hashes --target $@ -r requirements-bench.lock
 	@touch $@
 
-parity: $(ready)           ## compare each of the 1316 features with PyRadiomics itself and record the largest difference
+parity: $(ready)           ## compare each of the 1316 features with PyRadiomics itself and record the largest difference; its own baselines
 	.venv/bin/python -m penumbra.bench.parity
+	.venv/bin/python -m pytest -q -m 'matrix or not matrix' tests/radiomics/test_baselines.py
 
 docs: $(ready)             ## the manual into build/site; it opens from the disk, search included, and needs no network
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet

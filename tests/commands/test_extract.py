@@ -85,6 +85,28 @@ def test_other_formats_by_the_ending_of_the_file(folder: Path, tmp_path: Path, f
     assert rows[1].get("original_firstorder_Mean") is None
 
 
+def test_features_without_a_value_are_left_out_where_wanted(folder: Path, tmp_path: Path) -> None:
+    inside = np.zeros((24, 40, 44), dtype=np.uint8)
+    inside[4:12:4, 4:12:4, 4] = 1  # no two voxels touch
+    mask = sitk.GetImageFromArray(inside)
+    mask.CopyInformation(sitk.ReadImage(str(folder / "a.nrrd")))
+    sitk.WriteImage(mask, str(tmp_path / "mask.nrrd"))
+    arguments = (folder / "a.nrrd", tmp_path / "mask.nrrd", "-p", folder / "params.yaml", "-l", 1)
+    assert "Case-1_original_glcm_Contrast: nan" in extract(*arguments).stdout
+    done = extract(*arguments, "--skip-nans")
+    assert "Case-1_original_firstorder_Mean: " in done.stdout
+    assert "nan" not in done.stdout.casefold()
+
+
+def test_cases_are_looked_at_without_measuring(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "cases.csv").write_text(f"Image,Mask\n{folder / 'a.nrrd'},{folder / 'a-mask.nrrd'}\nMILLER^ANNA.nrrd,{folder / 'a-mask.nrrd'}\n")
+    done = extract(tmp_path / "cases.csv", "--validate")
+    assert (done.exit_code, done.stdout) == (1, "1 of 2 cases can be read; nothing was measured\n")
+    assert done.stderr == "case 2: there is no file at the path given as image\n"
+    assert extract(folder / "cases.csv", "--validate").exit_code == 0
+    assert "unknown setting binWith" in extract(folder / "cases.csv", "--validate", "--setting", "binWith:3").stderr
+
+
 @pytest.mark.slow
 def test_several_at_once_give_the_same(folder: Path, tmp_path: Path) -> None:
     for jobs in (1, 2):
@@ -102,7 +124,8 @@ def test_several_at_once_give_the_same(folder: Path, tmp_path: Path) -> None:
         (["long.csv"], "line 2 of long.csv has more cells than the header"),
         (["a.nrrd", "a-mask.nrrd", "--setting", "binWidth"], "--setting binWidth is not NAME:VALUE"),
         (["a.nrrd", "a-mask.nrrd", "--setting", "binWith:3"], "unknown setting binWith. Did you mean binWidth?"),
-        (["a.nrrd", "a-mask.nrrd", "--setting", "gldm_a:2"], "does not offer gldm_a = 2. Use FeatureExtractor(..., engine"),
+        (["a.nrrd", "a-mask.nrrd", "--mode", "voxel"], "makes no feature maps (--mode voxel). In Python: penumbra.radiomics.FeatureExtractor"),
+        (["a.nrrd", "a-mask.nrrd", "--setting", "level:2"], "does not offer level = 2. Use FeatureExtractor(..., engine"),
     ],
 )
 def test_a_mistake_is_one_sentence(folder: Path, arguments: list[str], says: str) -> None:
@@ -124,6 +147,6 @@ def test_a_path_is_not_in_what_is_said_of_a_case(folder: Path, tmp_path: Path) -
 
 def test_the_reference_engine_is_one_word_away(folder: Path) -> None:
     pytest.importorskip("radiomics", reason="PyRadiomics is not installed")
-    done = extract(folder / "a.nrrd", folder / "a-mask.nrrd", "-p", folder / "params.yaml", "--setting", "gldm_a:2", "--engine", "pyradiomics")
+    done = extract(folder / "a.nrrd", folder / "a-mask.nrrd", "-p", folder / "params.yaml", "--setting", "level:2", "--engine", "pyradiomics")
     assert done.exit_code == 0
     assert "Case-1_original_firstorder_Mean: " in done.stdout

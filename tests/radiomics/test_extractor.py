@@ -76,6 +76,16 @@ CASES: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
     "resegmented with its shape": ({"featureClass": SOME, "setting": {"resegmentRange": [-1, 1], "resegmentMode": "sigma", "resegmentShape": True}}, {}),
     "a count of bins": ({"featureClass": SOME}, {"binCount": 32}),
     "without diagnostics": (LIGHT, {"additionalInfo": False}),
+    "in planes, weighted by mm": ({"featureClass": SOME, "setting": {"force2D": True, "weightingNorm": "euclidean"}}, {"distances": [1, 2], "gldm_a": 1}),
+    "pairs in one sense, weighted by mm": ({"featureClass": SOME}, {"symmetricalGLCM": False, "weightingNorm": "manhattan"}),
+    "images by a formula, resampled": (
+        {"featureClass": {"firstorder": [], "glcm": ["Id"]}, "imageType": {"Square": {}, "SquareRoot": {}, "Logarithm": {}, "Exponential": {}, "Gradient": {}}},
+        {"resampledPixelSpacing": [1.5, 1.5, 0]},
+    ),
+    "images by a formula": (
+        {"featureClass": {"firstorder": [], "glcm": ["Id"]}, "imageType": {"Square": {}, "SquareRoot": {}, "Logarithm": {}, "Exponential": {}, "Gradient": {}}},
+        {},
+    ),
 }
 
 
@@ -154,8 +164,8 @@ def test_what_scripts_call_before() -> None:
     ("params", "settings", "says"),
     [
         ({"setting": {"binWith": 25}}, {}, "unknown setting binWith. Did you mean binWidth?"),
-        ({}, {"gldm_a": 1}, r'does not offer gldm_a = 1. Use FeatureExtractor\(..., engine="pyradiomics"\)'),
-        ({"imageType": {"Square": {}}}, {}, "does not offer image type Square"),
+        ({}, {"level": 2}, r'does not offer level = 2. Use FeatureExtractor\(..., engine="pyradiomics"\)'),
+        ({"imageType": {"Wavelet": {"start_level": 1}}}, {}, "does not offer start_level = 1"),
         ({"featureClass": {"shape2D": []}}, {}, "unknown feature class shape2D"),
     ],
 )
@@ -166,7 +176,7 @@ def test_a_setting_that_is_not_there_is_named(params: Mapping[str, Any], setting
 
 def test_the_reference_engine_has_the_others() -> None:
     image, mask = image_and_mask()
-    params = {"imageType": {"Square": {}}, "featureClass": {"firstorder": ["Mean"]}}
+    params = {"imageType": {"Wavelet": {"level": 2}}, "featureClass": {"firstorder": ["Mean"]}}
     assert dict(FeatureExtractor(params, engine="pyradiomics").execute(image, mask, 3)) == dict(reference(params, {}).execute(image, mask, 3))
     with pytest.raises(ParamsError, match="feature maps"):
         FeatureExtractor(LIGHT).execute(image, mask, 3, voxelBased=True)

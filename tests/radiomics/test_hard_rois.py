@@ -70,6 +70,33 @@ def test_value_of_pyradiomics(name: str) -> None:
     assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-9)
 
 
+OTHERWISE: dict[str, dict[str, Any]] = {
+    "in planes": {"force2D": True},
+    "in planes across x": {"force2D": True, "force2Ddimension": 2},
+    "farther away": {"distances": [1, 3]},
+    "pairs in one sense": {"symmetricalGLCM": False},
+    "weighted": {"weightingNorm": "euclidean"},
+    "unlike levels": {"gldm_a": 1},
+}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_other_neighbors_of_the_same_rois(name: str) -> None:
+    settings = {**FEW, "setting": {"binWidth": 25, **OTHERWISE[name]}, "imageType": {"Original": {}}}
+    for roi, (volume, mask) in MEASURED.items():
+        if roi != "metal":
+            ours, theirs = (extract(Scan(volume, mask), {roi: mask}, settings, engine=engine)[roi] for engine in ("penumbra", "pyradiomics"))
+            assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-9), roi
+
+
+@pytest.mark.parametrize("setting", [{"distances": [9]}, {"force2D": True, "force2Ddimension": 1}])
+def test_where_no_two_voxels_are_neighbors(setting: dict[str, Any]) -> None:
+    line = mask_of(np.s_[12, 9:17, 12])
+    settings = {**FEW, "setting": {"minimumROIDimensions": 1, **setting}, "imageType": {"Original": {}}, "featureClass": {"glcm": None}}
+    with pytest.raises(Refusal, match=r"line is 1 x 8 x 1 voxels, too narrow .*\(rule roi_dimensions\)"):
+        extract(Scan(image(), line), {"line": line}, settings)
+
+
 def test_four_hundred_cubic_centimeters() -> None:
     shape = (100, 100, 100)
     inside = blob(shape, (50, 50, 50), 46.0, seed=3)

@@ -103,6 +103,32 @@ def measure(listed: Sequence[Mapping[str, str]], how: How, jobs: int) -> Iterato
             yield case.place, Measured(dict(case.columns), str(result)) if isinstance(result, Refusal) else Measured({**dict(case.columns), **result})
 
 
+def faults(listed: Sequence[Mapping[str, str]], how: How) -> list[str]:
+    """Name the cases whose files are not there, by number; settings are looked at first.
+
+    Raises
+    ------
+    ParamsError
+        For settings that no case could be measured with.
+    """
+    from penumbra.radiomics.extractor import FeatureExtractor
+
+    FeatureExtractor(how.params, engine=how.engine, **dict(how.settings))
+    lacking = [(place, [name.casefold() for name in REQUIRED if not Path(case[name]).is_file()]) for place, case in enumerate(listed, start=1)]
+    return [f"case {place}: there is no file at the path given as {' and '.join(names)}" for place, names in lacking if names]
+
+
+def feature_maps() -> ParamsError:
+    """Say where feature maps are, since this command has none."""
+    advice = 'In Python: penumbra.radiomics.FeatureExtractor(..., engine="pyradiomics").execute(image, mask, voxelBased=True)'
+    return ParamsError("features_declared", "penumbra extract makes no feature maps (--mode voxel)", advice)
+
+
+def with_values(measured: Sequence[Measured]) -> list[Measured]:
+    """Leave out of each case the features that are NaN."""
+    return [Measured({name: value for name, value in each.row.items() if not _is_nan(value)}, each.refused) for each in measured]
+
+
 def text(measured: Sequence[Measured], form: str, paths: str) -> bytes:
     """Write what was measured in one of FORMS, in the order of the cases.
 
@@ -179,6 +205,10 @@ def _named(row: Mapping[str, Any], paths: str) -> dict[str, Any]:
         return path if paths == "absolute" else os.path.relpath(path) if paths == "relative" else Path(path).name
 
     return {name: shown(value) if name in REQUIRED else value for name, value in row.items()}
+
+
+def _is_nan(value: Any) -> bool:
+    return hasattr(value, "__float__") and math.isnan(float(value))
 
 
 def _cell(value: Any) -> Any:

@@ -13,7 +13,7 @@ NAMES = tuple(name for name in FEATURES["glcm"] if name != "MCC")
 
 
 def cooccurrence_features(counts: np.ndarray, gray: np.ndarray, highest: int) -> dict[str, float]:
-    """The GLCM features of an ROI.
+    """The GLCM features of an ROI, each pair counted in both senses.
 
     Parameters
     ----------

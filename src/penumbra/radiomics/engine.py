@@ -6,10 +6,13 @@ import numpy as np
 
 from penumbra.base.refusal import Refusal
 from penumbra.imaging.volume import Mask, Scan, Volume
+from penumbra.radiomics.asymmetric import one_sided_features
 from penumbra.radiomics.cooccurrence import cooccurrence_features
 from penumbra.radiomics.emphasis import dependence_features, difference_features, run_features, zone_features
 from penumbra.radiomics.first_order import first_order, gray_levels
 from penumbra.radiomics.gaussian import Scratch, laplacian_of_gaussian
+from penumbra.radiomics.neighborhood import Neighborhood
+from penumbra.radiomics.pointwise import SCALED, gradient_image, scaled_image
 from penumbra.radiomics.region import (
     Box,
     Normalization,
@@ -43,17 +46,20 @@ def extract_with_penumbra(scan: Scan, masks: Mapping[str, Mask], settings: Setti
         for roi, box in boxes.items():
             boxes[roi], inside_of[roi], shape_of[roi] = _resegmented(scan, inside_of[roi], box, settings, how, roi)
     target_box = union(list(boxes.values()))
-    frames = {}
+    frames: dict[str, dict[Neighborhood, Frame]] = {}
     features: dict[str, dict[str, float]] = {}
     for roi, box in boxes.items():
         z, y, x = (side.start for side in shifted(box, target_box))
-        frames[roi] = frame(inside_of[roi], tuple(side.stop - side.start for side in target_box), (z, y, x))
+        extents = tuple(side.stop - side.start for side in target_box)
+        near = {image_type.neighborhood for image_type in settings.images}
+        frames[roi] = {each: frame(inside_of[roi], extents, (z, y, x), each, scan.image.spacing) for each in near}
         features[roi] = {}
         if "shape" in settings.features:
             measured = shape_features(shape_of[roi], scan.image.spacing)
             features[roi] = {f"original_shape_{name}": measured[name] for name in settings.features["shape"]}
     for image_type, image in filtered_images(scan, settings, how, target_box, ", ".join(masks)):
-        for roi, where in frames.items():
+        for roi, by_neighborhood in frames.items():
+            where = by_neighborhood[image_type.neighborhood]
             values = image.reshape(-1)[where.in_image]
             measured_classes = measure(values.astype(np.float64), image.dtype, where, image_type, scan.image.voxel_volume_mm3, settings, roi)
             for family, listed in settings.features.items():
@@ -89,8 +95,9 @@ def measure(
     if "firstorder" in settings.features:
         measured["firstorder"] = first_order(values, levels.counts, voxel_volume_mm3, image_type.array_shift)
     if settings.features.keys() & {"glcm", "glrlm", "glszm", "gldm", "ngtdm"}:
-        texture = matrices(levels.rows, levels.gray, where)
-        measured["glcm"] = cooccurrence_features(texture.cooccurrence, levels.gray, levels.highest)
+        texture = matrices(levels.rows, levels.gray, where, roi)
+        pairs = cooccurrence_features if image_type.neighborhood.symmetric else one_sided_features
+        measured["glcm"] = pairs(texture.cooccurrence, levels.gray, levels.highest)
         measured["glrlm"] = run_features(texture, levels.gray)
         measured["glszm"] = zone_features(texture, levels.gray)
         measured["gldm"] = dependence_features(texture, levels.gray)
@@ -108,8 +115,13 @@ def filtered_images(scan: Scan, settings: Settings, how: Normalization | None, t
             yield group[0], np.ascontiguousarray(normalize(part, how))
         elif kind == "wavelet":
             bands = {image_type.band: image_type for image_type in group}
-            for band, image in wavelet_bands(whole, group[0].wavelet, target_box, tuple(bands), lambda part: _finite_normal(part, how, rois)):
+            axes = tuple(axis for axis in (2, 1, 0) if axis != group[0].neighborhood.across)
+            for band, image in wavelet_bands(whole, group[0].wavelet, target_box, tuple(bands), lambda part: _finite_normal(part, how, rois), axes):
                 yield bands[band], image
+        elif kind in SCALED:
+            yield group[0], scaled_image(kind, scan, how, target_box, rois)
+        elif kind == "gradient":
+            yield group[0], gradient_image(scan.image, how, target_box, rois, per_mm=group[0].per_mm)
         else:
             yield from _log_images(group, scan.image, settings, how, target_box, rois)
 

@@ -1,7 +1,8 @@
 """The reference engine: PyRadiomics itself, on a crop around each ROI, normalized with the moments of the whole image.
 
-With settings that the own engine does not offer (another filter, resampling), PyRadiomics gets all of the image that there is. It lays the grid of
-a resampling from the corner of what it gets: a crop that starts between two points of that grid is widened to one of them.
+With settings that the own engine does not offer (resampling), or images scaled by the largest value of the whole, PyRadiomics gets all of the image
+that there is. It lays the grid of a resampling from the corner of what it gets: a crop that starts between two points of that grid is widened to one
+of them.
 """
 
 import logging
@@ -15,11 +16,11 @@ from penumbra.base.params import ParamsError
 from penumbra.base.refusal import Refusal
 from penumbra.imaging.volume import Mask, Scan
 from penumbra.radiomics.first_order import checked_span
+from penumbra.radiomics.pointwise import SCALED, checked_whole
 from penumbra.radiomics.region import Box, checked_boxes, checked_finite, grow, normalization, normalize, voxels
 from penumbra.radiomics.settings import Settings
 
 ON_GRID = 1e-9  # voxels of the new grid: what is nearer is rounding
-SCALED_BY_THE_WHOLE = frozenset({"square", "squareroot", "logarithm", "exponential"})
 
 
 def extract_with_pyradiomics(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[str, dict[str, float]]:
@@ -49,9 +50,10 @@ def _extract(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[
     features = {}
     lacking = _lacking(scan, settings, next(iter(masks), ""))
     for roi, mask in masks.items():
-        if settings.only_pyradiomics:
+        if settings.only_pyradiomics or any(image_type.kind in SCALED for image_type in settings.images):
             crop = whole[0], whole[1], whole[2]
-            _checked_whole(scan, settings, roi)
+            for image_type in settings.images:
+                checked_whole(image_type.kind, scan, roi)
         else:
             crop = crop_with_margins(boxes[roi], scan.image.spacing, scan.image.values.shape, settings)
         hu = scan.image.values[crop]
@@ -77,16 +79,6 @@ def _extract(scan: Scan, masks: Mapping[str, Mask], settings: Settings) -> dict[
             raise Refusal("image_large_enough", f"{roi}: the image {hu.shape} is too small for {missing[0]}", "Keep more of the image around the ROI")
         features[roi] = {name: float(measured[name]) for name in settings.names}
     return features
-
-
-def _checked_whole(scan: Scan, settings: Settings, roi: str) -> None:
-    scaled = [image.name for image in settings.images if image.name in SCALED_BY_THE_WHOLE]
-    if scaled and scan.cropped:
-        raise Refusal(
-            "whole_image",
-            f"{roi}: the image {scaled[0]} is scaled by the largest value of the whole image, and this is a crop of it",
-            f"Leave {scaled[0]} out of features/radiomics.yaml",
-        )
 
 
 def _lacking(scan: Scan, settings: Settings, roi: str) -> list[tuple[int, int]]:

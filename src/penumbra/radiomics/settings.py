@@ -10,6 +10,7 @@ from penumbra.base.params import ParamsError, project_root, read_yaml
 from penumbra.base.refusal import choose
 from penumbra.base.yaml_files import in_file, shown, wrong
 from penumbra.radiomics.names import DEPRECATED, FEATURES, wavelet_images
+from penumbra.radiomics.neighborhood import USUAL, Neighborhood, neighborhood
 
 RULE = "features_declared"
 # Beyond this many sigma the recursive Gaussian's impulse response, exp(-1.37 distance / sigma), is under the resolution of the 32-bit floats in which
@@ -24,13 +25,15 @@ class ImageType:
     """One image that features are measured on: its name in feature names, how it is made, and how its values are binned."""
 
     name: str
-    kind: str  # original, wavelet or log; pyradiomics: an image that PyRadiomics alone makes
+    kind: str  # original, wavelet, log or one of FILTERED; pyradiomics: an image that PyRadiomics alone makes
     bin_width: float
     bin_count: int | None = None  # this many bins between lowest and highest, instead of the width
     array_shift: float = 0.0  # added to every value before it is squared for an energy
     band: str = ""  # of a wavelet image, letters x, y, z
     wavelet: str = ""
     sigma_mm: float = 0.0
+    per_mm: bool = True  # a gradient; False: per voxel
+    neighborhood: Neighborhood = USUAL  # of texture on it, and the plane of its wavelet
 
 
 @dataclass(frozen=True)
@@ -101,19 +104,15 @@ class Settings:
 
 # Settings of PyRadiomics that both engines obey.
 OBEYED = frozenset({"normalize", "normalizeScale", "removeOutliers", "binWidth", "binCount", "minimumROIDimensions", "minimumROISize", "sigma", "wavelet"})
-OBEYED |= {"voxelArrayShift", "resegmentRange", "resegmentMode", "resegmentShape"}
+OBEYED |= {"voxelArrayShift", "resegmentRange", "resegmentMode", "resegmentShape", "gradientUseSpacing"}
+OBEYED |= {"force2D", "force2Ddimension", "distances", "weightingNorm", "symmetricalGLCM", "gldm_a"}
 # Settings that decide nothing: of reading a mask, of notes in the result, or of something else in this file that the own engine does not offer.
 WITHOUT_EFFECT = frozenset({"label", "label_channel", "additionalInfo", "geometryTolerance", "correctMask"})
-WITHOUT_EFFECT |= {"interpolator", "padDistance", "force2Ddimension", "gradientUseSpacing"}
+WITHOUT_EFFECT |= {"interpolator", "padDistance"}
 # Settings that PyRadiomics alone obeys, with the value at which they do nothing.
 NEUTRAL: dict[str, Any] = {
     "resampledPixelSpacing": None,
     "preCrop": False,
-    "distances": [1],
-    "force2D": False,
-    "symmetricalGLCM": True,
-    "weightingNorm": None,
-    "gldm_a": 0,
     "level": 1,
     "start_level": 0,
 }
@@ -137,7 +136,7 @@ def load_settings(settings: Path | str | Mapping[str, Any] | None = None, *, eng
     ------
     ParamsError
         "features_declared": `unknown setting pixelSpacing. Did you mean resampledPixelSpacing?`, and likewise for image types, feature classes, features
-        and values; `the engine penumbra does not offer gldm_a = 1. ...`.
+        and values; `the engine penumbra does not offer level = 2. ...`.
     """
     if settings is None:
         settings = project_root() / "features" / "radiomics.yaml"
@@ -234,13 +233,14 @@ def _images(kind: str, options: Mapping[str, Any]) -> Iterator[ImageType]:
     shift = options.get("voxelArrayShift", 0)
     if isinstance(shift, bool) or not isinstance(shift, int | float) or not math.isfinite(shift):
         raise _must("voxelArrayShift", "a number", shift)
-    binned: dict[str, Any] = {"bin_width": width, "bin_count": count, "array_shift": float(shift)}
+    near = neighborhood(options, RULE)
+    binned: dict[str, Any] = {"bin_width": width, "bin_count": count, "array_shift": float(shift), "neighborhood": near}
     if kind == "Original":
         yield ImageType("original", "original", **binned)
     elif kind == "Wavelet":
         wavelet, level = str(options.get("wavelet", "coif1")), _count(options.get("level", 1), "level")
-        plain = level == 1 and options.get("start_level", 0) == 0 and not options.get("force2D", False)
-        for name, band in wavelet_images(level, axes=2 if options.get("force2D", False) else 3):
+        plain = level == 1 and options.get("start_level", 0) == 0
+        for name, band in wavelet_images(level, axes=3 if near.across is None else 2):
             yield ImageType(name, "wavelet" if plain else "pyradiomics", **binned, band=band, wavelet=wavelet)
     elif kind == "LoG":
         sigmas = options.get("sigma")
@@ -250,7 +250,8 @@ def _images(kind: str, options: Mapping[str, Any]) -> Iterator[ImageType]:
         for sigma in dict.fromkeys(sigmas):
             yield ImageType(f"log-sigma-{str(sigma).replace('.', '-')}-mm-3D", "log", **binned, sigma_mm=_positive(sigma, "sigma"))
     else:
-        yield ImageType(FILTERED[kind], "pyradiomics", **binned)
+        per_mm = _flag(options.get("gradientUseSpacing", True), "gradientUseSpacing")
+        yield ImageType(FILTERED[kind], FILTERED[kind], **binned, per_mm=per_mm)
 
 
 def _wavelet_reach(options: Mapping[str, Any]) -> int:
@@ -264,9 +265,7 @@ def _wavelet_reach(options: Mapping[str, Any]) -> int:
 
 
 def _only_pyradiomics(each: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    for kind, options in each.items():
-        if kind in FILTERED:
-            yield f"image type {kind}"
+    for options in each.values():
         for name, neutral in NEUTRAL.items():
             if options.get(name, neutral) != neutral:
                 yield f"{name} = {options[name]}"

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
+from penumbra.base.refusal import Refusal
 from penumbra.radiomics.compiled import kernel
+from penumbra.radiomics.neighborhood import DIRECTIONS, USUAL, Neighborhood, compare_with_neighbors, count_far_pairs
 
-# The thirteen directions, z, y, x; the other thirteen neighbors are their opposites.
-DIRECTIONS = np.array([(1, dy, dx) for dy in (1, 0, -1) for dx in (1, 0, -1)] + [(0, 1, dx) for dx in (1, 0, -1)] + [(0, 0, 1)], dtype=np.int64)
 SMALL_ZONE = 64  # zones up to this size are counted in a table, the few larger ones in a list
 OPPOSITE = 13  # bits 0..12 of a voxel's marks: neighbors ahead that are equal; 13..25: neighbors behind
 VISITED = 31
@@ -28,36 +28,60 @@ class Frame:
     steps: np.ndarray  # int64, distance in the flat padded box to the neighbor in each direction that the box is wide enough for
     with_lines: np.ndarray  # bool, whether two voxels share a line in that direction
     neighbors: np.ndarray  # int32, of each voxel: how many of its 26 neighbors are in the ROI
+    neighborhood: Neighborhood
+    far_steps: np.ndarray  # int64, as `steps`, to the neighbors at the distances of `neighborhood`
+    pair_weights: np.ndarray | None  # of each of far_steps; None: directions are not added
+    run_weights: np.ndarray | None  # of each of steps
 
 
 @dataclass(frozen=True)
 class Matrices:
     """Counts for one image and one ROI. a: direction, k: row of a gray level from 1 on, s: size from 1 on."""
 
-    cooccurrence: np.ndarray  # (a, k, k), a neighbor in one sense only; row and column 0 are outside the ROI
-    runs: np.ndarray  # (a, k - 1, s - 1)
+    cooccurrence: np.ndarray  # (a, k, k), a neighbor in one sense only; row and column 0 are outside the ROI; a is 1 where directions were added
+    runs: np.ndarray  # (a, k - 1, s - 1); likewise
     dependence: np.ndarray  # (k - 1, dependent neighbors)
     differences: np.ndarray  # (k - 1,), sum of |gray - mean of the neighbors|
     small_zones: np.ndarray  # (k - 1, s - 1), sizes up to SMALL_ZONE
     large_zones: np.ndarray  # (n, 2), k - 1 and s
 
 
-def frame(mask: np.ndarray, image_shape: tuple[int, ...], offset: tuple[int, int, int]) -> Frame:
-    """The places of the True voxels of `mask` (an ROI's box, z, y, x), which lies at `offset` in an image of `image_shape`."""
+def frame(
+    mask: np.ndarray,
+    image_shape: tuple[int, ...],
+    offset: tuple[int, int, int],
+    neighborhood: Neighborhood = USUAL,
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+) -> Frame:
+    """The places of the True voxels of `mask` (an ROI's box, z, y, x), which lies at `offset` in an image of `image_shape` and `spacing` (mm)."""
     places = np.stack(np.nonzero(mask))
     z, y, x = places
-    padded = (mask.shape[0] + 2, mask.shape[1] + 2, mask.shape[2] + 2)
+    border = max(neighborhood.distances)
+    padded = (mask.shape[0] + 2 * border, mask.shape[1] + 2 * border, mask.shape[2] + 2 * border)
     in_image = ((z + offset[0]) * image_shape[1] + y + offset[1]) * image_shape[2] + x + offset[2]
-    in_box = (((z + 1) * padded[1] + y + 1) * padded[2] + x + 1).astype(np.int32)
+    in_box = (((z + border) * padded[1] + y + border) * padded[2] + x + border).astype(np.int32)
     # PyRadiomics leaves out the directions along which the box is one voxel wide.
-    directions = DIRECTIONS[np.all(np.abs(DIRECTIONS) < np.array(mask.shape), axis=1)]
-    steps = directions @ np.array([padded[1] * padded[2], padded[2], 1])
+    directions = neighborhood.within(DIRECTIONS, mask.shape)
+    far = neighborhood.directions(mask.shape)
+    strides = np.array([padded[1] * padded[2], padded[2], 1])
+    steps = directions @ strides
     inside = np.zeros(padded, dtype=np.int32).reshape(-1)
     inside[in_box] = 1
     with_lines = [bool(inside[in_box + step].any()) or _shares_a_line(places, way) for step, way in zip(steps, directions, strict=True)]
     around = np.empty_like(inside)
     sum_of_27(inside, padded[2], padded[1] * padded[2], np.zeros_like(inside), around)
-    return Frame(in_image, in_box, padded, steps, np.array(with_lines), around[in_box] - 1)
+    return Frame(
+        in_image,
+        in_box,
+        padded,
+        steps,
+        np.array(with_lines),
+        around[in_box] - 1,
+        neighborhood,
+        far @ strides,
+        neighborhood.pair_weights(far, spacing),
+        neighborhood.run_weights(directions, spacing),
+    )
 
 
 def _shares_a_line(places: np.ndarray, direction: np.ndarray) -> bool:
@@ -66,9 +90,18 @@ def _shares_a_line(places: np.ndarray, direction: np.ndarray) -> bool:
     return bool(len(np.unique(starts, axis=1).T) < places.shape[1])
 
 
-def matrices(rows: np.ndarray, gray: np.ndarray, where: Frame) -> Matrices:
-    """The matrices of an ROI whose voxels have the rows `rows` (1..K, in the order of `where`) with gray levels `gray` (K,)."""
-    levels, longest, size = len(gray), max(where.padded) - 2, int(np.prod(where.padded))
+def matrices(rows: np.ndarray, gray: np.ndarray, where: Frame, roi: str = "") -> Matrices:
+    """The matrices of an ROI whose voxels have the rows `rows` (1..K, in the order of `where`) with gray levels `gray` (K,).
+
+    Raises
+    ------
+    Refusal
+        "roi_dimensions" for an ROI that has no voxel's width in any direction in which neighbors are looked for.
+    """
+    if not len(where.steps) or not len(where.far_steps):
+        extents = " x ".join(str(extent - 2 * max(where.neighborhood.distances)) for extent in where.padded)
+        raise Refusal("roi_dimensions", f"{roi} is {extents} voxels, too narrow for any two to be neighbors", "Choose other distances or force2Ddimension")
+    levels, longest, size = len(gray), max(where.padded) - 2 * max(where.neighborhood.distances), int(np.prod(where.padded))
     box = np.zeros(size, dtype=np.uint16)
     box[where.in_box] = rows
     lengths, marks = np.zeros(size, dtype=np.uint16), np.zeros(size, dtype=np.uint32)
@@ -83,10 +116,20 @@ def matrices(rows: np.ndarray, gray: np.ndarray, where: Frame) -> Matrices:
     large_count = grow_zones(box, where.in_box, where.steps, marks, small_zones, large_zones, dependence)
 
     tones = np.concatenate([[0], gray]).astype(np.int32)[box]
-    around = marks.view(np.int32)  # no longer needed
-    sum_of_27(tones, where.padded[2], where.padded[1] * where.padded[2], np.zeros_like(tones), around)
     differences = np.zeros(levels)
-    sum_differences(box, where.in_box, tones, around, where.neighbors, differences)
+    if where.neighborhood.usual:
+        around = marks.view(np.int32)  # no longer needed
+        sum_of_27(tones, where.padded[2], where.padded[1] * where.padded[2], np.zeros_like(tones), around)
+        sum_differences(box, where.in_box, tones, around, where.neighbors, differences)
+    else:
+        dependence = np.zeros((levels, 2 * len(where.far_steps) + 1), dtype=np.int32)
+        compare_with_neighbors(box, tones, where.in_box, where.far_steps, where.neighborhood.max_difference, dependence, differences)
+        if where.neighborhood.distances != (1,):
+            cooccurrence = np.zeros((len(where.far_steps), levels + 1, levels + 1), dtype=np.int32)
+            count_far_pairs(box, where.in_box, where.far_steps, cooccurrence)
+    if where.pair_weights is not None and where.run_weights is not None:
+        cooccurrence = np.tensordot(where.pair_weights, cooccurrence, axes=1)[None]
+        runs = np.tensordot(where.run_weights, runs, axes=1)[None]
     return Matrices(cooccurrence, runs[:, 1:], dependence, differences, small_zones, large_zones[:large_count])
 
 

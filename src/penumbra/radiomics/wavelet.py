@@ -16,7 +16,12 @@ BLOCK = 1024  # outputs that stay in the fastest cache while all taps are added
 
 
 def wavelet_bands(
-    image: np.ndarray, wavelet: str, target_box: Box, bands: tuple[str, ...], prepare: Callable[[np.ndarray], np.ndarray]
+    image: np.ndarray,
+    wavelet: str,
+    target_box: Box,
+    bands: tuple[str, ...],
+    prepare: Callable[[np.ndarray], np.ndarray],
+    axes: tuple[int, ...] = (2, 1, 0),
 ) -> Iterator[tuple[str, np.ndarray]]:
     """The bands of an image on a box of it, one after the other, so that only a few are in memory.
 
@@ -28,9 +33,11 @@ def wavelet_bands(
     target_box
         The box of `image` that is returned.
     bands
-        Names of three letters, L or H, for x, y, z.
+        Names of one letter for each of `axes`, L or H.
     prepare
         Turns the part of `image` that is needed into float64 or float32.
+    axes
+        Along which the image is transformed, in this order: x, y, z; or two of them.
 
     Notes
     -----
@@ -39,26 +46,39 @@ def wavelet_bands(
     filters = filter_pair(wavelet)
     reach = len(filters[LOW])
     # Output o needs inputs o + reach/2 - j for j = 0 .. reach-1; positions are periodic, so the part that is needed is gathered once.
-    inputs = [positions(side, reach, n) for side, n in zip(target_box, image.shape, strict=True)]
+    inputs = [
+        positions(side, reach, n) if axis in axes else np.arange(side.start, side.stop)
+        for axis, (side, n) in enumerate(zip(target_box, image.shape, strict=True))
+    ]
     part = prepare(image[np.ix_(*inputs)])
     if part.dtype == np.float32:
         start = reach - 1 - reach // 2
-        yield from _bands_in_32_bits(part, wavelet, tuple(slice(start, start + side.stop - side.start) for side in target_box), bands)
+        starts = [start if axis in axes else 0 for axis in range(part.ndim)]
+        inner = tuple(slice(first, first + side.stop - side.start) for first, side in zip(starts, target_box, strict=True))
+        yield from _bands_in_32_bits(part, wavelet, inner, bands, axes)
         return
-    for x in _letters(bands, 0, ""):
-        along_x = convolved(part, 2, filters[x])
-        for y in _letters(bands, 1, x):
-            along_y = convolved(along_x, 1, filters[y])
-            for z in _letters(bands, 2, x + y):
-                yield x + y + z, convolved(along_y, 0, filters[z])
+    yield from _convolved_along(part, axes, filters, bands, "")
 
 
-def _bands_in_32_bits(part: np.ndarray, wavelet: str, inner: tuple[slice, ...], bands: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
+def _convolved_along(
+    part: np.ndarray, axes: tuple[int, ...], filters: dict[str, np.ndarray], bands: tuple[str, ...], prefix: str
+) -> Iterator[tuple[str, np.ndarray]]:
+    """The bands that begin with `prefix`, from what is convolved along the axes of its letters."""
+    if not axes:
+        yield prefix, part
+        return
+    for letter in _letters(bands, len(prefix), prefix):
+        yield from _convolved_along(convolved(part, axes[0], filters[letter]), axes[1:], filters, bands, prefix + letter)
+
+
+def _bands_in_32_bits(
+    part: np.ndarray, wavelet: str, inner: tuple[slice, ...], bands: tuple[str, ...], axes: tuple[int, ...]
+) -> Iterator[tuple[str, np.ndarray]]:
     """PyWavelets' own transform of 32-bit floats, which rounds otherwise than the kernel here; they are rare: HU that were not normalized."""
     import pywt
 
     even = np.pad(part, [(0, extent % 2) for extent in part.shape], "wrap")
-    coefficients = pywt.swtn(even, wavelet, level=1, start_level=0, axes=(2, 1, 0))[0]
+    coefficients = pywt.swtn(even, wavelet, level=1, start_level=0, axes=axes)[0]
     for band in bands:
         yield band, np.ascontiguousarray(coefficients[band.replace("L", "a").replace("H", "d")][inner])
 
