@@ -31,9 +31,10 @@ from penumbra.network.ensemble import fit_from
 from penumbra.network.se_resnet import initial_variables
 from penumbra.network.trained import embed as embed_one
 from penumbra.pipeline.dataset import columns_of
+from penumbra.pipeline.networks import keep_compiled
 from penumbra.pipeline.origins import accepted_images
 from penumbra.pipeline.settings import load_settings
-from penumbra.pipeline.train import keep_compiled, network_inputs
+from penumbra.pipeline.train import network_inputs
 from penumbra.pipeline.workspace import Work
 from penumbra.survival.outcome import Outcomes
 
@@ -54,7 +55,7 @@ def shifted(variables: dict[str, Any], direction: int) -> dict[str, Any]:
 def trained_answers(work: Work, state: str, direction: int) -> tuple[np.ndarray, np.ndarray]:
     """Return log_risk (n,) and deep features (n, channels) of everybody from networks that this process trains."""
     settings = changed(work.settings, FORMERLY) if state == BEFORE else work.settings
-    keep_compiled(work)
+    keep_compiled(work.home)
     patients = patients_of(work)
     volumes = network_inputs(work, patients.names, accepted_images(work), settings.network)
     rows = np.isin(patients.centers, settings.cohort.train_centers)

@@ -23,9 +23,10 @@ from penumbra.base.tables import render
 from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.network.batches import assign_folds
 from penumbra.pipeline import looks
+from penumbra.pipeline.networks import keep_compiled
 from penumbra.pipeline.origins import accepted_images
 from penumbra.pipeline.settings import Settings, load_settings
-from penumbra.pipeline.train import keep_compiled, network_inputs
+from penumbra.pipeline.train import network_inputs
 from penumbra.pipeline.workspace import Work
 from penumbra.survival import bootstrap_ci, concordance_index
 
@@ -149,7 +150,7 @@ def main() -> None:
     declared = read_yaml(project_root() / "models" / "learning.yaml")
     settings = load_settings(options.profile or declared["from"])
     work = Work(options.home.resolve(), settings, "study")
-    keep_compiled(work)
+    keep_compiled(work.home)
     patients = patients_of(work)
     seeds = [settings.train.seed + 1000 * i for i in range(options.seeds)]
     figures: dict[str, Any] = {}

@@ -150,7 +150,7 @@ def predict(
     """
     loaded = registry.load(home, which)
     place = center or folder.resolve().parent.name
-    arrived = read_folder(loaded, folder, place, age=age, stage=stage, clinical=clinical)
+    arrived = read_folder(home, loaded, folder, place, age=age, stage=stage, clinical=clinical)
     model, table = loaded.model, arrived.table
     log_risk = model.log_risk(table, centers=[place])
     within = applicability.of_person(home, loaded, table, place, applicability.Person(age, stage, treatment, intent))

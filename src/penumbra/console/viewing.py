@@ -193,7 +193,7 @@ def network_map(visit: Visit) -> Response:
             raise Refusal("page", f"{entry.model}/{entry.version} has no network", "choose a version that has one")
         numbers, first = visit.console.settings.report, scans.geometry(visit, folder).box
         key = ("map", str(folder), entry.digest)
-        future = visit.console.background.ask(key, effect_in_box, weights, folder, numbers.occlusion_edge, numbers.occlusion_stride)
+        future = visit.console.background.ask(key, effect_in_box, visit.home, weights, folder, numbers.occlusion_edge, numbers.occlusion_stride)
         if not future.done():
             return Response(json.dumps({"state": "computing"}), 202, media_type="application/json")
         if isinstance(fault := future.exception(), Exception) and not isinstance(fault, Refusal):

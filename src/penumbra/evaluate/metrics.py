@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
 from penumbra import survival
 from penumbra.evaluate.across import pooled_rows
@@ -124,6 +123,8 @@ class OneModel:
 
     def harrell(self) -> Value:
         """Harrell's C with limits by its own standard error."""
+        from scipy.special import ndtri
+
         concordance = survival.harrell(self.event, self.time, self.model.log_risk)
         reach = float(ndtri(0.5 + 0.5 * self.confidence)) * concordance.se
         return concordance.c, max(0.0, concordance.c - reach), min(1.0, concordance.c + reach)

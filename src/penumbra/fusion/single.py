@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import block_diag
 
 from penumbra.base.blocks import block_and_feature
 from penumbra.fusion.declaration import Block, Declaration, Unusable
@@ -129,6 +128,8 @@ class Fitter:
         return self.model(columns.and_then(further), np.append(raw, -float(coefficients @ (slopes / residual_sds))), selections=selections)
 
     def through_components(self, scaled: Scaled, selections: tuple[BlockSelection, ...]) -> SurvivalModel:
+        from scipy.linalg import block_diag
+
         components = principal_components(scaled.z, variance=self.numbers.pca_variance)
         further = self.covariates()
         # a covariate is a component of its own: it enters the Cox model as it is, after the principal components

@@ -17,6 +17,7 @@ from penumbra.imaging.folder import readable, understood
 from penumbra.pipeline.covariates import of_version, typed
 from penumbra.pipeline.dataset import STAGE_ORDINAL
 from penumbra.pipeline.definition import require_same_features, required_margins
+from penumbra.pipeline.networks import load as load_networks
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,14 @@ class Arrived:
 
 
 def read_folder(
-    loaded: registry.LoadedModel, folder: Path, center: str, *, age: float | None = None, stage: str | None = None, clinical: Mapping[str, str] | None = None
+    home: Path,
+    loaded: registry.LoadedModel,
+    folder: Path,
+    center: str,
+    *,
+    age: float | None = None,
+    stage: str | None = None,
+    clinical: Mapping[str, str] | None = None,
 ) -> Arrived:
     """Read the DICOM or NIfTI folder of one patient as a version does.
 
@@ -83,7 +91,7 @@ def read_folder(
     if certificate.status == "refused":
         worst = certificate.findings[0]
         raise Refusal(worst.rule, worst.found, worst.advice)
-    table, networks = measured(loaded, scan, rings, required)
+    table, networks = measured(home, loaded, scan, rings, required)
     table |= covariates
     return Arrived(
         scan=scan,
@@ -103,7 +111,7 @@ def required_blocks(loaded: registry.LoadedModel) -> set[str]:
 
 
 def measured(
-    loaded: registry.LoadedModel, scan: imaging.Scan, rings: Mapping[str, imaging.Mask], required: Collection[str]
+    home: Path, loaded: registry.LoadedModel, scan: imaging.Scan, rings: Mapping[str, imaging.Mask], required: Collection[str]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Every feature of the image that some blocks have, each (1,), and what each network says alone, each (m,)."""
     masks = {roi: mask for roi, mask in {GTV: scan.gtv, **rings}.items() if roi in required}
@@ -111,7 +119,7 @@ def measured(
     table = {column(roi, name): np.array([value]) for roi, values in extracted.items() for name, value in values.items()}
     if DEEP not in required:
         return table, {}
-    deep, networks = _deep(loaded, scan)
+    deep, networks = _deep(home, loaded, scan)
     return table | deep, networks
 
 
@@ -139,12 +147,12 @@ def clinical_table(loaded: registry.LoadedModel, age: float | None, stage: str |
     return table, remarks
 
 
-def _deep(loaded: registry.LoadedModel, scan: imaging.Scan) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def _deep(home: Path, loaded: registry.LoadedModel, scan: imaging.Scan) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """The deep features, and those of each network alone where there are several."""
     from penumbra import network
 
     assert loaded.network_path is not None, "a version with deep features carries its network"
-    trained = network.load(loaded.network_path)
+    trained = load_networks(home, loaded.network_path)
     cube = network.prepare(scan.image.values, scan.gtv.values, size=trained.network.input_size, masked=trained.network.masked_input)
     _, features = network.embed(trained, cube[None])
     names = [column(DEEP, name) for name in deep_names(features.shape[1])]

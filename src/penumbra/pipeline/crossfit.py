@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from penumbra import fusion, store
 from penumbra.base.blocks import DEEP, deep_names
@@ -25,10 +24,11 @@ from penumbra.base.workers import available_cores, over
 from penumbra.fusion import Block, Declaration, Fitting
 from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.pipeline.dataset import Dataset, columns_of
+from penumbra.pipeline.networks import keep_compiled
 from penumbra.pipeline.origins import Images
 from penumbra.pipeline.settings import Settings
 from penumbra.pipeline.stable_columns import with_unstable
-from penumbra.pipeline.train import NETWORK_CODE, keep_compiled, network_inputs
+from penumbra.pipeline.train import NETWORK_CODE, network_inputs
 from penumbra.pipeline.workspace import Work
 from penumbra.survival import Undefined
 from penumbra.survival.outcome import Outcomes
@@ -96,6 +96,8 @@ class CrossFitted:
 
         A patient whose fit retained nothing has 0.5.
         """
+        from scipy.stats import rankdata
+
         ranks = np.full(self.risks[name].shape, 0.5)
         for draw, risk in enumerate(self.risks[name]):
             for fold in np.unique(self.fold[draw]):
@@ -224,7 +226,7 @@ def _deep(work: Work, data: Dataset, images: Images, inside: np.ndarray, fold: n
     for number in range(int(fold.max()) + 1):
         file = folder / f"network-{number}.npz"
         if not file.is_file():
-            keep_compiled(work)
+            keep_compiled(work.home)
             volumes = network_inputs(work, data.patients[inside].tolist(), images, recipe.network) if volumes is None else volumes
             rows = inside[fold != number]
             trained = network.fit_ensemble(

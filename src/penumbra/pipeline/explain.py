@@ -200,7 +200,7 @@ def explain(
     loaded = registry.load(work.home, which)
     folder = Path(patient)
     if folder.is_dir():
-        arrived = read_folder(loaded, folder, center or folder.resolve().parent.name, age=age, stage=stage, clinical=clinical)
+        arrived = read_folder(work.home, loaded, folder, center or folder.resolve().parent.name, age=age, stage=stage, clinical=clinical)
         person = of_scan(arrived, folder.resolve().name, center or folder.resolve().parent.name, applicability.Person(age, stage))
     else:
         person = of_store(work, loaded, patient, center)

@@ -10,6 +10,7 @@ from penumbra.base.blocks import DEEP
 from penumbra.base.cells import percent
 from penumbra.base.whole_files import write_whole
 from penumbra.fusion.contributions import Shown
+from penumbra.pipeline import networks
 from penumbra.pipeline.explain import Explanation, explain
 from penumbra.pipeline.manifests import RegisterManifest
 from penumbra.pipeline.report_network import effect_of
@@ -116,7 +117,7 @@ def _picture(work: Work, explanation: Explanation) -> SlicePicture | None:
 
 def _map(work: Work, explanation: Explanation) -> Iterator[RiskMap]:
     """Where the version's networks look, if its model reads deep features."""
-    from penumbra import network, registry
+    from penumbra import registry
 
     scan, person = explanation.person.scan, explanation.person
     if scan is None or DEEP not in {line.name for line in explanation.contributions.blocks}:
@@ -124,7 +125,7 @@ def _map(work: Work, explanation: Explanation) -> Iterator[RiskMap]:
     path = registry.load(work.home, f"{explanation.model}/{explanation.version}").network_path
     assert path is not None, "a version with deep features carries its network"
     numbers, gtv = work.settings.report, scan.gtv.values
-    effect = effect_of(network.load(path), scan, edge=numbers.occlusion_edge, stride=numbers.occlusion_stride)
+    effect = effect_of(networks.load(work.home, path), scan, edge=numbers.occlusion_edge, stride=numbers.occlusion_stride)
     plane, cut = square_around(scan, numbers.slice_margin_mm)
     spacing = (scan.image.spacing[1], scan.image.spacing[2])
     yield RiskMap(person.patient, person.center, scan.image.values[plane][cut], gtv[plane][cut], effect[plane][cut], spacing)

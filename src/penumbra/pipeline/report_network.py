@@ -8,7 +8,7 @@ import numpy as np
 
 from penumbra import cohort
 from penumbra.imaging import Scan, load_scan
-from penumbra.pipeline import manifests
+from penumbra.pipeline import manifests, networks
 from penumbra.pipeline.dataset import network_file
 from penumbra.pipeline.manifests import IngestManifest, TrainManifest
 from penumbra.pipeline.workspace import Work
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 def network_of(work: Work) -> "Ensemble | None":
     """The networks of the last training; None in a state folder that has none."""
-    from penumbra import network
-
     file = network_file(work.home, manifests.read(work.home, TrainManifest).version)
-    return network.load(file) if file.is_file() else None
+    return networks.load(work.home, file) if file.is_file() else None
 
 
 def learning_curves(trained: "Ensemble") -> Iterator[page.LearningCurve]:
@@ -60,11 +58,9 @@ def effect_of(trained: "Ensemble", scan: Scan, *, edge: int, stride: int) -> np.
     return network.back_to_box(network.occlusion(trained, cube, edge=edge, stride=stride), gtv)
 
 
-def effect_in_box(weights: Path, folder: Path, edge: int, stride: int) -> np.ndarray:
+def effect_in_box(home: Path, weights: Path, folder: Path, edge: int, stride: int) -> np.ndarray:
     """The same in the box of the GTV alone, float32, from the files of a version's network and of a saved scan: for a process of its own."""
-    from penumbra import network
-
-    effect = effect_of(network.load(weights), load_scan(folder), edge=edge, stride=stride)
+    effect = effect_of(networks.load(home, weights), load_scan(folder), edge=edge, stride=stride)
     inside = np.isfinite(effect)
     box = tuple(slice(int(places.min()), int(places.max()) + 1) for places in np.nonzero(inside))
     return effect[box].astype(np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 from penumbra import cohort, store
 from penumbra.base.blocks import DEEP, GTV, deep_names
 from penumbra.base.progress import track
-from penumbra.pipeline import manifests, plots
+from penumbra.pipeline import manifests, networks, plots
 from penumbra.pipeline.dataset import fingerprint, network_file, no_training_center
 from penumbra.pipeline.manifests import TrainManifest
 from penumbra.pipeline.origins import Images, accepted_images, of_train
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from penumbra.network import Ensemble, Epoch, Network
 
 NETWORK_CODE = 2  # raise when the same patients and settings give other weights or features than before, in the last bit too
-COMPILE_WORTH_KEEPING_S = 0.5  # a program that compiled faster is not worth a file
 
 
 def train(work: Work) -> TrainManifest:
@@ -86,7 +85,7 @@ def _embedded(
     lacking = [patient for patient, _, _ in store.missing(lake, DEEP, version, keys)]
     if not weights.is_file():
         _train(work, architecture, weights, fitted, images, records)
-    trained = network.load(weights)
+    trained = networks.load(work.home, weights)
     if lacking:
         names = deep_names(architecture.filters[-1])
         store.declare_version(lake, version, DEEP, definition, features=names, run=work.run, label=label, engine=engine)
@@ -96,14 +95,12 @@ def _embedded(
 
 def embed(work: Work, version: str, weights: Path) -> None:
     """Deep features and log_risk, from a network that was trained before, of every accepted patient that has none of this version yet."""
-    from penumbra import network
-
     images = accepted_images(work)
     with store.connect(work.home) as lake:
         keys = [(patient, GTV, image["image_version"]) for patient, image in images.items()]
         lacking = sorted(patient for patient, _, _ in store.missing(lake, DEEP, version, keys))
         if lacking:
-            _embed(work, lake, version, network.load(weights), lacking, images)
+            _embed(work, lake, version, networks.load(work.home, weights), lacking, images)
 
 
 def _embed(work: Work, lake: store.Store, version: str, trained: "Ensemble", patients: Sequence[str], images: Images) -> None:
@@ -134,12 +131,12 @@ def _train(work: Work, architecture: "Network", weights: Path, fitted: Sequence[
     from penumbra import network
 
     settings = work.settings
-    keep_compiled(work)
+    networks.keep_compiled(work.home)
     volumes = network_inputs(work, fitted, images, architecture)
     event, time = outcomes_of(fitted, records)
     unfinished = weights.parent / "unfinished"
-    networks = max(1, settings.ensemble.folds) * settings.ensemble.seeds
-    with track("train", networks * settings.train.epochs) as advance:
+    members = max(1, settings.ensemble.folds) * settings.ensemble.seeds
+    with track("train", members * settings.train.epochs) as advance:
         done = 0
 
         def show(member: int, epoch: "Epoch") -> None:
@@ -160,13 +157,6 @@ def _train(work: Work, architecture: "Network", weights: Path, fitted: Sequence[
         )
     network.save(trained, weights)
     shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def keep_compiled(work: Work) -> None:
-    """Compiled programs of the network stay in the state folder, for the next process."""
-    from penumbra import network
-
-    network.keep_compiled(work.home / "networks" / "compiled", min_seconds=COMPILE_WORTH_KEEPING_S)
 
 
 def network_inputs(work: Work, patients: Sequence[str], images: Images, settings: "Network") -> np.ndarray:

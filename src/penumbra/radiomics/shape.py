@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from penumbra.radiomics.compiled import kernel
-from penumbra.radiomics.cubes import area_and_volume
+from penumbra.radiomics.cubes import areas_and_volumes
 
 Spacing = tuple[float, float, float]
 
@@ -77,19 +77,17 @@ def cube_table(spacing: Spacing) -> np.ndarray:
     Bit 4 z + 2 y + x of the pattern is the corner (z, y, x). Which of several surfaces fits a pattern is PyRadiomics' choice (penumbra.radiomics.cubes).
     """
     steps = np.array(spacing)
-    patterns = np.array([[(number >> bit) & 1 for bit in range(8)] for number in range(256)], dtype=bool).reshape(256, 2, 2, 2)
+    first = areas_and_volumes((0, 0, 0), steps)
     table = np.empty((256, 5))
-    for number, corners in enumerate(patterns):
-        area, volume = area_and_volume(corners, steps)
-        table[number, :2] = area, volume
-    for number, corners in enumerate(patterns):
-        for axis in range(3):
-            # a second cube before this one along an axis, filled alike: this one is now one step from the origin
-            near = np.take(corners, [0], axis=axis)
-            pair = np.concatenate([near, corners], axis=axis)
-            preceding = int(np.concatenate([near, near], axis=axis).reshape(-1) @ (1 << np.arange(8)))
-            _, volume = area_and_volume(pair, steps)
-            table[number, 2 + axis] = 3.0 * (volume - table[preceding, 1] - table[number, 1]) / steps[axis]
+    table[:, 0], table[:, 1] = first[:, 0], first[:, 1] / 6
+    pattern = np.arange(256)
+    for axis in range(3):
+        # a second cube before this one along an axis, filled alike: this one is now one step from the origin
+        origin = (int(axis == 0), int(axis == 1), int(axis == 2))
+        bit = 4 >> axis  # of a corner's number along the axis
+        near = sum(((pattern >> (corner & ~bit)) & 1) << corner for corner in range(8))
+        volume = (first[near, 1] + areas_and_volumes(origin, steps)[:, 1]) / 6
+        table[:, 2 + axis] = 3.0 * (volume - table[near, 1] - table[:, 1]) / steps[axis]
     return table
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtri
 
 from penumbra.survival.baseline import BaselineHazard, breslow_baseline
 from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome, checked_risk, require_events
@@ -67,6 +66,8 @@ def slope_within(event: ArrayLike, time: ArrayLike, center: ArrayLike, log_risks
     >>> round(slope_within(event, time, ["a"] * 8, log_risk).value, 3)
     2.367
     """
+    from scipy.special import ndtri
+
     events, times = checked_outcome(event, time)
     require_events(events)
     centers = np.asarray(center)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import chdtrc
 
 from penumbra.survival.baseline import BaselineHazard
 from penumbra.survival.horizons import beyond
@@ -95,6 +94,8 @@ def closed_test(
     >>> chosen.step, [(test.against, test.df) for test in chosen.tests]
     ('intercept', [('as it is', 3), ('intercept', 2)])
     """
+    from scipy.special import chdtrc
+
     events, times = checked_outcome(event, time)
     risk = checked_risk(log_risk, events.size)
     last = baseline.last_day

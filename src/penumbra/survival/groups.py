@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtri
-from scipy.stats import chi2 as chi2_distribution
 
 from penumbra.survival.horizons import beyond
 from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome, on_times, require_events
@@ -137,6 +135,8 @@ def kaplan_meier(event: ArrayLike, time: ArrayLike, *, limits: str = "log", leve
     >>> curve.median
     500.0
     """
+    from scipy.special import ndtri
+
     events, times = checked_outcome(event, time)
     if limits not in LIMITS:
         raise ValueError(f"limits must be one of {', '.join(LIMITS)}; found {limits!r}")
@@ -220,6 +220,8 @@ def log_rank(event: ArrayLike, time: ArrayLike, group: ArrayLike) -> LogRank:
     >>> round(test.chi2, 4), test.df, test.groups
     (1.1596, 1, ('high', 'low'))
     """
+    from scipy.stats import chi2 as chi2_distribution
+
     events, times = checked_outcome(event, time)
     labels, member = _labels(group, events.size)
     require_events(events)
@@ -287,6 +289,8 @@ def hazard_ratio(event: ArrayLike, time: ArrayLike, group: ArrayLike, *, ties: s
     >>> f"{ratio.value:.2f} ({ratio.lower:.2f} to {ratio.upper:.2f})"
     '3.68 (0.30 to 45.05)'
     """
+    from scipy.special import ndtri
+
     events, times = checked_outcome(event, time)
     high = _is_high(group, events.size)
     if high.all() or not high.any():

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
-from scipy.special import expit, logit
-from scipy.stats import t as student
 
 from penumbra.survival.outcome import Floats, Undefined
 
@@ -76,6 +73,8 @@ def pooled(values: ArrayLike, ses: ArrayLike, *, level: float = 0.95) -> Pooled:
     >>> f"{over.mean:.3f} ({over.lower:.3f} to {over.upper:.3f}), {over.centers} centers"
     '0.439 (0.215 to 0.663), 4 centers'
     """
+    from scipy.stats import t as student
+
     effects, errors = np.asarray(values, dtype=float), np.asarray(ses, dtype=float)
     if effects.ndim != 1 or effects.shape != errors.shape or not (np.isfinite(effects) & np.isfinite(errors) & (errors > 0)).all():
         raise ValueError(f"values and ses must be finite, of one shape (k,), ses positive; found {values!r} and {ses!r}")
@@ -125,6 +124,8 @@ def pooled_c(values: ArrayLike, ses: ArrayLike, *, level: float = 0.95) -> Poole
     >>> f"{over.mean:.3f} ({over.lower:.3f} to {over.upper:.3f})"
     '0.628 (0.548 to 0.701)'
     """
+    from scipy.special import expit, logit
+
     c, errors = np.asarray(values, dtype=float), np.asarray(ses, dtype=float)
     inside = (c > 0) & (c < 1)
     if not inside.all():
@@ -138,6 +139,7 @@ def pooled_c(values: ArrayLike, ses: ArrayLike, *, level: float = 0.95) -> Poole
 
 def _restricted_likelihood(effects: Floats, variances: Floats) -> float:
     """Return the tau2 where the restricted likelihood is flat; 0 where it falls from 0 on."""
+    from scipy.optimize import brentq
 
     def slope(tau2: float) -> float:
         weight = 1.0 / (variances + tau2)

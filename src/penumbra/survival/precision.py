@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtri
 
 from penumbra.survival.concordance import concordance_index
 from penumbra.survival.outcome import Floats, Undefined, checked_risk
@@ -75,6 +74,8 @@ def expected_precision(log_risk: ArrayLike, events: float, *, level: float = 0.9
     >>> round(of.concordance, 2), round(of.slope, 2), round(of.ratio, 2)
     (0.12, 1.03, 1.46)
     """
+    from scipy.special import ndtri
+
     risk = checked_risk(log_risk, np.size(log_risk))
     if not 0 < events <= risk.size:
         raise Undefined(f"{events:g} deaths among {risk.size} patients tell nothing: there is no width to expect")

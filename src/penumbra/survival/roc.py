@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from penumbra.survival.case_status import cases_and_controls, require_two
 from penumbra.survival.censoring import CensoringSurvival, censoring_survival
@@ -320,6 +318,8 @@ def roc_curve(event: ArrayLike, time: ArrayLike, log_risk: ArrayLike, horizon: f
 
 def _placements(case: Floats, control: Floats) -> tuple[Floats, Floats]:
     """Return for each case the share of controls it exceeds, for each control the share of cases that exceed it; ties count half."""
+    from scipy.stats import rankdata
+
     together = rankdata(np.concatenate([case, control]))
     above = (together[: case.size] - rankdata(case)) / control.size
     below = 1.0 - (together[case.size :] - rankdata(control)) / case.size
@@ -371,6 +371,8 @@ def _difference(a: float, b: float, se: float) -> AucDifference:
 
 
 def _normal(level: float) -> float:
+    from scipy.special import ndtri
+
     return float(ndtri(0.5 + 0.5 * level))
 
 

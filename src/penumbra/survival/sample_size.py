@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-from scipy.special import ndtri
-
 from penumbra.survival.outcome import Undefined
 
 CHANCE = 0.5
@@ -208,6 +206,8 @@ def patients_for_overall_risk(rate: float, horizon: float, follow_up: float, *, 
     >>> math.ceil(patients_for_overall_risk(0.065, 2, 2.07, margin=0.05))
     141
     """
+    from scipy.special import ndtri
+
     alive = math.exp(-rate * horizon)
     if margin >= alive:
         raise Undefined(f"any number of patients does: the risk of {1 - alive:.3g} can rise by no more than {alive:.3g}")

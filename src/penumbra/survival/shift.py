@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import kstwo
 
 from penumbra.survival.outcome import Floats
 
@@ -50,6 +49,8 @@ def shift(reference: ArrayLike, sample: ArrayLike, *, bins: int) -> Shift:
     Kolmogorov-Smirnov with the asymptotic p of scipy.stats.ks_2samp(method="asymp"); population stability index, sum of (a - b) ln(a / b) over the bins,
     with half a patient added to every bin that is not empty on both sides, so that an empty one is not infinite.
     """
+    from scipy.stats import kstwo
+
     a, b = np.asarray(reference, dtype=float), np.asarray(sample, dtype=float)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
         raise ValueError(f"reference and sample must have the same columns; found shapes {a.shape} and {b.shape}")

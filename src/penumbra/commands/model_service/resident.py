@@ -118,7 +118,7 @@ class Resident:
             A scan that cannot be used, or a mask that its certificate refuses.
         """
         loaded = self.loaded()
-        arrived = read_folder(loaded, folder, center, age=record.age, stage=record.stage)
+        arrived = read_folder(self.work.home, loaded, folder, center, age=record.age, stage=record.stage)
         with self._lake() as lake:
             return loaded, self._answer(loaded, explain.of_scan(arrived, "", center, record), lake, explained=explained)
 
@@ -135,7 +135,7 @@ class Resident:
         values = (np.where(ball, 40.0, -60.0) + 20.0 * np.sin(x / 3) * np.cos(y / 4) + z).astype(np.float32)
         scan = imaging.Scan(imaging.Volume(values, spacing), imaging.Mask(ball, spacing))
         rings = imaging.rings(scan.gtv, roi_rules(loaded.settings["rois"]).margins_mm)
-        measured(loaded, scan, rings, required_blocks(loaded))
+        measured(self.work.home, loaded, scan, rings, required_blocks(loaded))
         with self._lake() as lake:
             lake.newest_commit()
         self.is_warm = True

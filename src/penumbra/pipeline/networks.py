@@ -1,0 +1,33 @@
+"""Networks as the commands read them: with the programs that were compiled before in this state folder, by any command or worker."""
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from penumbra.network import Ensemble
+
+COMPILED = "compiled"  # below networks/
+COMPILE_WORTH_KEEPING_S = 0.5  # a program that compiled faster is not worth a file
+
+
+def keep_compiled(home: Path) -> None:
+    """Compiled programs of the network stay in the state folder, for the next process; one that may only read it uses those that are there."""
+    from penumbra import network
+
+    with contextlib.suppress(PermissionError):
+        network.keep_compiled(home / "networks" / COMPILED, min_seconds=COMPILE_WORTH_KEEPING_S)
+
+
+def load(home: Path, weights: Path) -> "Ensemble":
+    """Read the networks of a file; what they compute is compiled once in a state folder: one program embeds, scores and maps.
+
+    Parameters
+    ----------
+    weights
+        As `penumbra.network.save` wrote it.
+    """
+    from penumbra import network
+
+    keep_compiled(home)
+    return network.load(weights)
