@@ -19,6 +19,7 @@ SHARED = (
     "jax_compilation_cache_dir",
     "jax_persistent_cache_min_compile_time_secs",
     "jax_persistent_cache_min_entry_size_bytes",
+    "jax_persistent_cache_enable_xla_caches",
     "jax_disable_most_optimizations",
 )
 
@@ -70,6 +71,7 @@ def keep_compiled(folder: Path, *, min_seconds: float) -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", min_seconds)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    jax.config.update("jax_persistent_cache_enable_xla_caches", "none")  # their folder is part of the key: in a home that was moved nothing was found again
     compilation_cache.reset_cache()  # jax settles on "no cache" at the first compilation; this lets it look again
 
 

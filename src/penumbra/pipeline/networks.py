@@ -15,7 +15,7 @@ def keep_compiled(home: Path) -> None:
     """Compiled programs of the network stay in the state folder, for the next process; one that may only read it uses those that are there."""
     from penumbra import network
 
-    with contextlib.suppress(PermissionError):
+    with contextlib.suppress(OSError):
         network.keep_compiled(home / "networks" / COMPILED, min_seconds=COMPILE_WORTH_KEEPING_S)
 
 
