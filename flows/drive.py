@@ -16,7 +16,7 @@ from penumbra.pipeline.stages import STAGES
 from penumbra.pipeline.workspace import Work
 
 if TYPE_CHECKING:
-    from penumbra.flows.run import Profile
+    from penumbra.flows.parameters import Profile
 
 Result = TypeVar("Result")
 RECORDED = "recorded with DVC: `dvc repro` has nothing to do. The state stays in data/ and dvc push moves none of it; penumbra export packs the store"
@@ -39,7 +39,7 @@ def retrain_flow(work: Work, center: str, *, include_set_aside: bool = False) ->
     def flow() -> DecisionManifest:
         from penumbra.flows.retrain import retrain
 
-        return retrain(center, cast("Profile", work.profile), include_set_aside)
+        return retrain(center, cast("Profile", work.profile), include_set_aside=include_set_aside)
 
     def plain() -> DecisionManifest:
         from penumbra.flows.pool import open_pool
@@ -59,20 +59,29 @@ def _stages(work: Work) -> None:
 
 
 def _as_flow(work: Work, flow: Callable[[], Result], plain: Callable[[], Result]) -> Result:
-    """`flow()`; and where its temporary API does not come up in time, or ends before the flow does, `plain()`: each stage does only what is missing."""
+    """`flow()`; and where Prefect's API does not come up in time, or is gone before the flow ends, what the flow came to, or `plain()`.
+
+    Each stage does only what is missing.
+    """
     prepare_prefect(work)
-    if os.environ.get("PREFECT_API_URL") and not _temporary_api.cache_info().currsize:
-        return flow()  # of the server that was named
-    api = _temporary_api(work.home)
-    if api is None:
+    is_named = bool(os.environ.get("PREFECT_API_URL")) and not _temporary_api.cache_info().currsize
+    api = None if is_named else _temporary_api(work.home)
+    if api is None and not is_named:
         return plain()
+    from penumbra.flows import discreet, outbox, outcome
+
+    outcome.begin()
     try:
         return flow()
-    except Exception:
-        if not api.has_ended():
-            raise
-        say("the temporary Prefect API ended; the run continues without it")
-        return plain()
+    except Exception as raised:
+        error = discreet.plain(raised)
+    if not (outbox.unanswered(error) or (api is not None and api.has_ended())):
+        raise error  # outside of the clause: its own cause stays
+    results: list[Result] = outcome.results()
+    if results:
+        return results[-1]
+    say("the temporary Prefect API ended; the run continues without it" if api else "the Prefect server does not answer; the run goes on without it")
+    return plain()
 
 
 @functools.cache
@@ -97,6 +106,7 @@ def prepare_prefect(work: Work) -> None:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     for name in ("PREFECT_LOGGING_LEVEL", "PREFECT_LOGGING_INTERNAL_LEVEL"):  # what ends a run is reported once, by the command
         os.environ.setdefault(name, "CRITICAL")
+    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "3")  # a server that is gone is asked for 14 s, not for a minute
     os.environ.setdefault("DO_NOT_TRACK", "1")
 
 

@@ -6,6 +6,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from penumbra.base.resources import exhausted
+from penumbra.flows.discreet import plain
 from penumbra.retraining.attempts import passing
 
 DELAYS_S: list[float] = [5, 30, 120, 300]  # a database or a server that was started again answers within these
@@ -16,5 +17,8 @@ def worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> b
 
     A full disk or a folder that cannot be written is reported at once: minutes of waiting would free nothing.
     """
-    failure = state.result(raise_on_failure=False)
-    return isinstance(failure, BaseException) and not isinstance(failure, BrokenPipeError) and passing(failure) and not exhausted(failure)
+    result = state.result(raise_on_failure=False)
+    if not isinstance(result, BaseException):
+        return False
+    failure = plain(result)
+    return not isinstance(failure, BrokenPipeError) and passing(failure) and not exhausted(failure)

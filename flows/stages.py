@@ -6,6 +6,7 @@ from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 
 from penumbra.base.documents import Document
+from penumbra.flows.discreet import discreet
 from penumbra.flows.pool import run_stage
 from penumbra.flows.retry import DELAYS_S, worth_retrying
 from penumbra.pipeline.stages import STAGES, Stage
@@ -17,7 +18,8 @@ def _task(stage: Stage) -> Task[[Work], Document]:
 
     @task(name=stage.name, description=stage.does, cache_policy=NO_CACHE, persist_result=False, **retries)
     def run(work: Work) -> Document:
-        return run_stage(stage, work)
+        with discreet():
+            return run_stage(stage, work)
 
     return run
 

@@ -1,4 +1,7 @@
-"""Progress of long work on stderr: a bar with remaining time on a terminal, a line now and then in a log; and to listeners in the same process."""
+"""Progress of long work on stderr: a bar with remaining time on a terminal, a line now and then in a log; and to listeners in the same process.
+
+A watcher is told more: every sentence, the parts that the work has, and what they made; so a server shows the run as it goes.
+"""
 
 import sys
 import time
@@ -12,16 +15,47 @@ LOG_EVERY_S = 15.0
 
 @dataclass(frozen=True)
 class Reached:
-    """How far some work is: `done` of `total` items, 0 of 0 where a stage begins; left_s: seconds that the rest will take, None: not known yet."""
+    """How far some work is: `done` of `total` items, 0 of 0 where a stage begins.
+
+    Parameters
+    ----------
+    left_s
+        Seconds that the rest will take, None: not known yet.
+    batch
+        Items that belong together, such as the epochs of one network; 0: each stands for itself.
+    """
 
     what: str
     done: int
     total: int
     left_s: float | None = None
+    batch: int = 0
 
 
 Listener = Callable[[Reached], None]
 _listeners: list[Listener] = []
+
+
+class Watcher(Protocol):
+    """Told of everything that a person who waits is told, in the thread that makes it; it has to be quick, and never fails."""
+
+    def said(self, line: str) -> None:
+        """A sentence, without anything that identifies a person."""
+
+    def reached(self, reached: Reached) -> None:
+        """Work has come so far."""
+
+    def began(self, part: str) -> None:
+        """A part of the work begins: a stage, or a step of a protocol."""
+
+    def ended(self, part: str, error: BaseException | None) -> None:
+        """The part that began last ended; with the error that ended it."""
+
+    def made(self, result: object) -> None:
+        """What a part left: a manifest, or a registered version."""
+
+
+_watchers: list[Watcher] = []
 
 
 class Advance(Protocol):
@@ -31,13 +65,15 @@ class Advance(Protocol):
 
 
 @contextmanager
-def track(what: str, total: int, *, cost: float | None = None) -> Iterator[Advance]:
+def track(what: str, total: int, *, cost: float | None = None, batch: int = 0) -> Iterator[Advance]:
     """Show `what` advancing to `total` items; yields the function to call after each. Nothing is shown where there is nothing to do.
 
     Parameters
     ----------
     cost
         Of all items together, in any unit, when they differ much: the remaining time then follows the cost that is left, not the number.
+    batch
+        Items that belong together, see Reached.
     """
     whole = total if cost is None else cost
     if total == 0:
@@ -45,16 +81,18 @@ def track(what: str, total: int, *, cost: float | None = None) -> Iterator[Advan
         return
     with _shown(what, total, whole) as show:
         began, done, spent = time.monotonic(), 0, 0.0
-        _tell(Reached(what, 0, total))
+        _tell(Reached(what, 0, total, batch=batch))
 
         def advance(items: int = 1, *, cost: float | None = None, note: str = "") -> None:
             nonlocal done, spent
             done += items
             spent += items if cost is None else cost
             show(items, cost=cost, note=note)
-            _tell(Reached(what, done, total, (time.monotonic() - began) / spent * max(0.0, whole - spent) if spent else None))
+            _tell(Reached(what, done, total, (time.monotonic() - began) / spent * max(0.0, whole - spent) if spent else None, batch))
 
         yield advance
+    for watcher in tuple(_watchers):
+        watcher.said(_summary(what, done, total, began))
 
 
 @contextmanager
@@ -67,6 +105,37 @@ def listening(listener: Listener) -> Iterator[None]:
         _listeners.remove(listener)
 
 
+@contextmanager
+def watching(watcher: Watcher) -> Iterator[None]:
+    """Tell `watcher` of everything in this process."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
+
+
+@contextmanager
+def part(name: str) -> Iterator[None]:
+    """A part of the work, which watchers show as one of its own."""
+    for watcher in tuple(_watchers):
+        watcher.began(name)
+    try:
+        yield
+    except BaseException as error:
+        for watcher in tuple(_watchers):
+            watcher.ended(name, error)
+        raise
+    for watcher in tuple(_watchers):
+        watcher.ended(name, None)
+
+
+def made(result: object) -> None:
+    """Tell the watchers what a part of the work left."""
+    for watcher in tuple(_watchers):
+        watcher.made(result)
+
+
 def begin(stage: str) -> None:
     """Tell the listeners that a stage begins: nothing of it is counted yet."""
     _tell(Reached(stage, 0, 0))
@@ -75,6 +144,8 @@ def begin(stage: str) -> None:
 def _tell(reached: Reached) -> None:
     for listener in tuple(_listeners):
         listener(reached)
+    for watcher in tuple(_watchers):
+        watcher.reached(reached)
 
 
 @contextmanager
@@ -111,12 +182,22 @@ def _shown(what: str, total: int, whole: float) -> Iterator[Advance]:
         now = time.monotonic()
         if now - last_report >= LOG_EVERY_S and spent:
             last_report = now
-            say(f"{what} {done}/{total}, about {(now - began) / spent * (whole - spent):.0f} s left{'; ' + note if note else ''}")
+            _print(f"{what} {done}/{total}, about {(now - began) / spent * (whole - spent):.0f} s left{'; ' + note if note else ''}")
 
     yield advance
-    say(f"{what} {done}/{total} in {time.monotonic() - began:.0f} s")
+    _print(_summary(what, done, total, began))
+
+
+def _summary(what: str, done: int, total: int, began: float) -> str:
+    return f"{what} {done}/{total} in {time.monotonic() - began:.0f} s"
 
 
 def say(line: str) -> None:
-    """One line for the person who waits, on stderr; results go to stdout."""
+    """One line for the person who waits, on stderr, and for watchers; results go to stdout. It holds nothing that identifies a person."""
+    _print(line)
+    for watcher in tuple(_watchers):
+        watcher.said(line)
+
+
+def _print(line: str) -> None:
     print(f"  {line}", file=sys.stderr, flush=True)

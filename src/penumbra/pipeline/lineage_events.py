@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from penumbra.base.params import ParamsError
-from penumbra.base.progress import begin, say
+from penumbra.base.progress import begin, made, part, say
 from penumbra.base.refusal import Refusal, reportable
 
 if TYPE_CHECKING:
@@ -75,9 +75,18 @@ class Watched:
 
 @contextmanager
 def watched(stage: str, work: "Work") -> Iterator[Watched]:
-    """Say that a stage begins, and send its events where they are requested: START now, COMPLETE or FAIL at the end of the context."""
+    """Say that a stage begins and what it left, and send its events where they are requested: START now, COMPLETE or FAIL at the end of the context."""
     begin(stage)
     watch = Watched()
+    with part(stage), _sent(stage, work, watch):
+        yield watch
+        if watch.manifest is not None:
+            made(watch.manifest)
+
+
+@contextmanager
+def _sent(stage: str, work: "Work", watch: Watched) -> Iterator[Watched]:
+    """The events of a stage."""
     if not requested():
         yield watch
         return

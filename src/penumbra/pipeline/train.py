@@ -136,7 +136,7 @@ def _train(work: Work, architecture: "Network", weights: Path, fitted: Sequence[
     event, time = outcomes_of(fitted, records)
     unfinished = weights.parent / "unfinished"
     members = max(1, settings.ensemble.folds) * settings.ensemble.seeds
-    with track("train", members * settings.train.epochs) as advance:
+    with track("train", members * settings.train.epochs, batch=settings.train.epochs) as advance:
         done = 0
 
         def show(member: int, epoch: "Epoch") -> None:

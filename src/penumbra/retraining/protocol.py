@@ -23,7 +23,7 @@ from typing import Any
 
 from penumbra import registry, store
 from penumbra.base.blocks import DEEP
-from penumbra.base.progress import say
+from penumbra.base.progress import made, part, say
 from penumbra.base.refusal import Refusal, choose
 from penumbra.base.workers import Pool
 from penumbra.evaluate import Verdict
@@ -40,7 +40,7 @@ from penumbra.pipeline.ingest import ingest
 from penumbra.pipeline.inside import served_by
 from penumbra.pipeline.lineage_events import sends
 from penumbra.pipeline.live import Signal
-from penumbra.pipeline.manifests import OVERTAKEN, PROPOSED, SET_ASIDE, DecisionManifest, EvaluateManifest
+from penumbra.pipeline.manifests import OVERTAKEN, PROPOSED, SET_ASIDE, DecisionManifest, EvaluateManifest, IngestedCenter
 from penumbra.pipeline.populate import populate
 from penumbra.pipeline.register import register
 from penumbra.pipeline.report import report
@@ -91,6 +91,7 @@ def _retrain(work: Work, center: str, open_pool: OpenPool | None, include_set_as
         return last(work, center)
     key = key_of(work, champion, center)
     steps = Steps(work, key, center)
+    made(champion.entry)
     step = steps.unfinished()
     killed = attempts.kills(work.home, center, key, step)
     if killed >= work.settings.serve.max_kills:
@@ -102,7 +103,8 @@ def _retrain(work: Work, center: str, open_pool: OpenPool | None, include_set_as
     verdict, compared = outcome.verdict, outcome.compared
     if compared is not None or outcome.calibration:
         verdict = proposals.as_declared(verdict, work, outcome.version)
-    decision_page.write_page(work, champion, center, key, verdict.reason, outcome)
+    with part("page"):
+        decision_page.write_page(work, champion, center, key, verdict.reason, outcome)
     decided = DecisionManifest(
         center=center,
         key=key,
@@ -136,6 +138,13 @@ def require_arrived(work: Work, center: str) -> None:
 
 def _conclude(work: Work, center: str) -> DecisionManifest:
     """Carry out and announce what was decided; a call that was killed in here is taken up by the next one."""
+    with part("decision"):
+        decided = _carried_out(work, center)
+    made(decided)
+    return decided
+
+
+def _carried_out(work: Work, center: str) -> DecisionManifest:
     decided = manifests.read(work.home, DecisionManifest, _pending(work, center).stem)
     alias, challenger = ALIASES.get(decided.decision), decided.challenger
     promoted_since = alias == registry.CHALLENGER and challenger == _champion(work).entry.version  # by a person, after a kill
@@ -244,12 +253,44 @@ class Steps:
 def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_pool: OpenPool | None) -> Outcome:
     """Steps a to g."""
     limits = work.settings.retrain
+    with part("arrival"):
+        ingested = _arrived(work, champion, center, steps, open_pool)
+    accepted = len(ingested.accepted)
+    if ingested.refused:
+        return Outcome(Verdict("stop", f"Stopped: the clinical table of {center} was refused: {ingested.refused}"))
+    if not accepted or accepted < (1 - limits.max_rejected) * ingested.found:
+        return Outcome(Verdict("stop", f"Stopped: {accepted} of {ingested.found} patients of {center} were accepted; see the relation rejections."))
+
+    frozen = replace(work, settings=replace(work.settings, cohort=replace(work.settings.cohort, train_centers=champion.lineage.train_centers)))
+    with part("validation"):
+        data = _validated(frozen, champion, center, steps)
+    with part("checks"):
+        events, outside = _checked(work, champion, data, center, ingested, steps)
+    if outside:
+        advice = f"at most {100 * limits.max_outside:g} % may be (retrain.max_outside); penumbra compare shows the validation."
+        return Outcome(Verdict("stop", f"Stopped: {outside}; {advice}"))
+    if limits.recalibrate_from is not None:
+        with part("recalibration"):
+            steps.write("recalibration", *recalibration.at_center(frozen, champion, data, center))
+    if events < limits.min_events:
+        return Outcome(Verdict("stop", f"Stopped: {events} deaths at {center}, {limits.min_events} are needed; penumbra compare shows the validation."))
+
+    evidence = None
+    if limits.update != REFIT:
+        with part("update"):
+            evidence = update.evidence_at(frozen, champion, data, center, steps)
+            if evidence is not None and evidence.step != REFIT:
+                return update.updated(frozen, champion, data, center, evidence)
+    return replace(_refitted(work, champion, data, center, steps), update=evidence)
+
+
+def _arrived(work: Work, champion: LoadedModel, center: str, steps: Steps, open_pool: OpenPool | None) -> IngestedCenter:
+    """Step a: what became of the center's patients, and features as the champion reads them."""
     require_same_features(champion)
     ingested = sends(ingest)(work, only=center).centers[center]
     with open_pool() if open_pool else nullcontext() as pool:
         filled = sends(populate)(work, pool)
-    accepted = len(ingested.accepted)
-    steps.write("arrival", f"{accepted} of {ingested.found} accepted", {"rejected": ingested.rejected, "flagged": ingested.flagged})
+    steps.write("arrival", f"{len(ingested.accepted)} of {ingested.found} accepted", {"rejected": ingested.rejected, "flagged": ingested.flagged})
     for roi, features_version in champion.feature_versions.items():
         if roi != DEEP and features_version != filled.version:
             raise Refusal(
@@ -257,19 +298,22 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
                 f"{champion.entry.model}/{champion.entry.version} reads features {features_version}, but the current settings make {filled.version}",
                 "register a version with the current settings first: penumbra run",
             )
-    if ingested.refused:
-        return Outcome(Verdict("stop", f"Stopped: the clinical table of {center} was refused: {ingested.refused}"))
-    if not accepted or accepted < (1 - limits.max_rejected) * ingested.found:
-        return Outcome(Verdict("stop", f"Stopped: {accepted} of {ingested.found} patients of {center} were accepted; see the relation rejections."))
+    return ingested
 
-    frozen = replace(work, settings=replace(work.settings, cohort=replace(work.settings.cohort, train_centers=champion.lineage.train_centers)))
+
+def _validated(frozen: Work, champion: LoadedModel, center: str, steps: Steps) -> Dataset:
+    """Step b: the patients as the champion reads them."""
     assert champion.network_path is not None, "a registered model carries its network"
     embed(frozen, champion.feature_versions[DEEP], champion.network_path)
     data = read_dataset(frozen, champion.feature_versions[DEEP])
     precision = validation.expected(champion, data, center)
     sentences = (precision.sentence, validation.validate(frozen, champion, data, center), shadow.at_center(frozen, champion, center))
     steps.write("validation", "; ".join(filter(None, sentences)), {"version": champion.entry.version, "expected_half_widths": precision.facts})
+    return data
 
+
+def _checked(work: Work, champion: LoadedModel, data: Dataset, center: str, ingested: IngestedCenter, steps: Steps) -> tuple[int, str]:
+    """Step c: the deaths at the center, and in words how many are outside what the champion is for where that is too many."""
     events = int(data.event[data.centers == center].sum())
     assessed = applicability.assessed(champion.model, applicability.intended_for(champion.settings), data, data.centers == center)
     words = applicability.counts(assessed)
@@ -277,47 +321,36 @@ def follow(work: Work, champion: LoadedModel, center: str, steps: Steps, open_po
     large = sum(abs(value) > LARGE for value in shift.values())
     steps.write(
         "checks",
-        f"{events} deaths among {accepted}; {sum(ingested.rejected.values())} refused, {sum(ingested.flagged.values())} remarks;"
+        f"{events} deaths among {len(ingested.accepted)}; {sum(ingested.rejected.values())} refused, {sum(ingested.flagged.values())} remarks;"
         f" {large} of {len(shift)} features of the champion differ by more than {LARGE:g} standard deviations;"
         f" {', '.join(f'{n} {word}' for word, n in words.items())} of what the champion is for{applicability.use_of(data, center)}",
         {"events": events, "rejected": ingested.rejected, "flagged": ingested.flagged, "drift": shift, "applicability": words},
     )
-    if outside := applicability.too_many_outside(assessed, limits.max_outside):
-        advice = f"at most {100 * limits.max_outside:g} % may be (retrain.max_outside); penumbra compare shows the validation."
-        return Outcome(Verdict("stop", f"Stopped: {outside}; {advice}"))
-    if limits.recalibrate_from is not None:
-        steps.write("recalibration", *recalibration.at_center(frozen, champion, data, center))
-    if events < limits.min_events:
-        return Outcome(Verdict("stop", f"Stopped: {events} deaths at {center}, {limits.min_events} are needed; penumbra compare shows the validation."))
-
-    evidence = None
-    if limits.update != REFIT:
-        evidence = update.evidence_at(frozen, champion, data, center, steps)
-        if evidence is not None and evidence.step != REFIT:
-            return update.updated(frozen, champion, data, center, evidence)
-    return replace(_refitted(work, champion, data, center, steps), update=evidence)
+    return events, applicability.too_many_outside(assessed, work.settings.retrain.max_outside)
 
 
 def _refitted(work: Work, champion: LoadedModel, data: Dataset, center: str, steps: Steps) -> Outcome:
     """Steps e to g: the challenger that is fitted on the center too, and the gate."""
     centers = tuple(sorted({*champion.lineage.train_centers, center}))
     refitted = replace(work, settings=replace(work.settings, cohort=replace(work.settings.cohort, train_centers=centers)))
-    for stage in (train, fuse, evaluate):
-        sends(stage)(refitted)
-    registered = sends(register)(refitted)
-    sends(report)(refitted)
-    if registered.version is None:
-        return Outcome(Verdict("reject", f"Rejected: the challenger retained no feature ({registered.reason})."))
-    version, evaluated = registered.version, manifests.read(work.home, EvaluateManifest)
-    served = served_by(evaluated)
-    left_out = decision_page.left_out_c(evaluated.metrics, served)
-    finite_c = {place: c for place, c in left_out.items() if c == c}
-    remarks_on_c = "".join(f"; without {place} its C there is {c:.3f}" for place, c in finite_c.items() if place in centers)
-    steps.write("refit", f"version {version} on {', '.join(centers)}{remarks_on_c}", {"digest": registered.digest, "left_out": finite_c})
+    with part("refit"):
+        for stage in (train, fuse, evaluate):
+            sends(stage)(refitted)
+        registered = sends(register)(refitted)
+        sends(report)(refitted)
+        if registered.version is None:
+            return Outcome(Verdict("reject", f"Rejected: the challenger retained no feature ({registered.reason})."))
+        version, evaluated = registered.version, manifests.read(work.home, EvaluateManifest)
+        served = served_by(evaluated)
+        left_out = decision_page.left_out_c(evaluated.metrics, served)
+        finite_c = {place: c for place, c in left_out.items() if c == c}
+        remarks_on_c = "".join(f"; without {place} its C there is {c:.3f}" for place, c in finite_c.items() if place in centers)
+        steps.write("refit", f"version {version} on {', '.join(centers)}{remarks_on_c}", {"digest": registered.digest, "left_out": finite_c})
     if version == champion.entry.version:
         return Outcome(Verdict("keep", "Kept: refitting reproduces the champion."), version, left_out)
 
-    compared = challenge(refitted, champion, data, served)
-    verdict = gate(compared.evidence)
-    steps.write("gate", verdict.reason, {"decision": verdict.decision, "evidence": compared.evidence.to_json()})
+    with part("gate"):
+        compared = challenge(refitted, champion, data, served)
+        verdict = gate(compared.evidence)
+        steps.write("gate", verdict.reason, {"decision": verdict.decision, "evidence": compared.evidence.to_json()})
     return Outcome(verdict, version, left_out, compared)
