@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from penumbra.base import parent_bound
+from penumbra.base import json_log, parent_bound
 from penumbra.base.progress import say
 from penumbra.base.refusal import Refusal, reportable
 from penumbra.flows import temporary_api
@@ -119,7 +119,7 @@ def retrain_in_process(profile: str, center: str) -> bool:
     """Retrain in a process of its own: one that is killed leaves its center undecided, and the next look starts it again. It ends with this one."""
     say(f"{center} is complete")
     command = parent_bound.command("penumbra.cli", "retrain", "--center", center, "--profile", profile)
-    status = subprocess.run(command, stderr=sys.stderr, check=False).returncode
+    status = subprocess.run(command, stderr=sys.stderr, env=json_log.apart("retrain"), check=False).returncode
     return status <= 0 or status > 128  # 128 + signal
 
 

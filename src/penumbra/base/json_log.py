@@ -12,6 +12,7 @@ RUN = "PENUMBRA_LOG_RUN"  # for the processes below: write JSON, and this is the
 COMMAND = "PENUMBRA_LOG_COMMAND"
 ERRORS = ("Error: ", "Killed by ", "Traceback ")
 STOPS = ("Stopped by ", "The system could not ")
+SERVICES = ("serve", "console", "serve-model", "serve-sql", "mlflow")  # they go on, and each run that they start has an id of its own
 
 
 def requested() -> bool:
@@ -19,11 +20,26 @@ def requested() -> bool:
     return RUN in os.environ
 
 
+def fresh_run() -> str:
+    """An id for a run: the time in UTC, and six digits that tell runs of one second apart."""
+    return f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{os.urandom(3).hex()}"
+
+
+def run() -> str:
+    """The id of the run that this process is: the one in the log's lines where a log is written, so that both can be joined; else a fresh one."""
+    return os.environ[RUN] if requested() and os.environ.get(COMMAND) not in SERVICES else fresh_run()
+
+
+def apart(command: str) -> dict[str, str]:
+    """The environment of a command that this process starts, whose lines have an id of their own."""
+    return {**os.environ, RUN: fresh_run(), COMMAND: command} if requested() else dict(os.environ)
+
+
 def begin(arguments: list[str], command: str) -> list[str]:
     """The arguments without the option, which may stand anywhere; the environment says from then on that it was there."""
     if OPTION not in arguments:
         return arguments
-    os.environ.setdefault(RUN, os.urandom(6).hex())
+    os.environ.setdefault(RUN, fresh_run())
     os.environ[COMMAND] = command
     return [argument for argument in arguments if argument != OPTION]
 

@@ -4,14 +4,12 @@ import fcntl
 import os
 import subprocess
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from penumbra.base import project, resources
+from penumbra.base import json_log, project, resources
 from penumbra.base.params import project_root, state_home
 from penumbra.base.refusal import Refusal
 from penumbra.pipeline.settings import Settings, load_settings
@@ -32,8 +30,7 @@ class Work:
 
 def begin(profile: str | None = None) -> Work:
     """The work of one run: settings of `profile` (default: the one in params.yaml), state in PENUMBRA_HOME."""
-    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    return Work(state_home(), load_settings(profile), f"{now}-{uuid.uuid4().hex[:6]}")
+    return Work(state_home(), load_settings(profile), json_log.run())
 
 
 def code_commit() -> str:
