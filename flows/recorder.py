@@ -65,6 +65,7 @@ class Recorder:
     tags: set[str] = field(default_factory=set)
     parts: list[Part] = field(default_factory=list)
     batches: dict[str, Batch] = field(default_factory=dict)
+    before: dict[UUID | None, UUID] = field(default_factory=dict)  # part -> the last one that ended in it
     bars: dict[str, UUID] = field(default_factory=dict)  # key of a progress artifact -> its id, once the server has given one
     retraining: bool = False
 
@@ -88,13 +89,15 @@ class Recorder:
         if context is not None and context.task.name == part:
             self.parts.append(Part(part, context.task_run.id, foreign=True))
         else:
-            self.parts.append(self._begin(part))
+            self.parts.append(self._begin(part, self.before.get(self.parts[-1].id if self.parts else None)))
 
     def ended(self, part: str, error: BaseException | None) -> None:
         """End the part that began last, and every batch in it."""
         for what in list(self.batches):
             self._end(self.batches.pop(what).part, error)
-        self._end(self.parts.pop(), error)
+        last = self.parts.pop()
+        self.before[self.parts[-1].id if self.parts else None] = last.id
+        self._end(last, error)
 
     def reached(self, reached: Reached) -> None:
         """Move a progress artifact, and end the batches that are done."""
@@ -161,9 +164,13 @@ class Recorder:
     def _parent(self) -> UUID | None:
         return self.parts[-1].id if self.parts else _task_run()
 
-    def _begin(self, name: str) -> Part:
-        part, parent = Part(name, uuid.uuid4()), self._parent()
-        inputs: Any = {"__parents__": [TaskRunResult(id=parent)]} if parent else None
+    def _begin(self, name: str, before: UUID | None = None) -> Part:
+        """Begin a task run, inside the part under way and behind the one before it; the steps of a retraining stand next to its own task."""
+        part, inputs = Part(name, uuid.uuid4()), dict[str, Any]()
+        if self.parts:
+            inputs["__parents__"] = [TaskRunResult(id=self.parts[-1].id)]
+        if before is not None:
+            inputs["after"] = [TaskRunResult(id=before)]
         task: Task[..., None] = Task(_nothing, name=name)
         self.outbox.call(lambda client: client.create_task_run(task, self.flow_run, str(part.id), id=part.id, name=name, state=Running(), task_inputs=inputs))
         return part

@@ -44,14 +44,16 @@ def serve(work: Work) -> None:
     from prefect.schedules import Cron
 
     from penumbra.flows.check import check
-    from penumbra.flows.retrain import retrain_waiting
+    from penumbra.flows.retrain import retrain, retrain_waiting
+    from penumbra.flows.run import run_deployed
 
     threading.Thread(target=Watch(work, partial(retrain_in_process, work.profile)).run, daemon=True).start()
     say(f"watching {arrivals.INCOMING}/ every {numbers.look_s:g} s; stop with Ctrl-C")
-    deployments = (
-        retrain_waiting.to_deployment(
-            "weekly", schedule=Cron(numbers.retrain_cron, timezone=numbers.timezone), parameters={"profile": work.profile}, concurrency_limit=1
-        ),
+    profile = {"profile": work.profile}
+    deployments = (  # as those of infra/prefect.yaml
+        run_deployed.to_deployment("run", parameters=profile, concurrency_limit=1),
+        retrain.to_deployment("center-arrived", parameters=profile, concurrency_limit=1),
+        retrain_waiting.to_deployment("weekly", schedule=Cron(numbers.retrain_cron, timezone=numbers.timezone), parameters=profile, concurrency_limit=1),
         check.to_deployment("nightly", schedule=Cron(numbers.check_cron, timezone=numbers.timezone)),
     )
     serve_deployments(*deployments, print_starting_message=False)  # type: ignore[arg-type]  # awaitables only inside an event loop
