@@ -6,7 +6,7 @@ Keys are the same in every run, so that Prefect shows the history of each.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from penumbra import registry, store
@@ -14,7 +14,6 @@ from penumbra.base.faults import counted
 from penumbra.commands import retrain as retrain_command
 from penumbra.commands import verdict
 from penumbra.commands.mlflow import HOST, PORT
-from penumbra.evaluate import MetricRow
 from penumbra.pipeline import manifests
 from penumbra.pipeline.decisions import page_of
 from penumbra.pipeline.manifests import DecisionManifest, EvaluateManifest, IngestManifest, RegisterManifest
@@ -61,7 +60,7 @@ def cohort_flow(ingested: IngestManifest) -> Content:
 
 def c_per_center(evaluated: EvaluateManifest) -> Content:
     """Harrell's C of every fitted model on every set of patients."""
-    rows = [_measured(row) for row in evaluated.metrics if row.metric == C]
+    rows = [_row(asdict(row)) for row in evaluated.metrics if row.metric == C]
     return Content(C_PER_CENTER, "table", "Harrell's C of every fitted model, with its 95 % interval", json.dumps(rows))
 
 
@@ -105,10 +104,6 @@ def _version(name: str, version: int) -> str:
 
 def _page(work: Work, below: str, path: str) -> str:
     return f"[Report](http://{HOST}:{work.settings.console.port}/reports/{below}) (while `penumbra console` runs; the file is {path} in the state folder)"
-
-
-def _measured(row: MetricRow) -> dict[str, Any]:
-    return _row({name: getattr(row, name) for name in ("model", "center", "split", "value", "lower", "upper", "n", "events")})
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:

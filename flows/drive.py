@@ -30,7 +30,7 @@ def run_flow(work: Work) -> None:
 
         run(cast("Profile", work.profile))
 
-    _as_flow(work, flow, lambda: _stages(work))
+    as_flow(work, flow, lambda: _stages(work))
 
 
 def retrain_flow(work: Work, center: str, *, include_set_aside: bool = False) -> DecisionManifest:
@@ -47,7 +47,7 @@ def retrain_flow(work: Work, center: str, *, include_set_aside: bool = False) ->
 
         return protocol.retrain(work, center, open_pool, include_set_aside=include_set_aside)  # its announcement is sent with the next flow run
 
-    return _as_flow(work, flow, plain)
+    return as_flow(work, flow, plain)
 
 
 def _stages(work: Work) -> None:
@@ -58,14 +58,14 @@ def _stages(work: Work) -> None:
         run_stage(stage, work)
 
 
-def _as_flow(work: Work, flow: Callable[[], Result], plain: Callable[[], Result]) -> Result:
+def as_flow(work: Work, flow: Callable[[], Result], plain: Callable[[], Result]) -> Result:
     """`flow()`; and where Prefect's API does not come up in time, or is gone before the flow ends, what the flow came to, or `plain()`.
 
     Each stage does only what is missing.
     """
     prepare_prefect(work)
-    is_named = bool(os.environ.get("PREFECT_API_URL")) and not _temporary_api.cache_info().currsize
-    api = None if is_named else _temporary_api(work.home)
+    is_named = bool(os.environ.get("PREFECT_API_URL")) and not api_of_this_process.cache_info().currsize
+    api = None if is_named else api_of_this_process(work.home)
     if api is None and not is_named:
         return plain()
     from penumbra.flows import discreet, outbox, outcome
@@ -85,7 +85,7 @@ def _as_flow(work: Work, flow: Callable[[], Result], plain: Callable[[], Result]
 
 
 @functools.cache
-def _temporary_api(home: Path) -> temporary_api.Api | None:
+def api_of_this_process(home: Path) -> temporary_api.Api | None:
     """One temporary API for all flows of this process; None when it did not come up."""
     say("starting the flow (a temporary Prefect API takes about 20 s)")
     api = temporary_api.start(home)

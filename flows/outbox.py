@@ -10,19 +10,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from penumbra.base.progress import say
 from penumbra.base.refusal import reportable
 
 Call = Callable[[SyncPrefectClient], object]
+THREAD = "prefect-outbox"
 LINES_S = 1.0  # sentences and progress of so long leave together
 RETRY_S = 5.0  # until a server that did not answer is asked again
 ANSWER_S = 10.0  # that an answer may take
 CLOSE_S = 10.0  # that the run waits at its end for what has not left
 MAX_WAITING = 10_000  # calls and sentences; older ones are dropped, should a server be away for a day
+UNANSWERED = ("httpx", "TransportError")  # of the library by which Prefect asks: its connections and their time limits
 SERVER_ERROR = 500  # HTTP: from here on it is the server's fault
 AWAY = "the Prefect server does not answer; the run goes on without it, and shows there what it did once it answers again"
 
@@ -36,7 +38,7 @@ class Outbox:
         self._lines: deque[Any] = deque(maxlen=MAX_WAITING)
         self._latest: dict[str, Call] = {}
         self._change, self._closing = threading.Condition(), False
-        self._thread = threading.Thread(target=self._work, name="prefect-outbox", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=THREAD, daemon=True)
         self._thread.start()
 
     def call(self, call: Call) -> None:
@@ -109,13 +111,13 @@ class Outbox:
         """Whether the server took it, or refused it for good: a run that was deleted there, say."""
         try:
             call(client)
-        except httpx.TransportError:
-            return self._is_away()
-        except httpx.HTTPStatusError as error:
+        except PrefectHTTPStatusError as error:
             if error.response.status_code >= SERVER_ERROR:
                 return self._is_away()
             say(f"the Prefect server refused what the run shows there (status {error.response.status_code})")
         except Exception as error:
+            if unanswered(error):
+                return self._is_away()
             say(f"not shown by the Prefect server: {reportable(error)}")
         return True
 
@@ -130,7 +132,7 @@ class Outbox:
 def unanswered(error: BaseException | None) -> bool:
     """Whether an error comes from an API of Prefect that did not answer."""
     while error is not None:
-        if isinstance(error, httpx.TransportError):
+        if any((kind.__module__.partition(".")[0], kind.__name__) == UNANSWERED for kind in type(error).__mro__):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -11,7 +11,7 @@ def begin() -> None:
     _results.clear()
 
 
-def left(result: Result) -> Result:
+def keep(result: Result) -> Result:
     """Keep what a flow came to, before its server is told."""
     _results.append(result)
     return result

@@ -77,7 +77,7 @@ class Recorder:
             every = sorted(self.tags)
             self.outbox.call(lambda client: client.update_flow_run(self.flow_run, tags=every))
 
-    def said(self, line: str, level: int = logging.INFO) -> None:
+    def sentence(self, line: str, level: int = logging.INFO) -> None:
         """Send one log line."""
         at: Any = datetime.now(UTC)  # Prefect's own DateTime is pendulum's or whenever's, by the version of Python
         entry = LogCreate(name=SOURCE, level=level, message=line, timestamp=at, flow_run_id=self.flow_run, task_run_id=self._parent())
@@ -124,7 +124,7 @@ class Recorder:
             for content in self._contents(result):
                 self._show(content)
         except Exception as error:  # the run is not worth less where its page is
-            self.said(f"not shown here: {reportable(error)}", logging.WARNING)
+            self.sentence(f"not shown here: {reportable(error)}", logging.WARNING)
 
     def _contents(self, result: object) -> Sequence[Content]:
         model = self.work.settings.register.model
@@ -204,7 +204,7 @@ def recorded(work: Work, *tags: str) -> Iterator[None]:
         with progress.watching(recorder):
             yield
     except BaseException as error:
-        recorder.said(_sentence(error), logging.ERROR)
+        recorder.sentence(_sentence(error), logging.ERROR)
         raise
     finally:
         recorder.outbox.close()

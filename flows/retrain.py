@@ -46,7 +46,7 @@ def retrain(center: Center, profile: Profile = "quick", folder: Folder = "", inc
             if arrived is not None:
                 with one_run_at_a_time(work.home, wait=True):
                     arrivals.take_center(work.home, arrived, center)
-            decided = outcome.left(retrain_task(work, center, include_set_aside))
+            decided = outcome.keep(retrain_task(work, center, include_set_aside))
             notify(work)
     return decided
 

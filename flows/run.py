@@ -20,7 +20,7 @@ def run(profile: Profile = "quick") -> dict[str, Document]:
         profile: The numbers of the network: quick for a CPU, paper as published, best for few patients.
     """
     with discreet():
-        return outcome.left(_path(begin(profile)))
+        return outcome.keep(_path(begin(profile)))
 
 
 @flow(name="penumbra-run-deployed", flow_run_name=lambda: named("run"), validate_parameters=False)

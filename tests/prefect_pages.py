@@ -84,7 +84,7 @@ def shown(api: str, run: UUID) -> Page:
         tasks = prefect.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])))
         lines = prefect.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run])), sort=LogSort.TIMESTAMP_ASC)
         artifacts = prefect.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run])))
-        graph = prefect._client.get(f"/flow_runs/{run}/graph-v2").json()
+        graph = prefect.request("GET", "/flow_runs/{id}/graph-v2", path_params={"id": run}).json()
     names = {str(task.id): task.name.rpartition("-")[0] if task.name[-4:-3] == "-" else task.name for task in tasks}
     return Page(
         run,

@@ -1,6 +1,7 @@
 """What a Prefect server is told of a run, without a server: order, patience, tasks of steps and batches; and that a run outlives its server."""
 
 import contextlib
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,7 +107,7 @@ def test_a_server_that_stays_away_holds_up_no_end(server: Server, capsys: pytest
     while not box.away:
         pass
     box.close()
-    assert not box._thread.is_alive()
+    assert outbox.THREAD not in [thread.name for thread in threading.enumerate()]
     assert capsys.readouterr().err.count(outbox.AWAY) == 1
 
 
@@ -178,16 +179,16 @@ def named(monkeypatch: pytest.MonkeyPatch) -> Work:
     """Work whose flows report to a server that is named."""
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     monkeypatch.setattr(drive, "prepare_prefect", lambda work: None)
-    drive._temporary_api.cache_clear()
+    drive.api_of_this_process.cache_clear()
     return Work(Path("/nowhere"), load_settings(), "test")
 
 
 def test_what_a_flow_came_to_is_kept_when_its_server_cannot_be_told(named: Work, capsys: pytest.CaptureFixture[str]) -> None:
     def flow() -> str:
-        outcome.left("decided")
+        outcome.keep("decided")
         raise httpx.ConnectError("refused")
 
-    assert drive._as_flow(named, flow, lambda: "again") == "decided"
+    assert drive.as_flow(named, flow, lambda: "again") == "decided"
     assert capsys.readouterr().err == ""
 
 
@@ -195,7 +196,7 @@ def test_a_flow_that_its_server_ended_is_gone_on_with_from_where_it_was(named: W
     def flow() -> str:
         raise RuntimeError("no state") from httpx.ReadError("gone")
 
-    assert drive._as_flow(named, flow, lambda: "resumed") == "resumed"
+    assert drive.as_flow(named, flow, lambda: "resumed") == "resumed"
     assert capsys.readouterr().err.splitlines() == ["  the Prefect server does not answer; the run goes on without it"]
 
 
@@ -205,7 +206,7 @@ def test_an_error_of_our_own_is_raised_as_it_was(named: Work) -> None:
             raise OSError("/data/Doe^John") from KeyError("cause")
 
     with pytest.raises(OSError, match="Doe") as raised:
-        drive._as_flow(named, flow, lambda: "again")
+        drive.as_flow(named, flow, lambda: "again")
     assert isinstance(raised.value.__cause__, KeyError)
 
 

@@ -39,7 +39,7 @@ _listeners: list[Listener] = []
 class Watcher(Protocol):
     """Told of everything that a person who waits is told, in the thread that makes it; it has to be quick, and never fails."""
 
-    def said(self, line: str) -> None:
+    def sentence(self, line: str) -> None:
         """A sentence, without anything that identifies a person."""
 
     def reached(self, reached: Reached) -> None:
@@ -92,7 +92,7 @@ def track(what: str, total: int, *, cost: float | None = None, batch: int = 0) -
 
         yield advance
     for watcher in tuple(_watchers):
-        watcher.said(_summary(what, done, total, began))
+        watcher.sentence(_summary(what, done, total, began))
 
 
 @contextmanager
@@ -196,7 +196,7 @@ def say(line: str) -> None:
     """One line for the person who waits, on stderr, and for watchers; results go to stdout. It holds nothing that identifies a person."""
     _print(line)
     for watcher in tuple(_watchers):
-        watcher.said(line)
+        watcher.sentence(line)
 
 
 def _print(line: str) -> None:
