@@ -1,7 +1,7 @@
 """What a Prefect server shows of this project's runs: by its own client for the tests, and as pictures of its pages for the manual.
 
-`python -m tests.prefect_pages ADDRESS FOLDER` remakes docs/prefect/ from the newest retraining of the server at ADDRESS. Each page is waited for until what
-it is shown for is on it.
+`python -m tests.prefect_pages ADDRESS FOLDER south` remakes docs/prefect/ from the newest retraining of south on the server at ADDRESS. Each page is waited
+for until what it is shown for is on it.
 """
 
 import sys
@@ -15,7 +15,7 @@ from uuid import UUID
 
 from .console.browser import Browser, browser
 
-WIDTH, HEIGHT = 1400, 900
+WIDTH, HEIGHT, WITH_CARDS = 1200, 850, 1450
 SETTLE_S = 3.0  # what Prefect's server records of its own tasks arrives behind their end
 
 
@@ -94,26 +94,27 @@ def shown(api: str, run: UUID) -> Page:
         {names[str(task.id)]: task.state.name for task in tasks},
         tuple(names[node["id"]] for _, node in graph["nodes"]),
         tuple(line.message for line in lines),
-        {artifact.key: (artifact.type, artifact.data) for artifact in artifacts},
-        {artifact.key: artifact.id for artifact in artifacts},
+        {artifact.key: (artifact.type, artifact.data) for artifact in artifacts if artifact.key},
+        {artifact.key: artifact.id for artifact in artifacts if artifact.key},
     )
 
 
-def taken(chromium: Browser, address: str, folder: Path) -> None:
-    """The newest retraining: its graph and log, its artifacts, and the decision."""
-    page = newest(f"{address}/api", "retrain ")
-    decision = next(key for key in page.ids if key.startswith("decision-"))
+def taken(chromium: Browser, address: str, folder: Path, center: str) -> None:
+    """The newest retraining of a center: its graph and log, its artifacts, and the decision."""
+    page = newest(f"{address}/api", f"retrain {center} ")
     with chromium.tab() as tab:
         tab.size(WIDTH, HEIGHT)
         tab.go(f"{address}/runs/flow-run/{page.id}")
         tab.until("document.body.innerText.includes('decision: ')")
         time.sleep(SETTLE_S)  # the graph is laid out once more
         tab.picture(folder / "run.png", whole=False)
+        tab.size(WIDTH, WITH_CARDS)
         tab.run("[...document.querySelectorAll('*')].filter(each => !each.children.length && each.textContent.trim() === 'Artifacts').pop().click()")
         tab.until("document.body.innerText.toLowerCase().includes('cohort-flow')")
         time.sleep(1)
         tab.picture(folder / "artifacts.png", whole=False)
-        for key, words in ((decision, "in MLflow"), ("c-per-center", "95 % interval")):
+        tab.size(WIDTH, HEIGHT)
+        for key, words in ((f"decision-{center}", "in MLflow"), ("c-per-center", "95 % interval")):
             tab.go(f"{address}/artifacts/artifact/{page.ids[key]}")
             tab.until(f"document.body.innerText.includes('{words}')")
             time.sleep(1)
@@ -124,7 +125,7 @@ def main() -> None:
     address, folder = sys.argv[1], Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
     with browser() as chromium:
-        taken(chromium, address, folder)
+        taken(chromium, address, folder, sys.argv[3])
 
 
 if __name__ == "__main__":
