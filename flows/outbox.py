@@ -23,6 +23,7 @@ LINES_S = 1.0  # sentences and progress of so long leave together
 RETRY_S = 5.0  # until a server that did not answer is asked again
 ANSWER_S = 10.0  # that an answer may take
 CLOSE_S = 10.0  # that the run waits at its end for what has not left
+STOP_S = 0.5  # the same for a run that a signal stops
 MAX_WAITING = 10_000  # calls and sentences; older ones are dropped, should a server be away for a day
 UNANSWERED = ("httpx", "TransportError")  # of the library by which Prefect asks: its connections and their time limits
 SERVER_ERROR = 500  # HTTP: from here on it is the server's fault
@@ -57,12 +58,12 @@ class Outbox:
         with self._change:
             self._lines.append(entry)
 
-    def close(self) -> None:
+    def close(self, patience_s: float = CLOSE_S) -> None:
         """Send what waits, and end; a server that is away is not waited for."""
         with self._change:
             self._closing = True
             self._change.notify()
-        self._thread.join(CLOSE_S)
+        self._thread.join(patience_s)
 
     def _work(self) -> None:
         settings, timeout = temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), {"timeout": ANSWER_S}

@@ -27,7 +27,7 @@ from penumbra.base.refusal import reportable
 from penumbra.flows import artifacts
 from penumbra.flows.artifacts import Content, key_of
 from penumbra.flows.discreet import plain
-from penumbra.flows.outbox import Outbox
+from penumbra.flows.outbox import CLOSE_S, STOP_S, Outbox
 from penumbra.pipeline.manifests import DecisionManifest, EvaluateManifest, IngestManifest, RegisterManifest, ReportManifest
 from penumbra.pipeline.workspace import Work
 from penumbra.registry import RegisteredVersion
@@ -200,14 +200,16 @@ def recorded(work: Work, *tags: str) -> Iterator[None]:
         return
     recorder = Recorder(work, context.flow_run.id, Outbox(), set(context.flow_run.tags))
     recorder.tag((*tags, f"profile:{work.profile}", f"run:{work.run}"))
+    patience_s = CLOSE_S
     try:
         with progress.watching(recorder):
             yield
     except BaseException as error:
         recorder.sentence(_sentence(error), logging.ERROR)
+        patience_s = CLOSE_S if isinstance(error, Exception) else STOP_S
         raise
     finally:
-        recorder.outbox.close()
+        recorder.outbox.close(patience_s)
 
 
 def named(what: str, *words: str) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -93,7 +94,7 @@ def test_what_a_server_that_was_away_did_not_take_is_sent_when_it_is_back(server
         box.line(SimpleNamespace(message=str(place)))
         box.latest("bar", lambda client, place=place: client.bar(place))  # type: ignore[misc]
     while server.away or not server.lines:
-        pass
+        time.sleep(0.01)
     box.close()
     assert [(name, arguments) for name, (arguments, _) in server.calls] == [("update", (0,)), ("update", (1,)), ("update", (2,)), ("bar", (2,))]
     assert server.lines == ["0", "1", "2"]
@@ -105,7 +106,7 @@ def test_a_server_that_stays_away_holds_up_no_end(server: Server, capsys: pytest
     box = Outbox()
     box.call(lambda client: client.hello())
     while not box.away:
-        pass
+        time.sleep(0.01)
     box.close()
     assert outbox.THREAD not in [thread.name for thread in threading.enumerate()]
     assert capsys.readouterr().err.count(outbox.AWAY) == 1
