@@ -108,7 +108,9 @@ def test_c_per_center_over_all_versions_is_one_run(home: Path, make_bundle: Call
 
 def test_parameters_are_on_the_logged_model(home: Path, make_bundle: Callable[..., Bundle]) -> None:
     entry = register(home, make_bundle())
-    assert client(home).get_logged_model(entry.model_id).params == {"network.filters": "8", "fusion.variance": "0.95"}
+    params = {"network.filters": "8", "fusion.variance": "0.95", "served": "Combined"}
+    assert client(home).get_logged_model(entry.model_id).params == params
+    assert client(home).get_run(entry.run_id).data.params == params
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from numpy.typing import ArrayLike
 from penumbra.base.blocks import DEEP, block_and_feature
 from penumbra.fusion.model import SurvivalModel
 from penumbra.fusion.parts import Column, Table, columns_of, limited, transformed
+from penumbra.fusion.reading import scaled, values_of
 from penumbra.survival.baseline import BaselineHazard
 from penumbra.survival.outcome import Floats
 
 Raw = dict[tuple[str, bool], tuple[float, Column]]  # (name, log) -> coefficient per unit, and the column
 COVERS = "refits on resamples of the training patients"
 COVERS_NETWORKS = f"{COVERS}, each with networks drawn from the ensemble"
+KEPT = 8  # sets of days whose hazards are kept
 NO_REFITS = "none: the version holds no refits (it was registered before there were limits, was not refitted, or harmonizes between centers)"
 
 
@@ -157,21 +160,15 @@ class Resampled:
             replacement instead of the mean of all.
         """
         values = columns_of(table)
-        z = np.stack([self._standardized(column, values[column.name]) for column in self.columns], axis=1)
+        z = _standardized(self.columns, values)
         risks = self.intercepts[:, None] + self.coefficients.astype(float) @ z.T
         if networks:
             deep = [j for j, column in enumerate(self.columns) if block_and_feature(column.name)[0] == DEEP]
-            each = np.stack([self._standardized(self.columns[j], networks[self.columns[j].name]) for j in deep], axis=1)
+            each = _standardized([self.columns[j] for j in deep], networks)
             drawn = np.random.default_rng(0).integers(len(each), size=(len(self.intercepts), len(each)))
             moved = each[drawn].mean(axis=1) - each.mean(axis=0)
             risks += (self.coefficients[:, deep].astype(float) * moved).sum(axis=1)[:, None]
         return risks
-
-    @staticmethod
-    def _standardized(column: Column, raw: ArrayLike) -> Floats:
-        values = transformed(column.name, raw, column.log)
-        filled = values if column.fill is None else np.where(np.isnan(values), column.fill, values)
-        return np.asarray((filled - column.mean) / column.sd)
 
     def band(
         self,
@@ -216,12 +213,23 @@ class Resampled:
 
     def hazards_at(self, days: Sequence[float]) -> Floats:
         """Return the cumulative baseline hazard of each refit at some days, (b, k); NaN beyond the follow-up of its resample."""
-        rows = []
-        for hazard in self.hazards:
-            finite = np.isfinite(hazard)
-            last = float(self.days[finite][-1]) if finite.any() else 0.0
-            rows.append(BaselineHazard(self.days[finite], hazard[finite], last, linear=True).at(days))
-        return np.stack(rows)
+        at = tuple(days)
+        if at not in self._hazards_at:
+            if len(self._hazards_at) >= KEPT:
+                self._hazards_at.clear()
+            self._hazards_at[at] = np.stack([baseline.at(days) for baseline in self._baselines])
+        return self._hazards_at[at]
+
+    @cached_property
+    def _hazards_at(self) -> dict[tuple[float, ...], Floats]:
+        """What was asked before: a version that stays in memory is always asked at the same days."""
+        return {}
+
+    @cached_property
+    def _baselines(self) -> tuple[BaselineHazard, ...]:
+        known = [(hazard, np.isfinite(hazard)) for hazard in self.hazards]
+        last = [float(self.days[finite][-1]) if finite.any() else 0.0 for _, finite in known]
+        return tuple(BaselineHazard(self.days[finite], hazard[finite], day, linear=True) for (hazard, finite), day in zip(known, last, strict=True))
 
     def to_bytes(self) -> bytes:
         """Return what `from_file` reads: arrays of numbers and names, no pickles; the same refits give the same bytes."""
@@ -264,8 +272,21 @@ def raw_function(model: SurvivalModel) -> tuple[float, Raw]:
     return intercept, raw
 
 
+def _standardized(columns: Sequence[Column], values: Mapping[str, ArrayLike]) -> Floats:
+    """Some columns of a table, missing values filled, in standard deviations of the training patients: (n, p), all at once."""
+    raw = values_of(values, columns)
+    for j, column in enumerate(columns):
+        if column.log:
+            raw[:, j] = transformed(column.name, raw[:, j], column.log)
+    return scaled(columns, np.where(np.isnan(raw), [np.nan if column.fill is None else column.fill for column in columns], raw))
+
+
 def _limits(values: Floats, tail: float, answer: Floats) -> tuple[Floats, Floats]:
     """Quantiles over the first axis, (b, ...), widened to the answer; NaN where there is no answer, or no refit has one."""
     finite = np.isfinite(values).any(axis=0) & np.isfinite(answer)
-    lower, upper = np.nanquantile(np.where(finite, values, 0.0), (tail, 1.0 - tail), axis=0)
+    known = np.where(finite, values, 0.0)
+    lower, upper = np.quantile(known, (tail, 1.0 - tail), axis=0)
+    partly = np.isnan(known).any(axis=0)
+    if partly.any():  # numpy takes these one by one, a hundred times as long
+        lower[partly], upper[partly] = np.nanquantile(known[:, partly], (tail, 1.0 - tail), axis=0)
     return np.where(finite, np.minimum(lower, answer), np.nan), np.where(finite, np.maximum(upper, answer), np.nan)

@@ -225,15 +225,15 @@ def explain_person(
     days = np.concatenate([[0.0], model.baseline.on_grid(loaded.horizons_days).times])
     moved = fitted.shifted(log_risk) if fitted else log_risk
     recalibration = (fitted.intercept, fitted.slope) if fitted else (0.0, 1.0)
-    horizons, curve = (
-        (model.survival(moved, at)[0], band_of(loaded.refits, model, person.table, log_risk, at, networks=person.networks, recalibration=recalibration))
-        for at in (list(loaded.horizons_days), days.tolist())
-    )
+    at, count = [*loaded.horizons_days, *days.tolist()], len(loaded.horizons_days)
+    survival = model.survival(moved, at)[0]
+    band = band_of(loaded.refits, model, person.table, log_risk, at, networks=person.networks, recalibration=recalibration)
+    lower, upper = band.survival_lower[0], band.survival_upper[0]
     parts = contributions_of(model, person.table, centers=[person.center])
     top = numbers.features if features is None else features
     alike, alike_reason = _similar(work, loaded, person) if similar else ((), "none: nobody else is named here")
     reasons = {horizon_name(day): model.baseline.why_not(day) for day in loaded.horizons_days}
-    answers = zip(horizons[0].tolist(), horizons[1].survival_lower[0].tolist(), horizons[1].survival_upper[0].tolist(), strict=True)
+    answers = zip(survival[:count].tolist(), lower[:count].tolist(), upper[:count].tolist(), strict=True)
     recalibrated = (f"probabilities are recalibrated {fitted}; risk and group are those of the version",) if fitted else ()
     seen = ("the version was fitted on this patient: its answer is not a prediction",) if person.trained else ()
     return Explanation(
@@ -243,9 +243,9 @@ def explain_person(
         served=loaded.served,
         applicability=applicability.of_person(work.home, loaded, person.table, person.center, person.record, lake=lake),
         log_risk=float(log_risk[0]),
-        lower=float(curve[1].lower[0]),
-        upper=float(curve[1].upper[0]),
-        limits=curve[1].covers,
+        lower=float(band.lower[0]),
+        upper=float(band.upper[0]),
+        limits=band.covers,
         risk_group=str(model.risk_group(log_risk)[0]),
         cutoff=model.cutoff,
         percentiles=percentile(model, float(log_risk[0])),
@@ -253,9 +253,9 @@ def explain_person(
         horizons_days={horizon_name(day): day for day in loaded.horizons_days},
         unanswered={name: reason for name, reason in reasons.items() if reason},
         days=days,
-        survival=curve[0],
-        survival_lower=curve[1].survival_lower[0],
-        survival_upper=curve[1].survival_upper[0],
+        survival=survival[count:],
+        survival_lower=lower[count:],
+        survival_upper=upper[count:],
         contributions=explained(parts, person.table, top=top, digits=numbers.digits),
         exact=explained(parts, person.table, top=top, digits=JSON_DIGITS),
         similar=alike,

@@ -64,7 +64,7 @@ def report(work: Work) -> ReportManifest:
     key = store.version_key({**made, **shown, "code": REPORT_CODE})
     path = folder / "index.html"
     done = (folder / ".key").read_text(encoding="utf-8") if (folder / ".key").is_file() else ""
-    if done != key or not path.is_file():
+    if done != key or not path.is_file() or not _is_published(work, registered):
         say("drawing the report")
         inputs = report_inputs(work, data, fused, registered, evaluated, stability_of(work, stable))
         with TemporaryDirectory(prefix="penumbra-") as shared:
@@ -81,6 +81,13 @@ def report(work: Work) -> ReportManifest:
         {**flat("report", work.settings.report), **documents, PROGRAM: REPORT_CODE},
     )
     return manifests.write(work.home, ReportManifest(page=str(path.relative_to(work.home)), key=key, made_from=made_from))
+
+
+def _is_published(work: Work, registered: RegisterManifest) -> bool:
+    """Whether MLflow shows the report, or there is no version whose report it would be."""
+    if registered.version is None or registered.model is None:
+        return True
+    return registry.is_published(work.home, registered.version, model=registered.model)
 
 
 def _publish(work: Work, registered: RegisterManifest, inputs: page.ReportInputs, shared: Path) -> None:

@@ -6,7 +6,7 @@ from penumbra.registry.model import LoadedModel, load, record_metrics, register,
 from penumbra.registry.outside import OUTSIDE, Outside, outside
 from penumbra.registry.remembered import DELETED, Remembered, remembered
 from penumbra.registry.shelf import ForeignVersion, RegisteredVersion, Shelf, shelf
-from penumbra.registry.shown import publish
+from penumbra.registry.shown import is_published, publish
 from penumbra.registry.tracking import logged_metrics
 from penumbra.registry.versions import CHALLENGER, CHAMPION, AliasChange, addressed, find, models, promote, tracking_uri, versions
 
@@ -29,6 +29,7 @@ __all__ = [
     "differences",
     "environment",
     "find",
+    "is_published",
     "load",
     "logged_metrics",
     "models",

@@ -22,6 +22,7 @@ from penumbra.survival.horizons import horizon_name
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+KIND = ("mlflow.experimentKind", "custom_model_development")  # else MLflow's pages open with traces, prompts and judges of language models
 SERVING = ("mlflow", "numpy", "pandas")  # what the model server imports besides the code that the model carries
 
 
@@ -37,9 +38,11 @@ def experiment_of(mlflow_client: "MlflowClient", home: Path, name: str) -> str:
     if experiment is not None and experiment.lifecycle_stage != "active":
         advice = f"restore it there: mlflow experiments restore --experiment-id {experiment.experiment_id}"
         raise Refusal("experiment_there", f"the experiment {name} was deleted in MLflow", advice)
-    if experiment is not None:
-        return str(experiment.experiment_id)
-    return str(mlflow_client.create_experiment(name, artifact_location=experiment_root(home).resolve().as_uri()))
+    if experiment is None:
+        return str(mlflow_client.create_experiment(name, artifact_location=experiment_root(home).resolve().as_uri(), tags=dict([KIND])))
+    if KIND[0] not in experiment.tags:
+        mlflow_client.set_experiment_tag(experiment.experiment_id, *KIND)
+    return str(experiment.experiment_id)
 
 
 def finished_model(mlflow_client: "MlflowClient", experiment: str, digest: str) -> Any:
@@ -78,9 +81,9 @@ def log_model(mlflow_client: "MlflowClient", home: Path, experiment: str, bundle
     }
     run = mlflow_client.create_run(experiment, tags=tags, run_name=digest[:12])
     run_id = run.info.run_id
-    tracking.log_run(mlflow_client, run_id, lineage, {row.center: row.split for row in rows if row.split in tracking.PLAIN_SPLITS})
+    params = {name: str(value) for name, value in sorted({**lineage.params, "served": bundle.served}.items())}
+    tracking.log_run(mlflow_client, run_id, params, lineage, {row.center: row.split for row in rows if row.split in tracking.PLAIN_SPLITS})
     tracking.log_curves(mlflow_client, run_id, bundle.curves)
-    params = {name: str(value) for name, value in sorted(lineage.params.items())}
     logged = mlflow_client.create_logged_model(experiment, name=bundle.served, source_run_id=run_id, tags=tags, params=params)
     save_pyfunc(bundle, staging, staging / "pyfunc", run_id, logged.model_id)
     mlflow_client.log_model_artifacts(logged.model_id, str(staging / "pyfunc"))

@@ -57,7 +57,8 @@ def write_table(home: Path, run_id: str, rows: Iterable[MetricRow], served: str)
     merged = {_key(row): (row, of_served) for row, of_served in read_table(home, run_id)}
     merged |= {_key(row): (row, row.model == served) for row in rows}
     columns = [field.name for field in fields(MetricRow)]
-    data = [[*(_plain(asdict(row)[name]) for name in columns), of_served] for row, of_served in merged.values()]
+    answering_first = sorted(merged.values(), key=lambda each: not each[1])
+    data = [[*(_plain(asdict(row)[name]) for name in columns), of_served] for row, of_served in answering_first]
     file = table_of(home, run_id)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, json.dumps({"columns": [*columns, SERVED], "data": data}, allow_nan=False))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from penumbra.evaluate import EXTERNAL, TRAINING
 from penumbra.registry import tracking
 from penumbra.registry.database import client, writing
 from penumbra.registry.named_metrics import INSIDE, TABLE, artifacts_of
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 REPORT, PAGE, CARD, SENTENCES = "report", "report.html", "model_card.md", "sentences.json"
-OURS = "**penumbra**"  # how a description of ours begins
+OURS = ("penumbra {label}.", "**penumbra** {label}.")  # how a description of ours begins, today and before
 HISTORY_TAG = "penumbra.history"  # of the run that has C per center over all versions: the model's name
 HISTORY_NOTE = "C per center over all versions of {model}: the step of each point is the number of the version. Written with every registered version."
 MEASURE = "harrell_c"
@@ -73,11 +74,38 @@ def publish(home: Path, which: str | int, folder: Path, sentences: Iterable[str]
     return entry
 
 
+def is_published(home: Path, which: str | int, *, model: str) -> bool:
+    """Whether a version's run has its report: not in a registry that was made again, nor of a version from before reports were put there.
+
+    Parameters
+    ----------
+    home
+        The folder of `PENUMBRA_HOME`; the registry is in `<home>/mlflow`.
+    which
+        Alias or number, see `find`.
+    model
+        Name of the registered model.
+
+    Raises
+    ------
+    Refusal
+        "version_registered": `no version or alias 9 of nsclc-os. ...`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from penumbra.registry import is_published
+    >>> is_published(Path("home"), 1, model="nsclc-os")
+    False
+    """
+    return (artifacts_of(home, find(home, which, model).run_id) / REPORT / PAGE).is_file()
+
+
 def describe(mlflow_client: "MlflowClient", home: Path, entry: RegisteredVersion) -> None:
     """Write a version's description, unless somebody else wrote one (inside `writing`)."""
     current = mlflow_client.get_model_version(entry.model, str(entry.version)).description or ""
     text = description(home, entry, _experiment(mlflow_client, entry))
-    if current != text and (not current or current.startswith(OURS)):
+    if current != text and (not current or current.startswith(tuple(each.format(label=_label(entry)) for each in OURS))):
         mlflow_client.update_model_version(entry.model, str(entry.version), text)
 
 
@@ -89,12 +117,12 @@ def description(home: Path, entry: RegisteredVersion, experiment: str) -> str:
         sentences = [str(each) for each in json.loads((folder / SENTENCES).read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError):
         sentences = []
-    parts = [" ".join((f"{OURS} {entry.model}/{entry.version}.", *sentences))]
+    parts = [" ".join((OURS[0].format(label=_label(entry)), *sentences))]
     parts.append(f"Trained on {', '.join(entry.train_centers)}; digest {entry.digest[:12]}, commit {entry.store_commit} of the store.")
     lines = [
         f"| {_place_words(place, entry)} | {values[f'{MEASURE}/{place}']:.3f}{_interval(values, place)} |"
         f" {_count(values, 'n', place)} | {_count(values, 'events', place)} |"
-        for place in places_of(values)
+        for place in _in_order(places_of(values), entry)
     ]
     if lines:
         parts.append("\n".join(["| patients of | C (95 % interval) | n | died |", "|---|---|---|---|", *lines]))
@@ -148,6 +176,10 @@ def extend_history(mlflow_client: "MlflowClient", home: Path, model: str) -> Non
         mlflow_client.update_registered_model(model, text)
 
 
+def _label(entry: RegisteredVersion) -> str:
+    return f"{entry.model}/{entry.version}"
+
+
 def _experiment(mlflow_client: "MlflowClient", entry: RegisteredVersion) -> str:
     return str(mlflow_client.get_run(entry.run_id).info.experiment_id)
 
@@ -155,13 +187,24 @@ def _experiment(mlflow_client: "MlflowClient", entry: RegisteredVersion) -> str:
 def _chart(experiment: str, run_id: str, names: list[str]) -> str:
     """The address of MLflow's own page of a metric, with several lines."""
     first = names[0] if names else MEASURE
-    query = {"runs": [run_id], "metric": first, "experiments": [experiment], "plot_metric_keys": names, "x_axis": "step"}
-    return "#/metric?" + "&".join(f"{name}={quote(json.dumps(value))}" for name, value in query.items())
+    query = {"runs": [run_id], "metric": first, "experiments": [experiment], "plot_metric_keys": names}
+    parts = [f"{name}={quote(json.dumps(value))}" for name, value in query.items()]
+    return "#/metric?" + "&".join((*parts, "x_axis=step", "show_point=true"))  # these two are read as they are
+
+
+def _in_order(places: Iterable[str], entry: RegisteredVersion) -> list[str]:
+    """Inside first, then centers that the fit did not see, all of them together, and what the fit saw; one training center is not listed twice."""
+    alone = f"{TRAINING}/{INSIDE}" if len(entry.train_centers) == 1 else ""
+
+    def rank(place: str) -> tuple[int, str]:
+        return (0 if INSIDE in place else 3 if place in (*entry.train_centers, TRAINING) else 2 if place == EXTERNAL else 1), place
+
+    return sorted((place for place in places if place != alone), key=rank)
 
 
 def _place_words(place: str, entry: RegisteredVersion) -> str:
     """Whose C it is: of a training center the fit saw the patients, unless it is cross-fitted."""
-    apparent = ", apparent" if place in (*entry.train_centers, "training") else ""
+    apparent = ", apparent" if place in (*entry.train_centers, TRAINING) else ""
     return place.replace(f"/{INSIDE}", ", cross-fitted") + apparent
 
 

@@ -179,12 +179,11 @@ def log_curves(client: "MlflowClient", run_id: str, curves: Mapping[str, Sequenc
         client.log_batch(run_id, metrics=part)
 
 
-def log_run(client: "MlflowClient", run_id: str, lineage: Lineage, centers: Mapping[str, str]) -> None:
+def log_run(client: "MlflowClient", run_id: str, params: Mapping[str, str], lineage: Lineage, centers: Mapping[str, str]) -> None:
     """Parameters and, per center, the dataset a run used; `centers` is center -> "train" or "test"."""
     from mlflow.entities import Dataset, DatasetInput, InputTag, Param
 
-    params = [Param(name, str(value)) for name, value in sorted(lineage.params.items())]
-    for part in _parts(params, PARAMS_PER_CALL):
+    for part in _parts([Param(name, value) for name, value in params.items()], PARAMS_PER_CALL):
         client.log_batch(run_id, params=part)
     source = json.dumps({"store_commit": lineage.store_commit})
     inputs = [
