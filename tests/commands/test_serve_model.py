@@ -1,5 +1,6 @@
 """penumbra serve-model: the answers are the model's, a token has its role, what is sent is limited and never comes back, and a zip cannot do harm."""
 
+import errno
 import io
 import json
 import re
@@ -337,3 +338,39 @@ def test_a_damaged_stream_is_refused_whatever_packed_it(tmp_path: Path, method: 
     with pytest.raises(Refusal) as refused:
         unpack(io.BytesIO(bytes(content)), tmp_path, Limits(files=10, unpacked_mb=10))
     assert refused.value.rule == "archive_readable"
+
+
+@pytest.mark.parametrize(
+    ("error", "rule"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "scan"), "disk_space"),
+        (MemoryError("Unable to allocate 9.5 GiB"), "memory_enough"),
+        (OSError(errno.EMFILE, "Too many open files"), "open_files"),
+    ],
+)
+def test_what_the_machine_lacks_is_answered_and_the_next_request_is(client: Ask, monkeypatch: pytest.MonkeyPatch, error: Exception, rule: str) -> None:
+    from penumbra.commands.model_service.resident import Resident
+
+    def lacking(*_: Any, **__: Any) -> None:
+        raise error
+
+    ask = client()
+    with monkeypatch.context() as patched:
+        patched.setattr(Resident, "_answer", lacking)
+        answer = ask.post("/predict", json={"features": [VALUES]})
+    assert (answer.status_code, answer.json()["rule"], answer.headers["retry-after"]) == (503, rule, "5")
+    assert "scan" not in answer.text
+    assert ask.post("/predict", json={"features": [VALUES]}).status_code == 200
+
+
+def test_a_fault_of_the_program_says_nothing_of_what_was_sent(client: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    from penumbra.commands.model_service.resident import Resident
+
+    def failing(*_: Any, **__: Any) -> None:
+        raise KeyError("Miller^Anna")
+
+    ask = client()
+    monkeypatch.setattr(Resident, "_answer", failing)
+    answer = ask.post("/predict", json={"features": [VALUES]})
+    assert (answer.status_code, answer.json()["rule"]) == (500, "model_failed")
+    assert "Miller" not in answer.text

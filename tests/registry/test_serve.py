@@ -1,4 +1,4 @@
-"""`mlflow models serve` where nothing is installed but what the model asks for: the answers are the model's, wrong requests get 4xx with the rule."""
+"""`mlflow models serve`, `predict` and the image of `generate-dockerfile` where nothing is installed but what the model asks for: answers are the model's."""
 
 import contextlib
 import http.client
@@ -8,10 +8,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version as installed
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from penumbra.registry import Bundle, register, tracking_uri
 
@@ -19,31 +22,55 @@ from .elsewhere import empty_environment
 
 pytestmark = pytest.mark.slow
 
-START_SECONDS = 180
+CHAMPION, START_SECONDS = "models:/nsclc-os@champion", 180
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A folder with an environment that has what the version asks for, and what programs there are started with."""
+
+    folder: Path
+    python: Path
+    environment: dict[str, str]
+
+    @contextlib.contextmanager
+    def running(self, *command: str, **variables: str) -> "Iterator[subprocess.Popen[bytes]]":
+        """A program that answers, until the end of the block."""
+        with (self.folder / "log").open("w") as log:
+            server = subprocess.Popen(command, env={**self.environment, **variables}, cwd=self.folder, stdout=log, stderr=log, start_new_session=True)
+        try:
+            yield server
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(server.pid, 15)
+            server.wait(30)
 
 
 @pytest.fixture
-def port(home: Path, make_bundle: Callable[..., Bundle], tmp_path: Path) -> Iterator[int]:
+def elsewhere(home: Path, make_bundle: Callable[..., Bundle], tmp_path: Path) -> Elsewhere:
     entry = register(home, make_bundle())
     python = empty_environment(tmp_path / "elsewhere", (entry.folder.parents[1] / "requirements.txt").read_text().split())
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number = int(free.getsockname()[1])
     environment = {
         **os.environ,
         "MLFLOW_TRACKING_URI": tracking_uri(home),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
     }
-    command = ["mlflow", "models", "serve", "-m", "models:/nsclc-os@champion", "--env-manager", "local", "--port", str(number)]
-    with (tmp_path / "log").open("w") as log:
-        server = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True)
-    try:
-        _wait(number, server, tmp_path / "log")
+    return Elsewhere(tmp_path, python, environment)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def port(elsewhere: Elsewhere) -> Iterator[int]:
+    number = free_port()
+    with elsewhere.running("mlflow", "models", "serve", "-m", CHAMPION, "--env-manager", "local", "--port", str(number)) as server:
+        _wait(number, server, elsewhere.folder / "log")
         yield number
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait(30)
 
 
 def _wait(port: int, server: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -87,3 +114,41 @@ def test_served_answers_equal_the_models(port: int, make_bundle: Callable[..., B
     assert status == 400
     assert f"{model.columns[1]} is missing for 1 of 1 patients" in text
     assert _ask(port, "{oops")[0] == 400
+
+
+def test_a_file_is_answered_without_a_server(elsewhere: Elsewhere, make_bundle: Callable[..., Bundle]) -> None:
+    model = make_bundle().models["Combined"]
+    request = elsewhere.folder / "request.json"
+    request.write_text(json.dumps({"dataframe_split": {"columns": model.columns, "data": [[0.7, -0.2, 1.1]]}}))
+    command = ["mlflow", "models", "predict", "-m", CHAMPION, "--env-manager", "local", "-i", str(request), "-t", "json", "-o", "answer.json"]
+    done = subprocess.run(command, env=elsewhere.environment, cwd=elsewhere.folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (answer,) = json.loads((elsewhere.folder / "answer.json").read_text())["predictions"]
+    log_risk = model.log_risk(dict(zip(model.columns, np.array([[0.7, -0.2, 1.1]]).T, strict=True)))
+    assert answer["log_risk"] == pytest.approx(float(log_risk[0]), rel=1e-12)
+
+
+def test_the_image_installs_what_the_version_asks_for_and_its_program_answers(elsewhere: Elsewhere, make_bundle: Callable[..., Bundle]) -> None:
+    """No container is run here: the recipe is read, and its program runs in the environment that the recipe makes, but for nginx."""
+    command = ["mlflow", "models", "generate-dockerfile", "-m", CHAMPION, "--env-manager", "local", "-d", "image"]
+    done = subprocess.run(command, env=elsewhere.environment, cwd=elsewhere.folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    image = elsewhere.folder / "image"
+    recipe = (image / "Dockerfile").read_text().splitlines()
+    python = yaml.safe_load((image / "model_dir" / "python_env.yaml").read_text())
+    assert f"FROM python:{python['python']}-slim" in recipe
+    assert f"RUN pip install mlflow=={installed('mlflow')}" in recipe
+    assert "COPY model_dir /opt/ml/model" in recipe
+    assert python["dependencies"] == ["-r requirements.txt"], "which the environment of this test was made from, and nothing else"
+    assert (image / "model_dir" / "requirements.txt").read_text().split() == [f"{name}=={installed(name)}" for name in ("mlflow", "numpy", "pandas")]
+    (entry,) = (json.loads(line.removeprefix("ENTRYPOINT ")) for line in recipe if line.startswith("ENTRYPOINT "))
+    number, there = free_port(), f"C.MODEL_PATH, C.DEFAULT_INFERENCE_SERVER_PORT = {str(image / 'model_dir')!r}, "
+    program = entry[2].replace("; ", f"; {there}{number}; ", 1)
+    variables = {"DISABLE_NGINX": "true", "MLFLOW_DISABLE_ENV_CREATION": "True", "MLFLOW_MODELS_WORKERS": "1"}
+    with elsewhere.running(str(elsewhere.python), *entry[1:2], program, **variables) as server:
+        _wait(number, server, elsewhere.folder / "log")
+        model = make_bundle().models["Combined"]
+        status, text = _ask(number, json.dumps({"dataframe_split": {"columns": model.columns, "data": [[0.7, -0.2, 1.1]]}}))
+    assert status == 200, text
+    log_risk = model.log_risk(dict(zip(model.columns, np.array([[0.7, -0.2, 1.1]]).T, strict=True)))
+    assert json.loads(text)["predictions"][0]["log_risk"] == pytest.approx(float(log_risk[0]), rel=1e-12)

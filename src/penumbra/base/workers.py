@@ -180,6 +180,22 @@ class _ProcessPool(ProcessPoolExecutor):
         return next((-worker.exitcode for worker in self.workers.started if worker.exitcode is not None and -worker.exitcode in STOPS), None)
 
 
+class KeptProcess(_ProcessPool):
+    """One worker that stays for the next piece of work.
+
+    It ends with the thread that gave it its first one: that has to be one that stays.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        for worker in self.workers.started:
+            worker.kill()
+        self.shutdown(wait=False, cancel_futures=True)
+
+
 def _stop_if_ending(executor: Executor) -> None:
     """A signal that asks to end is meant for the command, also where it was sent to a worker alone."""
     if isinstance(executor, _ProcessPool) and (signum := executor.ending_signal()) is not None:

@@ -72,6 +72,7 @@ def serve(service: Service) -> None:
         )
         uvicorn.Server(config).run()
     finally:
+        service.resident.close()
         temporary_files.remove(folder)
 
 

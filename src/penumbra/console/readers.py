@@ -1,15 +1,14 @@
 """The store as the pages read it: two held connections, since a new one costs 0.36 s, and an older store for a minute where a page asks "as of"."""
 
 import contextlib
-import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from penumbra import store
 from penumbra.base.refusal import Refusal
 from penumbra.store import Store
+from penumbra.store.lent import Lent
 
 CONNECTIONS = 2
 OLD_STORES = 2  # open at once
@@ -30,11 +29,8 @@ class Readers:
     """
 
     def __init__(self, home: Path, memory_mb: int) -> None:
-        self.home = home
-        self._memory = f"{memory_mb}MB"
-        self._held: queue.LifoQueue[Store | None] = queue.LifoQueue()
-        for _ in range(CONNECTIONS):
-            self._held.put(None)  # opened when it is first lent
+        busy = Refusal("console_busy", f"the store has been busy with other pages for {BUSY_S:g} s", "ask again in a moment")
+        self._now = Lent(home, memory_mb, CONNECTIONS, wait_s=BUSY_S, busy=busy)
         self._old: dict[int, tuple[Store, float]] = {}
         self._old_turn = threading.Lock()
         self._watch: Store | None = None
@@ -58,23 +54,8 @@ class Readers:
             with self._old_turn:
                 yield self._old_store(as_of)
             return
-        try:
-            lent = self._held.get(timeout=BUSY_S)
-        except queue.Empty:
-            raise Refusal("console_busy", f"the store has been busy with other pages for {BUSY_S:g} s", "ask again in a moment") from None
-        try:
-            lent = lent or self._open()
+        with self._now.lend() as lent:
             yield lent
-        except Refusal:
-            raise
-        except BaseException:
-            if lent is not None:
-                with contextlib.suppress(Exception):  # what is wrong with it is said by the error that is on its way
-                    lent.close()
-            lent = None
-            raise
-        finally:
-            self._held.put(lent)
 
     def newest_commit_of(self, relations: Sequence[str]) -> int:
         """The number of the newest commit that wrote to one of some relations; 0: none did. On a connection of its own: pages must not wait for pages.
@@ -86,7 +67,7 @@ class Readers:
         """
         with self._watch_turn:
             try:
-                self._watch = self._watch or self._open()
+                self._watch = self._watch or self._now.open()
                 rows = self._watch.sql(NEWEST_OF, [list(relations)]).to_pylist()
             except BaseException:
                 if self._watch is not None:
@@ -116,19 +97,11 @@ class Readers:
             for old, _ in self._old.values():
                 old.close()
             self._old.clear()
-        with contextlib.suppress(queue.Empty):
-            while True:
-                if (held := self._held.get_nowait()) is not None:
-                    held.close()
-
-    def _open(self, as_of: int | None = None) -> Store:
-        opened = store.connect(self.home, read_only=True, as_of=as_of)
-        opened.connection.execute(f"SET memory_limit = '{self._memory}'; SET threads = 1")  # a page's questions are small: two threads cost a third more time
-        return opened
+        self._now.close()
 
     def _old_store(self, commit: int) -> Store:
         now = time.monotonic()
-        opened = self._old.pop(commit, (None, now))[0] or self._open(commit)
+        opened = self._old.pop(commit, (None, now))[0] or self._now.open(commit)
         self._old[commit] = (opened, now)
         overdue = [number for number, (_, at) in self._old.items() if now - at > OLD_STORE_S]
         for number in [*overdue, *[number for number in self._old if number not in overdue][:-OLD_STORES]]:

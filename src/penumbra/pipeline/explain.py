@@ -67,6 +67,10 @@ class Person:
     remarks: tuple[str, ...]
     record: applicability.Person = applicability.Person()  # noqa: RUF009
 
+    def without_scan(self) -> "Person":
+        """Return the same person without the voxels, which no answer needs."""
+        return replace(self, scan=None)
+
 
 @dataclass(frozen=True)
 class Similar:

@@ -8,7 +8,7 @@ ring_3mm_outcome.
 import csv
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
@@ -82,6 +82,7 @@ class Views:
     _slots: dict[str, int] = field(default_factory=dict)
     _by_slot: set[str] = field(default_factory=set)  # those of them whose columns are the features known then
     _bodies: dict[str, str] = field(default_factory=dict)
+    _holding: bool = False
 
     def names(self) -> list[str]:
         """Every relation that people can ask."""
@@ -115,12 +116,26 @@ class Views:
         if mentioned <= created:
             return
         try:
-            with _at_once(connection):
+            with nullcontext() if self._holding else _at_once(connection):
                 for name in sorted(mentioned):
                     self._create(connection, name, by_relation)
         except BaseException:
             self._created = created
             raise
+
+    @contextmanager
+    def held(self, connection: "duckdb.DuckDBPyConnection") -> Iterator[None]:
+        """One transaction for several statements; views that were made in it are forgotten with it where it fails."""
+        before = set(self._created), dict(self._slots), set(self._by_slot)
+        self._holding = True
+        try:
+            with _at_once(connection):
+                yield
+        except BaseException:
+            self._created, self._slots, self._by_slot = before
+            raise
+        finally:
+            self._holding = False
 
     def _create(self, connection: "duckdb.DuckDBPyConnection", name: str, by_relation: dict[str, str]) -> None:
         if name in self._created:

@@ -1,27 +1,25 @@
 """One version, kept in memory with a connection to the store: what it says of features, of a patient of the store, and of a scan."""
 
-import contextlib
-import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from penumbra import registry, store
 from penumbra.base import chained_log
 from penumbra.base.blocks import CLINICAL
 from penumbra.base.refusal import Refusal
+from penumbra.commands.model_service.scanning import Scans
 from penumbra.pipeline import explain
 from penumbra.pipeline.applicability import STORED_COLUMNS
 from penumbra.pipeline.applicability import Person as Record
-from penumbra.pipeline.arrived import measured, read_folder, required_blocks
 from penumbra.pipeline.workspace import Work
 from penumbra.registry import LoadedModel
 from penumbra.registry.database import stamp
+from penumbra.registry.logged_model import typical_patient
 from penumbra.registry.sent import numbers
+from penumbra.store.lent import Lent
 
 LOOK_S = 10.0  # between two looks at a registry on a server; a file is looked at with every request
 OF_ONE_PATIENT = ("patient_stored", "patient_of_one_center", "patient_has_features", "patient_forgotten")
@@ -48,9 +46,8 @@ class Resident:
         self._stamp = ""
         self._looked = 0.0
         self._log = chained_log.ChainedLog(work.home / chained_log.OF_ACCESS)
-        self._lakes: queue.LifoQueue[store.Store | None] = queue.LifoQueue()
-        for _ in range(work.settings.serve_model.at_once):
-            self._lakes.put(None)  # opened when it is first lent
+        self._scans = Scans(work.home, work.settings.serve_model.at_once)
+        self._lakes = Lent(work.home, work.settings.serve_model.memory_mb, work.settings.serve_model.at_once)
 
     def loaded(self) -> LoadedModel:
         """The version that answers now; read again, and its files checked, when the registry says that the alias names another one.
@@ -82,7 +79,7 @@ class Resident:
         loaded = self.loaded()
         columns = {*loaded.model.columns, *(loaded.refits.names if loaded.refits is not None else ())}
         answers = []
-        with self._lake() as lake:
+        with self._lakes.lend() as lake:
             for row in rows:
                 table = {name: numbers(name, [value]) for name, value in row.items() if name in columns}
                 person = explain.Person("", center, table, {}, None, None, False, (), Record(age=row.get(f"{CLINICAL}.age")))
@@ -98,16 +95,20 @@ class Resident:
             "patient_stored" where the store has no such patient, none of that center, or not the features: which of them is not said, and no other key either.
         """
         loaded = self.loaded()
-        with self._lake() as lake:
+        with self._lakes.lend() as lake:
+
+            def answered() -> dict[str, Any]:
+                return self._answer(loaded, explain.of_store(self.work, loaded, patient, center, scan=False, lake=lake), lake, explained=explained)
+
             try:
-                person = explain.of_store(self.work, loaded, patient, center, scan=False, lake=lake)
+                answer = lake.at_once(answered)
             except Refusal as refusal:
                 if refusal.rule not in OF_ONE_PATIENT:
                     raise
                 fault = "the store has no such patient with the features that the version reads, or several centers have the key"
                 raise Refusal("patient_stored", fault, "check the key, and name the center") from None
-            self._note(patient, caller, page)
-            return loaded, self._answer(loaded, person, lake, explained=explained)
+        self._note(patient, caller, page)
+        return loaded, answer
 
     def of_folder(self, folder: Path, center: str, record: Record, *, explained: bool) -> tuple[LoadedModel, dict[str, Any]]:
         """The answer for a scan.
@@ -118,27 +119,21 @@ class Resident:
             A scan that cannot be used, or a mask that its certificate refuses.
         """
         loaded = self.loaded()
-        arrived = read_folder(self.work.home, loaded, folder, center, age=record.age, stage=record.stage)
-        with self._lake() as lake:
-            return loaded, self._answer(loaded, explain.of_scan(arrived, "", center, record), lake, explained=explained)
+        person = self._scans.read(loaded.entry, folder, center, record)
+        with self._lakes.lend() as lake:
+            return loaded, self._answer(loaded, person, lake, explained=explained)
 
     def warm(self) -> None:
-        """Score a ball of gray in memory, so that the first scan does not wait for compilers."""
-        from penumbra import imaging
-        from penumbra.cohort.rois import roi_rules
-
+        """Answer for nobody, and read a scan of nobody, so that the first request waits for nothing."""
         loaded = self.loaded()
-        size, radius = 96, 14.0
-        z, y, x = np.mgrid[:size, :size, :size] - (size - 1) / 2
-        ball = np.asarray(z**2 + y**2 + x**2 <= radius**2)
-        spacing = (float(loaded.settings["ingest"]["grid_mm"]),) * 3
-        values = (np.where(ball, 40.0, -60.0) + 20.0 * np.sin(x / 3) * np.cos(y / 4) + z).astype(np.float32)
-        scan = imaging.Scan(imaging.Volume(values, spacing), imaging.Mask(ball, spacing))
-        rings = imaging.rings(scan.gtv, roi_rules(loaded.settings["rois"]).margins_mm)
-        measured(self.work.home, loaded, scan, rings, required_blocks(loaded))
-        with self._lake() as lake:
-            lake.newest_commit()
+        self.of_features([typical_patient(loaded.model)], "", explained=True)
+        self._scans.warm(loaded.entry)
         self.is_warm = True
+
+    def close(self) -> None:
+        """End the processes that read scans, and close the store."""
+        self._scans.close()
+        self._lakes.close()
 
     def _answer(self, loaded: LoadedModel, person: explain.Person, lake: store.Store, *, explained: bool) -> dict[str, Any]:
         """What leaves the service: no key, no center, and nobody else."""
@@ -153,23 +148,3 @@ class Resident:
         except OSError as error:
             fault = f"the log of access cannot be written ({error.strerror})"
             raise Refusal("log_written", fault, "make console/ in the state folder writable; no patient is shown without it") from None
-
-    @contextlib.contextmanager
-    def _lake(self) -> Iterator[store.Store]:
-        """Lend a connection; one that the engine failed on is closed, and the next request opens another."""
-        lent = self._lakes.get()
-        try:
-            if lent is None:
-                lent = store.connect(self.work.home, read_only=True)
-                lent.connection.execute(f"SET memory_limit = '{self.work.settings.serve_model.memory_mb}MB'")
-            yield lent
-        except Refusal:
-            raise
-        except BaseException:
-            if lent is not None:
-                with contextlib.suppress(Exception):  # what is wrong with it is said by the error that is on its way
-                    lent.close()
-            lent = None
-            raise
-        finally:
-            self._lakes.put(lent)

@@ -1,0 +1,50 @@
+"""A scan that is sent cannot take the service down: what reads it ends alone, and the next scan is read."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from penumbra.base.refusal import Refusal
+from penumbra.commands.model_service.scanning import Scans
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Iterator[Scans]:
+    reading = Scans(tmp_path, 1, reading_s=3.0)
+    yield reading
+    reading.close()
+
+
+def test_a_process_is_kept_and_one_that_ended_is_replaced(scans: Scans) -> None:
+    first = scans._ask(os.getpid)
+    assert first != os.getpid()
+    assert scans._ask(os.getpid) == first
+    with pytest.raises(Refusal) as refused:
+        scans._ask(end)
+    assert refused.value.rule == "worker_killed"
+    second = scans._ask(os.getpid)
+    assert second != first
+    os.kill(second, signal.SIGKILL)  # between two scans: nobody's scan is to blame
+    while Path(f"/proc/{second}/cmdline").exists() and Path(f"/proc/{second}/cmdline").read_bytes():
+        time.sleep(0.01)
+    assert scans._ask(os.getpid) not in (first, second)
+
+
+def test_a_scan_that_takes_too_long_is_given_up(scans: Scans) -> None:
+    process = scans._ask(os.getpid)
+    with pytest.raises(Refusal, match=r"more than 3 s"):
+        scans._ask(forever)
+    assert scans._ask(os.getpid) != process
+    assert not Path(f"/proc/{process}/cmdline").exists() or not Path(f"/proc/{process}/cmdline").read_bytes()
+
+
+def end() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def forever() -> None:
+    time.sleep(600)
