@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from penumbra.evaluate import MetricRow
-from penumbra.registry import Bundle, find, logged_metrics, promote, publish, record_metrics, register
+from penumbra.registry import Bundle, find, is_published, logged_metrics, promote, publish, record_metrics, register
 from penumbra.registry.database import client, experiment_root, query
 from penumbra.registry.named_metrics import is_named, table_of
 
@@ -78,8 +78,10 @@ def test_a_description_says_what_the_version_is(home: Path, make_bundle: Callabl
     assert "| east | 0.700 (0.600 to 0.800) | 30 | 20 |" in described(home, entry)
     (tmp_path / "made").mkdir()
     (tmp_path / "made" / "report.html").write_text("<p>report</p>")
+    assert not is_published(home, 1, model=MODEL)
     publish(home, 1, tmp_path / "made", ["Combined is served."], model=MODEL)
-    assert "Combined is served." in described(home, entry)
+    assert is_published(home, 1, model=MODEL)
+    assert described(home, entry).startswith("penumbra nsclc-os/1. Combined is served.")
     artifacts = experiment_root(home) / entry.run_id / "artifacts"
     assert f"runs/{entry.run_id}/artifacts/report/report.html" in described(home, entry)
     assert {path.relative_to(artifacts).as_posix() for path in artifacts.rglob("*") if path.is_file()} >= {
@@ -94,6 +96,27 @@ def test_a_description_says_what_the_version_is(home: Path, make_bundle: Callabl
     assert described(home, entry) == "Ours, by hand."
 
 
+def test_evidence_inside_comes_first_and_what_the_fit_saw_last(home: Path, make_bundle: Callable[..., Bundle], metrics: list[MetricRow]) -> None:
+    first = metrics[0]
+    inside = [replace(first, center=center, split="cross_fitted", value=0.65) for center in ("north", "training")]
+    entry = register(home, make_bundle(), [first, replace(first, center="external", split="test", value=0.71), *metrics[1:], *inside])
+    places = [line.split("|")[1].strip() for line in described(home, entry).splitlines() if line.startswith("| ")][1:]
+    assert places == ["north, cross-fitted", "east", "external", "north, apparent"], "one training center is not listed twice"
+
+
+def test_the_experiment_opens_as_one_of_models_and_not_of_language_models(home: Path, make_bundle: Callable[..., Bundle]) -> None:
+    from penumbra.registry.database import writing
+
+    register(home, make_bundle())
+    kind = ("mlflow.experimentKind", "custom_model_development")
+    experiment = client(home).get_experiment_by_name(MODEL)
+    assert experiment.tags[kind[0]] == kind[1]
+    with writing(home):
+        client(home).set_experiment_tag(experiment.experiment_id, kind[0], "finetuning")
+    register(home, make_bundle(0.9))
+    assert client(home).get_experiment_by_name(MODEL).tags[kind[0]] == "finetuning", "what somebody chose in MLflow stays"
+
+
 def test_c_per_center_over_all_versions_is_one_run(home: Path, make_bundle: Callable[..., Bundle], metrics: list[MetricRow]) -> None:
     register(home, make_bundle(), metrics)
     register(home, make_bundle(0.9), [replace(row, value=row.value - 0.1) for row in metrics])
@@ -103,7 +126,9 @@ def test_c_per_center_over_all_versions_is_one_run(home: Path, make_bundle: Call
     assert len(runs) == 1
     history = {point.step: point.value for point in mlflow_client.get_metric_history(runs[0].info.run_id, "harrell_c/east")}
     assert history == {1: 0.7, 2: pytest.approx(0.6)}
-    assert runs[0].info.run_id in mlflow_client.get_registered_model(MODEL).description
+    link = mlflow_client.get_registered_model(MODEL).description
+    assert runs[0].info.run_id in link
+    assert "&x_axis=step&" in link, "MLflow's page fails on a word in quotes"
 
 
 def test_parameters_are_on_the_logged_model(home: Path, make_bundle: Callable[..., Bundle]) -> None:
