@@ -4,7 +4,6 @@
 waited for until the numbers that it is shown for are on it.
 """
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -35,6 +34,12 @@ def page(chromium: Browser, address: str, place: str) -> Iterator[Tab]:
 def link(tab: Tab, words: str) -> str:
     """Where a link of a description leads."""
     return str(tab.run(f"[...document.querySelectorAll('a')].find(link => link.innerText === '{words}').href"))
+
+
+def follow(tab: Tab, address: str) -> None:
+    """Open a link as a click does: in a tab of its own, and not as another place of the same page."""
+    tab.go("about:blank")
+    tab.go(address)
 
 
 @contextmanager
@@ -69,7 +74,7 @@ def over_versions(chromium: Browser, address: str) -> Iterator[Tab]:
     """The link of the model's description followed: one chart with C per center over all versions."""
     with page(chromium, address, f"/models/{MODEL}") as tab:
         tab.until("document.body.innerText.includes('C per center over all versions')")
-        tab.run(f"location.href = {json.dumps(link(tab, 'C per center over all versions'))}")  # a click opens a tab of its own
+        follow(tab, link(tab, "C per center over all versions"))
         tab.until("document.querySelectorAll('.scatterlayer .trace').length > 1 && document.body.innerText.includes('(step=')")
         yield tab
 

@@ -349,14 +349,14 @@ def test_a_damaged_stream_is_refused_whatever_packed_it(tmp_path: Path, method: 
     ],
 )
 def test_what_the_machine_lacks_is_answered_and_the_next_request_is(client: Ask, monkeypatch: pytest.MonkeyPatch, error: Exception, rule: str) -> None:
-    from penumbra.commands.model_service.resident import Resident
+    from penumbra.pipeline import explain
 
     def lacking(*_: Any, **__: Any) -> None:
         raise error
 
     ask = client()
     with monkeypatch.context() as patched:
-        patched.setattr(Resident, "_answer", lacking)
+        patched.setattr(explain, "explain_person", lacking)
         answer = ask.post("/predict", json={"features": [VALUES]})
     assert (answer.status_code, answer.json()["rule"], answer.headers["retry-after"]) == (503, rule, "5")
     assert "scan" not in answer.text
@@ -364,13 +364,13 @@ def test_what_the_machine_lacks_is_answered_and_the_next_request_is(client: Ask,
 
 
 def test_a_fault_of_the_program_says_nothing_of_what_was_sent(client: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    from penumbra.commands.model_service.resident import Resident
+    from penumbra.pipeline import explain
 
     def failing(*_: Any, **__: Any) -> None:
         raise KeyError("Miller^Anna")
 
     ask = client()
-    monkeypatch.setattr(Resident, "_answer", failing)
+    monkeypatch.setattr(explain, "explain_person", failing)
     answer = ask.post("/predict", json={"features": [VALUES]})
     assert (answer.status_code, answer.json()["rule"]) == (500, "model_failed")
     assert "Miller" not in answer.text

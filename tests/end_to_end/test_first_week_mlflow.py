@@ -174,7 +174,8 @@ def test_mlflow_listens_on_loopback_alone_and_refuses_other_names(week: Week) ->
     assert asked(f"{week.pages}/health") == "OK"
     with pytest.raises(urllib.error.HTTPError) as refused:
         asked(f"{week.pages}/api/2.0/mlflow/registered-models/search", headers={"Host": "attacker.example"})
-    assert refused.value.code == 403
+    with refused.value as answer:
+        assert answer.code == 403
 
 
 def test_c_per_center_of_two_versions_stands_side_by_side_and_in_one_chart(week: Week, browser: Browser) -> None:
@@ -187,7 +188,7 @@ def test_c_per_center_of_two_versions_stands_side_by_side_and_in_one_chart(week:
     for name in (*centers, "harrell_c/north/cross_fitted", "harrell_c_lower/east"):
         assert [float(value) for value in shown[name]] == pytest.approx([first[name], second[name]], abs=6e-4), name
     assert len(shown) < 100, "a few dozen are shown by name"
-    assert re.search(r"served\s+(Ridge|Combined)\s+(Ridge|Combined)", text), "parameters that differ: which model answers"
+    assert re.search(r'^served\s+"(Ridge|Combined)"\s+"(Ridge|Combined)"', text, re.MULTILINE), "parameters that differ: which model answers"
     with mlflow_pages.over_versions(browser, week.pages) as tab:
         drawn = mlflow_pages.lines(tab)
     assert drawn == {name: pytest.approx([first[name], second[name]]) for name in centers}
@@ -201,11 +202,11 @@ def test_a_versions_page_leads_to_its_report_card_and_table(week: Week, browser:
         assert "served" in text
         assert f"{values['harrell_c/east']:.3f} ({values['harrell_c_lower/east']:.3f} to {values['harrell_c_upper/east']:.3f})" in text
         links = {words: mlflow_pages.link(tab, words) for words in ("Report", "model card", "all metrics as one table")}
-        tab.run(f"location.href = {json.dumps(links['model card'])}")
+        mlflow_pages.follow(tab, links["model card"])
         tab.until("document.body.innerText.includes('Evidence: inside first, then outside')")
-        tab.run(f"location.href = {json.dumps(links['all metrics as one table'])}")
+        mlflow_pages.follow(tab, links["all metrics as one table"])
         tab.until("document.body.innerText.includes('View as table') && document.body.innerText.includes('harrell_c_se')")
-        tab.run(f"location.href = {json.dumps(links['Report'])}")
+        mlflow_pages.follow(tab, links["Report"])
         tab.until("document.querySelector('iframe') !== null")
 
 

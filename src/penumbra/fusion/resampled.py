@@ -27,7 +27,7 @@ from penumbra.survival.outcome import Floats
 Raw = dict[tuple[str, bool], tuple[float, Column]]  # (name, log) -> coefficient per unit, and the column
 COVERS = "refits on resamples of the training patients"
 COVERS_NETWORKS = f"{COVERS}, each with networks drawn from the ensemble"
-KEPT = 8  # sets of days whose hazards are kept
+MAX_GRIDS = 8  # sets of days whose hazards stay in memory
 NO_REFITS = "none: the version holds no refits (it was registered before there were limits, was not refitted, or harmonizes between centers)"
 
 
@@ -215,7 +215,7 @@ class Resampled:
         """Return the cumulative baseline hazard of each refit at some days, (b, k); NaN beyond the follow-up of its resample."""
         at = tuple(days)
         if at not in self._hazards_at:
-            if len(self._hazards_at) >= KEPT:
+            if len(self._hazards_at) >= MAX_GRIDS:
                 self._hazards_at.clear()
             self._hazards_at[at] = np.stack([baseline.at(days) for baseline in self._baselines])
         return self._hazards_at[at]
@@ -227,9 +227,10 @@ class Resampled:
 
     @cached_property
     def _baselines(self) -> tuple[BaselineHazard, ...]:
-        known = [(hazard, np.isfinite(hazard)) for hazard in self.hazards]
-        last = [float(self.days[finite][-1]) if finite.any() else 0.0 for _, finite in known]
-        return tuple(BaselineHazard(self.days[finite], hazard[finite], day, linear=True) for (hazard, finite), day in zip(known, last, strict=True))
+        followed = np.isfinite(self.hazards)
+        last = [float(self.days[finite][-1]) if finite.any() else 0.0 for finite in followed]
+        rows = zip(self.hazards, followed, last, strict=True)
+        return tuple(BaselineHazard(self.days[finite], hazard[finite], day, linear=True) for hazard, finite, day in rows)
 
     def to_bytes(self) -> bytes:
         """Return what `from_file` reads: arrays of numbers and names, no pickles; the same refits give the same bytes."""
@@ -284,9 +285,9 @@ def _standardized(columns: Sequence[Column], values: Mapping[str, ArrayLike]) ->
 def _limits(values: Floats, tail: float, answer: Floats) -> tuple[Floats, Floats]:
     """Quantiles over the first axis, (b, ...), widened to the answer; NaN where there is no answer, or no refit has one."""
     finite = np.isfinite(values).any(axis=0) & np.isfinite(answer)
-    known = np.where(finite, values, 0.0)
-    lower, upper = np.quantile(known, (tail, 1.0 - tail), axis=0)
-    partly = np.isnan(known).any(axis=0)
+    filled = np.where(finite, values, 0.0)
+    lower, upper = np.quantile(filled, (tail, 1.0 - tail), axis=0)
+    partly = np.isnan(filled).any(axis=0)
     if partly.any():  # numpy takes these one by one, a hundred times as long
-        lower[partly], upper[partly] = np.nanquantile(known[:, partly], (tail, 1.0 - tail), axis=0)
+        lower[partly], upper[partly] = np.nanquantile(filled[:, partly], (tail, 1.0 - tail), axis=0)
     return np.where(finite, np.minimum(lower, answer), np.nan), np.where(finite, np.maximum(upper, answer), np.nan)

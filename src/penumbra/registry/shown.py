@@ -86,6 +86,11 @@ def is_published(home: Path, which: str | int, *, model: str) -> bool:
     model
         Name of the registered model.
 
+    Returns
+    -------
+    bool
+        True where `publish` put it there.
+
     Raises
     ------
     Refusal

@@ -2,11 +2,17 @@
 
 import contextlib
 import queue
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from penumbra.base.refusal import Refusal
+from penumbra.store.lake import momentary, pauses
 from penumbra.store.session import Store, connect
+
+ABORTED = "transaction is aborted"  # what a statement meets whose transaction has met something momentary
+T = TypeVar("T")
 
 
 class Lent:
@@ -83,3 +89,31 @@ class Lent:
             while True:
                 if (held := self._held.get_nowait()) is not None:
                     held.close()
+
+
+def at_once(lake: Store, work: Callable[[], T]) -> T:
+    """What some work makes of several statements, all of one snapshot: for each statement outside of a transaction DuckLake reads its catalog again.
+
+    Parameters
+    ----------
+    lake
+        A connection of the caller's own.
+    work
+        Only reads; done again from its start where the catalog was busy.
+
+    Raises
+    ------
+    Refusal
+        "store_busy", and what `work` raises.
+    """
+    import duckdb
+
+    for pause in pauses("the store's catalog has been busy"):
+        try:
+            with lake.views.held(lake.connection):
+                return work()
+        except duckdb.Error as error:
+            if not (momentary(error) or ABORTED in str(error).lower()):
+                raise
+        time.sleep(pause)
+    raise AssertionError("pauses() ends by raising")

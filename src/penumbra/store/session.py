@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ABORTED = "transaction is aborted"  # what a statement meets whose transaction has met something momentary
 MIGRATING_S = 3.0  # a reader waits this long for a store that is being made or migrated
 MERGED_FILES = 4  # new files of a table in one transaction of a compaction
 SMALL_BYTES = 64 * 1024**2  # a file that has reached this is not written again
@@ -162,36 +161,6 @@ class Store:
         self.require(statement)
         with self._turn:
             return patiently(lambda: self.connection.execute(statement, list(parameters)).to_arrow_table())
-
-    def at_once(self, work: Callable[[], T]) -> T:
-        """What some work makes of several statements, all of one snapshot: for each statement outside of a transaction DuckLake reads its catalog again.
-
-        Parameters
-        ----------
-        work
-            Only reads; done again from its start where the catalog was busy.
-
-        Returns
-        -------
-        T
-            What `work` returns.
-
-        Raises
-        ------
-        Refusal
-            "store_busy", and what `work` raises.
-        """
-        import duckdb
-
-        for pause in pauses("the store's catalog has been busy"):
-            try:
-                with self._turn, self.views.held(self.connection):
-                    return work()
-            except duckdb.Error as error:
-                if not (momentary(error) or ABORTED in str(error).lower()):
-                    raise
-            time.sleep(pause)
-        raise AssertionError("pauses() ends by raising")
 
     def rows(self, relation: str) -> list[dict[str, Any]]:
         """Read all rows of one relation.

@@ -19,7 +19,7 @@ from penumbra.registry import LoadedModel
 from penumbra.registry.database import stamp
 from penumbra.registry.logged_model import typical_patient
 from penumbra.registry.sent import numbers
-from penumbra.store.lent import Lent
+from penumbra.store.lent import Lent, at_once
 
 LOOK_S = 10.0  # between two looks at a registry on a server; a file is looked at with every request
 OF_ONE_PATIENT = ("patient_stored", "patient_of_one_center", "patient_has_features", "patient_forgotten")
@@ -101,7 +101,7 @@ class Resident:
                 return self._answer(loaded, explain.of_store(self.work, loaded, patient, center, scan=False, lake=lake), lake, explained=explained)
 
             try:
-                answer = lake.at_once(answered)
+                answer = at_once(lake, answered)
             except Refusal as refusal:
                 if refusal.rule not in OF_ONE_PATIENT:
                     raise

@@ -4,6 +4,7 @@ A process is started when it is first needed and then kept, since what reads a s
 """
 
 import contextlib
+import os
 import queue
 import resource
 import tempfile
@@ -56,24 +57,31 @@ class Scans:
         Refusal
             A scan that cannot be used, or a mask that its certificate refuses; "scan_time"; "worker_killed".
         """
-        return self._ask(partial(_read, self._home, entry.model, entry.version, entry.digest, folder, center, record))
+        return self.ask(partial(_read, self._home, entry.model, entry.version, entry.digest, folder, center, record))
 
     def warm(self, entry: RegisteredVersion) -> None:
         """Let a process read a ball of gray, so that the first scan waits for no compiler."""
-        self._ask(partial(_warm, self._home, entry.model, entry.version, entry.digest))
+        self.ask(partial(_warm, self._home, entry.model, entry.version, entry.digest))
+
+    def ask(self, work: Callable[[], T]) -> T:
+        """What some work returns, which goes to a process by its name.
+
+        Raises
+        ------
+        Refusal
+            What the work raises; "scan_time"; "worker_killed".
+        """
+        reader = self._readers.get()
+        try:
+            return reader.ask(work)
+        finally:
+            self._readers.put(reader)
 
     def close(self) -> None:
         """End the processes that no scan is read in."""
         with contextlib.suppress(queue.Empty):
             while True:
                 self._readers.get_nowait().close()
-
-    def _ask(self, work: Callable[[], T]) -> T:
-        reader = self._readers.get()
-        try:
-            return reader.ask(work)
-        finally:
-            self._readers.put(reader)
 
 
 class _Reader:
@@ -109,6 +117,7 @@ class _Reader:
                 return self._process.submit(work)
             self._end()
         self._process = workers.KeptProcess()
+        self._process.submit(os.getpid).result()  # it is there: the time of a scan begins now
         return self._process.submit(work)
 
     def _end(self) -> None:
