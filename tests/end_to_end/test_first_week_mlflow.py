@@ -205,7 +205,7 @@ def test_a_versions_page_leads_to_its_report_card_and_table(week: Week, browser:
         mlflow_pages.follow(tab, links["model card"])
         tab.until("document.body.innerText.includes('Evidence: inside first, then outside')")
         mlflow_pages.follow(tab, links["all metrics as one table"])
-        tab.until("document.body.innerText.includes('View as table') && document.body.innerText.includes('harrell_c_se')")
+        tab.until("document.body.innerText.includes('View as table') && document.body.innerText.includes('harrell_c_se')", WAIT_S)  # 200 kB
         mlflow_pages.follow(tab, links["Report"])
         tab.until("document.querySelector('iframe') !== null")
 
