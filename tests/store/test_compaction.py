@@ -63,6 +63,23 @@ def test_a_part_at_a_time_until_nothing_is_left(home: Path, monkeypatch: pytest.
         assert len(earlier.rows("patients")) == 5
 
 
+def test_many_small_commits_never_pile_up(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one connection, and of commands that make one commit each, which no connection's own count ever reached."""
+    monkeypatch.setattr(session, "MANY_FILES", 4)
+    with store.connect(home) as lake:
+        for i in range(9):
+            lake.write({"patients": [{"patient": "shared", "center": "all", "age": 1.0 + i}]}, run="r", what="small")
+        assert lake.commits == 1
+        lake.commits = 0  # as if it were killed here
+        assert lake.sql("SELECT count(*) AS n FROM stored.patients").to_pylist() == [{"n": 9}]
+    for i in range(9, 14):
+        with store.connect(home) as lake:
+            lake.write({"patients": [{"patient": "shared", "center": "all", "age": 1.0 + i}]}, run="r", what="small")
+    assert small_files(home) < 2 * 4 + 5  # of two tables, and the migrations' few
+    with store.connect(home, as_of=3) as earlier:
+        assert [row["age"] for row in earlier.rows("patients")] == [3.0]
+
+
 @pytest.fixture
 def impatient() -> "Server":
     if not PROGRAMS:
@@ -79,18 +96,21 @@ def test_compaction_alongside_a_reader_and_a_writer(home: Path, impatient: Serve
         with store.connect(home) as lake:
             began = time.monotonic()
             for i in range(APPENDS):
-                lake.write({"patients": [{"patient": "shared", "center": "all", "age": 1.0 + i}]}, run="r", what="small")
+                lake.write({"centers": [{"center": f"center {i}"}]}, run="r", what="small")
                 lake.commits = 0  # as a writer that was killed before it could compact
             appended = time.monotonic() - began
         before, stop = small_files(home), tmp_path / "stop"
         assert before >= 2 * APPENDS
-        others = [start("write", home, "w0", 10_000, stop), start("read", home, stop)]
+        others = [start("append", home, "w0", 10_000, stop), start("read", home, stop)]
         time.sleep(2)
         out = subprocess.run([sys.executable, "-c", PROGRAM, home], capture_output=True, text=True, check=True).stdout
         stop.touch()
         outs = [finish(process) for process in others]
         took, peak_mb = map(float, out.split())
-        print(f"{APPENDS} appends {appended:.0f} s; {before} files, then {small_files(home)}; compacted in {took} s, peak {peak_mb:.0f} MB; {outs[1].strip()}")
+        print(
+            f"{APPENDS} appends {appended:.0f} s; {before} files, then {small_files(home)}; compacted in {took} s, peak {peak_mb:.0f} MB; "
+            f"{outs[1].strip()}, {len(outs[0].splitlines())} patients written"
+        )
         assert small_files(home) < before / 4
         assert peak_mb < MEMORY_MB
         assert_whole(home, {line.split()[0] for line in outs[0].splitlines()})

@@ -1,6 +1,7 @@
 """One writer, or one reader, of a store in a process of its own: started by test_many_processes and killed there.
 
     python -m tests.store.writing_process write HOME WRITER COUNT STOP_FILE
+    python -m tests.store.writing_process append HOME WRITER COUNT STOP_FILE      the same, and leaves compacting to others
     python -m tests.store.writing_process read HOME STOP_FILE
 
 Each continues until STOP_FILE is there, a writer at most COUNT batches, and each does its work at least once. A writer tells every acknowledged
@@ -23,7 +24,7 @@ def values(patient: str, roi: str) -> np.ndarray:
     return np.random.default_rng([*patient.encode(), *roi.encode()]).standard_normal(len(FEATURES))
 
 
-def write(home: Path, writer: str, count: int, stop: Path) -> None:
+def write(home: Path, writer: str, count: int, stop: Path, *, compacts: bool) -> None:
     with store.connect(home) as lake:
         for k in range(count):
             if k and stop.exists():
@@ -43,7 +44,9 @@ def write(home: Path, writer: str, count: int, stop: Path) -> None:
             rows = [{"patient": patient, "center": writer, "roi": roi, "image_version": "i1", "values": values(patient, roi)} for roi in ROIS]
             number = store.write_features(lake, "radiomics", "v1", rows, features=FEATURES, run=writer)
             print(patient, number, flush=True)
-            if k % 3 == 2:
+            if not compacts:
+                lake.commits = 0
+            elif k % 3 == 2:
                 lake.compact()
 
 
@@ -64,7 +67,7 @@ def read(home: Path, stop: Path) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "write":
-        write(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), Path(sys.argv[5]))
+    if sys.argv[1] in ("write", "append"):
+        write(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), Path(sys.argv[5]), compacts=sys.argv[1] == "write")
     else:
         read(Path(sys.argv[2]), Path(sys.argv[3]))

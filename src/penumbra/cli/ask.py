@@ -134,17 +134,20 @@ def verify(version: str) -> None:
 
 
 @command("penumbra upgrade --apply")
-@click.option("--apply", "applied", is_flag=True, help="Apply the pending migrations, in one transaction; without it they are only listed.")
+@click.option("--apply", "applied", is_flag=True, help="Apply the pending migrations, each part in one transaction; without it they are only listed.")
 @format_option
 def upgrade(applied: bool, form: str) -> None:
-    """List the numbered migrations of the state folder, and with --apply bring it to this program's format. Back up first: make backup TO=FILE."""
+    """List the numbered migrations of the store, of MLflow's database and of params.yaml, and with --apply bring them to this program's format.
+
+    Nothing is changed without --apply, and stopped at any moment it is simply run again. Back up first: make backup TO=FILE.
+    """
     from penumbra.base import tables
     from penumbra.commands import upgrade
 
     home = state_home()
     steps = upgrade.apply(home) if applied else upgrade.listed(home)
-    rows = [[step.number, step.name, step.state] for step in steps]
-    tables.write(tables.Answer(("number", "migration", "state"), rows, (), len(rows)), form, sys.stdout)
+    rows = [[step.part, step.number, step.name, step.state] for step in steps]
+    tables.write(tables.Answer(("part", "number", "migration", "state"), rows, (), len(rows)), form, sys.stdout)
     pending = sum(step.state == "pending" for step in steps)
     click.echo(f"{pending} pending; penumbra upgrade --apply applies them" if pending else "nothing is pending", err=True)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penumbra.base.whole_files import whole_file
-from penumbra.registry import remote
+from penumbra.registry import remote, schema
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -65,7 +65,12 @@ def query(home: Path, name: str, values: dict[str, Any]) -> list[sqlite3.Row]:
     statement = files("penumbra.registry").joinpath(name).read_text(encoding="utf-8")
     with _reading(home) as connection:
         connection.row_factory = sqlite3.Row
-        return connection.execute(statement, values).fetchall()
+        try:
+            return connection.execute(statement, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if str(error).startswith(("no such column", "no such table")):
+                raise schema.older() from None
+            raise
 
 
 @contextlib.contextmanager
@@ -110,13 +115,14 @@ def client(home: Path) -> "MlflowClient":
     """MLflow's client on the server, or on the home's database, which is created when absent (inside `writing`)."""
     from mlflow import MlflowClient
 
-    address, path = remote.server(), _database(home)
+    address, file = remote.server(), _database(home)
     if address:
         return MlflowClient(tracking_uri=address, registry_uri=address)
-    if not path.is_file():
+    if not file.is_file():
         # MLflow's migrations are not one transaction: a database half made by a killed process must not be found later
-        with whole_file(path) as draft:
+        with whole_file(file) as draft:
             _create_database(f"sqlite:///{draft.resolve()}")
+    schema.require(file)
     return MlflowClient(tracking_uri=tracking_uri(home), registry_uri=tracking_uri(home))
 
 
@@ -166,6 +172,11 @@ def _reading(home: Path) -> Iterator[sqlite3.Connection]:
 def root(home: Path) -> Path:
     """The registry's folder in a home."""
     return Path(home) / "mlflow"
+
+
+def path(home: Path) -> Path | None:
+    """MLflow's database in a home; None where there is none yet, and for a server."""
+    return _database(home) if not remote.server() and _database(home).is_file() else None
 
 
 def stamp(home: Path) -> str:

@@ -36,6 +36,7 @@ class Written(Protocol):
     columns   name -> DuckDB type of a stored table's columns.
     require   make the relations that a statement names.
     transact  run something in one transaction of the one writer.
+    tidy      compact after many small commits.
     """
 
     commits: int
@@ -45,6 +46,8 @@ class Written(Protocol):
     def columns(self, table: str) -> dict[str, str]: ...
 
     def transact(self, work: "Callable[[duckdb.DuckDBPyConnection], T]") -> T: ...
+
+    def tidy(self) -> None: ...
 
 
 New = Callable[["duckdb.DuckDBPyConnection", int], Mapping[str, "pa.Table"]]
@@ -75,6 +78,7 @@ def commit(store: Written, new: New, *, run: str, what: str) -> int | None:
 
     number = store.transact(work)
     store.commits += number is not None
+    store.tidy()
     return number
 
 
