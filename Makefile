@@ -11,7 +11,7 @@ ready := .venv/.ready
 pytest := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=15
 fast := -m "not slow and not matrix" --ignore tests/end_to_end
 
-.PHONY: run test test-fast coverage test-numeric test-stops lint fuzz bench bench-compare bench-radiomics bench-network bench-last-bit bench-statistics bench-store bench-redrawn bench-served bench-console stress-store stress-compaction test-release stack backup restore parity lock docs release clean setup help
+.PHONY: run test test-fast coverage test-numeric test-stops test-losses lint fuzz bench bench-compare bench-radiomics bench-network bench-last-bit bench-statistics bench-store bench-redrawn bench-served bench-console stress-store stress-compaction test-release stack backup restore parity lock docs release clean setup help
 .DEFAULT_GOAL := help
 
 help:                      ## this list
@@ -48,6 +48,9 @@ test-numeric: $(ready)     ## the tests that depend on the processor, with 1 and
 
 test-stops: $(ready)       ## every command stopped by every signal at three times, over an hour
 	.venv/bin/python -m pytest tests/end_to_end/test_stops.py -m matrix
+
+test-losses: $(ready)      ## each stage loses PostgreSQL, object storage, files, memory, the clock, its path or its rights, and resumes; two hours; KINDS="postgres users"
+	.venv/bin/python -W ignore -m tests.losses build/losses $(KINDS)
 
 lint: $(ready)             ## ruff, mypy, import-linter, the word list of tests/english.py, and the docstrings of what users import
 	.venv/bin/ruff check .

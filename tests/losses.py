@@ -27,7 +27,7 @@ from .services import Services
 
 STAGES = ("ingest", "populate", "train", "fuse", "evaluate", "register", "report")
 COSTLY = ("populate", "train", "fuse")
-MOMENTS = (0.3, 0.8)  # of what a stage sends to a service
+MOMENTS = (0.5,)  # of what a stage sends to a service
 NOT_COMPARED = frozenset({"looks", "retrainings"})  # a row of them is an event, also one that was interrupted
 AWKWARD = 'Dr. "Ü" it\'s 50% new/état №1 $HOME'
 MB = 1024**2
@@ -134,6 +134,8 @@ class Trial:
             if self.services:
                 self.services.note(stage)
             results[stage] = self.result(stage)
+            if stage == "train":  # the programs of XLA take longest by far: a trial is about the rest
+                shutil.copytree(self.home / "networks" / "compiled", self.saved(stage) / "networks" / "compiled")
             print(f"undisturbed {self.home.parent.name} {stage}", file=sys.stderr)
         known.write_text(json.dumps(results))
         return results
@@ -141,7 +143,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Row:
-    """What was lost, when, what was said, and whether the same command went on to the result of the undisturbed pass."""
+    """What was lost, when, what was said, and whether the same command resumed and reached the result of the undisturbed pass."""
 
     lost: str
     command: str
@@ -161,13 +163,13 @@ def row(lost: str, trial: Trial, stage: str, ended: Ended, expected: str, again:
         said = ended.sentence.removeprefix("Error: ")
     else:
         said = "NOT CLEAR: " + " / ".join(ended.said.strip().splitlines()[-6:])
-    resumed = again()
+    resumed = again() if ended.status else ended
     if resumed.status:
         outcome = f"DID NOT RESUME ({resumed.status}): " + " / ".join(resumed.said.strip().splitlines()[-4:])
     else:
         found, wanted = json.loads(trial.result(stage)), json.loads(expected)
         different = sorted(name for name in wanted if found.get(name) != wanted[name])
-        outcome = f"ANOTHER RESULT: {', '.join(different)}" if different else "same digest"
+        outcome = f"ANOTHER RESULT: {', '.join(different)}" if different else "same digest" + ("" if ended.status else ", at once")
     return Row(lost, stage, ended.status, said, outcome)
 
 

@@ -15,7 +15,7 @@ NUMBERS = {
     "network.input_size": "16",
     "train.epochs": "2",
     "train.checkpoint_seconds": "0.0",
-    "ensemble.folds": "2",
+    "ensemble.folds": "0",
     "fuse.folds": "3",
     "fuse.lasso_patience": "3",
     "crossfit.folds": "3",
@@ -23,23 +23,28 @@ NUMBERS = {
     "evaluate.bootstraps": "20",
     "evaluate.refits": "3",
     "register.served": "Clinical",
+    "register.candidates": "[Volume, Clinical]",
     "report.patients": "1",
 }
-PATIENTS = {"north": 16, "east": 4}
+PATIENTS = {"north": 12, "east": 2}
 
 
 def changed(text: str) -> str:
     """params.yaml with these numbers in place of its own."""
     for name, number in NUMBERS.items():
         group, key = name.split(".")
-        text, count = re.subn(rf"(?ms)(^{group}:.*?^  {key}: )(\{{[^}}]*\}}|\S+)", rf"\g<1>{number}", text, count=1)
+        text, count = re.subn(rf"(?ms)(^{group}:.*?^  {key}: )(\{{[^}}]*\}}|\[[^]]*\]|\S+)", rf"\g<1>{number}", text, count=1)
         assert count == 1, name
     return text
 
 
 def project(folder: Path) -> Path:
     """folder/project: the checkout's declarations with fewer of everything."""
-    return copy_project(folder, changed)
+    made = copy_project(folder, changed)
+    for name, dropped in {"signatures": r"Rad\+?\w*<mm>mm", "combined": r"Combined\+", "late": "Late"}.items():
+        file = made / "models" / f"{name}.yaml"
+        file.write_text(re.sub(rf"(?m)^{dropped}.*\n(?: .*\n)*", "", file.read_text(encoding="utf-8")), encoding="utf-8")
+    return made
 
 
 def cohort(folder: Path) -> Path:

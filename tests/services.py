@@ -122,7 +122,15 @@ class Services:
         address = f"{self.server.uri.rpartition('/')[0]}/postgres"
         subprocess.run([PROGRAMS[-1].with_name("psql"), "-Xq", address, "-c", statement], check=True, capture_output=True)
 
+    def clear(self) -> None:
+        """Hold nothing."""
+        self._sql("DROP DATABASE penumbra WITH (FORCE)")
+        self._sql("CREATE DATABASE penumbra")
+        for key in self.storage.keys("s3://" + BUCKET):
+            self.storage.client.delete_object(Bucket=BUCKET, Key=key)
+
     def save(self, stage: str) -> None:
+        self._sql(f"DROP DATABASE IF EXISTS before_{stage}")
         self._sql(f"CREATE DATABASE before_{stage} TEMPLATE penumbra")
         self._objects[stage] = {key: self.storage.client.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in self.storage.keys("s3://" + BUCKET)}
 

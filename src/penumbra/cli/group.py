@@ -1,5 +1,6 @@
 """The group of all commands, and what every command shares."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,10 +99,19 @@ class Commands(click.Group):
                 place = state_home()
             except ParamsError:  # outside a project, as penumbra init is: what the command met is told, not that
                 place = Path.cwd()
-            refusal = resources.refusal_of(error, place)
+            refusal = resources.refusal_of(error, place) or _lost(error)
             if refusal is None:
                 raise
             raise click.ClickException(str(refusal)) from error
+
+
+def _lost(error: Exception) -> Refusal | None:
+    """The sentence for a PostgreSQL or an object storage that went away; None for any other error, and where the store was never opened."""
+    if "duckdb" not in sys.modules:
+        return None
+    from penumbra.store.lake import fault
+
+    return fault(error)
 
 
 @click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": formatter.MAX_COLUMNS})

@@ -210,7 +210,7 @@ class Lake:
         try:
             yield
         except duckdb.Error as error:
-            refusal = (postgres.reached(error, self.catalog) if self.catalog else None) or fault(error)
+            refusal = fault(error, self.catalog)
             if refusal is None or momentary(error):
                 raise
             raise refusal from None
@@ -254,7 +254,7 @@ class Lake:
                     with contextlib.suppress(duckdb.Error):  # a failed COMMIT has ended the transaction already
                         connection.execute("ROLLBACK")
                     if not (isinstance(error, duckdb.Error) and momentary(error)):
-                        raise (fault(error) or error) from None
+                        raise (fault(error, self.catalog) or error) from None
             time.sleep(pause)
         raise AssertionError("pauses() ends by raising")
 
@@ -300,9 +300,9 @@ def momentary(error: BaseException) -> bool:
     return any(sign in text for sign in MOMENTARY)
 
 
-def fault(error: BaseException) -> Refusal | None:
-    """The sentence for object storage that does not answer as it should, or for a damaged store; None for any other error."""
-    return objects.reached(error) or damaged(error)
+def fault(error: BaseException, catalog: str | None = None) -> Refusal | None:
+    """The sentence for object storage or a PostgreSQL that does not answer as it should, or for a damaged store; None for any other error."""
+    return objects.reached(error) or postgres.reached(error, catalog) or damaged(error)
 
 
 def damaged(error: BaseException) -> Refusal | None:

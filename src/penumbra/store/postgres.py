@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     import duckdb
 
 WRITER = 7236112  # names the advisory lock; locks of other databases on the server do not meet it
-FAULTS = ("Unable to connect to Postgres", "server closed the connection", "connection to server", "terminating connection", "no connection to the server")
+FAULTS = (
+    *("Unable to connect to Postgres", "server closed the connection", "connection to server", "terminating connection", "no connection to the server"),
+    *('Failed to execute query "ROLLBACK"', "SSL SYSCALL error", "could not receive data from server", "could not send data to server"),
+)
+
+BROKEN = "Current transaction is aborted"  # all that the engine says after it met one of these in a statement of its own
 
 
 def connection_string(uri: str) -> str:
@@ -68,11 +73,13 @@ def writer_alone(connection: "duckdb.DuckDBPyConnection", uri: str, wait_s: floa
                 session.execute("ROLLBACK")
 
 
-def reached(error: BaseException, uri: str) -> Refusal | None:
-    """The sentence for a server that cannot be reached; None for any other fault."""
+def reached(error: BaseException, uri: str | None = None) -> Refusal | None:
+    """The sentence for a server that cannot be reached, or that went away in the middle of a statement; None for any other fault."""
     text = str(error)
-    if not any(sign in text for sign in FAULTS):
+    if not any(sign in text for sign in FAULTS) and not (uri and BROKEN in text):
         return None
+    if "server closed the connection" in text or "Failed to execute" in text or BROKEN in text:
+        text = "the server closed the connection"  # without the statement
     message = re.sub(r'^.*?(?:port \d+ failed: |to Postgres at "[^"]*": )', "", " ".join(text.split()))
-    advice = "start the server (infra/postgres.sh), and give the password in PGPASSWORD or ~/.pgpass"
-    return Refusal("catalog_reached", f"{without_password(uri)}: {without_password(message)[:200].strip()}", advice)
+    advice = "start the server (infra/postgres.sh), give the password in PGPASSWORD or ~/.pgpass, and run the same command again"
+    return Refusal("catalog_reached", f"{without_password(uri or 'the PostgreSQL of the catalog')}: {without_password(message)[:200].strip()}", advice)

@@ -29,7 +29,7 @@ MIGRATING_S = 3.0  # a reader waits this long for a store that is being made or 
 MERGED_FILES = 4  # new files of a table in one transaction of a compaction
 SMALL_BYTES = 64 * 1024**2  # a file that has reached this is not written again
 MANY_COMMITS = 20  # small ones cost a reader more than compacting costs the writer
-MANY_FILES = 100  # small ones of a table, whoever made them: each costs 0.2 to 0.3 ms of every append that meets its key, and of every reader
+MANY_FILES = 100  # small ones of a table by any writer: each costs 0.2 to 0.3 ms of every append that meets its key, and of every reader
 
 
 class Store:
@@ -66,7 +66,7 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Give the connection back; what was committed stays. Many small commits are compacted first, whoever made them."""
+        """Give the connection back; what was committed stays. Many small commits are compacted first, by any writer."""
         try:
             if self.commits >= MANY_COMMITS or (self.commits and self._small_files() >= MANY_FILES):
                 self.compact()
@@ -151,7 +151,7 @@ class Store:
         statement
             In SQL; None: all relations.
         """
-        with self._turn:
+        with self._turn, self.lake.errors_as_refusals():
             patiently(lambda: self.views.require(self.connection, statement))
 
     def sql(self, statement: str, parameters: Sequence[Any] = ()) -> "pa.Table":
@@ -170,7 +170,7 @@ class Store:
             The whole answer.
         """
         self.require(statement)
-        with self._turn:
+        with self._turn, self.lake.errors_as_refusals():
             return patiently(lambda: self.connection.execute(statement, list(parameters)).to_arrow_table())
 
     def rows(self, relation: str) -> list[dict[str, Any]]:
@@ -209,7 +209,7 @@ class Store:
         dict
             Name -> DuckDB type.
         """
-        with self._turn:
+        with self._turn, self.lake.errors_as_refusals():
             if table not in self._columns:
                 self._columns[table] = dict(patiently(lambda: self.connection.execute(named("stored_columns", relation=table)).fetchall()))
             return self._columns[table]
@@ -298,10 +298,8 @@ def connect(
         raise _nothing(lake)
     connection = open_engine()
     try:
-        if read_only:
-            _attach_to_read(lake, connection, part_of(features, "schema"))
-        else:
-            open_for_writing(lake, connection, part_of(features, "schema"))
+        with lake.errors_as_refusals():
+            (_attach_to_read if read_only else open_for_writing)(lake, connection, part_of(features, "schema"))
         views = Views(features, as_of)
         patiently(lambda: views.prepare(connection))
         store = Store(lake, connection, views, read_only=read_only)
