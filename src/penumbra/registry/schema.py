@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,14 +38,8 @@ def revision(database: Path) -> str:
 
 def known(name: str) -> bool:
     """Whether the installed MLflow knows a revision: one that it does not know was written by a newer MLflow."""
-    from alembic.script import ScriptDirectory
-    from alembic.util import CommandError
-    from mlflow.store.db.utils import _get_alembic_config
-
-    try:
-        return ScriptDirectory.from_config(_get_alembic_config("")).get_revision(name) is not None
-    except CommandError:
-        return False
+    steps = files("mlflow.store.db_migrations").joinpath("versions")
+    return any(file.name.partition("_")[0] == name for file in steps.iterdir() if file.name.endswith(".py"))
 
 
 def current(database: Path) -> bool:
