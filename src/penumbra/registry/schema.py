@@ -36,7 +36,7 @@ def revision(database: Path) -> str:
     return str(row[0]) if row else ""
 
 
-def known(name: str) -> bool:
+def has_revision(name: str) -> bool:
     """Whether the installed MLflow knows a revision: one that it does not know was written by a newer MLflow."""
     steps = files("mlflow.store.db_migrations").joinpath("versions")
     return any(file.name.partition("_")[0] == name for file in steps.iterdir() if file.name.endswith(".py"))
@@ -50,10 +50,10 @@ def current(database: Path) -> bool:
     Refusal
         "registry_newer": its schema is not one that the installed MLflow knows.
     """
-    found = revision(database)
-    if found and not known(found):
-        raise Refusal("registry_newer", f"MLflow's database has the schema {found}, which the installed MLflow does not know", "update penumbra")
-    return found == newest()
+    stated = revision(database)
+    if stated and not has_revision(stated):
+        raise Refusal("registry_newer", f"MLflow's database has the schema {stated}, which the installed MLflow does not know", "update penumbra")
+    return stated == newest()
 
 
 def require(database: Path) -> None:
@@ -85,20 +85,20 @@ def migrate(database: Path) -> None:
     """
     from mlflow.store.db.utils import _upgrade_db, create_sqlalchemy_engine
 
-    with contextlib.closing(sqlite3.connect(database, timeout=60)) as kept:
+    with contextlib.closing(sqlite3.connect(database, timeout=60)) as original:
         for _ in range(ATTEMPTS):
             if current(database):
                 return
-            before = _changes(kept)
+            counted = _changes(original)
             with whole_file(database.with_name(f"{database.name}.migrated")) as draft:
                 with contextlib.closing(sqlite3.connect(draft)) as copy:
-                    kept.backup(copy)
+                    original.backup(copy)
                 engine: Engine = create_sqlalchemy_engine(f"sqlite:///{draft.resolve()}")
                 _upgrade_db(engine)
                 engine.dispose()
                 with contextlib.closing(sqlite3.connect(draft)) as copy:
-                    if _changes(kept) == before:
-                        copy.backup(kept)
+                    if _changes(original) == counted:
+                        copy.backup(original)
             database.with_name(f"{database.name}.migrated").unlink(missing_ok=True)
     if not current(database):
         raise Refusal("registry_busy", f"another program wrote to MLflow's database {ATTEMPTS} times meanwhile", "stop penumbra mlflow and other servers")
