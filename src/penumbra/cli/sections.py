@@ -109,7 +109,10 @@ SECTIONS: dict[str, dict[str, About]] = {
     },
     "One patient": {
         "predict": About(
-            "Predict one patient's risk and survival.", "the patient's folder, the version's files", "nothing; with --record one prediction", "9 s, 0.6 GB"
+            "Predict one patient's risk and survival.",
+            "the patient's folder, the version's files",
+            "nothing; with --record one prediction",
+            "3 s, 0.4 GB; with the network 5 s, 0.5 GB",
         ),
         "explain": About(
             "Explain one patient's answer.", "the store, or the patient's folder; the version's files", "nothing; with --html a page", "3 s, 0.4 GB"
