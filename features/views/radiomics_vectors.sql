@@ -1,6 +1,4 @@
 -- Of these, the rows of the current definition; see current_versions.
 CREATE VIEW stored.radiomics_vectors AS
 FROM stored.radiomics_vectors_all
-WHERE version = coalesce(
-    (SELECT arg_max(version, commit_id) FROM stored.current_versions WHERE kind = 'radiomics'),
-    (SELECT arg_max(version, commit_id) FROM stored.radiomics));
+WHERE version IN (SELECT radiomics_version FROM stored.shown_versions);

@@ -129,10 +129,11 @@ def test_nothing_of_one_statement_is_there_for_the_next(filled: Path, residents:
     """What the judge refuses, had it passed: each statement has a connection of its own to an engine whose settings are locked."""
     [settings] = asked(residents, filled, SETTINGS)
     assert settings == {"zone": "UTC", "python": False, "cache": False, "memory": "286.1 MiB", "locked": True}
-    for statement in ("CREATE TEMP TABLE mine AS SELECT 42 AS n", "SET VARIABLE mine = 42", "PREPARE mine AS SELECT 42", "BEGIN TRANSACTION"):
+    for statement in ("CREATE TEMP TABLE mine AS SELECT 42 AS n", "SET VARIABLE mine = 42", "PREPARE mine AS SELECT 42", "ROLLBACK"):
         asked(residents, filled, statement)
     assert asked(residents, filled, "SELECT getvariable('mine') AS n") == [{"n": None}]
-    for statement in ("FROM mine", "EXECUTE mine", "ROLLBACK", "SET TimeZone = 'Asia/Tokyo'", "SET GLOBAL threads = 1", "CREATE TABLE lake.mine (n INT)"):
+    settings_and_writing = ("SET TimeZone = 'Asia/Tokyo'", "SET GLOBAL threads = 1", "CREATE TABLE lake.mine (n INT)")
+    for statement in ("FROM mine", "EXECUTE mine", "BEGIN TRANSACTION", *settings_and_writing):
         with pytest.raises(Refusal, match="sql_failed"):
             asked(residents, filled, statement)
     assert asked(residents, filled, SETTINGS) == [settings]

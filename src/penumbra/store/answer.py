@@ -4,7 +4,7 @@ import contextlib
 import importlib
 import re
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +15,7 @@ from penumbra.base.tables import MAX_ROWS, Answer
 from penumbra.store import hints, postgres
 from penumbra.store.guard import Verdict
 from penumbra.store.judging import JUDGE
+from penumbra.store.kept_keys import KeptKeys
 from penumbra.store.lake import patiently
 from penumbra.store.limits import in_time, lock
 from penumbra.store.session import Store, connect
@@ -187,17 +188,18 @@ def prepare(store: Store, memory: str, *, every: bool = True) -> None:
     lock(store, memory)
 
 
-def from_open_store(store: Store, connection: "duckdb.DuckDBPyConnection", question: Question, verdict: Verdict) -> "pa.Table":
+def from_open_store(store: Store, keys: KeptKeys, connection: "duckdb.DuckDBPyConnection", question: Question, verdict: Verdict) -> "pa.Table":
     """The whole answer from a store that is open and prepared; otherwise as `query`.
 
     Parameters
     ----------
+    keys
+        Of this store.
     connection
         To the same engine; with it goes whatever the statement leaves behind.
     """
     try:
-        store.require(None if verdict.every else question.sql)
-        return patiently(lambda: _answer(connection, _spoken(verdict), question))
+        return patiently(lambda: _over_its_views(store, connection, question.sql, verdict, lambda statement: _answer(connection, statement, question), keys))
     except Exception as error:
         raise _sentence(error, store, question.sql, relation_names(question.home), question.timeout_s, question.memory) from None
 
@@ -207,15 +209,57 @@ def _ask(question: Question, take: "Callable[[duckdb.DuckDBPyConnection, str], R
     sql, verdict = question.sql, question.verdict
     if verdict is None and JUDGE.begin():  # otherwise the judge starts while the store opens
         verdict = JUDGE.ask(sql, relation_names(question.home))
-    with connect(question.home, read_only=True, as_of=question.as_of) as store:
+    with connect(question.home, read_only=True, as_of=question.as_of, stored=()) as store:
         if verdict is None:
             verdict = JUDGE.ask(sql, relation_names(question.home))
         try:
-            store.require(None if verdict.every else sql)
             prepare(store, question.memory, every="duckdb_tables" in sql.lower())
-            return patiently(lambda: take(store.connection, _spoken(verdict)))
+            judged = verdict
+            return patiently(lambda: _over_its_views(store, store.connection, sql, judged, lambda statement: take(store.connection, statement)))
         except Exception as error:
             raise _sentence(error, store, sql, relation_names(question.home), question.timeout_s, question.memory) from None
+
+
+def _over_its_views(
+    store: Store,
+    connection: "duckdb.DuckDBPyConnection",
+    sql: str,
+    verdict: Verdict,
+    take: Callable[[str], Result],
+    keys: KeptKeys | None = None,
+) -> Result:
+    """Return the result of `take` over views with what the statement needs of them; over whole ones where the engine finds something missing."""
+    import duckdb
+
+    narrowed = store.views.narrowable(sql, verdict.columns, verdict.features)
+    if narrowed:
+        store.views.require_others(store.connection, sql, narrowed)
+        try:
+            with _one_moment(connection, keys):
+                store.views.narrow(connection, narrowed)
+                return take(_spoken(verdict))
+        except (duckdb.BinderException, duckdb.CatalogException):
+            pass  # the engine's words about a whole view name what there is; the temporary ones went with the transaction
+    whole = verdict.every or verdict.described is not None or keys is not None
+    store.views.require(store.connection, None if verdict.every else sql, comments=whole)
+    with _one_moment(connection, keys):
+        return take(_spoken(verdict))
+
+
+@contextlib.contextmanager
+def _one_moment(connection: "duckdb.DuckDBPyConnection", keys: KeptKeys | None) -> Iterator[None]:
+    """In one transaction, of which nothing stays: the engine reads the store's catalog once for all statements in it."""
+    import duckdb
+
+    if keys is None:
+        connection.execute("BEGIN TRANSACTION")
+    else:
+        keys.begin(connection)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(duckdb.Error):
+            connection.execute("ROLLBACK")
 
 
 def import_meanwhile(*modules: str) -> threading.Thread:

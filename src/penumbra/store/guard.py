@@ -12,6 +12,7 @@ from typing import Any
 
 from penumbra.base.refusal import Refusal, choose, nearest
 from penumbra.store import hints
+from penumbra.store.narrowing import columns_needed, features_needed
 from penumbra.store.wording import PIVOTS, explained, first, statements, with_columns_listed, words
 
 RULE = "read_only_sql"
@@ -60,6 +61,10 @@ class Verdict:
         It is SHOW TABLES. Both are answered with comments.
     unlisted
         It holds a PIVOT whose columns are only known from the rows.
+    columns
+        In lower case, the only names that it may mean columns by; None: all columns may be needed.
+    features
+        All that it asks of the relations with one value per row; None: all may be needed.
     """
 
     statement: str
@@ -67,6 +72,8 @@ class Verdict:
     described: str | None = None
     listed: bool = False
     unlisted: bool = False
+    columns: tuple[str, ...] | None = None
+    features: tuple[str, ...] | None = None
 
 
 def refuse_unreadable(statement: str) -> None:
@@ -126,7 +133,10 @@ def judge(parse: Parser, statement: str, relations: Collection[str]) -> Verdict:
         raise _refused(parse, parsed, statement, begins)
     if len(parsed["statements"]) != 1:
         raise Refusal(RULE, "there is no statement" if not parsed["statements"] else "several statements at once", ADVICE)
-    verdict = _judge_tree(statement, parsed["statements"], {name.lower() for name in relations})
+    lowered = {name.lower() for name in relations}
+    verdict = _judge_tree(statement, parsed["statements"], lowered)
+    if not (unlisted or verdict.every or verdict.described):
+        verdict = replace(verdict, columns=columns_needed(parsed["statements"], lowered), features=features_needed(parsed["statements"]))
     listing = [word.text for word in tokens if word.text != ";"] in (["SHOW", "TABLES"], ["SHOW", "ALL", "TABLES"], ["DESCRIBE"], ["DESC"], ["SHOW"])
     return replace(verdict, listed=listing, unlisted=unlisted)
 

@@ -24,6 +24,7 @@ from penumbra.base.refusal import Refusal
 from penumbra.store.answer import Question, from_open_store, prepare
 from penumbra.store.answering import bounded
 from penumbra.store.guard import Verdict
+from penumbra.store.kept_keys import KeptKeys
 from penumbra.store.lake import ADDRESS_FILE, CATALOG_FILE, store_folder
 from penumbra.store.moments import commit_in
 from penumbra.store.session import Store, connect
@@ -67,6 +68,7 @@ class Holder:
         self.home = home
         self._memory = f"{memory_mb}MB"
         self._open: dict[int | None, Store] = {}
+        self._keys: dict[int | None, KeptKeys] = {}
         self._state = state_of(home)
 
     def store(self, as_of: int | None = None) -> Store:
@@ -79,6 +81,7 @@ class Holder:
                 for setting in FOR_EVERY_CONNECTION:
                     opened.connection.execute(f"SET GLOBAL {setting}")
                 prepare(opened, self._memory)
+                self._keys[as_of] = KeptKeys(opened)
             except BaseException:
                 opened.close()
                 raise
@@ -110,7 +113,7 @@ class Holder:
         store = self.store(None if as_of is None else commit_in(self.store(), as_of))
         statement = Question(self.home, question["sql"], None, question["timeout_s"], self._memory, None, values, question["first"], question["max_rows"])
         with contextlib.closing(store.connection.cursor()) as connection:
-            table = from_open_store(store, connection, statement, Verdict(**question["verdict"]))
+            table = from_open_store(store, self._keys[store.as_of], connection, statement, Verdict(**question["verdict"]))
         stream = io.TextIOWrapper(buffer := io.BytesIO(), encoding="utf-8", write_through=True)
         tables.write(table, question["format"], stream)
         stream.detach()

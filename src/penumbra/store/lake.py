@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+EXTENSIONS = ("sqlite_scanner", "ducklake")
 CATALOG_FILE = "catalog.sqlite"
 ADDRESS_FILE = "catalog.uri"  # where the catalog is, when it is not the file next to this one
 LOCK_FILE = "writer.lock"
@@ -78,8 +79,8 @@ def open_engine() -> "duckdb.DuckDBPyConnection":
     if connection.execute("SELECT current_setting('enable_progress_bar')").fetchone() != (False,):  # in a notebook without ipywidgets no SET of it passes
         connection.execute("SET enable_progress_bar = false")
     connection.execute("SET TimeZone = 'UTC'")  # now() and today are those of the store's times, wherever the machine is
-    load_extension(connection, "sqlite_scanner")
-    load_extension(connection, "ducklake")
+    for name in EXTENSIONS:
+        load_extension(connection, name)
     connection.execute("SET allow_unsigned_extensions = false")
     return connection
 

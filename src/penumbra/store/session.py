@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,7 +16,7 @@ from penumbra.store.lake import Lake, migrated_to, migrations, momentary, open_e
 from penumbra.store.postgres import without_password
 from penumbra.store.relations import Rows
 from penumbra.store.statements import statement as named
-from penumbra.store.views import Views
+from penumbra.store.views import STORED, Views
 from penumbra.store.writer import write
 
 if TYPE_CHECKING:
@@ -255,6 +255,7 @@ def connect(
     as_of: int | None = None,
     catalog: str | None = None,
     schema_root: Path | None = None,
+    stored: Collection[str] = STORED,
 ) -> Store:
     """Open the store of `home`, and create it or bring it to the newest schema when it is opened for writing.
 
@@ -270,6 +271,8 @@ def connect(
         `postgresql://user@host:port/database`; None: what PENUMBRA_CATALOG says, or an SQLite file in the store.
     schema_root
         The folder with rois.yaml, schema/ and views/; None: `features/` of the project.
+    stored
+        The tables that every statement may name in the schema `stored`; of the others those that a statement's relations are made of follow with it.
 
     Returns
     -------
@@ -301,7 +304,7 @@ def connect(
         with lake.errors_as_refusals():
             (_attach_to_read if read_only else open_for_writing)(lake, connection, part_of(features, "schema"))
         views = Views(features, as_of)
-        patiently(lambda: views.prepare(connection))
+        patiently(lambda: views.prepare(connection, stored))
         store = Store(lake, connection, views, read_only=read_only)
         if as_of is not None:
             newest = patiently(lambda: _newest(connection))

@@ -7,7 +7,7 @@ ring_3mm_outcome.
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from penumbra.base.blocks import GTV, declared_margins, ring_name
 from penumbra.base.params import project_root
 from penumbra.base.project import part_of
+from penumbra.store.narrowing import LONG
 from penumbra.store.relations import RELATIONS
 from penumbra.store.statements import literal, quoted
 
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
 BLOCK = 64  # features in one list column: reading one feature reads its list, so 1/21 of a row
 TABLES = tuple(RELATIONS)
 # Views in the schema `stored`, next to the tables.
-INTERNAL = frozenset(("gone", "scans", "radiomics_vectors", "deep_vectors", "radiomics_vectors_all", "deep_vectors_all"))
+INTERNAL = frozenset(
+    ("gone", "scans", "radiomics_shown", "deep_shown", "shown_versions", "radiomics_vectors", "deep_vectors", "radiomics_vectors_all", "deep_vectors_all")
+)
+# Of these, the ones that say which rows the relations show; small, and the same for every statement between two commits.
+KEYS = ("gone", "radiomics_shown", "deep_shown", "shown_versions")
 EVERY = "_all"  # at the end of a relation's name: every definition, not the current one alone
 WORDS = {
     "": {
@@ -38,6 +43,12 @@ WORDS = {
 }
 OWN_COLUMNS = "%declared_"  # in a view: what features/clinical.yaml declares
 CATALOGUE = "$catalogue_rows"  # in a view: the rows of features/catalogue.csv
+COMMITS = "commits"
+STORED = (*TABLES, COMMITS)  # in the schema `stored`
+_STORED = re.compile(r"\bstored\.(\w+)")
+KINDS = ("radiomics", "deep")
+WIDE = ("$radiomics_columns", "$deep_columns")  # in a view: a column for each feature
+_COMMENTS = "\nCOMMENT ON "
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NO_RELATION = re.compile(rf"\bstored\.(?!(?:{'|'.join(sorted(INTERNAL, key=len, reverse=True))})\b)\w+|'(?:[^']|'')*'")  # stored tables and texts
 
@@ -78,6 +89,7 @@ class Views:
 
     features: Path
     as_of: int | None = None
+    prepared: set[str] = field(default_factory=set)  # stored tables that are in the schema `stored`
     _created: set[str] = field(default_factory=set)
     _slots: dict[str, int] = field(default_factory=dict)
     _by_slot: set[str] = field(default_factory=set)  # those of them whose columns are the features known then
@@ -96,62 +108,149 @@ class Views:
                     self._bodies[name + suffix] = Template(body).safe_substitute(words, all=suffix)
         return self._bodies
 
-    def prepare(self, connection: "duckdb.DuckDBPyConnection", tables: Iterable[str] = TABLES) -> None:
-        """Put the stored tables, up to the commit asked for, into the schema `stored`; fewer `tables` take less time."""
+    def prepare(self, connection: "duckdb.DuckDBPyConnection", tables: Collection[str] = STORED) -> None:
+        """Put stored tables, up to the commit asked for, into the schema `stored`; fewer `tables` take less time."""
         with _at_once(connection):
             connection.execute("CREATE SCHEMA IF NOT EXISTS memory.stored")
             for table in tables:
-                upto = "" if self.as_of is None else f" WHERE commit_id <= {int(self.as_of)}"
-                connection.execute(f"CREATE OR REPLACE VIEW memory.stored.{table} AS FROM lake.{table}{upto}")
-            upto = "" if self.as_of is None else f" WHERE id <= {int(self.as_of)}"
-            connection.execute(f"CREATE OR REPLACE VIEW memory.stored.commits AS FROM lake.commits{upto}")
+                self._store(connection, table)
+        self.prepared.update(tables)
 
-    def require(self, connection: "duckdb.DuckDBPyConnection", statement: str | None) -> None:
-        """Create the views that `statement` names, and those that they name; None: every view."""
+    def _store(self, connection: "duckdb.DuckDBPyConnection", table: str) -> None:
+        upto = "" if self.as_of is None else f" WHERE {'id' if table == COMMITS else 'commit_id'} <= {int(self.as_of)}"
+        connection.execute(f"CREATE OR REPLACE VIEW memory.stored.{table} AS FROM lake.{table}{upto}")
+
+    def require(self, connection: "duckdb.DuckDBPyConnection", statement: str | None, *, without: Collection[str] = (), comments: bool = True) -> None:
+        """Create the views that `statement` names, and those that they name; None: every view.
+
+        Parameters
+        ----------
+        without
+            Views that are not needed, or made otherwise.
+        comments
+            Whether their comments are made as well, which takes as long as the views.
+        """
         by_relation = self._statements()
-        mentioned = set(by_relation) if statement is None else {word.lower() for word in _WORD.findall(statement)} & set(by_relation)
+        mentioned = (set(by_relation) if statement is None else self._mentioned(statement)) - set(without)
         if mentioned & self._by_slot:
             self._forget_grown(connection)
-        created = set(self._created)
-        if mentioned <= created:
+        created, prepared = set(self._created), set(self.prepared)
+        if mentioned <= created and not self._unprepared(statement or ""):
             return
         try:
             with nullcontext() if self._holding else _at_once(connection):
+                self._prepare_for(connection, statement or "")
                 for name in sorted(mentioned):
-                    self._create(connection, name, by_relation)
+                    self._create(connection, name, by_relation, comments=comments)
         except BaseException:
-            self._created = created
+            self._created, self.prepared = created, prepared
             raise
 
     @contextmanager
     def held(self, connection: "duckdb.DuckDBPyConnection") -> Iterator[None]:
         """One transaction for several statements; views that were made in it are forgotten with it where it fails."""
-        before = set(self._created), dict(self._slots), set(self._by_slot)
+        before = set(self._created), dict(self._slots), set(self._by_slot), set(self.prepared)
         self._holding = True
         try:
             with _at_once(connection):
                 yield
         except BaseException:
-            self._created, self._slots, self._by_slot = before
+            self._created, self._slots, self._by_slot, self.prepared = before
             raise
         finally:
             self._holding = False
 
-    def _create(self, connection: "duckdb.DuckDBPyConnection", name: str, by_relation: dict[str, str]) -> None:
+    def narrowable(self, statement: str, columns: Collection[str] | None, features: Collection[str] | None) -> dict[str, Collection[str]]:
+        """The views that a statement names and that `narrow` can make with less in them: name -> what is needed of it.
+
+        Parameters
+        ----------
+        columns
+            Of the wide views, in lower case; None: they are made whole.
+        features
+            Of the long views; None: they are made whole.
+        """
+        narrowed: dict[str, Collection[str]] = {}
+        if columns is not None or features is not None:
+            for name in sorted(self._mentioned(statement)):
+                self._narrowed(name, columns, features, narrowed)
+        return narrowed
+
+    def require_others(self, connection: "duckdb.DuckDBPyConnection", statement: str, narrowed: Collection[str]) -> None:
+        """Make what a statement and its narrow views name besides these."""
+        sources = {word for name in narrowed for word in self._sources(name)}
+        stored = " stored.feature_slots" if narrowed else ""
+        self.require(connection, " ".join((statement, *sorted(sources))) + stored, without=narrowed, comments=False)
+
+    def narrow(self, connection: "duckdb.DuckDBPyConnection", narrowed: Mapping[str, Collection[str]]) -> None:
+        """Make views of `narrowable` as temporary ones of this connection, where they take the place of those of the same name."""
+        by_relation, slots = self._statements(), dict[str, dict[str, dict[str, int]]]()
+        for name, names in narrowed.items():
+            body = by_relation[name].split(_COMMENTS)[0].replace(f"CREATE VIEW {name}", f"CREATE OR REPLACE TEMPORARY VIEW {name}", 1)
+            if "$" in body:
+                key = " ".join(sorted(names))
+                if key not in slots:
+                    slots[key] = _slots_of(connection, names)
+                body = Template(body).substitute({text: value for kind in KINDS for text, value in _few_columns(kind, slots[key][kind]).items()})
+            connection.execute(body)
+
+    def _narrowed(
+        self,
+        name: str,
+        columns: Collection[str] | None,
+        features: Collection[str] | None,
+        narrowed: dict[str, Collection[str]],
+    ) -> bool:
+        """Whether a view can be made narrow; then it is in `narrowed` with what is needed of it, after those that it names."""
+        if name in narrowed:
+            return True
+        if name in LONG:
+            names = features
+        elif any(wide in self._statements()[name] for wide in WIDE):
+            names = columns
+        else:
+            named = [self._narrowed(word, columns, features, narrowed) for word in self._sources(name) if word not in INTERNAL]
+            names = () if any(named) else None
+        if names is not None:
+            narrowed[name] = names
+        return names is not None
+
+    def _unprepared(self, text: str) -> set[str]:
+        """The stored tables that a text names and that are not in the schema `stored` yet."""
+        return (set(STORED) - self.prepared) & set(_STORED.findall(text))
+
+    def _prepare_for(self, connection: "duckdb.DuckDBPyConnection", text: str) -> None:
+        for table in sorted(self._unprepared(text)):
+            self._store(connection, table)
+            self.prepared.add(table)
+
+    def _mentioned(self, statement: str) -> set[str]:
+        return {word.lower() for word in _WORD.findall(statement)} & set(self._statements())
+
+    def _sources(self, name: str) -> list[str]:
+        """The relations that a view names, and those of the schema `stored` that are views."""
+        by_relation = self._statements()
+        return sorted(set(_WORD.findall(_NO_RELATION.sub(" ", by_relation[name]))) & set(by_relation) - {name})
+
+    def _create(self, connection: "duckdb.DuckDBPyConnection", name: str, by_relation: dict[str, str], *, comments: bool) -> None:
         if name in self._created:
             return
         body = by_relation[name]
-        sources = set(_WORD.findall(_NO_RELATION.sub(" ", body))) & set(by_relation) - {name}
-        for word in sorted(sources):
-            self._create(connection, word, by_relation)
+        if not comments:
+            body = body.split(_COMMENTS)[0]
+        self._prepare_for(connection, body)
+        sources = self._sources(name)
+        for word in sources:
+            self._create(connection, word, by_relation, comments=comments)
         if CATALOGUE in body:
             body = body.replace(CATALOGUE, catalogue_rows(part_of(self.features, "catalogue.csv")))
-        of_features = "$" in body
+        if of_features := "$" in body:
+            self._prepare_for(connection, "stored.feature_slots")
         if OWN_COLUMNS in body:
             body = with_own_columns(body, self.features)
         if of_features:
             body = Template(body).substitute(self._columns(connection, "radiomics"), **self._columns(connection, "deep"))
-        if of_features or sources & self._by_slot:
+        if of_features or set(sources) & self._by_slot:
             self._by_slot.add(name)
         connection.execute(body)
         self._created.add(name)
@@ -172,11 +271,32 @@ class Views:
         """Another process may have added features since the views were made."""
         sizes = dict(connection.execute("SELECT kind, count(*) FROM memory.stored.feature_slots GROUP BY kind").fetchall())
         if any(sizes.get(kind, 0) != size for kind, size in self._slots.items()):
-            for name in list(self._created):
-                connection.execute(f"DROP VIEW memory.{'stored' if name in INTERNAL else 'main'}.{name}")
-            self._created.clear()
+            for name in self._by_slot:
+                connection.execute(f"DROP VIEW memory.main.{name}")
+            self._created -= self._by_slot
             self._slots.clear()
             self._by_slot.clear()
+
+
+def _slots_of(connection: "duckdb.DuckDBPyConnection", names: Collection[str]) -> dict[str, dict[str, int]]:
+    """Kind -> feature -> slot, of these features in any case."""
+    slots: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
+    if names:
+        listed = ", ".join(literal(name.lower()) for name in names)
+        query = f"SELECT kind, feature, slot FROM memory.stored.feature_slots WHERE lower(feature) IN ({listed}) ORDER BY slot"  # noqa: S608 as literals
+        for kind, feature, slot in connection.execute(query).fetchall():
+            slots[str(kind)][str(feature)] = int(slot)
+    return slots
+
+
+def _few_columns(kind: str, features: dict[str, int]) -> dict[str, str]:
+    """As `Views._columns`, for some features."""
+    values = [f"{block_column(slot // BLOCK)}[{slot % BLOCK + 1}]" for slot in features.values()]
+    return {
+        f"{kind}_columns": "".join(f", {value} AS {quoted(feature)}" for value, feature in zip(values, features, strict=True)),
+        f"{kind}_names": "[" + ", ".join(map(literal, features)) + "]::VARCHAR[]",
+        f"{kind}_values": f"[{', '.join(values)}]::DOUBLE[]",
+    }
 
 
 @contextmanager
