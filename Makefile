@@ -11,7 +11,7 @@ ready := .venv/.ready
 pytest := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=15
 fast := -m "not slow and not matrix" --ignore tests/end_to_end
 
-.PHONY: run test test-fast coverage test-numeric test-stops test-losses lint fuzz bench bench-compare bench-radiomics bench-network bench-last-bit bench-statistics bench-store bench-redrawn bench-served bench-console stress-store stress-compaction test-release stack backup restore parity lock docs release clean setup help
+.PHONY: run test test-fast coverage test-numeric test-stops test-losses lint fuzz bench bench-compare bench-radiomics bench-network bench-last-bit bench-statistics bench-store bench-redrawn bench-served bench-sql bench-console stress-store stress-compaction test-release stack backup restore parity lock docs release clean setup help
 .DEFAULT_GOAL := help
 
 help:                      ## this list
@@ -82,6 +82,8 @@ test-release: $(ready)     ## the contract tests with another release of MLflow 
 
 bench-redrawn: $(ready)    ## after make run: are the champion's probabilities true? 200 times other deaths from the simulated truth
 	.venv/bin/python -m penumbra.bench.redrawn
+bench-sql: $(ready)        ## short statements over data/: serve-sql, a new process each, DuckDB's own client
+	.venv/bin/python -m penumbra.bench.history run penumbra.bench.sql
 bench-console: $(ready)    ## every page of the console over data/ and over 100,000 patients, and 20 people next to a retraining
 	.venv/bin/python -m penumbra.bench.history run penumbra.bench.console
 bench-served: $(ready)     ## the champion of data/ served by MLflow: 50 requests a second from 4 clients for 30 s

@@ -60,7 +60,7 @@ COMMON = (
     "/tables/feature_statistics",
     f"/sql?q={STATEMENT}",
     "/features",
-    "/features/original_shape_MeshVolume",
+    "/features/{feature}",
 )
 OF_MODELS = ("/models/1", "/models/compare?versions=1", "/health")
 

@@ -15,12 +15,16 @@ from penumbra.cli.group import as_of_option, command, format_option, next_comman
 @format_option
 @as_of_option
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=120.0, show_default=True, help="Time limit for the statement, in seconds.")
-def sql(statement: str, form: str, as_of: str | None, timeout: float) -> None:
+@click.option("--script", is_flag=True, help="Print the SQL with which DuckDB's own clients show the same relations, read-only.")
+def sql(statement: str, form: str, as_of: str | None, timeout: float, script: bool) -> None:
     """Query the store: one read-only SQL STATEMENT, or without it an interactive shell. Works during a run."""
     from penumbra.commands import sql
 
     home = state_home()
     sql.note_changes(home)
+    if script:
+        click.echo(sql.script(home, as_of), nl=False)
+        return
     if statement is None and sys.stdin.isatty():
         from penumbra.store.shell import converse
 

@@ -59,6 +59,14 @@ def answer(home: Path, statement: str, form: str, *, as_of: str | None = None, t
     return result
 
 
+def script(home: Path, as_of: str | None) -> str:
+    """The SQL with which DuckDB's own clients show the relations."""
+    from penumbra import store
+    from penumbra.store.script import script
+
+    return script(home, None if as_of is None else store.commit_of(home, as_of))
+
+
 def remarks(statement: str, rows: int) -> Iterable[str]:
     """Sentences on why an answer may be empty; none where it is not."""
     if rows:

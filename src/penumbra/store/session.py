@@ -272,7 +272,7 @@ def connect(
     schema_root
         The folder with rois.yaml, schema/ and views/; None: `features/` of the project.
     stored
-        The tables that every statement may name in the schema `stored`; of the others those that a statement's relations are made of follow with it.
+        Tables that are in the schema `stored` at once; of the others those that a statement's relations are made of follow with it.
 
     Returns
     -------
