@@ -340,8 +340,7 @@ def require(home: Path | str) -> None:
 
 
 def _nothing(lake: Lake) -> Refusal:
-    where = lake.folder if lake.catalog is None else without_password(lake.catalog)
-    return Refusal("store_exists", f"no feature store in {where}", "run `penumbra run` or `penumbra ingest` first")
+    return Refusal("store_exists", f"no feature store in {without_password(lake.catalog or str(lake.folder))}", "run `penumbra run` or `penumbra ingest` first")
 
 
 def _newest(connection: "duckdb.DuckDBPyConnection") -> int:
