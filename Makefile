@@ -11,7 +11,7 @@ ready := .venv/.ready
 pytest := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=15
 fast := -m "not slow and not matrix" --ignore tests/end_to_end
 
-.PHONY: run test test-fast coverage test-numeric test-stops test-losses lint fuzz bench bench-compare bench-radiomics bench-network bench-last-bit bench-statistics bench-store bench-redrawn bench-served bench-sql bench-console stress-store stress-compaction test-release stack backup restore parity lock docs release clean setup help
+.PHONY: run test test-fast coverage test-numeric test-stops test-losses lint fuzz bench bench-compare bench-radiomics bench-network bench-last-bit bench-statistics bench-lasso bench-store bench-redrawn bench-served bench-sql bench-console stress-store stress-compaction test-release stack backup restore parity lock docs release clean setup help
 .DEFAULT_GOAL := help
 
 help:                      ## this list
@@ -69,6 +69,8 @@ bench-network: .bench/torch
 	.venv/bin/python -m penumbra.bench.history run penumbra.bench.network --torch .bench/torch
 bench-statistics: $(ready)
 	OMP_NUM_THREADS=1 .venv/bin/python -m penumbra.bench.history run penumbra.bench.statistics
+bench-lasso: $(ready)      ## the Lasso-Cox path beside scikit-survival's on 20 shapes, in processor time
+	OMP_NUM_THREADS=1 .venv/bin/python -m penumbra.bench.history run penumbra.bench.lasso
 bench-store: $(ready)
 	.venv/bin/python -m penumbra.bench.history run penumbra.store.bench
 bench-last-bit: $(ready)   ## how much of everybody's risk hangs on one rounding of the network's start and on the number of cores; on data/, minutes

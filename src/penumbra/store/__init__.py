@@ -6,8 +6,9 @@ from penumbra.store.version import canonical_json, sha256, version_key
 
 if TYPE_CHECKING:
     from penumbra.store.answer import first_rows, for_format, query
-    from penumbra.store.features import FEATURE_KINDS, Matrix, declare_version, missing, read_matrix, write_features
+    from penumbra.store.features import FEATURE_KINDS, declare_version, missing, write_features
     from penumbra.store.forgetting import Traces, forget, purge, traces, unfinished
+    from penumbra.store.matrix import Matrix, read_matrix
     from penumbra.store.moments import commit_of
     from penumbra.store.proof import check, digest
     from penumbra.store.session import Store, connect, require
@@ -43,8 +44,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "features": ("FEATURE_KINDS", "Matrix", "declare_version", "missing", "read_matrix", "write_features"),
+    "features": ("FEATURE_KINDS", "declare_version", "missing", "write_features"),
     "forgetting": ("Traces", "forget", "purge", "traces", "unfinished"),
+    "matrix": ("Matrix", "read_matrix"),
     "moments": ("commit_of",),
     "proof": ("check", "digest"),
     "answer": ("first_rows", "for_format", "query"),

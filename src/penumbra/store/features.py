@@ -1,13 +1,11 @@
-"""Feature vectors: many rows in, one matrix out."""
+"""Feature vectors of many patients, written in one transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from penumbra.base.refusal import Refusal
-from penumbra.store.lake import patiently
 from penumbra.store.statements import quoted, statement
 from penumbra.store.views import BLOCK, block_column, feature_slots
 from penumbra.store.writer import commit, places
@@ -22,33 +20,6 @@ Kind = Literal["radiomics", "deep"]
 Key = tuple[str, str, str]  # patient, roi, image_version
 FEATURE_KINDS: tuple[Kind, ...] = ("radiomics", "deep")
 KEY_COLUMNS = ("patient", "center", "roi", "image_version")
-FEW = 50  # patients or centers that are named one by one in a statement
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """Features of one ROI, a row per patient in the order of their names.
-
-    Parameters
-    ----------
-    patients, centers : shape (n,)
-        Text.
-    features
-        Names, p of them.
-    values : shape (n, p)
-        As float64, NaN where a feature is missing.
-    log_risk : shape (n,)
-        For deep, else None.
-    version
-        The definition they were computed by.
-    """
-
-    patients: np.ndarray
-    centers: np.ndarray
-    features: tuple[str, ...]
-    values: np.ndarray
-    log_risk: np.ndarray | None
-    version: str
 
 
 def declare_version(
@@ -293,105 +264,3 @@ def missing(store: "Store", kind: Kind, version: str, keys: Iterable[Key]) -> li
     table = store.sql(statement("present_keys", relation=kind), [version])
     present = set(zip(*(table.column(i).to_pylist() for i in range(3)), strict=True))
     return [key for key in keys if tuple(key) not in present]
-
-
-def read_matrix(
-    store: "Store",
-    kind: Kind,
-    roi: str,
-    *,
-    version: str | None = None,
-    patients: Sequence[str] | None = None,
-    centers: Sequence[str] | None = None,
-    as_of: int | None = None,
-) -> Matrix:
-    """Read the features of one ROI of all patients, or of those that are named and stored, from their newest images.
-
-    Parameters
-    ----------
-    store
-        Open, from `connect`.
-    kind
-        "radiomics" or "deep".
-    roi
-        Such as "gtv" or "ring_3mm".
-    version
-        None: the newest definition that has rows of this ROI.
-    patients, centers
-        Only these.
-    as_of
-        As it was after this commit; None: as the store was opened.
-
-    Returns
-    -------
-    Matrix
-        A row per patient, a column per feature.
-
-    Raises
-    ------
-    Refusal
-        "features_stored": `no radiomics features of gtv in the store. ...`.
-
-    Examples
-    --------
-    >>> from penumbra.store import connect, read_matrix
-    >>> with connect("home", read_only=True) as lake:
-    ...     matrix = read_matrix(lake, "radiomics", "gtv")
-    >>> matrix.patients.tolist(), matrix.features[0]
-    (['N001', 'N002'], 'original_firstorder_Mean')
-    >>> matrix.values
-    array([[  40. ,    2.5, 1000. ],
-           [  41. ,    2.5, 1000. ]])
-    """
-    if as_of is not None and as_of != store.as_of:
-        from penumbra.store.session import connect
-
-        with connect(store.lake.folder.parent, as_of=as_of, catalog=store.lake.catalog, schema_root=store.views.features) as earlier:
-            return read_matrix(earlier, kind, roi, version=version, patients=patients, centers=centers)
-    selected = version or _newest_version(store, kind, roi)
-    conditions = ""
-    parameters: list[str | list[str]] = [roi, selected]
-    for column, values in (("patient", patients), ("center", centers)):
-        if values is not None and 0 < len(values) <= FEW:  # as constants, so that the files of other patients are not read
-            conditions += f" AND {column} IN ({', '.join('?' for _ in values)})"
-            parameters.extend(str(entry) for entry in values)
-        elif values is not None:
-            conditions += f" AND {column} IN (SELECT unnest(?::VARCHAR[]))"
-            parameters.append([str(entry) for entry in values])
-    columns = "patient, center, log_risk" if kind == "deep" else "patient, center"
-    # In this order: a concurrent writer adds features and rows, and rows read last have a column for every feature read before.
-    slots = patiently(lambda: feature_slots(store.connection, kind))
-    features = [feature for feature in _declared(store, selected) or slots if feature in slots]
-    table = store.sql(statement("matrix_rows", relation=kind, columns=columns, conditions=conditions), parameters)
-    blocks = [_block(table, block) for block in range(-(-len(slots) // BLOCK))]
-    whole = np.concatenate(blocks, axis=1) if blocks else np.empty((table.num_rows, 0))
-    return Matrix(
-        patients=np.array(table.column("patient").to_pylist(), dtype=str),
-        centers=np.array(table.column("center").to_pylist(), dtype=str),
-        features=tuple(features),
-        values=np.ascontiguousarray(whole[:, [slots[feature] for feature in features]]),
-        log_risk=np.array(table.column("log_risk").to_pylist(), dtype=float) if kind == "deep" else None,
-        version=selected,
-    )
-
-
-def _newest_version(store: "Store", kind: str, roi: str) -> str:
-    table = store.sql(statement("newest_version", relation=kind), [roi])
-    if not table.num_rows:
-        raise Refusal("features_stored", f"no {kind} features of {roi} in the store", "run `penumbra populate`, and for deep `penumbra train`")
-    return str(table.column("version")[0])
-
-
-def _declared(store: "Store", version: str) -> list[str]:
-    """The names of a version's features in their order; where it was never declared, every feature of the kind."""
-    features = store.sql("SELECT features FROM stored.feature_versions WHERE version = ?", [version]).column("features").to_pylist()
-    return list(features[0]) if features and features[0] else []
-
-
-def _block(table: "pa.Table", block: int) -> np.ndarray:
-    """One list column as (n, 64); NULL becomes NaN."""
-    column = table.column(block_column(block)).combine_chunks()
-    if column.null_count == 0 and len(column.flatten()) == len(column) * BLOCK:
-        return np.asarray(column.flatten().to_numpy(zero_copy_only=False), dtype=float).reshape(-1, BLOCK)
-    rows = [[np.nan] * BLOCK if row is None else [np.nan if entry is None else entry for entry in row] for row in column.to_pylist()]
-    return np.array(rows, dtype=float).reshape(-1, BLOCK)

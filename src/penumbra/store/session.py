@@ -173,6 +173,18 @@ class Store:
         with self._turn, self.lake.errors_as_refusals():
             return patiently(lambda: self.connection.execute(statement, list(parameters)).to_arrow_table())
 
+    @contextlib.contextmanager
+    def one_moment(self) -> Iterator["duckdb.DuckDBPyConnection"]:
+        """Hold the connection in one transaction that only reads: all its statements see the same commit.
+
+        Yields
+        ------
+        duckdb.DuckDBPyConnection
+            The connection; name relations first to `require`.
+        """
+        with self._turn, self.views.held(self.connection):
+            yield self.connection
+
     def rows(self, relation: str) -> list[dict[str, Any]]:
         """Read all rows of one relation.
 

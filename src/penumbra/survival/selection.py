@@ -13,6 +13,7 @@ from penumbra.survival.outcome import Bools, Floats, Undefined, checked_covariat
 MIN_FOLDS = 3
 N_LAMBDAS = 100  # of a default path, as in glmnet
 STOP_GAIN = 2e-4  # the path ends where a step adds less than this share to the explained deviance (glmnet ends its path there too, by its own rule)
+TOLERANCE = 1e-10  # of a coefficient: what one more step would still change
 WARM_STEPS = 6  # penalties on the way to a single one: each starts where the last ended
 STOP_EXPLAINED = 0.999  # or where this share of the deviance is explained (glmnet: devmax)
 
@@ -98,7 +99,7 @@ def lasso_cox_cv(
     seed: int = 0,
     lambdas: ArrayLike | None = None,
     patience: int | None = None,
-    tolerance: float = 1e-7,
+    tolerance: float = TOLERANCE,
 ) -> LassoCox:
     """Fit the Lasso-Cox path and choose its penalty by cross-validation.
 
@@ -124,7 +125,7 @@ def lasso_cox_cv(
     patience
         End the path when the deviance has not fallen below its lowest for this many penalties; None: never (as glmnet).
     tolerance
-        Largest change of a coefficient at which a fit has converged.
+        A fit has converged when one more step would change no coefficient by more.
 
     Returns
     -------
@@ -167,7 +168,7 @@ def lasso_cox_cv(
         )
     grid = None if lambdas is None else _checked_lambdas(lambdas)
     if grid is None:
-        grid = _default_lambdas(events, times, covariates)
+        grid = default_lambdas(events, times, covariates)
     everybody = LassoPath(events, times, covariates, tolerance)
     outside = [fold != name for name in names]
     others = [LassoPath(events[rows], times[rows], covariates[rows], tolerance) for rows in outside]
@@ -204,7 +205,7 @@ def lasso_cox_cv(
     )
 
 
-def lasso_cox(event: ArrayLike, time: ArrayLike, X: ArrayLike, *, penalty: float, tolerance: float = 1e-7) -> Floats:
+def lasso_cox(event: ArrayLike, time: ArrayLike, X: ArrayLike, *, penalty: float, tolerance: float = TOLERANCE) -> Floats:
     """Return the Lasso-Cox coefficients at one penalty; the objective is that of `lasso_cox_cv`.
 
     Parameters
@@ -218,7 +219,7 @@ def lasso_cox(event: ArrayLike, time: ArrayLike, X: ArrayLike, *, penalty: float
     penalty
         The lambda of the objective; at or above the smallest that keeps nothing, all coefficients are 0.
     tolerance
-        Largest change of a coefficient at which a fit has converged.
+        A fit has converged when one more step would change no coefficient by more.
 
     Returns
     -------
@@ -286,7 +287,7 @@ def _checked_lambdas(lambdas: ArrayLike) -> Floats:
     return np.sort(values)[::-1]
 
 
-def _default_lambdas(event: Bools, time: Floats, X: Floats) -> Floats:
+def default_lambdas(event: Bools, time: Floats, X: Floats) -> Floats:
     """Return the penalties from the smallest that keeps nothing."""
     n, p = X.shape
     return largest_lambda(event, time, X) * np.geomspace(1.0, 1e-4 if n > p else 1e-2, N_LAMBDAS)

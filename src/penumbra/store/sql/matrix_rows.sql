@@ -1,1 +1,2 @@
-SELECT $columns, COLUMNS('v\d+') FROM stored.${relation}_vectors_all WHERE roi = ? AND version = ?$conditions ORDER BY patient
+-- Not sorted: a sort would hold all of it twice. matrix_keys says where each row belongs.
+SELECT patient, center, COLUMNS('v\d+') FROM stored.${relation}_vectors_all WHERE roi = ? AND version = ?$conditions
