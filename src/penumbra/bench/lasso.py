@@ -84,11 +84,11 @@ def _row(shape: str, event: np.ndarray, time: np.ndarray, X: np.ndarray, seconds
     while len(durations[0]) < 2 or clock.perf_counter() - began < seconds:
         for run, spent in zip((ours, theirs), durations, strict=True):
             spent.append(_spent(lambda: run(event, time, X, lambdas)))  # noqa: B023 called here
-    here, there = map(min, durations)
+    mine, other_s = map(min, durations)
     exact = [violation(event, time, X, lambdas, coefficients) for coefficients in (path, other)]
-    kept = int((path[:, -1] != 0).sum())
-    print(f"| {shape} | {lambdas.size} | {kept} | {here:.3g} | {there:.3g} | {here / there:.2f} | {exact[0]:.0e} | {exact[1]:.0e} |", flush=True)
-    return {"ours_s": round(here, 5), "scikit_survival_s": round(there, 5), "ratio": round(here / there, 3)}
+    count = int((path[:, -1] != 0).sum())
+    print(f"| {shape} | {lambdas.size} | {count} | {mine:.3g} | {other_s:.3g} | {mine / other_s:.2f} | {exact[0]:.0e} | {exact[1]:.0e} |", flush=True)
+    return {"ours_s": round(mine, 5), "scikit_survival_s": round(other_s, 5), "ratio": round(mine / other_s, 3)}
 
 
 def _spent(run: Callable[[], object]) -> float:

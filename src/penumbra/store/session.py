@@ -175,12 +175,11 @@ class Store:
 
     @contextlib.contextmanager
     def one_moment(self) -> Iterator["duckdb.DuckDBPyConnection"]:
-        """Hold the connection in one transaction that only reads: all its statements see the same commit.
+        """Hold the connection in one transaction that reads: its statements, of relations that `require` has made, see the same commit.
 
         Yields
         ------
         duckdb.DuckDBPyConnection
-            The connection; name relations first to `require`.
         """
         with self._turn, self.views.held(self.connection):
             yield self.connection

@@ -178,7 +178,7 @@ def _with_columns(X, columns, store, hessian, fresh, deaths, last, weight, at_ri
 
 
 @kernel
-def _kept(columns, store, hessian, beta, gradient, threshold):  # type: ignore[no-untyped-def]
+def _pruned(columns, store, hessian, beta, gradient, threshold):  # type: ignore[no-untyped-def]
     """The working set without the columns that have been zero and will almost surely stay so."""
     count = 0
     keep = np.empty(columns.size, np.int64)
@@ -229,12 +229,12 @@ def _copy(values, target):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _taken(values, places):  # type: ignore[no-untyped-def]
+def _chosen(values, places):  # type: ignore[no-untyped-def]
     """The values at some places."""
-    taken = np.empty(places.size)
+    chosen = np.empty(places.size)
     for k in range(places.size):
-        taken[k] = values[places[k]]
-    return taken
+        chosen[k] = values[places[k]]
+    return chosen
 
 
 @kernel
@@ -243,7 +243,7 @@ def _step(X, died, died_sum, deaths, last, beta, eta, gradient, columns, store, 
     n = eta.size
     # the strong rule: the others will almost surely stay zero at this penalty; the check below catches them when not
     threshold = 2 * penalty - previous
-    columns, hessian = _kept(columns, store, hessian, beta, gradient, threshold)
+    columns, hessian = _pruned(columns, store, hessian, beta, gradient, threshold)
     fresh = _candidates(columns, gradient, threshold)
     weight, at_risk, expected, value = _at(eta, died, deaths, last)
     for _ in range(MAX_ROUNDS):
@@ -251,9 +251,9 @@ def _step(X, died, died_sum, deaths, last, beta, eta, gradient, columns, store, 
             columns, store, hessian = _with_columns(X, columns, store, hessian, fresh, deaths, last, weight, at_risk, expected)
         if columns.size:
             values = store[: columns.size]
-            here, slope = _taken(beta, columns), _taken(gradient, columns)
+            here, slope = _chosen(beta, columns), _chosen(gradient, columns)
             eta, weight, at_risk, expected, value = _solve(
-                values, died, _taken(died_sum, columns), deaths, last, here, slope, hessian, eta, weight, at_risk, expected, value, penalty, tolerance
+                values, died, _chosen(died_sum, columns), deaths, last, here, slope, hessian, eta, weight, at_risk, expected, value, penalty, tolerance
             )
             for k in range(columns.size):
                 beta[columns[k]], gradient[columns[k]] = here[k], slope[k]
@@ -283,7 +283,7 @@ def _solve(values, died, died_sum, deaths, last, beta, slope, hessian, eta, weig
             is_exact = True
         step = np.zeros(size)
         if not (whole or must_be):
-            aimed = _taken(slope - penalty * np.sign(beta), active)
+            aimed = _chosen(slope - penalty * np.sign(beta), active)
             _correct(aimed, upper, active, steps[:pairs], changes[:pairs])
             for k in range(active.size):
                 step[active[k]] = aimed[k]
@@ -331,12 +331,12 @@ def _correct(residual, upper, active, steps, changes):  # type: ignore[no-untype
     many = steps.shape[0]
     shares = np.empty(many)
     for k in range(many - 1, -1, -1):
-        step, change = _taken(steps[k], active), _taken(changes[k], active)
+        step, change = _chosen(steps[k], active), _chosen(changes[k], active)
         shares[k] = np.dot(step, residual) / np.dot(step, change)
         residual -= shares[k] * change
     divide(upper, residual)
     for k in range(many):
-        step, change = _taken(steps[k], active), _taken(changes[k], active)
+        step, change = _chosen(steps[k], active), _chosen(changes[k], active)
         residual += step * (shares[k] - np.dot(change, residual) / np.dot(step, change))
 
 

@@ -75,35 +75,35 @@ def minimized(hessian, linear, start, penalty):  # type: ignore[no-untyped-def]
 @kernel
 def _factorized(hessian, start, active, upper):  # type: ignore[no-untyped-def]
     """Fill the active columns and their factor from the non-zero start; return their number and whether one was left out."""
-    wanted, count = np.empty(start.size, np.int64), 0
+    nonzero, count = np.empty(start.size, np.int64), 0
     for i in range(start.size):
         if start[i] != 0:
-            wanted[count] = i
+            nonzero[count] = i
             count += 1
-    wanted = wanted[:count]
-    if wanted.size >= MANY:
-        part = np.empty((wanted.size, wanted.size))
-        for i in range(wanted.size):
-            for j in range(wanted.size):
-                part[i, j] = hessian[wanted[i], wanted[j]]
+    nonzero = nonzero[:count]
+    if nonzero.size >= MANY:
+        part = np.empty((nonzero.size, nonzero.size))
+        for i in range(nonzero.size):
+            for j in range(nonzero.size):
+                part[i, j] = hessian[nonzero[i], nonzero[j]]
         regular = True
         try:
             factor = np.linalg.cholesky(part)
         except Exception:  # the only class that numba knows
             factor, regular = part, False
-        for i in range(wanted.size):
+        for i in range(nonzero.size):
             regular = regular and factor[i, i] ** 2 > SINGULAR * part[i, i]
         if regular:
-            for i in range(wanted.size):
-                active[i] = wanted[i]
-                for j in range(i, wanted.size):
+            for i in range(nonzero.size):
+                active[i] = nonzero[i]
+                for j in range(i, nonzero.size):
                     upper[i, j] = factor[j, i]
-            return wanted.size, False
+            return nonzero.size, False
     count = 0
-    for i in wanted:
+    for i in nonzero:
         if _entered(hessian, upper, active, count, i):
             count += 1
-    return count, count < wanted.size
+    return count, count < nonzero.size
 
 
 @kernel
