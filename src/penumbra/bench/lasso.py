@@ -29,10 +29,10 @@ def main() -> None:
     ours(*small, default_lambdas(*small))  # compiles
     print("| patients x columns | penalties | kept at the last | ours, s | scikit-survival, s | ratio | violation, ours | scikit-survival |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
-    figures = {}
+    figures: dict[str, float] = {}
     for shape in options.shapes.split(","):
         n, p = map(int, shape.split("x"))
-        figures[shape] = _row(shape, *simulated(n, p), options.seconds)
+        figures |= _row(shape, *simulated(n, p), options.seconds)
     print(json.dumps(figures))
 
 
@@ -88,7 +88,7 @@ def _row(shape: str, event: np.ndarray, time: np.ndarray, X: np.ndarray, seconds
     exact = [violation(event, time, X, lambdas, coefficients) for coefficients in (path, other)]
     count = int((path[:, -1] != 0).sum())
     print(f"| {shape} | {lambdas.size} | {count} | {mine:.3g} | {other_s:.3g} | {mine / other_s:.2f} | {exact[0]:.0e} | {exact[1]:.0e} |", flush=True)
-    return {"ours_s": round(mine, 5), "scikit_survival_s": round(other_s, 5), "ratio": round(mine / other_s, 3)}
+    return {f"{shape}_s": round(mine, 5), f"{shape}_scikit_survival": round(other_s, 5), f"{shape}_ratio": round(mine / other_s, 3)}
 
 
 def _spent(run: Callable[[], object]) -> float:

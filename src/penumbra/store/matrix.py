@@ -119,7 +119,8 @@ def read_matrix(
     store.require(rows)
 
     def read() -> "tuple[pa.Table, np.ndarray]":
-        with store.one_moment() as connection:
+        connection = store.connection
+        with store.turn, store.views.held(connection):  # one transaction: keys and rows are of the same commit
             people = connection.execute(keys, parameters).to_arrow_table()
             whole = np.empty((people.num_rows, len(features)))
             rank = {key: place for place, key in enumerate(zip(*_named(people), strict=True))}

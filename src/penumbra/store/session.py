@@ -54,7 +54,7 @@ class Store:
         self.read_only = read_only
         self._columns: dict[str, dict[str, str]] = {}
         self.commits = 0  # made by this connection and not compacted yet
-        self._turn = threading.RLock()  # a DuckDB connection serves one thread at a time
+        self.turn = threading.RLock()  # a DuckDB connection serves one thread at a time
 
     def __enter__(self) -> "Store":
         return self
@@ -113,7 +113,7 @@ class Store:
         """
         if self.read_only:
             raise Refusal("read_only_store", "this connection only reads", "connect without read_only to write")
-        with self._turn, self.lake.alone(self.connection), self.lake.errors_as_refusals():
+        with self.turn, self.lake.alone(self.connection), self.lake.errors_as_refusals():
             yield self.connection
 
     @property
@@ -151,7 +151,7 @@ class Store:
         statement
             In SQL; None: all relations.
         """
-        with self._turn, self.lake.errors_as_refusals():
+        with self.turn, self.lake.errors_as_refusals():
             patiently(lambda: self.views.require(self.connection, statement))
 
     def sql(self, statement: str, parameters: Sequence[Any] = ()) -> "pa.Table":
@@ -170,19 +170,8 @@ class Store:
             The whole answer.
         """
         self.require(statement)
-        with self._turn, self.lake.errors_as_refusals():
+        with self.turn, self.lake.errors_as_refusals():
             return patiently(lambda: self.connection.execute(statement, list(parameters)).to_arrow_table())
-
-    @contextlib.contextmanager
-    def one_moment(self) -> Iterator["duckdb.DuckDBPyConnection"]:
-        """Hold the connection in one transaction that reads: its statements, of relations that `require` has made, see the same commit.
-
-        Yields
-        ------
-        duckdb.DuckDBPyConnection
-        """
-        with self._turn, self.views.held(self.connection):
-            yield self.connection
 
     def rows(self, relation: str) -> list[dict[str, Any]]:
         """Read all rows of one relation.
@@ -220,7 +209,7 @@ class Store:
         dict
             Name -> DuckDB type.
         """
-        with self._turn, self.lake.errors_as_refusals():
+        with self.turn, self.lake.errors_as_refusals():
             if table not in self._columns:
                 self._columns[table] = dict(patiently(lambda: self.connection.execute(named("stored_columns", relation=table)).fetchall()))
             return self._columns[table]
@@ -245,7 +234,7 @@ class Store:
         """
         if self.read_only:
             raise Refusal("read_only_store", "this connection only reads", "connect without read_only to write")
-        with self._turn:
+        with self.turn:
             return self.lake.transact(self.connection, work)
 
     def newest_commit(self) -> int:
