@@ -11,7 +11,7 @@ ready := .venv/.ready
 pytest := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=15
 fast := -m "not slow and not matrix" --ignore tests/end_to_end
 
-.PHONY: run test test-fast coverage test-numeric test-stops test-losses lint fuzz bench bench-compare bench-radiomics bench-network bench-last-bit bench-statistics bench-lasso bench-store bench-redrawn bench-served bench-sql bench-console stress-store stress-compaction test-release stack backup restore parity lock docs release clean setup help
+.PHONY: run test test-fast coverage test-numeric test-stops test-losses lint fuzz bench bench-compare bench-radiomics bench-network bench-last-bit bench-statistics bench-lasso bench-store bench-redrawn bench-served bench-sql bench-console bench-machines stress-store stress-compaction test-release stack backup restore parity lock docs release clean setup help
 .DEFAULT_GOAL := help
 
 help:                      ## this list
@@ -88,6 +88,8 @@ bench-sql: $(ready)        ## short statements over data/: serve-sql, a new proc
 	.venv/bin/python -m penumbra.bench.history run penumbra.bench.sql
 bench-console: $(ready)    ## every page of the console over data/ and over 100,000 patients, and 20 people next to a retraining
 	.venv/bin/python -m penumbra.bench.history run penumbra.bench.console
+bench-machines: $(ready)   ## extraction by three workers with addresses and cables of their own; one is killed, one has no room, one has another program; as root
+	.venv/bin/python -W ignore -m tests.machines .bench/machines
 bench-served: $(ready)     ## the champion of data/ served by MLflow: 50 requests a second from 4 clients for 30 s
 	.venv/bin/python -m penumbra.bench.history run penumbra.bench.served
 
