@@ -77,11 +77,15 @@ REVISION = "5b0e9adcef9c"  # of an MLflow of early 2024
 def early_database(file: Path) -> None:
     """MLflow's database as an earlier MLflow made it, with a run in it."""
     from alembic import command
-    from mlflow.store.db.utils import _get_alembic_config, create_sqlalchemy_engine
+    from alembic.config import Config
+    from mlflow.store import db_migrations
+    from mlflow.store.db.utils import create_sqlalchemy_engine
     from mlflow.store.tracking.dbmodels.initial_models import Base
 
     file.parent.mkdir(parents=True)
-    engine, config = create_sqlalchemy_engine(f"sqlite:///{file}"), _get_alembic_config(f"sqlite:///{file}")
+    engine, config = create_sqlalchemy_engine(f"sqlite:///{file}"), Config(str(Path(db_migrations.__file__).with_name("alembic.ini")))
+    config.set_main_option("script_location", str(Path(db_migrations.__file__).parent))
+    config.set_main_option("sqlalchemy.url", f"sqlite:///{file}".replace("%", "%%"))
     Base.metadata.create_all(engine)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
@@ -106,7 +110,7 @@ def test_a_registry_of_an_earlier_mlflow(tmp_path: Path, monkeypatch: pytest.Mon
     assert file.read_bytes() == kept, "looking changes nothing"
 
     with monkeypatch.context() as patch:  # stopped after MLflow's own migrations, before they are in place
-        patch.setattr(schema, "_changes", lambda connection: 1 / 0)
+        patch.setattr(schema, "data_version", lambda connection: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             upgrade.apply(home)
     assert file.read_bytes() == kept

@@ -89,7 +89,7 @@ def migrate(database: Path) -> None:
         for _ in range(ATTEMPTS):
             if current(database):
                 return
-            counted = _changes(original)
+            counted = data_version(original)
             with whole_file(database.with_name(f"{database.name}.migrated")) as draft:
                 with contextlib.closing(sqlite3.connect(draft)) as copy:
                     original.backup(copy)
@@ -97,13 +97,13 @@ def migrate(database: Path) -> None:
                 _upgrade_db(engine)
                 engine.dispose()
                 with contextlib.closing(sqlite3.connect(draft)) as copy:
-                    if _changes(original) == counted:
+                    if data_version(original) == counted:
                         copy.backup(original)
             database.with_name(f"{database.name}.migrated").unlink(missing_ok=True)
     if not current(database):
         raise Refusal("registry_busy", f"another program wrote to MLflow's database {ATTEMPTS} times meanwhile", "stop penumbra mlflow and other servers")
 
 
-def _changes(connection: sqlite3.Connection) -> int:
+def data_version(connection: sqlite3.Connection) -> int:
     """A number that another one's commit changes."""
     return int(connection.execute("PRAGMA data_version").fetchone()[0])
