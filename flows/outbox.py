@@ -7,7 +7,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -66,8 +65,14 @@ class Outbox:
         self._thread.join(patience_s)
 
     def _work(self) -> None:
+        try:
+            self._send_all()
+        except Exception as error:  # the run goes on without its page, and somebody learns why
+            say(f"nothing more is shown by the Prefect server: {reportable(error)}")
+
+    def _send_all(self) -> None:
         settings, timeout = temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), {"timeout": ANSWER_S}
-        with suppress(Exception), settings, get_client(sync_client=True, httpx_settings=timeout) as client:
+        with settings, get_client(sync_client=True, httpx_settings=timeout) as client:
             while not (self._closing and self._is_empty()):
                 if not self._round(client):
                     if self._closing:

@@ -112,6 +112,19 @@ def test_a_server_that_stays_away_holds_up_no_end(server: Server, capsys: pytest
     assert capsys.readouterr().err.count(outbox.AWAY) == 1
 
 
+def test_a_sender_that_ends_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It ended without a word, and the page stayed as it was."""
+
+    def broken(**_: Any) -> None:
+        raise RuntimeError("S3cret")
+
+    monkeypatch.setattr(outbox, "get_client", broken)
+    Outbox().close()
+    said = capsys.readouterr().err
+    assert "nothing more is shown by the Prefect server: RuntimeError" in said
+    assert "S3cret" not in said
+
+
 def test_steps_and_batches_are_tasks_and_what_failed_is_shown_so(server: Server, shown: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "BATCH_S", 0.0)
     with progress.part("arrival"), progress.track("populate", 25) as advance:

@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
+import duckdb
+
 from penumbra.base import tables
 from penumbra.base.params import project_root
 from penumbra.base.refusal import Refusal
@@ -97,7 +99,7 @@ class Holder:
         try:
             for opened in self._open.values():
                 opened.connection.execute("SELECT count(*) FROM lake.migrations").fetchall()
-        except Exception:  # whatever it says
+        except duckdb.Error:
             return False
         return True
 
