@@ -113,7 +113,7 @@ def test_a_server_that_stays_away_holds_up_no_end(server: Server, capsys: pytest
 
 
 def test_a_sender_that_ends_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """It ended without a word, and the page stayed as it was."""
+    """It ended silently, and the page stayed as it was."""
 
     def broken(**_: Any) -> None:
         raise RuntimeError("S3cret")

@@ -7,6 +7,7 @@ import pytest
 
 from penumbra import store
 from penumbra.base.refusal import Refusal
+from penumbra.store import postgres
 
 from ..services import Services
 from .catalogs import PROGRAMS
@@ -60,3 +61,30 @@ def test_lost_at_any_moment(which: str, services: Services, tmp_path: Path) -> N
         with store.connect(home, read_only=True) as lake:
             assert [store.digest(lake, name) for name in ("patients", "images")] == digests
             assert store.check(lake) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            'IO Error: Unable to connect to Postgres at "host=db": connection to server at "db" (10.0.0.5), port 5432 failed: Connection refused',
+            "Connection refused",
+        ),
+        (
+            'IO Error: Unable to connect to Postgres at "dbname=penumbra": connection to server at "db" (10.0.0.5), port 5432 failed: '
+            'FATAL:  password authentication failed for user "penumbra"',
+            'FATAL: password authentication failed for user "penumbra"',
+        ),
+        (
+            'Binder Error: Failed to get data file list from DuckLake: Failed to prepare query "SELECT data_file_id FROM ducklake_file_column_stats": '
+            "server closed the connection unexpectedly",
+            "the server closed the connection",
+        ),
+        ('TransactionContext Error: Failed to commit: Failed to execute query "ROLLBACK": SSL SYSCALL error: EOF detected', "the server closed the connection"),
+        ('IO Error: Failed to read snapshot: Failed to copy data: "SELECT 1": no connection to the server', "the server closed the connection"),
+    ],
+)
+def test_a_lost_server_is_one_sentence_without_the_statement(words: str, sentence: str) -> None:
+    refused = postgres.reached(RuntimeError(words), "postgresql://penumbra:secret@db:5432/penumbra")
+    assert refused is not None
+    assert (refused.rule, refused.found) == ("catalog_reached", f"postgresql://penumbra@db:5432/penumbra: {sentence}")

@@ -78,8 +78,8 @@ def reached(error: BaseException, uri: str | None = None) -> Refusal | None:
     text = str(error)
     if not any(sign in text for sign in FAULTS) and not (uri and BROKEN in text):
         return None
-    if "server closed the connection" in text or "Failed to execute" in text or BROKEN in text:
-        text = "the server closed the connection"  # without the statement
-    message = re.sub(r'^.*?(?:port \d+ failed: |to Postgres at "[^"]*": )', "", " ".join(text.split()))
+    refused = re.search(r'.*(?:port \d+ failed: |to Postgres at "[^"]*": )(.*)', " ".join(text.split()))
+    # What a lost connection leaves of a statement is the engine's words about the statement, in many forms.
+    message = refused[1] if refused and "server closed the connection" not in text else "the server closed the connection"
     advice = "start the server (infra/postgres.sh), give the password in PGPASSWORD or ~/.pgpass, and run the same command again"
     return Refusal("catalog_reached", f"{without_password(uri or 'the PostgreSQL of the catalog')}: {without_password(message)[:200].strip()}", advice)
