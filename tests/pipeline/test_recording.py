@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from penumbra import registry, store
+from penumbra.base.refusal import Refusal
 from penumbra.commands import compare as side_by_side
 from penumbra.commands import doctor, monitor
 from penumbra.commands.predict import Prediction
@@ -149,6 +150,27 @@ def test_a_store_that_refuses_leaves_no_version_in_mlflow(work: Work, monkeypatc
     version = register(other).version
     assert [entry.version for entry in registry.versions(work.home)] == [1, 2, 3, version]
     assert recording.unrecorded(work.home, "nsclc-os") == []
+
+
+def test_a_store_that_was_away_gets_the_same_version_from_the_same_command(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was taken back and given another number, so that a run that lost its PostgreSQL ended with another result."""
+    other = at(work, (150, 300))
+    evaluate(other)
+    before = [entry.version for entry in registry.versions(work.home)]
+
+    def away(*_: object, **__: object) -> None:
+        raise Refusal("catalog_reached", "the server closed the connection", "start the server")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write", away)
+        with pytest.raises(Refusal, match="catalog_reached"):
+            register(other)
+    kept = [entry.version for entry in registry.versions(work.home)]
+    assert len(kept) == len(before) + 1
+    assert register(other).version == kept[-1]
+    assert [entry.version for entry in registry.versions(work.home)] == kept
+    assert recording.unrecorded(work.home, "nsclc-os") == []
+    assert rows(work, "SELECT version, count(*) AS n FROM model_patients GROUP BY version ORDER BY version")[-1] == {"version": str(kept[-1]), "n": 64}
 
 
 class Killed(BaseException):

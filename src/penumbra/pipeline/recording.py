@@ -1,7 +1,8 @@
 """A registered version as rows of the store, and that MLflow and the store have the same versions: both keep one, or neither does.
 
 Before MLflow makes a version, all that the store will record of it is in a manifest; after the store has it, the manifest goes. Where the store
-refuses, MLflow's version goes too; where the process was killed in between, the next registration writes the rows first.
+refuses, MLflow's version goes too; where the store was away or the process was killed in between, the next registration writes the rows first, so that
+the version keeps its number.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 
 from penumbra import registry, store
 from penumbra.base.progress import say
+from penumbra.base.refusal import Refusal
 from penumbra.evaluate import MetricRow
 from penumbra.fusion.resampled import NO_REFITS, Band
 from penumbra.pipeline import manifests
@@ -22,6 +24,7 @@ from penumbra.pipeline.workspace import Work
 from penumbra.registry import RegisteredVersion
 from penumbra.survival.horizons import LISTED_YEARS, whole_years
 
+AWAY = frozenset({"catalog_reached", "files_reached", "store_busy"})  # refusals that end by themselves: the same command, run again, writes the rows
 PENDING = manifests.NAMES[PendingRegistration]
 Records = list[dict[str, Any]]
 
@@ -40,7 +43,9 @@ def registered(work: Work, make: Callable[[], RegisteredVersion], rows: Mapping[
     entry = make()
     try:
         written(work, entry, rows)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, Refusal) and error.rule in AWAY:
+            raise
         if entry.version not in earlier:
             registry.unregister(work.home, entry.version, model=model)
         _forget(work)
