@@ -9,6 +9,7 @@ import pytest
 from penumbra import store
 from penumbra.base.refusal import Refusal
 from penumbra.store import Store
+from penumbra.store.lent import at_once
 
 NAMES = [f"wavelet-LLH_glcm_F{i}" for i in range(150)]
 
@@ -105,6 +106,16 @@ def test_chosen_patients_and_centers(filled: Path) -> None:
         assert deep.values[0, :4].tolist() == [61.0] * 4
         with pytest.raises(Refusal, match="features_stored"):
             store.read_matrix(lake, "deep", "ring_3mm")
+
+
+def test_several_matrices_of_one_snapshot(filled: Path) -> None:
+    """Within the transaction of a caller a matrix began one of its own, and ended the answer of a patient."""
+    with store.connect(filled, read_only=True) as lake:
+        alone = {roi: store.read_matrix(lake, "radiomics", roi) for roi in ("gtv", "ring_3mm")}
+        together = at_once(lake, lambda: {roi: store.read_matrix(lake, "radiomics", roi) for roi in alone})
+        for roi, matrix in alone.items():
+            np.testing.assert_array_equal(together[roi].values, matrix.values)
+        assert store.read_matrix(lake, "radiomics", "gtv").patients.tolist() == alone["gtv"].patients.tolist()
 
 
 def test_mapping_of_values_is_taken_by_name(lake: Store) -> None:

@@ -148,7 +148,10 @@ class Views:
 
     @contextmanager
     def held(self, connection: "duckdb.DuckDBPyConnection") -> Iterator[None]:
-        """One transaction for several statements; views that were made in it are forgotten with it where it fails."""
+        """One transaction for several statements, or that of the caller; views that were made in it are forgotten with it where it fails."""
+        if self._holding:
+            yield
+            return
         before = set(self._created), dict(self._slots), set(self._by_slot), set(self.prepared)
         self._holding = True
         try:
