@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from penumbra import registry, store
+from penumbra import registry
 from penumbra.base.faults import counted
 from penumbra.commands import retrain as retrain_command
-from penumbra.commands import verdict
+from penumbra.commands import standing, verdict
 from penumbra.commands.mlflow import HOST, PORT
 from penumbra.pipeline import manifests
 from penumbra.pipeline.decisions import page_of
@@ -22,10 +22,6 @@ from penumbra.registry import remote
 
 C = "harrell_c"
 COHORT, C_PER_CENTER, MODEL = "cohort-flow", "c-per-center", "model"
-STORED = (
-    "SELECT model || '/' || version AS model, center, split, value, lower, upper, n, events FROM model_metrics"
-    " WHERE metric = 'harrell_c' AND model = ? AND list_contains(?, version) AND split IN ('train', 'test', 'cross_fitted') ORDER BY ALL"
-)
 
 
 @dataclass(frozen=True)
@@ -67,9 +63,8 @@ def c_per_center(evaluated: EvaluateManifest) -> Content:
 def c_of_versions(work: Work, decided: DecisionManifest) -> Content:
     """Harrell's C of champion and challenger as the store has it."""
     model = decided.model or work.settings.register.model
-    versions = [str(version) for version in (decided.champion, decided.challenger) if version is not None]
-    with store.connect(work.home, read_only=True) as lake:
-        rows = [_row(row) for row in lake.sql(STORED, [model, versions]).to_pylist()]
+    versions = [version for version in (decided.champion, decided.challenger) if version is not None]
+    rows = [_row(row) for row in standing.c_of(work.home, model, versions)]
     return Content(C_PER_CENTER, "table", "Harrell's C of champion and challenger, with its 95 % interval", json.dumps(rows))
 
 

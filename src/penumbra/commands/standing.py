@@ -149,6 +149,17 @@ def standings(home: Path, lake: "store.Store", name: str | None = None) -> tuple
     return tuple(sorted(entries, key=lambda entry: (CHAMPION not in entry.aliases, CHALLENGER not in entry.aliases, -entry.version)))
 
 
+def c_of(home: Path, model: str, versions: Sequence[int]) -> list[dict[str, Any]]:
+    """Harrell's C of some versions at each center with its limits, a row for each center and split, as the store has it."""
+    statement = (
+        "SELECT model || '/' || version AS model, center, split, value, lower, upper, n, events FROM model_metrics"
+        " WHERE metric = 'harrell_c' AND model = ? AND list_contains(?, version) AND split IN ('train', 'test', 'cross_fitted') ORDER BY ALL"
+    )
+    with store.connect(home, read_only=True) as lake:
+        rows: list[dict[str, Any]] = lake.sql(statement, [model, [str(version) for version in versions]]).to_pylist()
+    return rows
+
+
 def _place(row: Evidence) -> tuple[int, bool, str]:
     return ORDER.index(row.split), row.center in (TRAINING, EXTERNAL), row.center
 

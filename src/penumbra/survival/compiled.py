@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numba
 
 
-def _kept(function: Any) -> Any:
+def _compiled(function: Any) -> Any:
     """The function, compiled on its first call."""
     try:
-        kept = numba.njit(function, cache=True, nogil=True, error_model="numpy")
+        dispatcher = numba.njit(function, cache=True, nogil=True, error_model="numpy")
     except RuntimeError:  # "no locator available": neither folder may be written to
         return numba.njit(function, nogil=True, error_model="numpy")
-    files = Path(kept.stats.cache_path).glob(f"*.{function.__qualname__}-*.nb?")
-    return kept if all(os.access(file, os.R_OK) for file in files) else numba.njit(function, nogil=True, error_model="numpy")
+    files = Path(dispatcher.stats.cache_path).glob(f"*.{function.__qualname__}-*.nb?")
+    return dispatcher if all(os.access(file, os.R_OK) for file in files) else numba.njit(function, nogil=True, error_model="numpy")
 
 
 if TYPE_CHECKING:
     kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
 else:
-    kernel = _kept
+    kernel = _compiled
