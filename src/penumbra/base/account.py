@@ -7,5 +7,11 @@ ACCOUNT = "PENUMBRA_ACCOUNT"
 
 
 def account() -> str:
-    """For what is recorded with a name."""
-    return os.environ.get(ACCOUNT) or getpass.getuser()
+    """For what is recorded with a name; "uid 61002" of a user whom the machine has no name for, as in a container."""
+    named = os.environ.get(ACCOUNT)
+    if named:
+        return named
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the second from Python 3.13 on
+        return f"uid {os.getuid()}"
