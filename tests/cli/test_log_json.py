@@ -39,7 +39,7 @@ def test_notes_are_objects_of_one_run_and_results_are_not(tmp_path: Path) -> Non
     home = unpack(KEPT, tmp_path / "home")
     status, out, entries = run(home, "upgrade", "--log-json", "--format", "csv")
     assert status == 0
-    assert out.startswith('"number","migration","state"')
+    assert out.startswith('"part","number","migration","state"')
     assert [entry["level"] for entry in entries] == ["info"]
     assert "pending" in entries[0]["message"]
     assert list(entries[0]) == KEYS
