@@ -10,7 +10,7 @@ import pytest
 
 from tests.end_to_end.conftest import Run, environment
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.numeric]  # it embeds with a network
 
 PREDICT = """
 import sys
