@@ -49,8 +49,8 @@ test-numeric: $(ready)     ## the tests that depend on the processor, with 1 and
 test-stops: $(ready)       ## every command stopped by every signal at three times, over an hour
 	.venv/bin/python -m pytest tests/end_to_end/test_stops.py -m matrix
 
-test-losses: $(ready)      ## each stage loses PostgreSQL, object storage, files, memory, the clock, its path or its rights, and resumes; two hours; KINDS="postgres users"
-	.venv/bin/python -W ignore -m tests.losses build/losses $(KINDS)
+test-losses: $(ready)      ## each stage loses PostgreSQL, object storage, files, memory, the clock, its path or its rights, and resumes; two hours; KINDS="postgres files" STAGES="fuse report"
+	.venv/bin/python -W ignore -m tests.losses build/losses $(KINDS) $(if $(STAGES),--stages $(STAGES))
 
 lint: $(ready)             ## ruff, mypy, import-linter, the word list of tests/english.py, and the docstrings of what users import
 	.venv/bin/ruff check .

@@ -1,7 +1,8 @@
-"""What happens when something is lost in the middle of each stage: python -m tests.losses FOLDER [ROW ...], a table for people (make test-losses).
+"""What happens when something is lost in the middle of each stage: python -m tests.losses FOLDER [ROW ...], a table (make test-losses).
 
 A small cohort goes through every stage. Each stage is begun again from the state before it, loses what the row names, is asked what it said, and is run once
-more by the same command when that is back: it has to end with the result of the undisturbed pass. FOLDER keeps the states between two calls.
+more by the same command when that is back: it has to end with the result of the undisturbed pass. FOLDER keeps the states between two calls. --stages
+names those that lose something; "path" and "users" go through all of them, since each begins with what the one before it left.
 """
 
 import argparse
@@ -156,6 +157,15 @@ class Row:
         return f"| {self.lost} | {self.command} | {self.status} | {self.said} | {self.resumed} |"
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a call of this program is about. under: as of a trial; stages: those that lose something."""
+
+    folder: Path
+    under: list[str]
+    stages: tuple[str, ...]
+
+
 def row(lost: str, trial: Trial, stage: str, ended: Ended, expected: str, again: Callable[[], Ended]) -> Row:
     """Judge how a stage ended, and run it again."""
     if ended.status == 0:
@@ -174,14 +184,14 @@ def row(lost: str, trial: Trial, stage: str, ended: Ended, expected: str, again:
     return Row(lost, stage, ended.status, said, outcome)
 
 
-def of_service(which: str, name: str) -> Callable[[Path, list[str]], Iterator[Row]]:
+def of_service(which: str, name: str) -> Callable[[Asked], Iterator[Row]]:
     """A service that goes away in the middle of each stage, and is back afterwards."""
 
-    def rows(folder: Path, under: list[str]) -> Iterator[Row]:
+    def rows(asked: Asked) -> Iterator[Row]:
         with Services() as services:
-            trial = Trial(folder, under, services)
+            trial = Trial(asked.folder, asked.under, services)
             results = trial.undisturbed()
-            for stage in STAGES:
+            for stage in asked.stages:
                 for moment in MOMENTS:
                     trial.restore(stage)
                     cut = services.cut(which, stage, moment)
@@ -196,13 +206,13 @@ def of_service(which: str, name: str) -> Callable[[Path, list[str]], Iterator[Ro
     return rows
 
 
-def of_limits(name: str, limits: Mapping[int, int]) -> Callable[[Path, list[str]], Iterator[Row]]:
+def of_limits(name: str, limits: Mapping[int, int]) -> Callable[[Asked], Iterator[Row]]:
     """Less of something than a stage may need; enough of it afterwards."""
 
-    def rows(folder: Path, under: list[str]) -> Iterator[Row]:
-        trial = Trial(folder, under)
+    def rows(asked: Asked) -> Iterator[Row]:
+        trial = Trial(asked.folder, asked.under)
         results = trial.undisturbed()
-        for stage in STAGES:
+        for stage in asked.stages:
             trial.restore(stage)
             ended = trial.stage(stage, limits=limits)
             yield row(name, trial, stage, ended, results[stage], lambda stage=stage: trial.stage(stage))  # type: ignore[misc]
@@ -210,14 +220,14 @@ def of_limits(name: str, limits: Mapping[int, int]) -> Callable[[Path, list[str]
     return rows
 
 
-def clock(folder: Path, under: list[str]) -> Iterator[Row]:
+def clock(asked: Asked) -> Iterator[Row]:
     """Every stage on a machine whose clock is a year behind that of the stage before."""
-    trial = Trial(folder, under)
+    trial = Trial(asked.folder, asked.under)
     results = trial.undisturbed()
-    library = folder / "clock.so"
+    library = asked.folder / "clock.so"
     source = Path(__file__).with_name("clock.c")
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
-    for number, stage in enumerate(STAGES, 1):
+    for number, stage in enumerate(asked.stages, 1):
         trial.restore(stage)
         trial.variables = {"LD_PRELOAD": str(library), "CLOCK_BEHIND_S": str(number * 365 * 86400)}
         ended = trial.stage(stage)
@@ -225,11 +235,11 @@ def clock(folder: Path, under: list[str]) -> Iterator[Row]:
     trial.variables = {}
 
 
-def awkward(folder: Path, under: list[str]) -> Iterator[Row]:
+def awkward(asked: Asked) -> Iterator[Row]:
     """Blanks, quotes and letters beyond ASCII in every path, and a home that is moved before every stage."""
-    trial = Trial(folder, under)
+    trial = Trial(asked.folder, asked.under)
     results = trial.undisturbed()
-    places = folder / AWKWARD
+    places = asked.folder / AWKWARD
     shutil.rmtree(places, ignore_errors=True)
     places.mkdir(parents=True)
     shutil.copytree(trial.cohort, places / "cohort")
@@ -244,9 +254,9 @@ def awkward(folder: Path, under: list[str]) -> Iterator[Row]:
         yield row("a path with blanks, quotes, % and ü; the home moved", trial, stage, ended, results[stage], lambda stage=stage: trial.stage(stage))  # type: ignore[misc]
 
 
-def two_users(folder: Path, under: list[str]) -> Iterator[Row]:
+def two_users(asked: Asked) -> Iterator[Row]:
     """Two users with umask 077 take turns: the second is told, and goes on when the group may write."""
-    trial = Trial(folder, under)
+    trial = Trial(asked.folder, asked.under)
     results = trial.undisturbed()
     if os.getuid() != 0:
         yield Row("two users", "every stage", 0, "not tried: only root can be two users", "")
@@ -256,7 +266,7 @@ def two_users(folder: Path, under: list[str]) -> Iterator[Row]:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(mode=0o2775)
     for name in ("cohort", "project"):
-        shutil.copytree(folder / name, place / name)
+        shutil.copytree(asked.folder / name, place / name)
     os.chown(place, users[0], group)
     place.chmod(0o2775)
     trial.home, trial.cohort, trial.project = place / "home", place / "cohort", place / "project"
@@ -287,7 +297,7 @@ def two_users(folder: Path, under: list[str]) -> Iterator[Row]:
     shutil.rmtree(place)
 
 
-KINDS: dict[str, Callable[[Path, list[str]], Iterator[Row]]] = {
+KINDS: dict[str, Callable[[Asked], Iterator[Row]]] = {
     "postgres": of_service("postgres", "PostgreSQL"),
     "objects": of_service("objects", "the object storage"),
     "files": of_limits("64 open files", {resource.RLIMIT_NOFILE: 64}),
@@ -312,15 +322,17 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("kinds", nargs="*", default=list(KINDS), metavar="ROW", help=f"of {', '.join(KINDS)}")
     parser.add_argument("--under", default="", help="a program that starts the costly commands, such as 'nice -n 19'")
+    parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=STAGES)
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.chdir(CHECKOUT)
-    begin(options.folder.resolve())
+    asked = Asked(options.folder.resolve(), options.under.split(), tuple(stage for stage in STAGES if stage in options.stages))
+    begin(asked.folder)
     print("| lost | stage | status | said | the same command again |\n|---|---|---|---|---|", flush=True)
     bad = 0
     for kind in options.kinds:
         began = time.monotonic()
-        for found in KINDS[kind](options.folder.resolve(), options.under.split()):
+        for found in KINDS[kind](asked):
             bad += any(word in str(found) for word in ("NOT CLEAR", "DID NOT", "ANOTHER"))
             print(found, flush=True)
         print(f"{kind}: {time.monotonic() - began:.0f} s", file=sys.stderr)
