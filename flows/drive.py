@@ -1,21 +1,26 @@
 """The two drivers from the command line's side: one Prefect flow run, and DVC informed of what that run produced."""
 
-import functools
 import os
 import subprocess
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from penumbra.base import parent_bound
 from penumbra.base.params import project_root
 from penumbra.base.progress import say
-from penumbra.flows import temporary_api
+from penumbra.flows import late, temporary_api
+from penumbra.flows.late import Label
+from penumbra.flows.retry import patiently
+from penumbra.pipeline import arrivals, notifications
 from penumbra.pipeline.manifests import DecisionManifest
 from penumbra.pipeline.stages import STAGES
 from penumbra.pipeline.workspace import Work
 
 if TYPE_CHECKING:
+    from prefect import Flow
+
     from penumbra.flows.parameters import Profile
 
 Result = TypeVar("Result")
@@ -23,18 +28,24 @@ RECORDED = "recorded with DVC: `dvc repro` has nothing to do. The state stays in
 
 
 def run_flow(work: Work) -> None:
-    """Run flows/run.py on `work` as one Prefect flow run; without a flow where no API comes up."""
+    """Run flows/run.py on `work` as one Prefect flow run; as plain calls where no server is named, which a temporary one shows."""
 
     def flow() -> None:
         from penumbra.flows.run import run
 
         run(cast("Profile", work.profile))
 
-    as_flow(work, flow, lambda: _stages(work))
+    def declared() -> "Flow[..., Any]":
+        from penumbra.flows.run import run
+
+        return run
+
+    centers = (f"center:{center}" for center in arrivals.center_folders(work.home))
+    as_flow(work, flow, lambda: _stages(work), Label(declared, ("run",), {"profile": work.profile}, tuple(centers)))
 
 
 def retrain_flow(work: Work, center: str, *, include_set_aside: bool = False) -> DecisionManifest:
-    """Run flows/retrain.py for one center as one Prefect flow run, or without a flow where no API comes up; what it decided."""
+    """Run flows/retrain.py for one center as one Prefect flow run, or as plain calls where no server is named; what it decided."""
 
     def flow() -> DecisionManifest:
         from penumbra.flows.retrain import retrain
@@ -45,9 +56,17 @@ def retrain_flow(work: Work, center: str, *, include_set_aside: bool = False) ->
         from penumbra.flows.pool import open_pool
         from penumbra.retraining import protocol
 
-        return protocol.retrain(work, center, open_pool, include_set_aside=include_set_aside)  # its announcement is sent with the next flow run
+        decided = patiently("retrain", lambda: protocol.retrain(work, center, open_pool, include_set_aside=include_set_aside))
+        _notify(work)
+        return decided
 
-    return as_flow(work, flow, plain)
+    def declared() -> "Flow[..., Any]":
+        from penumbra.flows.retrain import retrain
+
+        return retrain
+
+    parameters = {"center": center, "profile": work.profile, "include_set_aside": include_set_aside}
+    return as_flow(work, flow, plain, Label(declared, ("retrain", center), parameters, (f"center:{center}",)))
 
 
 def _stages(work: Work) -> None:
@@ -55,19 +74,29 @@ def _stages(work: Work) -> None:
     from penumbra.flows.pool import run_stage
 
     for stage in STAGES:
-        run_stage(stage, work)
+        if stage.retried:
+            patiently(stage.name, partial(run_stage, stage, work))
+        else:
+            run_stage(stage, work)
 
 
-def as_flow(work: Work, flow: Callable[[], Result], plain: Callable[[], Result]) -> Result:
-    """`flow()`; and where Prefect's API does not come up in time, or is gone before the flow ends, what the flow came to, or `plain()`.
+def _notify(work: Work) -> None:
+    """Send the decision: the service's address is a block of Prefect's API, so here it is waited for. Where a server is away, with the next decision."""
+    if api_of_this_process.cache_info().currsize and notifications.service(work) and api_of_this_process(work.home).answers():
+        from penumbra.flows.notify import notify
 
-    Each stage does only what is missing.
+        notify(work)
+
+
+def as_flow(work: Work, flow: Callable[[], Result], plain: Callable[[], Result], label: Label) -> Result:
+    """`plain()`, shown by a temporary API of Prefect; where PREFECT_API_URL names a server, `flow()`.
+
+    Where that server is gone before the flow ends: what the flow came to, or `plain()`. Each stage does only what is missing.
     """
     prepare_prefect(work)
-    is_named = bool(os.environ.get("PREFECT_API_URL")) and not api_of_this_process.cache_info().currsize
-    api = None if is_named else api_of_this_process(work.home)
-    if api is None and not is_named:
-        return plain()
+    if not os.environ.get("PREFECT_API_URL") or api_of_this_process.cache_info().currsize:
+        with late.shown(work, label, api_of_this_process(work.home)):
+            return plain()
     from penumbra.flows import discreet, outbox, outcome
 
     outcome.begin()
@@ -75,29 +104,21 @@ def as_flow(work: Work, flow: Callable[[], Result], plain: Callable[[], Result])
         return flow()
     except Exception as raised:
         error = discreet.plain(raised)
-    if not (outbox.unanswered(error) or (api is not None and api.has_ended())):
+    if not outbox.unanswered(error):
         raise error  # outside of the clause: its own cause stays
     results: list[Result] = outcome.results()
     if results:
         return results[-1]
-    say("the temporary Prefect API ended; the run continues without it" if api else "the Prefect server does not answer; the run goes on without it")
+    say("the Prefect server does not answer; the run goes on without it")
     return plain()
 
 
-@functools.cache
-def api_of_this_process(home: Path) -> temporary_api.Api | None:
-    """One temporary API for all flows of this process; None when it did not come up."""
-    say("starting the flow (a temporary Prefect API takes about 20 s)")
+@cache
+def api_of_this_process(home: Path) -> temporary_api.Api:
+    """One temporary API for all flows of this process, which may still start."""
     api = temporary_api.start(home)
-    os.environ["PREFECT_API_URL"] = api.url  # read when Prefect is imported, which takes as long as the server's start
-    import prefect  # noqa: F401
-
-    if api.answers():
-        return api
-    api.kill()
-    del os.environ["PREFECT_API_URL"]
-    say(f"the temporary Prefect API did not come up in time ({temporary_api.LOG} in the state folder); the run continues without it")
-    return None
+    os.environ["PREFECT_API_URL"] = api.url  # read when Prefect is imported
+    return api
 
 
 def prepare_prefect(work: Work) -> None:

@@ -27,8 +27,8 @@ def notify_task(work: Work, slug: str) -> int:
 
 def notify(work: Work) -> None:
     """Notify the service that `serve.notification_block` names; null: none. A failure of the service is logged, and sent again with the next decision."""
-    slug = work.settings.serve.notification_block
-    if slug and notifications.unsent(work.home):
+    slug = notifications.service(work)
+    if slug:
         state: Any = notify_task(work, slug, return_state=True)
         if not state.is_completed():
             say(f"no notification by {slug}: {state.message}; it stays in {notifications.FOLDER}/")

@@ -4,7 +4,6 @@ The stages know nothing of it: they tell watchers (penumbra.base.progress), and 
 """
 
 import logging
-import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,8 +13,8 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from prefect import Task
-from prefect.client.orchestration import SyncPrefectClient
+from prefect import Flow, Task
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate, LogCreate
 from prefect.client.schemas.objects import State, TaskRunResult
 from prefect.context import FlowRunContext, TaskRunContext
@@ -48,11 +47,11 @@ class Part:
 
 @dataclass
 class Batch:
-    """The batch of a counted piece of work that is under way: `first` is its first item, from 0; `began` by the monotonic clock."""
+    """The batch of a counted piece of work that is under way: `first` is its first item, from 0."""
 
     part: Part
     first: int
-    began: float
+    began: datetime
 
 
 @dataclass
@@ -68,6 +67,7 @@ class Recorder:
     before: dict[UUID | None, UUID] = field(default_factory=dict)  # part -> the last one that ended in it
     bars: dict[str, UUID] = field(default_factory=dict)  # key of a progress artifact -> its id, once the server has given one
     retraining: bool = False
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)  # what is shown late has the time at which it happened
 
     def tag(self, tags: Iterable[str]) -> None:
         """Add tags; those that the run has stay."""
@@ -79,7 +79,7 @@ class Recorder:
 
     def sentence(self, line: str, level: int = logging.INFO) -> None:
         """Send one log line."""
-        at: Any = datetime.now(UTC)  # Prefect's own DateTime is pendulum's or whenever's, by the version of Python
+        at: Any = self.clock()  # Prefect's own DateTime is pendulum's or whenever's, by the version of Python
         entry = LogCreate(name=SOURCE, level=level, message=line, timestamp=at, flow_run_id=self.flow_run, task_run_id=self._parent())
         self.outbox.line(entry)
 
@@ -113,10 +113,10 @@ class Recorder:
         if batch is None and reached.done < reached.total:
             first = reached.done - reached.done % size if reached.batch else reached.done
             name = f"{reached.what} {first // size + 1} of {-(-reached.total // size)}" if reached.batch else reached.what
-            self.batches[reached.what] = Batch(self._begin(name), first, time.monotonic())
+            self.batches[reached.what] = Batch(self._begin(name), first, self.clock())
 
     def _is_full(self, batch: Batch, reached: Reached, size: int) -> bool:
-        return reached.done >= batch.first + size and (reached.batch > 0 or time.monotonic() - batch.began >= BATCH_S)
+        return reached.done >= batch.first + size and (reached.batch > 0 or (self.clock() - batch.began).total_seconds() >= BATCH_S)
 
     def made(self, result: object) -> None:
         """Show what a part left."""
@@ -125,6 +125,22 @@ class Recorder:
                 self._show(content)
         except Exception as error:  # the run is not worth less where its page is
             self.sentence(f"not shown here: {reportable(error)}", logging.WARNING)
+
+    def label(self, *tags: str) -> None:
+        """Add the tags of every run, and others."""
+        self.tag((*tags, f"profile:{self.work.profile}", f"run:{self.work.run}"))
+
+    def close(self, error: BaseException | None) -> None:
+        """Send what waits; with the error that ended the run."""
+        if error is not None:
+            self.sentence(_sentence(error), logging.ERROR)
+        self.outbox.close(CLOSE_S if error is None or isinstance(error, Exception) else STOP_S)
+
+    def finish(self, error: BaseException | None) -> None:
+        """End a flow run that `begin` began."""
+        state = _state(error)
+        self.outbox.call(lambda client: client.set_flow_run_state(self.flow_run, state, force=True))
+        self.close(error)
 
     def _contents(self, result: object) -> Sequence[Content]:
         model = self.work.settings.register.model
@@ -199,17 +215,29 @@ def recorded(work: Work, *tags: str) -> Iterator[None]:
         yield
         return
     recorder = Recorder(work, context.flow_run.id, Outbox(), set(context.flow_run.tags))
-    recorder.tag((*tags, f"profile:{work.profile}", f"run:{work.run}"))
-    patience_s = CLOSE_S
+    recorder.label(*tags)
     try:
         with progress.watching(recorder):
             yield
     except BaseException as error:
-        recorder.sentence(_sentence(error), logging.ERROR)
-        patience_s = CLOSE_S if isinstance(error, Exception) else STOP_S
+        recorder.close(error)
         raise
-    finally:
-        recorder.outbox.close(patience_s)
+    recorder.close(None)
+
+
+def begin(work: Work, flow: Flow[..., Any], name: str, parameters: dict[str, Any], tags: Iterable[str]) -> Recorder:
+    """A recorder of a flow run that Prefect's own engine does not run; to be finished.
+
+    Raises
+    ------
+    httpx.TransportError
+        Where the server does not answer.
+    """
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(flow, name=name, parameters=parameters, state=Running())
+    recorder = Recorder(work, run.id, Outbox())
+    recorder.label(*tags)
+    return recorder
 
 
 def named(what: str, *words: str) -> str:

@@ -5,6 +5,7 @@ import contextlib
 import os
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
 from dataclasses import dataclass
@@ -30,13 +31,13 @@ class Api:
         """Whether it has ended."""
         return self.process.poll() is not None
 
-    def answers(self) -> bool:
-        """Wait until it answers; False when it has not in time, or has ended."""
-        end = time.monotonic() + float(os.environ.get(TIMEOUT, TIMEOUT_S))
-        while time.monotonic() < end and not self.has_ended():
+    def answers(self, given_up: threading.Event | None = None) -> bool:
+        """Wait until it answers; False when it has not in time, or has ended, or nobody waits any more."""
+        given_up, end = given_up or threading.Event(), time.monotonic() + float(os.environ.get(TIMEOUT, TIMEOUT_S))
+        while time.monotonic() < end and not self.has_ended() and not given_up.is_set():
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health", timeout=5):  # loopback
                 return True
-            time.sleep(0.2)
+            given_up.wait(0.2)
         return False
 
     def kill(self) -> None:

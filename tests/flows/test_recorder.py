@@ -5,6 +5,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,8 @@ from penumbra.base import progress
 from penumbra.base.params import PROFILES
 from penumbra.base.refusal import Refusal
 from penumbra.evaluate import MetricRow
-from penumbra.flows import artifacts, discreet, drive, outbox, outcome, recorder
+from penumbra.flows import artifacts, discreet, drive, late, outbox, outcome, recorder, retry
+from penumbra.flows.late import Label
 from penumbra.flows.outbox import Outbox
 from penumbra.flows.recorder import Recorder
 from penumbra.flows.retry import worth_retrying
@@ -24,13 +26,15 @@ from penumbra.pipeline.manifests import DecisionManifest, EvaluateManifest, Regi
 from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.workspace import Work
 
+LABEL = Label(lambda: None, ("run",), {"profile": "quick"}, ("center:east",))  # type: ignore[arg-type, return-value]
+
 
 class Server:
     """Stands for Prefect's client; `away` calls fail before the first that does not."""
 
     def __init__(self, away: int = 0) -> None:
         self.away, self.calls = away, list[tuple[str, Any]]()
-        self.lines = list[str]()
+        self.lines, self.times = list[str](), list[datetime]()
 
     def _answer(self) -> None:
         if self.away:
@@ -39,6 +43,7 @@ class Server:
 
     def create_logs(self, entries: list[Any]) -> None:
         self._answer()
+        self.times += [entry.timestamp for entry in entries if hasattr(entry, "timestamp")]
         self.lines += [entry.message for entry in entries]
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -72,6 +77,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
         yield server
 
     monkeypatch.setattr(outbox, "get_client", opened)
+    monkeypatch.setattr(recorder, "get_client", opened)
     monkeypatch.setattr(outbox, "RETRY_S", 0.05)
     monkeypatch.setattr(outbox, "LINES_S", 0.05)
     return server
@@ -202,7 +208,7 @@ def test_what_a_flow_came_to_is_kept_when_its_server_cannot_be_told(named: Work,
         outcome.keep("decided")
         raise httpx.ConnectError("refused")
 
-    assert drive.as_flow(named, flow, lambda: "again") == "decided"
+    assert drive.as_flow(named, flow, lambda: "again", LABEL) == "decided"
     assert capsys.readouterr().err == ""
 
 
@@ -210,7 +216,7 @@ def test_a_flow_that_its_server_ended_is_gone_on_with_from_where_it_was(named: W
     def flow() -> str:
         raise RuntimeError("no state") from httpx.ReadError("gone")
 
-    assert drive.as_flow(named, flow, lambda: "resumed") == "resumed"
+    assert drive.as_flow(named, flow, lambda: "resumed", LABEL) == "resumed"
     assert capsys.readouterr().err.splitlines() == ["  the Prefect server does not answer; the run goes on without it"]
 
 
@@ -220,7 +226,7 @@ def test_an_error_of_our_own_is_raised_as_it_was(named: Work) -> None:
             raise OSError("/data/Doe^John") from KeyError("cause")
 
     with pytest.raises(OSError, match="Doe") as raised:
-        drive.as_flow(named, flow, lambda: "again")
+        drive.as_flow(named, flow, lambda: "again", LABEL)
     assert isinstance(raised.value.__cause__, KeyError)
 
 
@@ -230,6 +236,106 @@ def test_prefect_keeps_no_message_but_a_refusal() -> None:
     assert worth_retrying(None, None, SimpleNamespace(result=lambda **_: raised.value))  # type: ignore[arg-type]
     with pytest.raises(Refusal, match="no champion"), discreet.discreet():
         raise Refusal("model_registered", "no champion", "penumbra run")
+
+
+class Api:
+    """Stands for a temporary API that answers once it is `up`, or never."""
+
+    url = "http://127.0.0.1:9/api"
+
+    def __init__(self, *, comes: bool = True) -> None:
+        self.up, self.comes, self.killed = threading.Event(), comes, False
+
+    def answers(self, given_up: threading.Event | None = None) -> bool:
+        while given_up is not None and not given_up.is_set() and not self.up.wait(0.01):
+            pass
+        return self.comes and self.up.is_set()
+
+    def kill(self) -> None:
+        self.killed = True
+
+
+def _attached(server: Server) -> None:
+    while not any(name == "update_flow_run" for name, _ in server.calls):
+        time.sleep(0.01)
+
+
+def test_what_happened_before_the_server_answered_is_shown_with_its_time(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "BATCH_S", 0.0)
+    api: Any = Api()
+    with late.shown(Work(tmp_path, load_settings("quick"), "test"), LABEL, api):
+        with progress.part("ingest"), progress.track("ingest east", 2, batch=1) as advance:
+            advance()
+            advance()
+        before = datetime.now(UTC)
+        time.sleep(0.2)
+        api.up.set()
+        _attached(server)
+        with progress.part("populate"):
+            progress.say("computed")
+    assert server.tasks == ["ingest Completed", "ingest east 1 of 2 Completed", "ingest east 2 of 2 Completed", "populate Completed"]
+    assert server.lines == ["ingest east 2/2 in 0 s", "computed"]
+    assert server.times[0] <= before < server.times[1]
+    last = [(arguments[1].name, named) for name, (arguments, named) in server.calls if name == "set_flow_run_state"]
+    assert last == [("Completed", {"force": True})]
+
+
+def test_a_run_that_ends_before_its_server_answers_does_not_wait(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    api: Any = Api()
+    with late.shown(Work(tmp_path, load_settings("quick"), "test"), LABEL, api), progress.part("ingest"):
+        pass
+    assert (server.calls, capsys.readouterr().err) == ([], "")
+
+
+def test_a_server_that_never_comes_up_is_said_once(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    api: Any = Api(comes=False)
+    with late.shown(Work(tmp_path, load_settings("quick"), "test"), LABEL, api):
+        api.up.set()
+        while not api.killed or late.NOT_UP not in (said := capsys.readouterr().err):
+            time.sleep(0.01)
+    assert said.count(late.NOT_UP) == 1
+    assert server.calls == []
+
+
+def test_a_run_that_fails_is_shown_as_failed_and_raises_its_error(server: Server, tmp_path: Path) -> None:
+    api: Any = Api()
+    with pytest.raises(OSError, match="Doe"), late.shown(Work(tmp_path, load_settings("quick"), "test"), LABEL, api), progress.part("ingest"):
+        _leave(api, server)
+    states = {name: arguments[1].name for name, (arguments, _) in server.calls if name.startswith("set_")}
+    assert states == {"set_task_run_state": "Failed", "set_flow_run_state": "Failed"}
+    assert "Doe" not in repr(server.calls) + repr(server.lines)
+
+
+def test_what_may_pass_is_tried_again_and_nothing_else(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(retry, "DELAYS_S", [0.0, 0.0])
+    tries = list[int]()
+
+    def away() -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            raise ConnectionError("/data/Doe^John")
+        return "here"
+
+    assert retry.patiently("ingest", away) == "here"
+    assert capsys.readouterr().err.count("  ingest: ConnectionError in test_recorder.py") == 2
+    with pytest.raises(Refusal, match="no champion"):
+        retry.patiently("register", _refused)
+    with pytest.raises(ValueError, match="wrong"):
+        retry.patiently("fuse", _wrong)
+
+
+def _leave(api: Api, server: Server) -> None:
+    api.up.set()
+    _attached(server)
+    raise OSError("/data/Doe^John")
+
+
+def _refused() -> None:
+    raise Refusal("model_registered", "no champion", "penumbra run")
+
+
+def _wrong() -> None:
+    raise ValueError("wrong")
 
 
 def test_deployments_take_parameters_that_are_typed_and_described() -> None:

@@ -7,6 +7,7 @@ from penumbra.base.whole_files import write_whole
 from penumbra.pipeline.decisions import page_of
 from penumbra.pipeline.live import Signal
 from penumbra.pipeline.manifests import BY_HAND, OVERTAKEN, PROPOSED, DecisionManifest
+from penumbra.pipeline.workspace import Work
 
 FOLDER = "notifications"
 SUBJECTS = {  # of decisions that a person takes or has to take; the others are their own word
@@ -34,6 +35,12 @@ def notify_signal(home: Path, signal: Signal, page: str) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, f"penumbra: deaths at {signal.center} do not come as expected\n\n{signal}.\n\n{home / page}\n")
     return True
+
+
+def service(work: Work) -> str:
+    """The block of the service that something waits for, as `serve.notification_block` names it; "" where there is none, or nothing waits."""
+    slug = work.settings.serve.notification_block or ""
+    return slug if unsent(work.home) else ""
 
 
 def unsent(home: Path) -> Sequence[Path]:
