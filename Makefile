@@ -71,8 +71,8 @@ bench-statistics: $(ready)
 	OMP_NUM_THREADS=1 .venv/bin/python -m penumbra.bench.history run penumbra.bench.statistics
 bench-lasso: $(ready)      ## the Lasso-Cox path beside scikit-survival's on 20 shapes, in processor time
 	OMP_NUM_THREADS=1 .venv/bin/python -m penumbra.bench.history run penumbra.bench.lasso
-bench-store: $(ready)
-	.venv/bin/python -m penumbra.bench.history run penumbra.store.bench
+bench-store: $(ready)      # the feature store; HUGE=1000000 adds a store of so many patients with one ROI: 11 GB, ten minutes
+	.venv/bin/python -m penumbra.bench.history run penumbra.bench.store $(if $(HUGE),--huge $(HUGE))
 bench-last-bit: $(ready)   ## how much of everybody's risk hangs on one rounding of the network's start and on the number of cores; on data/, minutes
 	.venv/bin/python -m penumbra.bench.last_bit
 stress-store: $(ready)     ## 8 writers and 8 readers for a minute, then 100 kills, on both catalogs of the store

@@ -1,14 +1,18 @@
 -- Standardized mean difference, with the root of the mean of both variances (Cohen 1988; Austin 2009).
--- Grouped by two small numbers, the place of a feature and that of its version, ROI and center: by their names it takes several times as long.
+-- Values stay in their lists of 64 until they are summed: a row for each value, grouped by its feature, takes six times as long.
 CREATE VIEW center_drift$all AS
 WITH parts AS (SELECT version, roi, center, row_number() OVER (ORDER BY version, roi, center) AS part FROM (SELECT DISTINCT version, roi, center FROM stored.radiomics_vectors$all)),
 each AS (
-    SELECT part, unnest(range(1, len($radiomics_names) + 1)) AS place, unnest($radiomics_values) AS "value"
+    SELECT part, unnest(range(1, 65)) AS place, unnest(COLUMNS('^v\d')) AS "\0"
     FROM stored.radiomics_vectors$all JOIN parts USING (version, roi, center)),
+finite AS (SELECT part, place, CASE WHEN isfinite(COLUMNS('^v\d')) THEN COLUMNS('^v\d') END AS "\0" FROM each),
 sums AS (
-    SELECT part, place, count("value") AS n, avg("value") AS mean, stddev_samp("value") AS sd
-    FROM each WHERE isfinite("value") AND place IS NOT NULL GROUP BY part, place),
-moments AS (SELECT version, roi, center, ($radiomics_names)[place] AS feature, n, mean, sd FROM sums JOIN parts USING (part))
+    SELECT part, place, count(COLUMNS('^v\d')) AS "n_\0", avg(COLUMNS('^v\d')) AS "mean_\0", stddev_samp(COLUMNS('^v\d')) AS "sd_\0"
+    FROM finite GROUP BY part, place),
+lists AS (
+    SELECT part, place, list_value(*COLUMNS('^n_v')) AS n, list_value(*COLUMNS('^mean_v')) AS mean, list_value(*COLUMNS('^sd_v')) AS sd FROM sums),
+spread AS (SELECT part, place + 64 * unnest(range(len(n))) AS place, unnest(n) AS n, unnest(mean) AS mean, unnest(sd) AS sd FROM lists),
+moments AS (SELECT version, roi, center, ($radiomics_names)[place] AS feature, n, mean, sd FROM spread JOIN parts USING (part) WHERE n > 0)
 SELECT a.version, a.roi, a.feature, a.center, b.center AS other, a.n, b.n AS other_n, a.mean, b.mean AS other_mean, a.sd, b.sd AS other_sd,
        (a.mean - b.mean) / nullif(sqrt((a.sd ^ 2 + b.sd ^ 2) / 2), 0) AS smd
 FROM moments AS a JOIN moments AS b ON a.version = b.version AND a.roi = b.roi AND a.feature = b.feature AND a.center < b.center;

@@ -4,6 +4,8 @@ import contextlib
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,9 +74,10 @@ def test_no_store_and_a_newer_store_are_refused(tmp_path: Path, monkeypatch: pyt
 
 
 REVISION = "5b0e9adcef9c"  # of an MLflow of early 2024
+NEARLY = "1971f2d9a75b"  # four migrations before that of MLflow 3.17
 
 
-def early_database(file: Path) -> None:
+def early_database(file: Path, revision: str = REVISION) -> None:
     """MLflow's database as an earlier MLflow made it, with a run in it."""
     from alembic import command
     from alembic.config import Config
@@ -89,7 +92,7 @@ def early_database(file: Path) -> None:
     Base.metadata.create_all(engine)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, REVISION)
+        command.upgrade(config, revision)
     engine.dispose()
     with contextlib.closing(sqlite3.connect(file)) as connection, connection:
         connection.execute(
@@ -141,3 +144,19 @@ def test_older_names_in_params_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert changed != today
     assert changed == (CHECKOUT / "params.yaml").read_text(encoding="utf-8"), "comments and order stay"
     assert load_settings() == settings
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGKILL between two statements or files, in the migrations of each part: the same command ends the same, and leaves nothing more behind."""
+    home = home_of(int(KEPT[0].name[len("schema_") :][:4]), tmp_path)
+    project_with(tmp_path, monkeypatch, with_older)
+    with database.quiet_mlflow():
+        early_database(home / "mlflow" / "mlflow.db", NEARLY)
+    done = subprocess.run([sys.executable, "-m", "tests.commands.killed_upgrade", str(tmp_path)], cwd=CHECKOUT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    outcome = json.loads(done.stdout.splitlines()[-1])
+    assert len(outcome["killed"]) == 6 < outcome["moments"]
+    for killed in outcome["killed"]:
+        assert set(killed["states"]) == {"applied"}, killed
+        assert killed["left"] == outcome["killed"][0]["left"], killed

@@ -21,7 +21,7 @@ from ..small_run import few_models, small_work
 pytestmark = pytest.mark.slow
 
 
-def test_the_training_matrix_of_a_version(tmp_path: Path) -> None:
+def test_the_training_matrix_of_a_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work = small_work(tmp_path / "home")
     work = replace(work, settings=replace(few_models(work.settings), evaluate=replace(work.settings.evaluate, bootstraps=20, refits=1)))
     weights = network_file(work.home, "deep1")
@@ -49,6 +49,17 @@ def test_the_training_matrix_of_a_version(tmp_path: Path) -> None:
             engine.execute("CALL ducklake_expire_snapshots('lake', older_than => now()::TIMESTAMP + INTERVAL 1 DAY)")
             engine.execute("CALL ducklake_cleanup_old_files('lake', cleanup_all => true)")
     assert verify(work.home, "champion") == proof
+
+    recorded = registry.load(work.home, "1")
+    for digits, same in ((12, True), (11, False)):  # the first versions recorded the first 12 digits
+        shortened = replace(recorded, entry=replace(recorded.entry, store_digest=proof.sha256[:digits]))
+        monkeypatch.setattr(registry, "load", lambda *_, shortened=shortened: shortened)
+        if same:
+            assert verify(work.home, "1") == proof
+        else:
+            with pytest.raises(Refusal, match="training_matrix"):
+                verify(work.home, "1")
+    monkeypatch.undo()
 
     with store.connect(work.home) as lake:  # an alteration behind the store's back does
         lake.connection.execute("UPDATE lake.patients SET age = age + 1 WHERE patient = ? AND commit_id = 1", [trained])

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from penumbra.commands.verify import verify
 from penumbra.pipeline import evaluate as evaluate_stage
 from penumbra.pipeline import explain
 from penumbra.pipeline import register as register_stage
-from penumbra.pipeline.arrived import clinical_table
+from penumbra.pipeline.arrived import clinical_table, measured
 from penumbra.pipeline.covariates import of_version, used, with_levels
 from penumbra.pipeline.dataset import columns_of, read_dataset
 from penumbra.pipeline.explain import version_table
@@ -222,3 +223,10 @@ def test_a_version_learns_them_on_training_patients_keeps_their_declaration_and_
     again = fuse(work)
     assert (again.key, again.digests) == (fitted.key, fitted.digests), "values of patients who did not train reach no fit"
     assert again.dataset != fitted.dataset
+
+
+def test_a_version_that_reads_no_feature_of_a_region(tmp_path: Path) -> None:
+    """It was an error of the extraction, of no region at all."""
+    loaded: Any = SimpleNamespace(settings={"radiomics": {}, "populate": {"engine": "penumbra"}})
+    scan: Any = SimpleNamespace(gtv=None)
+    assert measured(tmp_path, loaded, scan, {}, {"clinical"}) == ({}, {})

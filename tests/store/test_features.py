@@ -9,6 +9,7 @@ import pytest
 from penumbra import store
 from penumbra.base.refusal import Refusal
 from penumbra.store import Store
+from penumbra.store.features import Kind
 from penumbra.store.lent import at_once
 
 NAMES = [f"wavelet-LLH_glcm_F{i}" for i in range(150)]
@@ -73,6 +74,22 @@ def test_more_features_than_columns_were_made_for(lake: Store) -> None:
     assert lake.sql("FROM radiomics ORDER BY patient").column(names[-1]).to_pylist() == [len(names) - 1, 2 * len(names) - 1]
 
 
+def test_drift_counts_the_finite_values_of_every_feature(lake: Store) -> None:
+    values = np.random.default_rng(0).standard_normal((6, 130))
+    values[0, 70], values[1, 128], values[:3, 5], values[3:5, 127] = np.inf, np.nan, np.nan, -np.inf
+    rows = [{**row, "center": center} for row, center in zip(rows_of(values), "aaabbb", strict=True)]
+    store.write_features(lake, "radiomics", "v1", rows, features=NAMES[:130], run="r")
+    drift = {row["feature"]: row for row in lake.rows("center_drift")}
+    assert set(drift) == set(NAMES[:130]) - {NAMES[5]}
+    for place, name in enumerate(NAMES[:130]):
+        if name in drift:
+            one, other = (column[np.isfinite(column)] for column in (values[:3, place], values[3:, place]))
+            row = drift[name]
+            assert (row["n"], row["other_n"]) == (len(one), len(other))
+            assert [row["mean"], row["other_mean"], row["sd"]] == pytest.approx([one.mean(), other.mean(), one.std(ddof=1)], rel=1e-12)
+            assert row["other_sd"] == (pytest.approx(other.std(ddof=1), rel=1e-12) if len(other) > 1 else None)
+
+
 @pytest.mark.slow
 def test_a_corrected_image_replaces_what_is_shown(lake: Store, home: Path) -> None:
     image = {"patient": "P000", "center": "c", "image_version": "i1"}
@@ -116,6 +133,34 @@ def test_several_matrices_of_one_snapshot(filled: Path) -> None:
         for roi, matrix in alone.items():
             np.testing.assert_array_equal(together[roi].values, matrix.values)
         assert store.read_matrix(lake, "radiomics", "gtv").patients.tolist() == alone["gtv"].patients.tolist()
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4, 100])
+def test_parts_of_a_matrix_are_the_matrix(filled: Path, rows: int) -> None:
+    kinds: tuple[tuple[Kind, str], ...] = (("radiomics", "ring_6mm"), ("deep", "gtv"))
+    with store.connect(filled, read_only=True) as lake:
+        for kind, roi in kinds:
+            whole, place = store.read_matrix(lake, kind, roi), dict[str, int]()
+            sizes = list[int]()
+            for part in store.matrix_parts(lake, kind, roi, rows=rows):
+                assert lake.sql("SELECT 1").num_rows == 1  # between two parts the store answers others
+                assert (part.features, part.version) == (whole.features, whole.version)
+                at = np.searchsorted(whole.patients, part.patients)
+                assert whole.patients[at].tolist() == part.patients.tolist()
+                assert whole.centers[at].tolist() == part.centers.tolist()
+                np.testing.assert_array_equal(part.values, whole.values[at])
+                if whole.log_risk is None:
+                    assert part.log_risk is None
+                else:
+                    np.testing.assert_array_equal(part.log_risk, whole.log_risk[at])
+                place |= dict.fromkeys(part.patients.tolist(), len(sizes))
+                sizes.append(len(part.patients))
+            assert len(place) == len(whole.patients) == sum(sizes)
+            assert set(sizes[:-1]) <= {rows}
+        assert [part.patients.tolist() for part in store.matrix_parts(lake, "radiomics", "gtv", centers=["south"], patients=["S001"])] == [["S001"]]
+        assert list(store.matrix_parts(lake, "radiomics", "gtv", patients=[])) == []
+        with pytest.raises(Refusal, match="features_stored"):
+            store.matrix_parts(lake, "deep", "ring_3mm")
 
 
 def test_mapping_of_values_is_taken_by_name(lake: Store) -> None:

@@ -2,7 +2,7 @@
 
 python -m penumbra.bench.console [--large 100000] [--large-home HOME] [--seconds 60]
 
-The state folder (PENUMBRA_HOME) is a finished run; a copy of it is retrained meanwhile. The large store is made as penumbra.store.bench makes it, unless
+The state folder (PENUMBRA_HOME) is a finished run; a copy of it is retrained meanwhile. The large store is made as penumbra.bench.store makes it, unless
 --large-home names one. A table for people, and as the last line one JSON object.
 """
 
@@ -30,7 +30,7 @@ import numpy as np
 from penumbra import store
 from penumbra.base import tables
 from penumbra.base.params import state_home
-from penumbra.store.bench import BATCH, FEATURES, fill
+from penumbra.bench.store import BATCH, FEATURES, fill
 
 PEOPLE, PAUSE_S, SECONDS, START_S = 20, 2.0, 60.0, 120.0
 TIMES, PATIENCE_S = 10, 15.0  # each page is asked for so often, or so long, after once that is not counted

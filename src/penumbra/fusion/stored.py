@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
@@ -48,7 +49,7 @@ def fields_of(kind: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
     ValueError
         "not a survival model of format 2: ...".
     """
-    entries = dict(document)
+    entries = _of_first_format(document) if document.get("format") == 1 and {"selections", "training"} <= set(document) else dict(document)
     entries["harmonizer"] = entries.pop(STORED_HARMONIZER, None)
     required = {field.name for field in fields(kind)} - {"inputs", *OPTIONAL} | set(STORED_COLUMNS)
     if entries.pop("format", None) != FORMAT or set(entries) - set(OPTIONAL) != required:
@@ -64,3 +65,9 @@ def fields_of(kind: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
     if "domain" in entries:
         entries["domain"] = Domain.from_dict(entries["domain"])
     return tupled(entries)
+
+
+def _of_first_format(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document of format 1, of November 24, 2026, as one of format 2: what it lacks describes the fit, and no answer depends on it."""
+    selections = tuple({**entry, "univariate_q": [math.nan] * len(entry["kept"])} for entry in document["selections"])
+    return {**document, "format": FORMAT, "selections": selections, "training": {**document["training"], "patience": None}}

@@ -342,7 +342,7 @@ def load(path: Path) -> Ensemble:
     path = Path(path)
     arrays, metadata = tensors.read(path)
     if metadata.get("format") != FORMAT:
-        raise ValueError(f"{path.name} holds no trained network of this version ({FORMAT!r}), but {metadata.get('format')!r}; train again")
+        raise ValueError(f"{path.name} holds no trained network of this version ({FORMAT!r}), but {metadata.get('format')!r}")
     description = json.loads(metadata["ensemble"])
     tree = unflatten(arrays)
     members = [rebuild(tree["member"][f"{i:02d}"], entry) for i, entry in enumerate(description["members"])]

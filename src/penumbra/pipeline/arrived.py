@@ -115,7 +115,7 @@ def measured(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Every feature of the image that some blocks have, each (1,), and what each network says alone, each (m,)."""
     masks = {roi: mask for roi, mask in {GTV: scan.gtv, **rings}.items() if roi in required}
-    extracted = radiomics.extract(scan, masks, loaded.settings["radiomics"], engine=loaded.settings["populate"]["engine"])
+    extracted = radiomics.extract(scan, masks, loaded.settings["radiomics"], engine=loaded.settings["populate"]["engine"]) if masks else {}
     table = {column(roi, name): np.array([value]) for roi, values in extracted.items() for name, value in values.items()}
     if DEEP not in required:
         return table, {}

@@ -16,7 +16,7 @@ from penumbra.evaluate.rows import PairedRow
 from penumbra.evaluate.sets import sets_of
 from penumbra.fusion import Fitting, StableOnly
 from penumbra.network import EnsembleSettings, Pretrain
-from penumbra.pipeline import looks
+from penumbra.pipeline import looks, networks
 from penumbra.pipeline.crossfit import CrossFitted, Recipe, cross_fitted
 from penumbra.pipeline.dataset import Dataset, read_dataset
 from penumbra.pipeline.evaluate import measured
@@ -155,10 +155,8 @@ def stable_only(registered: Mapping[str, Any] | None) -> StableOnly | None:
 
 def _recipe_of(champion: LoadedModel, today: Recipe) -> Recipe:
     """How the champion was fitted: its network's own settings and its registered numbers; the declarations are today's."""
-    from penumbra import network
-
     assert champion.network_path is not None, "a registered model carries its network"
-    trained = network.load(champion.network_path)
+    trained = networks.read(champion.network_path)
     params = champion.lineage.params
 
     def registered(group: str, now: Any) -> dict[str, Any]:

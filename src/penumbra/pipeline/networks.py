@@ -4,6 +4,8 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from penumbra.base.refusal import Refusal
+
 if TYPE_CHECKING:
     from penumbra.network import Ensemble
 
@@ -26,8 +28,27 @@ def load(home: Path, weights: Path) -> "Ensemble":
     ----------
     weights
         As `penumbra.network.save` wrote it.
+
+    Raises
+    ------
+    Refusal
+        As `read`.
+    """
+    keep_compiled(home)
+    return read(weights)
+
+
+def read(weights: Path) -> "Ensemble":
+    """Read the networks of a file, a registered version's too.
+
+    Raises
+    ------
+    Refusal
+        "bundle_readable": the file is damaged, or its networks have another format, as those of November 24, 2026, had.
     """
     from penumbra import network
 
-    keep_compiled(home)
-    return network.load(weights)
+    try:
+        return network.load(weights)
+    except ValueError as error:
+        raise Refusal("bundle_readable", str(error), "use the program version that wrote it, or train and register again with penumbra run") from None

@@ -201,11 +201,24 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def read_models(folder: Path, names: tuple[str, ...] | None = None) -> "dict[str, SurvivalModel]":
-    """The fitted models of a bundle's folder, all or the named ones."""
+    """The fitted models of a bundle's folder, all or the named ones.
+
+    Raises
+    ------
+    Refusal
+        "bundle_readable": a file is damaged, or of a format that this program does not know.
+    """
     from penumbra.fusion.texts import read_model
 
-    paths = sorted((folder / MODELS).glob("*.json"))
-    return {path.stem: read_model(path) for path in paths if names is None or path.stem in names}
+    models = {}
+    for path in sorted((folder / MODELS).glob("*.json")):
+        if names is None or path.stem in names:
+            try:
+                models[path.stem] = read_model(path)
+            except ValueError as error:
+                advice = "restore it from a backup, or use the program version that wrote it"
+                raise Refusal("bundle_readable", f"{path.name} of a registered version cannot be read ({error})", advice) from None
+    return models
 
 
 def network_path(folder: Path) -> Path | None:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from penumbra.store.answer import first_rows, for_format, query
     from penumbra.store.features import FEATURE_KINDS, declare_version, missing, write_features
     from penumbra.store.forgetting import Traces, forget, purge, traces, unfinished
-    from penumbra.store.matrix import Matrix, read_matrix
+    from penumbra.store.matrix import Matrix, matrix_parts, read_matrix
     from penumbra.store.moments import commit_of
     from penumbra.store.proof import check, digest
     from penumbra.store.session import Store, connect, require
@@ -31,6 +31,7 @@ __all__ = [
     "for_format",
     "forget",
     "import_store",
+    "matrix_parts",
     "missing",
     "purge",
     "query",
@@ -46,7 +47,7 @@ __all__ = [
 _HOMES = {
     "features": ("FEATURE_KINDS", "declare_version", "missing", "write_features"),
     "forgetting": ("Traces", "forget", "purge", "traces", "unfinished"),
-    "matrix": ("Matrix", "read_matrix"),
+    "matrix": ("Matrix", "matrix_parts", "read_matrix"),
     "moments": ("commit_of",),
     "proof": ("check", "digest"),
     "answer": ("first_rows", "for_format", "query"),

@@ -1,6 +1,6 @@
 """The features of one ROI as one matrix, filled while the rows are read: its own size is nearly all the memory that it takes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FEW = 50  # patients or centers that are named one by one in a statement
 ROWS = 2048  # patients on the way into the matrix at a time: what the engine computes at once
+PERSON = ("patient", "center", "log_risk")
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,113 @@ def read_matrix(
 
         with connect(store.lake.folder.parent, as_of=as_of, catalog=store.lake.catalog, schema_root=store.views.features) as earlier:
             return read_matrix(earlier, kind, roi, version=version, patients=patients, centers=centers)
+    portion = _portion(store, kind, roi, version, patients, centers)
+    keys = statement("matrix_keys", relation=kind, columns=", log_risk" if kind == "deep" else "", conditions=portion.conditions)
+
+    def read() -> "tuple[pa.Table, np.ndarray]":
+        connection = store.connection
+        with store.turn, store.views.held(connection):  # one transaction: keys and rows are of the same commit
+            people = connection.execute(keys, portion.parameters).to_arrow_table()
+            whole = np.empty((people.num_rows, len(portion.features)))
+            rank = {key: place for place, key in enumerate(zip(*_named(people), strict=True))}
+            for batch in connection.execute(portion.rows, portion.parameters).to_arrow_reader(ROWS):
+                places = np.fromiter((rank[key] for key in zip(*_named(batch), strict=True)), np.int64, batch.num_rows)
+                _place(whole, places, batch, portion.slots)
+        return people, whole
+
+    return _matrix(portion, *patiently(read))
+
+
+def matrix_parts(
+    store: "Store",
+    kind: Kind,
+    roi: str,
+    *,
+    version: str | None = None,
+    patients: Sequence[str] | None = None,
+    centers: Sequence[str] | None = None,
+    rows: int = ROWS,
+) -> Iterator[Matrix]:
+    """Read what `read_matrix` reads a part at a time, for matrices that do not fit in memory.
+
+    Parameters
+    ----------
+    store
+        Open, from `connect`, until the last part has been read; of one commit from the first part to the last.
+    kind, roi, version, patients, centers
+        As of `read_matrix`.
+    rows
+        Patients in a part; the last has the rest.
+
+    Returns
+    -------
+    Iterator
+        Of Matrix: each patient in one of them, in the order in which the store holds them, which is that of nothing else.
+
+    Raises
+    ------
+    Refusal
+        As `read_matrix`, before the first part.
+    ValueError
+        For parts of fewer than one patient.
+
+    Examples
+    --------
+    >>> from penumbra.store import connect, matrix_parts
+    >>> with connect("home", read_only=True) as lake:
+    ...     sum(part.values.sum(axis=0) for part in matrix_parts(lake, "radiomics", "gtv", rows=1))
+    array([  81.,    5., 2000.])
+    """
+    if rows < 1:
+        raise ValueError(f"parts of {rows} patients")
+    return _parts(store, _portion(store, kind, roi, version, patients, centers), rows)
+
+
+def _parts(store: "Store", portion: "_Portion", rows: int) -> Iterator[Matrix]:
+    with store.connection.cursor() as connection:  # its own: the store answers others between two parts
+        batches = patiently(lambda: connection.execute(portion.rows, portion.parameters).to_arrow_reader(min(rows, ROWS)))
+        people, whole, filled = list["pa.RecordBatch"](), np.empty((rows, len(portion.features))), 0
+        for batch in batches:
+            for piece in _pieces(batch, rows, filled):
+                _place(whole, np.arange(filled, filled + piece.num_rows), piece, portion.slots)
+                people.append(piece.select([name for name in piece.schema.names if name in PERSON]))
+                filled += piece.num_rows
+                if filled == rows:
+                    yield _matrix(portion, _together(people), whole)
+                    people, whole, filled = [], np.empty_like(whole), 0
+        if filled:
+            yield _matrix(portion, _together(people), whole[:filled])
+
+
+def _pieces(batch: "pa.RecordBatch", rows: int, filled: int) -> "Iterator[pa.RecordBatch]":
+    """A batch, cut where a part of so many rows is full that has `filled` already."""
+    start = 0
+    for end in (*range(rows - filled, batch.num_rows, rows), batch.num_rows):
+        if end > start:
+            yield batch.slice(start, end - start)
+        start = end
+
+
+def _together(people: "list[pa.RecordBatch]") -> "pa.Table":
+    import pyarrow as pa
+
+    return pa.Table.from_batches(people)
+
+
+@dataclass(frozen=True)
+class _Portion:
+    """What is read of which definition: features and their slots, and the statement for their rows."""
+
+    kind: Kind
+    version: str
+    features: tuple[str, ...]
+    slots: tuple[int, ...]
+    conditions: str
+    rows: str
+    parameters: list[str | list[str]]
+
+
+def _portion(store: "Store", kind: Kind, roi: str, version: str | None, patients: Sequence[str] | None, centers: Sequence[str] | None) -> _Portion:
     selected = version or _newest_version(store, kind, roi)
     conditions = ""
     parameters: list[str | list[str]] = [roi, selected]
@@ -113,30 +221,19 @@ def read_matrix(
     # In this order: a concurrent writer adds features and rows, and rows read last have a column for every feature read before.
     slots = patiently(lambda: feature_slots(store.connection, kind))
     features = [feature for feature in _declared(store, selected) or slots if feature in slots]
-    columns = ", log_risk" if kind == "deep" else ""
-    keys = statement("matrix_keys", relation=kind, columns=columns, conditions=conditions)
-    rows = statement("matrix_rows", relation=kind, conditions=conditions)
+    rows = statement("matrix_rows", relation=kind, columns=", log_risk" if kind == "deep" else "", conditions=conditions)
     store.require(rows)
+    return _Portion(kind, selected, tuple(features), tuple(slots[feature] for feature in features), conditions, rows, parameters)
 
-    def read() -> "tuple[pa.Table, np.ndarray]":
-        connection = store.connection
-        with store.turn, store.views.held(connection):  # one transaction: keys and rows are of the same commit
-            people = connection.execute(keys, parameters).to_arrow_table()
-            whole = np.empty((people.num_rows, len(features)))
-            rank = {key: place for place, key in enumerate(zip(*_named(people), strict=True))}
-            for batch in connection.execute(rows, parameters).to_arrow_reader(ROWS):
-                places = np.fromiter((rank[key] for key in zip(*_named(batch), strict=True)), np.int64, batch.num_rows)
-                _place(whole, places, batch, [slots[feature] for feature in features])
-        return people, whole
 
-    people, whole = patiently(read)
+def _matrix(portion: _Portion, people: "pa.Table", whole: np.ndarray) -> Matrix:
     return Matrix(
         patients=np.array(people.column("patient").to_pylist(), dtype=str),
         centers=np.array(people.column("center").to_pylist(), dtype=str),
-        features=tuple(features),
+        features=portion.features,
         values=whole,
-        log_risk=np.array(people.column("log_risk").to_pylist(), dtype=float) if kind == "deep" else None,
-        version=selected,
+        log_risk=np.array(people.column("log_risk").to_pylist(), dtype=float) if portion.kind == "deep" else None,
+        version=portion.version,
     )
 
 

@@ -1,2 +1,2 @@
 -- Not sorted: a sort would hold all of it twice. matrix_keys says where each row belongs.
-SELECT patient, center, COLUMNS('v\d+') FROM stored.${relation}_vectors_all WHERE roi = ? AND version = ?$conditions
+SELECT patient, center$columns, COLUMNS('v\d+') FROM stored.${relation}_vectors_all WHERE roi = ? AND version = ?$conditions

@@ -1,16 +1,18 @@
-"""Benchmark of the store: python -m penumbra.store.bench [--patients 300] [--large 100000].
+"""Benchmark of the store: python -m penumbra.bench.store [--patients 300] [--large 100000] [--huge 1000000].
 
-A table for people, and as the last line one JSON object. Values are random, so nothing compresses; --large 0 leaves the large store out.
+A table for people, and as the last line one JSON object. Values are random, so nothing compresses; --large 0 leaves the large store out. The huge one is
+left out unless it is asked for: one ROI without deep features, 11 GB on disk, ten minutes.
 """
 
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,31 +26,36 @@ ROIS = rois_of(declared_margins(project_root() / "features"))
 FEATURES = [f"wavelet-{''.join('LH'[i >> b & 1] for b in range(3))}_feature_{i:04d}" for i in range(1316)]
 DEEP_FEATURES = deep_names(512)
 VERSION = "bench0000000"
-BATCH = 2000  # patients in one commit of the large store: 84 MB of values
+ROWS_AT_ONCE = 8000  # in one commit of the large stores: 84 MB of values
+BATCH = ROWS_AT_ONCE // len(ROIS)  # patients
 TWO_COLUMNS = f"SELECT patient, \"{FEATURES[3]}\", \"{FEATURES[900]}\" FROM radiomics WHERE center = 'east' AND roi = 'gtv'"  # noqa: S608
 # Not ru_maxrss: a child inherits its parent's.
-QUERY = "import sys; from penumbra.store import query; query(sys.argv[1], sys.argv[2])\n"
-MATRIX = "import sys; from penumbra import store; store.read_matrix(store.connect(sys.argv[1], read_only=True), 'radiomics', 'gtv', version=sys.argv[2])\n"
-DRIFT = "import sys; from penumbra import store; store.connect(sys.argv[1], read_only=True).sql(sys.argv[2])\n"
+OPENED = "import sys; from penumbra import store; lake = store.connect(sys.argv[1], read_only=True, as_of=int(sys.argv[3]) if sys.argv[3:] else None)\n"
+QUERY = "import sys; from penumbra.store import query; query(sys.argv[1], sys.argv[2], as_of=int(sys.argv[3]) if sys.argv[3:] else None)\n"
+MATRIX = OPENED + "store.read_matrix(lake, 'radiomics', 'gtv', version=sys.argv[2])\n"
+PARTS = OPENED + "for part in store.matrix_parts(lake, 'radiomics', 'gtv', version=sys.argv[2]): part.values.sum(axis=0)\n"
+STATEMENT = OPENED + "lake.sql(sys.argv[2])\n"
 PEAK = "print(next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM')) / 2**20)"
 
 
-def fill(lake: store.Store, first: int, many: int, draw: np.random.Generator) -> None:
+def fill(lake: store.Store, first: int, many: int, draw: np.random.Generator, *, rois: Sequence[str] = ROIS, deep: bool = True) -> None:
     """Patients first to first + many - 1, spread over three centers, with every feature."""
-    names = [(f"P{i:06d}", CENTERS[i % 3]) for i in range(first, first + many)]
+    common: list[dict[str, object]] = [{"patient": f"P{i:07d}", "center": CENTERS[i % 3], "image_version": "i1"} for i in range(first, first + many)]
     lake.write(
         {
-            "patients": [{"patient": patient, "center": center, "time": 100.0 + i, "event": i % 3 > 0} for i, (patient, center) in enumerate(names)],
-            "images": [{"patient": patient, "center": center, "image_version": "i1"} for patient, center in names],
+            "patients": [
+                {"patient": row["patient"], "center": row["center"], "time": 100.0 + i, "event": i % 3 > 0} for i, row in enumerate(common, start=first)
+            ],
+            "images": common,
         },
         run="bench",
         what="patients",
     )
-    common: list[dict[str, object]] = [{"patient": patient, "center": center, "image_version": "i1"} for patient, center in names]
-    rows = [{**row, "roi": roi, "values": draw.standard_normal(len(FEATURES))} for row in common for roi in ROIS]
+    rows = [{**row, "roi": roi, "values": draw.standard_normal(len(FEATURES))} for row in common for roi in rois]
     store.write_features(lake, "radiomics", VERSION, rows, features=FEATURES, run="bench")
-    rows = [{**row, "roi": GTV, "log_risk": 0.0, "values": draw.standard_normal(len(DEEP_FEATURES))} for row in common]
-    store.write_features(lake, DEEP, VERSION, rows, features=DEEP_FEATURES, run="bench")
+    if deep:
+        rows = [{**row, "roi": GTV, "log_risk": 0.0, "values": draw.standard_normal(len(DEEP_FEATURES))} for row in common]
+        store.write_features(lake, DEEP, VERSION, rows, features=DEEP_FEATURES, run="bench")
 
 
 def seconds(work: Callable[[], object], times: int = 5) -> float:
@@ -62,11 +69,15 @@ def seconds(work: Callable[[], object], times: int = 5) -> float:
     return float(np.median(durations))
 
 
-def cold(home: Path, program: str, argument: str) -> tuple[float, float]:
-    """Seconds and peak GB of a program that a new process runs on the store."""
-    started = time.perf_counter()
-    process = subprocess.run([sys.executable, "-c", program + PEAK, str(home), argument], check=True, capture_output=True, text=True)
-    return time.perf_counter() - started, float(process.stdout)
+def cold(name: str, home: Path, program: str, *arguments: str) -> dict[str, float]:
+    """Seconds, processor seconds and peak GB of a program that a new process runs on the store."""
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    process = subprocess.run([sys.executable, "-c", program + PEAK, str(home), *arguments], check=True, capture_output=True, text=True)
+    took, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    worked = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    figures = {f"{name}_s": took, f"{name}_processor_s": worked, f"{name}_gb": float(process.stdout)}
+    print(", ".join(f"{figure} {value:.2f}" for figure, value in figures.items()), file=sys.stderr)
+    return figures
 
 
 def megabytes(home: Path) -> float:
@@ -154,24 +165,44 @@ def measure_small(home: Path, patients: int) -> dict[str, float]:
     return figures
 
 
-def measure_large(home: Path, patients: int) -> dict[str, float]:
-    """A store the size of a cancer registry."""
-    draw = np.random.default_rng(0)
-    figures: dict[str, float] = {}
+def filled(name: str, home: Path, patients: int, rois: Sequence[str], *, deep: bool) -> dict[str, float]:
+    """Make a store of so many patients: seconds, and GB on disk."""
+    draw, at_once = np.random.default_rng(0), ROWS_AT_ONCE // len(rois)
     with store.connect(home) as lake:
         started = time.perf_counter()
-        for first in range(0, patients, BATCH):
-            fill(lake, first, min(BATCH, patients - first), draw)
-            print(f"{first + BATCH} patients after {time.perf_counter() - started:.0f} s", file=sys.stderr)
-        figures["large_fill_s"] = time.perf_counter() - started
+        for first in range(0, patients, at_once):
+            fill(lake, first, min(at_once, patients - first), draw, rois=rois, deep=deep)
+            print(f"{min(first + at_once, patients)} patients after {time.perf_counter() - started:.0f} s", file=sys.stderr)
+        figures = {f"{name}_fill_s": time.perf_counter() - started}
+    return figures | {f"{name}_disk_gb": megabytes(home) / 1000}
+
+
+def questions(name: str, home: Path) -> dict[str, float]:
+    """What is asked of a store the size of a cancer registry, each in a new process."""
+    figures = cold(f"{name}_two_columns", home, QUERY, TWO_COLUMNS)
+    figures[f"{name}_sql_s"] = float(np.median([shell(home, "sql", TWO_COLUMNS) for _ in range(3)]))
+    figures |= cold(f"{name}_matrix_parts", home, PARTS, VERSION)
+    return figures | cold(f"{name}_drift_view", home, STATEMENT, "SELECT count(*) FROM center_drift")
+
+
+def measure_large(home: Path, patients: int) -> dict[str, float]:
+    """A store the size of a cancer registry."""
+    figures, draw = filled("large", home, patients, ROIS, deep=True), np.random.default_rng(1)
+    with store.connect(home) as lake:
         figures["large_append_1000_s"] = seconds(lambda: fill(lake, 10**6 + len(lake.rows("patients")), 1000, draw), 1)
         figures["large_append_patient_s"] = seconds(lambda: fill(lake, 2 * 10**6 + len(lake.rows("patients")), 1, draw), 1) / 3
-    figures["two_columns_100k_s"], figures["two_columns_100k_gb"] = cold(home, QUERY, TWO_COLUMNS)
-    figures["large_sql_cold_s"] = shell(home, "sql", TWO_COLUMNS)
-    figures["large_matrix_s"], figures["large_matrix_gb"] = cold(home, MATRIX, VERSION)
-    figures["large_drift_view_s"], figures["large_drift_view_gb"] = cold(home, DRIFT, "SELECT count(*) FROM center_drift")
-    figures["large_disk_gb"] = megabytes(home) / 1000
-    return figures
+    return figures | questions("large", home) | cold("large_matrix", home, MATRIX, VERSION)
+
+
+def measure_huge(home: Path, patients: int) -> dict[str, float]:
+    """Far more than any center has: one ROI, no deep features. The matrix is read in parts alone."""
+    figures = filled("huge", home, patients, (GTV,), deep=False)
+    with store.connect(home) as lake:
+        before, started = lake.newest_commit(), time.perf_counter()
+        fill(lake, patients, 1000, np.random.default_rng(1), rois=(GTV,), deep=False)
+        figures["huge_append_1000_s"] = time.perf_counter() - started
+    figures |= questions("huge", home)
+    return figures | cold("huge_as_of", home, QUERY, TWO_COLUMNS, str(before))
 
 
 def main() -> None:
@@ -179,6 +210,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--patients", type=int, default=300)
     parser.add_argument("--large", type=int, default=100_000)
+    parser.add_argument("--huge", type=int, default=0, help="patients of a store of one ROI, such as 1000000")
     parser.add_argument("--layouts", type=int, default=3000, help="patients at which the layouts are compared once more; long rows take 500 million at 100,000")
     parser.add_argument("--folder", type=Path, help="where the stores are made and removed again; default: the system's temporary folder")
     options = parser.parse_args()
@@ -188,6 +220,8 @@ def main() -> None:
             figures |= layouts(Path(folder), options.layouts)
         if options.large:
             figures |= measure_large(Path(folder) / "large", options.large)
+        if options.huge:
+            figures |= measure_huge(Path(folder) / "huge", options.huge)
     for name, value in figures.items():
         print(f"{name:24s} {value:10.3f}")
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
