@@ -91,6 +91,23 @@ def test_a_score_of_an_earlier_store_belongs_to_the_model_that_had_its_version(t
         assert lake.write({"signatures": [again]}, run="r", what="the same score") is None
 
 
+def test_an_export_of_an_earlier_store_is_as_if_that_store_had_been_migrated(tmp_path: Path) -> None:
+    """It was refused: rows have columns by now that the export does not know of."""
+    archive = KEPT[0].with_name("export_0005.tar.xz")
+    exported, migrated, home = unpack(archive, tmp_path / "exported"), unpack(archive.with_name("schema_0005.tar.xz"), tmp_path / "migrated"), tmp_path / "home"
+    manifest = json.loads((exported / "manifest.json").read_text(encoding="utf-8"))
+    with store.connect(home) as lake:
+        assert store.import_store(lake, exported).digest == manifest["digest"]
+        assert store.check(lake) == []
+        again = store.export_store(lake, tmp_path / "again")
+    with store.connect(migrated) as lake:
+        assert store.export_store(lake, tmp_path / "migrated_export") == again
+    file = exported / "patients.parquet"
+    file.write_bytes(file.read_bytes()[:-1])
+    with store.connect(tmp_path / "other") as lake, pytest.raises(Refusal, match="export_unchanged"):
+        store.import_store(lake, exported)
+
+
 def test_an_earlier_store_that_may_not_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = unpack(KEPT[0], tmp_path / "home")
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from penumbra.base.project import part_of
 from penumbra.base.refusal import Refusal
 from penumbra.base.whole_files import whole_folder
 from penumbra.store.features import FEATURE_KINDS, add_columns
-from penumbra.store.lake import migrated_to, patiently
+from penumbra.store.lake import migrated_to, migrations, patiently
 from penumbra.store.relations import RELATIONS
 from penumbra.store.statements import literal, quoted, statement
 from penumbra.store.version import sha256
@@ -112,6 +114,8 @@ def export_store(store: "Store", folder: Path) -> Export:
 def import_store(store: "Store", folder: Path) -> Export:
     """Fill an empty store from an export, in one transaction; what was stored is read again and compared before it is kept.
 
+    An export of an earlier schema is compared as it was written, and brought to today's afterwards.
+
     Parameters
     ----------
     store
@@ -157,17 +161,20 @@ def import_store(store: "Store", folder: Path) -> Export:
         imported = {}
         for table, entry in manifest["tables"].items():
             source = f"read_parquet({literal(str(folder / entry['file']))})"
+            exported = [str(row[0]) for row in connection.execute(f"DESCRIBE FROM {source}").fetchall()]
             if table in FEATURE_KINDS:
-                add_columns(connection, table, [row[0] for row in connection.execute(f"DESCRIBE FROM {source}").fetchall()])
+                add_columns(connection, table, exported)
             connection.execute(statement("delete_all", relation=table))  # the slots that the schema begins with
             connection.execute(statement("import_rows", relation=table, source=source))
             content, rows = _Content(), 0
-            for batch in _stored(connection, table):
+            for batch in _stored(connection, table, exported if manifest["schema"] < reached else None):
                 content.add(batch)
                 rows += batch.num_rows
             imported[table] = {"rows": rows, "content": content.digest()}
             if (rows, imported[table]["content"]) != (entry["rows"], entry["content"]):
                 raise Refusal("export_unchanged", f"{table} holds other rows after the import than the export says", "report this; nothing was kept")
+        for changed in changes_of_rows(part_of(store.views.features, "schema"), manifest["schema"]):
+            connection.execute(changed)
         return imported
 
     imported = store.transact(work)
@@ -192,9 +199,15 @@ def _summary(tables: dict[str, dict[str, Any]]) -> Export:
     return Export(digest, tables["commits"]["rows"], {table: entry["rows"] for table, entry in tables.items()})
 
 
-def _stored(connection: "duckdb.DuckDBPyConnection", table: str) -> "pa.RecordBatchReader":
-    """All rows of a stored table in one order and its columns by name, whatever the catalog and its history of files."""
-    columns = sorted(str(row[0]) for row in connection.execute(statement("stored_columns", relation=table)).fetchall())
+def changes_of_rows(schema: Path, reached: int) -> list[str]:
+    """What the migrations after one of a number do to rows that are there: an export of an earlier schema has rows as they were before."""
+    texts = [re.sub(r"(?m)^--.*$", "", text) for number, _, text in migrations(schema) if number > reached]
+    return [part.strip() for text in texts for part in re.split(r";\s*(?:\n|$)", text) if part.strip().startswith("UPDATE")]
+
+
+def _stored(connection: "duckdb.DuckDBPyConnection", table: str, only: Sequence[str] | None = None) -> "pa.RecordBatchReader":
+    """All rows of a stored table in one order and its columns by name, whatever the catalog and its history of files. only: of these columns."""
+    columns = sorted(only or (str(row[0]) for row in connection.execute(statement("stored_columns", relation=table)).fetchall()))
     order = ["id"] if table == "commits" else _order(RELATIONS[table].key, columns)
     names = ", ".join(quoted(column) for column in columns)
     query = statement("export_rows", relation=table, columns=names, order=", ".join(quoted(column) for column in order))
