@@ -126,7 +126,7 @@ def diameters(padded: np.ndarray, spacing: Spacing) -> tuple[float, float, float
     same_x = planes_diameter(np.ascontiguousarray(along_y.transpose(1, 0, 2)), z / 2, y / 2)
     corners = hull_corners(along_x, y / 2, x / 2)
     points = corners * (np.array(spacing) / 2)
-    if len(points) > 1500:  # many pairs: the hull of all of them costs less
+    if len(points) > 4000:  # many pairs: the hull of all of them costs less, also when its program must be loaded first
         from scipy.spatial import ConvexHull
 
         points = points[ConvexHull(points).vertices]
