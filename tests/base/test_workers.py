@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from penumbra.base.refusal import Refusal
-from penumbra.base.workers import available_bytes, over
+from penumbra.base.workers import available_bytes, lasting_pool, over
 
 
 def square(value: int) -> int:
@@ -49,6 +49,23 @@ def test_a_killed_worker_is_refused_and_the_others_go_on() -> None:
 
 def test_a_worker_killed_once_is_tried_again(tmp_path: Path) -> None:
     assert dict(over(killed_the_first_time, [tmp_path / "marker"], workers=1)) == {tmp_path / "marker": "second try"}
+
+
+def worker(value: int) -> int:
+    if value < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid()
+
+
+def test_a_lasting_pool_works_again_and_replaces_what_was_killed() -> None:
+    with lasting_pool() as pool:
+        first, again = ({result for _, result in over(worker, [1, 2, 3, 4], 2, pool=pool)} for _ in range(2))
+        assert first | again == first
+        lost = dict(over(worker, [5, -1], 2, pool=pool))
+        assert isinstance(lost[-1], Refusal)
+        replaced = {result for _, result in over(worker, [1, 2], 2, pool=pool)}
+        assert not replaced & first
+    assert not any(running(int(str(pid))) for pid in replaced)
 
 
 def moment(place: tuple[str, int]) -> tuple[float, float]:
@@ -90,7 +107,7 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(
         "import os, pathlib, time\n"
-        "from penumbra.base.workers import available_bytes, over\n"
+        "from penumbra.base.workers import available_bytes, lasting_pool, over\n"
         "def work(folder):\n"
         "    (pathlib.Path(folder) / f'pid{os.getpid()}').touch()\n"
         "    time.sleep(60)\n"

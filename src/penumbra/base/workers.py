@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,6 +46,36 @@ class Pool:
 def this_machine() -> Pool:
     """A process for each core."""
     return Pool(available_cores(), available_bytes(), _ProcessPool, (BrokenProcessPool,))
+
+
+@contextmanager
+def lasting_pool() -> Iterator[Pool]:
+    """Processes of this machine that stay from one call of `over` to the next: starting one costs as much as the images of several patients."""
+    idle: list[_ProcessPool] = []
+
+    @contextmanager
+    def start(workers: int) -> Iterator[Executor]:
+        if workers == 1:  # for what killed its process before
+            with _ProcessPool(1) as alone:
+                yield alone
+            return
+        executor = idle.pop() if idle else _ProcessPool(workers)
+        try:
+            yield executor
+            executor.submit(int).result()
+        except BrokenProcessPool:  # it ends with what it lost; the next call has new ones
+            executor.shutdown()
+        except BaseException:
+            executor.shutdown()
+            raise
+        else:
+            idle.append(executor)
+
+    try:
+        yield replace(this_machine(), start=start)
+    finally:
+        for executor in idle:
+            executor.shutdown()
 
 
 def one_thread_each() -> None:

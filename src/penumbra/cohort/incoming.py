@@ -14,7 +14,7 @@ from typing import Any
 
 from penumbra.base.blocks import GTV
 from penumbra.base.refusal import Refusal
-from penumbra.base.workers import over
+from penumbra.base.workers import Pool, over
 from penumbra.cohort.clinical import ClinicalRecord
 from penumbra.cohort.entries import Accepted, Arrival, ImageRules, Rejected
 from penumbra.cohort.folders import nearly, no_scan, patient_folders
@@ -25,8 +25,23 @@ from penumbra.cohort.pseudonyms import pseudonym
 from penumbra.cohort.record import Evidence, Record, find_record, folder_digest, has_records, image_version, write_record
 from penumbra.cohort.sheet import CLINICAL_FILE
 from penumbra.cohort.twins import KnownScan, Scans, figures_of
-from penumbra.imaging import Certificate, Finding, GtvNames, Scan, certify, gtv_sources, load_scan, read_patient, rings, roi_names, save_scan, to_grid
+from penumbra.imaging import (
+    Certificate,
+    Finding,
+    GtvNames,
+    Scan,
+    certify,
+    gtv_sources,
+    load_scan,
+    names_in,
+    read_sources,
+    rings,
+    roi_names,
+    save_scan,
+    to_grid,
+)
 from penumbra.imaging.folder import readable, understood
+from penumbra.imaging.sources import Source
 from penumbra.store.version import version_key
 
 STAGE, REMARK = "ingest", "remark"
@@ -54,6 +69,7 @@ def ingest_center(
     images: Path,
     rules: ImageRules,
     workers: int = 1,
+    pool: Pool | None = None,
     patients_elsewhere: Collection[str] = (),
     scans: Collection[KnownScan] = (),
     keep: bool = True,
@@ -70,6 +86,8 @@ def ingest_center(
         What a patient's files become.
     workers
         Processes; 1 works in this one.
+    pool
+        That has them; None: new ones.
     patients_elsewhere
         Patients of other centers: a name is used once.
     scans
@@ -131,7 +149,7 @@ def ingest_center(
     for job, reading in unchanged:
         yield _arrived(job.patient, center, records[job.patient], reading, index)
     changed.sort(key=lambda job: not index.is_stored(job.patient))
-    outcomes = over(work, changed, workers) if workers > 1 and len(changed) > FEW else _here(work, changed)
+    outcomes = over(work, changed, workers, pool=pool) if workers > 1 and len(changed) > FEW else _here(work, changed)
     for job, outcome in _in_order(changed, outcomes):
         if isinstance(outcome, Refusal):
             yield rejected(job.patient, center, [outcome])
@@ -233,8 +251,9 @@ def ingest_images(job: Job, *, center: str, images: Path, rules: ImageRules, kee
     with readable():
         files = folder_digest(job.folder)
         with understood():
-            names = tuple(roi_names(job.folder, rules.names))
-            native = _read_scan(job.folder, rules.names)
+            sources = gtv_sources(job.folder, rules.names)
+            names = tuple(names_in(sources))
+            native = _read_scan(sources, rules.names)
             grid = to_grid(native, rules.grid_mm, margin_mm=rules.margin_mm, periodic_mm=rules.periodic_mm)
             certificate = certify(native, grid, rings(grid.gtv, rules.margins_mm), rules.limits)
     if certificate.status == "refused":
@@ -313,12 +332,12 @@ def _settings(rules: ImageRules) -> dict[str, Any]:
     return {name: value for name, value in asdict(rules).items() if name != "names"} | {"margins_mm": list(rules.margins_mm)}
 
 
-def _read_scan(folder: Path, names: GtvNames) -> Scan:
+def _read_scan(sources: Sequence[Source], names: GtvNames) -> Scan:
     """The patient's scan; a refusal speaks of structures as they may be kept, since one may be named after a person."""
     try:
-        return read_patient(folder, names=names)
+        return read_sources(sources, names)
     except Refusal as refusal:
-        listed = [name for source in gtv_sources(folder, names) for name in source.names]
+        listed = [name for source in sources for name in source.names]
         fault, advice = names.redacted(refusal.found, listed), names.redacted(refusal.advice, listed)
         fault = re.sub(r"structure [0-9a-f]{8}(, structure [0-9a-f]{8})+(?! \()", lambda several: f"{several.group().count(',') + 1} structures", fault)
         if fault != refusal.found:

@@ -6,7 +6,7 @@ from penumbra.imaging.contours import Contours, Plane, Region
 from penumbra.imaging.figures import Certificate, CertificateLimits, Finding, RoiFigures
 from penumbra.imaging.grid import to_grid
 from penumbra.imaging.names import GtvNames, Several
-from penumbra.imaging.patient import gtv_sources, read_patient, roi_names
+from penumbra.imaging.patient import gtv_sources, names_in, read_patient, read_sources, roi_names
 from penumbra.imaging.planes import Planes, three_planes
 from penumbra.imaging.primary import GTV_PATTERNS
 from penumbra.imaging.rings import ring_loss, rings
@@ -32,7 +32,9 @@ __all__ = [
     "certify",
     "gtv_sources",
     "load_scan",
+    "names_in",
     "read_patient",
+    "read_sources",
     "ring_loss",
     "ring_name",
     "rings",

@@ -87,7 +87,44 @@ def read_patient(folder: str | Path, *, gtv_patterns: Sequence[str] = GTV_PATTER
     folder = Path(folder)
     if not folder.is_dir():
         raise Refusal("folder_found", "the patient's folder does not exist", "Give the path of an existing folder")
-    sources = gtv_sources(folder, rules)
+    return read_sources(gtv_sources(folder, rules), rules)
+
+
+def read_sources(sources: Sequence[Source], rules: GtvNames) -> Scan:
+    """Read the scan from the sources that `gtv_sources` lists, as `read_patient` does.
+
+    Parameters
+    ----------
+    sources
+        Of one patient.
+    rules
+        How the center names its GTV; the sources were listed with the same.
+
+    Returns
+    -------
+    Scan
+        On its native grid.
+
+    Raises
+    ------
+    Refusal
+        As `read_patient`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import SimpleITK as sitk
+    >>> import numpy as np
+    >>> from penumbra.imaging import GTV_PATTERNS, GtvNames, gtv_sources, read_sources
+    >>> Path("P01").mkdir()
+    >>> inside = np.zeros((6, 12, 12), dtype=np.uint8)
+    >>> inside[2:4, 4:8, 4:8] = 1
+    >>> sitk.WriteImage(sitk.GetImageFromArray(np.where(inside, 40, -700).astype(np.int16)), "P01/ct.nii.gz")
+    >>> sitk.WriteImage(sitk.GetImageFromArray(inside), "P01/gtv.nii.gz")
+    >>> rules = GtvNames(GTV_PATTERNS)
+    >>> read_sources(gtv_sources(Path("P01"), rules), rules).gtv.volume_mm3
+    32.0
+    """
     holding = [source for source in sources if source.holds]
     if not holding:
         with_gtv = [source for source in sources if rules.order(source.names)]
@@ -202,7 +239,36 @@ def roi_names(folder: str | Path, names: GtvNames = STANDARD) -> list[str]:
     >>> roi_names("P01")
     ['gtv']
     """
-    sources = gtv_sources(Path(folder), names)
+    return names_in(gtv_sources(Path(folder), names))
+
+
+def names_in(sources: Sequence[Source]) -> list[str]:
+    """List the names of all structures of the source that the GTV is taken from, or of all where none holds one.
+
+    Parameters
+    ----------
+    sources
+        Of one patient, as `gtv_sources` lists them.
+
+    Returns
+    -------
+    list
+        As `roi_names`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import SimpleITK as sitk
+    >>> import numpy as np
+    >>> from penumbra.imaging import GTV_PATTERNS, GtvNames, gtv_sources, names_in
+    >>> Path("P01").mkdir()
+    >>> inside = np.zeros((6, 12, 12), dtype=np.uint8)
+    >>> inside[2:4, 4:8, 4:8] = 1
+    >>> sitk.WriteImage(sitk.GetImageFromArray(np.where(inside, 40, -700).astype(np.int16)), "P01/ct.nii.gz")
+    >>> sitk.WriteImage(sitk.GetImageFromArray(inside), "P01/gtv.nii.gz")
+    >>> names_in(gtv_sources(Path("P01"), GtvNames(GTV_PATTERNS)))
+    ['gtv']
+    """
     chosen_source = next((source for source in sources if source.holds), None)
     return sorted(name for source in ([chosen_source] if chosen_source else sources) for name in source.names)
 

@@ -9,7 +9,7 @@ from typing import Any
 from penumbra import cohort, store
 from penumbra.base.progress import say, track
 from penumbra.base.refusal import Refusal
-from penumbra.base.workers import available_cores
+from penumbra.base.workers import Pool, lasting_pool
 from penumbra.cohort.intended_use import CENTER_FILE, read_declaration
 from penumbra.pipeline import arrivals, manifests, persons, pseudonyms
 from penumbra.pipeline.definition import required_margins
@@ -41,11 +41,12 @@ def ingest(work: Work, only: str | None = None, *, confirmed: Collection[str] = 
         for center, table in tables.items():  # before anybody arrives: who left one center may have gone on to another
             if isinstance(table, cohort.ClinicalTable):
                 persons.note_departures(work, lake, center, chosen[center], table)
-        for center, folder in chosen.items():
-            made_from = of_center(work, center, arrived[center].sha256)
-            entry = _ingest_center(work, lake, center, folder, tables[center], confirmed, alone=len(chosen) == 1)
-            shown = clinical_versions(lake, center)
-            facts[center] = replace(entry, made_from=made_from, stored={patient: shown[patient] for patient in entry.accepted})
+        with lasting_pool() as pool:
+            for center, folder in chosen.items():
+                made_from = of_center(work, center, arrived[center].sha256)
+                entry = _ingest_center(work, lake, center, folder, tables[center], confirmed, pool, alone=len(chosen) == 1)
+                shown = clinical_versions(lake, center)
+                facts[center] = replace(entry, made_from=made_from, stored={patient: shown[patient] for patient in entry.accepted})
     return manifests.write(work.home, IngestManifest(facts))
 
 
@@ -69,7 +70,7 @@ def clinical_table(work: Work, folder: Path) -> cohort.ClinicalTable | Refusal:
 
 
 def _ingest_center(
-    work: Work, lake: store.Store, center: str, folder: Path, clinical: cohort.ClinicalTable | Refusal, confirmed: Collection[str], *, alone: bool
+    work: Work, lake: store.Store, center: str, folder: Path, clinical: cohort.ClinicalTable | Refusal, confirmed: Collection[str], pool: Pool, *, alone: bool
 ) -> IngestedCenter:
     """One center into the store; what the manifest says of it.
 
@@ -104,7 +105,8 @@ def _ingest_center(
             cohort.Arrival(center, folder, clinical, roots, cohort.pseudonym_key_from_environment()),
             images=work.home / "images",
             rules=rules,
-            workers=available_cores(),
+            workers=pool.workers,
+            pool=pool,
             patients_elsewhere=patients_elsewhere,
             scans=persons.accepted_scans(lake),
         ):
