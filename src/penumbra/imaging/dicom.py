@@ -12,6 +12,7 @@ from penumbra.base.refusal import Refusal
 from penumbra.imaging.dicom_file import BROKEN, SliceHeader, lenient, read_file
 from penumbra.imaging.enhanced import frame_headers
 from penumbra.imaging.folder import files_below, readable
+from penumbra.imaging.plain_file import CT, plain_slice
 from penumbra.imaging.unread import packed
 
 if TYPE_CHECKING:
@@ -34,10 +35,9 @@ _HEADER = (
     "ImageOrientationPatient",
     "ImagePositionPatient",
 )
-_CT = "1.2.840.10008.5.1.4.1.1.2"
 _MULTI_FRAME = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")  # Enhanced CT, Legacy Converted Enhanced CT
 _MODALITIES = {
-    _CT: "CT",
+    CT: "CT",
     **dict.fromkeys(_MULTI_FRAME, "CT"),
     "1.2.840.10008.5.1.4.1.1.481.3": "RTSTRUCT",
     "1.2.840.10008.5.1.4.1.1.66.4": "SEG",
@@ -79,6 +79,12 @@ def find_dicom(folder: Path) -> DicomFolder:
         if not _looks_like_dicom(path):
             broken += path.name.lower().endswith(_NAMED_DICOM)
             continue
+        plain = plain_slice(path)
+        if plain is not None:
+            persons.add(plain.patient.strip().casefold())
+            localizers += plain.localizer
+            slices += [] if plain.localizer else [plain.header]
+            continue
         try:
             header = _header(path)
             with lenient():
@@ -104,7 +110,7 @@ def find_dicom(folder: Path) -> DicomFolder:
             image_type = header.get("ImageType") or []
             if "LOCALIZER" in [str(part).upper() for part in ([image_type] if isinstance(image_type, str) else image_type)]:
                 localizers += 1
-            elif kind not in ("", _CT, *_MULTI_FRAME):
+            elif kind not in ("", CT, *_MULTI_FRAME):
                 foreign[_class_name(kind)] += 1
             elif kind in _MULTI_FRAME or _many_frames(header):
                 frames = frame_headers(path)

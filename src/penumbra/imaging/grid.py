@@ -11,6 +11,7 @@ from penumbra.imaging.volume import Mask, Moments, Scan, Volume
 
 GRID_VERSION = "1"  # raise when the same scan gives another grid
 _HU = np.iinfo(np.int16)
+_TILE = 4096  # voxels of a plane at a time: what is made of them stays in the processor's cache
 
 
 def to_grid(scan: Scan, spacing_mm: float = 1.0, *, margin_mm: float | None = None, periodic_mm: float = 0.0) -> Scan:
@@ -120,7 +121,7 @@ def _products(image: Volume, positions: list[np.ndarray], keep: tuple[slice, ...
     rows, columns = len(along_y), len(along_x)
     planes = np.empty((size[0], rows, columns))
     halfway = np.empty((rows, size[2]))
-    y_bands, x_bands = list(bands(along_y, 32)), list(bands(along_x, 32))
+    y_bands, x_bands = list(bands(along_y, 16)), list(bands(along_x, 32))
     for z in range(size[0]):
         plane = image.values[z].astype(np.float64)
         for out, columns_used, block in y_bands:
@@ -128,21 +129,29 @@ def _products(image: Volume, positions: list[np.ndarray], keep: tuple[slice, ...
         for out, columns_used, block in x_bands:
             planes[z, :, out] = halfway[:, columns_used] @ block.T
 
-    cropped = np.empty([part.stop - part.start for part in keep], dtype=np.int16)
-    total = squares = 0.0
-    for out, columns_used, block in bands(along_z, 16):
-        layer = block @ planes[columns_used].reshape(columns_used.stop - columns_used.start, -1)
-        np.rint(layer, out=layer)
-        np.clip(layer, _HU.min, _HU.max, out=layer)
-        total += float(layer.sum())
-        squares += float(np.vdot(layer, layer))
+    crop, across = np.empty([part.stop - part.start for part in keep], dtype=np.int16), rows * columns
+    largest = max(abs(float(image.values.min())), abs(float(image.values.max())))
+    overshoot = float(np.prod([np.abs(weights).sum(axis=1).max() for weights in (along_z, along_y, along_x)]))
+    may_leave = largest * overshoot > _HU.max - 1  # the range of HU
+    flat, total, squares = planes.reshape(size[0], across), 0.0, 0.0
+    for out, columns_used, block in bands(along_z, 32):
         first, last = max(out.start, keep[0].start), min(out.stop, keep[0].stop)
-        if first < last:
+        layer = np.empty((len(block), across), dtype=np.int16) if first < last else None
+        for start in range(0, across, _TILE):
+            tile = block @ flat[columns_used, start : start + _TILE]
+            np.rint(tile, out=tile)
+            if may_leave:
+                np.clip(tile, _HU.min, _HU.max, out=tile)
+            total += float(tile.sum())  # of whole numbers: exact in any order
+            squares += float(np.vdot(tile, tile))
+            if layer is not None:
+                layer[:, start : start + _TILE] = tile
+        if layer is not None:
             part = layer.reshape(-1, rows, columns)[first - out.start : last - out.start, keep[1], keep[2]]
-            cropped[first - keep[0].start : last - keep[0].start] = part
+            crop[first - keep[0].start : last - keep[0].start] = part
     count = len(along_z) * rows * columns
     mean = total / count
-    return cropped, Moments(mean=mean, std=float(np.sqrt(max(squares / count - mean**2, 0.0))), count=count)
+    return crop, Moments(mean=mean, std=float(np.sqrt(max(squares / count - mean**2, 0.0))), count=count)
 
 
 def _interpolated(mask: np.ndarray, positions: list[np.ndarray]) -> tuple[tuple[slice, slice, slice], np.ndarray]:

@@ -8,11 +8,13 @@ import numpy as np
 from penumbra.base.refusal import Refusal
 from penumbra.imaging.dicom_file import BROKEN, decoded, lenient, read_file
 from penumbra.imaging.padding import AIR_HU
+from penumbra.imaging.plain_file import PlainPixels, plain_pixels
 from penumbra.imaging.volume import check_range
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+_SMALL_FACTOR = 2**14
 _FACTOR = 1e6  # a slope or an intercept beyond is not a rescaling to HU
 
 
@@ -32,6 +34,9 @@ def pixels(path: Path) -> np.ndarray:
     DICOM PS3.3 C.11.1 (Modality LUT), C.7.6.3, C.7.5.1.1.2 (padding).
     """
     try:
+        plain = plain_pixels(path)
+        if plain is not None:
+            return hu_of(plain, plain.stored)
         dataset = read_file(path)
         with lenient():
             stored = _stored(dataset)
@@ -49,7 +54,7 @@ def undecodable(error: BaseException) -> Refusal:
     )
 
 
-def hu_of(dataset: "Dataset", stored: np.ndarray) -> np.ndarray:
+def hu_of(dataset: "Dataset | PlainPixels", stored: np.ndarray) -> np.ndarray:
     """HU of the stored values of one slice, (y, x), by the rescaling and padding that its attributes declare.
 
     Raises
@@ -60,13 +65,14 @@ def hu_of(dataset: "Dataset", stored: np.ndarray) -> np.ndarray:
     slope, intercept = _rescale(dataset)
     padding = _is_padding(dataset, stored)
     if slope.is_integer() and intercept.is_integer():
-        hu: np.ndarray = stored.astype(np.int64) * int(slope) + int(intercept)
+        small = stored.dtype.itemsize <= 2 and slope <= _SMALL_FACTOR  # no product of 16 bits leaves 32
+        hu: np.ndarray = stored.astype(np.int32 if small else np.int64) * int(slope) + int(intercept)
     else:
         hu = stored.astype(np.float64) * slope + intercept
     if padding is not None:
         hu[padding & (hu < AIR_HU)] = AIR_HU
     check_range(hu, "a slice")
-    return hu if hu.dtype.kind == "f" else hu.astype(np.int32)
+    return hu if hu.dtype.kind == "f" else hu.astype(np.int32, copy=False)
 
 
 def _stored(dataset: "Dataset") -> np.ndarray:
@@ -80,7 +86,7 @@ def _stored(dataset: "Dataset") -> np.ndarray:
     return stored
 
 
-def _rescale(dataset: "Dataset") -> tuple[float, float]:
+def _rescale(dataset: "Dataset | PlainPixels") -> tuple[float, float]:
     """Slope and intercept; signed pixels without either are HU already."""
     advice = "Export the series again with RescaleSlope and RescaleIntercept in every slice"
     if dataset.get("ModalityLUTSequence"):
@@ -96,7 +102,7 @@ def _rescale(dataset: "Dataset") -> tuple[float, float]:
     return slope, intercept
 
 
-def _is_padding(dataset: "Dataset", stored: np.ndarray) -> np.ndarray | None:
+def _is_padding(dataset: "Dataset | PlainPixels", stored: np.ndarray) -> np.ndarray | None:
     """Where the slice is padding; compared in the bits that are stored, since exports write a negative value as an unsigned one."""
     value = dataset.get("PixelPaddingValue")
     if value is None:

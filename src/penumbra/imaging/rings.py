@@ -74,10 +74,23 @@ def ring_loss(gtv: Mask, margins_mm: Sequence[float]) -> dict[str, float]:
     >>> ring_loss(scan.gtv, [3, 12])
     {'ring_3mm': 0.0, 'ring_12mm': 6882.0}
     """
+    if _is_within(gtv, margins_mm):
+        return {ring_name(margin): 0.0 for margin in margins_mm}
     _, distance = _distance(gtv, margins_mm, clipped=False)
     clipped = rings(gtv, margins_mm)
     voxel = gtv.voxel_volume_mm3
     return {ring_name(margin): float(np.count_nonzero(_within(distance, margin))) * voxel - clipped[ring_name(margin)].volume_mm3 for margin in margins_mm}
+
+
+def _is_within(gtv: Mask, margins_mm: Sequence[float]) -> bool:
+    """Whether the box of the GTV, widened by the largest margin, lies within the image: nothing of a ring is missing then."""
+    tight, widen = bounding_box(gtv.values), _voxels(gtv, margins_mm)
+    return all(part.start >= more and part.stop + more <= size for part, more, size in zip(tight, widen, gtv.values.shape, strict=True))
+
+
+def _voxels(gtv: Mask, margins_mm: Sequence[float]) -> list[int]:
+    """By how many voxels the box of the GTV is widened along each axis."""
+    return [int(np.ceil(max(margins_mm) / step)) + 1 for step in gtv.spacing]
 
 
 def _within(distance: np.ndarray, margin_mm: float) -> np.ndarray:
@@ -90,7 +103,7 @@ def _distance(gtv: Mask, margins_mm: Sequence[float], *, clipped: bool) -> tuple
     from scipy.ndimage import distance_transform_edt
 
     tight = bounding_box(gtv.values)
-    widen = [int(np.ceil(max(margins_mm) / step)) + 1 for step in gtv.spacing]
+    widen = _voxels(gtv, margins_mm)
     wide = tuple(slice(max(0, part.start - more), min(size, part.stop + more)) for part, more, size in zip(tight, widen, gtv.values.shape, strict=True))
     region = gtv.values[wide]
     if not clipped:

@@ -161,16 +161,12 @@ def _neighbors(islands: Sequence[_Island]) -> tuple[np.ndarray, np.ndarray]:
 
 def _parts(below: np.ndarray, above: np.ndarray) -> np.ndarray:
     """Label of the part that each island belongs to."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    count = len(below)
-    one = np.tile(np.arange(count), 2)
-    other = np.concatenate([below, above])
-    linked = other != _NONE
-    graph = coo_array((np.ones(int(linked.sum())), (one[linked], other[linked])), shape=(count, count))
-    label: np.ndarray = connected_components(graph, directed=False)[1]
-    return label
+    label = np.arange(len(below))
+    for link in (below, above):
+        for one, other in enumerate(link):
+            if other != _NONE and label[one] != label[other]:
+                label[label == label[other]] = label[one]
+    return np.unique(label, return_inverse=True)[1].reshape(-1)
 
 
 def _usual(part: np.ndarray, down: np.ndarray, up: np.ndarray, gap: float, whole: float) -> np.ndarray:

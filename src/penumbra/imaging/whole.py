@@ -4,9 +4,9 @@ import struct
 import zlib
 from functools import cache
 
-_DELIMITED = 0xFFFFFFFF  # a length that is not stated: the value ends with a delimiter
+DELIMITED = 0xFFFFFFFF  # a length that is not stated: the value ends with a delimiter
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")  # VR with a length of 32 bits
+LONG_VR = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")  # VR with a length of 32 bits
 _TRANSFER_SYNTAX = 0x00020010
 _DEFLATED, _BIG_ENDIAN = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
 
@@ -29,7 +29,7 @@ def top_level_tags(content: bytes) -> frozenset[int]:
     DICOM PS3.5 sections 7.1, 7.5 and A.5, PS3.10 section 7.1.
     """
     data, big_endian = _data_set(content)
-    walk = _Walk(data, ">" if big_endian else "<", implicit=not _has_vr(data, 0))
+    walk = Walk(data, ">" if big_endian else "<", implicit=not _has_vr(data, 0))
     return frozenset(walk.elements(0, len(data), top=True)[1])
 
 
@@ -38,7 +38,7 @@ def _data_set(content: bytes) -> tuple[bytes, bool]:
     at = 132 if content[128:132] == b"DICM" else 0
     syntax = ""
     while content[at : at + 2] == b"\x02\x00":  # the meta information is explicit, little-endian
-        tag, _, length, start = _Walk(content, "<", implicit=False).header(at)
+        tag, _, length, start = Walk(content, "<", implicit=False).header(at)
         if start + length > len(content):
             raise ValueError("cut off")
         if tag == _TRANSFER_SYNTAX:
@@ -53,7 +53,7 @@ def _data_set(content: bytes) -> tuple[bytes, bool]:
     return data, False
 
 
-class _Walk:
+class Walk:
     """Steps through the elements of a data set.
 
     Parameters
@@ -81,7 +81,7 @@ class _Walk:
         if group == 0xFFFE or self.implicit or not _has_vr(self.data, at):
             length = self.long.unpack_from(self.data, at + 4)[0]
             return tag, b"SQ" if _is_sequence(tag) else b"", length, at + 8
-        if vr not in _LONG:
+        if vr not in LONG_VR:
             return tag, vr, self.short.unpack_from(self.data, at + 6)[0], at + 8
         if at + 12 > len(self.data):
             raise ValueError("cut off")
@@ -98,15 +98,15 @@ class _Walk:
                 return start, tags
             if not tag >> 16 or tag >> 16 == 0xFFFE:
                 raise ValueError("no element where one must be")
-            at = self._value(vr, length, start, end)
+            at = self.after(vr, length, start, end)
             tags.append(tag)
         if at > end or delimited:
             raise ValueError("cut off")
         return at, tags
 
-    def _value(self, vr: bytes, length: int, start: int, end: int) -> int:
+    def after(self, vr: bytes, length: int, start: int, end: int) -> int:
         """Where a value ends."""
-        if length != _DELIMITED:
+        if length != DELIMITED:
             if start + length > end:
                 raise ValueError("cut off")
             return self._items(start, start + length, delimited=False) if vr == b"SQ" else start + length
@@ -124,7 +124,7 @@ class _Walk:
                 return start
             if tag != _ITEM:
                 raise ValueError("no item where one must be")
-            if length == _DELIMITED:
+            if length == DELIMITED:
                 at = self.elements(start, end, delimited=True)[0]
             elif start + length > end:
                 raise ValueError("cut off")
