@@ -19,10 +19,10 @@ from penumbra.commands.verify import verify
 from penumbra.pipeline import evaluate as evaluate_stage
 from penumbra.pipeline import explain
 from penumbra.pipeline import register as register_stage
+from penumbra.pipeline.alike import version_table
 from penumbra.pipeline.arrived import clinical_table, measured
 from penumbra.pipeline.covariates import of_version, used, with_levels
 from penumbra.pipeline.dataset import columns_of, read_dataset
-from penumbra.pipeline.explain import version_table
 from penumbra.pipeline.fuse import fuse, load_models
 from penumbra.pipeline.settings import load_settings
 from penumbra.pipeline.workspace import Work

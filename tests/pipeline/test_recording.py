@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from penumbra import registry, store
+from penumbra.base.companion import Companion
 from penumbra.base.refusal import Refusal
 from penumbra.commands import compare as side_by_side
 from penumbra.commands import doctor, monitor
@@ -317,10 +318,10 @@ def test_a_model_knows_how_long_its_patients_were_followed(tmp_path: Path, monke
     assert 0 <= one["survival_450d"] <= one["survival_1y"] <= 1
     assert one["reason"] == "; ".join(f"no survival at day {day}: the training patients were followed to day 450" for day in (730, 1095))
     assert [finding for finding in doctor.examine(work.home, "versions") if not finding.ok] == []
-    monkeypatch.setattr(report, "network_of", lambda work: None)
     without_pictures = replace(work, settings=replace(work.settings, report=replace(work.settings.report, patients=0)))
     left = [manifests.read(work.home, kind) for kind in (FuseManifest, RegisterManifest, EvaluateManifest)]
-    inputs = report.report_inputs(without_pictures, read_dataset(work), *left)
+    with Companion() as others:
+        inputs, _ = report.report_inputs(without_pictures, read_dataset(work), *left, others=others)
     said = "survival is given up to day 450, to which its training patients were followed; none at 2 years, 3 years."
     assert any(note.endswith(said) for note in inputs.notes)
     assert ("Survival", "at 1 year, 450 days, 2 years, 3 years, and not beyond day 450 of the training follow-up") in inputs.card.limits

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from penumbra.base.companion import Companion
 from penumbra.report import ReportInputs
 from penumbra.report.inputs import StabilityCell, StabilityOfRoi
 from penumbra.report.page import draw, html
@@ -41,7 +42,8 @@ def test_the_table_has_every_cell() -> None:
 @pytest.mark.parametrize("measured", [(), (MEASURED,)], ids=["not measured", "measured"])
 def test_the_page_shows_it_where_it_was_measured(make_inputs: Callable[..., ReportInputs], measured: tuple[StabilityOfRoi, ...]) -> None:
     inputs = make_inputs(stability=measured)
-    contents = draw(inputs)
+    with Companion() as others:
+        contents = draw(inputs, others)
     page = html(inputs, contents)
     assert ('id="stability"' in page) is bool(measured)
     assert ("stability" in contents.tables) is bool(measured)

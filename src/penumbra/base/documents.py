@@ -15,6 +15,7 @@ from typing import Any, Self
 from penumbra.base.refusal import Refusal
 
 LEFT_OUT = "left_out"
+AS_THEY_ARE = (str, int, bool, type(None))
 WORDS: Mapping[Any, str] = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", list: "a list", tuple: "a list"}
 
 
@@ -49,14 +50,23 @@ class Document:
 
 
 def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        each = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
-        return {field.name: _plain(entry) for field, entry in each if not (entry is None and field.metadata.get(LEFT_OUT))}
+    kind = type(value)
+    if kind in AS_THEY_ARE:
+        return value
+    if dataclasses.is_dataclass(kind):
+        each = ((name, may_lack, getattr(value, name)) for name, may_lack in _written(kind))
+        return {name: _plain(entry) for name, may_lack, entry in each if not (entry is None and may_lack)}
     if isinstance(value, Mapping):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@cache
+def _written(kind: Any) -> tuple[tuple[str, bool], ...]:
+    """Name of each field of a dataclass, and whether it is left out where it is None."""
+    return tuple((field.name, bool(field.metadata.get(LEFT_OUT))) for field in dataclasses.fields(kind))
 
 
 @cache

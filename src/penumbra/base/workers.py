@@ -140,7 +140,7 @@ def over(
                     except Refusal as refusal:
                         yield item, refusal
                     except pool.killed:
-                        _stop_if_ending(executor)
+                        stop_if_ending(executor)
                         lost.append(item)
         for item in lost:
             yield item, _alone(work, item, pool)
@@ -162,7 +162,7 @@ def _alone(work: Callable[[Item], Result], item: Item, pool: Pool) -> Result | R
         except Refusal as refusal:
             return refusal
         except pool.killed:
-            _stop_if_ending(executor)
+            stop_if_ending(executor)
             return killed("twice, the second time alone")
 
 
@@ -226,7 +226,7 @@ class KeptProcess(_ProcessPool):
         self.shutdown(wait=False, cancel_futures=True)
 
 
-def _stop_if_ending(executor: Executor) -> None:
+def stop_if_ending(executor: Executor) -> None:
     """A signal that asks to end is meant for the command, also where it was sent to a worker alone."""
     if isinstance(executor, _ProcessPool) and (signum := executor.ending_signal()) is not None:
         os.kill(os.getpid(), signum)

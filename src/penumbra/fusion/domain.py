@@ -144,4 +144,6 @@ def _rounded(value: float, *, up: bool = False) -> float:
 
 
 def _numbers(values: Floats) -> tuple[float, ...]:
-    return tuple(_rounded(value) for value in np.asarray(values, dtype=float).tolist())
+    """The same as `_rounded` gives of each, by one text of all."""
+    each = np.asarray(values, dtype=float).tolist()
+    return tuple(map(float, (f"%.{DIGITS}g " * len(each) % tuple(each)).split()))

@@ -5,7 +5,7 @@ Everything about other people is looked up in the store at the time of asking; t
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,15 @@ from typing import Any
 import numpy as np
 
 from penumbra import cohort, registry, store
-from penumbra.base.blocks import CLINICAL, DEEP, GTV, column
 from penumbra.base.refusal import Refusal
-from penumbra.fusion import SurvivalModel
-from penumbra.fusion.applicability import Applicability, Measured
+from penumbra.fusion.applicability import Applicability
 from penumbra.fusion.contributions import Explained, contributions_of, explained
-from penumbra.fusion.domain import measured
 from penumbra.fusion.release import percentile
 from penumbra.fusion.resampled import band_of
 from penumbra.imaging import Scan
-from penumbra.pipeline import applicability, covariates
-from penumbra.pipeline.arrived import Arrived, blocks_of, read_folder
-from penumbra.pipeline.dataset import clinical_block, matrix_block
+from penumbra.pipeline import applicability
+from penumbra.pipeline.alike import Similar, Trained, nearest, version_table
+from penumbra.pipeline.arrived import Arrived, read_folder
 from penumbra.pipeline.recalibration import applied
 from penumbra.pipeline.workspace import Work
 from penumbra.registry import LoadedModel
@@ -67,21 +64,14 @@ class Person:
     remarks: tuple[str, ...]
     record: applicability.Person = applicability.Person()  # noqa: RUF009
 
+    @property
+    def named(self) -> tuple[str, str]:
+        """Patient and center."""
+        return self.patient, self.center
+
     def without_scan(self) -> "Person":
         """Return the same person without the voxels, which no answer needs."""
         return replace(self, scan=None)
-
-
-@dataclass(frozen=True)
-class Similar:
-    """A training patient who is alike, with the outcome that the version was fitted on; distance in the space of the version's domain."""
-
-    patient: str
-    center: str
-    distance: float
-    log_risk: float
-    time: float
-    event: bool
 
 
 @dataclass(frozen=True)
@@ -211,8 +201,24 @@ def explain(
     return explain_person(work, loaded, person, features)
 
 
+def explain_each(work: Work, patients: Sequence[tuple[str, str]], which: str) -> Iterator[Explanation]:
+    """Explain what a version says of several patients in the store, by name and center, as `explain` does of one: what all need is read once."""
+    loaded = registry.load(work.home, which)
+    with store.connect(work.home, read_only=True) as now, store.connect(work.home, as_of=loaded.entry.store_commit) as then:
+        trained = Trained(then)
+        for patient, center in patients:
+            yield explain_person(work, loaded, of_store(work, loaded, patient, center, lake=now), lake=now, trained=trained)
+
+
 def explain_person(
-    work: Work, loaded: LoadedModel, person: Person, features: int | None = None, *, lake: store.Store | None = None, similar: bool = True
+    work: Work,
+    loaded: LoadedModel,
+    person: Person,
+    features: int | None = None,
+    *,
+    lake: store.Store | None = None,
+    trained: Trained | None = None,
+    similar: bool = True,
 ) -> Explanation:
     """Explain what a version says of a person that was read; see `explain`.
 
@@ -220,6 +226,8 @@ def explain_person(
     ----------
     lake
         The store, open; None: it is opened.
+    trained
+        The training patients, where several persons are explained; None: they are read.
     similar
         False: name nobody else.
     """
@@ -235,7 +243,9 @@ def explain_person(
     lower, upper = band.survival_lower[0], band.survival_upper[0]
     parts = contributions_of(model, person.table, centers=[person.center])
     top = numbers.features if features is None else features
-    alike, alike_reason = _similar(work, loaded, person) if similar else ((), "none: nobody else is named here")
+    alike, alike_reason = (
+        nearest(work, loaded, person.named, person.table, person.sha256, lake=lake, trained=trained) if similar else ((), "none: nobody else is named here")
+    )
     reasons = {horizon_name(day): model.baseline.why_not(day) for day in loaded.horizons_days}
     answers = zip(survival[:count].tolist(), lower[:count].tolist(), upper[:count].tolist(), strict=True)
     recalibrated = (f"probabilities are recalibrated {fitted}; risk and group are those of the version",) if fitted else ()
@@ -299,75 +309,3 @@ def of_store(work: Work, loaded: LoadedModel, patient: str, center: str | None, 
     has_scan = scan and image is not None and (work.home / "images" / place / patient).is_dir()
     saved = cohort.load_patient(work.home / "images", image) if has_scan and image is not None else None
     return Person(patient, place, table, {}, saved, str(image["sha256"]) if image else None, trained, (), record)
-
-
-def version_table(lake: store.Store, loaded: LoadedModel, center: str, patients: Sequence[str]) -> tuple[list[str], dict[str, np.ndarray]]:
-    """Every column that a version reads, and its refits where the store has theirs, of those patients of a center who have them.
-
-    Returns
-    -------
-    tuple
-        Names of n patients, and the columns, each (n,).
-    """
-    blocks = blocks_of((*loaded.model.columns, *(loaded.refits.names if loaded.refits is not None else ())))
-    records = {row["patient"]: row for row in lake.sql("SELECT * FROM patients WHERE center = ?", [center]).to_pylist()}
-    matrices = {
-        name: store.read_matrix(
-            lake,
-            "deep" if name == DEEP else "radiomics",
-            GTV if name == DEEP else name,
-            version=loaded.feature_versions[name],
-            patients=patients,
-            centers=[center],
-        )
-        for name in sorted(blocks - {CLINICAL})
-    }
-    complete = set(patients).intersection(records, *(matrix.patients.tolist() for matrix in matrices.values()))
-    names = [patient for patient in patients if patient in complete]
-    if not names:
-        return [], {}
-    read = [matrix_block(name, matrix, names) for name, matrix in matrices.items()]
-    columns = covariates.of_version(loaded.settings)
-    by_person = covariates.own_values(lake, {(name, center) for name in names}) if columns else {}
-    read.append(covariates.extended(clinical_block(tuple(records[name] for name in names)), columns, [by_person.get((name, center), {}) for name in names]))
-    return names, {column(block.name, feature): block.values[:, j] for block in read for j, feature in enumerate(block.features)}
-
-
-def _similar(work: Work, loaded: LoadedModel, person: Person) -> tuple[tuple[Similar, ...], str]:
-    """The training patients of the own center who are nearest in the space of the model, as the store had them when the version was fitted."""
-    model, numbers, entry = loaded.model, work.settings.explain, loaded.entry
-    if model.domain is None:
-        return (), "none: the version was registered before it knew its space of features"
-    centers = [name for name in loaded.lineage.train_centers if numbers.other_centers or name == person.center]
-    if not centers:
-        others = "; explain.other_centers in params.yaml shows those of other centers"
-        return (), f"none: {person.center} is no training center of {entry.model}/{entry.version}{others}"
-    origin = model.domain.coordinates(_measured(model, person.table, person.center))[0]
-    around = replace(model.domain, center=tuple(origin.tolist()))
-    similar: list[Similar] = []
-    uses = "SELECT patient FROM model_uses WHERE model = ? AND version = ? AND split = 'train' AND center = ? ORDER BY patient"
-    with store.connect(work.home, read_only=True) as now:
-        trained = {name: now.sql(uses, [entry.model, str(entry.version), name]).column("patient").to_pylist() for name in centers}
-        twins = {(row["patient"], row["center"]) for row in now.sql("SELECT patient, center FROM images WHERE sha256 = ?", [person.sha256]).to_pylist()}
-    twins |= {(person.patient, person.center)}
-    with store.connect(work.home, as_of=entry.store_commit) as then:
-        for name in centers:
-            names, table = version_table(then, loaded, name, [patient for patient in trained[name] if (patient, name) not in twins])
-            if not names:
-                continue
-            outcomes = {row["patient"]: row for row in then.sql("SELECT patient, time, event FROM patients WHERE center = ?", [name]).to_pylist()}
-            distances = around.distances(_measured(model, table, name))
-            risks = model.log_risk(table, centers=[name] * len(names), missing="nan")
-            similar += [
-                Similar(patient, name, float(distances[i]), float(risks[i]), float(outcomes[patient]["time"]), bool(outcomes[patient]["event"]))
-                for i, patient in enumerate(names)
-                if np.isfinite(distances[i])
-            ]
-    nearest = sorted(similar, key=lambda each: (each.distance, each.center, each.patient))[: numbers.similar]
-    whose = "all training centers" if numbers.other_centers else person.center
-    return tuple(nearest), f"training patients of {whose}, as the store had them at commit {entry.store_commit}"
-
-
-def _measured(model: SurvivalModel, table: Mapping[str, np.ndarray], center: str) -> Measured:
-    """Some patients of one center as the domain of a model measures them."""
-    return measured(model.weighted, table, [center] * len(next(iter(table.values()))))

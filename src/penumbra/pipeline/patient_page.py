@@ -11,7 +11,7 @@ from penumbra.base.cells import percent
 from penumbra.base.whole_files import write_whole
 from penumbra.fusion.contributions import Shown
 from penumbra.pipeline import networks
-from penumbra.pipeline.explain import Explanation, explain
+from penumbra.pipeline.explain import Explanation, explain_each
 from penumbra.pipeline.manifests import RegisterManifest
 from penumbra.pipeline.report_network import effect_of
 from penumbra.pipeline.workspace import Work
@@ -39,9 +39,9 @@ def explained(work: Work, registered: RegisterManifest, pictures: tuple[SlicePic
     if registered.version is None:
         return pictures
     which, linked = f"{registered.model}/{registered.version}", []
-    for picture in pictures:
-        target = page_path(work.home, picture.center, picture.patient)
-        path = write_page(work, explain(work, picture.patient, which, picture.center), target)  # linked with the report
+    patients = [(picture.patient, picture.center) for picture in pictures]
+    for picture, explanation in zip(pictures, explain_each(work, patients, which), strict=True):
+        path = write_page(work, explanation, page_path(work.home, picture.center, picture.patient))  # linked with the report
         linked.append(replace(picture, page=f"../{path.parent.name}/{path.name}"))
     return tuple(linked)
 

@@ -1,7 +1,9 @@
 """Everything on one page, gathered."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,6 +11,7 @@ import numpy as np
 
 from penumbra import registry, store
 from penumbra.base.blocks import GTV
+from penumbra.base.companion import Companion
 from penumbra.base.faults import fault
 from penumbra.base.params import project_root, read_yaml
 from penumbra.base.progress import say
@@ -26,10 +29,9 @@ from penumbra.pipeline.inside import served_by
 from penumbra.pipeline.manifests import EvaluateManifest, FuseManifest, IngestManifest, PopulateManifest, RegisterManifest, ReportManifest
 from penumbra.pipeline.model_card import model_card
 from penumbra.pipeline.origins import PROGRAM, flat, origin
-from penumbra.pipeline.patient_page import explained
 from penumbra.pipeline.register import current_register
-from penumbra.pipeline.report_network import learning_curves, network_of, risk_maps
-from penumbra.pipeline.report_patients import baseline_of, risk_panels, slices, survival_panels
+from penumbra.pipeline.report_patients import baseline_of, risk_panels, shown_patients, survival_panels
+from penumbra.pipeline.report_pictures import pictures_of
 from penumbra.pipeline.report_stability import stability_of, stability_rows
 from penumbra.pipeline.sample_size import demands_of, sample_of
 from penumbra.pipeline.settings import require_shown
@@ -66,9 +68,9 @@ def report(work: Work) -> ReportManifest:
     done = (folder / ".key").read_text(encoding="utf-8") if (folder / ".key").is_file() else ""
     if done != key or not path.is_file() or not _is_published(work, registered):
         say("drawing the report")
-        inputs = report_inputs(work, data, fused, registered, evaluated, stability_of(work, stable))
-        with TemporaryDirectory(prefix="penumbra-") as shared:
-            write_report(inputs, folder, Path(shared))
+        with Companion() as others, TemporaryDirectory(prefix="penumbra-") as shared:
+            inputs, completed = report_inputs(work, data, fused, registered, evaluated, stability_of(work, stable), others=others)
+            write_report(inputs, folder, Path(shared), others=others, completed=completed)
             _publish(work, registered, inputs, Path(shared))
         site.link(work.home)
         (folder / ".key").write_text(key, encoding="utf-8")
@@ -105,8 +107,10 @@ def report_inputs(
     registered: RegisterManifest,
     evaluated: EvaluateManifest,
     stability: tuple[page.StabilityOfRoi, ...] = (),
-) -> page.ReportInputs:
-    """Everything that the page shows."""
+    *,
+    others: Companion,
+) -> tuple[page.ReportInputs, Callable[[page.ReportInputs], page.ReportInputs]]:
+    """Everything that the page shows but the pictures of patients and networks, and what completes it by those: they are made in the other process."""
     settings = work.settings
     models = load_models(work, fused.key)
     combined = models[served_by(evaluated) or settings.register.candidates[0]]
@@ -118,8 +122,7 @@ def report_inputs(
         models, model_risks = dict(listed), {**model_risks, WITHOUT_SE.name: without_se.risk}
     risk = model_risks[combined.name]
     selection_frequency = evaluated.kept
-    trained = network_of(work)
-    pictures = explained(work, registered, tuple(slices(work, data, risk)) if combined.retained else ())
+    pictures = others.start(partial(pictures_of, work, registered, shown_patients(work, data, risk) if combined.retained else ()))
     flow, card = tuple(_flow(work)), model_card(work, registered)
     deep = [model.name for model in models.values() if model.family == "deep"]
     rows = evaluated.metrics
@@ -133,7 +136,7 @@ def report_inputs(
     notes += _follow_up(combined, settings.evaluate.horizons_days)
     if settings.profile == "quick":
         notes.append("Profile quick: a small network for a CPU, not the network of the paper. Its numbers are not the paper's method at full size.")
-    return page.ReportInputs(
+    inputs = page.ReportInputs(
         title="Overall survival from planning CT",
         date=_date(work, registered),
         combined=combined.name,
@@ -144,7 +147,7 @@ def report_inputs(
         paper=tuple(_paper()),
         survival=tuple(survival_panels(panel for panel in panels if panel.model == combined.name)),
         features=tuple(feature for model in models.values() for feature in _features_of(model, selection_frequency if model.name == combined.name else {})),
-        slices=pictures,
+        slices=(),
         card=card,
         next_commands=(
             page.NextCommand('penumbra sql "SELECT model, center, metric, value FROM model_metrics"', "every number of this page, by SQL"),
@@ -168,9 +171,8 @@ def report_inputs(
         demands=demands_of(work.home, settings, sample),
         shown_in_subgroups=sets_of_subgroups(columns),
         ablation=_ablation(settings.network.se, without_se is not None),
-        learning=tuple(learning_curves(trained)) if trained else (),
-        maps=tuple(risk_maps(work, trained, pictures)) if trained else (),
     )
+    return inputs, lambda inputs: replace(inputs, **pictures())
 
 
 def _follow_up(model: SurvivalModel, horizons_days: Sequence[float]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Patients as the report shows them: risk groups, panels with subgroups, pictures."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -102,21 +102,38 @@ def survival_panels(panels: Iterable[page.RiskPanel]) -> Iterator[page.SurvivalP
         yield page.SurvivalPanel(panel.title, panel.event, panel.time, panel.high_risk, panel.column.apparent)
 
 
-def slices(work: Work, data: Dataset, risk: ModelRisk) -> Iterator[page.SlicePicture]:
-    """The patients of highest and lowest risk of each center in turn, through the GTV's largest slice."""
-    margins = cohort.roi_rules(work.settings.rois).margins_mm
+@dataclass(frozen=True)
+class ShownPatient:
+    """A patient whose picture is shown, with where the image is, the risk and its group."""
+
+    patient: str
+    center: str
+    image_version: str
+    log_risk: float
+    risk_group: str
+
+
+def shown_patients(work: Work, data: Dataset, risk: ModelRisk) -> tuple[ShownPatient, ...]:
+    """The patients of highest and lowest risk of each center in turn."""
     images = manifests.read(work.home, IngestManifest).scans
-    for i in _shown(data, risk, work.settings.report.patients):
-        patient = str(data.patients[i])
-        center, version = images[patient]
-        scan = cohort.load_patient(work.home / "images", {"center": center, "patient": patient, "image_version": version})
+    return tuple(
+        ShownPatient(str(data.patients[i]), *images[str(data.patients[i])], float(risk.log_risk[i]), "high" if risk.log_risk[i] > risk.cutoff else "low")
+        for i in _shown(data, risk, work.settings.report.patients)
+    )
+
+
+def slices(work: Work, shown: Iterable[ShownPatient]) -> Iterator[page.SlicePicture]:
+    """Pictures of patients through the GTV's largest slice."""
+    margins = cohort.roi_rules(work.settings.rois).margins_mm
+    for each in shown:
+        scan = cohort.load_patient(work.home / "images", {"center": each.center, "patient": each.patient, "image_version": each.image_version})
         yield picture_of(
             scan,
             imaging.rings(scan.gtv, margins),
-            patient=patient,
-            center=center,
-            log_risk=float(risk.log_risk[i]),
-            risk_group="high" if risk.log_risk[i] > risk.cutoff else "low",
+            patient=each.patient,
+            center=each.center,
+            log_risk=each.log_risk,
+            risk_group=each.risk_group,
             margin_mm=work.settings.report.slice_margin_mm,
         )
 

@@ -4,6 +4,7 @@ A stage is the function of its name in the module of its name. It reads what the
 what is missing, and leaves its own manifest.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ class Stage:
         Commands that come next.
     pooled
         Whether it extracts features, and takes the pool that does.
+    one_thread
+        Whether its linear algebra is many small matrices: threads would only wait for each other there, and cost a third of the processors' time.
     """
 
     name: str
@@ -39,13 +42,24 @@ class Stage:
     reason: str
     after: tuple[str, ...]
     pooled: bool = False
+    one_thread: bool = False
 
     def __call__(self, work: "Work", **arguments: Any) -> "Document":
         """Run it; its manifest. Its module is imported only now: populate needs no network, and fuse no images."""
         with lineage_events.watched(self.name, work) as watch:
-            manifest: Document = getattr(import_module(f"penumbra.pipeline.{self.name}"), self.name)(work, **arguments)
+            stage = getattr(import_module(f"penumbra.pipeline.{self.name}"), self.name)
+            with self._threads():
+                manifest: Document = stage(work, **arguments)
             watch.manifest = manifest
         return manifest
+
+    def _threads(self) -> AbstractContextManager[object]:
+        if not self.one_thread:
+            return nullcontext()
+        from threadpoolctl import threadpool_limits
+
+        one: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+        return one
 
 
 _FILES = "it reads many files, and a share that is away for a minute comes back"
@@ -55,14 +69,15 @@ STAGES = (
     Stage("ingest", "One center's folder into the store, or every center in incoming/.", True, _FILES, ("penumbra populate",)),
     Stage("populate", "All missing (patient, ROI, version) rows: 1316 radiomics features for GTV and rings.", True, _FILES, ("penumbra train",), pooled=True),
     Stage("train", "Train the network on the training centers; log_risk and deep features of every patient.", False, _SURE, ("penumbra fuse",)),
-    Stage("fuse", "Fit signatures, combined model and controls on the training centers.", False, _SURE, ("penumbra evaluate",)),
-    Stage("evaluate", "Every metric for training, each center and all external centers pooled.", False, _SURE, ("penumbra register",)),
+    Stage("fuse", "Fit signatures, combined model and controls on the training centers.", False, _SURE, ("penumbra evaluate",), one_thread=True),
+    Stage("evaluate", "Every metric for training, each center and all external centers pooled.", False, _SURE, ("penumbra register",), one_thread=True),
     Stage(
         "register",
         "Register the combined model with its metrics, predictions and lineage.",
         True,
         "the registry may be a server that is started again",
         ("penumbra compare", "penumbra report"),
+        one_thread=True,
     ),
     Stage(
         "report",
@@ -70,6 +85,7 @@ STAGES = (
         False,
         _SURE,
         ('penumbra sql "SELECT * FROM model_metrics LIMIT 5"',),
+        one_thread=True,
     ),
 )
 ON_REQUEST = (  # not part of the path

@@ -207,9 +207,7 @@ def _when(panel: RiskPanel, measures: Measures, column: int) -> str:
 
 
 def _square(height: float = SQUARE_IN) -> tuple["Figure", "Axes"]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
+    figure = ink.sheet(WIDTH_IN, height)
     axes = figure.subplots()
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     return figure, axes

@@ -18,12 +18,10 @@ QUARTILES = (0.25, 0.5, 0.75)
 
 def distribution(panel: RiskPanel, measures: Measures, label: str, name: str) -> tuple[Rendered, list[tuple[object, ...]]]:
     """Mirrored histograms of the predicted probability of death, those who died above and those alive below, at each horizon; and the same as rows."""
-    from matplotlib.figure import Figure
-
     rows: list[tuple[object, ...]] = []
     lines = []
     with ink.style():
-        figure = Figure(figsize=(WIDTH_IN, 0.55 + 1.25 * len(panel.days)), layout="constrained")
+        figure = ink.sheet(WIDTH_IN, 0.55 + 1.25 * len(panel.days))
         column_of_axes = np.atleast_1d(figure.subplots(len(panel.days), 1, sharex=True))
         for column, (day, axes) in enumerate(zip(panel.days, column_of_axes, strict=True)):
             axes.set(xlim=(0, 1), ylim=(-1, 1), yticks=[])

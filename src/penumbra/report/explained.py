@@ -113,11 +113,9 @@ def median_of(days: np.ndarray, curve: np.ndarray) -> float:
 
 def survival(inputs: PatientPage) -> Rendered:
     """The curve of survival with its band, and where half would have died."""
-    from matplotlib.figure import Figure
-
     years = inputs.days / DAYS_PER_YEAR
     with ink.style():
-        figure = Figure(figsize=(WIDTH_IN, 2.9), layout="constrained")
+        figure = ink.sheet(WIDTH_IN, 2.9)
         axes = figure.subplots()
         if np.isfinite(inputs.lower).any():
             axes.fill_between(years, inputs.lower, inputs.upper, color=BLUE, alpha=0.22, linewidth=0)
@@ -138,13 +136,11 @@ def survival(inputs: PatientPage) -> Rendered:
 
 def waterfall(inputs: PatientPage) -> Rendered:
     """From the mean training patient to the log risk, block by block."""
-    from matplotlib.figure import Figure
-
     names = ["mean training patient", *(name.replace("_", " ") for name, _ in inputs.blocks), "log risk"]
     starts = np.cumsum([inputs.constant, *(value for _, value in inputs.blocks)])
     total = float(starts[-1])
     with ink.style():
-        figure = Figure(figsize=(WIDTH_IN, 0.9 + 0.36 * len(names)), layout="constrained")
+        figure = ink.sheet(WIDTH_IN, 0.9 + 0.36 * len(names))
         axes = figure.subplots()
         axes.barh(0, inputs.constant, color=MUTED, height=0.6)
         for place, (_, value) in enumerate(inputs.blocks, 1):

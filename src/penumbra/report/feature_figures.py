@@ -31,11 +31,9 @@ def ready() -> None:
 
 def distribution(groups: Sequence[Group], label: str, name: str) -> Rendered:
     """Every value as a dot, one row per group; the bar spans the quartiles and the line is the median."""
-    from matplotlib.figure import Figure
-
     random = np.random.default_rng(SEED)
     with ink.style():
-        figure = Figure(figsize=(WIDTH_IN, 0.75 + 0.5 * len(groups)), layout="constrained")
+        figure = ink.sheet(WIDTH_IN, 0.75 + 0.5 * len(groups))
         axes = figure.subplots()
         medians, words, places = [], [], []
         for place, group in enumerate(groups):
@@ -63,12 +61,11 @@ def distribution(groups: Sequence[Group], label: str, name: str) -> Rendered:
 
 def against_volume(centers: Sequence[str], patients: Sequence[str], volume_cm3: np.ndarray, values: np.ndarray, label: str, name: str) -> Rendered:
     """Every patient as a dot: the volume of the GTV on a log axis, and the feature."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     of_center, traces = np.array(centers), []
     with ink.style():
-        figure = Figure(figsize=(WIDTH_IN, 3.2), layout="constrained")
+        figure = ink.sheet(WIDTH_IN, 3.2)
         axes = figure.subplots()
         axes.set_xscale("log")
         for place, center in enumerate(dict.fromkeys(centers)):

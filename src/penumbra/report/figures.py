@@ -203,6 +203,4 @@ def feature_words(feature: str) -> str:
 
 
 def _figure(height: float, layout: Literal["constrained"] | None = "constrained") -> "Figure":
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(WIDTH_IN, height), layout=layout)
+    return ink.sheet(WIDTH_IN, height, layout)

@@ -137,6 +137,4 @@ def loadings_table(loadings: Loadings) -> Table:
 
 
 def _figure(height: float) -> "Figure":
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(WIDTH_IN, height), layout="constrained")
+    return ink.sheet(WIDTH_IN, height)

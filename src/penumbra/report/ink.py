@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from penumbra.report.traces import Reading, numbers_of
 
@@ -103,6 +104,34 @@ def style() -> Iterator[None]:
 
     with matplotlib.rc_context(STYLE):
         yield
+
+
+def sheet(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> "Figure":
+    """An empty figure, in inches."""
+    sheet: Figure = _sheets()(figsize=(width, height), layout=layout)
+    return sheet
+
+
+@cache
+def _sheets() -> Any:
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import PlaceHolderLayoutEngine
+
+    class Sheet(Figure):
+        """A figure that is laid out without being drawn.
+
+        Before it writes a file, matplotlib draws a figure that has a layout once for nothing but that; the letters of every tick are measured again.
+        The file itself is written with a place holder for the layout.
+        """
+
+        def draw(self, renderer: Any) -> None:
+            layout = self.get_layout_engine()
+            if layout is None or isinstance(layout, PlaceHolderLayoutEngine):
+                super().draw(renderer)
+            elif self.axes:
+                layout.execute(self)
+
+    return Sheet
 
 
 def render(figure: "Figure", name: str, *, alt: str, caption: str, read: Sequence[Reading] = ()) -> Rendered:

@@ -13,11 +13,9 @@ from penumbra.survival.horizons import horizon_words
 
 def instability(over: Instability, label: str, name: str) -> Rendered:
     """Original prediction of each training patient against the limits under the refits; and below, the mean difference and how often the group changes."""
-    from matplotlib.figure import Figure
-
     original, lower, upper, mape, cii = (np.array(values) for values in (over.original, over.lower, over.upper, over.mape, over.cii))
     with ink.style():
-        figure = Figure(figsize=(4.1, 5.6), layout="constrained")
+        figure = ink.sheet(4.1, 5.6)
         above, middle, below = figure.subplots(3, 1, sharex=True, height_ratios=(3, 1, 1))
         above.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=":")
         above.vlines(original, lower, upper, color=BLUE, linewidth=0.7, alpha=0.6)

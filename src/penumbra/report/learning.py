@@ -16,11 +16,9 @@ MAX_OPACITY = 0.75
 
 def curves(networks: Sequence[LearningCurve], name: str) -> Rendered:
     """Loss and C against the epoch, of every network of a version."""
-    from matplotlib.figure import Figure
-
     thin = len(networks) > 1
     with ink.style():
-        figure = Figure(figsize=(WIDTH_IN, 3.6), layout="constrained")
+        figure = ink.sheet(WIDTH_IN, 3.6)
         above, below = figure.subplots(2, 1, sharex=True)
         for network in networks:
             epochs = np.arange(1, len(network.train_loss) + 1)

@@ -13,10 +13,8 @@ HEIGHT_IN = 3.9
 
 def charts(stream: Stream, more: Chart, fewer: Chart, name: str) -> Rendered:
     """Deaths observed and expected by day, and both charts over the deaths expected; a signal is a mark where its chart crossed the limit."""
-    from matplotlib.figure import Figure
-
     with ink.style():
-        figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN), layout="constrained")
+        figure = ink.sheet(WIDTH_IN, HEIGHT_IN)
         counts, cusums = figure.subplots(2, 1)
         counts.step(stream.day, stream.observed, where="post", color=VERMILION, linewidth=1.4, label="died")
         counts.step(stream.day, stream.expected, where="post", color=INK, linewidth=1.0, linestyle=(0, (4, 1.5)), label="expected")

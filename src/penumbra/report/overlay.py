@@ -179,6 +179,4 @@ def _square(pair: Pair, draw: Any, axes_names: tuple[str, str], title: str, name
 
 
 def _figure(height: float) -> "Figure":
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(WIDTH_IN, height), layout="constrained")
+    return ink.sheet(WIDTH_IN, height)

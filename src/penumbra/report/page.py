@@ -4,15 +4,17 @@ import base64
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from penumbra.base.blocks import GTV
+from penumbra.base.companion import Companion
 from penumbra.base.whole_files import write_whole
 from penumbra.report import curves, distribution, evidence, figures, forest, instability, learning, served, slices, stability, subgroups, tables
 from penumbra.report.audit import write_placeholder
 from penumbra.report.checks import by_guideline, checklist_table
-from penumbra.report.groups import panel_numbers
+from penumbra.report.groups import PanelNumbers, panel_numbers
 from penumbra.report.ink import Rendered
 from penumbra.report.inputs import ReportInputs, RiskPanel
 from penumbra.report.sample_size import sample_size_table, sample_statement
@@ -24,6 +26,7 @@ from penumbra.survival.horizons import horizon_name
 PAGE = "index.html"
 SHARED = "report.html"  # the page without single patients
 BEYOND_LIMITS = "beyond_limits"  # share of probabilities that were beyond the limits of what is shown, as a metric
+Jobs = dict[str, list[Callable[[], Any]]]  # field of the contents -> what draws each of its figures
 MAX_BEYOND = 0.01  # of these: more would be reached by clipping alone
 
 
@@ -35,8 +38,8 @@ class Contents:
     concordance: tuple[Rendered, ...]
     survival: tuple[Rendered, ...]
     coefficients: tuple[Rendered, ...]
-    slices: tuple[Rendered, ...]
     tables: dict[str, Table]
+    slices: tuple[Rendered, ...] = ()
     roc: tuple[Rendered, ...] = ()
     roc_deep: tuple[Rendered, ...] = ()
     calibration: tuple[Rendered, ...] = ()
@@ -57,7 +60,14 @@ class Contents:
         return tuple(figure for each in fields(self) if each.name != "tables" for figure in getattr(self, each.name))
 
 
-def write_report(inputs: ReportInputs, folder: Path, shared: Path | None = None) -> Path:
+def write_report(
+    inputs: ReportInputs,
+    folder: Path,
+    shared: Path | None = None,
+    *,
+    others: Companion | None = None,
+    completed: Callable[[ReportInputs], ReportInputs] | None = None,
+) -> Path:
     """Write the report into `folder` (made when absent) and return the page's path; the same inputs give the same bytes.
 
     The page is written last and atomically: a reader who opens it during a rerun sees the old or the new one.
@@ -66,8 +76,19 @@ def write_report(inputs: ReportInputs, folder: Path, shared: Path | None = None)
     ----------
     shared
         A folder for the page and the figures without single patients, for readers who may not know who they are; None: it is not written.
+    others
+        A process that draws next to this one; None: none.
+    completed
+        Gives the inputs with the pictures of patients and networks, which may be made while the other figures are drawn; None: they have them.
     """
-    contents = draw(inputs)
+    if others is None:
+        with Companion() as others:
+            return write_report(inputs, folder, shared, others=others, completed=completed)
+    contents = draw(inputs, others, pictures=completed is None)
+    if completed is not None:
+        inputs = completed(inputs)
+        pictures: dict[str, Any] = dict(_drawn(_pictures(inputs), others))
+        contents = replace(contents, **pictures)
     folder.mkdir(parents=True, exist_ok=True)
     for figure in contents.figures:
         (folder / f"{figure.name}.svg").write_text(figure.svg, encoding="utf-8")
@@ -83,20 +104,23 @@ def write_report(inputs: ReportInputs, folder: Path, shared: Path | None = None)
     return write_whole(folder / PAGE, html(inputs, contents))
 
 
-def draw(inputs: ReportInputs) -> Contents:
-    """All figures and tables of a report."""
+def draw(inputs: ReportInputs, others: Companion, *, pictures: bool = True) -> Contents:
+    """All figures and tables of a report; `pictures`: those of patients and networks as well."""
     panels = [panel_numbers(panel) for panel in inputs.survival]
-    combined = next(model for model in inputs.models if model.name == inputs.combined)
-    combined_features = [feature for feature in inputs.features if feature.model == inputs.combined]
     main = [panel for panel in inputs.panels if panel.model == inputs.combined]
-    calibrations, benefits = _per_panel(curves.calibration, main, inputs, "calibration"), _per_panel(curves.decision, main, inputs, "decision")
-    distributions = _per_panel(distribution.distribution, main, inputs, "risk_by_outcome")
     groups = [(panel, forest.subgroup_numbers(panel)) for panel in main]
     measured = [(panel, subgroups.subgroup_measures(panel, inputs.measures)) for panel in main]
+    with_rows: Jobs = {
+        name: [partial(_of_panel, one, panel, inputs.measures, _label(inputs, panel), f"{name}_{place}") for place, panel in enumerate(main, 1)]
+        for name, one in (("calibration", curves.calibration), ("decision", curves.decision), ("risk_by_outcome", distribution.distribution))
+    }
+    drawn = _drawn({**_figures(inputs, panels, main, groups, measured), **(_pictures(inputs) if pictures else {}), **with_rows}, others)
+    rows = {name: [row for _, entries in drawn[name] for row in entries] for name in with_rows}
+    calibration, decision, risk_by_outcome = (tuple(figure for figure, _ in drawn.pop(name)) for name in with_rows)
     all_tables = (
-        curves.calibration_table([row for _, rows in calibrations for row in rows]),
-        curves.decision_table([row for _, rows in benefits for row in rows]),
-        distribution.distribution_table([row for _, rows in distributions for row in rows]),
+        curves.calibration_table(rows["calibration"]),
+        curves.decision_table(rows["decision"]),
+        distribution.distribution_table(rows["risk_by_outcome"]),
         forest.subgroups_table(groups),
         subgroups.measures_table(measured, inputs.measures),
         *(table for table in (served.candidates_table(inputs), served.falsifiers_table(inputs)) if table),
@@ -116,59 +140,78 @@ def draw(inputs: ReportInputs) -> Contents:
         tables.auc_table(inputs),
         tables.features_table(inputs.features, inputs.models),
     )
-    return Contents(
-        flow=tuple(figures.cohort_flow(flow, f"flow_{place}") for place, flow in enumerate(inputs.flow, 1)),
-        concordance=tuple(
-            figures.concordance(column, inputs.models, inputs.metrics, inputs.paper, inputs.combined, f"c_index_{place}")
+    of_panels: dict[str, Any] = {"calibration": calibration, "decision": decision, "distribution": risk_by_outcome}
+    return Contents(tables={table.name: table for table in all_tables}, **of_panels, **drawn)
+
+
+def _drawn(jobs: Jobs, others: Companion) -> dict[str, tuple[Any, ...]]:
+    """What the jobs return, drawn by this process and the one next to it."""
+    figures = iter(others.each([job for of_field in jobs.values() for job in of_field]))
+    return {field: tuple(next(figures) for _ in of_field) for field, of_field in jobs.items()}
+
+
+def _figures(
+    inputs: ReportInputs,
+    panels: Sequence[PanelNumbers],
+    main: Sequence[RiskPanel],
+    groups: Sequence[tuple[RiskPanel, Sequence[PanelNumbers]]],
+    measured: Sequence[tuple[RiskPanel, Sequence[subgroups.SubgroupMeasures]]],
+) -> Jobs:
+    """The figures of numbers."""
+    combined = next(model for model in inputs.models if model.name == inputs.combined)
+    combined_features = [feature for feature in inputs.features if feature.model == inputs.combined]
+    return {
+        "flow": [partial(figures.cohort_flow, flow, f"flow_{place}") for place, flow in enumerate(inputs.flow, 1)],
+        "concordance": [
+            partial(figures.concordance, column, inputs.models, inputs.metrics, inputs.paper, inputs.combined, f"c_index_{place}")
             for place, column in enumerate(inputs.columns, 1)
-        ),
-        survival=tuple(_grayed(figures.kaplan_meier(panel, f"kaplan_meier_{place}"), panel.apparent) for place, panel in enumerate(panels, 1)),
-        coefficients=(figures.coefficients(combined_features, combined.label, "coefficients"),) if combined_features else (),
-        slices=tuple(slices.axial_slice(picture, inputs.window_hu, f"slice_{place}") for place, picture in enumerate(inputs.slices, 1)),
-        tables={table.name: table for table in all_tables},
-        roc=tuple(_roc(inputs, panel, f"roc_{place}") for place, panel in enumerate(main, 1)),
-        roc_deep=tuple(_roc(inputs, panel, f"roc_deep_{place}") for place, panel in enumerate((p for p in inputs.panels if p.model != inputs.combined), 1)),
-        calibration=tuple(figure for figure, _ in calibrations),
-        decision=tuple(figure for figure, _ in benefits),
-        forest=tuple(
-            _grayed(forest.forest(panel, numbers, _paper(inputs, panel, "hazard_ratio"), f"hazard_ratios_{place}"), panel.column.apparent)
+        ],
+        "survival": [partial(_grayed, panel.apparent, figures.kaplan_meier, panel, f"kaplan_meier_{place}") for place, panel in enumerate(panels, 1)],
+        "coefficients": [partial(figures.coefficients, combined_features, combined.label, "coefficients")] if combined_features else [],
+        "roc": [_roc(inputs, panel, f"roc_{place}") for place, panel in enumerate(main, 1)],
+        "roc_deep": [_roc(inputs, panel, f"roc_deep_{place}") for place, panel in enumerate((p for p in inputs.panels if p.model != inputs.combined), 1)],
+        "forest": [
+            partial(_grayed, panel.column.apparent, forest.forest, panel, numbers, _paper(inputs, panel, "hazard_ratio"), f"hazard_ratios_{place}")
             for place, (panel, numbers) in enumerate(groups, 1)
-        ),
-        subgroups=tuple(
-            _grayed(figures.kaplan_meier(replace(entry, title=f"{panel.title}: {entry.title}"), f"subgroup_{place}_{level}"), panel.column.apparent)
+        ],
+        "subgroups": [
+            partial(_grayed, panel.column.apparent, figures.kaplan_meier, replace(entry, title=f"{panel.title}: {entry.title}"), f"subgroup_{place}_{level}")
             for place, (panel, numbers) in enumerate(groups, 1)
             if panel.center in inputs.shown_in_subgroups
             for level, entry in enumerate(numbers[1:], 1)
-        ),
-        heat_map=(forest.heat_map(inputs.loadings, combined.label, "loadings"),) if inputs.loadings else (),
-        learning=(learning.curves(inputs.learning, "learning"),) if inputs.learning else (),
-        distribution=tuple(figure for figure, _ in distributions),
-        subgroup_measures=tuple(
-            _grayed(subgroups.measures_forest(panel, entries, f"subgroup_measures_{place}"), panel.column.apparent)
+        ],
+        "heat_map": [partial(forest.heat_map, inputs.loadings, combined.label, "loadings")] if inputs.loadings else [],
+        "subgroup_measures": [
+            partial(_grayed, panel.column.apparent, subgroups.measures_forest, panel, entries, f"subgroup_measures_{place}")
             for place, (panel, entries) in enumerate(measured, 1)
-        ),
-        instability=(instability.instability(inputs.instability, combined.label, "instability"),) if inputs.instability else (),
-        stability=tuple(stability.heat_map(each, f"stability_{place}") for place, each in enumerate(inputs.stability, 1)),
-        maps=tuple(learning.risk_map(each, inputs.window_hu, f"map_{place}") for place, each in enumerate(inputs.maps, 1)),
-    )
+        ],
+        "instability": [partial(instability.instability, inputs.instability, combined.label, "instability")] if inputs.instability else [],
+        "stability": [partial(stability.heat_map, each, f"stability_{place}") for place, each in enumerate(inputs.stability, 1)],
+    }
 
 
-def _per_panel(draw_one: Callable[..., Any], panels: Sequence[RiskPanel], inputs: ReportInputs, name: str) -> list[tuple[Rendered, list[tuple[object, ...]]]]:
-    drawn = []
-    for place, panel in enumerate(panels, 1):
-        figure, rows = draw_one(panel, inputs.measures, _label(inputs, panel), f"{name}_{place}")
-        drawn.append((_grayed(figure, panel.column.apparent), rows))
-    return drawn
+def _pictures(inputs: ReportInputs) -> Jobs:
+    """The figures of patients and networks."""
+    return {
+        "slices": [partial(slices.axial_slice, picture, inputs.window_hu, f"slice_{place}") for place, picture in enumerate(inputs.slices, 1)],
+        "learning": [partial(learning.curves, inputs.learning, "learning")] if inputs.learning else [],
+        "maps": [partial(learning.risk_map, each, inputs.window_hu, f"map_{place}") for place, each in enumerate(inputs.maps, 1)],
+    }
 
 
-def _grayed(figure: Rendered, apparent: bool) -> Rendered:
-    """The figure, gray on the page where the fit saw its patients."""
-    return replace(figure, apparent=apparent)
+def _of_panel(draw_one: Callable[..., Any], panel: RiskPanel, *arguments: Any) -> tuple[Rendered, list[tuple[object, ...]]]:
+    figure, rows = draw_one(panel, *arguments)
+    return replace(figure, apparent=panel.column.apparent), rows
 
 
-def _roc(inputs: ReportInputs, panel: RiskPanel, name: str) -> Rendered:
+def _grayed(apparent: bool, draw_one: Callable[..., Rendered], *arguments: Any) -> Rendered:
+    """A figure, gray on the page where the fit saw its patients."""
+    return replace(draw_one(*arguments), apparent=apparent)
+
+
+def _roc(inputs: ReportInputs, panel: RiskPanel, name: str) -> Callable[[], Rendered]:
     theirs = [_paper(inputs, panel, f"auc_{horizon_name(day)}") for day in inputs.measures.horizons_days]
-    return _grayed(curves.roc(panel, inputs.measures, _label(inputs, panel), theirs, name), panel.column.apparent)
+    return partial(_grayed, panel.column.apparent, curves.roc, panel, inputs.measures, _label(inputs, panel), theirs, name)
 
 
 def _label(inputs: ReportInputs, panel: RiskPanel) -> str:

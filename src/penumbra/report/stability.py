@@ -17,14 +17,12 @@ ON_DARK, ON_LIGHT = "#fdfdfd", "#111111"  # colors of no variable of the page: t
 
 def heat_map(of_roi: StabilityOfRoi, name: str) -> Rendered:
     """Median over the features of each image (row) and family (column) of their lowest ICC under any perturbation."""
-    from matplotlib.figure import Figure
-
     images, families = (tuple(dict.fromkeys(getattr(cell, each) for cell in of_roi.cells)) for each in ("image", "family"))
     values = np.full((len(images), len(families)), np.nan)
     for cell in of_roi.cells:
         values[images.index(cell.image), families.index(cell.family)] = cell.lowest
     with ink.style():
-        figure = Figure(figsize=(WIDTH_IN, 1.1 + 0.2 * len(images)), layout="constrained")
+        figure = ink.sheet(WIDTH_IN, 1.1 + 0.2 * len(images))
         axes = figure.subplots()
         mesh = axes.pcolormesh(np.ma.masked_invalid(values), cmap="viridis", vmin=0, vmax=1, edgecolors="white", linewidth=0.3)
         for row, column in np.argwhere(np.isfinite(values)):

@@ -126,11 +126,9 @@ def measures_table(sets: Sequence[tuple[RiskPanel, Sequence[SubgroupMeasures]]],
 
 def measures_forest(panel: RiskPanel, entries: Sequence[SubgroupMeasures], name: str) -> Rendered:
     """The three measures of every subgroup of one set, next to each other; dotted: chance for C, right for the others."""
-    from matplotlib.figure import Figure
-
     words, read = [], []
     with ink.style():
-        figure = Figure(figsize=(WIDTH_IN, 0.27 * len(entries) + 0.95), layout="constrained")
+        figure = ink.sheet(WIDTH_IN, 0.27 * len(entries) + 0.95)
         columns = figure.subplots(1, len(AXES), sharey=True, width_ratios=(3, 4, 3))
         for axes, (measure, title, reference, reach) in zip(columns, AXES, strict=True):
             axes.axvline(reference, color=MUTED, linewidth=0.9, linestyle=":")

@@ -14,10 +14,8 @@ CAPTION = "{x} and {y} of {n} rows{missing}."
 
 def scatter(x_name: str, y_name: str, x: Sequence[float], y: Sequence[float], missing: int) -> Rendered:
     """A point for each row. missing: rows without one of the two."""
-    from matplotlib.figure import Figure
-
     with ink.style():
-        figure = Figure(figsize=(WIDTH_IN * 1.5, WIDTH_IN), layout="constrained")
+        figure = ink.sheet(WIDTH_IN * 1.5, WIDTH_IN)
         axes = figure.subplots()
         axes.plot(x, y, linestyle="", marker="o", markersize=3.2 if len(x) < 500 else 1.8, color=BLUE, alpha=0.6, markeredgewidth=0)
         axes.set(xlabel=x_name, ylabel=y_name)
@@ -29,13 +27,11 @@ def scatter(x_name: str, y_name: str, x: Sequence[float], y: Sequence[float], mi
 
 def strips(group_name: str, y_name: str, groups: Sequence[str], y: Sequence[float], missing: int) -> Rendered:
     """A row of points for each group with its median, or a bar where every group has one number; the groups in their first order."""
-    from matplotlib.figure import Figure
-
     names = list(dict.fromkeys(groups))
     shown = names[:MAX_GROUPS]
     values = {name: np.array([value for group, value in zip(groups, y, strict=True) if group == name]) for name in shown}
     with ink.style():
-        figure = Figure(figsize=(WIDTH_IN * 1.5, 0.8 + 0.24 * len(shown)), layout="constrained")
+        figure = ink.sheet(WIDTH_IN * 1.5, 0.8 + 0.24 * len(shown))
         axes = figure.subplots()
         for place, name in enumerate(shown):
             if all(len(each) == 1 for each in values.values()):

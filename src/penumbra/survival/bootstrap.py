@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from penumbra.survival.concordance import concordance_index, counted_pairs
 from penumbra.survival.outcome import Bools, Floats, Undefined, checked_outcome, checked_risk, require_events
 
-PAIRWISE_LIMIT = 2_000  # up to this many patients all pairs are held (32 MB a risk) and every resample is one row of a matrix product
+PAIRWISE_LIMIT = 2_000  # up to this many patients all pairs are held (16 MB a risk) and every resample is one row of a matrix product
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,15 @@ def right_and_comparable(event: ArrayLike, time: ArrayLike, log_risks: ArrayLike
         return _one_by_one(events, times, risks, counts)
     died = np.flatnonzero(events)
     outlived = (times[None, :] > times[died, None]) | ((times[None, :] == times[died, None]) & ~events[None, :])
-    weight = counts.astype(np.float64)
+    # single precision holds whole and half numbers exactly up to 8 million, and up to PAIRWISE_LIMIT patients have at most 4 million pairs
+    weight = counts.astype(np.float32)
+    weight_of_died = np.ascontiguousarray(weight[:, died])
 
     def pairs(score: np.ndarray) -> Floats:
-        return np.asarray(np.einsum("bi,bi->b", weight @ score.T, weight[:, died]))
+        return np.asarray(np.einsum("bi,bi->b", weight @ score.T.astype(np.float32), weight_of_died), dtype=np.float64)
 
     right = [pairs(outlived * (0.5 * (risk[None, :] == risk[died, None]) + (risk[None, :] < risk[died, None]))) for risk in risks]
-    return np.stack(right), pairs(outlived.astype(np.float64))
+    return np.stack(right), pairs(outlived)
 
 
 def harrell_resampled(event: ArrayLike, time: ArrayLike, log_risks: ArrayLike, counts: np.ndarray) -> Floats:
