@@ -1,16 +1,20 @@
 """No test writes to the database or the object storage of the person who runs it, or depends on the width of a terminal; a hang-up reaches what the tests
 start, also under nohup."""
 
+import atexit
 import fcntl
 import os
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from penumbra.pipeline.networks import FOLDER
 
 for name in ("PENUMBRA_CATALOG", "PENUMBRA_FILES"):
     os.environ.pop(name, None)
@@ -19,6 +23,17 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Groups in the order in which they begin: "run" makes the finished run that tests/end_to_end examines, and these others last about as long as that.
 FIRST = ("run", "kill", "tests/console/test_actions.py", "everybody")
+
+
+def pytest_configure() -> None:
+    """Networks of all tests are compiled once, for all workers and what they start: the same programs cost half a minute of processor in each home.
+
+    In test-numeric every run has processors of its own, and compiles for them.
+    """
+    if not {"PYTEST_XDIST_WORKER", "PENUMBRA_TEST_NUMERIC", FOLDER} & os.environ.keys():
+        folder = tempfile.mkdtemp(prefix="penumbra-compiled-")
+        os.environ[FOLDER] = folder
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

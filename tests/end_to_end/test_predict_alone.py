@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from penumbra.pipeline.networks import FOLDER
 from tests.end_to_end.conftest import Run, environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.numeric]  # it embeds with a network
@@ -37,7 +38,7 @@ print(json.dumps([events.count("cache_hits"), sorted(path.name for path in (home
 
 
 def python(home: Path, program: str, *arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-c", program, str(home), *arguments], env=environment(home), capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", program, str(home), *arguments], env={**environment(home), FOLDER: ""}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 

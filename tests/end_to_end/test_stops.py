@@ -12,6 +12,7 @@ import pytest
 
 from penumbra.cohort import small_cohort
 from penumbra.cohort.simulate import simulate
+from penumbra.pipeline.networks import FOLDER
 
 from ..stops import STATUS, Command, Ended, penumbra
 from .conftest import Run
@@ -73,7 +74,7 @@ def test_a_worker_of_the_pool_that_is_told_to_end_ends_the_command(home: Path) -
 def test_the_compilation_of_a_network(home: Path) -> None:
     """XLA compiles for 20 to 40 s in one call."""
     penumbra(home, "populate").process.wait()
-    command = penumbra(home, "train").until((home / "networks" / "compiled").is_dir)
+    command = penumbra(home, "train", variables={FOLDER: ""}).until((home / "networks" / "compiled").is_dir)
     time.sleep(2)
     judged(command.stop(signal.SIGTERM, "parent"), signal.SIGTERM)
 
