@@ -4,6 +4,7 @@ Volumes are (n, z, y, x), z-scored cubes; parameters are (n,). A transform at it
 sigma 0, no axis, 0 degrees) changes nothing beyond rounding. `augment` draws the parameters and leaves a sample that is not chosen as it was.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -38,14 +39,18 @@ def augment(volumes: jax.Array, key: jax.Array, *, settings: Augment) -> jax.Arr
         answer: jax.Array = limits[0] + (limits[1] - limits[0]) * next(uniform)
         return answer
 
+    def transformed(volumes: jax.Array, probability: float, limits: tuple[float, float], transform: Callable[[jax.Array, jax.Array], jax.Array]) -> jax.Array:
+        chosen, parameter = selection(probability), amount(limits)  # drawn in any case: the draws of the others stay
+        return _where(chosen, transform(volumes, parameter), volumes) if probability > 0 else volumes  # nothing is compiled for what is never chosen
+
     s = settings
-    volumes = _where(selection(s.contrast_probability), contrast(volumes, amount(s.contrast_range)), volumes)
-    volumes = _where(selection(s.brightness_probability), brightness(volumes, amount(s.brightness_range)), volumes)
-    volumes = _where(selection(s.gamma_probability), gamma(volumes, amount(s.gamma_range)), volumes)
-    volumes = _where(selection(s.noise_probability), noise(volumes, amount(s.noise_variance_range), key=of_noise), volumes)
-    volumes = _where(selection(s.blur_probability), blur(volumes, amount(s.blur_sigma_range)), volumes)
+    volumes = transformed(volumes, s.contrast_probability, s.contrast_range, contrast)
+    volumes = transformed(volumes, s.brightness_probability, s.brightness_range, brightness)
+    volumes = transformed(volumes, s.gamma_probability, s.gamma_range, gamma)
+    volumes = transformed(volumes, s.noise_probability, s.noise_variance_range, partial(noise, key=of_noise))
+    volumes = transformed(volumes, s.blur_probability, s.blur_sigma_range, blur)
     volumes = mirror(volumes, jnp.stack([selection(s.mirror_probability) for _ in range(3)], axis=1))
-    return _where(selection(s.rotation_probability), rotate(volumes, amount(s.rotation_range)), volumes)
+    return transformed(volumes, s.rotation_probability, s.rotation_range, rotate)
 
 
 @jax.jit
