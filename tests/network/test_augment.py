@@ -119,3 +119,10 @@ def test_a_sample_is_chosen_as_often_as_its_probability_says() -> None:
     changed = np.asarray(augment(volumes, KEY, settings=replace(NO_AUGMENT, brightness_probability=0.15)))
     share = (changed != np.asarray(volumes)).any(axis=(1, 2, 3)).mean()
     assert abs(share - 0.15) < 4 * np.sqrt(0.15 * 0.85 / 4000)
+
+
+def test_what_is_never_drawn_is_not_compiled_and_leaves_the_other_draws_as_they_are(volumes: jax.Array) -> None:
+    never, hardly = (replace(PAPER_AUGMENT, blur_probability=share, gamma_probability=share) for share in (0.0, 1e-12))
+    np.testing.assert_array_equal(augment(volumes, KEY, settings=never), augment(volumes, KEY, settings=hardly))
+    assert "pow" in str(jax.make_jaxpr(lambda v: augment(v, KEY, settings=hardly))(volumes))
+    assert "pow" not in str(jax.make_jaxpr(lambda v: augment(v, KEY, settings=never))(volumes))

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penumbra.network.ahead import compiling_ahead as compiling_ahead
     from penumbra.network.attribution import occlusion as occlusion
     from penumbra.network.compilation import keep_compiled as keep_compiled
     from penumbra.network.ensemble import Ensemble as Ensemble
@@ -42,6 +43,7 @@ _HOME = {
     "Train": "settings",
     "Trained": "trained",
     "back_to_box": "inputs",
+    "compiling_ahead": "ahead",
     "digest": "ensemble",
     "any_needs_redraw": "ensemble",
     "embed": "ensemble",

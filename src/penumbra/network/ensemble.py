@@ -168,7 +168,7 @@ def fit_from(
     """Return the ensemble of `fit_ensemble` whose members start from the Flax variables `start`."""
     one_thread()
     train = learning.train
-    fold = _folds(event, train, ensemble)
+    fold = folds_of(event, train, ensemble)
     left_out = [fold == number // ensemble.seeds for number in range(max(1, ensemble.folds) * ensemble.seeds)]
     members = train_all(
         [
@@ -214,7 +214,7 @@ def any_needs_redraw(event: np.ndarray, time: np.ndarray, *, train: Train, ensem
         True: a draw was repeated.
     """
     event = event.astype(bool)
-    fold = _folds(event, train, ensemble)
+    fold = folds_of(event, train, ensemble)
     training_rows = [fold != number for number in range(max(1, ensemble.folds))]
     seeds = range(train.seed, train.seed + ensemble.seeds)
     return any(
@@ -223,7 +223,7 @@ def any_needs_redraw(event: np.ndarray, time: np.ndarray, *, train: Train, ensem
     )  # fmt: skip
 
 
-def _folds(event: np.ndarray, train: Train, ensemble: EnsembleSettings) -> np.ndarray:
+def folds_of(event: np.ndarray, train: Train, ensemble: EnsembleSettings) -> np.ndarray:
     """Return the fold of each patient; -1 where every member sees everybody."""
     return assign_folds(event.astype(bool), folds=ensemble.folds, seed=train.seed) if ensemble.folds else np.full(len(event), -1)
 

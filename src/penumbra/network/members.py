@@ -65,7 +65,7 @@ def train_all(members: Sequence[Member], *, progress: Callable[[int, Epoch], Non
 
     processes = min(len(members), workers.available_cores())
     if processes == 1 or jax.default_backend() != "cpu":
-        return [member.train(None if progress is None else partial(progress, member.number)) for member in members]
+        return [_train(member, None if progress is None else partial(progress, member.number)) for member in members]
     work = partial(_in_a_worker, settings=compiler_settings())
     done: dict[int, Trained] = {}
     shown = 0
@@ -88,17 +88,29 @@ def _killed(member: Member, count: int, advice: str) -> Refusal:
 def _in_a_worker(member: Member, *, settings: Mapping[str, Any]) -> Trained:
     take_over(settings)
     one_thread()
+    return _train(member, None)
+
+
+def _train(member: Member, progress: Callable[[Epoch], None] | None) -> Trained:
+    """Train, the first epoch alone in the folder of compiled programs, where there is one."""
     with contextlib.ExitStack() as first_epoch:
-        if folder := settings["jax_compilation_cache_dir"]:
-            first_epoch.enter_context(_alone_in(Path(folder)))
-        return member.train(lambda _: first_epoch.close())
+        if folder := compiler_settings()["jax_compilation_cache_dir"]:
+            first_epoch.enter_context(alone_in(Path(folder)))
+
+        def done(epoch: Epoch) -> None:
+            first_epoch.close()
+            if progress is not None:
+                progress(epoch)
+
+        return member.train(done)
 
 
 @contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold the folder of compiled programs: one process compiles, and the next one reads what it left."""
-    with (folder / "compiling").open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold the folder of compiled programs: one process compiles, and the next one reads what it left. Where nobody may write nothing is left, nor held."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            fcntl.flock(held.enter_context((folder / "compiling").open("wb")), fcntl.LOCK_EX)
         yield
 
 

@@ -132,29 +132,31 @@ def _train(work: Work, architecture: "Network", weights: Path, fitted: Sequence[
 
     settings = work.settings
     networks.keep_compiled(work.home)
-    volumes = network_inputs(work, fitted, images, architecture)
     event, time = outcomes_of(fitted, records)
+    learning = network.Learning(architecture, settings.augment, settings.train)
     unfinished = weights.parent / "unfinished"
     members = max(1, settings.ensemble.folds) * settings.ensemble.seeds
-    with track("train", members * settings.train.epochs, batch=settings.train.epochs) as advance:
-        done = 0
+    with network.compiling_ahead(event, time, learning, ensemble=settings.ensemble):
+        volumes = network_inputs(work, fitted, images, architecture)
+        with track("train", members * settings.train.epochs, batch=settings.train.epochs) as advance:
+            done = 0
 
-        def show(member: int, epoch: "Epoch") -> None:
-            nonlocal done
-            reached = member * settings.train.epochs + epoch.epoch  # a member that stopped early leaves its other epochs out
-            advance(reached - done, note=f"loss {epoch.train_loss:.2f}, validation {epoch.validation_loss:.2f}, C {epoch.validation_c:.2f}")
-            done = reached
+            def show(member: int, epoch: "Epoch") -> None:
+                nonlocal done
+                reached = member * settings.train.epochs + epoch.epoch  # a member that stopped early leaves its other epochs out
+                advance(reached - done, note=f"loss {epoch.train_loss:.2f}, validation {epoch.validation_loss:.2f}, C {epoch.validation_c:.2f}")
+                done = reached
 
-        trained = network.fit_ensemble(
-            volumes,
-            event,
-            time,
-            network.Learning(architecture, settings.augment, settings.train),
-            pretrain=settings.pretrain,
-            ensemble=settings.ensemble,
-            folder=unfinished,
-            progress=show,
-        )
+            trained = network.fit_ensemble(
+                volumes,
+                event,
+                time,
+                learning,
+                pretrain=settings.pretrain,
+                ensemble=settings.ensemble,
+                folder=unfinished,
+                progress=show,
+            )
     network.save(trained, weights)
     shutil.rmtree(unfinished, ignore_errors=True)
 
