@@ -31,7 +31,7 @@ PENUMBRA = (sys.executable, "-m", "penumbra.cli")
 
 def statements(home: Path) -> dict[str, str]:
     """What is asked, of a feature that the store has."""
-    rows = store.query(home, "SELECT min(feature) AS feature FROM radiomics_long WHERE roi = 'gtv'").to_pylist()
+    rows = store.query(home, "SELECT feature FROM radiomics_long WHERE roi = 'gtv' LIMIT 1").to_pylist()
     feature = rows[0]["feature"]
     return {
         "a constant": "SELECT 1 AS one",
