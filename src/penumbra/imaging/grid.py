@@ -1,5 +1,6 @@
 """A scan on the isotropic grid that features are computed on."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -116,42 +117,56 @@ def _image_on(image: Volume, positions: list[np.ndarray], keep: tuple[slice, ...
 
 
 def _products(image: Volume, positions: list[np.ndarray], keep: tuple[slice, ...]) -> tuple[np.ndarray, Moments]:
-    size = image.values.shape
-    along_z, along_y, along_x = (cubic_matrix(count, at) for count, at in zip(size, positions, strict=True))
-    rows, columns = len(along_y), len(along_x)
-    planes = np.empty((size[0], rows, columns))
-    halfway = np.empty((rows, size[2]))
-    y_bands, x_bands = list(bands(along_y, 16)), list(bands(along_x, 32))
-    for z in range(size[0]):
-        plane = image.values[z].astype(np.float64)
-        for out, columns_used, block in y_bands:
-            halfway[out] = block @ plane[columns_used]
-        for out, columns_used, block in x_bands:
-            planes[z, :, out] = halfway[:, columns_used] @ block.T
-
-    crop, across = np.empty([part.stop - part.start for part in keep], dtype=np.int16), rows * columns
-    largest = max(abs(float(image.values.min())), abs(float(image.values.max())))
-    overshoot = float(np.prod([np.abs(weights).sum(axis=1).max() for weights in (along_z, along_y, along_x)]))
-    may_leave = largest * overshoot > _HU.max - 1  # the range of HU
-    flat, total, squares = planes.reshape(size[0], across), 0.0, 0.0
-    for out, columns_used, block in bands(along_z, 32):
-        first, last = max(out.start, keep[0].start), min(out.stop, keep[0].stop)
-        layer = np.empty((len(block), across), dtype=np.int16) if first < last else None
-        for start in range(0, across, _TILE):
-            tile = block @ flat[columns_used, start : start + _TILE]
-            np.rint(tile, out=tile)
-            if may_leave:
-                np.clip(tile, _HU.min, _HU.max, out=tile)
-            total += float(tile.sum())  # of whole numbers: exact in any order
-            squares += float(np.vdot(tile, tile))
-            if layer is not None:
-                layer[:, start : start + _TILE] = tile
-        if layer is not None:
-            part = layer.reshape(-1, rows, columns)[first - out.start : last - out.start, keep[1], keep[2]]
-            crop[first - keep[0].start : last - keep[0].start] = part
-    count = len(along_z) * rows * columns
+    """Strips of rows one after another, each through all slices: what is between the two passes is never in memory as a whole."""
+    along_z, along_y, along_x = weights = tuple(cubic_matrix(count, at) for count, at in zip(image.values.shape, positions, strict=True))
+    overshoot = float(np.prod([np.abs(matrix).sum(axis=1).max() for matrix in weights]))
+    may_leave = max(abs(float(image.values.min())), abs(float(image.values.max()))) * overshoot > _HU.max - 1  # the range of HU
+    x_bands, z_bands = list(bands(along_x, 32)), list(bands(along_z, 32))
+    crop, total, squares = np.empty([part.stop - part.start for part in keep], dtype=np.int16), 0.0, 0.0
+    for rows, strip in _strips(image.values, along_y, x_bands, len(along_x)):
+        flat = strip.reshape(len(strip), -1)
+        kept = _common(rows, keep[1])
+        for out, slices_used, block in z_bands:
+            part = _common(out, keep[0]) if kept else None
+            layer = np.empty((len(block), flat.shape[1]), dtype=np.int16) if part else None
+            for start in range(0, flat.shape[1], _TILE):
+                tile = block @ flat[slices_used, start : start + _TILE]
+                np.rint(tile, out=tile)
+                if may_leave:
+                    np.clip(tile, _HU.min, _HU.max, out=tile)
+                total += float(tile.sum())  # of whole numbers: exact in any order
+                squares += float(np.vdot(tile, tile))
+                if layer is not None:
+                    layer[:, start : start + _TILE] = tile
+            if layer is not None and part is not None and kept is not None:
+                box = layer.reshape(len(block), -1, len(along_x))
+                crop[_from(part, keep[0].start), _from(kept, keep[1].start)] = box[_from(part, out.start), _from(kept, rows.start), keep[2]]
+    count = len(along_z) * len(along_y) * len(along_x)
     mean = total / count
     return crop, Moments(mean=mean, std=float(np.sqrt(max(squares / count - mean**2, 0.0))), count=count)
+
+
+def _strips(values: np.ndarray, along_y: np.ndarray, x_bands: list[tuple[slice, slice, np.ndarray]], columns: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Each slice interpolated in its plane, some rows at a time: (rows, (slices, rows, columns))."""
+    slices, _, across = values.shape
+    for rows, rows_used, block in bands(along_y, 16):
+        halfway, strip = np.empty((slices, len(block), across)), np.empty((slices * len(block), columns))
+        for z in range(slices):
+            np.matmul(block, values[z, rows_used].astype(np.float64), out=halfway[z])
+        between = halfway.reshape(-1, across)
+        for out, columns_used, weights in x_bands:
+            strip[:, out] = between[:, columns_used] @ weights.T
+        yield rows, strip.reshape(slices, len(block), columns)
+
+
+def _common(one: slice, other: slice) -> slice | None:
+    start, stop = max(one.start, other.start), min(one.stop, other.stop)
+    return slice(start, stop) if start < stop else None
+
+
+def _from(part: slice, start: int) -> slice:
+    """The same indices, counted from `start`."""
+    return slice(part.start - start, part.stop - start)
 
 
 def _interpolated(mask: np.ndarray, positions: list[np.ndarray]) -> tuple[tuple[slice, slice, slice], np.ndarray]:
