@@ -125,9 +125,9 @@ def _products(image: Volume, positions: list[np.ndarray], keep: tuple[slice, ...
     crop, total, squares = np.empty([part.stop - part.start for part in keep], dtype=np.int16), 0.0, 0.0
     for rows, strip in _strips(image.values, along_y, x_bands, len(along_x)):
         flat = strip.reshape(len(strip), -1)
-        kept = _common(rows, keep[1])
+        strip_rows = _common(rows, keep[1])
         for out, slices_used, block in z_bands:
-            part = _common(out, keep[0]) if kept else None
+            part = _common(out, keep[0]) if strip_rows else None
             layer = np.empty((len(block), flat.shape[1]), dtype=np.int16) if part else None
             for start in range(0, flat.shape[1], _TILE):
                 tile = block @ flat[slices_used, start : start + _TILE]
@@ -138,9 +138,9 @@ def _products(image: Volume, positions: list[np.ndarray], keep: tuple[slice, ...
                 squares += float(np.vdot(tile, tile))
                 if layer is not None:
                     layer[:, start : start + _TILE] = tile
-            if layer is not None and part is not None and kept is not None:
+            if layer is not None and part is not None and strip_rows is not None:
                 box = layer.reshape(len(block), -1, len(along_x))
-                crop[_from(part, keep[0].start), _from(kept, keep[1].start)] = box[_from(part, out.start), _from(kept, rows.start), keep[2]]
+                crop[_from(part, keep[0].start), _from(strip_rows, keep[1].start)] = box[_from(part, out.start), _from(strip_rows, rows.start), keep[2]]
     count = len(along_z) * len(along_y) * len(along_x)
     mean = total / count
     return crop, Moments(mean=mean, std=float(np.sqrt(max(squares / count - mean**2, 0.0))), count=count)
