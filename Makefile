@@ -11,7 +11,7 @@ ready := .venv/.ready
 pytest := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=15
 fast := -m "not slow and not matrix" --ignore tests/end_to_end
 
-.PHONY: run test test-fast coverage test-numeric test-stops test-losses lint fuzz bench bench-compare bench-radiomics bench-network bench-last-bit bench-statistics bench-lasso bench-store bench-redrawn bench-served bench-sql bench-console bench-machines stress-store stress-compaction test-release stack backup restore parity lock docs release clean setup help
+.PHONY: run test test-fast coverage test-numeric test-stops test-losses lint fuzz bench bench-compare bench-peers bench-radiomics bench-network bench-last-bit bench-statistics bench-lasso bench-store bench-redrawn bench-served bench-sql bench-console bench-machines stress-store stress-compaction test-release stack backup restore parity lock docs release clean setup help
 .DEFAULT_GOAL := help
 
 help:                      ## this list
@@ -65,6 +65,8 @@ bench-compare: $(ready)    ## what became slower by more than noise between the 
 	.venv/bin/python -m penumbra.bench.history compare $(BEFORE) $(AFTER)
 bench-radiomics: $(ready)
 	OMP_NUM_THREADS=1 .venv/bin/python -m penumbra.bench.history run penumbra.bench.radiomics
+bench-peers: .bench/peers   ## other engines of radiomics on the same tumors, in turns in one run, and their values
+	OMP_NUM_THREADS=1 .venv/bin/python -m penumbra.bench.history run penumbra.bench.peers --peers .bench/peers
 bench-network: .bench/torch
 	.venv/bin/python -m penumbra.bench.history run penumbra.bench.network --torch .bench/torch
 bench-statistics: $(ready)
@@ -103,6 +105,12 @@ restore: $(ready)          ## back from FROM=file.tar, into an empty state folde
 	infra/backup.sh restore "$(FROM)"
 
 # PyTorch comes with its GPU libraries, 4.5 GB: in a folder of its own, for this benchmark alone
+# Each in an environment of its own: they ask for libraries that exclude each other. fastrad asks for a PyRadiomics that cannot be built, and runs without, on Python 3.12.
+.bench/peers: | $(ready)
+	.venv/bin/uv venv --quiet --python .venv/bin/python $@/flash-radiomics && .venv/bin/uv pip install --quiet --python $@/flash-radiomics flash-radiomics==1.0.0 SimpleITK numpy PyWavelets scipy pykwalify h5py scikit-learn
+	.venv/bin/uv venv --quiet --python .venv/bin/python $@/pyradiomics-cuda && .venv/bin/uv pip install --quiet --python $@/pyradiomics-cuda pyradiomics-cuda==1.0.4
+	.venv/bin/uv venv --quiet --python $(or $(PYTHON312),3.12) $@/fastrad && .venv/bin/uv pip install --quiet --python $@/fastrad --no-deps fastrad==1.2.0 \
+		&& .venv/bin/uv pip install --quiet --python $@/fastrad torch==2.13.0 numpy SimpleITK scipy pydicom loguru
 .bench/torch: requirements-bench.lock | $(ready)
 	.venv/bin/uv pip install --quiet --require-hashes --target $@ -r requirements-bench.lock
 	@touch $@
