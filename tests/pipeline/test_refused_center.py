@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from penumbra import registry, store
+from penumbra.base import workers
 from penumbra.base.refusal import Refusal
 from penumbra.commands import run as run_command
 from penumbra.pipeline import arrivals, manifests
-from penumbra.pipeline import ingest as ingest_stage
 from penumbra.pipeline.evaluate import evaluate
 from penumbra.pipeline.fuse import fuse
 from penumbra.pipeline.ingest import ingest
@@ -65,7 +65,7 @@ def quick_settings() -> Settings:
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
     monkeypatch.delenv("PENUMBRA_PSEUDONYM_KEY", raising=False)
-    monkeypatch.setattr(ingest_stage, "available_cores", lambda: 1)  # a process costs more to start than these scans to read
+    monkeypatch.setattr(workers, "available_cores", lambda: 1)  # a process costs more to start than these scans to read
     return Work(tmp_path / "home", quick_settings(), "test")
 
 
