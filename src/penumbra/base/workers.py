@@ -219,6 +219,10 @@ class KeptProcess(_ProcessPool):
     def __init__(self) -> None:
         super().__init__(1)
 
+    def has_ended(self) -> bool:
+        """Whether it ended since it began; the pool itself learns that a moment later."""
+        return any(not worker.is_alive() for worker in self.workers.started)
+
     def kill(self) -> None:
         """End it, whatever it does."""
         for worker in self.workers.started:

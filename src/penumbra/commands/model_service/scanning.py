@@ -112,10 +112,10 @@ class _Reader:
 
     def _begun(self, work: Callable[[], T]) -> Future[T]:
         """The work in the kept process, or in a new one where that has ended since the last scan."""
-        if self._process is not None:
+        if self._process is not None and not self._process.has_ended():
             with contextlib.suppress(BrokenProcessPool):
                 return self._process.submit(work)
-            self._end()
+        self._end()
         self._process = workers.KeptProcess()
         self._process.submit(os.getpid).result()  # it is there: the time of a scan begins now
         return self._process.submit(work)
