@@ -82,10 +82,14 @@ def _stages(work: Work) -> None:
 
 def _notify(work: Work) -> None:
     """Send the decision: the service's address is a block of Prefect's API, so here it is waited for. Where a server is away, with the next decision."""
-    if api_of_this_process.cache_info().currsize and notifications.service(work) and api_of_this_process(work.home).answers():
+    if not api_of_this_process.cache_info().currsize or not notifications.service(work):
+        return
+    if api_of_this_process(work.home).answers():
         from penumbra.flows.notify import notify
 
         notify(work)
+    else:
+        say(f"no notification by {notifications.service(work)}: Prefect's API, which has its address, is not up; it stays in {notifications.FOLDER}/")
 
 
 def as_flow(work: Work, flow: Callable[[], Result], plain: Callable[[], Result], label: Label) -> Result:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from penumbra.flows.recorder import Recorder
 
 THREAD = "prefect-late"
+BEGIN_S, STOP_S = 10.0, 0.5  # that the end of a run waits for its flow run to begin; the same for a run that a signal stops
 NOT_UP = f"the temporary Prefect API did not come up in time ({temporary_api.LOG} in the state folder); the run continues without it"
 
 
@@ -43,7 +44,7 @@ class Late:
     """A progress.Watcher that keeps what it is told until there is a Recorder to tell."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._beginning = threading.Lock(), threading.Lock()
         self._waiting: list[tuple[datetime, Callable[[Recorder], None]]] = []
         self._recorder: Recorder | None = None
         self.closing = threading.Event()
@@ -78,9 +79,18 @@ class Late:
             recorder.clock, self._recorder = clock, recorder
             self._waiting.clear()
 
+    def begin(self, recorder: "Callable[[], Recorder]") -> None:
+        """Begin a flow run and attach its recorder, unless the run is over."""
+        with self._beginning:
+            if not self.closing.is_set():
+                self.attach(recorder())
+
     def close(self, error: BaseException | None) -> None:
-        """The run is over: end its flow run, where there is one."""
+        """The run is over: end its flow run, where there is one; one that is just being begun is waited for, or it would seem to run forever."""
         self.closing.set()
+        patience_s = BEGIN_S if error is None or isinstance(error, Exception) else STOP_S
+        if self._beginning.acquire(timeout=patience_s):
+            self._beginning.release()
         with self._lock:
             recorder = self._recorder
         if recorder is not None:
@@ -121,7 +131,6 @@ def _attach(late: Late, work: Work, label: Label, api: Api) -> None:
             return
         from penumbra.flows import recorder  # Prefect takes seconds to import
 
-        if not late.closing.is_set():
-            late.attach(recorder.begin(work, label.flow(), recorder.named(*label.words), label.parameters, label.tags))
+        late.begin(lambda: recorder.begin(work, label.flow(), recorder.named(*label.words), label.parameters, label.tags))
     except Exception as error:  # the run goes on without its page, and somebody learns why
         say(f"nothing is shown by the Prefect server: {reportable(error)}")

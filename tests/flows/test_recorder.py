@@ -287,6 +287,34 @@ def test_a_run_that_ends_before_its_server_answers_does_not_wait(server: Server,
     assert (server.calls, capsys.readouterr().err) == ([], "")
 
 
+def test_a_run_that_ends_while_its_flow_run_begins_ends_that_too(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would seem to run forever."""
+    api, begins, make = Api(), threading.Event(), recorder.begin
+
+    def slow(*arguments: Any) -> Recorder:
+        begins.set()
+        time.sleep(0.3)
+        return make(*arguments)
+
+    monkeypatch.setattr(recorder, "begin", slow)
+    with late.shown(Work(tmp_path, load_settings("quick"), "test"), LABEL, api), progress.part("ingest"):  # type: ignore[arg-type]
+        api.up.set()
+        assert begins.wait(60)
+    assert [arguments[1].name for name, (arguments, _) in server.calls if name == "set_flow_run_state"] == ["Completed"]
+    assert server.tasks == ["ingest Completed"]
+
+
+def test_a_decision_that_cannot_be_sent_is_said(named: Work, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    api: Any = Api(comes=False)
+    monkeypatch.delenv("PREFECT_API_URL")
+    monkeypatch.setattr(drive.temporary_api, "start", lambda home: api)
+    monkeypatch.setattr(drive.notifications, "service", lambda work: "slack-webhook/clinic")
+    monkeypatch.setattr("penumbra.retraining.protocol.retrain", lambda *_, **__: "decided")
+    assert drive.retrain_flow(named, "east") == "decided"
+    assert "no notification by slack-webhook/clinic: Prefect's API, which has its address, is not up; it stays in notifications/" in capsys.readouterr().err
+    drive.api_of_this_process.cache_clear()
+
+
 def test_a_server_that_never_comes_up_is_said_once(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     api: Any = Api(comes=False)
     with late.shown(Work(tmp_path, load_settings("quick"), "test"), LABEL, api):
