@@ -2,8 +2,9 @@
 
 import os
 import subprocess
+import threading
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from penumbra.flows.parameters import Profile
 
 Result = TypeVar("Result")
+started, _starting = list[temporary_api.Api](), threading.Lock()  # the one API that this process started, once it has
 RECORDED = "recorded with DVC: `dvc repro` has nothing to do. The state stays in data/ and dvc push moves none of it; penumbra export packs the store"
 
 
@@ -82,7 +84,7 @@ def _stages(work: Work) -> None:
 
 def _notify(work: Work) -> None:
     """Send the decision: the service's address is a block of Prefect's API, so here it is waited for. Where a server is away, with the next decision."""
-    if not api_of_this_process.cache_info().currsize or not notifications.service(work):
+    if _is_named() or not notifications.service(work):
         return
     if api_of_this_process(work.home).answers():
         from penumbra.flows.notify import notify
@@ -98,8 +100,8 @@ def as_flow(work: Work, flow: Callable[[], Result], plain: Callable[[], Result],
     Where that server is gone before the flow ends: what the flow came to, or `plain()`. Each stage does only what is missing.
     """
     prepare_prefect(work)
-    if not os.environ.get("PREFECT_API_URL") or api_of_this_process.cache_info().currsize:
-        with late.shown(work, label, api_of_this_process(work.home)):
+    if not _is_named():
+        with late.shown(work, label, partial(api_of_this_process, work.home)):
             return plain()
     from penumbra.flows import discreet, outbox, outcome
 
@@ -117,12 +119,18 @@ def as_flow(work: Work, flow: Callable[[], Result], plain: Callable[[], Result],
     return plain()
 
 
-@cache
+def _is_named() -> bool:
+    """Whether PREFECT_API_URL names a server that somebody else started."""
+    return bool(os.environ.get("PREFECT_API_URL")) and not started
+
+
 def api_of_this_process(home: Path) -> temporary_api.Api:
-    """One temporary API for all flows of this process, which may still start."""
-    api = temporary_api.start(home)
-    os.environ["PREFECT_API_URL"] = api.url  # read when Prefect is imported
-    return api
+    """One temporary API for all flows of this process, started when somebody first asks for it; it may still be on its way."""
+    with _starting:
+        if not started:
+            started.append(temporary_api.start(home))
+            os.environ["PREFECT_API_URL"] = started[0].url  # read when Prefect is imported
+        return started[0]
 
 
 def prepare_prefect(work: Work) -> None:

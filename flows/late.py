@@ -1,7 +1,7 @@
 """A run that does not wait for its server: what happens is kept until the temporary Prefect API answers, and shown there from then on.
 
-The API takes as long to start as the first stage of the path works. Log lines have their own times; a part that ended before has the time at which it
-could be shown. A run that ends first is not shown: nothing else would be left to wait for.
+The API is started for a run that lasts: it takes as much of the processors as a run that finds everything done. Log lines have their own times; a part that
+ended before has the time at which it could be shown. A run that ends first is not shown: nothing else would be left to wait for.
 """
 
 import logging
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from penumbra.flows.recorder import Recorder
 
 THREAD = "prefect-late"
+LASTS_S = 10.0  # that a run works before its API is started
 BEGIN_S, STOP_S = 10.0, 0.5  # that the end of a run waits for its flow run to begin; the same for a run that a signal stops
 NOT_UP = f"the temporary Prefect API did not come up in time ({temporary_api.LOG} in the state folder); the run continues without it"
 
@@ -109,10 +110,10 @@ def _same(at: datetime) -> datetime:
 
 
 @contextmanager
-def shown(work: Work, label: Label, api: Api) -> Iterator[None]:
-    """Show what happens in this context as a flow run of `api`, as soon as it answers; its absence changes nothing."""
+def shown(work: Work, label: Label, start: Callable[[], Api]) -> Iterator[None]:
+    """Show what happens in this context as a flow run of the API that `start` starts, once the run has lasted; its absence changes nothing."""
     late = Late()
-    threading.Thread(target=_attach, args=(late, work, label, api), name=THREAD, daemon=True).start()
+    threading.Thread(target=_attach, args=(late, work, label, start), name=THREAD, daemon=True).start()
     try:
         with progress.watching(late):
             yield
@@ -122,8 +123,11 @@ def shown(work: Work, label: Label, api: Api) -> Iterator[None]:
     late.close(None)
 
 
-def _attach(late: Late, work: Work, label: Label, api: Api) -> None:
+def _attach(late: Late, work: Work, label: Label, start: Callable[[], Api]) -> None:
+    if late.closing.wait(LASTS_S):
+        return
     try:
+        api = start()
         if not api.answers(late.closing):
             if not late.closing.is_set():
                 api.kill()

@@ -8,6 +8,8 @@ import subprocess
 import threading
 import time
 import urllib.request
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +73,20 @@ def start(home: Path, *, schedules: bool = False) -> Api:
         factory = ("--factory", "prefect.server.api.server:create_app", "--lifespan", "on", "--log-level", "error")
         command = parent_bound.command("uvicorn", *factory, *place, part=True)
         variables |= EPHEMERAL
-    with log.open("wb") as stream:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=variables)
-    api = Api(process, url)
+    started: Future[subprocess.Popen[bytes]] = Future()
+    threading.Thread(target=_keep, args=(command, log, variables, started), name="prefect-api", daemon=True).start()
+    api = Api(started.result(), url)
     atexit.register(api.kill)  # after Prefect's own services have sent what they hold
     return api
+
+
+def _keep(command: Sequence[str], log: Path, variables: Mapping[str, str], started: "Future[subprocess.Popen[bytes]]") -> None:
+    """Start the server and stay: it ends with the thread that started it (PR_SET_PDEATHSIG), and the one that asks for it may end before the process."""
+    try:
+        with log.open("wb") as stream:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, env=variables)
+    except Exception as error:  # raised where it was asked for
+        started.set_exception(error)
+        return
+    started.set_result(process)
+    process.wait()

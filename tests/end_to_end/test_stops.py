@@ -5,6 +5,7 @@ import fcntl
 import os
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from .conftest import penumbra as finished
 pytestmark = pytest.mark.timeout(1800)
 
 ENDLESS = "SELECT count(*) FROM range(100000000000) a, range(1000) b"
+AT_ONCE = "from penumbra.flows import late; late.LASTS_S = 0.0; from penumbra.cli.start import main; main()"
 TOKEN = {"PENUMBRA_SQL_TOKEN": "a-token-of-the-tests"}
 
 
@@ -58,9 +60,14 @@ def judged(ended: Ended, signum: signal.Signals) -> None:
     assert ended.seconds < 20
 
 
+def run_with_api(home: Path, **variables: str) -> Command:
+    """`penumbra run` whose temporary API starts at once, not only for a run that lasts."""
+    return Command([sys.executable, "-c", AT_ONCE, "run"], home.parent, {"PENUMBRA_HOME": str(home), **variables})
+
+
 def test_a_run_whose_temporary_api_starts(home: Path) -> None:
     """Ctrl-C there took 74 s: the API got the signal too, was gone first, and its client waited for it."""
-    command = penumbra(home, "run").until((home / "prefect" / "server.log").exists)
+    command = run_with_api(home).until((home / "prefect" / "server.log").exists)
     judged(command.stop(signal.SIGINT, "group"), signal.SIGINT)
     assert not busy(home)
 
@@ -94,7 +101,7 @@ def test_a_statement_that_would_never_end(run: Run) -> None:
 def test_an_api_that_does_not_come_up_costs_one_sentence_and_the_run_continues(run: Run, tmp_path: Path) -> None:
     """Under load it came too late: forty lines of trace, and nothing done."""
     shutil.copytree(run.home, tmp_path / "home", symlinks=True)
-    command = penumbra(tmp_path / "home", "run", variables={"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "0.1"})
+    command = run_with_api(tmp_path / "home", PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="0.1")
     assert command.process.wait(600) == 0, command.said()
     assert command.said().count("the temporary Prefect API did not come up in time") == 1
     assert "Traceback" not in command.said()

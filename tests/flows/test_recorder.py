@@ -1,6 +1,7 @@
 """What a Prefect server is told of a run, without a server: order, patience, tasks of steps and batches; and that a run outlives its server."""
 
 import contextlib
+import sys
 import threading
 import time
 import uuid
@@ -17,7 +18,7 @@ from penumbra.base import progress
 from penumbra.base.params import PROFILES
 from penumbra.base.refusal import Refusal
 from penumbra.evaluate import MetricRow
-from penumbra.flows import artifacts, discreet, drive, late, outbox, outcome, recorder, retry
+from penumbra.flows import artifacts, discreet, drive, late, outbox, outcome, recorder, retry, temporary_api
 from penumbra.flows.late import Label
 from penumbra.flows.outbox import Outbox
 from penumbra.flows.recorder import Recorder
@@ -80,6 +81,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
     monkeypatch.setattr(recorder, "get_client", opened)
     monkeypatch.setattr(outbox, "RETRY_S", 0.05)
     monkeypatch.setattr(outbox, "LINES_S", 0.05)
+    monkeypatch.setattr(late, "LASTS_S", 0.0)
     return server
 
 
@@ -199,7 +201,7 @@ def named(monkeypatch: pytest.MonkeyPatch) -> Work:
     """Work whose flows report to a server that is named."""
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     monkeypatch.setattr(drive, "prepare_prefect", lambda work: None)
-    drive.api_of_this_process.cache_clear()
+    drive.started.clear()
     return Work(Path("/nowhere"), load_settings(), "test")
 
 
@@ -263,7 +265,7 @@ def _attached(server: Server) -> None:
 def test_what_happened_before_the_server_answered_is_shown_with_its_time(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "BATCH_S", 0.0)
     api: Any = Api()
-    with late.shown(Work(tmp_path, load_settings("quick"), "test"), LABEL, api):
+    with late.shown(Work(tmp_path, load_settings("quick"), "test"), LABEL, lambda: api):
         with progress.part("ingest"), progress.track("ingest east", 2, batch=1) as advance:
             advance()
             advance()
@@ -282,9 +284,50 @@ def test_what_happened_before_the_server_answered_is_shown_with_its_time(server:
 
 def test_a_run_that_ends_before_its_server_answers_does_not_wait(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     api: Any = Api()
-    with late.shown(Work(tmp_path, load_settings("quick"), "test"), LABEL, api), progress.part("ingest"):
+    with late.shown(Work(tmp_path, load_settings("quick"), "test"), LABEL, lambda: api), progress.part("ingest"):
         pass
     assert (server.calls, capsys.readouterr().err) == ([], "")
+
+
+def test_a_run_that_ends_within_seconds_starts_no_server(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It took as much of the processors as the run, and was never shown."""
+    starts, api = list[str](), Api()
+
+    def start() -> Any:
+        starts.append("started")
+        return api
+
+    work = Work(tmp_path, load_settings("quick"), "test")
+    monkeypatch.setattr(late, "LASTS_S", 60.0)
+    with late.shown(work, LABEL, start):
+        pass
+    assert starts == []
+    monkeypatch.setattr(late, "LASTS_S", 0.2)
+    with late.shown(work, LABEL, start):
+        api.up.set()
+        _attached(server)
+    assert starts == ["started"]
+
+
+def test_the_api_outlives_the_thread_that_asks_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel ends it with the thread that started it; a process of its kind that is up at once stands for it."""
+    bound = "import time; from penumbra.base.child_process import die_with_parent; die_with_parent(); print('up', flush=True); time.sleep(60)"
+    monkeypatch.setattr(temporary_api.parent_bound, "command", lambda *_, **__: [sys.executable, "-c", bound])
+    asked = list[temporary_api.Api]()
+
+    def ask() -> None:
+        asked.append(temporary_api.start(tmp_path))
+        while not (tmp_path / temporary_api.LOG).read_text():
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    thread.join(60)
+    (api,) = asked
+    time.sleep(0.2)
+    assert not api.has_ended()
+    api.kill()
+    assert api.has_ended()
 
 
 def test_a_run_that_ends_while_its_flow_run_begins_ends_that_too(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,7 +340,7 @@ def test_a_run_that_ends_while_its_flow_run_begins_ends_that_too(server: Server,
         return make(*arguments)
 
     monkeypatch.setattr(recorder, "begin", slow)
-    with late.shown(Work(tmp_path, load_settings("quick"), "test"), LABEL, api), progress.part("ingest"):  # type: ignore[arg-type]
+    with late.shown(Work(tmp_path, load_settings("quick"), "test"), LABEL, lambda: api), progress.part("ingest"):  # type: ignore[arg-type]
         api.up.set()
         assert begins.wait(60)
     assert [arguments[1].name for name, (arguments, _) in server.calls if name == "set_flow_run_state"] == ["Completed"]
@@ -312,12 +355,12 @@ def test_a_decision_that_cannot_be_sent_is_said(named: Work, monkeypatch: pytest
     monkeypatch.setattr("penumbra.retraining.protocol.retrain", lambda *_, **__: "decided")
     assert drive.retrain_flow(named, "east") == "decided"
     assert "no notification by slack-webhook/clinic: Prefect's API, which has its address, is not up; it stays in notifications/" in capsys.readouterr().err
-    drive.api_of_this_process.cache_clear()
+    drive.started.clear()
 
 
 def test_a_server_that_never_comes_up_is_said_once(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     api: Any = Api(comes=False)
-    with late.shown(Work(tmp_path, load_settings("quick"), "test"), LABEL, api):
+    with late.shown(Work(tmp_path, load_settings("quick"), "test"), LABEL, lambda: api):
         api.up.set()
         while not api.killed or late.NOT_UP not in (said := capsys.readouterr().err):
             time.sleep(0.01)
@@ -327,7 +370,7 @@ def test_a_server_that_never_comes_up_is_said_once(server: Server, tmp_path: Pat
 
 def test_a_run_that_fails_is_shown_as_failed_and_raises_its_error(server: Server, tmp_path: Path) -> None:
     api: Any = Api()
-    with pytest.raises(OSError, match="Doe"), late.shown(Work(tmp_path, load_settings("quick"), "test"), LABEL, api), progress.part("ingest"):
+    with pytest.raises(OSError, match="Doe"), late.shown(Work(tmp_path, load_settings("quick"), "test"), LABEL, lambda: api), progress.part("ingest"):
         _leave(api, server)
     states = {name: arguments[1].name for name, (arguments, _) in server.calls if name.startswith("set_")}
     assert states == {"set_task_run_state": "Failed", "set_flow_run_state": "Failed"}
