@@ -8,7 +8,20 @@ import numpy as np
 import pytest
 import yaml
 
-from penumbra.fusion import Block, Declaration, Fitting, NothingRetained, SurvivalModel, all_for_margins, benjamini_hochberg, declarations, fit, fit_all, select
+from penumbra.fusion import (
+    Block,
+    Declaration,
+    Fitting,
+    NothingRetained,
+    SurvivalModel,
+    all_for_margins,
+    benjamini_hochberg,
+    declarations,
+    fit,
+    fit_all,
+    parts,
+    select,
+)
 from penumbra.fusion.model import HIGHEST
 from penumbra.survival import concordance_index
 from penumbra.survival.outcome import Outcomes
@@ -307,3 +320,13 @@ def test_a_model_that_an_earlier_version_wrote_is_read_and_keeps_its_digest(name
     assert (model.training.lasso_lambda, model.training.lasso_patience) == ("min", 15)
     values = {column.name: [column.mean + 2 * column.sd] for column in model.inputs}
     assert model.log_risk(values)[0] == pytest.approx(2 * sum(stored["coefficients"]))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 700), (40, 3), (3, 0)])
+def test_a_risk_is_summed_column_by_column_however_many_there_are(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Registered models answer with the same bits in every way of summing."""
+    generator = np.random.default_rng(0)
+    z, coefficients = generator.normal(size=shape), generator.normal(size=shape[1]).tolist()
+    at_once = parts.linear_risk(z, coefficients)
+    monkeypatch.setattr(parts, "AT_ONCE", -1)
+    assert parts.linear_risk(z, coefficients).tobytes() == at_once.tobytes()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,12 @@ class Block:
     @property
     def columns(self) -> tuple[str, ...]:
         """The names `<name>.<feature>`."""
-        return tuple(column(self.name, feature) for feature in self.features)
+        return _columns(self.name, self.features)
+
+
+@lru_cache(maxsize=64)  # the blocks of each fold have the same names
+def _columns(name: str, features: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(column(name, feature) for feature in features)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from functools import cached_property, partial
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -80,9 +80,9 @@ class Patients:
         others = {name: Block(name, block.features, np.asarray(block.values)[~out]) for name, block in self.blocks.items()}
         return Patients(others, self.outcomes.rows(~out), self.numbers)
 
-    def rows_of_table(self, rows: Bools) -> dict[str, Floats]:
+    def rows_of_table(self, rows: Bools) -> Mapping[str, Floats]:
         """The table of some patients."""
-        return {column: values[rows] for column, values in self.table.items()}
+        return RowsOf(self.table, rows)
 
     def once(self, declaration: Declaration, fit: Callable[[], SurvivalModel]) -> SurvivalModel:
         """A model that is fitted once, however many others are made from it."""
@@ -120,11 +120,8 @@ class Patients:
         key = (name, _options(declaration))
         if key not in self._seen:
             block = require_block(declaration, self.harmonized[0], name)
-            stable = [column not in self.unstable for column in block.columns]
-            block = _only(
-                block,
-                [keep and not any(map(partial(fnmatchcase, feature), declaration.leave_out)) for keep, feature in zip(stable, block.features, strict=True)],
-            )
+            named = _left_out(block.features, declaration.leave_out)
+            block = _only(block, [not out and column not in self.unstable for column, out in zip(block.columns, named, strict=True)])
             slopes: Floats = np.zeros(len(block.features))
             if declaration.residual is not None:
                 block, slopes = _residuals(block, self.line(declaration)[0])
@@ -172,6 +169,31 @@ class Patients:
         if key not in self._selections:
             self._selections[key] = select(self.seen(declaration, name)[0], self.outcomes, self.numbers, lambda_known=penalty)
         return self._selections[key]
+
+
+class RowsOf(Mapping[str, Floats]):
+    """The columns of a table for some patients, each taken when it is asked for: a model reads a few of thousands."""
+
+    def __init__(self, table: Mapping[str, Floats], rows: Bools) -> None:
+        self._table, self._rows = table, rows
+
+    def __getitem__(self, column: str) -> Floats:
+        return self._table[column][self._rows]
+
+    def __contains__(self, column: object) -> bool:
+        return column in self._table
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+
+@lru_cache(maxsize=64)  # the blocks of each fold have the same features
+def _left_out(features: tuple[str, ...], patterns: tuple[str, ...]) -> tuple[bool, ...]:
+    """Which features a declaration leaves out by their names."""
+    return tuple(any(fnmatchcase(feature, pattern) for pattern in patterns) for feature in features)
 
 
 def require_block(declaration: Declaration, blocks: Mapping[str, Block], name: str) -> Block:

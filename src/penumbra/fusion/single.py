@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -216,7 +216,10 @@ class Fitter:
     ) -> SurvivalModel:
         risk = linear_risk(scaled.z, coefficients)
         baseline = breslow_baseline(self.event, self.time, risk)
-        columns = tuple(replace(column, coefficient=float(value)) for column, value in zip(scaled.columns, coefficients, strict=True))
+        values = np.asarray(coefficients, dtype=float).tolist()
+        columns = tuple(
+            Column(column.name, column.log, column.fill, column.mean, column.sd, value) for column, value in zip(scaled.columns, values, strict=True)
+        )
         return SurvivalModel(
             name=self.declaration.name,
             label=self.declaration.label,
@@ -240,8 +243,11 @@ class Fitter:
 
 def _plain(names: Sequence[str], blocks: Iterable[Block]) -> Scaled:
     """Columns of some blocks, z-scored, without logarithm or fill."""
-    table = {column: block.values[:, j] for block in blocks for j, column in enumerate(block.columns)}
-    raw = np.stack([np.asarray(table[name], dtype=float) for name in names], axis=1)
+    chosen = [(np.asarray(block.values), {column: j for j, column in enumerate(block.columns)}) for block in blocks]
+    raw = np.empty((len(chosen[0][0]), len(names)))
+    for values, place in chosen:
+        at = [i for i, name in enumerate(names) if name in place]
+        raw[:, at] = values[:, [place[names[i]] for i in at]]
     return Scaled.of(names, raw, [False] * len(names), [None] * len(names))
 
 

@@ -22,6 +22,7 @@ from penumbra.base.refusal import Refusal
 from penumbra.base.whole_files import write_whole
 from penumbra.base.workers import available_cores, over
 from penumbra.fusion import Block, Declaration, Fitting
+from penumbra.fusion.patients import RowsOf
 from penumbra.network import Augment, EnsembleSettings, Network, Pretrain, Train
 from penumbra.pipeline.dataset import Dataset, columns_of
 from penumbra.pipeline.networks import keep_compiled
@@ -210,7 +211,7 @@ def _draw(
             models = fusion.fit_all(declared, fitted, outcomes.rows(~left_out), recipe.fuse)
         except Undefined:  # nobody outside the fold died: nothing can be learned, and nothing is said of the fold
             continue
-        table = {column: values[left_out] for column, values in columns_of(here).items()}
+        table = RowsOf(columns_of(here), left_out)
         for name, model in models.items():
             if model.retained:
                 risks[name][left_out] = model.log_risk(table, centers=outcomes.centers[left_out], missing="nan")
