@@ -6,8 +6,10 @@ import json
 import os
 import struct
 import zlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +22,7 @@ from penumbra.imaging.volume import Mask, Moments, Scan, Volume
 _FIRST_VOXEL = 352  # bytes of a NIfTI-1 header with its extension flag
 IMAGE_FILE, MASK_FILE, DRAWN_FILE = "image.nii.gz", "gtv.nii.gz", "drawn.json.gz"
 _FACTS = "scan.json"
+_KINDS: dict[int, np.dtype[Any]] = {4: np.dtype(np.int16), 2: np.dtype(np.uint8)}  # of the voxels, by NIfTI's numbers
 _DIGITS = 2  # of a drawn point, mm
 
 
@@ -98,7 +101,7 @@ def load_scan(folder: str | Path) -> Scan:
     """
     folder = _of_saved(folder)
     facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-    image, mask = read_nifti(folder / IMAGE_FILE), read_nifti(folder / MASK_FILE)
+    image, mask = _read_saved(folder / IMAGE_FILE), _read_saved(folder / MASK_FILE)
     return Scan(
         image=image,
         gtv=Mask(mask.values != 0, image.spacing, image.origin, image.direction),
@@ -162,6 +165,26 @@ def load_voxels(folder: str | Path) -> np.ndarray:
         return np.frombuffer(content, dtype="<i2", offset=_FIRST_VOXEL).reshape(shape)
     except (OSError, ValueError, zlib.error) as error:
         raise Refusal("saved_scan", f"{Path(folder).name} has no readable image", "Ingest the patient again") from error
+
+
+def _read_saved(path: Path) -> Volume:
+    """What `read_nifti` reads, of a file that `save_scan` wrote: unpacked once, and ITK reads its place in space from the header and one voxel."""
+    try:
+        content = zlib.decompress(path.read_bytes(), wbits=31)
+    except (OSError, zlib.error):
+        return read_nifti(path)  # which says what is wrong
+    x, y, z, kind = struct.unpack_from("<3h22xh", content, 42) if len(content) > _FIRST_VOXEL else (0, 0, 0, 0)
+    dtype = _KINDS.get(kind)
+    if dtype is None or len(content) != _FIRST_VOXEL + x * y * z * dtype.itemsize or struct.unpack_from("<f", content, 108)[0] != _FIRST_VOXEL:
+        return read_nifti(path)
+    with TemporaryDirectory(prefix="penumbra-") as folder:
+        corner = bytearray(content[: _FIRST_VOXEL + dtype.itemsize])
+        struct.pack_into("<3h", corner, 42, 1, 1, 1)
+        (Path(folder) / path.stem).write_bytes(corner)
+        place = read_nifti(Path(folder) / path.stem)
+    if place.values.dtype != dtype:  # scaled
+        return read_nifti(path)
+    return replace(place, values=np.frombuffer(content, dtype, offset=_FIRST_VOXEL).reshape(z, y, x).copy())
 
 
 def _planes(drawn: Contours, scan: Scan) -> str:
