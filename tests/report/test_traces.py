@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from penumbra.report import ink
 from penumbra.report.ink import BLUE, Rendered, render
@@ -89,3 +90,20 @@ def test_every_point_has_words() -> None:
     reading = Reading(figure.subplots(), [Trace("", BLUE, [1, 2], [1, 2], ["one"])])
     with pytest.raises(ValueError, match="shorter"):
         render(figure, "short", alt="", caption="", read=[reading])
+
+
+def test_a_figure_is_laid_out_once_for_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each layout measures the letters of every tick: as much work as drawing."""
+    layouts, execute = list[Figure](), ConstrainedLayoutEngine.execute
+
+    def counted(engine: ConstrainedLayoutEngine, figure: Figure) -> object:
+        layouts.append(figure)
+        return execute(engine, figure)
+
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", counted)
+    with ink.style():
+        figure = ink.sheet(4, 3)
+        figure.subplots().plot([1, 2], [3, 4])
+        drawn = render(figure, "one", alt="", caption="")
+    assert layouts == [figure]
+    assert (len(drawn.svg) > 1000, drawn.png[:4]) == (True, b"\x89PNG")

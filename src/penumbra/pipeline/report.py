@@ -43,7 +43,7 @@ from penumbra.report.page import write_report
 from penumbra.report.served import first_sentence
 from penumbra.survival.horizons import horizon_words
 
-REPORT_CODE = 9  # raise when the same manifests and numbers give another page than before
+REPORT_CODE = 10  # raise when the same manifests and numbers give another page than before
 POOLED = {TRAINING: "training centers", EXTERNAL: "external, pooled"}
 
 

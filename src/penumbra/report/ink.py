@@ -21,6 +21,7 @@ VARIABLES = {"#ffffff": "paper", INK: "ink", MUTED: "muted", GRID: "grid", BLUE:
 EVERYWHERE = 'stroke-linejoin="round" stroke-linecap="butt"'  # what matplotlib's style element says of every shape
 WIDTH_IN = 4.1  # a figure that fills a phone's width keeps its letters readable
 PNG_DPI = 200
+PNG_EFFORT = 2  # of zlib's 9: a figure is mostly paper, and 6 takes longer than drawing it
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # letters stay letters: they can be searched, read aloud and take the page's font
     "svg.hashsalt": "penumbra",
@@ -118,18 +119,21 @@ def _sheets() -> Any:
     from matplotlib.layout_engine import PlaceHolderLayoutEngine
 
     class Sheet(Figure):
-        """A figure that is laid out without being drawn.
+        """A figure that is laid out without being drawn, and once for all its files.
 
         Before it writes a file, matplotlib draws a figure that has a layout once for nothing but that; the letters of every tick are measured again.
         The file itself is written with a place holder for the layout.
         """
 
+        laid_out = False
+
         def draw(self, renderer: Any) -> None:
             layout = self.get_layout_engine()
             if layout is None or isinstance(layout, PlaceHolderLayoutEngine):
                 super().draw(renderer)
-            elif self.axes:
+            elif self.axes and not self.laid_out:
                 layout.execute(self)
+                self.laid_out = True
 
     return Sheet
 
@@ -144,8 +148,8 @@ def render(figure: "Figure", name: str, *, alt: str, caption: str, read: Sequenc
     """
     svg, png = io.StringIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    numbers = numbers_of(read, VARIABLES)  # now: the PNG may be laid out a little differently
-    figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None}, facecolor="white")
+    numbers = numbers_of(read, VARIABLES)
+    figure.savefig(png, format="png", dpi=PNG_DPI, metadata={"Software": None}, facecolor="white", pil_kwargs={"compress_level": PNG_EFFORT})
     return Rendered(name, alt, caption, svg.getvalue(), png.getvalue(), numbers=numbers)
 
 
