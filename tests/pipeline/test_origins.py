@@ -199,6 +199,23 @@ def test_what_an_earlier_program_left_is_taken_as_it_is_but_for_its_own_key(work
     assert stops(work, "evaluate", "register") == again("fuse was made from other data, or by an earlier program", "fuse")
 
 
+def test_features_are_read_once_until_something_is_written(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four stages of a run read the same ones."""
+    read, kinds = store.read_matrix, list[str]()
+
+    def counted(lake: store.Store, kind: Any, roi: str, **named: Any) -> store.Matrix:
+        kinds.append(kind)
+        return read(lake, kind, roi, **named)
+
+    monkeypatch.setattr(store, "read_matrix", counted)
+    first, second = read_dataset(work), read_dataset(work)
+    assert kinds.count("deep") == 1
+    assert first.fingerprint == second.fingerprint
+    newer_records(work, "east", longer, ingested=True)
+    assert read_dataset(work).fingerprint != first.fingerprint
+    assert kinds.count("deep") == 2
+
+
 def test_a_version_names_the_rows_that_it_was_fitted_on(work: Work) -> None:
     """The commit is the one that fuse read, whatever was committed since; verify proves it, and finds a version whose lineage is not true."""
     weights = network_file(work.home, "deep1")

@@ -24,6 +24,8 @@ from penumbra.survival.outcome import Outcomes
 # Overall stage as an ordinal, for the clinical control model; 0 and occult have no place on it: to the model they are missing.
 STAGE_ORDINAL = {"I": 1.0, "II": 2.0, "III": 3.0, "IV": 4.0}
 
+_last: tuple[Any, dict[str, Block]] | None = None  # what was read last, and from what
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -110,21 +112,19 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
         if deep_version is None:
             train = current(work, TrainManifest, of_train(work, images, clinical))
             deep_version, patients = train.version, sorted(set(patients) & set(train.patients))
-        matrices = {roi: store.read_matrix(lake, "radiomics", roi, version=populate.version, patients=patients) for roi in populate.rois}
-        deep = store.read_matrix(lake, DEEP, GTV, version=deep_version, patients=patients)
+        missing = len(set(patients) - set(clinical))
+        if missing:
+            fault = f"{missing} of the patients that populate or train worked on are no longer in the store"
+            raise Refusal("stages_in_order", fault, "run penumbra populate and penumbra train again, or penumbra run")
+        values = _features(lake, populate, deep_version, patients)
         commit = lake.newest_commit()
         declared = declarations(lake)
         scans = {row["patient"]: row["image_version"] for row in lake.sql("SELECT patient, image_version FROM images").to_pylist()}
-    missing = len(set(patients) - set(clinical))
-    if missing:
-        fault = f"{missing} of the patients that populate or train worked on are no longer in the store"
-        raise Refusal("stages_in_order", fault, "run penumbra populate and penumbra train again, or penumbra run")
     records = tuple({name: value for name, value in clinical[patient].items() if name != "commit_id"} for patient in patients)
     centers = np.array([record["center"] for record in records])
     training = np.isin(centers, work.settings.cohort.train_centers)
     if not training.any():
         raise no_training_center(work, images)
-    values = {name: matrix_block(name, matrix, patients) for name, matrix in {**matrices, DEEP: deep}.items()}
     answers = [by_person.get((record["patient"], record["center"]), {}) for record in records]
     covariates = seen(used(work.settings.models, columns), answers)
     keyed = with_covariates(records, covariates)
@@ -137,13 +137,26 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
         blocks={**values, CLINICAL: extended(clinical_block(records), columns, answers)},
         fingerprint=_key(values, keyed, np.arange(len(patients))),
         training_sha256=_sha256(values, keyed, np.flatnonzero(training)),
-        versions={**dict.fromkeys(matrices, populate.version), DEEP: deep_version},
+        versions={**dict.fromkeys(populate.rois, populate.version), DEEP: deep_version},
         commit=commit,
         clinical=records,
         scans=tuple(scans.get(patient) for patient in patients),
         declared=declared,
         covariates=covariates,
     )
+
+
+def _features(lake: store.Store, populate: PopulateManifest, deep_version: str, patients: list[str]) -> dict[str, Block]:
+    """The features of each ROI, and the deep ones; those that were read last, where nothing was written since: four stages of one run read the same."""
+    global _last
+    snapshot = lake.sql("FROM ducklake_current_snapshot('lake')").column(0)[0].as_py()
+    state = (lake.lake.folder, lake.lake.catalog, snapshot, populate.version, populate.rois, deep_version, tuple(patients))
+    if _last is None or _last[0] != state:
+        _last = None  # before the memory is needed again
+        matrices = {roi: store.read_matrix(lake, "radiomics", roi, version=populate.version, patients=patients) for roi in populate.rois}
+        matrices[DEEP] = store.read_matrix(lake, DEEP, GTV, version=deep_version, patients=patients)
+        _last = state, {name: matrix_block(name, matrix, patients) for name, matrix in matrices.items()}
+    return _last[1]
 
 
 def declarations(lake: store.Store) -> dict[str, Declaration]:

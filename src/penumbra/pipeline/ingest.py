@@ -17,6 +17,8 @@ from penumbra.pipeline.manifests import IngestedCenter, IngestManifest, StoredMa
 from penumbra.pipeline.origins import clinical_versions, of_center
 from penumbra.pipeline.workspace import Work
 
+UNCHANGED = 1000  # patients whose files were read before that are written at once: each write costs as much as reading a patient
+
 
 def ingest(work: Work, only: str | None = None, *, confirmed: Collection[str] = (), new_key: bool = False) -> IngestManifest:
     """Every arrived center (or `only` one) into the store: images on the grid, certificates, clinical records, rejections, departures.
@@ -96,6 +98,7 @@ def _ingest_center(
     accepted: list[cohort.Accepted] = []
     refused: list[cohort.Rejected] = []
     unsaved: list[cohort.Accepted | cohort.Rejected] = []
+    costly = 0  # of them: what reading again would take
     lake.write({"centers": [{"center": center}]}, run=work.run, what=f"{center} arrived")
     declared = read_declaration(folder).facts
     if declared:
@@ -116,9 +119,10 @@ def _ingest_center(
             else:
                 refused.append(outcome)
                 unsaved.append(outcome)
-            if len(unsaved) >= settings.ingest.batch:
+            costly += not isinstance(outcome, cohort.Accepted) or outcome.read
+            if costly >= settings.ingest.batch or len(unsaved) >= UNCHANGED:
                 _save(work, lake, center, unsaved, records)
-                unsaved = []
+                unsaved, costly = [], 0
             advance()
         _save(work, lake, center, unsaved, records)
     departures = lake.sql("SELECT count(*) AS n FROM departures WHERE center = ? AND NOT returned", [center]).column("n")[0].as_py()
