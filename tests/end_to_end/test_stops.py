@@ -22,7 +22,7 @@ from .conftest import penumbra as finished
 pytestmark = pytest.mark.timeout(1800)
 
 ENDLESS = "SELECT count(*) FROM range(100000000000) a, range(1000) b"
-AT_ONCE = "from penumbra.flows import late; late.LASTS_S = 0.0; from penumbra.cli.start import main; main()"
+AT_ONCE = "import sys; from penumbra.flows import late; late.LASTS_S = 0.0; from penumbra.cli.start import main; sys.exit(main())"
 TOKEN = {"PENUMBRA_SQL_TOKEN": "a-token-of-the-tests"}
 
 

@@ -16,7 +16,7 @@ from penumbra.fusion import Block
 from penumbra.pipeline import manifests
 from penumbra.pipeline.covariates import extended, own_values, seen, usable, used, with_covariates
 from penumbra.pipeline.manifests import IngestManifest, PopulateManifest, TrainManifest
-from penumbra.pipeline.origins import Images, accepted_images, current, of_populate, of_train
+from penumbra.pipeline.origins import Images, accepted_images, current, of_populate, of_train, state_of
 from penumbra.pipeline.workspace import Work
 from penumbra.store.version import KEY_LENGTH
 from penumbra.survival.outcome import Outcomes
@@ -149,8 +149,7 @@ def read_dataset(work: Work, deep_version: str | None = None) -> Dataset:
 def _features(lake: store.Store, populate: PopulateManifest, deep_version: str, patients: list[str]) -> dict[str, Block]:
     """The features of each ROI, and the deep ones; those that were read last, where nothing was written since: four stages of one run read the same."""
     global _last
-    snapshot = lake.sql("FROM ducklake_current_snapshot('lake')").column(0)[0].as_py()
-    state = (lake.lake.folder, lake.lake.catalog, snapshot, populate.version, populate.rois, deep_version, tuple(patients))
+    state = (*state_of(lake), populate.version, populate.rois, deep_version, tuple(patients))
     if _last is None or _last[0] != state:
         _last = None  # before the memory is needed again
         matrices = {roi: store.read_matrix(lake, "radiomics", roi, version=populate.version, patients=patients) for roi in populate.rois}

@@ -25,6 +25,8 @@ PROGRAM = "program"  # the number among a stage's numbers that its code has
 SHOWN = 40  # letters of a parameter's value in a refusal
 NOT_DECIDING = ("batch",)  # parameters of ingest that change no row
 
+_last: tuple[Any, dict[str, dict[str, str]]] = (None, {})  # clinical versions by center, and the store that shows them
+
 AnyManifest = TypeVar("AnyManifest", bound=Manifest)
 Images = dict[str, dict[str, str]]  # patient -> center and image_version of the accepted scan
 
@@ -114,8 +116,26 @@ def of_center(work: Work, center: str, files: str) -> Origin:
     )
 
 
+def state_of(lake: store.Store) -> tuple[Any, ...]:
+    """What a store shows: where two are equal, so is every answer."""
+    return lake.lake.folder, lake.lake.catalog, lake.as_of, lake.sql("FROM ducklake_current_snapshot('lake')").column(0)[0].as_py()
+
+
 def clinical_versions(lake: store.Store, center: str) -> dict[str, str]:
-    """Patient of a center -> key of the clinical record that the store shows, and of the image; and of the values of a department's own columns."""
+    """Patient of a center -> key of the clinical record that the store shows, and of the image; and of the values of a department's own columns.
+
+    Read once until something is written: every stage asks.
+    """
+    global _last
+    state = state_of(lake)
+    if _last[0] != state:
+        _last = state, {}
+    if center not in _last[1]:
+        _last[1][center] = _clinical_versions(lake, center)
+    return _last[1][center]
+
+
+def _clinical_versions(lake: store.Store, center: str) -> dict[str, str]:
     rows = lake.sql("SELECT patient, clinical_version, image_version FROM patients JOIN images USING (patient, center) WHERE center = ?", [center])
     by_patient: dict[str, dict[str, Any]] = {}
     for row in lake.sql("SELECT patient, name, number, level FROM clinical_long WHERE center = ? ORDER BY ALL", [center]).to_pylist():
