@@ -14,7 +14,8 @@ from penumbra.base.params import project_root, read_yaml
 from penumbra.base.project import part_of
 from penumbra.base.refusal import Refusal
 from penumbra.base.whole_files import write_whole
-from penumbra.store.lake import Lake, migrated_to, migrations, open_engine
+from penumbra.store.lake import Lake, open_engine
+from penumbra.store.migrating import migrated_to, migrations
 
 
 @dataclass(frozen=True)

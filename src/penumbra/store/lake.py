@@ -3,7 +3,6 @@
 import contextlib
 import datetime as dt
 import fcntl
-import hashlib
 import importlib.util
 import os
 import random
@@ -21,6 +20,7 @@ from penumbra.base.params import catalog_uri
 from penumbra.base.refusal import Refusal
 from penumbra.base.whole_files import whole_file, write_whole
 from penumbra.store import objects, postgres
+from penumbra.store.migrating import migrate, migrated_to, migrations
 from penumbra.store.statements import literal
 
 if TYPE_CHECKING:
@@ -322,31 +322,6 @@ def damaged(error: BaseException) -> Refusal | None:
     return Refusal("store_damaged", reason, advice)
 
 
-def migrations(schema: Path) -> list[tuple[int, str, str]]:
-    """Number, name and SQL of every migration, in order.
-
-    Raises
-    ------
-    Refusal
-        "migrations": numbers with a gap or a double.
-    """
-    numbered = [(int(file.name.split("_")[0]), file.stem, file.read_text(encoding="utf-8")) for file in sorted(schema.glob("[0-9]*_*.sql"))]
-    if [number for number, _, _ in numbered] != list(range(1, len(numbered) + 1)) or not numbered:
-        raise Refusal("migrations", f"{schema.name} holds {[name for _, name, _ in numbered]}", "number the migrations 0001, 0002, ... without gaps")
-    return numbered
-
-
-def migrated_to(connection: "duckdb.DuckDBPyConnection") -> int:
-    """The number of the newest migration that the attached catalog has; 0 for a new one."""
-    import duckdb
-
-    try:
-        row = connection.execute("SELECT max(number) FROM lake.migrations").fetchone()
-    except duckdb.CatalogException:
-        return 0
-    return int(row[0] or 0) if row else 0
-
-
 def open_for_writing(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema: Path) -> None:
     """Attach the catalog to write, newly made or brought to the newest schema; several processes may do this at once.
 
@@ -364,8 +339,8 @@ def open_for_writing(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema
             objects.remember(lake.folder, lake.files)
         if lake.catalog is not None and not (lake.folder / ADDRESS_FILE).is_file():
             write_whole(lake.folder / ADDRESS_FILE, postgres.without_password(lake.catalog) + "\n")
-    if migrated_to(connection) != len(migrations(schema)):
-        lake.transact(connection, lambda inside: _migrate(inside, schema))
+    while migrated_to(connection) != len(migrations(schema)):
+        lake.transact(connection, lambda inside: migrate(inside, schema, utc_now()))
 
 
 def _create(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema: Path) -> None:
@@ -375,23 +350,11 @@ def _create(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema: Path) -
     with whole_file(lake.file) as draft:
         lake.attach(connection, read_only=False, file=draft)
         with lake.errors_as_refusals():
-            connection.execute("BEGIN TRANSACTION")
-            _migrate(connection, schema)
-            connection.execute("COMMIT")
+            while migrated_to(connection) != len(migrations(schema)):
+                connection.execute("BEGIN TRANSACTION")
+                migrate(connection, schema, utc_now())
+                connection.execute("COMMIT")
         connection.execute("DETACH lake")
-
-
-def _migrate(connection: "duckdb.DuckDBPyConnection", schema: Path) -> None:
-    """Bring the attached catalog to the newest migration and record each, inside the transaction that is open."""
-    available = migrations(schema)
-    connection.execute('CREATE TABLE IF NOT EXISTS lake.migrations (number BIGINT, name VARCHAR, sha256 VARCHAR, "at" TIMESTAMP)')
-    reached = migrated_to(connection)
-    if reached > len(available):
-        raise Refusal("schema_newer", f"the store has schema {reached}, this program knows {len(available)}", "update penumbra")
-    for number, name, text in available[reached:]:
-        connection.execute(text)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        connection.execute("INSERT INTO lake.migrations VALUES (?, ?, ?, ?)", [number, name, digest, utc_now()])
 
 
 def utc_now() -> dt.datetime:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from penumbra.base.params import project_root
 from penumbra.base.project import part_of
 from penumbra.base.refusal import Refusal
-from penumbra.store.lake import Lake, damaged, fault, migrated_to, migrations, open_engine
+from penumbra.store.lake import Lake, damaged, fault, open_engine
+from penumbra.store.migrating import migrated_to, migrations
 from penumbra.store.statements import statement
 from penumbra.store.views import Views
 

@@ -12,7 +12,8 @@ from penumbra.base import resources
 from penumbra.base.params import project_root
 from penumbra.base.project import part_of
 from penumbra.base.refusal import Refusal
-from penumbra.store.lake import Lake, migrated_to, migrations, momentary, open_engine, open_for_writing, patiently, pauses
+from penumbra.store.lake import Lake, momentary, open_engine, open_for_writing, patiently, pauses
+from penumbra.store.migrating import migrated_to, migrations
 from penumbra.store.postgres import without_password
 from penumbra.store.relations import Rows
 from penumbra.store.statements import statement as named
@@ -344,8 +345,7 @@ def _nothing(lake: Lake) -> Refusal:
 
 
 def _newest(connection: "duckdb.DuckDBPyConnection") -> int:
-    row = connection.execute("SELECT coalesce(max(id), 0) FROM lake.commits").fetchone()
-    return int(row[0]) if row else 0
+    return int(connection.execute("SELECT coalesce(max(id), 0) FROM lake.commits").fetchall()[0][0])
 
 
 def _attach_to_read(lake: Lake, connection: "duckdb.DuckDBPyConnection", schema: Path) -> None:

@@ -15,7 +15,8 @@ from penumbra.base.project import part_of
 from penumbra.base.refusal import Refusal
 from penumbra.base.whole_files import whole_folder
 from penumbra.store.features import FEATURE_KINDS, add_columns
-from penumbra.store.lake import migrated_to, migrations, patiently
+from penumbra.store.lake import patiently
+from penumbra.store.migrating import migrated_to, migrations
 from penumbra.store.relations import RELATIONS
 from penumbra.store.statements import literal, quoted, statement
 from penumbra.store.version import sha256
