@@ -2,7 +2,7 @@
 
 ITK runs nine passes over the whole image: for each axis the second derivative of a Gaussian along it, then the Gaussian along the two others, in
 double along a line and stored as 32-bit floats between passes. Here the passes and their arithmetic are the same, but a pass keeps only the lines
-that later passes need, and runs sixteen lines side by side.
+that later passes need, and runs LINES lines side by side.
 
 Source: R. Deriche, Recursively implementing the Gaussian and its derivatives, INRIA RR-1893, 1993; boundary values by G. Farneback and C.-F. Westin,
 Improving Deriche-style recursive Gaussian filters, J Math Imaging Vis 26, 2006, as in ITK.
@@ -15,7 +15,8 @@ import numpy as np
 from penumbra.radiomics.compiled import kernel
 from penumbra.radiomics.region import Box
 
-LINES = 16  # side by side: four registers of four doubles
+LINES = 24  # side by side: three registers of eight doubles
+PADDING = 8  # voxels around a line that are written and not wanted
 
 # Deriche's fourth-order approximation: (a1, b1, a2, b2) of the Gaussian and of its second derivative, and the two frequencies and decays they share.
 GAUSSIAN = (1.3530, 1.8151, -0.3531, 0.0902)
@@ -142,100 +143,128 @@ def _second(n: tuple[float, float, float, float]) -> float:
 
 
 @kernel
-def recurse(work: np.ndarray, length: int, c: np.ndarray) -> None:
-    """Both passes of the recursive filter over LINES lines that lie side by side.
+def recurse(work: np.ndarray, length: int, start: int, stop: int, c: np.ndarray) -> None:
+    """Both passes of the recursive filter over LINES lines that lie side by side, of which voxels `start` to `stop` are wanted.
 
     Parameters
     ----------
     work
-        Flat, three blocks of `length` rows of LINES: the input, the causal and the anticausal pass; their sum is the outcome.
+        Flat, `length` + 2 PADDING rows of twice LINES: the input, which is lost, and the outcome; voxel i is in row i + PADDING.
 
     Notes
     -----
-    Written over one flat array with unsigned positions, so that the compiler sees what cannot overlap and uses whole registers.
+    Neither pass goes beyond what is wanted. Four voxels of a line are computed at once, so that their inputs are read once; the anticausal pass lies in the
+    places of inputs that are no longer needed. All is in one flat array at distances that the compiler knows: it sees what cannot overlap and uses whole
+    registers.
     """
-    lines = np.uint64(LINES)
-    block = np.uint64(length) * lines
-    two, three, four = lines + lines, lines + lines + lines, lines + lines + lines + lines
+    lines, one = np.uint64(LINES), np.uint64(2 * LINES)
+    two, three, four = one + one, one + one + one, one + one + one + one
     n0, n1, n2, n3 = c[0, 0], c[0, 1], c[0, 2], c[0, 3]
     d1, d2, d3, d4 = c[1, 0], c[1, 1], c[1, 2], c[1, 3]
     m1, m2, m3, m4 = c[2, 0], c[2, 1], c[2, 2], c[2, 3]
     for w in range(LINES):
-        first = np.uint64(w)
-        x0, x1, x2, x3 = work[first], work[first + lines], work[first + two], work[first + three]
+        x = np.uint64(PADDING) * one + np.uint64(w)
+        y = x + lines
+        x0, x1, x2, x3 = work[x], work[x + one], work[x + two], work[x + three]
         y0 = (x0 * n0 + x0 * n1 + x0 * n2 + x0 * n3) - (x0 * c[3, 0] + x0 * c[3, 1] + x0 * c[3, 2] + x0 * c[3, 3])
         y1 = (x1 * n0 + x0 * n1 + x0 * n2 + x0 * n3) - (y0 * d1 + x0 * c[3, 1] + x0 * c[3, 2] + x0 * c[3, 3])
         y2 = (x2 * n0 + x1 * n1 + x0 * n2 + x0 * n3) - (y1 * d1 + y0 * d2 + x0 * c[3, 2] + x0 * c[3, 3])
         y3 = (x3 * n0 + x2 * n1 + x1 * n2 + x0 * n3) - (y2 * d1 + y1 * d2 + y0 * d3 + x0 * c[3, 3])
-        first += block
-        work[first], work[first + lines], work[first + two], work[first + three] = y0, y1, y2, y3
-        last = block - lines + np.uint64(w)
-        x0, x1, x2 = work[last], work[last - lines], work[last - two]
+        work[y], work[y + one], work[y + two], work[y + three] = y0, y1, y2, y3
+    for i in range(4, stop, 4):
+        row = np.uint64(i + PADDING) * one
+        for w in range(LINES):
+            x = row + np.uint64(w)
+            y = x + lines
+            x0, x1, x2, x3 = work[x], work[x + one], work[x + two], work[x + three]
+            xa, xb, xc = work[x - one], work[x - two], work[x - three]
+            ya, yb, yc, yd = work[y - one], work[y - two], work[y - three], work[y - four]
+            y0 = (x0 * n0 + xa * n1 + xb * n2 + xc * n3) - (ya * d1 + yb * d2 + yc * d3 + yd * d4)
+            y1 = (x1 * n0 + x0 * n1 + xa * n2 + xb * n3) - (y0 * d1 + ya * d2 + yb * d3 + yc * d4)
+            y2 = (x2 * n0 + x1 * n1 + x0 * n2 + xa * n3) - (y1 * d1 + y0 * d2 + ya * d3 + yb * d4)
+            y3 = (x3 * n0 + x2 * n1 + x1 * n2 + x0 * n3) - (y2 * d1 + y1 * d2 + y0 * d3 + ya * d4)
+            work[y] = y0
+            work[y + one] = y1
+            work[y + two] = y2
+            work[y + three] = y3
+    for w in range(LINES):
+        x = np.uint64(length - 1 + PADDING) * one + np.uint64(w)
+        y = x + lines
+        x0, x1, x2 = work[x], work[x - one], work[x - two]
         y0 = (x0 * m1 + x0 * m2 + x0 * m3 + x0 * m4) - (x0 * c[4, 0] + x0 * c[4, 1] + x0 * c[4, 2] + x0 * c[4, 3])
         y1 = (x0 * m1 + x0 * m2 + x0 * m3 + x0 * m4) - (y0 * d1 + x0 * c[4, 1] + x0 * c[4, 2] + x0 * c[4, 3])
         y2 = (x1 * m1 + x0 * m2 + x0 * m3 + x0 * m4) - (y1 * d1 + y0 * d2 + x0 * c[4, 2] + x0 * c[4, 3])
         y3 = (x2 * m1 + x1 * m2 + x0 * m3 + x0 * m4) - (y2 * d1 + y1 * d2 + y0 * d3 + x0 * c[4, 3])
-        last += block + block
-        work[last], work[last - lines], work[last - two], work[last - three] = y0, y1, y2, y3
-    for i in range(4, length):
-        row = np.uint64(i) * lines
+        work[y] += y0
+        work[y - one] += y1
+        work[y - two] += y2
+        work[y - three] += y3
+        x += four
+        work[x], work[x - one], work[x - two], work[x - three] = y0, y1, y2, y3
+    for i in range(length - 5, start - 1, -4):
+        row = np.uint64(i + PADDING) * one
         for w in range(LINES):
             x = row + np.uint64(w)
-            y = x + block
-            work[y] = (work[x] * n0 + work[x - lines] * n1 + work[x - two] * n2 + work[x - three] * n3) - (
-                work[y - lines] * d1 + work[y - two] * d2 + work[y - three] * d3 + work[y - four] * d4
-            )
-    for i in range(5, length + 1):
-        row = np.uint64(length - i) * lines
-        for w in range(LINES):
-            x = row + np.uint64(w)
-            y = x + block + block
-            work[y] = (work[x + lines] * m1 + work[x + two] * m2 + work[x + three] * m3 + work[x + four] * m4) - (
-                work[y + lines] * d1 + work[y + two] * d2 + work[y + three] * d3 + work[y + four] * d4
-            )
+            y = x + lines
+            z = x + four  # of the anticausal pass
+            x1, x2, x3, x4 = work[x + one], work[x + two], work[x + three], work[x + four]
+            x0, xa, xb = work[x], work[x - one], work[x - two]
+            ya, yb, yc, yd = work[z + one], work[z + two], work[z + three], work[z + four]
+            y0 = (x1 * m1 + x2 * m2 + x3 * m3 + x4 * m4) - (ya * d1 + yb * d2 + yc * d3 + yd * d4)
+            y1 = (x0 * m1 + x1 * m2 + x2 * m3 + x3 * m4) - (y0 * d1 + ya * d2 + yb * d3 + yc * d4)
+            y2 = (xa * m1 + x0 * m2 + x1 * m3 + x2 * m4) - (y1 * d1 + y0 * d2 + ya * d3 + yb * d4)
+            y3 = (xb * m1 + xa * m2 + x0 * m3 + x1 * m4) - (y2 * d1 + y1 * d2 + y0 * d3 + ya * d4)
+            work[z] = y0
+            work[z - one] = y1
+            work[z - two] = y2
+            work[z - three] = y3
+            work[y] += y0
+            work[y - one] += y1
+            work[y - two] += y2
+            work[y - three] += y3
 
 
 @kernel
 def filter_axis(source: np.ndarray, corner: np.ndarray, axis: int, length: int, start: int, c: np.ndarray, result: np.ndarray) -> None:
     """Filters `length` voxels along `axis` of the part of `source` at `corner`; `result` takes those from `start` on, and sets the other extents."""
-    work = np.zeros(3 * length * LINES)
+    row = np.uint64(2 * LINES)
+    work = np.zeros((length + 2 * PADDING) * 2 * LINES)
     z0, y0, x0 = np.uint64(corner[0]), np.uint64(corner[1]), np.uint64(corner[2])
     depth, height, width = result.shape
     extent = result.shape[axis]
     outer = height if axis == 0 else depth
     inner = height if axis == 2 else width
     all_lines = np.uint64(LINES)
-    block = np.uint64(length) * all_lines
+    first = np.uint64(PADDING) * row
+    wanted = np.uint64(PADDING + start) * row + all_lines
     for a in range(np.uint64(outer)):
         for b in range(np.uint64(0), np.uint64(inner), all_lines):
             lines = min(all_lines, np.uint64(inner) - b)
             if axis == 0:
                 for i in range(np.uint64(length)):
                     for w in range(lines):
-                        work[i * all_lines + w] = source[z0 + i, y0 + a, x0 + b + w]
+                        work[first + i * row + w] = source[z0 + i, y0 + a, x0 + b + w]
             elif axis == 1:
                 for i in range(np.uint64(length)):
                     for w in range(lines):
-                        work[i * all_lines + w] = source[z0 + a, y0 + i, x0 + b + w]
+                        work[first + i * row + w] = source[z0 + a, y0 + i, x0 + b + w]
             else:
                 for w in range(lines):
                     for i in range(np.uint64(length)):
-                        work[i * all_lines + w] = source[z0 + a, y0 + b + w, x0 + i]
-            recurse(work, length, c)
-            causal = block + np.uint64(start) * all_lines
-            anticausal = causal + block
+                        work[first + i * row + w] = source[z0 + a, y0 + b + w, x0 + i]
+            recurse(work, length, start, start + extent, c)
             if axis == 0:
                 for i in range(np.uint64(extent)):
                     for w in range(lines):
-                        result[i, a, b + w] = work[causal + i * all_lines + w] + work[anticausal + i * all_lines + w]
+                        result[i, a, b + w] = work[wanted + i * row + w]
             elif axis == 1:
                 for i in range(np.uint64(extent)):
                     for w in range(lines):
-                        result[a, i, b + w] = work[causal + i * all_lines + w] + work[anticausal + i * all_lines + w]
+                        result[a, i, b + w] = work[wanted + i * row + w]
             else:
                 for w in range(lines):
                     for i in range(np.uint64(extent)):
-                        result[a, b + w, i] = work[causal + i * all_lines + w] + work[anticausal + i * all_lines + w]
+                        result[a, b + w, i] = work[wanted + i * row + w]
 
 
 @kernel
