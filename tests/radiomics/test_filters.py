@@ -5,8 +5,9 @@ import pytest
 import pywt
 import SimpleITK as sitk
 
-from penumbra.radiomics.gaussian import Scratch, laplacian_of_gaussian
+from penumbra.radiomics.gaussian import laplacian_of_gaussian
 from penumbra.radiomics.names import WAVELET_BANDS
+from penumbra.radiomics.scratch import Scratch
 from penumbra.radiomics.settings import LOG_MARGIN_SIGMAS
 from penumbra.radiomics.wavelet import wavelet_bands
 

@@ -35,7 +35,7 @@ PARTS = {
     "gray levels": ("gray_levels",),
     "first order": ("first_order",),
     "GLCM, GLRLM counts": ("count_pairs",),
-    "GLSZM, GLDM counts": ("grow_zones",),
+    "GLSZM, GLDM counts": ("compare", "join_zones"),
     "NGTDM counts": ("sum_of_27", "sum_differences"),
     "GLCM features": ("cooccurrence_features",),
     "other features": ("run_features", "zone_features", "dependence_features", "difference_features"),

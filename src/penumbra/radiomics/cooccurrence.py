@@ -198,15 +198,16 @@ def maximal_correlations(p: np.ndarray) -> np.ndarray:
     largest = rayleigh_quotient(q, left_vector, right_vector)
 
     rarest = np.min(px, axis=1, where=px > 0, initial=1.0)
-    for a in np.flatnonzero((1e-8 * rarest**2 < EPSILON) & (largest > 1e-12)):
-        nearest = min(1.0 - largest[a], largest[a] - squares[a, -2] if size > 2 else 1.0)
-        if nearest < 1e-3:  # eigenvectors of almost equal eigenvalues are mixed
-            largest[a] = np.sort(np.linalg.eigvals(q[a]).real)[-2]
-            continue
-        shift = largest[a] * (1.0 - 1e-10)
-        near = q[a] - shift * np.eye(size)
-        sharper = np.linalg.solve(near.T, left_vector[a]), np.linalg.solve(near, right_vector[a])
-        largest[a] = shift + rayleigh_quotient(near, *sharper)
+    nearest = np.minimum(1.0 - largest, largest - squares[:, -2]) if size > 2 else np.minimum(1.0 - largest, 1.0)
+    coarse = (1e-8 * rarest**2 < EPSILON) & (largest > 1e-12)
+    for a in np.flatnonzero(coarse & (nearest < 1e-3)):  # eigenvectors of almost equal eigenvalues are mixed
+        largest[a] = np.sort(np.linalg.eigvals(q[a]).real)[-2]
+    those = np.flatnonzero(coarse & (nearest >= 1e-3))
+    if len(those):
+        shift = largest[those] * (1.0 - 1e-10)
+        near = q[those] - shift[:, None, None] * np.eye(size)
+        sharper = (np.linalg.solve(of, rough[those, :, None])[:, :, 0] for of, rough in ((near.transpose(0, 2, 1), left_vector), (near, right_vector)))
+        largest[those] = shift + rayleigh_quotient(near, *sharper)
     return np.asarray(np.sqrt(np.maximum(largest, 0.0)))
 
 

@@ -10,7 +10,7 @@ from penumbra.radiomics.asymmetric import one_sided_features
 from penumbra.radiomics.cooccurrence import cooccurrence_features
 from penumbra.radiomics.emphasis import dependence_features, difference_features, run_features, zone_features
 from penumbra.radiomics.first_order import first_order, gray_levels
-from penumbra.radiomics.gaussian import Scratch, laplacian_of_gaussian
+from penumbra.radiomics.gaussian import laplacian_of_gaussian
 from penumbra.radiomics.neighborhood import Neighborhood
 from penumbra.radiomics.pointwise import SCALED, gradient_image, scaled_image
 from penumbra.radiomics.region import (
@@ -27,6 +27,7 @@ from penumbra.radiomics.region import (
     union,
     voxels,
 )
+from penumbra.radiomics.scratch import Scratch
 from penumbra.radiomics.settings import LOG_MARGIN_SIGMAS, ImageType, Settings
 from penumbra.radiomics.shape import shape_features
 from penumbra.radiomics.texture import Frame, frame, matrices
@@ -47,6 +48,7 @@ def extract_with_penumbra(scan: Scan, masks: Mapping[str, Mask], settings: Setti
             boxes[roi], inside_of[roi], shape_of[roi] = _resegmented(scan, inside_of[roi], box, settings, how, roi)
     target_box = union(list(boxes.values()))
     frames: dict[str, dict[Neighborhood, Frame]] = {}
+    scratch = Scratch()
     features: dict[str, dict[str, float]] = {}
     for roi, box in boxes.items():
         z, y, x = (side.start for side in shifted(box, target_box))
@@ -60,8 +62,10 @@ def extract_with_penumbra(scan: Scan, masks: Mapping[str, Mask], settings: Setti
     for image_type, image in filtered_images(scan, settings, how, target_box, ", ".join(masks)):
         for roi, by_neighborhood in frames.items():
             where = by_neighborhood[image_type.neighborhood]
-            values = image.reshape(-1)[where.in_image]
-            measured_classes = measure(values.astype(np.float64), image.dtype, where, image_type, scan.image.voxel_volume_mm3, settings, roi)
+            values = image.reshape(-1).take(where.in_image)
+            measured_classes = measure(
+                values.astype(np.float64, copy=False), image.dtype, where, image_type, scan.image.voxel_volume_mm3, settings, scratch, roi
+            )
             for family, listed in settings.features.items():
                 for name in listed if family != "shape" else ():
                     features[roi][f"{image_type.name}_{family}_{name}"] = measured_classes[family][name]
@@ -84,7 +88,7 @@ def _resegmented(scan: Scan, inside: np.ndarray, box: Box, settings: Settings, h
 
 
 def measure(
-    values: np.ndarray, precision: np.dtype, where: Frame, image_type: ImageType, voxel_volume_mm3: float, settings: Settings, roi: str
+    values: np.ndarray, precision: np.dtype, where: Frame, image_type: ImageType, voxel_volume_mm3: float, settings: Settings, scratch: Scratch, roi: str
 ) -> dict[str, dict[str, float]]:
     """First-order and texture features of one ROI on one image, class by class.
 
@@ -95,7 +99,7 @@ def measure(
     if "firstorder" in settings.features:
         measured["firstorder"] = first_order(values, levels.counts, voxel_volume_mm3, image_type.array_shift)
     if settings.features.keys() & {"glcm", "glrlm", "glszm", "gldm", "ngtdm"}:
-        texture = matrices(levels.rows, levels.gray, where, roi)
+        texture = matrices(levels, where, scratch, roi)
         pairs = cooccurrence_features if image_type.neighborhood.symmetric else one_sided_features
         measured["glcm"] = pairs(texture.cooccurrence, levels.gray, levels.highest)
         measured["glrlm"] = run_features(texture, levels.gray)

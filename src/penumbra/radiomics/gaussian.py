@@ -14,6 +14,7 @@ import numpy as np
 
 from penumbra.radiomics.compiled import kernel
 from penumbra.radiomics.region import Box
+from penumbra.radiomics.scratch import Scratch
 
 LINES = 24  # side by side: three registers of eight doubles
 PADDING = 8  # voxels around a line that are written and not wanted
@@ -22,20 +23,6 @@ PADDING = 8  # voxels around a line that are written and not wanted
 GAUSSIAN = (1.3530, 1.8151, -0.3531, 0.0902)
 SECOND_DERIVATIVE = (-1.3563, 5.2318, 0.3446, -2.2355)
 FREQUENCY_1, DECAY_1, FREQUENCY_2, DECAY_2 = 0.6681, -1.3932, 2.0787, -1.3732
-
-
-class Scratch:
-    """Memory that is used again from one filter to the next: fresh pages of large arrays cost more than what is computed in them."""
-
-    def __init__(self) -> None:
-        self._blocks: dict[str, np.ndarray] = {}
-
-    def take(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """An array of `shape`, float32, with arbitrary content; the one taken before under this name is gone."""
-        size = math.prod(shape)
-        if name not in self._blocks or self._blocks[name].size < size:
-            self._blocks[name] = np.empty(size, dtype=np.float32)
-        return self._blocks[name][:size].reshape(shape)
 
 
 def laplacian_of_gaussian(image: np.ndarray, part: Box, spacing: tuple[float, float, float], sigma_mm: float, target_box: Box, scratch: Scratch) -> np.ndarray:
@@ -236,7 +223,7 @@ def filter_axis(source: np.ndarray, corner: np.ndarray, axis: int, length: int, 
     inner = height if axis == 2 else width
     all_lines = np.uint64(LINES)
     first = np.uint64(PADDING) * row
-    wanted = np.uint64(PADDING + start) * row + all_lines
+    outcome = np.uint64(PADDING + start) * row + all_lines
     for a in range(np.uint64(outer)):
         for b in range(np.uint64(0), np.uint64(inner), all_lines):
             lines = min(all_lines, np.uint64(inner) - b)
@@ -256,15 +243,15 @@ def filter_axis(source: np.ndarray, corner: np.ndarray, axis: int, length: int, 
             if axis == 0:
                 for i in range(np.uint64(extent)):
                     for w in range(lines):
-                        result[i, a, b + w] = work[wanted + i * row + w]
+                        result[i, a, b + w] = work[outcome + i * row + w]
             elif axis == 1:
                 for i in range(np.uint64(extent)):
                     for w in range(lines):
-                        result[a, i, b + w] = work[wanted + i * row + w]
+                        result[a, i, b + w] = work[outcome + i * row + w]
             else:
                 for w in range(lines):
                     for i in range(np.uint64(extent)):
-                        result[a, b + w, i] = work[wanted + i * row + w]
+                        result[a, b + w, i] = work[outcome + i * row + w]
 
 
 @kernel

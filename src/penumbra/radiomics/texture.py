@@ -1,21 +1,28 @@
-"""The five texture matrices of an ROI, counted in three passes over its voxels.
+"""The five texture matrices of an ROI, counted in few passes over its voxels.
 
 Levels are kept on the ROI's box with one voxel of zeros around it, so that a neighbor is read without asking whether it exists; zero is "outside the
 ROI". Only levels that occur get a row: `rows` hold 1..K, `gray[k]` is the gray level of row k + 1.
+
+What compares neighbors goes over the whole box, in registers of many voxels, since most of a box is inside or costs nothing; what counts goes over the
+voxels of the ROI.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from numba.cpython.unsafe.numbers import trailing_zeros
 
 from penumbra.base.refusal import Refusal
 from penumbra.radiomics.compiled import kernel
+from penumbra.radiomics.first_order import Levels
 from penumbra.radiomics.neighborhood import DIRECTIONS, USUAL, Neighborhood, compare_with_neighbors, count_far_pairs
+from penumbra.radiomics.scratch import Scratch
+from penumbra.radiomics.zones import SMALL_ZONE, compare, join_zones, representatives
 
-SMALL_ZONE = 64  # zones up to this size are counted in a table, the few larger ones in a list
-OPPOSITE = 13  # bits 0..12 of a voxel's marks: neighbors ahead that are equal; 13..25: neighbors behind
-VISITED = 31
+BLOCK = 2048  # voxels that are compared with all neighbors before the next ones
+LANES = 32  # 16-bit numbers in a register
+NARROW = 64  # neighbors nearer than this in the flat box are not compared in registers
+CELLS = 2**16  # a table of counts with more is addressed voxel by voxel
+APART = 4  # voxels that follow one another are counted in tables of their own: the same cell twice in a row would wait for itself
 
 
 @dataclass(frozen=True)
@@ -25,9 +32,12 @@ class Frame:
     in_image: np.ndarray  # int64, positions in the flat image
     in_box: np.ndarray  # int32, positions in the flat padded box
     padded: tuple[int, int, int]  # shape of the padded box
-    steps: np.ndarray  # int64, distance in the flat padded box to the neighbor in each direction that the box is wide enough for
+    directions: np.ndarray  # int64, (n, 3), those that the box is wide enough for
+    steps: np.ndarray  # int64, distance in the flat padded box to the neighbor in each of them
     with_lines: np.ndarray  # bool, whether two voxels share a line in that direction
-    neighbors: np.ndarray  # int32, of each voxel: how many of its 26 neighbors are in the ROI
+    neighbors: np.ndarray  # uint16, of each voxel: how many of its 26 neighbors are in the ROI
+    box: np.ndarray  # uint16, the flat padded box of rows, written for each image; 0 outside the ROI
+    tones: np.ndarray  # likewise, of gray levels
     neighborhood: Neighborhood
     far_steps: np.ndarray  # int64, as `steps`, to the neighbors at the distances of `neighborhood`
     pair_weights: np.ndarray | None  # of each of far_steps; None: directions are not added
@@ -65,23 +75,30 @@ def frame(
     far = neighborhood.directions(mask.shape)
     strides = np.array([padded[1] * padded[2], padded[2], 1])
     steps = directions @ strides
-    inside = np.zeros(padded, dtype=np.int32).reshape(-1)
+    inside = np.zeros(padded, dtype=np.uint16).reshape(-1)
     inside[in_box] = 1
-    with_lines = [bool(inside[in_box + step].any()) or _shares_a_line(places, way) for step, way in zip(steps, directions, strict=True)]
+    with_lines = [_are_neighbors(inside, in_box, step) or _shares_a_line(places, way) for step, way in zip(steps, directions, strict=True)]
     around = np.empty_like(inside)
     sum_of_27(inside, padded[2], padded[1] * padded[2], np.zeros_like(inside), around)
     return Frame(
         in_image,
         in_box,
         padded,
+        directions,
         steps,
         np.array(with_lines),
-        around[in_box] - 1,
+        around[in_box] - np.uint16(1),
+        np.zeros_like(inside),
+        np.zeros_like(inside),
         neighborhood,
         far @ strides,
         neighborhood.pair_weights(far, spacing),
         neighborhood.run_weights(directions, spacing),
     )
+
+
+def _are_neighbors(inside: np.ndarray, in_box: np.ndarray, step: int) -> bool:
+    return any(bool(inside[some + step].any()) for some in (in_box[:BLOCK], in_box[BLOCK:]))
 
 
 def _shares_a_line(places: np.ndarray, direction: np.ndarray) -> bool:
@@ -90,43 +107,49 @@ def _shares_a_line(places: np.ndarray, direction: np.ndarray) -> bool:
     return bool(len(np.unique(starts, axis=1).T) < places.shape[1])
 
 
-def matrices(rows: np.ndarray, gray: np.ndarray, where: Frame, roi: str = "") -> Matrices:
-    """The matrices of an ROI whose voxels have the rows `rows` (1..K, in the order of `where`) with gray levels `gray` (K,).
+def matrices(levels: Levels, where: Frame, scratch: Scratch, roi: str = "") -> Matrices:
+    """The matrices of an ROI whose voxels have these levels, in the order of `where`.
 
     Raises
     ------
     Refusal
         "roi_dimensions" for an ROI that has no voxel's width in any direction in which neighbors are looked for.
     """
+    border = max(where.neighborhood.distances)
     if not len(where.steps) or not len(where.far_steps):
-        extents = " x ".join(str(extent - 2 * max(where.neighborhood.distances)) for extent in where.padded)
+        extents = " x ".join(str(extent - 2 * border) for extent in where.padded)
         raise Refusal("roi_dimensions", f"{roi} is {extents} voxels, too narrow for any two to be neighbors", "Choose other distances or force2Ddimension")
-    levels, longest, size = len(gray), max(where.padded) - 2 * max(where.neighborhood.distances), int(np.prod(where.padded))
-    box = np.zeros(size, dtype=np.uint16)
-    box[where.in_box] = rows
-    lengths, marks = np.zeros(size, dtype=np.uint16), np.zeros(size, dtype=np.uint32)
-    cooccurrence = np.zeros((len(where.steps), levels + 1, levels + 1), dtype=np.int32)
-    runs = np.zeros((len(where.steps), levels + 1, longest), dtype=np.int32)
-    count_pairs(box, where.in_box, where.steps, cooccurrence.reshape(len(runs), -1), runs.reshape(len(runs), -1), longest, lengths, marks)
+    rows, gray, kinds, longest = levels.rows, levels.gray, len(levels.gray), max(where.padded) - 2 * border
+    lay_out(rows, gray, where.in_box, where.box, where.tones)
+    behind, equals, between, around = (scratch.take(name, where.box.shape, np.uint16) for name in ("behind", "equals", "between", "around"))
+    side = kinds + 1
+    cells = side * (side + longest)
+    tables = np.empty((APART if APART * cells < len(rows) else 1) * cells, dtype=np.int32)
+    cooccurrence = np.zeros((len(where.steps), side, side), dtype=np.int32)
+    runs = np.zeros((len(where.steps), side, longest), dtype=np.int32)
+    position = scratch.take("position", (8 * int(where.steps.max()),), np.uint16)
+    count_pairs(where.box, where.in_box, where.steps, levels.counts, position, between, tables, cooccurrence, runs)
     runs[~where.with_lines] = 0  # a direction in which no line holds two voxels says nothing of runs
 
-    small_zones = np.zeros((levels, SMALL_ZONE), dtype=np.int32)
+    compare(where.box, where.in_box, where.steps, behind, equals)
+    small_zones = np.zeros((kinds, SMALL_ZONE), dtype=np.int32)
     large_zones = np.empty((len(rows) // SMALL_ZONE + 1, 2), dtype=np.int64)
-    dependence = np.zeros((levels, 2 * len(DIRECTIONS) + 1), dtype=np.int32)
-    large_count = grow_zones(box, where.in_box, where.steps, marks, small_zones, large_zones, dependence)
+    labels, joined = scratch.take("labels", where.box.shape, np.int32), scratch.take("joined", (3, len(rows) + 1), np.int32)
+    representative = representatives(where.directions.tobytes())
+    large_count = join_zones(where.box, where.in_box, where.steps, behind, representative, labels, joined, small_zones, large_zones)
 
-    tones = np.concatenate([[0], gray]).astype(np.int32)[box]
-    differences = np.zeros(levels)
+    differences = np.zeros(kinds)
     if where.neighborhood.usual:
-        around = marks.view(np.int32)  # no longer needed
-        sum_of_27(tones, where.padded[2], where.padded[1] * where.padded[2], np.zeros_like(tones), around)
-        sum_differences(box, where.in_box, tones, around, where.neighbors, differences)
+        dependence = np.zeros((kinds, 2 * len(DIRECTIONS) + 1), dtype=np.int32)
+        sum_of_27(where.tones, where.padded[2], where.padded[1] * where.padded[2], between, around)
+        sum_differences(rows, where.in_box, where.tones, around, where.neighbors, equals, dependence, differences)
     else:
-        dependence = np.zeros((levels, 2 * len(where.far_steps) + 1), dtype=np.int32)
-        compare_with_neighbors(box, tones, where.in_box, where.far_steps, where.neighborhood.max_difference, dependence, differences)
+        dependence = np.zeros((kinds, 2 * len(where.far_steps) + 1), dtype=np.int32)
+        tones = where.tones.astype(np.int32)
+        compare_with_neighbors(where.box, tones, where.in_box, where.far_steps, where.neighborhood.max_difference, dependence, differences)
         if where.neighborhood.distances != (1,):
-            cooccurrence = np.zeros((len(where.far_steps), levels + 1, levels + 1), dtype=np.int32)
-            count_far_pairs(box, where.in_box, where.far_steps, cooccurrence)
+            cooccurrence = np.zeros((len(where.far_steps), side, side), dtype=np.int32)
+            count_far_pairs(where.box, where.in_box, where.far_steps, cooccurrence)
     if where.pair_weights is not None and where.run_weights is not None:
         cooccurrence = np.tensordot(where.pair_weights, cooccurrence, axes=1)[None]
         runs = np.tensordot(where.run_weights, runs, axes=1)[None]
@@ -134,81 +157,97 @@ def matrices(rows: np.ndarray, gray: np.ndarray, where: Frame, roi: str = "") ->
 
 
 @kernel
-def count_pairs(
-    box: np.ndarray, places: np.ndarray, steps: np.ndarray, cooccurrence: np.ndarray, runs: np.ndarray, longest: int, lengths: np.ndarray, marks: np.ndarray
-) -> None:
-    """Co-occurrence and runs, direction by direction, and in `marks` which neighbors of a voxel are its equals.
-
-    Nothing in the inner loop depends on a guess: whether neighbors are equal is as good as random, and a wrong guess costs more than the sums.
-    `lengths` holds how long the run is that continues from a voxel; 0: it ends there. Unsigned numbers spare the test for negative positions.
-    """
-    one = np.uint64(1)
-    side, width = np.uint64(0), np.uint64(longest)
-    while side * side < np.uint64(cooccurrence.shape[1]):
-        side += one
-    for a in range(steps.size):
-        step = np.uint64(steps[a])
-        pairs, ended_runs = cooccurrence[a], runs[a]
-        ahead, behind = np.uint32(1) << np.uint32(a), np.uint32(1) << np.uint32(a + OPPOSITE)
-        for n in range(places.size):
-            place = np.uint64(places[n])
-            level = np.uint64(box[place])
-            neighbor_level = np.uint64(box[place + step])
-            pairs[level * side + neighbor_level] += 1
-            goes_on = np.uint64(level == neighbor_level)
-            run_length = np.uint64(lengths[place - step])
-            lengths[place] = (run_length + one) * goes_on
-            ended_runs[level * width + run_length] += np.int32(one - goes_on)
-            marks[place] |= ahead * np.uint32(goes_on) | behind * np.uint32(run_length > np.uint64(0))
+def lay_out(rows: np.ndarray, gray: np.ndarray, places: np.ndarray, box: np.ndarray, tones: np.ndarray) -> None:
+    """Writes rows and gray levels of the voxels to their places in the flat padded box."""
+    for n in range(places.size):
+        row = rows[n]
+        box[places[n]] = row
+        tones[places[n]] = np.uint16(gray[row - 1])
 
 
 @kernel
-def grow_zones(
-    box: np.ndarray, places: np.ndarray, steps: np.ndarray, marks: np.ndarray, small_zones: np.ndarray, large_zones: np.ndarray, dependence: np.ndarray
-) -> int:
-    """Zones of equal level, connected through any of the 26 neighbors, and the number of equal neighbors of each voxel.
+def count_pairs(
+    box: np.ndarray,
+    places: np.ndarray,
+    steps: np.ndarray,
+    voxels: np.ndarray,
+    position: np.ndarray,
+    lengths: np.ndarray,
+    tables: np.ndarray,
+    cooccurrence: np.ndarray,
+    runs: np.ndarray,
+) -> None:
+    """Co-occurrence and runs, direction by direction; `voxels` (k - 1,) are those at each level.
 
-    Returns
-    -------
-    int
-        How many large zones were written.
+    A voxel is counted once: by its pair with the voxel behind it, or, if that is its equal, by its `position` in the run, from 1 on. As many runs are longer
+    than s as voxels have the position s, and all voxels of a level that continue no run begin one.
+    `position` holds those of the last voxels, `lengths` those of all.
     """
-    stack = np.empty(places.size, dtype=np.int64)
-    visited = np.uint32(1) << np.uint32(VISITED)
-    to_neighbor = np.empty(2 * OPPOSITE, dtype=np.int64)
+    kinds, longest = voxels.size, runs.shape[2]
+    side, width = np.uint64(kinds + 1), np.uint64(longest)
+    cells = side * (side + width)  # rows: the level behind, or beyond those the position; columns: the level
+    apart = np.uint64(tables.size) // cells
+    narrow = np.uint16(side)
+    first, behind_last = int(places[0]), int(places[places.size - 1]) + 1
+    cell = np.empty(BLOCK, dtype=np.uint16)
     for a in range(steps.size):
-        to_neighbor[a] = steps[a]
-        to_neighbor[OPPOSITE + a] = -steps[a]
-    large_count = 0
-    for n in range(places.size):
-        if marks[places[n]] & visited:
-            continue
-        level = box[places[n]] - 1
-        marks[places[n]] |= visited
-        stack[0] = places[n]
-        top, size = 1, 0
-        while top > 0:
-            top -= 1
-            place = stack[top]
-            size += 1
-            equals = marks[place] ^ visited
-            equal = 0
-            while equals:
-                neighbor = place + to_neighbor[trailing_zeros(equals)]  # type: ignore[call-arg]  # an intrinsic: numba adds its typing context itself
-                equals &= equals - np.uint32(1)
-                equal += 1
-                if not marks[neighbor] & visited:
-                    marks[neighbor] |= visited
-                    stack[top] = neighbor
-                    top += 1
-            dependence[level, equal] += 1
-        if size <= small_zones.shape[1]:
-            small_zones[level, size - 1] += 1
+        step = steps[a]
+        tables[:] = 0
+        if step >= NARROW and cells <= CELLS:
+            reach = min(step // LANES * LANES, BLOCK)  # a voxel's run behind it is known before its block begins
+            filled, n = step, 0
+            for start in range(first, behind_last, reach):
+                stop = min(start + reach, behind_last)
+                size = stop - start
+                if filled + size > position.size:
+                    position[:step] = position[filled - step : filled]
+                    filled = step
+                before, now = position[filled - step : filled - step + size], position[filled : filled + size]
+                current, previous = box[start:stop], box[start - step : stop - step]
+                for i in range(size):
+                    level, level_behind = current[i], previous[i]
+                    at = np.uint16(before[i] + np.uint16(1)) if level == level_behind else np.uint16(0)
+                    now[i] = at
+                    row = np.uint16(narrow + at) if level == level_behind else level_behind
+                    cell[i] = np.uint16(np.uint16(row * narrow) + level)
+                filled += size
+                if apart == np.uint64(APART):
+                    while n + APART <= places.size and places[n + APART - 1] < stop:
+                        tables[np.uint64(cell[places[n] - start])] += 1
+                        tables[cells + np.uint64(cell[places[n + 1] - start])] += 1
+                        tables[cells + cells + np.uint64(cell[places[n + 2] - start])] += 1
+                        tables[cells + cells + cells + np.uint64(cell[places[n + 3] - start])] += 1
+                        n += APART
+                while n < places.size and places[n] < stop:
+                    tables[np.uint64(cell[places[n] - start])] += 1
+                    n += 1
         else:
-            large_zones[large_count, 0] = level
-            large_zones[large_count, 1] = size
-            large_count += 1
-    return large_count
+            into = np.uint64(0)
+            for n in range(places.size):
+                place = places[n]
+                level, level_behind = np.uint64(box[place]), np.uint64(box[place - step])
+                goes_on = np.uint64(level == level_behind)  # a guess would be wrong half the time
+                continued = (np.uint64(lengths[place - step]) + np.uint64(1)) * goes_on
+                lengths[place] = np.uint16(continued)
+                tables[into + (level_behind + goes_on * (side + continued - level_behind)) * side + level] += 1
+                into += cells
+                into = into if into < np.uint64(tables.size) else np.uint64(0)
+        for k in range(np.uint64(1), side):
+            for j in range(side):
+                total = 0
+                for t in range(apart):
+                    total += tables[t * cells + j * side + k]
+                cooccurrence[a, j, k] = total
+            equal = 0
+            for s in range(longest - 1, 0, -1):
+                longer = 0
+                for t in range(apart):
+                    longer += tables[t * cells + (side + np.uint64(s)) * side + k]
+                runs[a, k, s] += longer
+                runs[a, k, s - 1] -= longer
+                equal += longer
+            runs[a, k, 0] += voxels[k - np.uint64(1)] - equal
+            cooccurrence[a, k, k] = equal
 
 
 @kernel
@@ -219,13 +258,24 @@ def sum_of_27(values: np.ndarray, row: int, plane: int, between: np.ndarray, res
             previous, current, following = source[: -2 * step], source[step:-step], source[2 * step :]
             middle = target[step:-step]
             for i in range(current.size):
-                middle[i] = previous[i] + current[i] + following[i]
+                middle[i] = previous[i] + current[i] + following[i]  # below 2^16: 27 of at most MAX_GRAY_LEVELS
 
 
 @kernel
-def sum_differences(box: np.ndarray, places: np.ndarray, tones: np.ndarray, around: np.ndarray, neighbors: np.ndarray, differences: np.ndarray) -> None:
-    """Sum of |gray - mean of the neighbors| for each level; a voxel without neighbors differs by nothing."""
+def sum_differences(
+    rows: np.ndarray,
+    places: np.ndarray,
+    tones: np.ndarray,
+    around: np.ndarray,
+    neighbors: np.ndarray,
+    equals: np.ndarray,
+    dependence: np.ndarray,
+    differences: np.ndarray,
+) -> None:
+    """Sum of |gray - mean of the neighbors| for each level, and how many voxels have so many equal neighbors; one without neighbors differs by nothing."""
     for n in range(places.size):
-        place = places[n]
+        place, row = places[n], np.int64(rows[n]) - 1
+        dependence[row, equals[place]] += 1
         if neighbors[n] > 0:
-            differences[box[place] - 1] += abs(tones[place] - (around[place] - tones[place]) / neighbors[n])
+            tone = np.int64(tones[place])
+            differences[row] += abs(tone - (np.int64(around[place]) - tone) / np.int64(neighbors[n]))
