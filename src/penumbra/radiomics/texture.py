@@ -34,6 +34,7 @@ class Frame:
     padded: tuple[int, int, int]  # shape of the padded box
     directions: np.ndarray  # int64, (n, 3), those that the box is wide enough for
     steps: np.ndarray  # int64, distance in the flat padded box to the neighbor in each of them
+    spans: np.ndarray  # int64, (n, 2), of each slice with voxels of the ROI: the place of its first voxel, and that behind its last
     with_lines: np.ndarray  # bool, whether two voxels share a line in that direction
     neighbors: np.ndarray  # uint16, of each voxel: how many of its 26 neighbors are in the ROI
     box: np.ndarray  # uint16, the flat padded box of rows, written for each image; 0 outside the ROI
@@ -78,6 +79,7 @@ def frame(
     inside = np.zeros(padded, dtype=np.uint16).reshape(-1)
     inside[in_box] = 1
     with_lines = [_are_neighbors(inside, in_box, step) or _shares_a_line(places, way) for step, way in zip(steps, directions, strict=True)]
+    changes = np.flatnonzero(np.concatenate([[True], z[1:] != z[:-1], [True]]))
     around = np.empty_like(inside)
     sum_of_27(inside, padded[2], padded[1] * padded[2], np.zeros_like(inside), around)
     return Frame(
@@ -86,6 +88,7 @@ def frame(
         padded,
         directions,
         steps,
+        np.stack([in_box[changes[:-1]], in_box[changes[1:] - 1] + 1], axis=1).astype(np.int64),
         np.array(with_lines),
         around[in_box] - np.uint16(1),
         np.zeros_like(inside),
@@ -128,10 +131,10 @@ def matrices(levels: Levels, where: Frame, scratch: Scratch, roi: str = "") -> M
     cooccurrence = np.zeros((len(where.steps), side, side), dtype=np.int32)
     runs = np.zeros((len(where.steps), side, longest), dtype=np.int32)
     position = scratch.take("position", (8 * int(where.steps.max()),), np.uint16)
-    count_pairs(where.box, where.in_box, where.steps, levels.counts, position, between, tables, cooccurrence, runs)
+    count_pairs(where.box, where.in_box, where.spans, where.steps, levels.counts, position, between, tables, cooccurrence, runs)
     runs[~where.with_lines] = 0  # a direction in which no line holds two voxels says nothing of runs
 
-    compare(where.box, where.in_box, where.steps, behind, equals)
+    compare(where.box, where.spans, where.steps, behind, equals)
     small_zones = np.zeros((kinds, SMALL_ZONE), dtype=np.int32)
     large_zones = np.empty((len(rows) // SMALL_ZONE + 1, 2), dtype=np.int64)
     labels, joined = scratch.take("labels", where.box.shape, np.int32), scratch.take("joined", (3, len(rows) + 1), np.int32)
@@ -160,15 +163,16 @@ def matrices(levels: Levels, where: Frame, scratch: Scratch, roi: str = "") -> M
 def lay_out(rows: np.ndarray, gray: np.ndarray, places: np.ndarray, box: np.ndarray, tones: np.ndarray) -> None:
     """Writes rows and gray levels of the voxels to their places in the flat padded box."""
     for n in range(places.size):
-        row = rows[n]
-        box[places[n]] = row
-        tones[places[n]] = np.uint16(gray[row - 1])
+        place, row = np.uint64(places[n]), np.uint64(rows[n])
+        box[place] = rows[n]
+        tones[place] = np.uint16(np.int32(gray[row - np.uint64(1)]))
 
 
 @kernel
 def count_pairs(
     box: np.ndarray,
     places: np.ndarray,
+    spans: np.ndarray,
     steps: np.ndarray,
     voxels: np.ndarray,
     position: np.ndarray,
@@ -188,46 +192,47 @@ def count_pairs(
     cells = side * (side + width)  # rows: the level behind, or beyond those the position; columns: the level
     apart = np.uint64(tables.size) // cells
     narrow = np.uint16(side)
-    first, behind_last = int(places[0]), int(places[places.size - 1]) + 1
     cell = np.empty(BLOCK, dtype=np.uint16)
+    one, two, last, count = np.uint64(1), np.uint64(2), np.uint64(APART - 1), np.uint64(places.size)  # unsigned: no test for negative positions
     for a in range(steps.size):
         step = steps[a]
         tables[:] = 0
         if step >= NARROW and cells <= CELLS:
             reach = min(step // LANES * LANES, BLOCK)  # a voxel's run behind it is known before its block begins
-            filled, n = step, 0
-            for start in range(first, behind_last, reach):
-                stop = min(start + reach, behind_last)
-                size = stop - start
-                if filled + size > position.size:
-                    position[:step] = position[filled - step : filled]
-                    filled = step
-                before, now = position[filled - step : filled - step + size], position[filled : filled + size]
-                current, previous = box[start:stop], box[start - step : stop - step]
-                for i in range(size):
-                    level, level_behind = current[i], previous[i]
-                    at = np.uint16(before[i] + np.uint16(1)) if level == level_behind else np.uint16(0)
-                    now[i] = at
-                    row = np.uint16(narrow + at) if level == level_behind else level_behind
-                    cell[i] = np.uint16(np.uint16(row * narrow) + level)
-                filled += size
-                if apart == np.uint64(APART):
-                    while n + APART <= places.size and places[n + APART - 1] < stop:
-                        tables[np.uint64(cell[places[n] - start])] += 1
-                        tables[cells + np.uint64(cell[places[n + 1] - start])] += 1
-                        tables[cells + cells + np.uint64(cell[places[n + 2] - start])] += 1
-                        tables[cells + cells + cells + np.uint64(cell[places[n + 3] - start])] += 1
-                        n += APART
-                while n < places.size and places[n] < stop:
-                    tables[np.uint64(cell[places[n] - start])] += 1
-                    n += 1
+            base, n = spans[0, 0] - step, np.uint64(0)
+            for z in range(spans.shape[0]):
+                for start in range(spans[z, 0], spans[z, 1], reach):
+                    stop = min(start + reach, spans[z, 1])
+                    if stop - base > position.size:
+                        kept = position[start - step - base : start - base]  # less than a step, or nothing, after a gap
+                        position[: kept.size] = kept
+                        base = start - step
+                    before, now = position[start - step - base : stop - step - base], position[start - base : stop - base]
+                    current, previous = box[start:stop], box[start - step : stop - step]
+                    for i in range(stop - start):
+                        level, level_behind = current[i], previous[i]
+                        at = np.uint16(before[i] + np.uint16(1)) if level == level_behind else np.uint16(0)
+                        now[i] = at
+                        row = np.uint16(narrow + at) if level == level_behind else level_behind
+                        cell[i] = np.uint16(np.uint16(row * narrow) + level)
+                    if apart == np.uint64(APART):
+                        while n + last < count and places[n + last] < stop:
+                            tables[np.uint64(cell[np.uint64(places[n] - start)])] += 1
+                            tables[cells + np.uint64(cell[np.uint64(places[n + one] - start)])] += 1
+                            tables[cells + cells + np.uint64(cell[np.uint64(places[n + two] - start)])] += 1
+                            tables[cells + cells + cells + np.uint64(cell[np.uint64(places[n + last] - start)])] += 1
+                            n += last + one
+                    while n < count and places[n] < stop:
+                        tables[np.uint64(cell[np.uint64(places[n] - start)])] += 1
+                        n += one
         else:
             into = np.uint64(0)
-            for n in range(places.size):
-                place = places[n]
-                level, level_behind = np.uint64(box[place]), np.uint64(box[place - step])
+            behind = np.uint64(step)
+            for n in range(count):
+                place = np.uint64(places[n])
+                level, level_behind = np.uint64(box[place]), np.uint64(box[place - behind])
                 goes_on = np.uint64(level == level_behind)  # a guess would be wrong half the time
-                continued = (np.uint64(lengths[place - step]) + np.uint64(1)) * goes_on
+                continued = (np.uint64(lengths[place - behind]) + one) * goes_on
                 lengths[place] = np.uint16(continued)
                 tables[into + (level_behind + goes_on * (side + continued - level_behind)) * side + level] += 1
                 into += cells
@@ -274,8 +279,8 @@ def sum_differences(
 ) -> None:
     """Sum of |gray - mean of the neighbors| for each level, and how many voxels have so many equal neighbors; one without neighbors differs by nothing."""
     for n in range(places.size):
-        place, row = places[n], np.int64(rows[n]) - 1
-        dependence[row, equals[place]] += 1
+        place, row = np.uint64(places[n]), np.uint64(rows[n]) - np.uint64(1)
+        dependence[row, np.uint64(equals[place])] += 1
         if neighbors[n] > 0:
             tone = np.int64(tones[place])
             differences[row] += abs(tone - (np.int64(around[place]) - tone) / np.int64(neighbors[n]))

@@ -11,21 +11,21 @@ BLOCK = 2048  # voxels that are compared with all neighbors before the next ones
 
 
 @kernel
-def compare(box: np.ndarray, places: np.ndarray, steps: np.ndarray, behind: np.ndarray, equals: np.ndarray) -> None:
-    """For each voxel a bit for each neighbor behind it that is its equal, and how many of all its neighbors are."""
-    first, behind_last = int(places[0]), int(places[places.size - 1]) + 1
-    for start in range(first, behind_last, BLOCK):
-        stop = min(start + BLOCK, behind_last)
-        current, bits, count = box[start:stop], behind[start:stop], equals[start:stop]
-        bits[:] = 0
-        count[:] = 0
-        for a in range(steps.size):
-            previous, following = box[start - steps[a] : stop - steps[a]], box[start + steps[a] : stop + steps[a]]
-            bit = np.uint16(1 << a)
-            for i in range(stop - start):
-                same = current[i] == previous[i]
-                bits[i] |= bit if same else np.uint16(0)
-                count[i] += np.uint16(same) + np.uint16(current[i] == following[i])
+def compare(box: np.ndarray, spans: np.ndarray, steps: np.ndarray, behind: np.ndarray, equals: np.ndarray) -> None:
+    """For each voxel of the spans (n, 2) a bit for each neighbor behind it that is its equal, and how many of all its neighbors are."""
+    for z in range(spans.shape[0]):
+        for start in range(spans[z, 0], spans[z, 1], BLOCK):
+            stop = min(start + BLOCK, spans[z, 1])
+            current, bits, count = box[start:stop], behind[start:stop], equals[start:stop]
+            bits[:] = 0
+            count[:] = 0
+            for a in range(steps.size):
+                previous, following = box[start - steps[a] : stop - steps[a]], box[start + steps[a] : stop + steps[a]]
+                bit = np.uint16(1 << a)
+                for i in range(stop - start):
+                    same = current[i] == previous[i]
+                    bits[i] |= bit if same else np.uint16(0)
+                    count[i] += np.uint16(same) + np.uint16(current[i] == following[i])
 
 
 @lru_cache(maxsize=16)
@@ -89,9 +89,13 @@ def join_zones(
     """
     parent, voxels, level_of = joined[0], joined[1], joined[2]
     highest = np.int32(0)
+    back = np.empty(steps.size + 1, dtype=np.uint64)
+    for a in range(steps.size):
+        back[a + 1] = np.uint64(steps[a])
+    fifteen = np.uint64(15)  # unsigned: no test for negative positions
     for n in range(places.size):
-        place = places[n]
-        which = representative[behind[place]]
+        place = np.uint64(places[n])
+        which = np.uint64(representative[np.uint64(behind[place])])
         if which == 0:
             highest += np.int32(1)
             parent[highest] = highest
@@ -99,23 +103,23 @@ def join_zones(
             level_of[highest] = box[place] - 1
             labels[place] = highest
             continue
-        label = labels[place - steps[(which & 15) - 1]]
-        which >>= 4
+        label = np.uint64(labels[place - back[which & fifteen]])
+        which >>= np.uint64(4)
         while which != 0:
-            other = labels[place - steps[(which & 15) - 1]]
-            which >>= 4
+            other = np.uint64(labels[place - back[which & fifteen]])
+            which >>= np.uint64(4)
             if other != label:
                 while parent[label] != label:
-                    label = parent[label]
+                    label = np.uint64(parent[label])
                 while parent[other] != other:
-                    other = parent[other]
+                    other = np.uint64(parent[other])
                 if other < label:
                     label, other = other, label
-                parent[other] = label
-        labels[place] = label
+                parent[other] = np.int32(label)
+        labels[place] = np.int32(label)
         voxels[label] += 1
     large_count = 0
-    for label in range(highest, 0, -1):
+    for label in range(np.int64(highest), 0, -1):
         if parent[label] != label:
             voxels[parent[label]] += voxels[label]
             continue
