@@ -205,12 +205,15 @@ def normalize(values: np.ndarray, how: Normalization | None) -> np.ndarray:
     """
     if how is None:
         return values.astype(np.float32 if values.dtype == np.float32 else np.float64)
-    result = values.astype(np.float64)
-    result += how.shift
-    result *= how.scale
-    if how.limit is not None:
-        np.clip(result, -how.limit, how.limit, out=result)
-    result *= how.factor
+    result = np.empty(values.shape)
+    for z in range(len(values)):  # a slice stays in the cache from one operation to the next
+        part = result[z : z + 1]
+        part[...] = values[z : z + 1]
+        part += how.shift
+        part *= how.scale
+        if how.limit is not None:
+            np.clip(part, -how.limit, how.limit, out=part)
+        part *= how.factor
     return result
 
 

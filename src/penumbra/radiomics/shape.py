@@ -185,14 +185,20 @@ def largest_in_planes(ends: np.ndarray, planes: np.ndarray, reach: np.ndarray, s
         if reach[n] <= best:
             break
         a = planes[n]
+        smallest, largest = ends[a, 0, 0], ends[a, 0, 1]
+        for b in range(rows):
+            smallest, largest = min(smallest, ends[a, b, 0]), max(largest, ends[a, b, 1])
+        widest = (largest - smallest) * step_line
         for b in range(rows):
             if ends[a, b, 1] < 0:
                 continue
-            for c in range(b, rows):
+            for c in range(rows - 1, b - 1, -1):
+                along = (c - b) * step_row
+                if along * along + widest * widest <= best:  # nearer rows are no better
+                    break
                 if ends[a, c, 1] < 0:
                     continue
                 across = max(abs(ends[a, c, 1] - ends[a, b, 0]), abs(ends[a, b, 1] - ends[a, c, 0])) * step_line
-                along = (c - b) * step_row
                 best = max(best, along * along + across * across)
     return best
 
@@ -230,14 +236,28 @@ def hull_corners(ends: np.ndarray, step_row: float, step_line: float) -> np.ndar
     return corners[:count]
 
 
-@kernel
 def largest_distance(points: np.ndarray) -> float:
     """The largest distance between two points (n, 3)."""
-    best = 0.0
+    reach = np.sqrt(((points - (points.min(axis=0) + points.max(axis=0)) / 2) ** 2).sum(axis=1))
+    order = np.argsort(-reach)
+    return math.sqrt(largest_square(points[order], reach[order]))
+
+
+@kernel
+def largest_square(points: np.ndarray, reach: np.ndarray) -> float:
+    """The squared largest distance between two points (n, 3), which come in falling order of their distance from one place, `reach`."""
+    best, enough = 0.0, 0.0
     for i in range(points.shape[0]):
-        for j in range(i):
+        if 2.0 * reach[i] < enough:
+            break
+        for j in range(i + 1, points.shape[0]):
+            if reach[i] + reach[j] < enough:
+                break
             z = points[i, 0] - points[j, 0]
             y = points[i, 1] - points[j, 1]
             x = points[i, 2] - points[j, 2]
-            best = max(best, z * z + y * y + x * x)
-    return float(np.sqrt(best))
+            square = z * z + y * y + x * x
+            if square > best:
+                best = square
+                enough = np.sqrt(best) * (1.0 - 1e-9)  # what rounding could have taken from a sum of two distances
+    return best
