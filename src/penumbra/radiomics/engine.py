@@ -137,15 +137,19 @@ def _log_images(
     limit = settings.log_margin_mm
     margins = [voxels(min(1.5 * LOG_MARGIN_SIGMAS * image_type.sigma_mm, limit), image.spacing) for image_type in group]
     widest = grow(target_box, voxels(limit, image.spacing), image.values.shape)
-    normal = _finite_normal(image.values[widest], how, rois)
+    surroundings = image.values[widest]
+    checked_finite(surroundings, rois)
+    if surroundings.dtype not in (np.int16, np.float32):
+        surroundings = surroundings.astype(np.float64)
+    surroundings = np.require(surroundings, requirements=["C", "W"])  # one kind of array for the kernels
     inner = shifted(target_box, widest)
     scratch = Scratch()
     for image_type, margin in zip(group, margins, strict=True):
-        part = grow(inner, margin, normal.shape)
+        part = grow(inner, margin, surroundings.shape)
         extent = [side.stop - side.start for side in part]
         if min(extent) < 4 or any(n < np.ceil(image_type.sigma_mm / step) + 1 for n, step in zip(extent, image.spacing, strict=True)):
             raise Refusal("image_large_enough", f"{rois}: the image is {extent} voxels, too few for {image_type.name}", "Keep more of the image around the ROI")
-        yield image_type, laplacian_of_gaussian(normal, part, image.spacing, image_type.sigma_mm, inner, scratch)
+        yield image_type, laplacian_of_gaussian(surroundings, part, image.spacing, image_type.sigma_mm, inner, scratch, how)
 
 
 def _finite_normal(part: np.ndarray, how: Normalization | None, rois: str) -> np.ndarray:

@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from penumbra.radiomics.compiled import kernel
-from penumbra.radiomics.region import Box
+from penumbra.radiomics.region import Box, Normalization
 from penumbra.radiomics.scratch import Scratch
 
 LINES = 24  # side by side: three registers of eight doubles
@@ -25,13 +25,24 @@ SECOND_DERIVATIVE = (-1.3563, 5.2318, 0.3446, -2.2355)
 FREQUENCY_1, DECAY_1, FREQUENCY_2, DECAY_2 = 0.6681, -1.3932, 2.0787, -1.3732
 
 
-def laplacian_of_gaussian(image: np.ndarray, part: Box, spacing: tuple[float, float, float], sigma_mm: float, target_box: Box, scratch: Scratch) -> np.ndarray:
+Pass = tuple[int, int, int, np.ndarray]  # axis of a slice; voxels that are read along it, and from which on they are returned; coefficients
+
+
+def laplacian_of_gaussian(
+    image: np.ndarray,
+    part: Box,
+    spacing: tuple[float, float, float],
+    sigma_mm: float,
+    target_box: Box,
+    scratch: Scratch,
+    how: Normalization | None = None,
+) -> np.ndarray:
     """The scale-normalized Laplacian of Gaussian of part of an image, on a box of it.
 
     Parameters
     ----------
     image : shape (z, y, x)
-        float64.
+        Contiguous; int16, float32 or float64.
     part
         The box of `image` that is read, at least four voxels along each axis; beyond it its outermost voxels repeat.
     spacing : mm, (z, y, x)
@@ -39,26 +50,36 @@ def laplacian_of_gaussian(image: np.ndarray, part: Box, spacing: tuple[float, fl
         Width of the Gaussian.
     target_box
         The box of `image` that is returned, inside `part`.
+    how
+        What is done to the image first; None: nothing.
 
     Returns
     -------
     np.ndarray
         float32, the shape of `target_box`.
     """
-    result = np.zeros([side.stop - side.start for side in target_box], dtype=np.float32)
+    size, target_size = ([side.stop - side.start for side in box] for box in (part, target_box))
+    corner = np.array([side.start for side in part])
+    numbers = np.array([] if how is None else [how.shift, how.scale, math.inf if how.limit is None else how.limit, how.factor])
+    work = np.zeros((max(size) + 2 * PADDING) * 2 * LINES)
+    result = np.zeros(target_size, dtype=np.float32)
     for derived in (2, 1, 0):
-        # the derivative first, then the two smoothings in the order x, y, z
+        # the derivative first, then the two smoothings in the order x, y, z; the first two of these within slices across the last axis
         order = (derived, *(axis for axis in (2, 1, 0) if axis != derived))
-        source, box = image, list(part)
-        for turn, axis in enumerate(order):
-            length, start = box[axis].stop - box[axis].start, target_box[axis].start - box[axis].start
-            corner = np.array([side.start for side in box])
-            box[axis] = target_box[axis]
-            target = scratch.take(f"pass {turn}", tuple(side.stop - side.start for side in box))
-            coefficients = recursion(sigma_mm, spacing[axis], second_derivative=axis == derived)
-            filter_axis(source, corner if turn == 0 else np.zeros_like(corner), axis, length, start, coefficients, target)
-            source = target
-        add_scaled(result.reshape(-1), source.reshape(-1), 1.0 / (spacing[derived] * spacing[derived]))
+        across, rows = order[2], 1 - order[2]
+        first, second, last = (
+            (place, size[axis], target_box[axis].start - part[axis].start, recursion(sigma_mm, spacing[axis], second_derivative=axis == derived))
+            for axis, place in ((axis, 2 if axis == 2 else int(axis != across)) for axis in order)
+        )
+        plane = scratch.take("plane", (1, size[rows], size[2]), np.float64)
+        between = scratch.take("between", (1, *(target_size[axis] if axis == derived else size[axis] for axis in (rows, 2))))
+        sliced = scratch.take("sliced", (size[across], target_size[rows], target_size[2]))
+        filter_slices(image, corner, across, numbers, plane, first, second, work, between, sliced)
+        filtered = scratch.take("filtered", (target_size[across], target_size[rows], target_size[2]))
+        filter_axis(sliced, *last, work, filtered)
+        if across != 0:
+            filtered = np.ascontiguousarray(filtered.transpose(1, 0, 2))
+        add_scaled(result.reshape(-1), filtered.reshape(-1), 1.0 / (spacing[derived] * spacing[derived]))
     return result
 
 
@@ -212,11 +233,9 @@ def recurse(work: np.ndarray, length: int, start: int, stop: int, c: np.ndarray)
 
 
 @kernel
-def filter_axis(source: np.ndarray, corner: np.ndarray, axis: int, length: int, start: int, c: np.ndarray, result: np.ndarray) -> None:
-    """Filters `length` voxels along `axis` of the part of `source` at `corner`; `result` takes those from `start` on, and sets the other extents."""
+def filter_axis(source: np.ndarray, axis: int, length: int, start: int, c: np.ndarray, work: np.ndarray, result: np.ndarray) -> None:
+    """Filters `length` voxels along `axis` of `source`; `result` takes those from `start` on, and sets the other extents. `work` as in `recurse`."""
     row = np.uint64(2 * LINES)
-    work = np.zeros((length + 2 * PADDING) * 2 * LINES)
-    z0, y0, x0 = np.uint64(corner[0]), np.uint64(corner[1]), np.uint64(corner[2])
     depth, height, width = result.shape
     extent = result.shape[axis]
     outer = height if axis == 0 else depth
@@ -230,15 +249,15 @@ def filter_axis(source: np.ndarray, corner: np.ndarray, axis: int, length: int, 
             if axis == 0:
                 for i in range(np.uint64(length)):
                     for w in range(lines):
-                        work[first + i * row + w] = source[z0 + i, y0 + a, x0 + b + w]
+                        work[first + i * row + w] = source[i, a, b + w]
             elif axis == 1:
                 for i in range(np.uint64(length)):
                     for w in range(lines):
-                        work[first + i * row + w] = source[z0 + a, y0 + i, x0 + b + w]
+                        work[first + i * row + w] = source[a, i, b + w]
             else:
                 for w in range(lines):
                     for i in range(np.uint64(length)):
-                        work[first + i * row + w] = source[z0 + a, y0 + b + w, x0 + i]
+                        work[first + i * row + w] = source[a, b + w, i]
             recurse(work, length, start, start + extent, c)
             if axis == 0:
                 for i in range(np.uint64(extent)):
@@ -252,6 +271,41 @@ def filter_axis(source: np.ndarray, corner: np.ndarray, axis: int, length: int, 
                 for w in range(lines):
                     for i in range(np.uint64(extent)):
                         result[a, b + w, i] = work[outcome + i * row + w]
+
+
+@kernel
+def normal_slice(image: np.ndarray, corner: np.ndarray, across: int, n: int, how: np.ndarray, plane: np.ndarray) -> None:
+    """The n-th slice across the first or second axis of the part of `image` at `corner`, normalized by shift, scale, limit and factor, if there are any."""
+    z, y, x = np.uint64(corner[0]), np.uint64(corner[1]), np.uint64(corner[2])
+    for i in range(np.uint64(plane.shape[1])):
+        line_z, line_y = (z + np.uint64(n), y + i) if across == 0 else (z + i, y + np.uint64(n))
+        if how.size == 0:
+            for w in range(np.uint64(plane.shape[2])):
+                plane[0, i, w] = image[line_z, line_y, x + w]
+        else:
+            shift, scale, limit, factor = how[0], how[1], how[2], how[3]
+            for w in range(np.uint64(plane.shape[2])):
+                plane[0, i, w] = min(max((np.float64(image[line_z, line_y, x + w]) + shift) * scale, -limit), limit) * factor
+
+
+@kernel
+def filter_slices(
+    image: np.ndarray,
+    corner: np.ndarray,
+    across: int,
+    how: np.ndarray,
+    plane: np.ndarray,
+    first: Pass,
+    second: Pass,
+    work: np.ndarray,
+    between: np.ndarray,
+    result: np.ndarray,
+) -> None:
+    """The two passes within slices, slice by slice, so that all but the image and the result stays in a fast cache; (slice, y or z, x)."""
+    for n in range(result.shape[0]):
+        normal_slice(image, corner, across, n, how, plane)
+        filter_axis(plane, first[0], first[1], first[2], first[3], work, between)
+        filter_axis(between, second[0], second[1], second[2], second[3], work, result[n : n + 1])
 
 
 @kernel

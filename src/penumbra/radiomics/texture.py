@@ -1,6 +1,6 @@
 """The five texture matrices of an ROI, counted in few passes over its voxels.
 
-Levels are kept on the ROI's box with one voxel of zeros around it, so that a neighbor is read without asking whether it exists; zero is "outside the
+Levels are latest on the ROI's box with one voxel of zeros around it, so that a neighbor is read without asking whether it exists; zero is "outside the
 ROI". Only levels that occur get a row: `rows` hold 1..K, `gray[k]` is the gray level of row k + 1.
 
 What compares neighbors goes over the whole box, in registers of many voxels, since most of a box is inside or costs nothing; what counts goes over the
@@ -204,8 +204,8 @@ def count_pairs(
                 for start in range(spans[z, 0], spans[z, 1], reach):
                     stop = min(start + reach, spans[z, 1])
                     if stop - base > position.size:
-                        kept = position[start - step - base : start - base]  # less than a step, or nothing, after a gap
-                        position[: kept.size] = kept
+                        latest = position[start - step - base : start - base]  # less than a step, or nothing, after a gap
+                        position[: latest.size] = latest
                         base = start - step
                     before, now = position[start - step - base : stop - step - base], position[start - base : stop - base]
                     current, previous = box[start:stop], box[start - step : stop - step]
@@ -228,8 +228,8 @@ def count_pairs(
         else:
             into = np.uint64(0)
             behind = np.uint64(step)
-            for n in range(count):
-                place = np.uint64(places[n])
+            for voxel in range(places.size):
+                place = np.uint64(places[voxel])
                 level, level_behind = np.uint64(box[place]), np.uint64(box[place - behind])
                 goes_on = np.uint64(level == level_behind)  # a guess would be wrong half the time
                 continued = (np.uint64(lengths[place - behind]) + one) * goes_on

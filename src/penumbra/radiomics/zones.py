@@ -119,11 +119,11 @@ def join_zones(
         labels[place] = np.int32(label)
         voxels[label] += 1
     large_count = 0
-    for label in range(np.int64(highest), 0, -1):
-        if parent[label] != label:
-            voxels[parent[label]] += voxels[label]
+    for last in range(np.int64(highest), 0, -1):
+        if parent[last] != last:
+            voxels[parent[last]] += voxels[last]
             continue
-        level, size = level_of[label], voxels[label]
+        level, size = level_of[last], voxels[last]
         if size <= small_zones.shape[1]:
             small_zones[level, size - 1] += 1
         else:
