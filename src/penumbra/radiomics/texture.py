@@ -205,7 +205,8 @@ def count_pairs(
                     stop = min(start + reach, spans[z, 1])
                     if stop - base > position.size:
                         latest = position[start - step - base : start - base]  # less than a step, or nothing, after a gap
-                        position[: latest.size] = latest
+                        for i in range(latest.size):
+                            position[i] = latest[i]
                         base = start - step
                     before, now = position[start - step - base : stop - step - base], position[start - base : stop - base]
                     current, previous = box[start:stop], box[start - step : stop - step]

@@ -17,8 +17,9 @@ def compare(box: np.ndarray, spans: np.ndarray, steps: np.ndarray, behind: np.nd
         for start in range(spans[z, 0], spans[z, 1], BLOCK):
             stop = min(start + BLOCK, spans[z, 1])
             current, bits, count = box[start:stop], behind[start:stop], equals[start:stop]
-            bits[:] = 0
-            count[:] = 0
+            for i in range(stop - start):
+                bits[i] = 0
+                count[i] = 0
             for a in range(steps.size):
                 previous, following = box[start - steps[a] : stop - steps[a]], box[start + steps[a] : stop + steps[a]]
                 bit = np.uint16(1 << a)
