@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from penumbra.flows.recorder import Recorder
 
 THREAD = "prefect-late"
-LASTS_S = 10.0  # that a run works before its API is started
+LASTS_S = 15.0  # that a run works before its API is started: twice what one takes that finds everything done
 BEGIN_S, STOP_S = 10.0, 0.5  # that the end of a run waits for its flow run to begin; the same for a run that a signal stops
 NOT_UP = f"the temporary Prefect API did not come up in time ({temporary_api.LOG} in the state folder); the run continues without it"
 
