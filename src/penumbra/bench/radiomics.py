@@ -76,7 +76,7 @@ def warm_up() -> None:
     """Loads or compiles every kernel, and PyRadiomics."""
     ball = ((np.indices((40, 40, 40)) - 20.0) ** 2).sum(axis=0) < 64
     mask = Mask(ball, (1.0, 1.0, 1.0))
-    scan = Scan(Volume(np.random.default_rng(0).normal(0, 100, ball.shape), mask.spacing), mask)
+    scan = Scan(Volume(np.random.default_rng(0).normal(0, 100, ball.shape).astype(np.int16), mask.spacing), mask)  # as scans are
     extract(scan, {GTV: mask}, parameter_file())
     plain_pyradiomics(scan, {GTV: mask}, parameter_file())
 
