@@ -3,7 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from penumbra.network import winograd
 from penumbra.network.convolution import by_patches, by_planes, by_slices, convolve, in_parts, max_pool
+from penumbra.network.winograd import by_winograd
 
 pytestmark = pytest.mark.numeric
 
@@ -30,6 +32,32 @@ def test_every_lowering_gives_the_same_numbers_and_gradients(size: int, stride: 
         np.testing.assert_allclose(lowering(x, kernel, stride=stride), expected, atol=5e-5)
         np.testing.assert_allclose(gradient[0], gradients[0][0], atol=1e-4)
         np.testing.assert_allclose(gradient[1], gradients[0][1], rtol=1e-4, atol=5e-4)
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 8], ids=["a patient at a time", "with a rest", "all"])
+def test_winograds_filtering_gives_the_numbers_and_gradients_of_the_convolution(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(at_once)
+    x = jnp.asarray(generator.normal(size=(4, 4, 6, 5, 3)), jnp.float32)
+    kernel = jnp.asarray(generator.normal(size=(3, 3, 3, 3, 2)), jnp.float32)
+    monkeypatch.setattr(winograd, "AT_ONCE", at_once * 4 * x[0].size)
+    weight = jnp.asarray(generator.normal(size=(4, 4, 6, 5, 2)), jnp.float32)
+
+    def plain(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return by_xla(x, kernel, stride=1)
+
+    np.testing.assert_allclose(by_winograd(x, kernel), plain(x, kernel), atol=5e-5)
+    expected = jax.grad(lambda *of: jnp.sum(jnp.sin(plain(*of)) * weight), (0, 1))(x, kernel)
+    for gradient, theirs in zip(jax.grad(lambda *of: jnp.sum(jnp.sin(by_winograd(*of)) * weight), (0, 1))(x, kernel), expected, strict=True):
+        np.testing.assert_allclose(gradient, theirs, rtol=1e-4, atol=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("channels", "edge", "filtered"), [(32, 4, True), (8, 4, False), (32, 5, False), (32, 2, False)], ids=["wide", "narrow", "odd", "small"]
+)
+def test_wide_layers_on_even_grids_are_filtered_on_a_cpu(channels: int, edge: int, filtered: bool) -> None:
+    x, kernel = jnp.ones((1, edge, edge, edge, channels)), jnp.ones((3, 3, 3, channels, 32))
+    program = str(jax.make_jaxpr(lambda *of: convolve(*of, stride=1))(x, kernel))
+    assert ("custom_vjp_call" in program) is filtered
 
 
 def test_a_kernel_of_one_voxel_is_a_product() -> None:

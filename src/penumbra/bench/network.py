@@ -1,8 +1,8 @@
 """Speed of the network compared with the same network in PyTorch: `python -m penumbra.bench.network`.
 
 Both are timed in turns in one process, on the same machine in the same minute, with two threads each on a CPU; the smallest time of each
-counts, since other work on the machine only ever adds. A GPU is measured when there is one: bfloat16 is checked against float32 first, then
-both are timed, ten steps one after the other as in a training, PyTorch with channels last and compiled; then the share of the card's peak, and whole
+counts, since other work on the machine only ever adds. Steps are taken one after the other, as in a training, and PyTorch runs as it comes, with channels
+last, and compiled where there is a C++ compiler. A GPU is measured when there is one: bfloat16 is checked against float32 first, then both are timed; then the share of the card's peak, and whole
 trainings of profile paper, without and with kept programs. PyTorch is a dependency of this benchmark alone (`--torch` names a site-packages folder
 that holds it); without it the ratios are null, and the table says so. The last line is one JSON object.
 """
@@ -32,7 +32,7 @@ from penumbra.network.step import Cohort, Recipe, State, cox_loss, forward, init
 
 THREADS = 2
 PATIENTS = 203  # of the paper's training center
-REPEAT = 10  # steps before a GPU is waited for
+REPEAT = {"gpu": 10, "cpu": 3}  # steps one after the other, as in a training, before the device is waited for
 PEAK_FLOPS = {"H100": (494e12, 989e12), "H200": (494e12, 989e12), "A100": (156e12, 312e12)}  # dense, TF32 and bfloat16, by the makers' data sheets
 
 Runs = dict[str, Callable[[], Any]]
@@ -170,7 +170,7 @@ def whole_process(folder: str) -> float:
 def timed(batch: int, network: Network, *, narrow: bool, seconds: float) -> tuple[dict[str, float | None], list[str]]:
     """Return the figures of one batch size and precision, and the lines of the table."""
     gpu = jax.default_backend() == "gpu"
-    repeat = REPEAT if gpu else 1
+    repeat = REPEAT["gpu" if gpu else "cpu"]
     runs = {"penumbra": ours(batch, network, narrow=narrow, repeat=repeat)}
     try:
         from penumbra.bench import network_torch

@@ -1,5 +1,6 @@
 """The same network in PyTorch, for the benchmark alone; torch is not a dependency of the package."""
 
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -54,9 +55,12 @@ class Reference(nn.Module):
 
 
 def variants(*, gpu: bool, narrow: bool) -> dict[str, dict[str, Any]]:
-    """Return the ways in which PyTorch is run, as arguments of `theirs`: as it comes on a CPU; on a GPU channels last, also compiled, also with CUDA graphs."""
+    """Return the ways in which PyTorch is run, as arguments of `theirs`: as it comes and with channels last, both also compiled; on a GPU with CUDA graphs too."""
     if not gpu:
-        return {"torch": {}}
+        ways: dict[str, dict[str, Any]] = {"torch": {}, "torch, channels last": {"channels_last": True}}
+        if shutil.which("g++"):
+            ways |= {"torch, compiled": {"mode": "default"}, "torch, channels last, compiled": {"channels_last": True, "mode": "default"}}
+        return ways
     plain = {"device": "cuda", "narrow": narrow, "channels_last": True}
     return {"torch, channels last": plain, "torch, compiled": {**plain, "mode": "default"}, "torch, CUDA graphs": {**plain, "mode": "reduce-overhead"}}
 

@@ -10,9 +10,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from penumbra.network.winograd import by_winograd
+
 PATIENTS_AT_ONCE = 2  # on a CPU, where patches are large: 64 channels at 16^3 are 9 MB a patient
 FEW_CHANNELS = 8  # on a GPU: cuDNN's fast convolutions take channels by the eight, so an image is faster as patches,
 SMALL_GRID = 4  # and so are grids so small that their kernels outweigh them
+MANY_CHANNELS = 32  # on a CPU, from which on products outweigh the sums and differences of Winograd's filtering
 
 
 def convolve(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
@@ -21,8 +24,16 @@ def convolve(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
         return _product(x[:, ::stride, ::stride, ::stride], kernel[0, 0, 0])
     if jax.default_backend() != "cpu":
         return (by_patches if x.shape[-1] < FEW_CHANNELS or x.shape[1] <= SMALL_GRID else by_slices)(x, kernel, stride=stride)
+    if stride == 1 and _suits_winograd(x, kernel):
+        return by_winograd(x, kernel)
     lowering = partial(by_planes if stride == 1 and x.shape[1] >= 4 else by_patches, kernel=kernel, stride=stride)
     return in_parts(lowering, x) if x.shape[1] >= 16 else lowering(x)
+
+
+def _suits_winograd(x: jax.Array, kernel: jax.Array) -> bool:
+    _, z, y, _, _ = x.shape
+    *edges, channels, filters = kernel.shape
+    return edges == [3, 3, 3] and z >= 4 and z % 2 == y % 2 == 0 and min(channels, filters) >= MANY_CHANNELS and x.dtype == jnp.float32
 
 
 def in_parts(operation: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
