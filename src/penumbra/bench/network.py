@@ -1,10 +1,11 @@
 """Speed of the network compared with the same network in PyTorch: `python -m penumbra.bench.network`.
 
 Both are timed in turns in one process, on the same machine in the same minute, with two threads each on a CPU; the smallest time of each
-counts, since other work on the machine only ever adds. Steps are taken one after the other, as in a training, and PyTorch runs as it comes, with channels
-last, and compiled where there is a C++ compiler. A GPU is measured when there is one: bfloat16 is checked against float32 first, then both are timed; then the share of the card's peak, and whole
-trainings of profile paper, without and with kept programs. PyTorch is a dependency of this benchmark alone (`--torch` names a site-packages folder
-that holds it); without it the ratios are null, and the table says so. The last line is one JSON object.
+counts, since other work on the machine only ever adds. Steps are taken one after the other, as in a training; PyTorch runs as it comes, with channels
+last, and compiled where there is a C++ compiler. A GPU is measured when there is one: bfloat16 is checked against float32 first, then both are
+timed; then the share of the card's peak, and whole trainings of profile paper, without and with kept programs. PyTorch is a dependency of this
+benchmark alone (`--torch` names a site-packages folder that holds it); without it the ratios are null, and the table says so. The last line is one
+JSON object.
 """
 
 import argparse

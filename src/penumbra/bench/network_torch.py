@@ -55,7 +55,7 @@ class Reference(nn.Module):
 
 
 def variants(*, gpu: bool, narrow: bool) -> dict[str, dict[str, Any]]:
-    """Return the ways in which PyTorch is run, as arguments of `theirs`: as it comes and with channels last, both also compiled; on a GPU with CUDA graphs too."""
+    """Return the ways in which PyTorch is run, as arguments of `theirs`; on a CPU it compiles only where there is a C++ compiler."""
     if not gpu:
         ways: dict[str, dict[str, Any]] = {"torch": {}, "torch, channels last": {"channels_last": True}}
         if shutil.which("g++"):

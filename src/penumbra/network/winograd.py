@@ -52,8 +52,8 @@ def _kernel_gradient(x: jax.Array, gradient: jax.Array) -> jax.Array:
         """Return (filter, 3 x channel) of one of the 16 sums: rows (m, x, channel) beside their neighbors, times rows (m, x, filter)."""
         rows, weights = one
         padded = lax.optimization_barrier(jnp.pad(rows, ((0, 0), (1, 1), (0, 0))))
-        beside = lax.optimization_barrier(jnp.concatenate([padded[:, i : i + rows.shape[1]] for i in range(3)], axis=-1))
-        return lax.dot_general(weights.reshape(-1, filters), beside.reshape(-1, 3 * channels), (((0,), (0,)), ((), ())))
+        windows = lax.optimization_barrier(jnp.concatenate([padded[:, i : i + rows.shape[1]] for i in range(3)], axis=-1))
+        return lax.dot_general(weights.reshape(-1, filters), windows.reshape(-1, 3 * channels), (((0,), (0,)), ((), ())))
 
     def add(total: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         return total + lax.map(of_one, (_inputs(part[0]), _gradients(part[1]))), None
