@@ -20,6 +20,8 @@ MAX_STEPS = 80
 MAX_ROUNDS = 20
 MAX_HALVINGS = 40
 PATIENT_STEPS = 7  # at one penalty, before the Hessian is computed again in each
+MORE_STEPS = 12  # the same for a working set of more than BLOCK columns, where computing it takes longest
+BLOCK = 256  # rows of the Hessian that are computed at once; its other half is the same
 BATCH = 64  # columns that may come in at once, or twice as many as there are
 
 
@@ -273,13 +275,11 @@ def _solve(values, died, died_sum, deaths, last, beta, slope, hessian, eta, weig
     objective = penalty * np.abs(beta).sum() - value
     is_exact, must_be, whole, pairs = False, False, True, 0
     active, upper = np.zeros(0, np.int64), np.zeros((0, 0))  # of the last minimum, whose factor the pairs of steps and changes of the slope correct
-    steps, changes = np.empty((PATIENT_STEPS, size)), np.empty((PATIENT_STEPS, size))
+    patient = PATIENT_STEPS if size <= BLOCK else MORE_STEPS
+    steps, changes = np.empty((patient, size)), np.empty((patient, size))
     for iteration in range(MAX_STEPS):
         if must_be and not is_exact:
-            part = np.dot(values, _images(values, deaths, last, weight, at_risk, expected).T)
-            for i in range(size):
-                for j in range(size):
-                    hessian[i, j] = (part[i, j] + part[j, i]) / 2
+            _compute(hessian, values, _images(values, deaths, last, weight, at_risk, expected))
             is_exact = True
         step = np.zeros(size)
         if not (whole or must_be):
@@ -312,17 +312,30 @@ def _solve(values, died, died_sum, deaths, last, beta, slope, hessian, eta, weig
             scale *= 0.5
         eta, objective = new_eta, reached
         new_slope = (died_sum - np.dot(values, expected)) / n
-        made, bent = steps[pairs % PATIENT_STEPS], changes[pairs % PATIENT_STEPS]
+        made, bent = steps[pairs % patient], changes[pairs % patient]
         _copy(new - beta, made)
         _copy(slope - new_slope, bent)
-        whole = not _learn(hessian, made, bent) or pairs + 1 >= PATIENT_STEPS or scale < 1.0
+        whole = not _learn(hessian, made, bent) or pairs + 1 >= patient or scale < 1.0
         is_exact, pairs = False, pairs + 1
         _copy(new, beta)
         _copy(new_slope, slope)
         for i in range(size):  # a column that left, or that would come in: the factor is not of these
             whole = whole or (beta[i] == 0 and (step[i] != 0 or abs(slope[i]) > penalty * (1 + 1e-9)))
-        must_be = iteration >= PATIENT_STEPS or scale < 1.0
+        must_be = iteration >= patient or scale < 1.0
     return eta, weight, at_risk, expected, value
+
+
+@kernel
+def _compute(hessian, values, images):  # type: ignore[no-untyped-def]
+    """The Hessian, in place, of columns (k, n) and what it makes of each over the patients."""
+    for start in range(0, values.shape[0], BLOCK):
+        end = min(start + BLOCK, values.shape[0])
+        part = np.dot(values[start:end], images[start:].T)
+        for i in range(end - start):
+            for j in range(end - start):
+                hessian[start + i, start + j] = (part[i, j] + part[j, i]) / 2
+            for j in range(end - start, part.shape[1]):
+                hessian[start + i, start + j] = hessian[start + j, start + i] = part[i, j]
 
 
 @kernel
