@@ -14,7 +14,7 @@ from penumbra.base.progress import say
 from penumbra.flows import late, temporary_api
 from penumbra.flows.late import Label
 from penumbra.flows.retry import patiently
-from penumbra.pipeline import arrivals, notifications
+from penumbra.pipeline import arrivals, early, notifications
 from penumbra.pipeline.manifests import DecisionManifest
 from penumbra.pipeline.stages import STAGES
 from penumbra.pipeline.workspace import Work
@@ -75,11 +75,13 @@ def _stages(work: Work) -> None:
     """The path as plain calls."""
     from penumbra.flows.pool import run_stage
 
-    for stage in STAGES:
-        if stage.retried:
-            patiently(stage.name, partial(run_stage, stage, work))
-        else:
-            run_stage(stage, work)
+    with early.begun(work) as before:
+        for stage in STAGES:
+            before(stage.name)
+            if stage.retried:
+                patiently(stage.name, partial(run_stage, stage, work))
+            else:
+                run_stage(stage, work)
 
 
 def _notify(work: Work) -> None:

@@ -8,7 +8,7 @@ from penumbra.flows.discreet import discreet
 from penumbra.flows.parameters import Folder, Profile
 from penumbra.flows.recorder import named, recorded
 from penumbra.flows.stages import TASKS
-from penumbra.pipeline import arrivals
+from penumbra.pipeline import arrivals, early
 from penumbra.pipeline.workspace import Work, begin, one_run_at_a_time
 
 
@@ -44,4 +44,9 @@ def run_deployed(profile: Profile = "quick", cohort: Folder = "", home: Folder =
 
 def _path(work: Work) -> dict[str, Document]:
     with recorded(work, *(f"center:{center}" for center in arrivals.center_folders(work.home))):
-        return {task.name: task(work) for task in TASKS}
+        documents: dict[str, Document] = {}
+        with early.begun(work) as before:
+            for task in TASKS:
+                before(task.name)
+                documents[task.name] = task(work)
+        return documents

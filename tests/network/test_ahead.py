@@ -10,7 +10,7 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 from penumbra.base import workers
-from penumbra.network import EnsembleSettings, Learning, Pretrain, compiling_ahead, fit_ensemble, keep_compiled
+from penumbra.network import EnsembleSettings, Learning, Pretrain, begin_compiling, compiling_ahead, end_compiling, fit_ensemble, keep_compiled
 from penumbra.network.compilation import compiler_settings, take_over
 
 from .conftest import NO_AUGMENT, SHORT, SMALL, patients
@@ -24,14 +24,15 @@ PROGRAMS = ("jit_run_epoch-*-cache", "jit__infer-*-cache")
 class Inline:
     """In place of a process: it works at once, in this one."""
 
-    used = 0
+    used, ended, works = 0, 0, True
 
     def submit(self, work: Callable[..., None], *args: Any) -> None:
         Inline.used += 1
-        work(*args)
+        if Inline.works:
+            work(*args)
 
     def kill(self) -> None:
-        pass
+        Inline.ended += 1
 
 
 @pytest.fixture
@@ -41,6 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(workers, "available_cores", lambda: 2)
     monkeypatch.setattr(workers, "available_bytes", lambda: 10**10)
     monkeypatch.setattr(Inline, "used", 0)
+    monkeypatch.setattr(Inline, "ended", 0)
     jax.clear_caches()
     keep_compiled(tmp_path, min_seconds=0.0)
     yield tmp_path
@@ -70,3 +72,19 @@ def test_nothing_is_compiled_ahead_on_one_core(folder: Path, monkeypatch: pytest
     with compiling_ahead(np.array([True, True, False]), np.array([1.0, 2.0, 3.0]), LEARNING, ensemble=ONE):
         assert Inline.used == 0
     assert not kept(folder)
+
+
+def test_a_training_takes_over_what_was_begun_for_its_patients_and_ends_what_was_for_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Inline, "works", False)
+    event, time = np.array([True, True, False]), np.array([1.0, 2.0, 3.0])
+    begin_compiling(event, time, LEARNING, ensemble=ONE)
+    with compiling_ahead(event, time, LEARNING, ensemble=ONE):
+        assert (Inline.used, Inline.ended) == (1, 0)
+    assert Inline.ended == 1
+    begin_compiling(event, time, LEARNING, ensemble=ONE)
+    with compiling_ahead(event, time + 1, LEARNING, ensemble=ONE):
+        assert (Inline.used, Inline.ended) == (3, 2), "other patients have other programs"
+    begin_compiling(event, time, LEARNING, ensemble=ONE)
+    end_compiling()
+    end_compiling()
+    assert (Inline.used, Inline.ended) == (4, 4)

@@ -4,7 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penumbra.network.ahead import begin_compiling as begin_compiling
     from penumbra.network.ahead import compiling_ahead as compiling_ahead
+    from penumbra.network.ahead import end_compiling as end_compiling
     from penumbra.network.attribution import occlusion as occlusion
     from penumbra.network.compilation import keep_compiled as keep_compiled
     from penumbra.network.ensemble import Ensemble as Ensemble
@@ -43,10 +45,12 @@ _HOME = {
     "Train": "settings",
     "Trained": "trained",
     "back_to_box": "inputs",
+    "begin_compiling": "ahead",
     "compiling_ahead": "ahead",
     "digest": "ensemble",
     "any_needs_redraw": "ensemble",
     "embed": "ensemble",
+    "end_compiling": "ahead",
     "embed_each": "ensemble",
     "fit": "train",
     "fit_ensemble": "ensemble",
