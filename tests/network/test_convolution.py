@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from penumbra.network import winograd
-from penumbra.network.convolution import by_patches, by_planes, by_slices, convolve, in_parts, max_pool
+from penumbra.network.convolution import by_patches, by_planes, by_slices, convolve, in_parts, max_pool, of_image
 from penumbra.network.winograd import by_winograd
 
 pytestmark = pytest.mark.numeric
@@ -58,6 +58,16 @@ def test_wide_layers_on_even_grids_are_filtered_on_a_cpu(channels: int, edge: in
     x, kernel = jnp.ones((1, edge, edge, edge, channels)), jnp.ones((3, 3, 3, channels, 32))
     program = str(jax.make_jaxpr(lambda *of: convolve(*of, stride=1))(x, kernel))
     assert ("custom_vjp_call" in program) is filtered
+
+
+def test_an_image_of_one_channel_has_the_numbers_and_gradients_of_its_patches() -> None:
+    generator = np.random.default_rng(3)
+    x = jnp.asarray(generator.normal(size=(2, 6, 6, 6, 1)), jnp.float32)
+    kernel = jnp.asarray(generator.normal(size=(3, 3, 3, 1, 32)), jnp.float32)
+    np.testing.assert_allclose(of_image(x, kernel, stride=2), by_xla(x, kernel, stride=2), atol=5e-5)
+    np.testing.assert_array_equal(convolve(x, kernel, stride=2), of_image(x, kernel, stride=2))
+    gradient, expected = (jax.grad(lambda k, f=lowering: jnp.sum(jnp.sin(f(x, k, stride=2))))(kernel) for lowering in (of_image, by_xla))
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=5e-4)
 
 
 def test_a_kernel_of_one_voxel_is_a_product() -> None:

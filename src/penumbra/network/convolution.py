@@ -26,6 +26,8 @@ def convolve(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
         return (by_patches if x.shape[-1] < FEW_CHANNELS or x.shape[1] <= SMALL_GRID else by_slices)(x, kernel, stride=stride)
     if stride == 1 and _suits_winograd(x, kernel):
         return by_winograd(x, kernel)
+    if x.shape[-1] == 1 and kernel.shape[-1] >= MANY_CHANNELS:
+        return of_image(x, kernel, stride=stride)
     lowering = partial(by_planes if stride == 1 and x.shape[1] >= 4 else by_patches, kernel=kernel, stride=stride)
     return in_parts(lowering, x) if x.shape[1] >= 16 else lowering(x)
 
@@ -64,6 +66,13 @@ def by_patches(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
     for axis in (3, 2, 1):
         x = _neighbors(x, axis, kernel.shape[0], stride)
     return _product(x, kernel.reshape(-1, kernel.shape[-1]))
+
+
+def of_image(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
+    """Return the convolution of one channel as `by_patches`; the patches are made once, where XLA would make them again within the loops around."""
+    for axis in (3, 2, 1):
+        x = _neighbors(x, axis, kernel.shape[0], stride)
+    return lax.optimization_barrier(_product(lax.optimization_barrier(x), kernel.reshape(-1, kernel.shape[-1])))
 
 
 def by_planes(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:

@@ -10,10 +10,8 @@ Arrays are (n, z, y, x, channel), kernels (3, 3, 3, channel in, channel out); z 
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-KERNEL = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]], np.float32)  # three weights of an axis to four
 AT_ONCE = 2_097_152  # transformed values of the patients that are convolved at once: 8 MB, which a processor's cache holds
 
 
@@ -61,7 +59,7 @@ def _kernel_gradient(x: jax.Array, gradient: jax.Array) -> jax.Array:
     size = min(_patients(x), len(x))
     start = jnp.zeros((16, filters, 3 * channels), x.dtype)
     total, _ = lax.scan(add, start, (_in_parts(x, size), _in_parts(gradient, size)))
-    return jnp.einsum("az,by,bafxc->zyxcf", KERNEL, KERNEL, total.reshape(4, 4, filters, 3, channels))
+    return jnp.transpose(_weights(total.reshape(4, 4, filters, 3, channels)), (0, 1, 3, 4, 2))
 
 
 def _patients(x: jax.Array) -> int:
@@ -75,9 +73,21 @@ def _in_parts(x: jax.Array, size: int) -> jax.Array:
 
 
 def _in_plane(kernel: jax.Array) -> jax.Array:
-    """Return the kernel as 16 of one dimension, shape (16, 3, channel in, channel out)."""
-    turned = jnp.einsum("az,by,zyxcf->baxcf", KERNEL, KERNEL, kernel)
-    return turned.reshape(16, *turned.shape[2:])
+    """Return the kernel as 16 of one dimension, shape (16, 3, channel in, channel out): three weights of z, then of y, to four."""
+    for axis in (0, 1):  # the four come in front
+        first, middle, last = jnp.moveaxis(kernel, axis, 0)
+        both, half = (first + last) / 2, middle / 2
+        kernel = jnp.stack([first, both + half, both - half, last])
+    return kernel.reshape(16, *kernel.shape[2:])
+
+
+def _weights(sums: jax.Array) -> jax.Array:
+    """Return (z, y, ...) of gradients (four of y, four of z, ...): the transpose of `_in_plane`."""
+    for axis in (0, 1):
+        a, b, c, d = jnp.moveaxis(sums, axis, 0)
+        both, half = (b + c) / 2, (b - c) / 2
+        sums = jnp.stack([a + both, half, both + d], axis)
+    return jnp.swapaxes(sums, 0, 1)
 
 
 def _along_x(rows: jax.Array, kernel: jax.Array) -> jax.Array:
