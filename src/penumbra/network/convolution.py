@@ -72,7 +72,8 @@ def of_image(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
     """Return the convolution of one channel as `by_patches`; the patches are made once, where XLA would make them again within the loops around."""
     for axis in (3, 2, 1):
         x = _neighbors(x, axis, kernel.shape[0], stride)
-    return lax.optimization_barrier(_product(lax.optimization_barrier(x), kernel.reshape(-1, kernel.shape[-1])))
+    answer: jax.Array = lax.optimization_barrier(_product(lax.optimization_barrier(x), kernel.reshape(-1, kernel.shape[-1])))
+    return answer
 
 
 def by_planes(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
