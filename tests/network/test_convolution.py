@@ -1,11 +1,14 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from penumbra.network import winograd
+from penumbra.network import Network, SEResNet3D, is_wide, winograd
 from penumbra.network.convolution import by_patches, by_planes, by_slices, convolve, in_parts, max_pool, of_image
 from penumbra.network.winograd import by_winograd
+from penumbra.pipeline.settings import load_settings
 
 pytestmark = pytest.mark.numeric
 
@@ -58,6 +61,20 @@ def test_wide_layers_on_even_grids_are_filtered_on_a_cpu(channels: int, edge: in
     x, kernel = jnp.ones((1, edge, edge, edge, channels)), jnp.ones((3, 3, 3, channels, 32))
     program = str(jax.make_jaxpr(lambda *of: convolve(*of, stride=1))(x, kernel))
     assert ("custom_vjp_call" in program) is filtered
+
+
+@pytest.mark.parametrize(("profile", "wide"), [("paper", True), ("quick", False), ("best", False)])
+def test_profiles_whose_bits_changed_are_known_by_it(profile: str, wide: bool) -> None:
+    architecture = load_settings(profile).network
+    assert is_wide(architecture) is wide
+    program = str(jax.make_jaxpr(lambda variables, x: SEResNet3D(architecture).apply(variables, x, train=False)[0])(*_shapes(architecture)))
+    assert ("custom_vjp_call" in program) is wide
+    assert ("optimization_barrier" in program) is wide
+
+
+def _shapes(architecture: Network) -> tuple[Any, jax.ShapeDtypeStruct]:
+    x = jax.ShapeDtypeStruct((1, *(architecture.input_size,) * 3), jnp.float32)
+    return jax.eval_shape(lambda x: SEResNet3D(architecture).init(jax.random.key(0), x, train=False), x), x
 
 
 def test_an_image_of_one_channel_has_the_numbers_and_gradients_of_its_patches() -> None:

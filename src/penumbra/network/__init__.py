@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from penumbra.network.inputs import back_to_box as back_to_box
     from penumbra.network.inputs import prepare as prepare
     from penumbra.network.se_resnet import SEResNet3D as SEResNet3D
+    from penumbra.network.se_resnet import is_wide as is_wide
     from penumbra.network.self_supervised import pretrain as pretrain
     from penumbra.network.settings import Augment as Augment
     from penumbra.network.settings import EnsembleSettings as EnsembleSettings
@@ -54,6 +55,7 @@ _HOME = {
     "embed_each": "ensemble",
     "fit": "train",
     "fit_ensemble": "ensemble",
+    "is_wide": "se_resnet",
     "keep_compiled": "compilation",
     "load": "ensemble",
     "occlusion": "attribution",

@@ -35,7 +35,12 @@ def convolve(x: jax.Array, kernel: jax.Array, *, stride: int) -> jax.Array:
 def _suits_winograd(x: jax.Array, kernel: jax.Array) -> bool:
     _, z, y, _, _ = x.shape
     *edges, channels, filters = kernel.shape
-    return edges == [3, 3, 3] and z >= 4 and z % 2 == y % 2 == 0 and min(channels, filters) >= MANY_CHANNELS and x.dtype == jnp.float32
+    return edges == [3, 3, 3] and is_filtered(z, min(channels, filters)) and y % 2 == 0 and x.dtype == jnp.float32
+
+
+def is_filtered(edge: int, channels: int) -> bool:
+    """Whether a layer of so many channels, of 3^3 voxels and stride 1, takes Winograd's filtering on a CPU on a grid of edge^3 voxels."""
+    return edge >= 4 and edge % 2 == 0 and channels >= MANY_CHANNELS
 
 
 def in_parts(operation: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from penumbra.network.convolution import convolve, max_pool
+from penumbra.network.convolution import MANY_CHANNELS, convolve, is_filtered, max_pool
 from penumbra.network.settings import Network
 
 if TYPE_CHECKING:
@@ -137,6 +137,18 @@ class Norm(nn.Module):
             return grouped
         answer: jax.Array = nn.BatchNorm(use_running_average=not train, momentum=self.momentum, dtype=self.dtype, name="batch")(x)
         return answer
+
+
+def is_wide(network: Network) -> bool:
+    """Return whether a layer is convolved on a CPU as wide ones are since 2026-11-27: the weights of such a network differ by rounding from those of before."""
+    edge = network.input_size
+    for _ in ("stem", "pooling"):
+        edge = -(-edge // network.stem_stride)
+    wide = network.stem_filters >= MANY_CHANNELS
+    for filters, stride in zip(network.filters, network.strides, strict=True):
+        edge = -(-edge // stride)
+        wide = wide or (network.kernel == 3 and is_filtered(edge, filters))
+    return wide
 
 
 def initial_variables(network: Network, *, seed: int) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from penumbra.pipeline.networks import keep_compiled
 from penumbra.pipeline.origins import Images
 from penumbra.pipeline.settings import Settings
 from penumbra.pipeline.stable_columns import with_unstable
-from penumbra.pipeline.train import NETWORK_CODE, network_inputs
+from penumbra.pipeline.train import code_of, network_inputs
 from penumbra.pipeline.workspace import Work
 from penumbra.survival import Undefined
 from penumbra.survival.outcome import Outcomes
@@ -69,7 +69,7 @@ class Recipe:
         facts = asdict(self)
         if self.fuse.stability is None:  # earlier keys have none
             del facts["fuse"]["stability"]
-        return {name: facts[name] for name in ("fuse", "declared")} if self.shares_networks else facts | {"code": NETWORK_CODE}
+        return {name: facts[name] for name in ("fuse", "declared")} if self.shares_networks else facts | code_of(self.network)
 
     @property
     def shares_networks(self) -> bool:

@@ -73,7 +73,7 @@ def _embedded(
         "ensemble": asdict(settings.ensemble),
         "grid_mm": settings.ingest.grid_mm,
         "engine": engine,
-        "code": NETWORK_CODE,
+        **code_of(architecture),
         "trained_on": [[patient, images[patient]["image_version"], float(records[patient]["time"]), bool(records[patient]["event"])] for patient in fitted],
     }
     event, time = outcomes_of(fitted, records)
@@ -91,6 +91,14 @@ def _embedded(
         store.declare_version(lake, version, DEEP, definition, features=names, run=work.run, label=label, engine=engine)
         _embed(work, lake, version, trained, lacking, images)
     return version, trained
+
+
+def code_of(architecture: "Network") -> dict[str, Any]:
+    """Return what a key says of the program behind the weights."""
+    from penumbra import network
+
+    wide = {"convolution": "Winograd's filtering"} if network.is_wide(architecture) else {}  # since 2026-11-27; narrow networks kept their bits
+    return {"code": NETWORK_CODE, **wide}
 
 
 def embed(work: Work, version: str, weights: Path) -> None:
