@@ -35,7 +35,7 @@ SECTIONS: dict[str, dict[str, About]] = {
             "Do everything: from arrived centers to a report.",
             "the centers in incoming/ (or in --cohort), params.yaml, features/, models/",
             "images, the store, networks, a registered version and its report; existing results are not recomputed",
-            "2 min 30 s; again, with nothing new, 18 s",
+            "2 min 15 s; again, with nothing new, 10 s",
         ),
         "simulate": About("Write a simulated cohort of three centers.", "params.yaml (group simulate)", "the new folder, 150 MB", "13 s, 0.1 GB of memory"),
         "ingest": About(
