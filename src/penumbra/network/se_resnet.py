@@ -140,7 +140,18 @@ class Norm(nn.Module):
 
 
 def is_wide(network: Network) -> bool:
-    """Return whether a layer is convolved on a CPU as wide ones are since 2026-11-27: the weights of such a network differ by rounding from those of before."""
+    """Tell whether a layer is convolved on a CPU as wide ones are since 2026-11-27: the weights of such a network differ by rounding from those of before.
+
+    Parameters
+    ----------
+    network
+        The architecture.
+
+    Returns
+    -------
+    bool
+        True: Winograd's filtering, or an image's patches made once.
+    """
     edge = network.input_size
     for _ in ("stem", "pooling"):
         edge = -(-edge // network.stem_stride)
