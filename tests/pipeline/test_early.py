@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from penumbra import network
+from penumbra.base.refusal import Refusal
 from penumbra.pipeline import early, manifests
 from penumbra.pipeline.manifests import TrainManifest
 from penumbra.pipeline.workspace import Work
@@ -52,12 +53,17 @@ def test_nothing_begins_where_a_network_was_trained_before(work: Work, begun: Be
     assert begun == []
 
 
-def test_what_cannot_be_trained_is_left_for_its_stage_to_say(work: Work, begun: Begun, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("2 patients are too few"), Refusal("store_unreachable", "the catalog does not answer", "wait"), OSError("the share is away")],
+    ids=["too few", "no store", "no share"],
+)
+def test_what_goes_wrong_is_left_for_its_stage_to_say(error: Exception, work: Work, begun: Begun, monkeypatch: pytest.MonkeyPatch) -> None:
     manifests.file_of(work.home, manifests.NAMES[TrainManifest]).unlink()
 
-    def too_few(*_: Any, **__: Any) -> None:
-        raise ValueError("2 patients are too few")
+    def fails(*_: Any, **__: Any) -> None:
+        raise error
 
-    monkeypatch.setattr(network, "begin_compiling", too_few, raising=False)
+    monkeypatch.setattr(network, "begin_compiling", fails, raising=False)
     through(work, "populate")
     assert len(begun) == 1, "the end"

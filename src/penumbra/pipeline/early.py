@@ -23,7 +23,8 @@ def begun(work: Work) -> Iterator[Callable[[str], None]]:
         nonlocal began
         if stage == AT and manifests.earlier(work.home, TrainManifest) is None:
             began = True
-            with contextlib.suppress(Refusal, ValueError):  # too few patients, say: the stage whose matter it is refuses them
+            # too few patients, or a store or share that is away for a minute: the stage whose matter it is says so, and is tried again
+            with contextlib.suppress(Refusal, ValueError, OSError):
                 _compile(work)
 
     try:
